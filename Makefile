@@ -1,0 +1,65 @@
+# Every verb of the project. `make demo` and `make test` are all a newcomer needs; each sets up what it needs.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ROOMS := contracts domain workflows activities runtime rehearsal worker.py starter.py
+SOURCES := $(ROOMS) tests bench ops
+
+.PHONY: demo up test check format lint types layers replay record test-browser bench lock clean setup setup-dev
+
+demo: $(VENV)/.app
+	@$(BIN)/python starter.py demo
+
+up: $(VENV)/.app
+	@$(BIN)/python starter.py up
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -m "not browser"
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy $(ROOMS) tests bench ops
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/interrogate -q tests
+	$(BIN)/codespell
+	$(BIN)/python -m pytest -q tests/contracts tests/domain tests/architecture
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+# Histories of every workflow, recorded on a real server; the suite replays what is committed.
+record: $(VENV)/.dev
+	$(BIN)/python -m tests.replay.record
+
+replay: $(VENV)/.dev
+	$(BIN)/python -m pytest -q tests/replay
+
+test-browser: $(VENV)/.browser
+	$(BIN)/python -m pytest -q -m browser
+
+bench: $(VENV)/.dev
+	@$(BIN)/python -m bench
+
+lock: $(VENV)/.app
+	@$(PYTHON) ops/lock.py
+
+setup: $(VENV)/.app
+setup-dev: $(VENV)/.dev
+
+$(VENV)/.app: requirements/app.txt ops/setup_venv.sh
+	@PYTHON=$(PYTHON) bash ops/setup_venv.sh $(VENV) requirements/app.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.app requirements/dev.txt
+	@PYTHON=$(PYTHON) bash ops/setup_venv.sh $(VENV) requirements/dev.txt
+	@touch $@
+
+$(VENV)/.browser: $(VENV)/.dev requirements/browser.txt
+	@PYTHON=$(PYTHON) bash ops/setup_venv.sh $(VENV) requirements/browser.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,116 @@
+"""
+Questions to people and their answers.
+"""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from contracts.base import Brief, Contract, HumanInput, ObjectId
+
+
+class ApprovalKind(StrEnum):
+    """
+    What a person is asked about.
+    """
+
+    PLAN = "plan"
+    REVIEW = "review"
+    TOOL = "tool"
+    DELIVERY = "delivery"
+
+
+class Approval(Contract):
+    """
+    One thing that waits for a person.
+
+    Attributes:
+        id: short and stable: "plan", "review/<task>/<round>", "delivery".
+        what: one line.
+        why: the rule that asks.
+        detail: markdown for the card, at most 4,000 characters.
+        digest: sha256 of the exact action; an answer that names another digest is stale.
+        asked_by: workflow id that gets the decision; None when the request itself asks.
+        deadline_seconds: unanswered after this long means denied.
+    """
+
+    id: str
+    kind: ApprovalKind
+    what: Brief
+    why: Brief
+    detail: str = Field(default="", max_length=4_000)
+    digest: str
+    risk: Brief = ""
+    artefact: ObjectId | None = None
+    asked_by: str | None = None
+    deadline_seconds: int = 86_400
+
+
+class Choice(StrEnum):
+    """
+    What a person can answer.
+    """
+
+    APPROVE = "approve"
+    REJECT = "reject"
+    REVISE = "revise"
+
+
+class Answer(HumanInput):
+    """
+    A person's answer.
+
+    Attributes:
+        approval: id of the approval; may be left out while exactly one is pending.
+        digest: what the person saw; checked when given.
+        reason: why it is rejected, or what to change when it is revised.
+        by: who answers.
+    """
+
+    approval: str | None = None
+    digest: str | None = None
+    reason: str = Field(default="", max_length=8_000)
+    by: str = Field(default="", max_length=100)
+
+
+class Decide(HumanInput):
+    """
+    The validated form: approve, reject or revise, with a reply.
+    """
+
+    choice: Choice
+    approval: str | None = None
+    digest: str | None = None
+    reason: str = Field(default="", max_length=8_000)
+    by: str = Field(default="", max_length=100)
+
+
+class Decision(Contract):
+    """
+    What was decided, for whoever asked.
+    """
+
+    approval: str
+    choice: Choice
+    reason: str = ""
+    by: str = ""
+    digest: str = ""
+
+
+class Receipt(Contract):
+    """
+    The reply to an update: what became of the answer.
+    """
+
+    approval: str
+    choice: Choice
+    message: str
+
+
+class AnswerRecord(Contract):
+    """
+    An answer that was not taken: shown, never dropped.
+    """
+
+    received: str = Field(max_length=300)
+    problem: Brief

@@ -1,0 +1,73 @@
+"""
+Checks: commands that the system itself runs, on a clean checkout of one commit.
+"""
+
+from contracts.base import Brief, Contract, ObjectId
+from contracts.store import RepositoryRef
+
+
+class RunChecks(Contract):
+    """
+    Ask for commands to be run on a commit, in a worktree without any leftovers.
+
+    The outcome is cached by (tree, commands, environment) unless `fresh` asks for a rerun.
+
+    Attributes:
+        commands: run in order by bash; the first that fails ends the run.
+        timeout_seconds: for each command.
+        fresh: counts reruns; 0 may be answered from the cache.
+    """
+
+    repository: RepositoryRef
+    commit: ObjectId
+    commands: tuple[str, ...]
+    timeout_seconds: int = 1_200
+    fresh: int = 0
+
+
+class CheckResult(Contract):
+    """
+    One command's end.
+
+    Attributes:
+        exit_code: None when it was ended by a signal or the time limit.
+        tail: the last lines of its output, at most 1,000 characters.
+    """
+
+    command: str
+    exit_code: int | None
+    seconds: float
+    timed_out: bool = False
+    tail: Brief = ""
+
+    @property
+    def passed(self) -> bool:
+        """
+        True when the command ended by itself with exit code 0.
+        """
+        return self.exit_code == 0 and not self.timed_out
+
+
+class ChecksReport(Contract):
+    """
+    What the checks of one tree came to.
+
+    Attributes:
+        log: object id of the whole output.
+        cached: answered from an earlier run on the same tree.
+        hint: what the sandbox blocked, if it looks so.
+    """
+
+    commit: ObjectId
+    tree: ObjectId
+    results: tuple[CheckResult, ...]
+    log: ObjectId
+    cached: bool = False
+    hint: Brief = ""
+
+    @property
+    def passed(self) -> bool:
+        """
+        True when every command passed.
+        """
+        return all(result.passed for result in self.results)

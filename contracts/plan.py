@@ -1,0 +1,80 @@
+"""
+The plan: a request as a graph of tasks.
+"""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from contracts.base import Brief, Contract, TaskId
+
+
+class Risk(StrEnum):
+    """
+    How much harm a task can do, as the planner sees it.
+    """
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+
+
+class TaskSpec(Contract):
+    """
+    One node of the plan.
+
+    Attributes:
+        id: unique within the plan.
+        title: one line.
+        goal: what must be true when it is done, in words for the agent.
+        depends_on: ids of tasks whose patches must have landed before this one starts.
+        writes: path patterns (fnmatch on repository paths) that the task may change; a trailing
+            slash means everything below a folder. Empty means it only reads.
+        acceptance: shell commands that exit 0 when the task is done; the system runs them.
+        size: estimated agent turns, the weight of the critical path.
+        risk: high always asks a person.
+    """
+
+    id: TaskId
+    title: str = Field(min_length=1, max_length=200)
+    goal: str = Field(min_length=1, max_length=8_000)
+    depends_on: tuple[TaskId, ...] = ()
+    writes: tuple[str, ...] = ()
+    acceptance: tuple[str, ...] = ()
+    size: int = Field(default=10, ge=1, le=1_000)
+    risk: Risk = Risk.NORMAL
+
+
+class PlanDraft(Contract):
+    """
+    What the planner hands in: not yet validated beyond its shape.
+    """
+
+    summary: str = Field(min_length=1, max_length=2_000)
+    tasks: tuple[TaskSpec, ...] = Field(min_length=1, max_length=24)
+
+
+class AddedEdge(Contract):
+    """
+    A dependency that the planner did not name: two tasks write the same path.
+    """
+
+    before: TaskId
+    after: TaskId
+    reason: Brief
+
+
+class Plan(Contract):
+    """
+    A valid plan: unique ids, known dependencies, no cycle, no unordered tasks that write one path.
+
+    Attributes:
+        tasks: in topological order, ties by id.
+        added: the edges that validation added; they stand in `depends_on` already.
+        fallback: True when the request became one single task because no valid plan came.
+    """
+
+    summary: str
+    tasks: tuple[TaskSpec, ...]
+    added: tuple[AddedEdge, ...] = ()
+    fallback: bool = False

@@ -1,0 +1,32 @@
+"""
+Task queues: Temporal's word for where a worker takes its work from.
+"""
+
+from enum import StrEnum
+
+
+class TaskQueue(StrEnum):
+    """
+    The shared queues; the value is the queue's name.
+    """
+
+    WORKFLOWS = "orchestcode"
+    """Workflows only, no activities. What `temporal workflow start --task-queue` names."""
+    MODEL = "model"
+    """Model calls: asynchronous, bound by the provider."""
+    GIT = "git"
+    """Store and worktree administration: short, serialised per store where it must be."""
+
+
+def host_queue(host_id: str) -> str:
+    """
+    Return the queue of the host that holds a worktree: edits, reads, commands.
+    """
+    return f"host/{host_id}"
+
+
+def checks_queue(host_id: str) -> str:
+    """
+    Return the queue of a host's checks, apart so that tests cannot starve edits.
+    """
+    return f"test/{host_id}"

@@ -1,0 +1,86 @@
+"""
+In from the user's repository and out to it.
+"""
+
+from contracts.base import Brief, Contract, ObjectId
+from contracts.store import RepositoryRef
+
+
+class Environment(Contract):
+    """
+    The environment in which the user's commands run, as captured where the request was made.
+
+    Attributes:
+        path: PATH, colon-separated.
+        virtual_env: the active virtual environment, None if there was none.
+    """
+
+    path: str
+    virtual_env: str | None = None
+
+
+class OpenRepository(Contract):
+    """
+    Look at the user's repository and bring its base commit into a store.
+
+    Nothing is written anywhere before every condition is met.
+
+    Attributes:
+        base: branch, tag or commit; None means what HEAD names.
+        branch: the branch to deliver; None lets `suggested_branch` stand.
+        environment: None means the worker's own.
+    """
+
+    request_id: str
+    request_key: str
+    path: str
+    base: str | None
+    branch: str | None
+    suggested_branch: str
+    checks: tuple[str, ...]
+    environment: Environment | None = None
+
+
+class RepositoryOpened(Contract):
+    """
+    The store, the base and the branch that will be delivered.
+    """
+
+    repository: RepositoryRef
+    path: str
+    base: ObjectId
+    base_name: str
+    branch: str
+    files: int
+
+
+class DeliverBranch(Contract):
+    """
+    Push one branch into the user's repository; it must not exist unless this call made it.
+    """
+
+    repository: RepositoryRef
+    path: str
+    branch: str
+    commit: ObjectId
+    base: ObjectId
+
+
+class Delivered(Contract):
+    """
+    The branch as it stands in the user's repository.
+    """
+
+    branch: str
+    commit: ObjectId
+    diffstat: Brief
+
+
+class CloseRequest(Contract):
+    """
+    Free what a request holds: its claim on the branch and its candidates' pins.
+    """
+
+    repository: RepositoryRef
+    request_id: str
+    keep: bool = True

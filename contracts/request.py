@@ -1,0 +1,79 @@
+"""
+A request: what a person asks for and what they see of it.
+"""
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from contracts.approval import AnswerRecord, Approval, ApprovalKind
+from contracts.base import Brief, Contract, HumanInput, ObjectId
+from contracts.checks import CheckResult
+from contracts.plan import AddedEdge
+from contracts.repository import Environment
+from contracts.task import TaskStatus
+from contracts.visibility import RunState
+
+_Command = Annotated[str, StringConstraints(min_length=1, max_length=4_000, strip_whitespace=True)]
+
+
+class RequestStart(HumanInput):
+    """
+    The input of RequestWorkflow, also by hand: `--input '{"repository": "/path", "request": "…"}'`.
+
+    Attributes:
+        repository: absolute path of a git repository on the worker's host.
+        request: what to do, in words.
+        base: branch, tag or commit to start from; default: what HEAD names.
+        branch: the branch to deliver; default: `orchestcode/<slug>-<id>`.
+        checks: commands that must pass on the merged tree.
+        approve: which steps wait for a person.
+        budget_usd: what all model calls together may cost.
+        max_parallel: tasks that run at once.
+        environment: PATH and virtual environment of the checks; default: the worker's.
+    """
+
+    repository: str = Field(min_length=1, max_length=4_096)
+    request: str = Field(min_length=1, max_length=32_000)
+    base: str | None = Field(default=None, min_length=1, max_length=255)
+    branch: str | None = Field(default=None, min_length=1, max_length=200)
+    checks: tuple[_Command, ...] = Field(default=(), max_length=20)
+    approve: tuple[ApprovalKind, ...] = ()
+    budget_usd: float = Field(default=10.0, gt=0, le=100_000)
+    max_parallel: int = Field(default=4, ge=1, le=64)
+    environment: Environment | None = None
+
+
+class RequestStatus(Contract):
+    """
+    What the `status` query tells, and what a closed request returns.
+
+    Attributes:
+        id: the workflow id.
+        state: one of RunState.
+        reason: what it waits for or why it failed, in words; never empty while it waits.
+        checks: of the merged tree, empty before they ran.
+        model: the model that answered, as it named itself.
+        refused_answers: answers of people that were not taken, newest last.
+    """
+
+    id: str
+    state: RunState
+    reason: str = ""
+    request: str = ""
+    repository: str = ""
+    base: ObjectId | None = None
+    summary: str = ""
+    tasks: tuple[TaskStatus, ...] = ()
+    edges_added: tuple[AddedEdge, ...] = ()
+    approvals: tuple[Approval, ...] = ()
+    refused_answers: tuple[AnswerRecord, ...] = ()
+    planner: str | None = None
+    merge_queue: str | None = None
+    branch: str | None = None
+    commit: ObjectId | None = None
+    diffstat: Brief = ""
+    checks: tuple[CheckResult, ...] = ()
+    cost_usd: float = 0.0
+    budget_usd: float = 0.0
+    model: str = ""

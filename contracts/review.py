@@ -1,0 +1,150 @@
+"""
+Patches and their review: what an agent offers, what is said of it, what is decided.
+"""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from contracts.base import Brief, Contract, HumanInput, ObjectId, TaskId
+from contracts.store import RepositoryRef
+
+
+class MakePatch(Contract):
+    """
+    Ask for a worktree's checkpoint as one commit on its base.
+
+    Attributes:
+        base: the commit that the task started from (or was last rebased on).
+        message: the commit message.
+        round: counts the task's patches from 0.
+    """
+
+    repository: RepositoryRef
+    task: TaskId
+    round: int
+    base: ObjectId
+    checkpoint: ObjectId
+    writes: tuple[str, ...]
+    message: str = Field(max_length=8_000)
+
+
+class Patch(Contract):
+    """
+    One task's offer: a commit, and what is known of it without trusting anyone.
+
+    Attributes:
+        commit: its only parent is `base`.
+        patch_id: `git patch-id`, equal for the same change on another base; "" when empty.
+        paths: the first 200 changed paths; `files` counts all.
+        outside: changed paths that the task did not declare, the first 20.
+        risks: why a person should look, in words.
+        diff: object id of the unified diff, cut at 256 KiB.
+        markers: paths that still hold conflict markers.
+    """
+
+    task: TaskId
+    round: int
+    base: ObjectId
+    commit: ObjectId
+    tree: ObjectId
+    patch_id: str
+    files: int
+    added_lines: int
+    deleted_lines: int
+    paths: tuple[str, ...]
+    outside: tuple[str, ...] = ()
+    risks: tuple[str, ...] = ()
+    markers: tuple[str, ...] = ()
+    diff: ObjectId
+    diffstat: Brief = ""
+
+
+class RebasePatch(Contract):
+    """
+    Ask for a patch on top of what has landed meanwhile.
+    """
+
+    repository: RepositoryRef
+    patch: Patch
+
+
+class RebasedPatch(Contract):
+    """
+    The patch's tree on the present tip, as a checkpoint to work on.
+
+    Attributes:
+        tip: the commit that it now stands on.
+        checkpoint: its tree holds conflict markers where `conflicts` says so.
+    """
+
+    tip: ObjectId
+    checkpoint: ObjectId
+    conflicts: tuple[str, ...] = ()
+
+
+class Verdict(StrEnum):
+    """
+    What a reviewer says in one word.
+    """
+
+    APPROVE = "approve"
+    REVISE = "revise"
+    REJECT = "reject"
+
+
+class Finding(HumanInput):
+    """
+    One thing that a reviewer found.
+
+    Attributes:
+        priority: 0 and 1 block, 2 and 3 are remarks.
+        path, line: where; a blocking finding without a path that the patch touches does not block.
+    """
+
+    priority: int = Field(ge=0, le=3)
+    title: str = Field(min_length=1, max_length=200)
+    detail: str = Field(default="", max_length=1_500)
+    path: str | None = Field(default=None, max_length=500)
+    line: int | None = Field(default=None, ge=1)
+
+
+class ReviewFinish(HumanInput):
+    """
+    Hand in the review: a verdict and at most 8 findings, the weightiest first.
+    """
+
+    verdict: Verdict
+    summary: str = Field(min_length=1, max_length=2_000)
+    findings: tuple[Finding, ...] = Field(default=(), max_length=8)
+
+
+class ReviewState(StrEnum):
+    """
+    A review item's life: pending -> approved, rejected, or revised (-> pending again).
+    """
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    REVISED = "revised"
+
+
+class ReviewItem(Contract):
+    """
+    A patch that needs a decision before it is applied; the decision holds for `tree` alone.
+
+    Attributes:
+        decided_by: "reviewer", "rule" or the person's name; "" while pending.
+        feedback: what the agent is told when it is revised; why, when rejected.
+    """
+
+    id: str
+    task: TaskId
+    tree: ObjectId
+    patch_commit: ObjectId
+    state: ReviewState = ReviewState.PENDING
+    decided_by: str = ""
+    feedback: str = Field(default="", max_length=16_000)
+    risks: tuple[str, ...] = ()
+    human_required: bool = False

@@ -1,0 +1,39 @@
+"""
+References into the store: what history holds instead of content.
+"""
+
+from contracts.base import Contract, ObjectId
+
+
+class ConversationRef(Contract):
+    """
+    A conversation log at one moment.
+
+    Attributes:
+        id: names the ref `refs/oc/conv/<id>`.
+        head: commit of the last turn.
+        turns: finished model calls in this log, 0 after the opening.
+        context_tokens: input tokens of the last call, all kinds together; 0 before the first.
+    """
+
+    id: str
+    head: ObjectId
+    turns: int = 0
+    context_tokens: int = 0
+
+
+class RepositoryRef(Contract):
+    """
+    A managed store of one user repository and one request's place in it.
+
+    Attributes:
+        key: names the store's folder; derived from the repository's real path.
+        request_key: names the request's refs, `refs/oc/<request_key>/…`.
+        target: short name of the ref on which patches land, `refs/oc/target/<target>`.
+        environment: object id of the execution environment (PATH, virtual environment).
+    """
+
+    key: str
+    request_key: str
+    target: str
+    environment: ObjectId

@@ -1,0 +1,63 @@
+"""
+A subtask: one task of the plan in its own worktree, from agent to landed patch.
+"""
+
+from pydantic import Field
+
+from contracts.agent import AgentLimits
+from contracts.approval import Approval
+from contracts.base import Brief, Contract, ObjectId
+from contracts.plan import TaskSpec
+from contracts.store import RepositoryRef
+from contracts.task import TaskState
+
+
+class SubtaskStart(Contract):
+    """
+    Run one task.
+
+    Attributes:
+        request: the person's words, for the agent's opening.
+        plan_summary: what the whole plan is about.
+        checks: the request's checks; the task's acceptance commands come before them.
+        human_review: a person decides on every patch.
+        limits: of the coder; the reviewer gets a third of the turns.
+        notes: a person's notes so far.
+        merge_lanes: how many checks the merge queue runs at once.
+    """
+
+    request_id: str
+    request: str = Field(max_length=32_000)
+    plan_summary: str = ""
+    repository: RepositoryRef
+    task: TaskSpec
+    checks: tuple[str, ...] = ()
+    human_review: bool = False
+    limits: AgentLimits = AgentLimits()
+    notes: tuple[str, ...] = ()
+    merge_lanes: int = 2
+    queue_id: str
+
+
+class SubtaskReport(Contract):
+    """
+    A subtask's present standing, as it tells its request by signal when it changes, and its result.
+
+    Attributes:
+        agent: workflow id of the agent at work, None when none is.
+        landed: the commit on the target that holds the patch.
+        asks: a question to a person, passed on to the request's desk.
+    """
+
+    task: str
+    state: TaskState
+    reason: Brief = ""
+    lane: Brief = ""
+    agent: str | None = None
+    rounds: int = 0
+    turns: int = 0
+    tokens: int = 0
+    cost_microusd: int = 0
+    landed: ObjectId | None = None
+    model: str = ""
+    asks: Approval | None = None

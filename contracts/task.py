@@ -1,0 +1,49 @@
+"""
+A task's life: its states and what a person sees of it.
+"""
+
+from enum import StrEnum
+
+from contracts.base import Contract, ObjectId, TaskId
+
+
+class TaskState(StrEnum):
+    """
+    pending -> running -> (blocked | review) -> done, or failed, or cancelled; see domain.task.
+    """
+
+    PENDING = "pending"
+    RUNNING = "running"
+    BLOCKED = "blocked"
+    REVIEW = "review"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class TaskStatus(Contract):
+    """
+    One task as `status` shows it.
+
+    Attributes:
+        workflow_id: the SubtaskWorkflow, None before it starts.
+        reason: why it is blocked, failed or waiting; empty while it simply runs.
+        lane: the execution lane and why, "worktree: it writes".
+        turns, tokens, cost_usd: summed over the task's agents so far as reported.
+        rounds: how often the task went back to its agent.
+        commit: the landed commit.
+    """
+
+    id: TaskId
+    title: str
+    state: TaskState = TaskState.PENDING
+    depends_on: tuple[TaskId, ...] = ()
+    workflow_id: str | None = None
+    agent: str | None = None
+    reason: str = ""
+    lane: str = ""
+    turns: int = 0
+    tokens: int = 0
+    cost_usd: float = 0.0
+    rounds: int = 0
+    commit: ObjectId | None = None

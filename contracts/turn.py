@@ -1,0 +1,157 @@
+"""
+One call of a model: what goes in, what comes out. Never messages, only references to them.
+"""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from contracts.base import Brief, Contract, ObjectId
+from contracts.store import ConversationRef, RepositoryRef
+
+
+class Role(StrEnum):
+    """
+    What an agent is for; prompt, tools and output schema differ.
+    """
+
+    PLANNER = "planner"
+    CODER = "coder"
+    REVIEWER = "reviewer"
+
+
+class Usage(Contract):
+    """
+    Tokens of one or more calls. `input_tokens` excludes what the cache read or wrote.
+    """
+
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+
+    @property
+    def context_tokens(self) -> int:
+        """
+        Everything the model read.
+        """
+        return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
+
+    @property
+    def total_tokens(self) -> int:
+        """
+        Everything that was read and written.
+        """
+        return self.context_tokens + self.output_tokens
+
+    def plus(self, other: "Usage") -> "Usage":
+        """
+        Return the sum.
+        """
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+        )
+
+
+class OpenConversation(Contract):
+    """
+    Ask for a new conversation: system prompt, tools and the opening message, all in the store.
+
+    Attributes:
+        agent_id: workflow id of the agent; with `generation` it names the conversation.
+        facts: what the opening tells, as labelled texts in order ("Request", "Task", ...).
+        documents: labelled object ids whose text is told too (a diff, a check log).
+        commit: the tree that the agent will see; its file list becomes the repository map.
+    """
+
+    repository: RepositoryRef
+    agent_id: str
+    role: Role
+    facts: tuple[tuple[str, str], ...] = ()
+    documents: tuple[tuple[str, ObjectId], ...] = ()
+    commit: ObjectId
+    generation: int = 0
+
+
+class ToolAnswer(Contract):
+    """
+    What one tool call came to, as the next model call tells it.
+
+    Attributes:
+        tool_use_id: the model's id of the call.
+        output: object id of the text for the model, or None when `text` says it.
+    """
+
+    tool_use_id: str
+    output: ObjectId | None = None
+    text: Brief = ""
+    is_error: bool = False
+
+
+class ModelCall(Contract):
+    """
+    Ask the model for its next turn.
+
+    Attributes:
+        agent: "role=…; task=…; attempt=…" as sent in the request's agent header.
+        answers: every tool call of the last turn, in its order.
+        message: a text from outside the conversation (feedback, a person's note, a nudge).
+        documents: object ids whose text follows the message.
+        max_output_tokens: upper bound of the reply; the part of the budget that is reserved.
+        variant: counts deliberate repeats of the same turn, so that each is its own call.
+    """
+
+    repository: RepositoryRef
+    conversation: ConversationRef
+    agent: str
+    answers: tuple[ToolAnswer, ...] = ()
+    message: str | None = Field(default=None, max_length=16_000)
+    documents: tuple[tuple[str, ObjectId], ...] = ()
+    max_output_tokens: int = 16_000
+    variant: int = 0
+
+
+class ToolUse(Contract):
+    """
+    One tool call of a reply.
+
+    Attributes:
+        arguments: object id of the JSON arguments, None when they are not usable.
+        subject: what it acts on, in one line for policy and people (a path, a command).
+        problem: why it cannot be run (unknown tool, arguments that fail the schema); told to
+            the model as an error result.
+    """
+
+    id: str
+    name: str
+    arguments: ObjectId | None = None
+    subject: str = Field(default="", max_length=400)
+    problem: Brief = ""
+
+
+class ModelTurn(Contract):
+    """
+    One finished reply, journaled in the store before this value exists.
+
+    Attributes:
+        conversation: the log after this turn; unchanged when the reply is discarded.
+        stop_reason: as the API names it.
+        finish: validated JSON of a `finish` call, at most 48 KiB.
+        says: the reply's text, cut at 300 characters.
+        model: the model that answered, as the API names it.
+        discarded: the reply is not part of the log (cut by max_tokens, refused).
+    """
+
+    conversation: ConversationRef
+    stop_reason: str
+    tool_uses: tuple[ToolUse, ...] = ()
+    finish: str | None = Field(default=None, max_length=49_152)
+    says: str = ""
+    usage: Usage = Usage()
+    cost_microusd: int = 0
+    model: str = ""
+    request_id: str = ""
+    discarded: bool = False

@@ -1,0 +1,46 @@
+"""
+Worktrees: leased, pooled git working directories.
+"""
+
+from contracts.base import Contract, ObjectId
+from contracts.store import RepositoryRef
+
+
+class LeaseWorktree(Contract):
+    """
+    Ask for a worktree that holds `commit`. The same `holder` gets the same lease again.
+
+    Attributes:
+        holder: who asks: workflow id of the agent or subtask; the lease's idempotency key.
+    """
+
+    repository: RepositoryRef
+    holder: str
+    commit: ObjectId
+
+
+class WorktreeLease(Contract):
+    """
+    The right to change one worktree until it is released or given to another.
+
+    Attributes:
+        worktree: the worktree's name in the pool of its store.
+        epoch: counts the worktree's leases; an effect with an older epoch is refused.
+        host_id: the host whose queue runs what touches it.
+        commit: the commit that it held when it was leased.
+    """
+
+    worktree: str
+    epoch: int
+    host_id: str
+    commit: ObjectId
+    path: str = ""
+
+
+class ReleaseWorktree(Contract):
+    """
+    Give a worktree back. Unpinned work in it is pinned under `refs/oc/rescue/` first.
+    """
+
+    repository: RepositoryRef
+    lease: WorktreeLease

@@ -1,0 +1,243 @@
+"""
+The prompt cache: what a request reads, writes and pays, as the API accounts for it.
+
+Entries are digests of exact prefixes. A prefix is read back only through a marker,
+which looks at most twenty positions behind itself.
+Time comes from the caller, in seconds since the epoch.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from rehearsal import prompt, wire
+from rehearsal.prompt import Block, Prompt
+from rehearsal.wire import Json
+
+LOOK_BACK: Final = 20
+"""Positions a marker sees, its own included; a run of calls or of results is one."""
+
+TTL_SECONDS: Final[Mapping[str, int]] = {"5m": 300, "1h": 3_600}
+_LAYERS: Final = ("tools", "system", "messages")
+_REMEMBERED: Final = 4_096
+
+
+@dataclasses.dataclass(frozen=True)
+class Account:
+    """
+    How a request's input tokens split; the four sum up to the whole input.
+
+    Attributes:
+        read: taken from the cache.
+        written_1h: written with a time to live of one hour.
+        written_5m: written with a time to live of five minutes.
+        fresh: neither read nor written.
+    """
+
+    read: int
+    written_1h: int
+    written_5m: int
+    fresh: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Fingerprint:
+    """
+    What diagnostics compare a later request with.
+    """
+
+    model: str
+    salts: tuple[bytes, ...]
+    layers: tuple[bytes, bytes]
+    blocks: int
+    prefix: bytes
+    tokens: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """
+    A request seen against the cache; nothing is stored before `Cache.commit`.
+    """
+
+    account: Account
+    alive: tuple[tuple[bytes, int], ...]
+    fingerprint: Fingerprint
+    digests: Sequence[bytes]
+
+
+class Cache:
+    """
+    The entries of one workspace and the fingerprints of its recent replies.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[bytes, tuple[float, int]] = {}
+        self._replies: dict[str, Fingerprint] = {}
+
+    def read(self, request: Prompt, now: float) -> Reading:
+        """
+        Account for a request without changing anything.
+        """
+        blocks = request.blocks
+        salts = _salts(request)
+        digests = _digests(blocks, salts)
+        totals = _totals(blocks)
+        least = request.model.min_cacheable_tokens
+        marks = [i for i, b in enumerate(blocks) if b.ttl and totals[i] >= least]
+        hit = self._hit(blocks, digests, marks=marks, now=now)
+        alive = [(digests[i], TTL_SECONDS[blocks[i].ttl or "5m"]) for i in marks]
+        if hit is not None and hit not in marks:
+            alive.append((digests[hit], TTL_SECONDS["5m"]))
+        account = _split(blocks, totals, marks=marks, hit=hit)
+        mark = _fingerprint(request, salts, digests=digests)
+        return Reading(account, tuple(alive), mark, digests)
+
+    def _hit(
+        self, blocks: Sequence[Block], digests: Sequence[bytes], *, marks: list[int], now: float
+    ) -> int | None:
+        for mark in reversed(marks):
+            for i in window(blocks, mark):
+                if self._entries.get(digests[i], (0.0, 0))[0] > now:
+                    return i
+        return None
+
+    def commit(self, reading: Reading, now: float, *, message_id: str) -> None:
+        """
+        Store what a request wrote and refresh what it read.
+
+        Called when the reply begins, with the time the request came.
+        A live entry keeps its own time to live, a new one takes its marker's.
+        """
+        for key, seconds in reading.alive:
+            expires, own = self._entries.get(key, (0.0, 0))
+            lifetime = own if expires > now else seconds
+            self._entries[key] = (now + lifetime, lifetime)
+        self._replies[message_id] = reading.fingerprint
+        if len(self._replies) > _REMEMBERED:
+            del self._replies[next(iter(self._replies))]
+
+    def evict(self) -> None:
+        """
+        Forget every entry, as the API may at any time.
+        """
+        self._entries.clear()
+
+    def diagnose(self, reading: Reading, previous: str | None) -> Json | None:
+        """
+        Say where this request left the previous one's prefix.
+
+        Args:
+            reading: this request.
+            previous: the id of the reply to compare with; None on a first turn.
+
+        Returns:
+            The reply's ``diagnostics``; None when nothing diverged.
+        """
+        if previous is None:
+            return None
+        old = self._replies.get(previous)
+        if old is None:
+            return {"cache_miss_reason": {"type": "previous_message_not_found"}}
+        reason = _divergence(old, reading)
+        if reason is None:
+            return None
+        if reason == "unavailable":
+            return {"cache_miss_reason": {"type": reason}}
+        missed = max(old.tokens - reading.account.read, 0)
+        return {"cache_miss_reason": {"type": reason, "cache_missed_input_tokens": missed}}
+
+
+def window(blocks: Sequence[Block], mark: int) -> Iterator[int]:
+    """
+    Yield the places that a marker looks at, nearest first.
+    """
+    positions = 0
+    previous = ""
+    for i in range(mark, -1, -1):
+        kind = blocks[i].kind
+        if kind != previous or kind not in {"tool_use", "tool_result"}:
+            positions += 1
+        if positions > LOOK_BACK:
+            return
+        previous = kind
+        yield i
+
+
+def _split(
+    blocks: Sequence[Block], totals: list[int], *, marks: list[int], hit: int | None
+) -> Account:
+    whole = totals[-1] if totals else 0
+    a = totals[hit] if hit is not None else 0
+    b = max((totals[m] for m in marks if blocks[m].ttl == "1h" and totals[m] > a), default=a)
+    c = max((totals[m] for m in marks), default=0)
+    return Account(a, b - a, max(c - b, 0), whole - max(a, c))
+
+
+def _totals(blocks: Sequence[Block]) -> list[int]:
+    total = 0
+    return [total := total + block.tokens for block in blocks]
+
+
+def _digests(blocks: Sequence[Block], salts: tuple[bytes, ...]) -> list[bytes]:
+    """
+    Return the running digest at each block; a layer's first block carries its salt.
+    """
+    running = hashlib.sha256()
+    digests = []
+    salted = 0
+    for block in blocks:
+        while salted <= _LAYERS.index(block.layer):
+            running.update(salts[salted])
+            salted += 1
+        running.update(len(block.data).to_bytes(8, "big") + block.data)
+        digests.append(running.digest())
+    return digests
+
+
+def _salts(request: Prompt) -> tuple[bytes, ...]:
+    """
+    Return what, besides blocks, each layer's entries depend on, defaults resolved.
+    """
+    body = request.body
+    output = body.get("output_config") or {}
+    tools = [request.model.id]
+    system = [body.get("speed") or "standard"]
+    messages = [
+        body.get("tool_choice") or {"type": "auto"},
+        prompt.thinking_display(body, request.model),
+        body.get("thinking") or {"type": request.model.thinking_default},
+        output.get("effort") or "high",
+        output.get("format"),
+        output.get("task_budget"),
+        any(block.kind == "image" for block in request.blocks),
+    ]
+    return tuple(wire.canonical(salt) for salt in (tools, system, messages))
+
+
+def _layer_digest(request: Prompt, layer: str) -> bytes:
+    return prompt.digest([b for b in request.blocks if b.layer == layer]).encode()
+
+
+def _fingerprint(
+    request: Prompt, salts: tuple[bytes, ...], *, digests: Sequence[bytes]
+) -> Fingerprint:
+    layers = (_layer_digest(request, "tools"), _layer_digest(request, "system"))
+    total = request.total_tokens()
+    last = digests[-1] if digests else b""
+    return Fingerprint(request.model.id, salts, layers, len(request.blocks), last, total)
+
+
+def _divergence(old: Fingerprint, reading: Reading) -> str | None:
+    new = reading.fingerprint
+    if old.model != new.model or old.salts[:2] != new.salts[:2]:
+        return "model_changed"
+    if old.layers[1] != new.layers[1]:
+        return "system_changed"
+    if old.layers[0] != new.layers[0]:
+        return "tools_changed"
+    if old.salts != new.salts:
+        return "unavailable"
+    kept = old.blocks <= new.blocks and reading.digests[old.blocks - 1] == old.prefix
+    return None if kept else "messages_changed"

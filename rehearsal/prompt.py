@@ -1,0 +1,237 @@
+"""
+A request as the model would see it: one flat run of blocks, layer by layer.
+
+Cache, seals, limits, matching and the journal all read this one form.
+Cache markers are stripped from the bytes, string content equals one text block,
+and key order is kept, because the real cache is exact to the byte.
+"""
+
+import base64
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+from rehearsal import tokens, wire
+from rehearsal.models import Model
+from rehearsal.wire import Json
+
+THINKING: Final = ("thinking", "redacted_thinking")
+_IMAGE_TOKENS: Final = 1_500
+
+
+class Block(NamedTuple):
+    """
+    One block of a request.
+
+    Attributes:
+        layer: "tools", "system" or "messages".
+        role: "user", "assistant" or "system"; "" outside of messages.
+        kind: the block's ``type``; "tool" for a tool definition.
+        data: role and canonical JSON without cache markers.
+        tokens: the estimate for this block.
+        ttl: "5m" or "1h" where a marker stands, else None.
+        raw: the block as it came.
+        path: where it stands, as the API's messages name it.
+        turn: index of the message it came from; -1 outside of messages.
+    """
+
+    layer: str
+    role: str
+    kind: str
+    data: bytes
+    tokens: int
+    ttl: str | None
+    raw: Json
+    path: str
+    turn: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Prompt:
+    """
+    A valid request's content.
+
+    Attributes:
+        blocks: tools, then system, then messages.
+        body: the request as parsed.
+        model: the model it names.
+    """
+
+    blocks: Sequence[Block]
+    body: Json
+    model: Model
+
+    @property
+    def messages(self) -> list[Json]:
+        """
+        The messages as they came.
+        """
+        return list(self.body["messages"])
+
+    def turn(self) -> int:
+        """
+        Return how many replies of the assistant have been answered by somebody.
+
+        Neighbouring assistant messages are one reply (a paused one and its rest),
+        and a reply at the very end is still going on.
+        """
+        roles = [message["role"] for message in self.messages]
+        ends = zip(roles, roles[1:], strict=False)
+        return sum(a == "assistant" and b != "assistant" for a, b in ends)
+
+    def incoming(self) -> list[Block]:
+        """
+        Return the blocks that came after the assistant's last word.
+        """
+        roles = [message["role"] for message in self.messages]
+        last = max((i for i, role in enumerate(roles) if role == "assistant"), default=-1)
+        return [block for block in self.blocks if block.turn > last]
+
+    def results(self) -> list[list[Json]]:
+        """
+        Return the tool results by the turn they answered, oldest turn first.
+        """
+        found: list[list[Json]] = []
+        previous = ""
+        for message in self.messages:
+            if message["role"] != "assistant" and previous == "assistant":
+                found.append([])
+            previous = message["role"]
+            if found and message["role"] == "user" and isinstance(message["content"], list):
+                found[-1] += [b for b in message["content"] if b.get("type") == "tool_result"]
+        return found
+
+    def total_tokens(self) -> int:
+        """
+        Return the input tokens of the whole request.
+        """
+        return sum(block.tokens for block in self.blocks)
+
+
+def text_of(content: object) -> str:
+    """
+    Return the text in a message's, a result's or the system's content.
+    """
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    return "\n".join(b["text"] for b in content if isinstance(b, dict) and "text" in b)
+
+
+def said(blocks: Sequence[Block]) -> str:
+    """
+    Return the plain text of some blocks: what a person wrote, no tool output.
+    """
+    return "\n".join(block.raw["text"] for block in blocks if block.kind == "text")
+
+
+def first_text(prompt: Prompt) -> str:
+    """
+    Return the text of the first message, which names a conversation.
+    """
+    return text_of(prompt.messages[0]["content"])
+
+
+def system_text(prompt: Prompt) -> str:
+    """
+    Return the text of the system prompt.
+    """
+    return text_of(prompt.body.get("system"))
+
+
+def content_blocks(content: str | list[Json]) -> list[Json]:
+    """
+    Return content as blocks: a string is one text block.
+    """
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+def build(body: Json, model: Model) -> Prompt:
+    """
+    Flatten a request whose shape has been checked.
+    """
+    blocks = [_block(item, model) for item in _items(body)]
+    return Prompt(_marked_automatically(blocks, body), body, model)
+
+
+class _Item(NamedTuple):
+    layer: str
+    role: str
+    raw: Json
+    path: str
+    turn: int
+
+
+def _items(body: Json) -> Iterator[_Item]:
+    for i, tool in enumerate(body.get("tools") or ()):
+        yield _Item("tools", "", tool, f"tools.{i}", -1)
+    for i, raw in enumerate(content_blocks(body.get("system") or [])):
+        yield _Item("system", "", raw, f"system.{i}", -1)
+    for i, message in enumerate(body["messages"]):
+        for j, raw in enumerate(content_blocks(message["content"])):
+            yield _Item("messages", message["role"], raw, f"messages.{i}.content.{j}", i)
+
+
+def _block(item: _Item, model: Model) -> Block:
+    layer, role, raw, path, turn = item
+    kind = raw.get("type", "custom") if layer != "tools" else "tool"
+    data = role.encode() + b"\0" + _bytes(raw, kind)
+    size = tokens.of_block(len(data), older=model.older_tokenizer)
+    return Block(
+        layer, role, kind, data, _IMAGE_TOKENS if kind == "image" else size, ttl(raw), raw, path, turn
+    )
+
+
+def _bytes(raw: Json, kind: str) -> bytes:
+    # The API ignores text that a client puts into an omitted thinking block:
+    # the seal alone stands for it.
+    if kind == "thinking":
+        return wire.canonical({"type": kind, "signature": raw.get("signature")})
+    if "cache_control" in raw:
+        raw = {key: value for key, value in raw.items() if key != "cache_control"}
+    return wire.canonical(raw)
+
+
+def ttl(raw: Json) -> str | None:
+    """
+    Return the time to live of the marker on a block, "5m" or "1h", or None.
+    """
+    marker = raw.get("cache_control")
+    return str(marker.get("ttl") or "5m") if isinstance(marker, dict) else None
+
+
+def cacheable(block: Block) -> bool:
+    """
+    Tell whether a marker may stand on this block.
+    """
+    return block.kind not in THINKING and not (block.kind == "text" and not block.raw["text"])
+
+
+def _marked_automatically(blocks: list[Block], body: Json) -> list[Block]:
+    marker = ttl(body)
+    last = max((i for i, block in enumerate(blocks) if cacheable(block)), default=None)
+    if marker is None or last is None:
+        return blocks
+    return [*blocks[:last], blocks[last]._replace(ttl=marker), *blocks[last + 1 :]]
+
+
+def digest(blocks: Sequence[Block]) -> str:
+    """
+    Return the digest of a run of blocks: the prefix that a seal is bound to.
+    """
+    running = hashlib.sha256()
+    for block in blocks:
+        running.update(len(block.data).to_bytes(8, "big") + block.data)
+    return base64.b64encode(running.digest()[:12]).decode()
+
+
+def thinking_display(body: Json, model: Model) -> str | None:
+    """
+    Return how thinking is shown, "summarized" or "omitted"; None when it is off.
+    """
+    wanted: dict[str, Any] = body.get("thinking") or {}
+    if wanted.get("type", model.thinking_default) not in {"adaptive", "enabled"}:
+        return None
+    return str(wanted.get("display") or model.display)

@@ -1,0 +1,111 @@
+"""
+The shapes on the wire: canonical JSON, server-sent events, errors, names.
+
+Pure functions over values. Knows neither sockets nor scripts.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+Json = dict[str, Any]
+"""A JSON object as parsed: key order kept."""
+
+ERROR_TYPES: Final[Mapping[int, str]] = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    409: "conflict_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    500: "api_error",
+    502: "api_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+"""The error type that the API sends with each status; others are api_error."""
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+class ApiError(Exception):
+    """
+    A refusal, as the API words it.
+
+    Attributes:
+        status: the HTTP status.
+        kind: the error's ``type``.
+        message: one sentence for a person.
+        code: ``details.error_code``, or None.
+        headers: extra response headers such as retry-after.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        kind: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind or ERROR_TYPES.get(status, "api_error")
+        self.message = message
+        self.code = code
+        self.headers = dict(headers or {})
+
+
+def bad_request(message: str) -> ApiError:
+    """
+    Return the commonest refusal: 400 invalid_request_error.
+    """
+    return ApiError(400, message)
+
+
+def canonical(value: object) -> bytes:
+    """
+    Return compact UTF-8 JSON, key order kept.
+
+    Raises:
+        UnicodeEncodeError: a string holds half of a surrogate pair.
+    """
+    return _encode(value).encode()
+
+
+def loose(value: object) -> bytes:
+    """
+    Return compact JSON in ASCII: half surrogates travel as escapes.
+    """
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def error_body(error: ApiError, request_id: str) -> Json:
+    """
+    Return the body of an error response or of an ``error`` event.
+    """
+    inner: Json = {"type": error.kind, "message": error.message}
+    if error.code is not None:
+        inner["details"] = {"error_code": error.code}
+    return {"type": "error", "error": inner, "request_id": request_id}
+
+
+def event(data: Json) -> bytes:
+    """
+    Return one server-sent event named by its own ``type``.
+    """
+    return b"event: %b\ndata: %b\n\n" % (str(data["type"]).encode(), loose(data))
+
+
+def name(prefix: str, *parts: object) -> str:
+    """
+    Return an id that depends on nothing but its parts: same parts, same id.
+    """
+    text = "\0".join(str(part) for part in parts)
+    return f"{prefix}01{hashlib.sha256(text.encode()).hexdigest()[:22]}"

@@ -1,0 +1,3 @@
+"""
+How processes run: settings, connection, embedded server, supervision, logging. Not what they do.
+"""

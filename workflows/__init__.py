@@ -1,0 +1,3 @@
+"""
+Time: order, waiting, messages, children, continue-as-new. Decisions longer than a line live in domain.
+"""
