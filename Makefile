@@ -9,7 +9,7 @@ SOURCES := $(ROOMS) tests bench ops
 .PHONY: demo up test check format lint types layers replay record test-browser bench lock clean setup setup-dev
 
 demo: $(VENV)/.app
-	@$(BIN)/python starter.py demo
+	@$(BIN)/python -m examples.demo
 
 up: $(VENV)/.app
 	@$(BIN)/python starter.py up

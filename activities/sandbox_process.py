@@ -17,11 +17,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from activities.sandbox_memory import holds_more
+
 _READ_BYTES = 262_144
 _LINGER_SECONDS = 10.0
+_PATIENCE_SECONDS = 1.0
 _STATUS_LIMIT_BYTES = 65_536
 
-_Reason = Literal["ended", "timed_out", "output_exceeded"]
+_WATCH_SECONDS = 0.25
+
+_Reason = Literal["ended", "timed_out", "output_exceeded", "memory_exceeded"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,17 +38,22 @@ class Launch:
         argv: given a file descriptor for bubblewrap's status lines and one for the marker the
             payload's first step writes, the whole argument vector.
         descriptors: further file descriptors to pass on; owned, and closed, by the caller.
+        owner: user id that may reopen the output by name (`> /dev/stderr`), None for our own.
         environment: of the launcher itself, which the payload can read in /proc/1/environ.
         timeout_seconds: wall clock.
         output_limit_bytes: more output than this ends the process.
+        memory_limit_bytes: more memory than this, of all processes together, ends them; looked
+            at four times a second; None sets no limit.
 
     """
 
     argv: Callable[[int, int], Sequence[str]]
     descriptors: tuple[int, ...]
+    owner: int | None
     environment: Mapping[str, str]
     timeout_seconds: float
     output_limit_bytes: int
+    memory_limit_bytes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +66,7 @@ class Ending:
         returncode: of the launcher, negative for a signal it died of.
         timed_out: it was ended at its time limit.
         output_exceeded: it was ended for too much output.
+        memory_exceeded: it was ended for too much memory.
         duration_seconds: from the start to the end of its last process.
         output: stdout and stderr as they came, up to the limit.
 
@@ -65,13 +76,12 @@ class Ending:
     returncode: int
     timed_out: bool
     output_exceeded: bool
+    memory_exceeded: bool
     duration_seconds: float
     output: bytes
 
 
-async def supervise(
-    launch: Launch, *, on_output: Callable[[int], None] | None = None
-) -> Ending:
+async def supervise(launch: Launch, *, on_output: Callable[[int], None] | None = None) -> Ending:
     """
     Start a process, pump its output, end it in time, and wait until all of it is gone.
 
@@ -87,12 +97,14 @@ async def supervise(
 
     """
     contained = _Contained(launch, on_output)
+    watch = asyncio.create_task(contained.watch_memory())
     try:
         async with asyncio.timeout(launch.timeout_seconds):
             reason = await contained.outcome
     except TimeoutError:
         reason = "timed_out"
     finally:
+        watch.cancel()
         await contained.end()
     return contained.ending(reason)
 
@@ -125,6 +137,8 @@ class _Contained:
         (self._output_fd, output), (self._status_fd, status), (self._marker_fd, marker) = pipes
         self._open.update(reader for reader, _ in pipes)
         try:
+            if self._launch.owner is not None:
+                os.fchown(output, self._launch.owner, -1)
             self._process = subprocess.Popen(
                 self._launch.argv(status, marker),
                 stdin=subprocess.DEVNULL,
@@ -141,10 +155,22 @@ class _Contained:
         finally:
             for _, writer in pipes:
                 os.close(writer)
-        self._exit_fd = os.pidfd_open(self._process.pid)
+        self._exit_fd = self._process_descriptor()
         self._watch(self._output_fd, self._read_output)
         self._watch(self._status_fd, self._read_status)
         self._watch(self._exit_fd, self._exited)
+
+    def _process_descriptor(self) -> int:
+        """
+        Open the launcher's process descriptor; a kernel without them must not leak a process.
+        """
+        try:
+            return os.pidfd_open(self._process.pid)
+        except OSError:
+            self._process.kill()
+            self._process.wait()
+            self._close_all()
+            raise
 
     def _watch(self, descriptor: int, callback: Callable[[], None]) -> None:
         """
@@ -222,6 +248,17 @@ class _Contained:
         self._decide("ended")
         self._settle()
 
+    async def watch_memory(self) -> None:
+        """
+        End the processes once they hold too much memory.
+        """
+        limit = self._launch.memory_limit_bytes
+        while limit is not None and not self.outcome.done():
+            await asyncio.sleep(_WATCH_SECONDS)
+            child = _child_pid(self._status)
+            if child is not None and await asyncio.to_thread(holds_more, child, limit):
+                self._decide("memory_exceeded")
+
     def _decide(self, reason: _Reason) -> None:
         """
         Let the first reason stand.
@@ -237,10 +274,15 @@ class _Contained:
         if not waiting and not self._gone.done():
             self._gone.set_result(None)
 
-    def _kill(self) -> None:
+    def _kill(self, *, patient: bool) -> None:
         """
         Kill the namespace's first process, and with it all others, then the launcher.
+
+        A launcher killed before it told its child could leave that child waiting for ever, so a
+        `patient` call lets it come that far.
         """
+        if patient and self._namespace is None and self._status_fd in self._open:
+            return
         if self._namespace in self._open and self._namespace is not None:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._namespace, signal.SIGKILL)
@@ -256,11 +298,10 @@ class _Contained:
 
         """
         cancelled = False
-        deadline = self._loop.time() + _LINGER_SECONDS
+        start = self._loop.time()
         try:
-            while not self._gone.done() and self._loop.time() < deadline:
-                # Killing again costs nothing, and catches a namespace that was just being made.
-                self._kill()
+            while not self._gone.done() and self._loop.time() < start + _LINGER_SECONDS:
+                self._kill(patient=self._loop.time() < start + _PATIENCE_SECONDS)
                 try:
                     await asyncio.wait((self._gone,), timeout=0.05)
                 except asyncio.CancelledError:
@@ -278,7 +319,8 @@ class _Contained:
         """
         while self._output_fd in self._open and self._more_output():
             pass
-        self._marked = bool(_read(self._marker_fd_ready()))
+        os.set_blocking(self._marker_fd, False)
+        self._marked = bool(_read(self._marker_fd))
         self._close_all()
         if self._gone.done():
             self._process.wait()
@@ -292,13 +334,6 @@ class _Contained:
         self._read_output()
         return before < len(self._output) < self._launch.output_limit_bytes
 
-    def _marker_fd_ready(self) -> int:
-        """
-        Return the marker pipe, made safe to read when nobody wrote to it.
-        """
-        os.set_blocking(self._marker_fd, False)
-        return self._marker_fd
-
     def ending(self, reason: _Reason) -> Ending:
         """
         Sum up, after `end`.
@@ -308,6 +343,7 @@ class _Contained:
             returncode=self._process.returncode,
             timed_out=reason == "timed_out",
             output_exceeded=reason == "output_exceeded",
+            memory_exceeded=reason == "memory_exceeded",
             duration_seconds=self._duration_seconds,
             output=bytes(self._output),
         )

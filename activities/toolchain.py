@@ -39,11 +39,9 @@ def toolchain_binds(
         A hidden folder itself, or a person's home, is never among them.
 
     """
-    entries = [Path(entry) for entry in path.split(":") if entry.startswith("/")]
-    if virtual_env is not None:
-        entries.append(virtual_env / "bin")
-    trusted = [entry for entry in entries if not _under(entry, untrusted) and entry.is_dir()]
-    wanted = {found for entry in trusted for found in _needs_of(entry)}
+    environment = "" if virtual_env is None else f":{virtual_env / 'bin'}"
+    trusted = _entries(path + environment, untrusted)
+    wanted = {found for entry in trusted for found in _needs_of(entry, hidden)}
     refused = {*hidden, *_homes(hidden)}
     kept = {
         each
@@ -55,17 +53,51 @@ def toolchain_binds(
     return tuple(sorted(each for each in kept if not any(p in kept for p in each.parents)))
 
 
-def _needs_of(folder: Path) -> Iterator[Path]:
+def toolchain_variables(path: str, *, untrusted: Sequence[Path] = ()) -> dict[str, str]:
+    """
+    Name the variables tools on `path` need because HOME is another one inside.
+
+    rustup's proxies look for the toolchains below HOME unless told where they are.
+
+    Args:
+        path: the PATH of the command.
+        untrusted: as for `toolchain_binds`.
+
+    """
+    for entry in _entries(path, untrusted):
+        if (toolchains := _rustup_home(entry)) is not None:
+            return {"RUSTUP_HOME": str(toolchains)}
+    return {}
+
+
+def _entries(path: str, untrusted: Sequence[Path]) -> list[Path]:
+    """
+    List the absolute folders of a PATH that no agent writes and that exist.
+    """
+    entries = (Path(entry) for entry in path.split(":") if entry.startswith("/"))
+    return [e for e in dict.fromkeys(entries) if not _under(e, untrusted) and _exists(e)]
+
+
+def _rustup_home(entry: Path) -> Path | None:
+    """
+    Find the toolchains beside a `.cargo/bin`, None for any other entry.
+    """
+    beside = entry.parent.parent / ".rustup"
+    return beside if entry.parts[-2:] == (".cargo", "bin") and _exists(beside) else None
+
+
+def _needs_of(folder: Path, hidden: Sequence[Path]) -> Iterator[Path]:
     """
     Name what one PATH entry needs: its root, where its links lead, its base interpreter.
     """
     yield root_of(folder)
     yield root_of(folder.resolve())
     yield from _base_interpreter(folder.parent)
+    if (toolchains := _rustup_home(folder)) is not None:
+        yield toolchains
     if str(folder) not in _SYSTEM_FOLDERS:
         for link in _links_in(folder):
-            for step in _steps(link):
-                yield _unit_of(step)
+            yield from (_unit_of(step) for step in _steps(link) if _under(step, hidden))
 
 
 def root_of(folder: Path) -> Path:
@@ -87,12 +119,10 @@ def _is_prefix(folder: Path) -> bool:
     """
     if folder.name == ".local":
         return False
-    if (folder / "pyvenv.cfg").is_file() or any((folder / m).is_dir() for m in _PREFIX_MARKS):
+    if any(_exists(folder / mark) for mark in ("pyvenv.cfg", *_PREFIX_MARKS)):
         return True
     has_python = any((folder / "bin").glob("python3*"))
-    return has_python and any(
-        (each / "os.py").is_file() for each in (folder / "lib").glob("python3*")
-    )
+    return has_python and any(_exists(each / "os.py") for each in (folder / "lib").glob("python3*"))
 
 
 def _unit_of(path: Path) -> Path:
@@ -124,11 +154,12 @@ def _base_interpreter(environment: Path) -> Iterator[Path]:
 
 def _links_in(folder: Path) -> list[Path]:
     """
-    List the symbolic links directly in a folder; an unreadable folder has none.
+    List the symbolic links that lead out of a folder; an unreadable folder has none.
     """
     try:
         with os.scandir(folder) as entries:
-            return [Path(entry.path) for entry in entries if entry.is_symlink()]
+            links = [Path(entry.path) for entry in entries if entry.is_symlink()]
+            return [link for link in links if "/" in os.fspath(link.readlink())]
     except OSError:
         return []
 
@@ -144,9 +175,9 @@ def _steps(link: Path) -> Iterator[Path]:
         except OSError:
             break
         here = Path(os.path.normpath(here.parent / target))
-        if here.exists():
+        if _exists(here):
             yield here
-    if link.exists():
+    if _exists(link):
         yield link.resolve()
 
 
@@ -155,18 +186,19 @@ def _homes(hidden: Iterable[Path]) -> set[Path]:
     Name the folders that are somebody's home: children of /home, and what the system lists.
     """
     listed = {Path(entry.pw_dir) for entry in pwd.getpwall()}
-    children = {Path("/home", name) for name in _names_in(Path("/home"))}
+    children = set(Path("/home").glob("*"))
     return {home for home in listed | children if _under(home, tuple(hidden))}
 
 
-def _names_in(folder: Path) -> list[str]:
+def _exists(path: Path) -> bool:
     """
-    List the names in a folder, none when it cannot be read.
+    Tell whether this user can see a path; one behind a closed folder does not exist for us.
     """
     try:
-        return os.listdir(folder)
+        path.stat()
     except OSError:
-        return []
+        return False
+    return True
 
 
 def _under(path: Path, folders: Sequence[Path]) -> bool:

@@ -1,5 +1,5 @@
 """
-Names and shapes that cross a Temporal boundary, and the ports through which workflows reach the world.
+Names and shapes that cross a Temporal boundary, and the ports by which workflows reach the world.
 
 Nothing here decides, waits or touches the world.
 """

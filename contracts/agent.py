@@ -8,7 +8,7 @@ from pydantic import Field
 
 from contracts.base import Brief, Contract, ObjectId
 from contracts.store import ConversationRef, RepositoryRef
-from contracts.turn import OpenConversation, Role, Usage
+from contracts.turn import OpenConversation, Role, ToolAnswer, Usage
 from contracts.worktree import WorktreeLease
 
 
@@ -41,7 +41,7 @@ class AgentStart(Contract):
         opening: how to open the conversation; used when `conversation` is None.
         conversation: the log to go on with.
         message, documents: told first when it goes on (feedback, a log).
-        progress: what continue-as-new carries.
+        answers, progress: what continue-as-new carries.
     """
 
     request_id: str
@@ -57,6 +57,7 @@ class AgentStart(Contract):
     documents: tuple[tuple[str, ObjectId], ...] = ()
     limits: AgentLimits = AgentLimits()
     seen: ObjectId | None = None
+    answers: tuple[ToolAnswer, ...] = ()
     progress: "AgentProgress | None" = None
 
 
@@ -72,7 +73,7 @@ class Cut(StrEnum):
     LOOP = "going in circles"
     SILENT = "stopped without finishing"
     CONTEXT = "context full"
-    CANCELLED = "cancelled"
+    FAILURE = "failure"
 
 
 class AgentProgress(Contract):
@@ -85,7 +86,7 @@ class AgentProgress(Contract):
         recent: digests of the last calls and their outcomes, newest last, at most 8.
         variant: repeats of the present turn.
         model: the model that answered last.
-        notes_seen: notes already told to the model.
+        started_at: seconds of the run's clock.
     """
 
     turns: int = 0
@@ -106,12 +107,14 @@ class AgentResult(Contract):
     Attributes:
         output: validated JSON of its `finish`, None when it was cut.
         cut: what ended it, None when it finished.
+        failure: the FailureKind, when the cut is a failure.
         checkpoint: the worktree's last state.
     """
 
     output: str | None
     cut: Cut | None = None
     reason: Brief = ""
+    failure: str | None = None
     checkpoint: ObjectId
     conversation: ConversationRef | None
     seen: ObjectId | None = None

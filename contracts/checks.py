@@ -10,7 +10,8 @@ class RunChecks(Contract):
     """
     Ask for commands to be run on a commit, in a worktree without any leftovers.
 
-    The outcome is cached by (tree, commands, environment) unless `fresh` asks for a rerun.
+    Each command's outcome is recorded by (tree, command, environment) and not run again unless
+    `fresh` asks for it.
 
     Attributes:
         commands: run in order by bash; the first that fails ends the run.
@@ -54,7 +55,7 @@ class ChecksReport(Contract):
 
     Attributes:
         log: object id of the whole output.
-        cached: answered from an earlier run on the same tree.
+        cached: every outcome was recorded already.
         hint: what the sandbox blocked, if it looks so.
     """
 

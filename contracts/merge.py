@@ -18,7 +18,8 @@ class QueuedPatch(Contract):
     Attributes:
         id: `<request key>/<task>/<round>`; enqueueing the same id again changes nothing.
         reply_to: workflow id that gets the `merge_verdict` signal.
-        checks: commands that must pass on every tree that lands.
+        acceptance: the task's own commands: they must pass on every tree that has this patch.
+        checks: the request's commands: they must pass too, unless they fail already without it.
     """
 
     id: str
@@ -26,7 +27,8 @@ class QueuedPatch(Contract):
     repository: RepositoryRef
     patch: Patch
     reply_to: str
-    checks: tuple[str, ...]
+    acceptance: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
 
 
 class EnqueuePatch(Contract):
@@ -48,8 +50,8 @@ class Eviction(StrEnum):
     """It does not merge with what has landed."""
     RED = "red"
     """The checks fail on the tree that has it on top."""
-    TARGET_RED = "target is red"
-    """The checks fail already without it; nobody is to blame."""
+    UNTESTED = "could not be tested"
+    """The checks cannot run at all; nobody is to blame."""
 
 
 class MergeVerdict(Contract):
@@ -79,18 +81,22 @@ class MergeQueueStart(Contract):
     Attributes:
         repository: whose store and target; the environment is each patch's own.
         lanes: checks run at once.
-        idle_seconds: an empty queue ends after this long.
-        queue, settled, failures, successes, red_prefix: what continue-as-new carries.
+        idle_seconds: an empty queue that nobody left properly ends after this long.
+        queue, settled, members, landed_acceptance, failures, successes, evicted, rounds: what
+            continue-as-new carries.
     """
 
     repository: RepositoryRef
     lanes: int = Field(default=2, ge=1, le=16)
-    idle_seconds: int = 60
+    idle_seconds: int = 86_400
     queue: tuple[QueuedPatch, ...] = ()
     settled: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
+    landed_acceptance: tuple[str, ...] = ()
     failures: int = 0
     successes: int = 0
-    red_prefix: int | None = None
+    evicted: int = 0
+    rounds: int = 0
 
 
 class BuildChain(Contract):

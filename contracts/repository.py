@@ -78,9 +78,9 @@ class Delivered(Contract):
 
 class CloseRequest(Contract):
     """
-    Free what a request holds: its claim on the branch and its candidates' pins.
+    Free what a request holds: its claim on the branch.
     """
 
     repository: RepositoryRef
     request_id: str
-    keep: bool = True
+    branch: str

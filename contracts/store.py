@@ -14,12 +14,16 @@ class ConversationRef(Contract):
         head: commit of the last turn.
         turns: finished model calls in this log, 0 after the opening.
         context_tokens: input tokens of the last call, all kinds together; 0 before the first.
+        model: the model that was asked for, fixed for the whole log.
+        open_calls: tool calls of the last reply that the next message must answer.
     """
 
     id: str
     head: ObjectId
     turns: int = 0
     context_tokens: int = 0
+    model: str = ""
+    open_calls: tuple[str, ...] = ()
 
 
 class RepositoryRef(Contract):
@@ -31,9 +35,11 @@ class RepositoryRef(Contract):
         request_key: names the request's refs, `refs/oc/<request_key>/…`.
         target: short name of the ref on which patches land, `refs/oc/target/<target>`.
         environment: object id of the execution environment (PATH, virtual environment).
+        host_id: the host that has the store.
     """
 
     key: str
     request_key: str
     target: str
     environment: ObjectId
+    host_id: str

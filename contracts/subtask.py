@@ -5,7 +5,6 @@ A subtask: one task of the plan in its own worktree, from agent to landed patch.
 from pydantic import Field
 
 from contracts.agent import AgentLimits
-from contracts.approval import Approval
 from contracts.base import Brief, Contract, ObjectId
 from contracts.plan import TaskSpec
 from contracts.store import RepositoryRef
@@ -46,7 +45,6 @@ class SubtaskReport(Contract):
     Attributes:
         agent: workflow id of the agent at work, None when none is.
         landed: the commit on the target that holds the patch.
-        asks: a question to a person, passed on to the request's desk.
     """
 
     task: str
@@ -60,4 +58,3 @@ class SubtaskReport(Contract):
     cost_microusd: int = 0
     landed: ObjectId | None = None
     model: str = ""
-    asks: Approval | None = None

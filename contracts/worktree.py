@@ -12,11 +12,12 @@ class LeaseWorktree(Contract):
 
     Attributes:
         holder: who asks: workflow id of the agent or subtask; the lease's idempotency key.
+        commit: None means the target's tip at this moment.
     """
 
     repository: RepositoryRef
     holder: str
-    commit: ObjectId
+    commit: ObjectId | None = None
 
 
 class WorktreeLease(Contract):

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import StrEnum
+from itertools import accumulate, islice
 
 from domain.document import Document, universal
 
+PLACES_LIMIT = 100
 # Above this many pairs of lines the alignment may treat frequent lines as noise, to stay fast.
 _ALIGN_EXACTLY_UP_TO = 1_000_000
-_BLEND_MAX_CHARS = 2_000
+_BLEND_MAX_CHARS = 500
 
 _FOLD = str.maketrans(
     {
@@ -81,6 +83,8 @@ def find(document: Document, old: str, new: str) -> tuple[Place, ...]:
     """
     Return the places of `old`, in the order of the file, from the first rung that has any.
 
+    At most `PLACES_LIMIT`; one or several is all that matters.
+
     The reader of a file does not see its line ends, so the first two rungs count together: text
     that stands once with LF and once with CRLF has two places.
     """
@@ -88,17 +92,21 @@ def find(document: Document, old: str, new: str) -> tuple[Place, ...]:
     if not old:
         return ()
     for rung in (_plain, _without_trailing_blanks, _shifted, _folded):
-        places = tuple(rung(document, old, new))
+        places = tuple(islice(rung(document, old, new), PLACES_LIMIT))
         if places:
             return places
     return ()
 
 
-def line_of(document: Document, offset: int) -> int:
+def line_of(starts: Sequence[int], offset: int) -> int:
     """
-    Return the number, from 1, of the line that `offset` of `Document.text` lies in.
+    Return the number, from 1, of the line that `offset` lies in.
+
+    Args:
+        starts: `Document.starts`; it is computed at each access, so get it once.
+        offset: an offset of `Document.text`.
     """
-    return bisect_right(document.starts, offset)
+    return bisect_right(starts, offset)
 
 
 def occurrences(text: str, part: str) -> Iterator[int]:
@@ -112,9 +120,10 @@ def occurrences(text: str, part: str) -> Iterator[int]:
 
 
 def _plain(document: Document, old: str, new: str) -> Iterator[Place]:
+    starts = document.starts
     for start in occurrences(document.text, old):
         end = start + len(old)
-        first, last = line_of(document, start) - 1, line_of(document, end) - 1
+        first, last = line_of(starts, start) - 1, line_of(starts, end) - 1
         foreign = any(e != "\n" for e in document.ends[first:last])
         yield Place(Rung.LINE_ENDS if foreign else Rung.EXACT, start, end, old, new)
 
@@ -131,10 +140,17 @@ def _without_trailing_blanks(document: Document, old: str, new: str) -> Iterator
 
 def _shifted(document: Document, old: str, new: str) -> Iterator[Place]:
     lines = _lines(old)
-    for first in _windows(document, old, key=_strip):
-        shift = _shift(lines, document.contents[first : first + len(lines)])
-        moved = (None, None) if shift is None else (_move(old, *shift), _move(new, *shift))
-        if moved[0] is not None and moved[1] is not None:
+    firsts = tuple(islice(_windows(document, old, key=_strip), PLACES_LIMIT))
+    if len(firsts) == PLACES_LIMIT:
+        return  # to look at a part of them could make one of several seem the only one
+    lead = next((index for index, line in enumerate(lines) if _strip(line)), 0)
+    shifts = {first: _shift(lines[lead], document.contents[first + lead]) for first in firsts}
+    moves = {shift: _moved(old, new, shift) for shift in set(shifts.values()) if shift}
+    wanted = {s: [_rstrip(line) for line in _lines(m[0])] for s, m in moves.items() if m}
+    held = [_rstrip(line) for line in document.contents]
+    for first, shift in shifts.items():
+        moved = moves.get(shift) if shift else None
+        if shift and moved and wanted[shift] == held[first : first + len(lines)]:
             yield _lines_place(document, first, *moved, rung=Rung.INDENTATION)
 
 
@@ -158,9 +174,15 @@ def _windows(document: Document, old: str, *, key: Callable[[str], str]) -> Iter
     if not any(wanted):
         return  # blank lines stand everywhere
     held = [key(line) for line in document.contents]
-    for first in range(len(held) - len(wanted) + 1):
-        if held[first] == wanted[0] and held[first : first + len(wanted)] == wanted:
-            yield first
+    # One search in joined text, not a comparison per line: a file of equal lines would take
+    # lines times lines.
+    starts = tuple(accumulate((len(line) + 1 for line in held), initial=0))
+    for at in occurrences(_joined(held), _joined(wanted)):
+        yield line_of(starts, at) - 1
+
+
+def _joined(lines: Sequence[str]) -> str:
+    return "\n" + "".join(line + "\n" for line in lines)
 
 
 def _lines_place(document: Document, first: int, old: str, new: str, *, rung: Rung) -> Place:
@@ -178,21 +200,19 @@ def _indent(line: str) -> str:
     return line[: len(line) - len(line.lstrip(" \t"))]
 
 
-def _shift(quoted: Sequence[str], held: Sequence[str]) -> tuple[str, str] | None:
+def _shift(quoted: str, held: str) -> tuple[str, str] | None:
     """
-    Return the blanks to take from, and to put before, each quoted line; None: not uniform.
+    Return the blanks to take from, and to put before, the quoted line; None: not so simple.
     """
-    pairs = [(_indent(q), _indent(h)) for q, h in zip(quoted, held, strict=True) if _strip(q)]
-    q, h = pairs[0]
+    q, h = _indent(quoted), _indent(held)
     if h.endswith(q):
-        less, more = "", h.removesuffix(q)
-    elif q.endswith(h):
-        less, more = q.removesuffix(h), ""
-    else:
-        return None
-    if all(h == more + q.removeprefix(less) and q.startswith(less) for q, h in pairs):
-        return less, more
-    return None
+        return "", h.removesuffix(q)
+    return (q.removesuffix(h), "") if q.endswith(h) else None
+
+
+def _moved(old: str, new: str, shift: tuple[str, str]) -> tuple[str, str] | None:
+    moved_old, moved_new = _move(old, *shift), _move(new, *shift)
+    return None if moved_old is None or moved_new is None else (moved_old, moved_new)
 
 
 def _move(text: str, less: str, more: str) -> str | None:
@@ -213,16 +233,21 @@ def replace_at(document: Document, place: Place) -> Document:
     its trailing blanks, its punctuation. A new line takes the line end of the one it replaces,
     else of the one before it.
     """
-    first, last = line_of(document, place.start) - 1, line_of(document, place.end) - 1
-    head = document.contents[first][: place.start - document.starts[first]]
-    tail = document.contents[last][place.end - document.starts[last] :]
+    starts = document.starts
+    first, last = line_of(starts, place.start) - 1, line_of(starts, place.end) - 1
+    head = document.contents[first][: place.start - starts[first]]
+    tail = document.contents[last][place.end - starts[last] :]
     old = (head + place.old + tail).split("\n")
     new = (head + place.new + tail).split("\n")
     held = Document(document.contents[first : last + 1], document.ends[first : last + 1])
     blend = place.rung is Rung.PUNCTUATION
-    ends_before = document.ends[first - 1] if first else document.main_end
-    lines = list(_merge(held, old, new, blend=blend))
-    return document.with_lines(first, last + 1, _with_ends(lines, ends_before, held.ends[-1]))
+    lines = _with_ends(
+        tuple(_merge(held, old, new, blend=blend)),
+        before=document.ends[first - 1] if first else "",
+        last=held.ends[-1],
+        default=document.main_end,
+    )
+    return document.with_lines(first, last + 1, tuple(lines))
 
 
 def _merge(
@@ -243,16 +268,27 @@ def _merge(
                 yield line, ""
 
 
-def _align(old: list[str], new: list[str]) -> list[tuple[str, int, int, int, int]]:
+def _align(old: list[str], new: list[str]) -> Sequence[tuple[str, int, int, int, int]]:
     large = len(old) * len(new) > _ALIGN_EXACTLY_UP_TO
     return SequenceMatcher(None, old, new, autojunk=large).get_opcodes()
 
 
 def _with_ends(
-    lines: list[tuple[str, str]], before: str, last: str
+    lines: Sequence[tuple[str, str]], *, before: str, last: str, default: str
 ) -> Iterator[tuple[str, str]]:
-    for index, (content, end) in enumerate(lines):
-        before = last if index == len(lines) - 1 else end or before
+    """
+    Yield the lines with an end each.
+
+    Args:
+        lines: content and line end; an empty end takes that of the line before.
+        before: the end of the line before the first, empty when there is none.
+        last: the end of the last line, whatever `lines` says.
+        default: the end where none is known.
+    """
+    for index, (content, known) in enumerate(lines):
+        end = last if index == len(lines) - 1 else known or before or default
+        # An empty line's LF behind a line that ends in CR would read as one line end.
+        before = "\r\n" if (before, content, end) == ("\r", "", "\n") else end
         yield content, before
 
 

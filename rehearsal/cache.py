@@ -19,7 +19,7 @@ LOOK_BACK: Final = 20
 """Positions a marker sees, its own included; a run of calls or of results is one."""
 
 TTL_SECONDS: Final[Mapping[str, int]] = {"5m": 300, "1h": 3_600}
-_LAYERS: Final = ("tools", "system", "messages")
+_LAYERS: Final[Mapping[str, int]] = {"tools": 0, "system": 1, "messages": 2}
 _REMEMBERED: Final = 4_096
 
 
@@ -188,7 +188,7 @@ def _digests(blocks: Sequence[Block], salts: tuple[bytes, ...]) -> list[bytes]:
     digests = []
     salted = 0
     for block in blocks:
-        while salted <= _LAYERS.index(block.layer):
+        while salted <= _LAYERS[block.layer]:
             running.update(salts[salted])
             salted += 1
         running.update(len(block.data).to_bytes(8, "big") + block.data)
@@ -207,8 +207,9 @@ def _salts(request: Prompt) -> tuple[bytes, ...]:
     messages = [
         body.get("tool_choice") or {"type": "auto"},
         prompt.thinking_display(body, request.model),
-        body.get("thinking") or {"type": request.model.thinking_default},
-        output.get("effort") or "high",
+        prompt.thinking_type(body, request.model),
+        (body.get("thinking") or {}).get("budget_tokens"),
+        output.get("effort") or request.model.effort_default,
         output.get("format"),
         output.get("task_budget"),
         any(block.kind == "image" for block in request.blocks),
@@ -217,7 +218,7 @@ def _salts(request: Prompt) -> tuple[bytes, ...]:
 
 
 def _layer_digest(request: Prompt, layer: str) -> bytes:
-    return prompt.digest([b for b in request.blocks if b.layer == layer]).encode()
+    return prompt.digest(request.layer(layer)).encode()
 
 
 def _fingerprint(

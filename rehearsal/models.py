@@ -31,6 +31,7 @@ class Model:
         thinking_default: the type when a request names none.
         display: "summarized" or "omitted" when a request names none.
         efforts: accepted effort levels, lowest first; empty when unsupported.
+        effort_default: the level when a request names none.
         disabled_below: thinking may be disabled only at efforts before this one.
         forced_tools: whether ``tool_choice`` any and tool are accepted.
         bound_thinking: whether thinking blocks are bound to their whole prefix.
@@ -48,6 +49,7 @@ class Model:
     thinking_default: str = "adaptive"
     display: str = "summarized"
     efforts: tuple[str, ...] = EFFORTS
+    effort_default: str = "high"
     disabled_below: str | None = None
     forced_tools: bool = True
     bound_thinking: bool = False
@@ -58,9 +60,7 @@ class Model:
 
 
 def _fable(name: str) -> Model:
-    return Model(
-        name, thinking=_ALWAYS, display="omitted", forced_tools=False, bound_thinking=True
-    )
+    return Model(name, thinking=_ALWAYS, display="omitted", forced_tools=False, bound_thinking=True)
 
 
 def _four(name: str, minimum: int, **rest: Any) -> Model:
@@ -75,12 +75,19 @@ def _extended(name: str, minimum: int, **rest: Any) -> Model:
 
 
 _TABLE: Final = (
-    Model("claude-opus-5-5", thinking=_ALWAYS, display="omitted", forced_tools=False,
-          bound_thinking=True),
+    Model(
+        "claude-opus-5-5",
+        thinking=_ALWAYS,
+        display="omitted",
+        forced_tools=False,
+        bound_thinking=True,
+        effort_default="medium",
+    ),
     Model("claude-sonnet-5-5", bound_thinking=True),
     Model("claude-haiku-5-5", bound_thinking=True),
-    *map(_fable, ("claude-fable-5-2", "claude-fable-5-1", "claude-mythos-5-2",
-                  "claude-mythos-5-1")),
+    *map(
+        _fable, ("claude-fable-5-2", "claude-fable-5-1", "claude-mythos-5-2", "claude-mythos-5-1")
+    ),
     Model("claude-opus-5", disabled_below="xhigh"),
     Model("claude-fable-5", thinking=_ALWAYS, forced_tools=False),
     Model("claude-mythos-5", thinking=_ALWAYS, forced_tools=False),
@@ -111,7 +118,9 @@ def table(overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, Model]:
     for name, change in overrides.items():
         if unknown := sorted(set(change) - fields):
             raise ValueError(f"models.{name}: unknown abilities {unknown}; known: {sorted(fields)}")
-        plain = {k: tuple(v) if isinstance(v, list) else v for k, v in change.items()}
+        plain: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in change.items()
+        }
         result[name] = dataclasses.replace(result.get(name, Model(name)), **plain)
     return result
 

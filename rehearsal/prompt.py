@@ -8,7 +8,9 @@ and key order is kept, because the real cache is exact to the byte.
 
 import base64
 import dataclasses
+import functools
 import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -67,7 +69,22 @@ class Prompt:
         """
         The messages as they came.
         """
-        return list(self.body["messages"])
+        messages: list[Json] = self.body["messages"]
+        return messages
+
+    @functools.cached_property
+    def prefixes(self) -> dict[int, str]:
+        """
+        The digest of all blocks before a place: each thinking block, and the very end.
+        """
+        return _prefixes(self.blocks)
+
+    def layer(self, name: str) -> list[Block]:
+        """
+        Return the blocks of "tools" or "system", which stand before the messages.
+        """
+        head = itertools.takewhile(lambda block: block.layer != "messages", self.blocks)
+        return [block for block in head if block.layer == name]
 
     def turn(self) -> int:
         """
@@ -77,7 +94,7 @@ class Prompt:
         and a reply at the very end is still going on.
         """
         roles = [message["role"] for message in self.messages]
-        ends = zip(roles, roles[1:], strict=False)
+        ends = itertools.pairwise(roles)
         return sum(a == "assistant" and b != "assistant" for a, b in ends)
 
     def incoming(self) -> list[Block]:
@@ -150,9 +167,15 @@ def content_blocks(content: str | list[Json]) -> list[Json]:
 
 def build(body: Json, model: Model) -> Prompt:
     """
-    Flatten a request whose shape has been checked.
+    Flatten a request whose shape has been checked and whose messages are `Message`.
     """
-    blocks = [_block(item, model) for item in _items(body)]
+    blocks = [_block(item, model) for item in _head(body)]
+    for i, message in enumerate(body["messages"]):
+        known = message.blocks.get(model.older_tokenizer)
+        if known is None:
+            known = [_block(item, model) for item in _message(message, i)]
+            message.blocks[model.older_tokenizer] = known
+        blocks += known
     return Prompt(_marked_automatically(blocks, body), body, model)
 
 
@@ -164,14 +187,16 @@ class _Item(NamedTuple):
     turn: int
 
 
-def _items(body: Json) -> Iterator[_Item]:
+def _head(body: Json) -> Iterator[_Item]:
     for i, tool in enumerate(body.get("tools") or ()):
         yield _Item("tools", "", tool, f"tools.{i}", -1)
     for i, raw in enumerate(content_blocks(body.get("system") or [])):
         yield _Item("system", "", raw, f"system.{i}", -1)
-    for i, message in enumerate(body["messages"]):
-        for j, raw in enumerate(content_blocks(message["content"])):
-            yield _Item("messages", message["role"], raw, f"messages.{i}.content.{j}", i)
+
+
+def _message(message: Json, index: int) -> Iterator[_Item]:
+    for j, raw in enumerate(content_blocks(message["content"])):
+        yield _Item("messages", message["role"], raw, f"messages.{index}.content.{j}", index)
 
 
 def _block(item: _Item, model: Model) -> Block:
@@ -180,7 +205,15 @@ def _block(item: _Item, model: Model) -> Block:
     data = role.encode() + b"\0" + _bytes(raw, kind)
     size = tokens.of_block(len(data), older=model.older_tokenizer)
     return Block(
-        layer, role, kind, data, _IMAGE_TOKENS if kind == "image" else size, ttl(raw), raw, path, turn
+        layer,
+        role,
+        kind,
+        data,
+        _IMAGE_TOKENS if kind == "image" else size,
+        ttl(raw),
+        raw,
+        path,
+        turn,
     )
 
 
@@ -224,14 +257,36 @@ def digest(blocks: Sequence[Block]) -> str:
     running = hashlib.sha256()
     for block in blocks:
         running.update(len(block.data).to_bytes(8, "big") + block.data)
-    return base64.b64encode(running.digest()[:12]).decode()
+    return _short(running.digest())
+
+
+def _prefixes(blocks: Sequence[Block]) -> dict[int, str]:
+    running = hashlib.sha256()
+    found = {}
+    for i, block in enumerate(blocks):
+        if block.kind == "thinking":
+            found[i] = _short(running.digest())
+        running.update(len(block.data).to_bytes(8, "big") + block.data)
+    found[len(blocks)] = _short(running.digest())
+    return found
+
+
+def _short(full: bytes) -> str:
+    return base64.b64encode(full[:12]).decode()
+
+
+def thinking_type(body: Json, model: Model) -> str:
+    """
+    Return the kind of thinking that a request gets, the model's default included.
+    """
+    wanted: dict[str, Any] = body.get("thinking") or {}
+    return str(wanted.get("type") or model.thinking_default)
 
 
 def thinking_display(body: Json, model: Model) -> str | None:
     """
     Return how thinking is shown, "summarized" or "omitted"; None when it is off.
     """
-    wanted: dict[str, Any] = body.get("thinking") or {}
-    if wanted.get("type", model.thinking_default) not in {"adaptive", "enabled"}:
+    if thinking_type(body, model) not in {"adaptive", "enabled"}:
         return None
-    return str(wanted.get("display") or model.display)
+    return str((body.get("thinking") or {}).get("display") or model.display)

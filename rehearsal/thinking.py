@@ -8,12 +8,13 @@ the text was changed, the history was changed, or another model is asked.
 
 import base64
 import dataclasses
+import functools
 import hashlib
 import hmac
 import json
 from typing import Final
 
-from rehearsal import prompt, wire
+from rehearsal import wire
 from rehearsal.prompt import Block, Prompt
 from rehearsal.wire import Json, bad_request
 
@@ -52,12 +53,13 @@ def sign(key: bytes, seal: Seal) -> str:
     return base64.b64encode(wire.canonical([payload.decode(), _mac(key, payload)])).decode()
 
 
-def unseal(key: bytes, signature: object) -> Seal | None:
+@functools.lru_cache(maxsize=16_384)
+def unseal(key: bytes, signature: str) -> Seal | None:
     """
     Return what a signature vouches for; None when it is not ours or was changed.
     """
     try:
-        payload, mac = json.loads(base64.b64decode(str(signature), validate=True))
+        payload, mac = json.loads(base64.b64decode(signature, validate=True))
         model, prefix, text = json.loads(payload)
     except (ValueError, TypeError):
         return None
@@ -77,7 +79,7 @@ def block(key: bytes, request: Prompt, *, text: str, display: str) -> Json:
         display: "omitted" sends the seal without the text.
     """
     shown = text if display != "omitted" else ""
-    seal = Seal(request.model.id, prompt.digest(request.blocks), _text_digest(shown))
+    seal = Seal(request.model.id, request.prefixes[len(request.blocks)], _text_digest(shown))
     return {"type": "thinking", "thinking": shown, "signature": sign(key, seal)}
 
 
@@ -93,14 +95,14 @@ def check(key: bytes, request: Prompt, betas: frozenset[str]) -> list[Json] | No
             unless the request asked to drop such blocks.
     """
     drop = _mode(request) == "drop_block"
-    last = max((b.turn for b in request.blocks if b.role == "assistant"), default=-1)
     dropped: list[Json] = []
-    run: int | None = None
-    for i, one in enumerate(request.blocks):
-        if one.kind != "thinking":
-            run = None
-            continue
-        if run == one.turn or _foreign(key, request, index=i, last=last):
+    run = -1
+    prefixes = request.prefixes
+    for i in sorted(prefixes)[:-1]:
+        one = request.blocks[i]
+        # A dropped block takes the thinking that follows it at once along.
+        follows = run == one.turn and i - 1 in prefixes
+        if follows or _foreign(key, request, index=i, prefix=prefixes[i]):
             if not drop:
                 raise bad_request(
                     f"{one.path}: Invalid `signature` in `thinking` block. "
@@ -120,17 +122,18 @@ def _report(one: Block) -> Json:
     return {"type": "thinking_dropped", "path": one.path, "reason": "prefix_binding_mismatch"}
 
 
-def _foreign(key: bytes, request: Prompt, *, index: int, last: int) -> bool:
+def _foreign(key: bytes, request: Prompt, *, index: int, prefix: str) -> bool:
     """
     Tell whether a block belongs to another history than the one before it.
     """
     one = request.blocks[index]
-    seal = unseal(key, one.raw.get("signature"))
+    seal = unseal(key, str(one.raw.get("signature")))
     if seal is None or (seal.text and seal.text != _text_digest(one.raw.get("thinking", ""))):
+        last = max(b.turn for b in request.blocks if b.role == "assistant")
         raise _changed(one, latest=one.turn == last)
     if seal.model != request.model.id or not request.model.bound_thinking:
         return False
-    return seal.prefix != prompt.digest(request.blocks[:index])
+    return seal.prefix != prefix
 
 
 def _changed(one: Block, *, latest: bool) -> Exception:
@@ -140,4 +143,3 @@ def _changed(one: Block, *, latest: bool) -> Exception:
             "cannot be modified. These blocks must remain as they were in the original response."
         )
     return bad_request(f"{one.path}: Invalid `signature` in `thinking` block")
-

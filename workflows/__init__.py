@@ -1,3 +1,5 @@
 """
-Time: order, waiting, messages, children, continue-as-new. Decisions longer than a line live in domain.
+Time: order, waiting, messages, children, continue-as-new.
+
+Decisions longer than a line live in domain.
 """

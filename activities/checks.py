@@ -1,0 +1,172 @@
+"""
+Checks: the system's own run of commands on a clean checkout of one commit.
+
+Each command's outcome is recorded by (tree, command, environment), so that a rebuilt chain with an
+equal tree, a retry or the final look at the merged tree runs nothing twice.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from temporalio import activity
+from typing_extensions import override
+
+from activities import journal
+from activities.pools import Pools
+from activities.running import Ran, Runner
+from activities.store import RefUpdate, Store
+from activities.store_values import Whatever
+from activities.stores import Stores
+from activities.worktree_pool import Place
+from activities.worktrees import worktree_failures
+from contracts.checks import CheckResult, ChecksReport, RunChecks
+from contracts.ports import CheckActivities
+from domain import ids
+from domain.text import clip, for_people
+
+_LOG_BYTES = 60_000
+_TAIL = 900
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    result: CheckResult
+    log: str
+    hint: str
+    cached: bool
+
+
+class CleanChecks(CheckActivities):
+    """
+    Checks in pooled worktrees that are cleaned of every leftover first.
+    """
+
+    def __init__(self, stores: Stores, pools: Pools, runner: Runner) -> None:
+        self._stores = stores
+        self._pools = pools
+        self._runner = runner
+
+    @override
+    @activity.defn
+    async def run_checks(self, request: RunChecks) -> ChecksReport:
+        """
+        Run commands in order until one fails.
+
+        Safe to repeat: finished commands are found in the record, the rest starts on a new clean
+        checkout.
+        """
+        store = await self._stores.get(request.repository.key)
+        async with worktree_failures():
+            tree = (await store.get_commit(request.commit)).tree
+            known = [await _known(store, request, tree, command) for command in request.commands]
+            outcomes = _answered(known)
+            if outcomes is None:
+                outcomes = await self._run(store, request, tree, known)
+            return await _report(store, request, tree, outcomes)
+
+    async def _run(
+        self,
+        store: Store,
+        request: RunChecks,
+        tree: str,
+        known: Sequence[_Outcome | None],
+    ) -> list[_Outcome]:
+        pool = await self._pools.get(request.repository.key)
+        outcomes: list[_Outcome] = []
+        async with pool.checkout(request.commit) as place:
+            for command, recorded in zip(request.commands, known, strict=True):
+                outcome = recorded or await self._command(
+                    store, request, tree, command, place=place
+                )
+                outcomes.append(outcome)
+                if not outcome.result.passed:
+                    break
+        return outcomes
+
+    async def _command(
+        self, store: Store, request: RunChecks, tree: str, command: str, *, place: Place
+    ) -> _Outcome:
+        environment = await self._runner.environment(store, request.repository.environment)
+        ran = await self._runner.run(
+            place, command, environment, timeout_seconds=request.timeout_seconds
+        )
+        result = CheckResult(
+            command=command,
+            exit_code=ran.outcome.exit_code,
+            seconds=round(ran.outcome.duration_seconds, 3),
+            timed_out=ran.outcome.timed_out,
+            tail=_tail(ran.text),
+        )
+        activity.logger.info(
+            "check.end",
+            extra={"command": clip(command, 200), "outcome": ran.ending, "passed": ran.passed},
+        )
+        return await _record(store, request, tree, ran=ran, result=result)
+
+
+def _tail(text: str) -> str:
+    return for_people(text)[-_TAIL:] if len(text) <= _TAIL else "…" + for_people(text[-_TAIL:])
+
+
+def _refs(request: RunChecks, tree: str, command: str) -> tuple[str, str]:
+    """
+    Return the ref of the accepted outcome, and of this very run.
+    """
+    name = ids.digest(command, request.repository.environment, str(request.timeout_seconds))
+    main = ids.checks_ref(tree, name)
+    owner = ids.digest(request.repository.request_key, length=8)
+    return main, f"{main}-{owner}-{request.fresh}" if request.fresh else main
+
+
+async def _known(store: Store, request: RunChecks, tree: str, command: str) -> _Outcome | None:
+    found = await journal.recorded(store, _refs(request, tree, command)[1])
+    if found is None:
+        return None
+    record = json.loads(found)
+    result = CheckResult.model_validate(record["result"])
+    return _Outcome(result, record["log"], record["hint"], cached=True)
+
+
+def _answered(known: Sequence[_Outcome | None]) -> list[_Outcome] | None:
+    """
+    Return the outcomes when the record answers the whole request, None when something must run.
+    """
+    outcomes: list[_Outcome] = []
+    for outcome in known:
+        if outcome is None:
+            return None
+        outcomes.append(outcome)
+        if not outcome.result.passed:
+            break
+    return outcomes
+
+
+async def _record(
+    store: Store, request: RunChecks, tree: str, *, ran: Ran, result: CheckResult
+) -> _Outcome:
+    """
+    Record a run; a rerun that passes replaces the outcome that it was made to doubt.
+    """
+    log = await store.put_blob(f"$ {result.command}\n{ran.text}\n[{ran.ending}]\n".encode())
+    hint = ran.outcome.hint or ""
+    record = {"result": result.model_dump(mode="json"), "log": log, "hint": hint}
+    entry = await journal.entry(store, json.dumps(record).encode(), {"log": log})
+    main, own = _refs(request, tree, result.command)
+    updates = {own} | ({main} if result.passed else set())
+    await store.update_refs(*(RefUpdate(ref, entry, Whatever.ANY) for ref in sorted(updates)))
+    return _Outcome(result, log, hint, cached=False)
+
+
+async def _report(
+    store: Store, request: RunChecks, tree: str, outcomes: Sequence[_Outcome]
+) -> ChecksReport:
+    logs = [await store.get_blob(outcome.log) for outcome in outcomes]
+    return ChecksReport(
+        commit=request.commit,
+        tree=tree,
+        results=tuple(outcome.result for outcome in outcomes),
+        log=await store.put_blob(b"\n".join(logs)[-_LOG_BYTES:]),
+        cached=all(outcome.cached for outcome in outcomes),
+        hint="; ".join(sorted({outcome.hint for outcome in outcomes if outcome.hint}))[:1_000],
+    )

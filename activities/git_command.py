@@ -1,0 +1,314 @@
+"""
+The one door to git: every git process of the product starts here.
+
+The child gets a clean environment (PATH and a fixed identity, no user or system configuration),
+an explicit GIT_DIR, hooks and fsmonitor switched off, and a process group of its own, which is
+ended as a whole when time runs out or the caller is cancelled. This module knows no repository
+layout and no command's meaning.
+"""
+
+import asyncio
+import contextlib
+import functools
+import os
+import shutil
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from typing_extensions import override
+
+STDERR_LIMIT = 2_000
+"""Characters of stderr kept in an error; what lies in the middle is dropped."""
+
+GRACE_SECONDS = 5.0
+"""Time a process group has between TERM and KILL: git removes its lock files on TERM only."""
+
+IDENTITY_NAME = "OrchestCode"
+IDENTITY_EMAIL = "orchestcode@localhost"
+
+SAFE_OPTIONS = (
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "core.fsmonitor=",  # empty, not "false": older gits take "false" for a program's path
+    "-c",
+    "commit.gpgsign=false",
+    "-c",
+    "core.pager=cat",
+    "-c",
+    "protocol.ext.allow=never",
+)
+"""Options before every command: nothing that a repository names is ever executed."""
+
+PIPE_LIMIT = 1 << 20
+"""Bytes buffered per pipe before the child has to wait for the reader."""
+
+
+class GitMissingError(Exception):
+    """
+    No git executable stands on PATH: nothing can work until an operator installs it.
+    """
+
+
+class GitError(Exception):
+    """
+    A git command ended with an exit code its caller does not accept.
+
+    Attributes:
+        args_tail: the command and its arguments, without the fixed options, bounded.
+        code: exit code; negative = ended by that signal.
+        stderr: what git said, at most STDERR_LIMIT characters.
+    """
+
+    def __init__(self, arguments: Sequence[str], code: int, stderr: str) -> None:
+        self.args_tail = bounded(" ".join(arguments), 500)
+        self.code = code
+        self.stderr = bounded(stderr.strip(), STDERR_LIMIT)
+        super().__init__(arguments, code, stderr)
+
+    @override
+    def __str__(self) -> str:
+        return f"git {self.args_tail}: exit {self.code}: {self.stderr or '(no message)'}"
+
+
+class GitTimeoutError(GitError):
+    """
+    A git command did not end in time; its whole process group was ended.
+    """
+
+
+@dataclass(frozen=True)
+class GitResult:
+    """
+    What a finished git command left.
+
+    Attributes:
+        code: exit code, one of the accepted ones.
+        out: stdout, exactly.
+        err: stderr as text; bytes that are not UTF-8 are replaced.
+        truncated: stdout was longer than `max_bytes` and the command was ended early;
+            `code` says nothing then.
+    """
+
+    code: int
+    out: bytes
+    err: str
+    truncated: bool = False
+
+    @property
+    def text(self) -> str:
+        """
+        Stdout as text without the final newline; foreign bytes survive as surrogate escapes.
+        """
+        return os.fsdecode(self.out).removesuffix("\n")
+
+
+def bounded(text: str, limit: int) -> str:
+    """
+    Return the text, its middle cut out when it is longer than `limit` characters.
+    """
+    if len(text) <= limit:
+        return text
+    half = (limit - 5) // 2
+    return f"{text[:half]} ... {text[-half:]}"
+
+
+@functools.cache
+def git_binary() -> str:
+    """
+    Return the absolute path of git, looked up on PATH once per process.
+
+    Raises:
+        GitMissingError: there is none.
+    """
+    found = shutil.which("git")
+    if found is None:
+        raise GitMissingError("git was not found on PATH; install git 2.39 or newer")
+    return str(Path(found).absolute())
+
+
+async def end_group(process: asyncio.subprocess.Process) -> None:
+    """
+    End a child and everything in its process group: TERM, wait, then KILL.
+
+    Safe for a child that already ended. The pipes are drained, so nothing stays open.
+    """
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        if process.returncode is None:
+            _signal_group(process.pid, signal.SIGTERM)
+        async with asyncio.timeout(GRACE_SECONDS):
+            await process.communicate()
+    except TimeoutError:
+        pass
+    finally:
+        # Also after a quiet end: a child's child may have outlived its parent.
+        _signal_group(process.pid, signal.SIGKILL)
+    await process.communicate()
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+class GitCommand:
+    """
+    Runs git against one explicit GIT_DIR, and one explicit work tree where there is one.
+
+    Args:
+        git_dir: the repository, or `<store>/worktrees/<name>` of a linked worktree.
+        work_tree: the checked-out files; also the working directory of the command. None =
+            commands that touch no files.
+    """
+
+    def __init__(self, git_dir: Path, *, work_tree: Path | None = None) -> None:
+        self.git_dir = git_dir.absolute()
+        self.work_tree = None if work_tree is None else work_tree.absolute()
+        self._binary = git_binary()
+
+    async def __call__(
+        self,
+        *args: str,
+        stdin: bytes | None = None,
+        ok: tuple[int, ...] = (0,),
+        index_file: Path | None = None,
+        reads: bool = False,
+        timeout_seconds: float = 600,
+        env: Mapping[str, str] | None = None,
+        max_bytes: int | None = None,
+    ) -> GitResult:
+        """
+        Run one git command to its end and return what it printed.
+
+        Args:
+            args: the command and its arguments; names may hold surrogate escapes.
+            stdin: bytes for the child; None = empty. Not together with `max_bytes`.
+            ok: exit codes that are an answer, not an error.
+            index_file: a private index instead of the repository's.
+            reads: the command only reads, so it takes no optional lock.
+            timeout_seconds: wall clock, then the process group is ended.
+            env: variables added to the clean environment; they win.
+            max_bytes: keep at most so much of stdout and end the command there.
+
+        Raises:
+            GitError: any other exit code.
+            GitTimeoutError: out of time.
+        """
+        extra = _with_index(env, index_file)
+        process = await self.spawn(*args, has_input=stdin is not None, reads=reads, env=extra)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                out, err, truncated = await _converse(process, stdin, max_bytes)
+        except TimeoutError as late:
+            await end_group(process)
+            raise GitTimeoutError(args, -15, f"not done after {timeout_seconds} s") from late
+        except BaseException:
+            await end_group(process)
+            raise
+        code = process.returncode if process.returncode is not None else -1
+        message = err.decode("utf-8", "replace")
+        if code not in ok and not truncated:
+            raise GitError(args, code, message)
+        return GitResult(code, out, message, truncated)
+
+    async def spawn(
+        self,
+        *args: str,
+        has_input: bool = True,
+        reads: bool = False,
+        env: Mapping[str, str] | None = None,
+        stderr: int | IO[bytes] = asyncio.subprocess.PIPE,
+        pass_fds: tuple[int, ...] = (),
+    ) -> asyncio.subprocess.Process:
+        """
+        Start git and return the running child; the caller must end it with `end_group`.
+
+        Args:
+            args: as in a call.
+            has_input: give it a stdin pipe, else an empty stdin.
+            reads: as in a call.
+            env: as in a call.
+            stderr: where its messages go.
+            pass_fds: open file descriptors that the child shares.
+        """
+        return await asyncio.create_subprocess_exec(
+            self._binary,
+            *SAFE_OPTIONS,
+            *args,
+            stdin=asyncio.subprocess.PIPE if has_input else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=stderr,
+            env=self.environment(reads=reads) | dict(env or {}),
+            cwd=self._folder(),
+            start_new_session=True,
+            pass_fds=pass_fds,
+            limit=PIPE_LIMIT,
+        )
+
+    def environment(self, *, reads: bool = False) -> dict[str, str]:
+        """
+        Return the complete environment of a child; nothing of ours leaks in but PATH.
+        """
+        variables = {
+            "PATH": os.pathsep.join(os.get_exec_path()),
+            "HOME": "/nonexistent",
+            "LC_ALL": "C.UTF-8",
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_DIR": str(self.git_dir),
+            "GIT_AUTHOR_NAME": IDENTITY_NAME,
+            "GIT_AUTHOR_EMAIL": IDENTITY_EMAIL,
+            "GIT_COMMITTER_NAME": IDENTITY_NAME,
+            "GIT_COMMITTER_EMAIL": IDENTITY_EMAIL,
+        }
+        if self.work_tree is not None:
+            variables["GIT_WORK_TREE"] = str(self.work_tree)
+        if reads:
+            variables["GIT_OPTIONAL_LOCKS"] = "0"
+        return variables
+
+    def _folder(self) -> Path:
+        # Never the folder we were started in: git would take it for a work tree, or fail when
+        # it has been removed since.
+        if self.work_tree is not None:
+            return self.work_tree
+        return self.git_dir if self.git_dir.is_dir() else Path("/")
+
+
+def _with_index(env: Mapping[str, str] | None, index_file: Path | None) -> dict[str, str]:
+    private = {} if index_file is None else {"GIT_INDEX_FILE": str(index_file.absolute())}
+    return private | dict(env or {})
+
+
+async def _converse(
+    process: asyncio.subprocess.Process, stdin: bytes | None, max_bytes: int | None
+) -> tuple[bytes, bytes, bool]:
+    if max_bytes is None:
+        out, err = await process.communicate(stdin)
+        return out, err, False
+    if stdin is not None or process.stdout is None or process.stderr is None:
+        raise ValueError("max_bytes needs a command without stdin")
+    async with asyncio.TaskGroup() as group:
+        messages = group.create_task(process.stderr.read())
+        out = await _read_at_most(process.stdout, max_bytes + 1)
+        if len(out) > max_bytes:
+            _signal_group(process.pid, signal.SIGKILL)  # it only reads: no lock to clean up
+            while await process.stdout.read(PIPE_LIMIT):
+                pass
+    await process.wait()
+    return out[:max_bytes], messages.result(), len(out) > max_bytes
+
+
+async def _read_at_most(stream: asyncio.StreamReader, count: int) -> bytes:
+    parts: list[bytes] = []
+    missing = count
+    while missing and (part := await stream.read(min(missing, PIPE_LIMIT))):
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)

@@ -1,0 +1,146 @@
+"""
+A look at the user's repository before anything is touched: every condition, each with its sentence.
+
+GitPython reads here, from files alone: no git process runs in the user's repository, so none of its
+hooks, filters or monitors does.
+"""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import git
+from git.exc import GitError, InvalidGitRepositoryError, NoSuchPathError
+
+from contracts.repository import Environment
+from domain import branches, shell
+
+
+class RequestRefused(Exception):  # noqa: N818 - named for what happened
+    """
+    The request cannot be carried out; the text is one sentence that says what to change.
+    """
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """
+    What was found.
+
+    Attributes:
+        path: the repository: its working directory, or the bare repository itself.
+        real_path: the same without symbolic links: what the store is named by.
+        base: commit id.
+        base_name: how a person calls it.
+    """
+
+    path: Path
+    real_path: str
+    base: str
+    base_name: str
+
+
+def inspect(
+    path: str, *, base: str | None, branch: str, checks: tuple[str, ...], environment: Environment
+) -> Inspected:
+    """
+    Return what the request will start from.
+
+    Raises:
+        RequestRefused: a condition is not met.
+    """
+    repository = _open(path)
+    with repository:
+        place = Path(repository.working_tree_dir or repository.git_dir)
+        _check_format(repository)
+        oid, name = _base(repository, base)
+        _check_branch(repository, branch)
+        for command in checks:
+            _check_command(repository, oid, command, environment)
+        return Inspected(place, str(place.resolve()), oid, name)
+
+
+def _open(path: str) -> git.Repo:
+    place = Path(path)
+    if not place.is_absolute():
+        raise RequestRefused(f"the repository must be an absolute path, not {path!r}")
+    if not place.is_dir():
+        raise RequestRefused(f"there is no folder {path!r}: name a git repository")
+    try:
+        return git.Repo(place, search_parent_directories=True)
+    except (InvalidGitRepositoryError, NoSuchPathError) as error:
+        raise RequestRefused(
+            f"{path!r} is not a git repository: run `git init` and commit there first"
+        ) from error
+    except (GitError, OSError, ValueError) as error:
+        raise RequestRefused(f"the repository {path!r} cannot be read: {error}") from error
+
+
+def _check_format(repository: git.Repo) -> None:
+    with repository.config_reader("repository") as config:
+        name = str(config.get_value("extensions", "objectformat", "sha1"))
+    if name.lower() != "sha1":
+        raise RequestRefused(
+            f"the repository uses object format {name}; only sha1 repositories are supported"
+        )
+
+
+def _base(repository: git.Repo, base: str | None) -> tuple[str, str]:
+    try:
+        if base is None:
+            commit = repository.head.commit
+            detached = repository.head.is_detached
+            return commit.hexsha, commit.hexsha[:12] if detached else repository.head.ref.name
+        if base.startswith("-"):
+            raise RequestRefused(f"{base!r} is not a branch, tag or commit")
+        heads = {head.name: head for head in repository.heads}
+        commit = heads[base].commit if base in heads else repository.commit(base)
+    except (GitError, ValueError, OSError, IndexError) as error:
+        if base is None:
+            raise RequestRefused(
+                "the repository has no commit yet: commit something, so that there is a base"
+            ) from error
+        raise RequestRefused(
+            f"there is no branch, tag or commit {base!r} in the repository"
+        ) from error
+    return commit.hexsha, base
+
+
+def _check_branch(repository: git.Repo, branch: str) -> None:
+    problem = branches.problem(branch)
+    if problem:
+        raise RequestRefused(f"{branch!r} cannot be a branch: {problem}")
+    for head in repository.heads:
+        if head.name == branch:
+            raise RequestRefused(
+                f"the branch {branch!r} exists already: name another with --branch, or delete it"
+            )
+        if head.name.startswith(f"{branch}/") or branch.startswith(f"{head.name}/"):
+            raise RequestRefused(
+                f"the branch {branch!r} cannot be made beside the branch {head.name!r}: "
+                "name another with --branch"
+            )
+
+
+def _check_command(repository: git.Repo, base: str, command: str, environment: Environment) -> None:
+    word = shell.first_word(command)
+    if word is None:
+        return
+    if "/" in word and not word.startswith("/"):
+        found = _in_tree(repository, base, word)
+    else:
+        found = shutil.which(os.path.expanduser(word), path=environment.path) is not None  # noqa: PTH111
+    if not found:
+        raise RequestRefused(
+            f"the check {command!r} cannot run: there is no {word!r} on the PATH"
+            + (" or in the repository" if "/" in word else "")
+        )
+
+
+def _in_tree(repository: git.Repo, base: str, path: str) -> bool:
+    try:
+        repository.commit(base).tree.join(path.removeprefix("./"))
+    except (KeyError, GitError, ValueError):
+        return False
+    return True

@@ -1,0 +1,37 @@
+"""
+The journal: what a call came to, recorded in the store under the call's id before it is told.
+
+A repeat of the call finds the record and returns it; that is what makes an effect happen once.
+"""
+
+from collections.abc import Mapping
+
+from activities.store import RefUpdate, Store, TreeEntry
+
+RECORD = "record.json"
+
+
+async def recorded(store: Store, ref: str) -> bytes | None:
+    """
+    Return the record under a ref, None when the call has not ended.
+    """
+    if await store.resolve(ref) is None:
+        return None
+    return await store.get_blob(f"{ref}:{RECORD}")
+
+
+async def entry(store: Store, record: bytes, attachments: Mapping[str, str]) -> str:
+    """
+    Write a journal entry and return its tree; `attachments` are object ids of blobs by name.
+    """
+    names = {**attachments, RECORD: await store.put_blob(record)}
+    return await store.put_tree(
+        TreeEntry(mode="100644", name=name, oid=oid) for name, oid in sorted(names.items())
+    )
+
+
+async def settle(store: Store, tree: str, ref: str, *others: RefUpdate) -> None:
+    """
+    Put an entry under its ref, and move other refs with it: all or none.
+    """
+    await store.update_refs(RefUpdate(ref, tree, None), *others)

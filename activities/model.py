@@ -1,0 +1,260 @@
+"""
+Model calls: conversation in, journaled turn out.
+
+It does not know Temporal's order of things: which turn comes when is the workflow's business.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from temporalio import activity
+from typing_extensions import override
+
+from activities import prompting
+from activities.anthropic_door import AnthropicDoor, Reply
+from activities.conversation import ConversationLog, Message, Window, canonical, compose, turn_key
+from activities.failures import failed, from_os_error
+from activities.store import ObjectMissing, Store
+from activities.stores import Stores
+from contracts.failure import FailureKind
+from contracts.ports import ModelActivities
+from contracts.store import ConversationRef
+from contracts.tool import ToolName
+from contracts.turn import ModelCall, ModelTurn, OpenConversation, Role, ToolUse
+from domain import ids, models
+from domain.registry import MAX_FINISH_BYTES, Problem, Registry, registry_for
+from domain.text import clip, for_people
+
+_HOUR = {"type": "ephemeral", "ttl": "1h"}
+_SHORT = {"type": "ephemeral"}
+_DISCARDED = frozenset({"max_tokens", "refusal", "model_context_window_exceeded"})
+
+
+class MessagesModel(ModelActivities):
+    """
+    Agents' conversations over the Messages API.
+
+    Args:
+        models: the model's name by role.
+        effort: the API's effort level; None leaves the model's default.
+    """
+
+    def __init__(
+        self,
+        stores: Stores,
+        door: AnthropicDoor,
+        *,
+        model_names: Mapping[Role, str],
+        effort: str | None = None,
+    ) -> None:
+        self._stores = stores
+        self._door = door
+        self._models = model_names
+        self._effort = effort
+        self._log = ConversationLog()
+
+    @override
+    @activity.defn
+    async def open_conversation(self, request: OpenConversation) -> ConversationRef:
+        """
+        Write a conversation's root.
+
+        Safe to repeat: the same request makes the same objects.
+        """
+        store = await self._stores.get(request.repository.key)
+        name = ids.conversation_id(
+            request.repository.request_key, request.agent_id, request.generation
+        )
+        config = self._config(request.role)
+        try:
+            opening = await _opening(store, request)
+            head = await self._log.open(store, name, config=config, opening=opening)
+        except OSError as error:
+            raise from_os_error(error, "opening a conversation") from error
+        return ConversationRef(id=name, head=head, model=str(config["model"]))
+
+    @override
+    @activity.defn
+    async def call_model(self, request: ModelCall) -> ModelTurn:
+        """
+        Get the next turn.
+
+        Safe to repeat: a finished call is found in the log and returned, never made again. A call
+        whose reply was lost on the way is made once more, since the service has no key for it.
+        """
+        store = await self._stores.get(request.repository.key)
+        try:
+            key = turn_key(request)
+            recorded = await self._log.recorded(store, request, key)
+            if recorded is not None:
+                activity.logger.info("model.recorded", extra={"turn": recorded.conversation.turns})
+                return recorded
+            return await self._call(store, request)
+        except OSError as error:
+            raise from_os_error(error, "writing a conversation") from error
+        except ObjectMissing as error:
+            raise failed(FailureKind.STORE, f"the store lost an object: {error}") from error
+
+    async def _call(self, store: Store, request: ModelCall) -> ModelTurn:
+        conversation = request.conversation
+        window = await self._log.window(store, conversation.head)
+        message = None
+        if conversation.turns:
+            message = compose(
+                conversation.open_calls,
+                request.answers,
+                message=request.message,
+                documents=request.documents,
+            )
+        messages = await self._messages(store, window, message)
+        wire = _request(window.config, messages, request.max_output_tokens)
+        started = dt.datetime.now(dt.UTC)
+        reply = await self._door.call(wire, agent=request.agent)
+        turn, kept = await _read(store, reply, request, Role(window.config["role"]))
+        turn = await self._log.append(
+            store,
+            request,
+            window=window,
+            message=message,
+            reply=reply.content,
+            turn=turn,
+            kept=kept,
+        )
+        _log_turn(turn, (dt.datetime.now(dt.UTC) - started).total_seconds())
+        return turn
+
+    async def _messages(
+        self, store: Store, window: Window, message: Message | None
+    ) -> Sequence[Message]:
+        if message is None:
+            return window.messages
+        return (*window.messages, *await self._log.filled(store, [message]))
+
+    def _config(self, role: Role) -> dict[str, Any]:
+        config: dict[str, Any] = {
+            "role": role.value,
+            "model": self._models[role],
+            "system": prompting.role_prompt(role),
+            "tools": [spec.definition() for spec in registry_for(role).specs()],
+        }
+        if self._effort:
+            config["output_config"] = {"effort": self._effort}
+        return config
+
+
+async def _opening(store: Store, request: OpenConversation) -> Message:
+    files = prompting.repository_map(await store.paths(request.commit))
+    blocks: list[dict[str, Any]] = [
+        {"type": "text", "text": prompting.opening(request.facts, files)}
+    ]
+    for label, document in request.documents:
+        blocks.append({"type": "text", "text": {"$blob": document, "$label": label}})
+    return {"role": "user", "content": blocks}
+
+
+def _request(
+    config: Mapping[str, Any], messages: Sequence[Message], max_tokens: int
+) -> dict[str, Any]:
+    """
+    Return the request with its cache markers: system, opening, previous tail, tail.
+    """
+    marked = list(messages)
+    last = len(marked) - 1
+    if last >= 2:
+        marked[last - 2] = _marked(marked[last - 2], _SHORT)
+    if last > 0 and marked[last]["role"] == "user":
+        marked[last] = _marked(marked[last], _SHORT)
+    marked[0] = _marked(messages[0], _HOUR)
+    request = {name: value for name, value in config.items() if name != "role"}
+    request["system"] = [{"type": "text", "text": config["system"], "cache_control": _HOUR}]
+    return {**request, "messages": marked, "max_tokens": max_tokens}
+
+
+def _marked(message: Message, marker: Mapping[str, str]) -> Message:
+    if message["role"] != "user":
+        return message
+    *before, tail = message["content"]
+    return {**message, "content": [*before, {**tail, "cache_control": dict(marker)}]}
+
+
+async def _read(
+    store: Store, reply: Reply, request: ModelCall, role: Role
+) -> tuple[ModelTurn, list[tuple[str, bytes]]]:
+    """
+    Return the turn that a reply means, its tool calls checked, and their arguments to be kept.
+    """
+    discarded = reply.stop_reason in _DISCARDED
+    uses: list[ToolUse] = []
+    kept: list[tuple[str, bytes]] = []
+    finish: str | None = None
+    registry = registry_for(role)
+    for block in reply.content:
+        if block.get("type") != "tool_use" or discarded:
+            continue
+        use, arguments, done = await _use(store, registry, block)
+        uses.append(use)
+        kept += [(use.id, arguments)] if arguments is not None else []
+        finish = done or finish
+    texts = [str(block.get("text", "")) for block in reply.content if block.get("type") == "text"]
+    return (
+        ModelTurn(
+            conversation=request.conversation,
+            stop_reason=reply.stop_reason,
+            tool_uses=tuple(uses),
+            finish=finish,
+            says=clip(for_people(" ".join(texts) or reply.detail), 300),
+            usage=reply.usage,
+            cost_microusd=models.cost_microusd(
+                request.conversation.model, reply.usage, written_1h=reply.written_1h
+            ),
+            model=reply.model,
+            request_id=reply.request_id,
+            discarded=discarded,
+        ),
+        kept,
+    )
+
+
+async def _use(
+    store: Store, registry: Registry, block: Mapping[str, Any]
+) -> tuple[ToolUse, bytes | None, str | None]:
+    name, identity = str(block.get("name", "")), str(block.get("id", ""))
+    checked = registry.check(name, block.get("input"))
+    if isinstance(checked, Problem):
+        return ToolUse(id=identity, name=name[:64], problem=checked.message), None, None
+    finish = checked.model_dump_json() if name == ToolName.FINISH else None
+    if finish and len(finish.encode()) > MAX_FINISH_BYTES:
+        problem = f"What you hand in is longer than {MAX_FINISH_BYTES} bytes. Make it shorter."
+        return ToolUse(id=identity, name=name, problem=problem), None, None
+    arguments = canonical(json.loads(checked.model_dump_json()))
+    use = ToolUse(
+        id=identity,
+        name=name,
+        arguments=await store.put_blob(arguments),
+        subject=_subject(registry, name, checked),
+    )
+    return use, arguments, finish
+
+
+def _subject(registry: Registry, name: str, arguments: BaseModel) -> str:
+    spec = registry.get(name)
+    value = str(getattr(arguments, spec.subject, "")) if spec else ""
+    return clip(for_people(value).replace("\n", " "), 380)
+
+
+def _log_turn(turn: ModelTurn, seconds: float) -> None:
+    activity.logger.info(
+        "turn.end",
+        extra={
+            "turn": turn.conversation.turns,
+            "model": turn.model,
+            "tokens_in": turn.usage.context_tokens,
+            "tokens_cached": turn.usage.cache_read_tokens,
+            "tokens_out": turn.usage.output_tokens,
+            "cost_usd": turn.cost_microusd / 1e6,
+            "duration_ms": round(seconds * 1_000, 1),
+        },
+    )

@@ -1,0 +1,212 @@
+"""
+Patches and the merge queue's chain: made in the store, without a work tree.
+"""
+
+from collections.abc import Sequence
+
+from temporalio import activity
+from typing_extensions import override
+
+from activities.store import Change, Conflicted, Merged, RefConflict, RefUpdate, Store
+from activities.store_values import Whatever
+from activities.stores import Stores
+from activities.worktrees import worktree_failures
+from contracts.merge import BuildChain, Chain, ChainLink, LandChain, Landed
+from contracts.ports import PatchActivities
+from contracts.review import MakePatch, Patch, RebasedPatch, RebasePatch
+from domain import ids
+from domain.patch import in_scope
+from domain.review import risks
+from domain.text import clip, for_people
+
+_DIFF_BYTES = 256 * 1024
+_PATHS = 200
+_OUTSIDE = 20
+
+
+class StorePatches(PatchActivities):
+    """
+    Commits, merges and landings by object id.
+    """
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+
+    @override
+    @activity.defn
+    async def make_patch(self, request: MakePatch) -> Patch:
+        """
+        Turn a checkpoint into one commit on its base, and say what it changes.
+
+        Safe to repeat: the same request makes the same objects.
+        """
+        store = await self._stores.get(request.repository.key)
+        async with worktree_failures():
+            base = await store.get_commit(request.base)
+            tree = (await store.get_commit(request.checkpoint)).tree
+            commit = request.base
+            if tree != base.tree:
+                commit = await store.put_commit(
+                    tree, (request.base,), request.message, when=base.author_seconds + 1
+                )
+            key = request.repository.request_key
+            ref = ids.patch_ref(key, request.task, request.round)
+            await store.update_refs(RefUpdate(ref, commit, Whatever.ANY))
+            await store.verify_complete(commit, excluding=request.base)
+            return await _described(store, request, commit, tree)
+
+    @override
+    @activity.defn
+    async def rebase_patch(self, request: RebasePatch) -> RebasedPatch:
+        """
+        Merge a patch with the target's tip into a checkpoint, conflict markers included.
+
+        Safe to repeat: the same tip and patch make the same objects.
+        """
+        store = await self._stores.get(request.repository.key)
+        async with worktree_failures():
+            tip = await _tip(store, request.repository.target)
+            merged = await store.merge(tip, request.patch.commit)
+            conflicts = merged.paths if isinstance(merged, Conflicted) else ()
+            checkpoint = tip
+            when = (await store.get_commit(tip)).author_seconds + 1
+            if merged.tree != (await store.get_commit(tip)).tree:
+                checkpoint = await store.put_commit(
+                    merged.tree, (tip,), f"{request.patch.task} on what has landed", when=when
+                )
+            patch = request.patch
+            ref = ids.rebase_ref(request.repository.request_key, patch.task, patch.round)
+            await store.update_refs(RefUpdate(ref, checkpoint, Whatever.ANY))
+            return RebasedPatch(tip=tip, checkpoint=checkpoint, conflicts=conflicts[:_PATHS])
+
+    @override
+    @activity.defn
+    async def build_chain(self, request: BuildChain) -> Chain:
+        """
+        Stack patches on the target's tip and pin every candidate.
+
+        Safe to repeat: it moves nothing but pins.
+        """
+        store = await self._stores.get(request.repository.key)
+        async with worktree_failures():
+            tip = top = await _tip(store, request.repository.target)
+            links: list[ChainLink] = []
+            for patch_id, commit in request.patches:
+                link = await _link(store, patch_id, commit, tip=tip, top=top)
+                if link.commit is not None:
+                    top = link.commit
+                    pin = ids.candidate_ref(request.repository.request_key, top)
+                    await store.update_refs(RefUpdate(pin, top, Whatever.ANY))
+                links.append(link)
+            return Chain(tip=tip, links=tuple(links))
+
+    @override
+    @activity.defn
+    async def land_chain(self, request: LandChain) -> Landed:
+        """
+        Move the target to a commit that has exactly the candidate's tree.
+
+        Safe to repeat: a target that is there already has landed. First-parent history holds only
+        tested trees: the candidate itself when it is one step, else one commit over both.
+        """
+        store = await self._stores.get(request.repository.key)
+        async with worktree_failures():
+            candidate = await store.get_commit(request.candidate)
+            landing = request.candidate
+            if candidate.parents[:1] != (request.tip,):
+                tip = await store.get_commit(request.tip)
+                landing = await store.put_commit(
+                    candidate.tree,
+                    (request.tip, request.candidate),
+                    f"Land {len(request.titles)} tasks\n\n" + "\n".join(request.titles),
+                    when=max(tip.author_seconds, candidate.author_seconds) + 1,
+                )
+            ref = ids.target_ref(request.repository.target)
+            try:
+                await store.advance(ref, landing, request.tip)
+            except RefConflict:
+                return Landed(commit=None)
+            activity.logger.info("merge.landed", extra={"commit": landing})
+            return Landed(commit=landing)
+
+
+async def _tip(store: Store, target: str) -> str:
+    return (await store.get(ids.target_ref(target))).oid
+
+
+async def _link(store: Store, patch_id: str, commit: str, *, tip: str, top: str) -> ChainLink:
+    """
+    Return the candidate with one more patch; a patch made on the very top is its own candidate.
+    """
+    await store.verify_complete(commit, excluding=tip)
+    patch = await store.get_commit(commit)
+    if patch.parents[:1] == (top,):
+        return ChainLink(id=patch_id, commit=commit)
+    merged = await store.merge(top, commit)
+    if isinstance(merged, Merged):
+        when = max(patch.author_seconds, (await store.get_commit(top)).author_seconds) + 1
+        title = patch.message.splitlines()[0]
+        merge = await store.put_commit(merged.tree, (top, commit), f"Merge: {title}", when=when)
+        return ChainLink(id=patch_id, commit=merge)
+    alone = merged if top == tip else await store.merge(tip, commit)
+    return ChainLink(
+        id=patch_id,
+        conflicts=merged.paths[:_PATHS],
+        with_tip=isinstance(alone, Conflicted),
+    )
+
+
+async def _described(store: Store, request: MakePatch, commit: str, tree: str) -> Patch:
+    changes = await store.changes(request.base, commit)
+    paths = [change.path for change in changes]
+    outside = [path for path in paths if not in_scope(path, request.writes)]
+    added = sum(change.added_lines or 0 for change in changes)
+    deleted = sum(change.deleted_lines or 0 for change in changes)
+    diff, _ = await store.patch_text(request.base, commit, _DIFF_BYTES)
+    return Patch(
+        task=request.task,
+        round=request.round,
+        base=request.base,
+        commit=commit,
+        tree=tree,
+        patch_id=await store.patch_id(request.base, commit) or "",
+        files=len(changes),
+        added_lines=added,
+        deleted_lines=deleted,
+        paths=tuple(for_people(path) for path in paths[:_PATHS]),
+        outside=tuple(for_people(path) for path in outside[:_OUTSIDE]),
+        risks=risks(
+            paths,
+            added=added,
+            deleted=deleted,
+            outside=outside,
+            deleted_tests=[c.path for c in changes if c.status == "D" and "test" in c.path],
+        ),
+        markers=await _marked(store, request.base, commit, changes),
+        diff=await store.put_blob(diff.encode("utf-8", "backslashreplace")),
+        diffstat=clip(for_people(await store.diffstat(request.base, commit)), 1_000),
+    )
+
+
+async def _marked(
+    store: Store, base: str, commit: str, changes: Sequence[Change]
+) -> tuple[str, ...]:
+    """
+    Return the changed files in which conflict markers are new: no agent may hand them in.
+    """
+    marked: list[str] = []
+    for change in changes[:_PATHS]:
+        if change.status == "D" or not await _has_markers(store, commit, change.path):
+            continue
+        if not await _has_markers(store, base, change.path):
+            marked.append(for_people(change.path))
+    return tuple(marked)
+
+
+async def _has_markers(store: Store, commit: str, path: str) -> bool:
+    entry = await store.entry_at(commit, path)
+    if entry is None or not entry.mode.startswith("100"):
+        return False
+    lines = (await store.get_blob(entry.oid)).splitlines()
+    opened = any(line.startswith(b"<<<<<<< ") for line in lines)
+    return opened and any(line.startswith(b">>>>>>> ") for line in lines)

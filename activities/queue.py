@@ -1,0 +1,44 @@
+"""
+Messages to workflows that may not run yet.
+"""
+
+import datetime as dt
+
+from temporalio import activity
+from temporalio.client import Client
+from typing_extensions import override
+
+from contracts.merge import EnqueuePatch, MergeQueueStart
+from contracts.ports import QueueActivities
+from contracts.queue import TaskQueue
+
+_MERGE_QUEUE = "MergeQueueWorkflow"
+_TASK_TIMEOUT = dt.timedelta(seconds=3)
+
+
+class TemporalQueues(QueueActivities):
+    """
+    Signal-with-start by the worker's own client.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    @override
+    @activity.defn
+    async def enqueue_patch(self, request: EnqueuePatch) -> None:
+        """
+        Signal the merge queue, starting it when it does not run.
+
+        Safe to repeat: the queue takes each patch id once.
+        """
+        await self._client.start_workflow(
+            _MERGE_QUEUE,
+            MergeQueueStart(repository=request.queued.repository, lanes=request.lanes),
+            id=request.queue_id,
+            task_queue=TaskQueue.WORKFLOWS,
+            task_timeout=_TASK_TIMEOUT,
+            start_signal="enqueue",
+            start_signal_args=[request.queued],
+            static_summary=f"merge queue of {request.queued.repository.target}"[:180],
+        )

@@ -1,0 +1,176 @@
+"""
+In from the user's repository, and out to it: one fetch at the start, one branch at the end.
+"""
+
+import asyncio
+import os
+from pathlib import Path
+
+from temporalio import activity
+from typing_extensions import override
+
+from activities.failures import failed
+from activities.inspection import Inspected, RequestRefused, inspect
+from activities.store import BranchTaken, RefConflict, RefUpdate, Store
+from activities.store_values import Whatever
+from activities.stores import Stores
+from activities.worktrees import worktree_failures
+from contracts.failure import FailureKind
+from contracts.ports import RepositoryActivities
+from contracts.repository import (
+    CloseRequest,
+    DeliverBranch,
+    Delivered,
+    Environment,
+    OpenRepository,
+    RepositoryOpened,
+)
+from contracts.store import RepositoryRef
+from domain import ids
+from domain.text import clip, for_people
+
+_ROOM_BYTES = 200_000_000
+
+
+class UserRepositories(RepositoryActivities):
+    """
+    The user's repositories on this host.
+
+    Args:
+        fallback: the environment of checks when a request brings none: the worker's.
+    """
+
+    def __init__(self, stores: Stores, *, host_id: str, fallback: Environment) -> None:
+        self._stores = stores
+        self._host_id = host_id
+        self._fallback = fallback
+
+    @override
+    @activity.defn
+    async def open_repository(self, request: OpenRepository) -> RepositoryOpened:
+        """
+        Check every condition, then bring the base into the store and claim the branch.
+
+        Safe to repeat: the base that a first attempt fixed stands.
+
+        Raises:
+            FailureKind.REFUSED: the sentence says what to change; nothing was touched.
+        """
+        environment = request.environment or self._fallback
+        branch = request.branch or request.suggested_branch
+        try:
+            found = await asyncio.to_thread(
+                inspect,
+                request.path,
+                base=request.base,
+                branch=branch,
+                checks=request.checks,
+                environment=environment,
+            )
+        except RequestRefused as refusal:
+            raise failed(FailureKind.REFUSED, str(refusal)) from refusal
+        async with worktree_failures():
+            key = ids.repository_key(found.real_path)
+            self._check_room(key)
+            store = await self._stores.clone(found.path, key)
+            return await self._fetched(store, request, found, key=key, branch=branch)
+
+    def _check_room(self, key: str) -> None:
+        folder = self._stores.path(key).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        state = os.statvfs(folder)
+        free = state.f_bavail * state.f_frsize
+        if free < _ROOM_BYTES:
+            raise failed(
+                FailureKind.DISK,
+                f"{free // 1_000_000} MB are free where the stores lie, at least "
+                f"{_ROOM_BYTES // 1_000_000} MB are needed",
+            )
+
+    async def _fetched(
+        self, store: Store, request: OpenRepository, found: Inspected, *, key: str, branch: str
+    ) -> RepositoryOpened:
+        environment = request.environment or self._fallback
+        await self._claim(store, branch, request.request_id)
+        base_ref = ids.base_ref(request.request_key)
+        base = await store.resolve(base_ref)
+        if base is None:
+            base = await store.fetch(found.path, found.base, base_ref)
+        target = ids.target_name(branch, request.request_key)
+        if await store.resolve(ids.target_ref(target)) is None:
+            await store.advance(ids.target_ref(target), base, None)
+        repository = RepositoryRef(
+            key=key,
+            request_key=request.request_key,
+            target=target,
+            environment=await store.put_blob(environment.model_dump_json().encode()),
+            host_id=self._host_id,
+        )
+        return RepositoryOpened(
+            repository=repository,
+            path=str(found.path),
+            base=base,
+            base_name=found.base_name,
+            branch=branch,
+            files=len(await store.paths(base)),
+        )
+
+    async def _claim(self, store: Store, branch: str, request_id: str) -> None:
+        """
+        Note who makes the branch, so that two requests cannot both.
+        """
+        ref = ids.claim_ref(branch)
+        mine = await store.put_blob(request_id.encode())
+        try:
+            await store.advance(ref, mine, None)
+        except RefConflict as conflict:
+            other = (await store.get_blob(ref)).decode("utf-8", "replace")
+            raise failed(
+                FailureKind.REFUSED,
+                f"the branch {branch!r} is being made by {other}: name another with --branch",
+            ) from conflict
+
+    @override
+    @activity.defn
+    async def deliver_branch(self, request: DeliverBranch) -> Delivered:
+        """
+        Push the branch without running any hook of the user's.
+
+        Safe to repeat: the branch at this very commit counts as delivered.
+
+        Raises:
+            FailureKind.REFUSED: the branch exists and is another.
+        """
+        store = await self._stores.get(request.repository.key)
+        async with worktree_failures():
+            try:
+                await store.push(Path(request.path), request.commit, request.branch)
+            except BranchTaken as taken:
+                raise failed(
+                    FailureKind.REFUSED,
+                    f"the branch {request.branch!r} was made by somebody else meanwhile, at "
+                    f"{taken.at[:12]}; the result is kept in the store at {request.commit}",
+                ) from taken
+            stat = await store.diffstat(request.base, request.commit)
+        return Delivered(
+            branch=request.branch,
+            commit=request.commit,
+            diffstat=clip(for_people(stat), 1_000),
+        )
+
+    @override
+    @activity.defn
+    async def close_request(self, request: CloseRequest) -> None:
+        """
+        Give up the claim on the branch.
+
+        Safe to repeat: a claim that is another's stays.
+        """
+        store = await self._stores.get(request.repository.key)
+        async with worktree_failures():
+            ref = ids.claim_ref(request.branch)
+            if await store.resolve(ref) is None:
+                return
+            owner = (await store.get_blob(ref)).decode("utf-8", "replace")
+            if owner == request.request_id:
+                await store.update_refs(RefUpdate(ref, None, Whatever.ANY))

@@ -1,0 +1,121 @@
+"""
+Running the user's commands in a worktree: their PATH and virtual environment, our sandbox.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from activities.failures import failed
+from activities.sandbox import Command, CommandOutcome, Mounts, Sandbox, SandboxUnavailable
+from activities.store import Store
+from activities.worktree_pool import Place
+from contracts.failure import FailureKind
+from contracts.repository import Environment
+from domain.text import for_people
+
+_SHOWN_BYTES = 30_000
+
+
+@dataclass(frozen=True)
+class Ran:
+    """
+    A command's end and its output, made fit for a model.
+
+    Attributes:
+        text: at most 30 kB of output, its middle cut out when there was more.
+        whole: everything that was kept.
+    """
+
+    outcome: CommandOutcome
+    text: str
+    whole: bytes
+
+    @property
+    def passed(self) -> bool:
+        """
+        True when it ended by itself with exit code 0.
+        """
+        return self.outcome.exit_code == 0 and not self.outcome.timed_out
+
+    @property
+    def ending(self) -> str:
+        """
+        How it ended, in words.
+        """
+        outcome = self.outcome
+        if outcome.timed_out:
+            return f"timed out after {outcome.duration_seconds:.0f} s, all its processes were ended"
+        if outcome.output_exceeded:
+            return "ended because its output was too large"
+        if outcome.exit_code is None:
+            return f"ended by signal {outcome.signal}"
+        return f"exit code {outcome.exit_code}"
+
+
+class Runner:
+    """
+    Runs command lines in worktrees.
+
+    Args:
+        hide: folders that no command may see (the product's own data).
+    """
+
+    def __init__(self, sandbox: Sandbox, *, hide: tuple[Path, ...]) -> None:
+        self._sandbox = sandbox
+        self._hide = hide
+
+    async def environment(self, store: Store, oid: str) -> Environment:
+        """
+        Return the environment that a request brought.
+        """
+        return Environment.model_validate_json(await store.get_blob(oid))
+
+    async def run(
+        self,
+        place: Place,
+        line: str,
+        environment: Environment,
+        *,
+        timeout_seconds: float,
+        extra: Mapping[str, str] | None = None,
+    ) -> Ran:
+        """
+        Run one command line; whatever it does comes back as a value.
+
+        Raises:
+            ApplicationError: SANDBOX when no command may run here.
+        """
+        mounts = Mounts(
+            worktree=place.path,
+            store=place.store,
+            private_git=place.private_git,
+            gitfile=place.gitfile,
+            uid=place.uid,
+            hide=self._hide,
+        )
+        virtual_env = Path(environment.virtual_env) if environment.virtual_env else None
+        variables = {"PYTHONDONTWRITEBYTECODE": "1", "CI": "1", **(extra or {})}
+        command = Command(
+            line=line,
+            timeout_seconds=timeout_seconds,
+            env=variables,
+            path=environment.path,
+            virtual_env=virtual_env,
+        )
+        try:
+            outcome = await self._sandbox.run(mounts, command)
+        except SandboxUnavailable as error:
+            raise failed(FailureKind.SANDBOX, f"no command can run: {error}") from error
+        return Ran(outcome, readable(outcome.output), outcome.output)
+
+
+def readable(output: bytes, limit: int = _SHOWN_BYTES) -> str:
+    """
+    Return output as valid text without terminal codes, head and tail when it is long.
+    """
+    if len(output) > limit:
+        half = limit // 2
+        cut = len(output) - 2 * half
+        output = output[:half] + f"\n… {cut} bytes left out …\n".encode() + output[-half:]
+    return for_people(output.decode("utf-8", "backslashreplace"), limit * 2)

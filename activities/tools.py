@@ -1,0 +1,326 @@
+"""
+An agent's hands: view, search, edit and run in its worktree, each call a transaction.
+
+A call is journaled under its id before it is told, fenced by the worktree's epoch, and starts from
+the expected checkpoint whatever an earlier attempt left behind.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from temporalio import activity
+from typing_extensions import override
+
+from activities import journal
+from activities.editor import Editor, PathRefused
+from activities.git_command import GitCommand
+from activities.pools import Pools
+from activities.running import Runner
+from activities.search import search
+from activities.store import RefUpdate, Store
+from activities.stores import Stores
+from activities.worktree_pool import Place
+from activities.worktrees import worktree_failures
+from contracts.ports import ToolActivities
+from contracts.tool import (
+    EditArguments,
+    ReadCall,
+    ReadResults,
+    RunCommandArguments,
+    SearchArguments,
+    ToolCall,
+    ToolName,
+    ToolOutcome,
+    ToolResult,
+    ViewArguments,
+)
+from domain import edit, ids
+from domain.text import clip, for_people
+
+Seen = dict[str, str]
+"""sha256 of each file as the agent knows it, by path."""
+
+
+@dataclass
+class Outcome:
+    """
+    What one call did.
+
+    Attributes:
+        text: for the model.
+        checkpoint: the worktree's new state, None when it did not change.
+        attachments: object ids kept with the journal entry, by name.
+    """
+
+    text: str
+    outcome: ToolOutcome = ToolOutcome.DONE
+    checkpoint: str | None = None
+    attachments: dict[str, str] = field(default_factory=dict)
+
+
+Act = Callable[[Place, Store, Seen], Awaitable[Outcome]]
+
+
+class WorktreeTools(ToolActivities):
+    """
+    Tool calls on this host's worktrees.
+    """
+
+    def __init__(self, stores: Stores, pools: Pools, runner: Runner) -> None:
+        self._stores = stores
+        self._pools = pools
+        self._runner = runner
+
+    @override
+    @activity.defn
+    async def read_files(self, request: ReadCall) -> ReadResults:
+        """
+        Answer the read-only calls of one turn.
+
+        Safe to repeat: it changes nothing but the record of what the agent has seen.
+        """
+        store = await self._stores.get(request.repository.key)
+        pool = await self._pools.get(request.repository.key)
+        seen = await _load(store, request.seen)
+        results: list[ToolResult] = []
+        async with (
+            worktree_failures(),
+            pool.enter(
+                request.lease.worktree, request.lease.epoch, request.expected, write=False
+            ) as place,
+        ):
+            for call_id, tool, arguments in request.calls:
+                data = await store.get_blob(arguments)
+                outcome = await _read(place, tool, data, seen)
+                results.append(await _result(store, call_id, outcome))
+        return ReadResults(results=tuple(results), seen=await _save(store, seen, request.seen))
+
+    @override
+    @activity.defn
+    async def apply_edit(self, request: ToolCall) -> ToolResult:
+        """
+        Change one file and checkpoint the worktree.
+
+        Safe to repeat: a finished call is found in the journal, an unfinished one is undone first.
+        """
+
+        async def act(place: Place, store: Store, seen: Seen) -> Outcome:
+            arguments = EditArguments.model_validate_json(await store.get_blob(request.arguments))
+            return await _edit(place, store, request, arguments, seen)
+
+        return await self._transact(request, act)
+
+    @override
+    @activity.defn
+    async def run_command(self, request: ToolCall) -> ToolResult:
+        """
+        Run one command in the sandbox and checkpoint the worktree.
+
+        Safe to repeat: a finished call is found in the journal, an unfinished one is undone first.
+        """
+
+        async def act(place: Place, store: Store, _seen: Seen) -> Outcome:
+            data = await store.get_blob(request.arguments)
+            return await self._run(
+                place, store, request, RunCommandArguments.model_validate_json(data)
+            )
+
+        return await self._transact(request, act)
+
+    async def _transact(self, request: ToolCall, act: Act) -> ToolResult:
+        """
+        Do a call once: recorded outcome, or fence, restore, act, checkpoint, journal.
+        """
+        store = await self._stores.get(request.repository.key)
+        pool = await self._pools.get(request.repository.key)
+        ref = ids.call_ref(request.repository.request_key, request.task_ref, request.call_id)
+        async with worktree_failures():
+            found = await journal.recorded(store, ref)
+            if found is not None:
+                return ToolResult.model_validate_json(found)
+            lease = request.lease
+            async with pool.enter(lease.worktree, lease.epoch, request.expected) as place:
+                # Another attempt may have ended while this one waited for the worktree.
+                found = await journal.recorded(store, ref)
+                if found is not None:
+                    return ToolResult.model_validate_json(found)
+                return await self._act(request, act, store, place=place, ref=ref)
+
+    async def _act(
+        self, request: ToolCall, act: Act, store: Store, *, place: Place, ref: str
+    ) -> ToolResult:
+        seen = await _load(store, request.seen)
+        place.begin(request.call_id)
+        outcome = await act(place, store, seen)
+        checkpoint = outcome.checkpoint or request.expected
+        result = (await _result(store, request.call_id, outcome)).model_copy(
+            update={
+                "checkpoint": checkpoint,
+                "seen": await _save(store, seen, request.seen),
+            }
+        )
+        attachments = {"output": result.output, **outcome.attachments}
+        entry = await journal.entry(store, result.model_dump_json().encode(), attachments)
+        names = (request.repository.request_key, request.task_ref, request.call_id)
+        pin = RefUpdate(ids.checkpoint_ref(*names), checkpoint, None)
+        await journal.settle(store, entry, ref, pin)
+        await place.settle(checkpoint)
+        return result
+
+    async def _run(
+        self, place: Place, store: Store, request: ToolCall, arguments: RunCommandArguments
+    ) -> Outcome:
+        environment = await self._runner.environment(store, request.repository.environment)
+        ran = await self._runner.run(
+            place, arguments.command, environment, timeout_seconds=arguments.timeout_seconds
+        )
+        message = f"run: {clip(for_people(arguments.command), 200)}"
+        scan = await place.scan(request.expected, message)
+        parts = [ran.text.rstrip("\n"), f"[{ran.ending}]"]
+        if ran.outcome.hint:
+            parts.append(f"[{ran.outcome.hint}]")
+        if scan.skipped:
+            parts.append(
+                f"[not part of the checkpoint: nested repositories {', '.join(scan.skipped)}]"
+            )
+        outcome = ToolOutcome.DONE if ran.passed else ToolOutcome.FAILED
+        return Outcome(
+            text="\n".join(part for part in parts if part),
+            outcome=ToolOutcome.TIMED_OUT if ran.outcome.timed_out else outcome,
+            checkpoint=scan.commit,
+            attachments={"log": await store.put_blob(ran.whole)},
+        )
+
+
+async def _read(place: Place, tool: ToolName, arguments: bytes, seen: Seen) -> Outcome:
+    if tool is ToolName.SEARCH:
+        text, found = await search(place, SearchArguments.model_validate_json(arguments))
+        return Outcome(text, ToolOutcome.DONE if found else ToolOutcome.FAILED)
+    try:
+        return _view(place, ViewArguments.model_validate_json(arguments), seen)
+    except PathRefused as error:
+        return Outcome(f"Error: {error}", ToolOutcome.FAILED)
+
+
+def _view(place: Place, arguments: ViewArguments, seen: Seen) -> Outcome:
+    path = arguments.path.rstrip("/") or "."
+    with Editor(place.path) as editor:
+        if path == "." or editor.is_folder(path):
+            listing = editor.list_directory(path)
+            return Outcome("\n".join(listing) or "(empty folder)")
+        found = editor.read(path)
+    if found is None:
+        return Outcome(f"Error: File not found: {path}", ToolOutcome.FAILED)
+    span = arguments.view_range
+    viewed = edit.view(found.data, (span[0], span[1]) if span else None, path=path)
+    if isinstance(viewed, edit.Refused):
+        return Outcome(viewed.message, ToolOutcome.FAILED)
+    seen[path] = viewed.sha256
+    return Outcome("\n".join(part for part in (viewed.text, viewed.note) if part) or "(empty file)")
+
+
+async def _edit(
+    place: Place, store: Store, request: ToolCall, arguments: EditArguments, seen: Seen
+) -> Outcome:
+    path = arguments.path
+    problem = edit.path_problem(path)
+    if problem:
+        return Outcome(f"Error: {problem}", ToolOutcome.FAILED)
+    owner = (place.uid, place.uid) if place.uid is not None else None
+    try:
+        with Editor(place.path, owner=owner) as editor:
+            before = editor.read(path)
+            data = before.data if before else None
+            decided = _decide(arguments, data, seen.get(path))
+            if isinstance(decided, edit.Refused):
+                return Outcome(decided.message, ToolOutcome.FAILED)
+            written = editor.write(path, decided.after, mode=None)
+    except PathRefused as error:
+        return Outcome(f"Error: {error}", ToolOutcome.FAILED)
+    seen[path] = edit.digest(decided.after)
+    text = "\n".join(
+        part
+        for part in (
+            f"Done: {path} ({decided.rung}).",
+            decided.note,
+            decided.diff,
+            *edit.new_problems(path, data, decided.after),
+        )
+        if part
+    )
+    if before is None and await _ignored(place, path):
+        return Outcome(f"{text}\n{path} is ignored by git, so it will not be part of the patch.")
+    mode = "100755" if written.mode & 0o100 else "100644"
+    checkpoint = await _checkpoint(store, request, path, mode, decided.after)
+    return Outcome(text, checkpoint=checkpoint)
+
+
+def _decide(
+    arguments: EditArguments, before: bytes | None, seen_sha: str | None
+) -> edit.Edited | edit.Refused:
+    path = arguments.path
+    match arguments.command:
+        case "create":
+            if arguments.file_text is None:
+                return edit.Refused("Error: create needs file_text.")
+            return edit.create(before, arguments.file_text, seen_sha=seen_sha, path=path)
+        case "str_replace":
+            if arguments.old_str is None or arguments.new_str is None:
+                return edit.Refused("Error: str_replace needs old_str and new_str.")
+            return edit.str_replace(
+                before, arguments.old_str, arguments.new_str, path=path, seen_sha=seen_sha
+            )
+        case "insert":
+            if arguments.insert_line is None or arguments.insert_text is None:
+                return edit.Refused("Error: insert needs insert_line and insert_text.")
+            return edit.insert(
+                before,
+                arguments.insert_line,
+                arguments.insert_text,
+                seen_sha=seen_sha,
+                path=path,
+            )
+
+
+async def _ignored(place: Place, path: str) -> bool:
+    git = GitCommand(place.store / "worktrees" / place.name, work_tree=place.path)
+    found = await git("check-ignore", "-q", "--", path, ok=(0, 1), reads=True)
+    return found.code == 0
+
+
+async def _checkpoint(store: Store, request: ToolCall, path: str, mode: str, data: bytes) -> str:
+    """
+    Return a commit whose tree is the expected one with this file: only what changed is written.
+    """
+    before = await store.get_commit(request.expected)
+    blob = await store.put_blob(data)
+    tree = await store.with_path(before.tree, path, (mode, blob))
+    if tree == before.tree:
+        return request.expected
+    return await store.put_commit(
+        tree, (request.expected,), f"edit: {path}", when=before.author_seconds + 1
+    )
+
+
+async def _result(store: Store, call_id: str, outcome: Outcome) -> ToolResult:
+    text = outcome.text.encode("utf-8", "replace")
+    return ToolResult(
+        call_id=call_id,
+        outcome=outcome.outcome,
+        output=await store.put_blob(text),
+        preview=clip(for_people(outcome.text), 200),
+    )
+
+
+async def _load(store: Store, oid: str | None) -> Seen:
+    if oid is None:
+        return {}
+    loaded: Seen = json.loads(await store.get_blob(oid))
+    return loaded
+
+
+async def _save(store: Store, seen: Seen, before: str | None) -> str | None:
+    if not seen:
+        return before
+    return await store.put_blob(json.dumps(seen, sort_keys=True).encode())

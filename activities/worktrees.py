@@ -1,0 +1,124 @@
+"""
+Leases on worktrees, as workflows ask for them; the pool of each store does the work.
+"""
+
+import contextlib
+import errno
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+from typing_extensions import override
+
+from activities.failures import failed, from_os_error
+from activities.git_command import GitError, GitMissingError
+from activities.store import ObjectMissing, RefConflict, StoreError
+from activities.worktree_pool import Fenced, WorktreeBroken, WorktreeBusy, WorktreePool, disk_full
+from contracts.failure import FailureKind
+from contracts.ports import WorktreeActivities
+from contracts.worktree import LeaseWorktree, ReleaseWorktree, WorktreeLease
+
+Pools = Callable[[str], Awaitable[WorktreePool]]
+"""Gives the open pool of a repository key."""
+
+
+class PooledWorktrees(WorktreeActivities):
+    """
+    Worktree activities on the pools of this host.
+
+    Args:
+        pools: gives the open pool of a repository key.
+    """
+
+    def __init__(self, pools: Pools) -> None:
+        self._pools = pools
+
+    @override
+    @activity.defn
+    async def lease_worktree(self, request: LeaseWorktree) -> WorktreeLease:
+        """
+        Lease a worktree that holds the commit.
+
+        Safe to repeat because a holder that has a lease gets the same one, with the commit of the
+        first time, wherever the target's tip is now.
+
+        Raises:
+            FailureKind.BUSY when another attempt works in the holder's worktree, DISK when there
+                is no room for one, STORE when the commit is missing or git fails; all retryable.
+        """
+        async with worktree_failures():
+            pool = await self._pools(request.repository.key)
+            commit = request.commit or await _tip(pool, request.repository.target)
+            leased = await pool.lease(request.holder, commit)
+        return WorktreeLease(
+            worktree=leased.name,
+            epoch=leased.epoch,
+            host_id=pool.host_id,
+            commit=leased.commit,
+            path=str(leased.path),
+        )
+
+    @override
+    @activity.defn
+    async def release_worktree(self, request: ReleaseWorktree) -> None:
+        """
+        Give a worktree back, its unpinned work rescued.
+
+        Safe to repeat because a lease that is over is left alone.
+
+        Raises:
+            FailureKind.BUSY when a call still runs in it or this is not its host, DISK or STORE
+                when the rescue failed; all retryable.
+        """
+        async with worktree_failures():
+            pool = await self._pools(request.repository.key)
+            if request.lease.host_id != pool.host_id:
+                # The same name and epoch may be another lease here.
+                raise WorktreeBusy(
+                    f"{request.lease.worktree} is a worktree of the host {request.lease.host_id}"
+                )
+            await pool.release(request.lease.worktree, request.lease.epoch)
+
+
+async def _tip(pool: WorktreePool, target: str) -> str:
+    ref = f"refs/oc/target/{target}"
+    tip = await pool.store.resolve(ref)
+    if tip is None:
+        raise ObjectMissing(ref)
+    return tip
+
+
+@contextlib.asynccontextmanager
+async def worktree_failures() -> AsyncIterator[None]:
+    """
+    Translate what a pool raises into the failures that Temporal records.
+    """
+    try:
+        yield
+    except (
+        Fenced, WorktreeBusy, WorktreeBroken, GitError, GitMissingError, StoreError,
+        ObjectMissing, RefConflict, OSError,
+    ) as error:  # fmt: skip
+        raise worktree_failure(error) from error
+
+
+def worktree_failure(error: Exception) -> ApplicationError:
+    """
+    Return the failure for an exception of a pool or its store.
+    """
+    if isinstance(error, OSError):
+        return from_os_error(error, "working on a worktree")
+    if isinstance(error, Fenced):
+        return failed(FailureKind.FENCED, str(error))
+    if isinstance(error, WorktreeBusy):
+        return failed(FailureKind.BUSY, str(error))
+    if _no_room(error):
+        return failed(FailureKind.DISK, f"no room left on the disk: {error}")
+    return failed(FailureKind.STORE, str(error))
+
+
+def _no_room(error: Exception) -> bool:
+    if isinstance(error, GitError):
+        return disk_full(error)
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}

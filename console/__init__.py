@@ -1,0 +1,3 @@
+"""
+What a person sees and types: the commands, the live view, the report. It decides nothing.
+"""

@@ -1,0 +1,67 @@
+"""
+Figures and foreign texts as people read them: short, with units, harmless to a terminal.
+"""
+
+from domain.text import for_people, one_line
+
+
+def clean(text: str, limit: int = 300) -> str:
+    """
+    Return a text from outside as one harmless line of at most `limit` characters.
+    """
+    return one_line(text, limit)
+
+
+def clean_lines(text: str, limit: int = 40) -> list[str]:
+    """
+    Return a text from outside as at most `limit` harmless lines, indentation kept.
+    """
+    lines = [line.rstrip() for line in for_people(text, 20_000).strip("\n").split("\n")]
+    lines = lines if any(lines) else []
+    hidden = len(lines) - limit
+    return lines if hidden <= 0 else [*lines[:limit], f"… {hidden} more lines"]
+
+
+def money(usd: float) -> str:
+    """
+    Return dollars, to the hundredth of a cent while they are few.
+    """
+    return f"${usd:.2f}" if usd >= 1 or usd == 0 else f"${usd:.4f}"
+
+
+def count(number: int) -> str:
+    """
+    Return a count in at most five characters: 950, 12.3k, 1.2M.
+    """
+    if number < 1_000:
+        return str(number)
+    if number < 999_950:
+        return f"{number / 1_000:.1f}k"
+    return f"{number / 1_000_000:.1f}M"
+
+
+def span(seconds: float) -> str:
+    """
+    Return a duration: 8.3 s, 2 min 05 s, 1 h 02 min.
+    """
+    if seconds < 59.95:
+        return f"{max(seconds, 0):.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def commit(object_id: str | None) -> str:
+    """
+    Return the beginning of an object id, "" when there is none.
+    """
+    return (object_id or "")[:10]
+
+
+def plural(number: int, noun: str) -> str:
+    """
+    Return a count with its noun: 1 task, 3 tasks.
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

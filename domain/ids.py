@@ -1,0 +1,181 @@
+"""
+Every name that lands in a history, a ref or a branch: derived, never random, and never changed.
+"""
+
+import hashlib
+import re
+import unicodedata
+
+from contracts.turn import Role
+
+REQUEST_PREFIX = "request/"
+
+
+def slug(text: str, limit: int = 32) -> str:
+    """
+    Return lower-case ASCII letters, digits and single hyphens, at most `limit` characters.
+    """
+    ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    words = re.sub(r"[^a-z0-9]+", "-", ascii_text).strip("-")
+    if len(words) > limit:
+        words = words[: limit + 1].rsplit("-", 1)[0] if "-" in words[:limit] else words[:limit]
+    return words.strip("-") or "request"
+
+
+def digest(*parts: str, length: int = 10) -> str:
+    """
+    Return the first hexadecimal digits of the sha256 over the parts, kept apart by NUL.
+    """
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:length]
+
+
+def request_workflow_id(request: str, nonce: str) -> str:
+    """
+    Return the workflow id of a new request; `nonce` makes equal requests distinct.
+    """
+    return f"{REQUEST_PREFIX}{slug(request)}-{slug(nonce, 12)}"
+
+
+def request_key(workflow_id: str, first_run_id: str) -> str:
+    """
+    Return the folder of a request's refs.
+
+    It is the same over continue-as-new, and another when the workflow id is used again later.
+    """
+    return f"{slug(workflow_id.removeprefix(REQUEST_PREFIX))}-{digest(workflow_id, first_run_id)}"
+
+
+def repository_key(path: str) -> str:
+    """
+    Return the name of the store of the repository at this real path.
+    """
+    name = path.rstrip("/").rsplit("/", 1)[-1].removesuffix(".git")
+    return f"{slug(name)}-{digest(path)}"
+
+
+def branch_name(request: str, key: str) -> str:
+    """
+    Return the branch that is delivered when the person names none.
+    """
+    return f"orchestcode/{slug(request)}-{key.rsplit('-', 1)[-1][:6]}"
+
+
+def target_name(branch: str, request: str) -> str:
+    """
+    Return the short name of the ref on which a request's patches for a branch land.
+    """
+    return f"{slug(branch, 40)}-{digest(branch, request, length=8)}"
+
+
+def subtask_id(request_id: str, task: str) -> str:
+    """
+    Return the workflow id of one task.
+    """
+    return f"{request_id}/task/{task}"
+
+
+def agent_id(parent: str, role: Role, attempt: int) -> str:
+    """
+    Return the workflow id of an agent's round, counted from 1.
+    """
+    return f"{parent}/{role.value}-{attempt}"
+
+
+def queue_id(repository: str, target: str) -> str:
+    """
+    Return the workflow id of the merge queue of one repository and target.
+    """
+    return f"merge/{repository}/{target}"
+
+
+def conversation_id(request: str, agent: str, generation: int) -> str:
+    """
+    Return the name of an agent's conversation log.
+    """
+    return (
+        f"{slug(agent.removeprefix(REQUEST_PREFIX), 40)}-{digest(request, agent, str(generation))}"
+    )
+
+
+def call_id(conversation: str, tool_use_id: str) -> str:
+    """
+    Return the journal key of one tool call: unique for ever, fit for a ref name.
+    """
+    return f"{slug(tool_use_id, 24)}-{digest(conversation, tool_use_id)}"
+
+
+def base_ref(request: str) -> str:
+    """
+    Return the ref of the commit that the request started from.
+    """
+    return f"refs/oc/{request}/base"
+
+
+def checkpoint_ref(request: str, task: str, call: str) -> str:
+    """
+    Return the ref of the worktree's state after one call.
+    """
+    return f"refs/oc/{request}/task/{task}/checkpoint/{call}"
+
+
+def call_ref(request: str, task: str, call: str) -> str:
+    """
+    Return the ref of one call's journal entry.
+    """
+    return f"refs/oc/{request}/task/{task}/call/{call}"
+
+
+def patch_ref(request: str, task: str, patch_round: int) -> str:
+    """
+    Return the ref of a task's patch.
+    """
+    return f"refs/oc/{request}/task/{task}/patch/{patch_round}"
+
+
+def rebase_ref(request: str, task: str, patch_round: int) -> str:
+    """
+    Return the ref of a patch on top of what has landed, as the next round begins with it.
+    """
+    return f"refs/oc/{request}/task/{task}/rebase/{patch_round}"
+
+
+def candidate_ref(request: str, commit: str) -> str:
+    """
+    Return the pin of a candidate of the merge queue.
+    """
+    return f"refs/oc/{request}/cand/{commit[:16]}"
+
+
+def checks_ref(tree: str, checks: str) -> str:
+    """
+    Return the ref of the recorded outcome of some checks on a tree.
+    """
+    return f"refs/oc/checks/{tree[:16]}/{checks}"
+
+
+def conversation_ref(conversation: str) -> str:
+    """
+    Return the ref of a conversation log's head.
+    """
+    return f"refs/oc/conv/{conversation}"
+
+
+def target_ref(target: str) -> str:
+    """
+    Return the ref on which a target's patches land.
+    """
+    return f"refs/oc/target/{target}"
+
+
+def claim_ref(branch: str) -> str:
+    """
+    Return the ref that says which request makes a branch.
+    """
+    return f"refs/oc/claim/{slug(branch, 40)}-{digest(branch)}"
+
+
+def abandoned_ref(conversation: str, commit: str) -> str:
+    """
+    Return the pin of a turn that was written but is not part of its log.
+    """
+    return f"refs/oc/rescue/conv-{conversation}/{commit[:16]}"

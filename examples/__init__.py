@@ -1,0 +1,3 @@
+"""
+Examples: things to run and to copy from.
+"""

@@ -1,0 +1,3 @@
+"""
+The demonstration: one request, carried out from plan to tested branch with a rehearsed model.
+"""

@@ -1,0 +1,81 @@
+"""
+The demonstration: `make demo`, or `python -m examples.demo [--keep]` in the repository's root.
+
+It makes a small repository with a failing test, starts the rehearsal server in the model's place,
+and carries one request out with the very code of `starter.py run`. Everything but the model's
+words is real. Afterwards nothing is left: no process, no folder.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from console.commands import main as console
+from console.outcome import ExitCode
+from console.surroundings import Surroundings
+from examples.demo.stage import Stage, sample_repository
+
+REQUEST = (
+    "Mend the failing test of the cart's total, add discounts in per cent with tests, "
+    "and document them in the README."
+)
+CHECK = "python3 -m unittest -q"
+REHEARSED = "The model is rehearsed: its words are read from examples/demo/script.json."
+
+
+def main() -> int:
+    """
+    Run the demonstration and return the exit code of its request.
+    """
+    parser = argparse.ArgumentParser(prog="python -m examples.demo", description=__doc__)
+    parser.add_argument(
+        "--keep", action="store_true", help="leave the repository and the service's files behind"
+    )
+    keep = parser.parse_args().keep
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with Stage(Path.cwd() / ".orchestcode-demo", os.environ, keep=keep) as stage:
+            code = _play(stage)
+            if keep:
+                _kept(stage)
+    except KeyboardInterrupt:
+        code = ExitCode.WAITING
+    if not keep:
+        print("The demonstration's processes and its folder are gone again (--keep leaves them).")
+    return code
+
+
+def _play(stage: Stage) -> int:
+    repository = sample_repository(stage.folder / "shop")
+    print(
+        f"{REHEARSED} Everything else is real:\n"
+        "the Temporal server, the worker, git, the sandbox, the commands and their results.\n"
+        f"A sample repository with a failing test: {repository.relative_to(Path.cwd())}\n"
+        f'The request: "{REQUEST}"\n',
+        flush=True,
+    )
+    around = Surroundings(
+        environ=stage.environ, folder=Path.cwd(), now=time.time, program=stage.program
+    )
+    code = console(["run", "--repo", str(repository), "--check", CHECK, REQUEST], around)
+    print(f"{REHEARSED} The cost is what these calls would have cost.", flush=True)
+    return code
+
+
+def _kept(stage: Stage) -> None:
+    repository = f"git -C {stage.folder / 'shop'}"
+    print(
+        "Kept, to look at:\n"
+        f"  {repository} branch --list\n"
+        f"  {repository} log --graph --stat 'orchestcode/*'\n"
+        f"  {stage.program} list\n"
+        f"  {stage.program} up        (server and web UI again)\n"
+        f"  rm -rf {stage.folder}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

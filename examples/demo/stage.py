@@ -1,0 +1,175 @@
+"""
+What the demonstration plays on: a folder, a sample repository, the rehearsal server.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from runtime.locks import is_held
+from runtime.records import running_supervisor, supervisor_lock
+from runtime.settings import load
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+_KEPT = "kept"
+_END_SECONDS = 20.0
+_DROPPED = (
+    "TEMPORAL_",
+    "ANTHROPIC_",
+    "ORCHESTCODE_MODEL",
+    "ORCHESTCODE_EFFORT",
+    "ORCHESTCODE_TEMPORAL_PORT",
+    "ORCHESTCODE_UI_PORT",
+    "ORCHESTCODE_METRICS_ADDRESS",
+)
+"""The caller's own model and service have no part in it; fixed ports may be taken."""
+
+
+class Stage:
+    """
+    A fresh folder with a home of its own, and the rehearsal server; both are gone afterwards.
+
+    Attributes:
+        folder: of this demonstration alone.
+        environ: the environment for everything that belongs to it.
+        program: how starter.py is called to reach it from another terminal.
+    """
+
+    def __init__(self, parent: Path, environ: Mapping[str, str], *, keep: bool) -> None:
+        self._parent = parent
+        self._keep = keep
+        self.folder = parent / secrets.token_hex(3)
+        self._home = self.folder / "home"
+        self.program = f"ORCHESTCODE_HOME={self._home} {_python()} starter.py"
+        self.environ = {
+            name: value for name, value in environ.items() if not name.startswith(_DROPPED)
+        }
+        self.environ |= {"ORCHESTCODE_HOME": str(self._home), "ANTHROPIC_API_KEY": "rehearsal"}
+        self._rehearsal: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        """
+        Make the folder and start the rehearsal server.
+        """
+        _sweep(self._parent)
+        self.folder.mkdir(parents=True)
+        try:
+            self.environ |= self._start_rehearsal()
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """
+        End every process of the demonstration and remove its folder.
+        """
+        self._leave()
+
+    def _start_rehearsal(self) -> dict[str, str]:
+        """
+        Start the rehearsal server and return the variables that lead to it.
+        """
+        journal = self.folder / "rehearsal.jsonl"
+        words = ["--script", str(HERE / "script.json"), "--port", "0", "--journal", str(journal)]
+        self._rehearsal = subprocess.Popen(
+            [sys.executable, "-m", "rehearsal", *words],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert self._rehearsal.stdout is not None
+        address = self._rehearsal.stdout.readline().strip().rpartition(" ")[2]
+        if not address.startswith("http"):
+            raise SystemExit("The rehearsal server did not start; what it said stands above.")
+        # A proxy must not be asked for an address of this machine.
+        beside = ",".join(filter(None, (self.environ.get("NO_PROXY"), "127.0.0.1,localhost")))
+        return {"ANTHROPIC_BASE_URL": address, "NO_PROXY": beside, "no_proxy": beside}
+
+    def _leave(self) -> None:
+        _end_services(self.environ)
+        if self._rehearsal is not None:
+            self._rehearsal.terminate()
+            self._rehearsal.wait()
+            if self._rehearsal.stdout is not None:
+                self._rehearsal.stdout.close()
+        if self._keep:
+            (self.folder / _KEPT).touch()
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            _remove_if_empty(self._parent)
+
+
+def _python() -> str:
+    """
+    Return how a person in the repository's root calls this Python.
+    """
+    executable = Path(sys.executable)
+    return str(executable.relative_to(ROOT)) if executable.is_relative_to(ROOT) else "python"
+
+
+def _end_services(environ: Mapping[str, str]) -> None:
+    """
+    End the supervisor with its server and worker, and wait until they are gone.
+    """
+    settings = load(environ)
+    if not settings.run.is_dir():
+        return
+    record = running_supervisor(settings)
+    if record is not None:
+        try:
+            os.kill(record.pid, signal.SIGTERM)
+        except ProcessLookupError:
+            pass
+    end = time.monotonic() + _END_SECONDS
+    while is_held(supervisor_lock(settings)):
+        if time.monotonic() > end:
+            print(f"The services of {settings.home} do not end; see {settings.logs}.")
+            return
+        time.sleep(0.05)
+
+
+def _sweep(parent: Path) -> None:
+    """
+    Remove what earlier demonstrations left that were killed before they could clean up.
+    """
+    for folder in parent.glob("*"):
+        held = is_held(folder / "home" / "run" / "supervisor.lock")
+        young = time.time() - folder.stat().st_mtime < 600
+        if not (held or young or (folder / _KEPT).exists()):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        pass
+
+
+def sample_repository(folder: Path) -> Path:
+    """
+    Make the sample repository, one commit on branch main, and return its folder.
+    """
+    shutil.copytree(HERE / "repository", folder)
+    environ = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    who = ["-c", "user.name=Demo", "-c", "user.email=demo@example.org", "-c", "commit.gpgsign=false"]
+    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "A shop"]):
+        subprocess.run(["git", "-C", str(folder), *who, *words], env=environ, check=True)
+    return folder

@@ -1,0 +1,143 @@
+"""
+Faults: what may go wrong with a reply, and when.
+
+A fault is data; `rehearsal.reply` bends the message and `rehearsal.delivery` the bytes.
+A turn lists its faults one after the other, each for a number of attempts,
+so a client that tries again meets the next one and at last the true reply.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+KINDS: Final[Mapping[str, Mapping[str, Any]]] = {
+    # instead of a reply
+    "status": {
+        "code": 500,
+        "headers": {},
+        "type": "",
+        "message": "rehearsed failure",
+        "error_code": "",
+        "body": "",
+    },
+    "html_200": {},
+    "json_200": {},
+    # the message is bent
+    "truncate_tool": {"keep": 0.5},
+    "refuse": {"category": "cyber", "explanation": "", "mid": False},
+    "pause_turn": {},
+    "empty_end_turn": {},
+    "bad_tool_json": {},
+    "surrogate": {},
+    "unknown_event": {},
+    "unknown_block": {},
+    "unseal": {},
+    # the bytes are bent
+    "error_event": {
+        "after": 4,
+        "type": "overloaded_error",
+        "message": "Overloaded",
+        "error_code": "",
+        "raw": "",
+    },
+    "cut_chunked": {"after": 4},
+    "cut_clean": {"after": 4},
+    "cut_close": {"after": 4},
+    "reset": {"after": 4},
+    "no_response": {},
+    "lost_ack": {},
+    "stall": {"after": 4, "seconds": 1.0},
+    "pings_only": {"seconds": 1.0, "every_ms": 100.0},
+    "slow": {"ms": 50.0},
+    # the cache is bent
+    "evict": {},
+}
+"""Every kind with its parameters and their defaults."""
+
+UNANSWERED: Final = frozenset({"status", "html_200", "json_200", "no_response"})
+"""Kinds where no model runs: nothing is cached and nothing is billed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """
+    One thing that goes wrong.
+
+    Attributes:
+        kind: a key of `KINDS`.
+        times: for how many attempts, at least 1.
+        values: every parameter of the kind, defaults filled in.
+    """
+
+    kind: str
+    times: int
+    values: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, kind: str, times: int, values: Mapping[str, Any]) -> "Fault":
+        """
+        Fill in a kind's defaults.
+
+        Raises:
+            ValueError: the kind, a parameter or a parameter's type is unknown.
+        """
+        defaults = KINDS.get(kind)
+        if defaults is None:
+            raise ValueError(f"unknown kind {kind!r}; known: {', '.join(KINDS)}")
+        if times < 1:
+            raise ValueError("times must be at least 1")
+        for key, value in values.items():
+            _check(kind, key, value=value)
+        return cls(kind, times, {**defaults, **values})
+
+    def number(self, key: str) -> float:
+        """
+        Return a parameter that is a number.
+        """
+        return float(self.values[key])
+
+    def text(self, key: str) -> str:
+        """
+        Return a parameter that is a text; "" when it was null.
+        """
+        return str(self.values[key] or "")
+
+
+def _check(kind: str, key: str, *, value: object) -> None:
+    defaults = KINDS[kind]
+    if key not in defaults:
+        raise ValueError(f"{kind} has no {key!r}; it takes {sorted(defaults)}")
+    wanted = type(defaults[key])
+    if value is None and wanted is str:
+        return
+    fits = int | float if wanted in {int, float} else wanted
+    if not isinstance(value, fits) or (isinstance(value, bool) and wanted is not bool):
+        raise ValueError(f"{kind}.{key} must be of type {wanted.__name__}")
+
+
+def sprinkled(faults: Sequence[Fault], rate: float, *, place: str, attempt: int) -> Fault | None:
+    """
+    Return a fault chosen by chance, always the same for the same place.
+
+    Args:
+        faults: what may happen.
+        rate: the share of places that are hit, 0 to 1.
+        place: names seed, conversation and turn.
+        attempt: counted from 1; a place is hit for as long as its fault says.
+    """
+    chance = hashlib.sha256(place.encode()).digest()
+    if int.from_bytes(chance[:4], "big") >= rate * 2**32:
+        return None
+    return due([faults[chance[4] % len(faults)]], attempt)
+
+
+def due(faults: Sequence[Fault], attempt: int) -> Fault | None:
+    """
+    Return the fault that meets an attempt, counted from 1; None when all are spent.
+    """
+    for fault in faults:
+        if attempt <= fault.times:
+            return fault
+        attempt -= fault.times
+    return None

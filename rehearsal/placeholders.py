@@ -1,0 +1,115 @@
+"""
+Placeholders: how a script speaks of what the request holds.
+
+``{{result.0}}`` is the first tool result just received, ``{{result.2.0}}`` the first
+that answered turn 2; ``{{user}}``, ``{{last_user}}`` and ``{{system}}`` are texts;
+``{{turn}}``, ``{{n}}`` and ``{{filler}}`` serve generated turns.
+``{{turn+1}}`` adds; ``{{result.0 ~ pattern}}`` takes the pattern's first group.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rehearsal import prompt
+from rehearsal.prompt import Prompt
+from rehearsal.wire import bad_request
+
+_PLACEHOLDER: Final = re.compile(r"\{\{\s*([a-z_]+[\w.]*)\s*(?:\+\s*(\d+)|~\s*(.+?))?\s*\}\}")
+_FILLER: Final = "the quick brown fox jumps over the lazy dog; "
+
+
+@dataclasses.dataclass(frozen=True)
+class Values:
+    """
+    What placeholders stand for in one request.
+
+    Attributes:
+        names: who asks, by the agent header's fields; None where it said nothing.
+        request: the request.
+        index: {{turn}}.
+        number: {{n}}, the number among generated turns, counted from 0.
+        filler_bytes: the length of {{filler}}.
+    """
+
+    names: Mapping[str, str | None]
+    request: Prompt
+    index: int
+    number: int = 0
+    filler_bytes: int = 0
+
+    def _of(self, name: str) -> str | int:
+        if name in {"turn", "n"}:
+            return self.index if name == "turn" else self.number
+        if name == "filler":
+            return self._filler()
+        if name in self.names:
+            return self.names[name] or "-"
+        if name in {"user", "last_user", "system"}:
+            return self._text(name)
+        if name.startswith("result."):
+            return self._result(name)
+        raise bad_request(f"rehearsal: unknown placeholder {{{{{name}}}}}")
+
+    def _filler(self) -> str:
+        start = f"{self.number} "
+        text = start + _FILLER * (self.filler_bytes // len(_FILLER) + 1)
+        return text[: self.filler_bytes]
+
+    def _text(self, name: str) -> str:
+        if name == "user":
+            return prompt.first_text(self.request)
+        if name == "system":
+            return prompt.system_text(self.request)
+        return prompt.said(self.request.incoming())
+
+    def _result(self, name: str) -> str:
+        try:
+            *turn, place = [int(part) for part in name.split(".")[1:]]
+            results = self.request.results()[turn[0] if turn else -1]
+            return prompt.text_of(results[place].get("content"))
+        except (ValueError, IndexError) as error:
+            raise bad_request(f"rehearsal: there is no {{{{{name}}}}} in this request") from error
+
+    def fill(self, text: str) -> str:
+        """
+        Return a text with its placeholders filled in.
+
+        Raises:
+            ApiError: 400 when a placeholder is unknown or points at nothing.
+        """
+        return _PLACEHOLDER.sub(self._replace, text) if "{{" in text else text
+
+    def _replace(self, found: re.Match[str]) -> str:
+        name, plus, pattern = found.groups()
+        value = self._of(name)
+        if plus is not None:
+            return str(int(value) + int(plus))
+        if pattern is None:
+            return str(value)
+        hit = re.search(pattern, str(value), re.MULTILINE)
+        if hit is None:
+            raise bad_request(
+                f"rehearsal: {pattern!r} matches nothing in {shortened(str(value))!r}"
+            )
+        return hit.group(1) if hit.re.groups else hit.group()
+
+    def fill_all(self, value: Any) -> Any:
+        """
+        Return a JSON value with the placeholders in all its strings filled in.
+        """
+        if isinstance(value, str):
+            return self.fill(value)
+        if isinstance(value, list):
+            return [self.fill_all(item) for item in value]
+        if isinstance(value, dict):
+            return {key: self.fill_all(item) for key, item in value.items()}
+        return value
+
+
+def shortened(text: str, limit: int = 300) -> str:
+    """
+    Return a text short enough for an error's sentence.
+    """
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"

@@ -1,0 +1,335 @@
+"""
+A reply as the API words it: the message, its usage, and the events that stream it.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from rehearsal import tokens, wire
+from rehearsal.cache import Account
+from rehearsal.faults import Fault
+from rehearsal.wire import Json
+
+EMPTY_TOKENS: Final = 2
+"""What an empty turn still counts as output."""
+
+_DELTAS: Final = 4
+"""A block's content streams in at most so many pieces, the last one shorter."""
+
+_LEAST_DELTA: Final = 64
+
+
+class Part(NamedTuple):
+    """
+    One content block of a reply.
+
+    Attributes:
+        block: the block; a tool call without its input.
+        raw: a tool call's input as JSON text, complete or not; else None.
+        hidden: thinking that was done but is not shown; counts as output.
+    """
+
+    block: Json
+    raw: str | None = None
+    hidden: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Reply:
+    """
+    One finished message.
+
+    Attributes:
+        id: msg_….
+        model: the name shown, "(rehearsed)" included.
+        parts: the content.
+        stop_reason: why it ended.
+        stop_sequence: the sequence met, if that is why.
+        stop_details: a refusal's category and explanation.
+        input: how the input was accounted.
+        older: counts tokens as the models before 4.7.
+        usage: fields of usage to overwrite.
+        extras: top-level fields of the message: diagnostics, input_transformations.
+        stray_event: an event that no client knows is sent along.
+        iterations: usage lists its iterations, as it does on betas.
+    """
+
+    id: str
+    model: str
+    parts: Sequence[Part]
+    stop_reason: str
+    input: Account
+    stop_sequence: str | None = None
+    stop_details: Json | None = None
+    older: bool = False
+    usage: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    extras: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    stray_event: bool = False
+    iterations: bool = False
+
+    def output_tokens(self) -> int:
+        """
+        Return all output, hidden thinking included; an empty reply still counts two.
+        """
+        if not self.parts:
+            return 0 if self.stop_reason in {"refusal", "max_tokens"} else EMPTY_TOKENS
+        return sum(part_tokens(part, older=self.older) for part in self.parts)
+
+    def thinking_tokens(self) -> int:
+        """
+        Return the part of the output that was thinking.
+        """
+        thoughts = [part for part in self.parts if part.block["type"] == "thinking"]
+        return sum(part_tokens(part, older=self.older) for part in thoughts)
+
+
+def part_tokens(part: Part, *, older: bool) -> int:
+    """
+    Return the output tokens of one block.
+    """
+    text = part.raw or part.hidden or part.block.get("text") or part.block.get("thinking") or ""
+    return tokens.of_block(len(text.encode("utf-8", "surrogatepass")), older=older)
+
+
+def tool_part(name: str, value: Json, key: str) -> Part:
+    """
+    Return a tool call.
+    """
+    block = {"type": "tool_use", "id": key, "name": name, "input": {}}
+    return Part(block | {"caller": {"type": "direct"}}, wire.canonical(value).decode())
+
+
+# --- bending --------------------------------------------------------------------------------
+
+
+def fit(reply: Reply, budget: int, *, reason: str) -> Reply:
+    """
+    Cut a reply that says more than it may.
+
+    Args:
+        reply: the whole reply.
+        budget: tokens that may be said.
+        reason: the stop reason if it has to be cut.
+    """
+    kept: list[Part] = []
+    for part in reply.parts:
+        size = part_tokens(part, older=reply.older)
+        if size > budget:
+            share = max(budget - tokens.BLOCK_OVERHEAD, 0) / size
+            kept += [_shortened(part, share)] if share > 0 else []
+            return dataclasses.replace(reply, parts=kept, stop_reason=reason)
+        budget -= size
+        kept.append(part)
+    return reply
+
+
+def _shortened(part: Part, share: float) -> Part:
+    if part.raw is not None:
+        return part._replace(raw=part.raw[: int(len(part.raw) * share)])
+    key = "text" if "text" in part.block else "thinking"
+    text = part.block.get(key, "")
+    cut = {**part.block, key: text[: max(int(len(text) * share), 1)]}
+    return Part(cut) if key == "text" else part
+
+
+def bend(reply: Reply, fault: Fault, *, key: str) -> Reply:
+    """
+    Apply a fault that changes the message; other faults leave it as it is.
+
+    Args:
+        reply: the true reply.
+        fault: what goes wrong.
+        key: an id for a block that the fault adds.
+    """
+    parts = list(reply.parts)
+    match fault.kind:
+        case "truncate_tool":
+            return _truncated(reply, fault.number("keep"))
+        case "refuse":
+            return _refused(reply, fault)
+        case "pause_turn":
+            call = Part(
+                {"type": "server_tool_use", "id": key, "name": "web_search", "input": {}},
+                '{"query":"rehearsal"}',
+            )
+            kept = [p for p in parts if p.block["type"] == "thinking"]
+            return dataclasses.replace(reply, parts=[*kept, call], stop_reason="pause_turn")
+        case "empty_end_turn":
+            return dataclasses.replace(reply, parts=[], stop_reason="end_turn")
+        case "bad_tool_json":
+            return _with_input(reply, '{"path": nonsense}')
+        case "surrogate":
+            return _with_input(reply, '{"path": "half a pair: \\ud800"}')
+        case "unknown_event":
+            return dataclasses.replace(reply, stray_event=True)
+        case "unknown_block":
+            stray = Part({"type": "rehearsed_block", "id": key, "note": "no client knows this"})
+            return dataclasses.replace(reply, parts=[stray, *parts])
+        case "unseal":
+            return dataclasses.replace(reply, parts=[_unsealed(p) for p in parts])
+        case _:
+            return reply
+
+
+def _truncated(reply: Reply, keep: float) -> Reply:
+    calls = [i for i, part in enumerate(reply.parts) if part.raw is not None]
+    last = calls[-1] if calls else len(reply.parts) - 1
+    parts = [*reply.parts[:last], *(_shortened(p, keep) for p in reply.parts[last : last + 1])]
+    return dataclasses.replace(reply, parts=parts, stop_reason="max_tokens")
+
+
+def _refused(reply: Reply, fault: Fault) -> Reply:
+    details = {
+        "type": "refusal",
+        "category": fault.values["category"],
+        "explanation": fault.text("explanation") or None,
+    }
+    spoken = [p for p in reply.parts if p.raw is None] if fault.values["mid"] else []
+    parts = [*spoken[:-1], *(_shortened(part, 0.5) for part in spoken[-1:])]
+    return dataclasses.replace(reply, parts=parts, stop_reason="refusal", stop_details=details)
+
+
+def _with_input(reply: Reply, raw: str) -> Reply:
+    """
+    Give every tool call of a reply the same broken input.
+    """
+    parts = [part if part.raw is None else part._replace(raw=raw) for part in reply.parts]
+    return dataclasses.replace(reply, parts=parts)
+
+
+def _unsealed(part: Part) -> Part:
+    if part.block["type"] != "thinking":
+        return part
+    return part._replace(block={**part.block, "signature": "cmVoZWFyc2Vk"})
+
+
+# --- wording --------------------------------------------------------------------------------
+
+
+def final_usage(reply: Reply) -> Json:
+    """
+    Return the usage of the finished message, overwritten fields included.
+    """
+    return {**_usage(reply, reply.output_tokens()), **reply.usage}
+
+
+def _usage(reply: Reply, output: int) -> Json:
+    used = reply.input
+    usage: Json = {
+        "input_tokens": used.fresh,
+        "cache_creation_input_tokens": used.written_5m + used.written_1h,
+        "cache_read_input_tokens": used.read,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": used.written_5m,
+            "ephemeral_1h_input_tokens": used.written_1h,
+        },
+        "output_tokens": output,
+        "output_tokens_details": {"thinking_tokens": min(reply.thinking_tokens(), output)},
+        "service_tier": "standard",
+    }
+    if reply.iterations:
+        keys = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+        one = {"type": "message", **{key: usage[key] for key in keys}, "output_tokens": output}
+        usage["iterations"] = [one]
+    return usage
+
+
+def message(reply: Reply) -> Json:
+    """
+    Return the whole message, as a request without ``stream`` gets it.
+    """
+    return {
+        "id": reply.id,
+        "type": "message",
+        "role": "assistant",
+        "model": reply.model,
+        "content": [_whole(part) for part in reply.parts],
+        "stop_reason": reply.stop_reason,
+        "stop_sequence": reply.stop_sequence,
+        "stop_details": reply.stop_details,
+        "usage": final_usage(reply),
+        **reply.extras,
+    }
+
+
+def _whole(part: Part) -> Json:
+    if part.raw is None:
+        return part.block
+    try:
+        value = json.loads(part.raw)
+    except ValueError:
+        value = {}
+    return {**part.block, "input": value}
+
+
+def events(reply: Reply) -> list[Json]:
+    """
+    Return the events that stream a reply, in the API's order.
+    """
+    return list(_events(reply))
+
+
+def _events(reply: Reply) -> Iterator[Json]:
+    yield {"type": "message_start", "message": _opening(reply)}
+    yield {"type": "ping"}
+    if reply.stray_event:
+        yield {"type": "rehearsed_event", "note": "no client knows this"}
+    for index, part in enumerate(reply.parts):
+        yield {"type": "content_block_start", "index": index, "content_block": _start(part)}
+        for delta in _deltas(part):
+            yield {"type": "content_block_delta", "index": index, "delta": delta}
+        yield {"type": "content_block_stop", "index": index}
+    yield _closing(reply)
+    yield {"type": "message_stop"}
+
+
+def _opening(reply: Reply) -> Json:
+    start: Json = {"content": [], "stop_reason": None, "stop_sequence": None, "stop_details": None}
+    usage = {**_usage(reply, 1), **reply.usage, "output_tokens": 1}
+    usage.pop("output_tokens_details")
+    usage.pop("iterations", None)
+    return {**message(reply), **start, "usage": usage}
+
+
+def _closing(reply: Reply) -> Json:
+    usage = final_usage(reply)
+    for key in ("cache_creation", "service_tier"):
+        usage.pop(key, None)
+    delta = {
+        "stop_reason": reply.stop_reason,
+        "stop_sequence": reply.stop_sequence,
+        "stop_details": reply.stop_details,
+    }
+    return {"type": "message_delta", "delta": delta, "usage": usage}
+
+
+def _start(part: Part) -> Json:
+    match part.block["type"]:
+        case "text":
+            return {"type": "text", "text": ""}
+        case "thinking":
+            return {"type": "thinking", "thinking": "", "signature": ""}
+        case _:
+            return part.block
+
+
+def _deltas(part: Part) -> Iterator[Json]:
+    match part.block["type"]:
+        case "text":
+            for piece in _pieces(part.block["text"]):
+                yield {"type": "text_delta", "text": piece}
+        case "thinking":
+            for piece in _pieces(part.block["thinking"]):
+                yield {"type": "thinking_delta", "thinking": piece}
+            yield {"type": "signature_delta", "signature": part.block["signature"]}
+        case "tool_use" | "server_tool_use":
+            yield {"type": "input_json_delta", "partial_json": ""}
+            for piece in _pieces(part.raw or ""):
+                yield {"type": "input_json_delta", "partial_json": piece}
+
+
+def _pieces(text: str) -> list[str]:
+    size = max(-(-len(text) // _DELTAS), _LEAST_DELTA)
+    return [text[i : i + size] for i in range(0, len(text), size)]

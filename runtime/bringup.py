@@ -1,0 +1,208 @@
+"""
+What the starter needs before it can do its work: the services, running or brought up for it.
+
+It does not keep anything alive: that is the supervisor's, which leaves when its last user has.
+"""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime.errors import BringUpError
+from runtime.locks import is_held, try_lock
+from runtime.process import log_tail, open_log
+from runtime.records import (
+    SupervisorRecord,
+    running_supervisor,
+    supervisor_lock,
+    users_lock,
+)
+from runtime.settings import Settings
+from runtime.supervisor import ROOT, Announce
+
+STARTER = ROOT / "starter.py"
+_BRING_UP_SECONDS = 30.0
+_PAUSE_SECONDS = 0.05
+_HOPELESS_ENDS = 3
+
+
+@dataclass(frozen=True)
+class Services:
+    """
+    Services that answer.
+
+    Attributes:
+        address: of the Temporal service, as host:port.
+        ui_url: of its web UI; None when it is run by others.
+        started: whether they had to be brought up just now.
+    """
+
+    address: str
+    ui_url: str | None
+    started: bool
+
+
+@contextlib.asynccontextmanager
+async def services(
+    settings: Settings, *, announce: Announce, starter: Path = STARTER
+) -> AsyncIterator[Services]:
+    """
+    Have server and worker ready for as long as the block lasts.
+
+    Uses what runs, else starts a supervisor that leaves a second after its last user. With
+    another's Temporal service whose queue is polled, nothing is started.
+
+    Args:
+        settings: the home, or the address of another's service.
+        announce: told when something is started.
+        starter: the script whose `up --until-unused` is the supervisor.
+
+    Raises:
+        BringUpError: they did not come up; the text ends with the last log lines.
+    """
+    if settings.temporal_address and await _polled_elsewhere(settings):
+        yield Services(address=settings.temporal_address, ui_url=None, started=False)
+        return
+    async with _used(settings, announce=announce, starter=starter, worker=True) as found:
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def server_only(
+    settings: Settings, *, announce: Announce, starter: Path = STARTER
+) -> AsyncIterator[Services]:
+    """
+    Have the server ready for as long as the block lasts, without waiting for a worker.
+
+    Enough to list, describe and signal. Queries and updates wait for the worker by themselves:
+    it comes up behind a server of ours.
+
+    Raises:
+        BringUpError: it did not come up; the text ends with the last log lines.
+    """
+    if settings.temporal_address:
+        yield Services(address=settings.temporal_address, ui_url=None, started=False)
+        return
+    async with _used(settings, announce=announce, starter=starter, worker=False) as found:
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def _used(
+    settings: Settings, *, announce: Announce, starter: Path, worker: bool
+) -> AsyncIterator[Services]:
+    settings.ensure_home()
+    async with _shared_lock(settings):
+        yield await _bring_up(settings, announce=announce, starter=starter, worker=worker)
+
+
+@contextlib.asynccontextmanager
+async def _shared_lock(settings: Settings) -> AsyncIterator[None]:
+    """
+    Share the users' lock; a supervisor that is about to leave holds it until it has left.
+    """
+    end = asyncio.get_running_loop().time() + _BRING_UP_SECONDS
+    while (lock := try_lock(users_lock(settings), shared=True)) is None:
+        if asyncio.get_running_loop().time() >= end:
+            raise BringUpError(f"The processes of {settings.home} do not end; see {settings.logs}.")
+        await asyncio.sleep(_PAUSE_SECONDS)
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+async def _bring_up(
+    settings: Settings, *, announce: Announce, starter: Path, worker: bool
+) -> Services:
+    loop = asyncio.get_running_loop()
+    end = loop.time() + _BRING_UP_SECONDS
+    spawned: _Detached | None = None
+    started = False
+    while loop.time() < end:
+        record = running_supervisor(settings)
+        if record is not None and (record.ready if worker else record.server_ready):
+            return _found(record, started=started)
+        if _hopeless(record, spawned):
+            break
+        if _nobody_there(settings, spawned):
+            if not started:
+                announce("Starting Temporal and the worker.")
+            started, spawned = True, _spawn_supervisor(settings, starter)
+        await asyncio.sleep(_PAUSE_SECONDS)
+    raise BringUpError(_why_not(settings, worker=worker))
+
+
+def _nobody_there(settings: Settings, spawned: "_Detached | None") -> bool:
+    starting = spawned is not None and spawned.exit_code() is None
+    return not starting and not is_held(supervisor_lock(settings))
+
+
+def _found(record: SupervisorRecord, *, started: bool) -> Services:
+    return Services(address=record.address or "", ui_url=record.ui_url, started=started)
+
+
+def _hopeless(record: SupervisorRecord | None, spawned: "_Detached | None") -> bool:
+    """
+    Say whether more waiting is in vain: our supervisor failed, or the worker cannot start.
+    """
+    if record is not None and record.early_ends >= _HOPELESS_ENDS:
+        return True
+    # Zero: another one was there first, or ours was not needed any more.
+    return spawned is not None and spawned.exit_code() not in (None, 0)
+
+
+class _Detached:
+    """
+    A process in its own session that outlives this one; asked only whether it has ended.
+    """
+
+    def __init__(self, command: list[str], *, environment: Mapping[str, str], log: Path) -> None:
+        with open_log(log) as output, Path(os.devnull).open("rb") as nothing:
+            self._pid = os.posix_spawn(
+                command[0],
+                command,
+                environment,
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, nothing.fileno(), 0),
+                    (os.POSIX_SPAWN_DUP2, output, 1),
+                    (os.POSIX_SPAWN_DUP2, output, 2),
+                ],
+                setsid=True,
+            )
+        self._exit_code: int | None = None
+
+    def exit_code(self) -> int | None:
+        """
+        Return its exit code, None while it runs.
+        """
+        if self._exit_code is None:
+            pid, status = os.waitpid(self._pid, os.WNOHANG)
+            self._exit_code = os.waitstatus_to_exitcode(status) if pid else None
+        return self._exit_code
+
+
+def _spawn_supervisor(settings: Settings, starter: Path) -> _Detached:
+    return _Detached(
+        [sys.executable, str(starter), "up", "--until-unused"],
+        environment={**settings.environment, "ORCHESTCODE_HOME": str(settings.home)},
+        log=settings.logs / "supervisor.log",
+    )
+
+
+def _why_not(settings: Settings, *, worker: bool) -> str:
+    what = "The services" if worker else "The Temporal server"
+    names = ("supervisor.log", "server.log", "worker.log")[: 3 if worker else 2]
+    tails = [f"\n{name}:{tail}" for name in names if (tail := log_tail(settings.logs / name))]
+    return f"{what} did not come up; the logs are in {settings.logs}.{''.join(tails)}"
+
+
+async def _polled_elsewhere(settings: Settings) -> bool:
+    # Only a service run by others pays for loading the SDK here.
+    from runtime.pollers import polled  # noqa: PLC0415
+
+    return await polled(settings)

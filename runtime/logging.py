@@ -1,0 +1,205 @@
+"""
+Logs: one JSON line per event, whoever speaks: our code, libraries, the SDK's Rust core.
+
+Workflows speak through `workflow.logger`, activities through `activity.logger`; only this module
+and the two entry scripts know structlog. Nothing is written while a workflow replays.
+"""
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+from temporalio import activity, workflow
+
+from runtime.log_schema import EXTRA_KEYS
+from runtime.redaction import redactor
+from runtime.settings import Settings, log_level_number
+
+CORE_LOGGER = "temporal.core"
+"""The logger under which the SDK's Rust core speaks."""
+_LONGEST_TEXT = 2_000
+_LONGEST_TRACE = 32_000
+
+
+def configure(settings: Settings, *, file: Path | None = None) -> None:
+    """
+    Send every log of this process to a file, by default to standard error.
+
+    Safe to repeat: the new configuration replaces the old one.
+
+    Args:
+        settings: level, format, secrets to redact.
+        file: appended to; its folder must exist.
+    """
+    handler = _handler(file)
+    handler.setFormatter(_formatter(settings, colors=file is None and sys.stderr.isatty()))
+    handler.addFilter(lambda _record: not _replaying())
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            _drop_on_replay,
+            *_shared(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    root = logging.getLogger()
+    for old in root.handlers:
+        if old.get_name() == __name__:
+            old.close()
+    handler.set_name(__name__)
+    root.handlers = [handler]
+    root.setLevel(log_level_number(settings))
+    _keep_ids_out_of_messages()
+
+
+def _handler(file: Path | None) -> logging.StreamHandler[TextIO] | logging.FileHandler:
+    if file is None:
+        return logging.StreamHandler(sys.stderr)
+    return logging.FileHandler(file, encoding="utf-8")
+
+
+def _formatter(settings: Settings, *, colors: bool) -> logging.Formatter:
+    return structlog.stdlib.ProcessorFormatter(
+        # Without _drop_on_replay: a DropEvent raised here would not be caught.
+        foreign_pre_chain=_shared(),
+        processors=[
+            _core_fields,
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            # Redacted first: a secret that is cut in two would no longer be recognised.
+            _redact(redactor(settings.secrets())),
+            _cap_sizes,
+            _renderer(settings, colors=colors),
+        ],
+    )
+
+
+def _shared() -> list[Processor]:
+    """
+    Return what structlog's own events and everybody else's records go through alike, in order.
+    """
+    return [
+        structlog.contextvars.merge_contextvars,
+        _temporal_context,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(allow=EXTRA_KEYS),
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+        structlog.processors.format_exc_info,
+    ]
+
+
+def _renderer(settings: Settings, *, colors: bool) -> Processor:
+    if settings.log_format == "json":
+        return structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+    return structlog.dev.ConsoleRenderer(
+        colors=colors, timestamp_key="ts", exception_formatter=structlog.dev.plain_traceback
+    )
+
+
+def _replaying() -> bool:
+    return workflow.in_workflow() and workflow.unsafe.is_replaying_history_events()
+
+
+def _drop_on_replay(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    if _replaying():
+        raise structlog.DropEvent
+    return event
+
+
+def _temporal_context(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """
+    Add the ids that the SDK knows; what the event already holds stays.
+    """
+    if workflow.in_workflow():
+        return {**_workflow_ids(), **event, "wf_time": workflow.now().isoformat()}
+    if activity.in_activity():
+        return {**_activity_ids(), **event}
+    return event
+
+
+def _workflow_ids() -> EventDict:
+    info = workflow.info()
+    return {
+        "workflow_id": info.workflow_id,
+        "run_id": info.run_id,
+        "workflow_type": info.workflow_type,
+        "task_queue": info.task_queue,
+        "wf_attempt": info.attempt,
+    }
+
+
+def _activity_ids() -> EventDict:
+    info = activity.info()
+    return {
+        "workflow_id": info.workflow_id,
+        "run_id": info.workflow_run_id,
+        "activity_id": info.activity_id,
+        "activity_type": info.activity_type,
+        "attempt": info.attempt,
+        "task_queue": info.task_queue,
+    }
+
+
+def _core_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """
+    Keep what the Rust core says beside its message, usually the error.
+    """
+    core = getattr(event.get("_record"), "temporal_log", None)
+    if core is not None and (fields := core.fields):
+        event["core_fields"] = str(fields)
+    return event
+
+
+def _redact(clean: Callable[[str], str]) -> Processor:
+    def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        return {key: _each_text(value, clean) for key, value in event.items()}
+
+    return redact
+
+
+def _cap_sizes(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {key: _each_text(value, _cut_to(_room_for(key))) for key, value in event.items()}
+
+
+def _each_text(value: object, change: Callable[[str], str]) -> object:
+    """
+    Apply a function to every text in a value; anything unknown becomes text first.
+    """
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, dict):
+        return {str(key): _each_text(inner, change) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_each_text(inner, change) for inner in value]
+    return change(str(value))
+
+
+def _room_for(key: str) -> int:
+    return _LONGEST_TRACE if key == "exception" else _LONGEST_TEXT
+
+
+def _cut_to(limit: int) -> Callable[[str], str]:
+    def cut(text: str) -> str:
+        over = len(text) - limit
+        # The end of a trace says what happened, so the middle goes.
+        half = limit // 2
+        return text if over <= 0 else f"{text[:half]} …{over} characters… {text[-half:]}"
+
+    return cut
+
+
+def _keep_ids_out_of_messages() -> None:
+    """
+    Stop the SDK's loggers from adding to each message what `_temporal_context` adds as keys.
+    """
+    workflow.logger.workflow_info_on_message = False
+    workflow.logger.workflow_info_on_extra = False
+    activity.logger.activity_info_on_message = False
+    activity.logger.activity_info_on_extra = False

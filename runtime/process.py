@@ -1,0 +1,143 @@
+"""
+A child process in its own session that cannot outlive the process that started it.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_LONGEST_LOG_BYTES = 8 * 1024 * 1024
+# Looked up before any fork: a forked child of a process with threads must not load anything.
+_PRCTL = ctypes.CDLL(None, use_errno=True).prctl
+
+
+class ChildProcess:
+    """
+    A running child; start, wait and stop it from one event loop, on its main thread.
+
+    The kernel kills it when the starting thread ends, so not even SIGKILL of the parent leaves
+    it behind. Its output is appended to a log file.
+
+    Attributes:
+        pid: process id, also of its session and process group.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        log: Path,
+        folder: Path | None = None,
+        inherited: Sequence[int] = (),
+    ) -> None:
+        with open_log(log) as output:
+            self._process = subprocess.Popen(
+                command,
+                env=environment,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=tuple(inherited),
+                # Safe here: the function only makes two system calls.
+                preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509
+            )
+        self.pid = self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """
+        Whether it has not ended yet.
+        """
+        return self._process.poll() is None
+
+    async def wait(self) -> int:
+        """
+        Wait for its end and return the exit code; negative is the signal that ended it.
+        """
+        if self.alive:
+            await _ended(self.pid)
+        return self._process.wait()
+
+    def terminate(self) -> None:
+        """
+        Ask it to end, without waiting.
+        """
+        self._process.send_signal(signal.SIGTERM)
+
+    async def stop(self, *, grace_seconds: float) -> int:
+        """
+        Ask it to end, kill what is left of its group after the grace, return the exit code.
+        """
+        if self.alive:
+            self.terminate()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.wait(), grace_seconds)
+        # Also when it ended by itself: no helper of it may be left.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        return await self.wait()
+
+
+def open_log(path: Path) -> contextlib.AbstractContextManager[int]:
+    """
+    Open a log for appending and return its descriptor; a long one is first set aside as `.1`.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size > _LONGEST_LOG_BYTES:
+        path.replace(path.with_name(f"{path.name}.1"))
+    return _descriptor(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+
+
+def log_tail(path: Path, *, lines: int = 12) -> str:
+    """
+    Return the last lines of a log, indented; empty when there is none.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 16_384))
+            text = file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+    return "".join(f"\n  {line}" for line in text.splitlines()[-lines:])
+
+
+@contextlib.contextmanager
+def _descriptor(number: int) -> Iterator[int]:
+    try:
+        yield number
+    finally:
+        os.close(number)
+
+
+def _die_with(parent: int) -> Callable[[], None]:
+    def before_exec() -> None:
+        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        # The parent may have died before the line above took effect.
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return before_exec
+
+
+async def _ended(pid: int) -> None:
+    """
+    Wait until a child of ours ends, by the kernel's notice, without a thread or polling.
+    """
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    with _descriptor(os.pidfd_open(pid)) as notice:
+        loop.add_reader(notice, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(notice)

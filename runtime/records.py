@@ -1,0 +1,172 @@
+"""
+Records of running processes: small JSON files in the run folder, written whole or not at all.
+
+A record says what was; the lock of the same name says whether it still is.
+"""
+
+import os
+import secrets
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from runtime.locks import is_held
+from runtime.settings import Settings
+
+
+class Record(BaseModel):
+    """
+    A frozen value in a file; unknown keys of another release are ignored.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ServerRecord(Record):
+    """
+    The embedded server; stays after its end, so that the next one takes the same ports.
+
+    Attributes:
+        pid: process id of the server.
+        port, ui_port: where it listens on the loopback interface; None means no web UI.
+    """
+
+    pid: int
+    port: int
+    ui_port: int | None
+
+    @property
+    def address(self) -> str:
+        """
+        Where clients connect, as host:port.
+        """
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def ui_url(self) -> str | None:
+        """
+        The web UI's address for a browser.
+        """
+        return None if self.ui_port is None else f"http://127.0.0.1:{self.ui_port}"
+
+
+class SupervisorRecord(Record):
+    """
+    The supervisor and what it keeps alive.
+
+    Attributes:
+        pid: process id of the supervisor.
+        address, ui_url: of the Temporal service; ui_url is None for one run by others.
+        server_pid: None for a service run by others, or while it is down.
+        worker_pid: None while it is down.
+        server_ready: the service answers.
+        worker_ready: the worker polls its queues.
+        early_ends: how often the worker ended before it was ready, since it last was.
+    """
+
+    pid: int
+    address: str | None = None
+    ui_url: str | None = None
+    server_pid: int | None = None
+    worker_pid: int | None = None
+    server_ready: bool = False
+    worker_ready: bool = False
+    early_ends: int = 0
+
+    @property
+    def ready(self) -> bool:
+        """
+        Whether requests are worked on.
+        """
+        return self.server_ready and self.worker_ready
+
+
+class WorkerRecord(Record):
+    """
+    A worker that polls its queues.
+    """
+
+    pid: int
+
+
+_AnyRecord = TypeVar("_AnyRecord", bound=Record)
+
+
+def write_record(path: Path, record: Record) -> None:
+    """
+    Write a record; readers see the old or the new one, never a part.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    draft.write_text(record.model_dump_json(), encoding="utf-8")
+    draft.replace(path)
+
+
+def read_record(path: Path, kind: type[_AnyRecord]) -> _AnyRecord | None:
+    """
+    Return the record in a file, None when there is none or it cannot be read.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def server_lock(settings: Settings) -> Path:
+    """
+    Return the lock that the embedded server holds while it lives.
+    """
+    return settings.run / "server.lock"
+
+
+def server_file(settings: Settings) -> Path:
+    """
+    Return the file of the server's record.
+    """
+    return settings.run / "server.json"
+
+
+def running_server(settings: Settings) -> ServerRecord | None:
+    """
+    Return the record of the embedded server, None when none lives.
+    """
+    if not is_held(server_lock(settings)):
+        return None
+    return read_record(server_file(settings), ServerRecord)
+
+
+def supervisor_lock(settings: Settings) -> Path:
+    """
+    Return the lock that the one supervisor of a home holds while it lives.
+    """
+    return settings.run / "supervisor.lock"
+
+
+def supervisor_file(settings: Settings) -> Path:
+    """
+    Return the file of the supervisor's record.
+    """
+    return settings.run / "supervisor.json"
+
+
+def running_supervisor(settings: Settings) -> SupervisorRecord | None:
+    """
+    Return the record of the supervisor, None when none lives.
+    """
+    if not is_held(supervisor_lock(settings)):
+        return None
+    return read_record(supervisor_file(settings), SupervisorRecord)
+
+
+def users_lock(settings: Settings) -> Path:
+    """
+    Return the lock that everyone who needs the services shares.
+    """
+    return settings.run / "users.lock"
+
+
+def worker_file(settings: Settings) -> Path:
+    """
+    Return the file in which a worker says that it polls its queues.
+    """
+    return settings.run / "worker.json"

@@ -1,0 +1,297 @@
+"""
+Settings: everything the environment decides, read once and in this one place.
+
+It does not know what any setting is for, only what it may be.
+"""
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from runtime.errors import SettingsError
+
+DEFAULT_MODEL = "claude-sonnet-5-5"
+DEFAULT_NAMESPACE = "default"
+ROLES = ("planner", "coder", "reviewer")
+"""Roles that may have a model of their own, by `ORCHESTCODE_MODEL_<ROLE>`."""
+_EFFORTS = ("low", "medium", "high", "xhigh", "max")
+_LOG_LEVELS = ("debug", "info", "warning", "error")
+_LOG_FORMATS = ("json", "console")
+_PORTS = range(1, 65_536)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """
+    What the environment decides, checked.
+
+    Attributes:
+        home: the folder that holds everything of ours outside a repository.
+        temporal_address: host:port of a Temporal service run by others; None means ours.
+        temporal_namespace: the namespace there, or of the embedded server.
+        temporal_environment: the TEMPORAL_* variables, for the SDK's own profiles and TLS.
+        temporal_port, ui_port: ports that the embedded server must use; None lets it choose.
+        model_key, model_token: credentials of the Messages API: an API key, a bearer token.
+        model_base_url: where the Messages API is; None means the vendor's own address.
+        model: the model of every role without one of its own.
+        role_models: role to model, only the roles that have one.
+        effort: how hard the model is to think; None leaves it to the model.
+        log_level: lower-case name of the lowest level that is written.
+        log_format: "json" or "console".
+        metrics_address: host:port of a Prometheus endpoint; None means no endpoint.
+        check_slots: checks that may run at once on this host.
+        allow_unsandboxed: commands may run although the sandbox does not hold.
+        path: the person's search path for programs.
+        virtual_env: the person's active Python environment.
+        environment: the whole environment, for child processes only.
+    """
+
+    home: Path
+    temporal_address: str | None = None
+    temporal_namespace: str = DEFAULT_NAMESPACE
+    temporal_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    temporal_port: int | None = None
+    ui_port: int | None = None
+    model_key: SecretStr | None = None
+    model_token: SecretStr | None = None
+    model_base_url: str | None = None
+    model: str = DEFAULT_MODEL
+    role_models: Mapping[str, str] = field(default_factory=dict)
+    effort: str | None = None
+    log_level: str = "info"
+    log_format: str = "json"
+    metrics_address: str | None = None
+    check_slots: int = 1
+    allow_unsandboxed: bool = False
+    path: str = os.defpath
+    virtual_env: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def database(self) -> Path:
+        """
+        The embedded server's SQLite file.
+        """
+        return self.home / "temporal.db"
+
+    @property
+    def stores(self) -> Path:
+        """
+        The folder of the managed bare repositories.
+        """
+        return self.home / "stores"
+
+    @property
+    def worktrees(self) -> Path:
+        """
+        The folder of the leased worktrees.
+        """
+        return self.home / "worktrees"
+
+    @property
+    def logs(self) -> Path:
+        """
+        The folder of the log files.
+        """
+        return self.home / "logs"
+
+    @property
+    def run(self) -> Path:
+        """
+        The folder of locks and of the records of running processes.
+        """
+        return self.home / "run"
+
+    @property
+    def host_id_file(self) -> Path:
+        """
+        The file that keeps this host's id over restarts.
+        """
+        return self.home / "host_id"
+
+    def model_for(self, role: str) -> str:
+        """
+        Return the model of a role: its own, or the one for all.
+        """
+        return self.role_models.get(role, self.model)
+
+    def secrets(self) -> tuple[str, ...]:
+        """
+        Return the values that must appear in no log and no stored object.
+        """
+        api_key = self.temporal_environment.get("TEMPORAL_API_KEY", "")
+        held = [
+            secret.get_secret_value() for secret in (self.model_key, self.model_token) if secret
+        ]
+        return tuple(value for value in (*held, api_key) if value)
+
+    def ensure_home(self) -> Path:
+        """
+        Make the home folder and those in it, readable by their owner only, and return it.
+
+        Raises:
+            SettingsError: the folder cannot be made.
+        """
+        try:
+            for folder in (self.home, self.stores, self.worktrees, self.logs, self.run):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.home.chmod(0o700)
+        except OSError as problem:
+            raise SettingsError(
+                f"ORCHESTCODE_HOME: the folder {self.home} cannot be used ({problem.strerror})."
+            ) from problem
+        return self.home
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """
+    Read the settings from a mapping of variables, by default the process's environment.
+
+    Empty variables count as absent.
+
+    Raises:
+        SettingsError: a variable holds a value that cannot be meant.
+    """
+    given = os.environ if environ is None else environ
+    env = {name: value for name, value in given.items() if value}
+    temporal = {name: value for name, value in env.items() if name.startswith("TEMPORAL_")}
+    address, namespace = _service(temporal)
+    return Settings(
+        home=_home(env),
+        temporal_address=address,
+        temporal_namespace=namespace or DEFAULT_NAMESPACE,
+        temporal_environment=temporal,
+        temporal_port=_port(env, "ORCHESTCODE_TEMPORAL_PORT"),
+        ui_port=_port(env, "ORCHESTCODE_UI_PORT"),
+        model_key=_secret(env, "ANTHROPIC_API_KEY"),
+        model_token=_secret(env, "ANTHROPIC_AUTH_TOKEN"),
+        model_base_url=_url(env, "ANTHROPIC_BASE_URL"),
+        model=env.get("ORCHESTCODE_MODEL", DEFAULT_MODEL),
+        role_models={role: model for role in ROLES if (model := env.get(_role_variable(role)))},
+        effort=_choice(env, "ORCHESTCODE_EFFORT", _EFFORTS),
+        log_level=_choice(env, "ORCHESTCODE_LOG_LEVEL", _LOG_LEVELS) or "info",
+        log_format=_choice(env, "ORCHESTCODE_LOG_FORMAT", _LOG_FORMATS) or "json",
+        metrics_address=_address(env, "ORCHESTCODE_METRICS_ADDRESS"),
+        check_slots=_count(env, "ORCHESTCODE_CHECK_SLOTS") or max(1, os.cpu_count() or 1),
+        allow_unsandboxed=_switch(env, "ORCHESTCODE_ALLOW_UNSANDBOXED"),
+        path=env.get("PATH", os.defpath),
+        virtual_env=Path(env["VIRTUAL_ENV"]) if "VIRTUAL_ENV" in env else None,
+        environment=env,
+    )
+
+
+def log_level_number(settings: Settings) -> int:
+    """
+    Return the standard library's number of the log level.
+    """
+    return logging.getLevelNamesMapping()[settings.log_level.upper()]
+
+
+def _home(env: Mapping[str, str]) -> Path:
+    if chosen := env.get("ORCHESTCODE_HOME"):
+        path = Path(chosen).expanduser()
+        if not path.is_absolute():
+            raise SettingsError(f"ORCHESTCODE_HOME must be an absolute path, not {chosen!r}.")
+        return path
+    state = env.get("XDG_STATE_HOME")
+    # The XDG rule: a relative path there is to be ignored.
+    base = Path(state) if state and Path(state).is_absolute() else _user(env) / ".local/state"
+    return base / "orchestcode"
+
+
+def _user(env: Mapping[str, str]) -> Path:
+    return Path(env["HOME"]) if "HOME" in env else Path.home()
+
+
+def _service(temporal: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """
+    Return address and namespace of a service run by others, from variables or a profile.
+    """
+    address = _address(temporal, "TEMPORAL_ADDRESS")
+    if not {"TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE"} & temporal.keys():
+        return address, temporal.get("TEMPORAL_NAMESPACE")
+    profile = _profile(temporal)
+    if profile[0] is None and "TEMPORAL_PROFILE" in temporal:
+        raise SettingsError("TEMPORAL_PROFILE names a profile that gives no address.")
+    return profile
+
+
+def _profile(temporal: Mapping[str, str]) -> tuple[str | None, str | None]:
+    # Only a named profile pays for loading the SDK.
+    from temporalio.envconfig import ClientConfigProfile  # noqa: PLC0415
+
+    try:
+        profile = ClientConfigProfile.load(override_env_vars=temporal)
+    except RuntimeError as problem:
+        names = " or ".join(sorted({"TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE"} & temporal.keys()))
+        raise SettingsError(f"{names} cannot be read: {problem}.") from problem
+    return profile.address, profile.namespace
+
+
+def _role_variable(role: str) -> str:
+    return f"ORCHESTCODE_MODEL_{role.upper()}"
+
+
+def _secret(env: Mapping[str, str], name: str) -> SecretStr | None:
+    value = env.get(name, "").strip()
+    return SecretStr(value) if value else None
+
+
+def _choice(env: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str | None:
+    value = env.get(name)
+    if value is None:
+        return None
+    if value.lower() not in allowed:
+        raise SettingsError(f"{name} must be one of {', '.join(allowed)}, not {value!r}.")
+    return value.lower()
+
+
+def _switch(env: Mapping[str, str], name: str) -> bool:
+    value = env.get(name, "0").lower()
+    if value not in ("0", "1", "false", "true", "no", "yes"):
+        raise SettingsError(f"{name} must be 1 or 0, not {value!r}.")
+    return value in ("1", "true", "yes")
+
+
+def _number(env: Mapping[str, str], name: str) -> int | None:
+    value = env.get(name)
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit()):
+        raise SettingsError(f"{name} must be a whole number, not {value!r}.")
+    return int(value)
+
+
+def _count(env: Mapping[str, str], name: str) -> int | None:
+    number = _number(env, name)
+    if number == 0:
+        raise SettingsError(f"{name} must be at least 1.")
+    return number
+
+
+def _port(env: Mapping[str, str], name: str) -> int | None:
+    number = _number(env, name)
+    if number is not None and number not in _PORTS:
+        raise SettingsError(f"{name} must be a port from 1 to 65535, not {number}.")
+    return number
+
+
+def _address(env: Mapping[str, str], name: str) -> str | None:
+    value = env.get(name)
+    if value is None:
+        return None
+    host, _, port = value.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit()) or int(port) not in _PORTS:
+        raise SettingsError(f"{name} must be written as host:port, not {value!r}.")
+    return value
+
+
+def _url(env: Mapping[str, str], name: str) -> str | None:
+    value = env.get(name)
+    if value is not None and not value.startswith(("http://", "https://")):
+        raise SettingsError(f"{name} must begin with http:// or https://.")
+    return value

@@ -1,0 +1,55 @@
+"""
+The SDK runtime of this process: the Rust core's logs into ours, metrics where a setting says so.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from temporalio.runtime import (
+    LogForwardingConfig,
+    LoggingConfig,
+    PrometheusConfig,
+    Runtime,
+    TelemetryConfig,
+    TelemetryFilter,
+)
+
+from runtime.logging import CORE_LOGGER
+from runtime.settings import Settings
+
+_LONG_CALLS_SECONDS = (0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
+HISTOGRAM_BUCKETS: Mapping[str, Sequence[float]] = {
+    "activity_execution_latency": _LONG_CALLS_SECONDS,
+    "activity_succeed_endtoend_latency": _LONG_CALLS_SECONDS,
+}
+"""Upper bounds in seconds; the defaults end at one minute, a model call may take many."""
+
+
+def telemetry_runtime(settings: Settings) -> Runtime:
+    """
+    Make the SDK runtime; call it once per process and give it to `connect`.
+
+    The Prometheus endpoint exists only when the settings give it an address.
+    """
+    return Runtime(telemetry=TelemetryConfig(logging=_logging(), metrics=_metrics(settings)))
+
+
+def _logging() -> LoggingConfig:
+    return LoggingConfig(
+        filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
+        forwarding=LogForwardingConfig(
+            logger=logging.getLogger(CORE_LOGGER), append_log_fields_to_message=False
+        ),
+    )
+
+
+def _metrics(settings: Settings) -> PrometheusConfig | None:
+    if settings.metrics_address is None:
+        return None
+    return PrometheusConfig(
+        bind_address=settings.metrics_address,
+        durations_as_seconds=True,
+        unit_suffix=True,
+        counters_total_suffix=True,
+        histogram_bucket_overrides=HISTOGRAM_BUCKETS,
+    )

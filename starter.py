@@ -1,0 +1,32 @@
+"""
+The hand: run, watch, answer, list. It parses what a person typed and leaves the rest to console.
+"""
+
+import getpass
+import io
+import os
+import sys
+import time
+from pathlib import Path
+
+from console.commands import main
+from console.surroundings import Surroundings
+
+
+def _surroundings() -> Surroundings:
+    # A terminal that cannot show a character gets another one, never a traceback.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    return Surroundings(environ=dict(os.environ), folder=Path.cwd(), now=time.time, user=_user())
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], _surroundings()))

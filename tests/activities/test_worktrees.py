@@ -1,0 +1,198 @@
+"""
+The worktree activities, called as Temporal calls them, on a real pool.
+"""
+
+import asyncio
+import errno
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities.git_command import GitError
+from activities.store import ObjectMissing, Store, StoreError
+from activities.store_objects import TreeEntry
+from activities.worktree_pool import Fenced, WorktreeBroken, WorktreeBusy, WorktreePool
+from activities.worktrees import PooledWorktrees, worktree_failure
+from contracts.failure import FailureKind
+from contracts.store import RepositoryRef
+from contracts.worktree import LeaseWorktree, ReleaseWorktree, WorktreeLease
+
+REPOSITORY = RepositoryRef(key="demo", request_key="r1", target="main", environment="0" * 40)
+
+
+@dataclass(frozen=True)
+class World:
+    """
+    The activities, their pool, and a commit.
+    """
+
+    worktrees: PooledWorktrees
+    pool: WorktreePool
+    base: str
+
+    async def lease(self, holder: str, commit: str | None = None) -> WorktreeLease:
+        """
+        Lease as a workflow does.
+        """
+        request = LeaseWorktree(repository=REPOSITORY, holder=holder, commit=commit)
+        return await ActivityEnvironment().run(self.worktrees.lease_worktree, request)
+
+    async def release(self, lease: WorktreeLease) -> None:
+        """
+        Release as a workflow does.
+        """
+        request = ReleaseWorktree(repository=REPOSITORY, lease=lease)
+        await ActivityEnvironment().run(self.worktrees.release_worktree, request)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """
+    A store with one commit on the target, and its pool.
+    """
+    async with await empty_store(tmp_path) as store:
+        blob = await store.put_blob(b"hello\n")
+        tree = await store.put_tree([TreeEntry("100644", "a.txt", blob)])
+        base = await store.put_commit(tree, (), "base", when=1_700_000_000)
+        await store.advance("refs/oc/target/main", base, None)
+        pool = WorktreePool(
+            store, tmp_path / "pool", host_id="here", uid_base=None, wait_seconds=0.2
+        )
+        await pool.open()
+
+        async def pools(key: str) -> WorktreePool:
+            assert key == "demo"
+            return pool
+
+        yield World(PooledWorktrees(pools), pool, base)
+
+
+async def empty_store(folder: Path) -> Store:
+    """
+    Make a store of a repository without commits.
+    """
+    process = await asyncio.create_subprocess_exec("git", "init", "-q", str(folder / "person"))
+    assert await process.wait() == 0
+    return await Store.clone(folder / "person", folder / "demo.git")
+
+
+async def test_a_lease_names_a_worktree_that_holds_the_commit(world: World) -> None:
+    """
+    The lease says where the files are, on which host, and at which commit.
+    """
+    lease = await world.lease("task/a", world.base)
+
+    assert (lease.worktree, lease.epoch, lease.host_id) == ("w1", 1, "here")
+    assert lease.commit == world.base
+    assert (Path(lease.path) / "a.txt").read_bytes() == b"hello\n"
+    assert Path(lease.path).is_absolute()
+
+
+async def test_a_repeated_lease_is_the_same_lease(world: World) -> None:
+    """
+    A retried activity leases nothing twice, even when the target has moved meanwhile.
+    """
+    first = await world.lease("task/a")
+    store = world.pool.store
+    tree = (await store.get_commit(world.base)).tree
+    moved = await store.put_commit(tree, (world.base,), "moved", when=1_700_000_001)
+    await store.advance("refs/oc/target/main", moved, world.base)
+
+    assert await world.lease("task/a") == first
+    assert (await world.lease("task/b")).commit == moved
+
+
+async def test_a_released_worktree_goes_to_the_next_holder(world: World) -> None:
+    """
+    A release repeated after the next lease leaves that lease alone.
+    """
+    first = await world.lease("task/a", world.base)
+    await world.release(first)
+    second = await world.lease("task/b", world.base)
+    await world.release(first)
+
+    assert (second.worktree, second.epoch) == (first.worktree, 2)
+    assert [record.holder for record in world.pool.leases()] == ["task/b"]
+
+
+async def test_a_missing_commit_is_a_retryable_store_failure(world: World) -> None:
+    """
+    The commit may yet be brought here, so the attempt fails and is repeated.
+    """
+    with pytest.raises(ApplicationError) as caught:
+        await world.lease("task/a", "1" * 40)
+
+    assert (caught.value.type, caught.value.non_retryable) == (FailureKind.STORE, False)
+
+
+async def test_a_worktree_in_use_is_busy(world: World) -> None:
+    """
+    A release waits for the call that still runs, then fails and is repeated.
+    """
+    lease = await world.lease("task/a", world.base)
+
+    async with world.pool.enter(lease.worktree, lease.epoch, world.base):
+        with pytest.raises(ApplicationError) as caught:
+            await world.release(lease)
+
+    assert (caught.value.type, caught.value.non_retryable) == (FailureKind.BUSY, False)
+
+
+async def test_a_lease_of_another_host_is_not_released_here(world: World) -> None:
+    """
+    The same name and epoch on this host belong to somebody else.
+    """
+    lease = await world.lease("task/a", world.base)
+    foreign = lease.model_copy(update={"host_id": "elsewhere"})
+
+    with pytest.raises(ApplicationError) as caught:
+        await world.release(foreign)
+
+    assert caught.value.type == FailureKind.BUSY
+    assert [record.holder for record in world.pool.leases()] == ["task/a"]
+
+
+def chained(cause: OSError) -> StoreError:
+    """
+    Return a store's error as its writers raise it.
+    """
+    error = StoreError("an object could not be written")
+    error.__cause__ = cause
+    return error
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "final"),
+    [
+        pytest.param(Fenced("over"), FailureKind.FENCED, True, id="fenced"),
+        pytest.param(WorktreeBusy("in use"), FailureKind.BUSY, False, id="busy"),
+        pytest.param(WorktreeBroken("gone"), FailureKind.STORE, False, id="broken"),
+        pytest.param(ObjectMissing("x"), FailureKind.STORE, False, id="missing"),
+        pytest.param(FULL, FailureKind.DISK, False, id="os-full"),
+        pytest.param(OSError(errno.EIO, "I/O error"), FailureKind.STORE, False, id="os-other"),
+        pytest.param(chained(FULL), FailureKind.DISK, False, id="store-full"),
+        pytest.param(StoreError("no"), FailureKind.STORE, False, id="store"),
+        pytest.param(
+            GitError(["add"], 128, "error: unable to write loose object file: Success"),
+            FailureKind.DISK, False, id="git-full",
+        ),
+        pytest.param(
+            GitError(["checkout"], 128, "fatal: index file corrupt"),
+            FailureKind.STORE, False, id="git",
+        ),
+    ],
+)  # fmt: skip
+def test_every_failure_has_its_kind(error: Exception, kind: FailureKind, *, final: bool) -> None:
+    """
+    A full disk, a fence and a busy worktree are told apart by the type that is recorded.
+    """
+    failure = worktree_failure(error)
+
+    assert (failure.type, failure.non_retryable) == (kind.value, final)

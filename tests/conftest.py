@@ -1,0 +1,79 @@
+"""
+Fixtures of every room. Imports stand inside the fixtures: a test that needs no server pays none.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from runtime.server import EmbeddedServer
+    from runtime.settings import Settings
+
+_SERVER_CONFIG: Mapping[str, str] = {"frontend.WorkflowTimeSkippingEnabled": "true"}
+
+
+@pytest.fixture(scope="session")
+def server_settings(tmp_path_factory: pytest.TempPathFactory) -> "Settings":
+    """
+    Settings on a home of the test session's own, blind to the person's environment.
+    """
+    from runtime.settings import load  # noqa: PLC0415
+
+    home = tmp_path_factory.mktemp("home")
+    return load({"ORCHESTCODE_HOME": str(home), "HOME": str(home), "PATH": _path()})
+
+
+@pytest.fixture(scope="session")
+async def temporal_server(server_settings: "Settings") -> AsyncIterator["EmbeddedServer"]:
+    """
+    One real server for the session, started as the product starts it; `.address` says where.
+    """
+    from runtime.server import EmbeddedServer  # noqa: PLC0415
+
+    server = EmbeddedServer(
+        server_settings, headless=True, free_ports=True, dynamic_config=_SERVER_CONFIG
+    )
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+@pytest.fixture(scope="session")
+async def client(server_settings: "Settings", temporal_server: "EmbeddedServer") -> "Client":
+    """
+    A client of the session's server, made as the product makes it.
+    """
+    from runtime.connect import connect  # noqa: PLC0415
+
+    return await connect(server_settings, address=temporal_server.address)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """
+    A home folder of the test's own.
+    """
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def settings(home: Path) -> "Settings":
+    """
+    Settings on the test's own home, blind to the person's environment.
+    """
+    from runtime.settings import load  # noqa: PLC0415
+
+    return load({"ORCHESTCODE_HOME": str(home), "HOME": str(home.parent), "PATH": _path()})
+
+
+def _path() -> str:
+    import os  # noqa: PLC0415
+
+    return os.environ.get("PATH", os.defpath)

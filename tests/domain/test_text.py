@@ -1,0 +1,102 @@
+"""
+Text fit to show: what is stripped, what stays, and that every cut is visible.
+"""
+
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.text import clip, for_people, listing, one_line
+
+PROPERTY = settings(deadline=None, max_examples=150)
+HOSTILE = st.text(
+    alphabet=st.one_of(
+        st.characters(),
+        st.sampled_from("\x1b\x9b\x9d\x07[]();m0123456789\r\n\t\u202e\u200b\ufeff\\"),
+        st.integers(0xD800, 0xDFFF).map(chr),
+        st.integers(0xE0000, 0xE007F).map(chr),
+    ),
+    max_size=120,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07after", "after"),
+        ("\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("\x1b]52;c;c2VjcmV0\x07", ""),
+        ("\x9b2Jgone", "gone"),
+        ("\x1bPsecret\x1b\\left", "left"),
+        ("safe\rrm -rf", "safe\nrm -rf"),
+        ("a\r\nb", "a\nb"),
+        ("tab\tstays", "tab\tstays"),
+        ("abc\u202edcba", "abcdcba"),
+        ("z\u200be\u200dr\u2060o\ufeff", "zero"),
+        ("hidden\U000e0041\U000e0042", "hidden"),
+        ("lone \ud800", "lone \ufffd"),
+        ("größer → 日本語 🙂", "größer → 日本語 🙂"),
+    ],
+    ids=lambda value: ascii(value)[:40],
+)
+def test_what_is_hidden_goes_and_what_can_be_read_stays(text: str, shown: str) -> None:
+    """Escapes, controls, direction marks and invisible characters go; everything else stays."""
+    assert for_people(text) == shown
+
+
+@PROPERTY
+@given(HOSTILE)
+def test_nothing_invisible_ever_comes_through(text: str) -> None:
+    """No control, format or surrogate character is left except newline and tab."""
+    shown = for_people(text, 10_000)
+    bad = [c for c in shown if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"]
+
+    assert not bad
+    assert not re.search("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]", shown)
+    shown.encode()
+
+
+@PROPERTY
+@given(HOSTILE, st.integers(0, 130))
+def test_cleaning_twice_changes_nothing(text: str, limit: int) -> None:
+    """The result is clean and short enough already, also when it was cut."""
+    once = for_people(text, limit)
+
+    assert for_people(once, limit) == once
+    assert len(once) <= limit
+
+
+def test_a_cut_says_that_it_is_one() -> None:
+    """A cut text ends with a mark that names the whole length."""
+    assert clip("x" * 5_000, 100).endswith("… [cut, 5,000 characters in all]")
+    assert len(clip("x" * 5_000, 100)) == 100
+    assert clip("x" * 100, 100) == "x" * 100
+
+
+@PROPERTY
+@given(st.text(), st.integers(0, 60))
+def test_a_clip_is_never_longer_than_its_limit(text: str, limit: int) -> None:
+    """The mark counts; short texts stay as they are."""
+    assert len(clip(text, limit)) <= limit
+    assert len(text) > limit or clip(text, limit) == text
+
+
+def test_a_million_unfinished_escapes_take_no_time() -> None:
+    """The search is linear, whatever an agent prints."""
+    assert for_people("\x1b]" * 500_000, 10) == "]]]]]]]]]…"
+
+
+def test_one_line_has_no_line_ends() -> None:
+    """Lines and blanks are joined to one line."""
+    assert one_line(" a\n\n b\tc ") == "a b c"
+
+
+def test_a_listing_counts_what_it_leaves_out() -> None:
+    """A sentence names the first few and counts the rest."""
+    assert listing(("a", "b", "c", "d"), most=2) == "a, b and 2 more"
+    assert listing(("a", "b"), most=2) == "a, b"
+    assert listing(()) == ""

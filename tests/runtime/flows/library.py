@@ -1,0 +1,21 @@
+"""
+A workflow that must not start: its module imports a library.
+"""
+
+import structlog
+from temporalio import workflow
+
+LOGGER = structlog.get_logger()
+
+
+@workflow.defn
+class LibraryWorkflow:
+    """
+    Never runs.
+    """
+
+    @workflow.run
+    async def run(self) -> None:
+        """
+        Do nothing.
+        """

@@ -1,0 +1,30 @@
+"""
+A starter that knows only how to be the supervisor.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+from runtime.settings import load
+from runtime.supervisor import supervise
+
+
+def main() -> int:
+    """
+    Supervise the worker beside this file, as `starter.py up` does.
+    """
+    return asyncio.run(
+        supervise(
+            load(),
+            until_unused="--until-unused" in sys.argv,
+            announce=lambda line: print(line, flush=True),
+            worker=Path(__file__).with_name("worker.py"),
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""
+A worker without work: it connects to its server, says that it is ready and waits to be ended.
+"""
+
+import asyncio
+import datetime as dt
+import signal
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+from runtime.connect import connect
+from runtime.settings import load
+from runtime.supervisor import worker_ready
+
+
+async def main() -> None:
+    """
+    Connect, say so, wait.
+    """
+    settings = load()
+    if (settings.home / "worker-fails").exists():
+        sys.exit("this worker cannot start")
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await connect(settings, patience=dt.timedelta(seconds=20))
+    worker_ready(settings)
+    await stop.wait()
+    print("ended in good order", flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,123 @@
+"""
+Bring-up: what the starter finds running or has started, and what is left afterwards.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from temporalio.worker import Worker
+
+from contracts.queue import TaskQueue
+from runtime.bringup import Services, server_only, services
+from runtime.connect import connect
+from runtime.errors import BringUpError, UnreachableError
+from runtime.ports import free_port
+from runtime.records import running_supervisor
+from runtime.sandbox import workflow_runner
+from runtime.server import EmbeddedServer
+from runtime.settings import Settings, load
+from tests.runtime.flows.talkative import TalkativeWorkflow
+from tests.runtime.processes import eventually, of_home
+
+pytestmark = pytest.mark.system
+
+STARTER = Path(__file__).with_name("scripts") / "starter.py"
+
+
+@pytest.fixture
+async def clean(settings: Settings) -> AsyncIterator[Settings]:
+    """
+    Settings whose processes are all gone soon after the test, by themselves.
+    """
+    yield settings
+    await eventually(lambda: of_home(settings.home) == {})
+
+
+async def test_two_at_once(clean: Settings) -> None:
+    """Two that come at once share one supervisor, which answers both and leaves after the last."""
+    lines: list[str] = []
+
+    async def use() -> Services:
+        async with services(clean, announce=lines.append, starter=STARTER) as found:
+            client = await connect(clean)
+            assert await client.service_client.check_health()
+            record = running_supervisor(clean)
+            assert record is not None
+            assert record.ready
+            return found
+
+    first, second = await asyncio.gather(use(), use())
+
+    assert first.address == second.address
+    assert first.ui_url == second.ui_url
+    assert lines
+    await eventually(lambda: running_supervisor(clean) is None)
+
+
+async def test_found_running(clean: Settings) -> None:
+    """What already runs is used at once, and nothing is said."""
+    lines: list[str] = []
+    async with server_only(clean, announce=lines.append, starter=STARTER) as outer:
+        begun = time.monotonic()
+        async with server_only(clean, announce=lines.append, starter=STARTER) as inner:
+            assert time.monotonic() - begun < 0.2
+
+    assert outer.started
+    assert not inner.started
+    assert inner.address == outer.address
+    assert len(lines) == 1
+
+
+async def test_worker_that_fails(clean: Settings) -> None:
+    """A worker that cannot start is an error with its last words, long before the time is up."""
+    (clean.ensure_home() / "worker-fails").touch()
+    begun = time.monotonic()
+
+    with pytest.raises(BringUpError, match="this worker cannot start"):
+        async with services(clean, announce=lambda _: None, starter=STARTER):
+            pass
+
+    assert time.monotonic() - begun < 15
+
+
+async def test_supervisor_that_fails(clean: Settings, tmp_path: Path) -> None:
+    """A supervisor that ends with an error is not tried again; its last words are told."""
+    broken = tmp_path / "starter.py"
+    broken.write_text("raise SystemExit('no such thing as a supervisor')\n")
+
+    with pytest.raises(BringUpError, match="no such thing as a supervisor"):
+        async with services(clean, announce=lambda _: None, starter=broken):
+            pass
+
+
+async def test_service_of_others(settings: Settings, temporal_server: EmbeddedServer) -> None:
+    """With TEMPORAL_ADDRESS and a worker on its queue nothing is started at all."""
+    named = load({**settings.environment, "TEMPORAL_ADDRESS": temporal_server.address})
+    client = await connect(named)
+    async with (
+        Worker(
+            client,
+            task_queue=TaskQueue.WORKFLOWS,
+            workflows=[TalkativeWorkflow],
+            workflow_runner=workflow_runner(),
+        ),
+        services(named, announce=pytest.fail, starter=STARTER) as found,
+        server_only(named, announce=pytest.fail, starter=STARTER) as same,
+    ):
+        assert of_home(settings.home) == {}
+
+    assert found == same
+    assert found == Services(address=temporal_server.address, ui_url=None, started=False)
+
+
+async def test_service_that_is_not_there(settings: Settings) -> None:
+    """With TEMPORAL_ADDRESS where nobody answers the error says so at once."""
+    address = f"127.0.0.1:{free_port([])}"
+    named = load({**settings.environment, "TEMPORAL_ADDRESS": address})
+
+    with pytest.raises(UnreachableError, match=address):
+        async with services(named, announce=pytest.fail, starter=STARTER):
+            pass

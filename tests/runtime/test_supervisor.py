@@ -1,0 +1,174 @@
+"""
+The supervisor, as a real process over a real server and a small real worker.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from runtime.connect import connect
+from runtime.locks import try_lock
+from runtime.process import ChildProcess
+from runtime.records import SupervisorRecord, running_supervisor, server_file, users_lock
+from runtime.server import EmbeddedServer
+from runtime.settings import Settings, load
+from tests.runtime.processes import eventually, of_home
+
+pytestmark = pytest.mark.system
+
+STARTER = Path(__file__).with_name("scripts") / "starter.py"
+
+
+def up(settings: Settings, *arguments: str, log: str = "up.log") -> ChildProcess:
+    """
+    Start a supervisor.
+    """
+    return ChildProcess(
+        [sys.executable, str(STARTER), "up", *arguments],
+        environment=settings.environment,
+        log=settings.logs / log,
+    )
+
+
+def told(settings: Settings, log: str = "up.log") -> list[str]:
+    """
+    Return the lines that a supervisor told.
+    """
+    return (settings.logs / log).read_text().splitlines()
+
+
+async def ready(settings: Settings, *, besides: SupervisorRecord | None = None) -> SupervisorRecord:
+    """
+    Wait until all is up, with another worker and another server than before where so asked.
+    """
+    found: list[SupervisorRecord] = []
+
+    def is_up() -> bool:
+        record = running_supervisor(settings)
+        if record is None or not record.ready or record == besides:
+            return False
+        found.append(record)
+        return True
+
+    await eventually(is_up, seconds=30)
+    return found[-1]
+
+
+@pytest.fixture
+async def home_of_its_own(settings: Settings) -> AsyncIterator[Settings]:
+    """
+    Settings whose processes are all gone at the end, by themselves.
+    """
+    settings.ensure_home()
+    yield settings
+    await eventually(lambda: of_home(settings.home) == {})
+
+
+@contextlib.contextmanager
+def user(settings: Settings) -> Iterator[None]:
+    """
+    Be a user of the services.
+    """
+    lock = try_lock(users_lock(settings), shared=True)
+    assert lock is not None
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+async def test_restarts(home_of_its_own: Settings) -> None:
+    """
+    Whichever of the two dies is started again, at the same address, and the person is told; a
+    second supervisor says who runs; SIGTERM ends both, the worker in good order.
+    """
+    settings = home_of_its_own
+    supervisor = up(settings)
+    first = await ready(settings)
+    assert first.worker_pid is not None
+    assert first.server_pid is not None
+    assert f"Ready: Temporal at {first.address}, web UI at {first.ui_url}." in told(settings)
+
+    os.kill(first.worker_pid, signal.SIGKILL)
+    second = await ready(settings, besides=first)
+    assert second.worker_pid != first.worker_pid
+    assert second.server_pid == first.server_pid
+
+    os.kill(first.server_pid, signal.SIGKILL)
+    await eventually(lambda: not (running_supervisor(settings) or first).server_ready)
+    third = await ready(settings)
+    assert third.server_pid != first.server_pid
+    assert third.worker_pid == second.worker_pid
+    assert third.address == first.address
+    assert await (await connect(settings)).service_client.check_health()
+
+    assert await up(settings, log="second.log").wait() == 1
+    assert str(supervisor.pid) in told(settings, "second.log")[0]
+    assert await up(settings, "--until-unused", log="quiet.log").wait() == 0
+    assert told(settings, "quiet.log") == []
+
+    assert await supervisor.stop(grace_seconds=20) == 0
+    assert "The worker ended (signal SIGKILL); it starts again in 0.2 s." in told(settings)
+    assert "The Temporal server ended (signal SIGKILL); it starts again in 0.2 s." in told(settings)
+    assert "ended in good order" in told(settings, "worker.log")
+    assert [file.suffix for file in settings.run.iterdir() if file.suffix != ".lock"] == [".json"]
+    assert server_file(settings).exists()
+
+
+async def test_killed(home_of_its_own: Settings) -> None:
+    """SIGKILL of the supervisor takes server and worker with it; the next one starts anew."""
+    supervisor = up(home_of_its_own)
+    await ready(home_of_its_own)
+    os.kill(supervisor.pid, signal.SIGKILL)
+    await supervisor.wait()
+
+    await eventually(lambda: of_home(home_of_its_own.home) == {}, seconds=5)
+    assert running_supervisor(home_of_its_own) is None
+
+
+async def test_until_unused(home_of_its_own: Settings) -> None:
+    """With `--until-unused` it stays while it has a user and ends soon after the last one."""
+    with user(home_of_its_own):
+        supervisor = up(home_of_its_own, "--until-unused")
+        await ready(home_of_its_own)
+        with user(home_of_its_own):
+            pass
+        time.sleep(1.5)
+        assert supervisor.alive
+    begun = time.monotonic()
+
+    assert await supervisor.wait() == 0
+    assert time.monotonic() - begun < 5
+
+
+async def test_worker_that_fails(home_of_its_own: Settings) -> None:
+    """A worker that cannot start is tried again at growing intervals, and each time told."""
+    (home_of_its_own.home / "worker-fails").touch()
+    supervisor = up(home_of_its_own)
+    await eventually(lambda: "in 0.8 s" in (home_of_its_own.logs / "up.log").read_text())
+
+    (home_of_its_own.home / "worker-fails").unlink()
+    await ready(home_of_its_own)
+
+    assert await supervisor.stop(grace_seconds=20) == 0
+    assert "The worker ended (exit code 1); it starts again in 0.4 s." in told(home_of_its_own)
+
+
+async def test_service_of_others(
+    home_of_its_own: Settings, temporal_server: EmbeddedServer
+) -> None:
+    """With TEMPORAL_ADDRESS only the worker is started, against that service."""
+    named = load({**home_of_its_own.environment, "TEMPORAL_ADDRESS": temporal_server.address})
+    supervisor = up(named)
+    record = await ready(named)
+
+    assert record.address == temporal_server.address
+    assert record.server_pid is None
+    assert record.ui_url is None
+    assert await supervisor.stop(grace_seconds=20) == 0

@@ -1,0 +1,223 @@
+"""
+The worker process: settings -> vendors -> activities -> task queues.
+
+The only place that knows everything. It decides nothing: it introduces the rooms to each other.
+"""
+
+import asyncio
+import datetime as dt
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.anthropic_door import AnthropicDoor
+from activities.checks import CleanChecks
+from activities.model import MessagesModel
+from activities.patches import StorePatches
+from activities.pools import Pools
+from activities.queue import TemporalQueues
+from activities.repository import UserRepositories
+from activities.running import Runner
+from activities.sandbox import Sandbox, SandboxUnavailable
+from activities.stores import Stores
+from activities.tools import WorktreeTools
+from activities.worktrees import PooledWorktrees
+from contracts.queue import TaskQueue, checks_queue, host_queue
+from contracts.repository import Environment
+from contracts.turn import Role
+from runtime import logging, settings
+from runtime.connect import connect
+from runtime.errors import SetupError
+from runtime.host import host_id
+from runtime.interceptors import OrchestInterceptor
+from runtime.sandbox import workflow_runner
+from runtime.settings import Settings
+from runtime.supervisor import worker_ready
+from runtime.telemetry import telemetry_runtime
+from workflows.agent import AgentWorkflow
+from workflows.merge_queue import MergeQueueWorkflow
+from workflows.request import RequestWorkflow
+from workflows.subtask import SubtaskWorkflow
+
+WORKFLOWS: tuple[type, ...] = (
+    RequestWorkflow,
+    SubtaskWorkflow,
+    AgentWorkflow,
+    MergeQueueWorkflow,
+)
+GRACE = dt.timedelta(seconds=5)
+STICKY = dt.timedelta(seconds=1)
+"""How long a workflow task waits for the worker that has the workflow in hand; a killed one is
+missed after that."""
+BEAT_THROTTLE = dt.timedelta(seconds=0.5)
+SANDBOX_UID_BASE = 60_000
+
+Activities = Sequence[Callable[..., Any]]
+
+
+@dataclass(frozen=True)
+class Hands:
+    """
+    The activities of this host, by the task queue that serves them.
+    """
+
+    model: Activities
+    git: Activities
+    host: Activities
+    checks: Activities
+
+    def all(self) -> list[Callable[..., Any]]:
+        """
+        Return every activity, for the check that each port is implemented once.
+        """
+        return [*self.model, *self.git, *self.host, *self.checks]
+
+
+@asynccontextmanager
+async def hands(config: Settings, client: Client, *, sandbox: Sandbox) -> AsyncIterator[Hands]:
+    """
+    Make the activities, and close their connections and processes at the end.
+    """
+    host = host_id(config)
+    stores = Stores(config.stores)
+    uid_base = SANDBOX_UID_BASE if os.geteuid() == 0 else None
+    pools = Pools(stores, config.worktrees, host_id=host, uid_base=uid_base)
+    own = Environment(
+        path=config.path, virtual_env=str(config.virtual_env) if config.virtual_env else None
+    )
+    runner = Runner(sandbox, hide=(config.home,))
+    door = AnthropicDoor(
+        api_key=config.model_key.get_secret_value() if config.model_key else None,
+        auth_token=config.model_token.get_secret_value() if config.model_token else None,
+        base_url=config.model_base_url,
+    )
+    names = {role: config.model_for(role.value) for role in Role}
+    model = MessagesModel(stores, door, model_names=names, effort=config.effort)
+    repositories = UserRepositories(stores, host_id=host, fallback=own)
+    worktrees = PooledWorktrees(pools.get)
+    patches = StorePatches(stores)
+    tools = WorktreeTools(stores, pools, runner)
+    checks = CleanChecks(stores, pools, runner)
+    queues = TemporalQueues(client)
+    try:
+        yield Hands(
+            model=[model.open_conversation, model.call_model],
+            git=[
+                repositories.open_repository,
+                repositories.deliver_branch,
+                repositories.close_request,
+                worktrees.lease_worktree,
+                worktrees.release_worktree,
+                patches.make_patch,
+                patches.rebase_patch,
+                patches.build_chain,
+                patches.land_chain,
+                queues.enqueue_patch,
+            ],
+            host=[tools.read_files, tools.apply_edit, tools.run_command],
+            checks=[checks.run_checks],
+        )
+    finally:
+        await door.close()
+        await stores.close()
+
+
+def workers(config: Settings, client: Client, made: Hands) -> list[Worker]:
+    """
+    Return one worker a task queue, each with its own slots.
+    """
+    host = host_id(config)
+    return [
+        Worker(
+            client,
+            task_queue=TaskQueue.WORKFLOWS,
+            workflows=WORKFLOWS,
+            workflow_runner=workflow_runner(),
+            interceptors=[OrchestInterceptor()],
+            sticky_queue_schedule_to_start_timeout=STICKY,
+            graceful_shutdown_timeout=GRACE,
+        ),
+        _activity_worker(client, TaskQueue.MODEL, made.model, slots=32),
+        _activity_worker(client, TaskQueue.GIT, made.git, slots=8),
+        _activity_worker(client, host_queue(host), made.host, slots=16),
+        _activity_worker(client, checks_queue(host), made.checks, slots=config.check_slots),
+    ]
+
+
+def _activity_worker(client: Client, queue: str, activities: Activities, *, slots: int) -> Worker:
+    return Worker(
+        client,
+        task_queue=queue,
+        activities=activities,
+        interceptors=[OrchestInterceptor()],
+        max_concurrent_activities=slots,
+        max_heartbeat_throttle_interval=BEAT_THROTTLE,
+        default_heartbeat_throttle_interval=BEAT_THROTTLE,
+        graceful_shutdown_timeout=GRACE,
+    )
+
+
+async def run(config: Settings, *, stop: asyncio.Event) -> None:
+    """
+    Serve every task queue of this host until `stop` is set.
+    """
+    log = structlog.get_logger("worker")
+    client = await connect(
+        config, runtime=telemetry_runtime(config), patience=dt.timedelta(seconds=30)
+    )
+    sandbox = Sandbox()
+    await _probe(sandbox, config)
+    async with AsyncExitStack() as stack:
+        made = await stack.enter_async_context(hands(config, client, sandbox=sandbox))
+        for worker in workers(config, client, made):
+            await stack.enter_async_context(worker)
+        worker_ready(config)
+        log.info("worker.ready", host=host_id(config), sandbox=sandbox.available)
+        await stop.wait()
+        log.info("worker.stopping")
+
+
+async def _probe(sandbox: Sandbox, config: Settings) -> None:
+    """
+    Try the sandbox; where it does not hold, every command is refused with the reason.
+    """
+    scratch = config.run / "canary"
+    await asyncio.to_thread(scratch.mkdir, parents=True, exist_ok=True)
+    try:
+        await sandbox.probe(scratch, hide=(config.home,))
+    except SandboxUnavailable as error:
+        structlog.get_logger("worker").error("sandbox.unavailable", reason=str(error))
+
+
+async def main() -> int:
+    """
+    Run the worker until it is told to stop; 1 when it could not start.
+    """
+    try:
+        config = settings.load()
+        config.ensure_home()
+        logging.configure(config)
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await run(config, stop=stop)
+    except SetupError as error:
+        sys.stderr.write(f"orchestcode worker: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    # The workflow sandbox may import this file again; only the process itself runs it.
+    sys.path.insert(0, str(Path(__file__).resolve().parent))
+    sys.exit(asyncio.run(main()))

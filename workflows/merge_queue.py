@@ -1,0 +1,337 @@
+"""
+MergeQueueWorkflow: the single writer of one target.
+
+It lands exactly trees that passed. Which prefixes to test and what a round decides is domain.merge.
+"""
+
+import asyncio
+import datetime as dt
+from collections.abc import Sequence
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from contracts.checks import ChecksReport, RunChecks
+    from contracts.merge import (
+        BuildChain,
+        Chain,
+        ChainLink,
+        Eviction,
+        LandChain,
+        MergeQueueStart,
+        MergeQueueStatus,
+        MergeVerdict,
+        QueuedPatch,
+    )
+    from contracts.ports import CheckActivities, PatchActivities
+    from domain import merge
+    from workflows import calls
+
+CHECK_SECONDS = 1_200
+_REMEMBERED = 500
+
+
+@workflow.defn
+class MergeQueueWorkflow:
+    """
+    The queue of one repository and target.
+
+    1. waits for patches;
+    2. stacks them on the target's tip, tests some prefixes at once, lands the longest green one;
+    3. tells each patch's sender: landed, or why not;
+    4. ends when it is empty and every request has left.
+
+    Signals: `enqueue`, `withdraw`, `leave`. Query: `status`.
+    """
+
+    @workflow.init
+    def __init__(self, start: MergeQueueStart) -> None:
+        self._start = start
+        self._queue: list[QueuedPatch] = list(start.queue)
+        self._settled: list[str] = list(start.settled)
+        self._members: list[str] = list(start.members)
+        self._acceptance: list[str] = list(start.landed_acceptance)
+        self._state = merge.QueueState(0, None, start.failures, start.successes)
+        self._order: tuple[str, ...] = ()
+        self._red: ChecksReport | None = None
+        self._testing: tuple[str, ...] = ()
+        self._tip: str | None = None
+        self._evicted = start.evicted
+        self._rounds = start.rounds
+
+    @workflow.run
+    async def run(self, start: MergeQueueStart) -> MergeQueueStatus:
+        """
+        Serve the queue until nobody needs it.
+        """
+        while await self._waits_for_work():
+            try:
+                await self._round()
+            except ActivityError as error:
+                if is_cancelled_exception(error):
+                    raise
+                await self._give_up(str(error.cause or error))
+            if workflow.info().is_continue_as_new_suggested():
+                await workflow.wait_condition(workflow.all_handlers_finished)
+                workflow.continue_as_new(self._carried())
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return self.status()
+
+    @workflow.signal(description="Put a patch into the queue (sent by subtasks)")
+    def enqueue(self, queued: QueuedPatch) -> None:
+        """
+        Queue a patch once; the same id again changes nothing.
+        """
+        member = queued.repository.request_key
+        if member not in self._members:
+            self._members.append(member)
+        known = {*self._settled, *(waiting.id for waiting in self._queue)}
+        if queued.id not in known:
+            self._queue.append(queued)
+
+    @workflow.signal(description="Take a patch out of the queue by its id")
+    def withdraw(self, patch_id: str) -> None:
+        """
+        Forget a patch whose sender is gone.
+        """
+        self._queue = [queued for queued in self._queue if queued.id != patch_id]
+
+    @workflow.signal(description="A request needs the queue no longer, by its request key")
+    def leave(self, request_key: str) -> None:
+        """
+        Forget a request and whatever it has queued.
+        """
+        self._members = [member for member in self._members if member != request_key]
+        self._queue = [
+            queued for queued in self._queue if queued.repository.request_key != request_key
+        ]
+
+    @workflow.query(description="What waits, what is tested, what has landed")
+    def status(self) -> MergeQueueStatus:
+        """
+        Return the queue's present standing.
+        """
+        return MergeQueueStatus(
+            target=self._start.repository.target,
+            tip=self._tip,
+            waiting=tuple(queued.id for queued in self._queue),
+            testing=self._testing,
+            landed=self._state.successes,
+            evicted=self._evicted,
+            rounds=self._rounds,
+        )
+
+    async def _waits_for_work(self) -> bool:
+        """
+        Wait for a patch; return False when the queue is empty and nobody will send one.
+        """
+        try:
+            await workflow.wait_condition(
+                lambda: bool(self._queue) or not self._members,
+                timeout=dt.timedelta(seconds=self._start.idle_seconds),
+                timeout_summary="nobody has sent a patch for this long",
+            )
+        except TimeoutError:
+            return False
+        return bool(self._queue)
+
+    async def _round(self) -> None:
+        """
+        Make one round: build, sort out conflicts, test prefixes, land or evict.
+        """
+        self._rounds += 1
+        chain = await workflow.execute_activity_method(
+            PatchActivities.build_chain,
+            BuildChain(
+                repository=self._start.repository,
+                patches=tuple((queued.id, queued.patch.commit) for queued in self._queue),
+            ),
+            **calls.store(f"stack {len(self._queue)} patches"),
+        )
+        self._tip = chain.tip
+        links = await self._sort_out(chain)
+        if not links:
+            return
+        if merge.eliminated(self._state):
+            await self._evict_first(links)
+            return
+        cuts = merge.cuts(self._state, self._start.lanes)
+        reports = await self._test(chain, links, cuts)
+        greens = [cut for cut in cuts if reports[cut].passed]
+        reds = [cut for cut in cuts if not reports[cut].passed]
+        outcome = merge.conclude(self._state, greens, reds)
+        self._red = reports[min(red for red in reds)] if reds else self._red
+        if outcome.land:
+            await self._land(chain, links[: outcome.land], outcome.state)
+        else:
+            self._state = outcome.state
+
+    async def _sort_out(self, chain: Chain) -> tuple[ChainLink, ...]:
+        """
+        Evict what conflicts with the tip, put aside what conflicts with a neighbour.
+        """
+        split = merge.split_chain(chain.links)
+        by_id = {link.id: link for link in chain.links}
+        for patch_id in split.evicted:
+            link = by_id[patch_id]
+            await self._settle(
+                patch_id,
+                MergeVerdict(
+                    id=patch_id,
+                    eviction=Eviction.CONFLICT,
+                    reason=f"conflicts with landed work in {', '.join(link.conflicts)}"[:1_000],
+                    conflicts=link.conflicts,
+                ),
+            )
+        kept = {patch_id: index for index, patch_id in enumerate((*split.usable, *split.aside))}
+        self._queue.sort(key=lambda queued: kept.get(queued.id, len(kept)))
+        same = sum(1 for a, b in zip(self._order, split.usable, strict=False) if a == b)
+        self._order = split.usable
+        self._state = merge.rechained(self._state, usable=len(split.usable), kept=same)
+        return tuple(by_id[patch_id] for patch_id in split.usable)
+
+    async def _test(
+        self, chain: Chain, links: Sequence[ChainLink], cuts: Sequence[int]
+    ) -> dict[int, ChecksReport]:
+        """
+        Return the report of each prefix; a red one is run once more before it is believed.
+        """
+        required = await self._required(chain.tip)
+        self._testing = tuple(link.id for link in links)
+        try:
+            reports = await asyncio.gather(
+                *(self._test_prefix(links[:cut], required) for cut in cuts)
+            )
+        finally:
+            self._testing = ()
+        return dict(zip(cuts, reports, strict=True))
+
+    async def _required(self, tip: str) -> tuple[str, ...]:
+        """
+        Return the requests' checks that the tip passes already: no landing may break them.
+
+        A check that is red without any patch cannot be held against one; it is not forgotten, since
+        each request runs all of its checks on the merged tree at its end.
+        """
+        wanted = tuple(dict.fromkeys(c for queued in self._queue for c in queued.checks))
+        green = []
+        for command in wanted:
+            report = await self._checks(tip, (command,), fresh=0, summary=f"baseline: {command}")
+            green += [command] if report.passed else []
+        return tuple(green)
+
+    async def _test_prefix(
+        self, prefix: Sequence[ChainLink], required: tuple[str, ...]
+    ) -> ChecksReport:
+        names = {link.id for link in prefix}
+        own = [c for queued in self._queue if queued.id in names for c in queued.acceptance]
+        commands = tuple(dict.fromkeys((*own, *self._acceptance, *required)))
+        commit, summary = prefix[-1].commit or "", f"test {', '.join(link.id for link in prefix)}"
+        report = await self._checks(commit, commands, fresh=0, summary=summary)
+        if report.passed:
+            return report
+        return await self._checks(commit, commands, fresh=1, summary=f"again: {summary}")
+
+    async def _checks(
+        self, commit: str, commands: tuple[str, ...], *, fresh: int, summary: str
+    ) -> ChecksReport:
+        repository = self._queue[0].repository if self._queue else self._start.repository
+        return await workflow.execute_activity_method(
+            CheckActivities.run_checks,
+            RunChecks(
+                repository=repository,
+                commit=commit,
+                commands=commands,
+                timeout_seconds=CHECK_SECONDS,
+                fresh=fresh,
+            ),
+            **calls.checks(
+                repository.host_id, summary, commands=len(commands), seconds=CHECK_SECONDS
+            ),
+        )
+
+    async def _land(
+        self, chain: Chain, links: Sequence[ChainLink], after: merge.QueueState
+    ) -> None:
+        """
+        Move the target to the tested tree; when somebody else moved it, the round is made anew.
+        """
+        queued = {waiting.id: waiting for waiting in self._queue}
+        landed = await workflow.execute_activity_method(
+            PatchActivities.land_chain,
+            LandChain(
+                repository=self._start.repository,
+                tip=chain.tip,
+                candidate=links[-1].commit or "",
+                titles=tuple(link.id for link in links),
+            ),
+            **calls.store(f"land {', '.join(link.id for link in links)}"),
+        )
+        if landed.commit is None:
+            self._state = merge.QueueState(
+                len(self._queue), None, self._state.failures, self._state.successes
+            )
+            return
+        self._tip, self._state = landed.commit, after
+        self._order = self._order[len(links) :]
+        for link in links:
+            if link.id in queued:
+                self._acceptance += queued[link.id].acceptance
+            await self._settle(link.id, MergeVerdict(id=link.id, landed=landed.commit))
+
+    async def _evict_first(self, links: Sequence[ChainLink]) -> None:
+        """
+        Send back the patch that is to blame by elimination, with the log of the red run.
+        """
+        self._state = merge.after_eviction(self._state)
+        self._order = self._order[1:]
+        first = links[0].id
+        await self._settle(
+            first,
+            MergeVerdict(
+                id=first,
+                eviction=Eviction.RED,
+                reason="the checks fail on the merged tree",
+                log=self._red.log if self._red else None,
+                met=tuple(link.id for link in links[1:]),
+            ),
+        )
+
+    async def _give_up(self, why: str) -> None:
+        """
+        Send everything back when the checks cannot be run at all.
+        """
+        for queued in tuple(self._queue):
+            verdict = MergeVerdict(id=queued.id, eviction=Eviction.UNTESTED, reason=why[:1_000])
+            await self._settle(queued.id, verdict)
+
+    async def _settle(self, patch_id: str, verdict: MergeVerdict) -> None:
+        """
+        Take a patch out of the queue and tell its sender; a sender that is gone needs no answer.
+        """
+        queued = next((waiting for waiting in self._queue if waiting.id == patch_id), None)
+        if queued is None:
+            return
+        self._queue.remove(queued)
+        self._settled = [*self._settled[-_REMEMBERED:], patch_id]
+        self._evicted += verdict.landed is None
+        sender = workflow.get_external_workflow_handle(queued.reply_to)
+        try:
+            await sender.signal("merge_verdict", verdict)
+        except ApplicationError:
+            workflow.logger.info("merge.unheard", extra={"patch": patch_id})
+
+    def _carried(self) -> MergeQueueStart:
+        return self._start.model_copy(
+            update={
+                "queue": tuple(self._queue),
+                "settled": tuple(self._settled),
+                "members": tuple(self._members),
+                "landed_acceptance": tuple(self._acceptance),
+                "failures": self._state.failures,
+                "successes": self._state.successes,
+                "evicted": self._evicted,
+                "rounds": self._rounds,
+            }
+        )

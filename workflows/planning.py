@@ -1,0 +1,130 @@
+"""
+Planning a request: the planner's turns, one repair, a person's say, and the single-task fallback.
+
+What a valid plan is, is decided in domain.plan.
+"""
+
+import asyncio
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from contracts.agent import AgentResult
+    from contracts.failure import FailureKind
+    from contracts.plan import Plan, PlanDraft
+    from contracts.ports import WorktreeActivities
+    from contracts.repository import RepositoryOpened
+    from contracts.request import RequestStart
+    from contracts.turn import Role
+    from contracts.worktree import LeaseWorktree, ReleaseWorktree, WorktreeLease
+    from domain import briefing, ids
+    from domain import plan as plans
+    from workflows import calls
+    from workflows.agent import AgentWorkflow
+
+
+class Planning:
+    """
+    The planner of one request, in a worktree of its own.
+
+    Attributes:
+        agent: workflow id of the planner at work, None when none is.
+        spent: what its calls have cost so far, in microUSD.
+    """
+
+    def __init__(self, request_id: str, start: RequestStart, opened: RepositoryOpened) -> None:
+        self._request_id = request_id
+        self._start = start
+        self._opened = opened
+        self._before: AgentResult | None = None
+        self._attempt = 0
+        self.agent: str | None = None
+        self.spent = 0
+        self.model = ""
+
+    async def plan(self, budget: int, *, feedback: str | None = None) -> Plan:
+        """
+        Return a valid plan; `feedback` sends the planner back with a person's words.
+        """
+        lease = await workflow.execute_activity_method(
+            WorktreeActivities.lease_worktree,
+            LeaseWorktree(
+                repository=self._opened.repository,
+                holder=f"{self._request_id}/{briefing.PLANNER}",
+                commit=self._opened.base,
+            ),
+            **calls.store("lease a worktree for the planner"),
+        )
+        try:
+            return await self._plan(lease, budget, feedback)
+        finally:
+            await asyncio.shield(self._release(lease))
+
+    async def _plan(self, lease: WorktreeLease, budget: int, message: str | None) -> Plan:
+        problem = plans.PlanProblem(("the planner was cut",))
+        for _ in range(2):
+            draft = await self._ask(lease, budget - self.spent, message)
+            if isinstance(draft, str):
+                return self._fallback(draft)
+            outcome = plans.validate(draft) if isinstance(draft, PlanDraft) else draft
+            if isinstance(outcome, Plan):
+                return outcome
+            problem, message = outcome, plans.repair_message(outcome)
+        return self._fallback(f"its plan was not valid: {'; '.join(problem.problems)}")
+
+    async def _ask(
+        self, lease: WorktreeLease, budget: int, message: str | None
+    ) -> PlanDraft | plans.PlanProblem | str:
+        """
+        Run the planner once; a str says why no plan came.
+        """
+        self._attempt += 1
+        self.agent = ids.agent_id(self._request_id, Role.PLANNER, self._attempt)
+        result = await workflow.execute_child_workflow(
+            AgentWorkflow.run,
+            briefing.planner(
+                self._request_id,
+                self._start,
+                self._opened,
+                agent_id=self.agent,
+                lease=lease,
+                attempt=self._attempt,
+                before=self._before,
+                message=message,
+                budget=budget,
+            ),
+            id=self.agent,
+            task_timeout=calls.TASK_TIMEOUT,
+            static_summary=f"planner, attempt {self._attempt}",
+        )
+        self.agent, self._before = None, result
+        self.spent += result.cost_microusd
+        self.model = result.model or self.model
+        if result.failure:
+            raise ApplicationError(
+                f"the planner failed: {result.reason}", type=result.failure, non_retryable=True
+            )
+        if result.output is None:
+            return f"the planner was cut ({result.cut}): {result.reason}"
+        return plans.parse(result.output)
+
+    def _fallback(self, why: str) -> Plan:
+        workflow.logger.warning("plan.fallback", extra={"reason": why[:500]})
+        if not self._start.checks:
+            raise ApplicationError(
+                f"no valid plan came ({why[:500]}), and without one nothing says how to test the "
+                "result: name a command with --check",
+                type=FailureKind.REFUSED,
+                non_retryable=True,
+            )
+        return plans.single_task(
+            self._start.request, self._start.checks, why=f"One task for the whole request: {why}"
+        )
+
+    async def _release(self, lease: WorktreeLease) -> None:
+        await workflow.execute_activity_method(
+            WorktreeActivities.release_worktree,
+            ReleaseWorktree(repository=self._opened.repository, lease=lease),
+            **calls.store("free the planner's worktree"),
+        )
