@@ -204,7 +204,7 @@ class Sandbox:
         Run without asking whether the canary came back.
         """
         mounts = _checked(mounts)
-        if (refused := _unrunnable(command.line)) is not None:
+        if (refused := _unrunnable(command)) is not None:
             return refused
         if is_root():
             await asyncio.to_thread(_hand_over, mounts)
@@ -343,18 +343,19 @@ def _checked(mounts: Mounts) -> Mounts:
     return resolved
 
 
-def _unrunnable(line: str) -> CommandOutcome | None:
+def _unrunnable(command: Command) -> CommandOutcome | None:
     """
-    Answer for a line no operating system would take; None when there is nothing against it.
+    Answer for text no operating system would take; None when there is nothing against it.
     """
-    try:
-        encoded = os.fsencode(line)
-    except UnicodeEncodeError:
-        return _not_run(b"bash: the command holds text that cannot be encoded\n")
-    if b"\0" in encoded:
-        return _not_run(b"bash: the command holds a NUL byte\n")
-    if len(encoded) > _LINE_LIMIT_BYTES:
-        return _not_run(b"bash: the command is too long, write it to a file and run that\n")
+    for text in (command.line, command.cwd, *command.env.values()):
+        try:
+            encoded = os.fsencode(text)
+        except UnicodeEncodeError:
+            return _not_run(b"bash: the command holds text that cannot be encoded\n")
+        if b"\0" in encoded:
+            return _not_run(b"bash: the command holds a NUL byte\n")
+        if len(encoded) > _LINE_LIMIT_BYTES:
+            return _not_run(b"bash: the command is too long, write it to a file and run that\n")
     return None
 
 

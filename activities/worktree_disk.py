@@ -293,8 +293,7 @@ def remove_stale_locks(layout: Layout) -> None:
 
 def tidy(layout: Layout, *, folders: Iterable[bytes], links: Iterable[bytes]) -> None:
     """
-    Remove what `git clean` leaves: repositories and special files in tracked folders, content of
-    submodules.
+    Remove what `git clean` leaves: nested repositories, special files, content of submodules.
 
     Args:
         layout: the worktree, just checked out and cleaned.

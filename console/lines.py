@@ -54,15 +54,16 @@ def _tasks(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
         was = old.get(task.id)
         if was is None or _shown(was) != _shown(task):
             yield _task_line(task)
+        if task.lane and task.lane != (was.lane if was else ""):
+            yield f"task {task.id} lane {clean(task.lane)}"
 
 
 def _shown(task: TaskStatus) -> tuple[object, ...]:
-    return task.state, task.reason, task.lane, task.rounds, task.commit
+    return task.state, task.reason, task.rounds, task.commit
 
 
 def _task_line(task: TaskStatus) -> str:
     facts = [
-        f"lane {clean(task.lane)}" if task.lane else "",
         f"rounds {task.rounds}" if task.rounds else "",
         f"landed {commit(task.commit)}" if task.commit else "",
         f"turns {task.turns}, tokens {count(task.tokens)}, {money(task.cost_usd)}"

@@ -143,7 +143,8 @@ def act(agent: AgentStatus) -> str:
     """
     Return what an agent does in words, without the turn that stands beside it.
     """
-    return re.sub(r"^turn \d+: ", "", clean(agent.doing))
+    words = re.sub(r"^turn \d+: ", "", clean(agent.doing))
+    return "asks the model" if words == "model" else words
 
 
 def doing(row: Row, agent: AgentStatus | None) -> str:
@@ -168,14 +169,23 @@ def queue_line(queue: MergeQueueStatus) -> str:
     """
     Return the merge queue's standing in one line.
     """
+    waiting = [name for name in queue.waiting if name not in queue.testing]
     parts = [
-        f"testing {', '.join(map(clean, queue.testing))}" if queue.testing else "",
-        f"waiting {', '.join(map(clean, queue.waiting))}" if queue.waiting else "",
+        f"testing {', '.join(map(_patch, queue.testing))}" if queue.testing else "",
+        f"waiting {', '.join(map(_patch, waiting))}" if waiting else "",
         f"landed {queue.landed}",
         f"sent back {queue.evicted}",
         f"test rounds {queue.rounds}",
     ]
     return "; ".join(part for part in parts if part)
+
+
+def _patch(name: str) -> str:
+    """
+    Return a queued patch, `<request key>/<task>/<round>`, by its task and the rounds it needed.
+    """
+    task, went_back = ["", *clean(name).split("/")][-2:]
+    return f"{task} (round {int(went_back) + 1})" if went_back.strip("0").isdecimal() else task
 
 
 def _check(line: str, *, passed: bool) -> Text:

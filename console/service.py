@@ -2,9 +2,12 @@
 The way to the Temporal service: finds or brings up what a command needs, for as long as it lasts.
 """
 
+import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
 from console import hints
 from console.requests import Found, Requests
@@ -40,6 +43,15 @@ class Service:
         )
 
 
+@functools.cache
+def _quiet() -> Runtime:
+    """
+    Return an SDK runtime that does not write its retries into the picture; one per process.
+    """
+    quiet = TelemetryFilter(core_level="ERROR", other_level="ERROR")
+    return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=quiet)))
+
+
 @asynccontextmanager
 async def reach(around: Surroundings, *, worker: bool) -> AsyncIterator[Service]:
     """
@@ -51,7 +63,7 @@ async def reach(around: Surroundings, *, worker: bool) -> AsyncIterator[Service]
     settings = load(around.environ)
     bring_up = services if worker else server_only
     async with bring_up(settings, announce=around.tell) as up:
-        client = await connect(settings, address=up.address)
+        client = await connect(settings, address=up.address, runtime=_quiet())
         # A server that was started just now has a worker coming up behind it.
         patience = _WORKER_SECONDS if up.started and not worker else 0.0
         yield Service(Requests(client, patience_seconds=patience), up.ui_url, up.started)

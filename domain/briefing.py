@@ -6,7 +6,6 @@ from contracts.agent import AgentLimits, AgentResult, AgentStart
 from contracts.approval import Approval, ApprovalKind
 from contracts.base import ObjectId
 from contracts.checks import ChecksReport
-from contracts.merge import Eviction, MergeVerdict
 from contracts.plan import Plan
 from contracts.repository import RepositoryOpened
 from contracts.request import RequestStart
@@ -206,13 +205,6 @@ def delivery_approval(commit: ObjectId, tree_summary: str, branch: str) -> Appro
         detail=for_people(tree_summary, 3_900),
         digest=commit,
     )
-
-
-def hopeless(verdict: MergeVerdict) -> bool:
-    """
-    Return whether going back to the agent cannot help.
-    """
-    return verdict.eviction is Eviction.UNTESTED
 
 
 def cause(error: BaseException) -> str:

@@ -21,7 +21,7 @@ from domain.edit_paths import path_problem, protected
 from domain.ladder import Place, Rung
 from domain.syntax import new_problems
 
-__all__ = [
+__all__ = (
     "Edited",
     "Outcome",
     "Refused",
@@ -34,7 +34,7 @@ __all__ = [
     "protected",
     "str_replace",
     "view",
-]
+)
 
 EDIT_LIMIT_BYTES = 1024 * 1024
 """

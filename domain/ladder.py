@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import StrEnum
 from itertools import accumulate, islice
+from types import MappingProxyType
 
 from domain.document import Document, universal
 
@@ -21,14 +22,16 @@ PLACES_LIMIT = 100
 _ALIGN_EXACTLY_UP_TO = 1_000_000
 _BLEND_MAX_CHARS = 500
 
-_FOLD = str.maketrans(
-    {
-        **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\uff07", "'"),
-        **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\uff02", '"'),
-        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\uff0d", "-"),
-        **dict.fromkeys("\u00a0\u202f\u205f\u3000", " "),
-        **{chr(code): " " for code in range(0x2000, 0x200B)},
-    }
+_FOLD = MappingProxyType(
+    str.maketrans(
+        {
+            **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\uff07", "'"),
+            **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\uff02", '"'),
+            **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\uff0d", "-"),
+            **dict.fromkeys("\u00a0\u202f\u205f\u3000", " "),
+            **{chr(code): " " for code in range(0x2000, 0x200B)},
+        }
+    )
 )
 
 

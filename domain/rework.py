@@ -96,3 +96,10 @@ def eviction_feedback(verdict: MergeVerdict) -> str:
         f"{met} Your worktree now holds your change on top of that work. "
         "The failing output is below. Mend the cause, then finish again."
     )
+
+
+def hopeless(verdict: MergeVerdict) -> bool:
+    """
+    Return whether going back to the agent cannot help.
+    """
+    return verdict.eviction is Eviction.UNTESTED

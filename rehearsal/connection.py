@@ -15,6 +15,10 @@ READ_LIMIT: Final = 4 * 1024 * 1024
 """Bytes buffered before the reader pauses the client."""
 
 
+_LOOK_SECONDS: Final = 0.05
+"""How often a waiting server looks whether its client is still there."""
+
+
 class MalformedError(Exception):
     """
     Bytes that are no HTTP request.
@@ -112,7 +116,11 @@ async def _chunks(reader: asyncio.StreamReader, limit: int) -> bytes:
 
 
 async def perform(
-    writer: asyncio.StreamWriter, acts: Sequence[Act], *, on_bytes: Callable[[], None]
+    writer: asyncio.StreamWriter,
+    acts: Sequence[Act],
+    *,
+    gone: Callable[[], bool],
+    on_bytes: Callable[[], None],
 ) -> bool:
     """
     Do the acts in order; neighbouring writes leave in one piece.
@@ -120,6 +128,7 @@ async def perform(
     Args:
         writer: the connection.
         acts: what to do.
+        gone: whether the client has left; asked while nothing is sent.
         on_bytes: called after every piece that was written.
 
     Returns:
@@ -134,7 +143,8 @@ async def perform(
         if isinstance(act, Hangup):
             _hang_up(writer, reset=act.reset)
             return False
-        await _pause(writer, act)
+        if not await _pause(writer, act, gone):
+            return False
     _flush(writer, waiting, on_bytes)
     return not writer.transport.is_closing()
 
@@ -146,9 +156,18 @@ def _flush(writer: asyncio.StreamWriter, waiting: bytearray, on_bytes: Callable[
     waiting.clear()
 
 
-async def _pause(writer: asyncio.StreamWriter, act: Wait) -> None:
+async def _pause(writer: asyncio.StreamWriter, act: Wait, gone: Callable[[], bool]) -> bool:
+    """
+    Wait, but not for a client that has left; tell whether it is still there.
+    """
     await writer.drain()
-    await asyncio.sleep(act.seconds)
+    left = act.seconds
+    while left > 0:
+        if gone():
+            return False
+        await asyncio.sleep(min(left, _LOOK_SECONDS))
+        left -= _LOOK_SECONDS
+    return not gone()
 
 
 def _hang_up(writer: asyncio.StreamWriter, *, reset: bool) -> None:

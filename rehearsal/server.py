@@ -156,9 +156,11 @@ class Server:
         try:
             # One turn of the loop, so that a client which died meanwhile is seen to be gone.
             await asyncio.sleep(0)
-            alive = await connection.perform(writer, plan.acts, on_bytes=note)
+            alive = await connection.perform(
+                writer, plan.acts, gone=lambda: _gone(reader, writer), on_bytes=note
+            )
             # A client that hung up in the meantime has not got what was written.
-            finished = plan.whole and alive and not reader.at_eof()
+            finished = plan.whole and alive and not _gone(reader, writer)
         finally:
             self._note(scene, request, first=first[0] if first else None, finished=finished)
         await writer.drain()
@@ -182,8 +184,13 @@ async def _send(
     writer: asyncio.StreamWriter, response: Response, *, bodyless: bool = False
 ) -> None:
     acts = list(delivery.plan(response, None).acts)
-    await connection.perform(writer, acts[:1] if bodyless else acts, on_bytes=lambda: None)
+    acts = acts[:1] if bodyless else acts
+    await connection.perform(writer, acts, gone=lambda: False, on_bytes=lambda: None)
     await writer.drain()
+
+
+def _gone(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    return reader.at_eof() or writer.transport.is_closing()
 
 
 def _hello() -> Response:

@@ -126,7 +126,7 @@ async def _bring_up(
     while loop.time() < end:
         record = running_supervisor(settings)
         if record is not None and (record.ready if worker else record.server_ready):
-            return _found(record, started=started)
+            return _found(record, settings, started=started)
         if _hopeless(record, spawned):
             break
         if _nobody_there(settings, spawned):
@@ -142,7 +142,13 @@ def _nobody_there(settings: Settings, spawned: "_Detached | None") -> bool:
     return not starting and not is_held(supervisor_lock(settings))
 
 
-def _found(record: SupervisorRecord, *, started: bool) -> Services:
+def _found(record: SupervisorRecord, settings: Settings, *, started: bool) -> Services:
+    wished = settings.temporal_address
+    if (record.own_server, record.address) != (wished is None, wished or record.address):
+        raise BringUpError(
+            f"The processes of {settings.home} work for {record.address}, another Temporal service "
+            "than TEMPORAL_ADDRESS says; end them or choose another ORCHESTCODE_HOME."
+        )
     return Services(address=record.address or "", ui_url=record.ui_url, started=started)
 
 

@@ -57,34 +57,43 @@ class ChildProcess:
         """
         Whether it has not ended yet.
         """
-        return self._process.poll() is None
+        if self._process.returncode is not None:
+            return False
+        # Asked without reaping: until then its group's number cannot be given to another.
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
     async def wait(self) -> int:
         """
         Wait for its end and return the exit code; negative is the signal that ended it.
+
+        What it left in its process group is killed.
         """
         if self.alive:
             await _ended(self.pid)
+        if self._process.returncode is None:
+            self._kill_group()
         return self._process.wait()
 
     def terminate(self) -> None:
         """
         Ask it to end, without waiting.
         """
-        self._process.send_signal(signal.SIGTERM)
+        if self.alive:
+            self._process.send_signal(signal.SIGTERM)
 
     async def stop(self, *, grace_seconds: float) -> int:
         """
-        Ask it to end, kill what is left of its group after the grace, return the exit code.
+        Ask it to end, kill its group after the grace, and return the exit code.
         """
-        if self.alive:
-            self.terminate()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.wait(), grace_seconds)
-        # Also when it ended by itself: no helper of it may be left.
+        self.terminate()
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(self.wait(), grace_seconds)
+        self._kill_group()
+        return await self.wait()
+
+    def _kill_group(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        return await self.wait()
 
 
 def open_log(path: Path) -> contextlib.AbstractContextManager[int]:

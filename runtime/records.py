@@ -58,7 +58,8 @@ class SupervisorRecord(Record):
     Attributes:
         pid: process id of the supervisor.
         address, ui_url: of the Temporal service; ui_url is None for one run by others.
-        server_pid: None for a service run by others, or while it is down.
+        own_server: whether the service is the embedded server.
+        server_pid: of the embedded server; None while it is down.
         worker_pid: None while it is down.
         server_ready: the service answers.
         worker_ready: the worker polls its queues.
@@ -68,6 +69,7 @@ class SupervisorRecord(Record):
     pid: int
     address: str | None = None
     ui_url: str | None = None
+    own_server: bool = True
     server_pid: int | None = None
     worker_pid: int | None = None
     server_ready: bool = False
@@ -132,7 +134,8 @@ def running_server(settings: Settings) -> ServerRecord | None:
     """
     if not is_held(server_lock(settings)):
         return None
-    return read_record(server_file(settings), ServerRecord)
+    record = read_record(server_file(settings), ServerRecord)
+    return record if record and _exists(record.pid) else None
 
 
 def supervisor_lock(settings: Settings) -> Path:
@@ -155,7 +158,8 @@ def running_supervisor(settings: Settings) -> SupervisorRecord | None:
     """
     if not is_held(supervisor_lock(settings)):
         return None
-    return read_record(supervisor_file(settings), SupervisorRecord)
+    record = read_record(supervisor_file(settings), SupervisorRecord)
+    return record if record and _exists(record.pid) else None
 
 
 def users_lock(settings: Settings) -> Path:
@@ -170,3 +174,10 @@ def worker_file(settings: Settings) -> Path:
     Return the file in which a worker says that it polls its queues.
     """
     return settings.run / "worker.json"
+
+
+def _exists(pid: int) -> bool:
+    """
+    Say whether a process has this id: between a lock and its new record the old one stands.
+    """
+    return Path(f"/proc/{pid}").exists()

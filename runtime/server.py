@@ -194,13 +194,13 @@ class EmbeddedServer:
 
     async def wait(self) -> int:
         """
-        Wait for the server's end and return its exit code, -1 for an adopted one.
+        Wait for the server's end and return its exit code; an adopted one's is unknown, 0 is told.
         """
         if self._process is not None:
             return await self._process.wait()
         while self.alive:  # noqa: ASYNC110 - another process's end gives this one no event
             await asyncio.sleep(0.5)
-        return -1
+        return 0
 
     async def stop(self) -> None:
         """

@@ -73,6 +73,8 @@ async def supervise(
     if lock is None:
         return 0 if until_unused else _already_runs(settings, announce)
     with given_back(lock), _ended_by_signals() as stop:
+        # Of one that was killed; nobody may take it for ours.
+        supervisor_file(settings).unlink(missing_ok=True)
         supervisor = _Supervisor(settings, announce=announce, worker=worker, stop=stop)
         return await supervisor.run(until_unused=until_unused)
 
@@ -101,7 +103,11 @@ class _Supervisor:
         self._server = None if settings.temporal_address else EmbeddedServer(settings)
         self._worker: ChildProcess | None = None
         self._worker_address: str | None = None
-        self._record = SupervisorRecord(pid=os.getpid(), address=settings.temporal_address)
+        self._record = SupervisorRecord(
+            pid=os.getpid(),
+            address=settings.temporal_address,
+            own_server=self._server is not None,
+        )
         self._was_ready = False
         self._closing_lock: int | None = None
 
@@ -201,7 +207,6 @@ class _Supervisor:
             worker = self._start_worker()
             await self._until_ready(worker)
             code = await worker.wait()
-            await worker.stop(grace_seconds=0)
             early = 0 if self._record.worker_ready else self._record.early_ends + 1
             self._note(worker_pid=None, worker_ready=False, early_ends=early)
             delay = backoff.next()

@@ -18,6 +18,9 @@ from contracts.queue import TaskQueue, checks_queue, host_queue
 TASK_TIMEOUT = dt.timedelta(seconds=3)
 """The workflow task timeout of every workflow."""
 
+CHECK_SECONDS = 1_200
+"""The time limit of one check command; the sandbox keeps it."""
+
 _HEARTBEAT = dt.timedelta(seconds=4)
 _LOCAL_RETRY = RetryPolicy(
     initial_interval=dt.timedelta(seconds=0.2), maximum_interval=dt.timedelta(seconds=10)
@@ -75,11 +78,11 @@ def host(host_id: str, summary: str) -> ActivityConfig:
     return {**_HOST, "task_queue": host_queue(host_id), "summary": _summary(summary)}
 
 
-def checks(host_id: str, summary: str, *, commands: int, seconds: int) -> ActivityConfig:
+def checks(host_id: str, summary: str, *, commands: int) -> ActivityConfig:
     """
     Return the options of a run of checks: its limit follows from its commands'.
     """
-    limit = dt.timedelta(seconds=commands * (seconds + 15) + 120)
+    limit = dt.timedelta(seconds=commands * (CHECK_SECONDS + 15) + 120)
     return {
         **_HOST,
         "task_queue": checks_queue(host_id),

@@ -4,7 +4,6 @@ MergeQueueWorkflow: the single writer of one target.
 It lands exactly trees that passed. Which prefixes to test and what a round decides is domain.merge.
 """
 
-import asyncio
 import datetime as dt
 from collections.abc import Sequence
 
@@ -12,7 +11,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from contracts.checks import ChecksReport, RunChecks
+    from contracts.checks import ChecksReport
     from contracts.merge import (
         BuildChain,
         Chain,
@@ -24,11 +23,11 @@ with workflow.unsafe.imports_passed_through():
         MergeVerdict,
         QueuedPatch,
     )
-    from contracts.ports import CheckActivities, PatchActivities
+    from contracts.ports import PatchActivities
     from domain import merge
     from workflows import calls
+    from workflows.trials import Trials
 
-CHECK_SECONDS = 1_200
 _REMEMBERED = 500
 
 
@@ -51,7 +50,7 @@ class MergeQueueWorkflow:
         self._queue: list[QueuedPatch] = list(start.queue)
         self._settled: list[str] = list(start.settled)
         self._members: list[str] = list(start.members)
-        self._acceptance: list[str] = list(start.landed_acceptance)
+        self._trials = Trials(start.landed_acceptance)
         self._state = merge.QueueState(0, None, start.failures, start.successes)
         self._order: tuple[str, ...] = ()
         self._red: ChecksReport | None = None
@@ -157,7 +156,11 @@ class MergeQueueWorkflow:
             await self._evict_first(links)
             return
         cuts = merge.cuts(self._state, self._start.lanes)
-        reports = await self._test(chain, links, cuts)
+        self._testing = tuple(link.id for link in links)
+        try:
+            reports = await self._trials.run(self._queue, chain.tip, links, cuts)
+        finally:
+            self._testing = ()
         greens = [cut for cut in cuts if reports[cut].passed]
         reds = [cut for cut in cuts if not reports[cut].passed]
         outcome = merge.conclude(self._state, greens, reds)
@@ -191,66 +194,6 @@ class MergeQueueWorkflow:
         self._state = merge.rechained(self._state, usable=len(split.usable), kept=same)
         return tuple(by_id[patch_id] for patch_id in split.usable)
 
-    async def _test(
-        self, chain: Chain, links: Sequence[ChainLink], cuts: Sequence[int]
-    ) -> dict[int, ChecksReport]:
-        """
-        Return the report of each prefix; a red one is run once more before it is believed.
-        """
-        required = await self._required(chain.tip)
-        self._testing = tuple(link.id for link in links)
-        try:
-            reports = await asyncio.gather(
-                *(self._test_prefix(links[:cut], required) for cut in cuts)
-            )
-        finally:
-            self._testing = ()
-        return dict(zip(cuts, reports, strict=True))
-
-    async def _required(self, tip: str) -> tuple[str, ...]:
-        """
-        Return the requests' checks that the tip passes already: no landing may break them.
-
-        A check that is red without any patch cannot be held against one; it is not forgotten, since
-        each request runs all of its checks on the merged tree at its end.
-        """
-        wanted = tuple(dict.fromkeys(c for queued in self._queue for c in queued.checks))
-        green = []
-        for command in wanted:
-            report = await self._checks(tip, (command,), fresh=0, summary=f"baseline: {command}")
-            green += [command] if report.passed else []
-        return tuple(green)
-
-    async def _test_prefix(
-        self, prefix: Sequence[ChainLink], required: tuple[str, ...]
-    ) -> ChecksReport:
-        names = {link.id for link in prefix}
-        own = [c for queued in self._queue if queued.id in names for c in queued.acceptance]
-        commands = tuple(dict.fromkeys((*own, *self._acceptance, *required)))
-        commit, summary = prefix[-1].commit or "", f"test {', '.join(link.id for link in prefix)}"
-        report = await self._checks(commit, commands, fresh=0, summary=summary)
-        if report.passed:
-            return report
-        return await self._checks(commit, commands, fresh=1, summary=f"again: {summary}")
-
-    async def _checks(
-        self, commit: str, commands: tuple[str, ...], *, fresh: int, summary: str
-    ) -> ChecksReport:
-        repository = self._queue[0].repository if self._queue else self._start.repository
-        return await workflow.execute_activity_method(
-            CheckActivities.run_checks,
-            RunChecks(
-                repository=repository,
-                commit=commit,
-                commands=commands,
-                timeout_seconds=CHECK_SECONDS,
-                fresh=fresh,
-            ),
-            **calls.checks(
-                repository.host_id, summary, commands=len(commands), seconds=CHECK_SECONDS
-            ),
-        )
-
     async def _land(
         self, chain: Chain, links: Sequence[ChainLink], after: merge.QueueState
     ) -> None:
@@ -277,7 +220,7 @@ class MergeQueueWorkflow:
         self._order = self._order[len(links) :]
         for link in links:
             if link.id in queued:
-                self._acceptance += queued[link.id].acceptance
+                self._trials.landed(queued[link.id].acceptance)
             await self._settle(link.id, MergeVerdict(id=link.id, landed=landed.commit))
 
     async def _evict_first(self, links: Sequence[ChainLink]) -> None:
@@ -328,7 +271,7 @@ class MergeQueueWorkflow:
                 "queue": tuple(self._queue),
                 "settled": tuple(self._settled),
                 "members": tuple(self._members),
-                "landed_acceptance": tuple(self._acceptance),
+                "landed_acceptance": self._trials.promised,
                 "failures": self._state.failures,
                 "successes": self._state.successes,
                 "evicted": self._evicted,

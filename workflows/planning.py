@@ -4,8 +4,6 @@ Planning a request: the planner's turns, one repair, a person's say, and the sin
 What a valid plan is, is decided in domain.plan.
 """
 
-import asyncio
-
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
@@ -13,15 +11,15 @@ with workflow.unsafe.imports_passed_through():
     from contracts.agent import AgentResult
     from contracts.failure import FailureKind
     from contracts.plan import Plan, PlanDraft
-    from contracts.ports import WorktreeActivities
     from contracts.repository import RepositoryOpened
     from contracts.request import RequestStart
     from contracts.turn import Role
-    from contracts.worktree import LeaseWorktree, ReleaseWorktree, WorktreeLease
+    from contracts.worktree import WorktreeLease
     from domain import briefing, ids
     from domain import plan as plans
     from workflows import calls
     from workflows.agent import AgentWorkflow
+    from workflows.leasing import leased
 
 
 class Planning:
@@ -47,19 +45,9 @@ class Planning:
         """
         Return a valid plan; `feedback` sends the planner back with a person's words.
         """
-        lease = await workflow.execute_activity_method(
-            WorktreeActivities.lease_worktree,
-            LeaseWorktree(
-                repository=self._opened.repository,
-                holder=f"{self._request_id}/{briefing.PLANNER}",
-                commit=self._opened.base,
-            ),
-            **calls.store("lease a worktree for the planner"),
-        )
-        try:
+        holder = f"{self._request_id}/{briefing.PLANNER}"
+        async with leased(self._opened.repository, holder, commit=self._opened.base) as lease:
             return await self._plan(lease, budget, feedback)
-        finally:
-            await asyncio.shield(self._release(lease))
 
     async def _plan(self, lease: WorktreeLease, budget: int, message: str | None) -> Plan:
         problem = plans.PlanProblem(("the planner was cut",))
@@ -120,11 +108,4 @@ class Planning:
             )
         return plans.single_task(
             self._start.request, self._start.checks, why=f"One task for the whole request: {why}"
-        )
-
-    async def _release(self, lease: WorktreeLease) -> None:
-        await workflow.execute_activity_method(
-            WorktreeActivities.release_worktree,
-            ReleaseWorktree(repository=self._opened.repository, lease=lease),
-            **calls.store("free the planner's worktree"),
         )

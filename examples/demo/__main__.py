@@ -70,7 +70,7 @@ def _kept(stage: Stage) -> None:
     print(
         "Kept, to look at:\n"
         f"  {repository} branch --list\n"
-        f"  {repository} log --graph --stat 'orchestcode/*'\n"
+        f"  {repository} log --graph --stat --branches='orchestcode/*'\n"
         f"  {stage.program} list\n"
         f"  {stage.program} up        (server and web UI again)\n"
         f"  rm -rf {stage.folder}"

@@ -158,10 +158,10 @@ async def test_the_work_tree_is_explicit(tmp_path: Path) -> None:
 async def test_file_names_that_are_not_utf8_survive(git: GitCommand) -> None:
     """A surrogate escape in an argument is the byte it stands for."""
     blob = (await git("hash-object", "-w", "--stdin", stdin=b"x")).text
-    listing = b"100644 blob " + blob.encode() + b"\tcaf\xe9\0"
+    listing = b"100644 blob " + blob.encode() + b"\tx\xe9\0"
     tree = (await git("mktree", "-z", stdin=listing)).text
 
-    assert (await git("cat-file", "blob", f"{tree}:caf\udce9")).out == b"x"
+    assert (await git("cat-file", "blob", f"{tree}:x\udce9")).out == b"x"
 
 
 async def test_output_above_the_limit_ends_the_command(git: GitCommand) -> None:

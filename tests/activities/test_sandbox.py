@@ -221,9 +221,10 @@ async def test_the_working_folder_is_inside_the_worktree(sandbox: Sandbox, place
     (place.mounts.worktree / "sub dir").mkdir()
     inside = await sandbox.run(place.mounts, Command(line="pwd", cwd="sub dir"))
     missing = await sandbox.run(place.mounts, Command(line="pwd", cwd="gone"))
+    absurd = await sandbox.run(place.mounts, Command(line="pwd", cwd="a\0b"))
 
     assert inside.output.decode() == f"{place.mounts.worktree}/sub dir\n"
-    assert missing.exit_code == 1
+    assert (missing.exit_code, absurd.exit_code) == (1, 126)
     assert b"No such file" in missing.output
 
 

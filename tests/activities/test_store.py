@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -251,7 +252,7 @@ async def test_objects_are_found_by_id_reference_and_path(store: Store, person: 
         await store.get_blob(head)
 
 
-@pytest.mark.parametrize("name", ["two words", "new\nline", "caf\udce9", "-x", " ", "tab\t", "a:b"])
+@pytest.mark.parametrize("name", ["two words", "new\nline", "x\udce9", "-x", " ", "tab\t", "a:b"])
 async def test_unusual_paths_are_read_by_name(store: Store, name: str) -> None:
     """Spaces, newlines, foreign bytes and leading dashes are names like any other."""
     tree = await store.with_path(EMPTY_TREE, f"d/{name}", ("100644", await store.put_blob(b"x")))
@@ -442,6 +443,38 @@ async def test_of_sixteen_racing_updates_one_wins(store: Store) -> None:
     assert won == [winner]
     assert len(lost) == 15
     assert {(c.ref, c.expected, c.actual) for c in lost} == {("refs/oc/target/main", old, winner)}
+
+
+ADDER = """
+import asyncio, sys
+from pathlib import Path
+from tests.activities.test_store import add_commits
+asyncio.run(add_commits(Path(sys.argv[1]), 15))
+"""
+
+
+async def add_commits(path: Path, count: int) -> None:
+    """Append commits to one reference, each on top of whatever is there now."""
+    async with await Store.open(path) as store:
+        added = 0
+        while added < count:
+            tip = await store.resolve("refs/oc/x/log")
+            new = await store.put_commit(
+                EMPTY_TREE, [tip] if tip else [], f"{os.getpid()} {added}", when=added
+            )
+            with contextlib.suppress(RefConflict):
+                await store.update_refs(RefUpdate("refs/oc/x/log", new, tip))
+                added += 1
+
+
+async def test_two_processes_lose_no_update(store: Store) -> None:
+    """Two processes append to one reference at the same time, and every commit is in it."""
+    await store.put_tree([])
+    other = await asyncio.create_subprocess_exec(sys.executable, "-c", ADDER, str(store.path))
+    await add_commits(store.path, 15)
+
+    assert await other.wait() == 0
+    assert git(store.path, "rev-list", "--count", "refs/oc/x/log") == "30"
 
 
 async def test_creation_deletion_and_any(store: Store) -> None:
@@ -929,6 +962,22 @@ async def test_pushing_adds_one_branch_and_changes_nothing_else(store: Store, ho
     }
     assert git(hooked, "status", "--porcelain", env={"GIT_OPTIONAL_LOCKS": "0"}) == ""
     assert git(hooked, "fsck", "--strict") == ""
+
+
+@pytest.mark.parametrize("kind", ["bare", "worktree"])
+async def test_any_shape_of_repository_works(person: Path, tmp_path: Path, kind: str) -> None:
+    """A bare repository and a linked worktree are cloned, fetched from and pushed to alike."""
+    place = tmp_path / kind
+    if kind == "bare":
+        git(tmp_path, "clone", "--quiet", "--bare", str(person), str(place))
+    else:
+        git(person, "worktree", "add", "--quiet", "-b", "side", str(place))
+    async with await Store.clone(place, tmp_path / "s.git") as store:
+        base = await store.fetch(place, "main", "refs/oc/run/base")
+        await store.verify_complete(base)
+        await store.push(place, base, "feature")
+
+    assert git(place, "rev-parse", "feature") == base
 
 
 async def test_a_branch_that_exists_is_never_overwritten(store: Store, person: Path) -> None:

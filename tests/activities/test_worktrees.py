@@ -21,7 +21,9 @@ from contracts.failure import FailureKind
 from contracts.store import RepositoryRef
 from contracts.worktree import LeaseWorktree, ReleaseWorktree, WorktreeLease
 
-REPOSITORY = RepositoryRef(key="demo", request_key="r1", target="main", environment="0" * 40)
+REPOSITORY = RepositoryRef(
+    key="demo", host_id="here", request_key="r1", target="main", environment="0" * 40
+)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Specification of the commands against a real Temporal server, with requests that
 import asyncio
 import io
 import json
+import os
 import secrets
 import signal
 import time
@@ -416,7 +417,8 @@ async def test_watch_outlives_a_server_that_is_away(settings: "Settings", tmp_pa
             watch = asyncio.create_task(person.types("watch", name))
             await until(lambda: "approval plan waits" in person.out.getvalue())
             told = person.out
-            await server.stop()
+            os.kill(server.pid, signal.SIGKILL)
+            await server.wait()
             await until(lambda: "connection The Temporal server does not" in told.getvalue())
             await server.start()
             await until(lambda: "connection is back" in told.getvalue())

@@ -96,7 +96,13 @@ def test_the_picture_shows_what_every_task_does() -> None:
     State, agent, turn, tokens, cost, rounds, the landed commit and the reason all stand there.
     """
     queue = MergeQueueStatus(
-        target="t", tip=None, waiting=("r/left/0",), testing=(), landed=1, evicted=2, rounds=3
+        target="t",
+        tip=None,
+        waiting=("r/base/0", "r/left/1"),
+        testing=("r/base/0",),
+        landed=1,
+        evicted=2,
+        rounds=3,
     )
     shown = replace(
         snapshot(
@@ -128,7 +134,7 @@ def test_the_picture_shows_what_every_task_does() -> None:
         COMMIT[:10],
         "waits for left",
         "also after right",
-        "waiting r/left/0; landed 1; sent back 2",
+        "testing base; waiting left (round 2); landed 1; sent back 2",
         "exit 0  python3 -m unittest -q",
     ):
         assert word in told
@@ -211,7 +217,7 @@ def test_lines_tell_agents_queue_checks_and_people() -> None:
 
     for word in (
         "agent left coder turn 3: run_command python3 -m unittest [12.3k tokens, $0.0123]",
-        "merge testing r/left/0; landed 0",
+        "merge testing left; landed 0",
         "check exit 1  python3 -m unittest -q  0.8 s  (FAILED)",
         "approval plan no longer waits",
         "answer not taken: nothing of that name waits (received yes)",

@@ -4,6 +4,7 @@ Bring-up: what the starter finds running or has started, and what is left afterw
 
 import asyncio
 import time
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -58,12 +59,15 @@ async def test_two_at_once(clean: Settings) -> None:
 
 
 async def test_found_running(clean: Settings) -> None:
-    """What already runs is used at once, and nothing is said."""
+    """What already runs is used at once, nothing is said, and it stays while one user does."""
     lines: list[str] = []
     async with server_only(clean, announce=lines.append, starter=STARTER) as outer:
         begun = time.monotonic()
         async with server_only(clean, announce=lines.append, starter=STARTER) as inner:
             assert time.monotonic() - begun < 0.2
+        # Longer than a supervisor without users stays.
+        await asyncio.sleep(1.6)
+        assert running_supervisor(clean) is not None
 
     assert outer.started
     assert not inner.started
@@ -97,16 +101,20 @@ async def test_service_of_others(settings: Settings, temporal_server: EmbeddedSe
     """With TEMPORAL_ADDRESS and a worker on its queue nothing is started at all."""
     named = load({**settings.environment, "TEMPORAL_ADDRESS": temporal_server.address})
     client = await connect(named)
-    async with (
-        Worker(
-            client,
-            task_queue=TaskQueue.WORKFLOWS,
-            workflows=[TalkativeWorkflow],
-            workflow_runner=workflow_runner(),
-        ),
-        services(named, announce=pytest.fail, starter=STARTER) as found,
-        server_only(named, announce=pytest.fail, starter=STARTER) as same,
+    async with Worker(
+        client,
+        task_queue=TaskQueue.WORKFLOWS,
+        workflows=[TalkativeWorkflow],
+        workflow_runner=workflow_runner(),
     ):
+        # A worker that has worked has polled.
+        await client.execute_workflow(
+            TalkativeWorkflow.run, 0, id=uuid.uuid4().hex, task_queue=TaskQueue.WORKFLOWS
+        )
+        async with services(named, announce=pytest.fail, starter=STARTER) as found:
+            pass
+        async with server_only(named, announce=pytest.fail, starter=STARTER) as same:
+            pass
         assert of_home(settings.home) == {}
 
     assert found == same

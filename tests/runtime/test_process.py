@@ -61,15 +61,15 @@ async def test_stop_deaf(tmp_path: Path) -> None:
     assert 0.3 <= time.monotonic() - begun < 3
 
 
-async def test_stop_group(tmp_path: Path) -> None:
+async def test_group(tmp_path: Path) -> None:
     """What a child left in its process group ends with it."""
     code = "import subprocess; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True)"
     child = start(code, tmp_path / "log")
-    await child.wait()
+    await eventually(lambda: not child.alive)
     left = int(log_tail(tmp_path / "log"))
     assert alive(left)
 
-    await child.stop(grace_seconds=1)
+    assert await child.wait() == 0
 
     await eventually(lambda: not alive(left))
 

@@ -99,6 +99,7 @@ async def test_again(settings: Settings) -> None:
     second = EmbeddedServer(settings)
     await second.start()
     found = await (await connect(settings)).get_workflow_handle("kept").describe()
+    os.kill(second.pid, signal.SIGKILL)
     await second.stop()
 
     assert (second.address, second.ui_url) == (address, ui_url)

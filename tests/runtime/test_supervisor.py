@@ -2,20 +2,19 @@
 The supervisor, as a real process over a real server and a small real worker.
 """
 
-import contextlib
 import os
 import signal
 import sys
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from runtime.bringup import server_only
 from runtime.connect import connect
-from runtime.locks import try_lock
+from runtime.errors import BringUpError
 from runtime.process import ChildProcess
-from runtime.records import SupervisorRecord, running_supervisor, server_file, users_lock
+from runtime.records import SupervisorRecord, running_supervisor, server_file
 from runtime.server import EmbeddedServer
 from runtime.settings import Settings, load
 from tests.runtime.processes import eventually, of_home
@@ -70,19 +69,6 @@ async def home_of_its_own(settings: Settings) -> AsyncIterator[Settings]:
     await eventually(lambda: of_home(settings.home) == {})
 
 
-@contextlib.contextmanager
-def user(settings: Settings) -> Iterator[None]:
-    """
-    Be a user of the services.
-    """
-    lock = try_lock(users_lock(settings), shared=True)
-    assert lock is not None
-    try:
-        yield
-    finally:
-        os.close(lock)
-
-
 async def test_restarts(home_of_its_own: Settings) -> None:
     """
     Whichever of the two dies is started again, at the same address, and the person is told; a
@@ -106,7 +92,11 @@ async def test_restarts(home_of_its_own: Settings) -> None:
     assert third.server_pid != first.server_pid
     assert third.worker_pid == second.worker_pid
     assert third.address == first.address
+    assert third.worker_pid is not None
     assert await (await connect(settings)).service_client.check_health()
+
+    os.kill(third.worker_pid, signal.SIGKILL)
+    await ready(settings, besides=third)
 
     assert await up(settings, log="second.log").wait() == 1
     assert str(supervisor.pid) in told(settings, "second.log")[0]
@@ -115,6 +105,7 @@ async def test_restarts(home_of_its_own: Settings) -> None:
 
     assert await supervisor.stop(grace_seconds=20) == 0
     assert "The worker ended (signal SIGKILL); it starts again in 0.2 s." in told(settings)
+    assert "The worker ended (signal SIGKILL); it starts again in 0.4 s." in told(settings)
     assert "The Temporal server ended (signal SIGKILL); it starts again in 0.2 s." in told(settings)
     assert "ended in good order" in told(settings, "worker.log")
     assert [file.suffix for file in settings.run.iterdir() if file.suffix != ".lock"] == [".json"]
@@ -132,38 +123,13 @@ async def test_killed(home_of_its_own: Settings) -> None:
     assert running_supervisor(home_of_its_own) is None
 
 
-async def test_until_unused(home_of_its_own: Settings) -> None:
-    """With `--until-unused` it stays while it has a user and ends soon after the last one."""
-    with user(home_of_its_own):
-        supervisor = up(home_of_its_own, "--until-unused")
-        await ready(home_of_its_own)
-        with user(home_of_its_own):
-            pass
-        time.sleep(1.5)
-        assert supervisor.alive
-    begun = time.monotonic()
-
-    assert await supervisor.wait() == 0
-    assert time.monotonic() - begun < 5
-
-
-async def test_worker_that_fails(home_of_its_own: Settings) -> None:
-    """A worker that cannot start is tried again at growing intervals, and each time told."""
-    (home_of_its_own.home / "worker-fails").touch()
-    supervisor = up(home_of_its_own)
-    await eventually(lambda: "in 0.8 s" in (home_of_its_own.logs / "up.log").read_text())
-
-    (home_of_its_own.home / "worker-fails").unlink()
-    await ready(home_of_its_own)
-
-    assert await supervisor.stop(grace_seconds=20) == 0
-    assert "The worker ended (exit code 1); it starts again in 0.4 s." in told(home_of_its_own)
-
-
 async def test_service_of_others(
     home_of_its_own: Settings, temporal_server: EmbeddedServer
 ) -> None:
-    """With TEMPORAL_ADDRESS only the worker is started, against that service."""
+    """
+    With TEMPORAL_ADDRESS only the worker is started, against that service; who then wants the
+    embedded server of the same home is told so, not served by the other.
+    """
     named = load({**home_of_its_own.environment, "TEMPORAL_ADDRESS": temporal_server.address})
     supervisor = up(named)
     record = await ready(named)
@@ -171,4 +137,7 @@ async def test_service_of_others(
     assert record.address == temporal_server.address
     assert record.server_pid is None
     assert record.ui_url is None
+    with pytest.raises(BringUpError, match=f"work for {temporal_server.address}"):
+        async with server_only(home_of_its_own, announce=pytest.fail):
+            pass
     assert await supervisor.stop(grace_seconds=20) == 0

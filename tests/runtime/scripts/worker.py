@@ -4,10 +4,13 @@ A worker without work: it connects to its server, says that it is ready and wait
 
 import asyncio
 import datetime as dt
+import os
 import signal
 import sys
 from pathlib import Path
 
+if (Path(os.environ["ORCHESTCODE_HOME"]) / "worker-fails").exists():
+    sys.exit("this worker cannot start")
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from runtime.connect import connect
@@ -20,8 +23,6 @@ async def main() -> None:
     Connect, say so, wait.
     """
     settings = load()
-    if (settings.home / "worker-fails").exists():
-        sys.exit("this worker cannot start")
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await connect(settings, patience=dt.timedelta(seconds=20))

@@ -1,0 +1,74 @@
+"""
+From an approved patch to the merge queue's answer, and back on top of what has landed.
+"""
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from contracts.merge import EnqueuePatch, MergeVerdict, QueuedPatch
+    from contracts.ports import PatchActivities, QueueActivities
+    from contracts.review import Patch, RebasedPatch, RebasePatch
+    from contracts.subtask import SubtaskStart
+    from contracts.task import TaskState
+    from workflows import calls
+    from workflows.standing import Standing, tell
+
+
+class Landing:
+    """
+    One task's patches on their way to the target.
+    """
+
+    def __init__(self, start: SubtaskStart, standing: Standing) -> None:
+        self._start = start
+        self._standing = standing
+        self._verdicts: dict[str, MergeVerdict] = {}
+        self._queued: str | None = None
+
+    def verdict(self, verdict: MergeVerdict) -> None:
+        """
+        Take the queue's answer for one patch; the first one stands.
+        """
+        self._verdicts.setdefault(verdict.id, verdict)
+
+    async def land(self, patch: Patch) -> MergeVerdict:
+        """
+        Queue the patch and wait for the answer.
+        """
+        start = self._start
+        queued = QueuedPatch(
+            id=f"{start.repository.request_key}/{patch.task}/{patch.round}",
+            task=patch.task,
+            repository=start.repository,
+            patch=patch,
+            reply_to=workflow.info().workflow_id,
+            acceptance=start.task.acceptance,
+            checks=start.checks,
+        )
+        self._queued = queued.id
+        await self._standing.set(TaskState.RUNNING, "in the merge queue")
+        await workflow.execute_activity_method(
+            QueueActivities.enqueue_patch,
+            EnqueuePatch(queue_id=start.queue_id, queued=queued, lanes=start.merge_lanes),
+            **calls.store(f"queue the patch of {patch.task}"),
+        )
+        await workflow.wait_condition(lambda: queued.id in self._verdicts)
+        self._queued = None
+        return self._verdicts[queued.id]
+
+    async def rebase(self, patch: Patch) -> RebasedPatch:
+        """
+        Put the patch on top of what has landed.
+        """
+        return await workflow.execute_activity_method(
+            PatchActivities.rebase_patch,
+            RebasePatch(repository=self._start.repository, patch=patch),
+            **calls.store(f"rebase {patch.task}"),
+        )
+
+    async def withdraw(self) -> None:
+        """
+        Take what still waits out of the queue.
+        """
+        if self._queued:
+            await tell(self._start.queue_id, "withdraw", self._queued)

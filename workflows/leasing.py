@@ -1,0 +1,41 @@
+"""
+A worktree for as long as a block lasts, freed whatever happens.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from contracts.ports import WorktreeActivities
+    from contracts.store import RepositoryRef
+    from contracts.worktree import LeaseWorktree, ReleaseWorktree, WorktreeLease
+    from workflows import calls
+
+
+@asynccontextmanager
+async def leased(
+    repository: RepositoryRef, holder: str, *, commit: str | None = None
+) -> AsyncIterator[WorktreeLease]:
+    """
+    Lease a worktree at a commit, None for the target's tip, and free it at the end.
+    """
+    lease = await workflow.execute_activity_method(
+        WorktreeActivities.lease_worktree,
+        LeaseWorktree(repository=repository, holder=holder, commit=commit),
+        **calls.store("lease a worktree"),
+    )
+    try:
+        yield lease
+    finally:
+        await asyncio.shield(_release(repository, lease))
+
+
+async def _release(repository: RepositoryRef, lease: WorktreeLease) -> None:
+    await workflow.execute_activity_method(
+        WorktreeActivities.release_worktree,
+        ReleaseWorktree(repository=repository, lease=lease),
+        **calls.store("free the worktree"),
+    )

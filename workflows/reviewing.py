@@ -1,0 +1,101 @@
+"""
+The review of a patch: a reviewer in a fresh context, and a person where a rule says so.
+
+What a verdict means, and who must decide, is domain.review.
+"""
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from contracts.approval import Decision
+    from contracts.checks import ChecksReport
+    from contracts.review import Patch, ReviewFinish, ReviewItem
+    from contracts.subtask import SubtaskStart
+    from contracts.task import TaskState
+    from contracts.tool import CoderFinish
+    from contracts.turn import Role
+    from contracts.visibility import RunState
+    from domain import briefing, ids, review
+    from domain.rework import Rounds
+    from workflows.leasing import leased
+    from workflows.standing import Standing
+    from workflows.visibility import show
+
+
+class Reviewing:
+    """
+    Reviews of one task's patches.
+    """
+
+    def __init__(self, start: SubtaskStart, standing: Standing) -> None:
+        self._start = start
+        self._standing = standing
+        self._decisions: dict[str, Decision] = {}
+
+    def decided(self, decision: Decision) -> None:
+        """
+        Take a person's decision; the first one stands.
+        """
+        self._decisions.setdefault(decision.approval, decision)
+
+    async def review(
+        self,
+        patch: Patch,
+        finish: CoderFinish,
+        checks: ChecksReport,
+        *,
+        rounds: Rounds,
+        budget: int,
+    ) -> ReviewItem:
+        """
+        Return the review item as it was decided.
+        """
+        item = ReviewItem(
+            id=f"review/{patch.task}/{patch.round}",
+            task=patch.task,
+            tree=patch.tree,
+            patch_commit=patch.commit,
+            risks=patch.risks,
+            human_required=self._start.human_review,
+        )
+        await self._standing.set(TaskState.REVIEW, "the reviewer reads the patch")
+        verdict = await self._verdict(
+            patch, finish, checks, attempt=rounds.total + 1, budget=budget
+        )
+        decision = review.decide(item, verdict, patch, rounds_left=rounds.left)
+        if isinstance(decision, review.NeedsPerson):
+            return await self._ask(decision, patch)
+        return decision
+
+    async def _verdict(
+        self, patch: Patch, finish: CoderFinish, checks: ChecksReport, *, attempt: int, budget: int
+    ) -> ReviewFinish | None:
+        """
+        Run the reviewer in a worktree of its own; None when it was cut.
+        """
+        agent = ids.agent_id(workflow.info().workflow_id, Role.REVIEWER, attempt)
+        async with leased(self._start.repository, agent, commit=patch.commit) as lease:
+            start = briefing.reviewer(
+                self._start,
+                agent_id=agent,
+                attempt=attempt,
+                lease=lease,
+                patch=patch,
+                finish=finish,
+                checks=checks,
+                budget=budget,
+            )
+            result = await self._standing.run_agent(start)
+        return ReviewFinish.model_validate_json(result.output) if result.output else None
+
+    async def _ask(self, needed: review.NeedsPerson, patch: Patch) -> ReviewItem:
+        """
+        Ask a person and wait; the patch stays exactly as it is.
+        """
+        approval = briefing.review_approval(needed, patch, asked_by=workflow.info().workflow_id)
+        await self._standing.set(TaskState.REVIEW, f"waits for a person: {needed.why}")
+        await self._standing.ask(approval)
+        show(RunState.WAITING_REVIEW, 1)
+        await workflow.wait_condition(lambda: approval.id in self._decisions)
+        show(RunState.RUNNING, 0)
+        return review.answer(needed.item, self._decisions[approval.id])
