@@ -71,7 +71,8 @@ async def _until_ended(found: Found, service: Service, around: Surroundings) -> 
             ending, last = await watcher.until_ended(first, view)
     except asyncio.CancelledError:
         _take_back_cancellation()
-        around.tell("", *_left_behind(found, service, around))
+        if around.lasting:
+            around.tell("", *_left_behind(found, service, around))
         return ExitCode.WAITING
     around.say("", *closing(last.status, seconds=last.seconds, link=last.link))
     return exit_code(ending.state, refused=ending.refused)

@@ -20,6 +20,7 @@ class Surroundings:
         now: seconds since 1970.
         user: the caller's name, recorded with answers.
         program: how the caller runs starter.py, for the commands that are shown.
+        lasting: requests outlive this process; False for a demonstration that cleans up.
         out: where results go.
         err: where progress and problems go.
     """
@@ -29,6 +30,7 @@ class Surroundings:
     now: Callable[[], float]
     user: str = ""
     program: str = "python starter.py"
+    lasting: bool = True
     out: Console = field(default_factory=Console)
     err: Console = field(default_factory=lambda: Console(stderr=True))
 

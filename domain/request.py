@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from contracts.agent import AgentLimits, Note
 from contracts.approval import ApprovalKind
-from contracts.checks import CheckResult
+from contracts.checks import CheckResult, ChecksReport
 from contracts.plan import Plan, Risk, TaskSpec
 from contracts.repository import Delivered, RepositoryOpened
 from contracts.request import RequestStart, RequestStatus
@@ -81,6 +81,14 @@ def reported(status: TaskStatus, report: SubtaskReport, workflow_id: str) -> Tas
     )
 
 
+def launched(status: TaskStatus, workflow_id: str) -> TaskStatus:
+    """
+    Return a row whose subtask was just started.
+    """
+    state = tasks.move(status.state, TaskState.RUNNING)
+    return status.model_copy(update={"state": state, "workflow_id": workflow_id})
+
+
 def ended(status: TaskStatus, state: TaskState, reason: str) -> TaskStatus:
     """
     Return a row that ended without a report, unless it had ended before.
@@ -119,6 +127,16 @@ def shortfall(rows: Sequence[TaskStatus]) -> str | None:
         return None
     each = "; ".join(f"{row.id} {row.state.value}: {one_line(row.reason, 160)}" for row in missing)
     return f"{len(rows) - len(missing)} of {len(rows)} tasks done; {each}"[:2_000]
+
+
+def red(report: ChecksReport, rows: Sequence[TaskStatus], tip: str) -> str:
+    """
+    Return why a request whose merged tree fails its checks ends, and where its work is kept.
+    """
+    command = next(result.command for result in report.results if not result.passed)
+    missing = shortfall(rows)
+    said = f"the merged tree fails `{command}`; nothing was delivered, the work is kept at {tip}"
+    return f"{said}; {missing}" if missing else said
 
 
 def final_commands(

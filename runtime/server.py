@@ -5,14 +5,10 @@ It does not know who keeps it alive: that is the supervisor's, or a test's.
 """
 
 import asyncio
-import os
-import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from runtime.binary import find_binary
 from runtime.database import SEARCH_ATTRIBUTES, read_marker, set_half_made_aside
 from runtime.errors import ServerError
 from runtime.locks import given_back, try_lock
@@ -28,8 +24,6 @@ from runtime.records import (
 )
 from runtime.settings import DEFAULT_NAMESPACE, Settings
 
-OLDEST_SERVER = (1, 32, 0)
-"""The oldest server release whose defaults and features the product was tried with."""
 DYNAMIC_CONFIG: Mapping[str, str] = {
     # With the default of 20 loads a second every task waits a fixed 50 ms.
     "history.transferProcessorMaxPollRPS": "10000",
@@ -284,26 +278,6 @@ class EmbeddedServer:
         return f"The embedded Temporal server did not come up{origin}; its last lines:{tail}"
 
 
-def find_binary(settings: Settings) -> Path:
-    """
-    Return the `temporal` program: the one beside this Python, else a new enough one on the path.
-
-    Raises:
-        ServerError: there is none.
-    """
-    # Not resolved: in a virtual environment the link's own folder is meant.
-    beside = Path(sys.executable).with_name("temporal")
-    if os.access(beside, os.X_OK):
-        return beside
-    found = shutil.which("temporal", path=settings.path)
-    if found and _server_version(found) >= OLDEST_SERVER:
-        return Path(found)
-    what = f"The `temporal` at {found} is too old" if found else "No `temporal` program was found"
-    raise ServerError(
-        f"{what}; run `make setup`, which installs it, or set TEMPORAL_ADDRESS to a service."
-    )
-
-
 def _given(port: int | None) -> int | None:
     """
     Return a port that the settings insist on.
@@ -311,14 +285,3 @@ def _given(port: int | None) -> int | None:
     if port is not None and free_port([port]) != port:
         raise ServerError(f"The embedded Temporal server's port {port} is taken by another.")
     return port
-
-
-def _server_version(binary: str) -> tuple[int, ...]:
-    try:
-        shown = subprocess.run(
-            [binary, "--version"], capture_output=True, text=True, timeout=10, check=False
-        ).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return ()
-    match = re.search(r"Server (\d+)\.(\d+)\.(\d+)", shown)
-    return tuple(int(part) for part in match.groups()) if match else ()

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from runtime.backoff import Backoff
 from runtime.errors import ServerError, SetupError
 from runtime.locks import given_back, try_lock
 from runtime.process import ChildProcess
@@ -37,9 +38,6 @@ WORKER = ROOT / "worker.py"
 Announce = Callable[[str], None]
 """Tells a person one line."""
 
-_FIRST_DELAY_SECONDS = 0.2
-_LONGEST_DELAY_SECONDS = 10.0
-_HEALTHY_SECONDS = 30.0
 _WORKER_GRACE_SECONDS = 10.0
 _FIRST_USER_SECONDS = 10.0
 _UNUSED_SECONDS = 1.0
@@ -161,7 +159,7 @@ class _Supervisor:
         except SetupError as problem:
             self._give_up(problem)
             return
-        backoff = _Backoff()
+        backoff = Backoff(_now())
         while True:
             self._note_server(server, ready=True)
             self._move_worker()
@@ -176,12 +174,12 @@ class _Supervisor:
             await server.stop()
             await server.start()
 
-    async def _again(self, server: EmbeddedServer, backoff: "_Backoff", *, reason: str) -> None:
+    async def _again(self, server: EmbeddedServer, backoff: Backoff, *, reason: str) -> None:
         """
         Start the server until it is up.
         """
         while True:
-            delay = backoff.next()
+            delay = backoff.after_end(_now())
             self._announce(f"The Temporal server ended ({reason}); it starts again in {delay} s.")
             await asyncio.sleep(delay)
             try:
@@ -202,14 +200,14 @@ class _Supervisor:
         """
         Start the worker, and again whenever it ends.
         """
-        backoff = _Backoff()
+        backoff = Backoff(_now())
         while True:
             worker = self._start_worker()
             await self._until_ready(worker)
             code = await worker.wait()
             early = 0 if self._record.worker_ready else self._record.early_ends + 1
             self._note(worker_pid=None, worker_ready=False, early_ends=early)
-            delay = backoff.next()
+            delay = backoff.after_end(_now())
             self._announce(f"The worker ended ({_how(code)}); it starts again in {delay} s.")
             await asyncio.sleep(delay)
 
@@ -287,25 +285,8 @@ class _Supervisor:
             self._announce(f"Ready: Temporal at {self._record.address}{_ui(self._record)}.")
 
 
-class _Backoff:
-    """
-    How long to wait before the next start: doubling, short again after a time of health.
-    """
-
-    def __init__(self) -> None:
-        self._delay = _FIRST_DELAY_SECONDS
-        self._since = asyncio.get_running_loop().time()
-
-    def next(self) -> float:
-        """
-        Return the seconds to wait now.
-        """
-        now = asyncio.get_running_loop().time()
-        if now - self._since > _HEALTHY_SECONDS:
-            self._delay = _FIRST_DELAY_SECONDS
-        delay, self._delay = self._delay, min(self._delay * 2, _LONGEST_DELAY_SECONDS)
-        self._since = now + delay
-        return delay
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _how(code: int) -> str:
@@ -343,10 +324,12 @@ def _ended_by_signals() -> Iterator[asyncio.Event]:
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in _ENDING:
+    # What the caller ignores stays ignored: that is what nohup means.
+    heard = [number for number in _ENDING if signal.getsignal(number) != signal.SIG_IGN]
+    for number in heard:
         loop.add_signal_handler(number, stop.set)
     try:
         yield stop
     finally:
-        for number in _ENDING:
+        for number in heard:
             loop.remove_signal_handler(number)

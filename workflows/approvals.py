@@ -7,12 +7,13 @@ What an answer means, and whether it counts, is decided in domain.approval.
 import asyncio
 import datetime as dt
 from collections.abc import Callable
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from contracts.approval import Approval, Choice, Decision
+    from contracts.approval import Approval, Choice, Decide, Decision, Receipt
     from domain.approval import Desk, Taken
 
 
@@ -97,3 +98,59 @@ class ApprovalDesk:
         self.desk = desk
         self._version += 1
         self._changed()
+
+
+class AnswersPeople:
+    """
+    The handlers by which people answer: signals for the web UI and CLI, an update with a reply.
+
+    A workflow that inherits them keeps its desk in `_desk`.
+    """
+
+    _desk: ApprovalDesk
+
+    @workflow.signal(description='Approve what waits: {"approval": "plan"}, or nothing')
+    async def approve(self, payload: Any = None) -> None:  # noqa: ANN401, RUF100
+        """
+        Approve; whatever cannot be taken is kept and shown.
+        """
+        await self._desk.take(payload, Choice.APPROVE)
+
+    @workflow.signal(description='Reject what waits: {"approval": "plan", "reason": "…"}')
+    async def reject(self, payload: Any = None) -> None:  # noqa: ANN401, RUF100
+        """
+        Reject; whatever cannot be taken is kept and shown.
+        """
+        await self._desk.take(payload, Choice.REJECT)
+
+    @workflow.signal(description='Send it back with feedback: {"approval": "…", "reason": "…"}')
+    async def revise(self, payload: Any = None) -> None:  # noqa: ANN401, RUF100
+        """
+        Send it back; whatever cannot be taken is kept and shown.
+        """
+        await self._desk.take(payload, Choice.REVISE)
+
+    @workflow.update(description='Answer with a reply: {"choice": "approve", "approval": "plan"}')
+    async def decide(self, decision: Decide) -> Receipt:
+        """
+        Take an answer and say what became of it.
+        """
+        taken = await self._desk.take(decision, decision.choice)
+        approval = taken.decision.approval if taken.decision else str(decision.approval)
+        return Receipt(approval=approval, choice=decision.choice, message=taken.message)
+
+    @decide.validator
+    def check_decision(self, decision: Decide) -> None:
+        """
+        Refuse an answer that cannot be taken, before it reaches history.
+        """
+        problem = self._desk.desk.problem(decision, decision.choice)
+        if problem:
+            raise ValueError(problem)
+
+    @workflow.query(description="What waits for a person")
+    def pending_approvals(self) -> list[Approval]:
+        """
+        Return what waits for a person, oldest first.
+        """
+        return list(self._desk.desk.pending)

@@ -16,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.turn import Role
     from contracts.visibility import RunState
     from domain import briefing, ids, review
+    from domain.review import NeedsPerson
     from domain.rework import Rounds
     from workflows.leasing import leased
     from workflows.standing import Standing
@@ -63,7 +64,7 @@ class Reviewing:
             patch, finish, checks, attempt=rounds.total + 1, budget=budget
         )
         decision = review.decide(item, verdict, patch, rounds_left=rounds.left)
-        if isinstance(decision, review.NeedsPerson):
+        if isinstance(decision, NeedsPerson):
             return await self._ask(decision, patch)
         return decision
 
@@ -88,7 +89,7 @@ class Reviewing:
             result = await self._standing.run_agent(start)
         return ReviewFinish.model_validate_json(result.output) if result.output else None
 
-    async def _ask(self, needed: review.NeedsPerson, patch: Patch) -> ReviewItem:
+    async def _ask(self, needed: NeedsPerson, patch: Patch) -> ReviewItem:
         """
         Ask a person and wait; the patch stays exactly as it is.
         """

@@ -58,10 +58,15 @@ def _play(stage: Stage) -> int:
         flush=True,
     )
     around = Surroundings(
-        environ=stage.environ, folder=Path.cwd(), now=time.time, program=stage.program
+        environ=stage.environ,
+        folder=Path.cwd(),
+        now=time.time,
+        program=stage.program,
+        lasting=stage.keep,
     )
     code = console(["run", "--repo", str(repository), "--check", CHECK, REQUEST], around)
-    print(f"{REHEARSED} The cost is what these calls would have cost.", flush=True)
+    cost = " The cost is what these calls would have cost." if code is ExitCode.DELIVERED else ""
+    print(f"{REHEARSED}{cost}", flush=True)
     return code
 
 

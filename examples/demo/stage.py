@@ -2,6 +2,7 @@
 What the demonstration plays on: a folder, a sample repository, the rehearsal server.
 """
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -40,13 +41,14 @@ class Stage:
 
     Attributes:
         folder: of this demonstration alone.
+        keep: the folder is left behind.
         environ: the environment for everything that belongs to it.
         program: how starter.py is called to reach it from another terminal.
     """
 
     def __init__(self, parent: Path, environ: Mapping[str, str], *, keep: bool) -> None:
         self._parent = parent
-        self._keep = keep
+        self.keep = keep
         self.folder = parent / secrets.token_hex(3)
         self._home = self.folder / "home"
         self.program = f"ORCHESTCODE_HOME={self._home} {_python()} starter.py"
@@ -109,7 +111,7 @@ class Stage:
             self._rehearsal.wait()
             if self._rehearsal.stdout is not None:
                 self._rehearsal.stdout.close()
-        if self._keep:
+        if self.keep:
             (self.folder / _KEPT).touch()
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -133,10 +135,8 @@ def _end_services(environ: Mapping[str, str]) -> None:
         return
     record = running_supervisor(settings)
     if record is not None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(record.pid, signal.SIGTERM)
-        except ProcessLookupError:
-            pass
     end = time.monotonic() + _END_SECONDS
     while is_held(supervisor_lock(settings)):
         if time.monotonic() > end:
@@ -157,10 +157,8 @@ def _sweep(parent: Path) -> None:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    try:
+    with contextlib.suppress(OSError):
         folder.rmdir()
-    except OSError:
-        pass
 
 
 def sample_repository(folder: Path) -> Path:
@@ -169,7 +167,7 @@ def sample_repository(folder: Path) -> Path:
     """
     shutil.copytree(HERE / "repository", folder)
     environ = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    who = ["-c", "user.name=Demo", "-c", "user.email=demo@example.org", "-c", "commit.gpgsign=false"]
+    who = ["-c", "user.name=Demo", "-c", "user.email=demo@example.org"]
     for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "A shop"]):
         subprocess.run(["git", "-C", str(folder), *who, *words], env=environ, check=True)
     return folder

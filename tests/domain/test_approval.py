@@ -123,7 +123,8 @@ def test_what_cannot_be_taken_is_told_in_a_sentence(payload: object, words: str)
 
 def test_an_answer_to_an_empty_desk_is_told_so() -> None:
     """Nothing waits, whatever was meant."""
-    for payload in (None, "plan", {}):
+    payloads: tuple[object, ...] = (None, "plan", {})
+    for payload in payloads:
         problem = parse_answer(payload, pending=())
         assert isinstance(problem, str)
         assert problem.endswith("Nothing waits for an answer now.")
@@ -208,7 +209,7 @@ def test_a_revision_needs_words() -> None:
 
 
 def test_a_question_that_changed_refuses_the_answer_to_the_old_one() -> None:
-    """The digest that a person saw must be the one that waits; the same question changes nothing."""
+    """The digest seen must be the one that waits; the same question changes nothing."""
     desk = Desk().open(PLAN, now=0)
     assert desk.open(PLAN, now=50) == desk
     changed = desk.open(approval(digest="e" * 64), now=50)

@@ -72,6 +72,7 @@ class World:
         assert 1 <= tests[0] <= tests[-1] <= state.waiting == len(self.queue)
         assert state.red_prefix is None or tests[-1] < state.red_prefix
         self.rounds += 1
+        assert self.rounds < 200, "the search does not end"
         self.runs += len(tests)
         verdicts = {cut: self.green(self.landed + self.queue[:cut]) for cut in tests}
         greens = [cut for cut in tests if verdicts[cut]]

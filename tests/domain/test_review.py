@@ -133,9 +133,9 @@ def test_in_a_patch_too_large_to_list_a_finding_gets_the_benefit_of_the_doubt() 
 )
 def test_nothing_is_approved_against_the_rules(
     found: ReviewFinish | None,
-    human: bool,
+    human: bool,  # noqa: FBT001
     risks: tuple[str, ...],
-    rounds_left: int,  # noqa: FBT001
+    rounds_left: int,
 ) -> None:
     """Without a person: no risk, no demand for one, no blocking finding, no reject, a verdict."""
     given_patch = patch("src/a.py")
@@ -243,7 +243,7 @@ def test_what_is_decided_is_not_decided_again(state: ReviewState) -> None:
 
 @pytest.mark.parametrize(("state", "to"), list(itertools.product(ReviewState, repeat=2)))
 def test_an_item_moves_only_along_its_life(state: ReviewState, to: ReviewState) -> None:
-    """pending -> approved, rejected, revised; revised -> pending."""
+    """Pending becomes approved, rejected or revised; revised becomes pending."""
     pending, revised = ReviewState.PENDING, ReviewState.REVISED
     fine = (state is pending and to is not pending) or (state is revised and to is pending)
 

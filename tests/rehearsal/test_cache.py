@@ -223,7 +223,9 @@ def test_an_eviction_is_a_miss_without_a_divergence() -> None:
         pytest.param({"model": "claude-sonnet-5-5"}, "model_changed", id="model"),
         pytest.param({"system": "other"}, "system_changed", id="system"),
         pytest.param({"tools": []}, "tools_changed", id="tools"),
-        pytest.param({"messages": [{"role": "user", "content": "x"}]}, "messages_changed", id="past"),
+        pytest.param(
+            {"messages": [{"role": "user", "content": "x"}]}, "messages_changed", id="past"
+        ),
         pytest.param({"output_config": {"effort": "low"}}, "unavailable", id="parameter"),
     ],
 )
@@ -271,7 +273,9 @@ def test_a_moving_tail_reads_all_that_is_old() -> None:
 
 @given(
     st.lists(
-        st.tuples(st.integers(1, 3_000), st.sampled_from([None, "1h", "5m"])), min_size=1, max_size=8
+        st.tuples(st.integers(1, 3_000), st.sampled_from([None, "1h", "5m"])),
+        min_size=1,
+        max_size=8,
     ),
     st.integers(0, 8),
 )

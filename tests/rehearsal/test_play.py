@@ -15,7 +15,9 @@ FULL = cast(
     {"think": "look first", "say": "I look.", "call": [read_call(), read_call("q.py")]},
     {
         "expect": {"results": [{"is_error": False, "contains": "def parse"}, {}]},
-        "call": [{"tool": "edit", "input": {"old": "{{result.0 ~ def (\\w+)}}", "deep": [{"n": 1}]}}],
+        "call": [
+            {"tool": "edit", "input": {"old": "{{result.0 ~ def (\\w+)}}", "deep": [{"n": 1}]}}
+        ],
     },
     {"say": "Turn {{turn}} of {{task}}; first said: {{result.0.1}}"},
     role="coder",
@@ -280,7 +282,9 @@ async def test_usage_may_be_overwritten_and_windows_shrunk() -> None:
     async with serve(play) as server, client_of(server) as client:
         message = await Talk(client).ask()
         long = Talk(client, messages=[{"role": "user", "content": "word " * 400}])
-        with pytest.raises(anthropic.BadRequestError, match=r"prompt is too long: \d+ tokens > 200"):
+        with pytest.raises(
+            anthropic.BadRequestError, match=r"prompt is too long: \d+ tokens > 200"
+        ):
             await long.ask()
 
     assert message.usage.input_tokens == 120_000

@@ -224,9 +224,7 @@ CASES: Final[Mapping[str, tuple[Change, int, str]]] = {
         "adaptive thinking is not supported on this model",
     ),
     "disabled-xhigh": (
-        model(
-            "claude-opus-5", thinking={"type": "disabled"}, output_config={"effort": "xhigh"}
-        ),
+        model("claude-opus-5", thinking={"type": "disabled"}, output_config={"effort": "xhigh"}),
         400,
         "'xhigh'",
     ),

@@ -52,7 +52,9 @@ async def test_a_model_that_does_not_think_sends_no_thinking() -> None:
     assert [block.type for block in message.content] == ["tool_use"]
 
 
-@pytest.mark.parametrize("options", [pytest.param({}, id="omitted"), pytest.param(SHOWN, id="shown")])
+@pytest.mark.parametrize(
+    "options", [pytest.param({}, id="omitted"), pytest.param(SHOWN, id="shown")]
+)
 async def test_an_untouched_history_is_accepted(options: Json) -> None:
     """
     All thinking of the past comes back with every turn and fits.

@@ -15,12 +15,13 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 
+from runtime.binary import find_binary
 from runtime.connect import connect
 from runtime.database import read_marker
 from runtime.errors import ServerError
 from runtime.ports import free_port, listens
 from runtime.records import running_server
-from runtime.server import DYNAMIC_CONFIG, EmbeddedServer, find_binary
+from runtime.server import DYNAMIC_CONFIG, EmbeddedServer
 from runtime.settings import Settings, load
 from tests.runtime.processes import alive, command_of, eventually, of_home
 

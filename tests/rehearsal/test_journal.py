@@ -1,0 +1,179 @@
+"""
+The journal: what it keeps, what it survives, and what can be proved from it.
+"""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import pytest
+
+from rehearsal import journal
+from rehearsal.journal import Entry
+from rehearsal.server import serve
+from tests.rehearsal.stagehand import HEADER, OPUS, READ, Talk, cast, client_of, read_call
+
+PLAY = cast({"think": "hm", "call": [read_call()]}, {"say": "done"})
+
+
+def entry(n: int, **fields: Any) -> Entry:
+    """
+    A finished model call of one conversation.
+    """
+    common = {"conversation": "c", "agent": "a", "finished": True, "billed": True}
+    return Entry(n, "messages", float(n), **{"message_id": f"m{n}", **common, **fields})
+
+
+async def test_a_line_tells_who_asked_what_came_back_and_when(tmp_path: Path) -> None:
+    """
+    Every request leaves one line with the agent, the turn, the times, tools and usage.
+    """
+    path = tmp_path / "journal.jsonl"
+    async with serve(PLAY, journal_path=path) as server, client_of(server) as client:
+        talk = Talk(client)
+        talk.answer(await talk.ask(), "text")
+        message = await talk.whole()
+        await client.messages.count_tokens(
+            model=OPUS,
+            messages=[{"role": "user", "content": "x"}],
+            extra_headers={HEADER: "role=x"},
+        )
+    first, second, third = journal.read(path)
+
+    assert (first.role, first.task, first.attempt) == ("coder", "fix-parser", "1")
+    assert (first.agent, first.request, first.sdk_retries) == ("a-1", "r-1", 0)
+    assert [first.turn, second.turn] == [0, 1]
+    assert first.conversation == second.conversation
+    assert (first.stream, second.stream) == (True, False)
+    assert (first.stop_reason, first.tools, first.body) == ("tool_use", ["read"], None)
+    assert second.usage == message.usage.to_dict()
+    assert second.message_id == message.id
+    assert first.time_first_byte is not None
+    assert first.time_received <= first.time_first_byte <= first.time_done
+    assert (third.kind, third.role, third.finished) == ("count_tokens", "x", True)
+    assert all(line.status == 200 for line in (first, second, third))
+
+
+async def test_bodies_are_kept_on_demand_and_show_the_raw_request(tmp_path: Path) -> None:
+    """
+    With bodies the request can be read back as it was sent.
+    """
+    path = tmp_path / "journal.jsonl"
+    async with serve(PLAY, journal_path=path, journal_bodies=True) as server:
+        async with client_of(server) as client:
+            await Talk(client).ask()
+    body = json.loads(journal.read(path)[0].body or "")
+
+    assert body["messages"] == [{"role": "user", "content": "fix the parser"}]
+    assert body["tools"] == [READ]
+
+
+async def test_a_restarted_server_continues_its_journal_and_its_count_of_attempts(
+    tmp_path: Path,
+) -> None:
+    """
+    A fault that was played is not played again; numbers go on; a cut line is passed over.
+    """
+    path = tmp_path / "journal.jsonl"
+    play = cast({"say": "fine", "fault": [{"kind": "status", "code": 529}]})
+    async with serve(play, journal_path=path) as server, client_of(server) as client:
+        with pytest.raises(anthropic.APIStatusError):
+            await Talk(client).ask()
+    with path.open("ab") as file:
+        file.write(b'{"n": 2, "kind": "mess')
+    async with serve(play, journal_path=path) as server, client_of(server) as client:
+        message = await Talk(client).ask()
+    lines = journal.read(path)
+
+    assert message.stop_reason == "end_turn"
+    assert [(line.n, line.seen, line.status) for line in lines] == [(1, 1, 529), (2, 2, 200)]
+
+
+async def test_a_client_that_left_has_not_finished(tmp_path: Path) -> None:
+    """
+    A cancelled call is billed but not finished, and journaled soon after.
+    """
+    path = tmp_path / "journal.jsonl"
+    play = cast({"say": "slowly", "fault": [{"kind": "slow", "ms": 200}]})
+    async with serve(play, journal_path=path) as server, client_of(server) as client:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(Talk(client).ask(), 0.3)
+        for _ in range(40):
+            if server.entries:
+                break
+            await asyncio.sleep(0.05)
+        found = journal.read(path)
+
+    assert [(line.finished, line.billed, line.fault) for line in found] == [(False, True, "slow")]
+
+
+def test_a_call_finished_twice_is_repeated() -> None:
+    """
+    Only finished calls count, and only the second and later ones are named.
+    """
+    calls = [
+        entry(1, turn=0, digest="x"),
+        entry(2, turn=1, digest="y", finished=False),
+        entry(3, turn=1, digest="y"),
+        entry(4, turn=0, digest="x"),
+        entry(5, turn=1, digest="z"),
+        entry(6, turn=1, digest="y", agent="other", conversation="d"),
+        entry(7, turn=0, digest="x", status=400, message_id=None),
+    ]
+
+    assert [call.n for call in journal.repeated(calls)] == [4]
+    assert [call.n for call in journal.repeated(calls, same_bytes=False)] == [4, 5]
+
+
+async def test_an_append_only_conversation_breaks_no_prefix(tmp_path: Path) -> None:
+    """
+    Moving cache markers is allowed; changing, dropping or reordering what was sent is not.
+    """
+    path = tmp_path / "journal.jsonl"
+    play = cast({"call": [read_call()]}, {"call": [read_call()]}, {"say": "done"})
+    async with serve(play, journal_path=path, journal_bodies=True) as server:
+        async with client_of(server) as client:
+            talk = Talk(client, options={"model": "claude-opus-5"})
+            for result in ("one", "two"):
+                talk.answer(await talk.ask(), result)
+                talk.messages[-1]["content"][0]["cache_control"] = {"type": "ephemeral"}
+            await talk.ask()
+            good = journal.prefix_breaks(journal.read(path))
+            talk.messages[2]["content"][0]["content"] = "rewritten"
+            await asyncio.gather(talk.ask())
+    (broken,) = journal.prefix_breaks(journal.read(path))
+
+    assert good == []
+    assert (broken[0].n, broken[1].n) == (3, 4)
+    assert "rewritten" in broken[2]
+
+
+def test_prefixes_cannot_be_proved_without_bodies() -> None:
+    """
+    The check refuses to pass on entries that kept no body.
+    """
+    with pytest.raises(ValueError, match="without its body"):
+        journal.prefix_breaks([entry(1), entry(2, turn=1)])
+
+
+def test_impatience_and_failures_are_named() -> None:
+    """
+    A retry before retry-after is over, and every request the script did not foresee.
+    """
+    told = entry(1, time_done=1.0, retry_after_seconds=5.0, status=429)
+    calls = [told, entry(2), entry(9), entry(10, unanswered=True), entry(11, unexpected=True)]
+
+    assert [call.n for call in journal.impatient(calls)] == [2]
+    assert [call.n for call in journal.failures(calls)] == [10, 11]
+
+
+def test_the_share_of_cache_reads_is_weighed_by_tokens() -> None:
+    """
+    Reads over all input of billed calls.
+    """
+    usage = {"cache_read_input_tokens": 90, "cache_creation_input_tokens": 5, "input_tokens": 5}
+
+    assert journal.cache_read_share([entry(1, usage=usage), entry(2)]) == 0.9
+    assert journal.cache_read_share([]) == 0.0
