@@ -15,8 +15,7 @@ from typing_extensions import override
 from activities import journal
 from activities.pools import Pools
 from activities.running import Ran, Runner
-from activities.store import RefUpdate, Store
-from activities.store_values import Whatever
+from activities.store import ANY, RefUpdate, Store
 from activities.stores import Stores
 from activities.worktree_pool import Place
 from activities.worktrees import worktree_failures
@@ -154,7 +153,7 @@ async def _record(
     entry = await journal.entry(store, json.dumps(record).encode(), {"log": log})
     main, own = _refs(request, tree, result.command)
     updates = {own} | ({main} if result.passed else set())
-    await store.update_refs(*(RefUpdate(ref, entry, Whatever.ANY) for ref in sorted(updates)))
+    await store.update_refs(*(RefUpdate(ref, entry, ANY) for ref in sorted(updates)))
     return _Outcome(result, log, hint, cached=False)
 
 

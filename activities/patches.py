@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from temporalio import activity
 from typing_extensions import override
 
-from activities.store import Change, Conflicted, Merged, RefConflict, RefUpdate, Store
-from activities.store_values import Whatever
+from activities.store import ANY, Change, Conflicted, Merged, RefConflict, RefUpdate, Store
 from activities.stores import Stores
 from activities.worktrees import worktree_failures
 from contracts.merge import BuildChain, Chain, ChainLink, LandChain, Landed
@@ -51,7 +50,7 @@ class StorePatches(PatchActivities):
                 )
             key = request.repository.request_key
             ref = ids.patch_ref(key, request.task, request.round)
-            await store.update_refs(RefUpdate(ref, commit, Whatever.ANY))
+            await store.update_refs(RefUpdate(ref, commit, ANY))
             await store.verify_complete(commit, excluding=request.base)
             return await _described(store, request, commit, tree)
 
@@ -76,7 +75,7 @@ class StorePatches(PatchActivities):
                 )
             patch = request.patch
             ref = ids.rebase_ref(request.repository.request_key, patch.task, patch.round)
-            await store.update_refs(RefUpdate(ref, checkpoint, Whatever.ANY))
+            await store.update_refs(RefUpdate(ref, checkpoint, ANY))
             return RebasedPatch(tip=tip, checkpoint=checkpoint, conflicts=conflicts[:_PATHS])
 
     @override
@@ -96,7 +95,7 @@ class StorePatches(PatchActivities):
                 if link.commit is not None:
                     top = link.commit
                     pin = ids.candidate_ref(request.repository.request_key, top)
-                    await store.update_refs(RefUpdate(pin, top, Whatever.ANY))
+                    await store.update_refs(RefUpdate(pin, top, ANY))
                 links.append(link)
             return Chain(tip=tip, links=tuple(links))
 

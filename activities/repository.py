@@ -11,8 +11,7 @@ from typing_extensions import override
 
 from activities.failures import failed
 from activities.inspection import Inspected, RequestRefused, inspect
-from activities.store import BranchTaken, RefConflict, RefUpdate, Store
-from activities.store_values import Whatever
+from activities.store import ANY, BranchTaken, RefConflict, RefUpdate, Store
 from activities.stores import Stores
 from activities.worktrees import worktree_failures
 from contracts.failure import FailureKind
@@ -173,4 +172,4 @@ class UserRepositories(RepositoryActivities):
                 return
             owner = (await store.get_blob(ref)).decode("utf-8", "replace")
             if owner == request.request_id:
-                await store.update_refs(RefUpdate(ref, None, Whatever.ANY))
+                await store.update_refs(RefUpdate(ref, None, ANY))

@@ -356,6 +356,7 @@ def discard(layout: Layout) -> None:
     """
     trash = layout.pool / CONTROL_FOLDER / f"{layout.name}.trash-{secrets.token_hex(4)}"
     with contextlib.suppress(FileNotFoundError):
+        _allow_owner(os.fsencode(layout.path))  # a folder closed to its owner cannot be moved
         layout.path.rename(trash)
     for leftover in trash.parent.glob(f"{layout.name}.trash-*"):
         with contextlib.suppress(OSError, RecursionError):

@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from activities.git_command import GitCommand, GitError, GitResult
 from activities.store import Store
-from activities.store_objects import EMPTY_TREE
+from activities.store.objects import EMPTY_TREE
 from activities.worktree_disk import (
     Layout,
     WorktreeBroken,
@@ -38,8 +38,8 @@ REFUSED_FILES: Final = 20
 """How often a scan starts again without a path that git refuses, before it gives up."""
 
 _DISK_FULL = re.compile(
-    r"No space left on device|Disk quota exceeded|unable to (?:write|create) (?:loose object|"
-    r"temporary|new index|file|sha1 file)|failed to write|write error|File too large",
+    r"No space left on device|Disk quota exceeded|File too large|write error"
+    r"|unable to write (?:loose object file|new index file|file|sha1 file)",
     re.IGNORECASE,
 )
 
@@ -154,6 +154,8 @@ class WorktreeFiles:
         self._uid = uid
         self._note = note
         self._git = LockedGit(layout.admin, work_tree=layout.path, lock=lock)
+        # A scan needs no administrative folder, so work can be rescued when that is lost.
+        self._scanner = LockedGit(layout.store, work_tree=layout.path, lock=lock)
 
     # ---- to a commit
 
@@ -203,8 +205,8 @@ class WorktreeFiles:
         await asyncio.to_thread(remove_stale_locks, self._layout)
         if not trusted:
             await self._rehash(commit)
-        await self._git("checkout", "-q", "-f", "--detach", commit)
-        await self._clean()
+        await self._forced("checkout", "-q", "-f", "--detach", commit)
+        await self._forced("clean", "-ffdxq")
         folders, links = await self._folders(commit)
         await asyncio.to_thread(tidy, self._layout, folders=folders, links=links)
         if self._uid is not None:
@@ -221,12 +223,15 @@ class WorktreeFiles:
         await self._git("read-tree", commit)
         await self._git("update-index", "-q", "--refresh", ok=(0, 1))
 
-    async def _clean(self) -> None:
+    async def _forced(self, *args: str) -> None:
+        """
+        Run git; should it fail, once more with every folder open to its owner.
+        """
         try:
-            await self._git("clean", "-ffdxq")
+            await self._git(*args)
         except GitError:
             await asyncio.to_thread(unlock, self._layout.path)
-            await self._git("clean", "-ffdxq")
+            await self._git(*args)
 
     async def _folders(self, commit: str) -> tuple[list[bytes], list[bytes]]:
         listing = await self._git("ls-tree", "-r", "-d", "-z", "--full-tree", commit, reads=True)
@@ -268,6 +273,8 @@ class WorktreeFiles:
             WorktreeBroken: everything is gone, and not by somebody's work in the worktree.
             GitError: git failed.
         """
+        if not self._layout.path.is_dir():
+            raise WorktreeBroken(f"{self._layout.path} is not there")
         before = await self._store.get_commit(parent)
         await self._follow(before.tree)
         tree, skipped = await self._recorded()
@@ -331,9 +338,12 @@ class WorktreeFiles:
         its filters would run here, outside the sandbox.
         """
         # -k: a repository in the place of a tracked file counts as "killed", not as untracked.
-        listing = await self._indexed(
-            "ls-files", "-z", "-t", "-s", "-o", "-k", "--exclude-standard", reads=True
-        )
+        command = ("ls-files", "-z", "-t", "-s", "-o", "-k", "--exclude-standard")
+        listing = await self._indexed(*command, reads=True)
+        if _UNREADABLE.search(listing.err):
+            # git only warns of a closed folder, and takes what is in it for deleted.
+            await asyncio.to_thread(unlock, self._layout.path)
+            listing = await self._indexed(*command, reads=True)
         rows = [row for row in listing.out.split(b"\0") if row]
         links = {row.partition(b"\t")[2] for row in rows if row[2:].startswith(b"160000 ")} - {b""}
         untracked = {row[2:] for row in rows if row.startswith((b"? ", b"K "))}
@@ -359,7 +369,7 @@ class WorktreeFiles:
         self, *args: str, stdin: bytes | None = None, reads: bool = False
     ) -> GitResult:
         index = self._layout.index
-        return await self._git(*args, stdin=stdin, reads=reads, index_file=index)
+        return await self._scanner(*args, stdin=stdin, reads=reads, index_file=index)
 
     def _mark(self) -> tuple[int, ...]:
         try:

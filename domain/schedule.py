@@ -6,10 +6,11 @@ Every answer is in an order that follows from the values alone, so a replay give
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from contracts.task import TaskState
 
-_LOST = {TaskState.FAILED: "failed", TaskState.CANCELLED: "was cancelled"}
+_LOST = MappingProxyType({TaskState.FAILED: "failed", TaskState.CANCELLED: "was cancelled"})
 _AT_WORK = (TaskState.RUNNING, TaskState.BLOCKED, TaskState.REVIEW)
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.seccomp import ARCHITECTURES, DENIED_FAMILIES, DENIED_IOCTLS, filter_bytes
+from activities.sandbox.seccomp import ARCHITECTURES, DENIED_FAMILIES, DENIED_IOCTLS, filter_bytes
 
 ALLOW = 0x7FFF0000
 KILL = 0x80000000

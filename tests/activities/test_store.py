@@ -20,7 +20,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from activities import store_refs
 from activities.store import (
     ANY,
     BranchTaken,
@@ -34,7 +33,8 @@ from activities.store import (
     StoreError,
     TreeEntry,
 )
-from activities.store_objects import EMPTY_TREE
+from activities.store import refs as store_refs
+from activities.store.objects import EMPTY_TREE
 
 CLEAN = {
     "PATH": os.environ["PATH"],

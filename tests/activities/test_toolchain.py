@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.toolchain import toolchain_binds, toolchain_variables
+from activities.sandbox.toolchain import toolchain_binds, toolchain_variables
 
 
 @pytest.fixture

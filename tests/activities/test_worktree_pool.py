@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from activities.store import ObjectMissing, Store
+from activities.worktree_disk import remove, unlock
 from activities.worktree_pool import (
     Fenced,
     Place,
@@ -632,6 +633,30 @@ async def test_after_a_reboot_no_file_is_trusted(world: World, pool: WorktreePoo
         assert (place.path / "plain.py").read_text() == "print('hello')\n"
 
 
+def test_closed_folders_and_files_are_opened_again(tmp_path: Path) -> None:
+    """
+    What a command closed to its own user can be read and removed, links untouched.
+    """
+    inner = tmp_path / "top" / "closed" / "inner"
+    inner.mkdir(parents=True)
+    (inner / "secret.sh").write_text("x")
+    (inner / "secret.sh").chmod(0o100)
+    outside = tmp_path / "outside"
+    outside.write_text("x")
+    outside.chmod(0)
+    (inner / "link").symlink_to(outside)
+    for folder in (inner, inner.parent):
+        folder.chmod(0)
+
+    unlock(tmp_path / "top")
+
+    assert stat.S_IMODE(inner.stat().st_mode) == stat.S_IMODE(inner.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE((inner / "secret.sh").stat().st_mode) == 0o700
+    assert stat.S_IMODE(outside.stat().st_mode) == 0
+    remove(tmp_path / "top")
+    assert not (tmp_path / "top").exists()
+
+
 # ---- scan
 
 
@@ -919,6 +944,27 @@ async def test_a_release_rescues_what_is_not_checkpointed(world: World, pool: Wo
     assert await world.store.get_blob(f"{ref}:plain.py") == b"changed"
     assert pool.leases() == []
     assert not await pool.release(lease.name, lease.epoch)
+
+
+async def test_work_is_rescued_although_the_administrative_folder_is_lost(
+    world: World, pool: WorktreePool
+) -> None:
+    """
+    The files alone are enough for a rescue; a worktree that is gone has nothing to rescue.
+    """
+    lease = await pool.lease("task/a", world.base)
+    other = await pool.lease("task/b", world.base)
+    (lease.path / "untracked.txt").write_text("precious")
+    delete_admin(world, lease.name)
+    delete_folder(world, other.name)
+
+    assert await pool.release(lease.name, lease.epoch)
+    assert await pool.release(other.name, other.epoch)
+
+    refs = await world.store.refs("refs/oc/rescue")
+    assert list(refs) == [f"refs/oc/rescue/{lease.name}/{lease.epoch}"]
+    assert await world.store.get_blob(f"{refs.popitem()[1]}:untracked.txt") == b"precious"
+    assert (await pool.lease("task/c", world.base)).name == lease.name
 
 
 async def test_a_release_of_settled_work_pins_nothing(world: World, pool: WorktreePool) -> None:

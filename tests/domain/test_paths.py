@@ -71,6 +71,7 @@ def test_what_a_pattern_covers(pattern: str, path: str, covered: bool) -> None: 
         ("src/*.py", "src/*.md", False),
         ("src/*.py", "src/deep/*", True),
         ("src/*", "src/deep/", True),
+        ("src/deep/*.py", "src/", True),
         ("sr?", "src", True),
         ("src2/*", "src/", False),
         ("**/a.py", "a.py", True),

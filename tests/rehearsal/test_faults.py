@@ -42,12 +42,14 @@ async def test_a_fault_is_met_as_the_real_client_meets_it_and_a_retry_gets_throu
     """
     The first attempt fails with the client's own error, the second is the true reply.
     """
-    async with serve(cast({**TURN, "fault": [fault]})) as server:
-        async with client_of(server, read_timeout=SHORT) as client:
-            talk = Talk(client)
-            with pytest.raises(error):
-                await talk.ask()
-            message = await talk.ask()
+    async with (
+        serve(cast({**TURN, "fault": [fault]})) as server,
+        client_of(server, read_timeout=SHORT) as client,
+    ):
+        talk = Talk(client)
+        with pytest.raises(error):
+            await talk.ask()
+        message = await talk.ask()
 
     assert message.stop_reason == "tool_use"
     ordered = sorted(server.entries, key=lambda entry: entry.n)
@@ -102,11 +104,13 @@ async def test_a_status_fault_carries_type_headers_and_body(values: Json, kind: 
     """
     Code, error type, headers and even a foreign body are the script's to choose.
     """
-    async with serve(cast({**TURN, "fault": [{"kind": "status", **values}]})) as server:
-        async with client_of(server) as client:
-            with pytest.raises(anthropic.APIStatusError) as failed:
-                await Talk(client).ask()
-            entry = server.entries[0]
+    async with (
+        serve(cast({**TURN, "fault": [{"kind": "status", **values}]})) as server,
+        client_of(server) as client,
+    ):
+        with pytest.raises(anthropic.APIStatusError) as failed:
+            await Talk(client).ask()
+        entry = server.entries[0]
 
     assert failed.value.status_code == values["code"]
     assert failed.value.type == kind
@@ -232,12 +236,14 @@ async def test_slow_and_stalled_streams_arrive_whole_for_a_patient_client() -> N
     Slowness alone loses nothing, and the journal shows the time it took.
     """
     faults = [{"kind": "slow", "ms": 10}, {"kind": "stall", "seconds": 0.1}]
-    async with serve(cast({**TURN, "delay_ms": 50, "fault": faults})) as server:
-        async with client_of(server) as client:
-            started = time.monotonic()
-            messages = [await Talk(client).ask() for _ in range(2)]
-            took = time.monotonic() - started
-            entries = server.entries
+    async with (
+        serve(cast({**TURN, "delay_ms": 50, "fault": faults})) as server,
+        client_of(server) as client,
+    ):
+        started = time.monotonic()
+        messages = [await Talk(client).ask() for _ in range(2)]
+        took = time.monotonic() - started
+        entries = server.entries
 
     assert [message.stop_reason for message in messages] == ["tool_use", "tool_use"]
     assert took >= 0.3

@@ -61,9 +61,11 @@ async def test_bodies_are_kept_on_demand_and_show_the_raw_request(tmp_path: Path
     With bodies the request can be read back as it was sent.
     """
     path = tmp_path / "journal.jsonl"
-    async with serve(PLAY, journal_path=path, journal_bodies=True) as server:
-        async with client_of(server) as client:
-            await Talk(client).ask()
+    async with (
+        serve(PLAY, journal_path=path, journal_bodies=True) as server,
+        client_of(server) as client,
+    ):
+        await Talk(client).ask()
     body = json.loads(journal.read(path)[0].body or "")
 
     assert body["messages"] == [{"role": "user", "content": "fix the parser"}]
@@ -133,16 +135,18 @@ async def test_an_append_only_conversation_breaks_no_prefix(tmp_path: Path) -> N
     """
     path = tmp_path / "journal.jsonl"
     play = cast({"call": [read_call()]}, {"call": [read_call()]}, {"say": "done"})
-    async with serve(play, journal_path=path, journal_bodies=True) as server:
-        async with client_of(server) as client:
-            talk = Talk(client, options={"model": "claude-opus-5"})
-            for result in ("one", "two"):
-                talk.answer(await talk.ask(), result)
-                talk.messages[-1]["content"][0]["cache_control"] = {"type": "ephemeral"}
-            await talk.ask()
-            good = journal.prefix_breaks(journal.read(path))
-            talk.messages[2]["content"][0]["content"] = "rewritten"
-            await asyncio.gather(talk.ask())
+    async with (
+        serve(play, journal_path=path, journal_bodies=True) as server,
+        client_of(server) as client,
+    ):
+        talk = Talk(client, options={"model": "claude-opus-5"})
+        for result in ("one", "two"):
+            talk.answer(await talk.ask(), result)
+            talk.messages[-1]["content"][0]["cache_control"] = {"type": "ephemeral"}
+        await talk.ask()
+        good = journal.prefix_breaks(journal.read(path))
+        talk.messages[2]["content"][0]["content"] = "rewritten"
+        await asyncio.gather(talk.ask())
     (broken,) = journal.prefix_breaks(journal.read(path))
 
     assert good == []

@@ -67,9 +67,11 @@ async def test_events_come_in_the_order_of_the_api() -> None:
     """
     A stream opens with message_start and closes with message_delta and message_stop.
     """
-    async with serve(cast({"say": "hello", "call": [read_call()]})) as server:
-        async with client_of(server) as client:
-            events = await Talk(client).events()
+    async with (
+        serve(cast({"say": "hello", "call": [read_call()]})) as server,
+        client_of(server) as client,
+    ):
+        events = await Talk(client).events()
 
     assert events == [
         "message_start",
@@ -198,6 +200,12 @@ async def test_a_failed_expectation_says_what_was_expected_and_what_came(
     assert entry.unexpected
 
 
+def _input(message: anthropic.types.Message) -> Json:
+    call = message.content[-1]
+    assert call.type == "tool_use"
+    return call.input
+
+
 async def test_generated_turns_follow_the_written_ones() -> None:
     """
     A template plays as many turns as asked, numbered, filled, and then the finish.
@@ -212,7 +220,7 @@ async def test_generated_turns_follow_the_written_ones() -> None:
         talk = Talk(client)
         inputs = []
         while (message := await talk.ask()).stop_reason == "tool_use":
-            inputs.append(message.content[0].to_dict()["input"])
+            inputs.append(_input(message))
             talk.answer(message, "ok")
 
     edits = inputs[1:]

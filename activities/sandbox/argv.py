@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from activities.sandbox_shapes import PAYLOAD_UID, Command, Mounts
-from activities.toolchain import toolchain_binds, toolchain_variables
+from activities.sandbox.shapes import PAYLOAD_UID, Command, Mounts
+from activities.sandbox.toolchain import toolchain_binds, toolchain_variables
 
 SETPRIV = "/usr/bin/setpriv"
 """Drops the privileges of a payload; an absolute path, because PATH may lead into a worktree."""

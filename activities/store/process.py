@@ -19,7 +19,7 @@ from typing import IO, TypeVar
 from typing_extensions import override
 
 from activities.git_command import STDERR_LIMIT, GitCommand, bounded, end_group
-from activities.store_objects import ObjectKind, is_kind
+from activities.store.objects import ObjectKind, is_kind
 
 T = TypeVar("T")
 

@@ -24,8 +24,8 @@ from activities.git_command import (
     GitResult,
     bounded,
 )
-from activities.store_making import locked, make, outside, place_of, verify
-from activities.store_objects import (
+from activities.store.making import locked, make, outside, place_of, verify
+from activities.store.objects import (
     TREE_MODE,
     Commit,
     LooseObjects,
@@ -40,9 +40,9 @@ from activities.store_objects import (
     object_id,
     sync_folder,
 )
-from activities.store_process import ChildDiedError, GitObject, ObjectReader
-from activities.store_refs import References, check_ref
-from activities.store_values import (
+from activities.store.process import ChildDiedError, GitObject, ObjectReader
+from activities.store.refs import References, check_ref
+from activities.store.values import (
     ANY,
     COMPLAINT,
     BranchTaken,

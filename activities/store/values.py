@@ -13,7 +13,7 @@ from typing import Final, Literal
 from typing_extensions import override
 
 from activities.git_command import GitResult
-from activities.store_objects import OID
+from activities.store.objects import OID
 
 COMPLAINT = re.compile(r"^(?:error|fatal):", re.MULTILINE)
 """A line of stderr that voids whatever the exit code says."""

@@ -25,7 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from activities.sandbox_argv import (
+from activities.sandbox.argv import (
     BASH,
     SETPRIV,
     Descriptors,
@@ -33,9 +33,10 @@ from activities.sandbox_argv import (
     launch_arguments,
     payload_uid,
 )
-from activities.sandbox_probe import canary_command, canary_place, not_holding, reached_sockets
-from activities.sandbox_process import Ending, Launch, supervise
-from activities.sandbox_shapes import (
+from activities.sandbox.probe import canary_command, canary_place, not_holding, reached_sockets
+from activities.sandbox.process import Ending, Launch, supervise
+from activities.sandbox.seccomp import ARCHITECTURES, filter_bytes
+from activities.sandbox.shapes import (
     DEFAULT_PATH,
     PAYLOAD_UID,
     Command,
@@ -43,8 +44,7 @@ from activities.sandbox_shapes import (
     Mounts,
     SandboxUnavailable,
 )
-from activities.seccomp import ARCHITECTURES, filter_bytes
-from activities.toolchain import toolchain_binds
+from activities.sandbox.toolchain import toolchain_binds
 
 __all__ = [
     "DEFAULT_PATH",

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from activities.git_command import GitCommand
-from activities.store_objects import OID, is_oid, sync_folder
-from activities.store_process import ChildDiedError, ReferenceWriter
-from activities.store_values import ANY, RefConflict, RefUpdate, StoreError
+from activities.store.objects import OID, is_oid, sync_folder
+from activities.store.process import ChildDiedError, ReferenceWriter
+from activities.store.values import ANY, RefConflict, RefUpdate, StoreError
 
 REF_ROOT: Final = "refs/oc/"
 """Every reference of the store stands below this."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from activities.git_command import GitCommand, GitError
-from activities.store_objects import sync_folder, sync_tree
-from activities.store_process import take_lock
-from activities.store_values import StoreError
+from activities.store.objects import sync_folder, sync_tree
+from activities.store.process import take_lock
+from activities.store.values import StoreError
 
 CONFIG: Final[Mapping[str, str]] = {
     # Version 1 and core.bare in config.worktree: what extensions.worktreeConfig asks for.

@@ -1,7 +1,7 @@
 """
 The canary seen from outside: its throw-away place, its command, and what to make of its answer.
 
-`sandbox_canary.py` is the script that runs inside. Believes only an answer that repeats a nonce
+`canary.py` is the script that runs inside. Believes only an answer that repeats a nonce
 from a process that ended well; silence is as bad as a leak.
 """
 
@@ -10,7 +10,7 @@ import secrets
 import sys
 from pathlib import Path
 
-from activities.sandbox_shapes import (
+from activities.sandbox.shapes import (
     DEFAULT_PATH,
     Command,
     CommandOutcome,
@@ -56,7 +56,7 @@ def canary_place(folder: Path, port: int) -> tuple[Mounts, str]:
         "sockets": _host_sockets(),
     }
     (worktree / "facts.json").write_text(json.dumps(facts), "utf-8")
-    script = Path(__file__).with_name("sandbox_canary.py").read_text("utf-8")
+    script = Path(__file__).with_name("canary.py").read_text("utf-8")
     (worktree / "canary.py").write_text(script, "utf-8")
     mounts = Mounts(
         worktree=worktree, store=store, private_git=private, gitfile=gitfile, hide=(hide,)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from activities.sandbox_memory import holds_more
+from activities.sandbox.memory import holds_more
 
 _READ_BYTES = 262_144
 _LINGER_SECONDS = 10.0
