@@ -3,8 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-ROOMS := contracts domain workflows activities runtime rehearsal worker.py starter.py
-SOURCES := $(ROOMS) tests bench ops
+ROOMS := contracts domain workflows activities runtime console rehearsal worker.py starter.py
+SOURCES := $(ROOMS) tests bench ops examples/demo/*.py
 
 .PHONY: demo up test check format lint types layers replay record test-browser bench lock clean setup setup-dev
 

@@ -303,7 +303,7 @@ def tidy(layout: Layout, *, folders: Iterable[bytes], links: Iterable[bytes]) ->
     root = os.fsencode(layout.path)
     for folder in (b"", *folders):
         place = os.path.join(root, folder)  # noqa: PTH118 - Path knows no bytes
-        _allow_owner(place)
+        allow_owner(place)
         with os.scandir(place) as entries:
             left = [each.path for each in entries if _never_tracked(each, top=not folder)]
         for path in left:
@@ -326,7 +326,10 @@ def _never_tracked(entry: os.DirEntry[bytes], *, top: bool) -> bool:
     return not file and not entry.is_symlink()
 
 
-def _allow_owner(folder: bytes) -> None:
+def allow_owner(folder: bytes | Path) -> None:
+    """
+    Give the owner of a folder its use back, should a command have taken it away.
+    """
     mode = os.lstat(folder).st_mode
     if stat.S_ISDIR(mode) and mode & 0o700 != 0o700:
         os.chmod(folder, stat.S_IMODE(mode) | 0o700)  # noqa: PTH101
@@ -356,7 +359,7 @@ def discard(layout: Layout) -> None:
     """
     trash = layout.pool / CONTROL_FOLDER / f"{layout.name}.trash-{secrets.token_hex(4)}"
     with contextlib.suppress(FileNotFoundError):
-        _allow_owner(os.fsencode(layout.path))  # a folder closed to its owner cannot be moved
+        allow_owner(layout.path)  # a folder closed to its owner cannot be moved
         layout.path.rename(trash)
     for leftover in trash.parent.glob(f"{layout.name}.trash-*"):
         with contextlib.suppress(OSError, RecursionError):
@@ -370,7 +373,7 @@ def unlock(top: bytes | Path) -> None:
     waiting = [os.fsencode(top)]
     while waiting:
         folder = waiting.pop()
-        _allow_owner(folder)
+        allow_owner(folder)
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):

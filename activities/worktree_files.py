@@ -22,6 +22,7 @@ from activities.store.objects import EMPTY_TREE
 from activities.worktree_disk import (
     Layout,
     WorktreeBroken,
+    allow_owner,
     copy_index,
     discard,
     own,
@@ -202,6 +203,7 @@ class WorktreeFiles:
             raise WorktreeBroken(f"git made no worktree {layout.name} at {layout.path}")
 
     async def _bring(self, commit: str, *, trusted: bool) -> None:
+        allow_owner(self._layout.path)
         await asyncio.to_thread(remove_stale_locks, self._layout)
         if not trusted:
             await self._rehash(commit)
@@ -275,6 +277,7 @@ class WorktreeFiles:
         """
         if not self._layout.path.is_dir():
             raise WorktreeBroken(f"{self._layout.path} is not there")
+        allow_owner(self._layout.path)
         before = await self._store.get_commit(parent)
         await self._follow(before.tree)
         tree, skipped = await self._recorded()

@@ -23,19 +23,38 @@ class Message(dict[str, Any]):
     """
     One message, with what has been found out about it.
 
+    The same object comes again only behind the same earlier messages,
+    so what was found out may depend on them too.
+
     Attributes:
         text: the JSON it was read from.
         checked: its shape is known to be right.
+        settled: a run of messages ends here, and all calls so far were rightly answered.
         blocks: its blocks as a prompt holds them, by whether the tokenizer is an older one.
+        trails: running digests at its end and at each of its blocks,
+            by the digest of all that stands before the messages.
+        sealed: the models, with such a digest, for which its thinking was found in order.
     """
 
-    __slots__ = ("blocks", "checked", "text")
+    __slots__ = ("blocks", "checked", "sealed", "settled", "text", "trails")
 
     def __init__(self, value: Json, text: str) -> None:
         super().__init__(value)
         self.text = text
         self.checked = False
+        self.settled = False
         self.blocks: dict[bool, list[Any]] = {}
+        self.trails: dict[bytes, tuple[Any, list[bytes]]] = {}
+        self.sealed: set[tuple[str, bytes]] = set()
+
+    def elsewhere(self) -> "Message":
+        """
+        Return the same message behind others: what depended on them is forgotten.
+        """
+        other = Message(self, self.text)
+        other.checked = self.checked
+        other.blocks = self.blocks
+        return other
 
 
 class Bodies:
@@ -85,12 +104,14 @@ class Bodies:
         first, _ = _message(text, at)
         known = self._known.get(_text_of(first), [])
         messages: list[Any] = []
+        same_past = True
         while True:
             old = known[len(messages)] if len(messages) < len(known) else None
             if old is not None and text.startswith(old.text, at):
-                messages.append(old)
+                messages.append(old if same_past else old.elsewhere())
                 end = at + len(old.text)
             else:
+                same_past = False
                 one, end = _message(text, at)
                 messages.append(one)
             at = end if text[end] == "," else _skip(text, end)

@@ -8,6 +8,7 @@ Time comes from the caller, in seconds since the epoch.
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -82,8 +83,8 @@ class Cache:
         """
         blocks = request.blocks
         salts = _salts(request)
-        digests = _digests(blocks, salts)
-        totals = _totals(blocks)
+        digests = _digests(request, salts)
+        totals = list(itertools.accumulate(block.tokens for block in blocks))
         least = request.model.min_cacheable_tokens
         marks = [i for i, b in enumerate(blocks) if b.ttl and totals[i] >= least]
         hit = self._hit(blocks, digests, marks=marks, now=now)
@@ -175,25 +176,22 @@ def _split(
     return Account(a, b - a, max(c - b, 0), whole - max(a, c))
 
 
-def _totals(blocks: Sequence[Block]) -> list[int]:
-    total = 0
-    return [total := total + block.tokens for block in blocks]
-
-
-def _digests(blocks: Sequence[Block], salts: tuple[bytes, ...]) -> list[bytes]:
+def _digests(request: Prompt, salts: tuple[bytes, ...]) -> list[bytes]:
     """
     Return the running digest at each block; a layer's first block carries its salt.
     """
     running = hashlib.sha256()
     digests = []
     salted = 0
-    for block in blocks:
+    for block in request.blocks[: request.head]:
         while salted <= _LAYERS[block.layer]:
             running.update(salts[salted])
             salted += 1
         running.update(len(block.data).to_bytes(8, "big") + block.data)
         digests.append(running.digest())
-    return digests
+    for salt in salts[salted:]:
+        running.update(salt)
+    return digests + request.trail(running)
 
 
 def _salts(request: Prompt) -> tuple[bytes, ...]:
@@ -225,7 +223,7 @@ def _fingerprint(
     request: Prompt, salts: tuple[bytes, ...], *, digests: Sequence[bytes]
 ) -> Fingerprint:
     layers = (_layer_digest(request, "tools"), _layer_digest(request, "system"))
-    total = request.total_tokens()
+    total = request.total_tokens
     last = digests[-1] if digests else b""
     return Fingerprint(request.model.id, salts, layers, len(request.blocks), last, total)
 

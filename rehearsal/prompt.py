@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from rehearsal import tokens, wire
+from rehearsal.body import Message
 from rehearsal.models import Model
 from rehearsal.wire import Json
 
@@ -56,35 +57,65 @@ class Prompt:
 
     Attributes:
         blocks: tools, then system, then messages.
+        head: how many of them stand before the messages.
         body: the request as parsed.
         model: the model it names.
     """
 
     blocks: Sequence[Block]
+    head: int
     body: Json
     model: Model
 
     @property
-    def messages(self) -> list[Json]:
+    def messages(self) -> list[Message]:
         """
         The messages as they came.
         """
-        messages: list[Json] = self.body["messages"]
+        messages: list[Message] = self.body["messages"]
         return messages
 
     @functools.cached_property
-    def prefixes(self) -> dict[int, str]:
+    def content(self) -> tuple[bytes, list[bytes]]:
         """
-        The digest of all blocks before a place: each thinking block, and the very end.
+        The digest of tools and system, and that of the content up to each message block.
         """
-        return _prefixes(self.blocks)
+        running = running_digest(self.blocks[: self.head])
+        return running.digest(), self.trail(running)
+
+    def prefix(self, index: int) -> str:
+        """
+        Return the digest of all blocks before a message block, or before the very end.
+        """
+        head, digests = self.content
+        return _short(digests[index - self.head - 1] if index > self.head else head)
+
+    def trail(self, running: Any) -> list[bytes]:
+        """
+        Go on with a running digest over the messages; return it at each of their blocks.
+
+        Messages remember their part, so only what is new is digested.
+        """
+        key = running.digest()
+        digests: list[bytes] = []
+        for message in self.messages:
+            known = message.trails.get(key)
+            if known is None:
+                own = []
+                running = running.copy()
+                for block in message.blocks[self.model.older_tokenizer]:
+                    running.update(len(block.data).to_bytes(8, "big") + block.data)
+                    own.append(running.digest())
+                known = message.trails[key] = (running, own)
+            running = known[0]
+            digests += known[1]
+        return digests
 
     def layer(self, name: str) -> list[Block]:
         """
         Return the blocks of "tools" or "system", which stand before the messages.
         """
-        head = itertools.takewhile(lambda block: block.layer != "messages", self.blocks)
-        return [block for block in head if block.layer == name]
+        return [block for block in self.blocks[: self.head] if block.layer == name]
 
     def turn(self) -> int:
         """
@@ -101,9 +132,12 @@ class Prompt:
         """
         Return the blocks that came after the assistant's last word.
         """
-        roles = [message["role"] for message in self.messages]
-        last = max((i for i, role in enumerate(roles) if role == "assistant"), default=-1)
-        return [block for block in self.blocks if block.turn > last]
+        messages = self.messages
+        last = len(messages) - 1
+        while last >= 0 and messages[last]["role"] != "assistant":
+            last -= 1
+        behind = itertools.takewhile(lambda block: block.turn > last, reversed(self.blocks))
+        return list(behind)[::-1]
 
     def results(self) -> list[list[Json]]:
         """
@@ -119,9 +153,10 @@ class Prompt:
                 found[-1] += [b for b in message["content"] if b.get("type") == "tool_result"]
         return found
 
+    @functools.cached_property
     def total_tokens(self) -> int:
         """
-        Return the input tokens of the whole request.
+        The input tokens of the whole request.
         """
         return sum(block.tokens for block in self.blocks)
 
@@ -170,13 +205,14 @@ def build(body: Json, model: Model) -> Prompt:
     Flatten a request whose shape has been checked and whose messages are `Message`.
     """
     blocks = [_block(item, model) for item in _head(body)]
+    head = len(blocks)
     for i, message in enumerate(body["messages"]):
         known = message.blocks.get(model.older_tokenizer)
         if known is None:
             known = [_block(item, model) for item in _message(message, i)]
             message.blocks[model.older_tokenizer] = known
         blocks += known
-    return Prompt(_marked_automatically(blocks, body), body, model)
+    return Prompt(_marked_automatically(blocks, body), head, body, model)
 
 
 class _Item(NamedTuple):
@@ -244,8 +280,10 @@ def cacheable(block: Block) -> bool:
 
 def _marked_automatically(blocks: list[Block], body: Json) -> list[Block]:
     marker = ttl(body)
+    if marker is None:
+        return blocks
     last = max((i for i, block in enumerate(blocks) if cacheable(block)), default=None)
-    if marker is None or last is None:
+    if last is None:
         return blocks
     return [*blocks[:last], blocks[last]._replace(ttl=marker), *blocks[last + 1 :]]
 
@@ -254,21 +292,17 @@ def digest(blocks: Sequence[Block]) -> str:
     """
     Return the digest of a run of blocks: the prefix that a seal is bound to.
     """
+    return _short(running_digest(blocks).digest())
+
+
+def running_digest(blocks: Sequence[Block]) -> Any:
+    """
+    Return the hash object that has seen some blocks; it can go on from there.
+    """
     running = hashlib.sha256()
     for block in blocks:
         running.update(len(block.data).to_bytes(8, "big") + block.data)
-    return _short(running.digest())
-
-
-def _prefixes(blocks: Sequence[Block]) -> dict[int, str]:
-    running = hashlib.sha256()
-    found = {}
-    for i, block in enumerate(blocks):
-        if block.kind == "thinking":
-            found[i] = _short(running.digest())
-        running.update(len(block.data).to_bytes(8, "big") + block.data)
-    found[len(blocks)] = _short(running.digest())
-    return found
+    return running
 
 
 def _short(full: bytes) -> str:

@@ -153,7 +153,7 @@ def sized(request: Prompt) -> int:
     Raises:
         ApiError: 400 when they exceed the model's window.
     """
-    total = request.total_tokens()
+    total = request.total_tokens
     window = request.model.max_input_tokens
     if total > window:
         raise bad_request(f"prompt is too long: {total} tokens > {window} maximum")
@@ -290,30 +290,36 @@ _Place = tuple[str, Json]
 """A block with the path it stands at."""
 
 
-def _runs(messages: list[Json]) -> Iterator[tuple[str, list[_Place]]]:
+def _runs(messages: list[Message], start: int) -> Iterator[tuple[str, list[_Place], int]]:
     """
     Yield the messages with equal neighbours merged, as the API reads them.
+
+    Each run comes with its role, its blocks and the index of the message behind it.
     """
-    role = ""
     places: list[_Place] = []
-    for i, message in enumerate(messages):
-        if message["role"] != role:
-            if places:
-                yield role, places
-            role, places = message["role"], []
-        blocks = prompt.content_blocks(message["content"])
-        places += [(f"messages.{i}.content.{j}", block) for j, block in enumerate(blocks)]
-    yield role, places
+    for i, message in enumerate(messages[start:], start):
+        role = message["role"]
+        blocks = enumerate(_blocks(message))
+        places += [(f"messages.{i}.content.{j}", block) for j, block in blocks]
+        if i + 1 == len(messages) or messages[i + 1]["role"] != role:
+            yield role, places, i + 1
+            places = []
 
 
 def _tool_pairs(body: Json) -> None:
     seen: set[str] = set()
     open_calls: dict[str, str] = {}
-    for role, places in _runs(body["messages"]):
+    messages: list[Message] = body["messages"]
+    start = _settled(messages)
+    for message in messages[:start]:
+        if message["role"] == "assistant":
+            seen.update(b["id"] for b in _blocks(message) if b["type"] == "tool_use")
+    for role, places, end in _runs(messages, start):
         results = [(path, b) for path, b in places if b["type"] == "tool_result"]
         if role == "user":
             _results(places, results, open_calls)
             open_calls = {}
+            messages[end - 1].settled = True
             continue
         if open_calls or results:
             raise _unanswered(open_calls) if open_calls else _stray(*results[0])
@@ -321,6 +327,21 @@ def _tool_pairs(body: Json) -> None:
             open_calls = _calls(places, seen)
     if open_calls:
         raise _unanswered(open_calls)
+
+
+def _settled(messages: list[Message]) -> int:
+    """
+    Return how many messages from the first on are known to pair rightly.
+    """
+    for i in range(len(messages) - 1, 0, -1):
+        # Where the next message has the same role, the run no longer ends here.
+        if messages[i - 1].settled and messages[i]["role"] != messages[i - 1]["role"]:
+            return i
+    return 0
+
+
+def _blocks(message: Message) -> list[Json]:
+    return prompt.content_blocks(message["content"])
 
 
 def _calls(places: list[_Place], seen: set[str]) -> dict[str, str]:

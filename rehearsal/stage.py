@@ -9,7 +9,6 @@ even where a fault was due, so that no fault hides a mistake of the client.
 import dataclasses
 import datetime as dt
 import hashlib
-import itertools
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -244,7 +243,7 @@ class Stage:
         except ApiError as error:
             return _refusal(entry, error)
         entry = dataclasses.replace(entry, status=200)
-        data = {"input_tokens": request.total_tokens()}
+        data = {"input_tokens": request.total_tokens}
         return Scene(_single(200, data, entry.request_id), None, 0.0, entry)
 
     def look_up(self, headers: Mapping[str, str], path: str) -> Response:
@@ -302,8 +301,7 @@ def conversation(agent: Agent, request: Prompt) -> str:
     """
     names = [agent.role, agent.task, agent.attempt]
     who = agent.agent or "/".join(filter(None, names)) or "anonymous"
-    starts = itertools.dropwhile(lambda block: block.turn < 0, request.blocks)
-    first = list(itertools.takewhile(lambda block: block.turn == 0, starts))
+    first = request.messages[0].blocks[request.model.older_tokenizer]
     return f"{who}#{hashlib.sha256(prompt.digest(first).encode()).hexdigest()[:10]}"
 
 
@@ -321,7 +319,7 @@ def _limited(said: Reply, request: Prompt) -> Reply:
     Cut a reply at max_tokens or at the end of the window, whichever comes first.
     """
     limit = int(request.body["max_tokens"])
-    room = request.model.max_input_tokens - request.total_tokens()
+    room = request.model.max_input_tokens - request.total_tokens
     if room < limit:
         return reply.fit(said, room, reason="model_context_window_exceeded")
     return reply.fit(said, limit, reason="max_tokens")

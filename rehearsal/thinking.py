@@ -8,10 +8,10 @@ the text was changed, the history was changed, or another model is asked.
 
 import base64
 import dataclasses
-import functools
 import hashlib
 import hmac
 import json
+from collections.abc import Sequence
 from typing import Final
 
 from rehearsal import wire
@@ -53,7 +53,6 @@ def sign(key: bytes, seal: Seal) -> str:
     return base64.b64encode(wire.canonical([payload.decode(), _mac(key, payload)])).decode()
 
 
-@functools.lru_cache(maxsize=16_384)
 def unseal(key: bytes, signature: str) -> Seal | None:
     """
     Return what a signature vouches for; None when it is not ours or was changed.
@@ -79,7 +78,7 @@ def block(key: bytes, request: Prompt, *, text: str, display: str) -> Json:
         display: "omitted" sends the seal without the text.
     """
     shown = text if display != "omitted" else ""
-    seal = Seal(request.model.id, request.prefixes[len(request.blocks)], _text_digest(shown))
+    seal = Seal(request.model.id, request.prefix(len(request.blocks)), _text_digest(shown))
     return {"type": "thinking", "thinking": shown, "signature": sign(key, seal)}
 
 
@@ -96,21 +95,37 @@ def check(key: bytes, request: Prompt, betas: frozenset[str]) -> list[Json] | No
     """
     drop = _mode(request) == "drop_block"
     dropped: list[Json] = []
-    run = -1
-    prefixes = request.prefixes
-    for i in sorted(prefixes)[:-1]:
-        one = request.blocks[i]
-        # A dropped block takes the thinking that follows it at once along.
-        follows = run == one.turn and i - 1 in prefixes
-        if follows or _foreign(key, request, index=i, prefix=prefixes[i]):
-            if not drop:
+    place = request.head
+    mark = (request.model.id, request.content[0])
+    for message in request.messages:
+        blocks = message.blocks[request.model.older_tokenizer]
+        if mark not in message.sealed:
+            found = _check_message(key, request, blocks=blocks, start=place)
+            if found and not drop:
                 raise bad_request(
-                    f"{one.path}: Invalid `signature` in `thinking` block. "
+                    f"{found[0]}: Invalid `signature` in `thinking` block. "
                     "The block is bound to a different conversation"
                 )
-            run = one.turn
-            dropped.append(_report(one))
+            dropped += [_report(path) for path in found]
+            if not found:
+                message.sealed.add(mark)
+        place += len(blocks)
     return dropped if BINDING_BETA in betas else None
+
+
+def _check_message(
+    key: bytes, request: Prompt, *, blocks: Sequence[Block], start: int
+) -> list[str]:
+    """
+    Return the paths of a message's thinking blocks that belong to another history.
+    """
+    found: list[str] = []
+    dropping = False
+    for i, one in enumerate(blocks, start):
+        # A dropped block takes the thinking that follows it at once along.
+        dropping = one.kind == "thinking" and (dropping or _foreign(key, request, index=i))
+        found += [one.path] if dropping else []
+    return found
 
 
 def _mode(request: Prompt) -> str:
@@ -118,11 +133,11 @@ def _mode(request: Prompt) -> str:
     return str(binding.get("prefix_mismatch_behavior") or "error")
 
 
-def _report(one: Block) -> Json:
-    return {"type": "thinking_dropped", "path": one.path, "reason": "prefix_binding_mismatch"}
+def _report(path: str) -> Json:
+    return {"type": "thinking_dropped", "path": path, "reason": "prefix_binding_mismatch"}
 
 
-def _foreign(key: bytes, request: Prompt, *, index: int, prefix: str) -> bool:
+def _foreign(key: bytes, request: Prompt, *, index: int) -> bool:
     """
     Tell whether a block belongs to another history than the one before it.
     """
@@ -133,7 +148,7 @@ def _foreign(key: bytes, request: Prompt, *, index: int, prefix: str) -> bool:
         raise _changed(one, latest=one.turn == last)
     if seal.model != request.model.id or not request.model.bound_thinking:
         return False
-    return seal.prefix != prefix
+    return seal.prefix != request.prefix(index)
 
 
 def _changed(one: Block, *, latest: bool) -> Exception:
