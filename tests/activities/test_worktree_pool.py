@@ -36,7 +36,7 @@ CLEAN = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
     "GIT_CONFIG_NOSYSTEM": "1",
 }
-ODD_NAME = b"caf\xe9 \xff.bin"
+ODD_NAME = b"\xe9\xff x.bin"
 
 
 def git(folder: Path, *args: str) -> str:

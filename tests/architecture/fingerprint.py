@@ -26,11 +26,11 @@ COMMANDS = {
 def commands(tree: ast.AST) -> list[str]:
     """The Temporal commands below a node, in source order, with what they name."""
     seen = [line for child in ast.iter_child_nodes(tree) for line in commands(child)]
-    if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Attribute):
-        if tree.func.attr in COMMANDS:
-            named = [ast.unparse(k.value) for k in tree.keywords if k.arg == "id"]
-            shown = [ast.unparse(argument) for argument in tree.args[:1]]
-            seen.append(" ".join([tree.func.attr, *shown, *named]))
+    called = tree.func if isinstance(tree, ast.Call) else None
+    if isinstance(called, ast.Attribute) and called.attr in COMMANDS and isinstance(tree, ast.Call):
+        named = [ast.unparse(k.value) for k in tree.keywords if k.arg == "id"]
+        shown = [ast.unparse(argument) for argument in tree.args[:1]]
+        seen.append(" ".join([called.attr, *shown, *named]))
     return seen
 
 

@@ -49,7 +49,7 @@ def test_the_worker_knows_everything_but_the_rehearsal() -> None:
     assert "rehearsal" not in found
 
 
-@pytest.mark.parametrize("room", ("workflows", "activities", "runtime", "console"))
+@pytest.mark.parametrize("room", ["workflows", "activities", "runtime", "console"])
 def test_no_room_speaks_of_the_rehearsal(room: str) -> None:
     """The product has no mock branch: outside the price table no room names the rehearsal."""
     naming = [

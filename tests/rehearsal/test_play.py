@@ -2,6 +2,8 @@
 The play: who is answered with what, over the vendor's own client.
 """
 
+import asyncio
+
 import anthropic
 import pytest
 
@@ -325,6 +327,26 @@ async def test_the_model_door_tells_windows_and_abilities() -> None:
     assert model.capabilities.thinking.types.enabled.supported
     assert not model.capabilities.thinking.types.adaptive.supported
     assert 100 <= count.input_tokens <= 130
+
+
+async def test_many_agents_at_once_each_get_their_own_part() -> None:
+    """
+    Conversations that are under way together do not mix, whoever asks first.
+    """
+    play = {"casts": [{"generate": {"turns": 3, "say": "{{task}} {{turn}}"}}]}
+
+    async def talk(client: anthropic.AsyncAnthropic, name: str) -> list[str]:
+        mine = Talk(client, f"role=coder; task={name}")
+        for _ in range(3):
+            mine.answer(await mine.ask(), text="go on")
+        replies = [m["content"][0]["text"] for m in mine.messages if m["role"] == "assistant"]
+        return list(replies)
+
+    names = [f"task-{i}" for i in range(16)]
+    async with serve(play) as server, client_of(server) as client:
+        said = await asyncio.gather(*(talk(client, name) for name in names))
+
+    assert said == [[f"{name} {turn}" for turn in range(3)] for name in names]
 
 
 async def test_soak_faults_hit_the_same_turns_for_the_same_seed() -> None:

@@ -1,0 +1,3 @@
+"""
+The figures of this system, measured on real processes: `python -m bench`.
+"""

@@ -1,0 +1,68 @@
+"""
+What is measured, by name. Names are given once and for ever; docs/benchmarks.md explains each.
+"""
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Name(StrEnum):
+    """
+    Every figure that the bench prints.
+    """
+
+    DEMO_WALL = "demo.wall"
+    DEMO_WORKER_PEAK = "demo.worker_peak"
+    DEMO_WHOLE_PEAK = "demo.whole_peak"
+    GAP_P50 = "turn.gap_p50"
+    GAP_P95 = "turn.gap_p95"
+    HISTORY = "turn.history"
+    STORED = "turn.stored"
+    STORED_DISK = "turn.stored_disk"
+    CACHE_READ = "turn.cache_read_share"
+    FIRST_REQUEST = "request.first"
+    FLATNESS_GAP = "long.gap_p50"
+    FLATNESS_HISTORY = "long.history"
+    FLATNESS_RECOVERY = "long.cold_turn"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """
+    One measured value.
+
+    Attributes:
+        baseline: what it is compared with, measured in the same run; None = nothing fits.
+    """
+
+    name: Name
+    value: float
+    unit: str
+    baseline: float | None = None
+
+    def line(self) -> str:
+        """
+        Return the figure as one JSON object.
+        """
+        ratio = self.value / self.baseline if self.baseline else None
+        fields = {
+            "figure": self.name.value,
+            "value": round(self.value, 3),
+            "unit": self.unit,
+            "baseline": None if self.baseline is None else round(self.baseline, 3),
+            "ratio": None if ratio is None else round(ratio, 3),
+        }
+        return json.dumps(fields)
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """
+    Return the value below which this share of the values lies; the median at 0.5.
+    """
+    if share == 0.5:
+        return statistics.median(values)
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

@@ -1,0 +1,145 @@
+"""
+Two workflows of the bench: pairs of empty activities, and one agent without a request around it.
+"""
+
+import datetime as dt
+import time
+from typing import ClassVar
+
+from temporalio import activity, workflow
+
+with workflow.unsafe.imports_passed_through():
+    from contracts.agent import AgentLimits, AgentResult, AgentStart
+    from contracts.base import Contract
+    from contracts.ports import RepositoryActivities, WorktreeActivities
+    from contracts.queue import TaskQueue
+    from contracts.repository import OpenRepository
+    from contracts.turn import OpenConversation, Role
+    from contracts.worktree import LeaseWorktree, ReleaseWorktree
+
+PAIRS_QUEUE = "bench"
+FIRST_QUEUE = "bench-first"
+SECOND_QUEUE = "bench-second"
+_MINUTE = dt.timedelta(minutes=1)
+
+
+class Clock:
+    """
+    When the first activity of each pair began and ended, in seconds of one clock.
+    """
+
+    begun: ClassVar[list[float]] = []
+    ended: ClassVar[list[float]] = []
+
+
+@activity.defn
+async def empty_first() -> None:
+    """
+    Stand for a model call that takes no time.
+    """
+    Clock.begun.append(time.perf_counter())
+    Clock.ended.append(time.perf_counter())
+
+
+@activity.defn
+async def empty_second() -> None:
+    """
+    Stand for a tool call that does nothing.
+    """
+
+
+@workflow.defn
+class BenchPairsWorkflow:
+    """
+    Pairs of empty activities on two queues, one after another.
+    """
+
+    @workflow.run
+    async def run(self, pairs: int) -> None:
+        """
+        Run so many pairs.
+        """
+        for _ in range(pairs):
+            await workflow.execute_activity(
+                empty_first, task_queue=FIRST_QUEUE, start_to_close_timeout=_MINUTE
+            )
+            await workflow.execute_activity(
+                empty_second, task_queue=SECOND_QUEUE, start_to_close_timeout=_MINUTE
+            )
+
+
+class BenchAgent(Contract):
+    """
+    One coder to be run on a repository.
+
+    Attributes:
+        path: the repository.
+        turns: how many model calls it may make.
+    """
+
+    path: str
+    turns: int
+
+
+@workflow.defn
+class BenchAgentWorkflow:
+    """
+    One coder in a leased worktree of the product's worker: no plan, no review, no merge.
+    """
+
+    @workflow.run
+    async def run(self, start: BenchAgent) -> AgentResult:
+        """
+        Lease, let the agent work, give back.
+        """
+        name = workflow.info().workflow_id
+        opened = await workflow.execute_activity_method(
+            RepositoryActivities.open_repository,
+            OpenRepository(
+                request_id=name,
+                request_key=name,
+                path=start.path,
+                base=None,
+                branch=None,
+                suggested_branch=name,
+                checks=(),
+            ),
+            task_queue=TaskQueue.GIT,
+            start_to_close_timeout=_MINUTE,
+        )
+        lease = await workflow.execute_activity_method(
+            WorktreeActivities.lease_worktree,
+            LeaseWorktree(repository=opened.repository, holder=name, commit=opened.base),
+            task_queue=TaskQueue.GIT,
+            start_to_close_timeout=_MINUTE,
+        )
+        result = await workflow.execute_child_workflow(
+            "AgentWorkflow",
+            AgentStart(
+                request_id=name,
+                repository=opened.repository,
+                role=Role.CODER,
+                task_ref="count",
+                lease=lease,
+                checkpoint=opened.base,
+                opening=OpenConversation(
+                    repository=opened.repository,
+                    agent_id=f"{name}/agent",
+                    role=Role.CODER,
+                    facts=(("Request", "Count."), ("Task", "Count upwards in counter.txt.")),
+                    commit=opened.base,
+                ),
+                limits=AgentLimits(turns=start.turns, budget_microusd=10**9),
+            ),
+            id=f"{name}/agent",
+            task_queue=TaskQueue.WORKFLOWS,
+            task_timeout=dt.timedelta(seconds=3),
+            result_type=AgentResult,
+        )
+        await workflow.execute_activity_method(
+            WorktreeActivities.release_worktree,
+            ReleaseWorktree(repository=opened.repository, lease=lease),
+            task_queue=TaskQueue.GIT,
+            start_to_close_timeout=_MINUTE,
+        )
+        return result

@@ -1,0 +1,165 @@
+"""
+What one turn of an agent costs, beside a pair of empty activities on the same server.
+"""
+
+import uuid
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from bench.figures import Figure, Name, quantile
+from bench.flows import (
+    FIRST_QUEUE,
+    PAIRS_QUEUE,
+    SECOND_QUEUE,
+    BenchAgent,
+    BenchAgentWorkflow,
+    BenchPairsWorkflow,
+    Clock,
+    empty_first,
+    empty_second,
+)
+from bench.place import Bench, brought_up, bytes_below, counter_repository, folder
+from contracts.agent import AgentResult
+from rehearsal import journal
+from runtime.sandbox import workflow_runner
+
+WARM_TURNS = 5
+"""The first turns open connections and start git children; they are left out."""
+PAIRS = 60
+
+
+def counting(turns: int) -> dict[str, Any]:
+    """
+    Return the script of a coder that edits one file `turns` times and finishes.
+    """
+    path = "counter/count.txt"
+    edit = {
+        "command": "str_replace", "path": path,
+        "old_str": "step {{n}}\n", "new_str": "step {{n+1}}\n",
+    }  # fmt: skip
+    create = {"command": "create", "path": path, "file_text": "step 0\n"}
+    cast = {
+        "match": {"role": "coder"},
+        "turns": [{"call": [{"tool": "edit", "input": create}]}],
+        "generate": {"turns": turns, "bytes": 0, "say": "Next.", "tool": "edit", "input": edit},
+        "finish": [{"call": [{"tool": "finish", "input": {"summary": "Counted."}}]}],
+    }
+    return {"casts": [cast]}
+
+
+@dataclass(frozen=True)
+class Played:
+    """
+    What one agent's run left behind.
+
+    Attributes:
+        gaps: milliseconds from each reply's last byte to the next request, in order.
+        entries: its model calls, in order.
+        history: bytes of its workflow's history.
+    """
+
+    gaps: Sequence[float]
+    entries: Sequence[journal.Entry]
+    history: int
+
+
+async def measure(turns: int) -> list[Figure]:
+    """
+    Run one agent for so many edit turns, and empty pairs before and after it.
+    """
+    with folder() as place:
+        async with brought_up(place, counting(turns)) as bench, AsyncExitStack() as stack:
+            for worker in _workers(bench.client):
+                await stack.enter_async_context(worker)
+            await _pairs(bench.client, 10)
+            pairs = await _pairs(bench.client, PAIRS)
+            repository = counter_repository(place / "repository")
+            played = await _play(bench, str(repository), turns)
+            again = await _pairs(bench.client, PAIRS)
+            stored = bytes_below(bench.settings.stores)
+    gaps = played.gaps[WARM_TURNS:]
+    empty = [*pairs[0], *again[0]]
+    return [
+        _gap(Name.GAP_P50, gaps, empty, 0.5),
+        _gap(Name.GAP_P95, gaps, empty, 0.95),
+        Figure(Name.HISTORY, played.history / len(played.entries), "bytes", again[1]),
+        Figure(Name.STORED, stored[0] / len(played.entries), "bytes"),
+        Figure(Name.STORED_DISK, stored[1] / len(played.entries), "bytes"),
+        Figure(Name.CACHE_READ, journal.cache_read_share(played.entries[:40]), "share"),
+        Figure(Name.FIRST_REQUEST, played.entries[0].request_bytes, "bytes"),
+    ]
+
+
+async def measure_long(turns: int = 500) -> list[Figure]:
+    """
+    Compare an agent's late turns with its early ones: neither may depend on what came before.
+    """
+    with folder() as place:
+        async with brought_up(place, counting(turns)) as bench, AsyncExitStack() as stack:
+            for worker in _workers(bench.client):
+                await stack.enter_async_context(worker)
+            repository = counter_repository(place / "repository")
+            played = await _play(bench, str(repository), turns)
+    early, late = played.gaps[25:75], played.gaps[turns - 50 : turns]
+    return [_gap(Name.FLATNESS_GAP, late, early, 0.5)]
+
+
+def _gap(name: Name, values: Sequence[float], base: Sequence[float], share: float) -> Figure:
+    return Figure(name, quantile(values, share), "ms", quantile(base, share))
+
+
+def _workers(client: Client) -> list[Worker]:
+    return [
+        Worker(
+            client,
+            task_queue=PAIRS_QUEUE,
+            workflows=[BenchPairsWorkflow, BenchAgentWorkflow],
+            workflow_runner=workflow_runner(),
+        ),
+        Worker(client, task_queue=FIRST_QUEUE, activities=[empty_first]),
+        Worker(client, task_queue=SECOND_QUEUE, activities=[empty_second]),
+    ]
+
+
+async def _pairs(client: Client, pairs: int) -> tuple[list[float], float]:
+    """
+    Return the milliseconds between the first activities of pairs, and history bytes a pair.
+    """
+    Clock.begun.clear()
+    Clock.ended.clear()
+    handle = await client.start_workflow(
+        BenchPairsWorkflow.run, pairs, id=f"bench-pairs-{uuid.uuid4().hex}", task_queue=PAIRS_QUEUE
+    )
+    await handle.result()
+    times = zip(Clock.ended, Clock.begun[1:], strict=False)
+    gaps = [1_000 * (begun - ended) for ended, begun in times]
+    return gaps, await _history_bytes(client, handle.id) / pairs
+
+
+async def _history_bytes(client: Client, workflow_id: str) -> int:
+    described = await client.get_workflow_handle(workflow_id).describe()
+    return described.raw_description.workflow_execution_info.history_size_bytes
+
+
+async def _play(bench: Bench, repository: str, turns: int) -> Played:
+    name = f"bench-agent-{uuid.uuid4().hex[:8]}"
+    result = await bench.client.execute_workflow(
+        BenchAgentWorkflow.run,
+        BenchAgent(path=repository, turns=turns + 10),
+        id=name,
+        task_queue=PAIRS_QUEUE,
+        result_type=AgentResult,
+    )
+    entries = journal.read(bench.journal)
+    if result.cut or journal.failures(entries):
+        raise SystemExit(f"The agent did not count to its end: {result.cut} {result.reason}")
+    gaps = [
+        1_000 * (after.time_received - before.time_done)
+        for before, after in zip(entries, entries[1:], strict=False)
+    ]
+    return Played(gaps, entries, await _history_bytes(bench.client, f"{name}/agent"))

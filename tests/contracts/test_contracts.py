@@ -1,0 +1,127 @@
+"""Contracts: frozen, bounded, strict where a person is the sender, the same after the wire."""
+
+import importlib
+import pkgutil
+
+import pytest
+from pydantic import BaseModel, ValidationError
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+import contracts
+from contracts.approval import Answer, Approval, ApprovalKind
+from contracts.base import Contract, HumanInput
+from contracts.failure import FailureKind
+from contracts.merge import EnqueuePatch, QueuedPatch
+from contracts.plan import PlanDraft, TaskSpec
+from contracts.request import RequestStart
+from contracts.review import Patch
+from contracts.store import RepositoryRef
+from contracts.turn import ModelTurn, ToolUse
+from domain import failure
+
+OID = "a" * 40
+LIMIT_BYTES = 64 * 1024
+
+
+def models() -> list[type[BaseModel]]:
+    found: list[type[BaseModel]] = []
+    for module in pkgutil.iter_modules(contracts.__path__, "contracts."):
+        for value in vars(importlib.import_module(module.name)).values():
+            if isinstance(value, type) and issubclass(value, Contract) and value not in found:
+                found.append(value)
+    return found
+
+
+@pytest.mark.parametrize("model", models(), ids=lambda model: model.__name__)
+def test_every_contract_is_frozen(model: type[BaseModel]) -> None:
+    """A value that crossed a boundary is never changed in place."""
+    assert model.model_config.get("frozen") is True
+
+
+@pytest.mark.parametrize("model", models(), ids=lambda model: model.__name__)
+def test_what_people_send_is_strict_and_what_we_send_is_lenient(model: type[BaseModel]) -> None:
+    """An unknown key is an error from a person, and ignored from another release of ours."""
+    wanted = "forbid" if issubclass(model, HumanInput) else "ignore"
+
+    assert model.model_config.get("extra") == wanted
+
+
+@pytest.mark.parametrize("model", models(), ids=lambda model: model.__name__)
+def test_every_contract_says_what_it_is(model: type[BaseModel]) -> None:
+    """Each contract has a docstring of its own."""
+    assert (model.__doc__ or "").strip() != (Contract.__doc__ or "").strip()
+
+
+def test_a_request_refuses_a_mistyped_option() -> None:
+    """`check` instead of `checks` is told, not dropped."""
+    with pytest.raises(ValidationError, match="check"):
+        RequestStart.model_validate({"repository": "/r", "request": "x", "check": ["make test"]})
+
+
+def test_an_answer_keeps_its_meaning_over_the_wire() -> None:
+    """A model sent through the data converter is equal on the other side."""
+    sent = Answer(approval="plan", reason="größer", by="ann")
+    converter = pydantic_data_converter.payload_converter
+    (received,) = converter.from_payloads(converter.to_payloads([sent]), [Answer])
+
+    assert received == sent
+
+
+def test_the_largest_messages_stay_small() -> None:
+    """Even filled to their bounds, values stay below 64 KiB, as history wants it."""
+    repository = RepositoryRef(
+        key="k" * 60, request_key="r" * 60, target="t" * 60, environment=OID, host_id="h" * 40
+    )
+    patch = Patch(
+        task="task", round=1, base=OID, commit=OID, tree=OID, patch_id=OID, files=999,
+        added_lines=1, deleted_lines=1, paths=("p" * 200,) * 200, outside=("o" * 200,) * 20,
+        risks=("r" * 200,) * 8, diff=OID, diffstat="d" * 1_000,
+    )  # fmt: skip
+    queued = QueuedPatch(
+        id="i" * 200, task="task", repository=repository, patch=patch, reply_to="w" * 250,
+        acceptance=("c" * 200,) * 12, checks=("c" * 200,) * 20,
+    )  # fmt: skip
+    approval = Approval(
+        id="review/task/1", kind=ApprovalKind.REVIEW, what="w" * 1_000, why="y" * 1_000,
+        detail="d" * 4_000, digest="s" * 64, risk="r" * 1_000,
+    )  # fmt: skip
+
+    for value in (EnqueuePatch(queue_id="q" * 250, queued=queued), approval):
+        assert len(value.model_dump_json().encode()) < LIMIT_BYTES
+
+
+def test_a_finish_that_is_too_long_is_refused() -> None:
+    """A turn cannot carry a hand-in that history should not hold."""
+    with pytest.raises(ValidationError):
+        ModelTurn.model_validate(
+            {"conversation": {"id": "c", "head": OID}, "stop_reason": "tool_use",
+             "finish": "x" * (48 * 1024 + 1)}
+        )  # fmt: skip
+
+
+def test_a_subject_is_one_bounded_line() -> None:
+    """What policy and people see of a call has a bound."""
+    with pytest.raises(ValidationError):
+        ToolUse(id="t", name="edit", subject="x" * 401)
+
+
+@pytest.mark.parametrize("task_id", ["Upper", "", "-a", "a-", "a b", "a/b", "ä", "a" * 41])
+def test_a_task_id_fits_a_ref_name(task_id: str) -> None:
+    """Ids that git or a path could misread are refused at the boundary."""
+    with pytest.raises(ValidationError):
+        TaskSpec(id=task_id, title="t", goal="g")
+
+
+def test_a_plan_has_a_bound() -> None:
+    """More than 24 tasks are no plan."""
+    tasks = [{"id": f"t{n}", "title": "t", "goal": "g"} for n in range(25)]
+
+    with pytest.raises(ValidationError):
+        PlanDraft.model_validate({"summary": "s", "tasks": tasks})
+
+
+@pytest.mark.parametrize("kind", list(FailureKind), ids=lambda kind: kind.value)
+def test_every_failure_kind_has_a_strategy(kind: FailureKind) -> None:
+    """Each kind is retried or not, and says how a waiting run is shown."""
+    assert failure.retryable(kind) in {True, False}
+    assert failure.waiting_state(kind).value.isupper()

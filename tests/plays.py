@@ -1,0 +1,173 @@
+"""
+What a rehearsed model says in a test: scripts of the rehearsal server, built from small parts.
+
+A play is the casts of one request. Many plays make one script, because each answers only the
+requests whose id begins with its name.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+
+PASSES = "true"
+"""An acceptance command that is always green."""
+
+
+def view(path: str) -> Json:
+    """
+    Return a call that shows a file.
+    """
+    return {"tool": "view", "input": {"path": path}}
+
+
+def create(path: str, text: str) -> Json:
+    """
+    Return a call that writes a new file.
+    """
+    return {"tool": "edit", "input": {"command": "create", "path": path, "file_text": text}}
+
+
+def replace(path: str, old: str, new: str) -> Json:
+    """
+    Return a call that replaces one text in a file; the file must have been viewed before.
+    """
+    arguments = {"command": "str_replace", "path": path, "old_str": old, "new_str": new}
+    return {"tool": "edit", "input": arguments}
+
+
+def command(line: str, **arguments: object) -> Json:
+    """
+    Return a call that runs a command.
+    """
+    return {"tool": "run_command", "input": {"command": line, **arguments}}
+
+
+def finish(**arguments: object) -> Json:
+    """
+    Return a call that hands in an agent's work.
+    """
+    return {"tool": "finish", "input": arguments}
+
+
+def turn(*calls: Json, say: str = "", **more: object) -> Json:
+    """
+    Return one reply; `more` may hold delay_ms, fault, expect, stop.
+    """
+    return {"say": say or "I go on.", "call": list(calls), **more}
+
+
+def done(summary: str = "It is done.", **more: object) -> Json:
+    """
+    Return the turn by which a coder says that it is done.
+    """
+    return turn(finish(summary=summary), **more)
+
+
+def approves(**more: object) -> Json:
+    """
+    Return the turn by which a reviewer approves.
+    """
+    return turn(finish(verdict="approve", summary="It does what was asked.", findings=[]), **more)
+
+
+@dataclass(frozen=True)
+class Task:
+    """
+    One task of a plan, and what its agents say.
+
+    Attributes:
+        id: of the task.
+        coder: every turn of the coder, over all its rounds.
+        writes: what the plan declares; empty means it only reads.
+        reviewer: every turn of every review; the reviewers of all rounds say the same.
+        risk: as the plan names it.
+    """
+
+    id: str
+    coder: Sequence[Json]
+    writes: Sequence[str] = ()
+    depends_on: Sequence[str] = ()
+    acceptance: Sequence[str] = (PASSES,)
+    reviewer: Sequence[Json] = field(default_factory=lambda: (approves(),))
+    risk: str = "normal"
+
+    def spec(self) -> Json:
+        """
+        Return the task as the planner hands it in.
+        """
+        return {
+            "id": self.id,
+            "title": f"The task {self.id}",
+            "goal": f"Do what {self.id} says.",
+            "depends_on": list(self.depends_on),
+            "writes": list(self.writes),
+            "acceptance": list(self.acceptance),
+            "size": 3,
+            "risk": self.risk,
+        }
+
+    def casts(self, request: str) -> list[Json]:
+        """
+        Return the casts of its agents.
+        """
+        who = {"request": request, "task": self.id}
+        return [
+            {"match": {"role": "coder", **who}, "turns": list(self.coder)},
+            {"match": {"role": "reviewer", **who}, "turns": list(self.reviewer)},
+        ]
+
+
+def writes_file(name: str, path: str, text: str, **more: Any) -> Task:  # noqa: ANN401
+    """
+    Return a task whose coder writes one new file and is done.
+    """
+    delay = more.pop("delay_ms", 0)
+    coder = (turn(create(path, text), delay_ms=delay), done(delay_ms=delay))
+    return Task(id=name, coder=coder, writes=(path,), **more)
+
+
+def plan_of(tasks: Sequence[Task], summary: str = "A small plan.") -> Json:
+    """
+    Return the planner's turn that hands in a plan.
+    """
+    return turn(finish(summary=summary, tasks=[task.spec() for task in tasks]))
+
+
+def play(name: str, *tasks: Task, planner: Sequence[Json] = ()) -> list[Json]:
+    """
+    Return the casts of the requests whose id begins with `request/<name>`.
+
+    Args:
+        name: the words of the request as they stand in its id.
+        tasks: of the plan.
+        planner: the planner's turns; by default one, which hands in the plan.
+    """
+    request = f"request/{name}*"
+    turns = list(planner) or [plan_of(tasks)]
+    casts = [{"match": {"role": "planner", "request": request}, "turns": turns}]
+    return [*casts, *(cast for task in tasks for cast in task.casts(request))]
+
+
+def script(*plays: Sequence[Json], **more: object) -> Json:
+    """
+    Return one script of many plays; `more` may hold other keys of the top level.
+    """
+    return {"seed": 7, "casts": [cast for each in plays for cast in each], **more}
+
+
+def slower(play: Mapping[str, Any], *, by_ms: int) -> Json:
+    """
+    Return a script whose every turn takes that much longer.
+    """
+    casts = [
+        {
+            **cast,
+            "turns": [
+                {**each, "delay_ms": each.get("delay_ms", 0) + by_ms} for each in cast["turns"]
+            ],
+        }
+        for cast in play["casts"]
+    ]
+    return {**play, "casts": casts}

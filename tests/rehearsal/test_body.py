@@ -1,0 +1,163 @@
+"""
+The memory for growing conversations: it saves time and changes no answer.
+"""
+
+import copy
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rehearsal import manuscript, rules, thinking
+from rehearsal.body import Bodies
+from rehearsal.cache import Cache
+from rehearsal.models import MODELS
+from rehearsal.stage import Stage
+from rehearsal.wire import ApiError, canonical
+from tests.rehearsal.stagehand import OPUS, READ, Json, read_call
+
+TURNS: Final = 5
+KEY: Final = {"x-api-key": "any", "anthropic-version": "2026-10-21"}
+PLAY: Final = manuscript.read(
+    {"casts": [{"generate": {"turns": TURNS, "think": "hm {{n}}", "call": [read_call()]}}]}
+)
+
+
+def grown() -> Json:
+    """
+    A conversation of some turns, as the server itself spoke it.
+    """
+    stage = Stage(PLAY, [])
+    body: Json = {"model": OPUS, "max_tokens": 999, "system": "s", "tools": [READ]}
+    body["messages"] = [{"role": "user", "content": "go"}]
+    for turn in range(TURNS):
+        scene = stage.messages(KEY, canonical(body), 0.0)
+        content = json.loads(b"".join(scene.response.pieces))["content"]
+        result = {"type": "tool_result", "tool_use_id": content[-1]["id"], "content": f"r{turn}"}
+        body["messages"] += [
+            {"role": "assistant", "content": content},
+            {"role": "user", "content": [result]},
+        ]
+    return body
+
+
+GROWN: Final = grown()
+
+
+def outcome(body: Json, bodies: Bodies) -> object:
+    """
+    Everything that rules, seals and cache find out about a request.
+    """
+    try:
+        request = rules.admit(rules.parse(canonical(body), bodies), KEY, MODELS)
+        seals = thinking.check(b"other key", request, frozenset())
+    except ApiError as error:
+        return error.status, error.message
+    return seals, request.turn(), Cache().read(request, 0.0).digests, request.total_tokens
+
+
+def _swap_keys(message: Json) -> None:
+    block = message["content"][0]
+    if isinstance(block, dict):
+        message["content"][0] = dict(reversed(block.items()))
+
+
+def _mark(message: Json) -> None:
+    if message["content"][-1] != "o":
+        message["content"][-1]["cache_control"] = {"type": "ephemeral"}
+
+
+Edit = Callable[[list[Json], int], Any]
+EDITS: Final[Mapping[str, Edit]] = {
+    "drop": lambda messages, i: messages.pop(i),
+    "repeat": lambda messages, i: messages.insert(i, copy.deepcopy(messages[i])),
+    "text": lambda messages, i: messages.insert(i, {"role": "user", "content": "hurry"}),
+    "swap": lambda messages, i: _swap_keys(messages[i]),
+    "mark": lambda messages, i: _mark(messages[i]),
+    "cut": lambda messages, i: messages.__delitem__(slice(i, None)),
+    "empty": lambda messages, i: messages[i].update(content=[]),
+    "plain": lambda messages, i: messages[i].update(content="something else"),
+}
+
+PLACES: Final = st.tuples(st.sampled_from(sorted(EDITS)), st.integers(0, 2 * TURNS))
+
+
+def changed(edits: list[tuple[str, int]]) -> Json:
+    """
+    The conversation with some edits, those out of reach left out.
+    """
+    body = copy.deepcopy(GROWN)
+    for name, place in edits:
+        messages = body["messages"]
+        if place < len(messages) and messages[place]["content"]:
+            EDITS[name](messages, place)
+    return body
+
+
+@given(st.lists(st.lists(PLACES, max_size=3), min_size=1, max_size=4))
+def test_a_remembered_conversation_is_judged_like_a_new_one(
+    history: list[list[tuple[str, int]]],
+) -> None:
+    """
+    Whatever was asked before, a request finds the same rules, digests and tokens.
+    """
+    warm = Bodies()
+    for edits in history:
+        body = changed(edits)
+
+        assert outcome(body, warm) == outcome(body, Bodies())
+
+
+def test_seals_found_in_order_are_still_checked_behind_another_past() -> None:
+    """
+    A rewritten result breaks the seals after it though the same server saw them whole.
+    """
+    stage = Stage(manuscript.read({"casts": [{"generate": {"turns": 9, "say": "x"}}]}), [])
+    whole = stage.messages(KEY, canonical(GROWN), 0.0).entry
+    body = copy.deepcopy(GROWN)
+    body["messages"][2]["content"][0]["content"] = "rewritten"
+    broken = stage.messages(KEY, canonical(body), 0.0).entry
+    system = stage.messages(KEY, canonical({**GROWN, "system": "t"}), 0.0).entry
+    again = stage.messages(KEY, canonical(GROWN), 0.0).entry
+
+    assert (whole.status, again.status) == (200, 200)
+    assert "messages.3.content.0" in str(broken.failure)
+    assert "messages.1.content.0" in str(system.failure)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"messages":[]}',
+        '{ "a" : 1 , "messages" : [ {"x":1} , {"y":[1,"]"]} ] }',
+        '{"messages":"none","messages":[{"role":"user"}]}',
+        '{"messages":[1,null,"x"]}',
+        '{"messages":{"0":1}}',
+        "{}",
+        "[1]",
+        '"text"',
+        '{"a":"ü\\u00fc","messages":[{"t":"\\"},{"}]}\n',
+    ],
+)
+def test_bodies_are_read_as_the_ordinary_reader_reads_them(text: str) -> None:
+    """
+    Spaces, duplicate keys and odd shapes make no difference, the second time either.
+    """
+    bodies = Bodies()
+
+    assert bodies.read(text.encode()) == json.loads(text)
+    assert bodies.read(text.encode()) == json.loads(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", '{"a"', '{"a":1', '{"a":1,}', '{"messages":[', '{"messages":[{}', "{} {}"]
+)
+def test_what_is_not_json_is_refused(text: str) -> None:
+    """
+    A text that breaks off anywhere is an error, never a shorter object.
+    """
+    with pytest.raises(ValueError, match=r".+"):
+        Bodies().read(text.encode())
