@@ -17,7 +17,7 @@ from activities.pools import Pools
 from activities.running import Ran, Runner
 from activities.store import ANY, RefUpdate, Store
 from activities.stores import Stores
-from activities.worktree_pool import Place
+from activities.worktree.pool import Place
 from activities.worktrees import worktree_failures
 from contracts.checks import CheckResult, ChecksReport, RunChecks
 from contracts.ports import CheckActivities

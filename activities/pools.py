@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from activities.stores import Stores
-from activities.worktree_pool import WorktreePool
+from activities.worktree.pool import WorktreePool
 
 
 class Pools:

@@ -9,7 +9,7 @@ from pathlib import Path
 from activities.failures import failed
 from activities.sandbox import Command, CommandOutcome, Mounts, Sandbox, SandboxUnavailable
 from activities.store import Store
-from activities.worktree_pool import Place
+from activities.worktree.pool import Place
 from contracts.failure import FailureKind
 from contracts.repository import Environment
 from domain.text import for_people

@@ -3,7 +3,7 @@ Searching a worktree: git's own grep, which follows no link and reads no ignored
 """
 
 from activities.git_command import GitCommand, GitError
-from activities.worktree_pool import Place
+from activities.worktree.pool import Place
 from contracts.tool import SearchArguments
 from domain.text import clip, for_people
 

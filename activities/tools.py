@@ -20,7 +20,7 @@ from activities.running import Runner
 from activities.search import search
 from activities.store import RefUpdate, Store
 from activities.stores import Stores
-from activities.worktree_pool import Place
+from activities.worktree.pool import Place
 from activities.worktrees import worktree_failures
 from contracts.ports import ToolActivities
 from contracts.tool import (

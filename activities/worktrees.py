@@ -13,7 +13,7 @@ from typing_extensions import override
 from activities.failures import failed, from_os_error
 from activities.git_command import GitError, GitMissingError
 from activities.store import ObjectMissing, RefConflict, StoreError
-from activities.worktree_pool import Fenced, WorktreeBroken, WorktreeBusy, WorktreePool, disk_full
+from activities.worktree.pool import Fenced, WorktreeBroken, WorktreeBusy, WorktreePool, disk_full
 from contracts.failure import FailureKind
 from contracts.ports import WorktreeActivities
 from contracts.worktree import LeaseWorktree, ReleaseWorktree, WorktreeLease

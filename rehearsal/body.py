@@ -75,7 +75,7 @@ class Bodies:
         text = raw.decode()
         try:
             return self._object(text)
-        except (IndexError, _UnusualError):
+        except (IndexError, ValueError):
             # Anything but an ordinary object is left to the ordinary reader and its errors.
             return json.loads(text)
 
@@ -84,6 +84,8 @@ class Bodies:
         at = _expect(text, 0, "{")
         while True:
             key, at = _value(text, at)
+            if not isinstance(key, str):
+                raise _UnusualError
             at = _expect(text, at, ":")
             if key == "messages" and text[_skip(text, at)] == "[":
                 body[key], at = self._messages(text, at)
@@ -129,7 +131,7 @@ class Bodies:
             del self._known[next(iter(self._known))]
 
 
-class _UnusualError(Exception):
+class _UnusualError(ValueError):
     """
     Text that is not written the way an ordinary object is.
     """

@@ -119,7 +119,7 @@ class Task:
         ]
 
 
-def writes_file(name: str, path: str, text: str, **more: Any) -> Task:  # noqa: ANN401
+def writes_file(name: str, path: str, text: str, **more: Any) -> Task:
     """
     Return a task whose coder writes one new file and is done.
     """

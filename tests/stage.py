@@ -383,7 +383,7 @@ class Stage:
         return {pid: line for pid, line in found.items() if pid != own}
 
 
-async def until(condition: Any, *, seconds: float = _READY_SECONDS) -> None:  # noqa: ANN401
+async def until(condition: Any, *, seconds: float = _READY_SECONDS) -> None:
     """
     Wait until a condition (a function without arguments, plain or async) holds.
     """
@@ -420,9 +420,7 @@ def snapshot(folder: Path) -> dict[str, str]:
     """
     Return everything below a folder, `.git` included: path to mode, kind and sha256 of the bytes.
     """
-    return {
-        str(path.relative_to(folder)): _fingerprint(path) for path in sorted(folder.rglob("*"))
-    }
+    return {str(path.relative_to(folder)): _fingerprint(path) for path in sorted(folder.rglob("*"))}
 
 
 def changed(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:

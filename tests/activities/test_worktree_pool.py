@@ -20,8 +20,8 @@ from pathlib import Path
 import pytest
 
 from activities.store import ObjectMissing, Store
-from activities.worktree_disk import remove, unlock
-from activities.worktree_pool import (
+from activities.worktree.disk import remove, unlock
+from activities.worktree.pool import (
     Fenced,
     Place,
     WorktreeBroken,
@@ -335,7 +335,7 @@ OTHER_PROCESS = """
 import asyncio, sys
 from pathlib import Path
 from activities.store import Store
-from activities.worktree_pool import WorktreePool
+from activities.worktree.pool import WorktreePool
 
 async def main(store, root, name, epoch, expected):
     async with await Store.open(Path(store)) as opened:

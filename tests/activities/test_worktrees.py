@@ -15,7 +15,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.git_command import GitError
 from activities.store import ObjectMissing, Store, StoreError
 from activities.store.objects import TreeEntry
-from activities.worktree_pool import Fenced, WorktreeBroken, WorktreeBusy, WorktreePool
+from activities.worktree.pool import Fenced, WorktreeBroken, WorktreeBusy, WorktreePool
 from activities.worktrees import PooledWorktrees, worktree_failure
 from contracts.failure import FailureKind
 from contracts.store import RepositoryRef

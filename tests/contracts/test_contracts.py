@@ -49,7 +49,7 @@ def test_what_people_send_is_strict_and_what_we_send_is_lenient(model: type[Base
 @pytest.mark.parametrize("model", models(), ids=lambda model: model.__name__)
 def test_every_contract_says_what_it_is(model: type[BaseModel]) -> None:
     """Each contract has a docstring of its own."""
-    assert (model.__doc__ or "").strip() != (Contract.__doc__ or "").strip()
+    assert model is Contract or model.__doc__ != Contract.__doc__
 
 
 def test_a_request_refuses_a_mistyped_option() -> None:

@@ -45,6 +45,7 @@ def grown() -> Json:
 
 
 GROWN: Final = grown()
+SECRET: Final = Stage(PLAY, [])._key
 
 
 def outcome(body: Json, bodies: Bodies) -> object:
@@ -53,7 +54,7 @@ def outcome(body: Json, bodies: Bodies) -> object:
     """
     try:
         request = rules.admit(rules.parse(canonical(body), bodies), KEY, MODELS)
-        seals = thinking.check(b"other key", request, frozenset())
+        seals = thinking.check(SECRET, request, frozenset([thinking.BINDING_BETA]))
     except ApiError as error:
         return error.status, error.message
     return seals, request.turn(), Cache().read(request, 0.0).digests, request.total_tokens
@@ -153,7 +154,8 @@ def test_bodies_are_read_as_the_ordinary_reader_reads_them(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", '{"a"', '{"a":1', '{"a":1,}', '{"messages":[', '{"messages":[{}', "{} {}"]
+    "text",
+    ["", "{", '{"a"', '{"a":1', '{"a":1,}', '{"messages":[', '{"messages":[{}', "{} {}", "{1:2}"],
 )
 def test_what_is_not_json_is_refused(text: str) -> None:
     """

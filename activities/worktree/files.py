@@ -19,7 +19,7 @@ from typing_extensions import override
 from activities.git_command import GitCommand, GitError, GitResult
 from activities.store import Store
 from activities.store.objects import EMPTY_TREE
-from activities.worktree_disk import (
+from activities.worktree.disk import (
     Layout,
     WorktreeBroken,
     allow_owner,

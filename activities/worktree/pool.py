@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from activities.store import ObjectMissing, Store
-from activities.worktree_disk import (
+from activities.worktree.disk import (
     CONTROL_FOLDER,
     Fenced,
     Layout,
@@ -32,7 +32,7 @@ from activities.worktree_disk import (
     read_record,
     write_record,
 )
-from activities.worktree_files import IndexNote, Scan, WorktreeFiles, disk_full
+from activities.worktree.files import IndexNote, Scan, WorktreeFiles, disk_full
 
 __all__ = [
     "Fenced",

@@ -1,0 +1,3 @@
+"""
+Pooled worktrees: leases, fences, restores, checkpoints.
+"""
