@@ -51,21 +51,21 @@ def finish(**arguments: object) -> Json:
     return {"tool": "finish", "input": arguments}
 
 
-def turn(*calls: Json, say: str = "", **more: object) -> Json:
+def turn(*calls: Json, say: str = "", **more: Any) -> Json:
     """
     Return one reply; `more` may hold delay_ms, fault, expect, stop.
     """
     return {"say": say or "I go on.", "call": list(calls), **more}
 
 
-def done(summary: str = "It is done.", **more: object) -> Json:
+def done(summary: str = "It is done.", **more: Any) -> Json:
     """
     Return the turn by which a coder says that it is done.
     """
     return turn(finish(summary=summary), **more)
 
 
-def approves(**more: object) -> Json:
+def approves(**more: Any) -> Json:
     """
     Return the turn by which a reviewer approves.
     """
@@ -150,7 +150,7 @@ def play(name: str, *tasks: Task, planner: Sequence[Json] = ()) -> list[Json]:
     return [*casts, *(cast for task in tasks for cast in task.casts(request))]
 
 
-def script(*plays: Sequence[Json], **more: object) -> Json:
+def script(*plays: Sequence[Json], **more: Any) -> Json:
     """
     Return one script of many plays; `more` may hold other keys of the top level.
     """

@@ -279,10 +279,12 @@ class Stage:
         """
         Wait until that many answers are asked of a person and return the status.
         """
-        async with asyncio.timeout(30):
-            while len((status := await self.status(handle)).approvals) < count:
-                await asyncio.sleep(0.1)
-        return status
+
+        async def asked() -> bool:
+            return len((await self.status(handle)).approvals) >= count
+
+        await until(asked, seconds=30)
+        return await self.status(handle)
 
     def journal(self, request: str | None = None) -> list[Entry]:
         """
@@ -363,7 +365,7 @@ class Stage:
         Return what a request must not leave once it has ended: locks, leases, private git files.
         """
         homes = (self.settings.stores, self.settings.worktrees)
-        locks = [str(path) for home in homes for path in home.rglob("*.lock") if _git_lock(path)]
+        locks = [str(path) for home in homes for path in home.rglob("*.lock") if _locks(path)]
         return locks + [f"leased: {name}" for name in self.leases()]
 
     def leases(self) -> list[str]:
@@ -390,7 +392,7 @@ async def until(condition: Any, *, seconds: float = _READY_SECONDS) -> None:
     async with asyncio.timeout(seconds):
         while True:
             holds = condition()
-            if await holds if asyncio.iscoroutine(holds) else holds:
+            if holds if isinstance(holds, bool) else await holds:
                 return
             await asyncio.sleep(_PAUSE_SECONDS)
 
@@ -439,8 +441,9 @@ def _fingerprint(path: Path) -> str:
     return f"file {mode:o} {hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
-def _git_lock(path: Path) -> bool:
+def _locks(path: Path) -> bool:
     """
-    Say whether a lock file means that something is held: git's by being there, ours by the kernel.
+    Say whether a lock file locks anything: git's does by being there, ours while it is held.
     """
-    return is_held(path) if path.stat().st_size == 0 and path.name.startswith("oc-") else True
+    ours = path.parent.name == ".pool" or path.name.startswith((".", "oc-"))
+    return is_held(path) if ours else True
