@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from console.commands import main
+from console.commands import end_process, main
 from console.surroundings import Surroundings
 
 
@@ -29,4 +29,4 @@ def _user() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], _surroundings()))
+    end_process(main(sys.argv[1:], _surroundings()))

@@ -4,9 +4,12 @@ From what a person typed to an exit code.
 
 import asyncio
 import contextlib
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
+from typing import NoReturn
 
 from console import answering, looking, starting
 from console.outcome import AwayError, ExitCode, UsageError
@@ -46,6 +49,19 @@ def main(words: Sequence[str], around: Surroundings) -> ExitCode:
     except (KeyboardInterrupt, asyncio.CancelledError):
         around.tell("orchestcode: interrupted.")
         return ExitCode.WAITING
+
+
+def end_process(code: int) -> NoReturn:
+    """
+    End the process at once with an exit code, after all that was printed has gone out.
+
+    The interpreter's own end can block for ever: it waits for the SDK's threads while one of them,
+    with the reply to a call that was given up, waits for the interpreter.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 async def execute(command: Command, around: Surroundings) -> ExitCode:

@@ -4,6 +4,8 @@ What a run shows from outside: its state and the search attributes that make lis
 
 from enum import StrEnum
 
+from contracts.base import Brief, Contract
+
 OC_STATE = "OcState"
 """Keyword search attribute: a RunState value."""
 OC_PENDING_APPROVALS = "OcPendingApprovals"
@@ -25,3 +27,17 @@ class RunState(StrEnum):
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"
     DONE = "DONE"
+
+
+class Obstacle(Contract):
+    """
+    What a workflow cannot go on without; state RUNNING says that it is gone.
+
+    Attributes:
+        sender: workflow id of who met it.
+        reason: what is missing, in words.
+    """
+
+    sender: str
+    state: RunState
+    reason: Brief = ""

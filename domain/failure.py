@@ -7,10 +7,15 @@ from typing import assert_never
 from contracts.failure import FailureKind
 from contracts.visibility import RunState
 
+MOST_DEATHS = 50
+"""How often in a row an activity may be lost with its worker before it is given up."""
+_MOST_PAUSES = 2_000
+_LONGEST_PAUSE = 60.0
+
 
 def retryable(kind: FailureKind) -> bool:
     """
-    Return whether another attempt can end otherwise.
+    Return whether the server should try again by itself, a few times and soon.
     """
     match kind:
         case (
@@ -19,7 +24,6 @@ def retryable(kind: FailureKind) -> bool:
             | FailureKind.UNREACHABLE
             | FailureKind.MALFORMED
             | FailureKind.STORE
-            | FailureKind.DISK
             | FailureKind.BUSY
         ):
             return True
@@ -29,6 +33,7 @@ def retryable(kind: FailureKind) -> bool:
             | FailureKind.CREDENTIALS
             | FailureKind.SPEND_LIMIT
             | FailureKind.CONTEXT_FULL
+            | FailureKind.DISK
             | FailureKind.SANDBOX
             | FailureKind.FENCED
             | FailureKind.BUG
@@ -70,3 +75,34 @@ def waiting_state(kind: FailureKind) -> RunState:
             return RunState.FAILED
         case unknown:
             assert_never(unknown)
+
+
+def waited_for(kind: FailureKind) -> bool:
+    """
+    Return whether a run waits, visibly, until the trouble is over.
+    """
+    return kind is FailureKind.DISK or retryable(kind)
+
+
+def pause_seconds(kind: str | None, tries: int) -> float | None:
+    """
+    Return how long to wait before trying again, None when waiting does not mend it.
+
+    `kind` is a FailureKind's value, or whatever else stands in a history.
+    """
+    known = _known(kind)
+    if known is None or not waited_for(known) or tries >= _MOST_PAUSES:
+        return None
+    return min(2.0 ** min(tries, 10), _LONGEST_PAUSE)
+
+
+def state_of(kind: str | None) -> RunState:
+    """
+    Return how a run that meets a failure of this recorded kind stands.
+    """
+    known = _known(kind)
+    return waiting_state(known) if known else RunState.WAITING_INFRA
+
+
+def _known(kind: str | None) -> FailureKind | None:
+    return next((member for member in FailureKind if member.value == kind), None)

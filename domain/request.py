@@ -15,7 +15,7 @@ from contracts.repository import Delivered, RepositoryOpened
 from contracts.request import RequestStart, RequestStatus
 from contracts.subtask import SubtaskReport, SubtaskStart
 from contracts.task import TaskState, TaskStatus
-from contracts.visibility import RunState
+from contracts.visibility import Obstacle, RunState
 from domain import ids
 from domain import task as tasks
 from domain.approval import Desk
@@ -105,11 +105,13 @@ def blocked(status: TaskStatus, reason: str) -> TaskStatus:
     return status.model_copy(update={"state": TaskState.BLOCKED, "reason": reason[:1_000]})
 
 
-def state_of(desk: Desk) -> tuple[RunState, str]:
+def state_of(desk: Desk, obstacles: Sequence[Obstacle]) -> tuple[RunState, str]:
     """
-    Return how an open request stands: what it waits for comes before what it does.
+    Return how an open request stands: a person's answer first, then what else it waits for.
     """
     pending = desk.pending
+    if not pending and obstacles:
+        return obstacles[0].state, obstacles[0].reason
     if not pending:
         return RunState.RUNNING, ""
     what = listing(tuple(one_line(approval.what, 120) for approval in pending))

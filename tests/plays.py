@@ -5,11 +5,15 @@ A play is the casts of one request. Many plays make one script, because each ans
 requests whose id begins with its name.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
+
+DEMO = Path(__file__).resolve().parent.parent / "examples" / "demo"
 
 PASSES = "true"
 """An acceptance command that is always green."""
@@ -150,24 +154,17 @@ def play(name: str, *tasks: Task, planner: Sequence[Json] = ()) -> list[Json]:
     return [*casts, *(cast for task in tasks for cast in task.casts(request))]
 
 
+def demo(name: str) -> list[Json]:
+    """
+    Return the casts of the demonstration, for the requests whose id begins with `request/<name>`.
+    """
+    written = json.loads((DEMO / "script.json").read_text(encoding="utf-8"))
+    request = {"request": f"request/{name}*"}
+    return [{**cast, "match": {**cast["match"], **request}} for cast in written["casts"]]
+
+
 def script(*plays: Sequence[Json], **more: Any) -> Json:
     """
     Return one script of many plays; `more` may hold other keys of the top level.
     """
     return {"seed": 7, "casts": [cast for each in plays for cast in each], **more}
-
-
-def slower(play: Mapping[str, Any], *, by_ms: int) -> Json:
-    """
-    Return a script whose every turn takes that much longer.
-    """
-    casts = [
-        {
-            **cast,
-            "turns": [
-                {**each, "delay_ms": each.get("delay_ms", 0) + by_ms} for each in cast["turns"]
-            ],
-        }
-        for cast in play["casts"]
-    ]
-    return {**play, "casts": casts}

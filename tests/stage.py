@@ -14,7 +14,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -39,10 +39,10 @@ from runtime.records import (
 )
 from runtime.server import EmbeddedServer
 from runtime.settings import Settings, load
+from tests.plays import DEMO
 from tests.runtime import processes
 
 ROOT = Path(__file__).resolve().parent.parent
-DEMO = ROOT / "examples" / "demo"
 CHECK = "python3 -m unittest -q"
 """The demo repository's own tests."""
 _READY_SECONDS = 60.0
@@ -263,8 +263,13 @@ class Stage:
         """
         Wait for a request's end and return it.
         """
-        async with asyncio.timeout(seconds):
-            return await Requests(await self.client()).ending(handle.id)
+        try:
+            async with asyncio.timeout(seconds):
+                return await Requests(await self.client()).ending(handle.id)
+        except TimeoutError:
+            tail = log_tail(self.settings.logs / "worker.log", lines=30)
+            said = await self.status(handle)
+            raise AssertionError(f"not ended after {seconds} s: {said!r}{tail}") from None
 
     async def delivered(self, handle: Handle, *, seconds: float = 60) -> RequestStatus:
         """
@@ -385,7 +390,9 @@ class Stage:
         return {pid: line for pid, line in found.items() if pid != own}
 
 
-async def until(condition: Any, *, seconds: float = _READY_SECONDS) -> None:
+async def until(
+    condition: Callable[[], bool | Awaitable[bool]], *, seconds: float = _READY_SECONDS
+) -> None:
     """
     Wait until a condition (a function without arguments, plain or async) holds.
     """
@@ -430,6 +437,21 @@ def changed(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
     Return the paths that two snapshots do not agree on.
     """
     return {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+
+
+def disturbed(before: Mapping[str, str], after: Mapping[str, str], *, branch: str) -> set[str]:
+    """
+    Return the paths of a repository that changed but are neither the branch nor its objects.
+    """
+    of_branch = {f"{root}/{branch}" for root in ("refs/heads", "logs/refs/heads")}
+    folders = {str(parent) for path in of_branch for parent in Path(path).parents}
+    return {
+        path
+        for path in changed(before, after)
+        if not (plain := path.removeprefix(".git/")).startswith("objects/")
+        and plain not in of_branch
+        and not (plain in folders and path not in before)
+    }
 
 
 def _fingerprint(path: Path) -> str:

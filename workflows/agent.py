@@ -22,12 +22,13 @@ with workflow.unsafe.imports_passed_through():
     from contracts.store import ConversationRef
     from contracts.turn import ModelCall, ModelTurn
     from domain import briefing, loop
-    from workflows import calls
+    from workflows import calls, patience
     from workflows.hands import Hands
+    from workflows.patience import TellsItsRequest
 
 
 @workflow.defn
-class AgentWorkflow:
+class AgentWorkflow(TellsItsRequest):
     """
     One agent.
 
@@ -42,6 +43,7 @@ class AgentWorkflow:
     @workflow.init
     def __init__(self, start: AgentStart) -> None:
         self._start = start
+        self._request_id = start.request_id
         self._hands = Hands(start)
         self._conversation: ConversationRef | None = start.conversation
         self._progress = start.progress or AgentProgress(started_at=workflow.time())
@@ -64,10 +66,10 @@ class AgentWorkflow:
     async def _loop(self) -> AgentResult:
         conversation = self._start.conversation
         if conversation is None:
-            conversation = await workflow.execute_activity_method(
+            conversation = await patience.call(
                 ModelActivities.open_conversation,
                 self._start.opening,
-                **calls.model("open the conversation"),
+                calls.model("open the conversation"),
             )
         while True:
             result = await self._turn(conversation)
@@ -148,7 +150,7 @@ class AgentWorkflow:
         number = conversation.turns + 1
         self._hands.doing = f"turn {number}: model"
         told, notes = len(self._notes), "\n\n".join(self._notes)
-        turn = await workflow.execute_activity_method(
+        turn = await patience.call(
             ModelActivities.call_model,
             ModelCall(
                 repository=self._start.repository,
@@ -160,7 +162,7 @@ class AgentWorkflow:
                 max_output_tokens=output_tokens,
                 variant=self._progress.variant,
             ),
-            **calls.model(f"{self._start.role.value} {self._start.task_ref}: turn {number}"),
+            calls.model(f"{self._start.role.value} {self._start.task_ref}: turn {number}"),
         )
         if not turn.discarded:
             self._notes = self._notes[told:]

@@ -20,8 +20,8 @@ with workflow.unsafe.imports_passed_through():
     from domain import briefing, budget, ids, schedule
     from domain import request as requests
     from workflows import calls
-    from workflows.standing import tell
     from workflows.subtask import SubtaskWorkflow
+    from workflows.telling import tell
 
 
 class TaskBoard:

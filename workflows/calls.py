@@ -4,8 +4,8 @@ Every timeout and retry policy, on one page: one function a port, giving an acti
     heartbeat   4 s for what runs long: a killed worker is missed after that long, and the worker
                 beats every 0.5 s, so a busy machine is not taken for a dead one
     task        3 s for every workflow task: a worker killed inside one is missed after that long
-    attempts    never counted: a worker that is killed often costs attempts, not work; what bounds
-                a call is its schedule-to-close, what ends it at once is its failure's kind
+    attempts    a few, by the server; then the workflow waits visibly and tries again
+                (workflows/patience.py). What ends a call at once is its failure's kind
 """
 
 import datetime as dt
@@ -23,10 +23,14 @@ CHECK_SECONDS = 1_200
 
 _HEARTBEAT = dt.timedelta(seconds=4)
 _LOCAL_RETRY = RetryPolicy(
-    initial_interval=dt.timedelta(seconds=0.2), maximum_interval=dt.timedelta(seconds=10)
+    initial_interval=dt.timedelta(seconds=0.2),
+    maximum_interval=dt.timedelta(seconds=10),
+    maximum_attempts=6,
 )
 _MODEL_RETRY = RetryPolicy(
-    initial_interval=dt.timedelta(seconds=1), maximum_interval=dt.timedelta(seconds=60)
+    initial_interval=dt.timedelta(seconds=1),
+    maximum_interval=dt.timedelta(seconds=60),
+    maximum_attempts=6,
 )
 
 _MODEL: ActivityConfig = {

@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.turn import ToolAnswer, ToolUse
     from domain import ids, loop, policy
     from domain.registry import ToolSpec, registry_for
-    from workflows import calls
+    from workflows import calls, patience
 
 
 class Hands:
@@ -107,7 +107,7 @@ class Hands:
 
     async def _read(self, uses: Sequence[ToolUse]) -> dict[str, ToolAnswer]:
         self.doing = f"reads {', '.join(use.subject for use in uses)}"[:120]
-        found = await workflow.execute_activity_method(
+        found = await patience.call(
             ToolActivities.read_files,
             ReadCall(
                 repository=self._start.repository,
@@ -117,7 +117,7 @@ class Hands:
                 calls=tuple((use.id, ToolName(use.name), use.arguments or "") for use in uses),
                 seen=self.seen,
             ),
-            **calls.host(self._start.lease.host_id, self.doing),
+            calls.host(self._start.lease.host_id, self.doing),
         )
         self.seen = found.seen
         return {use.id: _answer(use, got) for use, got in zip(uses, found.results, strict=True)}
@@ -128,7 +128,7 @@ class Hands:
         port = ToolActivities.run_command
         if name is ToolName.EDIT:
             port = ToolActivities.apply_edit
-        result = await workflow.execute_activity_method(
+        result = await patience.call(
             port,
             ToolCall(
                 repository=self._start.repository,
@@ -140,7 +140,7 @@ class Hands:
                 arguments=use.arguments or "",
                 seen=self.seen,
             ),
-            **calls.host(self._start.lease.host_id, self.doing),
+            calls.host(self._start.lease.host_id, self.doing),
         )
         self.checkpoint = result.checkpoint or self.checkpoint
         self.seen = result.seen or self.seen

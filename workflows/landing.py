@@ -10,8 +10,9 @@ with workflow.unsafe.imports_passed_through():
     from contracts.review import Patch, RebasedPatch, RebasePatch
     from contracts.subtask import SubtaskStart
     from contracts.task import TaskState
-    from workflows import calls
-    from workflows.standing import Standing, tell
+    from workflows import calls, patience
+    from workflows.standing import Standing
+    from workflows.telling import tell
 
 
 class Landing:
@@ -47,10 +48,10 @@ class Landing:
         )
         self._queued = queued.id
         await self._standing.set(TaskState.RUNNING, "in the merge queue")
-        await workflow.execute_activity_method(
+        await patience.call(
             QueueActivities.enqueue_patch,
             EnqueuePatch(queue_id=start.queue_id, queued=queued, lanes=start.merge_lanes),
-            **calls.store(f"queue the patch of {patch.task}"),
+            calls.store(f"queue the patch of {patch.task}"),
         )
         await workflow.wait_condition(lambda: queued.id in self._verdicts)
         self._queued = None
@@ -60,10 +61,10 @@ class Landing:
         """
         Put the patch on top of what has landed.
         """
-        return await workflow.execute_activity_method(
+        return await patience.call(
             PatchActivities.rebase_patch,
             RebasePatch(repository=self._start.repository, patch=patch),
-            **calls.store(f"rebase {patch.task}"),
+            calls.store(f"rebase {patch.task}"),
         )
 
     async def withdraw(self) -> None:

@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.ports import WorktreeActivities
     from contracts.store import RepositoryRef
     from contracts.worktree import LeaseWorktree, ReleaseWorktree, WorktreeLease
-    from workflows import calls
+    from workflows import calls, patience
 
 
 @asynccontextmanager
@@ -22,10 +22,10 @@ async def leased(
     """
     Lease a worktree at a commit, None for the target's tip, and free it at the end.
     """
-    lease = await workflow.execute_activity_method(
+    lease = await patience.call(
         WorktreeActivities.lease_worktree,
         LeaseWorktree(repository=repository, holder=holder, commit=commit),
-        **calls.store("lease a worktree"),
+        calls.store("lease a worktree"),
     )
     try:
         yield lease
@@ -34,8 +34,8 @@ async def leased(
 
 
 async def _release(repository: RepositoryRef, lease: WorktreeLease) -> None:
-    await workflow.execute_activity_method(
+    await patience.call(
         WorktreeActivities.release_worktree,
         ReleaseWorktree(repository=repository, lease=lease),
-        **calls.store("free the worktree"),
+        calls.store("free the worktree"),
     )

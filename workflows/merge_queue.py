@@ -24,9 +24,11 @@ with workflow.unsafe.imports_passed_through():
         QueuedPatch,
     )
     from contracts.ports import PatchActivities
+    from contracts.visibility import Obstacle
     from domain import merge
-    from workflows import calls
+    from workflows import calls, patience
     from workflows.trials import Trials
+    from workflows.visibility import show
 
 _REMEMBERED = 500
 
@@ -121,6 +123,12 @@ class MergeQueueWorkflow:
             rounds=self._rounds,
         )
 
+    async def met(self, obstacle: Obstacle) -> None:
+        """
+        Show an obstacle, or that it is gone.
+        """
+        show(obstacle.state, 0)
+
     async def _waits_for_work(self) -> bool:
         """
         Wait for a patch; return False when the queue is empty and nobody will send one.
@@ -140,13 +148,13 @@ class MergeQueueWorkflow:
         Make one round: build, sort out conflicts, test prefixes, land or evict.
         """
         self._rounds += 1
-        chain = await workflow.execute_activity_method(
+        chain = await patience.call(
             PatchActivities.build_chain,
             BuildChain(
                 repository=self._start.repository,
                 patches=tuple((queued.id, queued.patch.commit) for queued in self._queue),
             ),
-            **calls.store(f"stack {len(self._queue)} patches"),
+            calls.store(f"stack {len(self._queue)} patches"),
         )
         self._tip = chain.tip
         links = await self._sort_out(chain)
@@ -201,7 +209,7 @@ class MergeQueueWorkflow:
         Move the target to the tested tree; when somebody else moved it, the round is made anew.
         """
         queued = {waiting.id: waiting for waiting in self._queue}
-        landed = await workflow.execute_activity_method(
+        landed = await patience.call(
             PatchActivities.land_chain,
             LandChain(
                 repository=self._start.repository,
@@ -209,7 +217,7 @@ class MergeQueueWorkflow:
                 candidate=links[-1].commit or "",
                 titles=tuple(link.id for link in links),
             ),
-            **calls.store(f"land {', '.join(link.id for link in links)}"),
+            calls.store(f"land {', '.join(link.id for link in links)}"),
         )
         if landed.commit is None:
             self._state = merge.QueueState(

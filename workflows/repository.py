@@ -17,8 +17,8 @@ with workflow.unsafe.imports_passed_through():
     )
     from contracts.request import RequestStart
     from domain import ids
-    from workflows import calls
-    from workflows.standing import tell
+    from workflows import calls, patience
+    from workflows.telling import tell
     from workflows.trials import run_checks
 
 
@@ -28,7 +28,7 @@ async def open_repository(start: RequestStart) -> RepositoryOpened:
     """
     info = workflow.info()
     key = ids.request_key(info.workflow_id, info.first_execution_run_id)
-    return await workflow.execute_activity_method(
+    return await patience.call(
         RepositoryActivities.open_repository,
         OpenRepository(
             request_id=info.workflow_id,
@@ -40,7 +40,7 @@ async def open_repository(start: RequestStart) -> RepositoryOpened:
             checks=start.checks,
             environment=start.environment,
         ),
-        **calls.store(f"open {start.repository}"),
+        calls.store(f"open {start.repository}"),
     )
 
 
@@ -50,10 +50,10 @@ async def check_merged_tree(
     """
     Run commands on the target's tip; return the tip and the report.
     """
-    chain = await workflow.execute_activity_method(
+    chain = await patience.call(
         PatchActivities.build_chain,
         BuildChain(repository=opened.repository, patches=()),
-        **calls.store("read the target's tip"),
+        calls.store("read the target's tip"),
     )
     report = await run_checks(
         opened.repository, chain.tip, commands, summary="check the merged tree"
@@ -65,7 +65,7 @@ async def deliver(opened: RepositoryOpened, tip: str) -> Delivered:
     """
     Push the branch into the user's repository.
     """
-    return await workflow.execute_activity_method(
+    return await patience.call(
         RepositoryActivities.deliver_branch,
         DeliverBranch(
             repository=opened.repository,
@@ -74,7 +74,7 @@ async def deliver(opened: RepositoryOpened, tip: str) -> Delivered:
             commit=tip,
             base=opened.base,
         ),
-        **calls.store(f"deliver {opened.branch}"),
+        calls.store(f"deliver {opened.branch}"),
     )
 
 
@@ -86,12 +86,12 @@ async def close(opened: RepositoryOpened, *, used_queue: bool) -> None:
     if used_queue:
         queue = ids.queue_id(repository.key, repository.target)
         await tell(queue, "leave", repository.request_key)
-    await workflow.execute_activity_method(
+    await patience.call(
         RepositoryActivities.close_request,
         CloseRequest(
             repository=repository,
             request_id=workflow.info().workflow_id,
             branch=opened.branch,
         ),
-        **calls.store("close the request"),
+        calls.store("close the request"),
     )

@@ -28,7 +28,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.request import RequestStart, RequestStatus
     from contracts.subtask import SubtaskReport
     from contracts.task import TaskStatus
-    from contracts.visibility import RunState
+    from contracts.visibility import Obstacle, RunState
     from domain import briefing, budget
     from domain import request as requests
     from domain.card import card
@@ -66,6 +66,7 @@ class RequestWorkflow(AnswersPeople):
         self._checks: tuple[CheckResult, ...] = ()
         self._delivered: Delivered | None = None
         self._desk = ApprovalDesk(self._show)
+        self._obstacles: dict[str, Obstacle] = {}
         self._planning: Planning | None = None
 
     @workflow.run
@@ -122,6 +123,22 @@ class RequestWorkflow(AnswersPeople):
         if self._board:
             self._board.reported(report)
 
+    @workflow.signal(description="What a child cannot go on without")
+    def obstacle(self, obstacle: Obstacle) -> None:
+        """
+        Keep what keeps a child waiting.
+        """
+        self._obstacles.pop(obstacle.sender, None)
+        if obstacle.state is not RunState.RUNNING:
+            self._obstacles[obstacle.sender] = obstacle
+        self._show()
+
+    async def met(self, obstacle: Obstacle) -> None:
+        """
+        Show an obstacle of the request's own.
+        """
+        self.obstacle(obstacle)
+
     @workflow.signal(dynamic=True, description="Anything else: kept and shown")
     def unknown(self, name: str, args: Sequence[RawValue]) -> None:
         """
@@ -136,7 +153,7 @@ class RequestWorkflow(AnswersPeople):
         """
         Return the request's present standing.
         """
-        state, reason = requests.state_of(self._desk.desk)
+        state, reason = requests.state_of(self._desk.desk, tuple(self._obstacles.values()))
         return self._status(state, reason or self._doing)
 
     async def _serve(self, start: RequestStart) -> None:

@@ -3,7 +3,6 @@ A subtask's standing: its report, kept in one place and told to the request when
 """
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from contracts.agent import AgentResult, AgentStart
@@ -14,16 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from domain import task as tasks
     from workflows import calls
     from workflows.agent import AgentWorkflow
-
-
-async def tell(workflow_id: str, signal: str, value: Contract | str) -> None:
-    """
-    Signal a workflow that may have ended: then nobody listens, and nothing is lost.
-    """
-    try:
-        await workflow.get_external_workflow_handle(workflow_id).signal(signal, value)
-    except ApplicationError:
-        workflow.logger.info("signal.unheard", extra={"signal": signal, "to": workflow_id})
+    from workflows.telling import tell
 
 
 class Standing:

@@ -23,11 +23,13 @@ with workflow.unsafe.imports_passed_through():
     from contracts.worktree import WorktreeLease
     from domain import briefing, ids, lane, rework
     from domain import patch as patches
-    from workflows import calls
+    from workflows import calls, patience
     from workflows.landing import Landing
     from workflows.leasing import leased
+    from workflows.patience import TellsItsRequest
     from workflows.reviewing import Reviewing
-    from workflows.standing import Standing, tell
+    from workflows.standing import Standing
+    from workflows.telling import tell
     from workflows.trials import run_checks
 
 
@@ -38,7 +40,7 @@ class TaskFailed(Exception):  # noqa: N818 - a decision that ends the task, not 
 
 
 @workflow.defn
-class SubtaskWorkflow:
+class SubtaskWorkflow(TellsItsRequest):
     """
     One task of a plan.
 
@@ -54,6 +56,7 @@ class SubtaskWorkflow:
     @workflow.init
     def __init__(self, start: SubtaskStart) -> None:
         self._start = start
+        self._request_id = start.request_id
         self._id = workflow.info().workflow_id
         self._standing = Standing(start.task.id, start.request_id)
         self._reviewing = Reviewing(start, self._standing)
@@ -184,7 +187,7 @@ class SubtaskWorkflow:
         return max(self._start.limits.budget_microusd - spent, 0)
 
     async def _patch(self, finish: CoderFinish) -> Patch:
-        return await workflow.execute_activity_method(
+        return await patience.call(
             PatchActivities.make_patch,
             MakePatch(
                 repository=self._start.repository,
@@ -195,7 +198,7 @@ class SubtaskWorkflow:
                 writes=self._start.task.writes,
                 message=patches.commit_message(self._start.task, finish),
             ),
-            **calls.store(f"make the patch of {self._start.task.id}"),
+            calls.store(f"make the patch of {self._start.task.id}"),
         )
 
     async def _land(self, patch: Patch) -> bool:

@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.merge import ChainLink, QueuedPatch
     from contracts.ports import CheckActivities
     from contracts.store import RepositoryRef
-    from workflows import calls
+    from workflows import calls, patience
 
 
 async def run_checks(
@@ -26,7 +26,7 @@ async def run_checks(
     """
     Run commands on a clean checkout of a commit; `fresh` counts deliberate reruns.
     """
-    return await workflow.execute_activity_method(
+    return await patience.call(
         CheckActivities.run_checks,
         RunChecks(
             repository=repository,
@@ -35,7 +35,7 @@ async def run_checks(
             timeout_seconds=calls.CHECK_SECONDS,
             fresh=fresh,
         ),
-        **calls.checks(repository.host_id, summary, commands=len(commands)),
+        calls.checks(repository.host_id, summary, commands=len(commands)),
     )
 
 

@@ -9,10 +9,10 @@ words is real. Afterwards nothing is left: no process, no folder.
 import argparse
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
+from console.commands import end_process
 from console.commands import main as console
 from console.outcome import ExitCode
 from console.surroundings import Surroundings
@@ -83,4 +83,4 @@ def _kept(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

@@ -8,6 +8,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BASELINE = Path(__file__).with_name("workflow_fingerprints.json")
 COMMANDS = {
     "execute_activity_method",
+    "call",
     "start_activity_method",
     "execute_child_workflow",
     "start_child_workflow",

@@ -61,13 +61,12 @@ def outcome(body: Json, bodies: Bodies) -> object:
 
 
 def _swap_keys(message: Json) -> None:
-    block = message["content"][0]
-    if isinstance(block, dict):
-        message["content"][0] = dict(reversed(block.items()))
+    if isinstance(message["content"], list):
+        message["content"][0] = dict(reversed(message["content"][0].items()))
 
 
 def _mark(message: Json) -> None:
-    if message["content"][-1] != "o":
+    if isinstance(message["content"], list):
         message["content"][-1]["cache_control"] = {"type": "ephemeral"}
 
 

@@ -1,0 +1,79 @@
+"""
+A workflow that stands where a request or a subtask would, and keeps what it is told.
+"""
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from contracts.approval import Approval
+    from contracts.merge import MergeVerdict
+    from contracts.subtask import SubtaskReport
+
+
+@workflow.defn
+class ListenerWorkflow:
+    """
+    Hears questions, reports and verdicts until it is told to stop.
+    """
+
+    def __init__(self) -> None:
+        self._asked: list[Approval] = []
+        self._reports: list[SubtaskReport] = []
+        self._verdicts: list[MergeVerdict] = []
+        self._enough = False
+
+    @workflow.run
+    async def run(self, nothing: None) -> None:
+        """
+        Wait.
+        """
+        await workflow.wait_condition(lambda: self._enough)
+
+    @workflow.signal
+    def ask(self, approval: Approval) -> None:
+        """
+        Keep a question.
+        """
+        self._asked.append(approval)
+
+    @workflow.signal
+    def task_changed(self, report: SubtaskReport) -> None:
+        """
+        Keep a report.
+        """
+        self._reports.append(report)
+
+    @workflow.signal
+    def merge_verdict(self, verdict: MergeVerdict) -> None:
+        """
+        Keep a verdict.
+        """
+        self._verdicts.append(verdict)
+
+    @workflow.signal
+    def stop(self) -> None:
+        """
+        End.
+        """
+        self._enough = True
+
+    @workflow.query
+    def asked(self) -> list[Approval]:
+        """
+        Return the questions, oldest first.
+        """
+        return self._asked
+
+    @workflow.query
+    def reports(self) -> list[SubtaskReport]:
+        """
+        Return the reports, oldest first.
+        """
+        return self._reports
+
+    @workflow.query
+    def verdicts(self) -> list[MergeVerdict]:
+        """
+        Return the verdicts, oldest first.
+        """
+        return self._verdicts

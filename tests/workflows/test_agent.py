@@ -1,0 +1,312 @@
+"""
+AgentWorkflow on a real server: turn by turn until it finishes or is cut.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import CancelledError
+
+from contracts.agent import AgentLimits, AgentResult, AgentStart, Cut, Note
+from contracts.approval import Choice, Decision
+from contracts.failure import FailureKind
+from contracts.tool import CoderFinish, ReadCall, ToolCall, ToolName
+from contracts.turn import OpenConversation, Role
+from domain import loop
+from tests.fakes import BASE, Said, acts, failing, finishes, oid, says
+from tests.workflows.world import World, until
+from workflows.agent import AgentWorkflow
+
+pytestmark = pytest.mark.system
+
+DONE = finishes(CoderFinish(summary="done"))
+VIEW, EDIT, RUN = ToolName.VIEW, ToolName.EDIT, ToolName.RUN_COMMAND
+
+
+def agent(world: World, **changes: object) -> AgentStart:
+    """A coder's start in a world."""
+    start = AgentStart(
+        request_id=f"{world.id}/listener",
+        repository=world.repository,
+        role=Role.CODER,
+        task_ref="x",
+        lease=world.lease,
+        checkpoint=BASE,
+        opening=OpenConversation(
+            repository=world.repository, agent_id=world.id, role=Role.CODER, commit=BASE
+        ),
+    )
+    return start.model_copy(update=changes)
+
+
+@asynccontextmanager
+async def coder(
+    client: Client, script: Iterable[Said], **changes: object
+) -> AsyncIterator[tuple[World, WorkflowHandle[Any, AgentResult]]]:
+    """A coder at work on a script."""
+    world = World(client, {"coder/x": script})
+    async with world.at_work():
+        yield world, await world.start(AgentWorkflow, agent(world, **changes))
+
+
+async def played(
+    client: Client, script: Iterable[Said], **changes: object
+) -> tuple[World, AgentResult]:
+    """A coder's world and result, once it has ended by itself."""
+    async with coder(client, script, **changes) as (world, handle):
+        return world, await handle.result()
+
+
+async def test_finish(client: Client) -> None:
+    """An agent returns what it hands in, with what its turns used."""
+    world, result = await played(client, [acts((VIEW, "a.py")), acts((EDIT, "a.py")), DONE])
+
+    assert result.cut is None
+    assert CoderFinish.model_validate_json(result.output or "").summary == "done"
+    assert (result.turns, result.cost_microusd, result.usage.total_tokens) == (3, 3_000, 3_000)
+    assert result.checkpoint == oid(BASE, world.tools.calls[1].call_id)  # type: ignore[union-attr]
+
+
+async def test_dispatch(client: Client) -> None:
+    """Neighbouring reads of a turn go in one activity, writes one by one, answers in call order."""
+    turn = acts((VIEW, "a"), (VIEW, "b"), (EDIT, "a"), (RUN, "make"), (VIEW, "c"))
+    world, _ = await played(client, [turn, DONE])
+
+    shape = [
+        len(call.calls) if isinstance(call, ReadCall) else call.tool for call in world.tools.calls
+    ]
+    assert shape == [2, EDIT, RUN, 1]
+    writes = [call for call in world.tools.calls if isinstance(call, ToolCall)]
+    assert writes[1].expected == oid(writes[0].expected, writes[0].call_id)
+    answers = world.model.calls[1].answers
+    assert [answer.tool_use_id for answer in answers] == [f"toolu_0_{n}" for n in range(5)]
+
+
+async def test_unusable_call(client: Client) -> None:
+    """A call with unusable arguments is answered with its problem, and nothing is run."""
+    broken = Said(uses=((EDIT, "a.py", True),))
+    world, result = await played(client, [broken, DONE])
+
+    assert result.output
+    assert world.tools.calls == []
+    assert world.model.calls[1].answers[0].is_error
+    assert world.model.calls[1].answers[0].text == "the arguments do not fit"
+
+
+async def test_finish_among_others(client: Client) -> None:
+    """A finish beside other calls is answered, not obeyed: their results have not been seen."""
+    both = Said(
+        uses=((VIEW, "a.py", False), (ToolName.FINISH, "", False)), finish=CoderFinish(summary="s")
+    )
+    world, result = await played(client, [both, DONE])
+
+    assert result.turns == 2
+    assert world.model.calls[1].answers[1].text == loop.FINISH_ALONE
+
+
+async def test_reminders(client: Client) -> None:
+    """An agent that falls silent is reminded twice, then cut, and the cut says so."""
+    world, result = await played(client, [says("Well."), says("Hm."), says("So.")])
+
+    assert (result.cut, result.output) == (Cut.SILENT, None)
+    assert "two reminders" in result.reason
+    assert world.model.told("coder/x") == [None, loop.GO_ON, loop.GO_ON]
+
+
+async def test_silence_in_between(client: Client) -> None:
+    """Reminders count in a row only: an agent that went on working has them all again."""
+    script = [says("."), says("."), acts((VIEW, "a")), says("."), says("."), DONE]
+    _, result = await played(client, script)
+
+    assert result.cut is None
+
+
+async def test_too_long(client: Client) -> None:
+    """A reply cut by its limit is asked for again with twice the room, then with a word about it."""
+    long = says("", "max_tokens")
+    world, result = await played(client, [acts((VIEW, "a")), long, long, DONE])
+
+    assert result.cut is None
+    assert [call.max_output_tokens for call in world.model.calls] == [
+        16_000,
+        16_000,
+        32_000,
+        64_000,
+    ]
+    assert world.model.told("coder/x") == [None, None, None, loop.CUT_SHORT]
+    assert len({call.conversation.head for call in world.model.calls[1:]}) == 1
+    assert all(len(call.answers) == 1 for call in world.model.calls[1:])
+
+
+async def test_always_too_long(client: Client) -> None:
+    """Replies that stay too long cut the agent."""
+    _, result = await played(client, [says("", "max_tokens")] * 3)
+
+    assert result.cut is Cut.SILENT
+    assert "longer" in result.reason
+
+
+async def test_refusal(client: Client) -> None:
+    """A refusal cuts the agent, with the model's words."""
+    _, result = await played(client, [says("I would rather not.", "refusal")])
+
+    assert (result.cut, result.reason) == (Cut.REFUSAL, "I would rather not.")
+
+
+async def test_circles(client: Client) -> None:
+    """The same call with the same result is warned of after three times and cut after five."""
+    world, result = await played(client, [acts((RUN, "make"))] * 6)
+
+    assert result.cut is Cut.LOOP
+    assert world.model.told("coder/x") == [None, None, None, loop.CIRCLES, None, None]
+    assert len(world.tools.calls) == 5
+
+
+@pytest.mark.parametrize(
+    ("limits", "cut", "calls"),
+    [
+        (AgentLimits(budget_microusd=30_000), Cut.BUDGET, 0),
+        (AgentLimits(turns=2), Cut.TURNS, 2),
+        (AgentLimits(seconds=0), Cut.TIME, 0),
+    ],
+    ids=["money", "turns", "time"],
+)
+async def test_limits(client: Client, limits: AgentLimits, cut: Cut, calls: int) -> None:
+    """A limit cuts the agent before the call that would pass it, and its work so far is kept."""
+    script = [acts((EDIT, "a")), acts((EDIT, "b")), DONE]
+    world, result = await played(client, script, limits=limits)
+
+    assert (result.cut, len(world.model.calls)) == (cut, calls)
+    writes = [call for call in world.tools.calls if isinstance(call, ToolCall)]
+    expected = oid(writes[-1].expected, writes[-1].call_id) if writes else BASE
+    assert result.checkpoint == expected
+
+
+async def test_failing_world(client: Client) -> None:
+    """An agent whose model fails for good ends with the failure's kind, and keeps its work."""
+    broken = Said(fails=failing(FailureKind.CREDENTIALS, "the key is wrong"))
+    _, result = await played(client, [acts((EDIT, "a")), broken])
+
+    assert (result.cut, result.failure) == (Cut.FAILURE, FailureKind.CREDENTIALS)
+    assert result.reason == "the key is wrong"
+    assert result.checkpoint != BASE
+
+
+async def test_note(client: Client) -> None:
+    """A note that comes while the model speaks reaches it at its next turn, once."""
+    speaks = asyncio.Event()
+    script = [acts((VIEW, "a"), waits=speaks), acts((VIEW, "b")), DONE]
+    async with coder(client, script) as (world, handle):
+        await until(lambda: world.model.calls)
+        await handle.signal(AgentWorkflow.add_note, Note(text="mind the tests"))
+        speaks.set()
+        await handle.result()
+
+        told = world.model.told("coder/x")
+        assert told[0] is None
+        assert told[1] is not None
+        assert "mind the tests" in told[1]
+        assert told[2] is None
+
+
+async def test_feedback_first(client: Client) -> None:
+    """An agent that goes on is told the message and its documents first, and only once."""
+    documents = (("checks", "c" * 40),)
+    world, _ = await played(
+        client, [acts((VIEW, "a")), DONE], message="two tests are red", documents=documents
+    )
+
+    assert world.model.told("coder/x") == ["two tests are red", None]
+    assert [call.documents for call in world.model.calls] == [documents, ()]
+
+
+async def test_continues(client: Client) -> None:
+    """An agent with a conversation opens none, and its turns and money are counted anew."""
+    first, before = await played(client, [acts((VIEW, "a")), DONE])
+    world, after = await played(client, [DONE], conversation=before.conversation)
+
+    assert len(first.model.opened) == 1
+    assert world.model.opened == []
+    assert world.model.calls[0].conversation == before.conversation
+    assert (after.turns, after.cost_microusd) == (1, 1_000)
+
+
+@pytest.mark.parametrize(
+    ("choice", "edits", "answer"),
+    [(Choice.APPROVE, 1, ""), (Choice.REJECT, 0, "Denied: not that file")],
+    ids=["approved", "rejected"],
+)
+async def test_protected_path(client: Client, choice: Choice, edits: int, answer: str) -> None:
+    """An edit of a path that can run code outside waits for a person; what they say is done."""
+    async with coder(client, [acts((EDIT, ".github/workflows/ci.yml")), DONE]) as (world, handle):
+        desk = await world.listener()
+        (approval,) = await until(lambda: desk.query("asked"))
+        assert world.tools.calls == []
+        decision = Decision(
+            approval=approval["id"], choice=choice, reason="not that file", by="Ann"
+        )
+        await handle.signal(AgentWorkflow.decided, decision)
+        await handle.result()
+
+        assert len(world.tools.calls) == edits
+        assert world.model.calls[1].answers[0].text == answer
+
+
+async def test_first_decision_stands(client: Client) -> None:
+    """Of two decisions on one question the first counts."""
+    async with coder(client, [acts((EDIT, ".envrc")), DONE]) as (world, handle):
+        desk = await world.listener()
+        (approval,) = await until(lambda: desk.query("asked"))
+        for choice in (Choice.REJECT, Choice.APPROVE):
+            decision = Decision(approval=approval["id"], choice=choice, by="Ann")
+            await handle.signal(AgentWorkflow.decided, decision)
+        await handle.result()
+
+        assert world.tools.calls == []
+
+
+async def test_denied_path(client: Client) -> None:
+    """A path outside the repository is refused without asking anybody; the agent goes on."""
+    world, result = await played(client, [acts((EDIT, "../a")), DONE])
+
+    assert result.output
+    assert world.tools.calls == []
+    assert world.model.calls[1].answers[0].text.startswith("Denied: ")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        lambda: [acts((VIEW, "a"), waits=asyncio.Event())],
+        lambda: [acts((EDIT, ".envrc")), DONE],
+    ],
+    ids=["while the model speaks", "while a person is asked"],
+)
+async def test_cancel(client: Client, script: Callable[[], list[Said]]) -> None:
+    """A cancelled agent ends as cancelled, at once."""
+    async with coder(client, script()) as (world, handle):
+        await world.listener()
+        await until(lambda: world.model.calls)
+        await handle.cancel()
+        with pytest.raises(WorkflowFailureError) as caught:
+            await handle.result()
+
+        assert isinstance(caught.value.cause, CancelledError)
+
+
+async def test_status(client: Client) -> None:
+    """The status says what the agent is doing while it waits."""
+    speaks = asyncio.Event()
+    async with coder(
+        client, [acts((VIEW, "a")), Said(waits=speaks, finish=DONE.finish, uses=DONE.uses)]
+    ) as (world, handle):
+        await until(lambda: len(world.model.calls) == 2)
+        status = await handle.query(AgentWorkflow.status)
+        speaks.set()
+        await handle.result()
+
+        assert (status.turns, status.doing) == (1, "turn 2: model")

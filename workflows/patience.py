@@ -1,0 +1,114 @@
+"""
+Carrying an activity out, whatever the world is like.
+
+Short troubles are retried by the server, long ones are waited for visibly.
+
+What is waited for, and how long, is decided in domain.failure.
+"""
+
+import datetime as dt
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutType
+from temporalio.exceptions import TimeoutError as TimedOut
+from temporalio.workflow import ActivityConfig
+
+with workflow.unsafe.imports_passed_through():
+    from contracts.visibility import Obstacle, RunState
+    from domain import failure
+    from workflows.telling import tell
+    from workflows.visibility import show
+
+_LOST = (TimeoutType.HEARTBEAT, TimeoutType.START_TO_CLOSE)
+_SHUTDOWN = "WorkerShutdown"
+"""The SDK's error type for an activity that ended with its worker."""
+
+Request = TypeVar("Request")
+Result = TypeVar("Result")
+
+
+@runtime_checkable
+class MeetsObstacles(Protocol):
+    """
+    A workflow that shows what it waits for.
+    """
+
+    async def met(self, obstacle: Obstacle) -> None:
+        """
+        Show an obstacle, or that it is gone (state RUNNING).
+        """
+
+
+class TellsItsRequest:
+    """
+    A child of a request: it shows an obstacle itself and passes it on.
+
+    A workflow that inherits this keeps the request's workflow id in `_request_id`.
+    """
+
+    _request_id: str
+
+    async def met(self, obstacle: Obstacle) -> None:
+        """
+        Show an obstacle, or that it is gone, here and on the request.
+        """
+        show(obstacle.state, 0)
+        await tell(self._request_id, "obstacle", obstacle)
+
+
+async def call(
+    method: Callable[[Any, Request], Awaitable[Result]], request: Request, config: ActivityConfig
+) -> Result:
+    """
+    Return the result of an activity.
+
+    Raises:
+        ActivityError: it failed in a way that waiting does not mend.
+    """
+    tries = 0
+    while True:
+        try:
+            result = await workflow.execute_activity_method(method, request, **config)
+        except ActivityError as error:
+            pause = _pause(error, tries)
+            if pause is None:
+                raise
+            tries += 1
+            if pause:
+                await _show(_state(error), f"{_said(error)}; tries again in {pause:.0f} s")
+                await workflow.sleep(dt.timedelta(seconds=pause), summary=_said(error)[:150])
+            continue
+        if tries:
+            await _show(RunState.RUNNING, "")
+        return result
+
+
+def _pause(error: ActivityError, tries: int) -> float | None:
+    """
+    Return how long to wait before the next try, 0 for at once, None to give up.
+    """
+    cause = error.cause
+    if isinstance(cause, ApplicationError) and cause.type != _SHUTDOWN:
+        return failure.pause_seconds(cause.type, tries)
+    timed_out = isinstance(cause, TimedOut) and cause.type in _LOST
+    died = timed_out or isinstance(cause, ApplicationError)
+    return 0.0 if died and tries < failure.MOST_DEATHS else None
+
+
+def _state(error: ActivityError) -> RunState:
+    cause = error.cause
+    kind = cause.type if isinstance(cause, ApplicationError) else None
+    return failure.state_of(kind)
+
+
+def _said(error: ActivityError) -> str:
+    return str(getattr(error.cause, "message", "") or error.cause)[:800]
+
+
+async def _show(state: RunState, reason: str) -> None:
+    instance = workflow.instance()
+    if isinstance(instance, MeetsObstacles):
+        sender = workflow.info().workflow_id
+        await instance.met(Obstacle(sender=sender, state=state, reason=reason))
