@@ -25,6 +25,7 @@ from activities.model import MessagesModel
 from activities.patches import StorePatches
 from activities.pools import Pools
 from activities.queue import TemporalQueues
+from activities.reconcile import HostReconciler
 from activities.repository import UserRepositories
 from activities.running import Runner
 from activities.sandbox import Sandbox, SandboxUnavailable
@@ -39,12 +40,14 @@ from runtime.connect import connect
 from runtime.errors import SetupError
 from runtime.host import host_id
 from runtime.interceptors import OrchestInterceptor
+from runtime.reconciling import reconcile_regularly
 from runtime.sandbox import workflow_runner
 from runtime.settings import Settings
 from runtime.supervisor import worker_ready
 from runtime.telemetry import telemetry_runtime
 from workflows.agent import AgentWorkflow
 from workflows.merge_queue import MergeQueueWorkflow
+from workflows.reconcile import ReconcileWorkflow
 from workflows.request import RequestWorkflow
 from workflows.subtask import SubtaskWorkflow
 
@@ -53,6 +56,7 @@ WORKFLOWS: tuple[type, ...] = (
     SubtaskWorkflow,
     AgentWorkflow,
     MergeQueueWorkflow,
+    ReconcileWorkflow,
 )
 GRACE = dt.timedelta(seconds=5)
 STICKY = dt.timedelta(seconds=1)
@@ -108,6 +112,7 @@ async def hands(config: Settings, client: Client, *, sandbox: Sandbox) -> AsyncI
     tools = WorktreeTools(stores, pools, runner)
     checks = CleanChecks(stores, pools, runner)
     queues = TemporalQueues(client)
+    reconciler = HostReconciler(stores, pools, client)
     try:
         yield Hands(
             model=[model.open_conversation, model.call_model],
@@ -123,7 +128,7 @@ async def hands(config: Settings, client: Client, *, sandbox: Sandbox) -> AsyncI
                 patches.land_chain,
                 queues.enqueue_patch,
             ],
-            host=[tools.read_files, tools.apply_edit, tools.run_command],
+            host=[tools.read_files, tools.apply_edit, tools.run_command, reconciler.reconcile],
             checks=[checks.run_checks],
         )
     finally:
@@ -181,8 +186,10 @@ async def run(config: Settings, *, stop: asyncio.Event) -> None:
         for worker in workers(config, client, made):
             await stack.enter_async_context(worker)
         worker_ready(config)
+        reconciling = asyncio.create_task(reconcile_regularly(client, host_id(config)))
         log.info("worker.ready", host=host_id(config), sandbox=sandbox.available)
         await stop.wait()
+        reconciling.cancel()
         log.info("worker.stopping")
 
 

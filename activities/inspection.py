@@ -68,7 +68,14 @@ def _open(path: str) -> git.Repo:
     if not place.is_dir():
         raise RequestRefused(f"there is no folder {path!r}: name a git repository")
     try:
-        return git.Repo(place, search_parent_directories=True)
+        return git.Repo(
+            place,
+            # Reads the files itself; the default asks a git process of the repository's.
+            odbt=git.GitDB,
+            search_parent_directories=True,
+            # A dollar sign in a path is meant as it stands.
+            expand_vars=False,
+        )
     except (InvalidGitRepositoryError, NoSuchPathError) as error:
         raise RequestRefused(
             f"{path!r} is not a git repository: run `git init` and commit there first"

@@ -24,6 +24,13 @@ class Stores:
         """
         return self._root / f"{key}.git"
 
+    def keys(self) -> list[str]:
+        """
+        Return the keys of all stores on disk, sorted.
+        """
+        folders = (path for path in self._root.glob("*.git") if path.is_dir())
+        return sorted(path.name.removesuffix(".git") for path in folders)
+
     async def get(self, key: str) -> Store:
         """
         Return the open store.

@@ -17,6 +17,7 @@ from activities.worktree.pool import Fenced, WorktreeBroken, WorktreeBusy, Workt
 from contracts.failure import FailureKind
 from contracts.ports import WorktreeActivities
 from contracts.worktree import LeaseWorktree, ReleaseWorktree, WorktreeLease
+from domain import ids
 
 Pools = Callable[[str], Awaitable[WorktreePool]]
 """Gives the open pool of a repository key."""
@@ -49,7 +50,7 @@ class PooledWorktrees(WorktreeActivities):
         async with worktree_failures():
             pool = await self._pools(request.repository.key)
             commit = request.commit or await _tip(pool, request.repository.target)
-            leased = await pool.lease(request.holder, commit)
+            leased = await pool.lease(_holder(request), commit)
         return WorktreeLease(
             worktree=leased.name,
             epoch=leased.epoch,
@@ -86,6 +87,10 @@ async def _tip(pool: WorktreePool, target: str) -> str:
     if tip is None:
         raise ObjectMissing(ref)
     return tip
+
+
+def _holder(request: LeaseWorktree) -> str:
+    return ids.holder(request.owner, request.repository.request_key, request.purpose)
 
 
 @contextlib.asynccontextmanager

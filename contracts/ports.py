@@ -12,6 +12,7 @@ from temporalio import activity
 
 from contracts.checks import ChecksReport, RunChecks
 from contracts.merge import BuildChain, Chain, EnqueuePatch, LandChain, Landed
+from contracts.reconcile import Reconcile, ReconcileReport
 from contracts.repository import (
     CloseRequest,
     DeliverBranch,
@@ -180,6 +181,19 @@ class QueueActivities(ABC):
         """
 
 
+class ReconcileActivities(ABC):
+    """
+    A host's look at its own disk; task queue `host/<host-id>`.
+    """
+
+    @activity.defn
+    @abstractmethod
+    async def reconcile(self, request: Reconcile) -> ReconcileReport:
+        """
+        Free what belongs to workflows that have ended.
+        """
+
+
 PORTS: tuple[type[ABC], ...] = (
     ModelActivities,
     RepositoryActivities,
@@ -188,5 +202,6 @@ PORTS: tuple[type[ABC], ...] = (
     CheckActivities,
     PatchActivities,
     QueueActivities,
+    ReconcileActivities,
 )
 """Every port, for the worker's registration check and the wire-names test."""

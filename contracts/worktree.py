@@ -8,15 +8,17 @@ from contracts.store import RepositoryRef
 
 class LeaseWorktree(Contract):
     """
-    Ask for a worktree that holds `commit`. The same `holder` gets the same lease again.
+    Ask for a worktree that holds `commit`. The same owner and purpose get the same lease again.
 
     Attributes:
-        holder: who asks: workflow id of the agent or subtask; the lease's idempotency key.
+        owner: the workflow that frees it; when that has ended, the reconciler does.
+        purpose: what for, since one workflow may hold several.
         commit: None means the target's tip at this moment.
     """
 
     repository: RepositoryRef
-    holder: str
+    owner: str
+    purpose: str
     commit: ObjectId | None = None
 
 

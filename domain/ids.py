@@ -104,6 +104,21 @@ def call_id(conversation: str, tool_use_id: str) -> str:
     return f"{slug(tool_use_id, 24)}-{digest(conversation, tool_use_id)}"
 
 
+def holder(owner: str, request: str, purpose: str) -> str:
+    """
+    Return who holds a worktree: a lease's idempotency key, another for each request of one id.
+    """
+    return f"{owner}|{request}|{purpose}"
+
+
+def owner_of(holder: str) -> str | None:
+    """
+    Return the workflow that holds a worktree, None when the holder is none of ours.
+    """
+    owner, _, rest = holder.partition("|")
+    return owner if rest else None
+
+
 def base_ref(request: str) -> str:
     """
     Return the ref of the commit that the request started from.
@@ -167,11 +182,15 @@ def target_ref(target: str) -> str:
     return f"refs/oc/target/{target}"
 
 
+CLAIMS = "refs/oc/claim/"
+"""Below it stand all claims."""
+
+
 def claim_ref(branch: str) -> str:
     """
     Return the ref that says which request makes a branch.
     """
-    return f"refs/oc/claim/{slug(branch, 40)}-{digest(branch)}"
+    return f"{CLAIMS}{slug(branch, 40)}-{digest(branch)}"
 
 
 def abandoned_ref(conversation: str, commit: str) -> str:

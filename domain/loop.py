@@ -124,6 +124,8 @@ def may_call(
 def after_turn(turn: ModelTurn, progress: AgentProgress) -> Act | Finish | Say | Again | Stop:
     """
     Decide what follows from a reply. Tools run only when the reply stopped for them.
+
+    `progress` is that from before the reply.
     """
     match turn.stop_reason:
         case "tool_use" if turn.tool_uses:

@@ -254,15 +254,16 @@ class MemoryWorktrees(WorktreeActivities):
     @override
     @activity.defn
     async def lease_worktree(self, request: LeaseWorktree) -> WorktreeLease:
-        if request.holder not in self.open:
+        holder = f"{request.owner}|{request.purpose}"
+        if holder not in self.open:
             self.asked.append(request)
-            self.open[request.holder] = WorktreeLease(
-                worktree=request.holder,
+            self.open[holder] = WorktreeLease(
+                worktree=holder,
                 epoch=len(self.asked),
                 host_id=self._host_id,
                 commit=request.commit or self._tip(),
             )
-        return self.open[request.holder]
+        return self.open[holder]
 
     @override
     @activity.defn

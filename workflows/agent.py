@@ -122,8 +122,10 @@ class AgentWorkflow(TellsItsRequest):
             return self._result(cut=permit)
         turn = await self._call_model(conversation, permit.max_output_tokens)
         self._conversation = turn.conversation
+        # Judged by the counters from before it: what was reminded of or repeated already.
+        step = loop.after_turn(turn, self._progress)
         self._progress = loop.booked(self._progress, turn)
-        match loop.after_turn(turn, self._progress):
+        match step:
             case loop.Finish(output):
                 return self._result(output=output)
             case loop.Stop() as stop:

@@ -4,6 +4,7 @@ An agent's tool calls: judged, then carried out in order, reads together, writes
 Whether a call may be carried out is decided in domain.policy.
 """
 
+import asyncio
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -98,7 +99,8 @@ class Hands:
         )
         self.doing = f"waits for a person: {approval.what}"
         desk = workflow.get_external_workflow_handle(self._start.request_id)
-        await desk.signal("ask", approval)
+        # Shielded: a cancellation that comes while a signal is under way would be lost with it.
+        await asyncio.shield(desk.signal("ask", approval))
         await workflow.wait_condition(lambda: approval.id in self._decisions)
         decision = self._decisions[approval.id]
         if decision.choice is Choice.APPROVE:

@@ -17,15 +17,20 @@ with workflow.unsafe.imports_passed_through():
 
 @asynccontextmanager
 async def leased(
-    repository: RepositoryRef, holder: str, *, commit: str | None = None
+    repository: RepositoryRef, purpose: str, *, commit: str | None = None
 ) -> AsyncIterator[WorktreeLease]:
     """
     Lease a worktree at a commit, None for the target's tip, and free it at the end.
     """
     lease = await patience.call(
         WorktreeActivities.lease_worktree,
-        LeaseWorktree(repository=repository, holder=holder, commit=commit),
-        calls.store("lease a worktree"),
+        LeaseWorktree(
+            repository=repository,
+            owner=workflow.info().workflow_id,
+            purpose=purpose,
+            commit=commit,
+        ),
+        calls.store(f"lease a worktree to {purpose}"),
     )
     try:
         yield lease

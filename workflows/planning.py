@@ -45,8 +45,7 @@ class Planning:
         """
         Return a valid plan; `feedback` sends the planner back with a person's words.
         """
-        holder = f"{self._request_id}/{briefing.PLANNER}"
-        async with leased(self._opened.repository, holder, commit=self._opened.base) as lease:
+        async with leased(self._opened.repository, "plan", commit=self._opened.base) as lease:
             return await self._plan(lease, budget, feedback)
 
     async def _plan(self, lease: WorktreeLease, budget: int, message: str | None) -> Plan:

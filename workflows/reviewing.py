@@ -75,7 +75,9 @@ class Reviewing:
         Run the reviewer in a worktree of its own; None when it was cut.
         """
         agent = ids.agent_id(workflow.info().workflow_id, Role.REVIEWER, attempt)
-        async with leased(self._start.repository, agent, commit=patch.commit) as lease:
+        async with leased(
+            self._start.repository, f"review-{attempt}", commit=patch.commit
+        ) as lease:
             start = briefing.reviewer(
                 self._start,
                 agent_id=agent,

@@ -43,6 +43,14 @@ class Standing:
         self.note(state=state, reason=reason[:1_000], agent=agent)
         await tell(self._request_id, "task_changed", self.report)
 
+    async def fail(self, reason: str) -> None:
+        """
+        End the task as failed; what waits or is under review comes back to work first.
+        """
+        if self.report.state is not TaskState.RUNNING:
+            self.note(state=tasks.move(self.report.state, TaskState.RUNNING))
+        await self.set(TaskState.FAILED, reason)
+
     async def ask(self, approval: Contract) -> None:
         """
         Put a question to a person on the request's desk.

@@ -123,7 +123,7 @@ class SubtaskWorkflow(TellsItsRequest):
         if refused:
             self._fail(refused)
         await self._standing.set(TaskState.RUNNING, "")
-        async with leased(self._start.repository, self._id) as lease:
+        async with leased(self._start.repository, "work") as lease:
             self._base = self._checkpoint = lease.commit
             while not await self._one_round(lease):
                 pass

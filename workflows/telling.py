@@ -2,6 +2,8 @@
 Signals to workflows that may have ended: then nobody listens, and nothing is lost.
 """
 
+import asyncio
+
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
@@ -14,6 +16,9 @@ async def tell(workflow_id: str, signal: str, value: Contract | str) -> None:
     Signal a workflow; one that has ended needs no answer.
     """
     try:
-        await workflow.get_external_workflow_handle(workflow_id).signal(signal, value)
+        # Shielded: a cancellation that comes while a signal is under way would be lost with it.
+        await asyncio.shield(
+            workflow.get_external_workflow_handle(workflow_id).signal(signal, value)
+        )
     except ApplicationError:
         workflow.logger.info("signal.unheard", extra={"signal": signal, "to": workflow_id})

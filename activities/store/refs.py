@@ -58,6 +58,12 @@ class References:
         """
         await self._writer.close()
 
+    def read(self, ref: str) -> str | None:
+        """
+        Return the id a reference holds; None = it does not exist.
+        """
+        return read_ref(self._store, ref)
+
     @contextlib.asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
         """

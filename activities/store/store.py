@@ -11,7 +11,7 @@ import contextlib
 import os
 import re
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
@@ -41,6 +41,7 @@ from activities.store.objects import (
     sync_folder,
 )
 from activities.store.process import ChildDiedError, GitObject, ObjectReader
+from activities.store.recent import RecentObjects
 from activities.store.refs import References, check_ref
 from activities.store.values import (
     ANY,
@@ -112,6 +113,9 @@ ME: Final = f"{IDENTITY_NAME} <{IDENTITY_EMAIL}>"
 Entry = tuple[str, str]
 """Mode and object id, as in TreeEntry."""
 
+Content = tuple[ObjectKind, bytes]
+"""Kind and bytes of an object."""
+
 
 class Batch:
     """
@@ -121,9 +125,9 @@ class Batch:
     other: on a busy disk they share its waits. No id may leave before `write` returned.
     """
 
-    def __init__(self, put: Callable[[ObjectKind, bytes], Awaitable[str]]) -> None:
+    def __init__(self, put: Callable[[Mapping[str, Content]], Awaitable[None]]) -> None:
         self._put = put
-        self._waiting: dict[str, tuple[ObjectKind, bytes]] = {}
+        self._waiting: dict[str, Content] = {}
 
     def blob(self, data: bytes) -> str:
         """
@@ -149,8 +153,8 @@ class Batch:
         """
         Write everything added; durable when it returns, and safe to repeat.
         """
-        await asyncio.gather(*(self._put(kind, data) for kind, data in self._waiting.values()))
-        self._waiting.clear()
+        await self._put(self._waiting)
+        self._waiting = {}
 
     def _add(self, kind: ObjectKind, data: bytes) -> str:
         oid = object_id(kind, data)
@@ -175,6 +179,7 @@ class Store:
         self._objects = LooseObjects(self.path / "objects")
         self._reader = ObjectReader(self.git)
         self._refs = References(self.path, self.git)
+        self._recent = RecentObjects()
         self._trees: OrderedDict[str, tuple[TreeEntry, ...]] = OrderedDict()
 
     # ---- life
@@ -276,15 +281,26 @@ class Store:
         """
         Return an empty batch: objects that name each other, made durable together.
         """
-        return Batch(self._put)
+        return Batch(self._put_all)
 
     async def _put(self, kind: ObjectKind, data: bytes) -> str:
-        try:
+        with _unwritten():
             if len(data) > LARGE_BYTES or self._objects.pace_seconds > SLOW_SECONDS:
-                return await asyncio.to_thread(self._objects.put, kind, data)
-            return self._objects.put(kind, data)
-        except OSError as failed:
-            raise StoreError(f"an object could not be written: {failed}") from failed
+                oid = await asyncio.to_thread(self._objects.put, kind, data)
+            else:
+                oid = self._objects.put(kind, data)
+        self._recent.keep(GitObject(oid, kind, data))
+        return oid
+
+    async def _put_all(self, contents: Mapping[str, Content]) -> None:
+        # Each in a thread: most of the time is waiting for the disk, which answers several
+        # waits at once.
+        with _unwritten():
+            await asyncio.gather(
+                *(asyncio.to_thread(self._objects.put, *content) for content in contents.values())
+            )
+        for oid, (kind, data) in contents.items():
+            self._recent.keep(GitObject(oid, kind, data))
 
     # ---- reading objects
 
@@ -295,6 +311,9 @@ class Store:
         Raises:
             ObjectMissing: there is none of that name.
         """
+        found = self._recent.get(name)
+        if found is not None:
+            return found
         try:
             found = await self._reader.contents(name)
         except ValueError:
@@ -303,6 +322,7 @@ class Store:
             raise StoreError(f"reading {name!r}: {died.stderr}") from died
         if found is None:
             raise ObjectMissing(name)
+        self._recent.keep(found)
         return found
 
     async def _get_by_walk(self, name: str) -> GitObject | None:
@@ -374,6 +394,15 @@ class Store:
             raise StoreError(f"resolving {name!r}: {died.stderr}") from died
 
     # ---- references
+
+    def ref(self, name: str) -> str | None:
+        """
+        Return the id a reference holds; None = it does not exist. Read from its file at once.
+
+        Args:
+            name: full name below `refs/oc/`, as given to `update_refs`.
+        """
+        return self._refs.read(name)
 
     async def update_refs(self, *updates: RefUpdate) -> None:
         """
@@ -470,20 +499,30 @@ class Store:
         """
         return await self.with_paths(tree, {path: entry})
 
-    async def with_paths(self, tree: str, entries: Mapping[str, Entry | None]) -> str:
+    async def with_paths(
+        self, tree: str, entries: Mapping[str, Entry | None], *, batch: Batch | None = None
+    ) -> str:
         """
         Return the tree with many paths changed at once; see `with_path`.
+
+        With a batch, the trees are added to it and not written yet.
         """
         wanted = {path_parts(path): entry for path, entry in entries.items()}
         names = set(wanted)
         for parts in wanted:
             if any(parts[:depth] in names for depth in range(1, len(parts))):
                 raise StoreError(f"{'/'.join(parts)} lies inside another changed path")
-        rows = await self.get_tree(tree)
-        return await self.put_tree(await self._edited(rows, wanted))
+        waiting = self.batch() if batch is None else batch
+        edited = waiting.tree(await self._edited(await self.get_tree(tree), wanted, waiting))
+        if batch is None:
+            await waiting.write()
+        return edited
 
     async def _edited(
-        self, rows: tuple[TreeEntry, ...], wanted: Mapping[tuple[str, ...], Entry | None]
+        self,
+        rows: tuple[TreeEntry, ...],
+        wanted: Mapping[tuple[str, ...], Entry | None],
+        batch: Batch,
     ) -> tuple[TreeEntry, ...]:
         table = {row.name: row for row in rows}
         below: dict[str, dict[tuple[str, ...], Entry | None]] = {}
@@ -495,7 +534,7 @@ class Store:
             else:
                 table[name] = TreeEntry(entry[0], name, entry[1])
         for name, inner in below.items():
-            await self._edit_folder(table, name, inner)
+            await self._edit_folder(table, name, inner, batch=batch)
         return tuple(table.values())
 
     async def _edit_folder(
@@ -503,14 +542,16 @@ class Store:
         table: dict[str, TreeEntry],
         name: str,
         inner: Mapping[tuple[str, ...], Entry | None],
+        *,
+        batch: Batch,
     ) -> None:
         there = table.get(name)
         if not any(inner.values()) and (there is None or not there.is_tree):
             return  # nothing to remove there, and what is in the way stays
         rows = await self.get_tree(there.oid) if there is not None and there.is_tree else ()
-        edited = await self._edited(rows, inner)
+        edited = await self._edited(rows, inner, batch)
         if edited:
-            table[name] = TreeEntry(TREE_MODE, name, await self.put_tree(edited))
+            table[name] = TreeEntry(TREE_MODE, name, batch.tree(edited))
         else:
             table.pop(name, None)
 
@@ -732,6 +773,14 @@ class Store:
             if failed.code > 0 and re.search(r"bad object|not a tree object", failed.stderr):
                 raise ObjectMissing(args[-1], failed.stderr) from failed
             raise StoreError(str(failed)) from failed
+
+
+@contextlib.contextmanager
+def _unwritten() -> Iterator[None]:
+    try:
+        yield
+    except OSError as failed:
+        raise StoreError(f"an object could not be written: {failed}") from failed
 
 
 def _tree_data(entries: Iterable[TreeEntry]) -> bytes:

@@ -20,6 +20,7 @@ from activities.worktrees import PooledWorktrees, worktree_failure
 from contracts.failure import FailureKind
 from contracts.store import RepositoryRef
 from contracts.worktree import LeaseWorktree, ReleaseWorktree, WorktreeLease
+from domain import ids
 
 REPOSITORY = RepositoryRef(
     key="demo", host_id="here", request_key="r1", target="main", environment="0" * 40
@@ -40,7 +41,9 @@ class World:
         """
         Lease as a workflow does.
         """
-        request = LeaseWorktree(repository=REPOSITORY, holder=holder, commit=commit)
+        request = LeaseWorktree(
+            repository=REPOSITORY, owner=holder, purpose="work", commit=commit
+        )
         return await ActivityEnvironment().run(self.worktrees.lease_worktree, request)
 
     async def release(self, lease: WorktreeLease) -> None:
@@ -118,7 +121,7 @@ async def test_a_released_worktree_goes_to_the_next_holder(world: World) -> None
     await world.release(first)
 
     assert (second.worktree, second.epoch) == (first.worktree, 2)
-    assert [record.holder for record in world.pool.leases()] == ["task/b"]
+    assert [ids.owner_of(record.holder or "") for record in world.pool.leases()] == ["task/b"]
 
 
 async def test_a_missing_commit_is_a_retryable_store_failure(world: World) -> None:
@@ -155,7 +158,7 @@ async def test_a_lease_of_another_host_is_not_released_here(world: World) -> Non
         await world.release(foreign)
 
     assert caught.value.type == FailureKind.BUSY
-    assert [record.holder for record in world.pool.leases()] == ["task/a"]
+    assert [ids.owner_of(record.holder or "") for record in world.pool.leases()] == ["task/a"]
 
 
 def chained(cause: OSError) -> StoreError:

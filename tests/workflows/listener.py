@@ -8,6 +8,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.approval import Approval
     from contracts.merge import MergeVerdict
     from contracts.subtask import SubtaskReport
+    from contracts.visibility import Obstacle
 
 
 @workflow.defn
@@ -49,6 +50,12 @@ class ListenerWorkflow:
         Keep a verdict.
         """
         self._verdicts.append(verdict)
+
+    @workflow.signal
+    def obstacle(self, obstacle: Obstacle) -> None:
+        """
+        Hear what somebody waits for; nothing to keep.
+        """
 
     @workflow.signal
     def stop(self) -> None:

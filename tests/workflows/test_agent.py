@@ -298,6 +298,24 @@ async def test_cancel(client: Client, script: Callable[[], list[Said]]) -> None:
         assert isinstance(caught.value.cause, CancelledError)
 
 
+async def test_cancel_at_any_moment(client: Client) -> None:
+    """Wherever a cancellation meets an agent, it ends as cancelled: none is swallowed."""
+    script = [acts((VIEW, "a")), acts((EDIT, ".envrc")), DONE]
+    world = World(client, {"coder/x": script * 30})
+    async with world.at_work():
+        await world.listener()
+        agents = []
+        for moment in range(30):
+            handle = await world.start(AgentWorkflow, agent(world), name=f"/{moment}")
+            await asyncio.sleep(moment * 0.002)
+            await handle.cancel()
+            agents.append(handle)
+        ended = await asyncio.gather(*(each.result() for each in agents), return_exceptions=True)
+
+    causes = [getattr(each, "cause", each) for each in ended]
+    assert [type(each) for each in causes] == [CancelledError] * 30
+
+
 async def test_status(client: Client) -> None:
     """The status says what the agent is doing while it waits."""
     speaks = asyncio.Event()

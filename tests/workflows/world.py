@@ -38,7 +38,7 @@ from workflows.merge_queue import MergeQueueWorkflow
 from workflows.request import RequestWorkflow
 from workflows.subtask import SubtaskWorkflow
 
-LONGEST = dt.timedelta(seconds=60)
+LONGEST = dt.timedelta(seconds=20)
 """No workflow of a test may take longer by its own clock, unless the test skips time."""
 WORKFLOWS: tuple[type, ...] = (
     RequestWorkflow,

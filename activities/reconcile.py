@@ -1,0 +1,108 @@
+"""
+The reconciler: frees what belongs to workflows that have ended.
+
+It leaves alone what it cannot explain, and says so.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from temporalio import activity
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+from typing_extensions import override
+
+from activities.pools import Pools
+from activities.store import ANY, RefUpdate, Store, StoreError
+from activities.stores import Stores
+from activities.worktree.pool import WorktreeBusy, WorktreePool
+from contracts.ports import ReconcileActivities
+from contracts.reconcile import Reconcile, ReconcileReport
+from domain import ids
+
+
+@dataclass
+class _Found:
+    leases: int = 0
+    mended: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+
+class HostReconciler(ReconcileActivities):
+    """
+    Compares the stores and worktrees of this host with the open workflows.
+    """
+
+    def __init__(self, stores: Stores, pools: Pools, client: Client) -> None:
+        self._stores = stores
+        self._pools = pools
+        self._client = client
+
+    @override
+    @activity.defn
+    async def reconcile(self, request: Reconcile) -> ReconcileReport:
+        """
+        Free the worktrees and claims of workflows that have ended.
+
+        Safe to repeat: what was freed is not found again. Work that no checkpoint holds is pinned
+        under `refs/oc/rescue/` before its worktree is free.
+        """
+        found = _Found()
+        for key in await asyncio.to_thread(self._stores.keys):
+            try:
+                await self._store(key, found, dry_run=request.dry_run)
+            except StoreError as error:
+                found.left.append(f"the store {key} cannot be opened: {error}")
+        for sentence in found.mended:
+            activity.logger.info("reconcile.mended", extra={"what": sentence})
+        return ReconcileReport(
+            host_id=request.host_id,
+            dry_run=request.dry_run,
+            leases=found.leases,
+            mended=tuple(found.mended[:200]),
+            left=tuple(found.left[:200]),
+        )
+
+    async def _store(self, key: str, found: _Found, *, dry_run: bool) -> None:
+        pool = await self._pools.get(key)
+        await self._worktrees(pool, found, dry_run=dry_run)
+        await self._claims(pool.store, found, dry_run=dry_run)
+
+    async def _worktrees(self, pool: WorktreePool, found: _Found, *, dry_run: bool) -> None:
+        for record in pool.leases():
+            found.leases += 1
+            owner = ids.owner_of(record.holder or "")
+            if owner is None:
+                found.left.append(f"{record.name} is held by {record.holder!r}, nobody we know")
+                continue
+            if await self._open(owner):
+                continue
+            try:
+                if not dry_run:
+                    await pool.release(record.name, record.epoch)
+            except WorktreeBusy:
+                found.left.append(f"{record.name} of {owner}, which has ended, is still in use")
+                continue
+            found.mended.append(f"worktree {record.name} of {owner}, which has ended, is free")
+
+    async def _claims(self, store: Store, found: _Found, *, dry_run: bool) -> None:
+        for ref in sorted(await store.refs(ids.CLAIMS)):
+            found.leases += 1
+            owner = (await store.get_blob(ref)).decode("utf-8", "replace")
+            if await self._open(owner):
+                continue
+            if not dry_run:
+                await store.update_refs(RefUpdate(ref, None, ANY))
+            found.mended.append(f"the branch claimed by {owner}, which has ended, is free")
+
+    async def _open(self, workflow_id: str) -> bool:
+        """
+        Return whether a workflow is open; one that the server does not know is not.
+        """
+        try:
+            described = await self._client.get_workflow_handle(workflow_id).describe()
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return False
+            raise
+        return described.status is WorkflowExecutionStatus.RUNNING

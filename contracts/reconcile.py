@@ -1,0 +1,34 @@
+"""
+Reconciling a host's disk with the two ledgers: open workflows and the store.
+"""
+
+from contracts.base import Contract
+
+
+class Reconcile(Contract):
+    """
+    Compare what lies on a host's disk with the workflows that are open.
+
+    Attributes:
+        dry_run: say what would be done and do nothing.
+    """
+
+    host_id: str
+    dry_run: bool = False
+
+
+class ReconcileReport(Contract):
+    """
+    What was found.
+
+    Attributes:
+        leases: how many leased worktrees and claims were looked at.
+        mended: what was freed (or would be), each a sentence.
+        left: what could not be explained or is in use, and was left alone, each a sentence.
+    """
+
+    host_id: str
+    dry_run: bool
+    leases: int
+    mended: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()

@@ -1,0 +1,28 @@
+"""
+ReconcileWorkflow: one look at a host's disk, by a schedule, at a worker's start or by hand.
+"""
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from contracts.ports import ReconcileActivities
+    from contracts.reconcile import Reconcile, ReconcileReport
+    from workflows import calls, patience
+
+
+@workflow.defn
+class ReconcileWorkflow:
+    """
+    One reconciliation of one host; its result says what was done.
+    """
+
+    @workflow.run
+    async def run(self, request: Reconcile) -> ReconcileReport:
+        """
+        Have the host compare its disk with the open workflows.
+        """
+        return await patience.call(
+            ReconcileActivities.reconcile,
+            request,
+            calls.host(request.host_id, "compare the disk with the open workflows"),
+        )
