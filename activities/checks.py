@@ -147,10 +147,12 @@ async def _record(
     """
     Record a run; a rerun that passes replaces the outcome that it was made to doubt.
     """
-    log = await store.put_blob(f"$ {result.command}\n{ran.text}\n[{ran.ending}]\n".encode())
+    batch = store.batch()
+    log = batch.blob(f"$ {result.command}\n{ran.text}\n[{ran.ending}]\n".encode())
     hint = ran.outcome.hint or ""
     record = {"result": result.model_dump(mode="json"), "log": log, "hint": hint}
-    entry = await journal.entry(store, json.dumps(record).encode(), {"log": log})
+    entry = journal.entry(batch, json.dumps(record).encode(), {"log": log})
+    await batch.write()
     main, own = _refs(request, tree, result.command)
     updates = {own} | ({main} if result.passed else set())
     await store.update_refs(*(RefUpdate(ref, entry, ANY) for ref in sorted(updates)))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import git
-from git.exc import GitError, InvalidGitRepositoryError, NoSuchPathError
+from git.exc import GitError, InvalidGitRepositoryError, NoSuchPathError, ODBError
 
 from contracts.repository import Environment
 from domain import branches, shell
@@ -80,7 +80,7 @@ def _open(path: str) -> git.Repo:
         raise RequestRefused(
             f"{path!r} is not a git repository: run `git init` and commit there first"
         ) from error
-    except (GitError, OSError, ValueError) as error:
+    except (GitError, ODBError, OSError, ValueError) as error:
         raise RequestRefused(f"the repository {path!r} cannot be read: {error}") from error
 
 
@@ -103,7 +103,7 @@ def _base(repository: git.Repo, base: str | None) -> tuple[str, str]:
             raise RequestRefused(f"{base!r} is not a branch, tag or commit")
         heads = {head.name: head for head in repository.heads}
         commit = heads[base].commit if base in heads else repository.commit(base)
-    except (GitError, ValueError, OSError, IndexError) as error:
+    except (GitError, ODBError, ValueError, OSError, IndexError) as error:
         if base is None:
             raise RequestRefused(
                 "the repository has no commit yet: commit something, so that there is a base"
@@ -148,6 +148,6 @@ def _check_command(repository: git.Repo, base: str, command: str, environment: E
 def _in_tree(repository: git.Repo, base: str, path: str) -> bool:
     try:
         repository.commit(base).tree.join(path.removeprefix("./"))
-    except (KeyError, GitError, ValueError):
+    except (KeyError, GitError, ODBError, ValueError):
         return False
     return True

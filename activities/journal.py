@@ -6,7 +6,7 @@ A repeat of the call finds the record and returns it; that is what makes an effe
 
 from collections.abc import Mapping
 
-from activities.store import RefUpdate, Store, TreeEntry
+from activities.store import Batch, RefUpdate, Store, TreeEntry
 
 RECORD = "record.json"
 
@@ -15,19 +15,16 @@ async def recorded(store: Store, ref: str) -> bytes | None:
     """
     Return the record under a ref, None when the call has not ended.
     """
-    if await store.resolve(ref) is None:
-        return None
-    return await store.get_blob(f"{ref}:{RECORD}")
+    entry = store.ref(ref)
+    return None if entry is None else await store.get_blob(f"{entry}:{RECORD}")
 
 
-async def entry(store: Store, record: bytes, attachments: Mapping[str, str]) -> str:
+def entry(batch: Batch, record: bytes, attachments: Mapping[str, str]) -> str:
     """
-    Write a journal entry and return its tree; `attachments` are object ids of blobs by name.
+    Add a journal entry and return its tree; `attachments` are object ids of blobs by name.
     """
-    names = {**attachments, RECORD: await store.put_blob(record)}
-    return await store.put_tree(
-        TreeEntry(mode="100644", name=name, oid=oid) for name, oid in sorted(names.items())
-    )
+    names = {**attachments, RECORD: batch.blob(record)}
+    return batch.tree(TreeEntry("100644", name, oid) for name, oid in names.items())
 
 
 async def settle(store: Store, tree: str, ref: str, *others: RefUpdate) -> None:

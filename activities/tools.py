@@ -18,7 +18,7 @@ from activities.git_command import GitCommand
 from activities.pools import Pools
 from activities.running import Runner
 from activities.search import search
-from activities.store import RefUpdate, Store
+from activities.store import Batch, RefUpdate, Store
 from activities.stores import Stores
 from activities.worktree.pool import Place
 from activities.worktrees import worktree_failures
@@ -59,7 +59,19 @@ class Outcome:
     attachments: dict[str, str] = field(default_factory=dict)
 
 
-Act = Callable[[Place, Store, Seen], Awaitable[Outcome]]
+@dataclass(frozen=True)
+class Desk:
+    """
+    What a call works with: a worktree, the store, what the agent has seen, and what will be kept.
+    """
+
+    place: Place
+    store: Store
+    seen: Seen
+    batch: Batch
+
+
+Act = Callable[[Desk], Awaitable[Outcome]]
 
 
 class WorktreeTools(ToolActivities):
@@ -83,6 +95,7 @@ class WorktreeTools(ToolActivities):
         store = await self._stores.get(request.repository.key)
         pool = await self._pools.get(request.repository.key)
         seen = await _load(store, request.seen)
+        batch = store.batch()
         results: list[ToolResult] = []
         async with (
             worktree_failures(),
@@ -93,8 +106,10 @@ class WorktreeTools(ToolActivities):
             for call_id, tool, arguments in request.calls:
                 data = await store.get_blob(arguments)
                 outcome = await _read(place, tool, data, seen)
-                results.append(await _result(store, call_id, outcome))
-        return ReadResults(results=tuple(results), seen=await _save(store, seen, request.seen))
+                results.append(_result(batch, call_id, outcome))
+        known = _save(batch, seen, request.seen)
+        await batch.write()
+        return ReadResults(results=tuple(results), seen=known)
 
     @override
     @activity.defn
@@ -105,9 +120,9 @@ class WorktreeTools(ToolActivities):
         Safe to repeat: a finished call is found in the journal, an unfinished one is undone first.
         """
 
-        async def act(place: Place, store: Store, seen: Seen) -> Outcome:
-            arguments = EditArguments.model_validate_json(await store.get_blob(request.arguments))
-            return await _edit(place, store, request, arguments, seen)
+        async def act(desk: Desk) -> Outcome:
+            data = await desk.store.get_blob(request.arguments)
+            return await _edit(desk, request, EditArguments.model_validate_json(data))
 
         return await self._transact(request, act)
 
@@ -120,11 +135,9 @@ class WorktreeTools(ToolActivities):
         Safe to repeat: a finished call is found in the journal, an unfinished one is undone first.
         """
 
-        async def act(place: Place, store: Store, _seen: Seen) -> Outcome:
-            data = await store.get_blob(request.arguments)
-            return await self._run(
-                place, store, request, RunCommandArguments.model_validate_json(data)
-            )
+        async def act(desk: Desk) -> Outcome:
+            data = await desk.store.get_blob(request.arguments)
+            return await self._run(desk, request, RunCommandArguments.model_validate_json(data))
 
         return await self._transact(request, act)
 
@@ -150,28 +163,30 @@ class WorktreeTools(ToolActivities):
     async def _act(
         self, request: ToolCall, act: Act, store: Store, *, place: Place, ref: str
     ) -> ToolResult:
-        seen = await _load(store, request.seen)
+        desk = Desk(place, store, await _load(store, request.seen), store.batch())
         place.begin(request.call_id)
-        outcome = await act(place, store, seen)
+        outcome = await act(desk)
         checkpoint = outcome.checkpoint or request.expected
-        result = (await _result(store, request.call_id, outcome)).model_copy(
+        result = _result(desk.batch, request.call_id, outcome).model_copy(
             update={
                 "checkpoint": checkpoint,
-                "seen": await _save(store, seen, request.seen),
+                "seen": _save(desk.batch, desk.seen, request.seen),
             }
         )
         attachments = {"output": result.output, **outcome.attachments}
-        entry = await journal.entry(store, result.model_dump_json().encode(), attachments)
+        entry = journal.entry(desk.batch, result.model_dump_json().encode(), attachments)
+        await desk.batch.write()
         names = (request.repository.request_key, request.task_ref, request.call_id)
         pin = RefUpdate(ids.checkpoint_ref(*names), checkpoint, None)
         await journal.settle(store, entry, ref, pin)
-        await place.settle(checkpoint)
+        place.settle(checkpoint)
         return result
 
     async def _run(
-        self, place: Place, store: Store, request: ToolCall, arguments: RunCommandArguments
+        self, desk: Desk, request: ToolCall, arguments: RunCommandArguments
     ) -> Outcome:
-        environment = await self._runner.environment(store, request.repository.environment)
+        place = desk.place
+        environment = await self._runner.environment(desk.store, request.repository.environment)
         ran = await self._runner.run(
             place, arguments.command, environment, timeout_seconds=arguments.timeout_seconds
         )
@@ -189,7 +204,7 @@ class WorktreeTools(ToolActivities):
             text="\n".join(part for part in parts if part),
             outcome=ToolOutcome.TIMED_OUT if ran.outcome.timed_out else outcome,
             checkpoint=scan.commit,
-            attachments={"log": await store.put_blob(ran.whole)},
+            attachments={"log": desk.batch.blob(ran.whole)},
         )
 
 
@@ -220,10 +235,8 @@ def _view(place: Place, arguments: ViewArguments, seen: Seen) -> Outcome:
     return Outcome("\n".join(part for part in (viewed.text, viewed.note) if part) or "(empty file)")
 
 
-async def _edit(
-    place: Place, store: Store, request: ToolCall, arguments: EditArguments, seen: Seen
-) -> Outcome:
-    path = arguments.path
+async def _edit(desk: Desk, request: ToolCall, arguments: EditArguments) -> Outcome:
+    place, path = desk.place, arguments.path
     problem = edit.path_problem(path)
     if problem:
         return Outcome(f"Error: {problem}", ToolOutcome.FAILED)
@@ -232,13 +245,13 @@ async def _edit(
         with Editor(place.path, owner=owner) as editor:
             before = editor.read(path)
             data = before.data if before else None
-            decided = _decide(arguments, data, seen.get(path))
+            decided = _decide(arguments, data, desk.seen.get(path))
             if isinstance(decided, edit.Refused):
                 return Outcome(decided.message, ToolOutcome.FAILED)
             written = editor.write(path, decided.after, mode=None)
     except PathRefused as error:
         return Outcome(f"Error: {error}", ToolOutcome.FAILED)
-    seen[path] = edit.digest(decided.after)
+    desk.seen[path] = edit.digest(decided.after)
     text = "\n".join(
         part
         for part in (
@@ -252,7 +265,7 @@ async def _edit(
     if before is None and await _ignored(place, path):
         return Outcome(f"{text}\n{path} is ignored by git, so it will not be part of the patch.")
     mode = "100755" if written.mode & 0o100 else "100644"
-    checkpoint = await _checkpoint(store, request, path, mode, decided.after)
+    checkpoint = await _checkpoint(desk, request, path, mode, decided.after)
     return Outcome(text, checkpoint=checkpoint)
 
 
@@ -289,26 +302,25 @@ async def _ignored(place: Place, path: str) -> bool:
     return found.code == 0
 
 
-async def _checkpoint(store: Store, request: ToolCall, path: str, mode: str, data: bytes) -> str:
+async def _checkpoint(desk: Desk, request: ToolCall, path: str, mode: str, data: bytes) -> str:
     """
     Return a commit whose tree is the expected one with this file: only what changed is written.
     """
-    before = await store.get_commit(request.expected)
-    blob = await store.put_blob(data)
-    tree = await store.with_path(before.tree, path, (mode, blob))
+    before = await desk.store.get_commit(request.expected)
+    changed = {path: (mode, desk.batch.blob(data))}
+    tree = await desk.store.with_paths(before.tree, changed, batch=desk.batch)
     if tree == before.tree:
         return request.expected
-    return await store.put_commit(
+    return desk.batch.commit(
         tree, (request.expected,), f"edit: {path}", when=before.author_seconds + 1
     )
 
 
-async def _result(store: Store, call_id: str, outcome: Outcome) -> ToolResult:
-    text = outcome.text.encode("utf-8", "replace")
+def _result(batch: Batch, call_id: str, outcome: Outcome) -> ToolResult:
     return ToolResult(
         call_id=call_id,
         outcome=outcome.outcome,
-        output=await store.put_blob(text),
+        output=batch.blob(outcome.text.encode("utf-8", "replace")),
         preview=clip(for_people(outcome.text), 200),
     )
 
@@ -320,7 +332,7 @@ async def _load(store: Store, oid: str | None) -> Seen:
     return loaded
 
 
-async def _save(store: Store, seen: Seen, before: str | None) -> str | None:
+def _save(batch: Batch, seen: Seen, before: str | None) -> str | None:
     if not seen:
         return before
-    return await store.put_blob(json.dumps(seen, sort_keys=True).encode())
+    return batch.blob(json.dumps(seen, sort_keys=True).encode())

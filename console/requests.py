@@ -420,7 +420,7 @@ def _ending(error: WorkflowFailureError) -> Ending:
     if isinstance(error.cause, TerminatedError):
         return Ending(None, RunState.FAILED, "it was terminated by a person")
     known = [one for one in causes if isinstance(one, ApplicationError)]
-    reason = known[-1].message if known else str(error.cause or error)
+    reason = known[0].message if known else str(error.cause or error)
     refused = any(one.type == FailureKind.REFUSED for one in known)
     return Ending(_last_word(known), RunState.FAILED, clean(reason, 1_000), refused)
 

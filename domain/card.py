@@ -1,14 +1,19 @@
 """
 The card: what a person sees of a request in the web UI, as markdown.
+
+The web UI gives it half of the window, renders tables without any space between their columns and
+never wraps a code block: hence lists, and code of short lines.
 """
 
-from collections.abc import Sequence
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
 from types import MappingProxyType
 
 from contracts.approval import Approval
 from contracts.request import RequestStatus
 from contracts.task import TaskState, TaskStatus
-from domain.text import clip, for_people, one_line
+from domain.text import for_people, one_line
 
 _MARKS = MappingProxyType(
     {
@@ -22,98 +27,144 @@ _MARKS = MappingProxyType(
     }
 )
 _MOST_BYTES = 18_000
+_CUT = "\n\n… [cut; `status` of the command line shows all]"
+_CODE_COLUMNS = 64
+_DETAIL_CHARS = 6_000
+"""Of all approvals together, so that how to answer the last of them is not cut off."""
+_SHOWN_REFUSALS = 5
+# What would make a heading, a link, an image, markup or an entity of somebody's words. An
+# underscore within a word is none of these.
+_MARKUP = re.compile(r"[\\`*\[\]<>~&]|(?<![^\W_])_|_(?![^\W_])")
 
 
 def card(status: RequestStatus) -> str:
     """
-    Return the whole card, below the server's limit of 20,000 bytes.
+    Return the whole card, at most 18,000 bytes; the texts of others cannot form markup in it.
     """
-    parts = [
-        f"### {status.state.value}{_because(status.reason)}",
-        _cell(status.request, 500),
-        *(_approval(status.id, approval) for approval in status.approvals),
-        _tasks(status.tasks),
-        _result(status),
-        _refused(status),
-    ]
-    return clip("\n\n".join(part for part in parts if part), _MOST_BYTES // 3)
-
-
-def _because(reason: str) -> str:
-    return f": {_cell(reason, 300)}" if reason else ""
-
-
-def _cell(text: str, limit: int) -> str:
-    return one_line(text, limit).replace("|", "\\|").replace("`", "'")
-
-
-def _approval(request_id: str, approval: Approval) -> str:
-    command = f'temporal workflow signal -w "{request_id}" --name'
-    return "\n".join(
-        [
-            f"#### Waits for you: {_cell(approval.what, 300)}",
-            "",
-            f"{_cell(approval.why, 500)}{_risk(approval.risk)}",
-            "",
-            "```text",
-            for_people(approval.detail, 3_000).replace("```", "'''"),
-            "```",
-            "",
-            _how(approval.id),
-            "",
-            "```text",
-            f'{command} approve --input \'{{"approval": "{approval.id}"}}\'',
-            f'{command} reject --input \'{{"approval": "{approval.id}", "reason": "..."}}\'',
-            "```",
-            "",
-            f"Digest of what you decide about: `{approval.digest[:16]}`",
-        ]
+    sections = (
+        _standing(status),
+        *(
+            line
+            for approval in status.approvals
+            for line in _approval(status.id, approval, _DETAIL_CHARS // len(status.approvals))
+        ),
+        *_refused(status),
+        *_tasks(status.tasks),
+        *_result(status),
     )
+    return _fit("\n\n".join(section for section in sections if section))
 
 
-def _how(approval: str) -> str:
-    return (
-        "Answer here (More Actions, Send a Signal: `approve`, `reject` or `revise`, input "
-        f'`{{"approval": "{approval}"}}`) or in a terminal:'
+def _standing(status: RequestStatus) -> str:
+    heading = f"### {status.state.value}{_because(status.reason, 500)}"
+    return f"{heading}\n\n**Request:** {_prose(status.request, 500)}" if status.request else heading
+
+
+def _approval(request_id: str, approval: Approval, detail_chars: int) -> Iterator[str]:
+    yield f"#### Waits for you: {_prose(approval.what, 300)}"
+    risk = f"**Risk:** {_prose(approval.risk, 500)}" if approval.risk else ""
+    yield "\n".join(line for line in (_prose(approval.why, 500), risk) if line)
+    yield _block(approval.detail, min(detail_chars, 3_000))
+    answer = f'"approval": "{approval.id}"'
+    yield (
+        f"**Answer here:** More Actions, Send a Signal, {_code('approve')} with the input "
+        f"{_code(f'{{{answer}}}')}; or {_code('reject')} or {_code('revise')} with "
+        f"{_code(f'{{{answer}, {_REASON}}}')}. **Or in a terminal:**"
     )
+    yield _block(
+        _command(request_id, "approve", f"{{{answer}}}")
+        + _command(request_id, "reject", f"{{{answer}, {_REASON}}}")
+    )
+    seen = f'"digest": "{approval.digest[:16]}"'
+    yield f"With {_code(seen)} in the input, the answer counts for exactly what you see here."
 
 
-def _risk(risk: str) -> str:
-    return f" **Risk:** {_cell(risk, 500)}" if risk else ""
+_REASON = '"reason": "..."'
 
 
-def _tasks(tasks: Sequence[TaskStatus]) -> str:
-    if not tasks:
-        return ""
-    rows = ["| | task | after | state | turns | tokens | cost |", "|-|-|-|-|-|-|-|"]
-    for task in tasks:
-        state = f"{task.state.value}{_because(task.reason)}"
-        rows.append(
-            f"| {_MARKS[task.state]} | {task.id}: {_cell(task.title, 80)} "
-            f"| {', '.join(task.depends_on)} | {_cell(state, 200)} | {task.turns} "
-            f"| {task.tokens} | ${task.cost_usd:.4f} |"
+def _command(request_id: str, name: str, answer: str) -> str:
+    words = (f"temporal workflow signal --name {name}", f"-w '{request_id}'", f"--input '{answer}'")
+    return " \\\n    ".join(words) + "\n"
+
+
+def _refused(status: RequestStatus) -> Iterator[str]:
+    if status.refused_answers:
+        yield "#### Answers that were not taken"
+        yield "\n".join(
+            f"- {_code(refused.received, 120)}: {_prose(refused.problem, 300)}"
+            for refused in status.refused_answers[-_SHOWN_REFUSALS:]
         )
-    return "\n".join(rows)
 
 
-def _result(status: RequestStatus) -> str:
-    lines = []
-    if status.model:
-        lines.append(f"Model: {_cell(status.model, 100)}. Cost: ${status.cost_usd:.4f}.")
-    for check in status.checks:
-        verdict = "passed" if check.passed else "FAILED"
-        lines.append(f"- {verdict}: `{_cell(check.command, 200)}` ({check.seconds:.1f} s)")
+def _tasks(tasks: Sequence[TaskStatus]) -> Iterator[str]:
+    if tasks:
+        done = sum(task.state is TaskState.DONE for task in tasks)
+        yield f"#### Tasks: {done} of {len(tasks)} done"
+        yield "\n".join(_task(task) for task in tasks)
+
+
+def _task(task: TaskStatus) -> str:
+    waits = task.state is TaskState.PENDING and task.depends_on
+    state = f"{task.state.value}{_because(task.reason, 200)}"
+    facts = (
+        f"{state}, after {', '.join(task.depends_on)}" if waits else state,
+        f"sent back {task.rounds}×" if task.rounds else "",
+        f"{task.turns} turns, {task.tokens:,} tokens, ${task.cost_usd:.4f}" if task.turns else "",
+    )
+    told = "; ".join(fact for fact in facts if fact)
+    return f"- {_MARKS[task.state]} **{task.id}** ({_prose(task.title, 80)}): {told}"
+
+
+def _result(status: RequestStatus) -> Iterator[str]:
     if status.branch and status.commit:
-        lines.append(f"Branch `{_cell(status.branch, 200)}` at `{status.commit[:12]}`")
-    if status.diffstat:
-        lines.append(f"```text\n{for_people(status.diffstat, 1_000)}\n```")
-    return "\n".join(lines)
+        yield "#### Delivered"
+        yield f"Branch {_code(status.branch)} at {_code(status.commit[:12])}"
+        yield _block(status.diffstat, 1_000)
+    if status.checks:
+        yield "#### Checks of the merged tree"
+        yield "\n".join(
+            f"- {'passed' if check.passed else '**FAILED**'}: {_code(check.command)} "
+            f"({check.seconds:.1f} s)"
+            for check in status.checks
+        )
+    if status.model:
+        budget = f" of ${status.budget_usd:.2f}" if status.budget_usd else ""
+        yield f"Model: {_prose(status.model, 100)}. Cost: ${status.cost_usd:.4f}{budget}."
 
 
-def _refused(status: RequestStatus) -> str:
-    if not status.refused_answers:
-        return ""
-    rows = [
-        f"- `{_cell(r.received, 120)}`: {_cell(r.problem, 300)}" for r in status.refused_answers
+def _because(reason: str, limit: int) -> str:
+    return f": {_prose(reason, limit)}" if reason else ""
+
+
+def _prose(text: str, limit: int) -> str:
+    """
+    Return somebody's words as one line that means nothing to markdown.
+    """
+    return _MARKUP.sub(r"\\\g<0>", one_line(text, limit))
+
+
+def _code(text: str, limit: int = 200) -> str:
+    return f"`{one_line(text, limit).replace('`', chr(39))}`"
+
+
+def _block(text: str, limit: int = 2_000) -> str:
+    """
+    Return a code block whose lines are short enough to be seen whole; "" for no text.
+    """
+    shown = for_people(text.strip("\n"), limit).replace("```", "'''")
+    lines = [short for line in shown.split("\n") for short in _short(line)]
+    return "\n".join(["```text", *lines, "```"]) if any(lines) else ""
+
+
+def _short(line: str) -> list[str]:
+    indent = line[: len(line) - len(line.lstrip())][:20] + "  "
+    return textwrap.wrap(line, _CODE_COLUMNS, subsequent_indent=indent, break_on_hyphens=False) or [
+        ""
     ]
-    return "\n".join(["Answers that were not taken:", *rows[-5:]])
+
+
+def _fit(text: str) -> str:
+    encoded = text.encode()
+    if len(encoded) <= _MOST_BYTES:
+        return text
+    return encoded[: _MOST_BYTES - len(_CUT.encode())].decode(errors="ignore") + _CUT

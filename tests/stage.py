@@ -252,6 +252,13 @@ class Stage:
             result_type=RequestStatus,
         )
 
+    async def handle(self, name: str) -> Handle:
+        """
+        Return the handle of the request `request/<name>`, whoever started it.
+        """
+        client = await self.client()
+        return client.get_workflow_handle(f"request/{name}", result_type=RequestStatus)
+
     async def status(self, handle: Handle) -> RequestStatus:
         """
         Return what the request tells of itself just now.

@@ -16,8 +16,9 @@ LARGEST_BYTES: Final = 256 << 10
 
 class RecentObjects:
     """
-    Durable objects by id, the ones used longest ago forgotten first. An id names one content
-    for ever, so what is kept cannot be out of date.
+    Durable objects by id, the ones used longest ago forgotten first.
+
+    An id names one content for ever, so what is kept cannot be out of date.
     """
 
     def __init__(self) -> None:

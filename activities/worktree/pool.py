@@ -136,9 +136,10 @@ class Place:
 
     def begin(self, call_id: str) -> None:
         """
-        Note, durably, that a call is about to change files; call it before the first change.
+        Note that a call is about to change files; call it before the first change.
 
-        Until `settle`, every entry restores the files first.
+        Until `settle`, every entry restores the files first: the note outlives this process. It
+        need not outlive the host's fall, because files of another boot are never trusted.
         """
         self._write(replace(self._record, in_flight=call_id))
 

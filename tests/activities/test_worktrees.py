@@ -180,13 +180,13 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
         pytest.param(WorktreeBusy("in use"), FailureKind.BUSY, False, id="busy"),
         pytest.param(WorktreeBroken("gone"), FailureKind.STORE, False, id="broken"),
         pytest.param(ObjectMissing("x"), FailureKind.STORE, False, id="missing"),
-        pytest.param(FULL, FailureKind.DISK, False, id="os-full"),
+        pytest.param(FULL, FailureKind.DISK, True, id="os-full"),
         pytest.param(OSError(errno.EIO, "I/O error"), FailureKind.STORE, False, id="os-other"),
-        pytest.param(chained(FULL), FailureKind.DISK, False, id="store-full"),
+        pytest.param(chained(FULL), FailureKind.DISK, True, id="store-full"),
         pytest.param(StoreError("no"), FailureKind.STORE, False, id="store"),
         pytest.param(
             GitError(["add"], 128, "error: unable to write loose object file: Success"),
-            FailureKind.DISK, False, id="git-full",
+            FailureKind.DISK, True, id="git-full",
         ),
         pytest.param(
             GitError(["checkout"], 128, "fatal: index file corrupt"),
