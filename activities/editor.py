@@ -85,15 +85,19 @@ class Editor:
         root: the folder; it must exist.
         owner: user and group id that new files and folders get; None: the process's own, or
             for root the owner of the file replaced.
+        synced: what is written is durable on return; False where a checkpoint is.
 
     Raises:
         EditorUnavailableError: the kernel has no openat2 (Linux before 5.6), or forbids it.
         OSError: the root cannot be opened.
     """
 
-    def __init__(self, root: Path, *, owner: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, root: Path, *, owner: tuple[int, int] | None = None, synced: bool = True
+    ) -> None:
         self._root_path = root
         self._owner = owner
+        self._sync = os.fsync if synced else _unsynced
         self._root = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.close(_openat2(self._root, ".", os.O_PATH))

@@ -112,6 +112,7 @@ class UserRepositories(RepositoryActivities):
             base_name=found.base_name,
             branch=branch,
             files=len(await store.paths(base)),
+            store=str(store.path),
         )
 
     async def _claim(self, store: Store, branch: str, request_id: str) -> None:

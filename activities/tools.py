@@ -179,7 +179,7 @@ class WorktreeTools(ToolActivities):
         names = (request.repository.request_key, request.task_ref, request.call_id)
         pin = RefUpdate(ids.checkpoint_ref(*names), checkpoint, None)
         await journal.settle(store, entry, ref, pin)
-        place.settle(checkpoint)
+        await place.settle(checkpoint)
         return result
 
     async def _run(
@@ -242,7 +242,7 @@ async def _edit(desk: Desk, request: ToolCall, arguments: EditArguments) -> Outc
         return Outcome(f"Error: {problem}", ToolOutcome.FAILED)
     owner = (place.uid, place.uid) if place.uid is not None else None
     try:
-        with Editor(place.path, owner=owner) as editor:
+        with Editor(place.path, owner=owner, synced=False) as editor:
             before = editor.read(path)
             data = before.data if before else None
             decided = _decide(arguments, data, desk.seen.get(path))

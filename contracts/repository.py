@@ -44,6 +44,9 @@ class OpenRepository(Contract):
 class RepositoryOpened(Contract):
     """
     The store, the base and the branch that will be delivered.
+
+    Attributes:
+        store: where the store lies on its host.
     """
 
     repository: RepositoryRef
@@ -52,6 +55,7 @@ class RepositoryOpened(Contract):
     base_name: str
     branch: str
     files: int
+    store: str = ""
 
 
 class DeliverBranch(Contract):

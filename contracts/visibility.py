@@ -12,6 +12,10 @@ OC_PENDING_APPROVALS = "OcPendingApprovals"
 """Int search attribute: how many answers the run waits for."""
 
 
+OC_KEPT = "OcKept"
+"""Memo: where a request's work is kept, in words; readable even when the request was terminated."""
+
+
 class RunState(StrEnum):
     """
     The closed list of what a run can be doing; `status.reason` says the rest in words.

@@ -2,6 +2,7 @@
 The request on paper: reading its input, keeping its table of tasks, saying how it stands.
 """
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -129,6 +130,14 @@ def shortfall(rows: Sequence[TaskStatus]) -> str | None:
         return None
     each = "; ".join(f"{row.id} {row.state.value}: {one_line(row.reason, 160)}" for row in missing)
     return f"{len(rows) - len(missing)} of {len(rows)} tasks done; {each}"[:2_000]
+
+
+def kept(opened: RepositoryOpened) -> str:
+    """
+    Return where a request's work is kept whatever becomes of it: a command that lists it.
+    """
+    prefix = f"refs/oc/{opened.repository.request_key}/"
+    return f"git -C {shlex.quote(opened.store)} for-each-ref {prefix}"
 
 
 def red(report: ChecksReport, rows: Sequence[TaskStatus], tip: str) -> str:

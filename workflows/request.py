@@ -28,7 +28,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.request import RequestStart, RequestStatus
     from contracts.subtask import SubtaskReport
     from contracts.task import TaskStatus
-    from contracts.visibility import Obstacle, RunState
+    from contracts.visibility import OC_KEPT, Obstacle, RunState
     from domain import briefing, budget
     from domain import request as requests
     from domain.card import card
@@ -159,6 +159,7 @@ class RequestWorkflow(AnswersPeople):
     async def _serve(self, start: RequestStart) -> None:
         self._say("opens the repository")
         opened = self._opened = await repository.open_repository(start)
+        workflow.upsert_memo({OC_KEPT: requests.kept(opened)})
         self._planning = Planning(self._id, start, opened)
         plan = await self._planned(start, opened)
         self._say("tasks at work")

@@ -207,9 +207,14 @@ def read_record(layout: Layout) -> Record | None:
         raise WorktreeBroken(f"the record {layout.record} cannot be read: {wrong}") from wrong
 
 
-def write_record(layout: Layout, record: Record) -> None:
+def write_record(layout: Layout, record: Record, *, lasting: bool = True) -> None:
     """
-    Write the record, whole or not at all; durable on return. The caller holds the lock.
+    Write the record, whole or not at all. The caller holds the lock.
+
+    Args:
+        layout: of the worktree.
+        record: what to write.
+        lasting: durable on return; False where the record before is as good after the host fell.
     """
     fields = dataclasses.asdict(record)
     del fields["name"]
@@ -219,6 +224,8 @@ def write_record(layout: Layout, record: Record) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     fresh.replace(layout.record)
+    if not lasting:
+        return
     folder = os.open(fresh.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)

@@ -145,7 +145,7 @@ class Place:
 
     async def settle(self, checkpoint: str) -> None:
         """
-        Note, durably, that the files equal a commit.
+        Note that the files equal a commit; as lasting as what `begin` notes.
 
         Args:
             checkpoint: full id of a commit that is in the store, pinned.
@@ -176,7 +176,7 @@ class Place:
     def _write(self, record: Record) -> None:
         if not self._writable:
             raise RuntimeError(f"{self.name} was entered to read only")
-        write_record(self._layout, record)
+        write_record(self._layout, record, lasting=False)
         self._record = record
 
 

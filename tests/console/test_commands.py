@@ -187,8 +187,7 @@ async def test_an_interruption_leaves_the_request_and_says_so(
             process.send_signal(number)
         _, told = await process.communicate()
         assert time.monotonic() - begun < 1
-        assert b"goes on in the background" in told
-        assert process.returncode == ExitCode.WAITING
+        assert (process.returncode, told.count(b"goes on in the background")) == (3, 1)
         assert (await Requests(client).found(name)).closed is None
         await Requests(client).cancel(name)
 

@@ -21,6 +21,7 @@ class ListenerWorkflow:
         self._asked: list[Approval] = []
         self._reports: list[SubtaskReport] = []
         self._verdicts: list[MergeVerdict] = []
+        self._withdrawn: list[str] = []
         self._enough = False
 
     @workflow.run
@@ -52,6 +53,13 @@ class ListenerWorkflow:
         self._verdicts.append(verdict)
 
     @workflow.signal
+    def withdraw(self, patch_id: str) -> None:
+        """
+        Keep what is withdrawn.
+        """
+        self._withdrawn.append(patch_id)
+
+    @workflow.signal
     def obstacle(self, obstacle: Obstacle) -> None:
         """
         Hear what somebody waits for; nothing to keep.
@@ -77,6 +85,13 @@ class ListenerWorkflow:
         Return the reports, oldest first.
         """
         return self._reports
+
+    @workflow.query
+    def withdrawn(self) -> list[str]:
+        """
+        Return what was withdrawn, oldest first.
+        """
+        return self._withdrawn
 
     @workflow.query
     def verdicts(self) -> list[MergeVerdict]:

@@ -155,11 +155,11 @@ class World:
             execution_timeout=LONGEST if client is None else None,
         )
 
-    async def listener(self) -> WorkflowHandle[Any, Any]:
+    async def listener(self, name: str = "/listener") -> WorkflowHandle[Any, Any]:
         """
         Start a workflow that hears what subtasks, agents and queues tell.
         """
-        return await self.start(ListenerWorkflow, None, name="/listener")
+        return await self.start(ListenerWorkflow, None, name=name)
 
 
 async def until(seen: Callable[[], Any], *, seconds: float = 15.0) -> Any:  # noqa: ANN401
