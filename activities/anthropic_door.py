@@ -103,7 +103,11 @@ class AnthropicDoor:
     ) -> Reply:
         stopped = False
         headers = {"x-orchestcode-agent": agent}
-        async with client.messages.stream(**request, extra_headers=headers) as stream:
+        # The client would walk through every message of its own argument, again in each turn;
+        # what comes in the extra body is sent as it is.
+        body = {"messages": request["messages"]}
+        rest = {**request, "messages": ()}
+        async with client.messages.stream(**rest, extra_headers=headers, extra_body=body) as stream:
             async for event in stream:
                 stopped = stopped or event.type == "message_stop"
             message = await stream.get_final_message()

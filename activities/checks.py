@@ -58,7 +58,9 @@ class CleanChecks(CheckActivities):
         store = await self._stores.get(request.repository.key)
         async with worktree_failures():
             tree = (await store.get_commit(request.commit)).tree
-            known = [await _known(store, request, tree, command) for command in request.commands]
+            known = [
+                await _known(store, request, tree, number) for number in range(len(request.commands))
+            ]
             outcomes = _answered(known)
             if outcomes is None:
                 outcomes = await self._run(store, request, tree, known)
@@ -71,20 +73,45 @@ class CleanChecks(CheckActivities):
         tree: str,
         known: Sequence[_Outcome | None],
     ) -> list[_Outcome]:
+        outcomes = await self._once(store, request, tree, known)
+        last = outcomes[-1]
+        spared = any(outcome.cached for outcome in outcomes)
+        if last.cached or last.result.passed or not spared:
+            return outcomes
+        # A command that was not run again may make what this one needs: with it, then.
+        return await self._once(store, request, tree, [None] * len(known))
+
+    async def _once(
+        self,
+        store: Store,
+        request: RunChecks,
+        tree: str,
+        known: Sequence[_Outcome | None],
+    ) -> list[_Outcome]:
         pool = await self._pools.get(request.repository.key)
         outcomes: list[_Outcome] = []
+        ran: list[str] = []
         async with pool.checkout(request.commit) as place:
             for command, recorded in zip(request.commands, known, strict=True):
                 outcome = recorded or await self._command(
-                    store, request, tree, command, place=place
+                    store, request, tree, command, place=place, after=ran
                 )
                 outcomes.append(outcome)
                 if not outcome.result.passed:
                     break
+                if recorded is None:
+                    ran.append(command)
         return outcomes
 
     async def _command(
-        self, store: Store, request: RunChecks, tree: str, command: str, *, place: Place
+        self,
+        store: Store,
+        request: RunChecks,
+        tree: str,
+        command: str,
+        *,
+        place: Place,
+        after: Sequence[str],
     ) -> _Outcome:
         environment = await self._runner.environment(store, request.repository.environment)
         ran = await self._runner.run(
@@ -101,7 +128,7 @@ class CleanChecks(CheckActivities):
             "check.end",
             extra={"command": clip(command, 200), "outcome": ran.ending, "passed": ran.passed},
         )
-        return await _record(store, request, tree, ran=ran, result=result)
+        return await _record(store, request, tree, ran=ran, result=result, after=after)
 
 
 def _tail(text: str) -> str:
@@ -118,12 +145,19 @@ def _refs(request: RunChecks, tree: str, command: str) -> tuple[str, str]:
     return main, f"{main}-{owner}-{request.fresh}" if request.fresh else main
 
 
-async def _known(store: Store, request: RunChecks, tree: str, command: str) -> _Outcome | None:
-    found = await journal.recorded(store, _refs(request, tree, command)[1])
+async def _known(store: Store, request: RunChecks, tree: str, number: int) -> _Outcome | None:
+    """
+    Return the recorded outcome of one of the commands, None when it has to be run.
+
+    A red one counts only if it was red with everything done that comes before it here.
+    """
+    found = await journal.recorded(store, _refs(request, tree, request.commands[number])[1])
     if found is None:
         return None
     record = json.loads(found)
     result = CheckResult.model_validate(record["result"])
+    if not result.passed and not set(request.commands[:number]) <= set(record.get("after", ())):
+        return None
     return _Outcome(result, record["log"], record["hint"], cached=True)
 
 
@@ -142,7 +176,13 @@ def _answered(known: Sequence[_Outcome | None]) -> list[_Outcome] | None:
 
 
 async def _record(
-    store: Store, request: RunChecks, tree: str, *, ran: Ran, result: CheckResult
+    store: Store,
+    request: RunChecks,
+    tree: str,
+    *,
+    ran: Ran,
+    result: CheckResult,
+    after: Sequence[str],
 ) -> _Outcome:
     """
     Record a run; a rerun that passes replaces the outcome that it was made to doubt.
@@ -150,7 +190,12 @@ async def _record(
     batch = store.batch()
     log = batch.blob(f"$ {result.command}\n{ran.text}\n[{ran.ending}]\n".encode())
     hint = ran.outcome.hint or ""
-    record = {"result": result.model_dump(mode="json"), "log": log, "hint": hint}
+    record = {
+        "result": result.model_dump(mode="json"),
+        "log": log,
+        "hint": hint,
+        "after": list(after),
+    }
     entry = journal.entry(batch, json.dumps(record).encode(), {"log": log})
     await batch.write()
     main, own = _refs(request, tree, result.command)

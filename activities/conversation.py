@@ -1,22 +1,23 @@
 """
 Conversation logs in the store: append-only, one commit a turn, byte-stable.
 
-    root   config.json  input.json                     the frozen configuration, the opening message
-    turn n input.json   reply.json  turn.json  in/ out/  what was appended, what came, its journal
+    root   config.json  input.json         the frozen configuration, the opening message
+    turn n turn.json  in.0 …  out.0 …      what was appended, what came and its journal; the texts
 
-`input.json` is a list of messages; a text that lives in an object of its own stands there as
-{"$blob": "<object id>"} and is filled in when the log is read. The commit's parent is the previous
-turn, so the head's id names the whole log.
+`input` is a list of messages; a text that lives in an object of its own stands there as
+{"$blob": "<object id>"} and is filled in when the log is read; an entry of the commit's tree keeps
+it alive: in.<n> the arguments of the reply's calls, out.<n> what the input refers to. The commit's
+parent is the previous turn, so the head's id names the whole log.
 """
 
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from activities.store import RefUpdate, Store, TreeEntry
+from activities.store import Batch, RefUpdate, Store, TreeEntry
 from contracts.store import ConversationRef
 from contracts.turn import ModelCall, ModelTurn, ToolAnswer
 from domain import ids
@@ -47,6 +48,22 @@ class Window:
     messages: tuple[Message, ...]
 
 
+@dataclass(frozen=True)
+class Said:
+    """
+    What one turn adds to a window.
+
+    Attributes:
+        message: as it is journaled, its texts linked; None = nothing was said.
+        sent: the same with its texts filled in.
+        reply: the content that came.
+    """
+
+    message: Message | None
+    sent: tuple[Message, ...]
+    reply: Sequence[dict[str, Any]]
+
+
 def turn_key(call: ModelCall) -> str:
     """
     Return what makes this call the same call again after a lost acknowledgement.
@@ -71,13 +88,13 @@ class ConversationLog:
         """
         Write a log's root; return its id. The same content opens the same log again.
         """
-        blobs = await _entries(
-            store, {"config.json": canonical(config), "input.json": canonical([opening])}
-        )
-        tree = await store.put_tree(blobs)
-        head = await store.put_commit(tree, (), f"open {conversation}", when=0)
+        batch = store.batch()
+        config_blob = batch.blob(canonical(config))
+        files = {"config.json": config_blob, "input.json": batch.blob(canonical([opening]))}
+        head = batch.commit(_tree(batch, files), (), f"open {conversation}", when=0)
+        await batch.write()
         ref = ids.conversation_ref(conversation)
-        if await store.resolve(ref) is None:
+        if store.ref(ref) is None:
             await store.advance(ref, head, None)
         return head
 
@@ -85,7 +102,7 @@ class ConversationLog:
         """
         Return the turn that an earlier attempt of this very call journaled, None if none did.
         """
-        tip = await store.resolve(ids.conversation_ref(call.conversation.id))
+        tip = store.ref(ids.conversation_ref(call.conversation.id))
         if tip is None or tip == call.conversation.head:
             return None
         commit = await store.get_commit(tip)
@@ -118,38 +135,36 @@ class ConversationLog:
         store: Store,
         call: ModelCall,
         *,
+        batch: Batch,
         window: Window,
-        message: Message | None,
-        reply: Sequence[dict[str, Any]],
+        said: Said,
         turn: ModelTurn,
-        kept: Sequence[tuple[str, bytes]],
     ) -> ModelTurn:
         """
         Journal a turn and move the log's ref to it; return the turn with its head.
 
-        Everything is on disk before this returns. `kept` are the arguments of tool calls by their
-        ids. A discarded reply is journaled too, but the returned conversation stays at its parent.
+        Everything is on disk before this returns, the arguments of the turn's tool calls too,
+        which wait in the batch. A discarded reply is journaled as well, but the returned
+        conversation stays at its parent.
         """
-        entries = {
-            "input.json": canonical([message] if message else []),
-            "reply.json": canonical(list(reply)),
-            "turn.json": canonical({"key": turn_key(call), "turn": turn.model_dump(mode="json")}),
+        record = {
+            "key": turn_key(call),
+            "turn": turn.model_dump(mode="json"),
+            "input": [said.message] if said.message else [],
+            "reply": list(said.reply),
         }
-        tree = await _entries(store, entries)
-        tree += await _folder(store, "in", [(name, data) for name, data in kept])
-        tree += await _links(store, "out", call)
+        written = canonical(record)
+        files = {"turn.json": batch.blob(written), **_links(call, turn)}
         number = call.conversation.turns + 1
-        head = await store.put_commit(
-            await store.put_tree(sorted(tree, key=lambda entry: entry.name)),
-            (call.conversation.head,),
-            f"turn {number}",
-            when=number,
+        head = batch.commit(
+            _tree(batch, files), (call.conversation.head,), f"turn {number}", when=number
         )
+        await batch.write()
         await self._move(store, call.conversation, head)
         if not turn.discarded:
-            said = await _filled(store, [message]) if message else []
-            answer = {"role": "assistant", "content": list(reply)}
-            self._remember(head, Window(window.config, (*window.messages, *said, answer)))
+            # As it was written, so that memory and store can never differ.
+            answer = {"role": "assistant", "content": json.loads(written)["reply"]}
+            self._remember(head, Window(window.config, (*window.messages, *said.sent, answer)))
         return _with_head(turn, call.conversation, head)
 
     async def _move(self, store: Store, conversation: ConversationRef, head: str) -> None:
@@ -157,13 +172,13 @@ class ConversationLog:
         Move the log's ref; a turn that stands in the way is an abandoned one and is pinned aside.
         """
         ref = ids.conversation_ref(conversation.id)
-        tip = await store.resolve(ref)
+        tip = store.ref(ref)
         if tip == head:
             return
         updates = [RefUpdate(ref, head, tip)]
         if tip is not None and tip != conversation.head:
             aside = ids.abandoned_ref(conversation.id, tip)
-            if await store.resolve(aside) is None:
+            if store.ref(aside) is None:
                 updates.append(RefUpdate(aside, tip, None))
         await store.update_refs(*updates)
 
@@ -174,11 +189,11 @@ class ConversationLog:
         return await _filled(store, messages)
 
     async def _said(self, store: Store, commit: str, *, root: bool) -> list[Message]:
-        messages = await _filled(store, json.loads(await store.get_blob(f"{commit}:input.json")))
-        if not root:
-            content = json.loads(await store.get_blob(f"{commit}:reply.json"))
-            messages.append({"role": "assistant", "content": content})
-        return messages
+        if root:
+            return await _filled(store, json.loads(await store.get_blob(f"{commit}:input.json")))
+        record = json.loads(await store.get_blob(f"{commit}:turn.json"))
+        answer = {"role": "assistant", "content": record["reply"]}
+        return [*await _filled(store, record["input"]), answer]
 
     def _remember(self, head: str, window: Window) -> Window:
         self._windows[head] = window
@@ -250,27 +265,18 @@ async def _fill(store: Store, block: dict[str, Any]) -> dict[str, Any]:
     return block
 
 
-async def _entries(store: Store, blobs: dict[str, bytes]) -> list[TreeEntry]:
-    return [
-        TreeEntry(mode="100644", name=name, oid=await store.put_blob(data))
-        for name, data in sorted(blobs.items())
-    ]
+def _tree(batch: Batch, files: Mapping[str, str]) -> str:
+    return batch.tree(TreeEntry("100644", name, oid) for name, oid in files.items())
 
 
-async def _folder(store: Store, name: str, blobs: Sequence[tuple[str, bytes]]) -> list[TreeEntry]:
-    if not blobs:
-        return []
-    tree = await store.put_tree(await _entries(store, dict(blobs)))
-    return [TreeEntry(mode="40000", name=name, oid=tree)]
-
-
-async def _links(store: Store, name: str, call: ModelCall) -> list[TreeEntry]:
+def _links(call: ModelCall, turn: ModelTurn) -> dict[str, str]:
     """
-    Return a folder that names every object which the input refers to, so that it stays alive.
+    Return a name for every object that the turn refers to, so that it stays alive.
     """
-    linked = {answer.tool_use_id: answer.output for answer in call.answers if answer.output}
-    linked |= {f"document-{i}": oid for i, (_, oid) in enumerate(call.documents)}
-    if not linked:
-        return []
-    entries = [TreeEntry(mode="100644", name=key, oid=oid) for key, oid in sorted(linked.items())]
-    return [TreeEntry(mode="40000", name=name, oid=await store.put_tree(entries))]
+    given = [use.arguments for use in turn.tool_uses if use.arguments]
+    linked = [answer.output for answer in call.answers if answer.output]
+    linked += [oid for _, oid in call.documents]
+    return {
+        **{f"in.{number}": oid for number, oid in enumerate(given)},
+        **{f"out.{number}": oid for number, oid in enumerate(linked)},
+    }

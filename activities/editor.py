@@ -16,7 +16,7 @@ import secrets
 import stat
 import struct
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,7 +185,7 @@ class Editor:
             present = self._regular(fd, path, name)
             kept = stat.S_IMODE(present.st_mode) if present else 0o644
             bits = (kept if mode is None else mode) & 0o1777
-            _replace(fd, name, data, mode=bits, owner=self._new_owner(present))
+            _replace(fd, name, data, mode=bits, owner=self._new_owner(present), sync=self._sync)
         sha = hashlib.sha256(data).hexdigest()
         return FileState(data, bits, sha, present.st_nlink if present else 0)
 
@@ -404,7 +404,7 @@ class Editor:
             os.fchmod(fd, 0o755)  # whatever the umask
             if self._owner:
                 os.fchown(fd, *self._owner)
-        os.fsync(parent)
+        self._sync(parent)
         return fd
 
 
@@ -439,8 +439,20 @@ def _openat2(folder: int, path: str, flags: int) -> int:
     raise OSError(code, os.strerror(code))
 
 
+def _unsynced(_handle: int) -> None:
+    """
+    Stand for fsync where nothing need outlive the host's fall.
+    """
+
+
 def _replace(
-    folder: int, name: str, data: bytes, *, mode: int, owner: tuple[int, int] | None
+    folder: int,
+    name: str,
+    data: bytes,
+    *,
+    mode: int,
+    owner: tuple[int, int] | None,
+    sync: Callable[[int], None],
 ) -> None:
     temporary = f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -451,7 +463,7 @@ def _replace(
             if owner:
                 os.fchown(fd, *owner)
             os.fchmod(fd, mode)
-            os.fsync(fd)
+            sync(fd)
         finally:
             os.close(fd)
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
@@ -459,7 +471,7 @@ def _replace(
         with suppress(OSError):
             os.unlink(temporary, dir_fd=folder)
         raise
-    os.fsync(folder)
+    sync(folder)
 
 
 def _write(fd: int, data: bytes) -> None:

@@ -7,6 +7,7 @@ hooks, filters or monitors does.
 
 import os
 import shutil
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,14 +69,17 @@ def _open(path: str) -> git.Repo:
     if not place.is_dir():
         raise RequestRefused(f"there is no folder {path!r}: name a git repository")
     try:
-        return git.Repo(
-            place,
-            # Reads the files itself; the default asks a git process of the repository's.
-            odbt=git.GitDB,
-            search_parent_directories=True,
-            # A dollar sign in a path is meant as it stands.
-            expand_vars=False,
-        )
+        with warnings.catch_warnings():
+            # GitDB is slower than git and trusts what it reads: a person's own files, once a run.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return git.Repo(
+                place,
+                # Reads the files itself; the default asks a git process of the repository's.
+                odbt=git.GitDB,
+                search_parent_directories=True,
+                # A dollar sign in a path is meant as it stands.
+                expand_vars=False,
+            )
     except (InvalidGitRepositoryError, NoSuchPathError) as error:
         raise RequestRefused(
             f"{path!r} is not a git repository: run `git init` and commit there first"

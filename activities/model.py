@@ -5,7 +5,6 @@ It does not know Temporal's order of things: which turn comes when is the workfl
 """
 
 import datetime as dt
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,9 +14,9 @@ from typing_extensions import override
 
 from activities import prompting
 from activities.anthropic_door import AnthropicDoor, Reply
-from activities.conversation import ConversationLog, Message, Window, canonical, compose, turn_key
+from activities.conversation import ConversationLog, Message, Said, compose, turn_key
 from activities.failures import failed, from_os_error
-from activities.store import ObjectMissing, Store
+from activities.store import Batch, ObjectMissing, Store
 from activities.stores import Stores
 from contracts.failure import FailureKind
 from contracts.ports import ModelActivities
@@ -109,29 +108,19 @@ class MessagesModel(ModelActivities):
                 message=request.message,
                 documents=request.documents,
             )
-        messages = await self._messages(store, window, message)
+        sent = await self._log.filled(store, [message] if message else [])
+        messages = (*window.messages, *sent)
         wire = _request(window.config, messages, request.max_output_tokens)
         started = dt.datetime.now(dt.UTC)
         reply = await self._door.call(wire, agent=request.agent)
-        turn, kept = await _read(store, reply, request, Role(window.config["role"]))
+        batch = store.batch()
+        turn = _read(batch, reply, request, Role(window.config["role"]))
+        said = Said(message, tuple(sent), reply.content)
         turn = await self._log.append(
-            store,
-            request,
-            window=window,
-            message=message,
-            reply=reply.content,
-            turn=turn,
-            kept=kept,
+            store, request, batch=batch, window=window, said=said, turn=turn
         )
         _log_turn(turn, (dt.datetime.now(dt.UTC) - started).total_seconds())
         return turn
-
-    async def _messages(
-        self, store: Store, window: Window, message: Message | None
-    ) -> Sequence[Message]:
-        if message is None:
-            return window.messages
-        return (*window.messages, *await self._log.filled(store, [message]))
 
     def _config(self, role: Role) -> dict[str, Any]:
         config: dict[str, Any] = {
@@ -180,63 +169,56 @@ def _marked(message: Message, marker: Mapping[str, str]) -> Message:
     return {**message, "content": [*before, {**tail, "cache_control": dict(marker)}]}
 
 
-async def _read(
-    store: Store, reply: Reply, request: ModelCall, role: Role
-) -> tuple[ModelTurn, list[tuple[str, bytes]]]:
+def _read(batch: Batch, reply: Reply, request: ModelCall, role: Role) -> ModelTurn:
     """
-    Return the turn that a reply means, its tool calls checked, and their arguments to be kept.
+    Return the turn that a reply means, its tool calls checked, their arguments in the batch.
     """
     discarded = reply.stop_reason in _DISCARDED
     uses: list[ToolUse] = []
-    kept: list[tuple[str, bytes]] = []
     finish: str | None = None
     registry = registry_for(role)
     for block in reply.content:
         if block.get("type") != "tool_use" or discarded:
             continue
-        use, arguments, done = await _use(store, registry, block)
+        use, done = _use(batch, registry, block)
         uses.append(use)
-        kept += [(use.id, arguments)] if arguments is not None else []
         finish = done or finish
     texts = [str(block.get("text", "")) for block in reply.content if block.get("type") == "text"]
-    return (
-        ModelTurn(
-            conversation=request.conversation,
-            stop_reason=reply.stop_reason,
-            tool_uses=tuple(uses),
-            finish=finish,
-            says=clip(for_people(" ".join(texts) or reply.detail), 300),
-            usage=reply.usage,
-            cost_microusd=models.cost_microusd(
-                request.conversation.model, reply.usage, written_1h=reply.written_1h
-            ),
-            model=reply.model,
-            request_id=reply.request_id,
-            discarded=discarded,
+    return ModelTurn(
+        conversation=request.conversation,
+        stop_reason=reply.stop_reason,
+        tool_uses=tuple(uses),
+        finish=finish,
+        says=clip(for_people(" ".join(texts) or reply.detail), 300),
+        usage=reply.usage,
+        cost_microusd=models.cost_microusd(
+            request.conversation.model, reply.usage, written_1h=reply.written_1h
         ),
-        kept,
+        model=reply.model,
+        request_id=reply.request_id,
+        discarded=discarded,
     )
 
 
-async def _use(
-    store: Store, registry: Registry, block: Mapping[str, Any]
-) -> tuple[ToolUse, bytes | None, str | None]:
+def _use(batch: Batch, registry: Registry, block: Mapping[str, Any]) -> tuple[ToolUse, str | None]:
+    """
+    Return what a call comes to, and what it hands in when it is a `finish`.
+    """
     name, identity = str(block.get("name", "")), str(block.get("id", ""))
     checked = registry.check(name, block.get("input"))
     if isinstance(checked, Problem):
-        return ToolUse(id=identity, name=name[:64], problem=checked.message), None, None
+        return ToolUse(id=identity, name=name[:64], problem=checked.message), None
     finish = checked.model_dump_json() if name == ToolName.FINISH else None
     if finish and len(finish.encode()) > MAX_FINISH_BYTES:
         problem = f"What you hand in is longer than {MAX_FINISH_BYTES} bytes. Make it shorter."
-        return ToolUse(id=identity, name=name, problem=problem), None, None
-    arguments = canonical(json.loads(checked.model_dump_json()))
+        return ToolUse(id=identity, name=name, problem=problem), None
     use = ToolUse(
         id=identity,
         name=name,
-        arguments=await store.put_blob(arguments),
+        arguments=batch.blob(checked.model_dump_json().encode()),
         subject=_subject(registry, name, checked),
     )
-    return use, arguments, finish
+    return use, finish
 
 
 def _subject(registry: Registry, name: str, arguments: BaseModel) -> str:

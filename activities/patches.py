@@ -194,7 +194,7 @@ async def _marked(
     Return the changed files in which conflict markers are new: no agent may hand them in.
     """
     marked: list[str] = []
-    for change in changes[:_PATHS]:
+    for change in changes:
         if change.status == "D" or not await _has_markers(store, commit, change.path):
             continue
         if not await _has_markers(store, base, change.path):

@@ -2,13 +2,14 @@
 Searching a worktree: git's own grep, which follows no link and reads no ignored file.
 """
 
-from activities.git_command import GitCommand, GitError
+from activities.git_command import GitCommand, GitError, GitTimeoutError
 from activities.worktree.pool import Place
 from contracts.tool import SearchArguments
 from domain.text import clip, for_people
 
 _MATCHES = 200
 _LINE = 300
+_BYTES = 1_000_000
 _SECONDS = 20
 
 
@@ -16,6 +17,8 @@ async def search(place: Place, arguments: SearchArguments) -> tuple[str, bool]:
     """
     Return matches as path:line:text, and whether the search could be made.
     """
+    if "\0" in arguments.pattern + arguments.path:
+        return "The search failed: a NUL character cannot be searched for.", False
     git = GitCommand(place.store / "worktrees" / place.name, work_tree=place.path)
     options = [
         "-n",
@@ -30,7 +33,7 @@ async def search(place: Place, arguments: SearchArguments) -> tuple[str, bool]:
     where = f":(literal){arguments.path}" if arguments.path not in {"", ".", "./"} else "."
     try:
         found = await git(
-            "grep",
+            *("-c", "core.quotePath=false", "grep"),
             *options,
             "-e",
             arguments.pattern,
@@ -39,14 +42,20 @@ async def search(place: Place, arguments: SearchArguments) -> tuple[str, bool]:
             ok=(0, 1),
             reads=True,
             timeout_seconds=_SECONDS,
+            max_bytes=_BYTES,
         )
+    except GitTimeoutError:
+        return f"The search took longer than {_SECONDS} s: narrow the path or the pattern.", False
     except GitError as error:
         return f"The search failed: {clip(for_people(error.stderr), 500)}", False
-    except TimeoutError:
-        return f"The search took longer than {_SECONDS} s: narrow the path or the pattern.", False
-    lines = found.out.decode("utf-8", "replace").splitlines()
-    if not lines:
-        return "No matches.", True
+    return _shown(found.out, cut=found.truncated), True
+
+
+def _shown(out: bytes, *, cut: bool) -> str:
+    lines = out.decode("utf-8", "replace").removesuffix("\n").split("\n")
+    if lines == [""]:
+        return "No matches."
     shown = [clip(for_people(line), _LINE) for line in lines[:_MATCHES]]
     rest = len(lines) - len(shown)
-    return "\n".join([*shown, *([f"… and {rest} more matches"] if rest > 0 else [])]), True
+    more = [f"… and {'at least ' if cut else ''}{rest} more matches"] if rest > 0 else []
+    return "\n".join([*shown, *(more or (["… and more matches"] if cut else []))])

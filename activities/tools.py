@@ -6,6 +6,7 @@ the expected checkpoint whatever an earlier attempt left behind.
 """
 
 import json
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -182,9 +183,7 @@ class WorktreeTools(ToolActivities):
         await place.settle(checkpoint)
         return result
 
-    async def _run(
-        self, desk: Desk, request: ToolCall, arguments: RunCommandArguments
-    ) -> Outcome:
+    async def _run(self, desk: Desk, request: ToolCall, arguments: RunCommandArguments) -> Outcome:
         place = desk.place
         environment = await self._runner.environment(desk.store, request.repository.environment)
         ran = await self._runner.run(
@@ -227,6 +226,7 @@ def _view(place: Place, arguments: ViewArguments, seen: Seen) -> Outcome:
         found = editor.read(path)
     if found is None:
         return Outcome(f"Error: File not found: {path}", ToolOutcome.FAILED)
+    path = _plain(path)
     span = arguments.view_range
     viewed = edit.view(found.data, (span[0], span[1]) if span else None, path=path)
     if isinstance(viewed, edit.Refused):
@@ -236,19 +236,19 @@ def _view(place: Place, arguments: ViewArguments, seen: Seen) -> Outcome:
 
 
 async def _edit(desk: Desk, request: ToolCall, arguments: EditArguments) -> Outcome:
-    place, path = desk.place, arguments.path
-    problem = edit.path_problem(path)
+    problem = edit.path_problem(arguments.path)
     if problem:
         return Outcome(f"Error: {problem}", ToolOutcome.FAILED)
+    place, path = desk.place, _plain(arguments.path)
     owner = (place.uid, place.uid) if place.uid is not None else None
     try:
         with Editor(place.path, owner=owner, synced=False) as editor:
-            before = editor.read(path)
+            before = editor.read(arguments.path)
             data = before.data if before else None
             decided = _decide(arguments, data, desk.seen.get(path))
             if isinstance(decided, edit.Refused):
                 return Outcome(decided.message, ToolOutcome.FAILED)
-            written = editor.write(path, decided.after, mode=None)
+            written = editor.write(arguments.path, decided.after, mode=None)
     except PathRefused as error:
         return Outcome(f"Error: {error}", ToolOutcome.FAILED)
     desk.seen[path] = edit.digest(decided.after)
@@ -262,8 +262,8 @@ async def _edit(desk: Desk, request: ToolCall, arguments: EditArguments) -> Outc
         )
         if part
     )
-    if before is None and await _ignored(place, path):
-        return Outcome(f"{text}\n{path} is ignored by git, so it will not be part of the patch.")
+    if unrecorded := await _unrecorded(place, desk.store, request.expected, path):
+        return Outcome(f"{text}\n{path} {unrecorded}, so it will not be part of the patch.")
     mode = "100755" if written.mode & 0o100 else "100644"
     checkpoint = await _checkpoint(desk, request, path, mode, decided.after)
     return Outcome(text, checkpoint=checkpoint)
@@ -296,10 +296,31 @@ def _decide(
             )
 
 
-async def _ignored(place: Place, path: str) -> bool:
+def _plain(path: str) -> str:
+    """
+    Return a path in the one form in which trees name it and the record of viewed files does.
+    """
+    return "/".join(part for part in path.split("/") if part not in {"", "."})
+
+
+async def _unrecorded(place: Place, store: Store, commit: str, path: str) -> str | None:
+    """
+    Return why a scan of the worktree would leave this file out, None when it records it.
+    """
+    parts = path.split("/")
+    for depth in range(1, len(parts)):
+        folder = "/".join(parts[:depth])
+        entry = await store.entry_at(commit, folder)
+        linked = entry is not None and entry.mode == "160000"
+        if linked or os.path.lexists(place.path / folder / ".git"):
+            return f"is in another repository, {folder}"
+    if await store.entry_at(commit, path) is not None:
+        return None  # what is tracked already is recorded, ignored or not
     git = GitCommand(place.store / "worktrees" / place.name, work_tree=place.path)
-    found = await git("check-ignore", "-q", "--", path, ok=(0, 1), reads=True)
-    return found.code == 0
+    # With "./" in front no name can be read as anything but a name.
+    words = ("check-ignore", "-q", "--no-index", "--", f"./{path}")
+    found = await git(*words, ok=(0, 1), reads=True)
+    return "is ignored by git" if found.code == 0 else None
 
 
 async def _checkpoint(desk: Desk, request: ToolCall, path: str, mode: str, data: bytes) -> str:

@@ -113,7 +113,7 @@ class BenchAgentWorkflow:
             task_queue=TaskQueue.GIT,
             start_to_close_timeout=_MINUTE,
         )
-        result = await workflow.execute_child_workflow(
+        result: AgentResult = await workflow.execute_child_workflow(
             "AgentWorkflow",
             AgentStart(
                 request_id=name,

@@ -2,6 +2,7 @@
 What one turn of an agent costs, beside a pair of empty activities on the same server.
 """
 
+import itertools
 import uuid
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -24,7 +25,6 @@ from bench.flows import (
     empty_second,
 )
 from bench.place import Bench, brought_up, bytes_below, counter_repository, folder
-from contracts.agent import AgentResult
 from rehearsal import journal
 from runtime.sandbox import workflow_runner
 
@@ -153,13 +153,12 @@ async def _play(bench: Bench, repository: str, turns: int) -> Played:
         BenchAgent(path=repository, turns=turns + 10),
         id=name,
         task_queue=PAIRS_QUEUE,
-        result_type=AgentResult,
     )
     entries = journal.read(bench.journal)
     if result.cut or journal.failures(entries):
         raise SystemExit(f"The agent did not count to its end: {result.cut} {result.reason}")
     gaps = [
         1_000 * (after.time_received - before.time_done)
-        for before, after in zip(entries, entries[1:], strict=False)
+        for before, after in itertools.pairwise(entries)
     ]
     return Played(gaps, entries, await _history_bytes(bench.client, f"{name}/agent"))

@@ -66,11 +66,11 @@ def left_behind(program: str, workflow_id: str, *, stops: bool) -> list[str]:
         f"{workflow_id} is kept. Its server and worker were brought up for this command and "
         "stop with it unless another uses them; nothing is lost, nothing finished is done twice."
         if stops
-        else f"{workflow_id} goes on in the background."
+        else f"{workflow_id} goes on in the background as long as a worker runs."
     )
     ways = {
         "Go on with it:" if stops else "Come back to it:": command(program, "watch", name),
-        **({"Without watching:": command(program, "up")} if stops else {}),
+        "Keep a worker up:": command(program, "up"),
         "Look at it:": command(program, "status", name),
         "Give it up:": command(program, "cancel", name),
     }

@@ -48,7 +48,7 @@ def _tasks_left(status: RequestStatus) -> list[str]:
 
 def _checks(status: RequestStatus) -> list[str]:
     if not status.checks:
-        return ["Checks of the merged tree: none were run"]
+        return ["Checks of the merged tree: none were run"] if status.tasks else []
     return ["Checks of the merged tree:", *[f"  {check_line(result)}" for result in status.checks]]
 
 
@@ -69,7 +69,7 @@ def _figures(status: RequestStatus, seconds: float) -> str:
     parts = [
         f"Cost: {money(status.cost_usd)}",
         f"wall time {span(seconds)}",
-        f"{done} of {plural(len(status.tasks), 'task')} done",
+        *([f"{done} of {plural(len(status.tasks), 'task')} done"] if status.tasks else []),
         *([f"model {clean(status.model)}"] if status.model else []),
     ]
     return ", ".join(parts)

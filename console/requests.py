@@ -316,7 +316,9 @@ class Requests:
                     "decide", decide, result_type=Receipt, rpc_timeout=_ANSWER_TIMEOUT
                 )
             except WorkflowUpdateFailedError as error:
-                raise UsageError(clean(str(error.cause), 500)) from error
+                told = error.cause
+                words = told.message if isinstance(told, ApplicationError) else str(told)
+                raise UsageError(clean(words, 500)) from error
             except WorkflowUpdateRPCTimeoutOrCancelledError as error:
                 raise AwayError(WORKER_AWAY) from error
         return receipt

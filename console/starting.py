@@ -74,7 +74,10 @@ async def _until_ended(found: Found, service: Service, around: Surroundings) -> 
         if around.lasting:
             around.tell("", *_left_behind(found, service, around))
         return ExitCode.WAITING
-    around.say("", *closing(last.status, seconds=last.seconds, link=last.link))
+    if ending.refused:
+        around.say("", f"Refused: {clean(last.status.reason, 1_000)}")
+    else:
+        around.say("", *closing(last.status, seconds=last.seconds, link=last.link))
     return exit_code(ending.state, refused=ending.refused)
 
 

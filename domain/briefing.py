@@ -209,9 +209,12 @@ def delivery_approval(commit: ObjectId, tree_summary: str, branch: str) -> Appro
 
 def cause(error: BaseException) -> str:
     """
-    Return a failure's innermost sentence, fit to show.
+    Return a failure's own sentence, fit to show.
+
+    It is that of the outermost error that somebody raised in so many words: Temporal's frames
+    around it say only where, and its causes are written for us.
     """
     inner = error
-    while getattr(inner, "cause", None) is not None:
+    while not hasattr(inner, "non_retryable") and getattr(inner, "cause", None) is not None:
         inner = inner.cause  # type: ignore[attr-defined]
     return for_people(str(getattr(inner, "message", "") or inner), 900)

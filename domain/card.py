@@ -32,9 +32,13 @@ _CODE_COLUMNS = 64
 _DETAIL_CHARS = 6_000
 """Of all approvals together, so that how to answer the last of them is not cut off."""
 _SHOWN_REFUSALS = 5
-# What would make a heading, a link, an image, markup or an entity of somebody's words. An
-# underscore within a word is none of these.
-_MARKUP = re.compile(r"[\\`*\[\]<>~&]|(?<![^\W_])_|_(?![^\W_])")
+_REASON = '"reason": "..."'
+# What would make emphasis, a link, an image, HTML, an entity, a formula ($) or a dash of somebody's
+# words. An underscore within a word is none of these.
+_MARKUP = re.compile(r"[\\`*\[\]<>~&$]|-(?=-)|(?<![^\W_])_|_(?![^\W_])")
+
+# The web UI curls quotes, but not in code.
+_JSON = re.compile(r'(\{"[^{}`]*\})')
 
 
 def card(status: RequestStatus) -> str:
@@ -71,20 +75,22 @@ def _approval(request_id: str, approval: Approval, detail_chars: int) -> Iterato
         f"{_code(f'{{{answer}}}')}; or {_code('reject')} or {_code('revise')} with "
         f"{_code(f'{{{answer}, {_REASON}}}')}. **Or in a terminal:**"
     )
-    yield _block(
-        _command(request_id, "approve", f"{{{answer}}}")
-        + _command(request_id, "reject", f"{{{answer}, {_REASON}}}")
+    yield _fenced(
+        [
+            *_command(request_id, "approve", f"{{{answer}}}"),
+            *_command(request_id, "reject", f"{{{answer}, {_REASON}}}"),
+        ]
     )
     seen = f'"digest": "{approval.digest[:16]}"'
     yield f"With {_code(seen)} in the input, the answer counts for exactly what you see here."
 
 
-_REASON = '"reason": "..."'
-
-
-def _command(request_id: str, name: str, answer: str) -> str:
-    words = (f"temporal workflow signal --name {name}", f"-w '{request_id}'", f"--input '{answer}'")
-    return " \\\n    ".join(words) + "\n"
+def _command(request_id: str, name: str, answer: str) -> list[str]:
+    return [
+        f"temporal workflow signal --name {name} \\",
+        f"    -w '{request_id}' \\",
+        f"    --input '{answer}'",
+    ]
 
 
 def _refused(status: RequestStatus) -> Iterator[str]:
@@ -109,7 +115,9 @@ def _task(task: TaskStatus) -> str:
     facts = (
         f"{state}, after {', '.join(task.depends_on)}" if waits else state,
         f"sent back {task.rounds}×" if task.rounds else "",
-        f"{task.turns} turns, {task.tokens:,} tokens, ${task.cost_usd:.4f}" if task.turns else "",
+        f"{task.turns} turns, {task.tokens:,} tokens, {task.cost_usd:.4f} USD"
+        if task.turns
+        else "",
     )
     told = "; ".join(fact for fact in facts if fact)
     return f"- {_MARKS[task.state]} **{task.id}** ({_prose(task.title, 80)}): {told}"
@@ -128,8 +136,8 @@ def _result(status: RequestStatus) -> Iterator[str]:
             for check in status.checks
         )
     if status.model:
-        budget = f" of ${status.budget_usd:.2f}" if status.budget_usd else ""
-        yield f"Model: {_prose(status.model, 100)}. Cost: ${status.cost_usd:.4f}{budget}."
+        budget = f" of {status.budget_usd:.2f}" if status.budget_usd else ""
+        yield f"Model: {_prose(status.model, 100)}. Cost: {status.cost_usd:.4f}{budget} USD."
 
 
 def _because(reason: str, limit: int) -> str:
@@ -138,22 +146,30 @@ def _because(reason: str, limit: int) -> str:
 
 def _prose(text: str, limit: int) -> str:
     """
-    Return somebody's words as one line that means nothing to markdown.
+    Return somebody's words as one line that means nothing to markdown; JSON in it can be copied.
     """
-    return _MARKUP.sub(r"\\\g<0>", one_line(text, limit))
+    parts = _JSON.split(one_line(text, limit))
+    return "".join(
+        f"`{part}`" if place % 2 else _MARKUP.sub(r"\\\g<0>", part)
+        for place, part in enumerate(parts)
+    )
 
 
 def _code(text: str, limit: int = 200) -> str:
     return f"`{one_line(text, limit).replace('`', chr(39))}`"
 
 
-def _block(text: str, limit: int = 2_000) -> str:
+def _block(text: str, limit: int) -> str:
     """
     Return a code block whose lines are short enough to be seen whole; "" for no text.
     """
-    shown = for_people(text.strip("\n"), limit).replace("```", "'''")
-    lines = [short for line in shown.split("\n") for short in _short(line)]
-    return "\n".join(["```text", *lines, "```"]) if any(lines) else ""
+    lines = for_people(text.strip("\n"), limit).split("\n")
+    return _fenced([short for line in lines for short in _short(line)])
+
+
+def _fenced(lines: Sequence[str]) -> str:
+    shown = [line.replace("```", "'''") for line in lines]
+    return "\n".join(["```text", *shown, "```"]) if any(shown) else ""
 
 
 def _short(line: str) -> list[str]:

@@ -29,7 +29,7 @@ class Message(dict[str, Any]):
     Attributes:
         text: the JSON it was read from.
         checked: its shape is known to be right.
-        settled: a run of messages ends here, and all calls so far were rightly answered.
+        settled: all calls up to its end were rightly answered.
         blocks: its blocks as a prompt holds them, by whether the tokenizer is an older one.
         trails: running digests at its end and at each of its blocks,
             by the digest of all that stands before the messages.

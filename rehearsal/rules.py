@@ -22,6 +22,8 @@ MAX_MARKERS: Final = 4
 MIN_THINKING_TOKENS: Final = 1_024
 _TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _MAX_STRICT_TOOLS: Final = 20
+_MAX_OPTIONAL: Final = 24
+_MAX_UNIONS: Final = 16
 
 _FIELDS: Final = frozenset(
     [
@@ -48,21 +50,21 @@ _FIELDS: Final = frozenset(
 )
 _SAMPLING: Final = ("temperature", "top_p", "top_k")
 
-_BETA_FIELDS: Final[Mapping[str, str]] = {
-    "compaction": "compact-2026-09-04",
-    "context_management": "context-management-2025-06-27",
-    "thread": "message-threads-2026-08-12",
-    "fallbacks": "server-side-fallback-2026-07-01",
-    "fallback_credit_token": "server-side-fallback-2026-07-01",
-    "mcp_servers": "mcp-client-2025-11-20",
-    "billing_policy": "billing-policy-2026-09-01",
+BETA_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "compaction": ("compact-2026-09-04",),
+    "context_management": ("context-management-2025-06-27", "compact-2026-01-12"),
+    "thread": ("message-threads-2026-08-12",),
+    "fallbacks": ("server-side-fallback-2026-07-01",),
+    "fallback_credit_token": ("fallback-credit-2026-07-01",),
+    "mcp_servers": ("mcp-client-2026-09-15", "mcp-client-2025-11-20"),
+    "billing_policy": ("user-profiles-billing-2026-10-01",),
 }
 """Top-level fields that exist only behind a beta header; none of them is rehearsed."""
 
-_TASK_BUDGET_BETA: Final = "task-budgets-2026-03-13"
-_CLEAR_AT_BETA: Final = "mid-conversation-system-clear-at-2026-08-21"
-_MESSAGE_CONFIG_BETA: Final = "mid-conversation-output-config-2026-07-01"
-_TOOL_CHANGES_BETA: Final = "mid-conversation-tool-changes-2026-07-01"
+TASK_BUDGET_BETA: Final = "task-budgets-2026-03-13"
+CLEAR_AT_BETA: Final = "mid-conversation-system-clear-at-2026-08-21"
+MESSAGE_CONFIG_BETA: Final = "mid-conversation-output-config-2026-07-01"
+TOOL_CHANGES_BETA: Final = "mid-conversation-tool-changes-2026-07-01"
 
 _PREFILL: Final = (
     "This model does not support assistant message prefill. "
@@ -136,6 +138,7 @@ def admit(
     _tool_pairs(body)
     _tools(body, model)
     _format(body)
+    _grammar_limits(body)
     _thinking(body, model)
     _nested_betas(body, granted)
     try:
@@ -164,8 +167,7 @@ def _fields(body: Json, granted: frozenset[str]) -> None:
     for field in body:
         if field in _SAMPLING:
             raise bad_request(f"{field}: This parameter is not supported by this API version")
-        beta = _BETA_FIELDS.get(field)
-        if beta is not None and beta in granted:
+        if not granted.isdisjoint(BETA_FIELDS.get(field, ())):
             raise bad_request(f"{field}: not rehearsed")
         if field not in _FIELDS:
             raise bad_request(f"{field}: Extra inputs are not permitted")
@@ -332,10 +334,12 @@ def _tool_pairs(body: Json) -> None:
 def _settled(messages: list[Message]) -> int:
     """
     Return how many messages from the first on are known to pair rightly.
+
+    A message of the same role that follows makes no difference:
+    all calls are answered, so whatever result it brings is a stray.
     """
     for i in range(len(messages) - 1, 0, -1):
-        # Where the next message has the same role, the run no longer ends here.
-        if messages[i - 1].settled and messages[i]["role"] != messages[i - 1]["role"]:
+        if messages[i - 1].settled:
             return i
     return 0
 
@@ -452,6 +456,26 @@ def _schema(path: str, schema: Json) -> None:
         raise bad_request(f"{path}: 'minItems' may be 0 or 1")
 
 
+def _grammar_limits(body: Json) -> None:
+    """
+    Check what all schemas that bind the output may hold together.
+    """
+    wanted = (body.get("output_config") or {}).get("format") or {}
+    strict = [tool["input_schema"] for tool in body.get("tools") or () if tool.get("strict")]
+    optional = unions = 0
+    for bound in [wanted.get("schema"), *strict]:
+        for _, schema in _schemas(bound, ""):
+            named = set(schema.get("properties") or ())
+            optional += len(named - set(schema.get("required") or ()))
+            unions += "anyOf" in schema or isinstance(schema.get("type"), list)
+    if optional > _MAX_OPTIONAL:
+        raise bad_request(f"Schemas hold {optional} optional parameters; limit: {_MAX_OPTIONAL}")
+    if unions > _MAX_UNIONS:
+        raise bad_request(
+            f"Schemas hold {unions} parameters with union types; limit: {_MAX_UNIONS}"
+        )
+
+
 def _schemas(schema: Any, path: str) -> Iterator[tuple[str, Json]]:
     """
     Yield a schema and all schemas inside it, with their paths.
@@ -514,7 +538,7 @@ def _nested_betas(body: Json, granted: frozenset[str]) -> None:
     if binding is not None and thinking.BINDING_BETA not in granted:
         raise bad_request("thinking.block_binding: Extra inputs are not permitted")
     budget = (body.get("output_config") or {}).get("task_budget")
-    if budget is not None and _TASK_BUDGET_BETA not in granted:
+    if budget is not None and TASK_BUDGET_BETA not in granted:
         raise bad_request("output_config.task_budget: Extra inputs are not permitted")
     for i, message in enumerate(body["messages"]):
         if len(message) > 2:
@@ -522,8 +546,8 @@ def _nested_betas(body: Json, granted: frozenset[str]) -> None:
 
 
 def _message_betas(message: Json, path: str, granted: frozenset[str]) -> None:
-    known = {"clear_at": _CLEAR_AT_BETA, "output_config": _MESSAGE_CONFIG_BETA}
-    changes = dict.fromkeys(("tool_addition", "tool_removal"), _TOOL_CHANGES_BETA)
+    known = {"clear_at": CLEAR_AT_BETA, "output_config": MESSAGE_CONFIG_BETA}
+    changes = dict.fromkeys(("tool_addition", "tool_removal"), TOOL_CHANGES_BETA)
     for field in set(message) - {"role", "content"}:
         beta = {**known, **changes}.get(field)
         fate = "not rehearsed" if beta in granted else "Extra inputs are not permitted"

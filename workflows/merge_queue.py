@@ -25,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from contracts.ports import PatchActivities
     from contracts.visibility import Obstacle
-    from domain import merge
+    from domain import briefing, merge
     from workflows import calls, patience
     from workflows.trials import Trials
     from workflows.visibility import show
@@ -72,7 +72,7 @@ class MergeQueueWorkflow:
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise
-                await self._give_up(str(error.cause or error))
+                await self._give_up(briefing.cause(error))
             if workflow.info().is_continue_as_new_suggested():
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 workflow.continue_as_new(self._carried())
@@ -158,7 +158,7 @@ class MergeQueueWorkflow:
         )
         self._tip = chain.tip
         links = await self._sort_out(chain)
-        if not links:
+        if not links or not self._all_wait(links):
             return
         if merge.eliminated(self._state):
             await self._evict_first(links)
@@ -173,10 +173,17 @@ class MergeQueueWorkflow:
         reds = [cut for cut in cuts if not reports[cut].passed]
         outcome = merge.conclude(self._state, greens, reds)
         self._red = reports[min(red for red in reds)] if reds else self._red
-        if outcome.land:
-            await self._land(chain, links[: outcome.land], outcome.state)
-        else:
+        if not outcome.land:
             self._state = outcome.state
+        elif self._all_wait(links[: outcome.land]):
+            await self._land(chain, links[: outcome.land], outcome.state)
+
+    def _all_wait(self, links: Sequence[ChainLink]) -> bool:
+        """
+        Say whether no patch of these was withdrawn meanwhile; else the round is made anew.
+        """
+        waiting = [queued.id for queued in self._queue]
+        return all(link.id in waiting for link in links)
 
     async def _sort_out(self, chain: Chain) -> tuple[ChainLink, ...]:
         """

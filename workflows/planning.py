@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.worktree import WorktreeLease
     from domain import briefing, ids
     from domain import plan as plans
-    from workflows import calls
+    from workflows import calls, cancellation
     from workflows.agent import AgentWorkflow
     from workflows.leasing import leased
 
@@ -88,6 +88,7 @@ class Planning:
         self.agent, self._before = None, result
         self.spent += result.cost_microusd
         self.model = result.model or self.model
+        cancellation.heed()
         if result.failure:
             raise ApplicationError(
                 f"the planner failed: {result.reason}", type=result.failure, non_retryable=True

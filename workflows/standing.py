@@ -11,7 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.task import TaskState
     from domain import ids
     from domain import task as tasks
-    from workflows import calls
+    from workflows import calls, cancellation
     from workflows.agent import AgentWorkflow
     from workflows.telling import tell
 
@@ -78,4 +78,5 @@ class Standing:
             cost_microusd=self.report.cost_microusd + result.cost_microusd,
             model=result.model or self.report.model,
         )
+        cancellation.heed()
         return result

@@ -76,11 +76,11 @@ class SubtaskWorkflow(TellsItsRequest):
         try:
             await self._work()
         except TaskFailed as failure:
-            await self._standing.set(TaskState.FAILED, str(failure))
+            await self._standing.fail(str(failure))
         except (ActivityError, ChildWorkflowError) as error:
             if is_cancelled_exception(error):
                 raise
-            await self._standing.set(TaskState.FAILED, briefing.cause(error))
+            await self._standing.fail(briefing.cause(error))
         finally:
             await asyncio.shield(self._landing.withdraw())
         await workflow.wait_condition(workflow.all_handlers_finished)

@@ -124,12 +124,15 @@ class Job:
         """
         return await self.bench.pools.get(self.opened.repository.key)
 
-    async def lease(self, holder: str = "task/a", commit: str | None = None) -> WorktreeLease:
+    async def lease(self, purpose: str = "a", commit: str | None = None) -> WorktreeLease:
         """
         Lease a worktree at the base, or at a commit.
         """
         request = LeaseWorktree(
-            repository=self.opened.repository, holder=holder, commit=commit or self.base
+            repository=self.opened.repository,
+            owner="request/one",
+            purpose=purpose,
+            commit=commit or self.base,
         )
         return await ActivityEnvironment().run(self.bench.worktrees.lease_worktree, request)
 
@@ -137,7 +140,7 @@ class Job:
         """
         Return an agent's hands in a worktree of its own.
         """
-        lease = await self.lease(f"task/{task}", commit)
+        lease = await self.lease(task, commit)
         return Agent(self, lease, task, lease.commit)
 
     async def arguments(self, arguments: Mapping[str, object]) -> str:

@@ -8,6 +8,9 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from temporalio import workflow
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue as TaskQueueName
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import ApplicationError
@@ -132,7 +135,18 @@ class PlayedRequest:
 @contextlib.asynccontextmanager
 async def playing(client: Client) -> AsyncIterator[None]:
     """
-    Run a worker of played requests.
+    Run a worker of played requests, known to the server, so that no other is brought up.
     """
     async with Worker(client, task_queue=TaskQueue.WORKFLOWS, workflows=[PlayedRequest]):
+        while not await _polled(client):
+            pass
         yield
+
+
+async def _polled(client: Client) -> bool:
+    question = DescribeTaskQueueRequest(
+        namespace=client.namespace,
+        task_queue=TaskQueueName(name=TaskQueue.WORKFLOWS),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+    )
+    return bool((await client.workflow_service.describe_task_queue(question)).pollers)

@@ -176,6 +176,36 @@ def test_a_marker_looks_back_twenty_positions(between: int, *, hits: bool) -> No
     assert (read > 0) == hits
 
 
+@pytest.mark.parametrize(("kind", "hits"), [("tool_use", True), ("text", False)])
+def test_a_run_of_calls_or_of_results_is_one_position(kind: str, *, hits: bool) -> None:
+    """
+    Thirty calls in one reply do not push the marker out of sight; thirty texts do.
+    """
+    stage = fresh()
+    use(stage, request(text(LONG, "5m")))
+    calls = [{"type": "tool_use", "id": f"t{i}", "name": "read", "input": {}} for i in range(30)]
+    results = [{"type": "tool_result", "tool_use_id": f"t{i}", "content": "x"} for i in range(30)]
+    words = [text(f"word {i}") for i in range(30)]
+    body = request(text(LONG))
+    body["messages"] += [
+        {"role": "assistant", "content": calls if kind == "tool_use" else words},
+        {"role": "user", "content": [*(results if kind == "tool_use" else []), text("x", "5m")]},
+    ]
+
+    assert (use(stage, body)[0] > 0) == hits
+
+
+def test_a_live_entry_keeps_its_own_lifetime() -> None:
+    """
+    A read through a five-minute marker does not shorten an hour.
+    """
+    stage = fresh()
+    use(stage, request(text(LONG, "1h")), now=0)
+    use(stage, request(text(LONG, "5m")), now=100)
+
+    assert use(stage, request(text(LONG, "5m")), now=1_000)[0] > 0
+
+
 def test_automatic_marking_marks_the_last_block() -> None:
     """
     The top-level marker works like one on the last block.

@@ -13,7 +13,7 @@ import pytest
 from rehearsal import journal
 from rehearsal.journal import Entry
 from rehearsal.server import serve
-from tests.rehearsal.stagehand import HEADER, OPUS, READ, Talk, cast, client_of, read_call
+from tests.rehearsal.stagehand import HEADER, OPUS, READ, Json, Talk, cast, client_of, read_call
 
 PLAY = cast({"think": "hm", "call": [read_call()]}, {"say": "done"})
 
@@ -93,12 +93,19 @@ async def test_a_restarted_server_continues_its_journal_and_its_count_of_attempt
     assert [(line.n, line.seen, line.status) for line in lines] == [(1, 1, 529), (2, 2, 200)]
 
 
-async def test_a_client_that_left_has_not_finished(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param({"kind": "slow", "ms": 200}, id="slow"),
+        pytest.param({"kind": "stall", "seconds": 60}, id="stalled"),
+    ],
+)
+async def test_a_client_that_left_has_not_finished(tmp_path: Path, fault: Json) -> None:
     """
     A cancelled call is billed but not finished, and journaled soon after.
     """
     path = tmp_path / "journal.jsonl"
-    play = cast({"say": "slowly", "fault": [{"kind": "slow", "ms": 200}]})
+    play = cast({"say": "slowly", "fault": [fault]})
     async with serve(play, journal_path=path) as server, client_of(server) as client:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(Talk(client).ask(), 0.3)
@@ -108,7 +115,9 @@ async def test_a_client_that_left_has_not_finished(tmp_path: Path) -> None:
             await asyncio.sleep(0.05)
         found = journal.read(path)
 
-    assert [(line.finished, line.billed, line.fault) for line in found] == [(False, True, "slow")]
+    assert [(line.finished, line.billed, line.fault) for line in found] == [
+        (False, True, fault["kind"])
+    ]
 
 
 def test_a_call_finished_twice_is_repeated() -> None:

@@ -5,11 +5,12 @@ The rules: each mistake of a client is refused with the API's status and sentenc
 import copy
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
+import anthropic
 import pytest
 
-from rehearsal import manuscript
+from rehearsal import manuscript, rules, thinking
 from rehearsal.journal import Entry
 from rehearsal.stage import Stage
 from tests.rehearsal.stagehand import READ, Json
@@ -133,6 +134,17 @@ def cut(place: int) -> Change:
     return lambda body: body["messages"].__delitem__(slice(place, None))
 
 
+def wide(value: Json, count: int) -> Json:
+    """
+    An object of many properties; they are optional unless they may be null.
+    """
+    names = [f"p{i}" for i in range(count)]
+    required = names if isinstance(value["type"], list) else []
+    properties = dict.fromkeys(names, value)
+    base: Json = {"type": "object", "additionalProperties": False}
+    return {**base, "properties": properties, "required": required}
+
+
 OPEN = {"type": "object", "properties": {"a": {"type": "integer", "minimum": 1}}}
 CLOSED = {**OPEN, "additionalProperties": False}
 
@@ -207,6 +219,12 @@ CASES: Final[Mapping[str, tuple[Change, int, str]]] = {
     ),
     "format-open": (schema(OPEN), 400, "'additionalProperties' must be explicitly set to false"),
     "format-bounds": (schema(CLOSED), 400, "properties.a: property 'minimum' is not supported"),
+    "format-optional": (schema(wide({"type": "string"}, 25)), 400, "25 optional parameters"),
+    "strict-unions": (
+        tool(strict=True, input_schema=wide({"type": ["string", "null"]}, 17)),
+        400,
+        "17 parameters with union types",
+    ),
     # 7. thinking
     "enabled": (
         put(thinking={"type": "enabled", "budget_tokens": 1024}),
@@ -313,6 +331,18 @@ def test_a_feature_behind_a_granted_beta_is_named_as_not_rehearsed() -> None:
     entry = ask(body, anthropic_beta="other-beta,server-side-fallback-2026-07-01")
 
     assert entry.failure == "fallbacks: not rehearsed"
+
+
+def test_every_beta_is_one_that_the_vendors_library_names() -> None:
+    """
+    A gate with a misspelt name would never open.
+    """
+    known = get_args(get_args(anthropic.types.AnthropicBetaParam)[1])
+    gates = [name for names in rules.BETA_FIELDS.values() for name in names]
+    gates += [rules.TASK_BUDGET_BETA, rules.CLEAR_AT_BETA, rules.MESSAGE_CONFIG_BETA]
+    gates += [rules.TOOL_CHANGES_BETA, thinking.BINDING_BETA]
+
+    assert set(gates) - set(known) == set()
 
 
 def test_half_a_surrogate_pair_is_refused() -> None:

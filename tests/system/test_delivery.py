@@ -160,7 +160,7 @@ async def test_of_two_requests_for_one_branch_the_second_is_refused_in_one_sente
     folder = stage.repository("rivals", SMALL)
     handles = [await stage.start_request(f"rival-{n}", folder, branch="feature/x") for n in (1, 2)]
     endings = await asyncio.gather(*(stage.ending(handle) for handle in handles))
-    assert sorted(ending.state for ending in endings) == [RunState.DONE, RunState.FAILED]
+    assert sorted(each.state for each in endings) == [RunState.DONE, RunState.FAILED], endings
     lost = next(ending for ending in endings if ending.state is RunState.FAILED)
     won = next(ending for ending in endings if ending.state is RunState.DONE)
     assert lost.refused

@@ -1,0 +1,100 @@
+"""
+The web UI is the product's face: a person sees there what waits, and answers there.
+
+Seen in the machine's chromium; screenshots are kept in build/screenshots.
+"""
+
+import pytest
+
+from contracts.visibility import RunState
+from tests.browser.web_ui import WebUi
+from tests.stage import CHECK, Handle, Stage, git
+
+pytestmark = pytest.mark.browser
+PLAN = ["plan"]
+
+
+async def waiting_for_the_plan(stage: Stage, ui: WebUi, name: str) -> Handle:
+    """
+    Start a request that asks for its plan's approval, and look at it once it waits.
+    """
+    repository = stage.repository(name)
+    handle = await stage.start_request(name, repository, checks=[CHECK], approve=PLAN)
+    await stage.waiting(handle)
+    await ui.open(handle)
+    return handle
+
+
+async def test_a_plan_is_approved_in_the_web_ui_and_the_branch_comes_out(
+    stage: Stage, ui: WebUi
+) -> None:
+    """The card shows the plan and how to answer; the signal sent there lets the request go on."""
+    handle = await waiting_for_the_plan(stage, ui, "approved")
+    card = await ui.card(
+        "WAITING_APPROVAL",
+        "Waits for you: a plan of 3 tasks",
+        "- mend-total: Mend the cart's total; writes shop/cart.py",
+        "More Actions, Send a Signal",
+        "temporal workflow signal --name approve",
+    )
+    await ui.shot("card-waiting")
+    await ui.signal("approve", '{"approval": "plan"}', shot="signal-dialog")
+    status = await stage.delivered(handle)
+    await ui.card("DONE", "Tasks: 3 of 3 done", "Delivered", f"passed: {CHECK}")
+    await ui.shot("card-done")
+    await ui.tab("Timeline", "approve", "planner, attempt 1")
+    await ui.shot("timeline")
+    await ui.tab("Relationships", f"{handle.id}/task/mend-total", f"{handle.id}/planner-1")
+    await ui.shot("relationships")
+
+    assert "(rehearsed)" in card
+    assert git(stage.folder / "approved", "rev-parse", str(status.branch)) == status.commit
+
+
+async def test_a_plan_is_rejected_in_the_web_ui_and_the_reason_is_kept(
+    stage: Stage, ui: WebUi
+) -> None:
+    """The request fails with the person's words, and its card says so."""
+    handle = await waiting_for_the_plan(stage, ui, "rejected")
+    await ui.signal("reject", '{"approval": "plan", "reason": "not before the release"}')
+    ending = await stage.ending(handle)
+    await ui.card("FAILED", "the plan was rejected by a person: not before the release")
+    await ui.shot("card-rejected")
+
+    assert ending.state is RunState.FAILED
+    assert ending.reason == "the plan was rejected by a person: not before the release"
+
+
+async def test_answers_that_cannot_be_taken_are_shown_and_an_update_replies(
+    stage: Stage, ui: WebUi
+) -> None:
+    """A wrong name and a bad input stand on the card; the update is refused or taken at once."""
+    handle = await waiting_for_the_plan(stage, ui, "unclear")
+    await ui.signal("aprove", '{"approval": "plan"}', custom=True)
+    await ui.signal("approve", '{"aproval": "plan"}')
+    await ui.card(
+        "Answers that were not taken",
+        "there is no signal ‘aprove’",
+        "The field ‘aproval’ is unknown",
+        "Waits for you: a plan of 3 tasks",
+    )
+    await ui.shot("card-refused")
+    await ui.update("decide", '{"choice": "approve", "approval": "plam"}', says="Nothing called")
+    await ui.shot("update-refused")
+    await ui.close_dialog()
+    answer = '{"choice": "reject", "approval": "plan", "reason": "unclear", "by": "Ada"}'
+    await ui.update("decide", answer, says="'plan' is rejected by Ada.")
+    await ui.shot("update-taken")
+    ending = await stage.ending(handle)
+
+    assert ending.reason == "the plan was rejected by Ada: unclear"
+
+
+async def test_a_request_is_cancelled_in_the_web_ui(stage: Stage, ui: WebUi) -> None:
+    """Request Cancellation ends a waiting request in order; nothing stays leased."""
+    handle = await waiting_for_the_plan(stage, ui, "cancelled")
+    await ui.cancel()
+    ending = await stage.ending(handle)
+
+    assert ending.state is RunState.CANCELLED
+    assert stage.leases() == []

@@ -1,0 +1,292 @@
+"""
+What must hold, whatever happened: looked at after every workflow task, and at the end.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from temporalio.exceptions import ApplicationError
+
+from contracts.approval import AnswerRecord, Decision
+from contracts.merge import MergeVerdict
+from contracts.request import RequestStatus
+from contracts.task import TaskState, TaskStatus
+from contracts.turn import ModelCall
+from contracts.visibility import OC_STATE, RunState
+from domain import budget
+from tests.simulation import adapter
+from tests.simulation.adapter import Command, Job
+from tests.simulation.fakes import Activities
+from tests.simulation.runs import Run
+from tests.simulation.scenario import Scenario
+from tests.simulation.world import World
+
+_ANSWERS = frozenset({"approve", "reject", "revise"})
+_SLACK_SECONDS = 900.0
+"""How long a person's note may be under way while workers crash."""
+_QUEUE_SECONDS = 3_600.0
+"""How long a merge queue may take to notice that everybody has left."""
+_ENDED = (TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED, TaskState.BLOCKED)
+_LOST = (TaskState.FAILED, TaskState.CANCELLED, TaskState.BLOCKED)
+
+
+@dataclass(frozen=True)
+class _Note:
+    seconds: float
+    text: str
+    task: str | None
+
+
+@dataclass(frozen=True)
+class _Told:
+    """
+    Words from outside that a coder's call of a model carries.
+    """
+
+    seconds: float
+    task: str
+    words: str
+
+
+@dataclass
+class Monitor:
+    """
+    Watches a simulation.
+    """
+
+    world: World
+    activities: Activities
+    scenario: Scenario
+    answers: int = 0
+    decided: set[tuple[str, str, str, str]] = field(default_factory=set)
+    refused: int = 0
+    notes: list[_Note] = field(default_factory=list)
+    told: list[_Told] = field(default_factory=list)
+    verdicts: dict[str, MergeVerdict] = field(default_factory=dict)
+    decisions: dict[tuple[str, str], Decision] = field(default_factory=dict)
+    _records: tuple[AnswerRecord, ...] = ()
+
+    def committed(self, run: Run, jobs: Sequence[Job], commands: Sequence[Command]) -> None:
+        """
+        Look at one workflow task.
+        """
+        if run.kind == "RequestWorkflow":
+            self._request(run, jobs)
+        for command in commands:
+            if command.HasField("signal_external_workflow_execution"):
+                self._message(command)
+            if command.HasField("schedule_activity"):
+                self._scheduled(command)
+        at_work = sum(run.kind == "SubtaskWorkflow" for run in self.world.open.values())
+        if at_work > self.scenario.payload["max_parallel"]:
+            self.world.violate(f"{at_work} tasks run at once")
+
+    def _request(self, run: Run, jobs: Sequence[Job]) -> None:
+        workflow = run.cache.workflow if run.cache else None
+        if workflow is None:
+            return
+        self.answers += sum(
+            job.HasField("signal_workflow") and job.signal_workflow.signal_name in _ANSWERS
+            or job.HasField("do_update")
+            for job in jobs
+        )
+        # Refused by its validator, an update leaves no record, since its sender has the answer.
+        desk = workflow._desk.desk
+        for each in desk.decided:
+            if each.by != "the deadline":
+                self.decided.add((each.approval, each.digest, each.choice, each.reason))
+        new = _new(self._records, desk.refused)
+        self.refused += len(new)
+        self._records = desk.refused
+        kept = {note.text: note for note in workflow._notes}
+        for job in jobs:
+            if job.HasField("signal_workflow") and job.signal_workflow.signal_name == "note":
+                self._noted(adapter.decode(job.signal_workflow.input[0]), kept, new)
+
+    def _noted(self, payload: object, kept: dict[str, object], new: Sequence[object]) -> None:
+        text = payload.get("text", "") if isinstance(payload, dict) else str(payload)
+        if text in kept:
+            task = payload.get("task") if isinstance(payload, dict) else None
+            self.notes.append(_Note(self.world.clock.seconds, text, task))
+        elif not new:
+            self.world.violate(f"the note {payload!r} was neither kept nor refused")
+
+    def _message(self, command: Command) -> None:
+        sent = command.signal_external_workflow_execution
+        if sent.signal_name == "merge_verdict":
+            verdict = adapter.decode(sent.args[0], MergeVerdict)
+            first = self.verdicts.setdefault(verdict.id, verdict)
+            if first != verdict:
+                self.world.violate(f"two verdicts on {verdict.id}: {first} and {verdict}")
+        if sent.signal_name == "decided":
+            decision = adapter.decode(sent.args[0], Decision)
+            before = self.decisions.setdefault((decision.approval, decision.digest), decision)
+            if before != decision:
+                self.world.violate(f"two decisions: {before} and {decision}")
+
+    def _scheduled(self, command: Command) -> None:
+        wanted = command.schedule_activity
+        if wanted.activity_type != "call_model" or not self.scenario.people.notes:
+            return
+        call = adapter.decode(wanted.arguments[0], ModelCall)
+        header = dict(part.split("=", 1) for part in call.agent.split("; "))
+        if header["role"] == "coder":
+            opening = self.activities.ledger.opened[call.conversation.id]
+            words = f"{call.message or ''}\n{opening}"
+            self.told.append(_Told(self.world.clock.seconds, header["task"], words))
+
+    def final(self, request: Run) -> None:
+        """
+        Look at everything once nothing happens any more.
+        """
+        for sentence in self._problems(request):
+            self.world.violate(sentence)
+
+    def _problems(self, request: Run) -> Iterable[str]:
+        yield from (f"{run.workflow_id} never ends" for run in self.world.open.values())
+        yield from self._money()
+        yield from self._resources()
+        yield from self._landings()
+        yield from self._messages()
+        yield from self._queue(request)
+        yield from self._ending(request)
+
+    def _money(self) -> Iterable[str]:
+        most = budget.microusd(self.scenario.payload["budget_usd"])
+        spent = self.activities.ledger.spent
+        if spent > most:
+            yield f"{spent} microUSD were spent of {most}"
+
+    def _resources(self) -> Iterable[str]:
+        memory = self.activities.memory
+        yield from (f"the worktree of {holder} is still leased" for holder in memory.leases)
+        yield from (f"the branch {branch} is still claimed" for branch in memory.claims)
+
+    def _landings(self) -> Iterable[str]:
+        """
+        Each patch at most once, never evicted as well, and only trees that were seen green.
+        """
+        ledger = self.activities.ledger
+        acceptance = {task["id"]: task["acceptance"] for task in self.scenario.tasks}
+        landed: list[str] = []
+        for landing in ledger.landings:
+            for title in landing.titles:
+                if title in landed:
+                    yield f"{title} landed twice"
+                landed.append(title)
+                verdict = self.verdicts.get(title)
+                if verdict is not None and verdict.landed is None:
+                    yield f"{title} landed, and its sender was told: {verdict.eviction}"
+            tasks = dict.fromkeys(title.split("/")[-2] for title in landed)
+            for command in (each for task in tasks for each in acceptance.get(task, [])):
+                if (landing.tree, command) not in ledger.green:
+                    yield f"{landing.titles} landed, but `{command}` was never green on its tree"
+        for title, verdict in self.verdicts.items():
+            if verdict.landed is not None and title not in landed:
+                yield f"{title} is said to have landed and did not"
+
+    def _messages(self) -> Iterable[str]:
+        """
+        No answer and no note is lost.
+        """
+        taken = len(self.decided) + self.refused
+        if self.answers and taken == 0:
+            yield f"{self.answers} answers came, and none was taken or refused"
+        for note in self.notes:
+            late: dict[str, bool] = {}
+            for told in self.told:
+                if note.task in {None, told.task}:
+                    known = note.text in told.words
+                    late[told.task] = late.get(told.task, False) or known
+            for task in sorted(late):
+                again = any(
+                    told.task == task and told.seconds > note.seconds + _SLACK_SECONDS
+                    for told in self.told
+                )
+                if again and not late[task]:
+                    yield f"{note.text!r} of second {note.seconds:.0f} never reached {task}"
+
+    def _queue(self, request: Run) -> Iterable[str]:
+        for run in self.world.all:
+            if run.kind != "MergeQueueWorkflow" or run.closed == "continued":
+                continue
+            if run.closed_at > request.closed_at + _QUEUE_SECONDS:
+                yield f"{run.workflow_id} outlives its last request"
+
+    def _ending(self, request: Run) -> Iterable[str]:
+        """
+        The request says how it ended, and every task of it why.
+        """
+        shown = adapter.decode(request.attributes[OC_STATE]) if request.attributes else None
+        if request.closed == "cancelled":
+            if shown != RunState.CANCELLED:
+                yield f"a cancelled request shows {shown}"
+            return
+        status = _status(request)
+        if status is None:
+            if not isinstance(request.failure, ApplicationError):
+                yield f"the request ended {request.closed} without a status: {request.failure!r}"
+            return
+        if shown != status.state:
+            yield f"the request ended {status.state} and shows {shown}"
+        if not status.reason and status.state is not RunState.DONE:
+            yield "the request does not say why it failed"
+        rows = {row.id: row for row in status.tasks}
+        for row in status.tasks:
+            yield from self._row(row, rows, status)
+        if status.state is RunState.DONE:
+            yield from self._delivered(status)
+
+    def _row(
+        self, row: TaskStatus, rows: dict[str, TaskStatus], status: RequestStatus
+    ) -> Iterable[str]:
+        never_ran = all(each.state is TaskState.PENDING for each in rows.values())
+        if row.state not in _ENDED and not never_ran:
+            yield f"task {row.id} is {row.state} at the end"
+        if row.state in {TaskState.FAILED, TaskState.BLOCKED} and not row.reason:
+            yield f"task {row.id} is {row.state} and nobody knows why"
+        if "later holder" in row.reason:
+            yield f"task {row.id} lost its worktree"
+        for name in row.depends_on:
+            if rows[name].state in _LOST and row.state not in _LOST and not never_ran:
+                yield f"task {row.id} is {row.state} though {name} is {rows[name].state}"
+        landed = [
+            landing.commit
+            for landing in self.activities.ledger.landings
+            if any(title.split("/")[-2] == row.id for title in landing.titles)
+        ]
+        if row.state is TaskState.DONE and row.commit and row.commit not in landed:
+            yield f"task {row.id} is done with {row.commit}, which never landed"
+        if row.state in {TaskState.FAILED, TaskState.BLOCKED} and landed:
+            yield f"task {row.id} is {row.state} ({row.reason}), yet its patch landed"
+
+    def _delivered(self, status: RequestStatus) -> Iterable[str]:
+        memory, ledger = self.activities.memory, self.activities.ledger
+        if status.commit is None:
+            return
+        if memory.branches.get(status.branch or "") != status.commit:
+            yield "the branch is not what the request says"
+        tree = memory.commits[status.commit].tree
+        for result in status.checks:
+            if (tree, result.command) not in ledger.green:
+                yield f"delivered, but `{result.command}` was never green on its tree"
+
+
+def _new(
+    before: tuple[AnswerRecord, ...], now: tuple[AnswerRecord, ...]
+) -> tuple[AnswerRecord, ...]:
+    """
+    Return what is new in a bounded record.
+    """
+    for kept in range(min(len(before), len(now)), -1, -1):
+        if before[len(before) - kept :] == now[:kept]:
+            return now[kept:]
+    return now
+
+
+def _status(request: Run) -> RequestStatus | None:
+    if request.result is not None:
+        status: RequestStatus = adapter.decode(request.result, RequestStatus)
+        return status
+    details = getattr(request.failure, "details", ())
+    return RequestStatus.model_validate(details[0]) if details else None

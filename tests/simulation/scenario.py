@@ -1,0 +1,204 @@
+"""
+What a seed means: a request, the plan that its planner will make, its agents, its people, its luck.
+"""
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from tests.simulation.world import Faults
+
+REQUEST_ID = "request/simulated-1"
+HOUR = 3_600.0
+
+
+@dataclass(frozen=True)
+class Manners:
+    """
+    How often an agent of this seed does what.
+
+    Attributes:
+        trouble: a reply that is cut, silent, malformed or paused.
+        refusal: the model declines.
+        bad: work that the acceptance commands find wrong.
+        stray: a change of a file that all tasks share.
+        protected: an edit that a person must allow.
+        revise: the reviewer sends it back.
+        reject: the reviewer rejects it.
+        turns: most edits before it finishes.
+    """
+
+    trouble: float
+    refusal: float
+    bad: float
+    stray: float
+    protected: float
+    revise: float
+    reject: float
+    turns: int
+
+
+@dataclass(frozen=True)
+class World:
+    """
+    How the world outside fails.
+
+    Attributes:
+        flaky: a check that is red for no reason.
+        semantic: pairs of tasks whose first versions pass alone and fail together.
+        dead_model: from this second on the model refuses our key; None for never.
+        dead_sandbox: checks cannot run at all.
+        moved: somebody else moves the target once.
+    """
+
+    flaky: float
+    semantic: tuple[tuple[str, str], ...]
+    dead_model: float | None
+    dead_sandbox: bool
+    moved: float
+
+
+@dataclass(frozen=True)
+class People:
+    """
+    How people behave.
+
+    Attributes:
+        pause: most seconds between two looks at the desk; None: nobody ever looks.
+        approve: share of approvals among the answers.
+        mess: answers that cannot be taken, come twice or contradict themselves.
+        notes: most notes.
+        cancel: when the request is cancelled, None for never.
+    """
+
+    pause: float | None
+    approve: float
+    mess: float
+    notes: int
+    cancel: float | None
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """
+    One simulation.
+
+    Attributes:
+        payload: the input of RequestWorkflow.
+        tasks: TaskSpec fields, as the planner hands them in.
+        plan_flaw: "", "cycle", "prose" or "never": what is wrong with the first plan.
+    """
+
+    seed: int
+    payload: dict[str, Any]
+    tasks: tuple[dict[str, Any], ...]
+    plan_flaw: str
+    manners: Manners
+    world: World
+    people: People
+    faults: Faults
+
+
+def of(seed: int) -> Scenario:
+    """
+    Return the scenario of a seed.
+    """
+    chance = random.Random(f"scenario {seed}")
+    tasks = _tasks(chance)
+    return Scenario(
+        seed=seed,
+        payload=_payload(chance),
+        tasks=tasks,
+        plan_flaw=chance.choices(("", "cycle", "prose", "never"), (85, 6, 6, 3))[0],
+        manners=_manners(chance),
+        world=_world(chance, tasks),
+        people=_people(chance),
+        faults=_faults(chance),
+    )
+
+
+def _tasks(chance: random.Random) -> tuple[dict[str, Any], ...]:
+    count = chance.choices((1, 2, 3, 4, 5, 6), (34, 30, 18, 10, 5, 3))[0]
+    tasks: list[dict[str, Any]] = []
+    for number in range(1, count + 1):
+        before = [task["id"] for task in tasks]
+        reads = chance.random() < 0.08
+        name = f"t{number}"
+        tasks.append(
+            {
+                "id": name,
+                "title": f"task {number}",
+                "goal": f"do {number}",
+                "depends_on": chance.sample(before, min(len(before), chance.choice((0, 0, 1, 2)))),
+                "writes": [] if reads else [f"{name}/"],
+                "acceptance": [] if reads else [f"test {name}"],
+                "size": chance.randint(1, 30),
+                "risk": chance.choices(("low", "normal", "high"), (20, 72, 8))[0],
+            }
+        )
+    return tuple(tasks)
+
+
+def _payload(chance: random.Random) -> dict[str, Any]:
+    steps = [step for step in ("plan", "review", "delivery") if chance.random() < 0.2]
+    if chance.random() < 0.55:
+        steps = []
+    return {
+        "repository": "/simulated",
+        "request": "Do everything.",
+        "checks": ["make check"] if chance.random() < 0.7 else [],
+        "approve": steps,
+        "budget_usd": chance.choices((20.0, 2.0, 0.6, 0.2), (80, 10, 6, 4))[0],
+        "max_parallel": chance.choice((1, 2, 3, 4)),
+    }
+
+
+def _manners(chance: random.Random) -> Manners:
+    wild = chance.random() < 0.5
+    return Manners(
+        trouble=0.12 if wild else 0.0,
+        refusal=0.02 if wild else 0.0,
+        bad=chance.choice((0.0, 0.2, 0.4)),
+        stray=chance.choice((0.0, 0.0, 0.3)),
+        protected=chance.choice((0.0, 0.0, 0.1)),
+        revise=chance.choice((0.0, 0.2, 0.5)),
+        reject=chance.choice((0.0, 0.0, 0.1)),
+        turns=chance.choice((1, 1, 2, 3)),
+    )
+
+
+def _world(chance: random.Random, tasks: tuple[dict[str, Any], ...]) -> World:
+    names = [task["id"] for task in tasks if task["writes"]]
+    pair = tuple(chance.sample(names, 2)) if len(names) > 1 and chance.random() < 0.3 else None
+    return World(
+        flaky=chance.choice((0.0, 0.0, 0.1)),
+        semantic=((pair[0], pair[1]),) if pair else (),
+        dead_model=chance.uniform(0, HOUR) if chance.random() < 0.04 else None,
+        dead_sandbox=chance.random() < 0.03,
+        moved=chance.choice((0.0, 0.0, 0.2)),
+    )
+
+
+def _people(chance: random.Random) -> People:
+    return People(
+        pause=None if chance.random() < 0.15 else chance.choice((60.0, 600.0, 5 * HOUR)),
+        approve=chance.choice((1.0, 0.7, 0.3)),
+        mess=chance.choice((0.0, 0.2, 0.6)),
+        notes=chance.choice((0, 0, 1, 3)),
+        cancel=chance.uniform(0, 1_000) if chance.random() < 0.12 else None,
+    )
+
+
+def _faults(chance: random.Random) -> Faults:
+    if chance.random() < 0.15:
+        return Faults()
+    return Faults(
+        crash=chance.choice((0.0, 0.02, 0.06, 0.15)),
+        fail=chance.choice((0.0, 0.05, 0.15)),
+        lost=chance.choice((0.0, 0.05, 0.15)),
+        duplicate=chance.choice((0.0, 0.3)),
+        slow=chance.choice((0.0, 0.02)),
+        new_run=chance.choice((0.0, 0.1, 0.5)),
+        work_seconds=chance.choice((0.5, 5.0, 30.0)),
+        hop_seconds=chance.choice((0.05, 0.5, 3.0)),
+    )

@@ -1,0 +1,168 @@
+"""
+The model: what an agent of a seed replies, as a pure function of its conversation so far.
+"""
+
+import json
+import random
+from dataclasses import dataclass, replace
+
+from contracts.turn import ModelCall, Role
+from tests.simulation.scenario import Scenario
+
+SHARED = "shared"
+PROTECTED = ".vscode/tasks.json"
+
+
+@dataclass(frozen=True)
+class Log:
+    """
+    What a conversation remembers of its present round.
+
+    Attributes:
+        attempt: the round; a new one begins with the message that asks for it.
+        works: turns with tool calls in this round.
+        message: what the round began with.
+    """
+
+    attempt: int = 0
+    works: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Use:
+    """
+    A tool call: its name and arguments, a subject for policy; a problem makes it unusable.
+    """
+
+    name: str
+    subject: str
+    arguments: str
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """
+    A reply before it is priced.
+    """
+
+    stop: str
+    uses: tuple[Use, ...] = ()
+    finish: str | None = None
+    says: str = ""
+    discarded: bool = False
+
+
+def reply(scenario: Scenario, call: ModelCall, log: Log, *, chance: random.Random) -> Reply:
+    """
+    Return the reply of an agent; `chance` is seeded with the turn.
+    """
+    header = dict(part.split("=", 1) for part in call.agent.split("; "))
+    manners = scenario.manners
+    if chance.random() < manners.trouble:
+        return _trouble(chance)
+    if chance.random() < manners.refusal:
+        return Reply("refusal", says="I would rather not.", discarded=True)
+    match Role(header["role"]):
+        case Role.PLANNER:
+            return _plan(scenario, int(header["attempt"]))
+        case Role.CODER:
+            return _code(scenario, header["task"], log, chance=chance)
+        case Role.REVIEWER:
+            return _review(scenario, header["task"], chance=chance)
+
+
+def round_of(call: ModelCall, log: Log) -> Log:
+    """
+    Return the log as the present round sees it.
+    """
+    header = dict(part.split("=", 1) for part in call.agent.split("; "))
+    attempt = int(header["attempt"])
+    if log.attempt != attempt:
+        return Log(attempt=attempt, message=call.message or "")
+    return log
+
+
+def after(log: Log, made: Reply) -> Log:
+    """
+    Return the log with a reply.
+    """
+    return log if made.discarded else replace(log, works=log.works + bool(made.uses))
+
+
+def _trouble(chance: random.Random) -> Reply:
+    bad_call = Use("edit", "?", "{}", problem="the arguments are not JSON")
+    unknown = Use("teleport", "home", "{}", problem="there is no such tool")
+    reading = Use("view", "README", "{}")
+    return chance.choice(
+        (
+            Reply("max_tokens", discarded=True),
+            Reply("end_turn", says="Done, I think."),
+            Reply("pause_turn"),
+            Reply("tool_use", (bad_call,)),
+            Reply("tool_use", (unknown, reading)),
+            Reply("tool_use", (reading, Use("finish", "all done", "{}"))),
+            Reply("something_new"),
+            Reply("model_context_window_exceeded"),
+        )
+        if chance.random() < 0.2
+        else (Reply("end_turn"), Reply("tool_use", (bad_call, reading)), Reply("pause_turn"))
+    )
+
+
+def _finish(value: dict[str, object]) -> Reply:
+    text = json.dumps(value)
+    return Reply("tool_use", (Use("finish", str(value.get("summary", "")), text),), finish=text)
+
+
+def _plan(scenario: Scenario, attempt: int) -> Reply:
+    tasks = [dict(task) for task in scenario.tasks]
+    flaw = scenario.plan_flaw if attempt == 1 or scenario.plan_flaw == "never" else ""
+    if flaw == "prose":
+        return Reply("tool_use", (Use("finish", "", "{}"),), finish='"First, we think."')
+    if flaw:
+        tasks[0]["depends_on"] = [tasks[-1]["id"]]
+        tasks[-1]["depends_on"] = [tasks[0]["id"]]
+    return _finish({"summary": "A plan.", "tasks": tasks})
+
+
+def _code(scenario: Scenario, task: str, log: Log, *, chance: random.Random) -> Reply:
+    manners = scenario.manners
+    spec = next((each for each in scenario.tasks if each["id"] == task), None)
+    reads_only = spec is not None and not spec["writes"]
+    # What a round is about is decided once for all its turns.
+    whole = random.Random(f"{scenario.seed} {task} {log.attempt}")
+    wanted = 0 if reads_only else whole.randint(1, manners.turns)
+    good = "bad" if whole.random() < manners.bad / log.attempt else "good"
+    stray = whole.random() < manners.stray
+    guarded = whole.random() < manners.protected
+    if log.works >= wanted and whole.random() > 0.02:
+        return _finish({"summary": f"did {task}", "commit_title": f"Do {task}"})
+    uses: list[Use] = []
+    if chance.random() < 0.3:
+        uses.append(Use("view", f"{task}/main", "{}"))
+    uses.append(_edit(f"{task}/main", f"{good} {log.attempt}"))
+    if log.works == 0 and (stray or "conflict markers" in log.message):
+        uses.append(_edit(SHARED, f"{task} {log.attempt}"))
+    if log.works == 0 and guarded:
+        uses.append(_edit(PROTECTED, task))
+    if chance.random() < 0.2:
+        uses.append(Use("run_command", "make", json.dumps({"command": "make"})))
+    return Reply("tool_use", tuple(uses))
+
+
+def _edit(path: str, content: str) -> Use:
+    return Use("edit", path, json.dumps({"path": path, "content": content}))
+
+
+def _review(scenario: Scenario, task: str, *, chance: random.Random) -> Reply:
+    manners = scenario.manners
+    draw = chance.random()
+    finding = {"priority": 1, "title": "wrong", "detail": "see", "path": f"{task}/main"}
+    if draw < manners.revise:
+        return _finish({"verdict": "revise", "summary": "not yet", "findings": [finding]})
+    if draw < manners.revise + manners.reject:
+        return _finish({"verdict": "reject", "summary": "no", "findings": []})
+    remark = {**finding, "priority": 3}
+    return _finish({"verdict": "approve", "summary": "fine", "findings": [remark]})

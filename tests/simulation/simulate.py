@@ -1,0 +1,119 @@
+"""
+One seed, one simulation.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from contracts.merge import MergeQueueStart, QueuedPatch
+from tests.simulation import adapter, scenario
+from tests.simulation.attempts import Attempts
+from tests.simulation.clock import Clock, LivelockError
+from tests.simulation.commands import Commands
+from tests.simulation.fakes import Activities
+from tests.simulation.invariants import Monitor
+from tests.simulation.people import Crowd
+from tests.simulation.scenario import REQUEST_ID
+from tests.simulation.world import Counts, World
+from workflows.agent import AgentWorkflow
+from workflows.merge_queue import MergeQueueWorkflow
+from workflows.request import RequestWorkflow
+from workflows.subtask import SubtaskWorkflow
+
+CLASSES: Mapping[str, type] = {
+    adapter.workflow_type(cls): cls
+    for cls in (RequestWorkflow, SubtaskWorkflow, AgentWorkflow, MergeQueueWorkflow)
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """
+    What became of a seed.
+
+    Attributes:
+        ended: how the request ended.
+        fingerprint: the digest of the trace.
+        hours: simulated.
+        activities: what the workflows reached, for a closer look.
+    """
+
+    seed: int
+    violations: tuple[str, ...]
+    ended: str
+    fingerprint: str
+    hours: float
+    counts: Counts
+    lines: tuple[str, ...]
+    activities: Activities
+
+
+def simulate(
+    seed: int,
+    *,
+    classes: Mapping[str, type] = CLASSES,
+    activities: type[Activities] = Activities,
+    words: bool = False,
+) -> Outcome:
+    """
+    Run a seed to its end.
+
+    Args:
+        seed: says everything.
+        classes: workflow classes by type, for planted bugs.
+        activities: their world, for planted bugs.
+        words: keep the trace in words.
+    """
+    logging.disable(logging.CRITICAL)  # what is evicted logs, and failures are looked at here
+    try:
+        return _simulate(seed, dict(classes), activities, words=words)
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _simulate(
+    seed: int, classes: dict[str, type], activities: type[Activities], *, words: bool
+) -> Outcome:
+    plot = scenario.of(seed)
+    clock = Clock(seed)
+    if words:
+        clock.keep_lines()
+    world = World(clock, plot.faults, classes)
+
+    def enqueue(queue: str, start: MergeQueueStart, patch: QueuedPatch) -> None:
+        if queue not in world.open:
+            world.start("MergeQueueWorkflow", queue, [adapter.encode(start)])
+        world.signal(queue, "enqueue", [adapter.encode(patch)])
+
+    reached = activities(plot, now=lambda: clock.seconds, enqueue=enqueue)
+    world.services = Commands(world, Attempts(world, reached.table()))
+    monitor = Monitor(world, reached, plot)
+    world.watchers.append(monitor)
+    request = world.start("RequestWorkflow", REQUEST_ID, [adapter.encode(plot.payload)])
+    Crowd(world, plot.people).arrive()
+    try:
+        world.run()
+    except LivelockError as error:
+        world.violate(f"nothing comes to an end: {error}")
+    if not world.violations:
+        monitor.final(request)
+    _forget(world)
+    return Outcome(
+        seed=seed,
+        violations=tuple(world.violations),
+        ended=request.closed,
+        fingerprint=clock.fingerprint,
+        hours=clock.seconds / 3_600,
+        counts=world.counts,
+        lines=clock.lines,
+        activities=reached,
+    )
+
+
+def _forget(world: World) -> None:
+    """
+    End every instance in an orderly way, so that none is torn down by the garbage collector.
+    """
+    for run in world.all:
+        world.drop(run)

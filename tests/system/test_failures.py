@@ -1,0 +1,147 @@
+"""
+What goes wrong in a task stays in the task; what is cancelled leaves nothing.
+"""
+
+from pathlib import Path
+
+from contracts.task import TaskState
+from contracts.visibility import RunState
+from tests.plays import Task, command, create, done, play, turn, writes_file
+from tests.stage import Stage, git, until
+
+SMALL = {"README.md": "A small thing.\n"}
+GIVES_UP = {"say": "I cannot do it.", "stop": "end_turn"}
+PLAYS = [
+    play(
+        "partly",
+        writes_file("fine", "fine.txt", "fine\n"),
+        Task(id="silent", coder=[GIVES_UP] * 5, writes=("silent.txt",)),
+        Task(
+            id="red",
+            coder=(turn(create("red.txt", "red\n")), *[done("It is fine now.")] * 5),
+            writes=("red.txt",),
+            acceptance=("echo so it is; false",),
+        ),
+        writes_file("after-red", "after.txt", "x\n", depends_on=("red",)),
+        writes_file("last", "last.txt", "x\n", depends_on=("after-red",)),
+    ),
+    play("lost", Task(id="silent", coder=[GIVES_UP] * 5, writes=("silent.txt",))),
+    play(
+        "slow",
+        Task(
+            id="hangs",
+            coder=(
+                turn(command("echo begun; sleep 7171 & sleep 7171", timeout_seconds=1)),
+                turn(
+                    create("slow.txt", "slow\n"),
+                    expect={"results": [{"is_error": True, "contains": ["begun", "timed out"]}]},
+                ),
+                done(),
+            ),
+            writes=("slow.txt",),
+        ),
+    ),
+    play(
+        "cancel",
+        Task(
+            id="hangs",
+            coder=(
+                turn(create("half.txt", "half\n")),
+                turn(command("sleep 7272", timeout_seconds=600)),
+            ),
+            writes=("half.txt",),
+        ),
+        Task(
+            id="thinks",
+            coder=(turn(create("x.txt", "x\n"), delay_ms=60_000),),
+            writes=("x.txt",),
+        ),
+    ),
+]
+
+
+def _running(command_line: str) -> bool:
+    """
+    Say whether a process with these words in its command line lives on this machine.
+    """
+    wanted = command_line.encode().replace(b" ", b"\0")
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if wanted in file.read_bytes():
+                return True
+        except OSError:
+            continue
+    return False
+
+
+async def test_a_failed_task_fails_only_itself_and_blocks_what_needs_it(stage: Stage) -> None:
+    """
+    The rest lands and is delivered; each lost task says why, and `run` ends with code 1.
+    """
+    folder = stage.repository("partly", SMALL)
+    run = await stage.starter("run", "--repo", str(folder), "partly lost", "--branch", "partly")
+    assert run.returncode == 1, run
+    assert git(folder, "diff", "--name-only", "main..partly") == "fine.txt"
+    request = run.stderr.split("started ")[1].split()[0]
+    ending = await stage.ending(await stage.handle(request.removeprefix("request/")))
+    assert ending.status is not None
+    tasks = {task.id: task for task in ending.status.tasks}
+    assert {name: task.state for name, task in tasks.items()} == {
+        "fine": TaskState.DONE,
+        "silent": TaskState.FAILED,
+        "red": TaskState.FAILED,
+        "after-red": TaskState.BLOCKED,
+        "last": TaskState.BLOCKED,
+    }
+    assert tasks["silent"].reason.startswith("the agent was cut (stopped without finishing)")
+    assert tasks["red"].reason.startswith("given up after 3 rounds (checks)")
+    assert "echo so it is; false" in tasks["red"].reason
+    assert tasks["after-red"].reason == "waits for 'red', which failed"
+    assert tasks["last"].reason == (
+        "waits for 'after-red', which cannot start because 'red' failed"
+    )
+    assert ending.status.reason.startswith("1 of 5 tasks done; ")
+
+
+async def test_a_request_of_which_nothing_lands_delivers_nothing(stage: Stage) -> None:
+    """
+    When every task is lost there is no branch, and the reason names the task.
+    """
+    folder = stage.repository("lost", SMALL)
+    ending = await stage.ending(await stage.start_request("lost", folder))
+    assert ending.state is RunState.FAILED
+    assert ending.reason.startswith("0 of 1 tasks done; silent failed: the agent was cut")
+    assert git(folder, "branch", "--format=%(refname:short)") == "main"
+    assert stage.left_behind() == []
+
+
+async def test_a_command_past_its_time_limit_ends_once_as_a_tool_result(stage: Stage) -> None:
+    """
+    The model is told what the command printed and that it timed out; all its processes are gone.
+    """
+    folder = stage.repository("slow", SMALL)
+    handle = await stage.start_request("slow", folder)
+    await stage.delivered(handle)
+    turns = [entry.turn for entry in stage.journal(handle.id) if entry.role == "coder"]
+    assert turns == [0, 1, 2]
+    assert not _running("sleep 7171")
+
+
+async def test_a_cancelled_request_leaves_nothing(stage: Stage) -> None:
+    """
+    Cancelled amid a command and a model call: worktrees free, no process, no branch, CANCELLED.
+    """
+    folder = stage.repository("cancel", SMALL)
+    handle = await stage.start_request("cancel", folder)
+    await until(lambda: _running("sleep 7272"))
+    assert stage.leases() != []
+    cancelled = await stage.starter("cancel", handle.id)
+    assert cancelled.returncode == 0, cancelled
+    ending = await stage.ending(handle, seconds=20)
+    assert ending.state is RunState.CANCELLED
+    assert stage.left_behind() == []
+    await until(lambda: not _running("sleep 7272"), seconds=5)
+    assert git(folder, "branch", "--format=%(refname:short)") == "main"
+    watched = await stage.starter("watch", handle.id)
+    assert watched.returncode == 1
+    assert "cancelled" in watched.stdout.lower()

@@ -1,0 +1,121 @@
+"""
+Patches that do not go together: sent back with what is wrong, landed at the second try.
+"""
+
+from contracts.approval import Answer
+from contracts.task import TaskState
+from tests.plays import Task, command, create, done, play, replace, turn, view
+from tests.stage import Stage, git, until
+
+SUM = 'test $(($(cat left.txt) + $(cat right.txt))) -le 1 || { echo "too much at once"; false; }'
+NUMBERS = {"left.txt": "0\n", "right.txt": "0\n"}
+SHARED = {"shared.txt": "one\nold\nthree\n", "left.txt": "", "right.txt": ""}
+ON_TOP = "Your patch passes alone but fails on top of what landed meanwhile."
+CONFLICT = "Your patch conflicts with work that landed meanwhile."
+
+
+def _number(side: str) -> Task:
+    """
+    Return a task that is right alone and wrong together with the one of the other side.
+    """
+    return Task(
+        id=side,
+        writes=(f"{side}.txt",),
+        coder=(
+            turn(view(f"{side}.txt")),
+            turn(replace(f"{side}.txt", "0", "1")),
+            done(),
+            turn(
+                command(f"echo 00 > {side}.txt"),
+                expect={"last_user_contains": [ON_TOP, "too much at once"]},
+            ),
+            done(),
+        ),
+    )
+
+
+def _line(side: str) -> Task:
+    """
+    Return a task that also changes a line which it did not declare.
+    """
+    return Task(
+        id=side,
+        writes=(f"{side}.txt",),
+        coder=(
+            turn(command(f"echo {side} > {side}.txt; sed -i s/old/{side}/ shared.txt")),
+            done(),
+            turn(
+                command("printf 'one\\nleft and right\\nthree\\n' > shared.txt"),
+                expect={"last_user_contains": [CONFLICT, "shared.txt"]},
+            ),
+            done(),
+        ),
+    )
+
+
+PLAYS = [
+    play("together", _number("left"), _number("right")),
+    play("conflict", _line("left"), _line("right")),
+    play(
+        "serial",
+        Task(id="a", writes=("same.txt",), coder=(turn(create("same.txt", "a\n")), done())),
+        Task(
+            id="b",
+            writes=("same.txt",),
+            coder=(turn(view("same.txt")), turn(replace("same.txt", "a", "b")), done()),
+        ),
+    ),
+]
+
+
+async def test_patches_that_are_red_together_come_back_with_the_log_and_land_the_second_time(
+    stage: Stage,
+) -> None:
+    """
+    One of two patches that pass alone is sent back with the failing output; both land in the end.
+    """
+    folder = stage.repository("together", NUMBERS)
+    handle = await stage.start_request("together", folder, checks=[SUM])
+    status = await stage.delivered(handle)
+    assert sorted(task.rounds for task in status.tasks) == [0, 1]
+    kept = {git(folder, "show", f"{status.branch}:{side}.txt") for side in ("left", "right")}
+    assert kept == {"1", "00"}
+
+
+async def test_a_conflict_comes_back_with_its_markers_and_lands_once_resolved(
+    stage: Stage,
+) -> None:
+    """
+    The patch that lands second finds both versions in its worktree and lands what it made of them.
+    """
+    folder = stage.repository("conflict", SHARED)
+    handle = await stage.start_request("conflict", folder)
+    await stage.waiting(handle, count=2)
+    await handle.signal("approve", Answer(approval="review/left/0"))
+    await until(lambda: _left_is_done(stage, handle.id))
+    await handle.signal("approve", Answer(approval="review/right/0"))
+
+    async def resolved() -> bool:
+        return [each.id for each in (await stage.status(handle)).approvals] == ["review/right/1"]
+
+    await until(resolved)
+    await handle.signal("approve")
+    status = await stage.delivered(handle)
+    shown = git(folder, "show", f"{status.branch}:shared.txt")
+    assert shown.splitlines() == ["one", "left and right", "three"]
+    assert {task.id: task.rounds for task in status.tasks} == {"left": 0, "right": 1}
+
+
+async def _left_is_done(stage: Stage, request: str) -> bool:
+    status = await stage.status(await stage.handle(request.removeprefix("request/")))
+    return {task.id: task.state for task in status.tasks}["left"] is TaskState.DONE
+
+
+async def test_tasks_that_write_one_path_run_one_after_the_other(stage: Stage) -> None:
+    """
+    A common path becomes an edge that the status shows; the second builds on the first.
+    """
+    folder = stage.repository("serial", {"README.md": "x\n"})
+    status = await stage.delivered(await stage.start_request("serial", folder))
+    assert [(edge.before, edge.after) for edge in status.edges_added] == [("a", "b")]
+    assert git(folder, "show", f"{status.branch}:same.txt") == "b"

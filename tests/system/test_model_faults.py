@@ -1,0 +1,74 @@
+"""
+A model service that fails in every ordinary way: the request ends DONE all the same.
+"""
+
+from rehearsal import journal
+from tests.plays import Task, create, done, finish, play, turn
+from tests.stage import Stage, git
+
+SMALL = {"README.md": "A small thing.\n"}
+RATE_LIMITED = {
+    "kind": "status",
+    "code": 429,
+    "type": "rate_limit_error",
+    "headers": {"retry-after": "3"},
+}
+OVERLOADED = {"kind": "status", "code": 529, "type": "overloaded_error"}
+
+
+def _coder(*faults: object, name: str) -> Task:
+    path = f"{name}.txt"
+    return Task(
+        id=name,
+        writes=(path,),
+        coder=(turn(create(path, f"{name}\n"), fault=list(faults)), done()),
+    )
+
+
+WRONG = {"tool": "edit", "input": {"command": "create", "file": "x.txt"}}
+PLAYS = [
+    play(
+        "faulty",
+        _coder(RATE_LIMITED, name="limited"),
+        _coder(OVERLOADED, name="overloaded"),
+        _coder({"kind": "cut_clean"}, {"kind": "reset"}, name="cut"),
+        _coder({"kind": "bad_tool_json"}, name="unparsable"),
+        _coder({"kind": "truncate_tool"}, name="truncated"),
+        Task(
+            id="mistaken",
+            writes=("mistaken.txt",),
+            coder=(
+                turn(WRONG),
+                turn(
+                    create("mistaken.txt", "mistaken\n"),
+                    expect={"results": [{"is_error": True, "contains": ["file"]}]},
+                ),
+                turn(
+                    finish(summery="a slip"),
+                    expect={"results": [{"is_error": False}]},
+                ),
+                done(expect={"results": [{"is_error": True, "contains": ["summery"]}]}),
+            ),
+        ),
+    )
+]
+
+
+async def test_every_ordinary_fault_of_the_service_is_outlived(stage: Stage) -> None:
+    """
+    429, 529, cut streams and malformed tool input: all six tasks land, each file as it should be.
+    """
+    folder = stage.repository("faulty", SMALL)
+    handle = await stage.start_request("faulty", folder, max_parallel=6)
+    status = await stage.delivered(handle)
+    names = ("limited", "overloaded", "cut", "unparsable", "truncated", "mistaken")
+    for name in names:
+        assert git(folder, "show", f"{status.branch}:{name}.txt") == name
+    entries = stage.journal(handle.id)
+    met = {entry.fault for entry in entries if entry.fault}
+    assert met == {"status", "cut_clean", "reset", "bad_tool_json", "truncate_tool"}
+    assert journal.failures(entries) == []
+    assert journal.impatient(entries) == []
+    limited = [entry for entry in entries if entry.task == "limited" and entry.role == "coder"]
+    assert limited[0].status == 429
+    assert limited[1].time_received - limited[0].time_done >= 3
