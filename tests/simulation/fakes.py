@@ -8,7 +8,7 @@ scenario names.
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 
@@ -26,6 +26,7 @@ from contracts.merge import (
     QueuedPatch,
 )
 from contracts.ports import PORTS
+from contracts.reconcile import Reconcile, ReconcileReport
 from contracts.repository import (
     CloseRequest,
     DeliverBranch,
@@ -88,6 +89,7 @@ class Activities:
     Args:
         now: simulated seconds.
         enqueue: signal-with-start of a merge queue: its id, its start, the patch.
+        running: workflow ids of what is open.
     """
 
     def __init__(
@@ -96,12 +98,14 @@ class Activities:
         *,
         now: Callable[[], float],
         enqueue: Callable[[str, MergeQueueStart, QueuedPatch], None],
+        running: Callable[[], Collection[str]],
     ) -> None:
         self.memory = Memory()
         self.ledger = Ledger()
         self._scenario = scenario
         self._now = now
         self._enqueue = enqueue
+        self._open = running
         self._journal: dict[str, object] = {}
         self._logs: dict[str, script.Log] = {}
         self._moved = False
@@ -169,7 +173,7 @@ class Activities:
         Lease a worktree, the same one for the same holder.
         """
         commit = request.commit or self.memory.tips[request.repository.target]
-        lease = self.memory.lease(request.holder, commit)
+        lease = self.memory.lease(f"{request.owner} to {request.purpose}", commit)
         return WorktreeLease(
             worktree=lease.worktree, epoch=lease.epoch, host_id=_HOST, commit=lease.commit
         )
@@ -455,6 +459,25 @@ class Activities:
             tip = self.memory.tips[target]
             tree = {**self.memory.tree(tip), "other": "by somebody else"}
             self.memory.tips[target] = self.memory.commit(tree, tip, note="somebody else")
+
+    def reconcile(self, key: str, attempt: int, request: Reconcile) -> ReconcileReport:
+        """
+        Free what belongs to workflows that have ended.
+        """
+        ended = [
+            holder
+            for holder in self.memory.leases
+            if holder.split(" to ", 1)[0] not in self._open()
+        ]
+        for holder in ended:
+            del self.memory.leases[holder]
+        return ReconcileReport(
+            host_id=request.host_id,
+            dry_run=False,
+            leases=len(ended),
+            mended=tuple(ended),
+            left=(),
+        )
 
     def enqueue_patch(self, key: str, attempt: int, request: EnqueuePatch) -> None:
         """

@@ -86,7 +86,9 @@ def _simulate(
             world.start("MergeQueueWorkflow", queue, [adapter.encode(start)])
         world.signal(queue, "enqueue", [adapter.encode(patch)])
 
-    reached = activities(plot, now=lambda: clock.seconds, enqueue=enqueue)
+    reached = activities(
+        plot, now=lambda: clock.seconds, enqueue=enqueue, running=lambda: world.open.keys()
+    )
     world.services = Commands(world, Attempts(world, reached.table()))
     monitor = Monitor(world, reached, plot)
     world.watchers.append(monitor)

@@ -1,0 +1,195 @@
+"""
+Checks: the system's own commands, each on a clean checkout, each outcome recorded once.
+"""
+
+from contracts.repository import Environment
+from tests.activities.bench import ENVIRONMENT, Bench, Job, alive, token
+
+
+async def counted(job: Job) -> int:
+    """
+    Return how many recorded outcomes the store holds.
+    """
+    return len(await job.store.refs("refs/oc/checks"))
+
+
+async def test_a_check_sees_the_commit_and_nothing_else(job: Job) -> None:
+    """
+    What an earlier check or an agent left behind, ignored or not, is not there.
+    """
+    ignoring = await job.changed({".gitignore": "*.cache\n"})
+    agent = await job.agent(commit=ignoring)
+    await agent.run("touch old.cache new.txt")
+    lease = agent.lease
+    pool = await job.pool()
+    await pool.release(lease.worktree, lease.epoch)
+    await job.check(ignoring, "touch mine.cache other.txt; mkdir -p d/e; git commit -qam x || true")
+
+    report = await job.check(ignoring, "ls -A; git status --short --ignored; git log --format=%H")
+
+    assert report.passed
+    log = (await job.store.get_blob(report.log)).decode()
+    assert log.splitlines()[1:] == [
+        ".git",
+        ".gitignore",
+        "a.txt",
+        "b.txt",
+        ignoring,
+        job.base,
+        "[exit code 0]",
+    ]
+
+
+async def test_checks_do_not_share_a_worktree_with_agents(job: Job) -> None:
+    """
+    A worktree that an agent holds is left alone, and the one of a check is free afterwards.
+    """
+    agent = await job.agent()
+    await agent.edit("create", "mine.txt", file_text="x\n")
+
+    report = await job.check(job.base, "! test -e mine.txt")
+
+    assert report.passed
+    pool = await job.pool()
+    assert [record.name for record in pool.leases()] == [agent.lease.worktree]
+    assert (await agent.run("cat mine.txt")).text == "x\n[exit code 0]"
+
+
+async def test_an_outcome_is_recorded_and_not_run_again(workbench: Bench, job: Job) -> None:
+    """
+    The same command on the same tree is answered from the record: on another commit, for
+    another request; not in another environment, nor with another time limit.
+    """
+    command = f"cat {workbench.folder}/now"
+    (workbench.folder / "now").write_text("first\n")
+    first = await job.check(job.base, command)
+    (workbench.folder / "now").write_text("second\n")
+    same_tree = await job.store.put_commit(first.tree, (job.base,), "again", when=1_700_000_900)
+    other = await workbench.open(request="request/two", branch="second")
+    elsewhere = await workbench.open(
+        request="request/three",
+        branch="third",
+        environment=Environment(path=f"{ENVIRONMENT.path}:/opt"),
+    )
+
+    again = await job.check(same_tree, command)
+    theirs = await other.check(other.base, command)
+    anew = await elsewhere.check(elsewhere.base, command)
+    longer = await job.check(job.base, command, timeout_seconds=5)
+
+    assert (first.cached, again.cached, theirs.cached) == (False, True, True)
+    assert again.results == first.results == theirs.results
+    assert (again.commit, again.tree) == (same_tree, first.tree)
+    assert (anew.cached, longer.cached) == (False, False)
+    assert [report.results[0].tail.splitlines()[0] for report in (first, again, anew, longer)] == [
+        *("first", "first"),
+        *("second", "second"),
+    ]
+
+
+async def test_a_red_check_stops_the_run(job: Job) -> None:
+    """
+    What comes after the first failure is not run; the log names each command with its end.
+    """
+    report = await job.check(job.base, "echo fine", "echo broken; exit 7", "echo never")
+
+    assert not report.passed
+    assert [(result.exit_code, result.passed) for result in report.results] == [
+        (0, True),
+        (7, False),
+    ]
+    log = (await job.store.get_blob(report.log)).decode()
+    assert "$ echo fine\nfine\n\n[exit code 0]" in log.replace("fine\n[", "fine\n\n[")
+    assert "broken" in report.results[1].tail
+    assert "[exit code 7]" in log
+    assert "never" not in log
+
+
+async def test_a_fresh_rerun_that_passes_replaces_the_red_one(workbench: Bench, job: Job) -> None:
+    """
+    A flaky check is believed green; a red rerun is recorded for itself and changes nothing.
+    """
+    flag = workbench.folder / "flag"
+    command = f"test -e {flag}"
+    red = await job.check(job.base, command)
+    still_red = await job.check(job.base, command, fresh=1)
+    flag.touch()
+
+    assert not (await job.check(job.base, command)).passed
+    assert not (await job.check(job.base, command, fresh=1)).passed
+    green = await job.check(job.base, command, fresh=2)
+    flag.unlink()
+    believed = await job.check(job.base, command)
+
+    assert (red.passed, still_red.passed, still_red.cached) == (False, False, False)
+    assert (green.passed, green.cached) == (True, False)
+    assert (believed.passed, believed.cached) == (True, True)
+
+
+async def test_a_check_may_need_what_one_before_it_made(job: Job) -> None:
+    """
+    A command that is red only because an earlier one was spared is run again with it; and red
+    on its own is not red behind another.
+    """
+    build, use = "echo built > product", "cat product"
+
+    alone = await job.check(job.base, use)
+    together = await job.check(job.base, build, use)
+    again = await job.check(job.base, build, use)
+
+    assert not alone.passed
+    assert (together.passed, again.passed, again.cached) == (True, True, True)
+    other = "cat product && echo more"
+    spared = await job.check(job.base, build, other)
+    assert spared.passed
+    assert not (await job.check(job.base, build, "cat product nothing")).passed
+
+
+async def test_a_check_past_its_limit_is_red_and_leaves_nothing(job: Job) -> None:
+    """
+    It is a result like any other, with no process left behind.
+    """
+    word = token()
+    report = await job.check(job.base, f"exec -a {word} sleep 60", timeout_seconds=1)
+
+    result = report.results[0]
+    assert (result.passed, result.timed_out, result.exit_code) == (False, True, None)
+    assert alive(word) == []
+
+
+async def test_a_blocked_check_says_so(job: Job) -> None:
+    """
+    A check that wanted the network carries the sandbox's hint, also from the record.
+    """
+    command = "python3 -c \"import socket; socket.create_connection(('192.0.2.1', 80), 1)\""
+    report = await job.check(job.base, command)
+    again = await job.check(job.base, command)
+
+    assert not report.passed
+    assert "there is no network" in report.hint
+    assert (again.cached, again.hint) == (True, report.hint)
+
+
+async def test_no_commands_are_green(job: Job) -> None:
+    """
+    Nothing to run is nothing to fail: no worktree is taken, nothing is recorded.
+    """
+    report = await job.check(job.base)
+
+    assert report.passed
+    assert report.results == ()
+    assert await counted(job) == 0
+    assert (await (await job.pool()).open()) == ()
+
+
+async def test_long_output_is_cut_for_people_and_kept_in_the_log(job: Job) -> None:
+    """
+    The tail is at most 1,000 characters of clean text and ends as the output did.
+    """
+    report = await job.check(job.base, "seq 1 5000; printf '\\033[31mend\\033[0m'; exit 1")
+
+    tail = report.results[0].tail
+    assert len(tail) <= 1_000
+    assert tail.endswith("end")
+    assert tail.startswith("…")
+    assert b"\n1\n2\n" in await job.store.get_blob(report.log)

@@ -1,0 +1,158 @@
+"""
+Running the user's commands: their PATH and virtual environment, nothing else of theirs.
+"""
+
+import os
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from activities.running import Runner, readable
+from activities.sandbox import Sandbox
+from contracts.failure import FailureKind
+from contracts.repository import Environment
+from tests.activities.bench import ENVIRONMENT, Bench, Job
+
+
+async def test_the_environment_is_small_and_sensible(workbench: Bench, job: Job) -> None:
+    """
+    PATH is the user's, HOME an empty folder of the sandbox, LANG is UTF-8; no key is inherited.
+    """
+    agent = await job.agent()
+    told = await agent.run('env | sort; ls -A "$HOME"; pwd; locale charmap 2>/dev/null')
+
+    lines = told.text.splitlines()
+    names = {line.partition("=")[0] for line in lines if "=" in line}
+    assert f"PATH={ENVIRONMENT.path}" in lines
+    assert {"HOME=/tmp/home", "LANG=C.UTF-8", "CI=1", "PYTHONDONTWRITEBYTECODE=1"} <= set(lines)
+    assert "VIRTUAL_ENV" not in names
+    assert names <= {
+        *("PATH", "HOME", "LANG", "CI", "USER", "LOGNAME", "PWD", "OLDPWD", "SHLVL", "_"),
+        "PYTHONDONTWRITEBYTECODE",
+    }
+    assert str(agent.path) in lines
+
+
+async def test_the_products_data_is_hidden(workbench: Bench, job: Job) -> None:
+    """
+    Of the home folder a command sees its own worktree and, to read, the store: no other
+    worktree, no record, no log, no database.
+    """
+    first, second = await job.agent("a"), await job.agent("b")
+    (workbench.home / "logs").mkdir()
+    (workbench.home / "logs" / "worker.log").write_text("secret\n")
+    store = job.store.path
+
+    told = await first.run(
+        f"ls -A {workbench.home} {workbench.home}/worktrees/*;"
+        f"cat {workbench.home}/logs/worker.log; ls {second.path}; touch {store}/x {store}/objects/x"
+    )
+
+    assert told.outcome == "failed"
+    assert "secret" not in told.text
+    assert "logs" not in told.text.splitlines()
+    assert str(second.path.name) not in told.text.split("\n")[0]
+    assert not (store / "x").exists()
+    assert not (store / "objects" / "x").exists()
+
+
+@pytest.mark.parametrize("place", ["/var/tmp", "/tmp"])
+async def test_the_users_repository_is_neither_written_nor_needed(
+    workbench: Bench, place: str
+) -> None:
+    """
+    A command cannot change the repository that the request came from, and works when it is gone.
+    """
+    job = await workbench.open()
+    agent = await job.agent()
+    person = workbench.person
+    if place == "/tmp":
+        moved = Path(os.path.realpath("/tmp")) / workbench.folder.name
+        person.rename(moved)
+        person = moved
+    try:
+        told = await agent.run(f"echo pwned > {person}/a.txt; echo pwned > {person}/.git/config")
+        assert told.outcome == "failed"
+        assert (person / "a.txt").read_text() == "one\ntwo\nthree\n"
+        assert "pwned" not in (person / ".git" / "config").read_text()
+    finally:
+        person.rename(workbench.folder / "gone")
+
+    assert (await agent.run("git log --format=%s; git status --short; cat a.txt")).text == (
+        "The beginning\none\ntwo\nthree\n[exit code 0]"
+    )
+
+
+async def test_python_of_a_virtual_environment_runs_the_users_tools(workbench: Bench) -> None:
+    """
+    `python3 -m pytest` of the active virtual environment works, wherever it lies: here in the
+    user's own folder, beside the repository's files, with packages of its own.
+    """
+    place = workbench.person / ".venv"
+    venv.create(place, symlinks=True, with_pip=False)
+    site = next(place.glob("lib/python3*/site-packages"))
+    (site / "onlyhere.py").write_text("print('from the environment')\n")
+    environment = Environment(path=f"{place / 'bin'}:{ENVIRONMENT.path}", virtual_env=str(place))
+    job = await workbench.open(environment=environment)
+    agent = await job.agent()
+
+    own = await agent.run(
+        'python3 -m onlyhere; echo "$VIRTUAL_ENV"; python3 -c "import sys; print(sys.prefix)"'
+    )
+    write = await agent.run(f"touch {site}/x")
+
+    assert own.text == f"from the environment\n{place}\n{place}\n[exit code 0]"
+    assert write.outcome == "failed"
+    assert sorted(await agent.files()) == ["a.txt", "b.txt"]
+
+
+async def test_pytest_runs_in_the_sandbox(workbench: Bench) -> None:
+    """
+    The tests of a worktree are found, run and reported, with the interpreter of these tests.
+    """
+    prefix = Path(sys.prefix)
+    environment = Environment(path=f"{prefix / 'bin'}:{ENVIRONMENT.path}", virtual_env=str(prefix))
+    job = await workbench.open(environment=environment)
+    agent = await job.agent()
+    await agent.edit(
+        "create",
+        "test_it.py",
+        file_text="def test_it(tmp_path):\n    (tmp_path / 'x').write_text('ü')\n    assert True\n",
+    )
+
+    told = await agent.run("python3 -m pytest -q -p no:cacheprovider test_it.py")
+
+    assert "1 passed" in told.text
+    assert sorted(await agent.files()) == ["a.txt", "b.txt", "test_it.py"]
+
+
+async def test_without_a_sandbox_no_command_runs(workbench: Bench, job: Job) -> None:
+    """
+    The failure says why, is not retried, and the worktree is restored at the next call.
+    """
+    agent = await job.agent()
+    runner = workbench.tools._runner
+    workbench.tools._runner = Runner(Sandbox(), hide=())
+    with pytest.raises(ApplicationError) as caught:
+        await agent.run("touch ran")
+    workbench.tools._runner = runner
+
+    assert (caught.value.type, caught.value.non_retryable) == (FailureKind.SANDBOX, True)
+    assert "no command can run: The sandbox was not probed yet" in caught.value.message
+    assert (await agent.run("ls")).text == "a.txt\nb.txt\n[exit code 0]"
+
+
+def test_output_is_readable_whatever_it_is() -> None:
+    """
+    Broken UTF-8, terminal codes and length do not reach a model; head and tail do.
+    """
+    long = readable(b"first\n" + b"x" * 100_000 + b"\nlast\n")
+
+    assert readable(b"\x1b[1mbold\x1b[0m \xff\r\n") == "bold \\xff\n"
+    assert long.startswith("first\n")
+    assert long.endswith("\nlast\n")
+    assert "bytes left out" in long
+    assert len(long) < 31_000

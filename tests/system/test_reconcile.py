@@ -1,0 +1,91 @@
+"""
+What belongs to workflows that have ended is freed, what nobody can explain is left alone.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+
+from contracts.queue import TaskQueue
+from contracts.reconcile import Reconcile, ReconcileReport
+from runtime.host import host_id
+from tests.plays import Task, command, create, play, turn
+from tests.stage import Handle, Stage, git, until
+
+SMALL = {"README.md": "A small thing.\n"}
+PLAYS = [
+    play(
+        "terminated",
+        Task(
+            id="hangs",
+            coder=(
+                turn(create("half.txt", "half\n")),
+                turn(command("echo more > more.txt; sleep 7373", timeout_seconds=600)),
+            ),
+            writes=("half.txt",),
+        ),
+    ),
+]
+
+
+async def _reconcile(stage: Stage, *, dry_run: bool) -> ReconcileReport:
+    host = host_id(stage.settings)
+    report: ReconcileReport = await (await stage.client()).execute_workflow(
+        "ReconcileWorkflow",
+        Reconcile(host_id=host, dry_run=dry_run),
+        id=f"reconcile/test-{dry_run}",
+        task_queue=TaskQueue.WORKFLOWS,
+        result_type=ReconcileReport,
+        execution_timeout=timedelta(seconds=60),
+    )
+    return report
+
+
+async def _terminated(stage: Stage, repository: Path) -> Handle:
+    handle = await stage.start_request("terminated", repository)
+
+    async def runs_its_command() -> bool:
+        return any("sleep 7373" in line for line in stage.processes().values())
+
+    await until(runs_its_command)
+    await handle.terminate("a test ends it without a word")
+
+    async def command_ended() -> bool:
+        return not await runs_its_command()
+
+    await until(command_ended)
+    return handle
+
+
+async def test_a_terminated_request_frees_its_worktrees_and_keeps_its_work(stage: Stage) -> None:
+    """
+    After a terminate, which runs no clean-up, a dry run names the leases and changes nothing; a
+    reconciliation frees them; the work is on refs of the store, and the repository is untouched.
+    """
+    shop = stage.repository("terminated", SMALL)
+    before = git(shop, "for-each-ref")
+    handle = await _terminated(stage, shop)
+
+    would = await _reconcile(stage, dry_run=True)
+    held = [lease for lease in stage.leases() if handle.id in lease]
+    did = await _reconcile(stage, dry_run=False)
+    left = [lease for lease in stage.leases() if handle.id in lease]
+
+    assert held
+    assert left == []
+    assert [line for line in would.mended if handle.id in line]
+    assert set(would.mended) <= set(did.mended)
+    described = await handle.describe()
+    kept = str(await described.memo_value("OcKept"))
+    store = Path(kept.split()[2])
+    refs = git(store, "for-each-ref", kept.rsplit(maxsplit=1)[-1])
+    assert "/task/hangs/checkpoint/" in refs
+    assert git(shop, "for-each-ref") == before
+
+
+async def test_reconciling_again_finds_nothing(stage: Stage) -> None:
+    """
+    A second look mends nothing of what the first one mended.
+    """
+    await _reconcile(stage, dry_run=False)
+
+    assert (await _reconcile(stage, dry_run=False)).mended == ()
