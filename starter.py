@@ -9,8 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-from console.commands import end_process, main
+from console.commands import main
 from console.surroundings import Surroundings
+from runtime.process import end_process
 
 
 def _surroundings() -> Surroundings:

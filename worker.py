@@ -40,6 +40,7 @@ from runtime.connect import connect
 from runtime.errors import SetupError
 from runtime.host import host_id
 from runtime.interceptors import OrchestInterceptor
+from runtime.process import end_process
 from runtime.reconciling import reconcile_regularly
 from runtime.sandbox import workflow_runner
 from runtime.settings import Settings
@@ -227,4 +228,4 @@ async def main() -> int:
 if __name__ == "__main__":
     # The workflow sandbox may import this file again; only the process itself runs it.
     sys.path.insert(0, str(Path(__file__).resolve().parent))
-    sys.exit(asyncio.run(main()))
+    end_process(asyncio.run(main()))

@@ -59,7 +59,8 @@ class CleanChecks(CheckActivities):
         async with worktree_failures():
             tree = (await store.get_commit(request.commit)).tree
             known = [
-                await _known(store, request, tree, number) for number in range(len(request.commands))
+                await _known(store, request, tree, number)
+                for number in range(len(request.commands))
             ]
             outcomes = _answered(known)
             if outcomes is None:

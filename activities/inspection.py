@@ -5,7 +5,6 @@ GitPython reads here, from files alone: no git process runs in the user's reposi
 hooks, filters or monitors does.
 """
 
-import os
 import shutil
 import warnings
 from dataclasses import dataclass
@@ -16,6 +15,11 @@ from git.exc import GitError, InvalidGitRepositoryError, NoSuchPathError, ODBErr
 
 from contracts.repository import Environment
 from domain import branches, shell
+from domain.text import clip
+
+
+_NO_COMMIT = "0" * 40
+"""What git writes where there is no commit."""
 
 
 class RequestRefused(Exception):  # noqa: N818 - named for what happened
@@ -66,8 +70,8 @@ def _open(path: str) -> git.Repo:
     place = Path(path)
     if not place.is_absolute():
         raise RequestRefused(f"the repository must be an absolute path, not {path!r}")
-    if not place.is_dir():
-        raise RequestRefused(f"there is no folder {path!r}: name a git repository")
+    if not _is_folder(place):
+        raise RequestRefused(f"there is no folder {clip(path, 200)!r}: name a git repository")
     try:
         with warnings.catch_warnings():
             # GitDB is slower than git and trusts what it reads: a person's own files, once a run.
@@ -88,6 +92,13 @@ def _open(path: str) -> git.Repo:
         raise RequestRefused(f"the repository {path!r} cannot be read: {error}") from error
 
 
+def _is_folder(place: Path) -> bool:
+    try:
+        return place.is_dir()
+    except OSError:  # a name that is too long, a folder that may not be entered
+        return False
+
+
 def _check_format(repository: git.Repo) -> None:
     with repository.config_reader("repository") as config:
         name = str(config.get_value("extensions", "objectformat", "sha1"))
@@ -103,19 +114,25 @@ def _base(repository: git.Repo, base: str | None) -> tuple[str, str]:
             commit = repository.head.commit
             detached = repository.head.is_detached
             return commit.hexsha, commit.hexsha[:12] if detached else repository.head.ref.name
-        if base.startswith("-"):
+        if base.startswith("-") or base == _NO_COMMIT:
             raise RequestRefused(f"{base!r} is not a branch, tag or commit")
         heads = {head.name: head for head in repository.heads}
         commit = heads[base].commit if base in heads else repository.commit(base)
     except (GitError, ODBError, ValueError, OSError, IndexError) as error:
         if base is None:
-            raise RequestRefused(
-                "the repository has no commit yet: commit something, so that there is a base"
-            ) from error
+            raise RequestRefused(_no_head(repository)) from error
         raise RequestRefused(
             f"there is no branch, tag or commit {base!r} in the repository"
         ) from error
     return commit.hexsha, base
+
+
+def _no_head(repository: git.Repo) -> str:
+    try:
+        found = git.SymbolicReference.dereference_recursive(repository, repository.head.path)
+    except (GitError, ValueError, OSError):
+        return "the repository has no commit yet: commit something, so that there is a base"
+    return f"the commit {found} that HEAD names cannot be read: see what `git fsck` says"
 
 
 def _check_branch(repository: git.Repo, branch: str) -> None:
@@ -132,26 +149,34 @@ def _check_branch(repository: git.Repo, branch: str) -> None:
                 f"the branch {branch!r} cannot be made beside the branch {head.name!r}: "
                 "name another with --branch"
             )
+    # A branch without a commit, as `git checkout --orphan` makes it, is no head yet.
+    if not repository.head.is_detached and repository.head.ref.name == branch:
+        raise RequestRefused(f"the branch {branch!r} is checked out: name another with --branch")
 
 
 def _check_command(repository: git.Repo, base: str, command: str, environment: Environment) -> None:
     word = shell.first_word(command)
     if word is None:
         return
-    if "/" in word and not word.startswith("/"):
-        found = _in_tree(repository, base, word)
-    else:
-        found = shutil.which(os.path.expanduser(word), path=environment.path) is not None  # noqa: PTH111
-    if not found:
+    if word.startswith("~"):
         raise RequestRefused(
-            f"the check {command!r} cannot run: there is no {word!r} on the PATH"
-            + (" or in the repository" if "/" in word else "")
+            f"the check {command!r} cannot run: checks do not see your home folder as ~, "
+            "so give the whole path"
         )
+    if "/" in word and not word.startswith("/"):
+        problem = _problem_in_tree(repository, base, word)
+    else:
+        found = shutil.which(word, path=environment.path)
+        problem = None if found else f"there is no {word!r} on the PATH"
+    if problem:
+        raise RequestRefused(f"the check {command!r} cannot run: {problem}")
 
 
-def _in_tree(repository: git.Repo, base: str, path: str) -> bool:
+def _problem_in_tree(repository: git.Repo, base: str, path: str) -> str | None:
     try:
-        repository.commit(base).tree.join(path.removeprefix("./"))
+        found = repository.commit(base).tree.join(path.removeprefix("./"))
     except (KeyError, GitError, ODBError, ValueError):
-        return False
-    return True
+        return f"there is no {path!r} in the repository"
+    if found.mode & 0o170111 in {0o100000, 0o040000}:
+        return f"{path!r} in the repository is not executable"
+    return None

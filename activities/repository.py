@@ -4,12 +4,14 @@ In from the user's repository, and out to it: one fetch at the start, one branch
 
 import asyncio
 import os
+import re
 from pathlib import Path
 
 from temporalio import activity
 from typing_extensions import override
 
 from activities.failures import failed
+from activities.git_command import GitCommand, GitError, GitTimeoutError
 from activities.inspection import Inspected, RequestRefused, inspect
 from activities.store import ANY, BranchTaken, RefConflict, RefUpdate, Store
 from activities.stores import Stores
@@ -68,6 +70,8 @@ class UserRepositories(RepositoryActivities):
             )
         except RequestRefused as refusal:
             raise failed(FailureKind.REFUSED, str(refusal)) from refusal
+        async with worktree_failures():
+            await _check_served(found.path)
         async with worktree_failures():
             key = ids.repository_key(found.real_path)
             self._check_room(key)
@@ -174,3 +178,27 @@ class UserRepositories(RepositoryActivities):
             owner = (await store.get_blob(ref)).decode("utf-8", "replace")
             if owner == request.request_id:
                 await store.update_refs(RefUpdate(ref, None, ANY))
+
+
+async def _check_served(path: Path) -> None:
+    """
+    Ask git itself whether it hands this repository out, before anything is made of it.
+
+    Raises:
+        FailureKind.REFUSED: another user's, an unknown format, a broken configuration.
+    """
+    git = GitCommand(path / ".orchestcode-none")
+    try:
+        await git("ls-remote", "--quiet", "--", str(path), "HEAD", reads=True, timeout_seconds=60)
+    except GitTimeoutError:
+        raise
+    except GitError as error:
+        raise failed(FailureKind.REFUSED, _why_not_served(path, error)) from error
+
+
+def _why_not_served(path: Path, error: GitError) -> str:
+    if "dubious ownership" in error.stderr:
+        return f"the repository {path} belongs to another user: run the worker as its owner"
+    said = re.search(r"^fatal: (.*(?:\n\s.*)*)", error.stderr, re.MULTILINE)
+    reason = " ".join(said[1].split()) if said else f"exit code {error.code}"
+    return f"git cannot read the repository {path}: {for_people(reason)}"

@@ -24,9 +24,7 @@ class Name(StrEnum):
     STORED_DISK = "turn.stored_disk"
     CACHE_READ = "turn.cache_read_share"
     FIRST_REQUEST = "request.first"
-    FLATNESS_GAP = "long.gap_p50"
-    FLATNESS_HISTORY = "long.history"
-    FLATNESS_RECOVERY = "long.cold_turn"
+    LONG_GAP_P50 = "long.gap_p50"
 
 
 @dataclass(frozen=True)

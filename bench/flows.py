@@ -11,11 +11,13 @@ from temporalio import activity, workflow
 with workflow.unsafe.imports_passed_through():
     from contracts.agent import AgentLimits, AgentResult, AgentStart
     from contracts.base import Contract
-    from contracts.ports import RepositoryActivities, WorktreeActivities
     from contracts.queue import TaskQueue
-    from contracts.repository import OpenRepository
+    from contracts.repository import RepositoryOpened
+    from contracts.request import RequestStart
     from contracts.turn import OpenConversation, Role
-    from contracts.worktree import LeaseWorktree, ReleaseWorktree
+    from contracts.worktree import WorktreeLease
+    from workflows.leasing import leased
+    from workflows.repository import open_repository
 
 PAIRS_QUEUE = "bench"
 FIRST_QUEUE = "bench-first"
@@ -48,7 +50,7 @@ async def empty_second() -> None:
     """
 
 
-@workflow.defn
+@workflow.defn(failure_exception_types=[Exception])
 class BenchPairsWorkflow:
     """
     Pairs of empty activities on two queues, one after another.
@@ -81,7 +83,7 @@ class BenchAgent(Contract):
     turns: int
 
 
-@workflow.defn
+@workflow.defn(failure_exception_types=[Exception])
 class BenchAgentWorkflow:
     """
     One coder in a leased worktree of the product's worker: no plan, no review, no merge.
@@ -93,26 +95,14 @@ class BenchAgentWorkflow:
         Lease, let the agent work, give back.
         """
         name = workflow.info().workflow_id
-        opened = await workflow.execute_activity_method(
-            RepositoryActivities.open_repository,
-            OpenRepository(
-                request_id=name,
-                request_key=name,
-                path=start.path,
-                base=None,
-                branch=None,
-                suggested_branch=name,
-                checks=(),
-            ),
-            task_queue=TaskQueue.GIT,
-            start_to_close_timeout=_MINUTE,
-        )
-        lease = await workflow.execute_activity_method(
-            WorktreeActivities.lease_worktree,
-            LeaseWorktree(repository=opened.repository, holder=name, commit=opened.base),
-            task_queue=TaskQueue.GIT,
-            start_to_close_timeout=_MINUTE,
-        )
+        opened = await open_repository(RequestStart(repository=start.path, request="Count."))
+        async with leased(opened.repository, "count", commit=opened.base) as lease:
+            return await self._agent(start, opened, lease)
+
+    async def _agent(
+        self, start: BenchAgent, opened: RepositoryOpened, lease: WorktreeLease
+    ) -> AgentResult:
+        name = workflow.info().workflow_id
         result: AgentResult = await workflow.execute_child_workflow(
             "AgentWorkflow",
             AgentStart(
@@ -135,11 +125,5 @@ class BenchAgentWorkflow:
             task_queue=TaskQueue.WORKFLOWS,
             task_timeout=dt.timedelta(seconds=3),
             result_type=AgentResult,
-        )
-        await workflow.execute_activity_method(
-            WorktreeActivities.release_worktree,
-            ReleaseWorktree(repository=opened.repository, lease=lease),
-            task_queue=TaskQueue.GIT,
-            start_to_close_timeout=_MINUTE,
         )
         return result

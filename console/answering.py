@@ -32,7 +32,7 @@ async def respond(typed: Respond, around: Surroundings) -> ExitCode:
         except AwayError as away:
             await _leave(typed, found, service.requests, around, away)
         else:
-            around.say(clean(f"{receipt.approval}: {receipt.message}", 500))
+            around.say(clean(receipt.message, 500))
     return ExitCode.DELIVERED
 
 
@@ -136,6 +136,7 @@ async def cancel(typed: Cancel, around: Surroundings) -> ExitCode:
             around.say(f"{found.id} is asked to stop and still frees what it holds: {watch}")
             return ExitCode.WAITING
     around.say(f"{found.id} has ended: {ending.state}")
+    around.say(*hints.kept(found.kept, ending.state))
     return ExitCode.DELIVERED
 
 

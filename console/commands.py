@@ -4,20 +4,18 @@ From what a person typed to an exit code.
 
 import asyncio
 import contextlib
-import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator, Sequence
-from typing import NoReturn
 
-from console import answering, looking, starting
+from console import answering, looking, starting, upkeep
 from console.outcome import AwayError, ExitCode, UsageError
 from console.parser import (
     AddNote,
     Cancel,
     Command,
     ListRequests,
+    Reconcile,
     Respond,
     Run,
     Status,
@@ -51,19 +49,6 @@ def main(words: Sequence[str], around: Surroundings) -> ExitCode:
         return ExitCode.WAITING
 
 
-def end_process(code: int) -> NoReturn:
-    """
-    End the process at once with an exit code, after all that was printed has gone out.
-
-    The interpreter's own end can block for ever: it waits for the SDK's threads while one of them,
-    with the reply to a call that was given up, waits for the interpreter.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(code)
-
-
 async def execute(command: Command, around: Surroundings) -> ExitCode:
     """
     Carry out one command.
@@ -82,7 +67,8 @@ async def execute(command: Command, around: Surroundings) -> ExitCode:
 
 
 async def _dispatch(
-    command: Run | Watch | Status | ListRequests | Respond | AddNote | Cancel, around: Surroundings
+    command: Run | Watch | Status | ListRequests | Respond | AddNote | Cancel | Reconcile,
+    around: Surroundings,
 ) -> ExitCode:
     match command:
         case Run():
@@ -99,6 +85,8 @@ async def _dispatch(
             return await answering.note(command, around)
         case Cancel():
             return await answering.cancel(command, around)
+        case Reconcile():
+            return await upkeep.reconcile(command, around)
 
 
 @contextlib.contextmanager

@@ -6,11 +6,15 @@ import shlex
 from urllib.parse import quote
 
 from console.words import clean
-from contracts.approval import Approval
+from contracts.approval import Approval, ApprovalKind
+from contracts.visibility import RunState
 from domain.ids import REQUEST_PREFIX
 
 DIGEST_CHARACTERS = 12
 """How much of a digest is shown and asked back; an answer is checked against the whole."""
+
+_REVISABLE = (ApprovalKind.PLAN, ApprovalKind.REVIEW)
+"""What has an agent behind it that can try again."""
 
 
 def deep_link(ui_url: str | None, workflow_id: str, *, run_id: str, namespace: str) -> str:
@@ -45,11 +49,22 @@ def answers(program: str, workflow_id: str, approval: Approval) -> list[str]:
     """
     words = (short_id(workflow_id), clean(approval.id, 120))
     seen = ("--digest", approval.digest[:DIGEST_CHARACTERS]) if approval.digest else ()
-    return [
+    lines = [
         command(program, "approve", *words, *seen),
         command(program, "reject", *words, *seen, "--reason", "WHY"),
-        command(program, "revise", *words, *seen, "--feedback", "WHAT TO CHANGE"),
     ]
+    if approval.kind in _REVISABLE:
+        lines.append(command(program, "revise", *words, *seen, "--feedback", "WHAT TO CHANGE"))
+    return lines
+
+
+def kept(command: str, state: RunState) -> list[str]:
+    """
+    Return where the work of a request is that ended without delivering it.
+    """
+    if not command or state not in (RunState.FAILED, RunState.CANCELLED):
+        return []
+    return [f"Its work so far is kept in the store; list it with: {command}"]
 
 
 def left_behind(program: str, workflow_id: str, *, stops: bool) -> list[str]:

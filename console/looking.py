@@ -44,6 +44,7 @@ def _show_ended(
     title = f"{found.id} {standing.state}: {clean(standing.request)}".removesuffix(": ")
     link = service.link(found)
     around.say(title, *closing(standing, seconds=age(found, around.now()), link=link))
+    around.say(*hints.kept(found.kept, standing.state))
 
 
 def _show_open(found: Found, snapshot: Snapshot, service: Service, around: Surroundings) -> None:

@@ -121,6 +121,15 @@ class Cancel:
 
 
 @dataclass(frozen=True)
+class Reconcile:
+    """
+    Free what belongs to workflows that have ended.
+    """
+
+    dry_run: bool
+
+
+@dataclass(frozen=True)
 class Up:
     """
     Run server and worker in the foreground.
@@ -129,7 +138,7 @@ class Up:
     until_unused: bool = False
 
 
-Command = Run | Watch | Status | ListRequests | Respond | AddNote | Cancel | Up
+Command = Run | Watch | Status | ListRequests | Respond | AddNote | Cancel | Reconcile | Up
 
 
 class _Parser(argparse.ArgumentParser):
@@ -251,6 +260,8 @@ def _add_rest(verbs: "_Verbs[_Parser]") -> None:
     note.add_argument("text", metavar="TEXT")
     note.add_argument("--task", metavar="TASK", help="only this task's agent")
     _verb(verbs, "cancel", "give a request up").add_argument("id", metavar="ID")
+    free = _verb(verbs, "reconcile", "free worktrees and claims of requests that have ended")
+    free.add_argument("--dry-run", action="store_true", help="say what would be done")
     up = _verb(verbs, "up", "run server and worker in the foreground")
     up.add_argument("--until-unused", action="store_true", help="end when no command needs them")
 
@@ -269,6 +280,8 @@ def _command(typed: argparse.Namespace) -> Command:
             return AddNote(typed.id, typed.text, typed.task)
         case "cancel":
             return Cancel(typed.id)
+        case "reconcile":
+            return Reconcile(dry_run=typed.dry_run)
         case "up":
             return Up(until_unused=typed.until_unused)
         case verb:

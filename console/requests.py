@@ -23,7 +23,11 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.common import SearchAttributeKey, WorkflowIDReusePolicy
+from temporalio.common import (
+    SearchAttributeKey,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
 from temporalio.exceptions import (
     ApplicationError,
     CancelledError,
@@ -40,8 +44,9 @@ from contracts.approval import Answer, Approval, Decide, Receipt
 from contracts.failure import FailureKind
 from contracts.merge import MergeQueueStatus
 from contracts.queue import TaskQueue
+from contracts.reconcile import Reconcile, ReconcileReport
 from contracts.request import RequestStart, RequestStatus
-from contracts.visibility import OC_PENDING_APPROVALS, OC_STATE, RunState
+from contracts.visibility import OC_KEPT, OC_PENDING_APPROVALS, OC_STATE, RunState
 from domain.ids import REQUEST_PREFIX
 from domain.text import one_line
 
@@ -52,6 +57,7 @@ QUERY_SECONDS = 3.0
 """How long a worker may take to answer a query before it counts as away."""
 _HEALTH_SECONDS = 1.0
 _TASK_TIMEOUT = dt.timedelta(seconds=3)
+_RECONCILE_TIMEOUT = dt.timedelta(seconds=120)
 _RPC_TIMEOUT = dt.timedelta(seconds=5)
 _ANSWER_TIMEOUT = dt.timedelta(seconds=15)
 _PAUSE_SECONDS = 0.5
@@ -76,6 +82,7 @@ class Found:
         pending: answers that it waits for.
         started, closed: closed is None while it is open.
         summary: the request's first line; "" in lists.
+        kept: the command that lists its work in the store; "" in lists and before there is any.
     """
 
     id: str
@@ -85,6 +92,7 @@ class Found:
     started: dt.datetime
     closed: dt.datetime | None
     summary: str = ""
+    kept: str = ""
 
 
 @dataclass(frozen=True)
@@ -187,7 +195,9 @@ class Requests:
             )
             if seen.workflow_type != WORKFLOW:
                 raise UsageError(f"{clean(request_id, 80)} is not a request.")
-            return _found(seen, summary=clean(await seen.static_summary() or ""))
+            summary = clean(await seen.static_summary() or "")
+            kept = (await seen.memo()).get(OC_KEPT, "")
+            return _found(seen, summary=summary, kept=clean(str(kept), 500))
 
     async def every(self, limit: int = 100) -> list[Found]:
         """
@@ -305,6 +315,23 @@ class Requests:
                     raise UsageError(f"There is no {request_id} any more.") from error
                 await asyncio.sleep(_PAUSE_SECONDS)
 
+    async def reconcile(self, host_id: str, *, dry_run: bool) -> ReconcileReport:
+        """
+        Have a host compare its disk with the open workflows, and return what came of it.
+        """
+        async with _translated():
+            report: ReconcileReport = await self._client.execute_workflow(
+                "ReconcileWorkflow",
+                Reconcile(host_id=host_id, dry_run=dry_run),
+                id=f"reconcile/{host_id}/by-hand",
+                task_queue=TaskQueue.WORKFLOWS,
+                task_timeout=_TASK_TIMEOUT,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                result_type=ReconcileReport,
+                execution_timeout=_RECONCILE_TIMEOUT,
+            )
+        return report
+
     async def decide(self, request_id: str, decide: Decide) -> Receipt:
         """
         Answer an approval and return what became of it; needs a worker.
@@ -374,7 +401,7 @@ def _begins_with(typed: str) -> str:
     return " AND (" + " OR ".join(f'WorkflowId STARTS_WITH "{name}"' for name in plain) + ")"
 
 
-def _found(seen: WorkflowExecution, *, summary: str = "") -> Found:
+def _found(seen: WorkflowExecution, *, summary: str = "", kept: str = "") -> Found:
     attributes = seen.typed_search_attributes
     return Found(
         id=seen.id,
@@ -384,6 +411,7 @@ def _found(seen: WorkflowExecution, *, summary: str = "") -> Found:
         started=seen.start_time,
         closed=seen.close_time,
         summary=summary,
+        kept=kept,
     )
 
 

@@ -81,14 +81,16 @@ class MergeQueueStart(Contract):
     Attributes:
         repository: whose store and target; the environment is each patch's own.
         lanes: checks run at once.
-        idle_seconds: an empty queue that nobody left properly ends after this long.
+        idle_seconds: an empty queue that nobody left properly ends after this long: a month, since
+            people may keep a request waiting for days and a queue that has ended has forgotten
+            what must go on passing.
         queue, settled, members, landed_acceptance, failures, successes, evicted, rounds: what
             continue-as-new carries.
     """
 
     repository: RepositoryRef
     lanes: int = Field(default=2, ge=1, le=16)
-    idle_seconds: int = 86_400
+    idle_seconds: int = 2_592_000
     queue: tuple[QueuedPatch, ...] = ()
     settled: tuple[str, ...] = ()
     members: tuple[str, ...] = ()

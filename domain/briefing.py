@@ -2,6 +2,8 @@
 What each agent and each person is told: openings, messages, cards' details. Values in, words out.
 """
 
+from collections.abc import Sequence
+
 from contracts.agent import AgentLimits, AgentResult, AgentStart
 from contracts.approval import Approval, ApprovalKind
 from contracts.base import ObjectId
@@ -109,6 +111,14 @@ def coder(
         limits=start.limits.model_copy(update={"budget_microusd": budget}),
         seen=before.seen if before else None,
     )
+
+
+def with_notes(message: str | None, notes: Sequence[str]) -> str | None:
+    """
+    Return a message to an agent, led by what a person said since it last began.
+    """
+    told = [f"A note from the person who made the request: {note}" for note in notes]
+    return "\n\n".join([*told, *([message] if message else [])])[:16_000] or None
 
 
 def reviewer(

@@ -53,8 +53,9 @@ def card(status: RequestStatus) -> str:
             for line in _approval(status.id, approval, _DETAIL_CHARS // len(status.approvals))
         ),
         *_refused(status),
-        *_tasks(status.tasks),
         *_result(status),
+        *_tasks(status.tasks),
+        _cost(status),
     )
     return _fit("\n\n".join(section for section in sections if section))
 
@@ -135,9 +136,13 @@ def _result(status: RequestStatus) -> Iterator[str]:
             f"({check.seconds:.1f} s)"
             for check in status.checks
         )
-    if status.model:
-        budget = f" of {status.budget_usd:.2f}" if status.budget_usd else ""
-        yield f"Model: {_prose(status.model, 100)}. Cost: {status.cost_usd:.4f}{budget} USD."
+
+
+def _cost(status: RequestStatus) -> str:
+    if not status.model:
+        return ""
+    budget = f" of {status.budget_usd:.2f}" if status.budget_usd else ""
+    return f"Model: {_prose(status.model, 100)}. Cost: {status.cost_usd:.4f}{budget} USD."
 
 
 def _because(reason: str, limit: int) -> str:

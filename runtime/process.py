@@ -8,8 +8,10 @@ import ctypes
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 _PR_SET_PDEATHSIG = 1
 _LONGEST_LOG_BYTES = 8 * 1024 * 1024
@@ -150,3 +152,16 @@ async def _ended(pid: int) -> None:
             await ended.wait()
         finally:
             loop.remove_reader(notice)
+
+
+def end_process(code: int) -> NoReturn:
+    """
+    End the process at once with an exit code, after all that was printed has gone out.
+
+    The interpreter's own end can block for ever: it waits for the SDK's threads while one of them,
+    with the reply to a call that was given up, waits for the interpreter.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)

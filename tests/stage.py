@@ -291,11 +291,19 @@ class Stage:
         """
         Wait until that many answers are asked of a person and return the status.
         """
+        waits = asyncio.ensure_future(self._asked(handle, count))
+        ends = asyncio.ensure_future(self.ending(handle))
+        await asyncio.wait((waits, ends), return_when=asyncio.FIRST_COMPLETED)
+        for one in (waits, ends):
+            one.cancel()
+        assert waits.done(), f"it ended without asking: {ends.result()}"
+        return await waits
 
+    async def _asked(self, handle: Handle, count: int) -> RequestStatus:
         async def asked() -> bool:
             return len((await self.status(handle)).approvals) >= count
 
-        await until(asked, seconds=30)
+        await until(asked)
         return await self.status(handle)
 
     def journal(self, request: str | None = None) -> list[Entry]:

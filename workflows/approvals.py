@@ -51,7 +51,8 @@ class ApprovalDesk:
         Take an answer, tell whoever asked, and return what became of it.
         """
         taken = self.desk.take(payload, choice)
-        await self._settle(taken)
+        self._set(taken.desk)
+        await self._tell(taken)
         return taken
 
     def refuse(self, payload: object, problem: str) -> None:
@@ -80,12 +81,13 @@ class ApprovalDesk:
                     timeout_summary="approval deadline",
                 )
             except TimeoutError:
-                _, denials = self.desk.expire(workflow.time())
+                desk, denials = self.desk.expire(workflow.time())
+                # Set before anybody is told: meanwhile others may ask and answer.
+                self._set(desk)
                 for denial in denials:
-                    await self._settle(denial)
+                    await self._tell(denial)
 
-    async def _settle(self, taken: Taken) -> None:
-        self._set(taken.desk)
+    async def _tell(self, taken: Taken) -> None:
         if taken.decision is None or taken.asked_by is None:
             return
         asker = workflow.get_external_workflow_handle(taken.asked_by)

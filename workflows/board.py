@@ -164,6 +164,8 @@ class TaskBoard:
             cancelled = is_cancelled_exception(error)
             state = TaskState.CANCELLED if cancelled else TaskState.FAILED
             reason = "cancelled" if cancelled else briefing.cause(error)
+            # Without a result, what it reported last is what is known of its cost.
+            self.spent += budget.microusd(self.rows[task.id].cost_usd)
             self._row(requests.ended(self.rows[task.id], state, reason))
         finally:
             self._leases.pop(task.id, None)

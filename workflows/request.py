@@ -68,6 +68,7 @@ class RequestWorkflow(AnswersPeople):
         self._desk = ApprovalDesk(self._show)
         self._obstacles: dict[str, Obstacle] = {}
         self._planning: Planning | None = None
+        self._ending: tuple[RunState, str] | None = None
 
     @workflow.run
     async def run(self, payload: Any) -> RequestStatus:  # noqa: ANN401, RUF100
@@ -76,18 +77,15 @@ class RequestWorkflow(AnswersPeople):
         """
         start = requests.read(payload)
         if isinstance(start, str):
-            raise ApplicationError(start, type=FailureKind.REFUSED, non_retryable=True)
+            self._fail(start, FailureKind.REFUSED)
         self._start = start
         deadlines = asyncio.create_task(self._desk.keep_deadlines())
         try:
             await self._serve(start)
-        except (ActivityError, ChildWorkflowError) as error:
-            if is_cancelled_exception(error):
-                raise
-            kind = getattr(error.cause, "type", None) or FailureKind.BUG
-            self._fail(briefing.cause(error), kind)
+        except (ActivityError, ChildWorkflowError, ApplicationError) as error:
+            self._give_up(error)
         except asyncio.CancelledError:
-            show(RunState.CANCELLED, 0)
+            self._closed(RunState.CANCELLED, "cancelled")
             raise
         finally:
             deadlines.cancel()
@@ -151,8 +149,10 @@ class RequestWorkflow(AnswersPeople):
     @workflow.query(description="State, reason, tasks, approvals, branch, cost")
     def status(self) -> RequestStatus:
         """
-        Return the request's present standing.
+        Return the request's present standing, or how it has ended.
         """
+        if self._ending:
+            return self._status(*self._ending)
         state, reason = requests.state_of(self._desk.desk, tuple(self._obstacles.values()))
         return self._status(state, reason or self._doing)
 
@@ -251,14 +251,28 @@ class RequestWorkflow(AnswersPeople):
         Show the present standing: search attributes and the card.
         """
         status = self.status()
-        show(status.state, len(status.approvals))
+        show(status.state, 0 if self._ending else len(status.approvals))
         workflow.set_current_details(card(status))
 
     def _closed(self, state: RunState, reason: str) -> RequestStatus:
-        status = self._status(state, reason)
-        show(state, 0)
-        workflow.set_current_details(card(status))
-        return status
+        """
+        Show how the request has ended; whatever is still reported changes that no more.
+        """
+        self._ending = (state, reason)
+        self._show()
+        return self.status()
+
+    def _give_up(self, error: ActivityError | ChildWorkflowError | ApplicationError) -> NoReturn:
+        """
+        End as cancelled or failed; what failed by the request's own decision has its status already.
+        """
+        if is_cancelled_exception(error):
+            self._closed(RunState.CANCELLED, "cancelled")
+            raise error
+        if isinstance(error, ApplicationError) and error.details:
+            raise error
+        failure = error if isinstance(error, ApplicationError) else error.cause
+        self._fail(briefing.cause(error), getattr(failure, "type", None) or FailureKind.BUG)
 
     def _fail(self, reason: str, kind: str) -> NoReturn:
         status = self._closed(RunState.FAILED, reason)

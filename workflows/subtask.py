@@ -67,6 +67,7 @@ class SubtaskWorkflow(TellsItsRequest):
         self._message: str | None = None
         self._documents: tuple[tuple[str, str], ...] = ()
         self._notes = list(start.notes)
+        self._noted = 0
 
     @workflow.run
     async def run(self, start: SubtaskStart) -> SubtaskReport:
@@ -163,6 +164,9 @@ class SubtaskWorkflow(TellsItsRequest):
         Run the coder: a new conversation at first, the same one when it goes back.
         """
         attempt = self._rounds.total + 1
+        # The opening tells the first notes; later ones may have found nobody at work.
+        late = self._notes[self._noted :] if self._coder else []
+        self._noted = len(self._notes)
         result = await self._standing.run_agent(
             briefing.coder(
                 self._start,
@@ -171,7 +175,7 @@ class SubtaskWorkflow(TellsItsRequest):
                 lease=lease,
                 checkpoint=self._checkpoint,
                 before=self._coder,
-                message=self._message,
+                message=briefing.with_notes(self._message, late),
                 documents=self._documents,
                 notes=tuple(self._notes),
                 budget=self._money_left(),

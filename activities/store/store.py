@@ -20,6 +20,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
@@ -93,6 +94,9 @@ SLOW_SECONDS: Final = 0.003
 When writing an object took longer, the next one is written in a thread, so that a busy disk does
 not hold up the event loop and objects put side by side share one journal commit.
 """
+
+WRITERS: Final = 16
+"""Objects of a batch that wait for the disk at the same time."""
 
 CACHED_TREES: Final = 512
 """Decoded trees kept in memory."""
@@ -188,6 +192,7 @@ class Store:
         self._reader = ObjectReader(self.git)
         self._refs = References(self.path, self.git)
         self._recent = RecentObjects()
+        self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="store")
         self._trees: OrderedDict[str, tuple[TreeEntry, ...]] = OrderedDict()
 
     # ---- life
@@ -232,6 +237,7 @@ class Store:
         """
         await self._reader.close()
         await self._refs.close()
+        self._threads.shutdown()
         self._objects.close()
 
     async def __aenter__(self) -> Self:
@@ -304,9 +310,12 @@ class Store:
         # Each in a thread: most of the time is waiting for the disk, which answers several
         # waits at once.
         with _unwritten():
-            await asyncio.gather(
-                *(asyncio.to_thread(self._objects.put, *content) for content in contents.values())
+            loop = asyncio.get_running_loop()
+            puts = (
+                loop.run_in_executor(self._threads, self._objects.put, *content)
+                for content in contents.values()
             )
+            await asyncio.gather(*puts)
         for oid, (kind, data) in contents.items():
             self._recent.keep(GitObject(oid, kind, data))
 

@@ -12,11 +12,11 @@ import signal
 import time
 from pathlib import Path
 
-from console.commands import end_process
 from console.commands import main as console
 from console.outcome import ExitCode
 from console.surroundings import Surroundings
 from examples.demo.stage import Stage, sample_repository
+from runtime.process import end_process
 
 REQUEST = (
     "Mend the failing test of the cart's total, add discounts in per cent with tests, "

@@ -63,7 +63,9 @@ async def test_many_and_long_matches_are_bounded(agent: Agent) -> None:
     """
     200 lines are shown, each at most 300 characters, however much there is.
     """
-    await agent.run("seq 1 500 > n.txt; for i in 1 2 3; do head -c 800000 /dev/zero | tr '\\0' x > w$i; done")
+    await agent.run(
+        "seq 1 500 > n.txt; for i in 1 2 3; do head -c 800000 /dev/zero | tr '\\0' x > w$i; done"
+    )
 
     many = await agent.search("^[0-9]+$", path="n.txt")
     wide = await agent.search("x")

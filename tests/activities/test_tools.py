@@ -410,7 +410,9 @@ async def test_a_worktree_belongs_to_its_own_user(agent: Agent) -> None:
     A file that the worker wrote can be changed by the commands, and the other way round.
     """
     await agent.edit("create", "deep/er/new.txt", file_text="x\n")
-    by_command = await agent.run("echo y >> deep/er/new.txt; echo z > deep/er/z.txt; chmod 600 a.txt")
+    by_command = await agent.run(
+        "echo y >> deep/er/new.txt; echo z > deep/er/z.txt; chmod 600 a.txt"
+    )
     await agent.view("deep/er/z.txt")
     by_worker = await agent.edit("str_replace", "deep/er/z.txt", old_str="z", new_str="zz")
 

@@ -41,9 +41,7 @@ class World:
         """
         Lease as a workflow does.
         """
-        request = LeaseWorktree(
-            repository=REPOSITORY, owner=holder, purpose="work", commit=commit
-        )
+        request = LeaseWorktree(repository=REPOSITORY, owner=holder, purpose="work", commit=commit)
         return await ActivityEnvironment().run(self.worktrees.lease_worktree, request)
 
     async def release(self, lease: WorktreeLease) -> None:

@@ -39,7 +39,7 @@ async def test_a_plan_is_approved_in_the_web_ui_and_the_branch_comes_out(
     )
     await ui.shot("card-waiting")
     await ui.signal("approve", '{"approval": "plan"}', shot="signal-dialog")
-    status = await stage.delivered(handle)
+    status = await stage.delivered(handle, seconds=120)
     await ui.card("DONE", "Tasks: 3 of 3 done", "Delivered", f"passed: {CHECK}")
     await ui.shot("card-done")
     await ui.tab("Timeline", "approve", "planner, attempt 1")

@@ -75,7 +75,7 @@ class WebUi:
         """
         await self._page.get_by_role("tab", name=name).click()
         for word in words:
-            await self._page.get_by_text(word).first.wait_for()
+            await self._page.get_by_text(word).locator("visible=true").first.wait_for()
 
     async def signal(
         self, name: str, payload: str, *, custom: bool = False, shot: str = ""
@@ -147,4 +147,6 @@ class WebUi:
     async def _type(self, dialog: "Locator", payload: str) -> None:
         if payload:
             await dialog.get_by_role("textbox", name="Data").click()
+            # The dialog keeps what was typed before.
+            await self._page.keyboard.press("ControlOrMeta+a")
             await self._page.keyboard.insert_text(payload)

@@ -148,7 +148,7 @@ async def test_run_watches_to_the_end_while_another_hand_approves(
         line = next(row for row in out.getvalue().splitlines() if " approve " in row)
         answer = line.partition("starter.py ")[2].split()
         assert await person.types(*answer) is ExitCode.DELIVERED
-        assert "plan: taken from ada" in person.out.getvalue()
+        assert "taken from ada" in person.out.getvalue()
         assert await run is ExitCode.DELIVERED
 
     told = out.getvalue()
@@ -266,7 +266,7 @@ async def test_answers_that_cannot_count_are_refused(client: Client, person: Per
     """
     async with playing(client):
         name = await started(client)
-        with pytest.raises(UsageError, match="^nothing called review waits"):
+        with pytest.raises(UsageError, match=r"^nothing called review waits"):
             await person.types("approve", name, "review")
         with pytest.raises(UsageError, match="no longer what you saw"):
             await person.types("approve", name, "--digest", "ffff")

@@ -21,7 +21,7 @@ from console.requests import Found
 from console.snapshot import PLANNER, Snapshot, agents_at_work
 from console.view import shown_on
 from console.words import clean, clean_lines, count, money, span
-from contracts.approval import AnswerRecord
+from contracts.approval import AnswerRecord, ApprovalKind
 from contracts.merge import MergeQueueStatus
 from contracts.plan import AddedEdge
 from contracts.task import TaskState, TaskStatus
@@ -162,6 +162,17 @@ def test_a_question_comes_with_the_commands_that_answer_it() -> None:
         assert "carry out a plan of 3 tasks" in told
         assert "1. mend" in told
         assert "http://ui/x" in told
+
+
+def test_only_what_an_agent_made_can_be_sent_back() -> None:
+    """
+    A delivery is approved or rejected; nothing offers to revise it.
+    """
+    delivery = approval("delivery", kind=ApprovalKind.DELIVERY)
+
+    told = hints.answers(PROGRAM, REQUEST_ID, delivery)
+
+    assert [line.split()[2] for line in told] == ["approve", "reject"]
 
 
 def test_the_deep_link_survives_any_workflow_id() -> None:

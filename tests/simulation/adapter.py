@@ -7,7 +7,6 @@ changes any of it fails `test_adapter.py` before it can make the simulation lie.
 
 import asyncio
 import datetime as dt
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -131,13 +130,11 @@ class Completed:
 
     Attributes:
         problem: why the workflow task failed, None when it did not.
-        warned: SDK warnings, such as handlers that had not finished.
     """
 
     commands: tuple[Command, ...]
     flags: tuple[int, ...]
     problem: str | None
-    warned: tuple[str, ...]
 
 
 def encode(value: object) -> Payload:
@@ -294,14 +291,7 @@ class Instance:
         """
         Handle one activation.
         """
-        previous = asyncio._get_running_loop()
-        try:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                completion = self._real.activate(act)
-        finally:
-            asyncio._set_running_loop(previous)
-        return _completed(completion, tuple(str(each.message) for each in caught))
+        return _completed(self._real.activate(act))
 
     def evict(self, run_id: str) -> None:
         """
@@ -312,14 +302,14 @@ class Instance:
         self.activate(act)
 
 
-def _completed(completion: WorkflowActivationCompletion, warned: tuple[str, ...]) -> Completed:
+def _completed(completion: WorkflowActivationCompletion) -> Completed:
     if completion.HasField("failed"):
         failure = completion.failed.failure
         problem = f"{failure.message}\n{failure.stack_trace}"
-        return Completed((), (), problem, warned)
+        return Completed((), (), problem)
     successful = completion.successful
     flags = tuple(successful.used_internal_flags)
-    return Completed(tuple(successful.commands), flags, None, warned)
+    return Completed(tuple(successful.commands), flags, None)
 
 
 def _info(birth: Birth, attributes: Any, namespace: str) -> workflow.Info:  # noqa: ANN401

@@ -124,6 +124,14 @@ class Activities:
     def _chance(self, *parts: object) -> random.Random:
         return random.Random(" ".join(map(str, (self._scenario.seed, *parts))))
 
+    def _during(self, window: tuple[float, float]) -> bool:
+        start, end = window
+        return start < self._now() < end
+
+    def _room(self) -> None:
+        if self._during(self._scenario.world.full_disk):
+            raise failed(FailureKind.DISK, "no room left on the disk")
+
     def open_repository(self, key: str, attempt: int, request: OpenRepository) -> RepositoryOpened:
         """
         Make the base, and claim the branch.
@@ -172,6 +180,7 @@ class Activities:
         """
         Lease a worktree, the same one for the same holder.
         """
+        self._room()
         commit = request.commit or self.memory.tips[request.repository.target]
         lease = self.memory.lease(f"{request.owner} to {request.purpose}", commit)
         return WorktreeLease(
@@ -182,6 +191,7 @@ class Activities:
         """
         Take a worktree back.
         """
+        self._room()
         self.memory.release(request.lease.worktree, request.lease.epoch)
 
     def open_conversation(
@@ -212,6 +222,8 @@ class Activities:
         dead = self._scenario.world.dead_model
         if dead is not None and self._now() > dead:
             raise failed(FailureKind.CREDENTIALS, "the key is not valid")
+        if self._during(self._scenario.world.overload):
+            raise failed(FailureKind.OVERLOADED, "overloaded")
         draw = self._chance(key, attempt).random()
         trouble = self._scenario.manners.trouble
         if draw < trouble / 3:
@@ -301,6 +313,7 @@ class Activities:
         if isinstance(recorded, ToolResult):
             return recorded
         self._fence(request.lease)
+        self._room()
         checkpoint = request.expected
         if request.tool is ToolName.EDIT:
             change = json.loads(self.memory.blobs[request.arguments])
@@ -320,6 +333,7 @@ class Activities:
         """
         Run commands until one is red.
         """
+        self._room()
         if self._scenario.world.dead_sandbox:
             raise failed(FailureKind.SANDBOX, "the sandbox does not hold")
         tree_id = self.memory.commits[request.commit].tree
@@ -366,6 +380,7 @@ class Activities:
         """
         Make one commit on the base.
         """
+        self._room()
         memory = self.memory
         tree, old = memory.tree(request.checkpoint), memory.tree(request.base)
         commit = request.base
@@ -410,6 +425,7 @@ class Activities:
         """
         Stack patches on the tip.
         """
+        self._room()
         tip = top = self.memory.tips[request.repository.target]
         links: list[ChainLink] = []
         for patch_id, commit in request.patches:

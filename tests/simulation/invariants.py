@@ -12,7 +12,7 @@ from contracts.merge import MergeVerdict
 from contracts.request import RequestStatus
 from contracts.task import TaskState, TaskStatus
 from contracts.turn import ModelCall
-from contracts.visibility import OC_STATE, RunState
+from contracts.visibility import OC_PENDING_APPROVALS, OC_STATE, RunState
 from domain import budget
 from tests.simulation import adapter
 from tests.simulation.adapter import Command, Job
@@ -27,6 +27,7 @@ _SLACK_SECONDS = 900.0
 _QUEUE_SECONDS = 3_600.0
 """How long a merge queue may take to notice that everybody has left."""
 _ENDED = (TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED, TaskState.BLOCKED)
+_WAITING = (RunState.WAITING_APPROVAL, RunState.WAITING_REVIEW)
 _LOST = (TaskState.FAILED, TaskState.CANCELLED, TaskState.BLOCKED)
 
 
@@ -98,10 +99,23 @@ class Monitor:
         new = _new(self._records, desk.refused)
         self.refused += len(new)
         self._records = desk.refused
+        self._visible(run, len(desk.pending))
         kept = {note.text: note for note in workflow._notes}
         for job in jobs:
             if job.HasField("signal_workflow") and job.signal_workflow.signal_name == "note":
                 self._noted(adapter.decode(job.signal_workflow.input[0]), kept, new)
+
+    def _visible(self, run: Run, waiting: int) -> None:
+        """
+        A request that waits for somebody shows it, and one that does not, does not.
+        """
+        if run.closed or not run.attributes:
+            return
+        state = adapter.decode(run.attributes[OC_STATE])
+        count = adapter.decode(run.attributes[OC_PENDING_APPROVALS])
+        over = state in {RunState.DONE, RunState.FAILED, RunState.CANCELLED}
+        if not over and (waiting != count or (waiting > 0) != (state in _WAITING)):
+            self.world.violate(f"{waiting} answers are waited for, shown are {count} and {state}")
 
     def _noted(self, payload: object, kept: dict[str, object], new: Sequence[object]) -> None:
         text = payload.get("text", "") if isinstance(payload, dict) else str(payload)

@@ -49,6 +49,8 @@ class World:
         dead_model: from this second on the model refuses our key; None for never.
         dead_sandbox: checks cannot run at all.
         moved: somebody else moves the target once.
+        full_disk: from when until when there is no room for anything.
+        overload: from when until when the model takes no call.
     """
 
     flaky: float
@@ -56,6 +58,8 @@ class World:
     dead_model: float | None
     dead_sandbox: bool
     moved: float
+    full_disk: tuple[float, float]
+    overload: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,7 @@ def of(seed: int) -> Scenario:
 
 
 def _tasks(chance: random.Random) -> tuple[dict[str, Any], ...]:
-    count = chance.choices((1, 2, 3, 4, 5, 6), (34, 30, 18, 10, 5, 3))[0]
+    count = chance.choices((1, 2, 3, 4, 5, 6), (48, 28, 14, 6, 3, 1))[0]
     tasks: list[dict[str, Any]] = []
     for number in range(1, count + 1):
         before = [task["id"] for task in tasks]
@@ -163,7 +167,7 @@ def _manners(chance: random.Random) -> Manners:
         protected=chance.choice((0.0, 0.0, 0.1)),
         revise=chance.choice((0.0, 0.2, 0.5)),
         reject=chance.choice((0.0, 0.0, 0.1)),
-        turns=chance.choice((1, 1, 2, 3)),
+        turns=chance.choice((1, 1, 1, 2, 3)),
     )
 
 
@@ -176,7 +180,14 @@ def _world(chance: random.Random, tasks: tuple[dict[str, Any], ...]) -> World:
         dead_model=chance.uniform(0, HOUR) if chance.random() < 0.04 else None,
         dead_sandbox=chance.random() < 0.03,
         moved=chance.choice((0.0, 0.0, 0.2)),
+        full_disk=_window(chance),
+        overload=_window(chance),
     )
+
+
+def _window(chance: random.Random) -> tuple[float, float]:
+    start = chance.uniform(0, 400) if chance.random() < 0.06 else 0.0
+    return (start, start + chance.choice((30.0, HOUR, 10 * HOUR))) if start else (0.0, 0.0)
 
 
 def _people(chance: random.Random) -> People:
@@ -193,7 +204,7 @@ def _faults(chance: random.Random) -> Faults:
     if chance.random() < 0.15:
         return Faults()
     return Faults(
-        crash=chance.choice((0.0, 0.02, 0.06, 0.15)),
+        crash=chance.choice((0.0, 0.01, 0.03, 0.1)),
         fail=chance.choice((0.0, 0.05, 0.15)),
         lost=chance.choice((0.0, 0.05, 0.15)),
         duplicate=chance.choice((0.0, 0.3)),

@@ -2,11 +2,16 @@
 One seed, one simulation.
 """
 
+import asyncio
+import contextlib
+import gc
 import logging
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from contracts.merge import MergeQueueStart, QueuedPatch
+from contracts.reconcile import Reconcile
 from tests.simulation import adapter, scenario
 from tests.simulation.attempts import Attempts
 from tests.simulation.clock import Clock, LivelockError
@@ -18,12 +23,19 @@ from tests.simulation.scenario import REQUEST_ID
 from tests.simulation.world import Counts, World
 from workflows.agent import AgentWorkflow
 from workflows.merge_queue import MergeQueueWorkflow
+from workflows.reconcile import ReconcileWorkflow
 from workflows.request import RequestWorkflow
 from workflows.subtask import SubtaskWorkflow
 
 CLASSES: Mapping[str, type] = {
     adapter.workflow_type(cls): cls
-    for cls in (RequestWorkflow, SubtaskWorkflow, AgentWorkflow, MergeQueueWorkflow)
+    for cls in (
+        RequestWorkflow,
+        SubtaskWorkflow,
+        AgentWorkflow,
+        MergeQueueWorkflow,
+        ReconcileWorkflow,
+    )
 }
 
 
@@ -65,11 +77,30 @@ def simulate(
         activities: their world, for planted bugs.
         words: keep the trace in words.
     """
-    logging.disable(logging.CRITICAL)  # what is evicted logs, and failures are looked at here
-    try:
+    with _quiet():
         return _simulate(seed, dict(classes), activities, words=words)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """
+    Be as undisturbed as a worker: no log of evictions, no warning of handlers that a failed run
+    leaves, no loop of the test's own, and no garbage collector in the middle of an activation.
+    """
+    outside = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    collecting = gc.isenabled()
+    gc.disable()
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logging.disable(logging.NOTSET)
+        if collecting:
+            gc.enable()
+        asyncio._set_running_loop(outside)
 
 
 def _simulate(
@@ -96,6 +127,11 @@ def _simulate(
     Crowd(world, plot.people).arrive()
     try:
         world.run()
+        if request.closed == "cancelled":
+            # What was on its way when it was cancelled is the reconciler's.
+            look = Reconcile(host_id="host-1")
+            world.start("ReconcileWorkflow", "reconcile", [adapter.encode(look)])
+            world.run()
     except LivelockError as error:
         world.violate(f"nothing comes to an end: {error}")
     if not world.violations:

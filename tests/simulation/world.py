@@ -343,11 +343,11 @@ class World:
         self.clock.trace(
             run.workflow_id, *map(adapter.variant, jobs), ">", *map(adapter.variant, done.commands)
         )
-        for watcher in self.watchers:
-            watcher.committed(run, jobs, done.commands)
         run.at_work = False
         if self.services:
             self.services.execute(run, commands)
+        for watcher in self.watchers:
+            watcher.committed(run, jobs, done.commands)
         if run.pending:
             self._wake(run)
 

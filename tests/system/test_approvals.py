@@ -6,7 +6,7 @@ import json
 
 from contracts.task import TaskState
 from contracts.visibility import RunState
-from tests.plays import plan_of, play, script, writes_file
+from tests.plays import plan_of, play, writes_file
 from tests.stage import Handle, Stage, git, until
 
 SMALL = {"README.md": "A small thing.\n"}
@@ -22,7 +22,6 @@ PLAYS = [
     play("risky", writes_file("only", "login.py", "x = 1\n")),
     play("noted", writes_file("only", "n.txt", "n\n")),
 ]
-assert script(*PLAYS)
 
 
 async def _signal(stage: Stage, handle: Handle, name: str, payload: object) -> None:
@@ -176,13 +175,11 @@ async def test_answers_that_come_amiss_are_kept_and_shown(stage: Stage) -> None:
     await _signal(stage, handle, "approve", {"approval": "plan"})
     await until(lambda: _waits_for_delivery(stage, handle))
     refused = (await stage.status(handle)).refused_answers
+    waiting = 'Waiting: \'plan\' (a plan of 1 task). Answer with {"approval": "plan"}.'
     assert [record.problem for record in refused] == [
-        "Nothing called 'no-such' waits for an answer. Waiting: 'plan' (a plan of 1 task). "
-        'Answer with {"approval": "plan"}.',
-        "The field 'verdict' is unknown; known are approval, digest, reason, by. Waiting: 'plan' "
-        '(a plan of 1 task). Answer with {"approval": "plan"}.',
-        "An answer cannot be a value of type int. Waiting: 'plan' (a plan of 1 task). Answer with "
-        '{"approval": "plan"}.',
+        f"Nothing called 'no-such' waits for an answer. {waiting}",
+        f"The field 'verdict' is unknown; known are approval, digest, reason, by. {waiting}",
+        f"An answer cannot be a value of type int. {waiting}",
         "there is no signal 'aprove': send approve, reject, revise or note",
         "'plan' was already approved by Ada.",
     ]

@@ -3,6 +3,7 @@ From words to a branch: the demo's request, every kind of repository, several re
 """
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -118,18 +119,19 @@ def _bare(stage: Stage) -> Path:
 
 
 @pytest.mark.parametrize(
-    "make", [_dirty, _detached, _unusual_path, _bare], ids=["dirty", "detached", "unusual", "bare"]
+    ("make", "name"),
+    [(_dirty, "dirty"), (_detached, "detached"), (_unusual_path, "unusual"), (_bare, "bare")],
+    ids=["dirty", "detached", "unusual", "bare"],
 )
 async def test_every_kind_of_repository_gets_its_branch_and_nothing_else(
-    stage: Stage, make: object
+    stage: Stage, make: Callable[[Stage], Path], name: str
 ) -> None:
     """
     A dirty checkout, a detached head, an unusual path and a bare repository all get their branch.
     """
-    assert callable(make)
     folder = make(stage)
     before, head = snapshot(folder), git(folder, "rev-parse", "HEAD")
-    handle = await stage.start_request(f"kind-{make.__name__.strip('_')}", folder)
+    handle = await stage.start_request(f"kind-{name}", folder)
     status = await stage.delivered(handle)
     assert status.base == head
     assert git(folder, "show", f"{status.branch}:new.txt") == "new"

@@ -233,16 +233,15 @@ async def test_failed_task(client: Client) -> None:
 
 async def test_budget(client: Client) -> None:
     """What the money does not reach is not started, and says so; what was done is delivered."""
-    script = scripts([plan(task("a"), task("b", "a"))], "a", "b")
-    script["coder/a"] = [finishes(CoderFinish(summary="dear"), cost_microusd=900_000)]
-    async with at_work(client, script) as world:
-        handle = await world.start(RequestWorkflow, asked(budget_usd=1.0, max_parallel=1))
-        error, last = await failed(handle)
+    async with at_work(client, scripts([plan(task("a"), task("b"), task("c"))], "a", "b")) as world:
+        error, last = await failed(await world.start(RequestWorkflow, asked(budget_usd=0.12)))
 
     rows = {row.id: row for row in last.tasks}
     assert error.type == "Incomplete"
-    assert (rows["b"].state, rows["b"].workflow_id) == (TaskState.FAILED, None)
-    assert rows["b"].reason == "the budget of $1.00 is used up or reserved"
+    assert [row.state for row in last.tasks[:2]] == [TaskState.DONE] * 2
+    assert (rows["c"].state, rows["c"].workflow_id) == (TaskState.FAILED, None)
+    assert rows["c"].reason == "the budget of $0.12 is used up or reserved"
+    assert last.commit == world.patches.tip
     assert last.cost_usd <= last.budget_usd
 
 
@@ -474,7 +473,6 @@ async def test_cancel(client: Client) -> None:
 async def test_cancel_at_any_moment(client: Client) -> None:
     """Wherever a cancellation meets a request it ends cancelled, shown so, with all given back."""
     count = 16
-    world = World(client, scripts([plan(task("a"))] * count, *["a"] * 1))
     world = World(
         client,
         {

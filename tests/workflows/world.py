@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from temporalio.client import Client, WorkflowHandle
+from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from contracts.merge import MergeVerdict, QueuedPatch
@@ -38,7 +39,9 @@ from workflows.merge_queue import MergeQueueWorkflow
 from workflows.request import RequestWorkflow
 from workflows.subtask import SubtaskWorkflow
 
-LONGEST = dt.timedelta(seconds=20)
+PATIENCE_SECONDS = 40.0
+"""How long a test may take; then its workflows are ended in good order."""
+LONGEST = dt.timedelta(seconds=60)
 """No workflow of a test may take longer by its own clock, unless the test skips time."""
 WORKFLOWS: tuple[type, ...] = (
     RequestWorkflow,
@@ -109,6 +112,11 @@ class World:
         ]
         hands = [tools.read_files, tools.apply_edit, tools.run_command]
         return [
+            self._hands(TaskQueue.MODEL, [model.open_conversation, model.call_model]),
+            self._hands(TaskQueue.GIT, git),
+            self._hands(host_queue(self.name), hands),
+            self._hands(checks_queue(self.name), [self.checks.run_checks]),
+            # Ended first, so that nothing comes back while its workflows are let go.
             Worker(
                 self.client,
                 task_queue=self.name,
@@ -117,10 +125,6 @@ class World:
                 # An error of ours ends the workflow at once: no test waits for a stuck one.
                 workflow_failure_exception_types=[Exception],
             ),
-            self._hands(TaskQueue.MODEL, [model.open_conversation, model.call_model]),
-            self._hands(TaskQueue.GIT, git),
-            self._hands(host_queue(self.name), hands),
-            self._hands(checks_queue(self.name), [self.checks.run_checks]),
         ]
 
     def _hands(self, queue: str, activities: Sequence[Callable[..., Any]]) -> Worker:
@@ -134,12 +138,31 @@ class World:
     @contextlib.asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
         """
-        Serve every queue for as long as the block lasts.
+        Serve every queue for as long as the block lasts, then end what is still open.
+
+        A worker drops open workflows as they are, and Python would run the ends of their blocks
+        wherever its garbage collector happens to be.
         """
         async with contextlib.AsyncExitStack() as stack:
             for worker in self._workers():
                 await stack.enter_async_context(worker)
-            yield
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    yield
+            finally:
+                await self._end_workflows()
+
+    async def _end_workflows(self) -> None:
+        query = f"TaskQueue = '{self.name}' AND ExecutionStatus = 'Running'"
+        for _ in range(100):
+            running = [each async for each in self.client.list_workflows(query)]
+            for each in running:
+                handle = self.client.get_workflow_handle(each.id, run_id=each.run_id)
+                with contextlib.suppress(RPCError):
+                    await handle.cancel()
+            if not running:
+                return
+            await asyncio.sleep(0.05)
 
     async def start(
         self, workflow: type, payload: object, *, name: str = "", client: Client | None = None

@@ -1,0 +1,35 @@
+"""
+Measure and print: one JSON object a line. docs/benchmarks.md says what each figure means.
+"""
+
+import argparse
+import asyncio
+
+from bench import demo, turns
+from bench.figures import Figure
+
+
+def main() -> None:
+    """
+    Print the figures as they are measured.
+    """
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--turns", type=int, default=40, help="edit turns of each agent")
+    parser.add_argument(
+        "--long", action="store_true", help="only compare an agent's turn 500 with its turn 50"
+    )
+    typed = parser.parse_args()
+    if typed.long:
+        _show(asyncio.run(turns.measure_long()))
+        return
+    _show(asyncio.run(turns.measure(typed.turns)))
+    _show(demo.measure())
+
+
+def _show(figures: list[Figure]) -> None:
+    for figure in figures:
+        print(figure.line(), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,312 @@
+"""
+Patches and the merge queue's chain, made in the store: what they say, and what lands.
+"""
+
+import asyncio
+
+from temporalio.testing import ActivityEnvironment
+
+from contracts.merge import BuildChain, Chain, LandChain, Landed
+from contracts.review import Patch, RebasedPatch, RebasePatch
+from domain import ids
+from tests.activities.bench import Job
+
+
+async def rebased(job: Job, patch: Patch) -> RebasedPatch:
+    """
+    Put a patch on top of what has landed.
+    """
+    request = RebasePatch(repository=job.opened.repository, patch=patch)
+    return await ActivityEnvironment().run(job.bench.patches.rebase_patch, request)
+
+
+async def chained(job: Job, *patches: Patch) -> Chain:
+    """
+    Stack patches on the target's tip.
+    """
+    request = BuildChain(
+        repository=job.opened.repository,
+        patches=tuple((patch.task, patch.commit) for patch in patches),
+    )
+    return await ActivityEnvironment().run(job.bench.patches.build_chain, request)
+
+
+async def landed(job: Job, tip: str, candidate: str, *titles: str) -> str | None:
+    """
+    Land a candidate and return the target's new commit.
+    """
+    request = LandChain(
+        repository=job.opened.repository, tip=tip, candidate=candidate, titles=titles or ("a",)
+    )
+    done: Landed = await ActivityEnvironment().run(job.bench.patches.land_chain, request)
+    return done.commit
+
+
+async def target(job: Job) -> str | None:
+    """
+    Return where the target is.
+    """
+    return await job.store.resolve(ids.target_ref(job.opened.repository.target))
+
+
+async def files(job: Job, commit: str) -> dict[str, str]:
+    """
+    Return a commit's files.
+    """
+    return {
+        path: (await job.store.get_blob(f"{commit}:{path}")).decode()
+        for path in await job.store.paths(commit)
+    }
+
+
+async def test_a_patch_is_one_commit_on_its_base(job: Job) -> None:
+    """
+    However many checkpoints there were, it is one commit, pinned, and says what it changes.
+    """
+    first = await job.changed({"a.txt": "one\n2\nthree\n", "new.txt": "x\ny\n"})
+    second = await job.changed({"b.txt": None}, on=first)
+
+    patch = await job.patch(second, task="mend", number=2, writes=("a.txt", "docs/"))
+
+    commit = await job.store.get_commit(patch.commit)
+    assert (commit.parents, commit.tree) == ((job.base,), patch.tree)
+    assert commit.message == "Do mend\n\nOrchestCode-Task: mend\n"
+    assert patch.tree == (await job.store.get_commit(second)).tree
+    assert (patch.files, patch.added_lines, patch.deleted_lines) == (3, 3, 2)
+    assert patch.paths == ("a.txt", "b.txt", "new.txt")
+    assert patch.outside == ("b.txt", "new.txt")
+    assert [risk.split(":")[0] for risk in patch.risks] == [
+        "changes paths that the task did not declare"
+    ]
+    assert "3 files changed, 3 insertions(+), 2 deletions(-)" in patch.diffstat
+    diff = (await job.store.get_blob(patch.diff)).decode()
+    assert "-two\n+2\n" in diff
+    assert await job.store.resolve(ids.patch_ref("one", "mend", 2)) == patch.commit
+
+
+async def test_a_repeated_patch_is_the_same_patch(job: Job) -> None:
+    """
+    The same checkpoint gives the same commit, at any hour.
+    """
+    checkpoint = await job.changed({"a.txt": "x\n"})
+
+    assert await job.patch(checkpoint) == await job.patch(checkpoint)
+
+
+async def test_nothing_changed_is_an_empty_patch(job: Job) -> None:
+    """
+    It stands on the base itself and counts nothing; so does a change that was taken back.
+    """
+    there = await job.changed({"a.txt": "x\n"})
+    back = await job.changed({"a.txt": "one\ntwo\nthree\n"}, on=there)
+
+    patch = await job.patch(back)
+
+    assert (patch.commit, patch.files, patch.patch_id, patch.paths) == (job.base, 0, "", ())
+
+
+async def test_risks_and_markers_are_read_off_the_change(job: Job) -> None:
+    """
+    Deleted tests, sensitive paths and new conflict markers are named; old markers are not.
+    """
+    marked = "<<<<<<< ours\na\n=======\nb\n>>>>>>> theirs\n"
+    base = await job.changed({"tests/test_x.py": "x\n", "old.txt": marked})
+    after = await job.changed(
+        {
+            "tests/test_x.py": None,
+            ".github/workflows/ci.yml": "on: push\n",
+            "src/auth.py": "x = 1\n",
+            "merged.txt": f"top\n{marked}",
+            "old.txt": f"{marked}more\n",
+        },
+        on=base,
+    )
+
+    patch = await job.patch(after, base=base)
+
+    assert patch.markers == ("merged.txt",)
+    assert [risk.split(":")[0] for risk in patch.risks] == [
+        "touches authentication or secrets",
+        "touches continuous integration",
+        "deletes tests",
+    ]
+
+
+async def test_markers_are_found_behind_many_files(job: Job) -> None:
+    """
+    A large patch hides no marker behind its first two hundred paths.
+    """
+    many = {f"f{number:03}.txt": "x\n" for number in range(260)}
+    after = await job.changed({**many, "z.txt": "<<<<<<< a\n=======\n>>>>>>> b\n"})
+
+    patch = await job.patch(after)
+
+    assert patch.markers == ("z.txt",)
+    assert (patch.files, len(patch.paths)) == (261, 200)
+
+
+async def test_binary_links_and_modes_count_as_changes(job: Job) -> None:
+    """
+    A binary file counts no lines; a mode alone is a change; names keep their letters.
+    """
+    first = await job.changed({"b.bin": b"\0\1\2", "straße.txt": "x\n"})
+    second = await job.changed({"a.txt": "one\ntwo\nthree\n"}, on=first, mode="100755")
+
+    patch = await job.patch(second)
+
+    assert (patch.files, patch.added_lines, patch.deleted_lines) == (3, 1, 0)
+    assert patch.paths == ("a.txt", "b.bin", "straße.txt")
+
+
+async def test_a_first_patch_is_its_own_candidate_and_lands_as_it_is(job: Job) -> None:
+    """
+    On an unmoved tip nothing is merged: the commit that was tested is the target's next one.
+    """
+    patch = await job.patch(await job.changed({"a.txt": "x\n"}))
+
+    chain = await chained(job, patch)
+    commit = await landed(job, chain.tip, chain.links[0].commit or "")
+
+    assert (chain.tip, chain.links[0].commit) == (job.base, patch.commit)
+    assert commit == patch.commit == await target(job)
+
+
+async def test_a_chain_lands_exactly_the_tree_of_its_last_candidate(job: Job) -> None:
+    """
+    Two patches land as one merge over tip and candidate, with the candidate's very tree.
+    """
+    first = await job.patch(await job.changed({"a.txt": "x\n"}), task="a")
+    second = await job.patch(await job.changed({"b.txt": "y\n"}), task="b")
+
+    chain = await chained(job, first, second)
+    candidate = chain.links[1].commit or ""
+    commit = await landed(job, chain.tip, candidate, "Do a", "Do b") or ""
+
+    made = await job.store.get_commit(commit)
+    assert made.tree == (await job.store.get_commit(candidate)).tree
+    assert made.parents == (job.base, candidate)
+    assert made.message.startswith("Land 2 tasks\n\nDo a\nDo b")
+    assert await files(job, commit) == {"a.txt": "x\n", "b.txt": "y\n"}
+    assert await job.store.resolve(ids.candidate_ref("one", candidate)) == candidate
+    merge = await job.store.get_commit(candidate)
+    assert merge.parents == (first.commit, second.commit)
+    assert merge.message == "Merge: Do b"
+
+
+async def test_a_conflict_says_with_whom(job: Job) -> None:
+    """
+    A patch that conflicts with a neighbour is told apart from one that conflicts with the tip,
+    and the chain goes on without it.
+    """
+    first = await job.patch(await job.changed({"a.txt": "one\nFIRST\nthree\n"}), task="first")
+    rival = await job.patch(await job.changed({"a.txt": "one\nRIVAL\nthree\n"}), task="rival")
+    third = await job.patch(await job.changed({"b.txt": "third\n"}), task="third")
+
+    beside = await chained(job, first, rival, third)
+    await landed(job, beside.tip, first.commit)
+    behind = await chained(job, rival, third)
+
+    assert [link.commit is None for link in beside.links] == [False, True, False]
+    assert (beside.links[1].conflicts, beside.links[1].with_tip) == (("a.txt",), False)
+    assert await files(job, beside.links[2].commit or "") == {
+        "a.txt": "one\nFIRST\nthree\n",
+        "b.txt": "third\n",
+    }
+    assert (behind.links[0].conflicts, behind.links[0].with_tip) == (("a.txt",), True)
+
+
+async def test_a_repeated_chain_is_the_same_chain(job: Job) -> None:
+    """
+    Candidates depend on nothing but their patches and the tip.
+    """
+    patches = [
+        await job.patch(await job.changed({f"{name}.txt": "x\n"}), task=name) for name in "abc"
+    ]
+
+    assert await chained(job, *patches) == await chained(job, *patches)
+
+
+async def test_landing_is_a_compare_and_swap(job: Job) -> None:
+    """
+    Of two landings on one tip the second gets nothing; the winner may be asked again.
+    """
+    first = await job.patch(await job.changed({"a.txt": "x\n"}), task="a")
+    second = await job.patch(await job.changed({"b.txt": "y\n"}), task="b")
+
+    outcomes = await asyncio.gather(
+        landed(job, job.base, first.commit), landed(job, job.base, second.commit)
+    )
+    winner = await target(job)
+    again = [
+        await landed(job, job.base, first.commit),
+        await landed(job, job.base, second.commit),
+    ]
+
+    assert sorted(outcomes, key=str) == sorted([None, winner], key=str)
+    assert again == outcomes
+    assert await target(job) == winner
+
+
+async def test_a_repeated_landing_of_a_merge_moves_nothing(job: Job) -> None:
+    """
+    The merge commit is made the same again, so a lost acknowledgement is free.
+    """
+    patches = [
+        await job.patch(await job.changed({f"{name}.txt": "x\n"}), task=name) for name in "ab"
+    ]
+    chain = await chained(job, *patches)
+    candidate = chain.links[-1].commit or ""
+
+    first = await landed(job, chain.tip, candidate, "a", "b")
+
+    assert await landed(job, chain.tip, candidate, "a", "b") == first == await target(job)
+
+
+async def test_a_rebase_keeps_both_changes(job: Job) -> None:
+    """
+    Without a conflict the checkpoint stands on the tip and has the patch's change on top.
+    """
+    other = await job.patch(await job.changed({"b.txt": "other\n"}), task="other")
+    await landed(job, job.base, other.commit)
+    mine = await job.patch(await job.changed({"a.txt": "mine\n"}), task="mine")
+
+    result = await rebased(job, mine)
+
+    assert (result.tip, result.conflicts) == (other.commit, ())
+    assert (await job.store.get_commit(result.checkpoint)).parents == (result.tip,)
+    assert await files(job, result.checkpoint) == {"a.txt": "mine\n", "b.txt": "other\n"}
+    patch = await job.patch(result.checkpoint, base=result.tip, number=1)
+    assert patch.paths == ("a.txt",)
+    assert patch.patch_id == mine.patch_id
+    assert await rebased(job, mine) == result
+
+
+async def test_a_rebase_with_a_conflict_shows_both_sides(job: Job) -> None:
+    """
+    The checkpoint holds the markers, the conflict is named, and it cannot be handed in as it is.
+    """
+    other = await job.patch(await job.changed({"a.txt": "one\nTHEIRS\nthree\n"}), task="other")
+    await landed(job, job.base, other.commit)
+    mine = await job.patch(await job.changed({"a.txt": "one\nMINE\nthree\n"}), task="mine")
+
+    result = await rebased(job, mine)
+
+    assert result.conflicts == ("a.txt",)
+    text = (await files(job, result.checkpoint))["a.txt"]
+    assert "<<<<<<< " in text
+    assert "THEIRS" in text
+    assert "MINE" in text
+    patch = await job.patch(result.checkpoint, base=result.tip, number=1)
+    assert patch.markers == ("a.txt",)
+
+
+async def test_a_rebase_of_what_has_landed_is_the_tip(job: Job) -> None:
+    """
+    A patch that is in already leaves nothing to do.
+    """
+    patch = await job.patch(await job.changed({"a.txt": "x\n"}))
+    await landed(job, job.base, patch.commit)
+
+    result = await rebased(job, patch)
+
+    assert result.checkpoint == result.tip == patch.commit

@@ -1,0 +1,560 @@
+"""
+Both ends of a request: what is refused before anything is made, what is fetched, what is pushed.
+"""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from contracts.failure import FailureKind
+from contracts.repository import CloseRequest, DeliverBranch, Delivered, Environment
+from domain import ids
+from tests.activities.bench import Bench, Job, person
+from tests.stage import changed, commit, git, snapshot
+
+WRITTEN = (".git/objects", ".git/refs/heads", ".git/logs/refs/heads")
+"""Where a delivered branch and its objects lie."""
+
+
+async def refused(attempt: object) -> str:
+    """
+    Return the sentence with which a request is refused for good.
+    """
+    with pytest.raises(ApplicationError) as caught:
+        await attempt  # type: ignore[misc]
+    assert (caught.value.type, caught.value.non_retryable) == (FailureKind.REFUSED, True)
+    sentence = caught.value.message
+    assert "\n" not in sentence
+    assert "Traceback" not in sentence
+    return sentence
+
+
+async def delivered(job: Job, commit: str, path: Path | None = None) -> Delivered:
+    """
+    Deliver a commit under the request's branch.
+    """
+    request = DeliverBranch(
+        repository=job.opened.repository,
+        path=str(path or job.opened.path),
+        branch=job.opened.branch,
+        commit=commit,
+        base=job.base,
+    )
+    return await ActivityEnvironment().run(job.bench.repositories.deliver_branch, request)
+
+
+async def closed(job: Job, request_id: str) -> None:
+    """
+    Close a request.
+    """
+    request = CloseRequest(
+        repository=job.opened.repository, request_id=request_id, branch=job.opened.branch
+    )
+    await ActivityEnvironment().run(job.bench.repositories.close_request, request)
+
+
+# ---- what is refused
+
+
+def nothing_there(folder: Path) -> Path:
+    """
+    Name a folder that does not exist.
+    """
+    return folder / "nowhere"
+
+
+def plain_folder(folder: Path) -> Path:
+    """
+    Make a folder that is no repository.
+    """
+    (folder / "plain").mkdir()
+    return folder / "plain"
+
+
+def without_commits(folder: Path) -> Path:
+    """
+    Make a repository without a commit.
+    """
+    (folder / "fresh").mkdir()
+    git(folder / "fresh", "init", "-q")
+    return folder / "fresh"
+
+
+def with_long_ids(folder: Path) -> Path:
+    """
+    Make a repository with SHA-256 ids.
+    """
+    place = folder / "sha256"
+    place.mkdir()
+    git(place, "init", "-q", "--object-format=sha256")
+    (place / "x").write_text("x")
+    commit(place, "x")
+    return place
+
+
+def with_an_extension(folder: Path) -> Path:
+    """
+    Make a repository of a format that this git does not know.
+    """
+    place = person(folder / "future")
+    git(place, "config", "core.repositoryformatversion", "1")
+    git(place, "config", "extensions.hologram", "true")
+    return place
+
+
+def with_a_broken_configuration(folder: Path) -> Path:
+    """
+    Make a repository whose configuration does not parse.
+    """
+    place = person(folder / "broken")
+    (place / ".git" / "config").write_text("[core\n")
+    return place
+
+
+def damaged(folder: Path) -> Path:
+    """
+    Make a repository whose objects are gone.
+    """
+    place = person(folder / "damaged")
+    shutil.rmtree(place / ".git" / "objects")
+    (place / ".git" / "objects").mkdir()
+    return place
+
+
+def of_somebody_else(folder: Path) -> Path:
+    """
+    Make a repository that belongs to another user, as far as this one may.
+    """
+    place = person(folder / "theirs")
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    for path in (place, *place.rglob("*")):
+        os.chown(path, 12_345, 12_345, follow_symlinks=False)
+    return place
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        pytest.param(nothing_there, "there is no folder", id="missing"),
+        pytest.param(plain_folder, "is not a git repository: run `git init`", id="plain"),
+        pytest.param(without_commits, "has no commit yet: commit something", id="no-commit"),
+        pytest.param(with_long_ids, "object format sha256", id="sha256"),
+        pytest.param(with_an_extension, "extension found: hologram", id="extension"),
+        pytest.param(with_a_broken_configuration, "bad config line 1", id="config"),
+        pytest.param(damaged, "see what `git fsck` says", id="damaged"),
+        pytest.param(of_somebody_else, "run the worker as its owner", id="owner"),
+    ],
+)
+async def test_a_repository_that_cannot_be_worked_on_is_refused(
+    workbench: Bench, make: Callable[[Path], Path], words: str
+) -> None:
+    """
+    In one sentence, with nothing made and nothing touched.
+    """
+    place = make(workbench.folder)
+    before = snapshot(workbench.folder)
+
+    assert words in await refused(workbench.open(place))
+    assert workbench.made() == []
+    assert changed(before, snapshot(workbench.folder)) == set()
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        pytest.param("relative/path", "must be an absolute path", id="relative"),
+        pytest.param("/" + "x" * 4_000, "there is no folder", id="long"),
+        pytest.param("/a\0b", "there is no folder", id="nul"),
+        pytest.param("/dev/null", "there is no folder", id="device"),
+        pytest.param("/proc/self", "is not a git repository", id="proc"),
+    ],
+)
+async def test_a_path_that_names_nothing_is_refused(
+    workbench: Bench, path: str, words: str
+) -> None:
+    """
+    Whatever the path looks like, the answer is a short sentence.
+    """
+    sentence = await refused(workbench.open(path))
+
+    assert words in sentence
+    assert len(sentence) < 400
+    assert workbench.made() == []
+
+
+@pytest.mark.parametrize(
+    "base", ["nowhere", "-x", "main..v1", "^main", "main:a.txt", "HEAD~9", "f" * 40, "0" * 40, "\0"]
+)
+async def test_a_base_that_is_no_commit_is_refused(workbench: Bench, base: str) -> None:
+    """
+    Not every word that git understands is a place to start from.
+    """
+    assert "not a branch, tag or commit" in (await refused(workbench.open(base=base))).replace(
+        "there is no branch", "not a branch"
+    )
+    assert workbench.made() == []
+
+
+@pytest.mark.parametrize(
+    ("branch", "words"),
+    [
+        ("main", "exists already"),
+        ("taken", "cannot be made beside the branch 'taken/x'"),
+        ("main/below", "cannot be made beside the branch 'main'"),
+        ("a b", "cannot be a branch: it holds a space"),
+        ("-d", "begins with a hyphen"),
+        ("refs/heads/x", "git's own"),
+        ("@", "git's own"),
+        ("x" * 250, "longer than 240 bytes"),
+        ("ü" * 130, "longer than 240 bytes"),
+        ("unborn", "is checked out"),
+    ],
+)
+async def test_a_branch_that_cannot_be_made_is_refused(
+    workbench: Bench, branch: str, words: str
+) -> None:
+    """
+    Before any work, not at its delivery.
+    """
+    git(workbench.person, "branch", "taken/x")
+    if branch == "unborn":
+        git(workbench.person, "checkout", "-q", "--orphan", "unborn")
+
+    assert words in await refused(workbench.open(branch=branch, base="main"))
+    assert workbench.made() == []
+
+
+@pytest.mark.parametrize(
+    ("check", "words"),
+    [
+        ("nonesuch --quickly", "there is no 'nonesuch' on the PATH"),
+        ("MODE=fast nonesuch", "there is no 'nonesuch' on the PATH"),
+        ("./gone.sh -x", "there is no './gone.sh' in the repository"),
+        ("./a.txt", "'./a.txt' in the repository is not executable"),
+        ("/nowhere/tool", "there is no '/nowhere/tool'"),
+        ("~/tool", "do not see your home folder"),
+    ],
+)
+async def test_a_check_that_cannot_run_is_refused(workbench: Bench, check: str, words: str) -> None:
+    """
+    A missing program is found before the first model call, on the request's own PATH.
+    """
+    assert words in await refused(workbench.open(checks=("true", check)))
+    assert workbench.made() == []
+
+
+async def test_checks_are_looked_up_where_they_will_run(workbench: Bench) -> None:
+    """
+    On the request's PATH, in the base commit, or left to the shell where only it can tell.
+    """
+    tools = workbench.folder / "tools"
+    tools.mkdir()
+    (tools / "mytool").write_text("#!/bin/sh\n")
+    (tools / "mytool").chmod(0o755)
+    script = workbench.person / "run.sh"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    commit(workbench.person, "script")
+    script.unlink()  # the base counts, not the checkout
+    environment = Environment(path=f"{tools}:/usr/bin:/bin")
+    checks = ("mytool --all", "./run.sh", "run.sh || true", "cd x && anything", "[ -e a.txt ]")
+
+    with pytest.raises(ApplicationError, match=r"there is no 'run\.sh' on the PATH"):
+        await workbench.open(checks=checks, environment=environment)
+    assert await workbench.open(checks=(*checks[:2], *checks[3:]), environment=environment)
+
+
+# ---- what is taken
+
+
+async def test_every_kind_of_repository_is_taken(workbench: Bench) -> None:
+    """
+    Dirty, detached, bare, shallow, packed, with submodules, in a linked worktree, in a
+    sub-folder, in a folder with spaces and foreign letters: each opens, and none is changed.
+    """
+    folder, source = workbench.folder, workbench.person
+    (source / "a.txt").write_text("dirty\n")
+    (source / "untracked.txt").write_text("x\n")
+    (source / "sub" / "folder").mkdir(parents=True)
+    git(source, "worktree", "add", "-q", str(folder / "linked"), "-b", "other")
+    git(folder, "clone", "-q", "--bare", str(source), str(folder / "bare.git"))
+    git(folder, "clone", "-q", "--depth=1", f"file://{source}", str(folder / "shallow"))
+    git(folder, "clone", "-q", "--shared", str(source), str(folder / "borrowing"))
+    detached = person(folder / "größe mit  Raum $HOME")
+    git(detached, "checkout", "-q", "--detach")
+    packed = person(folder / "packed")
+    git(packed, "gc", "-q")
+    outer = person(folder / "outer")
+    adds = ("submodule", "add", "-q", str(packed), "module")
+    git(outer, "-c", "protocol.file.allow=always", *adds)
+    commit(outer, "a module")
+    (folder / "by-link").symlink_to(packed)
+    places = {
+        source: source,
+        source / "sub" / "folder": source,
+        source / ".git": source,
+        folder / "linked": folder / "linked",
+        folder / "bare.git": folder / "bare.git",
+        folder / "shallow": folder / "shallow",
+        folder / "borrowing": folder / "borrowing",
+        detached: detached,
+        packed: packed,
+        outer: outer,
+        outer / "module": outer / "module",
+        folder / "by-link": folder / "by-link",
+    }
+    before = {place: snapshot(place) for place in places}
+
+    for number, (place, root) in enumerate(places.items()):
+        job = await workbench.open(place, request=f"request/r{number}", branch=f"made-{number}")
+        assert Path(job.opened.path) == root
+        assert job.base == git(place, "rev-parse", "HEAD")
+        assert await job.store.paths(job.base)
+        assert changed(before[place], snapshot(place)) == set(), place
+
+    keys = {path.name for path in (workbench.home / "stores").glob("*.git")}
+    assert len(keys) == len(set(places.values())) - 1  # a link to a repository is that repository
+
+
+@pytest.mark.parametrize(
+    ("base", "name"),
+    [
+        (None, "main"),
+        ("main", "main"),
+        ("v1", "v1"),
+        ("HEAD~1", "HEAD~1"),
+        ("origin/x", "origin/x"),
+    ],
+)
+async def test_a_base_may_be_named_in_many_ways(
+    workbench: Bench, base: str | None, name: str
+) -> None:
+    """
+    HEAD, a branch, an annotated tag, an expression, a remote's branch, a short id.
+    """
+    place = workbench.person
+    git(place, "tag", "-a", "v1", "-m", "one")
+    git(place, "update-ref", "refs/remotes/origin/x", "HEAD")
+    (place / "c.txt").write_text("c\n")
+    commit(place, "second")
+
+    job = await workbench.open(base=base)
+
+    assert job.base == git(place, "rev-parse", f"{base or 'HEAD'}^{{commit}}")
+    assert job.opened.base_name == name
+    short = await workbench.open(request="request/s", branch="s", base=job.base[:9])
+    assert short.base == job.base
+
+
+async def test_a_branch_wins_over_a_tag_of_its_name(workbench: Bench) -> None:
+    """
+    A person who says "release" means the branch.
+    """
+    place = workbench.person
+    git(place, "tag", "release")
+    git(place, "checkout", "-q", "-b", "release")
+    (place / "c.txt").write_text("c\n")
+    tip = commit(place, "second")
+
+    assert (await workbench.open(base="release")).base == tip
+
+
+async def test_the_base_of_the_first_attempt_stands(workbench: Bench) -> None:
+    """
+    A repeated opening gives the same answer, also when the branch has moved on since.
+    """
+    first = await workbench.open()
+    (workbench.person / "c.txt").write_text("c\n")
+    moved = commit(workbench.person, "second")
+
+    again = await workbench.open()
+    other = await workbench.open(request="request/two", branch="second")
+
+    assert again.opened == first.opened
+    assert other.base == moved
+
+
+async def test_two_requests_cannot_make_one_branch(workbench: Bench) -> None:
+    """
+    The second is told who makes it; when the first is closed, the branch is free.
+    """
+    outcomes = await asyncio.gather(
+        workbench.open(request="request/one"),
+        workbench.open(request="request/two"),
+        return_exceptions=True,
+    )
+    won = [each for each in outcomes if isinstance(each, Job)]
+    lost = [each for each in outcomes if isinstance(each, ApplicationError)]
+
+    assert (len(won), len(lost)) == (1, 1)
+    winner = f"request/{won[0].opened.repository.request_key}"
+    loser = {"request/one": "request/two", "request/two": "request/one"}[winner]
+    assert lost[0].type == FailureKind.REFUSED
+    assert f"is being made by {winner}: name another with --branch" in lost[0].message
+    await closed(won[0], loser)  # not theirs to give up
+    assert "is being made by" in await refused(workbench.open(request=loser))
+    await closed(won[0], winner)
+    await closed(won[0], winner)
+    assert (await workbench.open(request=loser)).opened.branch == "made"
+
+
+async def test_requests_of_one_repository_share_its_store(workbench: Bench) -> None:
+    """
+    Each has its own base, target and claim in it.
+    """
+    first, second = await asyncio.gather(
+        workbench.open(request="request/one", branch="one"),
+        workbench.open(request="request/two", branch="two"),
+    )
+
+    assert first.opened.repository.key == second.opened.repository.key
+    assert first.opened.repository.target != second.opened.repository.target
+    assert sorted(await first.store.refs("refs/oc")) == sorted(
+        [
+            *(ids.base_ref("one"), ids.base_ref("two"), ids.claim_ref("one"), ids.claim_ref("two")),
+            ids.target_ref(first.opened.repository.target),
+            ids.target_ref(second.opened.repository.target),
+        ]
+    )
+
+
+async def test_the_suggested_branch_stands_in(workbench: Bench) -> None:
+    """
+    A request that names no branch gets the suggestion; one that brings no environment, the
+    worker's.
+    """
+    job = await workbench.open(branch="", environment=None)
+
+    assert job.opened.branch == "suggested"
+    stored = await job.store.get_blob(job.opened.repository.environment)
+    assert Environment.model_validate_json(stored).path == "/usr/local/bin:/usr/bin:/bin"
+
+
+# ---- what is delivered
+
+
+async def test_a_delivered_branch_is_all_that_changes(workbench: Bench) -> None:
+    """
+    No hook, filter, monitor or clean-up of the person's runs; checkout, index, configuration and
+    every other reference stay byte for byte; delivering twice is delivering once.
+    """
+    place = workbench.person
+    ran = workbench.folder / "ran"
+    for name in (
+        *("pre-receive", "update", "post-receive", "post-update", "reference-transaction"),
+        *("pre-push", "post-checkout", "post-merge", "pre-auto-gc", "fsmonitor", "proc-receive"),
+    ):
+        hook = place / ".git" / "hooks" / name
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"#!/bin/sh\necho {name} >> {ran}\n")
+        hook.chmod(0o755)
+    git(place, "config", "core.fsmonitor", str(place / ".git" / "hooks" / "fsmonitor"))
+    git(place, "config", "core.hooksPath", str(place / ".git" / "hooks"))
+    git(place, "config", "gc.auto", "1")
+    git(place, "config", "filter.evil.clean", f"touch {ran}")
+    git(place, "config", "uploadpack.packObjectsHook", f"touch {ran}; exec")
+    ran.unlink(missing_ok=True)  # our own commands above
+    (place / "a.txt").write_text("dirty\n")
+    before = snapshot(place)
+
+    job = await workbench.open()
+    made = await job.changed({"b.txt": "made\n"})
+    first = await delivered(job, made)
+    second = await delivered(job, made)
+
+    assert first == second
+    assert (first.branch, first.commit) == ("made", made)
+    assert "b.txt | 2 +-" in first.diffstat
+    touched = changed(before, snapshot(place))
+    assert {path for path in touched if not path.startswith(WRITTEN)} == set()
+    assert {path for path in touched if path.startswith(".git/refs")} == {
+        *(".git/refs/heads", ".git/refs/heads/made"),
+    } - ({".git/refs/heads"} - touched)
+    assert not ran.exists()
+    git(place, "config", "--unset", "core.hooksPath")
+    git(place, "config", "--unset", "core.fsmonitor")
+    assert git(place, "rev-parse", "made") == made
+    assert git(place, "fsck", "--strict", "--no-dangling") == ""
+
+
+async def test_a_branch_made_meanwhile_is_not_overwritten(workbench: Bench) -> None:
+    """
+    The person's branch stays; the sentence says where the result is kept.
+    """
+    job = await workbench.open()
+    made = await job.changed({"b.txt": "made\n"})
+    git(workbench.person, "branch", "made")
+
+    sentence = await refused(delivered(job, made))
+
+    assert "was made by somebody else meanwhile" in sentence
+    assert sentence.endswith(f"the result is kept in the store at {made}")
+    assert git(workbench.person, "rev-parse", "made") == job.base
+
+
+@pytest.mark.parametrize("trouble", ["beside", "moved away", "checked out"])
+async def test_a_delivery_that_cannot_be_made_now_can_be_made_later(
+    workbench: Bench, trouble: str
+) -> None:
+    """
+    A name in the way, a repository that is away: the attempt fails in words, changes nothing,
+    and succeeds once the person has cleared the way.
+    """
+    job = await workbench.open()
+    made = await job.changed({"b.txt": "made\n"})
+    place, away = workbench.person, workbench.folder / "away"
+    if trouble == "beside":
+        git(place, "branch", "made/below")
+    elif trouble == "moved away":
+        place.rename(away)
+    else:
+        git(place, "checkout", "-q", "--orphan", "made")
+
+    with pytest.raises(ApplicationError) as caught:
+        await delivered(job, made)
+    assert caught.value.type == FailureKind.STORE
+    assert str(place) in caught.value.message
+
+    if trouble == "beside":
+        git(place, "branch", "-D", "made/below")
+    elif trouble == "moved away":
+        away.rename(place)
+    else:
+        git(place, "checkout", "-q", "-f", "main")
+    assert (await delivered(job, made)).commit == made
+    assert git(place, "rev-parse", "made") == made
+
+
+@pytest.mark.parametrize("kind", ["bare", "shallow", "linked", "module", "borrowing"])
+async def test_every_kind_of_repository_gets_its_branch(workbench: Bench, kind: str) -> None:
+    """
+    The branch arrives whole, and can be checked out there.
+    """
+    folder, source = workbench.folder, workbench.person
+    (source / "a.txt").write_text("second\n")
+    commit(source, "second")
+    place = folder / kind
+    if kind == "linked":
+        git(source, "worktree", "add", "-q", str(place), "-b", "other")
+    elif kind == "module":
+        outer = person(folder / "outer")
+        git(outer, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(source), "m")
+        place = outer / "m"
+    else:
+        options = {"bare": "--bare", "shallow": "--depth=1", "borrowing": "--shared"}[kind]
+        git(folder, "clone", "-q", options, f"file://{source}", str(place))
+
+    job = await workbench.open(place)
+    made = await job.changed({"b.txt": "made\n"})
+    await delivered(job, made)
+
+    assert git(place, "rev-parse", "made") == made
+    git(folder, "clone", "-q", "--branch", "made", f"file://{place}", str(folder / "copy"))
+    assert (folder / "copy" / "b.txt").read_text() == "made\n"

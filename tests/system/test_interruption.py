@@ -1,0 +1,75 @@
+"""
+`run` left with Ctrl-C and taken up again with `watch`; what it brought up ends with it.
+"""
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from rehearsal import journal
+from tests.plays import play, script, writes_file
+from tests.stage import Stage, git, until
+
+SMALL = {"README.md": "A small thing.\n"}
+
+
+@pytest.fixture(scope="module")
+async def bare() -> AsyncIterator[Stage]:
+    """
+    A home where nothing runs: every command brings up what it needs.
+    """
+    plays = [
+        play(name, writes_file("a", "a.txt", "a\n", delay_ms=700), writes_file("b", "b.txt", "b\n"))
+        for name in ("interrupt", "detach")
+    ]
+    async with Stage(script(*plays), services=False) as stage:
+        yield stage
+
+
+async def test_ctrl_c_leaves_the_request_waiting_and_watch_takes_it_to_its_end(
+    bare: Stage, tmp_path: Path
+) -> None:
+    """
+    Ctrl-C ends `run` with code 3 and all processes; `watch` goes on, ends with 0, repeats nothing.
+    """
+    folder, log = bare.repository("interrupted", SMALL), tmp_path / "run.log"
+    words = ("run", "--repo", str(folder), "--branch", "whole", "--check", "true", "interrupt me")
+    run = bare.open_starter(*words, log=log)
+    await until(lambda: any(entry.role == "coder" for entry in bare.journal()))
+    os.kill(run.pid, signal.SIGINT)
+    assert await run.wait() == 3
+    told = log.read_text()
+    request = told.split("started ")[1].split()[0]
+    short = request.removeprefix("request/")
+    assert f"watch {short}" in told
+    assert "Traceback" not in told
+    await until(lambda: bare.processes() == {}, seconds=15)
+
+    watched = await bare.starter("watch", short)
+    assert watched.returncode == 0, watched
+    assert git(folder, "diff", "--name-only", "main..whole").split() == ["a.txt", "b.txt"]
+    assert journal.repeated(bare.journal(request)) == []
+    await until(lambda: bare.processes() == {}, seconds=15)
+    assert bare.left_behind() == []
+
+
+async def test_a_detached_request_is_listed_and_goes_on_with_watch(bare: Stage) -> None:
+    """
+    `run --detach` comes back at once with code 3; `list` and `status` show it, `watch` ends it.
+    """
+    folder = bare.repository("detached", SMALL)
+    words = ("run", "--repo", str(folder), "--branch", "whole", "--detach", "detach me")
+    started = await bare.starter(*words)
+    assert started.returncode == 3, started
+    short = started.stderr.split("started request/")[1].split()[0]
+    await until(lambda: bare.processes() == {}, seconds=15)
+    listed = await bare.starter("list")
+    assert short in listed.stdout
+    status = await bare.starter("status", short)
+    assert status.returncode == 0, status
+    assert (await bare.starter("watch", short)).returncode == 0
+    assert git(folder, "diff", "--name-only", "main..whole").split() == ["a.txt", "b.txt"]
+    await until(lambda: bare.processes() == {}, seconds=15)

@@ -1,0 +1,146 @@
+"""
+SIGKILL amid the demo's request: it finishes with the same tree and no finished model call is made
+twice.
+
+A reply that reached a process in the very moment of its death is lost with it: nobody can have
+kept it. Everything older counts.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import Any
+
+import pytest
+from temporalio.service import RPCError
+
+from contracts.request import RequestStatus
+from rehearsal import journal
+from rehearsal.journal import Entry
+from tests.plays import Json, demo, script
+from tests.stage import CHECK, Handle, Stage, git, until
+from tests.system.conftest import Performance
+
+PLAYS = [demo("demo-whole")]
+DYING_SECONDS = 0.25
+_STARTED = 2  # PENDING_ACTIVITY_STATE_STARTED
+
+
+def _longer(play: Sequence[Json]) -> list[Json]:
+    """
+    Return the demo's casts with a model call and a command that are long enough to be met.
+    """
+    planner = next(cast for cast in play if cast["match"]["role"] == "planner")
+    planner["turns"][1]["delay_ms"] = 2_000
+    coder = next(cast for cast in play if cast["match"].get("task") == "mend-total")
+    tests = next(call for call in coder["turns"][0]["call"] if call["tool"] == "run_command")
+    tests["input"]["command"] = f"sleep 2; {tests['input']['command']}"
+    return [*play]
+
+
+@pytest.fixture(scope="module")
+async def own() -> AsyncIterator[Stage]:
+    """
+    A stage whose processes are killed.
+    """
+    plays = [_longer(demo(f"demo-{victim}")) for victim in ("worker", "server", "both")]
+    async with Stage(script(*plays)) as stage:
+        yield stage
+
+
+async def _met(stage: Stage, workflow_id: str, activity: str) -> None:
+    """
+    Wait until an activity of a workflow is in the middle of its work.
+    """
+    client = await stage.client()
+
+    async def started() -> bool:
+        try:
+            seen = await client.get_workflow_handle(workflow_id).describe()
+        except RPCError:
+            return False
+        pending = seen.raw_description.pending_activities
+        return any(one.activity_type.name == activity and one.state == _STARTED for one in pending)
+
+    await until(started)
+    await asyncio.sleep(0.2)
+
+
+async def _disturbed(
+    stage: Stage, name: str, again: Callable[[], Coroutine[Any, Any, None]]
+) -> tuple[RequestStatus, list[float]]:
+    """
+    Carry the demo's request out with a kill amid a model call, a command and the queue's checks.
+
+    Returns:
+        The request's last word, and when the kills were.
+    """
+    repository = stage.repository(name)
+    handle = await stage.start_request(name, repository, checks=[f"sleep 1; {CHECK}"])
+    kills = []
+    for place, activity in (
+        (f"{handle.id}/planner-1", "call_model"),
+        (f"{handle.id}/task/mend-total/coder-1", "run_command"),
+        (None, "run_checks"),
+    ):
+        await _met(stage, place or await _queue(stage, handle), activity)
+        kills.append(time.time())
+        await again()
+    return await stage.delivered(handle, seconds=120), kills
+
+
+async def _queue(stage: Stage, handle: Handle) -> str:
+    return str((await stage.status(handle)).merge_queue)
+
+
+def _made_twice(entries: Sequence[Entry], kills: Sequence[float]) -> list[Entry]:
+    """
+    Return the finished model calls that were made again, those of a dying moment left out.
+    """
+    return [each for each in journal.repeated(entries) if not _died(each, entries, kills)]
+
+
+def _died(again: Entry, entries: Sequence[Entry], kills: Sequence[float]) -> bool:
+    first = next(each for each in entries if each.finished and each.digest == again.digest)
+    return any(0 <= kill - first.time_done < DYING_SECONDS for kill in kills)
+
+
+async def test_a_worker_killed_amid_a_call_a_command_and_a_check_loses_nothing(
+    own: Stage, performance: Performance
+) -> None:
+    """
+    Killed three times and started again, the request delivers the tree of an undisturbed run.
+    """
+
+    async def again() -> None:
+        await own.kill_worker()
+        await own.start_worker()
+
+    status, kills = await _disturbed(own, "demo-worker", again)
+    tree = git(own.folder / "demo-worker", "rev-parse", f"{status.branch}^{{tree}}")
+    assert tree == performance.tree
+    entries = own.journal(status.id)
+    assert any(not entry.finished for entry in entries), "no model call was hit"
+    assert journal.failures(entries) == []
+    assert _made_twice(entries, kills) == []
+    assert own.left_behind() == []
+
+
+async def test_a_server_killed_amid_a_call_a_command_and_a_check_loses_nothing(
+    own: Stage, performance: Performance
+) -> None:
+    """
+    Killed three times and started on the same database, the server goes on where it was.
+    """
+
+    async def again() -> None:
+        await own.kill_server()
+        await own.start_server()
+
+    status, kills = await _disturbed(own, "demo-server", again)
+    tree = git(own.folder / "demo-server", "rev-parse", f"{status.branch}^{{tree}}")
+    assert tree == performance.tree
+    entries = own.journal(status.id)
+    assert journal.failures(entries) == []
+    assert _made_twice(entries, kills) == []
+    assert own.left_behind() == []
