@@ -77,7 +77,7 @@ class CleanChecks(CheckActivities):
         outcomes = await self._once(store, request, tree, known)
         last = outcomes[-1]
         spared = any(outcome.cached for outcome in outcomes)
-        if last.cached or last.result.passed or not spared:
+        if last.cached or last.result.passed or last.result.timed_out or not spared:
             return outcomes
         # A command that was not run again may make what this one needs: with it, then.
         return await self._once(store, request, tree, [None] * len(known))

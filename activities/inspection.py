@@ -17,7 +17,6 @@ from contracts.repository import Environment
 from domain import branches, shell
 from domain.text import clip
 
-
 _NO_COMMIT = "0" * 40
 """What git writes where there is no commit."""
 

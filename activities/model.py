@@ -151,11 +151,9 @@ def _request(
     Return the request with its cache markers: system, opening, previous tail, tail.
     """
     marked = list(messages)
-    last = len(marked) - 1
-    if last >= 2:
-        marked[last - 2] = _marked(marked[last - 2], _SHORT)
-    if last > 0 and marked[last]["role"] == "user":
-        marked[last] = _marked(marked[last], _SHORT)
+    tails = [place for place in range(1, len(marked)) if marked[place]["role"] == "user"]
+    for place in tails[-2:]:
+        marked[place] = _marked(marked[place], _SHORT)
     marked[0] = _marked(messages[0], _HOUR)
     request = {name: value for name, value in config.items() if name != "role"}
     request["system"] = [{"type": "text", "text": config["system"], "cache_control": _HOUR}]
@@ -163,8 +161,6 @@ def _request(
 
 
 def _marked(message: Message, marker: Mapping[str, str]) -> Message:
-    if message["role"] != "user":
-        return message
     *before, tail = message["content"]
     return {**message, "content": [*before, {**tail, "cache_control": dict(marker)}]}
 

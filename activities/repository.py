@@ -93,7 +93,9 @@ class UserRepositories(RepositoryActivities):
     async def _fetched(
         self, store: Store, request: OpenRepository, found: Inspected, *, key: str, branch: str
     ) -> RepositoryOpened:
-        environment = request.environment or self._fallback
+        environment = (request.environment or self._fallback).model_copy(
+            update={"checkout": str(found.path)}
+        )
         await self._claim(store, branch, request.request_id)
         base_ref = ids.base_ref(request.request_key)
         base = await store.resolve(base_ref)

@@ -93,6 +93,7 @@ class Runner:
             gitfile=place.gitfile,
             uid=place.uid,
             hide=self._hide,
+            stands_for=Path(environment.checkout) if environment.checkout else None,
         )
         virtual_env = Path(environment.virtual_env) if environment.virtual_env else None
         variables = {"PYTHONDONTWRITEBYTECODE": "1", "CI": "1", **(extra or {})}

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from temporalio import activity
 from typing_extensions import override
@@ -303,6 +304,10 @@ def _plain(path: str) -> str:
     return "/".join(part for part in path.split("/") if part not in {"", "."})
 
 
+def _is_repository(folder: Path) -> bool:
+    return os.path.lexists(folder / ".git")
+
+
 async def _unrecorded(place: Place, store: Store, commit: str, path: str) -> str | None:
     """
     Return why a scan of the worktree would leave this file out, None when it records it.
@@ -312,7 +317,7 @@ async def _unrecorded(place: Place, store: Store, commit: str, path: str) -> str
         folder = "/".join(parts[:depth])
         entry = await store.entry_at(commit, folder)
         linked = entry is not None and entry.mode == "160000"
-        if linked or os.path.lexists(place.path / folder / ".git"):
+        if linked or _is_repository(place.path / folder):
             return f"is in another repository, {folder}"
     if await store.entry_at(commit, path) is not None:
         return None  # what is tracked already is recorded, ignored or not

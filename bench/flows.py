@@ -94,7 +94,6 @@ class BenchAgentWorkflow:
         """
         Lease, let the agent work, give back.
         """
-        name = workflow.info().workflow_id
         opened = await open_repository(RequestStart(repository=start.path, request="Count."))
         async with leased(opened.repository, "count", commit=opened.base) as lease:
             return await self._agent(start, opened, lease)

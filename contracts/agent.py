@@ -41,6 +41,7 @@ class AgentStart(Contract):
         opening: how to open the conversation; used when `conversation` is None.
         conversation: the log to go on with.
         message, documents: told first when it goes on (feedback, a log).
+        notes: texts to tell after that, each whole: a person's, or what continue-as-new carries.
         answers, progress: what continue-as-new carries.
     """
 
@@ -55,6 +56,7 @@ class AgentStart(Contract):
     conversation: ConversationRef | None = None
     message: str | None = Field(default=None, max_length=16_000)
     documents: tuple[tuple[str, ObjectId], ...] = ()
+    notes: tuple[str, ...] = ()
     limits: AgentLimits = AgentLimits()
     seen: ObjectId | None = None
     answers: tuple[ToolAnswer, ...] = ()

@@ -13,10 +13,13 @@ class Environment(Contract):
     Attributes:
         path: PATH, colon-separated.
         virtual_env: the active virtual environment, None if there was none.
+        checkout: the person's own folder, for which the worktree stands where commands run; set
+            when the repository is opened.
     """
 
     path: str
     virtual_env: str | None = None
+    checkout: str | None = None
 
 
 class OpenRepository(Contract):

@@ -22,6 +22,8 @@ from domain.text import for_people, listing
 
 PLANNER = "planner"
 """The planner's name where a task's would stand."""
+_GAP = "\n\n"
+_MESSAGE_CHARS = 16_000
 PLANNER_LIMITS = AgentLimits(turns=40, seconds=3_600)
 
 
@@ -77,10 +79,13 @@ def coder(
     message: str | None,
     documents: tuple[tuple[str, ObjectId], ...],
     notes: tuple[str, ...],
+    late: tuple[str, ...] = (),
     budget: int,
 ) -> AgentStart:
     """
     Return how a task's agent begins, or goes on in the same conversation.
+
+    Its opening tells all `notes`; `late` are those that came after that.
     """
     task = start.task
     facts = (
@@ -108,17 +113,32 @@ def coder(
         conversation=before.conversation if before else None,
         message=message,
         documents=documents,
+        notes=tuple(note(text) for text in late),
         limits=start.limits.model_copy(update={"budget_microusd": budget}),
         seen=before.seen if before else None,
     )
 
 
-def with_notes(message: str | None, notes: Sequence[str]) -> str | None:
+def note(text: str) -> str:
     """
-    Return a message to an agent, led by what a person said since it last began.
+    Return a person's words as an agent is told them.
     """
-    told = [f"A note from the person who made the request: {note}" for note in notes]
-    return "\n\n".join([*told, *([message] if message else [])])[:16_000] or None
+    return f"A note from the person who made the request: {text}"
+
+
+def message(texts: Sequence[str]) -> tuple[str | None, int]:
+    """
+    Return one message with as many of the first texts as it holds, and how many these are.
+
+    A single text that is too long is cut; the others wait for the next message.
+    """
+    held, length = 0, 0
+    for text in texts:
+        length += len(text) + len(_GAP)
+        if held and length > _MESSAGE_CHARS:
+            break
+        held += 1
+    return _GAP.join(texts[:held])[:_MESSAGE_CHARS] or None, held
 
 
 def reviewer(
@@ -174,7 +194,7 @@ def review_approval(needed: NeedsPerson, patch: Patch, *, asked_by: str) -> Appr
     return Approval(
         id=needed.item.id,
         kind=ApprovalKind.REVIEW,
-        what=f"the patch of {patch.task}: {patch.files} files, "
+        what=f"the patch of {patch.task}: {patch.files} file{'s' * (patch.files != 1)}, "
         f"+{patch.added_lines} -{patch.deleted_lines}",
         why=needed.why[:1_000],
         detail=for_people(detail, 3_900),

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from contracts.approval import Approval
 from contracts.request import RequestStatus
 from contracts.task import TaskState, TaskStatus
+from contracts.visibility import RunState
 from domain.text import for_people, one_line
 
 _MARKS = MappingProxyType(
@@ -26,6 +27,7 @@ _MARKS = MappingProxyType(
         TaskState.CANCELLED: "–",
     }
 )
+_ENDED = (RunState.DONE, RunState.FAILED, RunState.CANCELLED)
 _MOST_BYTES = 18_000
 _CUT = "\n\n… [cut; `status` of the command line shows all]"
 _CODE_COLUMNS = 64
@@ -45,12 +47,13 @@ def card(status: RequestStatus) -> str:
     """
     Return the whole card, at most 18,000 bytes; the texts of others cannot form markup in it.
     """
+    waiting = () if status.state in _ENDED else status.approvals
     sections = (
         _standing(status),
         *(
             line
-            for approval in status.approvals
-            for line in _approval(status.id, approval, _DETAIL_CHARS // len(status.approvals))
+            for approval in waiting
+            for line in _approval(status.id, approval, _DETAIL_CHARS // len(waiting))
         ),
         *_refused(status),
         *_result(status),
@@ -70,6 +73,8 @@ def _approval(request_id: str, approval: Approval, detail_chars: int) -> Iterato
     risk = f"**Risk:** {_prose(approval.risk, 500)}" if approval.risk else ""
     yield "\n".join(line for line in (_prose(approval.why, 500), risk) if line)
     yield _block(approval.detail, min(detail_chars, 3_000))
+    if approval.artefact:
+        yield f"The whole of it is object {_code(approval.artefact)} of the request's store."
     answer = f'"approval": "{approval.id}"'
     yield (
         f"**Answer here:** More Actions, Send a Signal, {_code('approve')} with the input "
@@ -89,8 +94,8 @@ def _approval(request_id: str, approval: Approval, detail_chars: int) -> Iterato
 def _command(request_id: str, name: str, answer: str) -> list[str]:
     return [
         f"temporal workflow signal --name {name} \\",
-        f"    -w '{request_id}' \\",
-        f"    --input '{answer}'",
+        f"  -w '{request_id}' \\",
+        f"  --input '{answer}'",
     ]
 
 

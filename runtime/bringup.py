@@ -1,7 +1,7 @@
 """
 What the starter needs before it can do its work: the services, running or brought up for it.
 
-It does not keep anything alive: that is the supervisor's, which leaves when its last user has.
+It keeps nothing alive but the supervisor, which keeps the rest and leaves when its last user has.
 """
 
 import asyncio
@@ -12,12 +12,14 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtime.backoff import Backoff
 from runtime.errors import BringUpError
 from runtime.locks import is_held, try_lock
 from runtime.process import log_tail, open_log
 from runtime.records import (
     SupervisorRecord,
     running_supervisor,
+    supervisor_file,
     supervisor_lock,
     users_lock,
 )
@@ -25,8 +27,9 @@ from runtime.settings import Settings
 from runtime.supervisor import ROOT, Announce
 
 STARTER = ROOT / "starter.py"
-_BRING_UP_SECONDS = 30.0
+_BRING_UP_SECONDS = 60.0
 _PAUSE_SECONDS = 0.05
+_LOOK_SECONDS = 0.5
 _HOPELESS_ENDS = 3
 
 
@@ -97,7 +100,32 @@ async def _used(
 ) -> AsyncIterator[Services]:
     settings.ensure_home()
     async with _shared_lock(settings):
-        yield await _bring_up(settings, announce=announce, starter=starter, worker=worker)
+        found = await _bring_up(settings, announce=announce, starter=starter, worker=worker)
+        keeping = asyncio.create_task(_keep_supervised(settings, announce, starter))
+        try:
+            yield found
+        finally:
+            keeping.cancel()
+
+
+async def _keep_supervised(settings: Settings, announce: Announce, starter: Path) -> None:
+    """
+    Start a supervisor again when the one in use was killed; server and worker died with it.
+    """
+    backoff = Backoff(_now())
+    spawned: _Detached | None = None
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        # One that ends in order, as when a person ends `up`, takes its record away first.
+        if supervisor_file(settings).exists() and _nobody_there(settings, spawned):
+            delay = backoff.after_end(_now())
+            announce(f"The supervisor ended; everything starts again in {delay} s.")
+            await asyncio.sleep(delay)
+            spawned = _spawn_supervisor(settings, starter)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 @contextlib.asynccontextmanager

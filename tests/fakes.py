@@ -35,10 +35,12 @@ from contracts.ports import (
     ModelActivities,
     PatchActivities,
     QueueActivities,
+    ReconcileActivities,
     RepositoryActivities,
     ToolActivities,
     WorktreeActivities,
 )
+from contracts.reconcile import Reconcile, ReconcileReport
 from contracts.repository import (
     CloseRequest,
     DeliverBranch,
@@ -485,6 +487,24 @@ class MemoryQueues(QueueActivities):
             start_signal="enqueue",
             start_signal_args=[request.queued],
         )
+
+
+class MemoryDisk(ReconcileActivities):
+    """
+    A disk on which everything is in order.
+
+    Attributes:
+        looks: what was asked, oldest first.
+    """
+
+    def __init__(self) -> None:
+        self.looks: list[Reconcile] = []
+
+    @override
+    @activity.defn
+    async def reconcile(self, request: Reconcile) -> ReconcileReport:
+        self.looks.append(request)
+        return ReconcileReport(host_id=request.host_id, dry_run=request.dry_run, leases=0)
 
 
 def queue_id(repository: RepositoryRef) -> str:

@@ -132,11 +132,11 @@ def writes_file(name: str, path: str, text: str, **more: Any) -> Task:
     return Task(id=name, coder=coder, writes=(path,), **more)
 
 
-def plan_of(tasks: Sequence[Task], summary: str = "A small plan.") -> Json:
+def plan_of(tasks: Sequence[Task], summary: str = "A small plan.", **more: Any) -> Json:
     """
     Return the planner's turn that hands in a plan.
     """
-    return turn(finish(summary=summary, tasks=[task.spec() for task in tasks]))
+    return turn(finish(summary=summary, tasks=[task.spec() for task in tasks]), **more)
 
 
 def play(name: str, *tasks: Task, planner: Sequence[Json] = ()) -> list[Json]:

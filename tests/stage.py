@@ -266,7 +266,7 @@ class Stage:
         status: RequestStatus = await handle.query("status", result_type=RequestStatus)
         return status
 
-    async def ending(self, handle: Handle, *, seconds: float = 60) -> Ending:
+    async def ending(self, handle: Handle, *, seconds: float = 120) -> Ending:
         """
         Wait for a request's end and return it.
         """
@@ -278,7 +278,7 @@ class Stage:
             said = await self.status(handle)
             raise AssertionError(f"not ended after {seconds} s: {said!r}{tail}") from None
 
-    async def delivered(self, handle: Handle, *, seconds: float = 60) -> RequestStatus:
+    async def delivered(self, handle: Handle, *, seconds: float = 120) -> RequestStatus:
         """
         Wait for a request's end, which must be a delivered branch, and return its last word.
         """

@@ -48,7 +48,7 @@ class AgentWorkflow(TellsItsRequest):
         self._conversation: ConversationRef | None = start.conversation
         self._progress = start.progress or AgentProgress(started_at=workflow.time())
         self._answers = start.answers
-        self._notes: list[str] = [start.message] if start.message else []
+        self._notes = [*([start.message] if start.message else []), *start.notes]
         self._documents = start.documents
 
     @workflow.run
@@ -85,7 +85,7 @@ class AgentWorkflow(TellsItsRequest):
         """
         Keep a person's text for the next turn.
         """
-        self._notes.append(f"A note from the person who made the request: {note.text}")
+        self._notes.append(briefing.note(note.text))
 
     @workflow.signal(description="The desk's decision on a question that this agent asked")
     def decided(self, decision: Decision) -> None:
@@ -151,7 +151,7 @@ class AgentWorkflow(TellsItsRequest):
         """
         number = conversation.turns + 1
         self._hands.doing = f"turn {number}: model"
-        told, notes = len(self._notes), "\n\n".join(self._notes)
+        message, told = briefing.message(self._notes)
         turn = await patience.call(
             ModelActivities.call_model,
             ModelCall(
@@ -159,7 +159,7 @@ class AgentWorkflow(TellsItsRequest):
                 conversation=conversation,
                 agent=self._agent_header(),
                 answers=self._answers,
-                message=notes[:16_000] or None,
+                message=message,
                 documents=self._documents,
                 max_output_tokens=output_tokens,
                 variant=self._progress.variant,
@@ -196,7 +196,8 @@ class AgentWorkflow(TellsItsRequest):
                 "checkpoint": self._hands.checkpoint,
                 "seen": self._hands.seen,
                 "answers": self._answers,
-                "message": "\n\n".join(self._notes)[:16_000] or None,
+                "message": None,
+                "notes": tuple(self._notes),
                 "documents": self._documents,
                 "progress": self._progress,
             }

@@ -56,6 +56,7 @@ class TaskBoard:
         self._ended = ended
         self._request_id = workflow.info().workflow_id
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._starting: set[str] = set()
         self._leases: dict[str, int] = {}
         self.rows = requests.table(plan)
         self.spent = spent
@@ -98,6 +99,8 @@ class TaskBoard:
         """
         for task in tuple(self._running):
             if note.task in {None, task}:
+                # One that is still being started would not hear it, and was not given it either.
+                await workflow.wait_condition(lambda task=task: task not in self._starting)  # type: ignore[misc]
                 await tell(ids.subtask_id(self._request_id, task), "add_note", note)
 
     def reported(self, report: SubtaskReport) -> None:
@@ -143,6 +146,7 @@ class TaskBoard:
             lease=lease,
             notes=tuple(notes),
         )
+        self._starting.add(task_id)
         self._running[task_id] = asyncio.create_task(self._run_task(task, work, child))
 
     async def _run_task(self, task: TaskSpec, work: SubtaskStart, child: str) -> None:
@@ -150,13 +154,15 @@ class TaskBoard:
         Run one task; its failure is its own.
         """
         try:
-            report = await workflow.execute_child_workflow(
+            handle = await workflow.start_child_workflow(
                 SubtaskWorkflow.run,
                 work,
                 id=child,
                 task_timeout=calls.TASK_TIMEOUT,
                 static_summary=task.title[:100],
             )
+            self._starting.discard(task.id)
+            report = await handle
             self.spent += report.cost_microusd
             self.model = report.model or self.model
             self.reported(report)
@@ -168,6 +174,7 @@ class TaskBoard:
             self.spent += budget.microusd(self.rows[task.id].cost_usd)
             self._row(requests.ended(self.rows[task.id], state, reason))
         finally:
+            self._starting.discard(task.id)
             self._leases.pop(task.id, None)
             self._running.pop(task.id, None)
             self._ended(child)

@@ -11,8 +11,8 @@ def heed() -> None:
     """
     Go no further when this workflow was told to stop.
 
-    For the main task after a child's result: a request that came together with it, or that the
-    child was too far to follow, raises nothing by itself.
+    For the main task after a result that is waited for even then (a child's, a lease): by itself
+    it hides the request.
 
     Raises:
         asyncio.CancelledError: it was.

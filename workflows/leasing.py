@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.ports import WorktreeActivities
     from contracts.store import RepositoryRef
     from contracts.worktree import LeaseWorktree, ReleaseWorktree, WorktreeLease
-    from workflows import calls, patience
+    from workflows import calls, cancellation, patience
 
 
 @asynccontextmanager
@@ -30,9 +30,10 @@ async def leased(
             purpose=purpose,
             commit=commit,
         ),
-        calls.store(f"lease a worktree to {purpose}"),
+        calls.taking(f"lease a worktree to {purpose}"),
     )
     try:
+        cancellation.heed()
         yield lease
     finally:
         await asyncio.shield(_release(repository, lease))

@@ -32,7 +32,7 @@ with workflow.unsafe.imports_passed_through():
     from domain import briefing, budget
     from domain import request as requests
     from domain.card import card
-    from workflows import repository
+    from workflows import cancellation, repository
     from workflows.approvals import AnswersPeople, ApprovalDesk
     from workflows.board import TaskBoard
     from workflows.planning import Planning
@@ -159,6 +159,7 @@ class RequestWorkflow(AnswersPeople):
     async def _serve(self, start: RequestStart) -> None:
         self._say("opens the repository")
         opened = self._opened = await repository.open_repository(start)
+        cancellation.heed()
         workflow.upsert_memo({OC_KEPT: requests.kept(opened)})
         self._planning = Planning(self._id, start, opened)
         plan = await self._planned(start, opened)
@@ -264,7 +265,7 @@ class RequestWorkflow(AnswersPeople):
 
     def _give_up(self, error: ActivityError | ChildWorkflowError | ApplicationError) -> NoReturn:
         """
-        End as cancelled or failed; what failed by the request's own decision has its status already.
+        End as cancelled or failed; an error of the request's own making has its status already.
         """
         if is_cancelled_exception(error):
             self._closed(RunState.CANCELLED, "cancelled")

@@ -22,11 +22,15 @@ class Standing:
 
     Args:
         request_id: workflow id of the request, which is told.
+
+    Attributes:
+        starting: an agent is named in the report that does not run yet.
     """
 
     def __init__(self, task: str, request_id: str) -> None:
         self.report = SubtaskReport(task=task, state=TaskState.PENDING)
         self._request_id = request_id
+        self.starting = False
 
     def note(self, **change: object) -> None:
         """
@@ -63,14 +67,19 @@ class Standing:
         """
         me = workflow.info().workflow_id
         agent = ids.agent_id(me, start.role, start.attempt)
-        await self.set(self.report.state, self.report.reason, agent=agent)
-        result = await workflow.execute_child_workflow(
-            AgentWorkflow.run,
-            start,
-            id=agent,
-            task_timeout=calls.TASK_TIMEOUT,
-            static_summary=f"{start.role.value} of {start.task_ref}, round {start.attempt}",
-        )
+        self.starting = True
+        try:
+            await self.set(self.report.state, self.report.reason, agent=agent)
+            handle = await workflow.start_child_workflow(
+                AgentWorkflow.run,
+                start,
+                id=agent,
+                task_timeout=calls.TASK_TIMEOUT,
+                static_summary=f"{start.role.value} of {start.task_ref}, round {start.attempt}",
+            )
+        finally:
+            self.starting = False
+        result = await handle
         self.note(
             agent=None,
             turns=self.report.turns + result.turns,

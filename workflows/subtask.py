@@ -93,6 +93,8 @@ class SubtaskWorkflow(TellsItsRequest):
         Keep a person's text and pass it to the agent at work.
         """
         self._notes.append(note.text)
+        # An agent that is still being started would not hear it.
+        await workflow.wait_condition(lambda: not self._standing.starting)
         if self._standing.report.agent:
             await tell(self._standing.report.agent, "add_note", note)
 
@@ -175,9 +177,10 @@ class SubtaskWorkflow(TellsItsRequest):
                 lease=lease,
                 checkpoint=self._checkpoint,
                 before=self._coder,
-                message=briefing.with_notes(self._message, late),
+                message=self._message,
                 documents=self._documents,
                 notes=tuple(self._notes),
+                late=tuple(late),
                 budget=self._money_left(),
             )
         )

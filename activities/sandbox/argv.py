@@ -28,6 +28,7 @@ _SYSTEM = frozenset({"bin", "boot", "dev", "etc", "lib", "lib64", "proc", "sbin"
 _NOTHING = Path("/dev/null")
 _PASSWORDS = ("/etc/shadow", "/etc/gshadow")
 
+_LINKS = 1_000
 _TMP_BYTES = 4 << 30
 _FILE_KIB = 8 << 20
 _OPEN_FILES = 4_096
@@ -71,7 +72,8 @@ def launch_arguments(mounts: Mounts, command: Command) -> Callable[[Descriptors]
         command: what to run.
 
     """
-    hidden = _hidden(mounts)
+    checkout = _checkout(mounts)
+    hidden = tuple(sorted({*_hidden(mounts), *filter(None, (checkout,))}))
     written = (mounts.worktree, mounts.private_git, mounts.store)
     tools = toolchain_binds(command.path, command.virtual_env, hidden, untrusted=written)
     variables = toolchain_variables(command.path, untrusted=written)
@@ -80,6 +82,8 @@ def launch_arguments(mounts: Mounts, command: Command) -> Callable[[Descriptors]
         *_isolation(),
         *_environment(command, variables),
         *_mount_arguments(_view(shown, hidden), _memory_bytes(command)),
+        *_links(shown, checkout, hidden),
+        *("--chdir", "/"),
     ]
 
     def complete(descriptors: Descriptors) -> list[str]:
@@ -153,6 +157,35 @@ def _hidden(mounts: Mounts) -> tuple[Path, ...]:
     return tuple(sorted(covered - {Path("/")}))
 
 
+def _checkout(mounts: Mounts) -> Path | None:
+    """
+    Return the person's checkout when it can be covered without covering what makes commands run.
+    """
+    folder = mounts.stands_for
+    if folder is None or not _is_there(folder) or not folder.is_dir():
+        return None
+    written = (mounts.worktree, mounts.private_git, mounts.store)
+    top = folder.parts[1:3]
+    apart = bool(top) and (top[0] not in _SYSTEM or (top == ("usr", "src") and folder.parts[3:]))
+    inside = any(_within(folder, each) for each in written)
+    return folder if apart and not inside else None
+
+
+def _links(mounts: Mounts, checkout: Path | None, hidden: Sequence[Path]) -> Iterator[str]:
+    """
+    Spell out the links by which the worktree's files are found where the checkout has them.
+    """
+    if checkout is None:
+        return
+    cover = next(folder for folder in hidden if _within(checkout, folder))
+    yield from _parents(checkout / "name", cover)
+    others = (mounts.worktree, mounts.private_git, mounts.store, *mounts.read)
+    taken = {".git", *(p.relative_to(checkout).parts[0] for p in others if _within(p, checkout))}
+    names = sorted(entry.name for entry in os.scandir(mounts.worktree) if entry.name not in taken)
+    for name in names[:_LINKS]:
+        yield from ("--symlink", str(mounts.worktree / name), str(checkout / name))
+
+
 def _is_there(path: Path) -> bool:
     """
     Tell whether there is something to cover; what this user cannot reach, the payload cannot.
@@ -217,7 +250,7 @@ def _mount_arguments(view: Sequence[_Mount], size_bytes: int) -> Iterator[str]:
             yield from _parents(mount.target, around.target)
         yield from _one_mount(mount, size_bytes)
         done.append(mount)
-    yield from ("--perms", "0777", "--dir", _HOME, "--chdir", "/")
+    yield from ("--perms", "0777", "--dir", _HOME)
 
 
 def _one_mount(mount: _Mount, size_bytes: int) -> Iterator[str]:

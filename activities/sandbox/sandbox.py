@@ -333,6 +333,7 @@ def _checked(mounts: Mounts) -> Mounts:
         private_git=mounts.private_git.resolve(),
         gitfile=mounts.gitfile.resolve(),
         read=tuple(path.resolve() for path in mounts.read),
+        stands_for=mounts.stands_for.resolve() if mounts.stands_for else None,
     )
     for folder in (resolved.worktree, resolved.store, resolved.private_git):
         if not folder.is_dir():

@@ -42,6 +42,10 @@ class Mounts:
         hide: folders or files to cover besides /root, /home, /run, /tmp and the worker's own
             home; what is mounted from below them is shown again.
         read: further files or folders to show read-only.
+        stands_for: the person's own checkout, which the worktree stands for: covered, so that
+            nothing uncommitted can be read, and what lies at the worktree's top is found in its
+            place by links, because an environment with an editable install leads there. None, and
+            folders of the system: nothing is done.
 
     Raises:
         ValueError: `uid` is not positive.
@@ -55,6 +59,7 @@ class Mounts:
     uid: int | None = None
     hide: tuple[Path, ...] = ()
     read: tuple[Path, ...] = ()
+    stands_for: Path | None = None
 
     def __post_init__(self) -> None:
         """

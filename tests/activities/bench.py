@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from temporalio.testing import ActivityEnvironment
 
@@ -40,7 +39,6 @@ ENVIRONMENT = Environment(path="/usr/local/bin:/usr/bin:/bin")
 
 HOST = "bench"
 _WRITES = {ToolName.EDIT: "apply_edit", ToolName.RUN_COMMAND: "run_command"}
-_Result = TypeVar("_Result")
 
 
 @dataclass
@@ -362,8 +360,7 @@ async def bench(
     """
     Set everything up in a folder outside /tmp, where a command could see it, and clear it away.
     """
-    folder = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="orchestcode-bench-"))
-    folder.chmod(0o755)
+    folder = _open_folder()
     home = folder / "home"
     stores = Stores(home / "stores")
     try:
@@ -371,6 +368,12 @@ async def bench(
     finally:
         await stores.close()
         await asyncio.to_thread(shutil.rmtree, folder)
+
+
+def _open_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="orchestcode-bench-"))
+    folder.chmod(0o755)
+    return folder
 
 
 def _assembled(sandbox: Sandbox, folder: Path, stores: Stores, repository: Path) -> Bench:

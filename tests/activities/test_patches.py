@@ -233,8 +233,10 @@ async def test_landing_is_a_compare_and_swap(job: Job) -> None:
     first = await job.patch(await job.changed({"a.txt": "x\n"}), task="a")
     second = await job.patch(await job.changed({"b.txt": "y\n"}), task="b")
 
-    outcomes = await asyncio.gather(
-        landed(job, job.base, first.commit), landed(job, job.base, second.commit)
+    outcomes = list(
+        await asyncio.gather(
+            landed(job, job.base, first.commit), landed(job, job.base, second.commit)
+        )
     )
     winner = await target(job)
     again = [

@@ -2,9 +2,11 @@
 Running the user's commands: their PATH and virtual environment, nothing else of theirs.
 """
 
-import os
+import shutil
 import sys
+import tempfile
 import venv
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,23 @@ from activities.running import Runner, readable
 from activities.sandbox import Sandbox
 from contracts.failure import FailureKind
 from contracts.repository import Environment
-from tests.activities.bench import ENVIRONMENT, Bench, Job
+from tests.activities.bench import ENVIRONMENT, Bench, Job, person
+from tests.stage import changed, snapshot
+
+
+def made_environment(place: Path) -> Path:
+    """
+    Make a virtual environment without any package.
+    """
+    venv.create(place, symlinks=True, with_pip=False)
+    return place
+
+
+def site_packages(place: Path) -> Path:
+    """
+    Return where an environment's packages lie.
+    """
+    return next(place.glob("lib/python3*/site-packages"))
 
 
 async def test_the_environment_is_small_and_sensible(workbench: Bench, job: Job) -> None:
@@ -59,29 +77,33 @@ async def test_the_products_data_is_hidden(workbench: Bench, job: Job) -> None:
     assert not (store / "objects" / "x").exists()
 
 
-@pytest.mark.parametrize("place", ["/var/tmp", "/tmp"])
+@pytest.fixture(params=["/var/tmp", "/tmp"])
+def theirs(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """
+    A folder of the person's, where a command could see it or where it could not.
+    """
+    with tempfile.TemporaryDirectory(dir=request.param, prefix="orchestcode-person-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 async def test_the_users_repository_is_neither_written_nor_needed(
-    workbench: Bench, place: str
+    workbench: Bench, theirs: Path
 ) -> None:
     """
     A command cannot change the repository that the request came from, and works when it is gone.
     """
-    job = await workbench.open()
-    agent = await job.agent()
-    person = workbench.person
-    if place == "/tmp":
-        moved = Path(os.path.realpath("/tmp")) / workbench.folder.name
-        person.rename(moved)
-        person = moved
-    try:
-        told = await agent.run(f"echo pwned > {person}/a.txt; echo pwned > {person}/.git/config")
-        assert told.outcome == "failed"
-        assert (person / "a.txt").read_text() == "one\ntwo\nthree\n"
-        assert "pwned" not in (person / ".git" / "config").read_text()
-    finally:
-        person.rename(workbench.folder / "gone")
+    repository = person(theirs / "project")
+    agent = await (await workbench.open(repository)).agent()
+    before = snapshot(repository)
 
-    assert (await agent.run("git log --format=%s; git status --short; cat a.txt")).text == (
+    await agent.run(f"cd {repository} && echo pwned | tee a.txt new.txt .git/config .git/HEAD")
+
+    assert changed(before, snapshot(repository)) == set()
+    # The worktree stands in its place: what was written there was written here.
+    assert await agent.files() == {"a.txt": b"pwned\n", "b.txt": b"b\n"}
+    shutil.rmtree(repository)
+    assert (await agent.run("git checkout -q -f; git log --format=%s; cat a.txt")).text == (
         "The beginning\none\ntwo\nthree\n[exit code 0]"
     )
 
@@ -91,9 +113,8 @@ async def test_python_of_a_virtual_environment_runs_the_users_tools(workbench: B
     `python3 -m pytest` of the active virtual environment works, wherever it lies: here in the
     user's own folder, beside the repository's files, with packages of its own.
     """
-    place = workbench.person / ".venv"
-    venv.create(place, symlinks=True, with_pip=False)
-    site = next(place.glob("lib/python3*/site-packages"))
+    place = made_environment(workbench.person / ".venv")
+    site = site_packages(place)
     (site / "onlyhere.py").write_text("print('from the environment')\n")
     environment = Environment(path=f"{place / 'bin'}:{ENVIRONMENT.path}", virtual_env=str(place))
     job = await workbench.open(environment=environment)
@@ -107,6 +128,35 @@ async def test_python_of_a_virtual_environment_runs_the_users_tools(workbench: B
     assert own.text == f"from the environment\n{place}\n{place}\n[exit code 0]"
     assert write.outcome == "failed"
     assert sorted(await agent.files()) == ["a.txt", "b.txt"]
+
+
+async def test_an_editable_install_leads_to_the_worktree(workbench: Bench, theirs: Path) -> None:
+    """
+    An environment that points into the person's checkout finds the worktree's files there, and
+    nothing that the person has not committed: wherever the checkout lies.
+    """
+    repository = person(theirs / "project", {"src/package/__init__.py": "VALUE = 'theirs'\n"})
+    (repository / ".env").write_text("secret\n")
+    virtual_env = made_environment(repository / ".venv")
+    (site_packages(virtual_env) / "editable.pth").write_text(f"{repository / 'src'}\n")
+    environment = Environment(
+        path=f"{virtual_env / 'bin'}:{ENVIRONMENT.path}", virtual_env=str(virtual_env)
+    )
+    job = await workbench.open(repository, environment=environment)
+    agent = await job.agent()
+    await agent.view("src/package/__init__.py")
+    await agent.edit("str_replace", "src/package/__init__.py", old_str="theirs", new_str="mine")
+
+    imported = await agent.run("cd / && python3 -c 'import package; print(package.VALUE)'")
+    looked = await agent.run(f"cat {repository}/.env; ls -A {repository}; touch {repository}/x")
+    checked = await job.check(agent.at, "python3 -c 'import package; print(package.VALUE)'")
+
+    assert imported.text == "mine\n[exit code 0]"
+    assert "secret" not in looked.text
+    assert looked.text.splitlines()[1:3] == [".venv", "src"]
+    assert not (repository / "x").exists()
+    assert checked.results[0].tail.strip() == "mine"
+    assert sorted(await agent.files()) == ["src/package/__init__.py"]
 
 
 async def test_pytest_runs_in_the_sandbox(workbench: Bench) -> None:

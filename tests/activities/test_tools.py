@@ -5,7 +5,6 @@ An agent's hands: each call a transaction on a real worktree, in the real sandbo
 import asyncio
 import json
 import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -15,10 +14,10 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from contracts.failure import FailureKind
-from contracts.tool import ToolName
+from contracts.tool import ToolCall, ToolName
 from domain import ids
 from tests.activities.bench import Agent, Bench, Job, alive, said, token
-from tests.stage import ROOT
+from tests.stage import ROOT, until
 
 
 async def test_a_repeated_call_returns_what_was_recorded(agent: Agent) -> None:
@@ -138,6 +137,28 @@ KILLED = """
 """
 
 
+def started_worker(workbench: Bench, scratch: Path, call: ToolCall) -> subprocess.Popen[bytes]:
+    """
+    Start a process that makes the call as a worker would.
+    """
+    worker = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(KILLED), str(workbench.home), str(scratch)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+    )
+    assert worker.stdin is not None
+    with worker.stdin as stdin:
+        stdin.write(call.model_dump_json().encode())
+    return worker
+
+
+def owners(folder: Path) -> set[int]:
+    """
+    Return who owns the files below a folder, and itself.
+    """
+    return {path.stat().st_uid for path in (folder, *folder.rglob("*"))}
+
+
 async def test_a_worker_killed_in_the_middle_of_a_command(workbench: Bench, agent: Agent) -> None:
     """
     Its processes die with it, and the repeated call starts from the checkpoint and acts once.
@@ -147,22 +168,11 @@ async def test_a_worker_killed_in_the_middle_of_a_command(workbench: Bench, agen
     call = await agent.call(ToolName.RUN_COMMAND, command=line)
     scratch = workbench.folder / "scratch"
     scratch.mkdir()
-    worker = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(KILLED), str(workbench.home), str(scratch)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-    )
-    assert worker.stdin is not None
-    worker.stdin.write(call.model_dump_json().encode())
-    worker.stdin.close()
-    async with asyncio.timeout(20):
-        while not (agent.path / word).exists():
-            await asyncio.sleep(0.02)
-    worker.send_signal(signal.SIGKILL)
-    assert worker.wait() == -signal.SIGKILL
-    async with asyncio.timeout(5):
-        while alive(word):
-            await asyncio.sleep(0.02)
+    worker = started_worker(workbench, scratch, call)
+    await until((agent.path / word).exists, seconds=20)
+    worker.kill()
+    worker.wait()
+    await until(lambda: not alive(word), seconds=5)
     go.touch()
 
     result = await agent.make(call)
@@ -419,6 +429,5 @@ async def test_a_worktree_belongs_to_its_own_user(agent: Agent) -> None:
     assert (by_command.outcome, by_worker.outcome) == ("done", "done")
     assert (await agent.files())["deep/er/new.txt"] == b"x\ny\n"
     if os.geteuid() == 0:
-        owners = {path.stat().st_uid for path in Path(agent.path).rglob("*")}
-        assert owners == {agent.path.stat().st_uid}
-        assert 0 not in owners
+        assert len(owners(agent.path)) == 1
+        assert 0 not in owners(agent.path)

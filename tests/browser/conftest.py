@@ -30,7 +30,7 @@ _ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-_STEP_MS = 20_000
+_STEP_MS = 30_000
 _WIDTH, _HEIGHT = 1400, 1800
 """High enough for a whole card in one screenshot: the UI scrolls inside its own frame."""
 

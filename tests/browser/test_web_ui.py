@@ -70,21 +70,20 @@ async def test_answers_that_cannot_be_taken_are_shown_and_an_update_replies(
 ) -> None:
     """A wrong name and a bad input stand on the card; the update is refused or taken at once."""
     handle = await waiting_for_the_plan(stage, ui, "unclear")
-    await ui.signal("aprove", '{"approval": "plan"}', custom=True)
-    await ui.signal("approve", '{"aproval": "plan"}')
+    await ui.signal("accept", '{"approval": "plan"}', custom=True)
+    await ui.signal("approve", '{"answer": "plan"}')
     await ui.card(
         "Answers that were not taken",
-        "there is no signal ‘aprove’",
-        "The field ‘aproval’ is unknown",
+        "there is no signal ‘accept’",
+        "The field ‘answer’ is unknown",
         "Waits for you: a plan of 3 tasks",
     )
     await ui.shot("card-refused")
-    await ui.update("decide", '{"choice": "approve", "approval": "plam"}', says="Nothing called")
-    await ui.shot("update-refused")
-    await ui.close_dialog()
+    wrong = '{"choice": "approve", "approval": "plam"}'
+    says = "Nothing called 'plam' waits for an answer."
+    await ui.refused_update("decide", wrong, says=says, shot="update-refused")
     answer = '{"choice": "reject", "approval": "plan", "reason": "unclear", "by": "Ada"}'
-    await ui.update("decide", answer, says="'plan' is rejected by Ada.")
-    await ui.shot("update-taken")
+    await ui.update("decide", answer)
     ending = await stage.ending(handle)
 
     assert ending.reason == "the plan was rejected by Ada: unclear"
@@ -95,6 +94,8 @@ async def test_a_request_is_cancelled_in_the_web_ui(stage: Stage, ui: WebUi) -> 
     handle = await waiting_for_the_plan(stage, ui, "cancelled")
     await ui.cancel()
     ending = await stage.ending(handle)
+    card = await ui.card("CANCELLED", "Tasks: 0 of 3 done")
 
+    assert "Waits for you" not in card
     assert ending.state is RunState.CANCELLED
-    assert stage.leases() == []
+    assert [held for held in stage.leases() if handle.id in held] == []

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 SCREENSHOTS = ROOT / "build" / "screenshots"
 """Where what was seen is kept; git ignores it."""
 _CARD = "#user-metadata-current-details"
-_SECONDS = 40.0
-_LOAD_MS = 10_000
+_SUBMIT = "confirm-modal-button"
+_SECONDS = 60.0
+_LOAD_MS = 15_000
 
 
 class WebUi:
@@ -97,32 +98,40 @@ class WebUi:
         await self._type(dialog, payload)
         if shot:
             await self.shot(shot)
-        await dialog.get_by_role("button", name="Submit").click()
+        await dialog.get_by_test_id(_SUBMIT).click()
         await dialog.wait_for(state="hidden")
 
-    async def update(self, name: str, payload: str, *, says: str) -> None:
+    async def update(self, name: str, payload: str) -> None:
         """
-        Send an update by More Actions, Send an Update, and wait until the UI shows its reply.
+        Send an update that is taken by More Actions, Send an Update; the dialog closes by itself.
         """
+        dialog = await self._submit_update(name, payload)
+        await dialog.wait_for(state="hidden")
+
+    async def refused_update(self, name: str, payload: str, *, says: str, shot: str) -> None:
+        """
+        Send an update that is refused: the dialog stays and shows why; then leave it.
+        """
+        dialog = await self._submit_update(name, payload)
+        await dialog.get_by_text(says).first.wait_for()
+        await self.shot(shot)
+        await dialog.get_by_test_id("cancel-modal-button").click()
+        await dialog.wait_for(state="hidden")
+
+    async def _submit_update(self, name: str, payload: str) -> "Locator":
         dialog = await self._dialog("Send an Update")
         await dialog.get_by_test_id("update-select-button").click()
         await self._choose(dialog, name)
         await self._type(dialog, payload)
-        await dialog.get_by_role("button", name="Submit").click()
-        await self._page.get_by_text(says).first.wait_for()
-
-    async def close_dialog(self) -> None:
-        """
-        Leave the dialog that is open.
-        """
-        await self._page.get_by_test_id("cancel-modal-button").first.click()
+        await dialog.get_by_test_id(_SUBMIT).click()
+        return dialog
 
     async def cancel(self) -> None:
         """
         Give the request up by Request Cancellation.
         """
         await self._page.get_by_role("button", name="Request Cancellation").click()
-        await self._page.get_by_role("dialog").get_by_test_id("confirm-modal-button").click()
+        await self._page.get_by_role("dialog").get_by_test_id(_SUBMIT).click()
 
     async def shot(self, name: str) -> Path:
         """
@@ -150,3 +159,5 @@ class WebUi:
             # The dialog keeps what was typed before.
             await self._page.keyboard.press("ControlOrMeta+a")
             await self._page.keyboard.insert_text(payload)
+            # Left alone, the box lays its JSON out anew and moves the button under the mouse.
+            await dialog.get_by_test_id(_SUBMIT).focus()

@@ -57,7 +57,7 @@ def status(**changes: object) -> RequestStatus:
         "#### Waits for you: a plan of 2 tasks",
         "- two (after one): the second",
         '`{"approval": "plan"}`',
-        "temporal workflow signal --name approve \\\n    -w 'request/x' \\\n    --input",
+        "temporal workflow signal --name approve \\\n  -w 'request/x' \\\n  --input",
         '`"digest": "0123456789abcdef"`',
         "#### Tasks: 1 of 2 done",
         "- ✓ **one** (The first): done; 3 turns, 12,345 tokens, 0.0000 USD",
@@ -72,13 +72,26 @@ def test_a_waiting_request_says_what_waits_and_how_to_answer(said: str) -> None:
 def test_an_answer_that_was_not_taken_is_shown_with_an_example_to_copy() -> None:
     """JSON stands in a code span, where the web UI leaves its quotes straight."""
     refused = AnswerRecord(
-        received='{"aproval": 1}', problem='The field is unknown. Answer with {"approval": "plan"}.'
+        received='{"answer": 1}', problem='The field is unknown. Answer with {"approval": "plan"}.'
     )
 
     shown = card(status(refused_answers=(refused,)))
 
     assert "#### Answers that were not taken" in shown
-    assert '- `{"aproval": 1}`: The field is unknown. Answer with `{"approval": "plan"}`.' in shown
+    assert '- `{"answer": 1}`: The field is unknown. Answer with `{"approval": "plan"}`.' in shown
+
+
+@pytest.mark.parametrize("state", [RunState.CANCELLED, RunState.FAILED, RunState.DONE])
+def test_a_request_that_has_ended_asks_for_nothing(state: RunState) -> None:
+    """A question that was open at the end is not put to a person any more."""
+    assert "Waits for you" not in card(status(state=state, reason=""))
+
+
+def test_a_patch_is_named_by_its_object() -> None:
+    """What is too long for a card can be read in the store."""
+    patch = PLAN.model_copy(update={"artefact": "c" * 40})
+
+    assert f"object `{'c' * 40}` of the request's store" in card(status(approvals=(patch,)))
 
 
 def test_the_end_shows_branch_checks_and_cost() -> None:

@@ -25,6 +25,8 @@ from tests.kill_matrix.striking import Blow, descendants, marked
 from tests.stage import Stage, git
 
 _OBJECT = re.compile(rb"(?<![0-9a-zA-Z])[0-9a-f]{40}(?![0-9a-zA-Z])")
+_NO_OBJECT = re.compile(rb'"patch_id":"[0-9a-f]{40}"')
+"""A digest of the same length that names no object."""
 _ACTS = {"apply_edit", "run_command"}
 _UNKEPT_SECONDS = 1.0
 """A reply that was sent whole this long before a blow may not have been kept yet."""
@@ -168,7 +170,8 @@ def _objects(evidence: Evidence, verdict: Verdict) -> None:
     """
     found: set[str] = set()
     for _, event in every_event(evidence.histories):
-        found |= {match.decode() for match in _OBJECT.findall(event.SerializeToString())}
+        written = _NO_OBJECT.sub(b"", event.SerializeToString())
+        found |= {match.decode() for match in _OBJECT.findall(written)}
     verdict.objects = len(found)
     words = ["git", "--git-dir", str(evidence.store), "cat-file", "--batch-check"]
     asked = "".join(f"{name}\n" for name in sorted(found))
@@ -230,7 +233,9 @@ def _turn_ledger(evidence: Evidence, verdict: Verdict) -> None:
             verdict.faults.append(f"a turn is not in its log: {conversation}")
         # The root is no turn.
         if len(log) - 1 != len(heads):
-            verdict.faults.append(f"{len(log) - 1} turns in the log {conversation}, {len(heads)} told")
+            verdict.faults.append(
+                f"{len(log) - 1} turns in the log {conversation}, {len(heads)} told"
+            )
 
 
 def _turns(evidence: Evidence) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.service import RPCError
+from typing_extensions import override
 
 from domain import ids
 
@@ -37,6 +38,7 @@ class Point:
     about: str
     number: int
 
+    @override
     def __str__(self) -> str:
         """
         Return it in one word for a line of output.
@@ -139,7 +141,9 @@ class Follower:
                 attributes = attributes_of(history.scheduled(event))
             return str(attributes.activity_type.name)
         if kind.startswith(("CHILD_WORKFLOW_", "START_CHILD_")):
-            child = getattr(attributes, "workflow_id", "") or attributes.workflow_execution.workflow_id
+            child = (
+                getattr(attributes, "workflow_id", "") or attributes.workflow_execution.workflow_id
+            )
             return str(child).removeprefix(self._request_id)
         return str(getattr(attributes, "signal_name", ""))
 

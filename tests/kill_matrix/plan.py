@@ -2,6 +2,7 @@
 Which blow falls in which run, and when: drawn from a seed, before anything runs.
 """
 
+import itertools
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -124,6 +125,8 @@ def plans(
     Args:
         points: of the undisturbed run, in the order in which they appeared.
         blows: in all; 0 means one for each point, and the other modes in proportion.
+        seed: the same seed and points give the same plans.
+        modes: that take part; each keeps its share of the others.
     """
     wanted = blows or round(len(points) / _SHARE[Mode.EVENT])
     whole = sum(_SHARE[mode] for mode in modes)
@@ -162,7 +165,7 @@ def _spread(points: Sequence[Point], count: int, dice: random.Random) -> list[Po
     if count >= len(points):
         return list(points)
     edges = [round(index * len(points) / count) for index in range(count + 1)]
-    return [points[dice.randrange(a, b)] for a, b in zip(edges, edges[1:], strict=False)]
+    return [points[dice.randrange(a, b)] for a, b in itertools.pairwise(edges)]
 
 
 def _strike(mode: Mode, run: int, number: int, dice: random.Random) -> Strike:

@@ -80,7 +80,7 @@ def _last(events: Sequence[tuple[History, HistoryEvent]], blow: Blow, until: flo
             if started > until:
                 return None
             begun.append(started - blow.up)
-    return max(max(begun), 0.0) if begun else None
+    return max(*begun, 0.0) if begun else None
 
 
 def _closed(history: History, started: HistoryEvent) -> float:
@@ -88,7 +88,10 @@ def _closed(history: History, started: HistoryEvent) -> float:
     Return when an activity's end was written.
     """
     for event in history.events[started.event_id :]:
-        if kind_of(event).startswith("ACTIVITY_TASK_") and kind_of(event) != "ACTIVITY_TASK_SCHEDULED":
+        if (
+            kind_of(event).startswith("ACTIVITY_TASK_")
+            and kind_of(event) != "ACTIVITY_TASK_SCHEDULED"
+        ):
             attributes = attributes_of(event)
             if getattr(attributes, "started_event_id", 0) == started.event_id:
                 return seconds_of(event)

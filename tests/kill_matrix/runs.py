@@ -3,24 +3,24 @@ One run: the reference request, its blows, its end without help, and the checker
 """
 
 import asyncio
-import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from contracts.request import RequestStatus
-from tests.kill_matrix import audit, play
-from tests.kill_matrix.audit import Evidence, Verdict
+from tests.kill_matrix import play
+from tests.kill_matrix.audit import Evidence, Verdict, examine
 from tests.kill_matrix.following import Follower, Point
-from tests.kill_matrix.plan import RunPlan, Strike
+from tests.kill_matrix.plan import Mode, RunPlan, Strike
 from tests.kill_matrix.recovery import Recovery, recoveries
 from tests.kill_matrix.striking import Blow, Striker
-from tests.stage import Handle, Stage, snapshot
+from tests.stage import Stage, disturbed, snapshot
 
 END_SECONDS = 300.0
 _LEAVING_SECONDS = 60.0
+UNDISTURBED = RunPlan(0, Mode.EVENT, ())
 
 
 @dataclass
@@ -52,39 +52,31 @@ class Outcome:
         return [*([self.error] if self.error else []), *self.verdict.faults]
 
 
+@dataclass(frozen=True)
+class Scene:
+    """
+    A request's surroundings: the repository of a person, and how it was before.
+    """
+
+    stage: Stage
+    repository: Path
+    before: dict[str, str]
+
+
+def set_scene(stage: Stage, number: int) -> Scene:
+    """
+    Make the repository of one run.
+    """
+    repository = stage.repository(f"wood-{number:03d}", play.FILES)
+    return Scene(stage, repository, snapshot(repository))
+
+
 async def carry_out(stage: Stage, plan: RunPlan, *, expected: str, seed: int) -> Outcome:
     """
     Carry out one run on a stage with server and worker, which are whole again at its end.
     """
-    repository = stage.repository(f"wood-{plan.number:03d}", play.FILES)
-    before = snapshot(repository)
-    handle = await stage.start_request(
-        f"{play.NAME}-{plan.number:03d}", repository, checks=list(play.CHECKS)
-    )
-    outcome = Outcome(plan)
-    start = time.monotonic()
+    outcome, scene = Outcome(plan), set_scene(stage, plan.number)
     striker = Striker(stage, random.Random(f"{seed} {plan.number}"))
-    async with _struck(stage, handle, plan, striker) as follower:
-        status = await stage.delivered(handle, seconds=END_SECONDS)
-        outcome.seconds = time.monotonic() - start
-        await striker.mended()
-        await follower.ended(seconds=_LEAVING_SECONDS)
-    await striker.close()
-    outcome.blows, outcome.points = striker.blows, follower.points
-    outcome.unstruck = len(plan.strikes) - len(striker.blows)
-    served = (stage.server.pid, stage.worker.pid)
-    await examine(outcome, stage, status, follower, expected=expected, served=served)
-    outcome.verdict.faults += touched(repository, before, status)
-    return outcome
-
-
-@contextlib.asynccontextmanager
-async def _struck(
-    stage: Stage, handle: Handle, plan: RunPlan, striker: Striker
-) -> AsyncIterator[Follower]:
-    """
-    Follow a request and let the blows fall while the block runs.
-    """
     armed = {strike.at: strike for strike in plan.strikes if strike.at}
     due: asyncio.Queue[Strike] = asyncio.Queue()
 
@@ -92,21 +84,31 @@ async def _struck(
         if point in armed:
             due.put_nowait(armed.pop(point))
 
+    start = time.monotonic()
+    name = f"{play.NAME}-{plan.number:03d}"
+    handle = await stage.start_request(name, scene.repository, checks=list(play.CHECKS))
     follower = Follower(await stage.client(), handle.id, appeared=appeared)
     timed = [strike for strike in plan.strikes if strike.at is None]
     striking = asyncio.create_task(_strike_all(due, timed, striker))
     try:
-        yield follower
-        # A blow that is falling is carried through: what it froze must go on again.
-        await _finished(striking)
+        status = await stage.delivered(handle, seconds=END_SECONDS)
+        outcome.seconds = time.monotonic() - start
     finally:
         striking.cancel()
         await asyncio.gather(striking, return_exceptions=True)
+        await striker.close()
+        outcome.blows = striker.blows
+    try:
+        await follower.ended(seconds=_LEAVING_SECONDS)
+    finally:
         await follower.close()
+    served = (stage.server.pid, stage.worker.pid)
+    await conclude(outcome, scene, follower, status=status, expected=expected, served=served)
+    return outcome
 
 
 async def _strike_all(
-    due: asyncio.Queue[Strike], timed: list[Strike], striker: Striker
+    due: asyncio.Queue[Strike], timed: Sequence[Strike], striker: Striker
 ) -> None:
     """
     Strike at the points as they are due, or at the times one after the other.
@@ -114,12 +116,41 @@ async def _strike_all(
     for strike in timed:
         await striker.mended()
         await asyncio.sleep(strike.after)
-        await asyncio.shield(striker.strike(strike))
+        await striker.strike(strike)
     while True:
-        await asyncio.shield(striker.strike(await due.get()))
+        await striker.strike(await due.get())
 
 
-async def _finished(striking: asyncio.Task[None]) -> None:
-    striking.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await striking
+async def conclude(
+    outcome: Outcome,
+    scene: Scene,
+    follower: Follower,
+    *,
+    status: RequestStatus,
+    expected: str,
+    served: Sequence[int],
+) -> None:
+    """
+    Let the checker read what a run left, and measure how it recovered.
+    """
+    histories = list(follower.histories.values())
+    key = str(follower.repository["key"])
+    evidence = Evidence(
+        stage=scene.stage,
+        status=status,
+        user=scene.repository,
+        store=scene.stage.settings.stores / f"{key}.git",
+        request_key=str(follower.repository["request_key"]),
+        histories=histories,
+        blows=outcome.blows,
+        expected=expected,
+        served=served,
+    )
+    outcome.verdict = await asyncio.to_thread(examine, evidence)
+    after = snapshot(scene.repository)
+    touched = disturbed(scene.before, after, branch=str(status.branch))
+    if touched:
+        outcome.verdict.faults.append(f"touched in the user's repository: {sorted(touched)[:5]}")
+    outcome.points = follower.points
+    outcome.recoveries = recoveries(outcome.blows, histories)
+    outcome.unstruck = len(outcome.plan.strikes) - len(outcome.blows)

@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,13 +52,15 @@ class Striker:
         self._dice = dice
         self._starting: list[asyncio.Task[None]] = []
         self._replaced: list[ChildProcess] = []
+        self._falling: asyncio.Future[None] | None = None
+        self._over = False
         self.blows: list[Blow] = []
 
     async def strike(self, strike: Strike) -> None:
         """
         Let one blow fall; it returns when what was struck is being started again.
         """
-        blows: dict[Harm, Callable[[Blow, Strike], Awaitable[None]]] = {
+        blows: dict[Harm, Callable[[Blow, Strike], Coroutine[object, object, None]]] = {
             Harm.WORKER: self._worker,
             Harm.TERM: self._term,
             Harm.SERVER: self._server,
@@ -69,7 +71,9 @@ class Striker:
             Harm.ZOMBIE: self._zombie,
         }
         blow = Blow(strike.harm, str(strike.at or ""), time.time())
-        await blows[strike.harm](blow, strike)
+        falling = self._falling = asyncio.ensure_future(blows[strike.harm](blow, strike))
+        # Carried through even when nobody waits any more: what was frozen must go on again.
+        await asyncio.shield(falling)
 
     async def mended(self) -> None:
         """
@@ -80,8 +84,12 @@ class Striker:
 
     async def close(self) -> None:
         """
-        End the workers that were replaced but live.
+        Carry the last blow through, mend it, and end the workers that were replaced but live.
         """
+        self._over = True
+        if self._falling is not None:
+            await self._falling
+        await self.mended()
         for process in self._replaced:
             if process.alive:
                 os.kill(process.pid, signal.SIGCONT)
@@ -137,7 +145,7 @@ class Striker:
     async def _kill_child(self, blow: Blow, wanted: Callable[[int], bool]) -> None:
         await self.mended()
         end = time.monotonic() + _VICTIM_SECONDS
-        while time.monotonic() < end:
+        while time.monotonic() < end and not self._over:
             found = [pid for pid in descendants(self._stage.worker.pid) if wanted(pid)]
             if found:
                 blow.time = time.time()

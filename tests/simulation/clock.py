@@ -28,12 +28,14 @@ class Clock:
         now: nanoseconds.
         chance: the only source of randomness of a simulation.
         steps: events so far.
+        last: seconds, when something was noted last; timers that nobody waits for come later.
     """
 
     seed: int
     cap: int = 200_000
     now: int = EPOCH_NS
     steps: int = 0
+    last: float = 0.0
     chance: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
@@ -94,6 +96,7 @@ class Clock:
         """
         Note what happened.
         """
+        self.last = self.seconds
         line = f"{self.seconds:.3f} " + " ".join(map(str, words))
         self._trace.update(line.encode() + b"\n")
         if self._lines is not None:

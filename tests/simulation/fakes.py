@@ -487,6 +487,9 @@ class Activities:
         ]
         for holder in ended:
             del self.memory.leases[holder]
+        for branch, owner in list(self.memory.claims.items()):
+            if owner not in self._open():
+                del self.memory.claims[branch]
         return ReconcileReport(
             host_id=request.host_id,
             dry_run=False,

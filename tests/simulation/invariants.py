@@ -22,8 +22,6 @@ from tests.simulation.scenario import Scenario
 from tests.simulation.world import World
 
 _ANSWERS = frozenset({"approve", "reject", "revise"})
-_SLACK_SECONDS = 900.0
-"""How long a person's note may be under way while workers crash."""
 _QUEUE_SECONDS = 3_600.0
 """How long a merge queue may take to notice that everybody has left."""
 _ENDED = (TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED, TaskState.BLOCKED)
@@ -66,6 +64,7 @@ class Monitor:
     verdicts: dict[str, MergeVerdict] = field(default_factory=dict)
     decisions: dict[tuple[str, str], Decision] = field(default_factory=dict)
     _records: tuple[AnswerRecord, ...] = ()
+    _calls: set[bytes] = field(default_factory=set)
 
     def committed(self, run: Run, jobs: Sequence[Job], commands: Sequence[Command]) -> None:
         """
@@ -142,6 +141,9 @@ class Monitor:
         wanted = command.schedule_activity
         if wanted.activity_type != "call_model" or not self.scenario.people.notes:
             return
+        if wanted.arguments[0].data in self._calls:
+            return  # tried again, word for word
+        self._calls.add(wanted.arguments[0].data)
         call = adapter.decode(wanted.arguments[0], ModelCall)
         header = dict(part.split("=", 1) for part in call.agent.split("; "))
         if header["role"] == "coder":
@@ -214,13 +216,22 @@ class Monitor:
                     late[told.task] = late.get(told.task, False) or known
             for task in sorted(late):
                 again = any(
-                    told.task == task and told.seconds > note.seconds + _SLACK_SECONDS
+                    told.task == task and told.seconds > note.seconds + self._slack()
                     for told in self.told
                 )
                 if again and not late[task]:
                     yield f"{note.text!r} of second {note.seconds:.0f} never reached {task}"
 
+    def _slack(self) -> float:
+        """
+        Return how long a person's note may be under way, through three workers that may crash.
+        """
+        faults = self.scenario.faults
+        return 20 + 10 * (faults.hop_seconds + faults.task_seconds) + (60 if faults.crash else 0)
+
     def _queue(self, request: Run) -> Iterable[str]:
+        if request.closed == "terminated":
+            return  # nobody could say good-bye: an idle queue ends by itself
         for run in self.world.all:
             if run.kind != "MergeQueueWorkflow" or run.closed == "continued":
                 continue
@@ -231,6 +242,8 @@ class Monitor:
         """
         The request says how it ended, and every task of it why.
         """
+        if request.closed == "terminated":
+            return
         shown = adapter.decode(request.attributes[OC_STATE]) if request.attributes else None
         if request.closed == "cancelled":
             if shown != RunState.CANCELLED:

@@ -33,11 +33,16 @@ class Crowd:
             self._clock.soon(self._people.pause, self._look)
         if self._people.cancel is not None:
             self._clock.at(self._people.cancel, lambda: self._world.cancel(REQUEST_ID))
+        if self._people.terminate is not None:
+            self._clock.at(self._people.terminate, lambda: self._world.terminate(REQUEST_ID))
+        spread = self._clock.chance.choice((30.0, 300.0, 3_000.0))
         for number in range(self._people.notes):
-            self._clock.soon(900.0, lambda number=number: self._note(number))  # type: ignore[misc]
+            self._clock.soon(spread, lambda number=number: self._note(number))  # type: ignore[misc]
 
     def _note(self, number: int) -> None:
         text = f"note {number} of a person."
+        if self._clock.odds(0.3):
+            text += " word" * 790  # nearly as long as a note may be
         task = self._clock.chance.choice((None, None, "t1", "t9"))
         payload: object = text if task is None else {"text": text, "task": task}
         if self._clock.odds(self._people.mess / 3):

@@ -73,6 +73,7 @@ class People:
         mess: answers that cannot be taken, come twice or contradict themselves.
         notes: most notes.
         cancel: when the request is cancelled, None for never.
+        terminate: when it is ended by force, None for never.
     """
 
     pause: float | None
@@ -80,6 +81,7 @@ class People:
     mess: float
     notes: int
     cancel: float | None
+    terminate: float | None
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ def _world(chance: random.Random, tasks: tuple[dict[str, Any], ...]) -> World:
 
 def _window(chance: random.Random) -> tuple[float, float]:
     start = chance.uniform(0, 400) if chance.random() < 0.06 else 0.0
-    return (start, start + chance.choice((30.0, HOUR, 10 * HOUR))) if start else (0.0, 0.0)
+    return (start, start + chance.choice((30.0, 600.0, HOUR))) if start else (0.0, 0.0)
 
 
 def _people(chance: random.Random) -> People:
@@ -195,8 +197,9 @@ def _people(chance: random.Random) -> People:
         pause=None if chance.random() < 0.15 else chance.choice((60.0, 600.0, 5 * HOUR)),
         approve=chance.choice((1.0, 0.7, 0.3)),
         mess=chance.choice((0.0, 0.2, 0.6)),
-        notes=chance.choice((0, 0, 1, 3)),
+        notes=chance.choice((0, 0, 0, 1, 3, 8)),
         cancel=chance.uniform(0, 1_000) if chance.random() < 0.12 else None,
+        terminate=chance.uniform(0, 1_000) if chance.random() < 0.02 else None,
     )
 
 
@@ -212,4 +215,5 @@ def _faults(chance: random.Random) -> Faults:
         new_run=chance.choice((0.0, 0.1, 0.5)),
         work_seconds=chance.choice((0.5, 5.0, 30.0)),
         hop_seconds=chance.choice((0.05, 0.5, 3.0)),
+        task_seconds=chance.choice((0.05, 0.05, 2.0)),
     )

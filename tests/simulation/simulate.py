@@ -127,7 +127,7 @@ def _simulate(
     Crowd(world, plot.people).arrive()
     try:
         world.run()
-        if request.closed == "cancelled":
+        if request.closed in {"cancelled", "terminated"}:
             # What was on its way when it was cancelled is the reconciler's.
             look = Reconcile(host_id="host-1")
             world.start("ReconcileWorkflow", "reconcile", [adapter.encode(look)])
@@ -142,7 +142,7 @@ def _simulate(
         violations=tuple(world.violations),
         ended=request.closed,
         fingerprint=clock.fingerprint,
-        hours=clock.seconds / 3_600,
+        hours=clock.last / 3_600,
         counts=world.counts,
         lines=clock.lines,
         activities=reached,

@@ -33,6 +33,7 @@ class Faults:
         new_run: that a workflow task suggests to continue as new.
         work_seconds: most that an ordinary attempt takes.
         hop_seconds: most that a message is under way.
+        task_seconds: most that a workflow task takes to begin, and again to be committed.
     """
 
     crash: float = 0.0
@@ -43,6 +44,7 @@ class Faults:
     new_run: float = 0.0
     work_seconds: float = 10.0
     hop_seconds: float = 0.2
+    task_seconds: float = 0.05
 
 
 @dataclass
@@ -186,6 +188,14 @@ class World:
         self.deliver(run, job)
         return True
 
+    def terminate(self, workflow_id: str) -> None:
+        """
+        End a run by force.
+        """
+        run = self.open.get(workflow_id)
+        if run is not None:
+            self.close(run, "terminated")
+
     def update(self, workflow_id: str, name: str, argument: object) -> bool:
         """
         Send an update; its answer is found among the commands. False when no run is open.
@@ -249,7 +259,7 @@ class World:
     def _wake(self, run: Run) -> None:
         if not run.at_work and not run.closed:
             run.at_work = True
-            self.clock.soon(0.05, lambda: self._begin(run))
+            self.clock.soon(self.faults.task_seconds, lambda: self._begin(run))
 
     def _crashed(self, run: Run) -> bool:
         if self.calm or not self.clock.odds(self.faults.crash):
@@ -316,7 +326,7 @@ class World:
         elif self._crashed(run):
             self._again(run, jobs, after=TASK_TIMEOUT_SECONDS)
         else:
-            self.clock.soon(0.05, lambda: self._commit(run, act, done))
+            self.clock.soon(self.faults.task_seconds, lambda: self._commit(run, act, done))
 
     def _again(self, run: Run, jobs: Sequence[Job], *, after: float) -> None:
         run.pending[:0] = jobs

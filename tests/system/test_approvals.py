@@ -6,21 +6,37 @@ import json
 
 from contracts.task import TaskState
 from contracts.visibility import RunState
-from tests.plays import plan_of, play, writes_file
+from tests.plays import Task, create, done, plan_of, play, turn, writes_file
 from tests.stage import Handle, Stage, git, until
 
 SMALL = {"README.md": "A small thing.\n"}
 FIRST = writes_file("first", "first.txt", "1\n")
 SECOND = writes_file("second", "second.txt", "2\n")
+NOTED = Task(
+    id="only",
+    writes=("n.txt",),
+    coder=(
+        turn(create("n.txt", "n\n"), expect={"last_user_contains": ["keep it short"]}),
+        done(),
+    ),
+)
 PLAYS = [
     play("by-hand", writes_file("only", "hand.txt", "by hand\n")),
     play("rejected", writes_file("only", "x.txt", "x\n")),
-    play("revised", FIRST, SECOND, planner=[plan_of([FIRST]), plan_of([FIRST, SECOND])]),
+    play(
+        "revised",
+        FIRST,
+        SECOND,
+        planner=[
+            plan_of([FIRST]),
+            plan_of([FIRST, SECOND], expect={"last_user_contains": ["add the second"]}),
+        ],
+    ),
     play("reviewed", writes_file("only", "r.txt", "r\n")),
     play("shipped", writes_file("only", "s.txt", "s\n")),
     play("amiss", writes_file("only", "a.txt", "a\n")),
     play("risky", writes_file("only", "login.py", "x = 1\n")),
-    play("noted", writes_file("only", "n.txt", "n\n")),
+    play("noted", NOTED),
 ]
 
 
@@ -110,7 +126,7 @@ async def test_a_review_waits_for_a_person_and_lands_once_approved(stage: Stage)
     handle = await stage.start_request("reviewed", folder, approve=["review"])
     status = await stage.waiting(handle)
     assert status.state is RunState.WAITING_REVIEW
-    assert status.reason == "waits for a person: the patch of only: 1 files, +1 -0"
+    assert status.reason == "waits for a person: the patch of only: 1 file, +1 -0"
     assert status.tasks[0].state is TaskState.REVIEW
     assert "waits for a person" in status.tasks[0].reason
     shown = await stage.starter("status", handle.id)

@@ -46,13 +46,13 @@ async def test_ctrl_c_leaves_the_request_waiting_and_watch_takes_it_to_its_end(
     short = request.removeprefix("request/")
     assert f"watch {short}" in told
     assert "Traceback" not in told
-    await until(lambda: bare.processes() == {}, seconds=15)
+    await until(lambda: bare.processes() == {}, seconds=30)
 
     watched = await bare.starter("watch", short)
     assert watched.returncode == 0, watched
     assert git(folder, "diff", "--name-only", "main..whole").split() == ["a.txt", "b.txt"]
     assert journal.repeated(bare.journal(request)) == []
-    await until(lambda: bare.processes() == {}, seconds=15)
+    await until(lambda: bare.processes() == {}, seconds=30)
     assert bare.left_behind() == []
 
 
@@ -65,11 +65,11 @@ async def test_a_detached_request_is_listed_and_goes_on_with_watch(bare: Stage) 
     started = await bare.starter(*words)
     assert started.returncode == 3, started
     short = started.stderr.split("started request/")[1].split()[0]
-    await until(lambda: bare.processes() == {}, seconds=15)
+    await until(lambda: bare.processes() == {}, seconds=30)
     listed = await bare.starter("list")
     assert short in listed.stdout
     status = await bare.starter("status", short)
     assert status.returncode == 0, status
     assert (await bare.starter("watch", short)).returncode == 0
     assert git(folder, "diff", "--name-only", "main..whole").split() == ["a.txt", "b.txt"]
-    await until(lambda: bare.processes() == {}, seconds=15)
+    await until(lambda: bare.processes() == {}, seconds=30)

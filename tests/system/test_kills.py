@@ -31,7 +31,7 @@ def _longer(play: Sequence[Json]) -> list[Json]:
     Return the demo's casts with a model call and a command that are long enough to be met.
     """
     planner = next(cast for cast in play if cast["match"]["role"] == "planner")
-    planner["turns"][1]["delay_ms"] = 2_000
+    planner["turns"][0]["delay_ms"] = 2_500
     coder = next(cast for cast in play if cast["match"].get("task") == "mend-total")
     tests = next(call for call in coder["turns"][0]["call"] if call["tool"] == "run_command")
     tests["input"]["command"] = f"sleep 2; {tests['input']['command']}"
@@ -43,7 +43,7 @@ async def own() -> AsyncIterator[Stage]:
     """
     A stage whose processes are killed.
     """
-    plays = [_longer(demo(f"demo-{victim}")) for victim in ("worker", "server", "both")]
+    plays = [_longer(demo(f"demo-{victim}")) for victim in ("worker", "server")]
     async with Stage(script(*plays)) as stage:
         yield stage
 
@@ -63,30 +63,44 @@ async def _met(stage: Stage, workflow_id: str, activity: str) -> None:
         return any(one.activity_type.name == activity and one.state == _STARTED for one in pending)
 
     await until(started)
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.5)
+
+
+async def _reviewed(stage: Stage, request: str) -> None:
+    """
+    Wait for a moment after the first review: between two activities, as likely as not.
+    """
+    await until(lambda: any(one.role == "reviewer" for one in stage.journal(request)))
+    await asyncio.sleep(0.5)
 
 
 async def _disturbed(
     stage: Stage, name: str, again: Callable[[], Coroutine[Any, Any, None]]
 ) -> tuple[RequestStatus, list[float]]:
     """
-    Carry the demo's request out with a kill amid a model call, a command and the queue's checks.
+    Carry the demo's request out with a kill amid a model call, a command and the queue's checks,
+    and one somewhere between.
 
     Returns:
         The request's last word, and when the kills were.
     """
     repository = stage.repository(name)
-    handle = await stage.start_request(name, repository, checks=[f"sleep 1; {CHECK}"])
+    handle = await stage.start_request(name, repository, checks=[f"sleep 1.5; {CHECK}"])
     kills = []
-    for place, activity in (
-        (f"{handle.id}/planner-1", "call_model"),
-        (f"{handle.id}/task/mend-total/coder-1", "run_command"),
-        (None, "run_checks"),
-    ):
-        await _met(stage, place or await _queue(stage, handle), activity)
+
+    async def kill() -> None:
         kills.append(time.time())
         await again()
-    return await stage.delivered(handle, seconds=120), kills
+
+    await _met(stage, f"{handle.id}/planner-1", "call_model")
+    await kill()
+    await _met(stage, f"{handle.id}/task/mend-total/coder-1", "run_command")
+    await kill()
+    await _reviewed(stage, handle.id)
+    await kill()
+    await _met(stage, await _queue(stage, handle), "run_checks")
+    await kill()
+    return await stage.delivered(handle, seconds=180), kills
 
 
 async def _queue(stage: Stage, handle: Handle) -> str:
@@ -109,7 +123,7 @@ async def test_a_worker_killed_amid_a_call_a_command_and_a_check_loses_nothing(
     own: Stage, performance: Performance
 ) -> None:
     """
-    Killed three times and started again, the request delivers the tree of an undisturbed run.
+    Killed four times and started again, the request delivers the tree of an undisturbed run.
     """
 
     async def again() -> None:
@@ -130,11 +144,16 @@ async def test_a_server_killed_amid_a_call_a_command_and_a_check_loses_nothing(
     own: Stage, performance: Performance
 ) -> None:
     """
-    Killed three times and started on the same database, the server goes on where it was.
+    Killed four times and started on the same database, the server goes on where it was.
+
+    The first time it is away until the model call has ended and its heartbeat is overdue: the
+    reply, which nobody could be told of, is not asked for again.
     """
+    away = iter((5.0, 0.0, 0.0, 0.0))
 
     async def again() -> None:
         await own.kill_server()
+        await asyncio.sleep(next(away))
         await own.start_server()
 
     status, kills = await _disturbed(own, "demo-server", again)

@@ -61,7 +61,7 @@ def _no_command(stage: Stage, folder: Path) -> tuple[Path, tuple[str, ...], str]
 def _no_script(stage: Stage, folder: Path) -> tuple[Path, tuple[str, ...], str]:
     stage.repository(folder.name, SMALL)
     (folder / "check.sh").write_text("#!/bin/sh\n")
-    return folder, ("--check", "./check.sh"), "there is no './check.sh' on the PATH or in the"
+    return folder, ("--check", "./check.sh"), "there is no './check.sh' in the repository"
 
 
 def _branch_is_there(stage: Stage, folder: Path) -> tuple[Path, tuple[str, ...], str]:

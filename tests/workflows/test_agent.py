@@ -126,7 +126,7 @@ async def test_silence_in_between(client: Client) -> None:
 
 
 async def test_too_long(client: Client) -> None:
-    """A reply cut by its limit is asked for again with twice the room, then with a word about it."""
+    """A reply cut by its limit is asked for again with twice the room, then with a word on it."""
     long = says("", "max_tokens")
     world, result = await played(client, [acts((VIEW, "a")), long, long, DONE])
 

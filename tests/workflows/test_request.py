@@ -215,7 +215,7 @@ async def test_failing_planner(client: Client) -> None:
 
 
 async def test_failed_task(client: Client) -> None:
-    """A failed task fails only itself: its dependents are blocked with the reason, the rest lands."""
+    """A failed task fails only itself: dependents are blocked with the reason, the rest lands."""
     script = scripts([plan(task("a"), task("b", "a"), task("c"), task("d", "b"))], "c")
     async with at_work(client, script | {"coder/a": CUT}) as world:
         error, last = await failed(await world.start(RequestWorkflow, asked()))
@@ -292,7 +292,9 @@ async def test_plan_rejected(client: Client) -> None:
         handle = await world.start(RequestWorkflow, asked(approve=["plan"]))
         await waits(handle, "plan")
         receipt: Receipt = await handle.execute_update(
-            RequestWorkflow.decide, Decide(choice=Choice.REJECT, reason="too small", by="Ann")
+            "decide",
+            Decide(choice=Choice.REJECT, reason="too small", by="Ann"),
+            result_type=Receipt,
         )
         error, last = await failed(handle)
 
@@ -400,7 +402,7 @@ async def test_update_refused(client: Client) -> None:
         await waits(handle, "plan")
         with pytest.raises(WorkflowUpdateFailedError) as caught:
             await handle.execute_update(
-                RequestWorkflow.decide, Decide(choice=Choice.APPROVE, approval="delivery")
+                "decide", Decide(choice=Choice.APPROVE, approval="delivery")
             )
         history = await handle.fetch_history()
         await handle.signal("reject")
@@ -414,7 +416,7 @@ async def test_update_refused(client: Client) -> None:
 
 
 async def test_note(client: Client) -> None:
-    """A note reaches the task at work that it is for, and tasks that start later in their opening."""
+    """A note reaches the tasks at work, and those that start later in their opening."""
     speaks = asyncio.Event()
     script = scripts([plan(task("a"), task("b", "a"))], "a", "b")
     script["coder/a"] = [acts((ToolName.EDIT, "a"), waits=speaks), CODER[1]]

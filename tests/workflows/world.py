@@ -24,6 +24,7 @@ from runtime.sandbox import workflow_runner
 from tests.fakes import (
     BASE,
     MemoryChecks,
+    MemoryDisk,
     MemoryModel,
     MemoryPatches,
     MemoryQueues,
@@ -36,6 +37,7 @@ from tests.fakes import (
 from tests.workflows.listener import ListenerWorkflow
 from workflows.agent import AgentWorkflow
 from workflows.merge_queue import MergeQueueWorkflow
+from workflows.reconcile import ReconcileWorkflow
 from workflows.request import RequestWorkflow
 from workflows.subtask import SubtaskWorkflow
 
@@ -48,6 +50,7 @@ WORKFLOWS: tuple[type, ...] = (
     SubtaskWorkflow,
     AgentWorkflow,
     MergeQueueWorkflow,
+    ReconcileWorkflow,
     ListenerWorkflow,
 )
 
@@ -73,6 +76,7 @@ class World:
         self.id = f"test/{self.name}"
         self.model = MemoryModel(scripts)
         self.tools = MemoryTools()
+        self.disk = MemoryDisk()
         self.checks = MemoryChecks()
         self.patches = MemoryPatches()
         self.repositories = MemoryRepositories(self.name)
@@ -98,7 +102,7 @@ class World:
 
     def _workers(self) -> list[Worker]:
         model, tools, patches = self.model, self.tools, self.patches
-        git = [
+        git: list[Callable[..., Any]] = [
             self.repositories.open_repository,
             self.repositories.deliver_branch,
             self.repositories.close_request,
@@ -110,9 +114,11 @@ class World:
             patches.land_chain,
             self.queues.enqueue_patch,
         ]
-        hands = [tools.read_files, tools.apply_edit, tools.run_command]
+        talk: list[Callable[..., Any]] = [model.open_conversation, model.call_model]
+        hands: list[Callable[..., Any]] = [tools.read_files, tools.apply_edit, tools.run_command]
+        hands.append(self.disk.reconcile)
         return [
-            self._hands(TaskQueue.MODEL, [model.open_conversation, model.call_model]),
+            self._hands(TaskQueue.MODEL, talk),
             self._hands(TaskQueue.GIT, git),
             self._hands(host_queue(self.name), hands),
             self._hands(checks_queue(self.name), [self.checks.run_checks]),
@@ -185,7 +191,7 @@ class World:
         return await self.start(ListenerWorkflow, None, name=name)
 
 
-async def until(seen: Callable[[], Any], *, seconds: float = 15.0) -> Any:  # noqa: ANN401
+async def until(seen: Callable[[], Any], *, seconds: float = 15.0) -> Any:
     """
     Wait until a function, awaited where it is asynchronous, returns something true; return that.
     """

@@ -1,0 +1,421 @@
+"""
+Model calls: the real client against the rehearsal server, the log in a real store.
+"""
+
+import datetime as dt
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities.anthropic_door import AnthropicDoor
+from activities.model import MessagesModel
+from activities.store import Store
+from activities.stores import Stores
+from contracts.failure import FailureKind
+from contracts.store import ConversationRef, RepositoryRef
+from contracts.tool import ToolName
+from contracts.turn import ModelCall, ModelTurn, OpenConversation, Role, ToolAnswer
+from domain import ids, models
+from domain.registry import MAX_FINISH_BYTES
+from rehearsal import journal
+from rehearsal.server import Server, serve
+from tests.activities.test_worktrees import empty_store
+
+MODEL = "claude-sonnet-5-5"
+REPOSITORY = RepositoryRef(
+    key="demo", host_id="here", request_key="r1", target="main", environment="0" * 40
+)
+VIEW = {"tool": "view", "input": {"path": "README.md"}}
+_TIMEOUT = httpx2.Timeout(connect=5, write=5, pool=5, read=0.5)
+
+
+@dataclass
+class Desk:
+    """
+    The activity on a store, and the server that answers it.
+
+    Attributes:
+        stores: open; closed by the fixture.
+        doors: to be closed by the fixture.
+    """
+
+    store: Store
+    stores: Stores
+    doors: list[AnthropicDoor] = field(default_factory=list)
+
+    def model(self, server: Server | None) -> MessagesModel:
+        """
+        Return the activities of a worker that was just started.
+        """
+        door = AnthropicDoor(
+            api_key="rehearsal" if server else None,
+            auth_token=None,
+            base_url=server.base_url if server else None,
+            timeout=_TIMEOUT,
+        )
+        self.doors.append(door)
+        return MessagesModel(self.stores, door, model_names=dict.fromkeys(Role, MODEL))
+
+    async def opened(self, model: MessagesModel, role: Role = Role.CODER) -> ConversationRef:
+        """
+        Open a conversation.
+        """
+        tree = await self.store.put_tree(())
+        request = OpenConversation(
+            repository=REPOSITORY,
+            agent_id="request/x/task/a/coder-1",
+            role=role,
+            facts=(("Task", "Do it."),),
+            commit=await self.store.put_commit(tree, (), "base", when=1),
+        )
+        return await ActivityEnvironment().run(model.open_conversation, request)
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    """
+    A store without content.
+    """
+    async with await empty_store(tmp_path) as store:
+        desk = Desk(store, Stores(tmp_path))
+        try:
+            yield desk
+        finally:
+            for door in desk.doors:
+                await door.close()
+            await desk.stores.close()
+
+
+def call(conversation: ConversationRef, **fields: Any) -> ModelCall:
+    """
+    Return a call as a workflow makes it.
+    """
+    return ModelCall(
+        repository=REPOSITORY,
+        conversation=conversation,
+        agent="role=coder; task=a; attempt=1; agent=x; request=r",
+        **fields,
+    )
+
+
+async def turn(model: MessagesModel, request: ModelCall) -> ModelTurn:
+    """
+    Make a call as Temporal does.
+    """
+    return await ActivityEnvironment().run(model.call_model, request)
+
+
+def script(*turns: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return a script of one cast.
+    """
+    return {"casts": [{"turns": list(turns)}]}
+
+
+@asynccontextmanager
+async def failing(desk: Desk, **fault: Any) -> AsyncIterator[tuple[ApplicationError, Server]]:
+    """
+    Give the failure of a call that meets a fault for ever.
+    """
+    play = script({"say": "Never heard.", "call": [VIEW], "fault": [{"times": 99, **fault}]})
+    async with serve(play) as server:
+        model = desk.model(server)
+        conversation = await desk.opened(model)
+        with pytest.raises(ApplicationError) as raised:
+            await turn(model, call(conversation))
+        assert desk.store.ref(ids.conversation_ref(conversation.id)) == conversation.head
+        yield raised.value, server
+
+
+async def test_two_turns_of_a_conversation(desk: Desk) -> None:
+    """
+    The reply's calls come back as references, and their results are sent with the next request.
+    """
+    play = script(
+        {"say": "I look.", "call": [VIEW]},
+        {"expect": {"results": [{"is_error": False, "contains": "1: hello"}]}, "say": "Fine."},
+    )
+    async with serve(play) as server:
+        model = desk.model(server)
+        first = await turn(model, call(await desk.opened(model)))
+        use = first.tool_uses[0]
+        answer = ToolAnswer(tool_use_id=use.id, output=await desk.store.put_blob(b"1: hello"))
+        second = await turn(model, call(first.conversation, answers=(answer,)))
+        entries = server.entries
+
+    assert (first.stop_reason, first.says, use.name) == ("tool_use", "I look.", "view")
+    assert json.loads(await desk.store.get_blob(use.arguments or ""))["path"] == "README.md"
+    assert use.subject == "README.md"
+    assert first.conversation.open_calls == (use.id,)
+    assert (second.stop_reason, second.conversation.turns) == ("end_turn", 2)
+    assert second.conversation.open_calls == ()
+    assert [entry.status for entry in entries] == [200, 200]
+    assert journal.failures(entries) == []
+
+
+async def test_the_cost_is_that_of_the_tokens_used(desk: Desk) -> None:
+    """
+    What the service counted is what the turn says, priced by kind of token.
+    """
+    async with serve(script({"say": "So."}, {"say": "On."})) as server:
+        model = desk.model(server)
+        first = await turn(model, call(await desk.opened(model)))
+        second = await turn(model, call(first.conversation, message="Go on."))
+        used = [entry.usage or {} for entry in server.entries]
+
+    hour = used[0]["cache_creation"]["ephemeral_1h_input_tokens"]
+    assert hour > 0
+    assert first.cost_microusd == models.cost_microusd(MODEL, first.usage, written_1h=hour)
+    assert first.usage.output_tokens == used[0]["output_tokens"]
+    assert second.usage.cache_read_tokens == used[1]["cache_read_input_tokens"] > 0
+    assert second.cost_microusd < first.cost_microusd
+
+
+async def test_a_lost_acknowledgement_makes_no_second_call(desk: Desk) -> None:
+    """
+    A worker that never saw the call returns the journaled turn and does not ask the service.
+    """
+    async with serve(script({"say": "Once.", "call": [VIEW]})) as server:
+        model = desk.model(server)
+        request = call(await desk.opened(model))
+        told = await turn(model, request)
+        again = [await turn(model, request), await turn(desk.model(server), request)]
+        asked = len(server.entries)
+
+    assert again == [told, told]
+    assert asked == 1
+
+
+async def test_a_restarted_worker_sends_what_the_first_would_have_sent(desk: Desk) -> None:
+    """
+    The window is read from the store, to the byte, and the service's cache still holds.
+    """
+    async with serve(
+        script({"say": "One."}, {"say": "Two."}, {"say": "Three."}),
+        journal_bodies=True,
+        journal_path=Path(desk.store.path).parent / "j.jsonl",
+    ) as server:
+        model = desk.model(server)
+        conversation = await desk.opened(model)
+        for number in range(3):
+            message = f"Step {number}." if number else None
+            told = await turn(desk.model(server), call(conversation, message=message))
+            conversation = told.conversation
+        written = journal.read(Path(desk.store.path).parent / "j.jsonl")
+
+    assert journal.prefix_breaks(written) == []
+    assert told.usage.cache_read_tokens > 0
+
+
+async def test_a_reply_of_thinking_is_sent_back_as_it_came(desk: Desk) -> None:
+    """
+    Sealed blocks survive the journal: the service refuses any that was changed.
+    """
+    play = script({"think": "Hm ✓.", "say": "Look.", "call": [VIEW]}, {"say": "Done."})
+    async with serve(play) as server:
+        first = await turn(desk.model(server), call(await desk.opened(desk.model(server))))
+        answer = ToolAnswer(tool_use_id=first.tool_uses[0].id, text="nothing there", is_error=True)
+        second = await turn(desk.model(server), call(first.conversation, answers=(answer,)))
+
+    assert second.says == "Done."
+
+
+_STATUS = FailureKind.OVERLOADED
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "retried"),
+    [
+        pytest.param({"kind": "status", "code": 529}, _STATUS, True, id="overloaded"),
+        pytest.param({"kind": "status", "code": 500}, _STATUS, True, id="server error"),
+        pytest.param({"kind": "status", "code": 429}, FailureKind.RATE_LIMITED, True, id="429"),
+        pytest.param({"kind": "status", "code": 401}, FailureKind.CREDENTIALS, False, id="key"),
+        pytest.param({"kind": "status", "code": 402}, FailureKind.SPEND_LIMIT, False, id="money"),
+        pytest.param({"kind": "status", "code": 413}, FailureKind.CONTEXT_FULL, False, id="full"),
+        pytest.param({"kind": "status", "code": 400}, FailureKind.MODEL_REQUEST, False, id="400"),
+        pytest.param(
+            {"kind": "status", "code": 500, "headers": {"x-should-retry": "false"}},
+            FailureKind.MODEL_REQUEST, False, id="do not retry",
+        ),
+        pytest.param({"kind": "html_200"}, FailureKind.MALFORMED, True, id="a page"),
+        pytest.param(
+            {"kind": "error_event", "type": "overloaded_error"}, _STATUS, True, id="error event"
+        ),
+        pytest.param({"kind": "cut_chunked"}, FailureKind.UNREACHABLE, True, id="cut"),
+        pytest.param({"kind": "cut_clean"}, FailureKind.UNREACHABLE, True, id="cut cleanly"),
+        pytest.param({"kind": "reset"}, FailureKind.UNREACHABLE, True, id="reset"),
+        pytest.param({"kind": "no_response"}, FailureKind.UNREACHABLE, True, id="no response"),
+        pytest.param({"kind": "stall", "seconds": 3}, FailureKind.UNREACHABLE, True, id="stall"),
+        pytest.param({"kind": "bad_tool_json"}, FailureKind.MALFORMED, True, id="broken input"),
+        pytest.param({"kind": "surrogate"}, FailureKind.MALFORMED, True, id="half a character"),
+    ],
+)  # fmt: skip
+async def test_a_fault_is_classed_at_the_door(
+    desk: Desk,
+    fault: dict[str, Any],
+    kind: FailureKind,
+    retried: bool,  # noqa: FBT001
+) -> None:
+    """
+    Each way of failing has its kind, whether it is retried, and is asked once: Temporal retries.
+    """
+    async with failing(desk, **fault) as (failure, server):
+        asked = len(server.entries)
+
+    assert failure.type == kind
+    assert failure.non_retryable is not retried
+    assert asked <= 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        pytest.param({"retry-after": "7"}, 7, id="seconds"),
+        pytest.param({"retry-after-ms": "1500"}, 1.5, id="milliseconds"),
+        pytest.param({}, None, id="not said"),
+    ],
+)
+@pytest.mark.parametrize("code", [429, 529])
+async def test_the_next_attempt_waits_as_long_as_the_service_asks(
+    desk: Desk, code: int, headers: dict[str, str], seconds: float | None
+) -> None:
+    """
+    A retry-after becomes the retry's delay; without one the policy's own back-off holds.
+    """
+    async with failing(desk, kind="status", code=code, headers=headers) as (failure, _):
+        pass
+
+    assert failure.next_retry_delay == (None if seconds is None else dt.timedelta(seconds=seconds))
+
+
+async def test_without_a_key_nothing_is_asked(desk: Desk) -> None:
+    """
+    The person is told what to set.
+    """
+    model = desk.model(None)
+    with pytest.raises(ApplicationError, match="ANTHROPIC_API_KEY") as raised:
+        await turn(model, call(await desk.opened(model)))
+
+    assert raised.value.type == FailureKind.CREDENTIALS
+    assert raised.value.non_retryable
+
+
+async def test_after_a_fault_the_call_succeeds_and_is_journaled_once(desk: Desk) -> None:
+    """
+    The retry is the same call: the log holds one turn.
+    """
+    play = script({"say": "At last.", "fault": [{"kind": "cut_chunked", "times": 1}]})
+    async with serve(play) as server:
+        model = desk.model(server)
+        request = call(await desk.opened(model))
+        with pytest.raises(ApplicationError):
+            await turn(model, request)
+        told = await turn(model, request)
+
+    commit = await desk.store.get_commit(told.conversation.head)
+    assert (told.says, told.conversation.turns) == ("At last.", 1)
+    assert commit.parents == (request.conversation.head,)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "said"),
+    [
+        pytest.param("fly", {}, "There is no tool 'fly'", id="unknown tool"),
+        pytest.param("view", {"path": 7}, "path: Input should be a valid string", id="wrong type"),
+        pytest.param("view", {}, "path: Field required", id="missing"),
+        pytest.param("view", {"path": "a", "x": 1}, "x: Extra inputs", id="too much"),
+        pytest.param("edit", {"command": "delete", "path": "a"}, "command: Input", id="no command"),
+    ],
+)
+async def test_arguments_that_do_not_fit_are_a_problem_told_to_the_model(
+    desk: Desk, tool: str, arguments: dict[str, Any], said: str
+) -> None:
+    """
+    Nothing is run and nothing fails: the model gets the sentence as an error result.
+    """
+    async with serve(script({"call": [{"tool": tool, "input": arguments}]})) as server:
+        model = desk.model(server)
+        told = await turn(model, call(await desk.opened(model)))
+
+    use = told.tool_uses[0]
+    assert said in use.problem
+    assert use.arguments is None
+    assert told.conversation.open_calls == (use.id,)
+
+
+@pytest.mark.parametrize(
+    ("size", "taken"),
+    [
+        pytest.param(3_000, True, id="fits"),
+        pytest.param(MAX_FINISH_BYTES, False, id="too long"),
+    ],
+)
+async def test_what_is_handed_in_has_its_limit(desk: Desk, size: int, taken: bool) -> None:  # noqa: FBT001
+    """
+    A finish within the limit comes back as JSON; a longer one is a problem.
+    """
+    plan = {
+        "summary": "Plan.",
+        "tasks": [
+            {"id": f"t{number}", "title": "T", "goal": "g" * (size // 12), "writes": ["a.py"]}
+            for number in range(12)
+        ],
+    }
+    async with serve(script({"call": [{"tool": "finish", "input": plan}]})) as server:
+        model = desk.model(server)
+        conversation = await desk.opened(model, Role.PLANNER)
+        told = await turn(model, call(conversation))
+
+    use = told.tool_uses[0]
+    assert use.name == ToolName.FINISH
+    assert (told.finish is not None) is taken
+    assert bool(use.problem) is not taken
+    assert told.finish is None or json.loads(told.finish)["summary"] == "Plan."
+
+
+@pytest.mark.parametrize(
+    ("fault", "stop"),
+    [
+        pytest.param({"kind": "truncate_tool"}, "max_tokens", id="cut at the limit"),
+        pytest.param({"kind": "refuse"}, "refusal", id="refused"),
+    ],
+)
+async def test_a_reply_that_does_not_count_is_discarded_but_paid_for(
+    desk: Desk, fault: dict[str, Any], stop: str
+) -> None:
+    """
+    No tool of it runs, the conversation stays, its cost is told, and the repeat is a new call.
+    """
+    play = script({"say": "Long.", "call": [VIEW], "fault": [{**fault, "times": 1}]})
+    async with serve(play) as server:
+        model = desk.model(server)
+        conversation = await desk.opened(model)
+        told = await turn(model, call(conversation))
+        again = await turn(model, call(conversation, variant=1))
+
+    assert (told.stop_reason, told.discarded, told.tool_uses) == (stop, True, ())
+    assert told.conversation == conversation
+    assert told.cost_microusd > 0
+    assert (again.discarded, again.conversation.turns) == (False, 1)
+
+
+async def test_a_paused_reply_is_sent_back_and_goes_on(desk: Desk) -> None:
+    """
+    A pause asks for the same conversation with nothing new said.
+    """
+    play = script({"say": "Then the end.", "fault": [{"kind": "pause_turn", "times": 1}]})
+    async with serve(play) as server:
+        model = desk.model(server)
+        paused = await turn(model, call(await desk.opened(model)))
+        told = await turn(model, call(paused.conversation))
+
+    assert paused.stop_reason == "pause_turn"
+    assert (told.stop_reason, told.says) == ("end_turn", "Then the end.")

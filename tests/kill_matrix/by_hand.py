@@ -1,0 +1,157 @@
+"""
+A run as a person makes it: `starter.py run` brings everything up, it or its supervisor is killed,
+and `watch` shows the rest.
+"""
+
+import asyncio
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+from contracts.visibility import RunState
+from runtime.process import ChildProcess, log_tail
+from runtime.records import running_supervisor
+from tests.kill_matrix import play
+from tests.kill_matrix.following import Follower
+from tests.kill_matrix.plan import Harm, RunPlan, Strike
+from tests.kill_matrix.runs import END_SECONDS, Outcome, conclude, set_scene
+from tests.kill_matrix.striking import Blow
+from tests.stage import Stage, until
+
+_STARTED = re.compile(r"started (request/\S+)")
+
+
+class Terminal:
+    """
+    A person's terminal: one starter at a time, and the services that it brought up.
+
+    Attributes:
+        request_id: of the request that was started.
+        blows: that fell, oldest first.
+    """
+
+    def __init__(self, stage: Stage, log: Path) -> None:
+        self._stage = stage
+        self._log = log
+        self._starter: ChildProcess | None = None
+        self.request_id = ""
+        self.blows: list[Blow] = []
+
+    async def run(self, repository: Path, words: str) -> None:
+        """
+        Type `run`, and return when the request has been started.
+        """
+        checks = [part for line in play.CHECKS for part in ("--check", line)]
+        self._open("run", "--repo", str(repository), *checks, words)
+        await until(lambda: bool(self._said()) or not self._alive)
+        if not self._said():
+            raise AssertionError(f"`run` ended without a request:{log_tail(self._log)}")
+        self.request_id = self._said()
+
+    async def strike(self, strike: Strike) -> None:
+        """
+        Kill the starter or the supervisor, and wait until a person sees the request again.
+        """
+        blow = Blow(strike.harm, "", time.time())
+        if strike.harm is Harm.STARTER:
+            await self._kill_starter()
+            self.blows.append(blow)
+            await asyncio.sleep(strike.seconds)
+            self._open("watch", self.request_id)
+        else:
+            supervisor = running_supervisor(self._stage.settings)
+            if supervisor is None or not self._alive:
+                return
+            os.kill(supervisor.pid, signal.SIGKILL)
+            self.blows.append(blow)
+        await until(self._ready)
+        blow.up = time.time()
+
+    async def ended(self) -> int:
+        """
+        Wait until the starter has shown the request's end, and return its exit code.
+        """
+        while True:
+            starter = self._starter
+            assert starter is not None
+            code = await starter.wait()
+            if starter is self._starter:
+                return code
+
+    async def close(self) -> None:
+        """
+        End the starter if it lives, and what it brought up.
+        """
+        if self._starter is not None:
+            await self._starter.stop(grace_seconds=20)
+        await self._stage.stop_supervisor()
+
+    async def _kill_starter(self) -> None:
+        old, self._starter = self._starter, None
+        assert old is not None
+        os.kill(old.pid, signal.SIGKILL)
+        await old.wait()
+
+    def _ready(self) -> bool:
+        record = running_supervisor(self._stage.settings)
+        return not self._alive or (record is not None and record.ready)
+
+    @property
+    def _alive(self) -> bool:
+        return self._starter is not None and self._starter.alive
+
+    def _open(self, *words: str) -> None:
+        self._starter = self._stage.open_starter(*words, log=self._log)
+
+    def _said(self) -> str:
+        found = _STARTED.search(self._log.read_text(errors="replace"))
+        return found.group(1) if found else ""
+
+
+async def carry_out_by_hand(stage: Stage, plan: RunPlan, *, expected: str) -> Outcome:
+    """
+    Carry out one run on a stage without services of its own.
+    """
+    outcome, scene = Outcome(plan), set_scene(stage, plan.number)
+    terminal = Terminal(stage, stage.folder / f"terminal-{plan.number}.log")
+    start = time.monotonic()
+    try:
+        async with asyncio.timeout(END_SECONDS):
+            await terminal.run(scene.repository, f"{play.NAME} {plan.number:03d}")
+            follower = Follower(await stage.client(), terminal.request_id, appeared=lambda _: None)
+            striking = asyncio.create_task(_strike_all(plan, terminal))
+            code = await terminal.ended()
+            outcome.seconds = time.monotonic() - start
+            striking.cancel()
+            await asyncio.gather(striking, return_exceptions=True)
+    finally:
+        outcome.blows = terminal.blows
+        await terminal.close()
+    left = [f"outlives the starter: {line[:150]}" for line in stage.processes().values()]
+    # The merge queue may have been left in the middle of its last word, as `up` finds it.
+    await stage.start_server()
+    await stage.start_worker()
+    try:
+        await follower.ended(seconds=60)
+        ending = await stage.ending(await stage.handle(terminal.request_id.partition("/")[2]))
+        assert ending.status is not None, ending.reason
+        served = (stage.server.pid, stage.worker.pid)
+        await conclude(
+            outcome, scene, follower, status=ending.status, expected=expected, served=served
+        )
+    finally:
+        await follower.close()
+        await stage.stop_worker()
+        await stage.server.stop()
+    if code or ending.state is not RunState.DONE:
+        left.append(f"the starter ended with {code}, the request as {ending.state}")
+    outcome.verdict.faults += left
+    return outcome
+
+
+async def _strike_all(plan: RunPlan, terminal: Terminal) -> None:
+    for strike in plan.strikes:
+        await asyncio.sleep(strike.after)
+        await terminal.strike(strike)

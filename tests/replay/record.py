@@ -1,0 +1,288 @@
+"""
+Record the histories that the suite replays: `make record`, or `python -m tests.replay.record`.
+
+Real requests (Temporal server, worker, git, sandbox, rehearsed model) take every workflow along its
+main paths; each run's history is written to `histories/<Workflow>/<case>.json`. The case begins
+with the request's name. Nothing of this machine is kept: fixed folder, no host name, no identity.
+"""
+
+import asyncio
+import base64
+import json
+import os
+import re
+import shutil
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import Client, WorkflowExecution, WorkflowHistory
+from typing_extensions import override
+
+from runtime.server import EmbeddedServer
+from tests import plays
+from tests.plays import Json
+from tests.stage import ROOT, Handle, Stage, until
+
+HISTORIES = Path(__file__).resolve().parent / "histories"
+FOLDER = Path("/tmp/orchestcode-record")
+SLOW = 1_500
+"""Milliseconds that a model thinks where something has to happen meanwhile."""
+EARLY = {"limit.historyCount.suggestContinueAsNew": "30"}
+"""Server configuration by which runs continue as new after a few turns."""
+_BLANK = {"identity": "recorder", "stackTrace": ""}
+_CHECK = "true"
+
+
+class Recorder(Stage):
+    """
+    A stage in the one folder whose name may stand in a history.
+    """
+
+    def __init__(self, script: Json, *, config: Mapping[str, str] | None = None) -> None:
+        super().__init__(script, environ={"ORCHESTCODE_HOME": str(FOLDER / "home")})
+        self.folder.rmdir()
+        shutil.rmtree(FOLDER, ignore_errors=True)
+        FOLDER.mkdir(mode=0o700)
+        self.folder = FOLDER
+        self._journal = FOLDER / "rehearsal.jsonl"
+        self._config = config
+
+    @override
+    async def start_server(self) -> None:
+        self.settings.ensure_home()
+        self.settings.host_id_file.write_text("recorder\n")
+        self._server = EmbeddedServer(
+            self.settings, headless=True, free_ports=True, dynamic_config=self._config
+        )
+        await self._server.start()
+
+
+def _task(name: str, **more: Any) -> plays.Task:
+    return plays.writes_file(name, f"{name}.txt", f"{name}\n", **more)
+
+
+def _main_script() -> Json:
+    refusal = plays.turn(say="I would rather not.", stop="refusal")
+    slow: Json = {"delay_ms": SLOW}
+    late = plays.Task(
+        id="late",
+        # Green alone and red beside `first`, until the agent has met it and adds a file.
+        acceptance=("test ! -e first.txt || test -e both.txt",),
+        writes=("late.txt", "both.txt"),
+        coder=(
+            plays.turn(plays.create("late.txt", "late\n"), **slow),
+            plays.done(**slow),
+            plays.turn(plays.create("both.txt", "both\n")),
+            plays.done(),
+        ),
+    )
+    careless = plays.Task(
+        id="careless",
+        acceptance=("test -e careless.txt && test -e more.txt",),
+        writes=("careless.txt", "more.txt"),
+        coder=(
+            plays.turn(plays.create("careless.txt", "1\n"), plays.command("cat careless.txt")),
+            plays.done(),
+            plays.turn(plays.create("more.txt", "2\n")),
+            plays.done(),
+        ),
+    )
+    protected = plays.Task(
+        id="protected",
+        writes=(".envrc",),
+        coder=(plays.turn(plays.create(".envrc", "x=1\n")), plays.done()),
+    )
+    refusing = plays.Task(id="refusing", writes=("no.txt",), coder=(refusal,))
+    planner = (plays.plan_of([_task("one")]), plays.plan_of([_task("two")]))
+    return plays.script(
+        plays.play("happy", _task("one"), _task("two"), _task("three", depends_on=("one",))),
+        plays.demo("reworked"),
+        plays.play("red", careless),
+        plays.play("approved", _task("one")),
+        plays.play("rejected", _task("one")),
+        plays.play("revised", _task("one"), _task("two"), planner=planner),
+        plays.play("asked", protected),
+        plays.play("evicted", _task("first"), late),
+        plays.play("failed", refusing, _task("blocked", depends_on=("refusing",)), _task("fine")),
+        plays.play("fallback", _task("task-1"), planner=(refusal,)),
+        plays.play("noted", _task("one", delay_ms=SLOW)),
+        plays.play("cancelled", _task("one"), _task("two", delay_ms=10 * SLOW)),
+    )
+
+
+def _long_script() -> Json:
+    looks = [plays.turn(plays.view("."), plays.view(f"{n}.txt")) for n in range(8)]
+    long = plays.Task(
+        id="long",
+        writes=("long.txt",),
+        coder=(*looks, plays.turn(plays.create("long.txt", "long\n")), plays.done()),
+    )
+    tasks = (long, _task("one", depends_on=("long",)), _task("two", depends_on=("one",)))
+    return plays.script(plays.play("continued", *tasks))
+
+
+async def _answered(stage: Stage, handle: Handle, *answers: tuple[str, object]) -> None:
+    """
+    Give answers, each as soon as something waits for it, until the request has ended.
+    """
+    for signal, payload in answers:
+        await stage.waiting(handle)
+        await handle.signal(signal, payload)
+        await until(lambda: _nothing_waits(stage, handle))
+    await stage.ending(handle)
+
+
+async def _nothing_waits(stage: Stage, handle: Handle) -> bool:
+    return not (await stage.status(handle)).approvals
+
+
+async def _play_main(stage: Stage) -> None:
+    shop = stage.repository()
+    plain = stage.repository("plain", {"README.md": "Nothing yet.\n"})
+
+    async def start(name: str, **options: object) -> Handle:
+        folder = shop if name == "reworked" else plain
+        return await stage.start_request(name, folder, **{"checks": [_CHECK], **options})
+
+    for name in ("happy", "reworked", "red", "evicted", "failed", "fallback"):
+        await stage.ending(await start(name))
+    await stage.ending(await start("refused", base="no-such-branch"))
+    await stage.ending(await start("mistyped", colour="red"))
+    handle = await start("approved", approve=["plan", "review", "delivery"])
+    await handle.signal("approve", {"approval": "nothing"})
+    await handle.signal("aprove", "plan")
+    await _answered(stage, handle, ("approve", None), ("approve", None), ("approve", None))
+    handle = await start("rejected", approve=["plan"])
+    await _answered(stage, handle, ("reject", {"reason": "too small", "by": "Ann"}))
+    handle = await start("revised", approve=["plan"])
+    await _answered(stage, handle, ("revise", {"reason": "call it two"}), ("approve", None))
+    await _answered(stage, await start("asked"), ("approve", None))
+    handle = await start("noted")
+    await until(lambda: _coder_at_work(stage, handle))
+    await handle.signal("note", "mind the tests")
+    await stage.ending(handle)
+    handle = await start("cancelled")
+    await until(lambda: _landed(stage, handle))
+    await handle.cancel()
+    await stage.ending(handle)
+
+
+async def _coder_at_work(stage: Stage, handle: Handle) -> bool:
+    return any(row.agent for row in (await stage.status(handle)).tasks)
+
+
+async def _landed(stage: Stage, handle: Handle) -> bool:
+    return any(row.commit for row in (await stage.status(handle)).tasks)
+
+
+async def _play_long(stage: Stage) -> None:
+    plain = stage.repository("plain", {"README.md": "Nothing yet.\n"})
+    await stage.ending(await stage.start_request("continued", plain, checks=[_CHECK]))
+
+
+async def _histories(client: Client) -> AsyncIterator[tuple[str, str, WorkflowHistory]]:
+    """
+    Give type, case and history of every run, once all have ended.
+    """
+
+    async def none_runs() -> bool:
+        query = "ExecutionStatus = 'Running'"
+        return not [each async for each in client.list_workflows(query)]
+
+    await until(none_runs)
+    runs = [each async for each in client.list_workflows("")]
+    runs.sort(key=lambda each: (each.id, each.start_time))
+    for run in runs:
+        handle = client.get_workflow_handle(run.id, run_id=run.run_id)
+        yield run.workflow_type, _case(run, runs), await handle.fetch_history()
+
+
+def _case(run: WorkflowExecution, runs: Sequence[WorkflowExecution]) -> str:
+    """
+    Return the name of a run's file: the request's name, what it was, and which run it was of many.
+    """
+    if run.id.startswith("reconcile/"):
+        return "scheduled"
+    if run.id.startswith("merge/"):
+        name = run.id.rsplit("/", 1)[-1].removeprefix("orchestcode-").rsplit("-", 2)[0]
+    else:
+        name = run.id.removeprefix("request/").replace("/task/", "-").replace("/", "-")
+    same = [each.run_id for each in runs if each.id == run.id]
+    return f"{name}-run{same.index(run.run_id) + 1}" if len(same) > 1 else name
+
+
+def scrubbed(text: str) -> str:
+    """
+    Return a history without whose machine it was recorded on.
+    """
+    return json.dumps(_scrubbed(json.loads(text)), separators=(",", ":")) + "\n"
+
+
+def _scrubbed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _BLANK.get(key, _scrubbed(inner)) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_scrubbed(inner) for inner in value]
+    return value
+
+
+def traces(text: str) -> list[str]:
+    """
+    Return what a history tells of this machine: its name, its folders, its search path.
+    """
+    told = [socket.gethostname(), str(ROOT), str(Path.home()), sys.prefix]
+    words = [*told, os.environ.get("PATH", "")]
+    plain = "\n".join(_texts(json.loads(text)))
+    found = [re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", plain) for word in words if word]
+    return [each.group() for each in found if each]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """
+    Give every text in a history, those of its payloads decoded.
+    """
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key == "data" and isinstance(inner, str):
+                yield base64.b64decode(inner).decode("utf-8", "replace")
+            else:
+                yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+    elif isinstance(value, str):
+        yield value
+
+
+async def _record(stage: Stage) -> int:
+    count = 0
+    async for workflow, case, history in _histories(await stage.client()):
+        text = scrubbed(history.to_json())
+        if found := traces(text):
+            raise SystemExit(f"{workflow} {case} tells of this machine: {found}")
+        file = HISTORIES / workflow / f"{case}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, "utf-8")
+        count += 1
+    return count
+
+
+async def main() -> None:
+    """
+    Replace every recorded history.
+    """
+    shutil.rmtree(HISTORIES, ignore_errors=True)
+    async with Recorder(_main_script()) as stage:
+        await _play_main(stage)
+        count = await _record(stage)
+    async with Recorder(_long_script(), config=EARLY) as stage:
+        await _play_long(stage)
+        count += await _record(stage)
+    print(f"recorded {count} histories in {HISTORIES.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

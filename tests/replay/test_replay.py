@@ -1,0 +1,178 @@
+"""
+Every recorded history replays: the promise to requests that are open while the code changes.
+
+More hash seeds than three, and every history cut: ORCHESTCODE_REPLAY_SEEDS=20.
+"""
+
+import ast
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowHistory
+
+from tests.replay.record import HISTORIES, traces
+from tests.replay.replaying import read, replayed, replayer
+from tests.stage import ROOT
+
+USUAL_SEEDS = 3
+SEEDS = int(os.environ.get("ORCHESTCODE_REPLAY_SEEDS", USUAL_SEEDS))
+CUT = ("approved", "cancelled", "continued-long", "evicted")
+"""The cases that are cut at every workflow task each time the suite runs."""
+VENDORS = ("activities", "anthropic", "git", "structlog")
+_TELLS = '        await self._standing.set(TaskState.RUNNING, "in the merge queue")\n'
+_WAITS = "        await workflow.wait_condition(lambda: queued.id in self._verdicts)\n"
+_READS = '        await self._standing.set(TaskState.REVIEW, "the reviewer reads the patch")\n'
+_TIMER = "await workflow.sleep(0.01)"
+PLANTS = {
+    # What is changed (file, old text, new text), and a run that went through it.
+    "reordered": (
+        [("landing.py", _TELLS, ""), ("landing.py", _WAITS, _TELLS + _WAITS)],
+        "SubtaskWorkflow/happy-one",
+    ),
+    "left out": ([("reviewing.py", _READS, "")], "SubtaskWorkflow/happy-one"),
+    "another activity": (
+        [("hands.py", "return spec is not None and spec.effect is Effect.READ", "return False")],
+        "AgentWorkflow/reworked-planner-1",
+    ),
+    "a timer more": (
+        [("merge_queue.py", "self._rounds += 1\n", f"self._rounds += 1\n        {_TIMER}\n")],
+        "MergeQueueWorkflow/happy",
+    ),
+    "a timer before": (
+        [
+            (
+                "request.py",
+                "        tip = await self._verify",
+                f"        {_TIMER}\n        tip = await self._verify",
+            )
+        ],
+        "RequestWorkflow/happy",
+    ),
+}
+"""Changes that must not be made while requests are open."""
+
+
+def test_every_workflow(cases: list[str]) -> None:
+    """Every workflow of the worker is recorded, along each of its main paths."""
+    assert {name.split("/")[0] for name in cases} == _of_the_worker()
+    requests = {name.split("/")[1] for name in cases if name.startswith("RequestWorkflow/")}
+    assert requests >= {
+        *("happy", "reworked", "red", "evicted", "failed", "fallback", "refused", "mistyped"),
+        *("approved", "rejected", "revised", "asked", "noted", "cancelled", "continued"),
+    }
+    assert {"AgentWorkflow/continued-long-coder-1-run1", "MergeQueueWorkflow/continued-run1"} <= {
+        *cases
+    }
+
+
+def _of_the_worker() -> set[str]:
+    """The worker's workflows, read from its source: its import would load every vendor."""
+    tree = ast.parse((ROOT / "worker.py").read_text("utf-8"))
+    (listed,) = [
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "WORKFLOWS"
+    ]
+    assert isinstance(listed, ast.Tuple)
+    return {ast.unparse(each) for each in listed.elts}
+
+
+@pytest.fixture(scope="module", name="cases")
+def _cases() -> list[str]:
+    """Every recorded case."""
+    return [f"{file.parent.name}/{file.stem}" for file in sorted(HISTORIES.rglob("*.json"))]
+
+
+def test_nothing_of_a_machine(cases: list[str]) -> None:
+    """No history tells of the machine on which it was recorded."""
+    for file in HISTORIES.rglob("*.json"):
+        assert traces(file.read_text("utf-8")) == [], file
+
+
+async def test_cut_at_every_task() -> None:
+    """A history replays from its start to each of its workflow tasks, as after a crash there."""
+    cuts = [
+        cut
+        for name, history in read(HISTORIES)
+        if SEEDS > USUAL_SEEDS or name.split("/")[1].startswith(CUT)
+        for cut in _cuts(name, history)
+    ]
+
+    assert len(cuts) > 200
+    assert await replayed(replayer(), cuts) == {}
+
+
+def _cuts(name: str, history: WorkflowHistory) -> Iterator[tuple[str, WorkflowHistory]]:
+    for place, event in enumerate(history.events):
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED and place > 2:
+            upto = history.events[: place + 1]
+            yield f"{name} cut at {place + 1}", WorkflowHistory(history.workflow_id, upto)
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+async def test_seeds(seed: int, cases: list[str]) -> None:
+    """
+    Every history replays whatever the order of sets is, silently, and without any vendor.
+    """
+    said = await _in_a_process(HISTORIES, seed=seed, without=VENDORS)
+
+    assert said["failures"] == {}
+    assert said["replayed"] == cases
+    assert said["lines"] == []
+    assert said["loaded"] == []
+
+
+@pytest.mark.parametrize("plant", PLANTS)
+async def test_planted_change(plant: str, tmp_path: Path) -> None:
+    """A workflow that was changed without a patch fails to replay what it did before."""
+    changes, case = PLANTS[plant]
+    root = _planted(tmp_path / "root", changes)
+    histories = tmp_path / "histories" / case.split("/")[0]
+    histories.mkdir(parents=True)
+    shutil.copy(HISTORIES / f"{case}.json", histories)
+    said = await _in_a_process(histories.parent, root=root)
+
+    assert list(said["failures"]) == [case]
+    assert "NondeterminismError" in said["failures"][case]
+    assert "[TMPRL1100]" in said["failures"][case]
+
+
+def _planted(root: Path, changes: list[tuple[str, str, str]]) -> Path:
+    """A copy of the product with changed workflows."""
+    root.mkdir()
+    for room in ("contracts", "domain", "runtime", "tests"):
+        (root / room).symlink_to(ROOT / room)
+    shutil.copytree(ROOT / "workflows", root / "workflows")
+    for file, old, new in changes:
+        path = root / "workflows" / file
+        text = path.read_text("utf-8")
+        assert text.count(old) == 1, f"{file} no longer has one {old!r}"
+        path.write_text(text.replace(old, new), "utf-8")
+    return root
+
+
+async def _in_a_process(
+    *folders: Path, seed: int = 0, without: tuple[str, ...] = (), root: Path = ROOT
+) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tests.replay.replaying", *map(str, folders)]
+    command += [word for name in without for word in ("--without", name)]
+
+    def run() -> str:
+        environ = {**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(
+            command, cwd=root, env=environ, check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    found: dict[str, Any] = json.loads((await asyncio.to_thread(run)).splitlines()[-1])
+    return found
