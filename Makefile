@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ROOMS := contracts domain workflows activities runtime console rehearsal worker.py starter.py
 SOURCES := $(ROOMS) tests bench ops examples/demo/*.py
 
-.PHONY: demo up test check format lint types layers replay record test-browser bench lock clean setup setup-dev
+.PHONY: demo up test simulate check format lint types layers replay record test-browser kill-matrix bench lock clean setup setup-dev
 
 demo: $(VENV)/.app
 	@$(BIN)/python -m examples.demo
@@ -16,6 +16,11 @@ up: $(VENV)/.app
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m "not browser"
+
+# The workflows in a seeded world without a server; a failing seed goes into tests/simulation/seeds.txt.
+SEEDS ?= 50000
+simulate: $(VENV)/.dev
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check $(SOURCES)
@@ -39,6 +44,12 @@ replay: $(VENV)/.dev
 
 test-browser: $(VENV)/.browser
 	$(BIN)/python -m pytest -q -m browser
+
+# Processes killed at every moment of a request; the table goes to docs/durability.md. KILLS=0: one
+# kill for each event. Nothing may be edited meanwhile: each worker that starts again reads it.
+KILLS ?= 280
+kill-matrix: $(VENV)/.dev
+	@$(BIN)/python -m tests.kill_matrix --publish --kills $(KILLS)
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench

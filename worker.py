@@ -27,6 +27,7 @@ from activities.pools import Pools
 from activities.queue import TemporalQueues
 from activities.reconcile import HostReconciler
 from activities.repository import UserRepositories
+from activities.room import RoomInterceptor, shortage
 from activities.running import Runner
 from activities.sandbox import Sandbox, SandboxUnavailable
 from activities.stores import Stores
@@ -40,6 +41,7 @@ from runtime.connect import connect
 from runtime.errors import SetupError
 from runtime.host import host_id
 from runtime.interceptors import OrchestInterceptor
+from runtime.memory import watch_memory
 from runtime.process import end_process
 from runtime.reconciling import reconcile_regularly
 from runtime.sandbox import workflow_runner
@@ -142,6 +144,7 @@ def workers(config: Settings, client: Client, made: Hands) -> list[Worker]:
     Return one worker a task queue, each with its own slots.
     """
     host = host_id(config)
+    room = RoomInterceptor(config.home, config.stores, config.worktrees)
     return [
         Worker(
             client,
@@ -152,19 +155,23 @@ def workers(config: Settings, client: Client, made: Hands) -> list[Worker]:
             sticky_queue_schedule_to_start_timeout=STICKY,
             graceful_shutdown_timeout=GRACE,
         ),
-        _activity_worker(client, TaskQueue.MODEL, made.model, slots=32),
-        _activity_worker(client, TaskQueue.GIT, made.git, slots=8),
-        _activity_worker(client, host_queue(host), made.host, slots=16),
-        _activity_worker(client, checks_queue(host), made.checks, slots=config.check_slots),
+        _activity_worker(client, TaskQueue.MODEL, made.model, room=room, slots=32),
+        _activity_worker(client, TaskQueue.GIT, made.git, room=room, slots=8),
+        _activity_worker(client, host_queue(host), made.host, room=room, slots=16),
+        _activity_worker(
+            client, checks_queue(host), made.checks, room=room, slots=config.check_slots
+        ),
     ]
 
 
-def _activity_worker(client: Client, queue: str, activities: Activities, *, slots: int) -> Worker:
+def _activity_worker(
+    client: Client, queue: str, activities: Activities, *, room: RoomInterceptor, slots: int
+) -> Worker:
     return Worker(
         client,
         task_queue=queue,
         activities=activities,
-        interceptors=[OrchestInterceptor()],
+        interceptors=[OrchestInterceptor(), room],
         max_concurrent_activities=slots,
         max_heartbeat_throttle_interval=BEAT_THROTTLE,
         default_heartbeat_throttle_interval=BEAT_THROTTLE,
@@ -180,6 +187,7 @@ async def run(config: Settings, *, stop: asyncio.Event) -> None:
     client = await connect(
         config, runtime=telemetry_runtime(config), patience=dt.timedelta(seconds=30)
     )
+    await _room(config, stop)
     sandbox = Sandbox()
     await _probe(sandbox, config)
     async with AsyncExitStack() as stack:
@@ -192,6 +200,18 @@ async def run(config: Settings, *, stop: asyncio.Event) -> None:
         await stop.wait()
         reconciling.cancel()
         log.info("worker.stopping")
+
+
+async def _room(config: Settings, stop: asyncio.Event) -> None:
+    """
+    Wait until the disk has room: without any, the sandbox's trial would fail for ever.
+    """
+    told = False
+    while not stop.is_set() and (short := shortage(config.home, config.stores, config.worktrees)):
+        if not told:
+            structlog.get_logger("worker").warning("disk.full", reason=short)
+            told = True
+        await asyncio.sleep(1)
 
 
 async def _probe(sandbox: Sandbox, config: Settings) -> None:
@@ -216,6 +236,7 @@ async def main() -> int:
         logging.configure(config)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+        watch_memory(loop)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         await run(config, stop=stop)

@@ -13,6 +13,7 @@ from temporalio import activity
 from typing_extensions import override
 
 from activities import journal
+from activities.failures import failed
 from activities.pools import Pools
 from activities.running import Ran, Runner
 from activities.store import ANY, RefUpdate, Store
@@ -20,6 +21,7 @@ from activities.stores import Stores
 from activities.worktree.pool import Place
 from activities.worktrees import worktree_failures
 from contracts.checks import CheckResult, ChecksReport, RunChecks
+from contracts.failure import FailureKind
 from contracts.ports import CheckActivities
 from domain import ids
 from domain.text import clip, for_people
@@ -118,6 +120,9 @@ class CleanChecks(CheckActivities):
         ran = await self._runner.run(
             place, command, environment, timeout_seconds=request.timeout_seconds
         )
+        if ran.disk_full:
+            # Nobody knows whether it is red: nothing is recorded, and it is run again.
+            raise failed(FailureKind.DISK, f"no room left on the disk for {clip(command, 200)}")
         result = CheckResult(
             command=command,
             exit_code=ran.outcome.exit_code,

@@ -16,7 +16,7 @@ from activities import prompting
 from activities.anthropic_door import AnthropicDoor, Reply
 from activities.conversation import ConversationLog, Message, Said, compose, turn_key
 from activities.failures import failed, from_os_error
-from activities.store import Batch, ObjectMissing, Store
+from activities.store import Batch, ObjectMissing, Store, StoreError
 from activities.stores import Stores
 from contracts.failure import FailureKind
 from contracts.ports import ModelActivities
@@ -54,6 +54,7 @@ class MessagesModel(ModelActivities):
         self._models = model_names
         self._effort = effort
         self._log = ConversationLog()
+        self._unkept: dict[str, Reply] = {}
 
     @override
     @activity.defn
@@ -91,13 +92,13 @@ class MessagesModel(ModelActivities):
             if recorded is not None:
                 activity.logger.info("model.recorded", extra={"turn": recorded.conversation.turns})
                 return recorded
-            return await self._call(store, request)
+            return await self._call(store, request, key)
         except OSError as error:
             raise from_os_error(error, "writing a conversation") from error
         except ObjectMissing as error:
             raise failed(FailureKind.STORE, f"the store lost an object: {error}") from error
 
-    async def _call(self, store: Store, request: ModelCall) -> ModelTurn:
+    async def _call(self, store: Store, request: ModelCall, key: str) -> ModelTurn:
         conversation = request.conversation
         window = await self._log.window(store, conversation.head)
         message = None
@@ -112,13 +113,20 @@ class MessagesModel(ModelActivities):
         messages = (*window.messages, *sent)
         wire = _request(window.config, messages, request.max_output_tokens)
         started = dt.datetime.now(dt.UTC)
-        reply = await self._door.call(wire, agent=request.agent)
+        reply = self._unkept.pop(key, None)
+        if reply is None:
+            reply = await self._door.call(wire, agent=request.agent)
         batch = store.batch()
         turn = _read(batch, reply, request, Role(window.config["role"]))
         said = Said(message, tuple(sent), reply.content)
-        turn = await self._log.append(
-            store, request, batch=batch, window=window, said=said, turn=turn
-        )
+        try:
+            turn = await self._log.append(
+                store, request, batch=batch, window=window, said=said, turn=turn
+            )
+        except (OSError, StoreError):
+            # It is paid for: the next attempt here keeps it, once the disk has room again.
+            self._unkept[key] = reply
+            raise
         _log_turn(turn, (dt.datetime.now(dt.UTC) - started).total_seconds())
         return turn
 

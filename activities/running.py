@@ -3,10 +3,11 @@ Running the user's commands in a worktree: their PATH and virtual environment, o
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from activities.failures import failed
+from activities.room import free_bytes
 from activities.sandbox import Command, CommandOutcome, Mounts, Sandbox, SandboxUnavailable
 from activities.store import Store
 from activities.worktree.pool import Place
@@ -15,6 +16,7 @@ from contracts.repository import Environment
 from domain.text import for_people
 
 _SHOWN_BYTES = 30_000
+_FULL_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,13 @@ class Ran:
     Attributes:
         text: at most 30 kB of output, its middle cut out when there was more.
         whole: everything that was kept.
+        disk_full: it failed and left the worktree's disk without room; it may have failed for it.
     """
 
     outcome: CommandOutcome
     text: str
     whole: bytes
+    disk_full: bool = False
 
     @property
     def passed(self) -> bool:
@@ -108,7 +112,9 @@ class Runner:
             outcome = await self._sandbox.run(mounts, command)
         except SandboxUnavailable as error:
             raise failed(FailureKind.SANDBOX, f"no command can run: {error}") from error
-        return Ran(outcome, readable(outcome.output), outcome.output)
+        ran = Ran(outcome, readable(outcome.output), outcome.output)
+        free = None if ran.passed else free_bytes(place.path)
+        return replace(ran, disk_full=free is not None and free < _FULL_BYTES)
 
 
 def readable(output: bytes, limit: int = _SHOWN_BYTES) -> str:

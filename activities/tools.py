@@ -195,6 +195,8 @@ class WorktreeTools(ToolActivities):
         parts = [ran.text.rstrip("\n"), f"[{ran.ending}]"]
         if ran.outcome.hint:
             parts.append(f"[{ran.outcome.hint}]")
+        if ran.disk_full:
+            parts.append("[the disk has no room left: what this command wrote may have filled it]")
         if scan.skipped:
             parts.append(
                 f"[not part of the checkpoint: nested repositories {', '.join(scan.skipped)}]"

@@ -3,7 +3,6 @@ Leases on worktrees, as workflows ask for them; the pool of each store does the 
 """
 
 import contextlib
-import errno
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from temporalio import activity
@@ -12,8 +11,9 @@ from typing_extensions import override
 
 from activities.failures import failed, from_os_error
 from activities.git_command import GitError, GitMissingError
+from activities.room import no_room
 from activities.store import ObjectMissing, RefConflict, StoreError
-from activities.worktree.pool import Fenced, WorktreeBroken, WorktreeBusy, WorktreePool, disk_full
+from activities.worktree.pool import Fenced, WorktreeBroken, WorktreeBusy, WorktreePool
 from contracts.failure import FailureKind
 from contracts.ports import WorktreeActivities
 from contracts.worktree import LeaseWorktree, ReleaseWorktree, WorktreeLease
@@ -117,13 +117,6 @@ def worktree_failure(error: Exception) -> ApplicationError:
         return failed(FailureKind.FENCED, str(error))
     if isinstance(error, WorktreeBusy):
         return failed(FailureKind.BUSY, str(error))
-    if _no_room(error):
+    if no_room(error):
         return failed(FailureKind.DISK, f"no room left on the disk: {error}")
     return failed(FailureKind.STORE, str(error))
-
-
-def _no_room(error: Exception) -> bool:
-    if isinstance(error, GitError):
-        return disk_full(error)
-    cause = error.__cause__
-    return isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}

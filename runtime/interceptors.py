@@ -17,6 +17,7 @@ from temporalio.worker import (
 from typing_extensions import override
 
 from contracts.failure import FailureKind
+from runtime.memory import end_without_memory
 
 BEAT_SECONDS = 0.5
 """Between heartbeats; the server misses a killed worker after the activity's heartbeat time-out."""
@@ -42,6 +43,8 @@ class _Around(ActivityInboundInterceptor):
                 return await self.next.execute_activity(input)
             except (ApplicationError, asyncio.CancelledError):
                 raise
+            except MemoryError:
+                end_without_memory()
             except Exception as error:
                 attempt = activity.info().attempt
                 activity.logger.exception(

@@ -100,8 +100,12 @@ def write_record(path: Path, record: Record) -> None:
     Write a record; readers see the old or the new one, never a part.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    draft.write_text(record.model_dump_json(), encoding="utf-8")
-    draft.replace(path)
+    try:
+        draft.write_text(record.model_dump_json(), encoding="utf-8")
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def read_record(path: Path, kind: type[_AnyRecord]) -> _AnyRecord | None:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -44,6 +45,9 @@ _UNUSED_SECONDS = 1.0
 _LOOK_SECONDS = 0.25
 _PAUSE_SECONDS = 0.05
 _LOCK_SECONDS = 0.5
+_DISK_SECONDS = 2.0
+_LEAST_BYTES = 50_000_000
+"""Room under which no activity begins."""
 _SERVICE_PATIENCE = dt.timedelta(seconds=10)
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -107,6 +111,7 @@ class _Supervisor:
             own_server=self._server is not None,
         )
         self._was_ready = False
+        self._written = True
         self._closing_lock: int | None = None
 
     async def run(self, *, until_unused: bool) -> int:
@@ -128,7 +133,10 @@ class _Supervisor:
     async def _keep_all(self, *, until_unused: bool) -> None:
         async with asyncio.TaskGroup() as group:
             # The worker starts while the server comes up, and waits for it by itself.
-            jobs = [group.create_task(self._keep_worker())]
+            jobs = [
+                group.create_task(self._keep_worker()),
+                group.create_task(self._watch_disk()),
+            ]
             if self._server is None:
                 jobs.append(group.create_task(self._find_service()))
             else:
@@ -180,11 +188,16 @@ class _Supervisor:
         """
         while True:
             delay = backoff.after_end(_now())
-            self._announce(f"The Temporal server ended ({reason}); it starts again in {delay} s.")
+            full = self._full_disk()
+            self._announce(
+                f"The Temporal server ended ({reason}); it starts again in {delay} s.{full}"
+            )
             await asyncio.sleep(delay)
             try:
                 await server.start()
-            except SetupError as problem:
+            except (SetupError, OSError) as problem:
+                # Without room on the disk not even a record can be written; it is tried again.
+                await server.stop()
                 reason = str(problem)
             else:
                 return
@@ -208,7 +221,8 @@ class _Supervisor:
             early = 0 if self._record.worker_ready else self._record.early_ends + 1
             self._note(worker_pid=None, worker_ready=False, early_ends=early)
             delay = backoff.after_end(_now())
-            self._announce(f"The worker ended ({_how(code)}); it starts again in {delay} s.")
+            full = self._full_disk()
+            self._announce(f"The worker ended ({_how(code)}); it starts again in {delay} s.{full}")
             await asyncio.sleep(delay)
 
     def _start_worker(self) -> ChildProcess:
@@ -279,10 +293,54 @@ class _Supervisor:
         Change the record, and say once when all is ready.
         """
         self._record = self._record.model_copy(update=changes)
-        write_record(supervisor_file(self._settings), self._record)
+        self._write()
         if self._record.ready and not self._was_ready:
             self._was_ready = True
             self._announce(f"Ready: Temporal at {self._record.address}{_ui(self._record)}.")
+
+    def _write(self) -> None:
+        """
+        Write the record; without room on the disk it is kept and written once there is some.
+        """
+        try:
+            write_record(supervisor_file(self._settings), self._record)
+        except OSError as problem:
+            if self._written:
+                self._announce(f"Nothing can be written to {self._settings.run}: {problem}.")
+            self._written = False
+        else:
+            self._written = True
+
+    async def _watch_disk(self) -> None:
+        """
+        Tell a person when the home's disk is full and when it no longer is.
+        """
+        told = ""
+        while True:
+            full = self._full_disk()
+            if bool(full) != bool(told):
+                home = self._settings.home
+                self._announce(full.strip() or f"The disk of {home} has room again.")
+                told = full
+            if not self._written:
+                self._write()
+            await asyncio.sleep(_DISK_SECONDS)
+
+    def _full_disk(self) -> str:
+        """
+        Return a sentence when the home's disk is full, else "".
+        """
+        home = self._settings.home
+        try:
+            free = shutil.disk_usage(home).free
+        except OSError:
+            return ""
+        if free >= _LEAST_BYTES:
+            return ""
+        return (
+            f" The disk of {home} is full: {free // 1_000_000} MB are free, at least "
+            f"{_LEAST_BYTES // 1_000_000} MB are needed; all goes on by itself once there is room."
+        )
 
 
 def _now() -> float:

@@ -168,16 +168,16 @@ class Stage:
         os.kill(self.server.pid, signal.SIGKILL)
         await self.server.wait()
 
-    async def start_worker(self) -> None:
+    async def start_worker(self, code: Path = ROOT) -> None:
         """
-        Start the worker and wait until it polls its queues.
+        Start the worker of the product in `code` and wait until it polls its queues.
         """
         log = self.settings.logs / "worker.log"
         child = self._worker = ChildProcess(
-            [sys.executable, str(ROOT / "worker.py")],
+            [sys.executable, str(code / "worker.py")],
             environment=self.settings.environment,
             log=log,
-            folder=ROOT,
+            folder=code,
         )
         await until(lambda: not child.alive or self._worker_polls(child.pid))
         if not child.alive:

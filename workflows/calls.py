@@ -75,14 +75,6 @@ def store(summary: str) -> ActivityConfig:
     return {**_STORE, "summary": _summary(summary)}
 
 
-def taking(summary: str) -> ActivityConfig:
-    """
-    Return the options of what has to be given back: a cancellation waits to hear what came of it.
-    """
-    wait = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
-    return {**_STORE, "summary": _summary(summary), "cancellation_type": wait}
-
-
 def host(host_id: str, summary: str) -> ActivityConfig:
     """
     Return the options of an agent's tool call on the host that holds its worktree.

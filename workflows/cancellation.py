@@ -3,8 +3,14 @@ Cancellation that is never lost.
 """
 
 import asyncio
+import datetime as dt
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from temporalio import workflow
+
+Result = TypeVar("Result")
+_PATIENCE = dt.timedelta(seconds=60)
 
 
 def heed() -> None:
@@ -19,3 +25,24 @@ def heed() -> None:
     """
     if workflow.cancellation_reason() is not None:
         raise asyncio.CancelledError
+
+
+async def taken(work: Coroutine[Any, Any, Result]) -> Result:
+    """
+    Return what has to be given back, also when this workflow is told to stop meanwhile.
+
+    The caller keeps it where it will be given back, then calls `heed`.
+
+    Raises:
+        asyncio.CancelledError: told to stop, and it did not come within a minute.
+    """
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        try:
+            await workflow.wait_condition(task.done, timeout=_PATIENCE)
+        except TimeoutError:
+            task.cancel()
+            raise asyncio.CancelledError from None
+        return task.result()

@@ -22,15 +22,17 @@ async def leased(
     """
     Lease a worktree at a commit, None for the target's tip, and free it at the end.
     """
-    lease = await patience.call(
-        WorktreeActivities.lease_worktree,
-        LeaseWorktree(
-            repository=repository,
-            owner=workflow.info().workflow_id,
-            purpose=purpose,
-            commit=commit,
-        ),
-        calls.taking(f"lease a worktree to {purpose}"),
+    lease = await cancellation.taken(
+        patience.call(
+            WorktreeActivities.lease_worktree,
+            LeaseWorktree(
+                repository=repository,
+                owner=workflow.info().workflow_id,
+                purpose=purpose,
+                commit=commit,
+            ),
+            calls.store(f"lease a worktree to {purpose}"),
+        )
     )
     try:
         cancellation.heed()

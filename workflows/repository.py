@@ -40,7 +40,7 @@ async def open_repository(start: RequestStart) -> RepositoryOpened:
             checks=start.checks,
             environment=start.environment,
         ),
-        calls.taking(f"open {start.repository}"),
+        calls.store(f"open {start.repository}"),
     )
 
 

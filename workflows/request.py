@@ -158,7 +158,7 @@ class RequestWorkflow(AnswersPeople):
 
     async def _serve(self, start: RequestStart) -> None:
         self._say("opens the repository")
-        opened = self._opened = await repository.open_repository(start)
+        opened = self._opened = await cancellation.taken(repository.open_repository(start))
         cancellation.heed()
         workflow.upsert_memo({OC_KEPT: requests.kept(opened)})
         self._planning = Planning(self._id, start, opened)

@@ -83,10 +83,15 @@ class References:
         async with self._writer.turn():
             folders = self._folders_to_sync(updates)
             await self._transact(updates)
-            for folder in folders:
-                # A folder whose last reference went is gone.
-                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                    sync_folder(f"{self._store}/{folder}")
+            if len(folders) == 1:
+                self._sync(folders[0])
+            else:  # side by side: each waits for the disk
+                await asyncio.gather(*(asyncio.to_thread(self._sync, each) for each in folders))
+
+    def _sync(self, folder: str) -> None:
+        # A folder whose last reference went is gone.
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            sync_folder(f"{self._store}/{folder}")
 
     def _folders_to_sync(self, updates: Iterable[RefUpdate]) -> list[str]:
         # git syncs the file of a reference, but not its name in the folder, nor the folder's

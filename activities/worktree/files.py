@@ -58,7 +58,14 @@ def disk_full(error: GitError) -> bool:
     """
     Return whether git failed for want of room on the disk.
     """
-    return _DISK_FULL.search(error.stderr) is not None
+    return says_disk_full(error.stderr)
+
+
+def says_disk_full(message: str) -> bool:
+    """
+    Return whether a message of git or of the system tells of a disk without room.
+    """
+    return _DISK_FULL.search(message) is not None
 
 
 @dataclass(frozen=True, kw_only=True)

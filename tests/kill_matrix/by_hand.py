@@ -4,6 +4,7 @@ and `watch` shows the rest.
 """
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -18,8 +19,11 @@ from tests.kill_matrix.following import Follower
 from tests.kill_matrix.plan import Harm, RunPlan, Strike
 from tests.kill_matrix.runs import END_SECONDS, Outcome, conclude, set_scene
 from tests.kill_matrix.striking import Blow
+from tests.runtime.processes import alive
 from tests.stage import Stage, until
 
+_PAUSE_SECONDS = 0.05
+_LEAVING_SECONDS = 40.0
 _STARTED = re.compile(r"started (request/\S+)")
 
 
@@ -36,6 +40,7 @@ class Terminal:
         self._stage = stage
         self._log = log
         self._starter: ChildProcess | None = None
+        self._between = False
         self.request_id = ""
         self.blows: list[Blow] = []
 
@@ -55,17 +60,20 @@ class Terminal:
         Kill the starter or the supervisor, and wait until a person sees the request again.
         """
         blow = Blow(strike.harm, "", time.time())
+        supervisor = running_supervisor(self._stage.settings)
+        if supervisor is None or not self._alive:
+            return
         if strike.harm is Harm.STARTER:
+            self._between = True
             await self._kill_starter()
             self.blows.append(blow)
             await asyncio.sleep(strike.seconds)
             self._open("watch", self.request_id)
+            self._between = False
         else:
-            supervisor = running_supervisor(self._stage.settings)
-            if supervisor is None or not self._alive:
-                return
             os.kill(supervisor.pid, signal.SIGKILL)
             self.blows.append(blow)
+            await until(lambda: not alive(supervisor.pid))
         await until(self._ready)
         blow.up = time.time()
 
@@ -77,22 +85,21 @@ class Terminal:
             starter = self._starter
             assert starter is not None
             code = await starter.wait()
-            if starter is self._starter:
+            if starter is self._starter and not self._between:
                 return code
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     async def close(self) -> None:
         """
-        End the starter if it lives, and what it brought up.
+        End the starter if it lives; what it brought up leaves by itself.
         """
         if self._starter is not None:
             await self._starter.stop(grace_seconds=20)
-        await self._stage.stop_supervisor()
 
     async def _kill_starter(self) -> None:
-        old, self._starter = self._starter, None
-        assert old is not None
-        os.kill(old.pid, signal.SIGKILL)
-        await old.wait()
+        assert self._starter is not None
+        os.kill(self._starter.pid, signal.SIGKILL)
+        await self._starter.wait()
 
     def _ready(self) -> bool:
         record = running_supervisor(self._stage.settings)
@@ -129,6 +136,8 @@ async def carry_out_by_hand(stage: Stage, plan: RunPlan, *, expected: str) -> Ou
     finally:
         outcome.blows = terminal.blows
         await terminal.close()
+    with contextlib.suppress(TimeoutError):
+        await until(lambda: not stage.processes(), seconds=_LEAVING_SECONDS)
     left = [f"outlives the starter: {line[:150]}" for line in stage.processes().values()]
     # The merge queue may have been left in the middle of its last word, as `up` finds it.
     await stage.start_server()

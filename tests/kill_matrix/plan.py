@@ -169,10 +169,10 @@ def _spread(points: Sequence[Point], count: int, dice: random.Random) -> list[Po
 
 
 def _strike(mode: Mode, run: int, number: int, dice: random.Random) -> Strike:
-    after = dice.uniform(0.0, 2.5)
+    after = dice.uniform(0.0, 2.0)
     match mode:
         case Mode.SERVER:
-            return Strike(Harm.SERVER, after=dice.uniform(0.0, 1.0))
+            return Strike(Harm.SERVER, after=dice.uniform(0.0, 0.5))
         case Mode.TOOL:
             harm = Harm.GIT if number % 2 else Harm.TOOL
             return Strike(harm, after=dice.uniform(0.0, 0.5))

@@ -33,6 +33,7 @@ class Outcome:
         points: that appeared, in order.
         unstruck: blows that found nothing to strike before the request ended.
         error: why the run could not be carried to its end; "" when it was.
+        evidence: what the checker read; None when it could not.
     """
 
     plan: RunPlan
@@ -43,6 +44,7 @@ class Outcome:
     points: list[Point] = field(default_factory=list)
     unstruck: int = 0
     error: str = ""
+    evidence: Evidence | None = None
 
     @property
     def faults(self) -> list[str]:
@@ -135,7 +137,7 @@ async def conclude(
     """
     histories = list(follower.histories.values())
     key = str(follower.repository["key"])
-    evidence = Evidence(
+    evidence = outcome.evidence = Evidence(
         stage=scene.stage,
         status=status,
         user=scene.repository,

@@ -116,6 +116,7 @@ def _lines(outcomes: Sequence[Outcome], facts: Facts) -> Iterator[str]:
 
 
 def _made(outcomes: Sequence[Outcome], facts: Facts) -> Iterator[str]:
+    unstruck = sum(outcome.unstruck for outcome in outcomes)
     yield (
         f"Made on {facts.date} by `make kill-matrix` (seed {facts.seed}) on a machine with "
         f"{facts.cores} cores, {facts.jobs} runs at a time, in {facts.wall_seconds / 60:.0f} "
@@ -127,7 +128,8 @@ def _made(outcomes: Sequence[Outcome], facts: Facts) -> Iterator[str]:
         f"run (it has {facts.points}; one is drawn out of each equal stretch of them) or at a "
         "random instant. What was killed is started again at once, as the supervisor does it, and "
         "nobody does anything else. Without blows the same run takes "
-        f"{facts.quiet_seconds:.0f} s here."
+        f"{facts.quiet_seconds:.0f} s here. {unstruck} more blows were planned but not struck: the "
+        "request ended before."
     )
 
 
@@ -200,9 +202,6 @@ def _short(outcomes: Sequence[Outcome]) -> Iterator[str]:
             f"{len(late)} of {len(every)} blows were followed by a step later than the goal "
             f"({GOAL_SECONDS:.0f} s, after an orderly stop {GOAL_STOP_SECONDS:.0f} s)"
         )
-    unstruck = sum(outcome.unstruck for outcome in outcomes)
-    if unstruck:
-        found.append(f"{unstruck} planned blows found the request ended, or nothing to strike")
     yield "What falls short:" if found else "Nothing falls short."
     if found:
         yield ""

@@ -153,7 +153,7 @@ async def _play_main(stage: Stage) -> None:
     await stage.ending(await start("mistyped", colour="red"))
     handle = await start("approved", approve=["plan", "review", "delivery"])
     await handle.signal("approve", {"approval": "nothing"})
-    await handle.signal("aprove", "plan")
+    await handle.signal("agree", "plan")
     await _answered(stage, handle, ("approve", None), ("approve", None), ("approve", None))
     handle = await start("rejected", approve=["plan"])
     await _answered(stage, handle, ("reject", {"reason": "too small", "by": "Ann"}))

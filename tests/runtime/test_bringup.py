@@ -3,6 +3,8 @@ Bring-up: what the starter finds running or has started, and what is left afterw
 """
 
 import asyncio
+import os
+import signal
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -73,6 +75,38 @@ async def test_found_running(clean: Settings) -> None:
     assert not inner.started
     assert inner.address == outer.address
     assert len(lines) == 1
+
+
+async def test_killed_supervisor(clean: Settings) -> None:
+    """A supervisor that is killed is replaced while somebody needs it, at the same address."""
+    lines: list[str] = []
+    async with services(clean, announce=lines.append, starter=STARTER) as found:
+        killed = running_supervisor(clean)
+        assert killed is not None
+        os.kill(killed.pid, signal.SIGKILL)
+
+        def again() -> bool:
+            record = running_supervisor(clean)
+            return record is not None and record.pid != killed.pid and record.ready
+
+        await eventually(again, seconds=30)
+        client = await connect(clean)
+        assert await client.service_client.check_health()
+        record = running_supervisor(clean)
+        assert record is not None
+        assert record.address == found.address
+    assert "The supervisor ended; everything starts again in 0.2 s." in lines
+
+
+async def test_supervisor_that_is_ended(clean: Settings) -> None:
+    """A supervisor that a person ends is not brought back by those who used it."""
+    async with server_only(clean, announce=lambda _: None, starter=STARTER):
+        ended = running_supervisor(clean)
+        assert ended is not None
+        os.kill(ended.pid, signal.SIGTERM)
+        await eventually(lambda: of_home(clean.home) == {})
+        await asyncio.sleep(1.2)
+        assert of_home(clean.home) == {}
 
 
 async def test_worker_that_fails(clean: Settings) -> None:

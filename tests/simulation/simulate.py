@@ -48,6 +48,7 @@ class Outcome:
         ended: how the request ended.
         fingerprint: the digest of the trace.
         hours: simulated.
+        runs: of workflows.
         activities: what the workflows reached, for a closer look.
     """
 
@@ -57,6 +58,7 @@ class Outcome:
     fingerprint: str
     hours: float
     counts: Counts
+    runs: int
     lines: tuple[str, ...]
     activities: Activities
 
@@ -144,6 +146,7 @@ def _simulate(
         fingerprint=clock.fingerprint,
         hours=clock.last / 3_600,
         counts=world.counts,
+        runs=len(world.all),
         lines=clock.lines,
         activities=reached,
     )

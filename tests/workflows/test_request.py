@@ -378,7 +378,7 @@ async def test_answers_not_taken(client: Client) -> None:
         handle = await world.start(RequestWorkflow, asked(approve=["plan"]))
         await waits(handle, "plan")
         await handle.signal("approve", {"approval": "delivery"})
-        await handle.signal("aprove", "plan")
+        await handle.signal("agree", "plan")
         await handle.signal("note", {"text": "x", "task": "nobody"})
         await handle.signal("approve", {"approval": "plan", "digest": "f" * 64})
         await handle.signal("approve", "plan")
@@ -389,7 +389,7 @@ async def test_answers_not_taken(client: Client) -> None:
     assert done.state is RunState.DONE
     assert len(problems) == 5
     assert "Nothing called 'delivery' waits" in problems[0]
-    assert problems[1].startswith("there is no signal 'aprove'")
+    assert problems[1].startswith("there is no signal 'agree'")
     assert "no task 'nobody'" in problems[2]
     assert "has changed since" in problems[3]
     assert "already approved" in problems[4]

@@ -47,7 +47,7 @@ def landed(queued: QueuedPatch) -> MergeVerdict:
 
 
 def evicted(eviction: Eviction) -> Callable[[QueuedPatch], MergeVerdict]:
-    """One of the queue's noes."""
+    """One of the queue's refusals."""
     return lambda queued: MergeVerdict(
         id=queued.id, eviction=eviction, reason="no", conflicts=("a.py",), log="e" * 40
     )
