@@ -56,7 +56,6 @@ class PooledWorktrees(WorktreeActivities):
             epoch=leased.epoch,
             host_id=pool.host_id,
             commit=leased.commit,
-            path=str(leased.path),
         )
 
     @override

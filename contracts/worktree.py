@@ -37,7 +37,6 @@ class WorktreeLease(Contract):
     epoch: int
     host_id: str
     commit: ObjectId
-    path: str = ""
 
 
 class ReleaseWorktree(Contract):

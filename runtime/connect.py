@@ -6,7 +6,7 @@ import asyncio
 import datetime as dt
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.contrib.pydantic import PydanticPayloadConverter, ToJsonOptions
 from temporalio.converter import DataConverter
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.runtime import Runtime
@@ -20,11 +20,25 @@ _CONNECT_TIMEOUT = dt.timedelta(seconds=5)
 _AT_ONCE = dt.timedelta(0)
 
 
+class _Payloads(PydanticPayloadConverter):
+    """
+    Pydantic values as JSON without the fields that nobody set: history is a third smaller.
+
+    A field's default is therefore part of every recorded history: it never changes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(ToJsonOptions(exclude_unset=True))
+
+
+_CONVERTER = DataConverter(payload_converter_class=_Payloads)
+
+
 def converter() -> DataConverter:
     """
     Return the data converter of clients, workers, replayers and tests.
     """
-    return pydantic_data_converter
+    return _CONVERTER
 
 
 async def connect(

@@ -85,14 +85,14 @@ async def empty_store(folder: Path) -> Store:
 
 async def test_a_lease_names_a_worktree_that_holds_the_commit(world: World) -> None:
     """
-    The lease says where the files are, on which host, and at which commit.
+    The lease names the worktree, its host and its commit, and the files are there.
     """
     lease = await world.lease("task/a", world.base)
 
     assert (lease.worktree, lease.epoch, lease.host_id) == ("w1", 1, "here")
     assert lease.commit == world.base
-    assert (Path(lease.path) / "a.txt").read_bytes() == b"hello\n"
-    assert Path(lease.path).is_absolute()
+    async with world.pool.enter(lease.worktree, lease.epoch, lease.commit, write=False) as place:
+        assert (place.path / "a.txt").read_bytes() == b"hello\n"
 
 
 async def test_a_repeated_lease_is_the_same_lease(world: World) -> None:

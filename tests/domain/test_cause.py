@@ -2,7 +2,8 @@
 Which sentence of a failure a person reads.
 """
 
-from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, TimeoutType
+from temporalio import exceptions
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutType
 
 from domain.briefing import cause
 
@@ -34,7 +35,7 @@ def test_behind_frames_and_time_limits_the_last_error_is_told() -> None:
     """
     Temporal's own frames say only where; what an attempt last failed of says why.
     """
-    late = TimeoutError(
+    late = exceptions.TimeoutError(
         "activity ScheduleToClose timeout",
         type=TimeoutType.SCHEDULE_TO_CLOSE,
         last_heartbeat_details=[],

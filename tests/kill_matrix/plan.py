@@ -98,7 +98,7 @@ class RunPlan:
 _PER_RUN = {
     Mode.EVENT: 10,
     Mode.RANDOM: 6,
-    Mode.TOOL: 6,
+    Mode.TOOL: 3,
     Mode.SERVER: 20,
     Mode.FREEZE: 2,
     Mode.STARTER: 2,
@@ -174,8 +174,8 @@ def _strike(mode: Mode, run: int, number: int, dice: random.Random) -> Strike:
         case Mode.SERVER:
             return Strike(Harm.SERVER, after=dice.uniform(0.0, 0.5))
         case Mode.TOOL:
-            harm = Harm.GIT if number % 2 else Harm.TOOL
-            return Strike(harm, after=dice.uniform(0.0, 0.5))
+            harm = Harm.TOOL if number else Harm.GIT
+            return Strike(harm, after=dice.uniform(0.0, 0.15))
         case Mode.FREEZE:
             harm = Harm.ZOMBIE if (run + number) % 2 else Harm.FREEZE
             seconds = _FREEZES[(2 * run + number) % len(_FREEZES)]

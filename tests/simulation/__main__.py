@@ -44,7 +44,9 @@ def main() -> int:
     if total.failures:
         named = " ".join(str(failure.seed) for failure in total.failures)
         print(f"{len(total.failures)} seeds fail: {named}")
-        print(f"Look at one with --show --seeds 1 --start SEED, and keep it in {seeds_file().name}.")
+        print(
+            f"Look at one with --show --seeds 1 --start SEED, and keep it in {seeds_file().name}."
+        )
     return 1 if total.failures else 0
 
 

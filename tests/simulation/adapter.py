@@ -12,8 +12,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from google.protobuf.message import Message
-from temporalio import activity, common, converter, exceptions, workflow
+from temporalio import activity, common, converter, workflow
 from temporalio.api.common.v1 import Payload, Payloads
+from temporalio.api.enums.v1 import TIMEOUT_TYPE_HEARTBEAT
 from temporalio.api.failure.v1 import Failure
 from temporalio.bridge.proto.workflow_activation import (
     WorkflowActivation,
@@ -27,6 +28,7 @@ from temporalio.worker._workflow_instance import (
     WorkflowInstanceDetails,
     _WorkflowLogicFlag,
 )
+from typing_extensions import override
 
 from runtime.connect import converter as project_converter
 
@@ -52,7 +54,7 @@ class _StandInLoop(asyncio.AbstractEventLoop):
     """
 
 
-_LOOP = _StandInLoop()
+_LOOP = _StandInLoop()  # type: ignore[abstract] - nothing of it is ever called
 
 
 class _RememberingConverter(converter.PayloadConverter):
@@ -67,12 +69,14 @@ class _RememberingConverter(converter.PayloadConverter):
         self._real = _CONVERTER.payload_converter
         self._decoded: dict[tuple[bytes, object], object] = {}
 
+    @override
     def to_payloads(self, values: Sequence[Any]) -> list[Payload]:
         """
         Encode as the project does.
         """
         return self._real.to_payloads(values)
 
+    @override
     def from_payloads(
         self, payloads: Sequence[Payload], type_hints: list[type] | None = None
     ) -> list[Any]:
@@ -80,9 +84,7 @@ class _RememberingConverter(converter.PayloadConverter):
         Decode as the project does, once for each value and type.
         """
         hints = type_hints or [None] * len(payloads)  # type: ignore[list-item]
-        return [
-            self._one(payload, hint) for payload, hint in zip(payloads, hints, strict=False)
-        ]
+        return [self._one(payload, hint) for payload, hint in zip(payloads, hints, strict=False)]
 
     def _one(self, payload: Payload, hint: type | None) -> object:
         if not (isinstance(hint, type) and getattr(hint, "model_config", {}).get("frozen")):
@@ -144,7 +146,7 @@ def encode(value: object) -> Payload:
     return _PAYLOADS.to_payloads([value])[0]
 
 
-def decode(payload: Payload, hint: Any = None) -> Any:  # noqa: ANN401 - a payload is of any type
+def decode(payload: Payload, hint: Any = None) -> Any:
     """
     Return the value of a payload; without a hint, what JSON says.
     """
@@ -281,7 +283,7 @@ class Instance:
             asyncio._set_running_loop(previous)
 
     @property
-    def workflow(self) -> Any:  # noqa: ANN401 - whichever workflow class runs
+    def workflow(self) -> Any:
         """
         The workflow object, for invariants to look at.
         """
@@ -312,7 +314,7 @@ def _completed(completion: WorkflowActivationCompletion) -> Completed:
     return Completed(tuple(successful.commands), flags, None)
 
 
-def _info(birth: Birth, attributes: Any, namespace: str) -> workflow.Info:  # noqa: ANN401
+def _info(birth: Birth, attributes: Any, namespace: str) -> workflow.Info:
     started = dt.datetime.fromtimestamp(birth.started_ns / _NANOSECONDS, dt.UTC)
     parent = None
     if birth.parent:
@@ -417,7 +419,7 @@ def timed_out() -> Failure:
     Return the failure of an attempt that nobody heard of again.
     """
     failure = Failure(message="activity Heartbeat timeout")
-    failure.timeout_failure_info.timeout_type = exceptions.TimeoutType.HEARTBEAT
+    failure.timeout_failure_info.timeout_type = TIMEOUT_TYPE_HEARTBEAT
     return failure
 
 

@@ -36,7 +36,7 @@ class Attempts:
         self._clock = world.clock
         self._activities = activities
 
-    def schedule(self, run: Run, wanted: Any) -> Call:  # noqa: ANN401 - a protobuf
+    def schedule(self, run: Run, wanted: Any) -> Call:
         """
         Take an activity's command.
         """

@@ -40,7 +40,7 @@ class Clock:
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
-        self._heap: list[tuple[int, float, int, Callable[[], None]]] = []
+        self._heap: list[tuple[int, float, int, Callable[[], object]]] = []
         self._count = 0
         self._trace = hashlib.sha256()
         self._lines: list[str] | None = None
@@ -52,7 +52,7 @@ class Clock:
         """
         return (self.now - EPOCH_NS) / _NANOSECONDS
 
-    def at(self, delay_seconds: float, event: Callable[[], None]) -> None:
+    def at(self, delay_seconds: float, event: Callable[[], object]) -> None:
         """
         Let something happen after a delay.
         """
@@ -60,7 +60,7 @@ class Clock:
         when = self.now + int(delay_seconds * _NANOSECONDS)
         heapq.heappush(self._heap, (when, self.chance.random(), self._count, event))
 
-    def soon(self, most_seconds: float, event: Callable[[], None]) -> None:
+    def soon(self, most_seconds: float, event: Callable[[], object]) -> None:
         """
         Let something happen after a random delay.
         """

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
+from temporalio.bridge.proto.child_workflow import (
+    START_CHILD_WORKFLOW_EXECUTION_FAILED_CAUSE_WORKFLOW_ALREADY_EXISTS as ALREADY_EXISTS,
+)
 
 from tests.simulation import adapter
 from tests.simulation.adapter import Command, Job
@@ -88,7 +91,9 @@ class Commands:
         run.timers.discard(seq)
         # The service takes back what has fired but was not told yet.
         run.pending[:] = [
-            job for job in run.pending if not (job.HasField("fire_timer") and job.fire_timer.seq == seq)
+            job
+            for job in run.pending
+            if not (job.HasField("fire_timer") and job.fire_timer.seq == seq)
         ]
 
     def _start_child_workflow_execution(self, run: Run, command: Command) -> None:
@@ -127,7 +132,7 @@ class Commands:
             child.done = True
             start.failed.workflow_id = child.workflow_id
             start.failed.workflow_type = kind
-            start.failed.cause = 1
+            start.failed.cause = ALREADY_EXISTS
         else:
             below = self._world.start(kind, child.workflow_id, arguments, parent=run)
             below.parent = (run, child)

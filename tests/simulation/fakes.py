@@ -11,7 +11,6 @@ import random
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-
 from activities.failures import failed
 from contracts.checks import CheckResult, ChecksReport, RunChecks
 from contracts.failure import FailureKind
@@ -442,9 +441,7 @@ class Activities:
         if not merged.conflicts:
             return ChainLink(id=patch_id, commit=memory.commit(merged.tree, top, commit))
         alone = memory.merge(tip, commit)
-        return ChainLink(
-            id=patch_id, conflicts=merged.conflicts, with_tip=bool(alone.conflicts)
-        )
+        return ChainLink(id=patch_id, conflicts=merged.conflicts, with_tip=bool(alone.conflicts))
 
     def land_chain(self, key: str, attempt: int, request: LandChain) -> Landed:
         """
@@ -504,5 +501,3 @@ class Activities:
         """
         start = MergeQueueStart(repository=request.queued.repository, lanes=request.lanes)
         self._enqueue(request.queue_id, start, request.queued)
-
-

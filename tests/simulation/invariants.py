@@ -86,7 +86,7 @@ class Monitor:
         if workflow is None:
             return
         self.answers += sum(
-            job.HasField("signal_workflow") and job.signal_workflow.signal_name in _ANSWERS
+            (job.HasField("signal_workflow") and job.signal_workflow.signal_name in _ANSWERS)
             or job.HasField("do_update")
             for job in jobs
         )

@@ -98,7 +98,7 @@ class Crowd:
     def _nonsense(self) -> None:
         self._answers += 1
         chance = self._clock.chance
-        name = chance.choice(("approve", "reject", "revise", "aprove"))
+        name = chance.choice(("approve", "reject", "revise", "approve-it"))
         payload = chance.choice((42, False, ["x", "y"], {"approv": "plan"}, "no such thing", 1.5))
         self._send(name, payload)
 

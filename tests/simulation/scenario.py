@@ -188,8 +188,8 @@ def _world(chance: random.Random, tasks: tuple[dict[str, Any], ...]) -> World:
 
 
 def _window(chance: random.Random) -> tuple[float, float]:
-    start = chance.uniform(0, 400) if chance.random() < 0.06 else 0.0
-    return (start, start + chance.choice((30.0, 600.0, HOUR))) if start else (0.0, 0.0)
+    start = chance.uniform(0, 400) if chance.random() < 0.04 else 0.0
+    return (start, start + chance.choice((30.0, 300.0, 1_200.0))) if start else (0.0, 0.0)
 
 
 def _people(chance: random.Random) -> People:

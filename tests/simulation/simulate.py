@@ -119,9 +119,7 @@ def _simulate(
             world.start("MergeQueueWorkflow", queue, [adapter.encode(start)])
         world.signal(queue, "enqueue", [adapter.encode(patch)])
 
-    reached = activities(
-        plot, now=lambda: clock.seconds, enqueue=enqueue, running=lambda: world.open.keys()
-    )
+    reached = activities(plot, now=lambda: clock.seconds, enqueue=enqueue, running=world.open.keys)
     world.services = Commands(world, Attempts(world, reached.table()))
     monitor = Monitor(world, reached, plot)
     world.watchers.append(monitor)

@@ -4,7 +4,7 @@ A Temporal service and its workers, in one thread: runs, workflow tasks, crashes
 What the commands of a workflow task do stands in `commands`, activities in `attempts`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -212,7 +212,7 @@ class World:
         self.deliver(run, job)
         return True
 
-    def query(self, workflow_id: str, name: str, hint: Any) -> Any:  # noqa: ANN401 - of any type
+    def query(self, workflow_id: str, name: str, hint: Any) -> Any:
         """
         Return a query's answer, None when no run is open or it has not begun.
         """
@@ -238,7 +238,7 @@ class World:
         self.violate(f"the query {name} of {workflow_id} was not answered: {done.problem}")
         return None
 
-    def workflow(self, run: Run) -> Any:  # noqa: ANN401 - whichever workflow class runs
+    def workflow(self, run: Run) -> Any:
         """
         Return a run's workflow object, replayed when no worker has it in its cache.
         """
@@ -291,9 +291,7 @@ class World:
         """
         for index, task in enumerate(run.log):
             self.counts.replays += 1
-            act = adapter.as_replay(
-                task.activation, flags=sorted(run.flags), patches=run.patches
-            )
+            act = adapter.as_replay(task.activation, flags=sorted(run.flags), patches=run.patches)
             done = instance.activate(act)
             if done.problem or adapter.written(done.commands) != task.commands:
                 self.violate(_difference(run, index, task=task, done=done))
@@ -332,7 +330,7 @@ class World:
         run.pending[:0] = jobs
         self.clock.at(after, lambda: self._begin(run))
 
-    def _commit(self, run: Run, act: Any, done: Completed) -> None:  # noqa: ANN401 - a protobuf
+    def _commit(self, run: Run, act: Any, done: Completed) -> None:
         """
         Take a task's answer, unless something arrived that a closing command must not overlook.
         """
@@ -362,11 +360,12 @@ class World:
             self._wake(run)
 
 
-def _accepted(act: Any, commands: Sequence[Command]) -> tuple[Command, ...]:  # noqa: ANN401
+def _accepted(act: Any, commands: Sequence[Command]) -> tuple[Command, ...]:
     """
     Take rejected updates out of a task: they leave no trace in a history.
     """
-    accepted, refused = set(), set()
+    accepted: set[str] = set()
+    refused: set[str] = set()
     for command in commands:
         if command.HasField("update_response"):
             answer = command.update_response
@@ -402,6 +401,3 @@ def _difference(run: Run, index: int, *, task: Committed, done: Completed) -> st
         f"{[adapter.variant(each) for each in done.commands]} {done.problem or ''}"
         f"\n{before[at : at + 1]}\n{list(done.commands[at : at + 1])}"
     )
-
-
-Event = Callable[[], None]

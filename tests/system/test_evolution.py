@@ -72,7 +72,7 @@ async def own() -> AsyncIterator[Stage]:
     A stage whose worker is exchanged; the old code's worker is there at first.
     """
     names = ("carried", "fresh", "stopped")
-    plays = [play(name, writes_file("a", "a.txt", "a\n", delay_ms=1_500)) for name in names]
+    plays = [play(name, writes_file("a", f"{name}.txt", "a\n", delay_ms=1_500)) for name in names]
     async with Stage(script(*plays)) as stage:
         yield stage
 
@@ -82,8 +82,8 @@ async def _begun(stage: Stage, name: str) -> Handle:
     Start a request and kill its worker while the coder is at work.
     """
     handle = await stage.start_request(name, stage.repository(name, SMALL))
-    # Its first reply is there, so it waits for the second one.
-    await until(lambda: any(one.role == "coder" for one in stage.journal(handle.id)))
+    # Its first reply is kept and being carried out; the second one is still to come.
+    await until(lambda: any(stage.settings.worktrees.rglob(f"{name}.txt")))
     await stage.kill_worker()
     return handle
 

@@ -1,0 +1,128 @@
+"""
+Faults planted on purpose: a simulation that cannot find them finds nothing.
+"""
+
+import itertools
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from temporalio import workflow
+from typing_extensions import override
+
+from contracts.merge import LandChain, Landed, MergeQueueStart, MergeQueueStatus
+from contracts.request import RequestStatus
+from tests.simulation import scenario
+from tests.simulation.fakes import Activities, Landing
+from tests.simulation.scenario import Scenario
+from tests.simulation.simulate import CLASSES, Outcome, simulate
+from workflows.merge_queue import MergeQueueWorkflow
+from workflows.request import RequestWorkflow
+
+_MOST_SEEDS = 60
+
+
+@workflow.defn(name="RequestWorkflow")
+class RestlessRequest(RequestWorkflow):
+    """
+    Waits for a random time, by a source of chance that a replay does not share.
+    """
+
+    @workflow.init
+    def __init__(self, payload: Any) -> None:
+        super().__init__(payload)
+
+    @workflow.run
+    @override
+    async def run(self, payload: Any) -> RequestStatus:
+        """
+        Wait, then do it all the same.
+        """
+        await workflow.sleep(1 + random.random())
+        return await super().run(payload)
+
+
+@workflow.defn(name="MergeQueueWorkflow")
+class ForgetfulQueue(MergeQueueWorkflow):
+    """
+    Leaves its queue behind when it continues as new.
+    """
+
+    @workflow.init
+    def __init__(self, start: MergeQueueStart) -> None:
+        super().__init__(start)
+
+    @workflow.run
+    @override
+    async def run(self, start: MergeQueueStart) -> MergeQueueStatus:
+        """
+        Serve as ever.
+        """
+        return await super().run(start)
+
+    @override
+    def _carried(self) -> MergeQueueStart:
+        return super()._carried().model_copy(update={"queue": ()})
+
+
+class HastyLanding(Activities):
+    """
+    Moves the target without looking where it stands, so that a repeat moves it again.
+    """
+
+    @override
+    def land_chain(self, key: str, attempt: int, request: LandChain) -> Landed:
+        """
+        Land, whatever landed before.
+        """
+        memory, target = self.memory, request.repository.target
+        tree = memory.tree(request.candidate)
+        tip = memory.tips[target]
+        memory.tips[target] = memory.commit(tree, tip, request.candidate, note="hasty")
+        tree_id = memory.commits[memory.tips[target]].tree
+        self.ledger.landings.append(Landing(target, memory.tips[target], tree_id, request.titles))
+        return Landed(commit=memory.tips[target])
+
+
+def test_unseeded_randomness_is_found() -> None:
+    """
+    A workflow that asks `random` decides otherwise when it is replayed.
+    """
+    found = _first_violation(classes={**CLASSES, "RequestWorkflow": RestlessRequest})
+
+    assert "nondeterminism: request/simulated-1" in found.violations[0]
+    assert "start_timer" in found.violations[0]
+
+
+def test_a_landing_that_is_not_idempotent_is_found() -> None:
+    """
+    A landing whose result was lost is made again, and then the patch has landed twice.
+    """
+    found = _first_violation(activities=HastyLanding)
+
+    assert "landed twice" in found.violations[0]
+
+
+def test_a_queue_that_continue_as_new_forgets_is_found() -> None:
+    """
+    Whoever waited in it never gets an answer.
+    """
+    found = _first_violation(
+        classes={**CLASSES, "MergeQueueWorkflow": ForgetfulQueue},
+        fit=lambda plot: plot.faults.new_run > 0.2 and len(plot.tasks) > 1,
+    )
+
+    assert any("never ends" in violation for violation in found.violations)
+
+
+def _first_violation(
+    classes: Mapping[str, type] = CLASSES,
+    activities: type[Activities] = Activities,
+    fit: Callable[[Scenario], bool] = lambda _: True,
+) -> Outcome:
+    fitting = (seed for seed in itertools.count() if fit(scenario.of(seed)))
+    for seed in itertools.islice(fitting, _MOST_SEEDS):
+        outcome = simulate(seed, classes=classes, activities=activities)
+        if outcome.violations:
+            return outcome
+    raise AssertionError(f"not found in {_MOST_SEEDS} seeds")

@@ -1,0 +1,290 @@
+"""
+The simulated service keeps Temporal's rules, which the invariants lean on: shown on small workflows.
+"""
+
+import asyncio
+import datetime as dt
+from collections.abc import Callable
+
+from temporalio import activity, workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    ChildWorkflowError,
+    is_cancelled_exception,
+)
+from temporalio.workflow import ActivityCancellationType
+
+from tests.simulation import adapter
+from tests.simulation.attempts import Attempts
+from tests.simulation.clock import Clock
+from tests.simulation.commands import Commands
+from tests.simulation.runs import Run
+from tests.simulation.world import Faults, World
+
+_MINUTE = dt.timedelta(minutes=1)
+
+
+@activity.defn
+async def work(what: str) -> str:
+    """
+    Stand for any activity; the worlds below say what it does.
+    """
+    raise NotImplementedError(what)
+
+
+@workflow.defn
+class Works:
+    """
+    Calls one activity, and says what came of it.
+    """
+
+    @workflow.run
+    async def run(self, what: str) -> str:
+        """
+        Call it.
+        """
+        kind = ActivityCancellationType.TRY_CANCEL
+        if what == "patient":
+            kind = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
+        try:
+            return await workflow.execute_activity(
+                work,
+                what,
+                schedule_to_close_timeout=_MINUTE,
+                cancellation_type=kind,
+                retry_policy=RetryPolicy(non_retryable_error_types=["Hopeless"]),
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                return "cancelled"
+            assert isinstance(error.cause, ApplicationError)
+            return f"failed: {error.cause.type}"
+
+
+@workflow.defn
+class Counts:
+    """
+    Counts by signal, by update with a validator, and over continue-as-new.
+    """
+
+    @workflow.init
+    def __init__(self, seen: list[int]) -> None:
+        self._seen = list(seen)
+        self._runs = 0
+
+    @workflow.run
+    async def run(self, seen: list[int]) -> list[int]:
+        """
+        Count to five, in runs of two.
+        """
+        began = len(seen)
+        await workflow.wait_condition(lambda: len(self._seen) >= min(began + 2, 5))
+        if len(self._seen) >= 5:
+            return self._seen
+        workflow.continue_as_new(self._seen)
+
+    @workflow.signal
+    def count(self, number: int) -> None:
+        """
+        Take a number.
+        """
+        self._seen.append(number)
+
+    @workflow.update
+    def take(self, number: int) -> int:
+        """
+        Take a number and tell how many there are.
+        """
+        self._seen.append(number)
+        return len(self._seen)
+
+    @take.validator
+    def check(self, number: int) -> None:
+        """
+        Take no negative number.
+        """
+        if number < 0:
+            raise ValueError("negative")
+
+
+@workflow.defn
+class Parent:
+    """
+    Has a child, and signals somebody who is not there.
+    """
+
+    @workflow.run
+    async def run(self, what: str) -> str:
+        """
+        Do it.
+        """
+        if workflow.patched("a-change"):
+            await workflow.sleep(1)
+        try:
+            await workflow.get_external_workflow_handle("nobody").signal("count", 1)
+        except ApplicationError:
+            what += "-unheard"
+        handle = await workflow.start_child_workflow(Works.run, what, id="child")
+        try:
+            return await handle
+        except ChildWorkflowError as error:
+            return f"child: {type(error.cause).__name__}"
+        except asyncio.CancelledError:
+            return "cancelled"
+
+
+def test_an_activity_is_retried_until_it_succeeds() -> None:
+    """
+    A lost or failed attempt is made again, under the same key.
+    """
+    keys: list[tuple[str, int]] = []
+
+    def flaky(key: str, attempt: int, what: str) -> str:
+        keys.append((key, attempt))
+        if attempt < 3:
+            raise ApplicationError("not yet")
+        return what
+
+    world, run = _ran(Works, "x", does=flaky)
+
+    assert _result(run) == "x"
+    assert keys == [("run-0/1", 1), ("run-0/1", 2), ("run-0/1", 3)]
+    assert world.clock.seconds > 3
+
+
+def test_an_activity_is_given_up_by_kind_by_flag_and_by_time() -> None:
+    """
+    What is not to be retried is not; what goes on failing ends with its schedule-to-close.
+    """
+
+    def fails(error: ApplicationError) -> Callable[[str, int, str], object]:
+        def fail(key: str, attempt: int, what: str) -> object:
+            raise error
+
+        return fail
+
+    for error in (
+        ApplicationError("x", type="Hopeless"),
+        ApplicationError("x", type="Final", non_retryable=True),
+        ApplicationError("x", type="Slow", next_retry_delay=dt.timedelta(hours=1)),
+    ):
+        world, run = _ran(Works, "x", does=fails(error))
+
+        assert _result(run) == f"failed: {error.type}"
+        assert world.clock.seconds < 61
+
+
+def test_a_cancelled_activity_ends_at_once_or_when_it_has_really_ended() -> None:
+    """
+    One kind of cancellation does not wait for the worker; the other takes what the worker says.
+    """
+    for what in ("hasty", "patient"):
+        world, run = _world(Works, what, faults=Faults(work_seconds=1_000))
+        world.clock.at(1, lambda world=world: world.cancel("it"))  # type: ignore[misc]
+        world.run()
+
+        assert _result(run) == "cancelled", what
+        assert run.closed_at < 3
+
+
+def test_no_signal_is_lost_when_a_run_continues_as_new() -> None:
+    """
+    What arrives while the last task of a run is made is given to the task made anew, or the next.
+    """
+    redone = 0
+    for seed in range(30):
+        world, _ = _world(Counts, [], seed=seed, faults=Faults(crash=0.2, task_seconds=2))
+        for number in range(5):
+            world.clock.soon(10, lambda n=number: world.signal("it", "count", [adapter.encode(n)]))
+        world.run()
+
+        assert world.violations == []
+        assert sorted(_result(world.all[-1])) == [0, 1, 2, 3, 4]
+        redone += world.counts.redone
+    assert redone
+
+
+def test_a_refused_update_leaves_no_trace() -> None:
+    """
+    It stands in no history, so a replay after a crash does not know of it.
+    """
+    world, run = _world(Counts, [1], faults=Faults(crash=0.5))
+    for number in (-1, -2, 7, -3, 8, 9, 10):
+        world.clock.soon(100, lambda n=number: world.update("it", "take", n))
+    world.run()
+
+    assert world.violations == []
+    assert sorted(_result(world.all[-1])) == [1, 7, 8, 9, 10]
+    assert run.closed == "continued"
+
+
+def test_patches_signals_to_nobody_and_children_survive_crashes() -> None:
+    """
+    A crash at every second task changes nothing of what a workflow decides.
+    """
+    for seed in range(10):
+        world, run = _world(Parent, "x", seed=seed, faults=Faults(crash=0.5))
+        world.run()
+
+        assert world.violations == []
+        assert _result(run) == "x-unheard"
+        assert run.patches == ["a-change"]
+
+
+def test_a_child_follows_its_parent() -> None:
+    """
+    Cancelled with it, and terminated with it.
+    """
+    world, run = _world(Parent, "x", faults=Faults(work_seconds=10_000))
+    world.clock.at(30, lambda: world.cancel("it"))
+    world.run()
+
+    assert _result(run) == "cancelled"
+    assert {each.workflow_id: each.closed for each in world.all}["child"] == "completed"
+
+    world, run = _world(Parent, "x", faults=Faults(work_seconds=10_000))
+    world.clock.at(30, lambda: world.terminate("it"))
+    world.run()
+
+    assert {each.workflow_id: each.closed for each in world.all} == {
+        "it": "terminated",
+        "child": "terminated",
+    }
+
+
+def test_a_task_that_fails_is_a_violation() -> None:
+    """
+    An exception that is no failure of the workflow wedges it, and the simulation says so.
+    """
+    world, _ = _ran(Works, "x", does=lambda *_: 17)
+
+    assert "a workflow task of it fails" in world.violations[0]
+
+
+def _world(
+    cls: type,
+    argument: object,
+    *,
+    seed: int = 1,
+    faults: Faults | None = None,
+    does: Callable[[str, int, str], object] = lambda _, __, what: what,
+) -> tuple[World, Run]:
+    classes = {adapter.workflow_type(each): each for each in (Works, Counts, Parent)}
+    world = World(Clock(seed), faults or Faults(), classes)
+    world.services = Commands(world, Attempts(world, {"work": (does, str)}))
+    return world, world.start(adapter.workflow_type(cls), "it", [adapter.encode(argument)])
+
+
+def _ran(
+    cls: type, argument: object, *, does: Callable[[str, int, str], object]
+) -> tuple[World, Run]:
+    world, run = _world(cls, argument, does=does)
+    world.run()
+    return world, run
+
+
+def _result(run: Run) -> object:
+    assert run.result is not None, run.closed
+    return adapter.decode(run.result)

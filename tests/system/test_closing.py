@@ -1,0 +1,215 @@
+"""
+A request that is closed before its end, at any moment and in any way: the person's repository stays
+as it was, everything is given back, and the work is where the person is told.
+"""
+
+import datetime as dt
+import shlex
+import subprocess
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowExecutionStatus
+
+from contracts.queue import TaskQueue
+from contracts.reconcile import Reconcile, ReconcileReport
+from contracts.request import RequestStatus
+from contracts.visibility import OC_KEPT, RunState
+from domain import ids
+from runtime.host import host_id
+from tests.plays import Json, Task, command, create, done, plan_of, play, turn, writes_file
+from tests.stage import Handle, Stage, snapshot, until
+
+SMALL = {"README.md": "A small thing.\n"}
+LONG_MS = 60_000
+MARKS = {"command": "sleep 7471", "queue": "sleep 7472", "timeout": "sleep 7473"}
+"""Commands that are found again among the processes."""
+
+Moment = Callable[[Stage, Handle], Awaitable[object]]
+
+
+def _hangs(name: str) -> Task:
+    hand = (turn(create("half.txt", "half\n")), turn(command(MARKS[name], timeout_seconds=600)))
+    return Task(id="a", coder=hand, writes=("half.txt",))
+
+
+SIMPLE = writes_file("a", "a.txt", "a\n")
+PLAYS: Sequence[list[Json]] = (
+    play("close-planning", SIMPLE, planner=[plan_of([SIMPLE], delay_ms=LONG_MS)]),
+    play("close-command", _hangs("command")),
+    play("close-reviewing", Task(id="a", coder=(turn(create("a.txt", "a\n")), done()),
+                                 writes=("a.txt",), reviewer=(turn(delay_ms=LONG_MS),))),
+    play("close-review", SIMPLE),
+    play("close-queue", SIMPLE),
+    play("close-delivery", SIMPLE),
+    play("close-terminate", SIMPLE),
+    play("close-timeout", _hangs("timeout")),
+)  # fmt: skip
+
+
+async def _plans(stage: Stage, handle: Handle) -> None:
+    async def plans() -> bool:
+        return "plans" in (await stage.status(handle)).reason
+
+    await until(plans)
+
+
+async def _reviewing(stage: Stage, handle: Handle) -> None:
+    # The coder's last reply is there: what follows are the checks and the review.
+    await until(lambda: sum(one.role == "coder" for one in stage.journal(handle.id)) == 2)
+
+
+def _runs(mark: str) -> Moment:
+    async def runs(stage: Stage, _handle: Handle) -> None:
+        await until(lambda: any(mark in line for line in stage.processes().values()))
+
+    return runs
+
+
+async def _asks(stage: Stage, handle: Handle) -> None:
+    await stage.waiting(handle)
+
+
+async def _reconciled(stage: Stage) -> None:
+    """
+    Free what ended without a word, as a worker does at its start and every ten minutes.
+    """
+    await (await stage.client()).execute_workflow(
+        "ReconcileWorkflow",
+        Reconcile(host_id=host_id(stage.settings)),
+        id="reconcile/closing",
+        task_queue=TaskQueue.WORKFLOWS,
+        result_type=ReconcileReport,
+        execution_timeout=dt.timedelta(seconds=60),
+    )
+
+
+async def _kept(handle: Handle) -> str:
+    return str(await (await handle.describe()).memo_value(OC_KEPT))
+
+
+def _listed(line: str) -> list[str]:
+    """
+    Run the command that a person is told and return the names of the refs that it lists.
+    """
+    ran = subprocess.run(shlex.split(line), capture_output=True, text=True, check=True)
+    return [row.split("\t")[-1].split()[-1] for row in ran.stdout.splitlines()]
+
+
+def _held(stage: Stage, handle: Handle) -> list[str]:
+    """
+    Return the leases and the claim that a request still has.
+    """
+    leases = [lease for lease in stage.leases() if handle.id in lease]
+    claims = [
+        str(path)
+        for store in stage.settings.stores.iterdir()
+        for path in (store / ids.CLAIMS).rglob("*")
+        if path.is_file() and _claimed_by(store, path.read_text().strip()) == handle.id
+    ]
+    return leases + claims
+
+
+def _claimed_by(store: Path, blob: str) -> str:
+    words = ["git", "-C", str(store), "cat-file", "-p", blob]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "moment"),
+    [
+        pytest.param("close-planning", {}, _plans, id="planning"),
+        pytest.param("close-command", {}, _runs(MARKS["command"]), id="a-command-runs"),
+        pytest.param("close-reviewing", {}, _reviewing, id="checks-and-review"),
+        pytest.param("close-review", {"approve": ["review"]}, _asks, id="a-person-reviews"),
+        pytest.param(
+            "close-queue", {"checks": [MARKS["queue"]]}, _runs(MARKS["queue"]), id="merge-queue"
+        ),
+        pytest.param("close-delivery", {"approve": ["delivery"]}, _asks, id="delivery-waits"),
+    ],
+)
+async def test_cancelled_at_any_moment_a_request_gives_everything_back(
+    stage: Stage, name: str, options: dict[str, object], moment: Moment
+) -> None:
+    """
+    Cancelled amid anything: no lease, no claim, no process is left, the repository is the same to
+    the byte, and `cancel` prints the command that lists the work.
+    """
+    repository = stage.repository(name, SMALL)
+    before = snapshot(repository)
+    handle = await stage.start_request(name, repository, **options)
+    await moment(stage, handle)
+
+    said = await stage.starter("cancel", handle.id)
+
+    assert said.returncode == 0, said
+    assert (await stage.ending(handle)).state is RunState.CANCELLED
+    assert _held(stage, handle) == []
+    assert snapshot(repository) == before
+    assert not [line for line in stage.processes().values() if "sleep 747" in line]
+    kept = await _kept(handle)
+    assert kept in said.stdout + said.stderr
+    works = [ref for ref in _listed(kept) if "/task/a/" in ref]
+    assert works or name == "close-planning"
+
+
+async def test_a_terminated_request_gives_everything_back_at_the_next_reconciliation(
+    stage: Stage,
+) -> None:
+    """
+    Terminated while a person should review, which runs no clean-up: a reconciliation frees lease
+    and claim, and `status` still says where the work is.
+    """
+    repository = stage.repository("close-terminate", SMALL)
+    before = snapshot(repository)
+    handle = await stage.start_request("close-terminate", repository, approve=["review"])
+    await stage.waiting(handle)
+    await handle.terminate("a test ends it")
+    assert _held(stage, handle) != []
+
+    await _reconciled(stage)
+
+    assert _held(stage, handle) == []
+    assert snapshot(repository) == before
+    await _told_where(stage, handle)
+
+
+async def test_a_request_whose_time_is_over_gives_everything_back_likewise(stage: Stage) -> None:
+    """
+    Ended by its execution time-out amid a command: the command ends, a reconciliation frees the
+    rest, and `status` still says where the work is.
+    """
+    repository = stage.repository("close-timeout", SMALL)
+    before = snapshot(repository)
+    handle = await (await stage.client()).start_workflow(
+        "RequestWorkflow",
+        {"repository": str(repository), "request": "close-timeout"},
+        id="request/close-timeout",
+        task_queue=TaskQueue.WORKFLOWS,
+        result_type=RequestStatus,
+        execution_timeout=dt.timedelta(seconds=12),
+    )
+    await _runs(MARKS["timeout"])(stage, handle)
+
+    async def over() -> bool:
+        return (await handle.describe()).status is WorkflowExecutionStatus.TIMED_OUT
+
+    await until(over)
+    await until(lambda: not any(MARKS["timeout"] in one for one in stage.processes().values()))
+    await _reconciled(stage)
+
+    assert _held(stage, handle) == []
+    assert snapshot(repository) == before
+    await _told_where(stage, handle)
+
+
+async def _told_where(stage: Stage, handle: Handle) -> None:
+    """
+    Check that `status` prints the command that lists the work, and that it does list it.
+    """
+    said = await stage.starter("status", handle.id)
+    assert said.returncode == 0, said
+    kept = await _kept(handle)
+    assert kept in said.stdout + said.stderr
+    assert [ref for ref in _listed(kept) if "/task/a/" in ref]

@@ -1,0 +1,196 @@
+"""
+A disk that fills up amid a request: the request waits, says how much room is needed, loses nothing
+and goes on by itself once there is some.
+
+The disks are small file systems in memory, so these tests need the right to mount.
+"""
+
+import contextlib
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from contracts.request import RequestStatus
+from contracts.visibility import OC_STATE, RunState
+from rehearsal import journal
+from runtime.process import log_tail
+from runtime.records import SupervisorRecord, running_supervisor
+from tests.plays import Task, command, create, done, play, script, turn, writes_file
+from tests.stage import Handle, Stage, git, until
+
+SMALL = {"README.md": "A small thing.\n"}
+SIZE_MB = 320
+"""More than a request must find free at its start."""
+PIECES = (64 << 20, 1 << 20, 1 << 16, 4096)
+"""Bytes taken at a time, so long as they fit."""
+WRITES = "sleep 2.5; echo made > made.txt"
+PLAYS = (
+    play("stores", writes_file("a", "a.txt", "a\n", delay_ms=700)),
+    play(
+        "worktrees",
+        Task(
+            id="a",
+            coder=(
+                turn(command(WRITES)),
+                turn(
+                    create("a.txt", "a\n"),
+                    expect={"results": [{"is_error": True, "contains": ["no room left"]}]},
+                ),
+                done(),
+            ),
+            writes=("a.txt",),
+        ),
+    ),
+    play("database", writes_file("a", "a.txt", "a\n", delay_ms=700)),
+)
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """
+    Put a small file system on an empty folder.
+    """
+    options = f"size={SIZE_MB}m,mode={stat.S_IMODE(folder.stat().st_mode):o}"
+    words = ["mount", "-t", "tmpfs", "-o", options, "orchestcode-test", str(folder)]
+    mounted = subprocess.run(words, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.fail(f"this test must be able to mount (run it as root): {mounted.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextlib.contextmanager
+def filled(folder: Path) -> Iterator[None]:
+    """
+    Take all the room of a file system for as long as the block lasts.
+    """
+    ballast = folder / "ballast"
+    with ballast.open("wb") as file:
+        for piece in PIECES:
+            with contextlib.suppress(OSError):
+                while True:
+                    os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), piece)
+    try:
+        yield
+    finally:
+        ballast.unlink()
+
+
+@pytest.fixture(scope="module")
+async def small() -> AsyncIterator[Stage]:
+    """
+    A stage whose stores and worktrees lie on small disks of their own.
+    """
+    async with Stage(script(*PLAYS), services=False) as stage, contextlib.AsyncExitStack() as disks:
+        stage.settings.ensure_home()
+        for folder in (stage.settings.stores, stage.settings.worktrees):
+            disks.enter_context(small_disk(folder))
+        await stage.start_server()
+        await stage.start_worker()
+        disks.push_async_callback(stage.stop_worker)
+        yield stage
+
+
+async def _waiting(stage: Stage, handle: Handle) -> RequestStatus:
+    """
+    Wait until the request says that it waits for room, and return what it says.
+    """
+
+    async def waits() -> bool:
+        return (await stage.status(handle)).state is RunState.WAITING_INFRA
+
+    await until(waits)
+    return await stage.status(handle)
+
+
+async def _amid(stage: Stage, handle: Handle) -> None:
+    """
+    Wait for a moment in which there is work to lose.
+    """
+
+    def works() -> bool:
+        command_runs = any(WRITES in line for line in stage.processes().values())
+        return command_runs or any(stage.settings.worktrees.rglob("a.txt"))
+
+    await until(works)
+    assert handle
+
+
+@pytest.mark.parametrize("place", ["stores", "worktrees"])
+async def test_a_request_waits_for_room_and_goes_on_by_itself(small: Stage, place: str) -> None:
+    """
+    A full disk under the stores, or under the worktrees: WAITING_INFRA, with how much is free and
+    needed, and found by OcState; once there is room it ends, and no finished call was repeated.
+    """
+    repository = small.repository(place, SMALL)
+    handle = await small.start_request(place, repository)
+    await _amid(small, handle)
+    disk = getattr(small.settings, place)
+
+    with filled(disk):
+        said = await _waiting(small, handle)
+        attributes = (await handle.describe()).search_attributes
+
+    assert f"the disk of {disk} is full: 0 MB are free, at least 50 MB are needed" in said.reason
+    assert attributes[OC_STATE] == [RunState.WAITING_INFRA]
+    status = await small.delivered(handle)
+    assert git(repository, "show", f"{status.branch}:a.txt") == "a"
+    assert journal.repeated(small.journal(handle.id)) == []
+    assert not [entry for entry in small.journal(handle.id) if entry.unexpected]
+    assert small.left_behind() == []
+
+
+def _told(log: Path, words: str) -> bool:
+    return log.exists() and words in log.read_text()
+
+
+async def _supervisor(stage: Stage) -> SupervisorRecord:
+    await until(lambda: running_supervisor(stage.settings) is not None)
+    record = running_supervisor(stage.settings)
+    assert record
+    return record
+
+
+async def test_server_and_worker_killed_on_a_full_disk_come_back_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    """
+    The whole home is full, and then server and worker are killed: the supervisor says that the disk
+    is full, and once there is room all goes on by itself, on an intact database.
+    """
+    async with Stage(script(*PLAYS), services=False) as stage, contextlib.AsyncExitStack() as disk:
+        home = stage.settings.ensure_home()
+        disk.enter_context(small_disk(home))
+        disk.push_async_callback(stage.stop_supervisor)
+        repository, up, run = stage.repository("database", SMALL), tmp_path / "up", tmp_path / "run"
+        services = stage.open_starter("up", log=up)
+        await until(lambda: _told(up, "Ready:"))
+        words = ("--repo", str(repository), "--branch", "whole", "--check", "true")
+        watching = stage.open_starter("run", *words, "database", log=run)
+        await until(lambda: any(stage.settings.worktrees.rglob("a.txt")))
+
+        with filled(home):
+            await until(lambda: _told(up, f"The disk of {home} is full: 0 MB are free"))
+            record = await _supervisor(stage)
+            assert record.server_pid
+            assert record.worker_pid
+            os.kill(record.server_pid, signal.SIGKILL)
+            os.kill(record.worker_pid, signal.SIGKILL)
+            await until(lambda: _told(up, "The worker ended (signal SIGKILL)"))
+            await until(lambda: _told(up, "The Temporal server ended (signal SIGKILL)"))
+
+        await until(lambda: _told(up, f"The disk of {home} has room again"))
+        assert await watching.wait() == 0, log_tail(run, lines=40) + log_tail(up, lines=40)
+        assert git(repository, "show", "whole:a.txt") == "a"
+        assert journal.repeated(stage.journal()) == []
+        await services.stop(grace_seconds=30)
+        with contextlib.closing(sqlite3.connect(stage.settings.database)) as database:
+            assert database.execute("pragma integrity_check").fetchone() == ("ok",)
