@@ -17,7 +17,7 @@ from temporalio.worker import (
 from typing_extensions import override
 
 from contracts.failure import FailureKind
-from runtime.memory import end_without_memory
+from runtime.memory import end_if_out_of_memory
 
 BEAT_SECONDS = 0.5
 """Between heartbeats; the server misses a killed worker after the activity's heartbeat time-out."""
@@ -41,11 +41,12 @@ class _Around(ActivityInboundInterceptor):
         async with _beating():
             try:
                 return await self.next.execute_activity(input)
-            except (ApplicationError, asyncio.CancelledError):
+            except asyncio.CancelledError:
                 raise
-            except MemoryError:
-                end_without_memory()
             except Exception as error:
+                end_if_out_of_memory(error)
+                if isinstance(error, ApplicationError):
+                    raise
                 attempt = activity.info().attempt
                 activity.logger.exception(
                     "activity.bug", extra={"error_class": type(error).__name__}

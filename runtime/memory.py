@@ -6,22 +6,33 @@ limps on looks alive and is not. Nothing is lost by the end, since every step ca
 """
 
 import asyncio
+import errno
 import os
 import signal
-from typing import Any, NoReturn
+from typing import Any
 
-_WORDS = b"orchestcode: out of memory; this process ends, and is started again by its supervisor\n"
+_WORDS = b"orchestcode: out of memory; this process ends, its supervisor starts another\n"
 
 
-def end_without_memory() -> NoReturn:
+def end_if_out_of_memory(error: BaseException) -> None:
     """
-    Say so on standard error and end the process, without allocating anything.
+    End the process when an error, or what caused it, is a lack of memory; else do nothing.
     """
-    try:
-        os.write(2, _WORDS)
-    finally:
-        os.kill(os.getpid(), signal.SIGKILL)
-    raise SystemExit(1)  # never reached: for the reader, and the type
+    cause: BaseException | None = error
+    while cause is not None:
+        if _no_memory(cause):
+            os.write(2, _WORDS)
+            os.kill(os.getpid(), signal.SIGKILL)
+        cause = cause.__cause__
+
+
+def _no_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    # A thread needs memory for its stack; Python has no class of its own for this.
+    return isinstance(error, RuntimeError) and "can't start new thread" in str(error)
 
 
 def watch_memory(loop: asyncio.AbstractEventLoop) -> None:
@@ -32,6 +43,7 @@ def watch_memory(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    if isinstance(context.get("exception"), MemoryError):
-        end_without_memory()
+    error = context.get("exception")
+    if isinstance(error, BaseException):
+        end_if_out_of_memory(error)
     loop.default_exception_handler(context)

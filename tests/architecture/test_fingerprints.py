@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 from tests.architecture import fingerprint
 
 HELP = """
@@ -18,7 +16,7 @@ def test_command_order_equals_the_committed_baseline() -> None:
     """Each workflow issues its commands in the committed order."""
     baseline = json.loads(fingerprint.BASELINE.read_text("utf-8"))
     present = fingerprint.fingerprints()
+    names = {*baseline, *present}
+    changed = sorted(name for name in names if baseline.get(name) != present.get(name))
 
-    for name in sorted({*baseline, *present}):
-        if baseline.get(name) != present.get(name):
-            pytest.fail(HELP.format(name=name))
+    assert not changed, HELP.format(name=", ".join(changed))

@@ -62,7 +62,7 @@ class Matrix:
         while waiting:
             by_hand = waiting[-1].mode is Mode.STARTER
             async with Stage(play.reference(), services=not by_hand) as stage:
-                for _ in range(_RUNS_PER_STAGE):
+                for _ in range(1 if by_hand else _RUNS_PER_STAGE):
                     if not waiting or (waiting[-1].mode is Mode.STARTER) is not by_hand:
                         break
                     outcome = await self._one(stage, waiting.pop(), expected)

@@ -14,7 +14,7 @@ from typing import Any
 from google.protobuf.message import Message
 from temporalio import activity, common, converter, workflow
 from temporalio.api.common.v1 import Payload, Payloads
-from temporalio.api.enums.v1 import TIMEOUT_TYPE_HEARTBEAT
+from temporalio.api.enums.v1 import TimeoutType
 from temporalio.api.failure.v1 import Failure
 from temporalio.bridge.proto.workflow_activation import (
     WorkflowActivation,
@@ -54,7 +54,7 @@ class _StandInLoop(asyncio.AbstractEventLoop):
     """
 
 
-_LOOP = _StandInLoop()  # type: ignore[abstract] - nothing of it is ever called
+_LOOP = _StandInLoop()  # type: ignore[abstract]
 
 
 class _RememberingConverter(converter.PayloadConverter):
@@ -419,7 +419,7 @@ def timed_out() -> Failure:
     Return the failure of an attempt that nobody heard of again.
     """
     failure = Failure(message="activity Heartbeat timeout")
-    failure.timeout_failure_info.timeout_type = TIMEOUT_TYPE_HEARTBEAT
+    failure.timeout_failure_info.timeout_type = TimeoutType.TIMEOUT_TYPE_HEARTBEAT
     return failure
 
 

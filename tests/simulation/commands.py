@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
-from temporalio.bridge.proto.child_workflow import (
-    START_CHILD_WORKFLOW_EXECUTION_FAILED_CAUSE_WORKFLOW_ALREADY_EXISTS as ALREADY_EXISTS,
-)
+from temporalio.bridge.proto.child_workflow import StartChildWorkflowExecutionFailedCause as Cause
 
 from tests.simulation import adapter
 from tests.simulation.adapter import Command, Job
@@ -132,7 +130,9 @@ class Commands:
             child.done = True
             start.failed.workflow_id = child.workflow_id
             start.failed.workflow_type = kind
-            start.failed.cause = ALREADY_EXISTS
+            start.failed.cause = (
+                Cause.START_CHILD_WORKFLOW_EXECUTION_FAILED_CAUSE_WORKFLOW_ALREADY_EXISTS
+            )
         else:
             below = self._world.start(kind, child.workflow_id, arguments, parent=run)
             below.parent = (run, child)

@@ -2,6 +2,7 @@
 People: they look at the desk now and then, and answer well, twice, wrongly, late or not at all.
 """
 
+import functools
 from typing import Any
 
 from contracts.approval import Approval
@@ -37,7 +38,7 @@ class Crowd:
             self._clock.at(self._people.terminate, lambda: self._world.terminate(REQUEST_ID))
         spread = self._clock.chance.choice((30.0, 300.0, 3_000.0))
         for number in range(self._people.notes):
-            self._clock.soon(spread, lambda number=number: self._note(number))  # type: ignore[misc]
+            self._clock.soon(spread, functools.partial(self._note, number))
 
     def _note(self, number: int) -> None:
         text = f"note {number} of a person."

@@ -1,0 +1,127 @@
+"""
+A clock that jumps and a memory that ends: neither is taken for progress, neither loses anything.
+"""
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from rehearsal import journal
+from runtime.records import running_supervisor
+from tests.plays import Task, command, create, done, play, script, turn
+from tests.stage import Stage, git, until
+
+SMALL = {"README.md": "A small thing.\n"}
+DAYS = 3 * 86_400.0
+HEADROOM_BYTES = 16_000_000
+SITECUSTOMIZE = '''\
+"""The wall clock of this process, shifted by the seconds in a file."""
+
+import os
+import time
+
+_time, _time_ns = time.time, time.time_ns
+
+
+def _shift():
+    with open(os.environ["ORCHESTCODE_TEST_SHIFT"]) as file:
+        return float(file.read())
+
+
+time.time = lambda: _time() + _shift()
+time.time_ns = lambda: _time_ns() + int(_shift() * 1e9)
+'''
+
+
+def _task(first: str, second: str) -> Task:
+    """
+    Return a task of two commands with an edit between them.
+    """
+    hand = (
+        turn(command(first)),
+        turn(create("a.txt", "a\n"), delay_ms=500),
+        turn(command(second), delay_ms=1_000),
+        done(),
+    )
+    return Task(id="a", coder=hand, writes=("a.txt",), acceptance=("test -s a.txt",))
+
+
+def _set(file: Path, seconds: float) -> None:
+    """
+    Shift the clock; readers see the old or the new shift.
+    """
+    draft = file.with_suffix(".draft")
+    draft.write_text(str(seconds))
+    draft.replace(file)
+
+
+def _clock(environ: dict[str, str]) -> float:
+    """
+    Return what a Python process with this environment takes for the time.
+    """
+    words = [sys.executable, "-c", "import time; print(time.time())"]
+    return float(subprocess.check_output(words, env={**os.environ, **environ}))
+
+
+async def test_a_clock_that_jumps_changes_nothing(tmp_path: Path) -> None:
+    """
+    The worker's wall clock jumps three days on amid a command, then six days back: no lease is
+    lost, no call repeated, no check taken for timed out, and the request ends at its first try.
+    """
+    shift = tmp_path / "shift"
+    (tmp_path / "sitecustomize.py").write_text(SITECUSTOMIZE)
+    environ = {"PYTHONPATH": str(tmp_path), "ORCHESTCODE_TEST_SHIFT": str(shift)}
+    _set(shift, 0)
+    plays = play("jump", _task("sleep 1.2", "sleep 0.5"))
+    async with Stage(script(plays), environ=environ) as stage:
+        repository = stage.repository("jump", SMALL)
+        handle = await stage.start_request("jump", repository, checks=["sleep 0.5"])
+        await until(lambda: any("sleep 1.2" in line for line in stage.processes().values()))
+        _set(shift, DAYS)
+        assert abs(_clock(environ) - time.time() - DAYS) < 60
+        await until(lambda: any(stage.settings.worktrees.rglob("a.txt")))
+        _set(shift, -DAYS)
+
+        status = await stage.delivered(handle)
+
+        assert [task.rounds for task in status.tasks] == [0]
+        assert journal.repeated(stage.journal()) == []
+        assert stage.left_behind() == []
+        assert git(repository, "show", f"{status.branch}:a.txt") == "a"
+
+
+async def test_a_worker_at_its_memory_limit_ends_and_another_goes_on(tmp_path: Path) -> None:
+    """
+    A worker that gets no more memory does not limp on: it ends, the supervisor says so and starts
+    another, and the request is delivered; no finished model call is repeated.
+    """
+    log = tmp_path / "run.log"
+    plays = play("remember", _task("true", "head -c 9000000 /dev/zero | tr '\\0' x"))
+    async with Stage(script(plays), services=False) as stage:
+        repository = stage.repository("remember", SMALL)
+        words = ("--repo", str(repository), "--branch", "whole", "--check", "true", "remember")
+        run = stage.open_starter("run", *words, log=log)
+        await until(lambda: any(stage.settings.worktrees.rglob("a.txt")))
+        record = running_supervisor(stage.settings)
+        assert record
+        assert record.worker_pid
+        limit = _address_space(record.worker_pid) + HEADROOM_BYTES
+        resource.prlimit(record.worker_pid, resource.RLIMIT_AS, (limit, limit))
+
+        assert await run.wait() == 0, log.read_text()
+
+        told = (stage.settings.logs / "supervisor.log").read_text()
+        assert "The worker ended (signal SIG" in told
+        assert journal.repeated(stage.journal()) == []
+        assert git(repository, "show", "whole:a.txt") == "a"
+
+
+def _address_space(pid: int) -> int:
+    """
+    Return the bytes of address space that a process has.
+    """
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
+    return pages * resource.getpagesize()
