@@ -3,14 +3,15 @@ Cancellation that is never lost.
 """
 
 import asyncio
-import datetime as dt
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from temporalio import workflow
 
+with workflow.unsafe.imports_passed_through():
+    from workflows import calls
+
 Result = TypeVar("Result")
-_PATIENCE = dt.timedelta(seconds=60)
 
 
 def heed() -> None:
@@ -41,7 +42,7 @@ async def taken(work: Coroutine[Any, Any, Result]) -> Result:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         try:
-            await workflow.wait_condition(task.done, timeout=_PATIENCE)
+            await workflow.wait_condition(task.done, timeout=calls.TAKING_PATIENCE)
         except TimeoutError:
             task.cancel()
             raise asyncio.CancelledError from None

@@ -4,6 +4,7 @@ MergeQueueWorkflow: the single writer of one target.
 It lands exactly trees that passed. Which prefixes to test and what a round decides is domain.merge.
 """
 
+import asyncio
 import datetime as dt
 from collections.abc import Sequence
 
@@ -31,6 +32,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.visibility import show
 
 _REMEMBERED = 500
+_UNHEARD_TRIALS_END = "unheard-trials-end-2026-11"
 
 
 @workflow.defn
@@ -164,11 +166,9 @@ class MergeQueueWorkflow:
             await self._evict_first(links)
             return
         cuts = merge.cuts(self._state, self._start.lanes)
-        self._testing = tuple(link.id for link in links)
-        try:
-            reports = await self._trials.run(self._queue, chain.tip, links, cuts)
-        finally:
-            self._testing = ()
+        reports = await self._tested(chain.tip, links, cuts)
+        if reports is None:
+            return
         greens = [cut for cut in cuts if reports[cut].passed]
         reds = [cut for cut in cuts if not reports[cut].passed]
         outcome = merge.conclude(self._state, greens, reds)
@@ -177,6 +177,33 @@ class MergeQueueWorkflow:
             self._state = outcome.state
         elif self._all_wait(links[: outcome.land]):
             await self._land(chain, links[: outcome.land], outcome.state)
+
+    async def _tested(
+        self, tip: str, links: Sequence[ChainLink], cuts: Sequence[int]
+    ) -> dict[int, ChecksReport] | None:
+        """
+        Return the trials' reports by prefix length, None when every sender has gone meanwhile.
+
+        Nobody would hear the reports then: the commands are ended, their worktrees free.
+        """
+        self._testing = tuple(link.id for link in links)
+        trials = asyncio.create_task(self._trials.run(self._queue, tip, links, cuts))
+        try:
+            await workflow.wait_condition(lambda: trials.done() or not self._any_waits(links))
+            if trials.done() or not workflow.patched(_UNHEARD_TRIALS_END):
+                return await trials
+            trials.cancel()
+            await asyncio.wait((trials,))
+            if not trials.cancelled() and not is_cancelled_exception(trials.exception()):
+                return await trials
+        finally:
+            trials.cancel()
+            self._testing = ()
+        return None
+
+    def _any_waits(self, links: Sequence[ChainLink]) -> bool:
+        tested = {link.id for link in links}
+        return any(queued.id in tested for queued in self._queue)
 
     def _all_wait(self, links: Sequence[ChainLink]) -> bool:
         """

@@ -57,6 +57,7 @@ class Bench:
     person: Path
     stores: Stores
     pools: Pools
+    folder: Path
     tools: WorktreeTools
     checks: CleanChecks
     patches: StorePatches
@@ -216,7 +217,7 @@ class Agent:
         """
         The worktree's files.
         """
-        return Path(self.lease.path)
+        return self.job.bench.folder / self.job.opened.repository.key / self.lease.worktree
 
     async def call(self, tool: ToolName, **arguments: object) -> ToolCall:
         """
@@ -387,6 +388,7 @@ def _assembled(sandbox: Sandbox, folder: Path, stores: Stores, repository: Path)
         person=repository,
         stores=stores,
         pools=pools,
+        folder=home / "worktrees",
         tools=WorktreeTools(stores, pools, runner),
         checks=CleanChecks(stores, pools, runner),
         patches=StorePatches(stores),
