@@ -57,7 +57,6 @@ class Bench:
     person: Path
     stores: Stores
     pools: Pools
-    folder: Path
     tools: WorktreeTools
     checks: CleanChecks
     patches: StorePatches
@@ -217,7 +216,8 @@ class Agent:
         """
         The worktree's files.
         """
-        return self.job.bench.folder / self.job.opened.repository.key / self.lease.worktree
+        pool = self.job.opened.repository.key
+        return self.job.bench.home / "worktrees" / pool / self.lease.worktree
 
     async def call(self, tool: ToolName, **arguments: object) -> ToolCall:
         """
@@ -388,7 +388,6 @@ def _assembled(sandbox: Sandbox, folder: Path, stores: Stores, repository: Path)
         person=repository,
         stores=stores,
         pools=pools,
-        folder=home / "worktrees",
         tools=WorktreeTools(stores, pools, runner),
         checks=CleanChecks(stores, pools, runner),
         patches=StorePatches(stores),

@@ -215,5 +215,5 @@ def _faults(chance: random.Random) -> Faults:
         new_run=chance.choice((0.0, 0.1, 0.5)),
         work_seconds=chance.choice((0.5, 5.0, 30.0)),
         hop_seconds=chance.choice((0.05, 0.5, 3.0)),
-        task_seconds=chance.choice((0.05, 0.05, 2.0)),
+        task_seconds=chance.choice((0.05, 0.05, 1.0, 2.5)),
     )
