@@ -29,7 +29,7 @@ from activities.reconcile import HostReconciler
 from activities.repository import UserRepositories
 from activities.room import RoomInterceptor, shortage
 from activities.running import Runner
-from activities.sandbox import Sandbox, SandboxUnavailable
+from activities.sandbox import Sandbox, SandboxUnavailable, end_orphan, find_orphans
 from activities.stores import Stores
 from activities.tools import WorktreeTools
 from activities.worktrees import PooledWorktrees
@@ -115,7 +115,7 @@ async def hands(config: Settings, client: Client, *, sandbox: Sandbox) -> AsyncI
     tools = WorktreeTools(stores, pools, runner)
     checks = CleanChecks(stores, pools, runner)
     queues = TemporalQueues(client)
-    reconciler = HostReconciler(stores, pools, client)
+    reconciler = HostReconciler(stores, pools, client, home=config.home)
     try:
         yield Hands(
             model=[model.open_conversation, model.call_model],
@@ -188,6 +188,7 @@ async def run(config: Settings, *, stop: asyncio.Event) -> None:
         config, runtime=telemetry_runtime(config), patience=dt.timedelta(seconds=30)
     )
     await _room(config, stop)
+    await asyncio.to_thread(_end_orphans, config)
     sandbox = Sandbox()
     await _probe(sandbox, config)
     async with AsyncExitStack() as stack:
@@ -212,6 +213,15 @@ async def _room(config: Settings, stop: asyncio.Event) -> None:
             structlog.get_logger("worker").warning("disk.full", reason=short)
             told = True
         await asyncio.sleep(1)
+
+
+def _end_orphans(config: Settings) -> None:
+    """
+    End what a killed worker left running, before any of its work is taken up again.
+    """
+    for pid in find_orphans(config.home):
+        if end_orphan(pid, config.home):
+            structlog.get_logger("worker").warning("sandbox.orphan", process=pid)
 
 
 async def _probe(sandbox: Sandbox, config: Settings) -> None:

@@ -13,15 +13,13 @@ from temporalio import activity
 from typing_extensions import override
 
 from activities import journal
-from activities.failures import failed
 from activities.pools import Pools
-from activities.running import Ran, Runner
+from activities.running import Ran, Runner, undo
 from activities.store import ANY, RefUpdate, Store
 from activities.stores import Stores
 from activities.worktree.pool import Place
 from activities.worktrees import worktree_failures
 from contracts.checks import CheckResult, ChecksReport, RunChecks
-from contracts.failure import FailureKind
 from contracts.ports import CheckActivities
 from domain import ids
 from domain.text import clip, for_people
@@ -121,8 +119,9 @@ class CleanChecks(CheckActivities):
             place, command, environment, timeout_seconds=request.timeout_seconds
         )
         if ran.disk_full:
-            # Nobody knows whether it is red: nothing is recorded, and it is run again.
-            raise failed(FailureKind.DISK, f"no room left on the disk for {clip(command, 200)}")
+            # If it was not this command that took the room, nobody knows whether it is red:
+            # nothing is recorded, and it is run again.
+            await undo(place, request.commit)
         result = CheckResult(
             command=command,
             exit_code=ran.outcome.exit_code,
@@ -195,7 +194,7 @@ async def _record(
     """
     batch = store.batch()
     log = batch.blob(f"$ {result.command}\n{ran.text}\n[{ran.ending}]\n".encode())
-    hint = ran.outcome.hint or ""
+    hint = "it filled the disk" if ran.disk_full else ran.outcome.hint or ""
     record = {
         "result": result.model_dump(mode="json"),
         "log": log,

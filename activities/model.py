@@ -25,7 +25,7 @@ from contracts.tool import ToolName
 from contracts.turn import ModelCall, ModelTurn, OpenConversation, Role, ToolUse
 from domain import ids, models
 from domain.registry import MAX_FINISH_BYTES, Problem, Registry, registry_for
-from domain.text import clip, for_people
+from domain.text import one_line
 
 _HOUR = {"type": "ephemeral", "ttl": "1h"}
 _SHORT = {"type": "ephemeral"}
@@ -193,7 +193,7 @@ def _read(batch: Batch, reply: Reply, request: ModelCall, role: Role) -> ModelTu
         stop_reason=reply.stop_reason,
         tool_uses=tuple(uses),
         finish=finish,
-        says=clip(for_people(" ".join(texts) or reply.detail), 300),
+        says=one_line(" ".join(texts) or reply.detail, 120),
         usage=reply.usage,
         cost_microusd=models.cost_microusd(
             request.conversation.model, reply.usage, written_1h=reply.written_1h
@@ -228,7 +228,7 @@ def _use(batch: Batch, registry: Registry, block: Mapping[str, Any]) -> tuple[To
 def _subject(registry: Registry, name: str, arguments: BaseModel) -> str:
     spec = registry.get(name)
     value = str(getattr(arguments, spec.subject, "")) if spec else ""
-    return clip(for_people(value).replace("\n", " "), 380)
+    return one_line(value, 380)
 
 
 def _log_turn(turn: ModelTurn, seconds: float) -> None:

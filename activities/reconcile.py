@@ -6,6 +6,7 @@ It leaves alone what it cannot explain, and says so.
 
 import asyncio
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus
@@ -13,6 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from typing_extensions import override
 
 from activities.pools import Pools
+from activities.sandbox import end_orphan, find_orphans
 from activities.store import ANY, RefUpdate, Store, StoreError
 from activities.stores import Stores
 from activities.worktree.pool import WorktreeBusy, WorktreePool
@@ -30,10 +32,14 @@ class _Found:
 
 class HostReconciler(ReconcileActivities):
     """
-    Compares the stores and worktrees of this host with the open workflows.
+    Compares the stores, worktrees and sandboxes of this host with what is open and alive.
+
+    Args:
+        home: the product's data folder.
     """
 
-    def __init__(self, stores: Stores, pools: Pools, client: Client) -> None:
+    def __init__(self, stores: Stores, pools: Pools, client: Client, *, home: Path) -> None:
+        self._home = home
         self._stores = stores
         self._pools = pools
         self._client = client
@@ -42,12 +48,13 @@ class HostReconciler(ReconcileActivities):
     @activity.defn
     async def reconcile(self, request: Reconcile) -> ReconcileReport:
         """
-        Free the worktrees and claims of workflows that have ended.
+        Free the worktrees and claims of workflows that have ended; end what a killed worker left.
 
         Safe to repeat: what was freed is not found again. Work that no checkpoint holds is pinned
         under `refs/oc/rescue/` before its worktree is free.
         """
         found = _Found()
+        await asyncio.to_thread(self._sandboxes, found, dry_run=request.dry_run)
         for key in await asyncio.to_thread(self._stores.keys):
             try:
                 await self._store(key, found, dry_run=request.dry_run)
@@ -62,6 +69,11 @@ class HostReconciler(ReconcileActivities):
             mended=tuple(found.mended[:200]),
             left=tuple(found.left[:200]),
         )
+
+    def _sandboxes(self, found: _Found, *, dry_run: bool) -> None:
+        for pid in find_orphans(self._home):
+            if dry_run or end_orphan(pid, self._home):
+                found.mended.append(f"the sandbox {pid}, whose worker is gone, is ended")
 
     async def _store(self, key: str, found: _Found, *, dry_run: bool) -> None:
         pool = await self._pools.get(key)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from activities.failures import failed
-from activities.room import free_bytes
+from activities.room import free_bytes, shortage
 from activities.sandbox import Command, CommandOutcome, Mounts, Sandbox, SandboxUnavailable
 from activities.store import Store
 from activities.worktree.pool import Place
@@ -115,6 +115,19 @@ class Runner:
         ran = Ran(outcome, readable(outcome.output), outcome.output)
         free = None if ran.passed else free_bytes(place.path)
         return replace(ran, disk_full=free is not None and free < _FULL_BYTES)
+
+
+async def undo(place: Place, commit: str) -> None:
+    """
+    Bring a worktree back to a commit after a command that may have filled the disk.
+
+    Raises:
+        ApplicationError: DISK when there is still no room: the command did not take it.
+    """
+    await place.undo(commit)
+    short = shortage(place.path, place.store)
+    if short:
+        raise failed(FailureKind.DISK, short)
 
 
 def readable(output: bytes, limit: int = _SHOWN_BYTES) -> str:

@@ -18,7 +18,8 @@ from activities import journal
 from activities.editor import Editor, PathRefused
 from activities.git_command import GitCommand
 from activities.pools import Pools
-from activities.running import Runner
+from activities.room import no_room
+from activities.running import Runner, undo
 from activities.search import search
 from activities.store import Batch, RefUpdate, Store
 from activities.stores import Stores
@@ -38,7 +39,7 @@ from contracts.tool import (
     ViewArguments,
 )
 from domain import edit, ids
-from domain.text import clip, for_people
+from domain.text import one_line
 
 Seen = dict[str, str]
 """sha256 of each file as the agent knows it, by path."""
@@ -167,7 +168,12 @@ class WorktreeTools(ToolActivities):
     ) -> ToolResult:
         desk = Desk(place, store, await _load(store, request.seen), store.batch())
         place.begin(request.call_id)
-        outcome = await act(desk)
+        try:
+            outcome = await act(desk)
+        except Exception as error:
+            if no_room(error):
+                await place.clear()
+            raise
         checkpoint = outcome.checkpoint or request.expected
         result = _result(desk.batch, request.call_id, outcome).model_copy(
             update={
@@ -190,13 +196,17 @@ class WorktreeTools(ToolActivities):
         ran = await self._runner.run(
             place, arguments.command, environment, timeout_seconds=arguments.timeout_seconds
         )
-        message = f"run: {clip(for_people(arguments.command), 200)}"
+        if ran.disk_full:
+            await undo(place, request.expected)
+            text = f"{ran.text}\n[{ran.ending}; it filled the disk, so all it wrote was undone]"
+            return Outcome(
+                text, ToolOutcome.FAILED, attachments={"log": desk.batch.blob(ran.whole)}
+            )
+        message = f"run: {one_line(arguments.command)}"
         scan = await place.scan(request.expected, message)
         parts = [ran.text.rstrip("\n"), f"[{ran.ending}]"]
         if ran.outcome.hint:
             parts.append(f"[{ran.outcome.hint}]")
-        if ran.disk_full:
-            parts.append("[the disk has no room left: what this command wrote may have filled it]")
         if scan.skipped:
             parts.append(
                 f"[not part of the checkpoint: nested repositories {', '.join(scan.skipped)}]"
@@ -349,7 +359,7 @@ def _result(batch: Batch, call_id: str, outcome: Outcome) -> ToolResult:
         call_id=call_id,
         outcome=outcome.outcome,
         output=batch.blob(outcome.text.encode("utf-8", "replace")),
-        preview=clip(for_people(outcome.text), 200),
+        preview=one_line(outcome.text, 80),
     )
 
 

@@ -140,7 +140,7 @@ class ModelTurn(Contract):
         conversation: the log after this turn; unchanged when the reply is discarded.
         stop_reason: as the API names it.
         finish: validated JSON of a `finish` call, at most 48 KiB.
-        says: the reply's text, cut at 300 characters.
+        says: the reply's text, one line cut at 120 characters.
         model: the model that answered, as the API names it.
         discarded: the reply is not part of the log (cut by max_tokens, refused).
     """

@@ -47,3 +47,20 @@ async def taken(work: Coroutine[Any, Any, Result]) -> Result:
             task.cancel()
             raise asyncio.CancelledError from None
         return task.result()
+
+
+async def finish(work: Coroutine[Any, Any, None]) -> None:
+    """
+    Do what must not be left half done, to its end, even when this workflow is told to stop.
+
+    Raises:
+        asyncio.CancelledError: afterwards, when it was told to stop.
+    """
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        # A shield keeps the work alive, but nobody would wait for it.
+        await workflow.wait_condition(task.done)
+        task.result()
+        raise

@@ -2,7 +2,6 @@
 A worktree for as long as a block lasts, freed whatever happens.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -38,7 +37,7 @@ async def leased(
         cancellation.heed()
         yield lease
     finally:
-        await asyncio.shield(_release(repository, lease))
+        await cancellation.finish(_release(repository, lease))
 
 
 async def _release(repository: RepositoryRef, lease: WorktreeLease) -> None:

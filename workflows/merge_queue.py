@@ -193,9 +193,9 @@ class MergeQueueWorkflow:
             if trials.done() or not workflow.patched(_UNHEARD_TRIALS_END):
                 return await trials
             trials.cancel()
-            await asyncio.wait((trials,))
-            if not trials.cancelled() and not is_cancelled_exception(trials.exception()):
-                return await trials
+            await workflow.wait((trials,))
+            # Asked for, so that nobody reports it as unheard.
+            _ = trials.cancelled() or trials.exception()
         finally:
             trials.cancel()
             self._testing = ()

@@ -6,6 +6,7 @@ domain.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -89,8 +90,11 @@ class RequestWorkflow(AnswersPeople):
             raise
         finally:
             deadlines.cancel()
-            await asyncio.shield(self._clean_up())
-        await workflow.wait_condition(workflow.all_handlers_finished)
+            # Too late to cancel: what has been delivered, or has failed, stays so.
+            with contextlib.suppress(asyncio.CancelledError):
+                await cancellation.finish(self._clean_up())
+        with contextlib.suppress(asyncio.CancelledError):
+            await workflow.wait_condition(workflow.all_handlers_finished)
         return self._closed(RunState.DONE, "")
 
     @workflow.signal(description='Tell the agents something: {"text": "…", "task": "…"} or a text')

@@ -4,7 +4,6 @@ SubtaskWorkflow: one task in its own worktree, from agent to landed patch.
 How often it goes back, what a patch lacks and what a review means is decided in domain.
 """
 
-import asyncio
 from typing import NoReturn
 
 from temporalio import workflow
@@ -23,7 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.worktree import WorktreeLease
     from domain import briefing, ids, lane, rework
     from domain import patch as patches
-    from workflows import calls, patience
+    from workflows import calls, cancellation, patience
     from workflows.landing import Landing
     from workflows.leasing import leased
     from workflows.patience import TellsItsRequest
@@ -83,7 +82,7 @@ class SubtaskWorkflow(TellsItsRequest):
                 raise
             await self._standing.fail(briefing.cause(error))
         finally:
-            await asyncio.shield(self._landing.withdraw())
+            await cancellation.finish(self._landing.withdraw())
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self._standing.report
 

@@ -2,6 +2,7 @@
 The sandbox of commands: what the rest of the room imports.
 """
 
+from activities.sandbox.orphans import end_orphan, find_orphans
 from activities.sandbox.sandbox import (
     DEFAULT_PATH,
     PAYLOAD_UID,
@@ -21,5 +22,7 @@ __all__ = [
     "Mounts",
     "Sandbox",
     "SandboxUnavailable",
+    "end_orphan",
+    "find_orphans",
     "toolchain_binds",
 ]

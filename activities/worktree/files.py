@@ -209,13 +209,19 @@ class WorktreeFiles:
         if not layout.intact():
             raise WorktreeBroken(f"git made no worktree {layout.name} at {layout.path}")
 
+    async def clear(self) -> None:
+        """
+        Remove what no commit holds, for its room; the files then equal nothing until a `reset`.
+        """
+        await self._forced("clean", "-ffdxq")
+
     async def _bring(self, commit: str, *, trusted: bool) -> None:
         allow_owner(self._layout.path)
         await asyncio.to_thread(remove_stale_locks, self._layout)
         if not trusted:
             await self._rehash(commit)
         await self._forced("checkout", "-q", "-f", "--detach", commit)
-        await self._forced("clean", "-ffdxq")
+        await self.clear()
         folders, links = await self._folders(commit)
         await asyncio.to_thread(tidy, self._layout, folders=folders, links=links)
         if self._uid is not None:

@@ -173,6 +173,23 @@ class Place:
         """
         return await self._files.scan(parent, message, when=when)
 
+    async def clear(self) -> None:
+        """
+        Give back the room of what a call wrote; the entry must not settle afterwards.
+        """
+        await self._files.clear()
+
+    async def undo(self, commit: str) -> None:
+        """
+        Bring the files back to a commit after a call that filled the disk.
+
+        Args:
+            commit: full id of a commit: the last checkpoint.
+        """
+        # Without a first bit of room git cannot even write what it needs for the rest.
+        await self._files.clear()
+        await self._files.reset(commit, trusted=False)
+
     def _write(self, record: Record) -> None:
         if not self._writable:
             raise RuntimeError(f"{self.name} was entered to read only")

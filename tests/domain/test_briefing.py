@@ -157,3 +157,27 @@ def test_a_failure_is_told_in_its_own_words(error: BaseException, said: str) -> 
     Not in those of the frames around it.
     """
     assert briefing.cause(error) == said
+
+
+@given(st.lists(st.text(min_size=1, max_size=30).map(lambda text: text * 200), max_size=12))
+def test_every_note_is_told_whole_in_one_message_or_the_next(texts: list[str]) -> None:
+    """
+    A message holds as many of the first notes as fit; nothing is cut but a note that fits nowhere.
+    """
+    left, told = list(texts), []
+    while left:
+        message, held = briefing.message(left)
+        assert message is not None
+        assert len(message) <= 16_000
+        assert held >= 1
+        told.append(message)
+        left = left[held:]
+
+    assert "\n\n".join(told) == "\n\n".join(texts)
+
+
+def test_no_note_makes_no_message() -> None:
+    """
+    Silence is no message.
+    """
+    assert briefing.message([]) == (None, 0)

@@ -17,7 +17,7 @@ from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, Telemetr
 
 from tests.kill_matrix import play
 from tests.kill_matrix.by_hand import carry_out_by_hand
-from tests.kill_matrix.plan import Mode, RunPlan, plans
+from tests.kill_matrix.plan import USUAL, Mode, RunPlan, plans
 from tests.kill_matrix.runs import UNDISTURBED, Outcome, carry_out
 from tests.kill_matrix.table import Facts, kills, line_of, log_run, publish, table
 from tests.stage import ROOT, Stage
@@ -96,7 +96,7 @@ class Matrix:
 
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.kill_matrix", description=__doc__)
-    parser.add_argument("--kills", type=int, default=280, help="blows in all; 0: every event")
+    parser.add_argument("--kills", type=int, default=USUAL, help="blows in all; 0: every event")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--mode", action="append", type=Mode, choices=list(Mode), metavar="MODE")
     parser.add_argument("--jobs", type=int, default=max(1, min((os.cpu_count() or 1), 4)))

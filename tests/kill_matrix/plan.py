@@ -95,6 +95,8 @@ class RunPlan:
     strikes: tuple[Strike, ...]
 
 
+USUAL = 280
+"""Blows of a matrix; more than 200 of them fall as kills even if some requests end before."""
 _PER_RUN = {
     Mode.EVENT: 10,
     Mode.RANDOM: 6,
@@ -124,17 +126,19 @@ def plans(
 
     Args:
         points: of the undisturbed run, in the order in which they appeared.
-        blows: in all; 0 means one for each point, and the other modes in proportion.
+        blows: in all; 0 means one for each point, and as many of the other modes as usual.
         seed: the same seed and points give the same plans.
         modes: that take part; each keeps its share of the others.
     """
-    wanted = blows or round(len(points) / _SHARE[Mode.EVENT])
+    wanted = blows or USUAL
     whole = sum(_SHARE[mode] for mode in modes)
     drawn: list[tuple[Mode, tuple[Strike, ...]]] = []
     for mode in modes:
         # Of the mode's own, so that a mode alone is drawn as in the whole.
         dice = random.Random(f"{seed} {mode}")
         count = max(1, round(wanted * _SHARE[mode] / whole))
+        if mode is Mode.EVENT and not blows:
+            count = len(points)
         drawn += [(mode, strikes) for strikes in _runs(mode, count, points, dice)]
     random.Random(seed).shuffle(drawn)
     return [RunPlan(number, mode, strikes) for number, (mode, strikes) in enumerate(drawn, 1)]

@@ -55,7 +55,7 @@ def _first(
         (
             seconds_of(event)
             for _, event in events
-            if kind_of(event) in _STEPS and seconds_of(event) > blow.time
+            if kind_of(event) in _STEPS and seconds_of(event) > (blow.gone or blow.time)
         ),
         default=None,
     )

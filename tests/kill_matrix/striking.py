@@ -28,6 +28,7 @@ class Blow:
     Attributes:
         where: the point at which it fell, "" for an instant.
         time: of the signal.
+        gone: when an orderly stop was over; None for the others, which are gone at once.
         up: when what was struck was back; None when it was struck again before.
         ended: when a frozen process went on; None for the others.
     """
@@ -35,6 +36,7 @@ class Blow:
     harm: Harm
     where: str
     time: float
+    gone: float | None = None
     up: float | None = None
     ended: float | None = None
 
@@ -112,6 +114,7 @@ class Striker:
         blow.time = time.time()
         self._fell(blow)
         await self._stage.stop_worker()
+        blow.gone = time.time()
         self._start_worker(blow)
 
     async def _server(self, blow: Blow, _: Strike) -> None:

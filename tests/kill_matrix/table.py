@@ -137,18 +137,23 @@ def _harms(outcomes: Sequence[Outcome]) -> Iterator[str]:
     blows = [blow for outcome in outcomes for blow in outcome.blows]
     counts = Counter(blow.harm for blow in blows)
     every = [one for outcome in outcomes for one in outcome.recoveries]
-    yield "| struck | blows | a step done: p50 / p95 / max s | all begun again: p95 / max s |"
-    yield "|---|---|---|---|"
+    yield (
+        "| struck | blows | back after: p50 s | a step done: p50 / p95 / max s "
+        "| all begun again: p95 / max s |"
+    )
+    yield "|---|---|---|---|---|"
     for harm in Harm:
         if counts[harm]:
             of_harm = [one for one in every if one.blow.harm is harm]
-            yield f"| {harm.value} | {counts[harm]} | {_firsts(of_harm)} | {_lasts(of_harm)} |"
+            back = [blow.up - blow.time for blow in blows if blow.harm is harm and blow.up]
+            figures = f"{_at(back, 0.5)} | {_firsts(of_harm)} | {_lasts(of_harm)}"
+            yield f"| {harm.value} | {counts[harm]} | {figures} |"
     yield ""
     yield (
-        "Seconds count from the moment at which what was struck was back (the worker polls, the "
-        "server answers, a frozen worker goes on). The first figure is the next finished step of "
-        "any workflow of the request; the second is when the last activity that was under way at "
-        "the blow had been begun again."
+        "The last two figures count from the moment at which what was struck was back (the worker "
+        "polls, the server answers, a frozen worker goes on). The first of them is the next "
+        "finished step of any workflow of the request; the second is when the last activity that "
+        "was under way at the blow had been begun again."
     )
 
 

@@ -104,6 +104,13 @@ class Scenario:
     people: People
     faults: Faults
 
+    @property
+    def sluggish(self) -> bool:
+        """
+        True when an activity may take longer than a cancelled workflow waits for it.
+        """
+        return self.faults.slow > 0 or self.faults.work_seconds > 5 or self.world.full_disk[1] > 0
+
 
 def of(seed: int) -> Scenario:
     """

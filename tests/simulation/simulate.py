@@ -127,8 +127,8 @@ def _simulate(
     Crowd(world, plot.people).arrive()
     try:
         world.run()
-        if request.closed == "terminated":
-            # Nobody could give back what it held: that is the reconciler's.
+        if request.closed == "terminated" or (request.closed == "cancelled" and plot.sluggish):
+            # What nobody could give back, or not soon enough, is the reconciler's.
             look = Reconcile(host_id="host-1")
             world.start("ReconcileWorkflow", "reconcile", [adapter.encode(look)])
             world.run()

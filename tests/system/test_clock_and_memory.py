@@ -2,6 +2,7 @@
 A clock that jumps and a memory that ends: neither is taken for progress, neither loses anything.
 """
 
+import asyncio
 import os
 import resource
 import subprocess
@@ -104,14 +105,16 @@ async def test_a_worker_at_its_memory_limit_ends_and_another_goes_on(tmp_path: P
         repository = stage.repository("remember", SMALL)
         words = ("--repo", str(repository), "--branch", "whole", "--check", "true", "remember")
         run = stage.open_starter("run", *words, log=log)
-        await until(lambda: any(stage.settings.worktrees.rglob("a.txt")))
+        await until(lambda: any(stage.settings.worktrees.rglob("a.txt")) or not run.alive)
+        assert run.alive, log.read_text()
         record = running_supervisor(stage.settings)
         assert record
         assert record.worker_pid
         limit = _address_space(record.worker_pid) + HEADROOM_BYTES
         resource.prlimit(record.worker_pid, resource.RLIMIT_AS, (limit, limit))
 
-        assert await run.wait() == 0, log.read_text()
+        async with asyncio.timeout(90):
+            assert await run.wait() == 0, log.read_text()
 
         told = (stage.settings.logs / "supervisor.log").read_text()
         assert "The worker ended (signal SIG" in told

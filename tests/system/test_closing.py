@@ -147,7 +147,7 @@ async def test_cancelled_at_any_moment_a_request_gives_everything_back(
     assert (await stage.ending(handle)).state is RunState.CANCELLED
     assert _held(stage, handle) == []
     assert snapshot(repository) == before
-    assert not [line for line in stage.processes().values() if "sleep 747" in line]
+    await until(lambda: not any("sleep 747" in line for line in stage.processes().values()))
     kept = await _kept(handle)
     assert kept in said.stdout + said.stderr
     works = [ref for ref in _listed(kept) if "/task/a/" in ref]

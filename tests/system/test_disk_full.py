@@ -5,6 +5,7 @@ and goes on by itself once there is some.
 The disks are small file systems in memory, so these tests need the right to mount.
 """
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -20,7 +21,7 @@ from contracts.request import RequestStatus
 from contracts.visibility import OC_STATE, RunState
 from rehearsal import journal
 from runtime.process import log_tail
-from runtime.records import SupervisorRecord, running_supervisor
+from runtime.records import running_supervisor
 from tests.plays import Task, command, create, done, play, script, turn, writes_file
 from tests.stage import Handle, Stage, git, until
 
@@ -31,7 +32,7 @@ PIECES = (64 << 20, 1 << 20, 1 << 16, 4096)
 """Bytes taken at a time, so long as they fit."""
 WRITES = "sleep 2.5; echo made > made.txt"
 PLAYS = (
-    play("stores", writes_file("a", "a.txt", "a\n", delay_ms=700)),
+    play("stores", writes_file("a", "stores.txt", "a\n", delay_ms=700)),
     play(
         "worktrees",
         Task(
@@ -39,15 +40,30 @@ PLAYS = (
             coder=(
                 turn(command(WRITES)),
                 turn(
-                    create("a.txt", "a\n"),
-                    expect={"results": [{"is_error": True, "contains": ["no room left"]}]},
+                    create("worktrees.txt", "a\n"),
+                    expect={"results": [{"is_error": False, "contains": ["exit code 0"]}]},
                 ),
                 done(),
             ),
-            writes=("a.txt",),
+            writes=("worktrees.txt",),
         ),
     ),
-    play("database", writes_file("a", "a.txt", "a\n", delay_ms=700)),
+    play(
+        "greedy",
+        Task(
+            id="a",
+            coder=(
+                turn(command("head -c 900000000 /dev/zero > big.bin")),
+                turn(
+                    create("greedy.txt", "a\n"),
+                    expect={"results": [{"is_error": True, "contains": ["it filled the disk"]}]},
+                ),
+                done(),
+            ),
+            writes=("greedy.txt",),
+        ),
+    ),
+    play("database", writes_file("a", "a.txt", "a\n", delay_ms=3_000)),
 )
 
 
@@ -111,17 +127,16 @@ async def _waiting(stage: Stage, handle: Handle) -> RequestStatus:
     return await stage.status(handle)
 
 
-async def _amid(stage: Stage, handle: Handle) -> None:
+async def _amid(stage: Stage, name: str) -> None:
     """
-    Wait for a moment in which there is work to lose.
+    Wait for a moment in which there is work to lose: a command runs, or an edit was just made.
     """
 
     def works() -> bool:
         command_runs = any(WRITES in line for line in stage.processes().values())
-        return command_runs or any(stage.settings.worktrees.rglob("a.txt"))
+        return command_runs or any(stage.settings.worktrees.rglob(f"{name}.txt"))
 
     await until(works)
-    assert handle
 
 
 @pytest.mark.parametrize("place", ["stores", "worktrees"])
@@ -132,7 +147,7 @@ async def test_a_request_waits_for_room_and_goes_on_by_itself(small: Stage, plac
     """
     repository = small.repository(place, SMALL)
     handle = await small.start_request(place, repository)
-    await _amid(small, handle)
+    await _amid(small, place)
     disk = getattr(small.settings, place)
 
     with filled(disk):
@@ -142,21 +157,29 @@ async def test_a_request_waits_for_room_and_goes_on_by_itself(small: Stage, plac
     assert f"the disk of {disk} is full: 0 MB are free, at least 50 MB are needed" in said.reason
     assert attributes[OC_STATE] == [RunState.WAITING_INFRA]
     status = await small.delivered(handle)
-    assert git(repository, "show", f"{status.branch}:a.txt") == "a"
+    assert git(repository, "show", f"{status.branch}:{place}.txt") == "a"
     assert journal.repeated(small.journal(handle.id)) == []
     assert not [entry for entry in small.journal(handle.id) if entry.unexpected]
     assert small.left_behind() == []
 
 
+async def test_a_command_that_fills_the_disk_itself_is_undone_and_the_model_told(
+    small: Stage,
+) -> None:
+    """
+    What it wrote is gone, so that nobody has to make room for it, and the agent does it otherwise.
+    """
+    repository = small.repository("greedy", SMALL)
+    handle = await small.start_request("greedy", repository)
+
+    status = await small.delivered(handle)
+
+    assert git(repository, "diff", "--name-only", f"main..{status.branch}") == "greedy.txt"
+    assert not [entry for entry in small.journal(handle.id) if entry.unexpected]
+
+
 def _told(log: Path, words: str) -> bool:
     return log.exists() and words in log.read_text()
-
-
-async def _supervisor(stage: Stage) -> SupervisorRecord:
-    await until(lambda: running_supervisor(stage.settings) is not None)
-    record = running_supervisor(stage.settings)
-    assert record
-    return record
 
 
 async def test_server_and_worker_killed_on_a_full_disk_come_back_when_there_is_room(
@@ -177,18 +200,20 @@ async def test_server_and_worker_killed_on_a_full_disk_come_back_when_there_is_r
         watching = stage.open_starter("run", *words, "database", log=run)
         await until(lambda: any(stage.settings.worktrees.rglob("a.txt")))
 
+        record = running_supervisor(stage.settings)
+        assert record
+        assert record.server_pid
+        assert record.worker_pid
         with filled(home):
-            await until(lambda: _told(up, f"The disk of {home} is full: 0 MB are free"))
-            record = await _supervisor(stage)
-            assert record.server_pid
-            assert record.worker_pid
             os.kill(record.server_pid, signal.SIGKILL)
             os.kill(record.worker_pid, signal.SIGKILL)
             await until(lambda: _told(up, "The worker ended (signal SIGKILL)"))
             await until(lambda: _told(up, "The Temporal server ended (signal SIGKILL)"))
+            await until(lambda: _told(up, f"\nThe disk of {home} is full: 0 MB are free"))
 
         await until(lambda: _told(up, f"The disk of {home} has room again"))
-        assert await watching.wait() == 0, log_tail(run, lines=40) + log_tail(up, lines=40)
+        async with asyncio.timeout(90):
+            assert await watching.wait() == 0, log_tail(run, lines=40) + log_tail(up, lines=40)
         assert git(repository, "show", "whole:a.txt") == "a"
         assert journal.repeated(stage.journal()) == []
         await services.stop(grace_seconds=30)

@@ -153,7 +153,7 @@ async def test_without_the_patch_a_request_stops_until_the_old_code_is_back(
     failure = (await _failed_tasks(own, stopped))[0].workflow_task_failed_event_attributes
     cause = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR
     assert failure.cause == cause
-    assert "TMPRL1100" in failure.failure.message
+    assert failure.failure.message.startswith("[TMPRL1100]")
     assert (await stopped.describe()).status is WorkflowExecutionStatus.RUNNING
 
     await own.kill_worker()

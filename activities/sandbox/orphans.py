@@ -1,0 +1,89 @@
+"""
+Sandboxes whose worker is gone: found in /proc, and ended.
+
+bubblewrap asks the kernel to be killed with its parent only after it has started, and its inner
+process only after the outer one has let it go on. A worker that is killed in between leaves a
+process that waits for ever, or a command that nobody watches.
+"""
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+_LAUNCHER = b"bwrap"
+_WORKER = b"worker.py"
+
+
+def find_orphans(home: Path) -> list[int]:
+    """
+    Return the sandbox processes of a home that belong to no living worker, lowest id first.
+
+    Args:
+        home: the product's data folder; it stands in every command line of a sandbox of ours.
+    """
+    folders = Path("/proc").glob("[0-9]*")
+    return sorted(pid for pid in (int(one.name) for one in folders) if _orphaned(pid, home))
+
+
+def end_orphan(pid: int, home: Path) -> bool:
+    """
+    Kill an orphan and with it everything in its sandbox; False when it was gone already.
+    """
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        # Looked at again under the descriptor: the number may have passed to another process.
+        if not _orphaned(pid, home):
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def _orphaned(pid: int, home: Path) -> bool:
+    """
+    Say whether a process is a sandbox of this home above which there is no worker.
+    """
+    if not _ours(_command(pid), home):
+        return False
+    parent = _parent(pid)
+    while parent:
+        command = _command(parent)
+        if parent == os.getpid() or any(part.endswith(_WORKER) for part in command):
+            return False
+        if not _ours(command, home):
+            return True
+        parent = _parent(parent)
+    return parent == 0
+
+
+def _ours(command: list[bytes], home: Path) -> bool:
+    """
+    Say whether a command line is that of a sandbox of this home.
+    """
+    if not command or not command[0].endswith(_LAUNCHER):
+        return False
+    inside = os.fsencode(home)
+    return any(part == inside or part.startswith(inside + b"/") for part in command)
+
+
+def _command(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def _parent(pid: int) -> int | None:
+    """
+    Return a process's parent, 0 for none, None when the process has gone.
+    """
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
