@@ -388,6 +388,13 @@ class Stage:
         locks = [str(path) for home in homes for path in home.rglob("*.lock") if _locks(path)]
         return locks + [f"leased: {name}" for name in self.leases()]
 
+    def has_file(self, name: str) -> bool:
+        """
+        Say whether any worktree holds a file of this name just now.
+        """
+        # os.walk passes over folders that vanish meanwhile.
+        return any(name in files for _, _, files in os.walk(self.settings.worktrees))
+
     def leases(self) -> list[str]:
         """
         Return the worktrees that somebody still holds, with their holder.

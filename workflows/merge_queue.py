@@ -4,7 +4,6 @@ MergeQueueWorkflow: the single writer of one target.
 It lands exactly trees that passed. Which prefixes to test and what a round decides is domain.merge.
 """
 
-import asyncio
 import datetime as dt
 from collections.abc import Sequence
 
@@ -32,7 +31,6 @@ with workflow.unsafe.imports_passed_through():
     from workflows.visibility import show
 
 _REMEMBERED = 500
-_UNHEARD_TRIALS_END = "unheard-trials-end-2026-11"
 
 
 @workflow.defn
@@ -160,13 +158,19 @@ class MergeQueueWorkflow:
         )
         self._tip = chain.tip
         links = await self._sort_out(chain)
-        if not links or not self._all_wait(links):
+        if not links or not all(self._waiting(links)):
             return
         if merge.eliminated(self._state):
             await self._evict_first(links)
             return
         cuts = merge.cuts(self._state, self._start.lanes)
-        reports = await self._tested(chain.tip, links, cuts)
+        self._testing = tuple(link.id for link in links)
+        try:
+            reports = await self._trials.run(
+                self._queue, chain.tip, links, cuts, heard=lambda: any(self._waiting(links))
+            )
+        finally:
+            self._testing = ()
         if reports is None:
             return
         greens = [cut for cut in cuts if reports[cut].passed]
@@ -175,42 +179,15 @@ class MergeQueueWorkflow:
         self._red = reports[min(red for red in reds)] if reds else self._red
         if not outcome.land:
             self._state = outcome.state
-        elif self._all_wait(links[: outcome.land]):
+        elif all(self._waiting(links[: outcome.land])):
             await self._land(chain, links[: outcome.land], outcome.state)
 
-    async def _tested(
-        self, tip: str, links: Sequence[ChainLink], cuts: Sequence[int]
-    ) -> dict[int, ChecksReport] | None:
+    def _waiting(self, links: Sequence[ChainLink]) -> list[bool]:
         """
-        Return the trials' reports by prefix length, None when every sender has gone meanwhile.
-
-        Nobody would hear the reports then: the commands are ended, their worktrees free.
+        Say of each patch whether it still waits, or was withdrawn meanwhile.
         """
-        self._testing = tuple(link.id for link in links)
-        trials = asyncio.create_task(self._trials.run(self._queue, tip, links, cuts))
-        try:
-            await workflow.wait_condition(lambda: trials.done() or not self._any_waits(links))
-            if trials.done() or not workflow.patched(_UNHEARD_TRIALS_END):
-                return await trials
-            trials.cancel()
-            await workflow.wait((trials,))
-            # Asked for, so that nobody reports it as unheard.
-            _ = trials.cancelled() or trials.exception()
-        finally:
-            trials.cancel()
-            self._testing = ()
-        return None
-
-    def _any_waits(self, links: Sequence[ChainLink]) -> bool:
-        tested = {link.id for link in links}
-        return any(queued.id in tested for queued in self._queue)
-
-    def _all_wait(self, links: Sequence[ChainLink]) -> bool:
-        """
-        Say whether no patch of these was withdrawn meanwhile; else the round is made anew.
-        """
-        waiting = [queued.id for queued in self._queue]
-        return all(link.id in waiting for link in links)
+        waiting = {queued.id for queued in self._queue}
+        return [link.id in waiting for link in links]
 
     async def _sort_out(self, chain: Chain) -> tuple[ChainLink, ...]:
         """

@@ -93,8 +93,6 @@ class RequestWorkflow(AnswersPeople):
             # Too late to cancel: what has been delivered, or has failed, stays so.
             with contextlib.suppress(asyncio.CancelledError):
                 await cancellation.finish(self._clean_up())
-        with contextlib.suppress(asyncio.CancelledError):
-            await workflow.wait_condition(workflow.all_handlers_finished)
         return self._closed(RunState.DONE, "")
 
     @workflow.signal(description='Tell the agents something: {"text": "…", "task": "…"} or a text')
@@ -243,6 +241,7 @@ class RequestWorkflow(AnswersPeople):
             await self._board.cancel()
         if self._opened:
             await repository.close(self._opened, used_queue=self._board is not None)
+        await workflow.wait_condition(workflow.all_handlers_finished)
 
     def _rows(self) -> tuple[TaskStatus, ...]:
         return tuple(self._board.rows.values()) if self._board else ()

@@ -3,7 +3,7 @@ Trials of the merge queue: checks on prefixes of the chain, several at once.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from temporalio import workflow
 
@@ -13,6 +13,8 @@ with workflow.unsafe.imports_passed_through():
     from contracts.ports import CheckActivities
     from contracts.store import RepositoryRef
     from workflows import calls, patience
+
+_UNHEARD_ENDS = "unheard-trials-end-2026-11"
 
 
 async def run_checks(
@@ -62,10 +64,35 @@ class Trials:
         tip: str,
         links: Sequence[ChainLink],
         cuts: Sequence[int],
+        *,
+        heard: Callable[[], bool],
+    ) -> dict[int, ChecksReport] | None:
+        """
+        Return the report of each prefix length, None once nobody would hear it.
+
+        A red one is run once more before it is believed. When `heard` turns false the commands
+        are ended: a cancelled request leaves no process and no worktree in use.
+        """
+        trials = asyncio.create_task(self._all(queue, tip, links, cuts))
+        try:
+            await workflow.wait_condition(lambda: trials.done() or not heard())
+            if trials.done() or not workflow.patched(_UNHEARD_ENDS):
+                return await trials
+            trials.cancel()
+            await workflow.wait((trials,))
+            # Asked for, so that nobody reports it as unheard.
+            _ = trials.cancelled() or trials.exception()
+        finally:
+            trials.cancel()
+        return None
+
+    async def _all(
+        self,
+        queue: Sequence[QueuedPatch],
+        tip: str,
+        links: Sequence[ChainLink],
+        cuts: Sequence[int],
     ) -> dict[int, ChecksReport]:
-        """
-        Return the report of each prefix length; a red one is run once more before it is believed.
-        """
         by_id = {queued.id: queued for queued in queue}
         required = await self._required(tuple(queue), tip)
         reports = await asyncio.gather(

@@ -97,18 +97,6 @@ def test_a_reviewer_begins_afresh_on_the_patch() -> None:
     assert facts["Commands that passed on it"] == "pytest a"
 
 
-@given(st.none() | st.text(max_size=20_000), st.lists(st.text(max_size=4_000), max_size=5))
-def test_notes_come_first_and_fit(message: str | None, notes: list[str]) -> None:
-    """
-    Whatever people said fits into the message, and silence stays silence.
-    """
-    told = briefing.with_notes(message, notes)
-
-    assert told is None or 0 < len(told) <= 16_000
-    assert (told is None) == (not message and not notes)
-    assert not notes or str(told).startswith("A note from the person")
-
-
 def test_a_review_is_bound_to_the_tree() -> None:
     """
     An answer counts for what the person saw, and the card says how much changed.

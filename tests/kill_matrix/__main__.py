@@ -26,6 +26,7 @@ _LOG = ROOT / "build" / "kill-matrix.jsonl"
 _DOCUMENT = ROOT / "docs" / "durability.md"
 _KEPT = ROOT / "build" / "kill-matrix"
 _RUNS_PER_STAGE = 8
+_MOST_TROUBLES = 3
 
 
 class Matrix:
@@ -59,25 +60,35 @@ class Matrix:
                 group.create_task(self._work(waiting, expected))
 
     async def _work(self, waiting: list[RunPlan], expected: str) -> None:
+        troubles = 0
         while waiting:
-            by_hand = waiting[-1].mode is Mode.STARTER
-            async with Stage(play.reference(), services=not by_hand) as stage:
-                for _ in range(1 if by_hand else _RUNS_PER_STAGE):
-                    if not waiting or (waiting[-1].mode is Mode.STARTER) is not by_hand:
-                        break
-                    outcome = await self._one(stage, waiting.pop(), expected)
-                    if outcome.faults:
-                        self._keep(stage, outcome)
-                        break
+            try:
+                await self._on_one_stage(waiting, expected)
+            except Exception as trouble:
+                troubles += 1
+                if troubles >= _MOST_TROUBLES:
+                    raise
+                print(f"a stage could not be set up or cleared: {trouble!r}"[:500], flush=True)
+
+    async def _on_one_stage(self, waiting: list[RunPlan], expected: str) -> None:
+        """
+        Carry out some runs on one stage; after a faulty one the next gets another.
+        """
+        by_hand = waiting[-1].mode is Mode.STARTER
+        async with Stage(play.reference(), services=not by_hand) as stage:
+            for _ in range(1 if by_hand else _RUNS_PER_STAGE):
+                if not waiting or (waiting[-1].mode is Mode.STARTER) is not by_hand:
+                    break
+                outcome = await self._one(stage, waiting.pop(), expected)
+                if outcome.faults:
+                    self._keep(stage, outcome)
+                    break
 
     async def _one(self, stage: Stage, plan: RunPlan, expected: str) -> Outcome:
-        try:
-            if plan.mode is Mode.STARTER:
-                outcome = await carry_out_by_hand(stage, plan, expected=expected)
-            else:
-                outcome = await carry_out(stage, plan, expected=expected, seed=self._seed)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this run's result
-            outcome = Outcome(plan, error=f"{type(error).__name__}: {error}"[:4_000])
+        if plan.mode is Mode.STARTER:
+            outcome = await carry_out_by_hand(stage, plan, expected=expected)
+        else:
+            outcome = await carry_out(stage, plan, expected=expected, seed=self._seed)
         self.outcomes.append(outcome)
         print(line_of(outcome), flush=True)
         log_run(self._log, outcome, seed=self._seed)

@@ -121,7 +121,14 @@ async def carry_out_by_hand(stage: Stage, plan: RunPlan, *, expected: str) -> Ou
     """
     Carry out one run on a stage without services of its own.
     """
-    outcome, scene = Outcome(plan), set_scene(stage, plan.number)
+    outcome = Outcome(plan)
+    with outcome.kept():
+        await _carry_out(outcome, stage, expected=expected)
+    return outcome
+
+
+async def _carry_out(outcome: Outcome, stage: Stage, *, expected: str) -> None:
+    plan, scene = outcome.plan, set_scene(stage, outcome.plan.number)
     terminal = Terminal(stage, stage.folder / f"terminal-{plan.number}.log")
     start = time.monotonic()
     try:
@@ -157,7 +164,6 @@ async def carry_out_by_hand(stage: Stage, plan: RunPlan, *, expected: str) -> Ou
     if code or ending.state is not RunState.DONE:
         left.append(f"the starter ended with {code}, the request as {ending.state}")
     outcome.verdict.faults += left
-    return outcome
 
 
 async def _strike_all(plan: RunPlan, terminal: Terminal) -> None:

@@ -3,9 +3,10 @@ One run: the reference request, its blows, its end without help, and the checker
 """
 
 import asyncio
+import contextlib
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,6 +54,16 @@ class Outcome:
         """
         return [*([self.error] if self.error else []), *self.verdict.faults]
 
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """
+        Keep an error of the block as this run's: whatever it is, the other runs go on.
+        """
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001
+            self.error = f"{type(error).__name__}: {error}"[:4_000]
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -77,7 +88,14 @@ async def carry_out(stage: Stage, plan: RunPlan, *, expected: str, seed: int) ->
     """
     Carry out one run on a stage with server and worker, which are whole again at its end.
     """
-    outcome, scene = Outcome(plan), set_scene(stage, plan.number)
+    outcome = Outcome(plan)
+    with outcome.kept():
+        await _carry_out(outcome, stage, expected=expected, seed=seed)
+    return outcome
+
+
+async def _carry_out(outcome: Outcome, stage: Stage, *, expected: str, seed: int) -> None:
+    plan, scene = outcome.plan, set_scene(stage, outcome.plan.number)
     striker = Striker(stage, random.Random(f"{seed} {plan.number}"))
     armed = {strike.at: strike for strike in plan.strikes if strike.at}
     due: asyncio.Queue[Strike] = asyncio.Queue()
@@ -106,7 +124,6 @@ async def carry_out(stage: Stage, plan: RunPlan, *, expected: str, seed: int) ->
         await follower.close()
     served = (stage.server.pid, stage.worker.pid)
     await conclude(outcome, scene, follower, status=status, expected=expected, served=served)
-    return outcome
 
 
 async def _strike_all(

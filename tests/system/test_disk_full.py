@@ -45,7 +45,7 @@ PLAYS = (
                 ),
                 done(),
             ),
-            writes=("worktrees.txt",),
+            writes=("made.txt", "worktrees.txt"),
         ),
     ),
     play(
@@ -134,7 +134,7 @@ async def _amid(stage: Stage, name: str) -> None:
 
     def works() -> bool:
         command_runs = any(WRITES in line for line in stage.processes().values())
-        return command_runs or any(stage.settings.worktrees.rglob(f"{name}.txt"))
+        return command_runs or stage.has_file(f"{name}.txt")
 
     await until(works)
 
@@ -198,7 +198,7 @@ async def test_server_and_worker_killed_on_a_full_disk_come_back_when_there_is_r
         await until(lambda: _told(up, "Ready:"))
         words = ("--repo", str(repository), "--branch", "whole", "--check", "true")
         watching = stage.open_starter("run", *words, "database", log=run)
-        await until(lambda: any(stage.settings.worktrees.rglob("a.txt")))
+        await until(lambda: stage.has_file("a.txt"))
 
         record = running_supervisor(stage.settings)
         assert record

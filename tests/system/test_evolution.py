@@ -83,7 +83,7 @@ async def _begun(stage: Stage, name: str) -> Handle:
     """
     handle = await stage.start_request(name, stage.repository(name, SMALL))
     # Its first reply is kept and being carried out; the second one is still to come.
-    await until(lambda: any(stage.settings.worktrees.rglob(f"{name}.txt")))
+    await until(lambda: stage.has_file(f"{name}.txt"))
     await stage.kill_worker()
     return handle
 
