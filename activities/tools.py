@@ -198,10 +198,10 @@ class WorktreeTools(ToolActivities):
         )
         if ran.disk_full:
             await undo(place, request.expected)
-            text = f"{ran.text}\n[{ran.ending}; it filled the disk, so all it wrote was undone]"
-            return Outcome(
-                text, ToolOutcome.FAILED, attachments={"log": desk.batch.blob(ran.whole)}
-            )
+            end = f"[{ran.ending}; it filled the disk, so all it wrote was undone]"
+            text = f"{ran.text.rstrip()}\n{end}".lstrip("\n")
+            log = desk.batch.blob(ran.whole)
+            return Outcome(text, ToolOutcome.FAILED, attachments={"log": log})
         message = f"run: {one_line(arguments.command)}"
         scan = await place.scan(request.expected, message)
         parts = [ran.text.rstrip("\n"), f"[{ran.ending}]"]

@@ -41,6 +41,7 @@ from runtime.server import EmbeddedServer
 from runtime.settings import Settings, load
 from tests.plays import DEMO
 from tests.runtime import processes
+from workflows.calls import TASK_TIMEOUT
 
 ROOT = Path(__file__).resolve().parent.parent
 CHECK = "python3 -m unittest -q"
@@ -249,6 +250,7 @@ class Stage:
             payload,
             id=f"request/{name}",
             task_queue=TaskQueue.WORKFLOWS,
+            task_timeout=TASK_TIMEOUT,
             result_type=RequestStatus,
         )
 

@@ -2,6 +2,11 @@
 Checks: the system's own commands, each on a clean checkout, each outcome recorded once.
 """
 
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from activities import running
+from contracts.failure import FailureKind
 from contracts.repository import Environment
 from tests.activities.bench import ENVIRONMENT, Bench, Job, alive, token
 
@@ -187,3 +192,32 @@ async def test_long_output_is_cut_for_people_and_kept_in_the_log(job: Job) -> No
     assert tail.endswith("end")
     assert tail.startswith("…")
     assert b"\n1\n2\n" in await job.store.get_blob(report.log)
+
+
+async def test_a_red_check_on_a_full_disk_is_no_outcome(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Nobody knows whether it is red: it fails as DISK, nothing is recorded, and it is run again.
+    """
+    monkeypatch.setattr(running, "free_bytes", lambda _place: 0)
+    monkeypatch.setattr(running, "shortage", lambda *_places: "the disk is full")
+    with pytest.raises(ApplicationError, match="the disk is full") as failure:
+        await job.check(job.base, "false")
+    assert failure.value.type == FailureKind.DISK
+    assert await counted(job) == 0
+
+    assert (await job.check(job.base, "true")).passed
+
+
+async def test_a_check_that_filled_the_disk_itself_is_red(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Once what it wrote is undone there is room again: it is red, and the report says why.
+    """
+    monkeypatch.setattr(running, "free_bytes", lambda _place: 0)
+    report = await job.check(job.base, "echo much > big.bin; false")
+
+    assert not report.passed
+    assert "it filled the disk" in report.hint

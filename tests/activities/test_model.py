@@ -16,8 +16,9 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.anthropic_door import AnthropicDoor
+from activities.conversation import ConversationLog
 from activities.model import MessagesModel
-from activities.store import Store
+from activities.store import Store, StoreError
 from activities.stores import Stores
 from contracts.failure import FailureKind
 from contracts.store import ConversationRef, RepositoryRef
@@ -192,6 +193,32 @@ async def test_a_lost_acknowledgement_makes_no_second_call(desk: Desk) -> None:
 
     assert again == [told, told]
     assert asked == 1
+
+
+async def test_a_reply_that_the_store_could_not_take_is_kept_for_the_next_attempt(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    It is paid for: once the disk has room again it is written, and the service is not asked again.
+    """
+    full = StoreError("an object could not be written: No space left on device")
+    append, tries = ConversationLog.append, iter((full, None))
+
+    async def fails_at_first(*args: Any, **kwargs: Any) -> ModelTurn:
+        if problem := next(tries):
+            raise problem
+        return await append(*args, **kwargs)
+
+    monkeypatch.setattr(ConversationLog, "append", fails_at_first)
+    async with serve(script({"say": "Once.", "call": [VIEW]})) as server:
+        model = desk.model(server)
+        request = call(await desk.opened(model))
+        with pytest.raises(StoreError):
+            await turn(model, request)
+        told = await turn(model, request)
+        asked = len(server.entries)
+
+    assert (told.says, asked) == ("Once.", 1)
 
 
 async def test_a_restarted_worker_sends_what_the_first_would_have_sent(desk: Desk) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from temporalio.exceptions import ApplicationError
 
+from activities import running
 from contracts.failure import FailureKind
 from contracts.tool import ToolCall, ToolName
 from domain import ids
@@ -51,6 +52,23 @@ async def test_what_an_earlier_attempt_left_is_undone(agent: Agent) -> None:
 
     assert "half.txt" not in ended.text
     assert ended.text == "a.txt\nb.txt\nkept.txt\nkept\n[exit code 0]"
+
+
+async def test_a_command_that_filled_the_disk_is_undone(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Whatever it wrote is gone, checkpointed files are as they were, and the model is told why.
+    """
+    await agent.edit("create", "kept.txt", file_text="kept\n")
+    with monkeypatch.context() as full:
+        full.setattr(running, "free_bytes", lambda _place: 0)
+        ended = await agent.run("echo more >> kept.txt; echo much > big.bin; false")
+
+    assert ended.text == "[exit code 1; it filled the disk, so all it wrote was undone]"
+    assert (await agent.run("ls; cat kept.txt")).text == (
+        "a.txt\nb.txt\nkept.txt\nkept\n[exit code 0]"
+    )
 
 
 async def test_a_call_starts_from_the_checkpoint_it_expects(agent: Agent) -> None:

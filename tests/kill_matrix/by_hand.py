@@ -19,7 +19,6 @@ from tests.kill_matrix.following import Follower
 from tests.kill_matrix.plan import Harm, RunPlan, Strike
 from tests.kill_matrix.runs import END_SECONDS, Outcome, conclude, set_scene
 from tests.kill_matrix.striking import Blow
-from tests.runtime.processes import alive
 from tests.stage import Stage, until
 
 _PAUSE_SECONDS = 0.05
@@ -73,7 +72,7 @@ class Terminal:
         else:
             os.kill(supervisor.pid, signal.SIGKILL)
             self.blows.append(blow)
-            await until(lambda: not alive(supervisor.pid))
+            await until(lambda: self._ready(but=supervisor.pid))
         await until(self._ready)
         blow.up = time.time()
 
@@ -101,9 +100,10 @@ class Terminal:
         os.kill(self._starter.pid, signal.SIGKILL)
         await self._starter.wait()
 
-    def _ready(self) -> bool:
+    def _ready(self, *, but: int = 0) -> bool:
         record = running_supervisor(self._stage.settings)
-        return not self._alive or (record is not None and record.ready)
+        again = record is not None and record.ready and record.pid != but
+        return not self._alive or again
 
     @property
     def _alive(self) -> bool:

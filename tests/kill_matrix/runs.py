@@ -14,13 +14,14 @@ from contracts.request import RequestStatus
 from tests.kill_matrix import play
 from tests.kill_matrix.audit import Evidence, Verdict, examine
 from tests.kill_matrix.following import Follower, Point
-from tests.kill_matrix.plan import Mode, RunPlan, Strike
+from tests.kill_matrix.plan import Harm, Mode, RunPlan, Strike
 from tests.kill_matrix.recovery import Recovery, recoveries
 from tests.kill_matrix.striking import Blow, Striker
-from tests.stage import Stage, disturbed, snapshot
+from tests.stage import Stage, disturbed, snapshot, until
 
 END_SECONDS = 300.0
 _LEAVING_SECONDS = 60.0
+_WAKING_SECONDS = 20.0
 UNDISTURBED = RunPlan(0, Mode.EVENT, ())
 
 
@@ -113,6 +114,8 @@ async def _carry_out(outcome: Outcome, stage: Stage, *, expected: str, seed: int
     try:
         status = await stage.delivered(handle, seconds=END_SECONDS)
         outcome.seconds = time.monotonic() - start
+        striking.cancel()
+        await _woken(stage, striker)
     finally:
         striking.cancel()
         await asyncio.gather(striking, return_exceptions=True)
@@ -124,6 +127,16 @@ async def _carry_out(outcome: Outcome, stage: Stage, *, expected: str, seed: int
         await follower.close()
     served = (stage.server.pid, stage.worker.pid)
     await conclude(outcome, scene, follower, status=status, expected=expected, served=served)
+
+
+async def _woken(stage: Stage, striker: Striker) -> None:
+    """
+    Give a worker that was frozen until after the end the time to give back what it woke with.
+    """
+    if any(blow.harm in {Harm.FREEZE, Harm.ZOMBIE} for blow in striker.blows):
+        await striker.settle()
+        with contextlib.suppress(TimeoutError):
+            await until(lambda: not stage.left_behind(), seconds=_WAKING_SECONDS)
 
 
 async def _strike_all(

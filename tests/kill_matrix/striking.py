@@ -84,14 +84,20 @@ class Striker:
         await asyncio.gather(*self._starting)
         self._starting.clear()
 
-    async def close(self) -> None:
+    async def settle(self) -> None:
         """
-        Carry the last blow through, mend it, and end the workers that were replaced but live.
+        Carry the last blow through and mend it; no other falls.
         """
         self._over = True
         if self._falling is not None:
             await self._falling
         await self.mended()
+
+    async def close(self) -> None:
+        """
+        Settle, and end the workers that were replaced but live.
+        """
+        await self.settle()
         for process in self._replaced:
             if process.alive:
                 os.kill(process.pid, signal.SIGCONT)
