@@ -160,6 +160,9 @@ class ConversationLog:
             _tree(batch, files), (call.conversation.head,), f"turn {number}", when=number
         )
         await batch.write()
+        standing = await self.recorded(store, call, str(record["key"]))
+        if standing is not None:
+            return standing  # of another attempt that was faster, as when this process stood still
         await self._move(store, call.conversation, head)
         if not turn.discarded:
             # As it was written, so that memory and store can never differ.
