@@ -171,7 +171,7 @@ class ToolResult(Contract):
     Attributes:
         call_id: the model's tool_use id for reads, the journal's call id for writes.
         output: object id of the text for the model.
-        preview: its beginning, one line of at most 80 characters, for people.
+        preview: its beginning, one line, for people.
         checkpoint: the worktree's state after a write, None for reads.
         seen: the agent's record of file digests after the call.
     """
@@ -179,7 +179,7 @@ class ToolResult(Contract):
     call_id: str
     outcome: ToolOutcome
     output: ObjectId
-    preview: str = Field(default="", max_length=80)
+    preview: str = Field(default="", max_length=200)
     checkpoint: ObjectId | None = None
     seen: ObjectId | None = None
 

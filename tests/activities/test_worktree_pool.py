@@ -510,7 +510,7 @@ async def kill_git_while_it_locks(path: Path, admin: Path) -> Path:
     )  # fmt: skip
     lock = admin / "index.lock"
     async with asyncio.timeout(5):
-        while not lock.exists():  # noqa: ASYNC110 - git sets no event
+        while not lock.exists():
             await asyncio.sleep(0.005)
     process.kill()
     await process.communicate()

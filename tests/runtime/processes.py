@@ -53,5 +53,5 @@ async def eventually(condition: Callable[[], bool], *, seconds: float = 15) -> N
     Wait until the condition holds; fail after the time.
     """
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - other processes give no event
+        while not condition():
             await asyncio.sleep(0.05)
