@@ -280,10 +280,12 @@ class Requests:
         except WorkflowQueryFailedError as error:
             raise AwayError(f"{workflow_id} cannot tell: {clean(str(error))}") from error
         except RPCError as error:
+            heed()
             if error.status is RPCStatusCode.NOT_FOUND:
                 raise UsageError(f"There is no {workflow_id}.") from error
             raise AwayError(await self._who_is_away()) from error
         except TimeoutError as error:
+            heed()
             raise AwayError(await self._who_is_away()) from error
 
     async def _who_is_away(self) -> str:
@@ -463,6 +465,18 @@ def _last_word(errors: Sequence[ApplicationError]) -> RequestStatus | None:
     return None
 
 
+def heed() -> None:
+    """
+    Go no further when the person has pressed Ctrl-C: an ended call can hide that.
+
+    Raises:
+        asyncio.CancelledError: they have.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 @contextlib.asynccontextmanager
 async def _translated(missing: str = "There is no such workflow.") -> AsyncIterator[None]:
     """
@@ -471,6 +485,7 @@ async def _translated(missing: str = "There is no such workflow.") -> AsyncItera
     try:
         yield
     except RPCError as error:
+        heed()
         if error.status is RPCStatusCode.NOT_FOUND:
             raise UsageError(missing) from error
         if error.status in _AWAY_CODES:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from console.outcome import AwayError
-from console.requests import Ending, Found, Requests
+from console.requests import Ending, Found, Requests, heed
 from console.snapshot import Snapshot, agents_at_work, with_status
 from console.view import View
 from contracts.request import RequestStatus
@@ -40,6 +40,7 @@ class Watcher:
         end = asyncio.create_task(self._requests.ending(self._found.id))
         try:
             while not end.done():
+                heed()
                 snapshot = await self._look_unless(end, snapshot)
                 view.show(snapshot)
                 await _pause(end)

@@ -18,8 +18,8 @@ def heed() -> None:
     """
     Go no further when this workflow was told to stop.
 
-    For the main task after a result that is waited for even then (a child's, a lease): by itself
-    it hides the request.
+    For the main task after a result that is waited for even then (a child's, a lease, a command):
+    by itself it hides the request.
 
     Raises:
         asyncio.CancelledError: it was.

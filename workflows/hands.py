@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.turn import ToolAnswer, ToolUse
     from domain import ids, loop, policy
     from domain.registry import ToolSpec, registry_for
-    from workflows import calls, patience
+    from workflows import calls, cancellation, patience
 
 
 class Hands:
@@ -121,6 +121,7 @@ class Hands:
             ),
             calls.host(self._start.lease.host_id, self.doing),
         )
+        cancellation.heed()
         self.seen = found.seen
         return {use.id: _answer(use, got) for use, got in zip(uses, found.results, strict=True)}
 
@@ -144,6 +145,7 @@ class Hands:
             ),
             calls.host(self._start.lease.host_id, self.doing),
         )
+        cancellation.heed()
         self.checkpoint = result.checkpoint or self.checkpoint
         self.seen = result.seen or self.seen
         return _answer(use, result)

@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.merge import ChainLink, QueuedPatch
     from contracts.ports import CheckActivities
     from contracts.store import RepositoryRef
-    from workflows import calls, patience
+    from workflows import calls, cancellation, patience
 
 
 async def run_checks(
@@ -26,7 +26,7 @@ async def run_checks(
     """
     Run commands on a clean checkout of a commit; `fresh` counts deliberate reruns.
     """
-    return await patience.call(
+    report = await patience.call(
         CheckActivities.run_checks,
         RunChecks(
             repository=repository,
@@ -37,6 +37,8 @@ async def run_checks(
         ),
         calls.checks(repository.host_id, summary, commands=len(commands)),
     )
+    cancellation.heed()
+    return report
 
 
 class Trials:

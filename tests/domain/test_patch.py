@@ -121,8 +121,12 @@ def test_without_a_title_the_task_names_the_commit() -> None:
 
 @PROPERTY
 @given(
-    st.text(st.characters() | st.sampled_from("\n\r\x1b\u2028\u202e:"), min_size=1, max_size=200),
-    st.text(max_size=120),
+    st.text(
+        st.characters(exclude_categories=["Cs"]) | st.sampled_from("\n\r\x1b\u2028\u202e:"),
+        min_size=1,
+        max_size=200,
+    ),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=120),
 )
 def test_no_agent_can_forge_the_trailer_or_hide_in_the_message(summary: str, title: str) -> None:
     """One trailer, the last line; no control characters; a title that is one short line."""
