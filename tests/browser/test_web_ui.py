@@ -71,6 +71,7 @@ async def test_answers_that_cannot_be_taken_are_shown_and_an_update_replies(
     """A wrong name and a bad input stand on the card; the update is refused or taken at once."""
     handle = await waiting_for_the_plan(stage, ui, "unclear")
     await ui.signal("accept", '{"approval": "plan"}', custom=True)
+    await ui.card("there is no signal ‘accept’")
     await ui.signal("approve", '{"answer": "plan"}')
     await ui.card(
         "Answers that were not taken",
