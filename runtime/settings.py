@@ -44,7 +44,6 @@ class Settings:
         log_format: "json" or "console".
         metrics_address: host:port of a Prometheus endpoint; None means no endpoint.
         check_slots: checks that may run at once on this host.
-        allow_unsandboxed: commands may run although the sandbox does not hold.
         path: the person's search path for programs.
         virtual_env: the person's active Python environment.
         environment: the whole environment, for child processes only.
@@ -66,7 +65,6 @@ class Settings:
     log_format: str = "json"
     metrics_address: str | None = None
     check_slots: int = 1
-    allow_unsandboxed: bool = False
     path: str = os.defpath
     virtual_env: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -177,7 +175,6 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         log_format=_choice(env, "ORCHESTCODE_LOG_FORMAT", _LOG_FORMATS) or "json",
         metrics_address=_address(env, "ORCHESTCODE_METRICS_ADDRESS"),
         check_slots=_count(env, "ORCHESTCODE_CHECK_SLOTS") or max(1, os.cpu_count() or 1),
-        allow_unsandboxed=_switch(env, "ORCHESTCODE_ALLOW_UNSANDBOXED"),
         path=env.get("PATH", os.defpath),
         virtual_env=Path(env["VIRTUAL_ENV"]) if "VIRTUAL_ENV" in env else None,
         environment=env,
@@ -248,13 +245,6 @@ def _choice(env: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str 
     if value.lower() not in allowed:
         raise SettingsError(f"{name} must be one of {', '.join(allowed)}, not {value!r}.")
     return value.lower()
-
-
-def _switch(env: Mapping[str, str], name: str) -> bool:
-    value = env.get(name, "0").lower()
-    if value not in ("0", "1", "false", "true", "no", "yes"):
-        raise SettingsError(f"{name} must be 1 or 0, not {value!r}.")
-    return value in ("1", "true", "yes")
 
 
 def _number(env: Mapping[str, str], name: str) -> int | None:

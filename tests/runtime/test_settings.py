@@ -26,7 +26,6 @@ def test_defaults() -> None:
     assert settings.model_for("coder") == DEFAULT_MODEL
     assert settings.model_key is None
     assert settings.check_slots >= 1
-    assert not settings.allow_unsandboxed
 
 
 @pytest.mark.parametrize(
