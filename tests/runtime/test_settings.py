@@ -55,7 +55,6 @@ def test_home(variables: dict[str, str], home: str) -> None:
         ("ORCHESTCODE_TEMPORAL_PORT", "70000"),
         ("ORCHESTCODE_UI_PORT", "eighty"),
         ("ORCHESTCODE_METRICS_ADDRESS", "9464"),
-        ("ORCHESTCODE_ALLOW_UNSANDBOXED", "maybe"),
         ("TEMPORAL_ADDRESS", "example.org"),
         ("TEMPORAL_ADDRESS", ":7233"),
         ("ANTHROPIC_BASE_URL", "localhost:8080"),
