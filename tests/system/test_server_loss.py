@@ -1,0 +1,63 @@
+"""
+The Temporal server is killed again and again, and once away for a minute: nothing is lost.
+"""
+
+import asyncio
+import random
+from pathlib import Path
+
+from rehearsal import journal
+from tests.plays import Task, create, done, play, script, turn
+from tests.stage import Stage, git, until
+
+KILLS = 20
+AWAY_SECONDS = 60
+TURNS = 24
+PLAYS = [
+    play(
+        "serverless",
+        *(
+            Task(
+                id=f"writes-{name}",
+                coder=(
+                    *(
+                        turn(create(f"{name}/{number}.txt", f"{number}\n"), delay_ms=400)
+                        for number in range(TURNS)
+                    ),
+                    done(),
+                ),
+                writes=(f"{name}/",),
+                acceptance=(f"test -f {name}/{TURNS - 1}.txt",),
+            )
+            for name in ("one", "two")
+        ),
+    ),
+]
+
+
+async def test_a_server_killed_twenty_times_in_one_request_loses_nothing(tmp_path: Path) -> None:
+    """
+    SIGKILL at 20 random moments, the last time away for a minute: the worker and `watch` reconnect
+    by themselves and say so, no finished model call is made again, and the tree is whole.
+    """
+    dice = random.Random(20)
+    async with Stage(script(*PLAYS)) as stage:
+        folder = stage.repository("serverless", {"README.md": "A thing.\n"})
+        handle = await stage.start_request("serverless", folder, branch="whole")
+        log = tmp_path / "watch.log"
+        watch = stage.open_starter("watch", handle.id, log=log)
+        await until(lambda: any(entry.role == "coder" for entry in stage.journal()))
+        for number in range(KILLS):
+            await asyncio.sleep(dice.uniform(0.1, 0.6))
+            await stage.kill_server()
+            await asyncio.sleep(AWAY_SECONDS if number == KILLS - 1 else 0)
+            await stage.start_server()
+        await stage.delivered(handle, seconds=120)
+        code = await watch.wait()
+
+        assert code == 0
+        assert "server" in log.read_text("utf-8")
+        assert len(git(folder, "ls-tree", "-r", "--name-only", "whole").splitlines()) == 49
+        assert journal.repeated(stage.journal()) == []
+        assert journal.failures(stage.journal()) == []
+        assert stage.left_behind() == []
