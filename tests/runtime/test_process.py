@@ -85,6 +85,7 @@ async def test_dies_with_parent(tmp_path: Path) -> None:
     await parent.wait()
 
     await eventually(lambda: not alive(child), seconds=5)
+    assert not alive(child)
 
 
 async def test_cancelled_wait(tmp_path: Path) -> None:
