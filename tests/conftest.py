@@ -2,6 +2,7 @@
 Fixtures of every room. Imports stand inside the fixtures: a test that needs no server pays none.
 """
 
+import signal
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
 
     from runtime.server import EmbeddedServer
     from runtime.settings import Settings
+
+# A suite that a shell runs in the background is born deaf to Ctrl-C, and so would be every process
+# that it starts: those tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _SERVER_CONFIG: Mapping[str, str] = {"frontend.WorkflowTimeSkippingEnabled": "true"}
 
