@@ -7,7 +7,6 @@ Blocking file work only; no git process runs here and nothing is decided about l
 import asyncio
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 import secrets
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from activities.git_command import IDENTITY_EMAIL, IDENTITY_NAME
+from activities.store.process import take_lock
 
 CONTROL_FOLDER: Final = ".pool"
 """Where the pool keeps what the worktrees themselves must not hold."""
@@ -26,8 +26,6 @@ CONTROL_FOLDER: Final = ".pool"
 BRANCH: Final = "work"
 """The branch that the private git directory has checked out."""
 
-_FIRST_PAUSE_SECONDS = 0.005
-_LONGEST_PAUSE_SECONDS = 0.1
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -261,22 +259,10 @@ async def held(mutex: asyncio.Lock, file: Path, *, seconds: float) -> AsyncItera
                 await stack.enter_async_context(mutex)
                 handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 stack.callback(os.close, handle)  # never LOCK_UN: a living child keeps its hold
-                await _take(handle)
+                await take_lock(handle)
         except TimeoutError:
             raise WorktreeBusy(f"{file.stem} is in use") from None
         yield handle
-
-
-async def _take(handle: int) -> None:
-    pause = _FIRST_PAUSE_SECONDS
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-        else:
-            return
 
 
 def remove_stale_locks(layout: Layout) -> None:
