@@ -145,28 +145,6 @@ def answer(item: ReviewItem, decision: Decision) -> ReviewItem:
     return _moved(item, to, by=one_line(decision.by, 100) or "a person", feedback=words)
 
 
-def resubmitted(
-    item: ReviewItem, *, item_id: str, patch: Patch, risks: Sequence[str]
-) -> ReviewItem:
-    """
-    Return the pending item of the patch that answers a revision; nothing of the old vote is kept.
-
-    Raises:
-        ValueError: the item was not revised.
-    """
-    return item.model_copy(
-        update={
-            "id": item_id,
-            "tree": patch.tree,
-            "patch_commit": patch.commit,
-            "state": move(item.state, ReviewState.PENDING),
-            "decided_by": "",
-            "feedback": "",
-            "risks": tuple(risks),
-        }
-    )
-
-
 def risks(
     paths: Sequence[str],
     *,

@@ -18,7 +18,6 @@ from domain.review import (
     decide,
     feedback,
     move,
-    resubmitted,
 )
 
 PROPERTY = settings(deadline=None, max_examples=200)
@@ -252,26 +251,6 @@ def test_an_item_moves_only_along_its_life(state: ReviewState, to: ReviewState) 
     else:
         with pytest.raises(ValueError, match=f"{state} cannot become {to}"):
             move(state, to)
-
-
-def test_the_next_round_starts_from_nothing() -> None:
-    """A vote never carries over to another tree."""
-    revised = answer(
-        item("old risk", human_required=True),
-        Decision(approval="r", choice=Choice.REVISE, reason="shorter", by="Ada", digest=TREE),
-    )
-    again = resubmitted(revised, item_id="t/1", patch=patch(tree=OTHER), risks=("new risk",))
-
-    assert again == ReviewItem(
-        id="t/1",
-        task="t",
-        tree=OTHER,
-        patch_commit="c" * 40,
-        risks=("new risk",),
-        human_required=True,
-    )
-    with pytest.raises(ValueError, match="cannot become"):
-        resubmitted(again, item_id="t/2", patch=patch(), risks=())
 
 
 def test_feedback_is_bounded_and_shows_nothing_hidden() -> None:
