@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from activities.file_lock import take_lock
 from activities.git_command import GitCommand, GitError
 from activities.store.objects import sync_folder, sync_tree
-from activities.store.process import take_lock
 from activities.store.values import StoreError
 
 CONFIG: Final[Mapping[str, str]] = {

@@ -18,13 +18,15 @@ from typing import IO, TypeVar
 
 from typing_extensions import override
 
+from activities.file_lock import holder, take_lock
 from activities.git_command import STDERR_LIMIT, GitCommand, bounded, end_group
 from activities.store.objects import ObjectKind, is_kind
+from activities.store.values import StoreError
 
 T = TypeVar("T")
 
-_FIRST_PAUSE_SECONDS = 0.001
-_LONGEST_PAUSE_SECONDS = 0.02
+TURN_SECONDS = 120.0
+"""How long a writer waits for another's turn, which takes milliseconds, or seconds to pack."""
 
 
 @dataclass(frozen=True)
@@ -219,6 +221,7 @@ class ReferenceWriter(Child):
 
     def __init__(self, git: GitCommand, turn_file: Path) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        self._turn_file = turn_file
         self._turn = os.open(turn_file, flags, 0o644)
         self._mine = asyncio.Lock()
         super().__init__(git, "update-ref", "--stdin", share=self._turn)
@@ -227,13 +230,25 @@ class ReferenceWriter(Child):
     async def turn(self) -> AsyncIterator[None]:
         """
         Hold the right to move references; not re-entrant.
+
+        Raises:
+            StoreError: another process kept it all the time.
         """
         async with self._mine:
-            await take_lock(self._turn)
+            await self._take()
             try:
                 yield
             finally:
                 fcntl.flock(self._turn, fcntl.LOCK_UN)
+
+    async def _take(self) -> None:
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                await take_lock(self._turn)
+        except TimeoutError:
+            raise StoreError(
+                f"{holder(self._turn_file)} has kept the references for {TURN_SECONDS:.0f} s"
+            ) from None
 
     async def transact(self, commands: bytes) -> None:
         """
@@ -258,18 +273,3 @@ class ReferenceWriter(Child):
         if self._turn >= 0:
             os.close(self._turn)
             self._turn = -1
-
-
-async def take_lock(handle: int) -> None:
-    """
-    Take the exclusive lock of an open file, waiting without blocking the event loop.
-    """
-    pause = _FIRST_PAUSE_SECONDS
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-        else:
-            return

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from activities.file_lock import holder, take_lock
 from activities.git_command import IDENTITY_EMAIL, IDENTITY_NAME
-from activities.store.process import take_lock
 
 CONTROL_FOLDER: Final = ".pool"
 """Where the pool keeps what the worktrees themselves must not hold."""
@@ -261,7 +261,8 @@ async def held(mutex: asyncio.Lock, file: Path, *, seconds: float) -> AsyncItera
                 stack.callback(os.close, handle)  # never LOCK_UN: a living child keeps its hold
                 await take_lock(handle)
         except TimeoutError:
-            raise WorktreeBusy(f"{file.stem} is in use") from None
+            by = f" by {holder(file)}" if seconds else ""
+            raise WorktreeBusy(f"{file.stem} is in use{by}") from None
         yield handle
 
 

@@ -386,6 +386,21 @@ async def test_a_second_process_has_to_wait_too(world: World, pool: WorktreePool
         assert (await place.scan(commit, "again")).commit == commit
 
 
+async def test_a_stopped_process_does_not_keep_its_worktree(
+    world: World, pool: WorktreePool
+) -> None:
+    """
+    SIGSTOP in the middle of a call: whoever needs the worktree next ends the process.
+    """
+    lease = await pool.lease("task/a", world.base)
+    process = await other_process(world, lease.name, str(lease.epoch), world.base)
+    process.send_signal(signal.SIGSTOP)
+
+    async with pool.enter(lease.name, lease.epoch, world.base) as place:
+        assert (await place.scan(world.base, "nothing")).commit == world.base
+    assert await process.wait() == -signal.SIGKILL
+
+
 async def test_a_killed_process_frees_the_worktree_and_its_half_work_is_undone(
     world: World, pool: WorktreePool
 ) -> None:

@@ -99,8 +99,7 @@ class Striker:
         """
         await self.settle()
         for process in self._replaced:
-            if process.alive:
-                os.kill(process.pid, signal.SIGCONT)
+            _go_on(process)
             await process.stop(grace_seconds=20)
         self._replaced.clear()
 
@@ -187,7 +186,7 @@ class Striker:
         self._replaced.append(process)
         self._start_worker(blow)
         await asyncio.sleep(strike.seconds)
-        os.kill(process.pid, signal.SIGCONT)
+        _go_on(process)
         blow.ended = time.time()
 
     def _start_worker(self, blow: Blow) -> None:
@@ -208,6 +207,14 @@ class Striker:
                 blow.up = time.time()
 
         self._starting.append(asyncio.create_task(start()))
+
+
+def _go_on(process: ChildProcess) -> None:
+    """
+    Continue a frozen process, unless it was ended for a lock that the others needed.
+    """
+    if process.alive:
+        os.kill(process.pid, signal.SIGCONT)
 
 
 def descendants(pid: int) -> list[int]:
