@@ -31,6 +31,10 @@ DYNAMIC_CONFIG: Mapping[str, str] = {
     # With the default of a second every timer, retry and time-out is that much late; the margin
     # is for clocks of several hosts, and here is one.
     "history.timerProcessorMaxTimeShift": '"1ms"',
+    # A frozen worker takes tasks as long as its connection lives: with the default, a minute. The
+    # answer to a ping comes from threads that no work of ours holds up.
+    "frontend.keepAliveTime": '"1s"',
+    "frontend.keepAliveTimeout": '"2s"',
     "matching.enableFairness": "true",
     # One partition each: priority and fairness are then exact.
     "matching.numTaskqueueReadPartitions": "1",
