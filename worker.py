@@ -49,6 +49,7 @@ from runtime.sandbox import workflow_runner
 from runtime.settings import Settings
 from runtime.supervisor import worker_ready
 from runtime.telemetry import telemetry_runtime
+from runtime.watchdog import beat
 from workflows.agent import AgentWorkflow
 from workflows.merge_queue import MergeQueueWorkflow
 from workflows.reconcile import ReconcileWorkflow
@@ -260,10 +261,12 @@ async def main() -> int:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         watch_memory(loop)
+        beating = asyncio.create_task(beat(config.pulse))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         _settle_memory()
         await run(config, stop=stop)
+        beating.cancel()
     except SetupError as error:
         sys.stderr.write(f"orchestcode worker: {error}\n")
         return 1

@@ -83,6 +83,13 @@ class ChildProcess:
         if self.alive:
             self._process.send_signal(signal.SIGTERM)
 
+    def kill(self) -> None:
+        """
+        Kill it and its group, without waiting.
+        """
+        if self.alive:
+            self._kill_group()
+
     async def stop(self, *, grace_seconds: float) -> int:
         """
         Ask it to end, kill its group after the grace, and return the exit code.

@@ -200,6 +200,13 @@ class EmbeddedServer:
             await asyncio.sleep(0.5)
         return 0
 
+    def kill(self) -> None:
+        """
+        Kill the server, without waiting; an adopted one goes on.
+        """
+        if self._process is not None:
+            self._process.kill()
+
     async def stop(self) -> None:
         """
         End the server: SIGTERM, after 30 s SIGKILL; an adopted one goes on.

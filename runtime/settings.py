@@ -16,8 +16,11 @@ from runtime.errors import SettingsError
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
 DEFAULT_NAMESPACE = "default"
+WATCHDOG_SECONDS = 30
 ROLES = ("planner", "coder", "reviewer")
 """Roles that may have a model of their own, by `ORCHESTCODE_MODEL_<ROLE>`."""
+PULSE = "ORCHESTCODE_PULSE"
+"""Set by the supervisor for its worker, not by people."""
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 _LOG_FORMATS = ("json", "console")
@@ -44,6 +47,9 @@ class Settings:
         log_format: "json" or "console".
         metrics_address: host:port of a Prometheus endpoint; None means no endpoint.
         check_slots: checks that may run at once on this host.
+        watchdog_seconds: after how long without a sign of life the supervisor ends the worker or
+            the embedded server, to start it again; 0 means never.
+        pulse: descriptor on which a worker tells its supervisor that it moves.
         path: the person's search path for programs.
         virtual_env: the person's active Python environment.
         environment: the whole environment, for child processes only.
@@ -65,6 +71,8 @@ class Settings:
     log_format: str = "json"
     metrics_address: str | None = None
     check_slots: int = 1
+    watchdog_seconds: int = WATCHDOG_SECONDS
+    pulse: int | None = None
     path: str = os.defpath
     virtual_env: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -158,6 +166,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     env = {name: value for name, value in given.items() if value}
     temporal = {name: value for name, value in env.items() if name.startswith("TEMPORAL_")}
     address, namespace = _service(temporal)
+    watchdog = _number(env, "ORCHESTCODE_WATCHDOG_SECONDS")
     return Settings(
         home=_home(env),
         temporal_address=address,
@@ -175,6 +184,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         log_format=_choice(env, "ORCHESTCODE_LOG_FORMAT", _LOG_FORMATS) or "json",
         metrics_address=_address(env, "ORCHESTCODE_METRICS_ADDRESS"),
         check_slots=_count(env, "ORCHESTCODE_CHECK_SLOTS") or max(1, os.cpu_count() or 1),
+        watchdog_seconds=WATCHDOG_SECONDS if watchdog is None else watchdog,
+        pulse=_number(env, PULSE),
         path=env.get("PATH", os.defpath),
         virtual_env=Path(env["VIRTUAL_ENV"]) if "VIRTUAL_ENV" in env else None,
         environment=env,

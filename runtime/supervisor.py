@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 
 from runtime.backoff import Backoff
@@ -30,7 +30,8 @@ from runtime.records import (
     write_record,
 )
 from runtime.server import EmbeddedServer
-from runtime.settings import Settings
+from runtime.settings import PULSE, Settings
+from runtime.watchdog import Pulse, until_silent, until_still
 
 ROOT = Path(__file__).resolve().parent.parent
 """The repository's root: the folder of the entry scripts."""
@@ -171,7 +172,8 @@ class _Supervisor:
         while True:
             self._note_server(server, ready=True)
             self._move_worker()
-            code = await server.wait()
+            async with _beside(self._end_silent(server)):
+                code = await server.wait()
             self._note(server_ready=False, server_pid=None)
             await self._again(server, backoff, reason=_how(code))
 
@@ -215,9 +217,11 @@ class _Supervisor:
         """
         backoff = Backoff(_now())
         while True:
-            worker = self._start_worker()
-            await self._until_ready(worker)
-            code = await worker.wait()
+            with contextlib.closing(Pulse()) as pulse:
+                worker = self._start_worker(pulse)
+                async with _beside(self._end_still(worker, pulse)):
+                    await self._until_ready(worker)
+                    code = await worker.wait()
             early = 0 if self._record.worker_ready else self._record.early_ends + 1
             self._note(worker_pid=None, worker_ready=False, early_ends=early)
             delay = backoff.after_end(_now())
@@ -225,16 +229,40 @@ class _Supervisor:
             self._announce(f"The worker ended ({_how(code)}); it starts again in {delay} s.{full}")
             await asyncio.sleep(delay)
 
-    def _start_worker(self) -> ChildProcess:
+    async def _end_still(self, worker: ChildProcess, pulse: Pulse) -> None:
+        """
+        End a worker that does not move any more: stopped, or hanging.
+        """
+        seconds = self._settings.watchdog_seconds
+        await until_still(pulse.heard, seconds=seconds)
+        self._announce(f"The worker has not moved for {seconds} s (it is stopped, or hangs).")
+        worker.kill()
+
+    async def _end_silent(self, server: EmbeddedServer) -> None:
+        """
+        End a server that lives but does not answer any more.
+        """
+        seconds = self._settings.watchdog_seconds
+        await until_silent(server.health, seconds=seconds)
+        self._announce(f"The Temporal server has not answered for {seconds} s.")
+        server.kill()
+
+    def _start_worker(self, pulse: Pulse) -> ChildProcess:
         settings = self._settings
         worker_file(settings).unlink(missing_ok=True)
         self._worker_address = self._record.address
         self._worker = ChildProcess(
             [sys.executable, str(self._script)],
-            environment={**settings.environment, "ORCHESTCODE_HOME": str(settings.home)},
+            environment={
+                **settings.environment,
+                "ORCHESTCODE_HOME": str(settings.home),
+                PULSE: str(pulse.number),
+            },
             log=settings.logs / "worker.log",
             folder=ROOT,
+            inherited=(pulse.number,),
         )
+        pulse.given()
         self._note(worker_pid=self._worker.pid)
         return self._worker
 
@@ -341,6 +369,20 @@ class _Supervisor:
             f" The disk of {home} is full: {free // 1_000_000} MB are free, at least "
             f"{_LEAST_BYTES // 1_000_000} MB are needed; all goes on by itself once there is room."
         )
+
+
+@contextlib.asynccontextmanager
+async def _beside(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
+    """
+    Let something run as long as a block does.
+    """
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 def _now() -> float:

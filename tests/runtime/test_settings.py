@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.errors import SettingsError
-from runtime.settings import DEFAULT_MODEL, load
+from runtime.settings import DEFAULT_MODEL, WATCHDOG_SECONDS, load
 
 ANY_TEXT = st.text(st.characters(exclude_characters="\0"))
 
@@ -26,6 +26,7 @@ def test_defaults() -> None:
     assert settings.model_for("coder") == DEFAULT_MODEL
     assert settings.model_key is None
     assert settings.check_slots >= 1
+    assert settings.watchdog_seconds == WATCHDOG_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,7 @@ def test_home(variables: dict[str, str], home: str) -> None:
         ("ORCHESTCODE_LOG_FORMAT", "xml"),
         ("ORCHESTCODE_CHECK_SLOTS", "0"),
         ("ORCHESTCODE_CHECK_SLOTS", "-1"),
+        ("ORCHESTCODE_WATCHDOG_SECONDS", "soon"),
         ("ORCHESTCODE_TEMPORAL_PORT", "70000"),
         ("ORCHESTCODE_UI_PORT", "eighty"),
         ("ORCHESTCODE_METRICS_ADDRESS", "9464"),

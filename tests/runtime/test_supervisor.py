@@ -112,6 +112,32 @@ async def test_restarts(home_of_its_own: Settings) -> None:
     assert server_file(settings).exists()
 
 
+async def test_that_stands_still(home_of_its_own: Settings) -> None:
+    """
+    A worker that is stopped and a server that does not answer are ended and started again; the
+    person is told why.
+    """
+    watched = {**home_of_its_own.environment, "ORCHESTCODE_WATCHDOG_SECONDS": "3"}
+    settings = load(watched)
+    supervisor = up(settings)
+    first = await ready(settings)
+    assert first.worker_pid is not None
+    assert first.server_pid is not None
+    os.kill(first.worker_pid, signal.SIGSTOP)
+    second = await ready(settings, besides=first)
+    assert second.worker_pid != first.worker_pid
+
+    os.kill(first.server_pid, signal.SIGSTOP)
+    await eventually(lambda: not (running_supervisor(settings) or first).server_ready, seconds=30)
+    third = await ready(settings)
+    assert third.server_pid != first.server_pid
+    assert third.worker_pid == second.worker_pid
+
+    assert await supervisor.stop(grace_seconds=20) == 0
+    assert "The worker has not moved for 3 s (it is stopped, or hangs)." in told(settings)
+    assert "The Temporal server has not answered for 3 s." in told(settings)
+
+
 async def test_killed(home_of_its_own: Settings) -> None:
     """SIGKILL of the supervisor takes server and worker with it; the next one starts anew."""
     supervisor = up(home_of_its_own)

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 from runtime.connect import connect
 from runtime.settings import load
 from runtime.supervisor import worker_ready
+from runtime.watchdog import beat
 
 
 async def main() -> None:
@@ -24,10 +25,12 @@ async def main() -> None:
     """
     settings = load()
     stop = asyncio.Event()
+    beating = asyncio.create_task(beat(settings.pulse))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await connect(settings, patience=dt.timedelta(seconds=20))
     worker_ready(settings)
     await stop.wait()
+    beating.cancel()
     print("ended in good order", flush=True)
 
 

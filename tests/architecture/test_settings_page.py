@@ -1,0 +1,23 @@
+"""The page of settings names every one of them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from runtime.settings import PULSE, ROLES
+
+ROOT = Path(__file__).parents[2]
+
+
+def _variables() -> list[str]:
+    source = (ROOT / "runtime" / "settings.py").read_text()
+    named = set(re.findall(r"\b(?:ORCHESTCODE|ANTHROPIC|TEMPORAL)_[A-Z_]+[A-Z]\b", source))
+    roles = {f"ORCHESTCODE_MODEL_{role.upper()}" for role in ROLES}
+    return sorted((named | roles) - {PULSE, "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE"})
+
+
+@pytest.mark.parametrize("variable", _variables())
+def test_every_setting_is_explained(variable: str) -> None:
+    """Whatever the environment may decide stands in docs/operating.md."""
+    assert f"`{variable}`" in (ROOT / "docs" / "operating.md").read_text()
