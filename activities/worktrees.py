@@ -62,7 +62,7 @@ class PooledWorktrees(WorktreeActivities):
     @activity.defn
     async def release_worktree(self, request: ReleaseWorktree) -> None:
         """
-        Give a worktree back, its unpinned work rescued.
+        Give a worktree back, its unpinned work rescued, and all others of its holder.
 
         Safe to repeat because a lease that is over is left alone.
 
@@ -77,6 +77,9 @@ class PooledWorktrees(WorktreeActivities):
                 raise WorktreeBusy(
                     f"{request.lease.worktree} is a worktree of the host {request.lease.host_id}"
                 )
+            holder = _holder(request)
+            for other in [record for record in pool.leases() if record.holder == holder]:
+                await pool.release(other.name, other.epoch)
             await pool.release(request.lease.worktree, request.lease.epoch)
 
 
@@ -88,7 +91,7 @@ async def _tip(pool: WorktreePool, target: str) -> str:
     return tip
 
 
-def _holder(request: LeaseWorktree) -> str:
+def _holder(request: LeaseWorktree | ReleaseWorktree) -> str:
     return ids.holder(request.owner, request.repository.request_key, request.purpose)
 
 

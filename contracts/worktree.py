@@ -42,7 +42,12 @@ class WorktreeLease(Contract):
 class ReleaseWorktree(Contract):
     """
     Give a worktree back. Unpinned work in it is pinned under `refs/oc/rescue/` first.
+
+    Attributes:
+        owner, purpose: of the lease; every other lease of theirs is given back, too.
     """
 
     repository: RepositoryRef
     lease: WorktreeLease
+    owner: str = ""
+    purpose: str = ""

@@ -9,6 +9,8 @@ from contracts.visibility import RunState
 
 MOST_DEATHS = 50
 """How often in a row an activity may be lost with its worker before it is given up."""
+MOST_MOVES = 20
+"""How many worktrees one call may lose, one after the other, before its agent is given up."""
 _MOST_PAUSES = 2_000
 _LONGEST_PAUSE = 60.0
 
@@ -82,6 +84,15 @@ def waited_for(kind: FailureKind) -> bool:
     Return whether a run waits, visibly, until the trouble is over.
     """
     return kind is FailureKind.DISK or retryable(kind)
+
+
+def lease_lost(kind: str | None) -> bool:
+    """
+    Return whether another worktree mends a failure of this recorded kind.
+
+    What is in a worktree is in the store as well, up to the last checkpoint.
+    """
+    return _known(kind) is FailureKind.FENCED
 
 
 def pause_seconds(kind: str | None, tries: int) -> float | None:

@@ -5,6 +5,7 @@ Every name that lands in a history, a ref or a branch: derived, never random, an
 import hashlib
 import re
 import unicodedata
+from typing import assert_never
 
 from contracts.turn import Role
 
@@ -109,6 +110,21 @@ def holder(owner: str, request: str, purpose: str) -> str:
     Return who holds a worktree: a lease's idempotency key, another for each request of one id.
     """
     return f"{owner}|{request}|{purpose}"
+
+
+def purpose(role: Role, attempt: int) -> str:
+    """
+    Return what a role's worktree is for: a coder keeps one over all its rounds.
+    """
+    match role:
+        case Role.PLANNER:
+            return "plan"
+        case Role.CODER:
+            return "work"
+        case Role.REVIEWER:
+            return f"review-{attempt}"
+        case unknown:
+            assert_never(unknown)
 
 
 def owner_of(holder: str) -> str | None:

@@ -200,17 +200,19 @@ class MemoryTools(ToolActivities):
 
     Attributes:
         calls: reads and writes, oldest first.
-        broken: subjects' tools that fail.
+        failed: tools that fail.
+        lost: worktrees that are gone.
     """
 
     def __init__(self) -> None:
         self.calls: list[ReadCall | ToolCall] = []
+        self.lost: set[str] = set()
         self.failed: frozenset[ToolName] = frozenset()
 
     @override
     @activity.defn
     async def read_files(self, request: ReadCall) -> ReadResults:
-        self.calls.append(request)
+        self._called(request)
         results = tuple(
             ToolResult(call_id=key, outcome=ToolOutcome.DONE, output=oid("read", arguments))
             for key, _, arguments in request.calls
@@ -227,8 +229,13 @@ class MemoryTools(ToolActivities):
     async def run_command(self, request: ToolCall) -> ToolResult:
         return self._write(request)
 
-    def _write(self, request: ToolCall) -> ToolResult:
+    def _called(self, request: ReadCall | ToolCall) -> None:
+        if request.lease.worktree in self.lost:
+            raise failing(FailureKind.FENCED, "the lease is over")
         self.calls.append(request)
+
+    def _write(self, request: ToolCall) -> ToolResult:
+        self._called(request)
         failed = request.tool in self.failed
         return ToolResult(
             call_id=request.call_id,

@@ -193,6 +193,7 @@ class AgentWorkflow(TellsItsRequest):
         return self._start.model_copy(
             update={
                 "conversation": self._conversation,
+                "lease": self._hands.lease,
                 "checkpoint": self._hands.checkpoint,
                 "seen": self._hands.seen,
                 "answers": self._answers,

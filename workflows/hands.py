@@ -5,20 +5,26 @@ Whether a call may be carried out is decided in domain.policy.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import groupby
+from typing import Any, TypeVar
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from contracts.agent import AgentStart
     from contracts.approval import Approval, ApprovalKind, Choice, Decision
-    from contracts.ports import ToolActivities
+    from contracts.ports import ToolActivities, WorktreeActivities
     from contracts.tool import Effect, ReadCall, ToolCall, ToolName, ToolOutcome, ToolResult
     from contracts.turn import ToolAnswer, ToolUse
-    from domain import ids, loop, policy
+    from contracts.worktree import LeaseWorktree, WorktreeLease
+    from domain import failure, ids, loop, policy
     from domain.registry import ToolSpec, registry_for
     from workflows import calls, cancellation, patience
+
+Call = TypeVar("Call", ReadCall, ToolCall)
+Result = TypeVar("Result")
 
 
 class Hands:
@@ -26,6 +32,7 @@ class Hands:
     One agent's dealings with its worktree.
 
     Attributes:
+        lease: the worktree; another one when it was lost.
         checkpoint: the worktree's present state.
         seen: the agent's record of file digests.
         doing: what is going on, for people.
@@ -35,6 +42,7 @@ class Hands:
         self._start = start
         self._registry = registry_for(start.role)
         self._decisions: dict[str, Decision] = {}
+        self.lease = start.lease
         self.checkpoint = start.checkpoint
         self.seen = start.seen
         self.doing = "starting"
@@ -109,19 +117,17 @@ class Hands:
 
     async def _read(self, uses: Sequence[ToolUse]) -> dict[str, ToolAnswer]:
         self.doing = f"reads {', '.join(use.subject for use in uses)}"[:120]
-        found = await patience.call(
+        found = await self._reach(
             ToolActivities.read_files,
             ReadCall(
                 repository=self._start.repository,
-                lease=self._start.lease,
+                lease=self.lease,
                 task_ref=self._start.task_ref,
                 expected=self.checkpoint,
                 calls=tuple((use.id, ToolName(use.name), use.arguments or "") for use in uses),
                 seen=self.seen,
             ),
-            calls.host(self._start.lease.host_id, self.doing),
         )
-        cancellation.heed()
         self.seen = found.seen
         return {use.id: _answer(use, got) for use, got in zip(uses, found.results, strict=True)}
 
@@ -131,11 +137,11 @@ class Hands:
         port = ToolActivities.run_command
         if name is ToolName.EDIT:
             port = ToolActivities.apply_edit
-        result = await patience.call(
+        result = await self._reach(
             port,
             ToolCall(
                 repository=self._start.repository,
-                lease=self._start.lease,
+                lease=self.lease,
                 task_ref=self._start.task_ref,
                 call_id=ids.call_id(conversation, use.id),
                 tool=name,
@@ -143,12 +149,51 @@ class Hands:
                 arguments=use.arguments or "",
                 seen=self.seen,
             ),
-            calls.host(self._start.lease.host_id, self.doing),
         )
-        cancellation.heed()
         self.checkpoint = result.checkpoint or self.checkpoint
         self.seen = result.seen or self.seen
         return _answer(use, result)
+
+    async def _reach(self, port: Callable[[Any, Call], Awaitable[Result]], request: Call) -> Result:
+        """
+        Have a call carried out in the worktree; in another one, when this one is lost.
+        """
+        for _ in range(failure.MOST_MOVES):
+            try:
+                return await self._carry_out(port, request)
+            except ActivityError as error:
+                if not failure.lease_lost(patience.kind_of(error)):
+                    raise
+            self.lease = await self._another()
+            request = request.model_copy(update={"lease": self.lease})
+        return await self._carry_out(port, request)
+
+    async def _carry_out(
+        self, port: Callable[[Any, Call], Awaitable[Result]], request: Call
+    ) -> Result:
+        result = await patience.call(port, request, calls.host(self.lease.host_id, self.doing))
+        cancellation.heed()
+        return result
+
+    async def _another(self) -> WorktreeLease:
+        """
+        Lease again, as whoever leased the first: they free both.
+        """
+        start, parent = self._start, workflow.info().parent
+        lease = await cancellation.taken(
+            patience.call(
+                WorktreeActivities.lease_worktree,
+                LeaseWorktree(
+                    repository=start.repository,
+                    owner=(parent or workflow.info()).workflow_id,
+                    purpose=ids.purpose(start.role, start.attempt),
+                    commit=self.checkpoint,
+                ),
+                calls.store("lease another worktree: the last one is lost"),
+            )
+        )
+        cancellation.heed()
+        return lease
 
 
 def _answer(use: ToolUse, result: ToolResult) -> ToolAnswer:

@@ -37,12 +37,17 @@ async def leased(
         cancellation.heed()
         yield lease
     finally:
-        await cancellation.finish(_release(repository, lease))
+        await cancellation.finish(_release(repository, purpose, lease))
 
 
-async def _release(repository: RepositoryRef, lease: WorktreeLease) -> None:
+async def _release(repository: RepositoryRef, purpose: str, lease: WorktreeLease) -> None:
     await patience.call(
         WorktreeActivities.release_worktree,
-        ReleaseWorktree(repository=repository, lease=lease),
+        ReleaseWorktree(
+            repository=repository,
+            lease=lease,
+            owner=workflow.info().workflow_id,
+            purpose=purpose,
+        ),
         calls.store("free the worktree"),
     )

@@ -77,7 +77,10 @@ async def call(
                 raise
             tries += 1
             if pause:
-                await _show(_state(error), f"{_said(error)}; tries again in {pause:.0f} s")
+                await _show(
+                    failure.state_of(kind_of(error)),
+                    f"{_said(error)}; tries again in {pause:.0f} s",
+                )
                 await workflow.sleep(dt.timedelta(seconds=pause), summary=_said(error)[:150])
             continue
         if tries:
@@ -97,10 +100,12 @@ def _pause(error: ActivityError, tries: int) -> float | None:
     return 0.0 if died and tries < failure.MOST_DEATHS else None
 
 
-def _state(error: ActivityError) -> RunState:
+def kind_of(error: ActivityError) -> str | None:
+    """
+    Return the FailureKind's value of an activity's failure, None when it has none.
+    """
     cause = error.cause
-    kind = cause.type if isinstance(cause, ApplicationError) else None
-    return failure.state_of(kind)
+    return cause.type if isinstance(cause, ApplicationError) else None
 
 
 def _said(error: ActivityError) -> str:

@@ -45,7 +45,8 @@ class Planning:
         """
         Return a valid plan; `feedback` sends the planner back with a person's words.
         """
-        async with leased(self._opened.repository, "plan", commit=self._opened.base) as lease:
+        purpose = ids.purpose(Role.PLANNER, 1)
+        async with leased(self._opened.repository, purpose, commit=self._opened.base) as lease:
             return await self._plan(lease, budget, feedback)
 
     async def _plan(self, lease: WorktreeLease, budget: int, message: str | None) -> Plan:

@@ -76,7 +76,7 @@ class Reviewing:
         """
         agent = ids.agent_id(workflow.info().workflow_id, Role.REVIEWER, attempt)
         async with leased(
-            self._start.repository, f"review-{attempt}", commit=patch.commit
+            self._start.repository, ids.purpose(Role.REVIEWER, attempt), commit=patch.commit
         ) as lease:
             start = briefing.reviewer(
                 self._start,

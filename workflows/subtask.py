@@ -125,7 +125,7 @@ class SubtaskWorkflow(TellsItsRequest):
         if refused:
             self._fail(refused)
         await self._standing.set(TaskState.RUNNING, "")
-        async with leased(self._start.repository, "work") as lease:
+        async with leased(self._start.repository, ids.purpose(Role.CODER, 1)) as lease:
             self._base = self._checkpoint = lease.commit
             while not await self._one_round(lease):
                 pass

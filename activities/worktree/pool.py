@@ -328,6 +328,7 @@ class WorktreePool:
         return _Held(lock, record) if record is not None and record.holder == holder else None
 
     async def _take(self, stack: AsyncExitStack, holder: str, commit: str) -> _Held:
+        await self.open()  # the folders may have been deleted since
         free = [record for record in self._records() if _free(record)]
         # One that holds the commit already is reset fastest.
         free.sort(key=lambda record: (record.checkpoint != commit, _number(record.name)))

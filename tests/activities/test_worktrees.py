@@ -4,6 +4,7 @@ The worktree activities, called as Temporal calls them, on a real pool.
 
 import asyncio
 import errno
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ class World:
     worktrees: PooledWorktrees
     pool: WorktreePool
     base: str
+    pool_folder: Path
 
     async def lease(self, holder: str, commit: str | None = None) -> WorktreeLease:
         """
@@ -44,11 +46,13 @@ class World:
         request = LeaseWorktree(repository=REPOSITORY, owner=holder, purpose="work", commit=commit)
         return await ActivityEnvironment().run(self.worktrees.lease_worktree, request)
 
-    async def release(self, lease: WorktreeLease) -> None:
+    async def release(self, lease: WorktreeLease, holder: str = "") -> None:
         """
         Release as a workflow does.
         """
-        request = ReleaseWorktree(repository=REPOSITORY, lease=lease)
+        request = ReleaseWorktree(
+            repository=REPOSITORY, lease=lease, owner=holder, purpose="work" if holder else ""
+        )
         await ActivityEnvironment().run(self.worktrees.release_worktree, request)
 
 
@@ -71,7 +75,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             assert key == "demo"
             return pool
 
-        yield World(PooledWorktrees(pools), pool, base)
+        yield World(PooledWorktrees(pools), pool, base, tmp_path / "pool")
 
 
 async def empty_store(folder: Path) -> Store:
@@ -120,6 +124,24 @@ async def test_a_released_worktree_goes_to_the_next_holder(world: World) -> None
 
     assert (second.worktree, second.epoch) == (first.worktree, 2)
     assert [ids.owner_of(record.holder or "") for record in world.pool.leases()] == ["task/b"]
+
+
+async def test_deleted_worktrees_are_leased_anew_and_freed_together(world: World) -> None:
+    """
+    Whoever deletes the worktrees' folder takes nothing: the lease is over, the next one is whole.
+    """
+    first = await world.lease("task/a", world.base)
+    shutil.rmtree(world.pool_folder)
+    with pytest.raises(Fenced):
+        async with world.pool.enter(first.worktree, first.epoch, world.base):
+            pass
+
+    second = await world.lease("task/a", world.base)
+    assert second.worktree != first.worktree
+    async with world.pool.enter(second.worktree, second.epoch, world.base, write=False) as place:
+        assert (place.path / "a.txt").read_bytes() == b"hello\n"
+    await world.release(first, "task/a")
+    assert world.pool.leases() == []
 
 
 async def test_a_missing_commit_is_a_retryable_store_failure(world: World) -> None:

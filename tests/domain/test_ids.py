@@ -131,3 +131,12 @@ def test_two_repositories_of_one_name_have_two_stores() -> None:
     assert one != two
     assert one.startswith("shop-")
     assert two.startswith("shop-")
+
+
+def test_a_coder_keeps_its_worktree_over_all_rounds_a_reviewer_does_not() -> None:
+    """The names are in histories: an agent leases again under the name its parent used."""
+    named = [(role.value, ids.purpose(role, n)) for role in Role for n in (1, 2)]
+    assert named == [
+        ("planner", "plan"), ("planner", "plan"), ("coder", "work"), ("coder", "work"),
+        ("reviewer", "review-1"), ("reviewer", "review-2"),
+    ]  # fmt: skip

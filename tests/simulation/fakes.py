@@ -181,7 +181,7 @@ class Activities:
         """
         self._room()
         commit = request.commit or self.memory.tips[request.repository.target]
-        lease = self.memory.lease(f"{request.owner} to {request.purpose}", commit)
+        lease = self.memory.lease(_holder(request), commit)
         return WorktreeLease(
             worktree=lease.worktree, epoch=lease.epoch, host_id=_HOST, commit=lease.commit
         )
@@ -191,6 +191,7 @@ class Activities:
         Take a worktree back.
         """
         self._room()
+        self.memory.leases.pop(_holder(request), None)
         self.memory.release(request.lease.worktree, request.lease.epoch)
 
     def open_conversation(
@@ -277,7 +278,10 @@ class Activities:
             discarded=made.discarded,
         )
 
-    def _fence(self, lease: WorktreeLease) -> None:
+    def _fence(self, key: str, attempt: int, lease: WorktreeLease) -> None:
+        if self._chance("lost", key, attempt).random() < self._scenario.world.lost_worktree:
+            self.memory.release(lease.worktree, lease.epoch)
+            raise failed(FailureKind.FENCED, "somebody deleted the worktree")
         if not self.memory.holds(lease.worktree, lease.epoch):
             self.ledger.fenced += 1
             raise failed(FailureKind.FENCED, "a later holder has the worktree")
@@ -286,7 +290,7 @@ class Activities:
         """
         Read.
         """
-        self._fence(request.lease)
+        self._fence(key, attempt, request.lease)
         output = self.memory.blob("text")
         return ReadResults(
             results=tuple(
@@ -299,19 +303,19 @@ class Activities:
         """
         Change one path, once.
         """
-        return self._tool(request)
+        return self._tool(key, attempt, request)
 
     def run_command(self, key: str, attempt: int, request: ToolCall) -> ToolResult:
         """
         Run a command that changes nothing.
         """
-        return self._tool(request)
+        return self._tool(key, attempt, request)
 
-    def _tool(self, request: ToolCall) -> ToolResult:
+    def _tool(self, key: str, attempt: int, request: ToolCall) -> ToolResult:
         recorded = self._journal.get(request.call_id)
         if isinstance(recorded, ToolResult):
             return recorded
-        self._fence(request.lease)
+        self._fence(key, attempt, request.lease)
         self._room()
         checkpoint = request.expected
         if request.tool is ToolName.EDIT:
@@ -501,3 +505,7 @@ class Activities:
         """
         start = MergeQueueStart(repository=request.queued.repository, lanes=request.lanes)
         self._enqueue(request.queue_id, start, request.queued)
+
+
+def _holder(request: LeaseWorktree | ReleaseWorktree) -> str:
+    return f"{request.owner} to {request.purpose}"

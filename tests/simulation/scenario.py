@@ -3,7 +3,7 @@ What a seed means: a request, the plan that its planner will make, its agents, i
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.simulation.world import Faults
@@ -51,6 +51,7 @@ class World:
         moved: somebody else moves the target once.
         full_disk: from when until when there is no room for anything.
         overload: from when until when the model takes no call.
+        lost_worktree: a worktree that is gone when a tool call comes to it.
     """
 
     flaky: float
@@ -60,6 +61,7 @@ class World:
     moved: float
     full_disk: tuple[float, float]
     overload: tuple[float, float]
+    lost_worktree: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def of(seed: int) -> Scenario:
         tasks=tasks,
         plan_flaw=chance.choices(("", "cycle", "prose", "never"), (85, 6, 6, 3))[0],
         manners=_manners(chance),
-        world=_world(chance, tasks),
+        world=replace(_world(chance, tasks), lost_worktree=_lost(seed)),
         people=_people(chance),
         faults=_faults(chance),
     )
@@ -192,6 +194,11 @@ def _world(chance: random.Random, tasks: tuple[dict[str, Any], ...]) -> World:
         full_disk=_window(chance),
         overload=_window(chance),
     )
+
+
+def _lost(seed: int) -> float:
+    # Drawn apart, so that the seeds before it was thought of still mean what they meant.
+    return random.Random(f"worktrees {seed}").choice((0.0, 0.0, 0.0, 0.1))
 
 
 def _window(chance: random.Random) -> tuple[float, float]:

@@ -86,6 +86,33 @@ async def test_dispatch(client: Client) -> None:
     assert [answer.tool_use_id for answer in answers] == [f"toolu_0_{n}" for n in range(5)]
 
 
+async def test_lost_worktree(client: Client) -> None:
+    """An agent whose worktree is gone goes on in another one, at its last checkpoint."""
+    world = World(client, {"coder/x": [acts((EDIT, "a")), acts((VIEW, "a")), DONE]})
+    async with world.at_work():
+        world.tools.lost.add(world.lease.worktree)
+        handle = await world.start(AgentWorkflow, agent(world))
+        result = await handle.result()
+
+    assert result.cut is None
+    (asked,) = world.worktrees.asked
+    assert (asked.owner, asked.purpose, asked.commit) == (world.id, "work", BASE)
+    leases = [call.lease for call in world.tools.calls]
+    assert leases == [world.worktrees.open[f"{world.id}|work"]] * 2
+
+
+async def test_every_worktree_lost(client: Client) -> None:
+    """An agent that loses every worktree it is given is given up, and the reason says why."""
+    world = World(client, {"coder/x": [acts((EDIT, "a")), DONE]})
+    async with world.at_work():
+        world.tools.lost |= {world.lease.worktree, f"{world.id}|work"}
+        handle = await world.start(AgentWorkflow, agent(world))
+        result = await handle.result()
+
+    assert (result.cut, result.failure) == (Cut.FAILURE, FailureKind.FENCED)
+    assert "the lease is over" in result.reason
+
+
 async def test_unusable_call(client: Client) -> None:
     """A call with unusable arguments is answered with its problem, and nothing is run."""
     broken = Said(uses=((EDIT, "a.py", True),))
