@@ -37,6 +37,10 @@ CIRCLES = (
     "You have made the same call with the same result several times. Do something else: "
     "read the message again, look at another file, or finish and say what is in the way."
 )
+HEAR_FIRST = (
+    "You are not done yet: somebody wrote to you while you worked. Read it below, do what it asks, "
+    "then call `finish` again."
+)
 FINISH_ALONE = "Call finish alone, after you have seen the results of your other calls."
 
 
@@ -64,6 +68,20 @@ class Finish:
     The agent says that it is done.
     """
 
+    output: str
+
+
+@dataclass(frozen=True)
+class Hear:
+    """
+    The agent says that it is done, but has not heard all yet.
+
+    Attributes:
+        use: its call of `finish`, to be answered with HEAR_FIRST.
+        output: what counts all the same when it may not call again.
+    """
+
+    use: ToolUse
     output: str
 
 
@@ -121,15 +139,18 @@ def may_call(
     return Call(min(wanted, output, ceiling))
 
 
-def after_turn(turn: ModelTurn, progress: AgentProgress) -> Act | Finish | Say | Again | Stop:
+def after_turn(
+    turn: ModelTurn, progress: AgentProgress, *, waiting: bool = False
+) -> Act | Finish | Hear | Say | Again | Stop:
     """
     Decide what follows from a reply. Tools run only when the reply stopped for them.
 
-    `progress` is that from before the reply.
+    `progress` is that from before the reply; `waiting`: something came meanwhile that the agent has
+    not been told.
     """
     match turn.stop_reason:
         case "tool_use" if turn.tool_uses:
-            return _tools(turn, progress)
+            return _tools(turn, progress, waiting=waiting)
         case "end_turn" | "stop_sequence" | "tool_use":
             return _silent(progress)
         case "pause_turn":
@@ -144,10 +165,12 @@ def after_turn(turn: ModelTurn, progress: AgentProgress) -> Act | Finish | Say |
             return Stop(Cut.SILENT, f"the model stopped for an unknown reason: {unknown}")
 
 
-def _tools(turn: ModelTurn, progress: AgentProgress) -> Act | Finish | Stop:
+def _tools(
+    turn: ModelTurn, progress: AgentProgress, *, waiting: bool
+) -> Act | Finish | Hear | Stop:
     only = turn.tool_uses[0] if len(turn.tool_uses) == 1 else None
     if only and only.name == ToolName.FINISH and turn.finish is not None:
-        return Finish(turn.finish)
+        return Hear(only, turn.finish) if waiting else Finish(turn.finish)
     if progress.bad_calls >= MAX_BAD_CALLS:
         return Stop(Cut.LOOP, f"{progress.bad_calls} tool calls in a row could not be run")
     if _repeats(progress.recent) >= SAME_CALL_STOP:

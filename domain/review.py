@@ -43,7 +43,7 @@ class NeedsPerson:
     Attributes:
         item: still pending, `human_required` set.
         why: one sentence.
-        feedback: what the reviewer found, for the card and for the agent; "" for nothing.
+        feedback: what the reviewer found, for the card; "" for nothing.
     """
 
     item: ReviewItem
@@ -113,9 +113,10 @@ def decide(
     if verdict is None:
         return _needs_person(item, "The reviewer was cut before it reached a verdict.")
     found = blocking(verdict, patch)
-    words = feedback(verdict, found or verdict.findings)
     if found and rounds_left > 0:
+        words = feedback(verdict, found)
         return _moved(item, ReviewState.REVISED, by="reviewer", feedback=words)
+    words = report(verdict, found or verdict.findings)
     if found:
         why = "The reviewer still finds blocking problems and no round is left."
         return _needs_person(item, why, feedback=words)
@@ -187,12 +188,23 @@ def feedback(verdict: ReviewFinish, findings: Sequence[Finding]) -> str:
         findings: those to act on, in the order to tell them.
     """
     parts = [
-        f"A reviewer read your change. Its verdict: {verdict.verdict}.",
-        for_people(verdict.summary).strip(),
-        *(_point(number, finding) for number, finding in enumerate(findings, start=1)),
+        "A reviewer read your change.",
+        report(verdict, findings),
         "Treat each point on its merits: correct what is right, and say why where it is not.",
     ]
-    return clip("\n\n".join(part for part in parts if part), _FEEDBACK_CHARS)
+    return clip("\n\n".join(parts), _FEEDBACK_CHARS)
+
+
+def report(verdict: ReviewFinish, findings: Sequence[Finding]) -> str:
+    """
+    Return what a review came to.
+    """
+    parts = [
+        f"The reviewer's verdict: {verdict.verdict}.",
+        for_people(verdict.summary).strip(),
+        *(_point(number, finding) for number, finding in enumerate(findings, start=1)),
+    ]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _point(number: int, finding: Finding) -> str:

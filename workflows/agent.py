@@ -20,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.failure import FailureKind
     from contracts.ports import ModelActivities
     from contracts.store import ConversationRef
-    from contracts.turn import ModelCall, ModelTurn
+    from contracts.turn import ModelCall, ModelTurn, ToolAnswer
     from domain import briefing, loop
     from workflows import calls, patience
     from workflows.hands import Hands
@@ -115,19 +115,24 @@ class AgentWorkflow(TellsItsRequest):
         """
         Make one turn; return the result when it was the last.
         """
-        permit = loop.may_call(
-            self._progress, self._start.limits, conversation=conversation, now=workflow.time()
-        )
+        permit = self._permit(conversation)
         if isinstance(permit, loop.Stop):
             return self._result(cut=permit)
         turn = await self._call_model(conversation, permit.max_output_tokens)
         self._conversation = turn.conversation
         # Judged by the counters from before it: what was reminded of or repeated already.
-        step = loop.after_turn(turn, self._progress)
+        waiting = bool(self._notes) and workflow.patched("note-before-finish-2026-11")
+        step = loop.after_turn(turn, self._progress, waiting=waiting)
         self._progress = loop.booked(self._progress, turn)
         match step:
             case loop.Finish(output):
                 return self._result(output=output)
+            case loop.Hear(use, output):
+                if isinstance(self._permit(turn.conversation), loop.Stop):
+                    return self._result(output=output)
+                self._answers = (
+                    ToolAnswer(tool_use_id=use.id, text=loop.HEAR_FIRST, is_error=True),
+                )
             case loop.Stop() as stop:
                 return self._result(cut=stop)
             case loop.Act(uses):
@@ -140,6 +145,11 @@ class AgentWorkflow(TellsItsRequest):
             case loop.Again(message):
                 self._tell(message)
         return None
+
+    def _permit(self, conversation: ConversationRef) -> loop.Call | loop.Stop:
+        return loop.may_call(
+            self._progress, self._start.limits, conversation=conversation, now=workflow.time()
+        )
 
     def _tell(self, message: str | None) -> None:
         if message:

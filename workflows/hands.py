@@ -162,7 +162,8 @@ class Hands:
             try:
                 return await self._carry_out(port, request)
             except ActivityError as error:
-                if not failure.lease_lost(patience.kind_of(error)):
+                lost = failure.lease_lost(patience.kind_of(error))
+                if not (lost and workflow.patched("lease-again-2026-11")):
                     raise
             self.lease = await self._another()
             request = request.model_copy(update={"lease": self.lease})

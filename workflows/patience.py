@@ -67,7 +67,7 @@ async def call(
     Raises:
         ActivityError: it failed in a way that waiting does not mend.
     """
-    tries = 0
+    tries, told = 0, ""
     while True:
         try:
             result = await workflow.execute_activity_method(method, request, **config)
@@ -77,10 +77,11 @@ async def call(
                 raise
             tries += 1
             if pause:
-                await _show(
-                    failure.state_of(kind_of(error)),
-                    f"{_said(error)}; tries again in {pause:.0f} s",
-                )
+                reason = f"{_said(error)}; tries again in {pause:.0f} s"
+                # Once a minute for days would fill a history with the same sentence.
+                if reason != told or not workflow.patched("obstacle-told-once-2026-11"):
+                    await _show(failure.state_of(kind_of(error)), reason)
+                told = reason
                 await workflow.sleep(dt.timedelta(seconds=pause), summary=_said(error)[:150])
             continue
         if tries:

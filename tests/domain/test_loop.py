@@ -111,6 +111,16 @@ def test_finish_ends_the_work_only_alone() -> None:
     assert loop.after_turn(beside, BEGUN) == loop.Act((VIEW, FINISH))
 
 
+def test_an_agent_hears_what_came_meanwhile_before_it_is_done() -> None:
+    """
+    Its output is kept for the case that no turn is left.
+    """
+    alone = turn("tool_use", FINISH, finish="{}")
+
+    assert loop.after_turn(alone, BEGUN, waiting=True) == loop.Hear(FINISH, "{}")
+    assert loop.after_turn(turn("tool_use", VIEW), BEGUN, waiting=True) == loop.Act((VIEW,))
+
+
 def test_a_finish_that_does_not_fit_is_answered_not_taken() -> None:
     """
     Without validated output the call goes back with its problem.

@@ -65,6 +65,7 @@ class Monitor:
     decisions: dict[tuple[str, str], Decision] = field(default_factory=dict)
     _records: tuple[AnswerRecord, ...] = ()
     _calls: set[bytes] = field(default_factory=set)
+    _obstacles: dict[str, bytes] = field(default_factory=dict)
 
     def committed(self, run: Run, jobs: Sequence[Job], commands: Sequence[Command]) -> None:
         """
@@ -74,7 +75,7 @@ class Monitor:
             self._request(run, jobs)
         for command in commands:
             if command.HasField("signal_external_workflow_execution"):
-                self._message(command)
+                self._message(run, command)
             if command.HasField("schedule_activity"):
                 self._scheduled(command)
         at_work = sum(run.kind == "SubtaskWorkflow" for run in self.world.open.values())
@@ -124,8 +125,13 @@ class Monitor:
         elif not new:
             self.world.violate(f"the note {payload!r} was neither kept nor refused")
 
-    def _message(self, command: Command) -> None:
+    def _message(self, run: Run, command: Command) -> None:
         sent = command.signal_external_workflow_execution
+        if sent.signal_name == "obstacle":
+            words = sent.args[0].data
+            if self._obstacles.get(run.run_id) == words:
+                self.world.violate(f"{run.workflow_id} tells the same obstacle again: {words!r}")
+            self._obstacles[run.run_id] = words
         if sent.signal_name == "merge_verdict":
             verdict = adapter.decode(sent.args[0], MergeVerdict)
             first = self.verdicts.setdefault(verdict.id, verdict)

@@ -240,6 +240,36 @@ async def test_note(client: Client) -> None:
         assert told[2] is None
 
 
+async def test_note_at_the_end(client: Client) -> None:
+    """A note that comes while the agent says that it is done is heard before it is done."""
+    speaks = asyncio.Event()
+    last = Said(uses=DONE.uses, finish=DONE.finish, waits=speaks)
+    async with coder(client, [last, acts((EDIT, "a")), DONE]) as (world, handle):
+        await until(lambda: world.model.calls)
+        await handle.signal(AgentWorkflow.add_note, Note(text="mind the tests"))
+        speaks.set()
+        result = await handle.result()
+
+    assert (result.cut, result.turns) == (None, 3)
+    second = world.model.calls[1]
+    assert [answer.text for answer in second.answers] == [loop.HEAR_FIRST]
+    assert (second.message or "").endswith("mind the tests")
+
+
+async def test_note_too_late(client: Client) -> None:
+    """A note that comes when no turn is left does not undo what the agent has done."""
+    speaks = asyncio.Event()
+    last = Said(uses=DONE.uses, finish=DONE.finish, waits=speaks)
+    limits = AgentLimits(turns=1)
+    async with coder(client, [last], limits=limits) as (world, handle):
+        await until(lambda: world.model.calls)
+        await handle.signal(AgentWorkflow.add_note, Note(text="mind the tests"))
+        speaks.set()
+        result = await handle.result()
+
+    assert (result.cut, result.turns) == (None, 1)
+
+
 async def test_feedback_first(client: Client) -> None:
     """An agent that goes on is told the message and its documents first, and only once."""
     documents = (("checks", "c" * 40),)
