@@ -9,18 +9,23 @@ from typing import Any
 from pydantic_core import SchemaSerializer
 from pydantic_core.core_schema import any_schema
 from temporalio.api.common.v1 import Payload
+from temporalio.api.failure.v1 import Failure
 from temporalio.client import Client
 from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter
 from temporalio.converter import (
     CompositePayloadConverter,
     DataConverter,
+    DefaultFailureConverter,
     DefaultPayloadConverter,
     JSONPlainPayloadConverter,
+    PayloadConverter,
 )
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
+from temporalio.exceptions import ApplicationError
 from temporalio.runtime import Runtime
 from typing_extensions import override
 
+from contracts.failure import FailureKind
 from runtime.errors import UnreachableError
 from runtime.records import running_server
 from runtime.settings import Settings
@@ -56,8 +61,25 @@ class _Payloads(CompositePayloadConverter):
         )
 
 
+class _Failures(DefaultFailureConverter):
+    """
+    The SDK's failures; those that we classed go without a stack trace.
+
+    Their sentence says all, and a person reads it in the web UI. What caused one keeps its own.
+    """
+
+    @override
+    def to_failure(
+        self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure
+    ) -> None:
+        super().to_failure(exception, payload_converter, failure)
+        if isinstance(exception, ApplicationError) and exception.type in _CLASSED:
+            failure.stack_trace = ""
+
+
+_CLASSED = frozenset(FailureKind) - {FailureKind.BUG}
 _SERIALIZER = SchemaSerializer(any_schema())
-_CONVERTER = DataConverter(payload_converter_class=_Payloads)
+_CONVERTER = DataConverter(payload_converter_class=_Payloads, failure_converter_class=_Failures)
 
 
 def converter() -> DataConverter:

@@ -14,6 +14,7 @@ from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from contracts.approval import Approval, Choice, Decide, Decision, Receipt
+    from contracts.failure import FailureKind
     from domain.approval import Desk, Taken
 
 
@@ -148,7 +149,7 @@ class AnswersPeople:
         """
         problem = self._desk.desk.problem(decision, decision.choice)
         if problem:
-            raise ValueError(problem)
+            raise ApplicationError(problem, type=FailureKind.REFUSED, non_retryable=True)
 
     @workflow.query(description="What waits for a person")
     def pending_approvals(self) -> list[Approval]:

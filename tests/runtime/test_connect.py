@@ -6,9 +6,12 @@ import asyncio
 import datetime as dt
 
 import pytest
+from temporalio.api.failure.v1 import Failure
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.exceptions import ApplicationError
 
-from runtime.connect import connect
+from contracts.failure import FailureKind
+from runtime.connect import connect, converter
 from runtime.errors import UnreachableError
 from runtime.ports import free_port
 from runtime.server import EmbeddedServer
@@ -88,3 +91,21 @@ async def test_patience(settings: Settings) -> None:
     finally:
         await server.stop()
     assert of_home(settings.home) == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "traced"),
+    [(FailureKind.REFUSED, False), (FailureKind.DISK, False), (FailureKind.BUG, True), ("x", True)],
+)
+async def test_a_classed_failure_shows_a_sentence_not_a_stack(kind: str, traced: bool) -> None:
+    """A person who reads a refusal in the web UI is spared our code; an error of ours is not."""
+    failure = Failure()
+    try:
+        raise ApplicationError("the tree has changed", type=kind) from OSError("cause")
+    except ApplicationError as error:
+        await converter().encode_failure(error, failure)
+
+    assert failure.message == "the tree has changed"
+    assert bool(failure.stack_trace) == traced
+    assert failure.application_failure_info.type == kind
+    assert failure.cause.message == "cause"
