@@ -400,10 +400,14 @@ class Stage:
     def leases(self) -> list[str]:
         """
         Return the worktrees that somebody still holds, with their holder.
+
+        One that was taken for checks is free without a word, as soon as nobody has its lock.
         """
         records = self.settings.worktrees.rglob("*.json")
-        held = ((path, json.loads(path.read_bytes())) for path in records)
-        return [f"{path.name} by {kept['holder']}" for path, kept in held if kept.get("holder")]
+        holders = ((path.name, json.loads(path.read_bytes()).get("holder")) for path in records)
+        return [
+            f"{name} by {who}" for name, who in holders if who and not who.startswith("checks/")
+        ]
 
     def processes(self) -> dict[int, str]:
         """
