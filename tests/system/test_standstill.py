@@ -1,0 +1,66 @@
+"""
+Processes that live but do not move: nobody has to notice, nobody has to act.
+"""
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from rehearsal import journal
+from runtime.records import SupervisorRecord, running_supervisor
+from tests.plays import play, script, writes_file
+from tests.stage import Stage, git, until
+
+SMALL = {"README.md": "A small thing.\n"}
+
+
+@pytest.fixture(scope="module")
+async def bare() -> AsyncIterator[Stage]:
+    """
+    A home where nothing runs; what `run` brings up is watched closely.
+    """
+    tasks = (writes_file("a", "a.txt", "a\n", delay_ms=700), writes_file("b", "b.txt", "b\n"))
+    environ = {"ORCHESTCODE_WATCHDOG_SECONDS": "3"}
+    async with Stage(script(play("standstill", *tasks)), services=False, environ=environ) as stage:
+        yield stage
+
+
+def _brought_up(stage: Stage) -> SupervisorRecord:
+    record = running_supervisor(stage.settings)
+    assert record is not None
+    assert record.worker_pid is not None
+    assert record.server_pid is not None
+    return record
+
+
+async def test_a_worker_and_a_server_that_stand_still_are_replaced_and_the_request_ends(
+    bare: Stage, tmp_path: Path
+) -> None:
+    """
+    The worker is stopped amid a model call, then the server: `run` ends with 0, and only the call
+    that was under way is made again.
+    """
+    folder, log = bare.repository("standstill", SMALL), tmp_path / "run.log"
+    words = ("run", "--repo", str(folder), "--branch", "whole", "--check", "true", "standstill")
+    run = bare.open_starter(*words, log=log)
+    await until(lambda: any(entry.role == "coder" for entry in bare.journal()))
+    stopped = _brought_up(bare)
+    os.kill(stopped.worker_pid or 0, signal.SIGSTOP)
+    await until(lambda: _moved_on(bare, stopped.worker_pid), seconds=30)
+    os.kill(stopped.server_pid or 0, signal.SIGSTOP)
+
+    assert await run.wait() == 0, log.read_text()
+    told = (bare.settings.logs / "supervisor.log").read_text()
+    assert "The worker has not moved for 3 s" in told
+    assert git(folder, "diff", "--name-only", "main..whole").split() == ["a.txt", "b.txt"]
+    # A reply that reached the worker while it was stopped is kept by nobody.
+    assert len(journal.repeated(bare.journal())) <= 1
+    await until(lambda: bare.processes() == {}, seconds=30)
+
+
+def _moved_on(stage: Stage, worker: int | None) -> bool:
+    record = running_supervisor(stage.settings)
+    return record is not None and record.worker_ready and record.worker_pid != worker
