@@ -7,6 +7,7 @@ It keeps nothing alive but the supervisor, which keeps the rest and leaves when 
 import asyncio
 import contextlib
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ _BRING_UP_SECONDS = 60.0
 _PAUSE_SECONDS = 0.05
 _LOOK_SECONDS = 0.5
 _HOPELESS_ENDS = 3
+_TOLD = re.compile(r"The (worker|Temporal server|disk) ").match
+"""How the supervisor's sentences begin that a person must hear; that all is ready is none."""
 
 
 @dataclass(frozen=True)
@@ -110,12 +113,17 @@ async def _used(
 
 async def _keep_supervised(settings: Settings, announce: Announce, starter: Path) -> None:
     """
-    Start a supervisor again when the one in use was killed; server and worker died with it.
+    Pass on what the supervisor in the background tells, and start it again when it was killed.
+
+    Server and worker died with it.
     """
     backoff = Backoff(_now())
+    news = _News(settings.logs / "supervisor.log")
     spawned: _Detached | None = None
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
+        for line in news.lines():
+            announce(line)
         # One that ends in order, as when a person ends `up`, takes its record away first.
         if supervisor_file(settings).exists() and _nobody_there(settings, spawned):
             delay = backoff.after_end(_now())
@@ -188,6 +196,30 @@ def _hopeless(record: SupervisorRecord | None, spawned: "_Detached | None") -> b
         return True
     # Zero: another one was there first, or ours was not needed any more.
     return spawned is not None and spawned.exit_code() not in (None, 0)
+
+
+class _News:
+    """
+    What a supervisor in the background has told since; one in a terminal tells it there.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._read = log.stat().st_size if log.exists() else 0
+
+    def lines(self) -> list[str]:
+        """
+        Return the new sentences about what ended or is missing.
+        """
+        if not self._log.exists():
+            return []
+        with self._log.open("rb") as file:
+            if file.seek(0, os.SEEK_END) < self._read:
+                self._read = 0  # a long log was set aside
+            file.seek(self._read)
+            whole, newline, _ = file.read().rpartition(b"\n")
+        self._read += len(whole) + len(newline)
+        return [line for line in whole.decode(errors="replace").splitlines() if _TOLD(line)]
 
 
 class _Detached:

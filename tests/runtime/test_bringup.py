@@ -77,6 +77,20 @@ async def test_found_running(clean: Settings) -> None:
     assert len(lines) == 1
 
 
+async def test_killed_worker(clean: Settings) -> None:
+    """Who uses the services is told, once, what the supervisor starts again."""
+    lines: list[str] = []
+    async with services(clean, announce=lines.append, starter=STARTER):
+        record = running_supervisor(clean)
+        assert record is not None
+        assert record.worker_pid is not None
+        os.kill(record.worker_pid, signal.SIGKILL)
+        await eventually(lambda: len(lines) > 1, seconds=30)
+        await asyncio.sleep(1)
+
+    assert lines[1:] == ["The worker ended (signal SIGKILL); it starts again in 0.2 s."]
+
+
 async def test_killed_supervisor(clean: Settings) -> None:
     """A supervisor that is killed is replaced while somebody needs it, at the same address."""
     lines: list[str] = []

@@ -53,8 +53,10 @@ async def test_a_worker_and_a_server_that_stand_still_are_replaced_and_the_reque
     os.kill(stopped.server_pid or 0, signal.SIGSTOP)
 
     assert await run.wait() == 0, log.read_text()
-    told = (bare.settings.logs / "supervisor.log").read_text()
-    assert "The worker has not moved for 3 s" in told
+    told = log.read_text()
+    assert "The worker has not moved for 3 s (it is stopped, or hangs)." in told
+    assert "The worker ended (signal SIGKILL); it starts again in 0.2 s." in told
+    assert "The Temporal server has not answered for 3 s." in told
     assert git(folder, "diff", "--name-only", "main..whole").split() == ["a.txt", "b.txt"]
     # A reply that reached the worker while it was stopped is kept by nobody.
     assert len(journal.repeated(bare.journal())) <= 1
