@@ -19,7 +19,7 @@ from typing import Final
 
 _FIRST_PAUSE_SECONDS: Final = 0.001
 _LONGEST_PAUSE_SECONDS: Final = 0.02
-_LOOK_SECONDS: Final = 0.75
+LOOK_SECONDS: Final = 0.75
 """Between looks at the holder; one that is stopped at two looks is ended."""
 
 _STOPPED = "T"
@@ -36,7 +36,7 @@ async def take_lock(handle: int) -> None:
     and signal.
     """
     loop = asyncio.get_running_loop()
-    pause, look = _FIRST_PAUSE_SECONDS, loop.time() + _LOOK_SECONDS
+    pause, look = _FIRST_PAUSE_SECONDS, loop.time() + LOOK_SECONDS
     file, stopped = os.fstat(handle), frozenset[int]()
     while True:
         try:
@@ -48,7 +48,7 @@ async def take_lock(handle: int) -> None:
             return
         if loop.time() >= look:
             stopped = await asyncio.to_thread(_end_stopped, file, stopped)
-            look = loop.time() + _LOOK_SECONDS
+            look = loop.time() + LOOK_SECONDS
 
 
 def holder(file: Path) -> str:

@@ -2,8 +2,8 @@
 How long to wait before something that ended is started again.
 """
 
-_FIRST_SECONDS = 0.2
-_LONGEST_SECONDS = 10.0
+FIRST_SECONDS = 0.2
+LONGEST_SECONDS = 10.0
 _HEALTHY_SECONDS = 30.0
 
 
@@ -16,7 +16,7 @@ class Backoff:
     """
 
     def __init__(self, now: float) -> None:
-        self._pause = _FIRST_SECONDS
+        self._pause = FIRST_SECONDS
         self._started = now
 
     def after_end(self, now: float) -> float:
@@ -24,7 +24,7 @@ class Backoff:
         Return the seconds to wait now that it has ended; the next start is taken to follow then.
         """
         if now - self._started > _HEALTHY_SECONDS:
-            self._pause = _FIRST_SECONDS
-        pause, self._pause = self._pause, min(self._pause * 2, _LONGEST_SECONDS)
+            self._pause = FIRST_SECONDS
+        pause, self._pause = self._pause, min(self._pause * 2, LONGEST_SECONDS)
         self._started = now + pause
         return pause

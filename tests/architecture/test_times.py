@@ -1,0 +1,57 @@
+"""The page of times tells those that the code has."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import worker
+from activities import file_lock
+from activities.store import refs
+from activities.worktree import pool
+from runtime import backoff, interceptors, reconciling, server, settings
+from workflows import calls
+
+ROOT = Path(__file__).parents[2]
+
+
+def _told(what: str) -> str:
+    page = (ROOT / "docs" / "durability.md").read_text()
+    row = re.search(rf"^\| {re.escape(what)} \| ([^|]+) \|", page, re.MULTILINE)
+    assert row is not None, what
+    return row[1]
+
+
+def _shown(*seconds: float) -> str:
+    return ", ".join(f"{each:g}" for each in seconds)
+
+
+@pytest.mark.parametrize(
+    ("what", "is_so"),
+    [
+        ("heartbeat of an activity", _shown(interceptors.BEAT_SECONDS)),
+        (
+            "heartbeat time-out",
+            _shown(calls.host("h", "s")["heartbeat_timeout"].total_seconds()),  # type: ignore[union-attr]
+        ),
+        ("workflow task time-out", _shown(calls.TASK_TIMEOUT.total_seconds())),
+        ("sticky queue", _shown(worker.STICKY.total_seconds())),
+        (
+            "pings to a worker, and their time-out",
+            ", ".join(
+                server.DYNAMIC_CONFIG[f"frontend.keepAlive{name}"].strip('"').removesuffix("s")
+                for name in ("Time", "Timeout")
+            ),
+        ),
+        ("looks at a lock's holder", _shown(file_lock.LOOK_SECONDS)),
+        ("wait for a worktree", _shown(pool.WAIT_SECONDS)),
+        ("a reference's leftover lock file", _shown(refs.REF_LOCK_SECONDS)),
+        ("back-off of the supervisor", f"{backoff.FIRST_SECONDS} to {backoff.LONGEST_SECONDS:g}"),
+        ("watchdog", _shown(settings.WATCHDOG_SECONDS)),
+        ("grace of an orderly stop", _shown(worker.GRACE.total_seconds())),
+        ("reconciler", f"{_shown(reconciling.EVERY.total_seconds())}, and at each start"),
+    ],
+)
+def test_a_time_that_is_told_is_the_one_that_is_kept(what: str, is_so: str) -> None:
+    """Whoever changes a time says so, with its reason, in docs/durability.md."""
+    assert _told(what) == is_so
