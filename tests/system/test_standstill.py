@@ -11,7 +11,7 @@ import pytest
 
 from rehearsal import journal
 from runtime.records import SupervisorRecord, running_supervisor
-from tests.plays import play, script, writes_file
+from tests.plays import Task, create, done, play, script, turn, writes_file
 from tests.stage import Stage, git, until
 
 SMALL = {"README.md": "A small thing.\n"}
@@ -61,6 +61,59 @@ async def test_a_worker_and_a_server_that_stand_still_are_replaced_and_the_reque
     # A reply that reached the worker while it was stopped is kept by nobody.
     assert len(journal.repeated(bare.journal())) <= 1
     await until(lambda: bare.processes() == {}, seconds=30)
+
+
+@pytest.fixture(scope="module")
+async def own() -> AsyncIterator[Stage]:
+    """
+    A stage whose worker is frozen.
+    """
+    tasks = [
+        Task(
+            id=name,
+            coder=(
+                *(turn(create(f"{name}{n}.txt", "x\n"), delay_ms=150) for n in range(6)),
+                done(),
+            ),
+            writes=(f"{name}*.txt",),
+        )
+        for name in ("a", "b")
+    ]
+    async with Stage(script(play("frozen", *tasks))) as stage:
+        yield stage
+
+
+async def test_a_worker_that_is_frozen_for_good_keeps_nothing_from_the_one_that_replaces_it(
+    own: Stage,
+) -> None:
+    """
+    Three workers one after the other are stopped amid their work and never go on; each time the
+    next one takes over, and what the frozen ones hold is not waited for.
+    """
+    repository = own.repository("frozen", SMALL)
+    handle = await own.start_request("frozen", repository)
+    frozen = []
+    try:
+        for calls in (2, 5, 8):
+            await until(lambda calls=calls: _coded(own) >= calls, seconds=60)
+            os.kill(own.worker.pid, signal.SIGSTOP)
+            frozen.append(own.worker)
+            await own.start_worker()
+        status = await own.delivered(handle, seconds=90)
+    finally:
+        for process in frozen:
+            process.kill()
+            await process.wait()
+
+    changed = git(repository, "diff", "--name-only", f"main..{status.branch}").split()
+    assert changed == [f"{name}{n}.txt" for name in "ab" for n in range(6)]
+    assert own.left_behind() == []
+    # At most the two calls under way at each blow.
+    assert len(journal.repeated(own.journal())) <= 2 * len(frozen)
+
+
+def _coded(stage: Stage) -> int:
+    return sum(entry.role == "coder" for entry in stage.journal())
 
 
 def _moved_on(stage: Stage, worker: int | None) -> bool:
