@@ -5,6 +5,7 @@ Processes that live but do not move: nobody has to notice, nobody has to act.
 import os
 import signal
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,7 @@ async def test_a_worker_that_is_frozen_for_good_keeps_nothing_from_the_one_that_
     frozen = []
     try:
         for calls in (2, 5, 8):
-            await until(lambda calls=calls: _coded(own) >= calls, seconds=60)
+            await until(partial(_coded, own, calls), seconds=60)
             os.kill(own.worker.pid, signal.SIGSTOP)
             frozen.append(own.worker)
             await own.start_worker()
@@ -112,8 +113,8 @@ async def test_a_worker_that_is_frozen_for_good_keeps_nothing_from_the_one_that_
     assert len(journal.repeated(own.journal())) <= 2 * len(frozen)
 
 
-def _coded(stage: Stage) -> int:
-    return sum(entry.role == "coder" for entry in stage.journal())
+def _coded(stage: Stage, calls: int) -> bool:
+    return sum(entry.role == "coder" for entry in stage.journal()) >= calls
 
 
 def _moved_on(stage: Stage, worker: int | None) -> bool:
