@@ -125,12 +125,20 @@ def _made(outcomes: Sequence[Outcome], facts: Facts) -> Iterator[str]:
         "all four, checks and delivery, on a real server, a real worker, real git and real "
         "sandboxes; the model is the rehearsal server, whose replies take 50 to 150 ms. Several "
         "blows fall in one run, each at another moment: a worker's at an event of the undisturbed "
-        f"run (it has {facts.points}; one is drawn out of each equal stretch of them) or at a "
-        "random instant. What was killed is started again at once, as the supervisor does it, and "
+        f"run (it has {facts.points}, of which {_events(outcomes)} were struck) or at a random "
+        "instant. What was killed is started again at once, as the supervisor does it, and "
         "nobody does anything else. Without blows the same run takes "
         f"{facts.quiet_seconds:.0f} s here. {unstruck} more blows were planned but not struck: the "
         "request ended before."
     )
+
+
+def _events(outcomes: Sequence[Outcome]) -> int:
+    """
+    Return at how many events a blow fell.
+    """
+    blows = (blow for outcome in outcomes for blow in outcome.blows)
+    return len({blow.where for blow in blows if blow.harm is Harm.WORKER and blow.where})
 
 
 def _harms(outcomes: Sequence[Outcome]) -> Iterator[str]:
