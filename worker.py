@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,6 @@ WORKFLOWS: tuple[type, ...] = (
     MergeQueueWorkflow,
     ReconcileWorkflow,
 )
-GRACE = dt.timedelta(seconds=5)
 STICKY = dt.timedelta(seconds=1)
 """How long a workflow task waits for the worker that has the workflow in hand; a killed one is
 missed after that."""
@@ -147,6 +147,8 @@ def workers(config: Settings, client: Client, made: Hands) -> list[Worker]:
     """
     host = host_id(config)
     room = RoomInterceptor(config.home, config.stores, config.worktrees)
+    grace = dt.timedelta(seconds=config.grace_seconds)
+    serve = partial(_activity_worker, client, room=room, grace=grace)
     return [
         Worker(
             client,
@@ -155,19 +157,23 @@ def workers(config: Settings, client: Client, made: Hands) -> list[Worker]:
             workflow_runner=workflow_runner(),
             interceptors=[OrchestInterceptor()],
             sticky_queue_schedule_to_start_timeout=STICKY,
-            graceful_shutdown_timeout=GRACE,
+            graceful_shutdown_timeout=grace,
         ),
-        _activity_worker(client, TaskQueue.MODEL, made.model, room=room, slots=32),
-        _activity_worker(client, TaskQueue.GIT, made.git, room=room, slots=8),
-        _activity_worker(client, host_queue(host), made.host, room=room, slots=16),
-        _activity_worker(
-            client, checks_queue(host), made.checks, room=room, slots=config.check_slots
-        ),
+        serve(TaskQueue.MODEL, made.model, slots=32),
+        serve(TaskQueue.GIT, made.git, slots=8),
+        serve(host_queue(host), made.host, slots=16),
+        serve(checks_queue(host), made.checks, slots=config.check_slots),
     ]
 
 
 def _activity_worker(
-    client: Client, queue: str, activities: Activities, *, room: RoomInterceptor, slots: int
+    client: Client,
+    queue: str,
+    activities: Activities,
+    *,
+    room: RoomInterceptor,
+    grace: dt.timedelta,
+    slots: int,
 ) -> Worker:
     return Worker(
         client,
@@ -177,7 +183,7 @@ def _activity_worker(
         max_concurrent_activities=slots,
         max_heartbeat_throttle_interval=BEAT_THROTTLE,
         default_heartbeat_throttle_interval=BEAT_THROTTLE,
-        graceful_shutdown_timeout=GRACE,
+        graceful_shutdown_timeout=grace,
     )
 
 
@@ -195,7 +201,8 @@ async def run(config: Settings, *, stop: asyncio.Event) -> None:
     await _probe(sandbox, config)
     async with AsyncExitStack() as stack:
         made = await stack.enter_async_context(hands(config, client, sandbox=sandbox))
-        for worker in workers(config, client, made):
+        serving = workers(config, client, made)
+        for worker in serving:
             await stack.enter_async_context(worker)
         worker_ready(config)
         reconciling = asyncio.create_task(reconcile_regularly(client, host_id(config)))
@@ -203,6 +210,8 @@ async def run(config: Settings, *, stop: asyncio.Event) -> None:
         await stop.wait()
         reconciling.cancel()
         log.info("worker.stopping")
+        # All at once: one grace, not one each.
+        await asyncio.gather(*(worker.shutdown() for worker in serving))
 
 
 async def _room(config: Settings, stop: asyncio.Event) -> None:

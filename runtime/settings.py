@@ -17,6 +17,7 @@ from runtime.errors import SettingsError
 DEFAULT_MODEL = "claude-sonnet-5-5"
 DEFAULT_NAMESPACE = "default"
 WATCHDOG_SECONDS = 30
+GRACE_SECONDS = 5
 ROLES = ("planner", "coder", "reviewer")
 """Roles that may have a model of their own, by `ORCHESTCODE_MODEL_<ROLE>`."""
 PULSE = "ORCHESTCODE_PULSE"
@@ -49,6 +50,7 @@ class Settings:
         check_slots: checks that may run at once on this host.
         watchdog_seconds: after how long without a sign of life the supervisor ends the worker or
             the embedded server, to start it again; 0 means never.
+        grace_seconds: how long a worker that is asked to end goes on with what is under way.
         pulse: descriptor on which a worker tells its supervisor that it moves.
         path: the person's search path for programs.
         virtual_env: the person's active Python environment.
@@ -72,6 +74,7 @@ class Settings:
     metrics_address: str | None = None
     check_slots: int = 1
     watchdog_seconds: int = WATCHDOG_SECONDS
+    grace_seconds: int = GRACE_SECONDS
     pulse: int | None = None
     path: str = os.defpath
     virtual_env: Path | None = None
@@ -167,6 +170,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     temporal = {name: value for name, value in env.items() if name.startswith("TEMPORAL_")}
     address, namespace = _service(temporal)
     watchdog = _number(env, "ORCHESTCODE_WATCHDOG_SECONDS")
+    grace = _number(env, "ORCHESTCODE_GRACE_SECONDS")
     return Settings(
         home=_home(env),
         temporal_address=address,
@@ -185,6 +189,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         metrics_address=_address(env, "ORCHESTCODE_METRICS_ADDRESS"),
         check_slots=_count(env, "ORCHESTCODE_CHECK_SLOTS") or max(1, os.cpu_count() or 1),
         watchdog_seconds=WATCHDOG_SECONDS if watchdog is None else watchdog,
+        grace_seconds=GRACE_SECONDS if grace is None else grace,
         pulse=_number(env, PULSE),
         path=env.get("PATH", os.defpath),
         virtual_env=Path(env["VIRTUAL_ENV"]) if "VIRTUAL_ENV" in env else None,

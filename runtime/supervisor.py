@@ -40,7 +40,8 @@ WORKER = ROOT / "worker.py"
 Announce = Callable[[str], None]
 """Tells a person one line."""
 
-_WORKER_GRACE_SECONDS = 10.0
+_LONGER_SECONDS = 5.0
+"""How much longer than its grace a worker may take to end before it is killed."""
 _FIRST_USER_SECONDS = 10.0
 _UNUSED_SECONDS = 1.0
 _LOOK_SECONDS = 0.25
@@ -299,7 +300,8 @@ class _Supervisor:
         # Without its record nobody takes an ending supervisor for a ready one.
         supervisor_file(self._settings).unlink(missing_ok=True)
         if self._worker is not None:
-            await self._worker.stop(grace_seconds=_WORKER_GRACE_SECONDS)
+            grace = self._settings.grace_seconds + _LONGER_SECONDS
+            await self._worker.stop(grace_seconds=grace)
         if self._server is not None:
             await self._server.stop()
         worker_file(self._settings).unlink(missing_ok=True)

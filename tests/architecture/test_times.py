@@ -48,7 +48,7 @@ def _shown(*seconds: float) -> str:
         ("a reference's leftover lock file", _shown(refs.REF_LOCK_SECONDS)),
         ("back-off of the supervisor", f"{backoff.FIRST_SECONDS} to {backoff.LONGEST_SECONDS:g}"),
         ("watchdog", _shown(settings.WATCHDOG_SECONDS)),
-        ("grace of an orderly stop", _shown(worker.GRACE.total_seconds())),
+        ("grace of an orderly stop", _shown(settings.GRACE_SECONDS)),
         ("reconciler", f"{_shown(reconciling.EVERY.total_seconds())}, and at each start"),
     ],
 )

@@ -54,6 +54,7 @@ def test_home(variables: dict[str, str], home: str) -> None:
         ("ORCHESTCODE_CHECK_SLOTS", "0"),
         ("ORCHESTCODE_CHECK_SLOTS", "-1"),
         ("ORCHESTCODE_WATCHDOG_SECONDS", "soon"),
+        ("ORCHESTCODE_GRACE_SECONDS", "-5"),
         ("ORCHESTCODE_TEMPORAL_PORT", "70000"),
         ("ORCHESTCODE_UI_PORT", "eighty"),
         ("ORCHESTCODE_METRICS_ADDRESS", "9464"),

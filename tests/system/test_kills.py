@@ -43,7 +43,7 @@ async def own() -> AsyncIterator[Stage]:
     """
     A stage whose processes are killed.
     """
-    plays = [_longer(demo(f"demo-{victim}")) for victim in ("worker", "server")]
+    plays = [_longer(demo(f"demo-{victim}")) for victim in ("worker", "server", "orderly")]
     async with Stage(script(*plays)) as stage:
         yield stage
 
@@ -163,3 +163,20 @@ async def test_a_server_killed_amid_a_call_a_command_and_a_check_loses_nothing(
     assert journal.failures(entries) == []
     assert _made_twice(entries, kills) == []
     assert own.left_behind() == []
+
+
+async def test_a_worker_that_is_asked_to_end_waits_for_the_reply_that_is_being_paid_for(
+    own: Stage,
+) -> None:
+    """
+    SIGTERM amid a model call: the reply is kept before the worker ends, and nothing is asked twice.
+    """
+    handle = await own.start_request("demo-orderly", own.repository("orderly"))
+    await _met(own, f"{handle.id}/planner-1", "call_model")
+    assert await own.stop_worker() == 0
+    (asked,) = own.journal(handle.id)
+    assert asked.finished
+    await own.start_worker()
+    await own.delivered(handle, seconds=120)
+
+    assert journal.repeated(own.journal(handle.id)) == []
