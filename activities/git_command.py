@@ -74,6 +74,12 @@ class GitError(Exception):
         return f"git {self.args_tail}: exit {self.code}: {self.stderr or '(no message)'}"
 
 
+class GitKilledError(GitError):
+    """
+    Somebody killed git (an operator, the kernel for want of memory): it has said nothing.
+    """
+
+
 class GitTimeoutError(GitError):
     """
     A git command did not end in time; its whole process group was ended.
@@ -197,6 +203,7 @@ class GitCommand:
 
         Raises:
             GitError: any other exit code.
+            GitKilledError: it was killed.
             GitTimeoutError: out of time.
         """
         extra = _with_index(env, index_file)
@@ -212,6 +219,8 @@ class GitCommand:
             raise
         code = process.returncode if process.returncode is not None else -1
         message = err.decode("utf-8", "replace")
+        if code < 0 and not truncated:
+            raise GitKilledError(args, code, message)
         if code not in ok and not truncated:
             raise GitError(args, code, message)
         return GitResult(code, out, message, truncated)

@@ -30,6 +30,7 @@ from contracts.store import RepositoryRef
 from domain import ids
 from domain.text import clip, for_people
 
+_TRIES = 3
 _ROOM_BYTES = 200_000_000
 
 
@@ -190,12 +191,23 @@ async def _check_served(path: Path) -> None:
         FailureKind.REFUSED: another user's, an unknown format, a broken configuration.
     """
     git = GitCommand(path / ".orchestcode-none")
-    try:
-        await git("ls-remote", "--quiet", "--", str(path), "HEAD", reads=True, timeout_seconds=60)
-    except GitTimeoutError:
-        raise
-    except GitError as error:
-        raise failed(FailureKind.REFUSED, _why_not_served(path, error)) from error
+    words = ("ls-remote", "--quiet", "--", str(path), "HEAD")
+    said = ""
+    for left in reversed(range(_TRIES)):
+        try:
+            await git(*words, reads=True, timeout_seconds=60)
+        except GitTimeoutError:
+            raise
+        except GitError as error:
+            why = _why_not_served(path, error)
+            # What is said twice is a verdict; once, somebody may have killed git or its child.
+            if why == said and error.code > 0:
+                raise failed(FailureKind.REFUSED, why) from error
+            if not left:
+                raise
+            said = why
+        else:
+            return
 
 
 def _why_not_served(path: Path, error: GitError) -> str:

@@ -2,7 +2,7 @@
 Searching a worktree: git's own grep, which follows no link and reads no ignored file.
 """
 
-from activities.git_command import GitCommand, GitError, GitTimeoutError
+from activities.git_command import GitCommand, GitError, GitKilledError, GitTimeoutError
 from activities.worktree.pool import Place
 from contracts.tool import SearchArguments
 from domain.text import clip, for_people
@@ -46,6 +46,8 @@ async def search(place: Place, arguments: SearchArguments) -> tuple[str, bool]:
         )
     except GitTimeoutError:
         return f"The search took longer than {_SECONDS} s: narrow the path or the pattern.", False
+    except GitKilledError:
+        raise  # no answer for the agent: it is searched again
     except GitError as error:
         return f"The search failed: {clip(for_people(error.stderr), 500)}", False
     return _shown(found.out, cut=found.truncated), True
