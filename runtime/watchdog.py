@@ -92,6 +92,6 @@ async def until_silent(answers: Callable[[], Awaitable[bool]], *, seconds: int) 
         try:
             async with asyncio.timeout(_ASK_SECONDS):
                 well = await answers()
-        except TimeoutError:
+        except (OSError, RuntimeError):  # a TimeoutError is an OSError
             well = False
         missed = 0 if well else missed + 1
