@@ -29,7 +29,7 @@ async def test_deleted_worktrees_cost_nothing_that_is_finished(stage: Stage) -> 
     The folder of all worktrees is deleted while a command runs in one: the agent goes on in another
     one from its last checkpoint, no model call is repeated, and the request is delivered.
     """
-    repository = stage.repository("lost", SMALL)
+    repository = stage.repository("lost-worktrees", SMALL)
     handle = await stage.start_request("lost-worktrees", repository)
     await until(lambda: any(MARK in line for line in stage.processes().values()))
     shutil.rmtree(stage.settings.worktrees, ignore_errors=True)
