@@ -1,11 +1,12 @@
 """
-Messages to workflows that may not run yet.
+Messages to workflows that may not run yet, or no longer.
 """
 
 import datetime as dt
 
 from temporalio import activity
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
 from typing_extensions import override
 
 from contracts.merge import EnqueuePatch, MergeQueueStart
@@ -30,8 +31,11 @@ class TemporalQueues(QueueActivities):
         """
         Signal the merge queue, starting it when it does not run.
 
-        Safe to repeat: the queue takes each patch id once.
+        Safe to repeat: the queue takes each patch id once. For a sender that has ended meanwhile
+        nothing is done: a late attempt would start a queue that nobody ends.
         """
+        if not await is_open(self._client, request.queued.reply_to):
+            return
         await self._client.start_workflow(
             _MERGE_QUEUE,
             MergeQueueStart(repository=request.queued.repository, lanes=request.lanes),
@@ -42,3 +46,16 @@ class TemporalQueues(QueueActivities):
             start_signal_args=[request.queued],
             static_summary=f"merge queue of {request.queued.repository.target}"[:180],
         )
+
+
+async def is_open(client: Client, workflow_id: str) -> bool:
+    """
+    Return whether a workflow is open; one that the server does not know is not.
+    """
+    try:
+        described = await client.get_workflow_handle(workflow_id).describe()
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        raise
+    return described.status is WorkflowExecutionStatus.RUNNING

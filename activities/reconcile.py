@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from temporalio import activity
-from temporalio.client import Client, WorkflowExecutionStatus
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import Client
 from typing_extensions import override
 
 from activities.pools import Pools
+from activities.queue import is_open
 from activities.sandbox import end_orphan, find_orphans
 from activities.store import ANY, RefUpdate, Store, StoreError
 from activities.stores import Stores
@@ -87,7 +87,7 @@ class HostReconciler(ReconcileActivities):
             if owner is None:
                 found.left.append(f"{record.name} is held by {record.holder!r}, nobody we know")
                 continue
-            if await self._open(owner):
+            if await is_open(self._client, owner):
                 continue
             try:
                 if not dry_run:
@@ -101,20 +101,8 @@ class HostReconciler(ReconcileActivities):
         for ref in sorted(await store.refs(ids.CLAIMS)):
             found.leases += 1
             owner = (await store.get_blob(ref)).decode("utf-8", "replace")
-            if await self._open(owner):
+            if await is_open(self._client, owner):
                 continue
             if not dry_run:
                 await store.update_refs(RefUpdate(ref, None, ANY))
             found.mended.append(f"the branch claimed by {owner}, which has ended, is free")
-
-    async def _open(self, workflow_id: str) -> bool:
-        """
-        Return whether a workflow is open; one that the server does not know is not.
-        """
-        try:
-            described = await self._client.get_workflow_handle(workflow_id).describe()
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                return False
-            raise
-        return described.status is WorkflowExecutionStatus.RUNNING

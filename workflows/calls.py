@@ -78,6 +78,19 @@ def store(summary: str) -> ActivityConfig:
     return {**_STORE, "summary": _summary(summary)}
 
 
+def message(summary: str) -> ActivityConfig:
+    """
+    Return the options of a message to another workflow.
+
+    Also whoever is cancelled waits for its end: what it has set going is taken back after it, not
+    before.
+    """
+    return {
+        **store(summary),
+        "cancellation_type": ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    }
+
+
 def host(host_id: str, summary: str) -> ActivityConfig:
     """
     Return the options of an agent's tool call on the host that holds its worktree.

@@ -10,7 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.review import Patch, RebasedPatch, RebasePatch
     from contracts.subtask import SubtaskStart
     from contracts.task import TaskState
-    from workflows import calls, patience
+    from workflows import calls, cancellation, patience
     from workflows.standing import Standing
     from workflows.telling import tell
 
@@ -51,8 +51,9 @@ class Landing:
         await patience.call(
             QueueActivities.enqueue_patch,
             EnqueuePatch(queue_id=start.queue_id, queued=queued, lanes=start.merge_lanes),
-            calls.store(f"queue the patch of {patch.task}"),
+            calls.message(f"queue the patch of {patch.task}"),
         )
+        cancellation.heed()
         await workflow.wait_condition(lambda: queued.id in self._verdicts)
         self._queued = None
         return self._verdicts[queued.id]

@@ -501,8 +501,10 @@ class Activities:
 
     def enqueue_patch(self, key: str, attempt: int, request: EnqueuePatch) -> None:
         """
-        Signal the queue, starting it when it does not run.
+        Signal the queue, starting it when it does not run; never for a sender that has ended.
         """
+        if request.queued.reply_to not in self._open():
+            return
         start = MergeQueueStart(repository=request.queued.repository, lanes=request.lanes)
         self._enqueue(request.queue_id, start, request.queued)
 

@@ -65,7 +65,7 @@ class Monitor:
     decisions: dict[tuple[str, str], Decision] = field(default_factory=dict)
     _records: tuple[AnswerRecord, ...] = ()
     _calls: set[bytes] = field(default_factory=set)
-    _obstacles: dict[str, bytes] = field(default_factory=dict)
+    _obstacles: dict[str, tuple[bytes, int]] = field(default_factory=dict)
 
     def committed(self, run: Run, jobs: Sequence[Job], commands: Sequence[Command]) -> None:
         """
@@ -129,9 +129,12 @@ class Monitor:
         sent = command.signal_external_workflow_execution
         if sent.signal_name == "obstacle":
             words = sent.args[0].data
-            if self._obstacles.get(run.run_id) == words:
-                self.world.violate(f"{run.workflow_id} tells the same obstacle again: {words!r}")
-            self._obstacles[run.run_id] = words
+            last, times = self._obstacles.get(run.run_id, (b"", 0))
+            times = times + 1 if last == words else 1
+            self._obstacles[run.run_id] = (words, times)
+            # Twice: one call was given up in favour of another, which met the same.
+            if times > 2:
+                self.world.violate(f"{run.workflow_id} tells the same again and again: {words!r}")
         if sent.signal_name == "merge_verdict":
             verdict = adapter.decode(sent.args[0], MergeVerdict)
             first = self.verdicts.setdefault(verdict.id, verdict)

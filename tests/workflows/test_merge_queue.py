@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from temporalio.client import Client, WorkflowHandle
-from temporalio.testing import TimeSkipper
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.service import RPCError
+from temporalio.testing import ActivityEnvironment, TimeSkipper
 
+from activities.queue import TemporalQueues
 from contracts.checks import RunChecks
 from contracts.failure import FailureKind
 from contracts.merge import (
@@ -366,3 +368,24 @@ async def test_real_start(client: Client) -> None:
         await line.end()
 
     assert all(verdict.landed for verdict in told.values())
+
+
+async def test_late_message(client: Client) -> None:
+    """A patch whose sender has ended starts no queue: nobody would be there to end it."""
+    async with at_work(client) as line:
+        world, queues = line.world, TemporalQueues(client)
+        patch = line.patch("late")
+
+        async def enqueue(name: str) -> WorkflowHandle[Any, Any]:
+            queue = f"{world.id}/{name}"
+            request = EnqueuePatch(queue_id=queue, queued=patch)
+            await ActivityEnvironment().run(queues.enqueue_patch, request)
+            return client.get_workflow_handle(queue)
+
+        started = await enqueue("in-time")
+        assert (await started.describe()).status is WorkflowExecutionStatus.RUNNING
+        await started.terminate()
+        await client.get_workflow_handle(patch.reply_to).terminate()
+        late = await enqueue("late")
+        with pytest.raises(RPCError, match="not found"):
+            await late.describe()
