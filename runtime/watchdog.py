@@ -57,6 +57,7 @@ async def beat(number: int | None) -> None:
     if number is None:
         return
     os.set_blocking(number, False)
+    os.set_inheritable(number, False)  # only this process speaks for itself
     while True:
         try:
             os.write(number, b".")
