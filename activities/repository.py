@@ -5,7 +5,9 @@ In from the user's repository, and out to it: one fetch at the start, one branch
 import asyncio
 import os
 import re
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 from temporalio import activity
 from typing_extensions import override
@@ -143,7 +145,8 @@ class UserRepositories(RepositoryActivities):
         """
         Push the branch without running any hook of the user's.
 
-        Safe to repeat: the branch at this very commit counts as delivered.
+        Safe to repeat: the branch at this very commit counts as delivered. A push that has begun is
+        carried to its end, also when this is cancelled: whether it came too late must be known.
 
         Raises:
             FailureKind.REFUSED: the branch exists and is another.
@@ -151,7 +154,7 @@ class UserRepositories(RepositoryActivities):
         store = await self._stores.get(request.repository.key)
         async with worktree_failures():
             try:
-                await store.push(Path(request.path), request.commit, request.branch)
+                await _to_its_end(store.push(Path(request.path), request.commit, request.branch))
             except BranchTaken as taken:
                 raise failed(
                     FailureKind.REFUSED,
@@ -181,6 +184,14 @@ class UserRepositories(RepositoryActivities):
             owner = (await store.get_blob(ref)).decode("utf-8", "replace")
             if owner == request.request_id:
                 await store.update_refs(RefUpdate(ref, None, ANY))
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
 
 
 async def _check_served(path: Path) -> None:

@@ -417,10 +417,12 @@ class MemoryRepositories(RepositoryActivities):
     Attributes:
         refusal: why nothing can be opened.
         delivered, closed: what was asked, oldest first.
+        gate: no branch is delivered before it is set.
     """
 
     def __init__(self, host_id: str) -> None:
         self._host_id = host_id
+        self.gate: asyncio.Event | None = None
         self.refusal: str | None = None
         self.delivered: list[DeliverBranch] = []
         self.closed: list[CloseRequest] = []
@@ -450,6 +452,8 @@ class MemoryRepositories(RepositoryActivities):
     async def deliver_branch(self, request: DeliverBranch) -> Delivered:
         if request not in self.delivered:
             self.delivered.append(request)
+        if self.gate:
+            await asyncio.shield(self.gate.wait())
         return Delivered(branch=request.branch, commit=request.commit, diffstat="1 file changed")
 
     @override

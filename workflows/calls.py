@@ -78,12 +78,11 @@ def store(summary: str) -> ActivityConfig:
     return {**_STORE, "summary": _summary(summary)}
 
 
-def message(summary: str) -> ActivityConfig:
+def outward(summary: str) -> ActivityConfig:
     """
-    Return the options of a message to another workflow.
+    Return the options of what reaches others: a message to another workflow, a branch.
 
-    Also whoever is cancelled waits for its end: what it has set going is taken back after it, not
-    before.
+    Also whoever is cancelled waits for its end, so that it is known whether it came too late.
     """
     return {
         **store(summary),

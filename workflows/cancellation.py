@@ -49,6 +49,28 @@ async def taken(work: Coroutine[Any, Any, Result]) -> Result:
         return task.result()
 
 
+async def settled(work: Coroutine[Any, Any, Result]) -> Result:
+    """
+    Return the result of what cannot be taken back, also when this workflow is told to stop.
+
+    After a minute the work is told so, too, and its end is awaited: its activities must be waited
+    for (`calls.outward`).
+
+    Raises:
+        asyncio.CancelledError: told to stop, and it ended without an effect.
+    """
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        try:
+            await workflow.wait_condition(task.done, timeout=calls.TAKING_PATIENCE)
+        except TimeoutError:
+            task.cancel()
+            await workflow.wait_condition(task.done)
+        return task.result()
+
+
 async def finish(work: Coroutine[Any, Any, None]) -> None:
     """
     Do what must not be left half done, to its end, even when this workflow is told to stop.

@@ -51,7 +51,7 @@ class Landing:
         await patience.call(
             QueueActivities.enqueue_patch,
             EnqueuePatch(queue_id=start.queue_id, queued=queued, lanes=start.merge_lanes),
-            calls.message(f"queue the patch of {patch.task}"),
+            calls.outward(f"queue the patch of {patch.task}"),
         )
         cancellation.heed()
         await workflow.wait_condition(lambda: queued.id in self._verdicts)

@@ -63,7 +63,7 @@ async def check_merged_tree(
 
 async def deliver(opened: RepositoryOpened, tip: str) -> Delivered:
     """
-    Push the branch into the user's repository.
+    Push the branch into the user's repository; a push that has begun is no longer cancelled.
     """
     return await patience.call(
         RepositoryActivities.deliver_branch,
@@ -74,7 +74,7 @@ async def deliver(opened: RepositoryOpened, tip: str) -> Delivered:
             commit=tip,
             base=opened.base,
         ),
-        calls.store(f"deliver {opened.branch}"),
+        calls.outward(f"deliver {opened.branch}"),
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from activities.git_command import git_binary
 from contracts.failure import FailureKind
 from contracts.repository import CloseRequest, DeliverBranch, Delivered, Environment
 from domain import ids
@@ -564,3 +565,36 @@ async def test_every_kind_of_repository_gets_its_branch(workbench: Bench, kind: 
     assert git(place, "rev-parse", "made") == made
     git(folder, "clone", "-q", "--branch", "made", f"file://{place}", str(folder / "copy"))
     assert (folder / "copy" / "b.txt").read_text() == "made\n"
+
+
+async def test_a_push_that_has_begun_is_carried_to_its_end(
+    workbench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """
+    Cancelled in the middle, the delivery tells that it came about: nobody takes a branch back.
+    """
+    job = await workbench.open()
+    begun, slow = tmp_path / "begun", tmp_path / "git"
+    slow.write_text(
+        f"#!/bin/sh\ncase \" $* \" in *' push '*) touch {begun}; sleep 1;; esac\n"
+        f'exec {git_binary()} "$@"\n'
+    )
+    slow.chmod(0o755)
+    # The store made its command before; only what it starts from now on is slow.
+    monkeypatch.setattr(job.store.git, "_binary", str(slow))
+    around = ActivityEnvironment()
+    request = DeliverBranch(
+        repository=job.opened.repository,
+        path=job.opened.path,
+        branch=job.opened.branch,
+        commit=job.base,
+        base=job.base,
+    )
+    delivering = asyncio.create_task(around.run(workbench.repositories.deliver_branch, request))
+    while not begun.exists():
+        await asyncio.sleep(0.02)
+    around.cancel()
+
+    told = await delivering
+    assert told.commit == job.base
+    assert git(workbench.person, "rev-parse", job.opened.branch).strip() == job.base

@@ -19,6 +19,9 @@ _WAIT_CANCELLED = 1
 _LOST_SECONDS = 5.0
 """A heartbeat timeout and a little more: until then nobody misses a lost attempt."""
 
+_CARRIED = frozenset({"deliver_branch"})
+"""Activities that end as they would have, once they have begun, even when they are cancelled."""
+
 Activity = Callable[[str, int, Any], object]
 """Takes the call's key, the attempt from 1 and the argument; what it returns is the result."""
 
@@ -100,9 +103,15 @@ class Attempts:
         """
         The worker has heard of the cancellation: too late, or it stops what it does.
         """
-        if not call.done:
-            if self._clock.odds(0.5):
-                self._perform(call)
+        if call.done or call.lost:
+            return  # who is dead hears nothing
+        if not self._clock.odds(0.5):
+            self._cancelled(call)
+            return
+        outcome = self._perform(call)
+        if call.kind in _CARRIED and not isinstance(outcome, ApplicationError):
+            self._completed(call, outcome)
+        else:
             self._cancelled(call)
 
     def _cancelled(self, call: Call) -> None:
@@ -130,15 +139,20 @@ class Attempts:
             return
         outcome = self._perform(call)
         if not calm and self._clock.odds(faults.lost):
+            call.lost = True
             self._clock.at(_LOST_SECONDS, lambda: self._missed(call))
         elif isinstance(outcome, ApplicationError):
             self._failed(call, adapter.failure_of(outcome), outcome)
         else:
-            job = Job()
-            job.resolve_activity.result.completed.result.CopyFrom(outcome)
-            self._resolve(call, job)
+            self._completed(call, outcome)
+
+    def _completed(self, call: Call, outcome: Payload) -> None:
+        job = Job()
+        job.resolve_activity.result.completed.result.CopyFrom(outcome)
+        self._resolve(call, job)
 
     def _missed(self, call: Call) -> None:
+        call.lost = False
         if not (call.done or call.run.closed):
             self._failed(call, adapter.timed_out(), None)
 
@@ -160,7 +174,7 @@ class Attempts:
         """
         Try again, or give up as the retry policy says.
         """
-        if call.cancelled:
+        if call.cancelled and error is not None:
             self._cancelled(call)
             return
         wait = min(call.longest_wait, call.first_wait * 2.0 ** (call.attempt - 1))
@@ -171,7 +185,8 @@ class Attempts:
         )
         spent = 0 < call.most_attempts <= call.attempt
         late = self._clock.now + int(wait * 1e9) >= call.deadline_ns
-        if not (final or spent or late):
+        # A server does not try again what is to be cancelled; nor does it call a death that.
+        if not (final or spent or late or call.cancelled):
             self._clock.at(wait, lambda: self._next(call))
             return
         job = Job()

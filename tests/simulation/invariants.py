@@ -257,6 +257,8 @@ class Monitor:
         if request.closed == "cancelled":
             if shown != RunState.CANCELLED:
                 yield f"a cancelled request shows {shown}"
+            if self.activities.memory.branches:
+                yield "a cancelled request has delivered a branch all the same"
             return
         status = _status(request)
         if status is None:

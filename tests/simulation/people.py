@@ -3,10 +3,13 @@ People: they look at the desk now and then, and answer well, twice, wrongly, lat
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 from contracts.approval import Approval
 from tests.simulation import adapter
+from tests.simulation.adapter import Command, Job
+from tests.simulation.runs import Run
 from tests.simulation.scenario import REQUEST_ID, People
 from tests.simulation.world import World
 
@@ -39,6 +42,18 @@ class Crowd:
         spread = self._clock.chance.choice((30.0, 300.0, 3_000.0))
         for number in range(self._people.notes):
             self._clock.soon(spread, functools.partial(self._note, number))
+
+    def committed(self, run: Run, _jobs: Sequence[Job], commands: Sequence[Command]) -> None:
+        """
+        Cancel, if that is planned, just when the branch is being delivered.
+        """
+        delivers = any(
+            each.schedule_activity.activity_type == "deliver_branch" for each in commands
+        )
+        if delivers and self._people.cancel_delivery:
+            self._clock.soon(
+                self._world.faults.work_seconds, lambda: self._world.cancel(run.workflow_id)
+            )
 
     def _note(self, number: int) -> None:
         text = f"note {number} of a person."

@@ -30,6 +30,7 @@ class Call:
         deadline_ns: schedule-to-close.
         cancelled: somebody asked for its end.
         done: the workflow has its answer.
+        lost: an attempt has ended with its worker, and nobody misses it yet.
     """
 
     run: "Run"
@@ -46,6 +47,7 @@ class Call:
     attempt: int = 0
     cancelled: bool = False
     done: bool = False
+    lost: bool = False
 
     @property
     def key(self) -> str:

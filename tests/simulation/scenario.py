@@ -76,6 +76,7 @@ class People:
         notes: most notes.
         cancel: when the request is cancelled, None for never.
         terminate: when it is ended by force, None for never.
+        cancel_delivery: it is cancelled while its branch is being delivered.
     """
 
     pause: float | None
@@ -84,6 +85,7 @@ class People:
     notes: int
     cancel: float | None
     terminate: float | None
+    cancel_delivery: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def of(seed: int) -> Scenario:
         plan_flaw=chance.choices(("", "cycle", "prose", "never"), (85, 6, 6, 3))[0],
         manners=_manners(chance),
         world=replace(_world(chance, tasks), lost_worktree=_lost(seed)),
-        people=_people(chance),
+        people=replace(_people(chance), cancel_delivery=_late(seed)),
         faults=_faults(chance),
     )
 
@@ -199,6 +201,10 @@ def _world(chance: random.Random, tasks: tuple[dict[str, Any], ...]) -> World:
 def _lost(seed: int) -> float:
     # Drawn apart, so that the seeds before it was thought of still mean what they meant.
     return random.Random(f"worktrees {seed}").choice((0.0, 0.0, 0.0, 0.1))
+
+
+def _late(seed: int) -> bool:
+    return random.Random(f"delivery {seed}").random() < 0.06
 
 
 def _window(chance: random.Random) -> tuple[float, float]:

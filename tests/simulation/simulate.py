@@ -124,7 +124,9 @@ def _simulate(
     monitor = Monitor(world, reached, plot)
     world.watchers.append(monitor)
     request = world.start("RequestWorkflow", REQUEST_ID, [adapter.encode(plot.payload)])
-    Crowd(world, plot.people).arrive()
+    crowd = Crowd(world, plot.people)
+    world.watchers.append(crowd)
+    crowd.arrive()
     try:
         world.run()
         if request.closed == "terminated" or (request.closed == "cancelled" and plot.sluggish):

@@ -472,6 +472,24 @@ async def test_cancel(client: Client) -> None:
     assert shown == (RunState.CANCELLED, 0)
 
 
+async def test_cancelled_too_late(client: Client) -> None:
+    """Cancelled while its branch is being delivered, a request ends delivered: nobody is misled."""
+    async with at_work(client, scripts([plan(task("a"))], "a")) as world:
+        world.repositories.gate = asyncio.Event()
+        handle = await world.start(RequestWorkflow, asked())
+        await until(lambda: world.repositories.delivered)
+        await handle.cancel()
+        await asyncio.sleep(1)
+        world.repositories.gate.set()
+        done: RequestStatus = await handle.result()
+        shown = await attributes(handle)
+
+    assert done.state is RunState.DONE
+    assert done.branch == world.repositories.delivered[0].branch
+    assert shown == (RunState.DONE, 0)
+    assert len(world.repositories.closed) == 1
+
+
 async def test_cancel_at_any_moment(client: Client) -> None:
     """Wherever a cancellation meets a request it ends cancelled, shown so, with all given back."""
     count = 16
