@@ -255,10 +255,7 @@ class Monitor:
             return
         shown = adapter.decode(request.attributes[OC_STATE]) if request.attributes else None
         if request.closed == "cancelled":
-            if shown != RunState.CANCELLED:
-                yield f"a cancelled request shows {shown}"
-            if self.activities.memory.branches:
-                yield "a cancelled request has delivered a branch all the same"
+            yield from self._cancelled(shown)
             return
         status = _status(request)
         if status is None:
@@ -274,6 +271,12 @@ class Monitor:
             yield from self._row(row, rows, status)
         if status.state is RunState.DONE:
             yield from self._delivered(status)
+
+    def _cancelled(self, shown: object) -> Iterable[str]:
+        if shown != RunState.CANCELLED:
+            yield f"a cancelled request shows {shown}"
+        if self.activities.memory.branches:
+            yield "a cancelled request has delivered a branch all the same"
 
     def _row(
         self, row: TaskStatus, rows: dict[str, TaskStatus], status: RequestStatus
