@@ -166,5 +166,14 @@ def demo(name: str) -> list[Json]:
 def script(*plays: Sequence[Json], **more: Any) -> Json:
     """
     Return one script of many plays; `more` may hold other keys of the top level.
+
+    Raises:
+        ValueError: a play's requests would be answered by one before it.
     """
+    answered: list[str] = []
+    for name in dict.fromkeys(str(cast["match"].get("request")) for each in plays for cast in each):
+        for before in answered:
+            if before.endswith("*") and name.startswith(before[:-1]):
+                raise ValueError(f"the play of {name} would be answered by that of {before}")
+        answered.append(name)
     return {"seed": 7, "casts": [cast for each in plays for cast in each], **more}

@@ -21,7 +21,7 @@ TASK = Task(
     ),
     writes=("a.txt",),
 )
-PLAYS = (play("lost-worktrees", TASK),)
+PLAYS = (play("deleted-worktrees", TASK),)
 
 
 async def test_deleted_worktrees_cost_nothing_that_is_finished(stage: Stage) -> None:
@@ -30,7 +30,7 @@ async def test_deleted_worktrees_cost_nothing_that_is_finished(stage: Stage) -> 
     one from its last checkpoint, no model call is repeated, and the request is delivered.
     """
     repository = stage.repository("lost-worktrees", SMALL)
-    handle = await stage.start_request("lost-worktrees", repository)
+    handle = await stage.start_request("deleted-worktrees", repository)
     await until(lambda: any(MARK in line for line in stage.processes().values()))
     shutil.rmtree(stage.settings.worktrees, ignore_errors=True)
 
