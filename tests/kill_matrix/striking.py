@@ -174,8 +174,11 @@ class Striker:
         os.kill(process.pid, signal.SIGSTOP)
         self._fell(blow)
         await asyncio.sleep(strike.seconds)
-        os.kill(process.pid, signal.SIGCONT)
-        blow.up = blow.ended = time.time()
+        if process.alive:
+            os.kill(process.pid, signal.SIGCONT)
+            blow.up = blow.ended = time.time()
+        else:  # one that was replaced before lives, and ended it for a lock
+            self._start_worker(blow)
 
     async def _zombie(self, blow: Blow, strike: Strike) -> None:
         await self.mended()
