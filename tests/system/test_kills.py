@@ -22,7 +22,7 @@ from tests.stage import CHECK, Handle, Stage, git, until
 from tests.system.conftest import Performance
 
 PLAYS = [demo("demo-whole")]
-DYING_SECONDS = 0.5  # how long a busy machine may take from a reply to its journal entry
+DYING_SECONDS = 0.25
 _STARTED = 2  # PENDING_ACTIVITY_STATE_STARTED
 
 
