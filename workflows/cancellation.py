@@ -30,34 +30,14 @@ def heed() -> None:
 
 async def taken(work: Coroutine[Any, Any, Result]) -> Result:
     """
-    Return what has to be given back, also when this workflow is told to stop meanwhile.
+    Return what has to be given back, or can no longer be, also when this workflow is told to stop.
 
-    The caller keeps it where it will be given back, then calls `heed`.
-
-    Raises:
-        asyncio.CancelledError: told to stop, and it did not come within a minute.
-    """
-    task = asyncio.create_task(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        try:
-            await workflow.wait_condition(task.done, timeout=calls.TAKING_PATIENCE)
-        except TimeoutError:
-            task.cancel()
-            raise asyncio.CancelledError from None
-        return task.result()
-
-
-async def settled(work: Coroutine[Any, Any, Result]) -> Result:
-    """
-    Return the result of what cannot be taken back, also when this workflow is told to stop.
-
-    After a minute the work is told so, too, and its end is awaited: its activities must be waited
-    for (`calls.outward`).
+    After a minute the work is told so, too. Where it must be known whether it came too late, its
+    activities are to be waited for even then (`calls.outward`). The caller keeps what has to be
+    given back where it will be, then calls `heed`.
 
     Raises:
-        asyncio.CancelledError: told to stop, and it ended without an effect.
+        asyncio.CancelledError, ActivityError: told to stop, and it ended without a result.
     """
     task = asyncio.create_task(work)
     try:

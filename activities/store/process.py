@@ -247,7 +247,8 @@ class ReferenceWriter(Child):
                 await take_lock(self._turn)
         except TimeoutError:
             raise StoreError(
-                f"{holder(self._turn_file)} has kept the references for {TURN_SECONDS:.0f} s"
+                f"{holder(self._turn_file)} has kept the references of the store for "
+                f"{TURN_SECONDS:.0f} s: end it, then this goes on by itself"
             ) from None
 
     async def transact(self, commands: bytes) -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from activities.file_lock import holder, take_lock
-from activities.store import Store
+from activities.store import Store, StoreError, process
 
 ROOT = Path(__file__).parents[2]
 
 HOLDER = """
-import fcntl, os, subprocess, sys
+import fcntl, os, sys
 handle = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
 fcntl.flock(handle, fcntl.LOCK_EX)
 print("has it", flush=True)
@@ -27,7 +27,7 @@ sys.stdin.readline()
 TURN_HOLDER = """
 import asyncio, sys
 from pathlib import Path
-from activities.store import Store
+from activities.store import Store, StoreError, process
 
 async def main(path):
     async with await Store.open(Path(path)) as store:
@@ -161,3 +161,18 @@ async def test_a_worker_stopped_while_it_moves_references_blocks_no_other(store:
         assert await process.wait() == -signal.SIGKILL
 
     assert set(await store.refs("refs/oc/x")) == {"refs/oc/x/other", "refs/oc/x/a"}
+
+
+async def test_a_worker_that_keeps_the_references_is_named(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that runs is not ended for a lock: after its time waiting fails and says who."""
+    monkeypatch.setattr(process, "TURN_SECONDS", 1.2)
+    commit = await store.resolve("refs/oc/base")
+    async with held_by_another(TURN_HOLDER, store.path) as other:
+        with pytest.raises(StoreError, match=f"process {other.pid} has kept .*: end it"):
+            await store.advance("refs/oc/x/a", commit, None)
+        assert other.returncode is None
+        await other.communicate(b"\n")
+
+    await store.advance("refs/oc/x/a", commit, None)
