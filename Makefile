@@ -46,10 +46,12 @@ test-browser: $(VENV)/.browser
 	$(BIN)/python -m pytest -q -m browser
 
 # Processes killed at every moment of a request; the table goes to docs/durability.md. KILLS=0: one
-# kill for each event. Nothing may be edited meanwhile: each worker that starts again reads it.
+# kill for each event, TOGETHER of them in one run (1: a run for each, about two hours). Nothing may
+# be edited meanwhile: each worker that starts again reads it.
 KILLS ?= 280
+TOGETHER ?= 10
 kill-matrix: $(VENV)/.dev
-	@$(BIN)/python -m tests.kill_matrix --publish --kills $(KILLS)
+	@$(BIN)/python -m tests.kill_matrix --publish --kills $(KILLS) --together $(TOGETHER)
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench

@@ -17,7 +17,7 @@ from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, Telemetr
 
 from tests.kill_matrix import play
 from tests.kill_matrix.by_hand import carry_out_by_hand
-from tests.kill_matrix.plan import USUAL, Mode, RunPlan, plans
+from tests.kill_matrix.plan import TOGETHER, USUAL, Mode, RunPlan, plans
 from tests.kill_matrix.runs import UNDISTURBED, Outcome, carry_out
 from tests.kill_matrix.table import Facts, kills, line_of, log_run, publish, table
 from tests.stage import ROOT, Stage
@@ -108,6 +108,7 @@ class Matrix:
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.kill_matrix", description=__doc__)
     parser.add_argument("--kills", type=int, default=USUAL, help="blows in all; 0: every event")
+    parser.add_argument("--together", type=int, default=TOGETHER, help="events struck in one run")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--mode", action="append", type=Mode, choices=list(Mode), metavar="MODE")
     parser.add_argument("--jobs", type=int, default=max(1, min((os.cpu_count() or 1), 4)))
@@ -135,7 +136,9 @@ async def main(words: Sequence[str]) -> int:
     if quiet.faults:
         return 1
     modes = typed.mode or list(Mode)
-    todo = plans(quiet.points, blows=typed.kills, seed=typed.seed, modes=modes)
+    todo = plans(
+        quiet.points, blows=typed.kills, seed=typed.seed, modes=modes, together=typed.together
+    )
     chosen = [plan for plan in todo if typed.run in (None, plan.number)]
     await matrix.run(chosen, expected=quiet.verdict.tree)
     facts = Facts(

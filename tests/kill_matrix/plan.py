@@ -97,8 +97,9 @@ class RunPlan:
 
 USUAL = 280
 """Blows of a matrix; more than 200 of them fall as kills even if some requests end before."""
+TOGETHER = 10
+"""Events at which the worker dies in one run, far apart."""
 _PER_RUN = {
-    Mode.EVENT: 10,
     Mode.RANDOM: 6,
     Mode.TOOL: 3,
     Mode.SERVER: 20,
@@ -119,7 +120,12 @@ _FREEZES = (6.0, 8.0, 12.0, 6.0, 20.0, 60.0)
 
 
 def plans(
-    points: Sequence[Point], *, blows: int, seed: int, modes: Sequence[Mode]
+    points: Sequence[Point],
+    *,
+    blows: int,
+    seed: int,
+    modes: Sequence[Mode],
+    together: int = TOGETHER,
 ) -> list[RunPlan]:
     """
     Return the runs for about this many blows, shared out over the modes, in a mixed order.
@@ -129,6 +135,7 @@ def plans(
         blows: in all; 0 means one for each point, and as many of the other modes as usual.
         seed: the same seed and points give the same plans.
         modes: that take part; each keeps its share of the others.
+        together: how many events are struck in one run.
     """
     wanted = blows or USUAL
     whole = sum(_SHARE[mode] for mode in modes)
@@ -139,18 +146,19 @@ def plans(
         count = max(1, round(wanted * _SHARE[mode] / whole))
         if mode is Mode.EVENT and not blows:
             count = len(points)
-        drawn += [(mode, strikes) for strikes in _runs(mode, count, points, dice)]
+        size = together if mode is Mode.EVENT else _PER_RUN[mode]
+        drawn += [(mode, strikes) for strikes in _runs(mode, count, size, points, dice)]
     random.Random(seed).shuffle(drawn)
     return [RunPlan(number, mode, strikes) for number, (mode, strikes) in enumerate(drawn, 1)]
 
 
 def _runs(
-    mode: Mode, count: int, points: Sequence[Point], dice: random.Random
+    mode: Mode, count: int, size: int, points: Sequence[Point], dice: random.Random
 ) -> Iterator[tuple[Strike, ...]]:
     """
-    Yield the strikes of each run of one mode.
+    Yield the strikes of each run of one mode, at most `size` a run and `count` in all.
     """
-    runs = -(-count // _PER_RUN[mode])
+    runs = -(-count // size)
     if mode is Mode.EVENT:
         chosen = _spread(points, count, dice)
         for first in range(runs):
@@ -158,8 +166,8 @@ def _runs(
             yield tuple(Strike(Harm.WORKER, at=point) for point in chosen[first::runs])
         return
     for run in range(runs):
-        size = min(_PER_RUN[mode], count - run * _PER_RUN[mode])
-        yield tuple(_strike(mode, run, number, dice) for number in range(size))
+        here = min(size, count - run * size)
+        yield tuple(_strike(mode, run, number, dice) for number in range(here))
 
 
 def _spread(points: Sequence[Point], count: int, dice: random.Random) -> list[Point]:

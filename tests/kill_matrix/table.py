@@ -117,17 +117,18 @@ def _lines(outcomes: Sequence[Outcome], facts: Facts) -> Iterator[str]:
 
 def _made(outcomes: Sequence[Outcome], facts: Facts) -> Iterator[str]:
     unstruck = sum(outcome.unstruck for outcome in outcomes)
+    most = max((len(outcome.blows) for outcome in outcomes), default=0)
     yield (
         f"Made on {facts.date} by `make kill-matrix` (seed {facts.seed}) on a machine with "
         f"{facts.cores} cores, {facts.jobs} runs at a time, in {facts.wall_seconds / 60:.0f} "
         f"minutes: **{kills(outcomes)} processes killed in {len(outcomes)} runs.** A run is one "
         "request with four coders at once, each with five turns, a review of each, one merge of "
         "all four, checks and delivery, on a real server, a real worker, real git and real "
-        "sandboxes; the model is the rehearsal server, whose replies take 50 to 150 ms. Several "
-        "blows fall in one run, each at another moment: a worker's at an event of the undisturbed "
-        f"run (it has {facts.points}, of which {_events(outcomes)} were struck) or at a random "
-        "instant. What was killed is started again at once, as the supervisor does it, and "
-        "nobody does anything else. Without blows the same run takes "
+        "sandboxes; the model is the rehearsal server, whose replies take 50 to 150 ms. At most "
+        f"{most} blows fall in one run, each at another moment: a worker's at an event of the "
+        f"undisturbed run (it has {facts.points}, of which {_events(outcomes)} were struck) or at "
+        "a random instant. What was killed is started again at once, as the supervisor does it, "
+        "and nobody does anything else. Without blows the same run takes "
         f"{facts.quiet_seconds:.0f} s here. {unstruck} more blows were planned but not struck: the "
         "request ended before."
     )

@@ -32,6 +32,15 @@ def test_every_event_is_struck_once() -> None:
     assert sorted(map(str, struck)) == sorted(map(str, POINTS))
 
 
+def test_every_event_has_a_run_of_its_own() -> None:
+    """
+    When no events are taken together, each run has one blow.
+    """
+    drawn = plans(POINTS, blows=0, seed=3, modes=[Mode.EVENT], together=1)
+    assert {len(plan.strikes) for plan in drawn} == {1}
+    assert len({plan.strikes[0].at for plan in drawn}) == len(POINTS)
+
+
 def test_a_run_is_struck_from_its_beginning_to_its_end() -> None:
     """
     The events of one run lie far apart, so that the request gets on between two blows.
