@@ -100,18 +100,23 @@ class ConversationLog:
 
     async def recorded(self, store: Store, call: ModelCall, key: str) -> ModelTurn | None:
         """
-        Return the turn that an earlier attempt of this very call journaled, None if none did.
+        Return the turn that this very call got before, None if it never got one.
+
+        It is the log's last one after a lost acknowledgement. It is an older one, or in what was
+        put aside, when the server's database is older than the store, as one from a backup is.
         """
-        tip = store.ref(ids.conversation_ref(call.conversation.id))
-        if tip is None or tip == call.conversation.head:
+        conversation = call.conversation
+        tip = store.ref(ids.conversation_ref(conversation.id))
+        if tip is None or tip == conversation.head:
             return None
-        commit = await store.get_commit(tip)
-        if commit.parents[:1] != (call.conversation.head,):
+        found = await _after(store, tip, conversation.head, key)
+        asides = {} if found else await store.refs(ids.abandoned_refs(conversation.id))
+        for aside in asides.values():
+            found = found or await _after(store, aside, conversation.head, key)
+        if found is None:
             return None
-        turn = json.loads(await store.get_blob(f"{tip}:turn.json"))
-        if turn["key"] != key:
-            return None
-        return _with_head(ModelTurn.model_validate(turn["turn"]), call.conversation, tip)
+        commit, turn = found
+        return _with_head(ModelTurn.model_validate(turn), conversation, commit)
 
     async def window(self, store: Store, head: str) -> Window:
         """
@@ -203,6 +208,19 @@ class ConversationLog:
         while len(self._windows) > self._remembered:
             self._windows.popitem(last=False)
         return window
+
+
+async def _after(store: Store, tip: str, head: str, key: str) -> tuple[str, Any] | None:
+    """
+    Return the commit and the turn that follow `head` in a log, if they are this call's.
+    """
+    following, parents = tip, (await store.get_commit(tip)).parents
+    while parents and parents[0] != head:
+        following, parents = parents[0], (await store.get_commit(parents[0])).parents
+    if not parents:
+        return None
+    record = json.loads(await store.get_blob(f"{following}:turn.json"))
+    return (following, record["turn"]) if record["key"] == key else None
 
 
 def _with_head(turn: ModelTurn, conversation: ConversationRef, head: str) -> ModelTurn:

@@ -45,6 +45,17 @@ class Inspected:
     base_name: str
 
 
+def locate(path: str) -> Path:
+    """
+    Return the repository that a path lies in, by its real path: what the store is named by.
+
+    Raises:
+        RequestRefused: there is none.
+    """
+    with _open(path) as repository:
+        return _place(repository).resolve()
+
+
 def inspect(
     path: str, *, base: str | None, branch: str, checks: tuple[str, ...], environment: Environment
 ) -> Inspected:
@@ -56,7 +67,7 @@ def inspect(
     """
     repository = _open(path)
     with repository:
-        place = Path(repository.working_tree_dir or repository.git_dir)
+        place = _place(repository)
         _check_format(repository)
         oid, name = _base(repository, base)
         _check_branch(repository, branch)
@@ -89,6 +100,10 @@ def _open(path: str) -> git.Repo:
         ) from error
     except (GitError, ODBError, OSError, ValueError) as error:
         raise RequestRefused(f"the repository {path!r} cannot be read: {error}") from error
+
+
+def _place(repository: git.Repo) -> Path:
+    return Path(repository.working_tree_dir or repository.git_dir)
 
 
 def _is_folder(place: Path) -> bool:

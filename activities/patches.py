@@ -60,22 +60,23 @@ class StorePatches(PatchActivities):
         """
         Merge a patch with the target's tip into a checkpoint, conflict markers included.
 
-        Safe to repeat: the same tip and patch make the same objects.
+        Safe to repeat: the tip of the first time stands, and makes the same objects.
         """
         store = await self._stores.get(request.repository.key)
+        patch, key = request.patch, request.repository.request_key
         async with worktree_failures():
-            tip = await _tip(store, request.repository.target)
-            merged = await store.merge(tip, request.patch.commit)
+            first = ids.rebase_tip_ref(key, patch.task, patch.round)
+            tip = store.ref(first) or await _tip(store, request.repository.target)
+            merged = await store.merge(tip, patch.commit)
             conflicts = merged.paths if isinstance(merged, Conflicted) else ()
             checkpoint = tip
             when = (await store.get_commit(tip)).author_seconds + 1
             if merged.tree != (await store.get_commit(tip)).tree:
                 checkpoint = await store.put_commit(
-                    merged.tree, (tip,), f"{request.patch.task} on what has landed", when=when
+                    merged.tree, (tip,), f"{patch.task} on what has landed", when=when
                 )
-            patch = request.patch
-            ref = ids.rebase_ref(request.repository.request_key, patch.task, patch.round)
-            await store.update_refs(RefUpdate(ref, checkpoint, ANY))
+            ref = ids.rebase_ref(key, patch.task, patch.round)
+            await store.update_refs(RefUpdate(ref, checkpoint, ANY), RefUpdate(first, tip, ANY))
             return RebasedPatch(tip=tip, checkpoint=checkpoint, conflicts=conflicts[:_PATHS])
 
     @override
@@ -108,6 +109,8 @@ class StorePatches(PatchActivities):
         Safe to repeat: a target that is there already has landed. First-parent history holds only
         tested trees: the candidate itself when it is one step, else one commit over both.
         """
+        if request.candidate == request.tip:
+            return Landed(commit=request.tip)
         store = await self._stores.get(request.repository.key)
         async with worktree_failures():
             candidate = await store.get_commit(request.candidate)
@@ -136,6 +139,9 @@ async def _tip(store: Store, target: str) -> str:
 async def _link(store: Store, patch_id: str, commit: str, *, tip: str, top: str) -> ChainLink:
     """
     Return the candidate with one more patch; a patch made on the very top is its own candidate.
+
+    The top itself is the candidate of a patch that it holds already: one that has landed comes
+    again when the server's database is older than the store.
     """
     await store.verify_complete(commit, excluding=tip)
     patch = await store.get_commit(commit)
@@ -143,7 +149,10 @@ async def _link(store: Store, patch_id: str, commit: str, *, tip: str, top: str)
         return ChainLink(id=patch_id, commit=commit)
     merged = await store.merge(top, commit)
     if isinstance(merged, Merged):
-        when = max(patch.author_seconds, (await store.get_commit(top)).author_seconds) + 1
+        above = await store.get_commit(top)
+        if merged.tree == above.tree and await store.contains(top, commit):
+            return ChainLink(id=patch_id, commit=top)
+        when = max(patch.author_seconds, above.author_seconds) + 1
         title = patch.message.splitlines()[0]
         merge = await store.put_commit(merged.tree, (top, commit), f"Merge: {title}", when=when)
         return ChainLink(id=patch_id, commit=merge)

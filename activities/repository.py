@@ -3,9 +3,10 @@ In from the user's repository, and out to it: one fetch at the start, one branch
 """
 
 import asyncio
+import contextlib
 import os
 import re
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from typing_extensions import override
 
 from activities.failures import failed
 from activities.git_command import GitCommand, GitError, GitTimeoutError
-from activities.inspection import Inspected, RequestRefused, inspect
+from activities.inspection import Inspected, RequestRefused, inspect, locate
 from activities.store import ANY, BranchTaken, RefConflict, RefUpdate, Store
 from activities.stores import Stores
 from activities.worktrees import worktree_failures
@@ -55,31 +56,44 @@ class UserRepositories(RepositoryActivities):
         """
         Check every condition, then bring the base into the store and claim the branch.
 
-        Safe to repeat: the base that a first attempt fixed stands.
+        Safe to repeat: what the first time came to stands, even once the branch is delivered.
 
         Raises:
             FailureKind.REFUSED: the sentence says what to change; nothing was touched.
         """
-        environment = request.environment or self._fallback
-        branch = request.branch or request.suggested_branch
-        try:
+        async with worktree_failures(), _refusals():
+            opened = await self._opened(request)
+            if opened is not None:
+                return opened
+            branch = request.branch or request.suggested_branch
             found = await asyncio.to_thread(
                 inspect,
                 request.path,
                 base=request.base,
                 branch=branch,
                 checks=request.checks,
-                environment=environment,
+                environment=request.environment or self._fallback,
             )
-        except RequestRefused as refusal:
-            raise failed(FailureKind.REFUSED, str(refusal)) from refusal
-        async with worktree_failures():
             await _check_served(found.path)
-        async with worktree_failures():
             key = ids.repository_key(found.real_path)
             self._check_room(key)
             store = await self._stores.clone(found.path, key)
             return await self._fetched(store, request, found, key=key, branch=branch)
+
+    async def _opened(self, request: OpenRepository) -> RepositoryOpened | None:
+        """
+        Return what this request's first time came to, the branch claimed as then.
+        """
+        key = ids.repository_key(str(await asyncio.to_thread(locate, request.path)))
+        if not self._stores.path(key).is_dir():
+            return None
+        store = await self._stores.get(key)
+        record = store.ref(ids.opened_ref(request.request_key))
+        if record is None:
+            return None
+        opened = RepositoryOpened.model_validate_json(await store.get_blob(record))
+        await self._claim(store, opened.branch, request.request_id)
+        return opened
 
     def _check_room(self, key: str) -> None:
         folder = self._stores.path(key).parent
@@ -114,7 +128,7 @@ class UserRepositories(RepositoryActivities):
             environment=await store.put_blob(environment.model_dump_json().encode()),
             host_id=self._host_id,
         )
-        return RepositoryOpened(
+        opened = RepositoryOpened(
             repository=repository,
             path=str(found.path),
             base=base,
@@ -123,6 +137,9 @@ class UserRepositories(RepositoryActivities):
             files=len(await store.paths(base)),
             store=str(store.path),
         )
+        record = await store.put_blob(opened.model_dump_json().encode())
+        await store.update_refs(RefUpdate(ids.opened_ref(request.request_key), record, ANY))
+        return opened
 
     async def _claim(self, store: Store, branch: str, request_id: str) -> None:
         """
@@ -184,6 +201,14 @@ class UserRepositories(RepositoryActivities):
             owner = (await store.get_blob(ref)).decode("utf-8", "replace")
             if owner == request.request_id:
                 await store.update_refs(RefUpdate(ref, None, ANY))
+
+
+@contextlib.asynccontextmanager
+async def _refusals() -> AsyncIterator[None]:
+    try:
+        yield
+    except RequestRefused as refusal:
+        raise failed(FailureKind.REFUSED, str(refusal)) from refusal
 
 
 async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:

@@ -41,7 +41,7 @@ class PooledWorktrees(WorktreeActivities):
         Lease a worktree that holds the commit.
 
         Safe to repeat because a holder that has a lease gets the same one, with the commit of the
-        first time, wherever the target's tip is now.
+        first time, wherever the target's tip is now; one whose lease is over gets that commit too.
 
         Raises:
             FailureKind.BUSY when another attempt works in the holder's worktree, DISK when there
@@ -49,8 +49,12 @@ class PooledWorktrees(WorktreeActivities):
         """
         async with worktree_failures():
             pool = await self._pools(request.repository.key)
-            commit = request.commit or await _tip(pool, request.repository.target)
+            first = ids.lease_ref(request.repository.request_key, request.owner, request.purpose)
+            known = request.commit or pool.store.ref(first)
+            commit = known or await _tip(pool, request.repository.target)
             leased = await pool.lease(_holder(request), commit)
+            if known is None:
+                await pool.store.advance(first, leased.commit, None)
         return WorktreeLease(
             worktree=leased.name,
             epoch=leased.epoch,

@@ -142,6 +142,20 @@ def base_ref(request: str) -> str:
     return f"refs/oc/{request}/base"
 
 
+def opened_ref(request: str) -> str:
+    """
+    Return the ref of what opening the request's repository came to.
+    """
+    return f"refs/oc/{request}/opened"
+
+
+def lease_ref(request: str, owner: str, purpose: str) -> str:
+    """
+    Return the ref of the commit at which a worktree was leased that asked for the target's tip.
+    """
+    return f"refs/oc/{request}/lease/{digest(owner, purpose)}"
+
+
 def checkpoint_ref(request: str, task: str, call: str) -> str:
     """
     Return the ref of the worktree's state after one call.
@@ -168,6 +182,13 @@ def rebase_ref(request: str, task: str, patch_round: int) -> str:
     Return the ref of a patch on top of what has landed, as the next round begins with it.
     """
     return f"refs/oc/{request}/task/{task}/rebase/{patch_round}"
+
+
+def rebase_tip_ref(request: str, task: str, patch_round: int) -> str:
+    """
+    Return the ref of what had landed when a patch was put on top of it.
+    """
+    return f"refs/oc/{request}/task/{task}/rebase-tip/{patch_round}"
 
 
 def candidate_ref(request: str, commit: str) -> str:
@@ -213,4 +234,11 @@ def abandoned_ref(conversation: str, commit: str) -> str:
     """
     Return the pin of a turn that was written but is not part of its log.
     """
-    return f"refs/oc/rescue/conv-{conversation}/{commit[:16]}"
+    return f"{abandoned_refs(conversation)}{commit[:16]}"
+
+
+def abandoned_refs(conversation: str) -> str:
+    """
+    Return below what all such pins of a conversation stand.
+    """
+    return f"refs/oc/rescue/conv-{conversation}/"

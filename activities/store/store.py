@@ -682,6 +682,16 @@ class Store:
                 sync_folder(f"{self.path}/objects/{verdict.tree[:2]}")
         return verdict
 
+    async def contains(self, commit: str, older: str) -> bool:
+        """
+        Say whether a commit is another one, or has it among its ancestors.
+
+        Raises:
+            ObjectMissing: one of them is not in the store.
+        """
+        both = [await self._oid(older), await self._oid(commit)]
+        return (await self._run("merge-base", "--is-ancestor", *both, ok=(0, 1))).code == 0
+
     # ---- the person's repository
 
     async def fetch(self, source: Path, what: str, into_ref: str) -> str:

@@ -185,6 +185,30 @@ async def test_a_turn_whose_acknowledgement_was_lost_is_found(talk: Talk) -> Non
     assert found == told
 
 
+async def test_a_history_that_is_older_than_the_log_finds_every_turn(talk: Talk) -> None:
+    """
+    A database from a backup asks again for turns that are long said: it gets the same ones, the
+    discarded too, and again after a turn of another course has put those aside.
+    """
+    root, first = talk.conversation, talk.call()
+    told = [await talk.hear(first, text="far too lo", discarded=True)]
+    asked = [first, talk.call(variant=1)]
+    told.append(await talk.go_on(asked[-1], uses=["toolu_0"]))
+    for number in range(3):
+        answer = ToolAnswer(tool_use_id=f"toolu_{number}", text="done")
+        asked.append(talk.call(answers=(answer,)))
+        told.append(await talk.go_on(asked[-1], uses=[f"toolu_{number + 1}"]))
+
+    async def found() -> list[ModelTurn | None]:
+        log = ConversationLog()
+        return [await log.recorded(talk.store, call, turn_key(call)) for call in asked]
+
+    assert await found() == told
+    talk.conversation = root
+    await talk.hear(talk.call(message="Another course."))
+    assert await found() == told
+
+
 async def test_another_call_on_the_same_head_is_not_the_recorded_turn(talk: Talk) -> None:
     """
     A note that came in between, or a deliberate repeat, is a call of its own.

@@ -226,6 +226,31 @@ async def test_a_repeated_chain_is_the_same_chain(job: Job) -> None:
     assert await chained(job, *patches) == await chained(job, *patches)
 
 
+async def test_what_has_landed_lands_again_without_a_trace(job: Job) -> None:
+    """
+    Patches that the target holds already, as after an old database was put back, move nothing; a
+    new one comes on top of them. The same change from elsewhere is merged, not taken for landed.
+    """
+    first, second, third = [
+        await job.patch(await job.changed({f"{name}.txt": "x\n"}), task=name) for name in "abc"
+    ]
+    twin = await job.patch(await job.changed({"a.txt": "x\n"}), task="twin")
+    chain = await chained(job, first, second)
+    tip = await landed(job, chain.tip, chain.links[-1].commit or "") or ""
+
+    again = await chained(job, first, second)
+    longer = await chained(job, second, third, first, twin)
+
+    assert [link.commit for link in again.links] == [tip, tip]
+    assert await landed(job, again.tip, tip) == tip == await target(job)
+    one, two, three, four = [await job.store.get_commit(link.commit or "") for link in longer.links]
+    assert one == await job.store.get_commit(tip)
+    assert two.parents == (tip, third.commit)
+    assert three == two
+    assert four.tree == two.tree
+    assert four.parents[1] == twin.commit
+
+
 async def test_landing_is_a_compare_and_swap(job: Job) -> None:
     """
     Of two landings on one tip the second gets nothing; the winner may be asked again.
@@ -266,7 +291,8 @@ async def test_a_repeated_landing_of_a_merge_moves_nothing(job: Job) -> None:
 
 async def test_a_rebase_keeps_both_changes(job: Job) -> None:
     """
-    Without a conflict the checkpoint stands on the tip and has the patch's change on top.
+    Without a conflict the checkpoint stands on the tip and has the patch's change on top; asked
+    again it is the same, wherever the tip is now.
     """
     other = await job.patch(await job.changed({"b.txt": "other\n"}), task="other")
     await landed(job, job.base, other.commit)
@@ -280,6 +306,8 @@ async def test_a_rebase_keeps_both_changes(job: Job) -> None:
     patch = await job.patch(result.checkpoint, base=result.tip, number=1)
     assert patch.paths == ("a.txt",)
     assert patch.patch_id == mine.patch_id
+    more = await job.patch(await job.changed({"c.txt": "x\n"}, on=result.tip), base=result.tip)
+    await landed(job, result.tip, more.commit)
     assert await rebased(job, mine) == result
 
 

@@ -388,6 +388,19 @@ async def test_the_base_of_the_first_attempt_stands(workbench: Bench) -> None:
     assert other.base == moved
 
 
+async def test_a_request_whose_branch_is_delivered_opens_as_before(workbench: Bench) -> None:
+    """
+    A database from a backup may not know that the request is done. The branch is claimed anew.
+    """
+    job = await workbench.open()
+    await delivered(job, await job.changed({"b.txt": "made\n"}))
+    await closed(job, "request/one")
+
+    assert (await workbench.open()).opened == job.opened
+    assert await job.store.get_blob(ids.claim_ref("made")) == b"request/one"
+    assert "exists already" in await refused(workbench.open(request="request/two"))
+
+
 async def test_two_requests_cannot_make_one_branch(workbench: Bench) -> None:
     """
     The second is told who makes it; when the first is closed, the branch is free.
@@ -426,6 +439,7 @@ async def test_requests_of_one_repository_share_its_store(workbench: Bench) -> N
     assert sorted(await first.store.refs("refs/oc")) == sorted(
         [
             *(ids.base_ref("one"), ids.base_ref("two"), ids.claim_ref("one"), ids.claim_ref("two")),
+            *(ids.opened_ref("one"), ids.opened_ref("two")),
             ids.target_ref(first.opened.repository.target),
             ids.target_ref(second.opened.repository.target),
         ]

@@ -101,7 +101,8 @@ async def test_a_lease_names_a_worktree_that_holds_the_commit(world: World) -> N
 
 async def test_a_repeated_lease_is_the_same_lease(world: World) -> None:
     """
-    A retried activity leases nothing twice, even when the target has moved meanwhile.
+    A retried activity leases nothing twice, even when the target has moved meanwhile; what was
+    leased and is over begins at the same commit again.
     """
     first = await world.lease("task/a")
     store = world.pool.store
@@ -111,6 +112,8 @@ async def test_a_repeated_lease_is_the_same_lease(world: World) -> None:
 
     assert await world.lease("task/a") == first
     assert (await world.lease("task/b")).commit == moved
+    await world.release(first, "task/a")
+    assert (await world.lease("task/a")).commit == first.commit
 
 
 async def test_a_released_worktree_goes_to_the_next_holder(world: World) -> None:
