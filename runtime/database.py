@@ -29,21 +29,36 @@ def read_marker(database: Path) -> dict[str, str]:
     return noted
 
 
+def forget_marker(database: Path) -> None:
+    """
+    Note that a database is not finished: it begins anew.
+    """
+    _marker(database).unlink(missing_ok=True)
+
+
 def set_half_made_aside(database: Path) -> None:
     """
     Move a database without its marker away: the server never repairs a half-made schema.
 
     Nothing of worth is in it, for nobody is let in before the marker is written.
     """
-    if _marker(database).exists() or not database.exists():
-        return
+    if not _marker(database).exists():
+        set_aside(database, "half-made")
+
+
+def set_aside(database: Path, what: str) -> Path | None:
+    """
+    Move a database away under a name of its own and return that; None when there was none.
+    """
     number = 1
-    while (aside := database.with_name(f"{database.name}.half-made-{number}")).exists():
+    while (aside := database.with_name(f"{database.name}.{what}-{number}")).exists():
         number += 1
+    there = database.exists()
     for ending in ("-wal", "-shm", ""):
         part = database.with_name(f"{database.name}{ending}")
         if part.exists():
             part.replace(aside.with_name(f"{aside.name}{ending}"))
+    return aside if there else None
 
 
 def is_finished(settings: Settings) -> bool:

@@ -5,9 +5,10 @@ It does not know who keeps it alive: that is the supervisor's, or a test's.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
+from runtime.backup import lost, put_back
 from runtime.binary import find_binary
 from runtime.database import SEARCH_ATTRIBUTES, read_marker, set_half_made_aside
 from runtime.errors import ServerError
@@ -67,6 +68,8 @@ class EmbeddedServer:
         headless: no web UI.
         free_ports: take any free ports at the first start instead of the usual ones.
         dynamic_config: further configuration, key to JSON value.
+        restored: told what a person must know when the database was lost and its copy took its
+            place; the server starts once it returns.
     """
 
     def __init__(
@@ -76,11 +79,15 @@ class EmbeddedServer:
         headless: bool = False,
         free_ports: bool = False,
         dynamic_config: Mapping[str, str] | None = None,
+        restored: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         self._settings = settings
         self._headless = headless
         self._free_ports = free_ports
         self._config = {**DYNAMIC_CONFIG, **(dynamic_config or {})}
+        self._restored = restored
+        self._damage: str | None = None
+        self._came_up = True
         self._process: ChildProcess | None = None
         self._record: ServerRecord | None = None
 
@@ -146,6 +153,7 @@ class EmbeddedServer:
         with given_back(lock):
             binary = find_binary(settings)
             set_half_made_aside(settings.database)
+            await self._mend_database()
             port, ui_port = self._choose_ports()
             self._process = ChildProcess(
                 self._command(binary, port=port, ui_port=ui_port),
@@ -173,7 +181,16 @@ class EmbeddedServer:
                 await finish(self._settings, address=self.address)
                 return
             await asyncio.sleep(_PAUSE_SECONDS)
+        self._came_up = False
         raise ServerError(self._why_not())
+
+    def condemn(self, damage: str) -> None:
+        """
+        Have the database replaced by its copy before the next start, whatever it looks like then.
+
+        After the server's end SQLite takes a damaged log for one that ends there.
+        """
+        self._damage = f"is damaged ({damage})"
 
     async def health(self) -> bool:
         """
@@ -240,6 +257,17 @@ class EmbeddedServer:
                     "end it, then try again."
                 )
             await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _mend_database(self) -> None:
+        """
+        Put the copy of a database that is gone or damaged in its place.
+        """
+        database = self._settings.database
+        why = self._damage or await asyncio.to_thread(lost, database, thoroughly=not self._came_up)
+        self._damage, self._came_up = None, True
+        said = await asyncio.to_thread(put_back, database, why) if why else None
+        if said and self._restored:
+            await self._restored(said)
 
     def _choose_ports(self) -> tuple[int, int | None]:
         settings = self._settings

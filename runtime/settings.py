@@ -17,6 +17,7 @@ from runtime.errors import SettingsError
 DEFAULT_MODEL = "claude-sonnet-5-5"
 DEFAULT_NAMESPACE = "default"
 WATCHDOG_SECONDS = 30
+BACKUP_SECONDS = 30
 GRACE_SECONDS = 5
 ROLES = ("planner", "coder", "reviewer")
 """Roles that may have a model of their own, by `ORCHESTCODE_MODEL_<ROLE>`."""
@@ -50,6 +51,7 @@ class Settings:
         check_slots: checks that may run at once on this host.
         watchdog_seconds: after how long without a sign of life the supervisor ends the worker or
             the embedded server, to start it again; 0 means never.
+        backup_seconds: how often the embedded server's database is copied; 0 means never.
         grace_seconds: how long a worker that is asked to end goes on with what is under way.
         pulse: descriptor on which a worker tells its supervisor that it moves.
         path: the person's search path for programs.
@@ -74,6 +76,7 @@ class Settings:
     metrics_address: str | None = None
     check_slots: int = 1
     watchdog_seconds: int = WATCHDOG_SECONDS
+    backup_seconds: int = BACKUP_SECONDS
     grace_seconds: int = GRACE_SECONDS
     pulse: int | None = None
     path: str = os.defpath
@@ -170,6 +173,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     temporal = {name: value for name, value in env.items() if name.startswith("TEMPORAL_")}
     address, namespace = _service(temporal)
     watchdog = _number(env, "ORCHESTCODE_WATCHDOG_SECONDS")
+    backup = _number(env, "ORCHESTCODE_BACKUP_SECONDS")
     grace = _number(env, "ORCHESTCODE_GRACE_SECONDS")
     return Settings(
         home=_home(env),
@@ -189,6 +193,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         metrics_address=_address(env, "ORCHESTCODE_METRICS_ADDRESS"),
         check_slots=_count(env, "ORCHESTCODE_CHECK_SLOTS") or max(1, os.cpu_count() or 1),
         watchdog_seconds=WATCHDOG_SECONDS if watchdog is None else watchdog,
+        backup_seconds=BACKUP_SECONDS if backup is None else backup,
         grace_seconds=GRACE_SECONDS if grace is None else grace,
         pulse=_number(env, PULSE),
         path=env.get("PATH", os.defpath),

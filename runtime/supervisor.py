@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 
 from runtime.backoff import Backoff
+from runtime.backup import BackupError, DamagedError, back_up, has_copy
 from runtime.errors import ServerError, SetupError
 from runtime.locks import given_back, try_lock
 from runtime.process import ChildProcess
@@ -48,6 +49,8 @@ _LOOK_SECONDS = 0.25
 _PAUSE_SECONDS = 0.05
 _LOCK_SECONDS = 0.5
 _DISK_SECONDS = 2.0
+_COPY_SHARE = 50
+"""A copy is made at most so seldom that it takes a fiftieth of the time."""
 _LEAST_BYTES = 50_000_000
 """Room under which no activity begins."""
 _SERVICE_PATIENCE = dt.timedelta(seconds=10)
@@ -104,7 +107,8 @@ class _Supervisor:
         self._script = worker
         self._stop = stop
         self._exit_code = 0
-        self._server = None if settings.temporal_address else EmbeddedServer(settings)
+        own = not settings.temporal_address
+        self._server = EmbeddedServer(settings, restored=self._restored) if own else None
         self._worker: ChildProcess | None = None
         self._worker_address: str | None = None
         self._record = SupervisorRecord(
@@ -173,7 +177,7 @@ class _Supervisor:
         while True:
             self._note_server(server, ready=True)
             self._move_worker()
-            async with _beside(self._end_silent(server)):
+            async with _beside(self._end_silent(server)), _beside(self._keep_copy(server)):
                 code = await server.wait()
             self._note(server_ready=False, server_pid=None)
             await self._again(server, backoff, reason=_how(code))
@@ -247,6 +251,40 @@ class _Supervisor:
         await until_silent(server.health, seconds=seconds)
         self._announce(f"The Temporal server has not answered for {seconds} s.")
         server.kill()
+
+    async def _keep_copy(self, server: EmbeddedServer) -> None:
+        """
+        Copy the server's database again and again; end the server once it cannot be read.
+        """
+        seconds, database, told = self._settings.backup_seconds, self._settings.database, ""
+        took = 0.0
+        while seconds:
+            await asyncio.sleep(max(seconds, _COPY_SHARE * took))
+            began, problem = _now(), ""
+            try:
+                await asyncio.to_thread(back_up, database)
+            except BackupError as error:
+                problem = str(error)
+            except DamagedError as damage:
+                problem = f"The Temporal database is damaged ({damage})."
+                if has_copy(database):
+                    self._announce(f"{problem} The server is ended.")
+                    server.condemn(str(damage))
+                    server.kill()
+                    return
+            if problem != told:
+                self._announce(problem or "The Temporal database can be copied again.")
+                told = problem
+            took = _now() - began
+
+    async def _restored(self, said: str) -> None:
+        """
+        End the worker before the copy goes on: its answers are to questions of the lost time.
+        """
+        self._announce(said)
+        if self._worker is not None and self._worker.alive:
+            self._worker.kill()
+            await self._worker.wait()
 
     def _start_worker(self, pulse: Pulse) -> ChildProcess:
         settings = self._settings

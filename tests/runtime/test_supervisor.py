@@ -5,11 +5,13 @@ The supervisor, as a real process over a real server and a small real worker.
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from runtime.backup import copy_of, has_copy
 from runtime.bringup import server_only
 from runtime.connect import connect
 from runtime.errors import BringUpError
@@ -136,6 +138,47 @@ async def test_that_stands_still(home_of_its_own: Settings) -> None:
     assert await supervisor.stop(grace_seconds=20) == 0
     assert "The worker has not moved for 3 s (it is stopped, or hangs)." in told(settings)
     assert "The Temporal server has not answered for 3 s." in told(settings)
+
+
+async def test_lost_database(home_of_its_own: Settings) -> None:
+    """
+    A database that is damaged under the running server, and one that is deleted, are replaced by
+    their copy; the worker, whose answers would be taken for others, is ended, and the person told.
+    """
+    settings = load({**home_of_its_own.environment, "ORCHESTCODE_BACKUP_SECONDS": "1"})
+    database = settings.database
+    supervisor = up(settings)
+    first = await ready(settings)
+    client = await connect(settings)
+    await client.start_workflow("Any", id="kept", task_queue="none")
+    begun = time.time()
+    await eventually(
+        lambda: has_copy(database) and copy_of(database).stat().st_mtime > begun, seconds=10
+    )
+
+    log = database.with_name("temporal.db-wal")
+    with log.open("r+b") as file:
+        file.seek(log.stat().st_size // 3)
+        file.write(bytes(log.stat().st_size * 2 // 3))
+    await eventually(lambda: any("goes on" in line for line in told(settings)), seconds=20)
+    second = await ready(settings, besides=first)
+    assert (await client.get_workflow_handle("kept").describe()).id == "kept"
+    assert second.worker_pid != first.worker_pid
+    assert second.server_pid != first.server_pid
+
+    for part in settings.home.glob("temporal.db*"):
+        if part != copy_of(database) and part.suffix != ".ready":
+            part.unlink()
+    os.kill(second.server_pid or 0, signal.SIGKILL)
+    await eventually(lambda: any("is gone" in line for line in told(settings)), seconds=20)
+    await ready(settings, besides=second)
+    assert (await client.get_workflow_handle("kept").describe()).id == "kept"
+
+    assert await supervisor.stop(grace_seconds=20) == 0
+    lines = told(settings)
+    assert any("is damaged" in line and "The server is ended." in line for line in lines)
+    assert any("temporal.db is damaged (" in line and "goes on" in line for line in lines)
+    assert any("temporal.db is gone; its copy of 20" in line for line in lines)
 
 
 async def test_killed(home_of_its_own: Settings) -> None:
