@@ -39,6 +39,7 @@ from contracts.queue import TaskQueue, checks_queue, host_queue
 from contracts.repository import Environment
 from contracts.turn import Role
 from runtime import logging, settings
+from runtime.backup import forgotten
 from runtime.connect import connect
 from runtime.errors import SetupError
 from runtime.host import host_id
@@ -117,7 +118,9 @@ async def hands(config: Settings, client: Client, *, sandbox: Sandbox) -> AsyncI
     tools = WorktreeTools(stores, pools, runner)
     checks = CleanChecks(stores, pools, runner)
     queues = TemporalQueues(client)
-    reconciler = HostReconciler(stores, pools, client, home=config.home)
+    reconciler = HostReconciler(
+        stores, pools, client, home=config.home, forgotten=lambda: forgotten(config.database)
+    )
     try:
         yield Hands(
             model=[model.open_conversation, model.call_model],

@@ -3,17 +3,22 @@ Messages to workflows that may not run yet, or no longer.
 """
 
 import datetime as dt
+import json
 
 from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 from typing_extensions import override
 
 from contracts.merge import EnqueuePatch, MergeQueueStart
 from contracts.ports import QueueActivities
 from contracts.queue import TaskQueue
+from contracts.repository import OpenRequest
+from domain.text import one_line
 
 _MERGE_QUEUE = "MergeQueueWorkflow"
+_REQUEST = "RequestWorkflow"
 _TASK_TIMEOUT = dt.timedelta(seconds=3)
 
 
@@ -48,14 +53,38 @@ class TemporalQueues(QueueActivities):
         )
 
 
+async def standing(client: Client, workflow_id: str) -> WorkflowExecutionStatus | None:
+    """
+    Return how a workflow stands, None when the server does not know it.
+    """
+    try:
+        return (await client.get_workflow_handle(workflow_id).describe()).status
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return None
+        raise
+
+
 async def is_open(client: Client, workflow_id: str) -> bool:
     """
     Return whether a workflow is open; one that the server does not know is not.
     """
-    try:
-        described = await client.get_workflow_handle(workflow_id).describe()
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            return False
-        raise
-    return described.status is WorkflowExecutionStatus.RUNNING
+    return await standing(client, workflow_id) is WorkflowExecutionStatus.RUNNING
+
+
+async def start_again(client: Client, request: OpenRequest) -> None:
+    """
+    Start a request that the server's database has forgotten; its finished steps count.
+
+    Safe to repeat: one that runs already goes on.
+    """
+    asked = json.loads(request.asked)
+    await client.start_workflow(
+        _REQUEST,
+        {**asked, "resumes": request.key},
+        id=request.id,
+        task_queue=TaskQueue.WORKFLOWS,
+        task_timeout=_TASK_TIMEOUT,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        static_summary=one_line(str(asked.get("request", "")), 60),
+    )

@@ -5,21 +5,23 @@ It leaves alone what it cannot explain, and says so.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from temporalio import activity
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionStatus
 from typing_extensions import override
 
 from activities.pools import Pools
-from activities.queue import is_open
+from activities.queue import is_open, standing, start_again
 from activities.sandbox import end_orphan, find_orphans
 from activities.store import ANY, RefUpdate, Store, StoreError
 from activities.stores import Stores
 from activities.worktree.pool import WorktreeBusy, WorktreePool
 from contracts.ports import ReconcileActivities
 from contracts.reconcile import Reconcile, ReconcileReport
+from contracts.repository import OpenRequest
 from domain import ids
 
 
@@ -36,10 +38,21 @@ class HostReconciler(ReconcileActivities):
 
     Args:
         home: the product's data folder.
+        forgotten: between which two moments, in seconds since the epoch, the server's database
+            knows nothing, since a copy took its place; None when it never did.
     """
 
-    def __init__(self, stores: Stores, pools: Pools, client: Client, *, home: Path) -> None:
+    def __init__(
+        self,
+        stores: Stores,
+        pools: Pools,
+        client: Client,
+        *,
+        home: Path,
+        forgotten: Callable[[], tuple[float, float] | None],
+    ) -> None:
         self._home = home
+        self._forgotten = forgotten
         self._stores = stores
         self._pools = pools
         self._client = client
@@ -50,6 +63,8 @@ class HostReconciler(ReconcileActivities):
         """
         Free the worktrees and claims of workflows that have ended; end what a killed worker left.
 
+        Requests that the server's database has forgotten are started again.
+
         Safe to repeat: what was freed is not found again. Work that no checkpoint holds is pinned
         under `refs/oc/rescue/` before its worktree is free.
         """
@@ -57,7 +72,7 @@ class HostReconciler(ReconcileActivities):
         await asyncio.to_thread(self._sandboxes, found, dry_run=request.dry_run)
         for key in await asyncio.to_thread(self._stores.keys):
             try:
-                await self._store(key, found, dry_run=request.dry_run)
+                await self._store(key, found, request)
             except StoreError as error:
                 found.left.append(f"the store {key} cannot be opened: {error}")
         for sentence in found.mended:
@@ -75,10 +90,38 @@ class HostReconciler(ReconcileActivities):
             if dry_run or end_orphan(pid, self._home):
                 found.mended.append(f"the sandbox {pid}, whose worker is gone, is ended")
 
-    async def _store(self, key: str, found: _Found, *, dry_run: bool) -> None:
+    async def _store(self, key: str, found: _Found, wanted: Reconcile) -> None:
         pool = await self._pools.get(key)
-        await self._worktrees(pool, found, dry_run=dry_run)
-        await self._claims(pool.store, found, dry_run=dry_run)
+        # First of all: what they hold must not be taken for a dead one's.
+        await self._requests(pool.store, found, wanted)
+        await self._worktrees(pool, found, dry_run=wanted.dry_run)
+        await self._claims(pool.store, found, dry_run=wanted.dry_run)
+
+    async def _requests(self, store: Store, found: _Found, wanted: Reconcile) -> None:
+        for ref in sorted(await store.refs(ids.OPEN)):
+            request = OpenRequest.model_validate_json(await store.get_blob(ref))
+            stands = await standing(self._client, request.id)
+            if stands is WorkflowExecutionStatus.RUNNING:
+                continue
+            if stands is not None:
+                if not wanted.dry_run:
+                    await store.update_refs(RefUpdate(ref, None, ANY))
+            elif wanted.forgotten or self._was_forgotten(request):
+                if not wanted.dry_run:
+                    await start_again(self._client, request)
+                found.mended.append(f"{request.id}, which the server forgot, is started again")
+            else:
+                found.left.append(
+                    f"{request.id} is not known to this server; if that has forgotten it, "
+                    "`reconcile --forgotten` starts it again"
+                )
+
+    def _was_forgotten(self, request: OpenRequest) -> bool:
+        """
+        Say whether a request began in the time that a copy of the database does not know.
+        """
+        forgotten = self._forgotten()
+        return forgotten is not None and forgotten[0] <= request.opened <= forgotten[1]
 
     async def _worktrees(self, pool: WorktreePool, found: _Found, *, dry_run: bool) -> None:
         for record in pool.leases():

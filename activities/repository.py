@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import re
+import time
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from contracts.repository import (
     Delivered,
     Environment,
     OpenRepository,
+    OpenRequest,
     RepositoryOpened,
 )
 from contracts.store import RepositoryRef
@@ -93,6 +95,7 @@ class UserRepositories(RepositoryActivities):
             return None
         opened = RepositoryOpened.model_validate_json(await store.get_blob(record))
         await self._claim(store, opened.branch, request.request_id)
+        await _note_open(store, request)
         return opened
 
     def _check_room(self, key: str) -> None:
@@ -114,6 +117,7 @@ class UserRepositories(RepositoryActivities):
             update={"checkout": str(found.path)}
         )
         await self._claim(store, branch, request.request_id)
+        await _note_open(store, request)
         base_ref = ids.base_ref(request.request_key)
         base = await store.resolve(base_ref)
         if base is None:
@@ -189,18 +193,37 @@ class UserRepositories(RepositoryActivities):
     @activity.defn
     async def close_request(self, request: CloseRequest) -> None:
         """
-        Give up the claim on the branch.
+        Give up the claim on the branch, and note that the request has ended.
 
         Safe to repeat: a claim that is another's stays.
         """
         store = await self._stores.get(request.repository.key)
         async with worktree_failures():
+            await store.update_refs(
+                RefUpdate(ids.open_ref(request.repository.request_key), None, ANY)
+            )
             ref = ids.claim_ref(request.branch)
             if await store.resolve(ref) is None:
                 return
             owner = (await store.get_blob(ref)).decode("utf-8", "replace")
             if owner == request.request_id:
                 await store.update_refs(RefUpdate(ref, None, ANY))
+
+
+async def _note_open(store: Store, request: OpenRepository) -> None:
+    """
+    Note what was asked, by whom and when, for as long as the request is open.
+    """
+    ref = ids.open_ref(request.request_key)
+    if store.ref(ref) is None:
+        asked = OpenRequest(
+            id=request.request_id,
+            key=request.request_key,
+            asked=request.asked,
+            opened=time.time(),
+        )
+        note = await store.put_blob(asked.model_dump_json().encode())
+        await store.update_refs(RefUpdate(ref, note, ANY))
 
 
 @contextlib.asynccontextmanager

@@ -127,6 +127,7 @@ class Reconcile:
     """
 
     dry_run: bool
+    forgotten: bool
 
 
 @dataclass(frozen=True)
@@ -262,6 +263,11 @@ def _add_rest(verbs: "_Verbs[_Parser]") -> None:
     _verb(verbs, "cancel", "give a request up").add_argument("id", metavar="ID")
     free = _verb(verbs, "reconcile", "free worktrees and claims of requests that have ended")
     free.add_argument("--dry-run", action="store_true", help="say what would be done")
+    free.add_argument(
+        "--forgotten",
+        action="store_true",
+        help="start requests again that the server does not know any more",
+    )
     up = _verb(verbs, "up", "run server and worker in the foreground")
     up.add_argument("--until-unused", action="store_true", help="end when no command needs them")
 
@@ -281,7 +287,7 @@ def _command(typed: argparse.Namespace) -> Command:
         case "cancel":
             return Cancel(typed.id)
         case "reconcile":
-            return Reconcile(dry_run=typed.dry_run)
+            return Reconcile(dry_run=typed.dry_run, forgotten=typed.forgotten)
         case "up":
             return Up(until_unused=typed.until_unused)
         case verb:

@@ -61,6 +61,8 @@ _RECONCILE_TIMEOUT = dt.timedelta(seconds=120)
 _RPC_TIMEOUT = dt.timedelta(seconds=5)
 _ANSWER_TIMEOUT = dt.timedelta(seconds=15)
 _PAUSE_SECONDS = 0.5
+_FORGOTTEN_SECONDS = 60.0
+"""So long a request that was there may be unknown: it is started again when a worker starts."""
 _SUMMARY_BYTES = 190
 _STATE = SearchAttributeKey.for_keyword(OC_STATE)
 _PENDING = SearchAttributeKey.for_int(OC_PENDING_APPROVALS)
@@ -301,11 +303,14 @@ class Requests:
         """
         Return how a request ended, waiting for it as long as it takes; needs no worker.
 
-        A server that is away meanwhile is waited for.
+        A server that is away meanwhile is waited for, and one that has lost its database is given
+        time to start the request again.
         """
         handle: WorkflowHandle[object, RequestStatus] = self._client.get_workflow_handle(
             request_id, result_type=RequestStatus
         )
+        loop = asyncio.get_running_loop()
+        unknown_since: float | None = None
         while True:
             try:
                 status = await handle.result()
@@ -313,19 +318,21 @@ class Requests:
             except WorkflowFailureError as error:
                 return _ending(error)
             except RPCError as error:
-                if error.status is RPCStatusCode.NOT_FOUND:
+                unknown = error.status is RPCStatusCode.NOT_FOUND
+                unknown_since = (unknown_since or loop.time()) if unknown else None
+                if unknown_since and loop.time() - unknown_since >= _FORGOTTEN_SECONDS:
                     raise UsageError(f"There is no {request_id} any more.") from error
                 await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def reconcile(self, host_id: str, *, dry_run: bool) -> ReconcileReport:
+    async def reconcile(self, wanted: Reconcile) -> ReconcileReport:
         """
         Have a host compare its disk with the open workflows, and return what came of it.
         """
         async with _translated():
             report: ReconcileReport = await self._client.execute_workflow(
                 "ReconcileWorkflow",
-                Reconcile(host_id=host_id, dry_run=dry_run),
-                id=f"reconcile/{host_id}/by-hand",
+                wanted,
+                id=f"reconcile/{wanted.host_id}/by-hand",
                 task_queue=TaskQueue.WORKFLOWS,
                 task_timeout=_TASK_TIMEOUT,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

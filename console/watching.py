@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 
-from console.outcome import AwayError
+from console.outcome import AwayError, UsageError
 from console.requests import Ending, Found, Requests, heed
 from console.snapshot import Snapshot, agents_at_work, with_status
 from console.view import View
@@ -17,6 +17,9 @@ from contracts.request import RequestStatus
 
 PAUSE_SECONDS = 0.3
 """Between two looks."""
+_FORGOTTEN = (
+    "The Temporal server does not know the request. If it lost its database, it starts again."
+)
 SETTLE_SECONDS = 3.0
 """How long an absent worker is not worth a word: one that restarts is back by then."""
 
@@ -75,7 +78,9 @@ class Watcher:
         try:
             status = await self._requests.status(self._found.id)
         except AwayError as away:
-            return self._troubled(before, str(away))
+            return self._troubled(before, f"{away} Still trying; nothing is lost.")
+        except UsageError:
+            return self._troubled(before, _FORGOTTEN)
         self._away_since = None
         fresh = await glance(self._requests, status)
         return replace(fresh, seconds=self._seconds(), link=before.link)
@@ -84,7 +89,7 @@ class Watcher:
         now = self._now()
         self._away_since = self._away_since or now
         settled = now - self._away_since >= SETTLE_SECONDS
-        trouble = f"{problem} Still trying; nothing is lost." if settled else before.trouble
+        trouble = problem if settled else before.trouble
         return replace(before, trouble=trouble, seconds=self._seconds())
 
     def _seconds(self) -> float:

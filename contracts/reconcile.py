@@ -11,10 +11,13 @@ class Reconcile(Contract):
 
     Attributes:
         dry_run: say what would be done and do nothing.
+        forgotten: start every request again that the store knows as open and the server does not
+            know at all, not only those of the time that a copy of the database has forgotten.
     """
 
     host_id: str
     dry_run: bool = False
+    forgotten: bool = False
 
 
 class ReconcileReport(Contract):

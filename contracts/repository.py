@@ -32,6 +32,7 @@ class OpenRepository(Contract):
         base: branch, tag or commit; None means what HEAD names.
         branch: the branch to deliver; None lets `suggested_branch` stand.
         environment: None means the worker's own.
+        asked: the request's input as JSON, to start it again should its server forget it.
     """
 
     request_id: str
@@ -42,6 +43,23 @@ class OpenRepository(Contract):
     suggested_branch: str
     checks: tuple[str, ...]
     environment: Environment | None = None
+    asked: str = ""
+
+
+class OpenRequest(Contract):
+    """
+    What the store notes of a request as long as it is open.
+
+    Attributes:
+        id: its workflow id.
+        asked: its input as JSON.
+        opened: when, in seconds since the epoch by the worker's clock.
+    """
+
+    id: str
+    key: str
+    asked: str
+    opened: float
 
 
 class RepositoryOpened(Contract):

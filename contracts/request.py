@@ -31,6 +31,8 @@ class RequestStart(HumanInput):
         budget_usd: what all model calls together may cost.
         max_parallel: tasks that run at once.
         environment: PATH and virtual environment of the checks; default: the worker's.
+        resumes: the key of an earlier start of this request, whose finished steps count: it is set
+            when a request that a lost database has forgotten is started again.
     """
 
     repository: str = Field(min_length=1, max_length=4_096)
@@ -42,6 +44,7 @@ class RequestStart(HumanInput):
     budget_usd: float = Field(default=10.0, gt=0, le=100_000)
     max_parallel: int = Field(default=4, ge=1, le=64)
     environment: Environment | None = None
+    resumes: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]{0,79}$")
 
 
 class RequestStatus(Contract):

@@ -219,6 +219,17 @@ def target_ref(target: str) -> str:
     return f"refs/oc/target/{target}"
 
 
+OPEN = "refs/oc/open/"
+"""Below it stands every request that has been opened and has not ended."""
+
+
+def open_ref(request: str) -> str:
+    """
+    Return the ref of what an open request was asked.
+    """
+    return f"{OPEN}{request}"
+
+
 CLAIMS = "refs/oc/claim/"
 """Below it stand all claims."""
 

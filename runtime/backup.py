@@ -6,6 +6,7 @@ What a copy does not know any more stands in the stores: steps that are done aga
 
 import contextlib
 import datetime as dt
+import json
 import math
 import os
 import shutil
@@ -138,11 +139,14 @@ def put_back(database: Path, why: str) -> str | None:
     kept = f" What is left of it was moved to {aside}." if aside else ""
     if not usable:
         forget_marker(database)
+        _note_forgotten(database, 0.0)
         return (
             f"The Temporal database {database} {why}, and there is no copy: a new one begins.{kept}"
-            " Open requests are no longer known; what they made lies in the stores."
+            " Requests that were open are started again; what they had done is found in the stores."
         )
-    made = dt.datetime.fromtimestamp(copy.stat().st_mtime).astimezone()
+    since = copy.stat().st_mtime
+    _note_forgotten(database, since)
+    made = dt.datetime.fromtimestamp(since).astimezone()
     draft = database.with_name(f"{database.name}.new")
     shutil.copyfile(copy, draft)
     _sync(draft)
@@ -150,9 +154,34 @@ def put_back(database: Path, why: str) -> str | None:
     _sync(database.parent)
     return (
         f"The Temporal database {database} {why}; its copy of {made:%Y-%m-%d %H:%M:%S} goes on."
-        f"{kept} What was done since is found in the stores; answers, notes and requests that are "
-        "younger have to be given again."
+        f"{kept} What was done since is found in the stores, and requests made since are started "
+        "again; answers and notes given since have to be given again."
     )
+
+
+def forgotten(database: Path) -> tuple[float, float] | None:
+    """
+    Return between which moments the database knows nothing; None when it was never put back.
+
+    They are when the copy was made and when it took its place, in seconds since the epoch.
+    """
+    try:
+        since, until = json.loads(_period(database).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return since, until
+
+
+def _note_forgotten(database: Path, since: float) -> None:
+    file = _period(database)
+    draft = file.with_name(f"{file.name}.new")
+    draft.write_text(json.dumps([since, time.time()]), encoding="utf-8")
+    _sync(draft)
+    draft.replace(file)
+
+
+def _period(database: Path) -> Path:
+    return database.with_name(f"{database.name}.forgotten")
 
 
 def _check(database: Path, statement: str) -> None:

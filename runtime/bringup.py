@@ -32,7 +32,7 @@ _BRING_UP_SECONDS = 60.0
 _PAUSE_SECONDS = 0.05
 _LOOK_SECONDS = 0.5
 _HOPELESS_ENDS = 3
-_TOLD = re.compile(r"The (worker|Temporal server|disk) ").match
+_TOLD = re.compile(r"The (worker|Temporal server|Temporal database|disk) ").match
 """How the supervisor's sentences begin that a person must hear; that all is ready is none."""
 
 

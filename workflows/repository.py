@@ -27,7 +27,7 @@ async def open_repository(start: RequestStart) -> RepositoryOpened:
     Check every condition and bring the base into the store.
     """
     info = workflow.info()
-    key = ids.request_key(info.workflow_id, info.first_execution_run_id)
+    key = start.resumes or ids.request_key(info.workflow_id, info.first_execution_run_id)
     return await patience.call(
         RepositoryActivities.open_repository,
         OpenRepository(
@@ -39,6 +39,7 @@ async def open_repository(start: RequestStart) -> RepositoryOpened:
             suggested_branch=ids.branch_name(start.request, key),
             checks=start.checks,
             environment=start.environment,
+            asked=start.model_dump_json(exclude_defaults=True),
         ),
         calls.store(f"open {start.repository}"),
     )

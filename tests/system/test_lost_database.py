@@ -1,0 +1,161 @@
+"""
+The server's database is lost, or an old one is put back: the stores know what it has forgotten.
+"""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+from temporalio.service import RPCError
+
+from contracts.visibility import RunState
+from rehearsal import journal
+from runtime.backup import back_up, copy_of
+from tests.kill_matrix import play as reference
+from tests.plays import Task, command, create, done, play, script, turn
+from tests.stage import Handle, Stage, git, until
+
+CALLS = 30
+"""Of the reference request, all bought once."""
+SMALL = {"README.md": "A small thing.\n"}
+
+
+def _task(name: str, *, seconds: int) -> Task:
+    return Task(
+        id=f"makes-{name}",
+        coder=(
+            turn(create(f"{name}.txt", f"{name}\n")),
+            turn(command(f"sleep {seconds}", timeout_seconds=60)),
+            done(),
+        ),
+        writes=(f"{name}.txt",),
+        acceptance=(f"test -f {name}.txt",),
+    )
+
+
+PLAYS = (
+    play("known-before", _task("before", seconds=3)),
+    play("asked-since", _task("since", seconds=3)),
+    play("given-up-since", _task("never", seconds=3)),
+)
+
+
+async def _lose(stage: Stage, copy: Path | None) -> None:
+    """
+    Let server and worker die and the database be gone; both are there again with this copy.
+    """
+    await stage.kill_worker()
+    await stage.kill_server()
+    database = stage.settings.database
+    kept = {copy_of(database), database.with_name("temporal.db.ready")}
+    for file in set(stage.settings.home.glob("temporal.db*")) - kept:
+        file.unlink()
+    if copy is None:
+        copy_of(database).unlink(missing_ok=True)
+    elif copy != copy_of(database):
+        shutil.copy2(copy, copy_of(database))
+    await stage.start_server()
+    await stage.start_worker()
+
+
+async def test_an_old_database_costs_nothing_that_the_stores_know() -> None:
+    """
+    Four coders, reviews and merges: copies of the database from all over the request's life are put
+    back once it is done. Each time it comes to the very same commit, and no model call is made.
+    """
+    async with Stage(reference.reference()) as stage:
+        wood = stage.repository("wood", reference.FILES)
+        handle = await stage.start_request(
+            reference.NAME, wood, checks=list(reference.CHECKS), branch="out"
+        )
+        delivered = asyncio.create_task(stage.delivered(handle))
+        copies: list[Path] = []
+        while not delivered.done():
+            await asyncio.to_thread(back_up, stage.settings.database)
+            copies.append(stage.folder / f"copy-{len(copies)}")
+            shutil.copy2(copy_of(stage.settings.database), copies[-1])
+            await asyncio.sleep(0.5)
+        commit = (await delivered).commit
+        assert len(stage.journal()) == CALLS
+
+        for copy in (*copies[:: -max(len(copies) // 4, 1)], copies[0]):
+            await _lose(stage, copy)
+            again = await stage.delivered(await stage.handle(reference.NAME), seconds=60)
+
+            assert again.commit == commit == git(wood, "rev-parse", "out")
+            assert len(stage.journal()) == CALLS
+            assert stage.left_behind() == []
+
+
+@pytest.mark.parametrize("copy", ["old", None])
+async def test_a_request_that_the_server_forgot_is_started_again(copy: str | None) -> None:
+    """
+    One that was begun after the last copy goes on under its id, with every finished call; one that
+    was given up since is not begun again; without any copy the same holds for all.
+    """
+    async with Stage(script(*PLAYS)) as stage:
+        names = ("known-before", "asked-since", "given-up-since")
+        before, since, never = (stage.repository(name, SMALL) for name in names)
+        await stage.start_request(names[0], before, branch="made")
+        await until(lambda: _calls(stage, names[0]) >= 2)
+        await asyncio.to_thread(back_up, stage.settings.database)
+        await stage.start_request(names[1], since, branch="made")
+        given_up = await stage.start_request(names[2], never, branch="made")
+        await until(lambda: all(_calls(stage, name) >= 3 for name in names))
+        await given_up.cancel()
+        assert (await stage.ending(given_up)).state is RunState.CANCELLED
+
+        await _lose(stage, copy_of(stage.settings.database) if copy else None)
+
+        for name, folder in zip(names[:2], (before, since), strict=True):
+            await until(lambda name=name: _known(stage, name), seconds=30)  # type: ignore[misc]
+            status = await stage.delivered(await stage.handle(name), seconds=60)
+            assert status.commit == git(folder, "rev-parse", "made")
+        assert not await _known(stage, names[2])
+        assert journal.repeated(stage.journal()) == []
+        assert stage.left_behind() == []
+
+
+async def test_a_request_that_is_unknown_without_a_cause_waits_for_a_word() -> None:
+    """
+    To a server that was made anew, or restored by others, nothing is started unasked: `reconcile`
+    names the request, `reconcile --forgotten` starts it again, and no call is repeated.
+    """
+    async with Stage(script(*PLAYS)) as stage:
+        folder = stage.repository("asked-since", SMALL)
+        await stage.start_request("asked-since", folder, branch="made")
+        await until(lambda: _calls(stage, "asked-since") >= 3)
+        await stage.kill_worker()
+        await stage.kill_server()
+        for file in stage.settings.home.glob("temporal.db*"):
+            file.unlink()
+        await stage.start_server()
+        await stage.start_worker()
+
+        told = await stage.starter("reconcile")
+        assert "Left alone: request/asked-since is not known to this server" in told.stdout
+        assert not await _known(stage, "asked-since")
+        would = await stage.starter("reconcile", "--forgotten", "--dry-run")
+        assert "Would be mended: request/asked-since, which the server forgot" in would.stdout
+        assert not await _known(stage, "asked-since")
+        did = await stage.starter("reconcile", "--forgotten")
+        assert "Mended: request/asked-since, which the server forgot, is started" in did.stdout
+        status = await stage.delivered(await stage.handle("asked-since"), seconds=60)
+
+        assert status.commit == git(folder, "rev-parse", "made")
+        assert journal.repeated(stage.journal()) == []
+        assert stage.left_behind() == []
+
+
+def _calls(stage: Stage, name: str) -> int:
+    return len(stage.journal(f"request/{name}"))
+
+
+async def _known(stage: Stage, name: str) -> bool:
+    handle: Handle = await stage.handle(name)
+    try:
+        await handle.describe()
+    except RPCError:
+        return False
+    return True
