@@ -117,7 +117,7 @@ async def hands(config: Settings, client: Client, *, sandbox: Sandbox) -> AsyncI
     patches = StorePatches(stores)
     tools = WorktreeTools(stores, pools, runner)
     checks = CleanChecks(stores, pools, runner)
-    queues = TemporalQueues(client)
+    queues = TemporalQueues(client, stores)
     reconciler = HostReconciler(
         stores, pools, client, home=config.home, forgotten=lambda: forgotten(config.database)
     )

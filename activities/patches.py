@@ -10,9 +10,18 @@ from typing_extensions import override
 from activities.store import ANY, Change, Conflicted, Merged, RefConflict, RefUpdate, Store
 from activities.stores import Stores
 from activities.worktrees import worktree_failures
-from contracts.merge import BuildChain, Chain, ChainLink, LandChain, Landed
+from contracts.merge import (
+    BuildChain,
+    Chain,
+    ChainLink,
+    LandChain,
+    Landed,
+    MergeVerdict,
+    RebasedPatch,
+    RebasePatch,
+)
 from contracts.ports import PatchActivities
-from contracts.review import MakePatch, Patch, RebasedPatch, RebasePatch
+from contracts.review import MakePatch, Patch
 from domain import ids
 from domain.patch import in_scope
 from domain.review import risks
@@ -60,7 +69,7 @@ class StorePatches(PatchActivities):
         """
         Merge a patch with the target's tip into a checkpoint, conflict markers included.
 
-        Safe to repeat: the tip of the first time stands, and makes the same objects.
+        Safe to repeat: the tip and the verdict of the first time stand, and make the same objects.
         """
         store = await self._stores.get(request.repository.key)
         patch, key = request.patch, request.repository.request_key
@@ -77,7 +86,13 @@ class StorePatches(PatchActivities):
                 )
             ref = ids.rebase_ref(key, patch.task, patch.round)
             await store.update_refs(RefUpdate(ref, checkpoint, ANY), RefUpdate(first, tip, ANY))
-            return RebasedPatch(tip=tip, checkpoint=checkpoint, conflicts=conflicts[:_PATHS])
+            verdict = await _first_verdict(store, request)
+            return RebasedPatch(
+                tip=tip,
+                checkpoint=checkpoint,
+                conflicts=conflicts[:_PATHS],
+                verdict=None if verdict == request.verdict else verdict,
+            )
 
     @override
     @activity.defn
@@ -130,6 +145,21 @@ class StorePatches(PatchActivities):
                 return Landed(commit=None)
             activity.logger.info("merge.landed", extra={"commit": landing})
             return Landed(commit=landing)
+
+
+async def _first_verdict(store: Store, request: RebasePatch) -> MergeVerdict | None:
+    """
+    Note why a patch did not land, and return what was noted first.
+    """
+    patch = request.patch
+    ref = ids.verdict_ref(request.repository.request_key, patch.task, patch.round)
+    noted = store.ref(ref)
+    if noted is not None:
+        return MergeVerdict.model_validate_json(await store.get_blob(noted))
+    if request.verdict is not None:
+        note = await store.put_blob(request.verdict.model_dump_json().encode())
+        await store.advance(ref, note, None)
+    return request.verdict
 
 
 async def _tip(store: Store, target: str) -> str:

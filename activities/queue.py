@@ -11,10 +11,12 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 from typing_extensions import override
 
-from contracts.merge import EnqueuePatch, MergeQueueStart
+from activities.stores import Stores
+from contracts.merge import EnqueuePatch, MergeQueueStart, MergeVerdict
 from contracts.ports import QueueActivities
 from contracts.queue import TaskQueue
 from contracts.repository import OpenRequest
+from domain import ids
 from domain.text import one_line
 
 _MERGE_QUEUE = "MergeQueueWorkflow"
@@ -27,20 +29,29 @@ class TemporalQueues(QueueActivities):
     Signal-with-start by the worker's own client.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, stores: Stores) -> None:
         self._client = client
+        self._stores = stores
 
     @override
     @activity.defn
-    async def enqueue_patch(self, request: EnqueuePatch) -> None:
+    async def enqueue_patch(self, request: EnqueuePatch) -> MergeVerdict | None:
         """
         Signal the merge queue, starting it when it does not run.
 
         Safe to repeat: the queue takes each patch id once. For a sender that has ended meanwhile
-        nothing is done: a late attempt would start a queue that nobody ends.
+        nothing is done: a late attempt would start a queue that nobody ends. A patch that did not
+        land before a database was lost does not land: its agent has gone on from there.
         """
+        queued = request.queued
+        store = await self._stores.get(queued.repository.key)
+        known = store.ref(
+            ids.verdict_ref(queued.repository.request_key, queued.patch.task, queued.patch.round)
+        )
+        if known is not None:
+            return MergeVerdict.model_validate_json(await store.get_blob(known))
         if not await is_open(self._client, request.queued.reply_to):
-            return
+            return None
         await self._client.start_workflow(
             _MERGE_QUEUE,
             MergeQueueStart(repository=request.queued.repository, lanes=request.lanes),
@@ -51,6 +62,7 @@ class TemporalQueues(QueueActivities):
             start_signal_args=[request.queued],
             static_summary=f"merge queue of {request.queued.repository.target}"[:180],
         )
+        return None
 
 
 async def standing(client: Client, workflow_id: str) -> WorkflowExecutionStatus | None:

@@ -74,6 +74,36 @@ class MergeVerdict(Contract):
     met: tuple[str, ...] = ()
 
 
+class RebasePatch(Contract):
+    """
+    Ask for a patch on top of what has landed meanwhile.
+
+    Attributes:
+        verdict: why it did not land. The first one stands, should the patch be queued again by a
+            history that is older than the store.
+    """
+
+    repository: RepositoryRef
+    patch: Patch
+    verdict: MergeVerdict | None = None
+
+
+class RebasedPatch(Contract):
+    """
+    The patch's tree on the present tip, as a checkpoint to work on.
+
+    Attributes:
+        tip: the commit that it now stands on.
+        checkpoint: its tree holds conflict markers where `conflicts` says so.
+        verdict: why the patch did not land, when it was asked for before with another answer.
+    """
+
+    tip: ObjectId
+    checkpoint: ObjectId
+    conflicts: tuple[str, ...] = ()
+    verdict: MergeVerdict | None = None
+
+
 class MergeQueueStart(Contract):
     """
     Start or carry on the queue of one repository and target.

@@ -11,7 +11,16 @@ from abc import ABC, abstractmethod
 from temporalio import activity
 
 from contracts.checks import ChecksReport, RunChecks
-from contracts.merge import BuildChain, Chain, EnqueuePatch, LandChain, Landed
+from contracts.merge import (
+    BuildChain,
+    Chain,
+    EnqueuePatch,
+    LandChain,
+    Landed,
+    MergeVerdict,
+    RebasedPatch,
+    RebasePatch,
+)
 from contracts.reconcile import Reconcile, ReconcileReport
 from contracts.repository import (
     CloseRequest,
@@ -20,7 +29,7 @@ from contracts.repository import (
     OpenRepository,
     RepositoryOpened,
 )
-from contracts.review import MakePatch, Patch, RebasedPatch, RebasePatch
+from contracts.review import MakePatch, Patch
 from contracts.store import ConversationRef
 from contracts.tool import ReadCall, ReadResults, ToolCall, ToolResult
 from contracts.turn import ModelCall, ModelTurn, OpenConversation
@@ -175,9 +184,12 @@ class QueueActivities(ABC):
 
     @activity.defn
     @abstractmethod
-    async def enqueue_patch(self, request: EnqueuePatch) -> None:
+    async def enqueue_patch(self, request: EnqueuePatch) -> MergeVerdict | None:
         """
         Signal the merge queue, starting it when it does not run.
+
+        Returns:
+            Why the patch did not land, when that is known from a time that history has forgotten.
         """
 
 

@@ -60,29 +60,6 @@ class Patch(Contract):
     diffstat: Brief = ""
 
 
-class RebasePatch(Contract):
-    """
-    Ask for a patch on top of what has landed meanwhile.
-    """
-
-    repository: RepositoryRef
-    patch: Patch
-
-
-class RebasedPatch(Contract):
-    """
-    The patch's tree on the present tip, as a checkpoint to work on.
-
-    Attributes:
-        tip: the commit that it now stands on.
-        checkpoint: its tree holds conflict markers where `conflicts` says so.
-    """
-
-    tip: ObjectId
-    checkpoint: ObjectId
-    conflicts: tuple[str, ...] = ()
-
-
 class Verdict(StrEnum):
     """
     What a reviewer says in one word.

@@ -184,6 +184,13 @@ def rebase_ref(request: str, task: str, patch_round: int) -> str:
     return f"refs/oc/{request}/task/{task}/rebase/{patch_round}"
 
 
+def verdict_ref(request: str, task: str, patch_round: int) -> str:
+    """
+    Return the ref of why a patch did not land.
+    """
+    return f"refs/oc/{request}/task/{task}/verdict/{patch_round}"
+
+
 def rebase_tip_ref(request: str, task: str, patch_round: int) -> str:
     """
     Return the ref of what had landed when a patch was put on top of it.

@@ -29,6 +29,8 @@ from contracts.merge import (
     MergeQueueStart,
     MergeVerdict,
     QueuedPatch,
+    RebasedPatch,
+    RebasePatch,
 )
 from contracts.ports import (
     CheckActivities,
@@ -48,7 +50,7 @@ from contracts.repository import (
     OpenRepository,
     RepositoryOpened,
 )
-from contracts.review import MakePatch, Patch, RebasedPatch, RebasePatch
+from contracts.review import MakePatch, Patch
 from contracts.store import ConversationRef, RepositoryRef
 from contracts.tool import ReadCall, ReadResults, ToolCall, ToolName, ToolOutcome, ToolResult
 from contracts.turn import ModelCall, ModelTurn, OpenConversation, ToolUse, Usage

@@ -5,9 +5,15 @@ From an approved patch to the merge queue's answer, and back on top of what has 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from contracts.merge import EnqueuePatch, MergeVerdict, QueuedPatch
+    from contracts.merge import (
+        EnqueuePatch,
+        MergeVerdict,
+        QueuedPatch,
+        RebasedPatch,
+        RebasePatch,
+    )
     from contracts.ports import PatchActivities, QueueActivities
-    from contracts.review import Patch, RebasedPatch, RebasePatch
+    from contracts.review import Patch
     from contracts.subtask import SubtaskStart
     from contracts.task import TaskState
     from workflows import calls, cancellation, patience
@@ -48,23 +54,25 @@ class Landing:
         )
         self._queued = queued.id
         await self._standing.set(TaskState.RUNNING, "in the merge queue")
-        await patience.call(
+        known = await patience.call(
             QueueActivities.enqueue_patch,
             EnqueuePatch(queue_id=start.queue_id, queued=queued, lanes=start.merge_lanes),
             calls.outward(f"queue the patch of {patch.task}"),
         )
         cancellation.heed()
+        if known is not None:
+            self.verdict(known)
         await workflow.wait_condition(lambda: queued.id in self._verdicts)
         self._queued = None
         return self._verdicts[queued.id]
 
-    async def rebase(self, patch: Patch) -> RebasedPatch:
+    async def rebase(self, patch: Patch, verdict: MergeVerdict) -> RebasedPatch:
         """
-        Put the patch on top of what has landed.
+        Put a patch that did not land on top of what has.
         """
         return await patience.call(
             PatchActivities.rebase_patch,
-            RebasePatch(repository=self._start.repository, patch=patch),
+            RebasePatch(repository=self._start.repository, patch=patch, verdict=verdict),
             calls.store(f"rebase {patch.task}"),
         )
 

@@ -218,10 +218,12 @@ class SubtaskWorkflow(TellsItsRequest):
             return True
         if rework.hopeless(verdict):
             self._fail(f"not landed, {verdict.eviction}: {verdict.reason}")
-        documents = (("checks", verdict.log),) if verdict.log else ()
-        await self._back(rework.Cause.QUEUE, rework.eviction_feedback(verdict), *documents)
-        rebased = await self._landing.rebase(patch)
+        message, documents = _feedback(verdict)
+        await self._back(rework.Cause.QUEUE, message, *documents)
+        rebased = await self._landing.rebase(patch, verdict)
         self._base, self._checkpoint = rebased.tip, rebased.checkpoint
+        if rebased.verdict:
+            self._message, self._documents = _feedback(rebased.verdict)
         return False
 
     async def _back(self, cause: rework.Cause, message: str, *documents: tuple[str, str]) -> bool:
@@ -238,3 +240,11 @@ class SubtaskWorkflow(TellsItsRequest):
 
     def _fail(self, why: str) -> NoReturn:
         raise TaskFailed(why[:1_000])
+
+
+def _feedback(verdict: MergeVerdict) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """
+    Return what the agent is told of a patch that did not land, and the documents with it.
+    """
+    documents = (("checks", verdict.log),) if verdict.log else ()
+    return rework.eviction_feedback(verdict), documents

@@ -6,17 +6,28 @@ import asyncio
 
 from temporalio.testing import ActivityEnvironment
 
-from contracts.merge import BuildChain, Chain, LandChain, Landed
-from contracts.review import Patch, RebasedPatch, RebasePatch
+from contracts.merge import (
+    BuildChain,
+    Chain,
+    Eviction,
+    LandChain,
+    Landed,
+    MergeVerdict,
+    RebasedPatch,
+    RebasePatch,
+)
+from contracts.review import Patch
 from domain import ids
 from tests.activities.bench import Job
 
+EVICTED = MergeVerdict(id="one/mine/0", eviction=Eviction.CONFLICT, reason="conflicts")
 
-async def rebased(job: Job, patch: Patch) -> RebasedPatch:
+
+async def rebased(job: Job, patch: Patch, verdict: MergeVerdict = EVICTED) -> RebasedPatch:
     """
     Put a patch on top of what has landed.
     """
-    request = RebasePatch(repository=job.opened.repository, patch=patch)
+    request = RebasePatch(repository=job.opened.repository, patch=patch, verdict=verdict)
     return await ActivityEnvironment().run(job.bench.patches.rebase_patch, request)
 
 
@@ -292,7 +303,7 @@ async def test_a_repeated_landing_of_a_merge_moves_nothing(job: Job) -> None:
 async def test_a_rebase_keeps_both_changes(job: Job) -> None:
     """
     Without a conflict the checkpoint stands on the tip and has the patch's change on top; asked
-    again it is the same, wherever the tip is now.
+    again it is the same, wherever the tip is now, and why it did not land is kept.
     """
     other = await job.patch(await job.changed({"b.txt": "other\n"}), task="other")
     await landed(job, job.base, other.commit)
@@ -306,9 +317,13 @@ async def test_a_rebase_keeps_both_changes(job: Job) -> None:
     patch = await job.patch(result.checkpoint, base=result.tip, number=1)
     assert patch.paths == ("a.txt",)
     assert patch.patch_id == mine.patch_id
+    ref = ids.verdict_ref("one", mine.task, mine.round)
+    assert MergeVerdict.model_validate_json(await job.store.get_blob(ref)) == EVICTED
     more = await job.patch(await job.changed({"c.txt": "x\n"}, on=result.tip), base=result.tip)
     await landed(job, result.tip, more.commit)
     assert await rebased(job, mine) == result
+    other_words = EVICTED.model_copy(update={"eviction": Eviction.RED})
+    assert await rebased(job, mine, other_words) == result.model_copy(update={"verdict": EVICTED})
 
 
 async def test_a_rebase_with_a_conflict_shows_both_sides(job: Job) -> None:

@@ -23,6 +23,8 @@ from contracts.merge import (
     Landed,
     MergeQueueStart,
     QueuedPatch,
+    RebasedPatch,
+    RebasePatch,
 )
 from contracts.ports import PORTS
 from contracts.reconcile import Reconcile, ReconcileReport
@@ -33,7 +35,7 @@ from contracts.repository import (
     OpenRepository,
     RepositoryOpened,
 )
-from contracts.review import MakePatch, Patch, RebasedPatch, RebasePatch
+from contracts.review import MakePatch, Patch
 from contracts.store import ConversationRef, RepositoryRef
 from contracts.tool import ReadCall, ReadResults, ToolCall, ToolName, ToolOutcome, ToolResult
 from contracts.turn import ModelCall, ModelTurn, OpenConversation, ToolUse, Usage

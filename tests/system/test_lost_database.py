@@ -4,6 +4,7 @@ The server's database is lost, or an old one is put back: the stores know what i
 
 import asyncio
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,16 @@ from rehearsal import journal
 from runtime.backup import back_up, copy_of
 from tests.kill_matrix import play as reference
 from tests.plays import Task, command, create, done, play, script, turn
-from tests.stage import Handle, Stage, git, until
+from tests.stage import Handle, Script, Stage, git, until
+from tests.system import test_merging
 
-CALLS = 30
-"""Of the reference request, all bought once."""
 SMALL = {"README.md": "A small thing.\n"}
 
 
-def _task(name: str, *, seconds: int) -> Task:
+def _task(name: str, *, seconds: str) -> Task:
+    """
+    Return a task whose command can be told from all others by how long it sleeps.
+    """
     return Task(
         id=f"makes-{name}",
         coder=(
@@ -35,10 +38,17 @@ def _task(name: str, *, seconds: int) -> Task:
 
 
 PLAYS = (
-    play("known-before", _task("before", seconds=3)),
-    play("asked-since", _task("since", seconds=3)),
-    play("given-up-since", _task("never", seconds=3)),
+    play("known-before", _task("before", seconds="6.011")),
+    play("asked-since", _task("since", seconds="4.012")),
+    play("given-up-since", _task("never", seconds="9.013")),
 )
+
+
+STORIES: dict[str, tuple[Script, Mapping[str, str], Sequence[str]]] = {
+    reference.NAME: (reference.reference(), reference.FILES, reference.CHECKS),
+    "together": (script(*test_merging.PLAYS), test_merging.NUMBERS, [test_merging.SUM]),
+}
+"""By request: what the model says, the repository's files, the checks."""
 
 
 async def _lose(stage: Stage, copy: Path | None) -> None:
@@ -59,32 +69,33 @@ async def _lose(stage: Stage, copy: Path | None) -> None:
     await stage.start_worker()
 
 
-async def test_an_old_database_costs_nothing_that_the_stores_know() -> None:
+@pytest.mark.parametrize("name", [reference.NAME, "together"])
+async def test_an_old_database_costs_nothing_that_the_stores_know(name: str) -> None:
     """
-    Four coders, reviews and merges: copies of the database from all over the request's life are put
-    back once it is done. Each time it comes to the very same commit, and no model call is made.
+    Four coders, reviews and merges, or two patches of which one is sent back by the merge queue:
+    copies of the database from all over the request's life are put back once it is done. Each time
+    it comes to the very same commit, and no model call is made.
     """
-    async with Stage(reference.reference()) as stage:
-        wood = stage.repository("wood", reference.FILES)
-        handle = await stage.start_request(
-            reference.NAME, wood, checks=list(reference.CHECKS), branch="out"
-        )
+    story, files, checks = STORIES[name]
+    async with Stage(story) as stage:
+        folder = stage.repository(name, files)
+        handle = await stage.start_request(name, folder, checks=list(checks), branch="out")
         delivered = asyncio.create_task(stage.delivered(handle))
         copies: list[Path] = []
         while not delivered.done():
             await asyncio.to_thread(back_up, stage.settings.database)
             copies.append(stage.folder / f"copy-{len(copies)}")
             shutil.copy2(copy_of(stage.settings.database), copies[-1])
-            await asyncio.sleep(0.5)
-        commit = (await delivered).commit
-        assert len(stage.journal()) == CALLS
+            await asyncio.sleep(0.4)
+        commit, calls = (await delivered).commit, len(stage.journal())
 
-        for copy in (*copies[:: -max(len(copies) // 4, 1)], copies[0]):
+        for share in (2 / 3, 1 / 3, 0):
+            copy = copies[int(share * len(copies))]
             await _lose(stage, copy)
-            again = await stage.delivered(await stage.handle(reference.NAME), seconds=60)
+            again = await stage.delivered(await stage.handle(name), seconds=60)
 
-            assert again.commit == commit == git(wood, "rev-parse", "out")
-            assert len(stage.journal()) == CALLS
+            assert again.commit == commit == git(folder, "rev-parse", "out")
+            assert len(stage.journal()) == calls
             assert stage.left_behind() == []
 
 
@@ -98,11 +109,12 @@ async def test_a_request_that_the_server_forgot_is_started_again(copy: str | Non
         names = ("known-before", "asked-since", "given-up-since")
         before, since, never = (stage.repository(name, SMALL) for name in names)
         await stage.start_request(names[0], before, branch="made")
-        await until(lambda: _calls(stage, names[0]) >= 2)
+        await until(lambda: _sleeps(stage, "6.011"))
         await asyncio.to_thread(back_up, stage.settings.database)
         await stage.start_request(names[1], since, branch="made")
         given_up = await stage.start_request(names[2], never, branch="made")
-        await until(lambda: all(_calls(stage, name) >= 3 for name in names))
+        await until(lambda: _sleeps(stage, "4.012"))
+        await until(lambda: _sleeps(stage, "9.013"))
         await given_up.cancel()
         assert (await stage.ending(given_up)).state is RunState.CANCELLED
 
@@ -125,7 +137,7 @@ async def test_a_request_that_is_unknown_without_a_cause_waits_for_a_word() -> N
     async with Stage(script(*PLAYS)) as stage:
         folder = stage.repository("asked-since", SMALL)
         await stage.start_request("asked-since", folder, branch="made")
-        await until(lambda: _calls(stage, "asked-since") >= 3)
+        await until(lambda: _sleeps(stage, "4.012"))
         await stage.kill_worker()
         await stage.kill_server()
         for file in stage.settings.home.glob("temporal.db*"):
@@ -148,8 +160,8 @@ async def test_a_request_that_is_unknown_without_a_cause_waits_for_a_word() -> N
         assert stage.left_behind() == []
 
 
-def _calls(stage: Stage, name: str) -> int:
-    return len(stage.journal(f"request/{name}"))
+def _sleeps(stage: Stage, seconds: str) -> bool:
+    return any(f"sleep {seconds}" in line for line in stage.processes().values())
 
 
 async def _known(stage: Stage, name: str) -> bool:

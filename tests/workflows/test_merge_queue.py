@@ -5,6 +5,7 @@ MergeQueueWorkflow on a real server: it lands exactly what passed, and tells eve
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment, TimeSkipper
 
 from activities.queue import TemporalQueues
+from activities.stores import Stores
 from contracts.checks import RunChecks
 from contracts.failure import FailureKind
 from contracts.merge import (
@@ -24,7 +26,9 @@ from contracts.merge import (
     QueuedPatch,
 )
 from contracts.review import Patch
+from domain import ids
 from tests.fakes import BASE, failing, oid
+from tests.stage import git
 from tests.workflows.world import LONGEST, World, until
 from workflows.merge_queue import MergeQueueWorkflow
 
@@ -370,17 +374,33 @@ async def test_real_start(client: Client) -> None:
     assert all(verdict.landed for verdict in told.values())
 
 
-async def test_late_message(client: Client) -> None:
-    """A patch whose sender has ended starts no queue: nobody would be there to end it."""
+async def test_late_message(client: Client, tmp_path: Path) -> None:
+    """
+    A patch whose sender has ended starts no queue: nobody would be there to end it. Nor does one
+    that did not land in a time which a database has forgotten: it is told why at once.
+    """
+    git(tmp_path, "init", "-q", "person")
     async with at_work(client) as line:
-        world, queues = line.world, TemporalQueues(client)
+        stores = Stores(tmp_path)
+        world, queues = line.world, TemporalQueues(client, stores)
         patch = line.patch("late")
+        store = await stores.clone(tmp_path / "person", patch.repository.key)
 
         async def enqueue(name: str) -> WorkflowHandle[Any, Any]:
             queue = f"{world.id}/{name}"
             request = EnqueuePatch(queue_id=queue, queued=patch)
-            await ActivityEnvironment().run(queues.enqueue_patch, request)
+            assert await ActivityEnvironment().run(queues.enqueue_patch, request) is None
             return client.get_workflow_handle(queue)
+
+        evicted = MergeVerdict(id=patch.id, eviction=Eviction.RED, reason="red")
+        note = await store.put_blob(evicted.model_dump_json().encode())
+        ref = ids.verdict_ref(patch.repository.request_key, patch.patch.task, patch.patch.round)
+        await store.advance(ref, note, None)
+        forgotten = EnqueuePatch(queue_id=f"{world.id}/forgotten", queued=patch)
+        assert await ActivityEnvironment().run(queues.enqueue_patch, forgotten) == evicted
+        with pytest.raises(RPCError, match="not found"):
+            await client.get_workflow_handle(forgotten.queue_id).describe()
+        await store.advance(ref, None, note)
 
         started = await enqueue("in-time")
         assert (await started.describe()).status is WorkflowExecutionStatus.RUNNING
@@ -389,3 +409,4 @@ async def test_late_message(client: Client) -> None:
         late = await enqueue("late")
         with pytest.raises(RPCError, match="not found"):
             await late.describe()
+        await stores.close()
