@@ -215,7 +215,7 @@ async def _note_open(store: Store, request: OpenRepository) -> None:
     Note what was asked, by whom and when, for as long as the request is open.
     """
     ref = ids.open_ref(request.request_key)
-    if store.ref(ref) is None:
+    if request.asked and store.ref(ref) is None:
         asked = OpenRequest(
             id=request.request_id,
             key=request.request_key,
