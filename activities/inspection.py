@@ -6,6 +6,7 @@ hooks, filters or monitors does.
 """
 
 import shutil
+import threading
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from domain.text import clip
 
 _NO_COMMIT = "0" * 40
 """What git writes where there is no commit."""
+_WARNINGS = threading.Lock()
+"""What is caught of warnings is the whole process's: two threads would give back each other's."""
 
 
 class RequestRefused(Exception):  # noqa: N818 - named for what happened
@@ -83,7 +86,7 @@ def _open(path: str) -> git.Repo:
     if not _is_folder(place):
         raise RequestRefused(f"there is no folder {clip(path, 200)!r}: name a git repository")
     try:
-        with warnings.catch_warnings():
+        with _WARNINGS, warnings.catch_warnings():
             # GitDB is slower than git and trusts what it reads: a person's own files, once a run.
             warnings.simplefilter("ignore", DeprecationWarning)
             return git.Repo(

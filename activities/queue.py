@@ -12,7 +12,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from typing_extensions import override
 
 from activities.stores import Stores
-from contracts.merge import EnqueuePatch, MergeQueueStart, MergeVerdict
+from activities.worktrees import worktree_failures
+from contracts.merge import EnqueuePatch, MergeQueueStart, MergeVerdict, QueuedPatch
 from contracts.ports import QueueActivities
 from contracts.queue import TaskQueue
 from contracts.repository import OpenRequest
@@ -43,13 +44,9 @@ class TemporalQueues(QueueActivities):
         nothing is done: a late attempt would start a queue that nobody ends. A patch that did not
         land before a database was lost does not land: its agent has gone on from there.
         """
-        queued = request.queued
-        store = await self._stores.get(queued.repository.key)
-        known = store.ref(
-            ids.verdict_ref(queued.repository.request_key, queued.patch.task, queued.patch.round)
-        )
+        known = await self._known(request.queued)
         if known is not None:
-            return MergeVerdict.model_validate_json(await store.get_blob(known))
+            return known
         if not await is_open(self._client, request.queued.reply_to):
             return None
         await self._client.start_workflow(
@@ -63,6 +60,15 @@ class TemporalQueues(QueueActivities):
             static_summary=f"merge queue of {request.queued.repository.target}"[:180],
         )
         return None
+
+    async def _known(self, queued: QueuedPatch) -> MergeVerdict | None:
+        ref = ids.verdict_ref(queued.repository.request_key, queued.patch.task, queued.patch.round)
+        async with worktree_failures():
+            store = await self._stores.get(queued.repository.key)
+            note = store.ref(ref)
+            if note is None:
+                return None
+            return MergeVerdict.model_validate_json(await store.get_blob(note))
 
 
 async def standing(client: Client, workflow_id: str) -> WorkflowExecutionStatus | None:

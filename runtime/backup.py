@@ -47,11 +47,19 @@ def copy_of(database: Path) -> Path:
 def has_copy(database: Path) -> bool:
     """
     Say whether there is a sound copy.
+
+    Raises:
+        BackupError: there is one, but it cannot be read now.
     """
-    try:
-        _check(copy_of(database), _THOROUGH)
-    except (DamagedError, sqlite3.OperationalError):
+    copy = copy_of(database)
+    if not copy.exists():
         return False
+    try:
+        _check(copy, _THOROUGH, mode="ro&immutable=1")
+    except DamagedError:
+        return False
+    except sqlite3.OperationalError as problem:
+        raise BackupError(f"The copy {copy} cannot be read: {problem}.") from problem
     return True
 
 
@@ -130,7 +138,12 @@ def put_back(database: Path, why: str) -> str | None:
     """
     Put the copy in the place of a lost database, which is set aside; say what a person must know.
 
-    A damaged database without a copy stays as it is, for somebody may mend it: None.
+    A damaged database without a copy stays as it is, for somebody may mend it: None. Safe to repeat
+    after any crash.
+
+    Raises:
+        BackupError: the copy cannot be read now.
+        OSError: it cannot be written now.
     """
     copy, usable = copy_of(database), has_copy(database)
     if not usable and database.exists() and database.stat().st_size:
@@ -138,8 +151,8 @@ def put_back(database: Path, why: str) -> str | None:
     aside = set_aside(database, "damaged")
     kept = f" What is left of it was moved to {aside}." if aside else ""
     if not usable:
-        forget_marker(database)
         _note_forgotten(database, 0.0)
+        forget_marker(database)
         return (
             f"The Temporal database {database} {why}, and there is no copy: a new one begins.{kept}"
             " Requests that were open are started again; what they had done is found in the stores."
@@ -184,9 +197,9 @@ def _period(database: Path) -> Path:
     return database.with_name(f"{database.name}.forgotten")
 
 
-def _check(database: Path, statement: str) -> None:
+def _check(database: Path, statement: str, *, mode: str = "rw") -> None:
     try:
-        with _opened(database, "rw") as connection:
+        with _opened(database, mode) as connection:
             found = connection.execute(statement).fetchone()
     except sqlite3.OperationalError:
         raise

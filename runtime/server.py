@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
-from runtime.backup import lost, put_back
+from runtime.backup import BackupError, lost, put_back
 from runtime.binary import find_binary
 from runtime.database import SEARCH_ATTRIBUTES, read_marker, set_half_made_aside
 from runtime.errors import ServerError
@@ -264,8 +264,13 @@ class EmbeddedServer:
         """
         database = self._settings.database
         why = self._damage or await asyncio.to_thread(lost, database, thoroughly=not self._came_up)
+        try:
+            said = await asyncio.to_thread(put_back, database, why) if why else None
+        except (BackupError, OSError) as problem:
+            raise ServerError(
+                f"The Temporal database {database} {why}; its copy cannot take its place: {problem}"
+            ) from problem
         self._damage, self._came_up = None, True
-        said = await asyncio.to_thread(put_back, database, why) if why else None
         if said and self._restored:
             await self._restored(said)
 

@@ -267,11 +267,12 @@ class _Supervisor:
                 problem = str(error)
             except DamagedError as damage:
                 problem = f"The Temporal database is damaged ({damage})."
-                if has_copy(database):
-                    self._announce(f"{problem} The server is ended.")
-                    server.condemn(str(damage))
-                    server.kill()
-                    return
+                with contextlib.suppress(BackupError):
+                    if await asyncio.to_thread(has_copy, database):
+                        self._announce(f"{problem} The server is ended.")
+                        server.condemn(str(damage))
+                        server.kill()
+                        return
             if problem != told:
                 self._announce(problem or "The Temporal database can be copied again.")
                 told = problem

@@ -191,6 +191,18 @@ def test_a_sound_database_is_not_lost(database: Path) -> None:
     assert lost(database) is None
 
 
+def test_a_copy_that_cannot_be_read_now_is_not_taken_for_none(database: Path) -> None:
+    """
+    Nothing is begun anew, nothing set aside: it is tried again.
+    """
+    copy_of(database).mkdir()
+    database.unlink()
+
+    with pytest.raises(BackupError, match="cannot be read"):
+        put_back(database, lost(database) or "")
+    assert read_marker(database)
+
+
 def test_a_damaged_database_without_a_sound_copy_stays(database: Path) -> None:
     """
     Somebody may mend it; only one that is gone begins anew, and says so.
