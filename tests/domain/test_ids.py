@@ -5,7 +5,7 @@ Names that land in histories, refs and branches.
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from contracts.turn import Role
@@ -48,6 +48,8 @@ def test_slugs(text: str, made: str) -> None:
 
 
 @given(WORD, WORD, WORD)
+@example("0", "\0", "0")
+@example("", "\1\2", "\0")
 def test_a_digest_keeps_its_parts_apart(first: str, second: str, third: str) -> None:
     """
     Moving a character from one part to the next is another name.
