@@ -270,6 +270,11 @@ class EmbeddedServer:
             raise ServerError(
                 f"The Temporal database {database} {why}; its copy cannot take its place: {problem}"
             ) from problem
+        if why and said is None:
+            raise ServerError(
+                f"The Temporal database {database} {why}, and there is no sound copy of it. Mend it, "
+                "or move it away: a new one then begins, and open requests are started again."
+            )
         self._damage, self._came_up = None, True
         if said and self._restored:
             await self._restored(said)
