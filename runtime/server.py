@@ -272,8 +272,8 @@ class EmbeddedServer:
             ) from problem
         if why and said is None:
             raise ServerError(
-                f"The Temporal database {database} {why}, and there is no sound copy of it. Mend it, "
-                "or move it away: a new one then begins, and open requests are started again."
+                f"The Temporal database {database} {why}, and there is no sound copy of it. Mend "
+                "it, or move it away: a new one then begins, and open requests are started again."
             )
         self._damage, self._came_up = None, True
         if said and self._restored:
