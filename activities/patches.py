@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from temporalio import activity
 from typing_extensions import override
 
+from activities import notes
 from activities.store import ANY, Change, Conflicted, Merged, RefConflict, RefUpdate, Store
 from activities.stores import Stores
 from activities.worktrees import worktree_failures
@@ -153,13 +154,10 @@ async def _first_verdict(store: Store, request: RebasePatch) -> MergeVerdict | N
     """
     patch = request.patch
     ref = ids.verdict_ref(request.repository.request_key, patch.task, patch.round)
-    noted = store.ref(ref)
-    if noted is not None:
-        return MergeVerdict.model_validate_json(await store.get_blob(noted))
-    if request.verdict is not None:
-        note = await store.put_blob(request.verdict.model_dump_json().encode())
-        await store.advance(ref, note, None)
-    return request.verdict
+    noted = await notes.read(store, ref, MergeVerdict)
+    if noted is None and request.verdict is not None:
+        await store.advance(ref, await notes.write(store, request.verdict), None)
+    return noted or request.verdict
 
 
 async def _tip(store: Store, target: str) -> str:

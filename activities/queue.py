@@ -11,6 +11,7 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 from typing_extensions import override
 
+from activities import notes
 from activities.stores import Stores
 from activities.worktrees import worktree_failures
 from contracts.merge import EnqueuePatch, MergeQueueStart, MergeVerdict, QueuedPatch
@@ -65,10 +66,7 @@ class TemporalQueues(QueueActivities):
         ref = ids.verdict_ref(queued.repository.request_key, queued.patch.task, queued.patch.round)
         async with worktree_failures():
             store = await self._stores.get(queued.repository.key)
-            note = store.ref(ref)
-            if note is None:
-                return None
-            return MergeVerdict.model_validate_json(await store.get_blob(note))
+            return await notes.read(store, ref, MergeVerdict)
 
 
 async def standing(client: Client, workflow_id: str) -> WorkflowExecutionStatus | None:

@@ -13,6 +13,7 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus
 from typing_extensions import override
 
+from activities import notes
 from activities.pools import Pools
 from activities.queue import is_open, standing, start_again
 from activities.sandbox import end_orphan, find_orphans
@@ -99,7 +100,9 @@ class HostReconciler(ReconcileActivities):
 
     async def _requests(self, store: Store, found: _Found, wanted: Reconcile) -> None:
         for ref in sorted(await store.refs(ids.OPEN)):
-            request = OpenRequest.model_validate_json(await store.get_blob(ref))
+            request = await notes.read(store, ref, OpenRequest)
+            if request is None:
+                continue  # it has ended meanwhile
             stands = await standing(self._client, request.id)
             if stands is WorkflowExecutionStatus.RUNNING:
                 continue

@@ -14,6 +14,7 @@ from typing import Any
 from temporalio import activity
 from typing_extensions import override
 
+from activities import notes
 from activities.failures import failed
 from activities.git_command import GitCommand, GitError, GitTimeoutError
 from activities.inspection import Inspected, RequestRefused, inspect, locate
@@ -90,10 +91,9 @@ class UserRepositories(RepositoryActivities):
         if not self._stores.path(key).is_dir():
             return None
         store = await self._stores.get(key)
-        record = store.ref(ids.opened_ref(request.request_key))
-        if record is None:
+        opened = await notes.read(store, ids.opened_ref(request.request_key), RepositoryOpened)
+        if opened is None:
             return None
-        opened = RepositoryOpened.model_validate_json(await store.get_blob(record))
         await self._claim(store, opened.branch, request.request_id)
         await _note_open(store, request)
         return opened
@@ -141,7 +141,7 @@ class UserRepositories(RepositoryActivities):
             files=len(await store.paths(base)),
             store=str(store.path),
         )
-        record = await store.put_blob(opened.model_dump_json().encode())
+        record = await notes.write(store, opened)
         await store.update_refs(RefUpdate(ids.opened_ref(request.request_key), record, ANY))
         return opened
 
@@ -222,8 +222,7 @@ async def _note_open(store: Store, request: OpenRepository) -> None:
             asked=request.asked,
             opened=time.time(),
         )
-        note = await store.put_blob(asked.model_dump_json().encode())
-        await store.update_refs(RefUpdate(ref, note, ANY))
+        await store.update_refs(RefUpdate(ref, await notes.write(store, asked), ANY))
 
 
 @contextlib.asynccontextmanager
