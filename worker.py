@@ -127,6 +127,7 @@ async def hands(config: Settings, client: Client, *, sandbox: Sandbox) -> AsyncI
             git=[
                 repositories.open_repository,
                 repositories.deliver_branch,
+                repositories.withdraw_delivery,
                 repositories.close_request,
                 worktrees.lease_worktree,
                 worktrees.release_worktree,

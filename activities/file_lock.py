@@ -13,7 +13,7 @@ import fcntl
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +26,22 @@ _STOPPED = "T"
 """The state of a process after SIGSTOP; one that a debugger holds is in state t."""
 
 _log = logging.getLogger(__name__)
+
+
+@contextlib.asynccontextmanager
+async def locked(file: Path) -> AsyncIterator[int]:
+    """
+    Hold the lock of a file, against every process of this host and every other holder in this one.
+
+    Yields:
+        The descriptor of the locked file: a child that is given it holds the lock, too.
+    """
+    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        await take_lock(handle)
+        yield handle
+    finally:
+        os.close(handle)  # never LOCK_UN: a living child keeps its hold
 
 
 async def take_lock(handle: int) -> None:

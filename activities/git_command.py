@@ -187,6 +187,7 @@ class GitCommand:
         timeout_seconds: float = 600,
         env: Mapping[str, str] | None = None,
         max_bytes: int | None = None,
+        pass_fds: tuple[int, ...] = (),
     ) -> GitResult:
         """
         Run one git command to its end and return what it printed.
@@ -200,6 +201,7 @@ class GitCommand:
             timeout_seconds: wall clock, then the process group is ended.
             env: variables added to the clean environment; they win.
             max_bytes: keep at most so much of stdout and end the command there.
+            pass_fds: open file descriptors that the child shares.
 
         Raises:
             GitError: any other exit code.
@@ -207,7 +209,9 @@ class GitCommand:
             GitTimeoutError: out of time.
         """
         extra = _with_index(env, index_file)
-        process = await self.spawn(*args, has_input=stdin is not None, reads=reads, env=extra)
+        process = await self.spawn(
+            *args, has_input=stdin is not None, reads=reads, env=extra, pass_fds=pass_fds
+        )
         try:
             async with asyncio.timeout(timeout_seconds):
                 out, err, truncated = await _converse(process, stdin, max_bytes)
@@ -243,7 +247,7 @@ class GitCommand:
             reads: as in a call.
             env: as in a call.
             stderr: where its messages go.
-            pass_fds: open file descriptors that the child shares.
+            pass_fds: as in a call.
         """
         return await asyncio.create_subprocess_exec(
             self._binary,

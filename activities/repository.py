@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from activities import notes
 from activities.failures import failed
+from activities.file_lock import locked
 from activities.git_command import GitCommand, GitError, GitTimeoutError
 from activities.inspection import Inspected, RequestRefused, inspect, locate
 from activities.store import ANY, BranchTaken, RefConflict, RefUpdate, Store
@@ -170,24 +171,28 @@ class UserRepositories(RepositoryActivities):
         carried to its end, also when this is cancelled: whether it came too late must be known.
 
         Raises:
-            FailureKind.REFUSED: the branch exists and is another.
+            FailureKind.REFUSED: the branch exists and is another, or its delivery was withdrawn.
         """
         store = await self._stores.get(request.repository.key)
         async with worktree_failures():
-            try:
-                await _to_its_end(store.push(Path(request.path), request.commit, request.branch))
-            except BranchTaken as taken:
-                raise failed(
-                    FailureKind.REFUSED,
-                    f"the branch {request.branch!r} was made by somebody else meanwhile, at "
-                    f"{taken.at[:12]}; the result is kept in the store at {request.commit}",
-                ) from taken
-            stat = await store.diffstat(request.base, request.commit)
-        return Delivered(
-            branch=request.branch,
-            commit=request.commit,
-            diffstat=clip(for_people(stat), 1_000),
-        )
+            await _to_its_end(_push(store, request))
+            return await _delivered(store, request)
+
+    @override
+    @activity.defn
+    async def withdraw_delivery(self, request: DeliverBranch) -> Delivered | None:
+        """
+        Look whether an attempt to deliver came about; if none did, none ever will.
+
+        Safe to repeat. A user's repository that is not there any more was given nothing.
+        """
+        store = await self._stores.get(request.repository.key)
+        async with worktree_failures(), _delivering(store):
+            if await _has_branch(store, request):
+                return await _delivered(store, request)
+            mark = ids.withdrawn_ref(request.repository.request_key)
+            await store.update_refs(RefUpdate(mark, request.commit, ANY))
+            return None
 
     @override
     @activity.defn
@@ -208,6 +213,48 @@ class UserRepositories(RepositoryActivities):
             owner = (await store.get_blob(ref)).decode("utf-8", "replace")
             if owner == request.request_id:
                 await store.update_refs(RefUpdate(ref, None, ANY))
+
+
+def _delivering(store: Store) -> contextlib.AbstractAsyncContextManager[int]:
+    """
+    Hold the turn to deliver from a store: no attempt pushes while one is withdrawn.
+    """
+    return locked(store.path / "oc-delivery.turn")
+
+
+async def _push(store: Store, request: DeliverBranch) -> None:
+    kept = f"the result is kept in the store at {request.commit}"
+    async with _delivering(store) as turn:
+        if store.ref(ids.withdrawn_ref(request.repository.request_key)):
+            why = f"the delivery of {request.branch!r} was withdrawn; {kept}"
+            raise failed(FailureKind.REFUSED, why)
+        try:
+            # git keeps the turn when this process dies: whoever looks sees what it has come to.
+            path = Path(request.path)
+            await store.push(path, request.commit, request.branch, pass_fds=(turn,))
+        except BranchTaken as taken:
+            why = (
+                f"the branch {request.branch!r} was made by somebody else meanwhile, at "
+                f"{taken.at[:12]}; {kept}"
+            )
+            raise failed(FailureKind.REFUSED, why) from taken
+
+
+async def _has_branch(store: Store, request: DeliverBranch) -> bool:
+    try:
+        await asyncio.to_thread(locate, request.path)
+    except RequestRefused:
+        return False
+    return await store.pushed(Path(request.path), request.commit, request.branch)
+
+
+async def _delivered(store: Store, request: DeliverBranch) -> Delivered:
+    stat = await store.diffstat(request.base, request.commit)
+    return Delivered(
+        branch=request.branch,
+        commit=request.commit,
+        diffstat=clip(for_people(stat), 1_000),
+    )
 
 
 async def _note_open(store: Store, request: OpenRepository) -> None:

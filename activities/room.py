@@ -26,7 +26,7 @@ LEAST_BYTES: Final = 50_000_000
 """Nothing begins with less room; what is left is for the work at hand, the database and the logs.
 """
 
-_FREEING: Final = frozenset({"release_worktree", "close_request", "reconcile"})
+_FREEING: Final = frozenset({"release_worktree", "withdraw_delivery", "close_request", "reconcile"})
 """Activities that give room back, or need next to none: they always begin."""
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})

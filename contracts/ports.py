@@ -77,6 +77,13 @@ class RepositoryActivities(ABC):
 
     @activity.defn
     @abstractmethod
+    async def withdraw_delivery(self, request: DeliverBranch) -> Delivered | None:
+        """
+        Return what a delivery that gave no answer has come to; None = nothing, for good.
+        """
+
+    @activity.defn
+    @abstractmethod
     async def close_request(self, request: CloseRequest) -> None:
         """
         Give up the claim on the branch.

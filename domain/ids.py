@@ -151,6 +151,13 @@ def opened_ref(request: str) -> str:
     return f"refs/oc/{request}/opened"
 
 
+def withdrawn_ref(request: str) -> str:
+    """
+    Return the ref that a request has once its branch is not to be delivered any more.
+    """
+    return f"refs/oc/{request}/withdrawn"
+
+
 def lease_ref(request: str, owner: str, purpose: str) -> str:
     """
     Return the ref of the commit at which a worktree was leased that asked for the target's tip.

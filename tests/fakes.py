@@ -6,6 +6,7 @@ has tests of its own, in tests/workflows/test_fakes.py.
 """
 
 import asyncio
+import contextlib
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -418,15 +419,20 @@ class MemoryRepositories(RepositoryActivities):
 
     Attributes:
         refusal: why nothing can be opened.
-        delivered, closed: what was asked, oldest first.
+        delivered, withdrawn, closed: what was asked, oldest first.
         gate: no branch is delivered before it is set.
+        trouble: what every delivery fails with.
+        unheard: one that failed has come about all the same.
     """
 
     def __init__(self, host_id: str) -> None:
         self._host_id = host_id
         self.gate: asyncio.Event | None = None
+        self.trouble: FailureKind | None = None
+        self.unheard = False
         self.refusal: str | None = None
         self.delivered: list[DeliverBranch] = []
+        self.withdrawn: list[DeliverBranch] = []
         self.closed: list[CloseRequest] = []
 
     @override
@@ -454,8 +460,22 @@ class MemoryRepositories(RepositoryActivities):
     async def deliver_branch(self, request: DeliverBranch) -> Delivered:
         if request not in self.delivered:
             self.delivered.append(request)
+        if self.trouble:
+            raise failing(self.trouble, "no answer")
         if self.gate:
-            await asyncio.shield(self.gate.wait())
+            # Carried to its end, as a push is that has begun.
+            opened = asyncio.create_task(self.gate.wait())
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(opened)
+            await opened
+        return Delivered(branch=request.branch, commit=request.commit, diffstat="1 file changed")
+
+    @override
+    @activity.defn
+    async def withdraw_delivery(self, request: DeliverBranch) -> Delivered | None:
+        self.withdrawn.append(request)
+        if not self.unheard:
+            return None
         return Delivered(branch=request.branch, commit=request.commit, diffstat="1 file changed")
 
     @override
@@ -508,15 +528,22 @@ class MemoryDisk(ReconcileActivities):
 
     Attributes:
         looks: what was asked, oldest first.
+        slow: a look does not end before it is cancelled, and fails then, as in a dying worker.
     """
 
     def __init__(self) -> None:
         self.looks: list[Reconcile] = []
+        self.slow = False
 
     @override
     @activity.defn
     async def reconcile(self, request: Reconcile) -> ReconcileReport:
         self.looks.append(request)
+        if self.slow:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError as stop:
+                raise failing(FailureKind.DISK, "no room") from stop
         return ReconcileReport(host_id=request.host_id, dry_run=request.dry_run, leases=0)
 
 

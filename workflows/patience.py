@@ -6,6 +6,7 @@ Short troubles are retried by the server, long ones are waited for visibly.
 What is waited for, and how long, is decided in domain.failure.
 """
 
+import asyncio
 import datetime as dt
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -66,8 +67,9 @@ async def call(
 
     Raises:
         ActivityError: it failed in a way that waiting does not mend.
+        asyncio.CancelledError: the caller was told to stop, and it failed in another way.
     """
-    tries, told = 0, ""
+    tries, told, stops = 0, "", _stops()
     while True:
         try:
             result = await workflow.execute_activity_method(method, request, **config)
@@ -75,6 +77,9 @@ async def call(
             pause = _pause(error, tries)
             if pause is None:
                 raise
+            if _stops() > stops and workflow.patched("stopped-once-2026-11"):
+                # Who died with it could not tell that it ended for that: nobody asks twice.
+                raise asyncio.CancelledError from error
             tries += 1
             if pause:
                 reason = f"{_said(error)}; tries again in {pause:.0f} s"
@@ -87,6 +92,14 @@ async def call(
         if tries:
             await _show(RunState.RUNNING, "")
         return result
+
+
+def _stops() -> int:
+    """
+    Return how often the task that runs was told to stop.
+    """
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0
 
 
 def _pause(error: ActivityError, tries: int) -> float | None:

@@ -2,7 +2,10 @@
 Both ends of a request: in from the user's repository, out to it.
 """
 
+import asyncio
+
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from contracts.checks import ChecksReport
@@ -17,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from contracts.request import RequestStart
     from domain import ids
-    from workflows import calls, patience
+    from workflows import calls, cancellation, patience
     from workflows.telling import tell
     from workflows.trials import run_checks
 
@@ -64,19 +67,34 @@ async def check_merged_tree(
 
 async def deliver(opened: RepositoryOpened, tip: str) -> Delivered:
     """
-    Push the branch into the user's repository; a push that has begun is no longer cancelled.
+    Push the branch into the user's repository.
+
+    A delivery that is cancelled, or fails, is withdrawn: an attempt of which nobody heard may have
+    come about all the same, and then it counts.
     """
-    return await patience.call(
-        RepositoryActivities.deliver_branch,
-        DeliverBranch(
-            repository=opened.repository,
-            path=opened.path,
-            branch=opened.branch,
-            commit=tip,
-            base=opened.base,
-        ),
-        calls.outward(f"deliver {opened.branch}"),
+    order = DeliverBranch(
+        repository=opened.repository,
+        path=opened.path,
+        branch=opened.branch,
+        commit=tip,
+        base=opened.base,
     )
+    push = patience.call(
+        RepositoryActivities.deliver_branch, order, calls.outward(f"deliver {opened.branch}")
+    )
+    if not workflow.patched("delivery-withdrawn-2026-11"):
+        return await cancellation.taken(push)
+    try:
+        return await push
+    except (ActivityError, asyncio.CancelledError):
+        delivered = await patience.call(
+            RepositoryActivities.withdraw_delivery,
+            order,
+            calls.store(f"withdraw the delivery of {opened.branch}"),
+        )
+        if delivered is None:
+            raise
+        return delivered
 
 
 async def close(opened: RepositoryOpened, *, used_queue: bool) -> None:

@@ -231,7 +231,7 @@ class RequestWorkflow(AnswersPeople):
             if decision.choice is not Choice.APPROVE:
                 self._fail(f"not delivered, {decision.by} says: {decision.reason}", "Rejected")
         self._say(f"delivers {opened.branch}")
-        self._delivered = await cancellation.taken(repository.deliver(opened, tip))
+        self._delivered = await repository.deliver(opened, tip)
 
     async def _clean_up(self) -> None:
         """

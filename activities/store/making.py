@@ -3,15 +3,13 @@ Making a store out of a repository, and telling whether a folder is one of ours.
 """
 
 import asyncio
-import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from activities.file_lock import take_lock
 from activities.git_command import GitCommand, GitError
 from activities.store.objects import sync_folder, sync_tree
 from activities.store.values import StoreError
@@ -44,19 +42,6 @@ WORKTREE_CONFIG: Final[Mapping[str, str]] = {"core.bare": "true"}
 
 ATTRIBUTES: Final = "* -text -filter -ident -working-tree-encoding"
 """First line of `info/attributes`: bytes are stored as they are and no filter is ever chosen."""
-
-
-@contextlib.asynccontextmanager
-async def locked(file: Path) -> AsyncIterator[None]:
-    """
-    Hold the lock of a file, against every process of this host.
-    """
-    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        await take_lock(handle)
-        yield
-    finally:
-        os.close(handle)
 
 
 def place_of(repository: Path) -> str:

@@ -25,6 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
 
+from activities.file_lock import locked
 from activities.git_command import (
     IDENTITY_EMAIL,
     IDENTITY_NAME,
@@ -33,7 +34,7 @@ from activities.git_command import (
     GitResult,
     bounded,
 )
-from activities.store.making import locked, make, outside, place_of, verify
+from activities.store.making import make, outside, place_of, verify
 from activities.store.objects import (
     TREE_MODE,
     Commit,
@@ -729,7 +730,9 @@ class Store:
         await self.advance(into_ref, oid, ANY)
         return oid
 
-    async def push(self, target: Path, oid: str, branch: str) -> None:
+    async def push(
+        self, target: Path, oid: str, branch: str, *, pass_fds: tuple[int, ...] = ()
+    ) -> None:
         """
         Give another repository a new branch; nothing else in it changes and no hook runs.
 
@@ -739,6 +742,7 @@ class Store:
             target: a repository, bare or not.
             oid: full id of a commit in the store.
             branch: short name; must not exist yet.
+            pass_fds: open files that git shares, so that it keeps a lock of ours when we die.
 
         Raises:
             BranchTaken: the branch exists with another commit.
@@ -754,11 +758,21 @@ class Store:
         options = ("--quiet", "--no-verify", "--no-follow-tags", "--recurse-submodules=no")
         lease = f"--force-with-lease={full}:"
         try:
-            await self.git("push", *options, _RECEIVE, lease, "--", place, f"{oid}:{full}")
+            words = ("push", *options, _RECEIVE, lease, "--", place, f"{oid}:{full}")
+            await self.git(*words, pass_fds=pass_fds)
         except GitError as failed:
             if await self._already(place, oid, branch):
                 return
             raise _refused(failed, place, branch) from failed
+
+    async def pushed(self, target: Path, oid: str, branch: str) -> bool:
+        """
+        Return whether another repository has a branch at a commit, as after a push.
+
+        Raises:
+            StoreError: no repository there, or git failed.
+        """
+        return await self._remote_branch(place_of(target), branch) == oid
 
     async def _already(self, place: str, oid: str, branch: str) -> bool:
         there = await self._remote_branch(place, branch)

@@ -5,6 +5,7 @@ Both ends of a request: what is refused before anything is made, what is fetched
 import asyncio
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,18 +37,33 @@ async def refused(attempt: object) -> str:
     return sentence
 
 
-async def delivered(job: Job, commit: str, path: Path | None = None) -> Delivered:
+def delivery(job: Job, commit: str, path: Path | None = None) -> DeliverBranch:
     """
-    Deliver a commit under the request's branch.
+    Return the order to deliver a commit under the request's branch.
     """
-    request = DeliverBranch(
+    return DeliverBranch(
         repository=job.opened.repository,
         path=str(path or job.opened.path),
         branch=job.opened.branch,
         commit=commit,
         base=job.base,
     )
-    return await ActivityEnvironment().run(job.bench.repositories.deliver_branch, request)
+
+
+async def delivered(job: Job, commit: str, path: Path | None = None) -> Delivered:
+    """
+    Deliver a commit under the request's branch.
+    """
+    order = delivery(job, commit, path)
+    return await ActivityEnvironment().run(job.bench.repositories.deliver_branch, order)
+
+
+async def withdrawn(job: Job, commit: str) -> Delivered | None:
+    """
+    Withdraw the delivery of a commit.
+    """
+    order = delivery(job, commit)
+    return await ActivityEnvironment().run(job.bench.repositories.withdraw_delivery, order)
 
 
 async def closed(job: Job, request_id: str) -> None:
@@ -581,6 +597,28 @@ async def test_every_kind_of_repository_gets_its_branch(workbench: Bench, kind: 
     assert (folder / "copy" / "b.txt").read_text() == "made\n"
 
 
+def slow_git(folder: Path) -> tuple[Path, Path]:
+    """
+    Return a git whose pushes take a second, and the file that appears when one begins.
+    """
+    begun, slow = folder / "begun", folder / "git"
+    slow.write_text(
+        f"#!/bin/sh\ncase \" $* \" in *' push '*) touch {begun}; sleep 1;; esac\n"
+        f'exec {git_binary()} "$@"\n'
+    )
+    slow.chmod(0o755)
+    return slow, begun
+
+
+async def appeared(file: Path) -> None:
+    """
+    Wait until there is a file.
+    """
+    async with asyncio.timeout(20):
+        while not file.exists():
+            await asyncio.sleep(0.02)
+
+
 async def test_a_push_that_has_begun_is_carried_to_its_end(
     workbench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -588,27 +626,95 @@ async def test_a_push_that_has_begun_is_carried_to_its_end(
     Cancelled in the middle, the delivery tells that it came about: nobody takes a branch back.
     """
     job = await workbench.open()
-    begun, slow = tmp_path / "begun", tmp_path / "git"
-    slow.write_text(
-        f"#!/bin/sh\ncase \" $* \" in *' push '*) touch {begun}; sleep 1;; esac\n"
-        f'exec {git_binary()} "$@"\n'
-    )
-    slow.chmod(0o755)
+    slow, begun = slow_git(tmp_path)
     # The store made its command before; only what it starts from now on is slow.
     monkeypatch.setattr(job.store.git, "_binary", str(slow))
     around = ActivityEnvironment()
-    request = DeliverBranch(
-        repository=job.opened.repository,
-        path=job.opened.path,
-        branch=job.opened.branch,
-        commit=job.base,
-        base=job.base,
-    )
-    delivering = asyncio.create_task(around.run(workbench.repositories.deliver_branch, request))
-    while not begun.exists():
-        await asyncio.sleep(0.02)
+    order = delivery(job, job.base)
+    delivering = asyncio.create_task(around.run(workbench.repositories.deliver_branch, order))
+    await appeared(begun)
     around.cancel()
 
     told = await delivering
+    assert told.commit == job.base
+    assert git(workbench.person, "rev-parse", job.opened.branch).strip() == job.base
+
+
+# ---- a delivery of which nobody heard
+
+
+async def test_a_delivery_that_came_about_counts_when_it_is_withdrawn(workbench: Bench) -> None:
+    """
+    The branch is there: that is told, as often as it is asked, and a repeated delivery agrees.
+    """
+    job = await workbench.open()
+    made = await job.changed({"b.txt": "made\n"})
+    told = await delivered(job, made)
+
+    assert [await withdrawn(job, made) for _ in range(2)] == [told, told]
+    assert await delivered(job, made) == told
+
+
+async def test_a_withdrawn_delivery_never_comes_about(workbench: Bench) -> None:
+    """
+    An attempt that comes after the withdrawal is refused, and the branch is never there.
+    """
+    job = await workbench.open()
+    made = await job.changed({"b.txt": "made\n"})
+
+    assert [await withdrawn(job, made) for _ in range(2)] == [None, None]
+    assert "was withdrawn" in await refused(delivered(job, made))
+    assert git(workbench.person, "branch", "--list", job.opened.branch) == ""
+
+
+async def test_a_repository_that_is_gone_has_been_given_nothing(workbench: Bench) -> None:
+    """
+    Whoever has moved their repository away can still have the request cancelled.
+    """
+    job = await workbench.open()
+    workbench.person.rename(workbench.folder / "away")
+
+    assert await withdrawn(job, job.base) is None
+
+
+PUSHING = """
+import asyncio, sys
+from pathlib import Path
+from activities.repository import UserRepositories
+from activities.stores import Stores
+from contracts.repository import DeliverBranch, Environment
+
+async def main(stores, slow, order):
+    order = DeliverBranch.model_validate_json(order)
+    found = Stores(Path(stores))
+    store = await found.get(order.repository.key)
+    store.git._binary = slow
+    path = Environment(path="/usr/bin:/bin")
+    await UserRepositories(found, host_id="x", fallback=path).deliver_branch(order)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_a_delivery_is_withdrawn_once_the_git_of_a_dead_worker_has_ended(
+    workbench: Bench, tmp_path: Path
+) -> None:
+    """
+    Killed in the middle of a push, a worker leaves git at work; what that comes to counts.
+    """
+    job = await workbench.open()
+    slow, begun = slow_git(tmp_path)
+    order = delivery(job, job.base).model_dump_json()
+    stores = str(workbench.home / "stores")
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PUSHING, stores, str(slow), order, cwd=Path(__file__).parents[2]
+    )
+    await appeared(begun)
+    worker.kill()
+    await worker.wait()
+
+    assert git(workbench.person, "branch", "--list", job.opened.branch) == ""
+    told = await withdrawn(job, job.base)
+    assert told is not None
     assert told.commit == job.base
     assert git(workbench.person, "rev-parse", job.opened.branch).strip() == job.base

@@ -165,10 +165,22 @@ class Activities:
         """
         Make the branch; one that is there already must be this very one.
         """
+        if request.branch in self.memory.withdrawn:
+            raise failed(FailureKind.REFUSED, "the delivery was withdrawn")
         at = self.memory.branches.setdefault(request.branch, request.commit)
         if at != request.commit:
             raise failed(FailureKind.REFUSED, "the branch was made by somebody else")
         return Delivered(branch=request.branch, commit=at, diffstat="some files")
+
+    def withdraw_delivery(self, key: str, attempt: int, request: DeliverBranch) -> Delivered | None:
+        """
+        Say what was delivered; if nothing was, nothing will be.
+        """
+        at = self.memory.branches.get(request.branch)
+        if at == request.commit:
+            return Delivered(branch=request.branch, commit=at, diffstat="some files")
+        self.memory.withdrawn.add(request.branch)
+        return None
 
     def close_request(self, key: str, attempt: int, request: CloseRequest) -> None:
         """

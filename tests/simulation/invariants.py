@@ -269,6 +269,8 @@ class Monitor:
         rows = {row.id: row for row in status.tasks}
         for row in status.tasks:
             yield from self._row(row, rows, status)
+        if status.commit is None and self.activities.memory.branches:
+            yield f"a request that ended {status.state} delivered a branch and does not say so"
         if status.state is RunState.DONE:
             yield from self._delivered(status)
 

@@ -61,6 +61,7 @@ class Memory:
         tips: targets' commits.
         branches: delivered, by name.
         claims: who makes a branch.
+        withdrawn: branches that are not delivered any more.
     """
 
     trees: dict[str, Tree] = field(default_factory=dict)
@@ -71,6 +72,7 @@ class Memory:
     tips: dict[str, str] = field(default_factory=dict)
     branches: dict[str, str] = field(default_factory=dict)
     claims: dict[str, str] = field(default_factory=dict)
+    withdrawn: set[str] = field(default_factory=set)
 
     def blob(self, text: str) -> str:
         """

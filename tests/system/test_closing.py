@@ -4,7 +4,9 @@ as it was, everything is given back, and the work is where the person is told.
 """
 
 import datetime as dt
+import os
 import shlex
+import shutil
 import subprocess
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -18,8 +20,8 @@ from contracts.request import RequestStatus
 from contracts.visibility import OC_KEPT, RunState
 from domain import ids
 from runtime.host import host_id
-from tests.plays import Json, Task, command, create, done, plan_of, play, turn, writes_file
-from tests.stage import Handle, Stage, snapshot, until
+from tests.plays import Json, Task, command, create, done, plan_of, play, script, turn, writes_file
+from tests.stage import Handle, Stage, git, snapshot, until
 
 SMALL = {"README.md": "A small thing.\n"}
 LONG_MS = 60_000
@@ -43,6 +45,7 @@ PLAYS: Sequence[list[Json]] = (
     play("close-review", SIMPLE),
     play("close-queue", SIMPLE),
     play("close-delivery", SIMPLE),
+    play("close-delivering", SIMPLE),
     play("close-terminate", SIMPLE),
     play("close-timeout", _hangs("timeout")),
 )  # fmt: skip
@@ -69,6 +72,13 @@ def _runs(mark: str) -> Moment:
 
 async def _asks(stage: Stage, handle: Handle) -> None:
     await stage.waiting(handle)
+
+
+async def _delivers(stage: Stage, handle: Handle) -> None:
+    async def delivers() -> bool:
+        return "delivers" in (await stage.status(handle)).reason
+
+    await until(delivers)
 
 
 async def _reconciled(stage: Stage) -> None:
@@ -152,6 +162,60 @@ async def test_cancelled_at_any_moment_a_request_gives_everything_back(
     assert kept in said.stdout + said.stderr
     works = [ref for ref in _listed(kept) if "/task/a/" in ref]
     assert works or name == "close-planning"
+
+
+async def test_a_request_that_is_cancelled_while_its_delivery_fails_never_delivers(
+    stage: Stage,
+) -> None:
+    """
+    Another git has the branch locked: cancelled then, the request ends at once, without a branch.
+    """
+    repository = stage.repository("close-delivering", SMALL)
+    lock = repository / ".git/refs/heads/made.lock"
+    lock.touch()
+    handle = await stage.start_request("close-delivering", repository, branch="made")
+    await _delivers(stage, handle)
+
+    said = await stage.starter("cancel", handle.id)
+
+    assert said.returncode == 0, said
+    assert (await stage.ending(handle, seconds=15)).state is RunState.CANCELLED
+    assert _held(stage, handle) == []
+    lock.unlink()
+    assert git(repository, "branch", "--list", "made") == ""
+
+
+DELIVERED = play("close-unheard", SIMPLE)
+SLOW_PUSH = """#!/bin/sh
+{git} "$@"; code=$?
+case " $* " in *" push "*) touch {pushed}; sleep 2;; esac
+exit $code
+"""
+
+
+async def test_a_worker_that_dies_before_it_tells_of_its_delivery_misleads_nobody(
+    tmp_path: Path,
+) -> None:
+    """
+    The push is made, the worker dies, the person cancels: the request ends delivered, as it is.
+    """
+    git_command, pushed = tmp_path / "git", tmp_path / "pushed"
+    git_command.write_text(SLOW_PUSH.format(git=shutil.which("git"), pushed=pushed))
+    git_command.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    async with Stage(script(DELIVERED), environ={"PATH": path}) as stage:
+        repository = stage.repository("close-unheard", SMALL)
+        handle = await stage.start_request("close-unheard", repository, branch="made")
+        await until(pushed.exists)
+        await stage.kill_worker()
+        await handle.cancel()
+        await stage.start_worker()
+        ended = await stage.ending(handle)
+
+        assert ended.state is RunState.DONE
+        assert ended.status
+        assert ended.status.commit == git(repository, "rev-parse", "made").strip()
+        assert _held(stage, handle) == []
 
 
 async def test_a_terminated_request_gives_everything_back_at_the_next_reconciliation(

@@ -490,6 +490,27 @@ async def test_cancelled_too_late(client: Client) -> None:
     assert len(world.repositories.closed) == 1
 
 
+@pytest.mark.parametrize("came_about", [True, False])
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_unheard_delivery(client: Client, *, came_about: bool, cancelled: bool) -> None:
+    """A delivery without an answer is looked for and withdrawn: if it came about, it counts."""
+    async with at_work(client, scripts([plan(task("a"))], "a")) as world:
+        world.repositories.unheard = came_about
+        world.repositories.trouble = FailureKind.DISK if cancelled else FailureKind.BUG
+        handle = await world.start(RequestWorkflow, asked())
+        await until(lambda: world.repositories.delivered)
+        if cancelled:
+            await handle.cancel()
+        done = await asyncio.gather(handle.result(), return_exceptions=True)
+        shown, _ = await attributes(handle)
+
+    missed = RunState.CANCELLED if cancelled else RunState.FAILED
+    assert shown == (RunState.DONE if came_about else missed)
+    assert [getattr(each, "state", None) for each in done] == [shown if came_about else None]
+    assert world.repositories.withdrawn == world.repositories.delivered
+    assert len(world.repositories.closed) == 1
+
+
 async def test_cancel_at_any_moment(client: Client) -> None:
     """Wherever a cancellation meets a request it ends cancelled, shown so, with all given back."""
     count = 16

@@ -105,6 +105,7 @@ class World:
         git: list[Callable[..., Any]] = [
             self.repositories.open_repository,
             self.repositories.deliver_branch,
+            self.repositories.withdraw_delivery,
             self.repositories.close_request,
             self.worktrees.lease_worktree,
             self.worktrees.release_worktree,
