@@ -109,6 +109,7 @@ def _main_script() -> Json:
         plays.play("failed", refusing, _task("blocked", depends_on=("refusing",)), _task("fine")),
         plays.play("fallback", _task("task-1"), planner=(refusal,)),
         plays.play("noted", _task("one", delay_ms=SLOW)),
+        plays.play("withdrawn", _task("one")),
         plays.play("cancelled", _task("one"), _task("two", delay_ms=10 * SLOW)),
     )
 
@@ -164,6 +165,13 @@ async def _play_main(stage: Stage) -> None:
     await until(lambda: _coder_at_work(stage, handle))
     await handle.signal("note", "mind the tests")
     await stage.ending(handle)
+    lock = plain / ".git/refs/heads/locked.lock"
+    lock.touch()
+    handle = await start("withdrawn", branch="locked")
+    await until(lambda: _delivers(stage, handle))
+    await handle.cancel()
+    await stage.ending(handle)
+    lock.unlink()
     handle = await start("cancelled")
     await until(lambda: _landed(stage, handle))
     await handle.cancel()
@@ -172,6 +180,10 @@ async def _play_main(stage: Stage) -> None:
 
 async def _coder_at_work(stage: Stage, handle: Handle) -> bool:
     return any(row.agent for row in (await stage.status(handle)).tasks)
+
+
+async def _delivers(stage: Stage, handle: Handle) -> bool:
+    return "delivers" in (await stage.status(handle)).reason
 
 
 async def _landed(stage: Stage, handle: Handle) -> bool:
@@ -272,9 +284,11 @@ async def _record(stage: Stage) -> int:
 
 async def main() -> None:
     """
-    Replace every recorded history.
+    Replace every recorded history but those of code that is no more (`<case>-before-<change>`).
     """
-    shutil.rmtree(HISTORIES, ignore_errors=True)
+    for file in HISTORIES.rglob("*.json"):
+        if "-before-" not in file.name:
+            file.unlink()
     async with Recorder(_main_script()) as stage:
         await _play_main(stage)
         count = await _record(stage)

@@ -25,7 +25,7 @@ from tests.stage import ROOT
 
 SEEDS = 20
 ALL = bool(os.environ.get("ORCHESTCODE_REPLAY_ALL"))
-CORE = ("happy", "approved", "cancelled", "continued-long", "evicted", "rejected")
+CORE = ("happy", "approved", "cancelled", "withdrawn", "continued-long", "evicted", "rejected")
 """The cases that are replayed under all seeds and cut at every workflow task in each suite."""
 WHOLE_SEEDS = 2
 """Under so many seeds every case is replayed in each suite."""
@@ -70,6 +70,7 @@ def test_every_workflow(cases: list[str]) -> None:
     assert requests >= {
         *("happy", "reworked", "red", "evicted", "failed", "fallback", "refused", "mistyped"),
         *("approved", "rejected", "revised", "asked", "noted", "cancelled", "continued"),
+        *("withdrawn", "happy-before-withdrawal"),
     }
     assert {"AgentWorkflow/continued-long-coder-1-run1", "MergeQueueWorkflow/continued-run1"} <= {
         *cases
