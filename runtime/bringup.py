@@ -25,7 +25,8 @@ from runtime.records import (
     users_lock,
 )
 from runtime.settings import Settings
-from runtime.supervisor import ROOT, Announce
+from runtime.standing import Announce
+from runtime.supervisor import ROOT
 
 STARTER = ROOT / "starter.py"
 _BRING_UP_SECONDS = 60.0

@@ -172,3 +172,10 @@ def end_process(code: int) -> NoReturn:
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     os._exit(code)
+
+
+def how_ended(code: int) -> str:
+    """
+    Return how a process ended, from its exit code; a negative one is a signal's number.
+    """
+    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
