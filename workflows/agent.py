@@ -192,7 +192,7 @@ class AgentWorkflow(TellsItsRequest):
         """
         Return the result of an agent whose world failed: its work so far is kept.
         """
-        kind = str(getattr(error.cause, "type", None) or FailureKind.BUG)
+        kind = patience.kind_of(error) or FailureKind.BUG.value
         result = self._result(cut=loop.Stop(Cut.FAILURE, briefing.cause(error)))
         return result.model_copy(update={"failure": kind})
 

@@ -5,13 +5,14 @@ Every history under every seed, and every history cut: ORCHESTCODE_REPLAY_ALL=1.
 """
 
 import ast
-import asyncio
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -125,16 +126,53 @@ def _cuts(name: str, history: WorkflowHistory) -> Iterator[tuple[str, WorkflowHi
             yield f"{name} cut at {place + 1}", WorkflowHistory(history.workflow_id, upto)
 
 
+class Ahead:
+    """
+    Replays under each seed, the next one begun while one is looked at.
+    """
+
+    def __init__(self, folder: Path, cases: list[str]) -> None:
+        self._folder = folder
+        self._cases = cases
+        self._pool = ThreadPoolExecutor(2)
+        self._begun: dict[int, Future[dict[str, Any]]] = {}
+
+    def cases(self, seed: int) -> list[str]:
+        """The cases that a seed replays."""
+        return [name for name in self._cases if ALL or seed < WHOLE_SEEDS or _is_core(name)]
+
+    def said(self, seed: int) -> dict[str, Any]:
+        """What the process of a seed said."""
+        for each in (seed, seed + 1):
+            if each < SEEDS and each not in self._begun:
+                self._begun[each] = self._pool.submit(self._replay, each)
+        return self._begun[seed].result()
+
+    def close(self) -> None:
+        """Wait for what was begun."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _replay(self, seed: int) -> dict[str, Any]:
+        folder = self._folder / str(seed)
+        for name in self.cases(seed):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / f"{name}.json").symlink_to(HISTORIES / f"{name}.json")
+        return _in_a_process(folder, seed=seed, without=VENDORS)
+
+
+@pytest.fixture(scope="module", name="ahead")
+def _ahead(cases: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ahead]:
+    """The replays of this module."""
+    with contextlib.closing(Ahead(tmp_path_factory.mktemp("seeds"), cases)) as ahead:
+        yield ahead
+
+
 @pytest.mark.parametrize("seed", range(SEEDS))
-async def test_seeds(seed: int, cases: list[str], tmp_path: Path) -> None:
+def test_seeds(seed: int, ahead: Ahead) -> None:
     """
     Every history replays whatever the order of sets is, silently, and without any vendor.
     """
-    some = [name for name in cases if ALL or seed < WHOLE_SEEDS or _is_core(name)]
-    for name in some:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / f"{name}.json").symlink_to(HISTORIES / f"{name}.json")
-    said = await _in_a_process(tmp_path, seed=seed, without=VENDORS)
+    some, said = ahead.cases(seed), ahead.said(seed)
 
     assert said["failures"] == {}
     assert said["replayed"] == some
@@ -143,14 +181,14 @@ async def test_seeds(seed: int, cases: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("plant", PLANTS)
-async def test_planted_change(plant: str, tmp_path: Path) -> None:
+def test_planted_change(plant: str, tmp_path: Path) -> None:
     """A workflow that was changed without a patch fails to replay what it did before."""
     changes, case = PLANTS[plant]
     root = _planted(tmp_path / "root", changes)
     histories = tmp_path / "histories" / case.split("/")[0]
     histories.mkdir(parents=True)
     shutil.copy(HISTORIES / f"{case}.json", histories)
-    said = await _in_a_process(histories.parent, root=root)
+    said = _in_a_process(histories.parent, root=root)
 
     assert list(said["failures"]) == [case]
     assert "NondeterminismError" in said["failures"][case]
@@ -171,19 +209,16 @@ def _planted(root: Path, changes: list[tuple[str, str, str]]) -> Path:
     return root
 
 
-async def _in_a_process(
+def _in_a_process(
     *folders: Path, seed: int = 0, without: tuple[str, ...] = (), root: Path = ROOT
 ) -> dict[str, Any]:
     command = [sys.executable, "-m", "tests.replay.replaying", *map(str, folders)]
     command += [word for name in without for word in ("--without", name)]
 
-    def run() -> str:
-        environ = {**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run(
-            command, cwd=root, env=environ, check=False, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    found: dict[str, Any] = json.loads((await asyncio.to_thread(run)).splitlines()[-1])
+    environ = {**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        command, cwd=root, env=environ, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
