@@ -190,8 +190,7 @@ class UserRepositories(RepositoryActivities):
         async with worktree_failures(), _delivering(store):
             if await _has_branch(store, request):
                 return await _delivered(store, request)
-            mark = ids.withdrawn_ref(request.repository.request_key)
-            await store.update_refs(RefUpdate(mark, request.commit, ANY))
+            await store.update_refs(RefUpdate(_withdrawal(request), request.commit, ANY))
             return None
 
     @override
@@ -225,7 +224,7 @@ def _delivering(store: Store) -> contextlib.AbstractAsyncContextManager[int]:
 async def _push(store: Store, request: DeliverBranch) -> None:
     kept = f"the result is kept in the store at {request.commit}"
     async with _delivering(store) as turn:
-        if store.ref(ids.withdrawn_ref(request.repository.request_key)):
+        if store.ref(_withdrawal(request)):
             why = f"the delivery of {request.branch!r} was withdrawn; {kept}"
             raise failed(FailureKind.REFUSED, why)
         try:
@@ -238,6 +237,12 @@ async def _push(store: Store, request: DeliverBranch) -> None:
                 f"{taken.at[:12]}; {kept}"
             )
             raise failed(FailureKind.REFUSED, why) from taken
+
+
+def _withdrawal(request: DeliverBranch) -> str:
+    # Of this run alone: a person who resets the workflow wants it to be tried again.
+    run = activity.info().workflow_run_id
+    return ids.withdrawn_ref(request.repository.request_key, run or "")
 
 
 async def _has_branch(store: Store, request: DeliverBranch) -> bool:

@@ -151,11 +151,11 @@ def opened_ref(request: str) -> str:
     return f"refs/oc/{request}/opened"
 
 
-def withdrawn_ref(request: str) -> str:
+def withdrawn_ref(request: str, run: str) -> str:
     """
-    Return the ref that a request has once its branch is not to be delivered any more.
+    Return the ref that a request has once a run of its workflow is not to deliver any more.
     """
-    return f"refs/oc/{request}/withdrawn"
+    return f"refs/oc/{request}/withdrawn/{digest(run)}"
 
 
 def lease_ref(request: str, owner: str, purpose: str) -> str:

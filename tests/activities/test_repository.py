@@ -3,6 +3,7 @@ Both ends of a request: what is refused before anything is made, what is fetched
 """
 
 import asyncio
+import dataclasses
 import os
 import shutil
 import sys
@@ -667,6 +668,21 @@ async def test_a_withdrawn_delivery_never_comes_about(workbench: Bench) -> None:
     assert git(workbench.person, "branch", "--list", job.opened.branch) == ""
 
 
+async def test_a_request_that_a_person_resets_may_deliver_after_all(workbench: Bench) -> None:
+    """
+    A withdrawal binds the run that made it, not the one that `temporal workflow reset` begins.
+    """
+    job = await workbench.open()
+    assert await withdrawn(job, job.base) is None
+    again = ActivityEnvironment()
+    again.info = dataclasses.replace(again.info, workflow_run_id="another")
+    order = delivery(job, job.base)
+
+    told = await again.run(workbench.repositories.deliver_branch, order)
+
+    assert told.commit == git(workbench.person, "rev-parse", job.opened.branch).strip()
+
+
 async def test_a_repository_that_is_gone_has_been_given_nothing(workbench: Bench) -> None:
     """
     Whoever has moved their repository away can still have the request cancelled.
@@ -680,6 +696,7 @@ async def test_a_repository_that_is_gone_has_been_given_nothing(workbench: Bench
 PUSHING = """
 import asyncio, sys
 from pathlib import Path
+from temporalio.testing import ActivityEnvironment
 from activities.repository import UserRepositories
 from activities.stores import Stores
 from contracts.repository import DeliverBranch, Environment
@@ -690,7 +707,8 @@ async def main(stores, slow, order):
     store = await found.get(order.repository.key)
     store.git._binary = slow
     path = Environment(path="/usr/bin:/bin")
-    await UserRepositories(found, host_id="x", fallback=path).deliver_branch(order)
+    port = UserRepositories(found, host_id="x", fallback=path)
+    await ActivityEnvironment().run(port.deliver_branch, order)
 
 asyncio.run(main(*sys.argv[1:]))
 """
