@@ -160,4 +160,6 @@ def outside(failed: GitError, place: str) -> StoreError:
         return StoreError(f"{place} belongs to another user; run the worker as its owner")
     if "does not appear to be a git repository" in said or "does not exist" in said:
         return StoreError(f"there is no git repository at {place}")
-    return StoreError(f"{place}: {failed}")
+    # Without git's many options: a person reads this where the request shows what it waits for.
+    command = failed.args_tail.partition(" ")[0]
+    return StoreError(f"{place}: git {command}: {said or f'exit code {failed.code}'}")

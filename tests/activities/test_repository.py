@@ -736,3 +736,19 @@ async def test_a_delivery_is_withdrawn_once_the_git_of_a_dead_worker_has_ended(
     assert told is not None
     assert told.commit == job.base
     assert git(workbench.person, "rev-parse", job.opened.branch).strip() == job.base
+
+
+async def test_a_push_that_fails_says_in_one_look_what_is_in_the_way(workbench: Bench) -> None:
+    """
+    The sentence names the repository and git's reason, not the options of git's command.
+    """
+    job = await workbench.open()
+    (workbench.person / f".git/refs/heads/{job.opened.branch}.lock").touch()
+
+    with pytest.raises(ApplicationError) as caught:
+        await delivered(job, job.base)
+
+    assert caught.value.type == FailureKind.STORE
+    assert caught.value.message.startswith(f"{workbench.person}: git push: ")
+    assert f"{job.opened.branch}.lock': File exists" in caught.value.message
+    assert "--quiet" not in caught.value.message
