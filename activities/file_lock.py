@@ -34,9 +34,10 @@ async def locked(file: Path) -> AsyncIterator[int]:
     Hold the lock of a file, against every process of this host and every other holder in this one.
 
     Yields:
-        The descriptor of the locked file: a child that is given it holds the lock, too.
+        The descriptor of the locked file: a child that is given it holds the lock, too, and keeps
+        it after the death of its parent.
     """
-    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         await take_lock(handle)
         yield handle

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import re
+import shlex
 import time
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
@@ -175,7 +176,7 @@ class UserRepositories(RepositoryActivities):
         """
         store = await self._stores.get(request.repository.key)
         async with worktree_failures():
-            await _to_its_end(_push(store, request))
+            await _push(store, request)
             return await _delivered(store, request)
 
     @override
@@ -222,7 +223,7 @@ def _delivering(store: Store) -> contextlib.AbstractAsyncContextManager[int]:
 
 
 async def _push(store: Store, request: DeliverBranch) -> None:
-    kept = f"the result is kept in the store at {request.commit}"
+    kept = f"take the result with: git fetch {shlex.quote(str(store.path))} {request.commit}"
     async with _delivering(store) as turn:
         if store.ref(_withdrawal(request)):
             why = f"the delivery of {request.branch!r} was withdrawn; {kept}"
@@ -230,7 +231,8 @@ async def _push(store: Store, request: DeliverBranch) -> None:
         try:
             # git keeps the turn when this process dies: whoever looks sees what it has come to.
             path = Path(request.path)
-            await store.push(path, request.commit, request.branch, pass_fds=(turn,))
+            push = store.push(path, request.commit, request.branch, pass_fds=(turn,))
+            await _to_its_end(push)
         except BranchTaken as taken:
             why = (
                 f"the branch {request.branch!r} was made by somebody else meanwhile, at "

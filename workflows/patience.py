@@ -78,7 +78,7 @@ async def call(
             if pause is None:
                 raise
             if _stops() > stops and workflow.patched("stopped-once-2026-11"):
-                # Who died with it could not tell that it ended for that: nobody asks twice.
+                # It was asked to end, and could not say that it had: it is not begun again.
                 raise asyncio.CancelledError from error
             tries += 1
             if pause:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from activities.file_lock import holder, take_lock
+from activities.file_lock import holder, locked
 from activities.git_command import IDENTITY_EMAIL, IDENTITY_NAME
 
 CONTROL_FOLDER: Final = ".pool"
@@ -257,9 +257,7 @@ async def held(mutex: asyncio.Lock, file: Path, *, seconds: float) -> AsyncItera
         try:
             async with asyncio.timeout(seconds):
                 await stack.enter_async_context(mutex)
-                handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                stack.callback(os.close, handle)  # never LOCK_UN: a living child keeps its hold
-                await take_lock(handle)
+                handle = await stack.enter_async_context(locked(file))
         except TimeoutError:
             by = f" by {holder(file)}" if seconds else ""
             raise WorktreeBusy(f"{file.stem} is in use{by}") from None

@@ -5,6 +5,7 @@ Both ends of a request: what is refused before anything is made, what is fetched
 import asyncio
 import dataclasses
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from activities.file_lock import locked
 from activities.git_command import git_binary
 from contracts.failure import FailureKind
 from contracts.repository import CloseRequest, DeliverBranch, Delivered, Environment
@@ -533,7 +535,9 @@ async def test_a_branch_made_meanwhile_is_not_overwritten(workbench: Bench) -> N
     sentence = await refused(delivered(job, made))
 
     assert "was made by somebody else meanwhile" in sentence
-    assert sentence.endswith(f"the result is kept in the store at {made}")
+    told = sentence.partition("take the result with: ")[2]
+    git(workbench.person, *shlex.split(told)[1:])
+    assert git(workbench.person, "rev-parse", "FETCH_HEAD").strip() == made
     assert git(workbench.person, "rev-parse", "made") == job.base
 
 
@@ -639,6 +643,23 @@ async def test_a_push_that_has_begun_is_carried_to_its_end(
     told = await delivering
     assert told.commit == job.base
     assert git(workbench.person, "rev-parse", job.opened.branch).strip() == job.base
+
+
+async def test_a_delivery_that_waits_for_its_turn_can_be_cancelled(workbench: Bench) -> None:
+    """
+    As long as another delivery from the store pushes, nothing has begun that must be carried out.
+    """
+    job = await workbench.open()
+    around = ActivityEnvironment()
+    async with locked(job.store.path / "oc-delivery.turn"):
+        order = delivery(job, job.base)
+        waiting = asyncio.create_task(around.run(workbench.repositories.deliver_branch, order))
+        await asyncio.sleep(0.3)
+        around.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    assert git(workbench.person, "branch", "--list", job.opened.branch) == ""
 
 
 # ---- a delivery of which nobody heard

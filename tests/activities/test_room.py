@@ -94,7 +94,8 @@ def test_a_shortage_names_the_folder_and_how_much_is_needed(tmp_path: Path) -> N
 
 async def test_nothing_begins_without_room_but_what_gives_room_back(tmp_path: Path) -> None:
     """
-    Without room an activity does not run, and fails as DISK; a release of a worktree does run.
+    Without room an activity does not run, and fails as DISK; one that gives room back, or ends
+    what holds something, does run.
     """
     acts = _Acts()
     with pytest.raises(ApplicationError, match=SAYS) as failure:
@@ -102,7 +103,8 @@ async def test_nothing_begins_without_room_but_what_gives_room_back(tmp_path: Pa
     assert failure.value.type == FailureKind.DISK
     assert failure.value.non_retryable
     assert acts.runs == 0
-    assert await _run(acts, FULL, kind="release_worktree") == "done"
+    for kind in ("release_worktree", "withdraw_delivery", "close_request", "reconcile"):
+        assert await _run(acts, FULL, kind=kind) == "done"
     assert await _run(acts, tmp_path) == "done"
 
 

@@ -185,7 +185,6 @@ async def test_a_request_that_is_cancelled_while_its_delivery_fails_never_delive
     assert git(repository, "branch", "--list", "made") == ""
 
 
-DELIVERED = play("close-unheard", SIMPLE)
 SLOW_PUSH = """#!/bin/sh
 {git} "$@"; code=$?
 case " $* " in *" push "*) touch {pushed}; sleep 2;; esac
@@ -203,7 +202,7 @@ async def test_a_worker_that_dies_before_it_tells_of_its_delivery_misleads_nobod
     git_command.write_text(SLOW_PUSH.format(git=shutil.which("git"), pushed=pushed))
     git_command.chmod(0o755)
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
-    async with Stage(script(DELIVERED), environ={"PATH": path}) as stage:
+    async with Stage(script(play("close-unheard", SIMPLE)), environ={"PATH": path}) as stage:
         repository = stage.repository("close-unheard", SMALL)
         handle = await stage.start_request("close-unheard", repository, branch="made")
         await until(pushed.exists)
