@@ -76,9 +76,7 @@ Activities = Sequence[Callable[..., Any]]
 
 @dataclass(frozen=True)
 class Hands:
-    """
-    The activities of this host, by the task queue that serves them.
-    """
+    """The activities of this host, by the task queue that serves them."""
 
     model: Activities
     git: Activities
@@ -86,17 +84,13 @@ class Hands:
     checks: Activities
 
     def all(self) -> list[Callable[..., Any]]:
-        """
-        Return every activity, for the check that each port is implemented once.
-        """
+        """Return every activity, for the check that each port is implemented once."""
         return [*self.model, *self.git, *self.host, *self.checks]
 
 
 @asynccontextmanager
 async def hands(config: Settings, client: Client, *, sandbox: Sandbox) -> AsyncIterator[Hands]:
-    """
-    Make the activities, and close their connections and processes at the end.
-    """
+    """Make the activities, and close their connections and processes at the end."""
     host = host_id(config)
     stores = Stores(config.stores)
     uid_base = SANDBOX_UID_BASE if os.geteuid() == 0 else None
@@ -146,9 +140,7 @@ async def hands(config: Settings, client: Client, *, sandbox: Sandbox) -> AsyncI
 
 
 def workers(config: Settings, client: Client, made: Hands) -> list[Worker]:
-    """
-    Return one worker a task queue, each with its own slots.
-    """
+    """Return one worker a task queue, each with its own slots."""
     host = host_id(config)
     room = RoomInterceptor(config.home, config.stores, config.worktrees)
     grace = dt.timedelta(seconds=config.grace_seconds)
@@ -192,9 +184,7 @@ def _activity_worker(
 
 
 async def run(config: Settings, *, stop: asyncio.Event) -> None:
-    """
-    Serve every task queue of this host until `stop` is set.
-    """
+    """Serve every task queue of this host until `stop` is set."""
     log = structlog.get_logger("worker")
     client = await connect(
         config, runtime=telemetry_runtime(config), patience=dt.timedelta(seconds=30)
@@ -219,9 +209,7 @@ async def run(config: Settings, *, stop: asyncio.Event) -> None:
 
 
 async def _room(config: Settings, stop: asyncio.Event) -> None:
-    """
-    Wait until the disk has room: without any, the sandbox's trial would fail for ever.
-    """
+    """Wait until the disk has room: without any, the sandbox's trial would fail for ever."""
     told = False
     while not stop.is_set() and (short := shortage(config.home, config.stores, config.worktrees)):
         if not told:
@@ -231,18 +219,14 @@ async def _room(config: Settings, stop: asyncio.Event) -> None:
 
 
 def _end_orphans(config: Settings) -> None:
-    """
-    End what a killed worker left running, before any of its work is taken up again.
-    """
+    """End what a killed worker left running, before any of its work is taken up again."""
     for pid in find_orphans(config.home):
         if end_orphan(pid, config.home):
             structlog.get_logger("worker").warning("sandbox.orphan", process=pid)
 
 
 async def _probe(sandbox: Sandbox, config: Settings) -> None:
-    """
-    Try the sandbox; where it does not hold, every command is refused with the reason.
-    """
+    """Try the sandbox; where it does not hold, every command is refused with the reason."""
     scratch = config.run / "canary"
     await asyncio.to_thread(scratch.mkdir, parents=True, exist_ok=True)
     try:
@@ -264,9 +248,7 @@ def _settle_memory() -> None:
 
 
 async def main() -> int:
-    """
-    Run the worker until it is told to stop; 1 when it could not start.
-    """
+    """Run the worker until it is told to stop; 1 when it could not start."""
     try:
         config = settings.load()
         config.ensure_home()

@@ -1,3 +1,1 @@
-"""
-The world: one door per vendor or resource; each port of contracts is implemented here once.
-"""
+"""The world: one door per vendor or resource; each port of contracts is implemented here once."""

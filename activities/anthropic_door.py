@@ -45,9 +45,7 @@ class Reply:
 
 
 class AnthropicDoor:
-    """
-    A client of the Messages API that keeps its connection open.
-    """
+    """A client of the Messages API that keeps its connection open."""
 
     def __init__(
         self,
@@ -71,9 +69,7 @@ class AnthropicDoor:
             )
 
     async def close(self) -> None:
-        """
-        Close the connections.
-        """
+        """Close the connections."""
         if self._client is not None:
             await self._client.close()
 
@@ -140,9 +136,7 @@ def _reply(message: Any, request_id: str) -> Reply:  # noqa: ANN401, RUF100
 
 
 def translated(error: Exception) -> ApplicationError:
-    """
-    Return the failure that a client error means.
-    """
+    """Return the failure that a client error means."""
     if isinstance(error, anthropic.APIStatusError):
         return _status(error)
     if isinstance(error, anthropic.APIConnectionError | httpx2.HTTPError | OSError):

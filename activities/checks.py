@@ -37,9 +37,7 @@ class _Outcome:
 
 
 class CleanChecks(CheckActivities):
-    """
-    Checks in pooled worktrees that are cleaned of every leftover first.
-    """
+    """Checks in pooled worktrees that are cleaned of every leftover first."""
 
     def __init__(self, stores: Stores, pools: Pools, runner: Runner) -> None:
         self._stores = stores
@@ -141,9 +139,7 @@ def _tail(text: str) -> str:
 
 
 def _refs(request: RunChecks, tree: str, command: str) -> tuple[str, str]:
-    """
-    Return the ref of the accepted outcome, and of this very run.
-    """
+    """Return the ref of the accepted outcome, and of this very run."""
     name = ids.digest(command, request.repository.environment, str(request.timeout_seconds))
     main = ids.checks_ref(tree, name)
     owner = ids.digest(request.repository.request_key, length=8)
@@ -189,9 +185,7 @@ async def _record(
     result: CheckResult,
     after: Sequence[str],
 ) -> _Outcome:
-    """
-    Record a run; a rerun that passes replaces the outcome that it was made to doubt.
-    """
+    """Record a run; a rerun that passes replaces the outcome that it was made to doubt."""
     batch = store.batch()
     log = batch.blob(f"$ {result.command}\n{ran.text}\n[{ran.ending}]\n".encode())
     hint = "it filled the disk" if ran.disk_full else ran.outcome.hint or ""

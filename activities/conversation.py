@@ -27,9 +27,7 @@ RECORDED = "Recorded."
 
 
 def canonical(value: object) -> bytes:
-    """
-    Return JSON bytes that are the same for the same value, key order kept.
-    """
+    """Return JSON bytes that are the same for the same value, key order kept."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode("utf-8", "replace")
 
@@ -65,9 +63,7 @@ class Said:
 
 
 def turn_key(call: ModelCall) -> str:
-    """
-    Return what makes this call the same call again after a lost acknowledgement.
-    """
+    """Return what makes this call the same call again after a lost acknowledgement."""
     parts = call.model_dump(mode="json", include={"answers", "message", "documents", "variant"})
     head = call.conversation.id + call.conversation.head
     return hashlib.sha256(head.encode() + canonical(parts)).hexdigest()
@@ -85,9 +81,7 @@ class ConversationLog:
     async def open(
         self, store: Store, conversation: str, *, config: dict[str, Any], opening: Message
     ) -> str:
-        """
-        Write a log's root; return its id. The same content opens the same log again.
-        """
+        """Write a log's root; return its id. The same content opens the same log again."""
         batch = store.batch()
         config_blob = batch.blob(canonical(config))
         files = {"config.json": config_blob, "input.json": batch.blob(canonical([opening]))}
@@ -119,9 +113,7 @@ class ConversationLog:
         return _with_head(ModelTurn.model_validate(turn), conversation, commit)
 
     async def window(self, store: Store, head: str) -> Window:
-        """
-        Return the window that ends at this commit, from memory when it is in hand.
-        """
+        """Return the window that ends at this commit, from memory when it is in hand."""
         known = self._windows.get(head)
         if known is not None:
             self._windows.move_to_end(head)
@@ -191,9 +183,7 @@ class ConversationLog:
         await store.update_refs(*updates)
 
     async def filled(self, store: Store, messages: Sequence[Message]) -> list[Message]:
-        """
-        Return messages with their linked texts filled in, as they are sent.
-        """
+        """Return messages with their linked texts filled in, as they are sent."""
         return await _filled(store, messages)
 
     async def _said(self, store: Store, commit: str, *, root: bool) -> list[Message]:
@@ -211,9 +201,7 @@ class ConversationLog:
 
 
 async def _after(store: Store, tip: str, head: str, key: str) -> tuple[str, Any] | None:
-    """
-    Return the commit and the turn that follow `head` in a log, if they are this call's.
-    """
+    """Return the commit and the turn that follow `head` in a log, if they are this call's."""
     following, parents = tip, (await store.get_commit(tip)).parents
     while parents and parents[0] != head:
         following, parents = parents[0], (await store.get_commit(parents[0])).parents
@@ -291,9 +279,7 @@ def _tree(batch: Batch, files: Mapping[str, str]) -> str:
 
 
 def _links(call: ModelCall, turn: ModelTurn) -> dict[str, str]:
-    """
-    Return a name for every object that the turn refers to, so that it stays alive.
-    """
+    """Return a name for every object that the turn refers to, so that it stays alive."""
     given = [use.arguments for use in turn.tool_uses if use.arguments]
     linked = [answer.output for answer in call.answers if answer.output]
     linked += [oid for _, oid in call.documents]

@@ -26,13 +26,9 @@ from typing import NoReturn, Self
 from domain.edit_paths import path_problem
 
 READ_LIMIT_BYTES = 20 * 1024 * 1024
-"""
-The largest file that is read: the largest that a model takes (a PDF).
-"""
+"""The largest file that is read: the largest that a model takes (a PDF)."""
 TEMPORARY_PREFIX = ".orchestcode-"
-"""
-How the name of a half-written file begins; only a killed process leaves one behind.
-"""
+"""How the name of a half-written file begins; only a killed process leaves one behind."""
 _OPENAT2 = 437  # the same number on every architecture
 _RESOLVE = 0x08 | 0x04 | 0x02  # BENEATH, NO_SYMLINKS, NO_MAGICLINKS
 _TRIES = 64  # openat2 says "again" when a rename elsewhere raced with a resolution
@@ -45,15 +41,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class PathRefused(Exception):  # noqa: N818 - an answer, seldom an error
-    """
-    A path that is not read or written, and why, in words for the model; no host path in it.
-    """
+    """A path that is not read or written, and why, in words for the model; no host path in it."""
 
 
 class EditorUnavailableError(Exception):
-    """
-    A kernel that cannot confine paths; nothing is read or written without that.
-    """
+    """A kernel that cannot confine paths; nothing is read or written without that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +114,7 @@ class Editor:
         self.close()
 
     def close(self) -> None:
-        """
-        Let the root go. Safe to repeat.
-        """
+        """Let the root go. Safe to repeat."""
         if self._root >= 0:
             os.close(self._root)
             self._root = -1
@@ -230,9 +220,7 @@ class Editor:
         return [*sorted(shown), *([f"[{more} more entries are not shown]"] if more else [])]
 
     def _walk(self, start: str, depth: int) -> Iterator[str]:
-        """
-        Yield the entries level by level, at most `_WALK_LIMIT`.
-        """
+        """Yield the entries level by level, at most `_WALK_LIMIT`."""
         waiting = deque([(start, 1)])
         left = _WALK_LIMIT
         while waiting:
@@ -247,9 +235,7 @@ class Editor:
                     waiting.append((inner, level + 1))
 
     def _entries(self, folder: str) -> list[tuple[str, bool, str]]:
-        """
-        Return name, whether a folder, and " -> target" of each entry, sorted; gone: nothing.
-        """
+        """Return name, whether a folder, and " -> target" of each entry, sorted; gone: nothing."""
         try:
             fd = self._open(folder or ".", os.O_RDONLY | os.O_DIRECTORY)
         except PathRefused:
@@ -287,9 +273,7 @@ class Editor:
         return True
 
     def _regular(self, folder: int, path: str, name: str) -> os.stat_result | None:
-        """
-        Return the status of the regular file `name`, None when there is nothing.
-        """
+        """Return the status of the regular file `name`, None when there is nothing."""
         try:
             status = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
@@ -305,9 +289,7 @@ class Editor:
         return self._owner
 
     def _open(self, path: str, flags: int) -> int | None:
-        """
-        Return a descriptor; None when there is nothing of that name, or no folder.
-        """
+        """Return a descriptor; None when there is nothing of that name, or no folder."""
         with self._refusals(path):
             try:
                 return _openat2(self._root, path, flags)
@@ -316,9 +298,7 @@ class Editor:
 
     @contextmanager
     def _refusals(self, path: str) -> Iterator[None]:
-        """
-        Turn what the kernel says about a path into words; leave what it says about the disk.
-        """
+        """Turn what the kernel says about a path into words; leave what it says about the disk."""
         try:
             yield
         except OSError as error:
@@ -330,9 +310,7 @@ class Editor:
             raise PathRefused(sentence.format(path=_shown(path))) from error
 
     def _refuse_link(self, path: str) -> NoReturn:
-        """
-        Refuse, and say which part of the path is the link and which path to use instead.
-        """
+        """Refuse, and say which part of the path is the link and which path to use instead."""
         parts = [part for part in path.split("/") if part not in {"", "."}]
         for count in range(1, len(parts) + 1):
             link = "/".join(parts[:count])
@@ -368,9 +346,7 @@ class Editor:
 
     @contextmanager
     def _folder(self, path: str, *, make: bool) -> Iterator[int]:
-        """
-        Open a folder for work by descriptor; with `make`, create what is missing of it.
-        """
+        """Open a folder for work by descriptor; with `make`, create what is missing of it."""
         flags = os.O_RDONLY | os.O_DIRECTORY
         try:
             fd = _openat2(self._root, path, flags)
@@ -424,9 +400,7 @@ _SENTENCES = {
 
 
 def _openat2(folder: int, path: str, flags: int) -> int:
-    """
-    Open beneath `folder`, through no link; the descriptor is not inherited by children.
-    """
+    """Open beneath `folder`, through no link; the descriptor is not inherited by children."""
     how = struct.pack("QQQ", flags | os.O_CLOEXEC, 0, _RESOLVE)
     code = 0
     for _ in range(_TRIES):
@@ -440,9 +414,7 @@ def _openat2(folder: int, path: str, flags: int) -> int:
 
 
 def _unsynced(_handle: int) -> None:
-    """
-    Stand for fsync where nothing need outlive the host's fall.
-    """
+    """Stand for fsync where nothing need outlive the host's fall."""
 
 
 def _replace(
@@ -495,9 +467,7 @@ def _check(path: str) -> None:
 
 
 def _split(path: str) -> tuple[str, str]:
-    """
-    Return the folder, "." for the root, and the name of a file.
-    """
+    """Return the folder, "." for the root, and the name of a file."""
     folder, _, name = path.rpartition("/")
     if name in {"", "."}:
         raise PathRefused(f"'{_shown(path)}' is a folder, not a file.")
@@ -530,8 +500,6 @@ def _safe(text: str) -> str:
 
 
 def _shown(text: str) -> str:
-    """
-    Return a name as it may stand in a message: printable, and not longer than a line.
-    """
+    """Return a name as it may stand in a message: printable, and not longer than a line."""
     safe = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in _safe(text))
     return safe if len(safe) <= _NAME_LIMIT_CHARS else safe[:_NAME_LIMIT_CHARS] + "…"

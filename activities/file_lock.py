@@ -69,9 +69,7 @@ async def take_lock(handle: int) -> None:
 
 
 def holder(file: Path) -> str:
-    """
-    Return which process holds the lock of a file, in words.
-    """
+    """Return which process holds the lock of a file, in words."""
     pid = next(_holders(file.stat()), None)
     return "a process that cannot be seen from here" if pid is None else f"process {pid}"
 
@@ -98,9 +96,7 @@ def _end_stopped(file: os.stat_result, before: frozenset[int]) -> frozenset[int]
 
 
 def _holders(file: os.stat_result) -> Iterator[int]:
-    """
-    Yield the processes that took the lock and still have the file open, as far as we may see.
-    """
+    """Yield the processes that took the lock and still have the file open, as far as we may see."""
     inode = str(file.st_ino)
     try:
         lines = Path("/proc/locks").read_text().splitlines()

@@ -48,9 +48,7 @@ PIPE_LIMIT = 1 << 20
 
 
 class GitMissingError(Exception):
-    """
-    No git executable stands on PATH: nothing can work until an operator installs it.
-    """
+    """No git executable stands on PATH: nothing can work until an operator installs it."""
 
 
 class GitError(Exception):
@@ -75,15 +73,11 @@ class GitError(Exception):
 
 
 class GitKilledError(GitError):
-    """
-    Somebody killed git (an operator, the kernel for want of memory): it has said nothing.
-    """
+    """Somebody killed git (an operator, the kernel for want of memory): it has said nothing."""
 
 
 class GitTimeoutError(GitError):
-    """
-    A git command did not end in time; its whole process group was ended.
-    """
+    """A git command did not end in time; its whole process group was ended."""
 
 
 @dataclass(frozen=True)
@@ -106,16 +100,12 @@ class GitResult:
 
     @property
     def text(self) -> str:
-        """
-        Stdout as text without the final newline; foreign bytes survive as surrogate escapes.
-        """
+        """Stdout as text without the final newline; foreign bytes survive as surrogate escapes."""
         return os.fsdecode(self.out).removesuffix("\n")
 
 
 def bounded(text: str, limit: int) -> str:
-    """
-    Return the text, its middle cut out when it is longer than `limit` characters.
-    """
+    """Return the text, its middle cut out when it is longer than `limit` characters."""
     if len(text) <= limit:
         return text
     half = (limit - 5) // 2
@@ -264,9 +254,7 @@ class GitCommand:
         )
 
     def environment(self, *, reads: bool = False) -> dict[str, str]:
-        """
-        Return the complete environment of a child; nothing of ours leaks in but PATH.
-        """
+        """Return the complete environment of a child; nothing of ours leaks in but PATH."""
         variables = {
             "PATH": os.pathsep.join(os.get_exec_path()),
             "HOME": "/nonexistent",

@@ -25,9 +25,7 @@ _WARNINGS = threading.Lock()
 
 
 class RequestRefused(Exception):  # noqa: N818 - named for what happened
-    """
-    The request cannot be carried out; the text is one sentence that says what to change.
-    """
+    """The request cannot be carried out; the text is one sentence that says what to change."""
 
 
 @dataclass(frozen=True)

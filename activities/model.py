@@ -155,9 +155,7 @@ async def _opening(store: Store, request: OpenConversation) -> Message:
 def _request(
     config: Mapping[str, Any], messages: Sequence[Message], max_tokens: int
 ) -> dict[str, Any]:
-    """
-    Return the request with its cache markers: system, opening, previous tail, tail.
-    """
+    """Return the request with its cache markers: system, opening, previous tail, tail."""
     marked = list(messages)
     tails = [place for place in range(1, len(marked)) if marked[place]["role"] == "user"]
     for place in tails[-2:]:
@@ -174,9 +172,7 @@ def _marked(message: Message, marker: Mapping[str, str]) -> Message:
 
 
 def _read(batch: Batch, reply: Reply, request: ModelCall, role: Role) -> ModelTurn:
-    """
-    Return the turn that a reply means, its tool calls checked, their arguments in the batch.
-    """
+    """Return the turn that a reply means, its tool calls checked, their arguments in the batch."""
     discarded = reply.stop_reason in _DISCARDED
     uses: list[ToolUse] = []
     finish: str | None = None
@@ -205,9 +201,7 @@ def _read(batch: Batch, reply: Reply, request: ModelCall, role: Role) -> ModelTu
 
 
 def _use(batch: Batch, registry: Registry, block: Mapping[str, Any]) -> tuple[ToolUse, str | None]:
-    """
-    Return what a call comes to, and what it hands in when it is a `finish`.
-    """
+    """Return what a call comes to, and what it hands in when it is a `finish`."""
     name, identity = str(block.get("name", "")), str(block.get("id", ""))
     checked = registry.check(name, block.get("input"))
     if isinstance(checked, Problem):

@@ -1,6 +1,4 @@
-"""
-Patches and the merge queue's chain: made in the store, without a work tree.
-"""
+"""Patches and the merge queue's chain: made in the store, without a work tree."""
 
 from collections.abc import Sequence
 
@@ -34,9 +32,7 @@ _OUTSIDE = 20
 
 
 class StorePatches(PatchActivities):
-    """
-    Commits, merges and landings by object id.
-    """
+    """Commits, merges and landings by object id."""
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
@@ -149,9 +145,7 @@ class StorePatches(PatchActivities):
 
 
 async def _first_verdict(store: Store, request: RebasePatch) -> MergeVerdict | None:
-    """
-    Note why a patch did not land, and return what was noted first.
-    """
+    """Note why a patch did not land, and return what was noted first."""
     patch = request.patch
     ref = ids.verdict_ref(request.repository.request_key, patch.task, patch.round)
     noted = await notes.read(store, ref, MergeVerdict)
@@ -227,9 +221,7 @@ async def _described(store: Store, request: MakePatch, commit: str, tree: str) -
 async def _marked(
     store: Store, base: str, commit: str, changes: Sequence[Change]
 ) -> tuple[str, ...]:
-    """
-    Return the changed files in which conflict markers are new: no agent may hand them in.
-    """
+    """Return the changed files in which conflict markers are new: no agent may hand them in."""
     marked: list[str] = []
     for change in changes:
         if change.status == "D" or not await _has_markers(store, commit, change.path):

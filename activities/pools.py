@@ -1,6 +1,4 @@
-"""
-The worktree pools of this host, one a store, opened once each.
-"""
+"""The worktree pools of this host, one a store, opened once each."""
 
 import asyncio
 from pathlib import Path
@@ -26,9 +24,7 @@ class Pools:
         self._lock = asyncio.Lock()
 
     async def get(self, key: str) -> WorktreePool:
-        """
-        Return the pool of a repository's store.
-        """
+        """Return the pool of a repository's store."""
         async with self._lock:
             if key not in self._pools:
                 pool = WorktreePool(

@@ -1,6 +1,4 @@
-"""
-Messages to workflows that may not run yet, or no longer.
-"""
+"""Messages to workflows that may not run yet, or no longer."""
 
 import datetime as dt
 import json
@@ -27,9 +25,7 @@ _TASK_TIMEOUT = dt.timedelta(seconds=3)
 
 
 class TemporalQueues(QueueActivities):
-    """
-    Signal-with-start by the worker's own client.
-    """
+    """Signal-with-start by the worker's own client."""
 
     def __init__(self, client: Client, stores: Stores) -> None:
         self._client = client
@@ -70,9 +66,7 @@ class TemporalQueues(QueueActivities):
 
 
 async def standing(client: Client, workflow_id: str) -> WorkflowExecutionStatus | None:
-    """
-    Return how a workflow stands, None when the server does not know it.
-    """
+    """Return how a workflow stands, None when the server does not know it."""
     try:
         return (await client.get_workflow_handle(workflow_id).describe()).status
     except RPCError as error:
@@ -82,9 +76,7 @@ async def standing(client: Client, workflow_id: str) -> WorkflowExecutionStatus 
 
 
 async def is_open(client: Client, workflow_id: str) -> bool:
-    """
-    Return whether a workflow is open; one that the server does not know is not.
-    """
+    """Return whether a workflow is open; one that the server does not know is not."""
     return await standing(client, workflow_id) is WorkflowExecutionStatus.RUNNING
 
 

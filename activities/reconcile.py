@@ -120,9 +120,7 @@ class HostReconciler(ReconcileActivities):
                 )
 
     def _was_forgotten(self, request: OpenRequest) -> bool:
-        """
-        Say whether a request began in the time that a copy of the database does not know.
-        """
+        """Say whether a request began in the time that a copy of the database does not know."""
         forgotten = self._forgotten()
         return forgotten is not None and forgotten[0] <= request.opened <= forgotten[1]
 

@@ -1,6 +1,4 @@
-"""
-In from the user's repository, and out to it: one fetch at the start, one branch at the end.
-"""
+"""In from the user's repository, and out to it: one fetch at the start, one branch at the end."""
 
 import asyncio
 import contextlib
@@ -86,9 +84,7 @@ class UserRepositories(RepositoryActivities):
             return await self._fetched(store, request, found, key=key, branch=branch)
 
     async def _opened(self, request: OpenRepository) -> RepositoryOpened | None:
-        """
-        Return what this request's first time came to, the branch claimed as then.
-        """
+        """Return what this request's first time came to, the branch claimed as then."""
         key = ids.repository_key(str(await asyncio.to_thread(locate, request.path)))
         if not self._stores.path(key).is_dir():
             return None
@@ -148,9 +144,7 @@ class UserRepositories(RepositoryActivities):
         return opened
 
     async def _claim(self, store: Store, branch: str, request_id: str) -> None:
-        """
-        Note who makes the branch, so that two requests cannot both.
-        """
+        """Note who makes the branch, so that two requests cannot both."""
         ref = ids.claim_ref(branch)
         mine = await store.put_blob(request_id.encode())
         try:
@@ -216,9 +210,7 @@ class UserRepositories(RepositoryActivities):
 
 
 def _delivering(store: Store) -> contextlib.AbstractAsyncContextManager[int]:
-    """
-    Hold the turn to deliver from a store: no attempt pushes while one is withdrawn.
-    """
+    """Hold the turn to deliver from a store: no attempt pushes while one is withdrawn."""
     return locked(store.path / "oc-delivery.turn")
 
 
@@ -265,9 +257,7 @@ async def _delivered(store: Store, request: DeliverBranch) -> Delivered:
 
 
 async def _note_open(store: Store, request: OpenRepository) -> None:
-    """
-    Note what was asked, by whom and when, for as long as the request is open.
-    """
+    """Note what was asked, by whom and when, for as long as the request is open."""
     ref = ids.open_ref(request.request_key)
     if request.asked and store.ref(ref) is None:
         asked = OpenRequest(

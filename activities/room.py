@@ -33,9 +33,7 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def free_bytes(folder: Path) -> int | None:
-    """
-    Return the room that is left where a folder lies, None when nobody can tell.
-    """
+    """Return the room that is left where a folder lies, None when nobody can tell."""
     try:
         state = os.statvfs(folder)
     except OSError:
@@ -58,9 +56,7 @@ def shortage(*places: Path) -> str | None:
 
 
 def no_room(error: BaseException) -> bool:
-    """
-    Say whether an error, or what caused it, is a disk without room.
-    """
+    """Say whether an error, or what caused it, is a disk without room."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in _FULL:
@@ -72,9 +68,7 @@ def no_room(error: BaseException) -> bool:
 
 
 def _said(error: BaseException) -> str:
-    """
-    Return what git said, without the words that it was given; "" for other errors.
-    """
+    """Return what git said, without the words that it was given; "" for other errors."""
     if isinstance(error, GitError | ChildDiedError):
         return error.stderr
     return str(error) if isinstance(error, StoreError) and error.__cause__ is None else ""
@@ -118,8 +112,6 @@ class _WithRoom(ActivityInboundInterceptor):
             raise self._full(str(error)) from error
 
     def _full(self, said: str) -> ApplicationError:
-        """
-        Return the failure, with where the room is short now.
-        """
+        """Return the failure, with where the room is short now."""
         short = shortage(*self._places)
         return failed(FailureKind.DISK, f"{short} ({said[:1_000]})" if short else said)

@@ -1,6 +1,4 @@
-"""
-Running the user's commands in a worktree: their PATH and virtual environment, our sandbox.
-"""
+"""Running the user's commands in a worktree: their PATH and virtual environment, our sandbox."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -37,16 +35,12 @@ class Ran:
 
     @property
     def passed(self) -> bool:
-        """
-        True when it ended by itself with exit code 0.
-        """
+        """True when it ended by itself with exit code 0."""
         return self.outcome.exit_code == 0 and not self.outcome.timed_out
 
     @property
     def ending(self) -> str:
-        """
-        How it ended, in words.
-        """
+        """How it ended, in words."""
         outcome = self.outcome
         if outcome.timed_out:
             return f"timed out after {outcome.duration_seconds:.0f} s, all its processes were ended"
@@ -70,9 +64,7 @@ class Runner:
         self._hide = hide
 
     async def environment(self, store: Store, oid: str) -> Environment:
-        """
-        Return the environment that a request brought.
-        """
+        """Return the environment that a request brought."""
         return Environment.model_validate_json(await store.get_blob(oid))
 
     async def run(
@@ -131,9 +123,7 @@ async def undo(place: Place, commit: str) -> None:
 
 
 def readable(output: bytes, limit: int = _SHOWN_BYTES) -> str:
-    """
-    Return output as valid text without terminal codes, head and tail when it is long.
-    """
+    """Return output as valid text without terminal codes, head and tail when it is long."""
     if len(output) > limit:
         half = limit // 2
         cut = len(output) - 2 * half

@@ -1,6 +1,4 @@
-"""
-Searching a worktree: git's own grep, which follows no link and reads no ignored file.
-"""
+"""Searching a worktree: git's own grep, which follows no link and reads no ignored file."""
 
 from activities.git_command import GitCommand, GitError, GitKilledError, GitTimeoutError
 from activities.worktree.pool import Place
@@ -14,9 +12,7 @@ _SECONDS = 20
 
 
 async def search(place: Place, arguments: SearchArguments) -> tuple[str, bool]:
-    """
-    Return matches as path:line:text, and whether the search could be made.
-    """
+    """Return matches as path:line:text, and whether the search could be made."""
     if "\0" in arguments.pattern + arguments.path:
         return "The search failed: a NUL character cannot be searched for.", False
     git = GitCommand(place.store / "worktrees" / place.name, work_tree=place.path)

@@ -1,6 +1,4 @@
-"""
-The stores of this host, opened once each and shared by all activities of the process.
-"""
+"""The stores of this host, opened once each and shared by all activities of the process."""
 
 import asyncio
 from pathlib import Path
@@ -9,9 +7,7 @@ from activities.store import Store
 
 
 class Stores:
-    """
-    Stores by repository key, under one folder.
-    """
+    """Stores by repository key, under one folder."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -19,15 +15,11 @@ class Stores:
         self._lock = asyncio.Lock()
 
     def path(self, key: str) -> Path:
-        """
-        Return where the store of a repository lies, whether it exists or not.
-        """
+        """Return where the store of a repository lies, whether it exists or not."""
         return self._root / f"{key}.git"
 
     def keys(self) -> list[str]:
-        """
-        Return the keys of all stores on disk, sorted.
-        """
+        """Return the keys of all stores on disk, sorted."""
         folders = (path for path in self._root.glob("*.git") if path.is_dir())
         return sorted(path.name.removesuffix(".git") for path in folders)
 
@@ -47,18 +39,14 @@ class Stores:
             return self._open[key]
 
     async def clone(self, source: Path, key: str) -> Store:
-        """
-        Return the open store of a repository, made from it when it does not exist yet.
-        """
+        """Return the open store of a repository, made from it when it does not exist yet."""
         async with self._lock:
             if key not in self._open:
                 self._open[key] = await Store.clone(source, self.path(key))
             return self._open[key]
 
     async def close(self) -> None:
-        """
-        End the git processes of every store.
-        """
+        """End the git processes of every store."""
         async with self._lock:
             for store in self._open.values():
                 await store.close()

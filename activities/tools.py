@@ -78,9 +78,7 @@ Act = Callable[[Desk], Awaitable[Outcome]]
 
 
 class WorktreeTools(ToolActivities):
-    """
-    Tool calls on this host's worktrees.
-    """
+    """Tool calls on this host's worktrees."""
 
     def __init__(self, stores: Stores, pools: Pools, runner: Runner) -> None:
         self._stores = stores
@@ -145,9 +143,7 @@ class WorktreeTools(ToolActivities):
         return await self._transact(request, act)
 
     async def _transact(self, request: ToolCall, act: Act) -> ToolResult:
-        """
-        Do a call once: recorded outcome, or fence, restore, act, checkpoint, journal.
-        """
+        """Do a call once: recorded outcome, or fence, restore, act, checkpoint, journal."""
         store = await self._stores.get(request.repository.key)
         pool = await self._pools.get(request.repository.key)
         ref = ids.call_ref(request.repository.request_key, request.task_ref, request.call_id)
@@ -310,9 +306,7 @@ def _decide(
 
 
 def _plain(path: str) -> str:
-    """
-    Return a path in the one form in which trees name it and the record of viewed files does.
-    """
+    """Return a path in the one form in which trees name it and the record of viewed files does."""
     return "/".join(part for part in path.split("/") if part not in {"", "."})
 
 
@@ -321,9 +315,7 @@ def _is_repository(folder: Path) -> bool:
 
 
 async def _unrecorded(place: Place, store: Store, commit: str, path: str) -> str | None:
-    """
-    Return why a scan of the worktree would leave this file out, None when it records it.
-    """
+    """Return why a scan of the worktree would leave this file out, None when it records it."""
     parts = path.split("/")
     for depth in range(1, len(parts)):
         folder = "/".join(parts[:depth])

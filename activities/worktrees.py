@@ -1,6 +1,4 @@
-"""
-Leases on worktrees, as workflows ask for them; the pool of each store does the work.
-"""
+"""Leases on worktrees, as workflows ask for them; the pool of each store does the work."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -101,9 +99,7 @@ def _holder(request: LeaseWorktree | ReleaseWorktree) -> str:
 
 @contextlib.asynccontextmanager
 async def worktree_failures() -> AsyncIterator[None]:
-    """
-    Translate what a pool raises into the failures that Temporal records.
-    """
+    """Translate what a pool raises into the failures that Temporal records."""
     try:
         yield
     except (
@@ -114,9 +110,7 @@ async def worktree_failures() -> AsyncIterator[None]:
 
 
 def worktree_failure(error: Exception) -> ApplicationError:
-    """
-    Return the failure for an exception of a pool or its store.
-    """
+    """Return the failure for an exception of a pool or its store."""
     if isinstance(error, OSError):
         return from_os_error(error, "working on a worktree")
     if isinstance(error, Fenced):

@@ -1,3 +1,1 @@
-"""
-The figures of this system, measured on real processes: `python -m bench`.
-"""
+"""The figures of this system, measured on real processes: `python -m bench`."""

@@ -1,6 +1,4 @@
-"""
-Measure and print: one JSON object a line. docs/benchmarks.md says what each figure means.
-"""
+"""Measure and print: one JSON object a line. docs/benchmarks.md says what each figure means."""
 
 import argparse
 import asyncio
@@ -10,9 +8,7 @@ from bench.figures import Figure
 
 
 def main() -> None:
-    """
-    Print the figures as they are measured.
-    """
+    """Print the figures as they are measured."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--turns", type=int, default=40, help="edit turns of each agent")
     parser.add_argument(

@@ -1,6 +1,4 @@
-"""
-The demonstration's request as a whole: how long it takes, and how much memory it holds.
-"""
+"""The demonstration's request as a whole: how long it takes, and how much memory it holds."""
 
 import subprocess
 import sys
@@ -29,9 +27,7 @@ class Processes:
         self.whole = 0
 
     def look(self) -> None:
-        """
-        Find who belongs to it now, and add up what they hold.
-        """
+        """Find who belongs to it now, and add up what they hold."""
         self._find()
         held = {pid: _held(pid) for pid in self._known}
         self.whole = max(self.whole, sum(held.values()))
@@ -50,9 +46,7 @@ class Processes:
 
 
 def measure() -> list[Figure]:
-    """
-    Run the demonstration once.
-    """
+    """Run the demonstration once."""
     begun = time.perf_counter()
     with subprocess.Popen(
         [sys.executable, "-m", "examples.demo"],
@@ -91,9 +85,7 @@ def _peak(pid: int) -> int:
 
 
 def _field(pid: int, file: str, name: str) -> int:
-    """
-    Return a number from a file of /proc; 0 when the process is gone.
-    """
+    """Return a number from a file of /proc; 0 when the process is gone."""
     try:
         lines = Path(f"/proc/{pid}/{file}").read_text().splitlines()
     except OSError:

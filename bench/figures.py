@@ -10,9 +10,7 @@ from enum import StrEnum
 
 
 class Name(StrEnum):
-    """
-    Every figure that the bench prints.
-    """
+    """Every figure that the bench prints."""
 
     DEMO_WALL = "demo.wall"
     DEMO_WORKER_PEAK = "demo.worker_peak"
@@ -42,9 +40,7 @@ class Figure:
     baseline: float | None = None
 
     def line(self) -> str:
-        """
-        Return the figure as one JSON object.
-        """
+        """Return the figure as one JSON object."""
         ratio = self.value / self.baseline if self.baseline else None
         fields = {
             "figure": self.name.value,
@@ -57,9 +53,7 @@ class Figure:
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """
-    Return the value below which this share of the values lies; the median at 0.5.
-    """
+    """Return the value below which this share of the values lies; the median at 0.5."""
     if share == 0.5:
         return statistics.median(values)
     ordered = sorted(values)

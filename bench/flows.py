@@ -26,9 +26,7 @@ _MINUTE = dt.timedelta(minutes=1)
 
 
 class Clock:
-    """
-    When the first activity of each pair began and ended, in seconds of one clock.
-    """
+    """When the first activity of each pair began and ended, in seconds of one clock."""
 
     begun: ClassVar[list[float]] = []
     ended: ClassVar[list[float]] = []
@@ -36,31 +34,23 @@ class Clock:
 
 @activity.defn
 async def empty_first() -> None:
-    """
-    Stand for a model call that takes no time.
-    """
+    """Stand for a model call that takes no time."""
     Clock.begun.append(time.perf_counter())
     Clock.ended.append(time.perf_counter())
 
 
 @activity.defn
 async def empty_second() -> None:
-    """
-    Stand for a tool call that does nothing.
-    """
+    """Stand for a tool call that does nothing."""
 
 
 @workflow.defn(failure_exception_types=[Exception])
 class BenchPairsWorkflow:
-    """
-    Pairs of empty activities on two queues, one after another.
-    """
+    """Pairs of empty activities on two queues, one after another."""
 
     @workflow.run
     async def run(self, pairs: int) -> None:
-        """
-        Run so many pairs.
-        """
+        """Run so many pairs."""
         for _ in range(pairs):
             await workflow.execute_activity(
                 empty_first, task_queue=FIRST_QUEUE, start_to_close_timeout=_MINUTE
@@ -85,15 +75,11 @@ class BenchAgent(Contract):
 
 @workflow.defn(failure_exception_types=[Exception])
 class BenchAgentWorkflow:
-    """
-    One coder in a leased worktree of the product's worker: no plan, no review, no merge.
-    """
+    """One coder in a leased worktree of the product's worker: no plan, no review, no merge."""
 
     @workflow.run
     async def run(self, start: BenchAgent) -> AgentResult:
-        """
-        Lease, let the agent work, give back.
-        """
+        """Lease, let the agent work, give back."""
         opened = await open_repository(RequestStart(repository=start.path, request="Count."))
         async with leased(opened.repository, "count", commit=opened.base) as lease:
             return await self._agent(start, opened, lease)

@@ -1,6 +1,4 @@
-"""
-What every measurement stands on: a fresh home, the rehearsal server, the services.
-"""
+"""What every measurement stands on: a fresh home, the rehearsal server, the services."""
 
 import contextlib
 import os
@@ -40,9 +38,7 @@ class Bench:
 
 @contextlib.contextmanager
 def folder() -> Iterator[Path]:
-    """
-    Give a fresh folder beside this one, on the disk that a person would use.
-    """
+    """Give a fresh folder beside this one, on the disk that a person would use."""
     parent = ROOT / "build"
     parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(
@@ -53,9 +49,7 @@ def folder() -> Iterator[Path]:
 
 @contextlib.asynccontextmanager
 async def brought_up(place: Path, script: dict[str, Any]) -> AsyncIterator[Bench]:
-    """
-    Have rehearsal, server and worker ready; they end with the block.
-    """
+    """Have rehearsal, server and worker ready; they end with the block."""
     journal = place / "rehearsal.jsonl"
     async with serve(script, journal_path=journal) as rehearsal:
         environ = {k: v for k, v in os.environ.items() if not k.startswith(_DROPPED)}
@@ -72,9 +66,7 @@ async def brought_up(place: Path, script: dict[str, Any]) -> AsyncIterator[Bench
 
 
 def counter_repository(path: Path) -> Path:
-    """
-    Make a small repository and return its folder.
-    """
+    """Make a small repository and return its folder."""
     path.mkdir()
     (path / "README.md").write_text("A counter.\n")
     for number in range(40):

@@ -1,6 +1,4 @@
-"""
-What one turn of an agent costs, beside a pair of empty activities on the same server.
-"""
+"""What one turn of an agent costs, beside a pair of empty activities on the same server."""
 
 import itertools
 import uuid
@@ -35,9 +33,7 @@ PAIRS = 40
 
 
 def counting(turns: int) -> dict[str, Any]:
-    """
-    Return the script of a coder that edits one file `turns` times and finishes.
-    """
+    """Return the script of a coder that edits one file `turns` times and finishes."""
     path = "counter/count.txt"
     edit = {
         "command": "str_replace", "path": path,
@@ -104,9 +100,7 @@ async def measure(turns: int, rounds: int = 3) -> list[Figure]:
 
 
 async def measure_long(turns: int = 500) -> list[Figure]:
-    """
-    Compare an agent's late turns with its early ones: neither may depend on what came before.
-    """
+    """Compare an agent's late turns with its early ones: neither may depend on what came before."""
     with folder() as place:
         async with brought_up(place, counting(turns)) as bench, AsyncExitStack() as stack:
             for worker in _workers(bench.client):
@@ -135,9 +129,7 @@ def _workers(client: Client) -> list[Worker]:
 
 
 async def _pairs(client: Client, pairs: int) -> tuple[list[float], float]:
-    """
-    Return the milliseconds between the first activities of pairs, and history bytes a pair.
-    """
+    """Return the milliseconds between the first activities of pairs, and history bytes a pair."""
     Clock.begun.clear()
     Clock.ended.clear()
     handle = await client.start_workflow(

@@ -1,3 +1,1 @@
-"""
-What a person sees and types: the commands, the live view, the report. It decides nothing.
-"""
+"""What a person sees and types: the commands, the live view, the report. It decides nothing."""

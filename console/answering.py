@@ -1,6 +1,4 @@
-"""
-`approve`, `reject`, `revise`, `note`, `cancel`: what a person says to a request.
-"""
+"""`approve`, `reject`, `revise`, `note`, `cancel`: what a person says to a request."""
 
 import asyncio
 
@@ -20,9 +18,7 @@ _CANCEL_SECONDS = 30.0
 
 
 async def respond(typed: Respond, around: Surroundings) -> ExitCode:
-    """
-    Answer what waits: checked at once by a worker, or left with the server for the next one.
-    """
+    """Answer what waits: checked at once by a worker, or left with the server for the next one."""
     async with reach(around, worker=False) as service:
         found = await _open(service.requests, typed.id)
         try:
@@ -62,9 +58,7 @@ def answer(typed: Respond, pending: list[Approval] | None, *, by: str) -> Decide
 
 
 def _whole(typed: Respond, pending: list[Approval] | None) -> str:
-    """
-    Return the whole digest of the pending approval that the person saw.
-    """
+    """Return the whole digest of the pending approval that the person saw."""
     if pending is None:
         raise UsageError(
             "No worker answers, so what waits cannot be compared with --digest; "
@@ -83,18 +77,14 @@ def _whole(typed: Respond, pending: list[Approval] | None) -> str:
 async def _leave(
     typed: Respond, found: Found, requests: Requests, around: Surroundings, away: AwayError
 ) -> None:
-    """
-    Leave an answer with the server; a worker takes it as soon as one runs.
-    """
+    """Leave an answer with the server; a worker takes it as soon as one runs."""
     await requests.leave_answer(found.id, answer(typed, None, by=around.user))
     watch = hints.command(around.program, "watch", hints.short_id(found.id))
     around.say(f"{away} The answer is kept and counts as soon as one runs: {watch}")
 
 
 async def note(typed: AddNote, around: Surroundings) -> ExitCode:
-    """
-    Leave a note for a request's agents.
-    """
+    """Leave a note for a request's agents."""
     try:
         text = Note(text=typed.text.strip(), task=typed.task)
     except ValidationError as error:
@@ -109,9 +99,7 @@ async def note(typed: AddNote, around: Surroundings) -> ExitCode:
 
 
 async def _know_task(requests: Requests, found: Found, task: str | None) -> None:
-    """
-    Refuse a task that the plan does not have, as far as anybody can tell.
-    """
+    """Refuse a task that the plan does not have, as far as anybody can tell."""
     if task is None:
         return
     try:
@@ -123,9 +111,7 @@ async def _know_task(requests: Requests, found: Found, task: str | None) -> None
 
 
 async def cancel(typed: Cancel, around: Surroundings) -> ExitCode:
-    """
-    Give a request up and wait until it has freed what it holds.
-    """
+    """Give a request up and wait until it has freed what it holds."""
     async with reach(around, worker=True) as service:
         found = await _open(service.requests, typed.id)
         await service.requests.cancel(found.id)

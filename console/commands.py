@@ -1,6 +1,4 @@
-"""
-From what a person typed to an exit code.
-"""
+"""From what a person typed to an exit code."""
 
 import asyncio
 import contextlib
@@ -91,9 +89,7 @@ async def _dispatch(
 
 @contextlib.contextmanager
 def _ended_like_ctrl_c(number: signal.Signals) -> Iterator[None]:
-    """
-    Let a signal end the command as Ctrl-C does: in order, and saying what goes on.
-    """
+    """Let a signal end the command as Ctrl-C does: in order, and saying what goes on."""
     task = asyncio.current_task()
     loop = asyncio.get_running_loop()
     if task is None or threading.current_thread() is not threading.main_thread():

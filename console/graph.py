@@ -1,6 +1,4 @@
-"""
-The plan as a graph in text: each task below the dependency that it waits for longest.
-"""
+"""The plan as a graph in text: each task below the dependency that it waits for longest."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,9 +49,7 @@ def _levels(tasks: Sequence[TaskStatus]) -> dict[str, int]:
 
 
 def _parent(task: TaskStatus, levels: Mapping[str, int]) -> str | None:
-    """
-    Return the deepest dependency; only one on a smaller level, so that no cycle is followed.
-    """
+    """Return the deepest dependency; only one on a smaller level, so that no cycle is followed."""
     known = [b for b in task.depends_on if b in levels and levels[b] < levels[task.id]]
     return max(known, key=lambda before: levels[before], default=None)
 

@@ -1,6 +1,4 @@
-"""
-What to type next, and where to look: commands and addresses, complete and ready to copy.
-"""
+"""What to type next, and where to look: commands and addresses, complete and ready to copy."""
 
 import shlex
 from urllib.parse import quote
@@ -18,9 +16,7 @@ _REVISABLE = (ApprovalKind.PLAN, ApprovalKind.REVIEW)
 
 
 def deep_link(ui_url: str | None, workflow_id: str, *, run_id: str, namespace: str) -> str:
-    """
-    Return the address of a request's card in the web UI, "" when there is no UI.
-    """
+    """Return the address of a request's card in the web UI, "" when there is no UI."""
     if not ui_url:
         return ""
     run = f"{quote(workflow_id, safe='')}/{quote(run_id, safe='')}"
@@ -30,23 +26,17 @@ def deep_link(ui_url: str | None, workflow_id: str, *, run_id: str, namespace: s
 
 
 def short_id(workflow_id: str) -> str:
-    """
-    Return what a person may type instead of the whole workflow id.
-    """
+    """Return what a person may type instead of the whole workflow id."""
     return workflow_id.removeprefix(REQUEST_PREFIX)
 
 
 def command(program: str, verb: str, *words: str) -> str:
-    """
-    Return a command line, quoted for the shell.
-    """
+    """Return a command line, quoted for the shell."""
     return " ".join([program, verb, *(shlex.quote(word) for word in words)])
 
 
 def answers(program: str, workflow_id: str, approval: Approval) -> list[str]:
-    """
-    Return the commands that answer an approval; each quotes the digest of what is asked.
-    """
+    """Return the commands that answer an approval; each quotes the digest of what is asked."""
     words = (short_id(workflow_id), clean(approval.id, 120))
     seen = ("--digest", approval.digest[:DIGEST_CHARACTERS]) if approval.digest else ()
     lines = [
@@ -59,9 +49,7 @@ def answers(program: str, workflow_id: str, approval: Approval) -> list[str]:
 
 
 def kept(command: str, state: RunState) -> list[str]:
-    """
-    Return where the work of a request is that ended without delivering it.
-    """
+    """Return where the work of a request is that ended without delivering it."""
     if not command or state not in (RunState.FAILED, RunState.CANCELLED):
         return []
     return [f"Its work so far is kept in the store; list it with: {command}"]

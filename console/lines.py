@@ -18,9 +18,7 @@ from contracts.task import TaskStatus
 
 
 def changes(before: Snapshot | None, after: Snapshot, *, program: str) -> list[str]:
-    """
-    Return the lines that tell what is new in `after`; none when nothing is.
-    """
+    """Return the lines that tell what is new in `after`; none when nothing is."""
     parts = (_request, _plan, _tasks, _agents, _merge, _checks, _connection)
     told = [line for part in parts for line in part(before, after)]
     told += _approvals(before, after, program)

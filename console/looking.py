@@ -1,6 +1,4 @@
-"""
-`status` and `list`: what is known of requests, with a worker or without.
-"""
+"""`status` and `list`: what is known of requests, with a worker or without."""
 
 import json
 from collections.abc import Iterable
@@ -22,9 +20,7 @@ from contracts.request import RequestStatus
 
 
 async def status(typed: Status, around: Surroundings) -> ExitCode:
-    """
-    Show one request; one that has ended, and what the server knows, need no worker.
-    """
+    """Show one request; one that has ended, and what the server knows, need no worker."""
     async with reach(around, worker=False) as service:
         found = await service.requests.find(typed.id)
         standing, told = await _standing(service.requests, found)
@@ -48,9 +44,7 @@ def _show_ended(
 
 
 def _show_open(found: Found, snapshot: Snapshot, service: Service, around: Surroundings) -> None:
-    """
-    Show the picture on a terminal, and the same as greppable lines elsewhere.
-    """
+    """Show the picture on a terminal, and the same as greppable lines elsewhere."""
     seconds = age(found, around.now())
     shown = replace(snapshot, seconds=seconds, link=service.link(found))
     if around.out.is_terminal:
@@ -60,17 +54,13 @@ def _show_open(found: Found, snapshot: Snapshot, service: Service, around: Surro
 
 
 def age(found: Found, now: float) -> float:
-    """
-    Return the seconds from a request's start to its end, or to now.
-    """
+    """Return the seconds from a request's start to its end, or to now."""
     end = found.closed.timestamp() if found.closed else now
     return max(end - found.started.timestamp(), 0.0)
 
 
 async def _standing(requests: Requests, found: Found) -> tuple[RequestStatus, bool]:
-    """
-    Return a request's status, and whether the request itself or its result told it.
-    """
+    """Return a request's status, and whether the request itself or its result told it."""
     known = as_known(found)
     if found.closed:
         ending = await requests.ending(found.id)
@@ -82,24 +72,18 @@ async def _standing(requests: Requests, found: Found) -> tuple[RequestStatus, bo
 
 
 def as_known(found: Found) -> RequestStatus:
-    """
-    Return what the server alone knows of a request, in the shape of its own word.
-    """
+    """Return what the server alone knows of a request, in the shape of its own word."""
     return RequestStatus(id=found.id, state=found.state, request=found.summary)
 
 
 def with_reason(known: RequestStatus, problem: str) -> RequestStatus:
-    """
-    Return a status that says why nothing more is known.
-    """
+    """Return a status that says why nothing more is known."""
     reason = f"{problem} This is what the server knows; the request goes on when a worker runs."
     return known.model_copy(update={"reason": reason})
 
 
 async def list_requests(typed: ListRequests, around: Surroundings) -> ExitCode:
-    """
-    Show all requests, newest first.
-    """
+    """Show all requests, newest first."""
     async with reach(around, worker=False) as service:
         every = await service.requests.every()
         if typed.as_json:
@@ -110,9 +94,7 @@ async def list_requests(typed: ListRequests, around: Surroundings) -> ExitCode:
 
 
 async def _documents(requests: Requests, every: Iterable[Found]) -> list[dict[str, object]]:
-    """
-    Return the documents of all; once no worker answered, the others are not asked.
-    """
+    """Return the documents of all; once no worker answered, the others are not asked."""
     documents = []
     worker = True
     for found in every:
@@ -125,9 +107,7 @@ async def _documents(requests: Requests, every: Iterable[Found]) -> list[dict[st
 
 
 def table(every: Iterable[Found], *, now: float) -> list[str]:
-    """
-    Return requests as lines of a table: name, state, what waits, when it started, how long.
-    """
+    """Return requests as lines of a table: name, state, what waits, when it started, how long."""
     rows = [("REQUEST", "STATE", "WAITS FOR YOU", "STARTED", "TOOK")]
     for found in every:
         waits = str(found.pending) if found.pending else ""

@@ -1,6 +1,4 @@
-"""
-How a command ends: its exit code, and the sentence when it is refused.
-"""
+"""How a command ends: its exit code, and the sentence when it is refused."""
 
 from enum import IntEnum
 
@@ -8,9 +6,7 @@ from contracts.visibility import RunState
 
 
 class ExitCode(IntEnum):
-    """
-    What the shell sees.
-    """
+    """What the shell sees."""
 
     DELIVERED = 0
     """The branch is delivered; for commands that only look or answer: they did."""
@@ -29,9 +25,7 @@ class UsageError(Exception):
 
 
 class AwayError(Exception):
-    """
-    Nobody answers just now: the server or every worker is away. The text says which.
-    """
+    """Nobody answers just now: the server or every worker is away. The text says which."""
 
 
 def exit_code(state: RunState, *, refused: bool) -> ExitCode:

@@ -1,6 +1,4 @@
-"""
-What a person may type: every command as a frozen value.
-"""
+"""What a person may type: every command as a frozen value."""
 
 import argparse
 from collections.abc import Sequence
@@ -54,18 +52,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Watch:
-    """
-    Show a request until it ends, bringing server and worker up if need be.
-    """
+    """Show a request until it ends, bringing server and worker up if need be."""
 
     id: str
 
 
 @dataclass(frozen=True)
 class Status:
-    """
-    Show a request as it stands.
-    """
+    """Show a request as it stands."""
 
     id: str
     as_json: bool = False
@@ -73,9 +67,7 @@ class Status:
 
 @dataclass(frozen=True)
 class ListRequests:
-    """
-    Show all requests, newest first.
-    """
+    """Show all requests, newest first."""
 
     as_json: bool = False
 
@@ -113,18 +105,14 @@ class AddNote:
 
 @dataclass(frozen=True)
 class Cancel:
-    """
-    Give a request up.
-    """
+    """Give a request up."""
 
     id: str
 
 
 @dataclass(frozen=True)
 class Reconcile:
-    """
-    Free what belongs to workflows that have ended.
-    """
+    """Free what belongs to workflows that have ended."""
 
     dry_run: bool
     forgotten: bool
@@ -132,9 +120,7 @@ class Reconcile:
 
 @dataclass(frozen=True)
 class Up:
-    """
-    Run server and worker in the foreground.
-    """
+    """Run server and worker in the foreground."""
 
     until_unused: bool = False
 
@@ -143,14 +129,10 @@ Command = Run | Watch | Status | ListRequests | Respond | AddNote | Cancel | Rec
 
 
 class _Parser(argparse.ArgumentParser):
-    """
-    An argument parser that points at the help of the command that was meant.
-    """
+    """An argument parser that points at the help of the command that was meant."""
 
     def error(self, message: str) -> NoReturn:  # type: ignore[explicit-override]
-        """
-        Say what is wrong in one line, and exit.
-        """
+        """Say what is wrong in one line, and exit."""
         self.exit(2, f"orchestcode: {message} (see {self.prog} --help)\n")
 
 
@@ -180,9 +162,7 @@ _Verbs = argparse._SubParsersAction  # noqa: SLF001 - argparse gives the type no
 
 
 def _verb(verbs: "_Verbs[_Parser]", name: str, text: str, *, epilog: str = "") -> _Parser:
-    """
-    Return the parser of a new verb, described by one sentence.
-    """
+    """Return the parser of a new verb, described by one sentence."""
     return verbs.add_parser(
         name,
         help=text,

@@ -1,6 +1,4 @@
-"""
-The live view: one snapshot as a picture for a terminal.
-"""
+"""The live view: one snapshot as a picture for a terminal."""
 
 import re
 
@@ -22,9 +20,7 @@ from contracts.visibility import RunState
 
 
 def picture(snapshot: Snapshot, *, program: str) -> RenderableType:
-    """
-    Return the whole view: head, what waits for a person, the plan, merge queue, checks.
-    """
+    """Return the whole view: head, what waits for a person, the plan, merge queue, checks."""
     status = snapshot.status
     return Group(
         *_head(snapshot),
@@ -64,9 +60,7 @@ def _head(snapshot: Snapshot) -> list[RenderableType]:
 
 
 def _question(snapshot: Snapshot, approval: Approval, program: str) -> RenderableType:
-    """
-    Return a question with what it is about and the commands that answer it.
-    """
+    """Return a question with what it is about and the commands that answer it."""
     risk = f" (risk: {clean(approval.risk)})" if approval.risk else ""
     lines = [
         Text(f"? {clean(approval.what)}{risk}", "bold yellow"),
@@ -140,17 +134,13 @@ def _cut(text: str) -> Text:
 
 
 def act(agent: AgentStatus) -> str:
-    """
-    Return what an agent does in words, without the turn that stands beside it.
-    """
+    """Return what an agent does in words, without the turn that stands beside it."""
     words = re.sub(r"^turn \d+: ", "", clean(agent.doing))
     return "asks the model" if words == "model" else words
 
 
 def doing(row: Row, agent: AgentStatus | None) -> str:
-    """
-    Return what happens with a task in words: its agent's act, a reason, or its title.
-    """
+    """Return what happens with a task in words: its agent's act, a reason, or its title."""
     task = row.task
     also = f"also after {', '.join(row.also)}: " if row.also and _before_start(task) else ""
     if agent and task.state is not TaskState.BLOCKED:
@@ -166,9 +156,7 @@ def _before_start(task: TaskStatus) -> bool:
 
 
 def queue_line(queue: MergeQueueStatus) -> str:
-    """
-    Return the merge queue's standing in one line.
-    """
+    """Return the merge queue's standing in one line."""
     waiting = [name for name in queue.waiting if name not in queue.testing]
     parts = [
         f"testing {', '.join(map(_patch, queue.testing))}" if queue.testing else "",
@@ -193,9 +181,7 @@ def _check(line: str, *, passed: bool) -> Text:
 
 
 def mark(state: TaskState) -> str:
-    """
-    Return the sign of a task's state.
-    """
+    """Return the sign of a task's state."""
     return {
         TaskState.PENDING: "○",
         TaskState.RUNNING: "●",

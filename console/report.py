@@ -1,6 +1,4 @@
-"""
-A request's end, or its present standing, as plain lines and as a JSON document.
-"""
+"""A request's end, or its present standing, as plain lines and as a JSON document."""
 
 from console.words import clean, clean_lines, commit, money, plural, span
 from contracts.checks import CheckResult
@@ -29,9 +27,7 @@ def closing(status: RequestStatus, *, seconds: float, link: str) -> list[str]:
 
 
 def _verdict(status: RequestStatus) -> list[str]:
-    """
-    Return how it ended, and the branch: also of a failed request, when part of it was green.
-    """
+    """Return how it ended, and the branch: also of a failed request, when part of it was green."""
     delivered = []
     if status.branch and status.commit:
         delivered = [f"Delivered: branch {clean(status.branch)} at {commit(status.commit)}"]
@@ -53,9 +49,7 @@ def _checks(status: RequestStatus) -> list[str]:
 
 
 def check_line(result: CheckResult) -> str:
-    """
-    Return one check with its exit code and time; a failed one shows the end of its output.
-    """
+    """Return one check with its exit code and time; a failed one shows the end of its output."""
     ended = "time limit" if result.timed_out else f"exit {result.exit_code}"
     if result.exit_code is None and not result.timed_out:
         ended = "ended by a signal"

@@ -115,9 +115,7 @@ class Ending:
     refused: bool = False
 
     def last_status(self, known: RequestStatus) -> RequestStatus:
-        """
-        Return the request's last word, or what was known of it with its end written in.
-        """
+        """Return the request's last word, or what was known of it with its end written in."""
         if self.status:
             return self.status
         end = {"state": self.state, "reason": self.reason, "approvals": ()}
@@ -145,15 +143,11 @@ class Requests:
 
     @property
     def namespace(self) -> str:
-        """
-        The Temporal namespace.
-        """
+        """The Temporal namespace."""
         return self._client.namespace
 
     async def start(self, start: RequestStart, *, request_id: str) -> Found:
-        """
-        Start a request and return it as found.
-        """
+        """Start a request and return it as found."""
         async with _translated():
             try:
                 await self._client.start_workflow(
@@ -171,9 +165,7 @@ class Requests:
         return await self.found(request_id)
 
     async def find(self, typed: str) -> Found:
-        """
-        Return the request that a person names by its id, or by an unambiguous part of it.
-        """
+        """Return the request that a person names by its id, or by an unambiguous part of it."""
         for candidate in candidates(typed):
             try:
                 return await self.found(candidate)
@@ -188,9 +180,7 @@ class Requests:
         return await self.found(names[0])
 
     async def found(self, request_id: str) -> Found:
-        """
-        Return what the service knows of the request with this id.
-        """
+        """Return what the service knows of the request with this id."""
         async with _translated(f"No request is called {clean(request_id, 80)}; `list` shows them."):
             seen = await self._client.get_workflow_handle(request_id).describe(
                 rpc_timeout=_RPC_TIMEOUT
@@ -202,9 +192,7 @@ class Requests:
             return _found(seen, summary=summary, kept=clean(str(kept), 500))
 
     async def every(self, limit: int = 100) -> list[Found]:
-        """
-        Return the newest requests, newest first.
-        """
+        """Return the newest requests, newest first."""
         return [found async for found in self._listed("", limit=limit)]
 
     async def _listed(self, condition: str, *, limit: int) -> AsyncIterator[Found]:
@@ -216,21 +204,15 @@ class Requests:
                 yield _found(seen)
 
     async def status(self, request_id: str) -> RequestStatus:
-        """
-        Return the request's own word; needs a worker.
-        """
+        """Return the request's own word; needs a worker."""
         return await self._patiently(lambda: self._query(request_id, "status", RequestStatus))
 
     async def agent(self, agent_id: str) -> AgentStatus | None:
-        """
-        Return what an agent is doing, None when it cannot tell just now.
-        """
+        """Return what an agent is doing, None when it cannot tell just now."""
         return await self._unless_gone(self._query(agent_id, "status", AgentStatus))
 
     async def queue(self, queue_id: str) -> MergeQueueStatus | None:
-        """
-        Return the merge queue's standing, None when it does not run.
-        """
+        """Return the merge queue's standing, None when it does not run."""
         return await self._unless_gone(self._query(queue_id, "status", MergeQueueStatus))
 
     async def _unless_gone(self, question: Awaitable[_Value]) -> _Value | None:
@@ -240,17 +222,13 @@ class Requests:
             return None
 
     async def approvals(self, request_id: str) -> list[Approval]:
-        """
-        Return what waits for a person; needs a worker.
-        """
+        """Return what waits for a person; needs a worker."""
         return await self._patiently(
             lambda: self._query(request_id, "pending_approvals", list[Approval])
         )
 
     async def _patiently(self, ask: Callable[[], Awaitable[_Value]]) -> _Value:
-        """
-        Ask again while a worker comes up; once one has answered there is no more patience.
-        """
+        """Ask again while a worker comes up; once one has answered there is no more patience."""
         loop = asyncio.get_running_loop()
         end = loop.time() + self._patience_seconds
         while True:
@@ -325,9 +303,7 @@ class Requests:
                 await asyncio.sleep(_PAUSE_SECONDS)
 
     async def reconcile(self, wanted: Reconcile) -> ReconcileReport:
-        """
-        Have a host compare its disk with the open workflows, and return what came of it.
-        """
+        """Have a host compare its disk with the open workflows, and return what came of it."""
         async with _translated():
             report: ReconcileReport = await self._client.execute_workflow(
                 "ReconcileWorkflow",
@@ -342,9 +318,7 @@ class Requests:
         return report
 
     async def decide(self, request_id: str, decide: Decide) -> Receipt:
-        """
-        Answer an approval and return what became of it; needs a worker.
-        """
+        """Answer an approval and return what became of it; needs a worker."""
         handle = self._client.get_workflow_handle(request_id)
         async with _translated(f"{request_id} has ended; nothing waits any more."):
             try:
@@ -360,16 +334,12 @@ class Requests:
         return receipt
 
     async def leave_answer(self, request_id: str, decide: Decide) -> None:
-        """
-        Leave an answer with the server, which gives it to the next worker.
-        """
+        """Leave an answer with the server, which gives it to the next worker."""
         answer = Answer.model_validate(decide.model_dump(exclude={"choice"}))
         await self._signal(request_id, decide.choice.value, answer)
 
     async def note(self, request_id: str, note: Note) -> None:
-        """
-        Leave a note for the request's agents.
-        """
+        """Leave a note for the request's agents."""
         await self._signal(request_id, "note", note)
 
     async def _signal(self, request_id: str, name: str, value: BaseModel) -> None:
@@ -379,33 +349,25 @@ class Requests:
             )
 
     async def cancel(self, request_id: str) -> None:
-        """
-        Ask a request to stop; it frees what it holds and ends as CANCELLED.
-        """
+        """Ask a request to stop; it frees what it holds and ends as CANCELLED."""
         async with _translated(f"{request_id} has ended already."):
             await self._client.get_workflow_handle(request_id).cancel(rpc_timeout=_RPC_TIMEOUT)
 
 
 def summary_of(request: str) -> str:
-    """
-    Return the request's first line as the service keeps it: harmless, under 200 bytes.
-    """
+    """Return the request's first line as the service keeps it: harmless, under 200 bytes."""
     first = next((line for line in request.splitlines() if line.strip()), "request")
     text = one_line(first, _SUMMARY_BYTES) or "request"
     return text.encode()[:_SUMMARY_BYTES].decode(errors="ignore")
 
 
 def candidates(typed: str) -> tuple[str, ...]:
-    """
-    Return the workflow ids that a person can have meant exactly.
-    """
+    """Return the workflow ids that a person can have meant exactly."""
     return (typed,) if typed.startswith(REQUEST_PREFIX) else (REQUEST_PREFIX + typed, typed)
 
 
 def _begins_with(typed: str) -> str:
-    """
-    Return the part of a visibility query that finds ids by their beginning.
-    """
+    """Return the part of a visibility query that finds ids by their beginning."""
     plain = [re.sub(r"[\"'\\\\]", "", name) for name in candidates(typed)]
     return " AND (" + " OR ".join(f'WorkflowId STARTS_WITH "{name}"' for name in plain) + ")"
 
@@ -425,9 +387,7 @@ def _found(seen: WorkflowExecution, *, summary: str = "", kept: str = "") -> Fou
 
 
 def state_of(status: WorkflowExecutionStatus | None, told: str | None) -> RunState:
-    """
-    Return a request's state from Temporal's status and from what the request told last.
-    """
+    """Return a request's state from Temporal's status and from what the request told last."""
     state = RunState(told) if told in set(RunState) else RunState.RUNNING
     ended = (RunState.DONE, RunState.FAILED, RunState.CANCELLED)
     match status:
@@ -446,9 +406,7 @@ def state_of(status: WorkflowExecutionStatus | None, told: str | None) -> RunSta
 
 
 def _ending(error: WorkflowFailureError) -> Ending:
-    """
-    Return the end of a request that failed: its last word is the first detail of the failure.
-    """
+    """Return the end of a request that failed: its last word is the first detail of the failure."""
     causes: list[BaseException] = []
     cause: BaseException | None = error.cause
     while cause is not None:
@@ -486,9 +444,7 @@ def heed() -> None:
 
 @contextlib.asynccontextmanager
 async def _translated(missing: str = "There is no such workflow.") -> AsyncIterator[None]:
-    """
-    Translate what a call to the service can raise into the console's two sentences.
-    """
+    """Translate what a call to the service can raise into the console's two sentences."""
     try:
         yield
     except RPCError as error:

@@ -35,9 +35,7 @@ class Service:
     started: bool
 
     def link(self, found: Found) -> str:
-        """
-        Return the address of a request's card in the web UI, "" when there is none.
-        """
+        """Return the address of a request's card in the web UI, "" when there is none."""
         return hints.deep_link(
             self.ui_url, found.id, run_id=found.run_id, namespace=self.requests.namespace
         )
@@ -45,9 +43,7 @@ class Service:
 
 @functools.cache
 def _quiet() -> Runtime:
-    """
-    Return an SDK runtime that does not write its retries into the picture; one per process.
-    """
+    """Return an SDK runtime that does not write its retries into the picture; one per process."""
     quiet = TelemetryFilter(core_level="ERROR", other_level="ERROR")
     return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=quiet)))
 

@@ -1,6 +1,4 @@
-"""
-Everything that a person can know of a request at one moment.
-"""
+"""Everything that a person can know of a request at one moment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -38,9 +36,7 @@ class Snapshot:
 
 
 def unknown(request_id: str, **known: str) -> Snapshot:
-    """
-    Return the first snapshot of a request, before anybody answered.
-    """
+    """Return the first snapshot of a request, before anybody answered."""
     return Snapshot(
         RequestStatus(id=request_id, state=RunState.RUNNING, reason="starting"),
         link=known.get("link", ""),
@@ -55,9 +51,7 @@ def with_status(snapshot: Snapshot, status: RequestStatus) -> Snapshot:
 
 
 def agents_at_work(status: RequestStatus) -> dict[str, str]:
-    """
-    Return the workflow ids of the agents at work, by task id and PLANNER.
-    """
+    """Return the workflow ids of the agents at work, by task id and PLANNER."""
     at_work = (TaskState.RUNNING, TaskState.REVIEW, TaskState.BLOCKED)
     agents = {task.id: task.agent for task in status.tasks if task.agent and task.state in at_work}
     if status.planner:

@@ -1,6 +1,4 @@
-"""
-`run` and `watch`: a request from its start, or from where it stands, to its end.
-"""
+"""`run` and `watch`: a request from its start, or from where it stands, to its end."""
 
 import asyncio
 import secrets
@@ -52,18 +50,14 @@ async def run(typed: Run, around: Surroundings) -> ExitCode:
 
 
 async def watch(typed: Watch, around: Surroundings) -> ExitCode:
-    """
-    Watch a request until it ends, with server and worker brought up if need be.
-    """
+    """Watch a request until it ends, with server and worker brought up if need be."""
     async with reach(around, worker=True) as service:
         found = await service.requests.find(typed.id)
         return await _until_ended(found, service, around)
 
 
 async def _until_ended(found: Found, service: Service, around: Surroundings) -> ExitCode:
-    """
-    Show a request until it ends, or until the person leaves it.
-    """
+    """Show a request until it ends, or until the person leaves it."""
     watcher = Watcher(service.requests, found, now=around.now)
     first = unknown(found.id, link=service.link(found))
     try:
@@ -82,9 +76,7 @@ async def _until_ended(found: Found, service: Service, around: Surroundings) -> 
 
 
 def _take_back_cancellation() -> None:
-    """
-    Let the command end in order after Ctrl-C: what it brought up is let go as usual.
-    """
+    """Let the command end in order after Ctrl-C: what it brought up is let go as usual."""
     task = asyncio.current_task()
     if task:
         task.uncancel()

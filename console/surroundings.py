@@ -35,15 +35,11 @@ class Surroundings:
     err: Console = field(default_factory=lambda: Console(stderr=True))
 
     def say(self, *lines: str) -> None:
-        """
-        Print lines of a result, exactly as they are.
-        """
+        """Print lines of a result, exactly as they are."""
         for line in lines:
             self.out.out(line, highlight=False)
 
     def tell(self, *lines: str) -> None:
-        """
-        Print lines about how it goes, exactly as they are.
-        """
+        """Print lines about how it goes, exactly as they are."""
         for line in lines:
             self.err.out(line, highlight=False)

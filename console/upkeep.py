@@ -1,6 +1,4 @@
-"""
-Keeping a host tidy by hand: what the worker also does at its start and every few minutes.
-"""
+"""Keeping a host tidy by hand: what the worker also does at its start and every few minutes."""
 
 from console import parser
 from console.outcome import ExitCode
@@ -13,9 +11,7 @@ from runtime.settings import load
 
 
 async def reconcile(typed: parser.Reconcile, around: Surroundings) -> ExitCode:
-    """
-    Free what belongs to requests that have ended, or say what would be freed.
-    """
+    """Free what belongs to requests that have ended, or say what would be freed."""
     wanted = Reconcile(
         host_id=host_id(load(around.environ)), dry_run=typed.dry_run, forgotten=typed.forgotten
     )

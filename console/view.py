@@ -1,6 +1,4 @@
-"""
-Where a watched request is shown: a terminal that is redrawn, or lines that are added.
-"""
+"""Where a watched request is shown: a terminal that is redrawn, or lines that are added."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -16,21 +14,15 @@ from console.snapshot import Snapshot
 
 
 class View(ABC):
-    """
-    Shows snapshots, one after the other.
-    """
+    """Shows snapshots, one after the other."""
 
     @abstractmethod
     def show(self, snapshot: Snapshot) -> None:
-        """
-        Show the newest snapshot.
-        """
+        """Show the newest snapshot."""
 
 
 class LineView(View):
-    """
-    One line per change, for files, pipes and logs.
-    """
+    """One line per change, for files, pipes and logs."""
 
     def __init__(self, console: Console, *, program: str) -> None:
         self._console = console
@@ -46,9 +38,7 @@ class LineView(View):
 
 
 class TerminalView(View):
-    """
-    A picture that is redrawn in place.
-    """
+    """A picture that is redrawn in place."""
 
     def __init__(self, live: Live, *, program: str) -> None:
         self._live = live
@@ -61,9 +51,7 @@ class TerminalView(View):
 
 @contextmanager
 def shown_on(console: Console, *, program: str) -> Iterator[View]:
-    """
-    Give the view that suits where the output goes; the last snapshot stays on a terminal.
-    """
+    """Give the view that suits where the output goes; the last snapshot stays on a terminal."""
     if console.is_terminal and not console.is_dumb_terminal:
         with Live(console=console, auto_refresh=False, redirect_stderr=False) as live:
             yield TerminalView(live, program=program)

@@ -25,9 +25,7 @@ SETTLE_SECONDS = 3.0
 
 
 class Watcher:
-    """
-    Watches one request; `snapshot` is the last look.
-    """
+    """Watches one request; `snapshot` is the last look."""
 
     def __init__(self, requests: Requests, found: Found, *, now: Callable[[], float]) -> None:
         self._requests = requests
@@ -36,9 +34,7 @@ class Watcher:
         self._away_since: float | None = None
 
     async def until_ended(self, first: Snapshot, view: View) -> tuple[Ending, Snapshot]:
-        """
-        Show the request until it has ended; return its end and the last snapshot.
-        """
+        """Show the request until it has ended; return its end and the last snapshot."""
         snapshot = first
         end = asyncio.create_task(self._requests.ending(self._found.id))
         try:
@@ -58,9 +54,7 @@ class Watcher:
         return ending, last
 
     async def _look_unless(self, end: asyncio.Task[Ending], before: Snapshot) -> Snapshot:
-        """
-        Look once, but not longer than the request lives.
-        """
+        """Look once, but not longer than the request lives."""
         look = asyncio.ensure_future(self.look(before))
         end.add_done_callback(lambda _: look.cancel())
         try:
@@ -72,9 +66,7 @@ class Watcher:
             return before
 
     async def look(self, before: Snapshot) -> Snapshot:
-        """
-        Return the present snapshot, or the one before with the trouble named.
-        """
+        """Return the present snapshot, or the one before with the trouble named."""
         try:
             status = await self._requests.status(self._found.id)
         except AwayError as away:
@@ -99,9 +91,7 @@ class Watcher:
 
 
 async def glance(requests: Requests, status: RequestStatus) -> Snapshot:
-    """
-    Return a snapshot around a request's status: what its agents and its merge queue say.
-    """
+    """Return a snapshot around a request's status: what its agents and its merge queue say."""
     wanted = agents_at_work(status)
     agents = await asyncio.gather(*(requests.agent(name) for name in wanted.values()))
     queue = await requests.queue(status.merge_queue) if status.merge_queue else None
@@ -110,8 +100,6 @@ async def glance(requests: Requests, status: RequestStatus) -> Snapshot:
 
 
 async def _pause(end: asyncio.Task[Ending]) -> None:
-    """
-    Wait for the next look, or less when the request ends.
-    """
+    """Wait for the next look, or less when the request ends."""
     with contextlib.suppress(TimeoutError, Exception):
         await asyncio.wait_for(asyncio.shield(end), PAUSE_SECONDS)

@@ -1,21 +1,15 @@
-"""
-Figures and foreign texts as people read them: short, with units, harmless to a terminal.
-"""
+"""Figures and foreign texts as people read them: short, with units, harmless to a terminal."""
 
 from domain.text import for_people, one_line
 
 
 def clean(text: str, limit: int = 300) -> str:
-    """
-    Return a text from outside as one harmless line of at most `limit` characters.
-    """
+    """Return a text from outside as one harmless line of at most `limit` characters."""
     return one_line(text, limit)
 
 
 def clean_lines(text: str, limit: int = 40) -> list[str]:
-    """
-    Return a text from outside as at most `limit` harmless lines, indentation kept.
-    """
+    """Return a text from outside as at most `limit` harmless lines, indentation kept."""
     lines = [line.rstrip() for line in for_people(text, 20_000).strip("\n").split("\n")]
     lines = lines if any(lines) else []
     hidden = len(lines) - limit
@@ -23,16 +17,12 @@ def clean_lines(text: str, limit: int = 40) -> list[str]:
 
 
 def money(usd: float) -> str:
-    """
-    Return dollars, to the hundredth of a cent while they are few.
-    """
+    """Return dollars, to the hundredth of a cent while they are few."""
     return f"${usd:.2f}" if usd >= 1 or usd == 0 else f"${usd:.4f}"
 
 
 def count(number: int) -> str:
-    """
-    Return a count in at most five characters: 950, 12.3k, 1.2M.
-    """
+    """Return a count in at most five characters: 950, 12.3k, 1.2M."""
     if number < 1_000:
         return str(number)
     if number < 999_950:
@@ -41,9 +31,7 @@ def count(number: int) -> str:
 
 
 def span(seconds: float) -> str:
-    """
-    Return a duration: 8.3 s, 2 min 05 s, 1 h 02 min.
-    """
+    """Return a duration: 8.3 s, 2 min 05 s, 1 h 02 min."""
     if seconds < 59.95:
         return f"{max(seconds, 0):.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -54,14 +42,10 @@ def span(seconds: float) -> str:
 
 
 def commit(object_id: str | None) -> str:
-    """
-    Return the beginning of an object id, "" when there is none.
-    """
+    """Return the beginning of an object id, "" when there is none."""
     return (object_id or "")[:10]
 
 
 def plural(number: int, noun: str) -> str:
-    """
-    Return a count with its noun: 1 task, 3 tasks.
-    """
+    """Return a count with its noun: 1 task, 3 tasks."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,6 +1,4 @@
-"""
-An agent: one role at work in one worktree, turn by turn.
-"""
+"""An agent: one role at work in one worktree, turn by turn."""
 
 from enum import StrEnum
 
@@ -64,9 +62,7 @@ class AgentStart(Contract):
 
 
 class Cut(StrEnum):
-    """
-    What ended an agent before it said that it was done.
-    """
+    """What ended an agent before it said that it was done."""
 
     TURNS = "turn limit"
     TIME = "time limit"
@@ -127,9 +123,7 @@ class AgentResult(Contract):
 
 
 class AgentStatus(Contract):
-    """
-    What the `status` query of an agent tells.
-    """
+    """What the `status` query of an agent tells."""
 
     role: Role
     task_ref: str

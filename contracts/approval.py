@@ -1,6 +1,4 @@
-"""
-Questions to people and their answers.
-"""
+"""Questions to people and their answers."""
 
 from enum import StrEnum
 
@@ -10,9 +8,7 @@ from contracts.base import Brief, Contract, HumanInput, ObjectId
 
 
 class ApprovalKind(StrEnum):
-    """
-    What a person is asked about.
-    """
+    """What a person is asked about."""
 
     PLAN = "plan"
     REVIEW = "review"
@@ -47,9 +43,7 @@ class Approval(Contract):
 
 
 class Choice(StrEnum):
-    """
-    What a person can answer.
-    """
+    """What a person can answer."""
 
     APPROVE = "approve"
     REJECT = "reject"
@@ -74,9 +68,7 @@ class Answer(HumanInput):
 
 
 class Decide(HumanInput):
-    """
-    The validated form: approve, reject or revise, with a reply.
-    """
+    """The validated form: approve, reject or revise, with a reply."""
 
     choice: Choice
     approval: str | None = None
@@ -86,9 +78,7 @@ class Decide(HumanInput):
 
 
 class Decision(Contract):
-    """
-    What was decided, for whoever asked.
-    """
+    """What was decided, for whoever asked."""
 
     approval: str
     choice: Choice
@@ -98,9 +88,7 @@ class Decision(Contract):
 
 
 class Receipt(Contract):
-    """
-    The reply to an update: what became of the answer.
-    """
+    """The reply to an update: what became of the answer."""
 
     approval: str
     choice: Choice
@@ -108,9 +96,7 @@ class Receipt(Contract):
 
 
 class AnswerRecord(Contract):
-    """
-    An answer that was not taken: shown, never dropped.
-    """
+    """An answer that was not taken: shown, never dropped."""
 
     received: str = Field(max_length=300)
     problem: Brief

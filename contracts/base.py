@@ -1,6 +1,4 @@
-"""
-What every contract shares: frozen values, and strictness where a person is the sender.
-"""
+"""What every contract shares: frozen values, and strictness where a person is the sender."""
 
 from typing import Annotated
 
@@ -19,9 +17,7 @@ class Contract(BaseModel):
 
 
 class HumanInput(Contract):
-    """
-    A value that a person sends: an unknown key is a typing error, never silently dropped.
-    """
+    """A value that a person sends: an unknown key is a typing error, never silently dropped."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,6 +1,4 @@
-"""
-Checks: commands that the system itself runs, on a clean checkout of one commit.
-"""
+"""Checks: commands that the system itself runs, on a clean checkout of one commit."""
 
 from contracts.base import Brief, Contract, ObjectId
 from contracts.store import RepositoryRef
@@ -43,9 +41,7 @@ class CheckResult(Contract):
 
     @property
     def passed(self) -> bool:
-        """
-        True when the command ended by itself with exit code 0.
-        """
+        """True when the command ended by itself with exit code 0."""
         return self.exit_code == 0 and not self.timed_out
 
 
@@ -68,7 +64,5 @@ class ChecksReport(Contract):
 
     @property
     def passed(self) -> bool:
-        """
-        True when every command passed.
-        """
+        """True when every command passed."""
         return all(result.passed for result in self.results)

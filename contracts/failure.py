@@ -14,9 +14,7 @@ from enum import StrEnum
 
 
 class FailureKind(StrEnum):
-    """
-    The name of a failure, as it stands in histories, logs and metrics.
-    """
+    """The name of a failure, as it stands in histories, logs and metrics."""
 
     REFUSED = "Refused"
     """The person's input cannot be carried out; the sentence says what to change. Never retried."""

@@ -1,6 +1,4 @@
-"""
-The execution lane: a task's isolation mode.
-"""
+"""The execution lane: a task's isolation mode."""
 
 from enum import StrEnum
 
@@ -8,9 +6,7 @@ from contracts.base import Brief, Contract
 
 
 class Lane(StrEnum):
-    """
-    Where a task runs and what separates it from everything else.
-    """
+    """Where a task runs and what separates it from everything else."""
 
     LOCAL = "local"
     """The person's own working directory: fast, no isolation."""
@@ -21,9 +17,7 @@ class Lane(StrEnum):
 
 
 class LaneChoice(Contract):
-    """
-    A lane and why it was chosen.
-    """
+    """A lane and why it was chosen."""
 
     lane: Lane
     reason: Brief

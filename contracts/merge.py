@@ -1,6 +1,4 @@
-"""
-The merge queue: patches in, landed commits or reasons out.
-"""
+"""The merge queue: patches in, landed commits or reasons out."""
 
 from enum import StrEnum
 
@@ -32,9 +30,7 @@ class QueuedPatch(Contract):
 
 
 class EnqueuePatch(Contract):
-    """
-    Put a patch into the queue `queue_id`, starting it when it does not run.
-    """
+    """Put a patch into the queue `queue_id`, starting it when it does not run."""
 
     queue_id: str
     queued: QueuedPatch
@@ -42,9 +38,7 @@ class EnqueuePatch(Contract):
 
 
 class Eviction(StrEnum):
-    """
-    Why a patch did not land.
-    """
+    """Why a patch did not land."""
 
     CONFLICT = "conflict"
     """It does not merge with what has landed."""
@@ -132,9 +126,7 @@ class MergeQueueStart(Contract):
 
 
 class BuildChain(Contract):
-    """
-    Ask for the patches stacked on the target's tip, without a work tree.
-    """
+    """Ask for the patches stacked on the target's tip, without a work tree."""
 
     repository: RepositoryRef
     patches: tuple[tuple[str, ObjectId], ...]
@@ -157,18 +149,14 @@ class ChainLink(Contract):
 
 
 class Chain(Contract):
-    """
-    Candidates in queue order on `tip`; every commit is pinned.
-    """
+    """Candidates in queue order on `tip`; every commit is pinned."""
 
     tip: ObjectId
     links: tuple[ChainLink, ...]
 
 
 class LandChain(Contract):
-    """
-    Move the target from `tip` to a commit that has exactly the tested tree.
-    """
+    """Move the target from `tip` to a commit that has exactly the tested tree."""
 
     repository: RepositoryRef
     tip: ObjectId
@@ -177,17 +165,13 @@ class LandChain(Contract):
 
 
 class Landed(Contract):
-    """
-    The target after landing; None when somebody else moved it first.
-    """
+    """The target after landing; None when somebody else moved it first."""
 
     commit: ObjectId | None
 
 
 class MergeQueueStatus(Contract):
-    """
-    What the `status` query of the queue tells.
-    """
+    """What the `status` query of the queue tells."""
 
     target: str
     tip: ObjectId | None

@@ -1,6 +1,4 @@
-"""
-The plan: a request as a graph of tasks.
-"""
+"""The plan: a request as a graph of tasks."""
 
 from enum import StrEnum
 
@@ -10,9 +8,7 @@ from contracts.base import Brief, Contract, TaskId
 
 
 class Risk(StrEnum):
-    """
-    How much harm a task can do, as the planner sees it.
-    """
+    """How much harm a task can do, as the planner sees it."""
 
     LOW = "low"
     NORMAL = "normal"
@@ -46,18 +42,14 @@ class TaskSpec(Contract):
 
 
 class PlanDraft(Contract):
-    """
-    What the planner hands in: not yet validated beyond its shape.
-    """
+    """What the planner hands in: not yet validated beyond its shape."""
 
     summary: str = Field(min_length=1, max_length=2_000)
     tasks: tuple[TaskSpec, ...] = Field(min_length=1, max_length=24)
 
 
 class AddedEdge(Contract):
-    """
-    A dependency that the planner did not name: two tasks write the same path.
-    """
+    """A dependency that the planner did not name: two tasks write the same path."""
 
     before: TaskId
     after: TaskId

@@ -1,14 +1,10 @@
-"""
-Task queues: Temporal's word for where a worker takes its work from.
-"""
+"""Task queues: Temporal's word for where a worker takes its work from."""
 
 from enum import StrEnum
 
 
 class TaskQueue(StrEnum):
-    """
-    The shared queues; the value is the queue's name.
-    """
+    """The shared queues; the value is the queue's name."""
 
     WORKFLOWS = "orchestcode"
     """Workflows only, no activities. What `temporal workflow start --task-queue` names."""
@@ -19,14 +15,10 @@ class TaskQueue(StrEnum):
 
 
 def host_queue(host_id: str) -> str:
-    """
-    Return the queue of the host that holds a worktree: edits, reads, commands.
-    """
+    """Return the queue of the host that holds a worktree: edits, reads, commands."""
     return f"host/{host_id}"
 
 
 def checks_queue(host_id: str) -> str:
-    """
-    Return the queue of a host's checks, apart so that tests cannot starve edits.
-    """
+    """Return the queue of a host's checks, apart so that tests cannot starve edits."""
     return f"test/{host_id}"

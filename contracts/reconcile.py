@@ -1,6 +1,4 @@
-"""
-Reconciling a host's disk with the two ledgers: open workflows and the store.
-"""
+"""Reconciling a host's disk with the two ledgers: open workflows and the store."""
 
 from contracts.base import Contract
 

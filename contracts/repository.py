@@ -1,6 +1,4 @@
-"""
-In from the user's repository and out to it.
-"""
+"""In from the user's repository and out to it."""
 
 from contracts.base import Brief, Contract, ObjectId
 from contracts.store import RepositoryRef
@@ -80,9 +78,7 @@ class RepositoryOpened(Contract):
 
 
 class DeliverBranch(Contract):
-    """
-    Push one branch into the user's repository; it must not exist unless this call made it.
-    """
+    """Push one branch into the user's repository; it must not exist unless this call made it."""
 
     repository: RepositoryRef
     path: str
@@ -92,9 +88,7 @@ class DeliverBranch(Contract):
 
 
 class Delivered(Contract):
-    """
-    The branch as it stands in the user's repository.
-    """
+    """The branch as it stands in the user's repository."""
 
     branch: str
     commit: ObjectId
@@ -102,9 +96,7 @@ class Delivered(Contract):
 
 
 class CloseRequest(Contract):
-    """
-    Free what a request holds: its claim on the branch.
-    """
+    """Free what a request holds: its claim on the branch."""
 
     repository: RepositoryRef
     request_id: str

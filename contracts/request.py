@@ -1,6 +1,4 @@
-"""
-A request: what a person asks for and what they see of it.
-"""
+"""A request: what a person asks for and what they see of it."""
 
 from typing import Annotated
 

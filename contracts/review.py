@@ -1,6 +1,4 @@
-"""
-Patches and their review: what an agent offers, what is said of it, what is decided.
-"""
+"""Patches and their review: what an agent offers, what is said of it, what is decided."""
 
 from enum import StrEnum
 
@@ -61,9 +59,7 @@ class Patch(Contract):
 
 
 class Verdict(StrEnum):
-    """
-    What a reviewer says in one word.
-    """
+    """What a reviewer says in one word."""
 
     APPROVE = "approve"
     REVISE = "revise"
@@ -87,9 +83,7 @@ class Finding(HumanInput):
 
 
 class ReviewFinish(HumanInput):
-    """
-    Hand in the review: a verdict and at most 8 findings, the weightiest first.
-    """
+    """Hand in the review: a verdict and at most 8 findings, the weightiest first."""
 
     verdict: Verdict
     summary: str = Field(min_length=1, max_length=2_000)
@@ -97,9 +91,7 @@ class ReviewFinish(HumanInput):
 
 
 class ReviewState(StrEnum):
-    """
-    A review item's life: pending -> approved, rejected, or revised (-> pending again).
-    """
+    """A review item's life: pending -> approved, rejected, or revised (-> pending again)."""
 
     PENDING = "pending"
     APPROVED = "approved"

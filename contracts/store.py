@@ -1,6 +1,4 @@
-"""
-References into the store: what history holds instead of content.
-"""
+"""References into the store: what history holds instead of content."""
 
 from contracts.base import Contract, ObjectId
 

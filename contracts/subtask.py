@@ -1,6 +1,4 @@
-"""
-A subtask: one task of the plan in its own worktree, from agent to landed patch.
-"""
+"""A subtask: one task of the plan in its own worktree, from agent to landed patch."""
 
 from pydantic import Field
 

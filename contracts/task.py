@@ -1,6 +1,4 @@
-"""
-A task's life: its states and what a person sees of it.
-"""
+"""A task's life: its states and what a person sees of it."""
 
 from enum import StrEnum
 

@@ -1,6 +1,4 @@
-"""
-Tools: what a model may call, the arguments of each, and what a call comes to.
-"""
+"""Tools: what a model may call, the arguments of each, and what a call comes to."""
 
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -13,9 +11,7 @@ from contracts.worktree import WorktreeLease
 
 
 class ToolName(StrEnum):
-    """
-    Every tool by the name the model uses.
-    """
+    """Every tool by the name the model uses."""
 
     VIEW = "view"
     SEARCH = "search"
@@ -25,9 +21,7 @@ class ToolName(StrEnum):
 
 
 class Effect(StrEnum):
-    """
-    What a tool may change, which decides how its calls are dispatched.
-    """
+    """What a tool may change, which decides how its calls are dispatched."""
 
     READ = "read"
     """Changes nothing; the calls of one turn go in one activity."""
@@ -38,9 +32,7 @@ class Effect(StrEnum):
 
 
 class RetryClass(StrEnum):
-    """
-    What a repeated attempt of a call does.
-    """
+    """What a repeated attempt of a call does."""
 
     PURE = "pure"
     """Reads only: repeat at will."""
@@ -49,9 +41,7 @@ class RetryClass(StrEnum):
 
 
 class ApprovalClass(StrEnum):
-    """
-    What stands between a call and its effect.
-    """
+    """What stands between a call and its effect."""
 
     FREE = "free"
     """Confined to the agent's own worktree: no question."""
@@ -63,9 +53,7 @@ _Path = Annotated[str, Field(max_length=1_000, description="Path relative to the
 
 
 class ViewArguments(HumanInput):
-    """
-    Show a file with line numbers, or list a folder.
-    """
+    """Show a file with line numbers, or list a folder."""
 
     path: _Path
     view_range: list[int] | None = Field(
@@ -77,9 +65,7 @@ class ViewArguments(HumanInput):
 
 
 class SearchArguments(HumanInput):
-    """
-    Find lines that match an extended regular expression.
-    """
+    """Find lines that match an extended regular expression."""
 
     pattern: str = Field(min_length=1, max_length=1_000, description="Extended regular expression.")
     path: str = Field(default=".", max_length=1_000, description="Folder or file to search in.")
@@ -87,9 +73,7 @@ class SearchArguments(HumanInput):
 
 
 class EditArguments(HumanInput):
-    """
-    Change one file: create it, replace one exact and unique text, or insert after a line.
-    """
+    """Change one file: create it, replace one exact and unique text, or insert after a line."""
 
     command: Literal["create", "str_replace", "insert"]
     path: _Path
@@ -101,18 +85,14 @@ class EditArguments(HumanInput):
 
 
 class RunCommandArguments(HumanInput):
-    """
-    Run a shell command in the sandbox, in the repository root.
-    """
+    """Run a shell command in the sandbox, in the repository root."""
 
     command: str = Field(min_length=1, max_length=20_000, description="A bash command line.")
     timeout_seconds: int = Field(default=120, ge=1, le=1_200)
 
 
 class CoderFinish(HumanInput):
-    """
-    Say that the task is done. The system checks it by running the acceptance commands.
-    """
+    """Say that the task is done. The system checks it by running the acceptance commands."""
 
     summary: str = Field(min_length=1, max_length=4_000, description="What changed, and why.")
     commit_title: str = Field(default="", max_length=120, description="One line, imperative.")
@@ -141,9 +121,7 @@ class ToolCall(Contract):
 
 
 class ReadCall(Contract):
-    """
-    The read-only calls of one turn, answered together: (tool_use_id, tool, arguments).
-    """
+    """The read-only calls of one turn, answered together: (tool_use_id, tool, arguments)."""
 
     repository: RepositoryRef
     lease: WorktreeLease
@@ -154,9 +132,7 @@ class ReadCall(Contract):
 
 
 class ToolOutcome(StrEnum):
-    """
-    How a tool call ended.
-    """
+    """How a tool call ended."""
 
     DONE = "done"
     FAILED = "failed"
@@ -185,9 +161,7 @@ class ToolResult(Contract):
 
 
 class ReadResults(Contract):
-    """
-    Results of a ReadCall in its order, and the record of file digests after them.
-    """
+    """Results of a ReadCall in its order, and the record of file digests after them."""
 
     results: tuple[ToolResult, ...]
     seen: ObjectId | None = None

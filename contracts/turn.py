@@ -1,6 +1,4 @@
-"""
-One call of a model: what goes in, what comes out. Never messages, only references to them.
-"""
+"""One call of a model: what goes in, what comes out. Never messages, only references to them."""
 
 from enum import StrEnum
 
@@ -11,9 +9,7 @@ from contracts.store import ConversationRef, RepositoryRef
 
 
 class Role(StrEnum):
-    """
-    What an agent is for; prompt, tools and output schema differ.
-    """
+    """What an agent is for; prompt, tools and output schema differ."""
 
     PLANNER = "planner"
     CODER = "coder"
@@ -21,9 +17,7 @@ class Role(StrEnum):
 
 
 class Usage(Contract):
-    """
-    Tokens of one or more calls. `input_tokens` excludes what the cache read or wrote.
-    """
+    """Tokens of one or more calls. `input_tokens` excludes what the cache read or wrote."""
 
     input_tokens: int = 0
     cache_read_tokens: int = 0
@@ -32,22 +26,16 @@ class Usage(Contract):
 
     @property
     def context_tokens(self) -> int:
-        """
-        Everything the model read.
-        """
+        """Everything the model read."""
         return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
 
     @property
     def total_tokens(self) -> int:
-        """
-        Everything that was read and written.
-        """
+        """Everything that was read and written."""
         return self.context_tokens + self.output_tokens
 
     def plus(self, other: "Usage") -> "Usage":
-        """
-        Return the sum.
-        """
+        """Return the sum."""
         return Usage(
             input_tokens=self.input_tokens + other.input_tokens,
             cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,

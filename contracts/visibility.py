@@ -1,6 +1,4 @@
-"""
-What a run shows from outside: its state and the search attributes that make lists of it.
-"""
+"""What a run shows from outside: its state and the search attributes that make lists of it."""
 
 from enum import StrEnum
 
@@ -17,9 +15,7 @@ OC_KEPT = "OcKept"
 
 
 class RunState(StrEnum):
-    """
-    The closed list of what a run can be doing; `status.reason` says the rest in words.
-    """
+    """The closed list of what a run can be doing; `status.reason` says the rest in words."""
 
     RUNNING = "RUNNING"
     WAITING_MODEL = "WAITING_MODEL"

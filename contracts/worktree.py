@@ -1,6 +1,4 @@
-"""
-Worktrees: leased, pooled git working directories.
-"""
+"""Worktrees: leased, pooled git working directories."""
 
 from contracts.base import Contract, ObjectId
 from contracts.store import RepositoryRef

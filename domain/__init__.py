@@ -1,3 +1,1 @@
-"""
-Decisions: pure functions, values in, a decision out. No await, clock, randomness or I/O.
-"""
+"""Decisions: pure functions, values in, a decision out. No await, clock, randomness or I/O."""

@@ -50,18 +50,14 @@ class Resolved:
 
 
 class Waiting(Contract):
-    """
-    An approval and since when it waits, in seconds of the caller's clock.
-    """
+    """An approval and since when it waits, in seconds of the caller's clock."""
 
     approval: Approval
     since: float
 
     @property
     def until(self) -> float:
-        """
-        When no answer counts as no.
-        """
+        """When no answer counts as no."""
         return self.since + self.approval.deadline_seconds
 
 
@@ -99,9 +95,7 @@ def _same_digest(given: str, digest: str) -> bool:
 
 
 def _read(payload: object) -> dict[str, str] | str:
-    """
-    Return the fields of an answer by their one name, or what cannot be read about it.
-    """
+    """Return the fields of an answer by their one name, or what cannot be read about it."""
     match _unwrapped(payload):
         case None | True:
             return {}
@@ -214,9 +208,7 @@ class Desk(Contract):
 
     @property
     def pending(self) -> tuple[Approval, ...]:
-        """
-        What waits for a person, oldest first.
-        """
+        """What waits for a person, oldest first."""
         return tuple(each.approval for each in self.waiting)
 
     def open(self, approval: Approval, *, now: float) -> "Desk":
@@ -239,9 +231,7 @@ class Desk(Contract):
         )
 
     def problem(self, payload: object, choice: Choice) -> str | None:
-        """
-        Return why an answer would not be taken, None when it would; for a validator.
-        """
+        """Return why an answer would not be taken, None when it would; for a validator."""
         found = self._resolve(payload, choice)
         return found if isinstance(found, str) else None
 
@@ -253,9 +243,7 @@ class Desk(Contract):
         return found
 
     def take(self, payload: object, choice: Choice) -> Taken:
-        """
-        Return what becomes of an answer; the first one that can be taken decides.
-        """
+        """Return what becomes of an answer; the first one that can be taken decides."""
         found = self._resolve(payload, choice)
         if isinstance(found, str):
             return Taken(self.refuse(payload, found), None, found)
@@ -271,9 +259,7 @@ class Desk(Contract):
         return Taken(self._settle(decision), decision, message, self._asked_by(decision.approval))
 
     def refuse(self, payload: object, problem: str) -> "Desk":
-        """
-        Return the desk with an answer among those that were not taken.
-        """
+        """Return the desk with an answer among those that were not taken."""
         record = AnswerRecord(
             received=one_line(_written(payload), 300), problem=one_line(problem, 1_000)
         )
@@ -294,29 +280,21 @@ class Desk(Contract):
         return desk, tuple(denials)
 
     def due(self) -> float | None:
-        """
-        Return when the next deadline passes, None when nothing waits.
-        """
+        """Return when the next deadline passes, None when nothing waits."""
         return min((each.until for each in self.waiting), default=None)
 
     def withdraw(self, approval: str) -> "Desk":
-        """
-        Return the desk without a question that nobody asks any more.
-        """
+        """Return the desk without a question that nobody asks any more."""
         kept = tuple(each for each in self.waiting if each.approval.id != approval)
         return self.model_copy(update={"waiting": kept})
 
     def withdraw_of(self, asked_by: str) -> "Desk":
-        """
-        Return the desk without the questions of a workflow that has ended.
-        """
+        """Return the desk without the questions of a workflow that has ended."""
         kept = tuple(each for each in self.waiting if each.approval.asked_by != asked_by)
         return self.model_copy(update={"waiting": kept})
 
     def decision(self, approval: str) -> Decision | None:
-        """
-        Return what was decided of an approval since it was last asked, None while it waits.
-        """
+        """Return what was decided of an approval since it was last asked, None while it waits."""
         return next((each for each in reversed(self.decided) if each.approval == approval), None)
 
     def _asked_by(self, approval: str) -> str | None:

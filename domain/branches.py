@@ -1,6 +1,4 @@
-"""
-What may be the name of a branch: git's own rules for ref names, with what is wrong in words.
-"""
+"""What may be the name of a branch: git's own rules for ref names, with what is wrong in words."""
 
 import re
 
@@ -11,9 +9,7 @@ _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]")
 
 
 def problem(name: str) -> str | None:
-    """
-    Return what is wrong with a branch name, None when git takes it.
-    """
+    """Return what is wrong with a branch name, None when git takes it."""
     if not name:
         return "it is empty"
     if name == "@":

@@ -39,9 +39,7 @@ def planner(
     message: str | None,
     budget: int,
 ) -> AgentStart:
-    """
-    Return how the planner begins, or goes on after its first plan was not valid.
-    """
+    """Return how the planner begins, or goes on after its first plan was not valid."""
     facts = (
         ("Request", request.request),
         ("Checks that must pass on the final result", "\n".join(request.checks)),
@@ -120,9 +118,7 @@ def coder(
 
 
 def note(text: str) -> str:
-    """
-    Return a person's words as an agent is told them.
-    """
+    """Return a person's words as an agent is told them."""
     return f"A note from the person who made the request: {text}"
 
 
@@ -152,9 +148,7 @@ def reviewer(
     checks: ChecksReport,
     budget: int,
 ) -> AgentStart:
-    """
-    Return how a reviewer begins: a fresh context with the task, the patch and what was run.
-    """
+    """Return how a reviewer begins: a fresh context with the task, the patch and what was run."""
     task = start.task
     facts = (
         ("Task", f"{task.title}\n\n{task.goal}"),
@@ -187,9 +181,7 @@ def reviewer(
 
 
 def review_approval(needed: NeedsPerson, patch: Patch, *, asked_by: str) -> Approval:
-    """
-    Return the question that a patch puts to a person; its digest is the patch's tree.
-    """
+    """Return the question that a patch puts to a person; its digest is the patch's tree."""
     detail = f"{patch.diffstat}\n\n{needed.feedback}".strip()
     return Approval(
         id=needed.item.id,
@@ -206,9 +198,7 @@ def review_approval(needed: NeedsPerson, patch: Patch, *, asked_by: str) -> Appr
 
 
 def plan_approval(plan: Plan) -> Approval:
-    """
-    Return the question that a plan puts to a person.
-    """
+    """Return the question that a plan puts to a person."""
     lines = [f"{plan.summary}", ""]
     for task in plan.tasks:
         after = f" (after {', '.join(task.depends_on)})" if task.depends_on else ""
@@ -224,9 +214,7 @@ def plan_approval(plan: Plan) -> Approval:
 
 
 def delivery_approval(commit: ObjectId, tree_summary: str, branch: str) -> Approval:
-    """
-    Return the question before the branch is delivered.
-    """
+    """Return the question before the branch is delivered."""
     return Approval(
         id="delivery",
         kind=ApprovalKind.DELIVERY,

@@ -25,14 +25,10 @@ def grant(total: int, *, spent: int, reserved: int, waiting_tasks: int, floor: i
 
 
 def microusd(usd: float) -> int:
-    """
-    Return an amount in microUSD, rounded to the nearest.
-    """
+    """Return an amount in microUSD, rounded to the nearest."""
     return round(usd * _MICRO)
 
 
 def usd(micro: int) -> float:
-    """
-    Return an amount in USD.
-    """
+    """Return an amount in USD."""
     return micro / _MICRO

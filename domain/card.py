@@ -44,9 +44,7 @@ _JSON = re.compile(r'(\{"[^{}`]*\})')
 
 
 def card(status: RequestStatus) -> str:
-    """
-    Return the whole card, at most 18,000 bytes; the texts of others cannot form markup in it.
-    """
+    """Return the whole card, at most 18,000 bytes; the texts of others cannot form markup in it."""
     waiting = () if status.state in _ENDED else status.approvals
     sections = (
         _standing(status),
@@ -170,9 +168,7 @@ def _code(text: str, limit: int = 200) -> str:
 
 
 def _block(text: str, limit: int) -> str:
-    """
-    Return a code block whose lines are short enough to be seen whole; "" for no text.
-    """
+    """Return a code block whose lines are short enough to be seen whole; "" for no text."""
     lines = for_people(text.strip("\n"), limit).split("\n")
     return _fenced([short for line in lines for short in _short(line)])
 

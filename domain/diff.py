@@ -57,9 +57,7 @@ def bounded(lines: Sequence[str], *, limit_bytes: int = DIFF_LIMIT_BYTES, cut: b
 
 
 def _lines(document: Document) -> list[str]:
-    """
-    Return the lines with their ends, so that a changed line end is a difference.
-    """
+    """Return the lines with their ends, so that a changed line end is a difference."""
     pairs = list(zip(document.contents, document.ends, strict=True))
     return [c + e for c, e in pairs if c + e]
 
@@ -70,17 +68,13 @@ def _common(old: Sequence[str], new: Sequence[str]) -> int:
 
 
 def _hunks(old: Sequence[str], new: Sequence[str], *, skip: int) -> list[str]:
-    """
-    Return the hunks between two pieces that both begin behind `skip` lines.
-    """
+    """Return the hunks between two pieces that both begin behind `skip` lines."""
     lines = islice(unified_diff(old, new, lineterm="", n=_CONTEXT_LINES), 2, None)
     return [_moved(line, skip) if line.startswith("@@") else _shown(line) for line in lines]
 
 
 def _without_last_hunk(lines: Sequence[str]) -> list[str]:
-    """
-    Leave out the hunk that the bound on compared lines may have made.
-    """
+    """Leave out the hunk that the bound on compared lines may have made."""
     headings = [index for index, line in enumerate(lines) if line.startswith("@@")]
     return list(lines[: headings[-1]]) if headings else []
 

@@ -30,9 +30,7 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
 
 def universal(text: str) -> str:
-    """
-    Return `text` with every line end (CRLF, CR, LF) written as LF.
-    """
+    """Return `text` with every line end (CRLF, CR, LF) written as LF."""
     return LINE_END.sub("\n", text)
 
 
@@ -56,38 +54,28 @@ class Document:
 
     @property
     def text(self) -> str:
-        """
-        The text with LF line ends: what a reader of the numbered view knows of the file.
-        """
+        """The text with LF line ends: what a reader of the numbered view knows of the file."""
         return "\n".join(self.contents)
 
     @property
     def raw(self) -> str:
-        """
-        The text with its own line ends.
-        """
+        """The text with its own line ends."""
         return "".join(c + e for c, e in zip(self.contents, self.ends, strict=True))
 
     @property
     def line_count(self) -> int:
-        """
-        How many lines a reader counts: a final line end starts no further line.
-        """
+        """How many lines a reader counts: a final line end starts no further line."""
         return len(self.contents) - (self.contents[-1] == "")
 
     @property
     def main_end(self) -> str:
-        """
-        The line end most lines have; LF for a file without any.
-        """
+        """The line end most lines have; LF for a file without any."""
         ends = Counter(end for end in self.ends if end)
         return ends.most_common(1)[0][0] if ends else "\n"
 
     @property
     def starts(self) -> tuple[int, ...]:
-        """
-        The offset of each line's first character in `text`, ascending.
-        """
+        """The offset of each line's first character in `text`, ascending."""
         return tuple(accumulate((len(c) + 1 for c in self.contents[:-1]), initial=0))
 
     def encode(self) -> bytes:
@@ -113,9 +101,7 @@ class Document:
         return replace(self, contents=contents, ends=ends)
 
     def with_raw(self, text: str) -> "Document":
-        """
-        Return a document of the same encoding and mark that holds `text` as it stands.
-        """
+        """Return a document of the same encoding and mark that holds `text` as it stands."""
         return parse(text, encoding=self.encoding, mark=self.mark)
 
     def describe(self) -> str:
@@ -132,9 +118,7 @@ class Document:
 
 
 def parse(text: str, *, encoding: str = "utf-8", mark: bytes = b"") -> Document:
-    """
-    Return the document that holds `text`, its line ends as they are.
-    """
+    """Return the document that holds `text`, its line ends as they are."""
     pieces = LINE_END.split(text)
     return Document(tuple(pieces[0::2]), (*pieces[1::2], ""), encoding, mark)
 

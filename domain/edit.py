@@ -37,17 +37,11 @@ __all__ = (
 )
 
 EDIT_LIMIT_BYTES = 1024 * 1024
-"""
-A larger file is neither edited nor viewed: matching it would hold up everything else.
-"""
+"""A larger file is neither edited nor viewed: matching it would hold up everything else."""
 VIEW_LIMIT_BYTES = 256 * 1024
-"""
-What one view returns at most, line numbers included.
-"""
+"""What one view returns at most, line numbers included."""
 LINE_LIMIT_CHARS = 2_000
-"""
-What a view shows of one line.
-"""
+"""What a view shows of one line."""
 _CANDIDATE_LIMIT_BYTES = 2_048
 _CANDIDATE_LINES = 2_000
 _CANDIDATE_CHARS = 300
@@ -81,9 +75,7 @@ class Edited:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """
-    An edit or view that is not done, and why, in words for the agent.
-    """
+    """An edit or view that is not done, and why, in words for the agent."""
 
     message: str
 
@@ -110,9 +102,7 @@ Outcome: TypeAlias = Edited | Refused
 
 
 def digest(data: bytes) -> str:
-    """
-    Return the sha256 by which a version of a file is recognised, in hexadecimal.
-    """
+    """Return the sha256 by which a version of a file is recognised, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -278,9 +268,7 @@ def _edited(
 
 
 def _whole_ends(document: Document, old: str) -> Iterator[int]:
-    """
-    Yield the offsets of `old` in the raw text that do not cut a CRLF in two.
-    """
+    """Yield the offsets of `old` in the raw text that do not cut a CRLF in two."""
     raw = document.raw
     for at in ladder.occurrences(raw, old):
         if "\r\n" not in {raw[at - 1 : at + 1], raw[at + len(old) - 1 : at + len(old) + 1]}:
@@ -321,9 +309,7 @@ def _candidate(contents: Sequence[str], first: int, quoted: Sequence[str]) -> st
 
 
 def _nearest(contents: Sequence[str], quoted: Sequence[str]) -> int | None:
-    """
-    Return the index of the line at which the file is most like the quoted lines, if anywhere.
-    """
+    """Return the index of the line at which the file is most like the quoted lines, if anywhere."""
     wanted: dict[str, list[int]] = {}
     for index, line in enumerate(quoted):
         if line.strip():
@@ -338,9 +324,7 @@ def _nearest(contents: Sequence[str], quoted: Sequence[str]) -> int | None:
 
 
 def _alike(contents: Sequence[str], quoted: Sequence[str]) -> int | None:
-    """
-    Return where the longest quoted line has its likeness, by characters, within bounds.
-    """
+    """Return where the longest quoted line has its likeness, by characters, within bounds."""
     index = max(range(len(quoted)), key=lambda i: len(quoted[i].strip()))
     matcher = SequenceMatcher(autojunk=False)
     matcher.set_seq2(quoted[index].strip()[:_CANDIDATE_CHARS])
@@ -398,9 +382,7 @@ def view(
 
 
 def _numbered(contents: Sequence[str], first: int, limit_bytes: int) -> tuple[list[str], int]:
-    """
-    Return the numbered lines that fit, and how many of these are cut.
-    """
+    """Return the numbered lines that fit, and how many of these are cut."""
     shown: list[str] = []
     cut_lines = 0
     for number, line in enumerate(contents, start=first):

@@ -72,9 +72,7 @@ def protected(path: str) -> bool:
 
 
 def _names(path: str) -> Iterator[str]:
-    """
-    Yield the parts of the path as the most forgiving file system would read them.
-    """
+    """Yield the parts of the path as the most forgiving file system would read them."""
     for part in path.split("/"):
         name = _IGNORED.sub("", part).split(":")[0].rstrip(" .").casefold()
         if name:

@@ -1,6 +1,4 @@
-"""
-What a kind of failure means for whoever waits: try again, wait visibly, or give up.
-"""
+"""What a kind of failure means for whoever waits: try again, wait visibly, or give up."""
 
 from typing import assert_never
 
@@ -16,9 +14,7 @@ _LONGEST_PAUSE = 60.0
 
 
 def retryable(kind: FailureKind) -> bool:
-    """
-    Return whether the server should try again by itself, a few times and soon.
-    """
+    """Return whether the server should try again by itself, a few times and soon."""
     match kind:
         case (
             FailureKind.RATE_LIMITED
@@ -46,9 +42,7 @@ def retryable(kind: FailureKind) -> bool:
 
 
 def waiting_state(kind: FailureKind) -> RunState:
-    """
-    Return how a run that meets this failure stands while it is not solved.
-    """
+    """Return how a run that meets this failure stands while it is not solved."""
     match kind:
         case (
             FailureKind.RATE_LIMITED
@@ -80,9 +74,7 @@ def waiting_state(kind: FailureKind) -> RunState:
 
 
 def waited_for(kind: FailureKind) -> bool:
-    """
-    Return whether a run waits, visibly, until the trouble is over.
-    """
+    """Return whether a run waits, visibly, until the trouble is over."""
     return kind is FailureKind.DISK or retryable(kind)
 
 
@@ -108,9 +100,7 @@ def pause_seconds(kind: str | None, tries: int) -> float | None:
 
 
 def state_of(kind: str | None) -> RunState:
-    """
-    Return how a run that meets a failure of this recorded kind stands.
-    """
+    """Return how a run that meets a failure of this recorded kind stands."""
     known = _known(kind)
     return waiting_state(known) if known else RunState.WAITING_INFRA
 

@@ -13,9 +13,7 @@ REQUEST_PREFIX = "request/"
 
 
 def slug(text: str, limit: int = 32) -> str:
-    """
-    Return lower-case ASCII letters, digits and single hyphens, at most `limit` characters.
-    """
+    """Return lower-case ASCII letters, digits and single hyphens, at most `limit` characters."""
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     words = re.sub(r"[^a-z0-9]+", "-", ascii_text).strip("-")
     if len(words) > limit:
@@ -24,18 +22,14 @@ def slug(text: str, limit: int = 32) -> str:
 
 
 def digest(*parts: str, length: int = 10) -> str:
-    """
-    Return the first hexadecimal digits of the sha256 over the parts, kept apart by NUL.
-    """
+    """Return the first hexadecimal digits of the sha256 over the parts, kept apart by NUL."""
     # No name has a NUL; a part that has one is still one part.
     apart = (part.replace("\1", "\1\1").replace("\0", "\1\2") for part in parts)
     return hashlib.sha256("\0".join(apart).encode()).hexdigest()[:length]
 
 
 def request_workflow_id(request: str, nonce: str) -> str:
-    """
-    Return the workflow id of a new request; `nonce` makes equal requests distinct.
-    """
+    """Return the workflow id of a new request; `nonce` makes equal requests distinct."""
     return f"{REQUEST_PREFIX}{slug(request)}-{slug(nonce, 12)}"
 
 
@@ -49,61 +43,45 @@ def request_key(workflow_id: str, first_run_id: str) -> str:
 
 
 def repository_key(path: str) -> str:
-    """
-    Return the name of the store of the repository at this real path.
-    """
+    """Return the name of the store of the repository at this real path."""
     name = path.rstrip("/").rsplit("/", 1)[-1].removesuffix(".git")
     return f"{slug(name)}-{digest(path)}"
 
 
 def branch_name(request: str, key: str) -> str:
-    """
-    Return the branch that is delivered when the person names none.
-    """
+    """Return the branch that is delivered when the person names none."""
     return f"orchestcode/{slug(request)}-{key.rsplit('-', 1)[-1][:6]}"
 
 
 def target_name(branch: str, request: str) -> str:
-    """
-    Return the short name of the ref on which a request's patches for a branch land.
-    """
+    """Return the short name of the ref on which a request's patches for a branch land."""
     return f"{slug(branch, 40)}-{digest(branch, request, length=8)}"
 
 
 def subtask_id(request_id: str, task: str) -> str:
-    """
-    Return the workflow id of one task.
-    """
+    """Return the workflow id of one task."""
     return f"{request_id}/task/{task}"
 
 
 def agent_id(parent: str, role: Role, attempt: int) -> str:
-    """
-    Return the workflow id of an agent's round, counted from 1.
-    """
+    """Return the workflow id of an agent's round, counted from 1."""
     return f"{parent}/{role.value}-{attempt}"
 
 
 def queue_id(repository: str, target: str) -> str:
-    """
-    Return the workflow id of the merge queue of one repository and target.
-    """
+    """Return the workflow id of the merge queue of one repository and target."""
     return f"merge/{repository}/{target}"
 
 
 def conversation_id(request: str, agent: str, generation: int) -> str:
-    """
-    Return the name of an agent's conversation log.
-    """
+    """Return the name of an agent's conversation log."""
     return (
         f"{slug(agent.removeprefix(REQUEST_PREFIX), 40)}-{digest(request, agent, str(generation))}"
     )
 
 
 def call_id(conversation: str, tool_use_id: str) -> str:
-    """
-    Return the journal key of one tool call: unique for ever, fit for a ref name.
-    """
+    """Return the journal key of one tool call: unique for ever, fit for a ref name."""
     return f"{slug(tool_use_id, 24)}-{digest(conversation, tool_use_id)}"
 
 
@@ -115,9 +93,7 @@ def holder(owner: str, request: str, purpose: str) -> str:
 
 
 def purpose(role: Role, attempt: int) -> str:
-    """
-    Return what a role's worktree is for: a coder keeps one over all its rounds.
-    """
+    """Return what a role's worktree is for: a coder keeps one over all its rounds."""
     match role:
         case Role.PLANNER:
             return "plan"
@@ -130,31 +106,23 @@ def purpose(role: Role, attempt: int) -> str:
 
 
 def owner_of(holder: str) -> str | None:
-    """
-    Return the workflow that holds a worktree, None when the holder is none of ours.
-    """
+    """Return the workflow that holds a worktree, None when the holder is none of ours."""
     owner, _, rest = holder.partition("|")
     return owner if rest else None
 
 
 def base_ref(request: str) -> str:
-    """
-    Return the ref of the commit that the request started from.
-    """
+    """Return the ref of the commit that the request started from."""
     return f"refs/oc/{request}/base"
 
 
 def opened_ref(request: str) -> str:
-    """
-    Return the ref of what opening the request's repository came to.
-    """
+    """Return the ref of what opening the request's repository came to."""
     return f"refs/oc/{request}/opened"
 
 
 def withdrawn_ref(request: str, run: str) -> str:
-    """
-    Return the ref that a request has once a run of its workflow is not to deliver any more.
-    """
+    """Return the ref that a request has once a run of its workflow is not to deliver any more."""
     return f"refs/oc/{request}/withdrawn/{digest(run)}"
 
 
@@ -166,72 +134,52 @@ def lease_ref(request: str, owner: str, purpose: str) -> str:
 
 
 def checkpoint_ref(request: str, task: str, call: str) -> str:
-    """
-    Return the ref of the worktree's state after one call.
-    """
+    """Return the ref of the worktree's state after one call."""
     return f"refs/oc/{request}/task/{task}/checkpoint/{call}"
 
 
 def call_ref(request: str, task: str, call: str) -> str:
-    """
-    Return the ref of one call's journal entry.
-    """
+    """Return the ref of one call's journal entry."""
     return f"refs/oc/{request}/task/{task}/call/{call}"
 
 
 def patch_ref(request: str, task: str, patch_round: int) -> str:
-    """
-    Return the ref of a task's patch.
-    """
+    """Return the ref of a task's patch."""
     return f"refs/oc/{request}/task/{task}/patch/{patch_round}"
 
 
 def rebase_ref(request: str, task: str, patch_round: int) -> str:
-    """
-    Return the ref of a patch on top of what has landed, as the next round begins with it.
-    """
+    """Return the ref of a patch on top of what has landed, as the next round begins with it."""
     return f"refs/oc/{request}/task/{task}/rebase/{patch_round}"
 
 
 def verdict_ref(request: str, task: str, patch_round: int) -> str:
-    """
-    Return the ref of why a patch did not land.
-    """
+    """Return the ref of why a patch did not land."""
     return f"refs/oc/{request}/task/{task}/verdict/{patch_round}"
 
 
 def rebase_tip_ref(request: str, task: str, patch_round: int) -> str:
-    """
-    Return the ref of what had landed when a patch was put on top of it.
-    """
+    """Return the ref of what had landed when a patch was put on top of it."""
     return f"refs/oc/{request}/task/{task}/rebase-tip/{patch_round}"
 
 
 def candidate_ref(request: str, commit: str) -> str:
-    """
-    Return the pin of a candidate of the merge queue.
-    """
+    """Return the pin of a candidate of the merge queue."""
     return f"refs/oc/{request}/cand/{commit[:16]}"
 
 
 def checks_ref(tree: str, checks: str) -> str:
-    """
-    Return the ref of the recorded outcome of some checks on a tree.
-    """
+    """Return the ref of the recorded outcome of some checks on a tree."""
     return f"refs/oc/checks/{tree[:16]}/{checks}"
 
 
 def conversation_ref(conversation: str) -> str:
-    """
-    Return the ref of a conversation log's head.
-    """
+    """Return the ref of a conversation log's head."""
     return f"refs/oc/conv/{conversation}"
 
 
 def target_ref(target: str) -> str:
-    """
-    Return the ref on which a target's patches land.
-    """
+    """Return the ref on which a target's patches land."""
     return f"refs/oc/target/{target}"
 
 
@@ -240,9 +188,7 @@ OPEN = "refs/oc/open/"
 
 
 def open_ref(request: str) -> str:
-    """
-    Return the ref of what an open request was asked.
-    """
+    """Return the ref of what an open request was asked."""
     return f"{OPEN}{request}"
 
 
@@ -251,21 +197,15 @@ CLAIMS = "refs/oc/claim/"
 
 
 def claim_ref(branch: str) -> str:
-    """
-    Return the ref that says which request makes a branch.
-    """
+    """Return the ref that says which request makes a branch."""
     return f"{CLAIMS}{slug(branch, 40)}-{digest(branch)}"
 
 
 def abandoned_ref(conversation: str, commit: str) -> str:
-    """
-    Return the pin of a turn that was written but is not part of its log.
-    """
+    """Return the pin of a turn that was written but is not part of its log."""
     return f"{abandoned_refs(conversation)}{commit[:16]}"
 
 
 def abandoned_refs(conversation: str) -> str:
-    """
-    Return below what all such pins of a conversation stand.
-    """
+    """Return below what all such pins of a conversation stand."""
     return f"refs/oc/rescue/conv-{conversation}/"

@@ -36,30 +36,18 @@ _FOLD = MappingProxyType(
 
 
 class Rung(StrEnum):
-    """
-    How a quoted text was found.
-    """
+    """How a quoted text was found."""
 
     EXACT = "exact"
-    """
-    Character for character.
-    """
+    """Character for character."""
     LINE_ENDS = "line ends"
-    """
-    Equal but for CRLF, CR and LF.
-    """
+    """Equal but for CRLF, CR and LF."""
     TRAILING_BLANKS = "trailing blanks"
-    """
-    Whole lines, equal but for blanks at their ends or a missing last line end.
-    """
+    """Whole lines, equal but for blanks at their ends or a missing last line end."""
     INDENTATION = "indentation"
-    """
-    Whole lines, all indented more, or all less, by the same blanks.
-    """
+    """Whole lines, all indented more, or all less, by the same blanks."""
     PUNCTUATION = "punctuation"
-    """
-    Equal after typographic quotes, dashes and spaces became ASCII.
-    """
+    """Equal after typographic quotes, dashes and spaces became ASCII."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +101,7 @@ def line_of(starts: Sequence[int], offset: int) -> int:
 
 
 def occurrences(text: str, part: str) -> Iterator[int]:
-    """
-    Yield the offsets of `part` in `text`, ascending, overlapping ones included.
-    """
+    """Yield the offsets of `part` in `text`, ascending, overlapping ones included."""
     at = text.find(part)
     while at >= 0:
         yield at
@@ -170,9 +156,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _windows(document: Document, old: str, *, key: Callable[[str], str]) -> Iterator[int]:
-    """
-    Yield the index of each line from which on the lines of `old` follow, compared by `key`.
-    """
+    """Yield the index of each line from which on the lines of `old` follow, compared by `key`."""
     wanted = [key(line) for line in _lines(old)]
     if not any(wanted):
         return  # blank lines stand everywhere
@@ -204,9 +188,7 @@ def _indent(line: str) -> str:
 
 
 def _shift(quoted: str, held: str) -> tuple[str, str] | None:
-    """
-    Return the blanks to take from, and to put before, the quoted line; None: not so simple.
-    """
+    """Return the blanks to take from, and to put before, the quoted line; None: not so simple."""
     q, h = _indent(quoted), _indent(held)
     if h.endswith(q):
         return "", h.removesuffix(q)
@@ -219,9 +201,7 @@ def _moved(old: str, new: str, shift: tuple[str, str]) -> tuple[str, str] | None
 
 
 def _move(text: str, less: str, more: str) -> str | None:
-    """
-    Return `text` with `less` taken from and `more` put before each line that is not blank.
-    """
+    """Return `text` with `less` taken from and `more` put before each line that is not blank."""
     lines = text.split("\n")
     if any(_strip(line) and not line.startswith(less) for line in lines):
         return None
@@ -256,9 +236,7 @@ def replace_at(document: Document, place: Place) -> Document:
 def _merge(
     held: Document, old: list[str], new: list[str], *, blend: bool
 ) -> Iterator[tuple[str, str]]:
-    """
-    Yield content and line end of each line of `new`; an empty end means: not known here.
-    """
+    """Yield content and line end of each line of `new`; an empty end means: not known here."""
     for tag, i, i_end, j, j_end in _align(old, new):
         for step, line in enumerate(new[j:j_end]):
             at = i + step
@@ -296,9 +274,7 @@ def _with_ends(
 
 
 def _blend(held: str, old: str, new: str) -> str:
-    """
-    Return `new`, with the characters it shares with `old` as the file has them.
-    """
+    """Return `new`, with the characters it shares with `old` as the file has them."""
     if len(held) > _BLEND_MAX_CHARS or len(new) > _BLEND_MAX_CHARS:
         return new
     codes = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()

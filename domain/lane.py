@@ -1,14 +1,10 @@
-"""
-Which execution lane a task gets, and why.
-"""
+"""Which execution lane a task gets, and why."""
 
 from contracts.lane import Lane, LaneChoice
 from contracts.plan import TaskSpec
 
 OFFERED = (Lane.WORKTREE,)
-"""
-The lanes that this release runs tasks in.
-"""
+"""The lanes that this release runs tasks in."""
 
 
 def choose(task: TaskSpec, *, override: Lane | None = None) -> LaneChoice:
@@ -31,9 +27,7 @@ def choose(task: TaskSpec, *, override: Lane | None = None) -> LaneChoice:
 
 
 def refusal(choice: LaneChoice) -> str | None:
-    """
-    Return why a task cannot run in the chosen lane, in one sentence; None when it can.
-    """
+    """Return why a task cannot run in the chosen lane, in one sentence; None when it can."""
     if choice.lane in OFFERED:
         return None
     offered = ", ".join(OFFERED)

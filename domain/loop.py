@@ -1,6 +1,4 @@
-"""
-The agent's loop on paper: may it call again, and what follows from a turn.
-"""
+"""The agent's loop on paper: may it call again, and what follows from a turn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,27 +44,21 @@ FINISH_ALONE = "Call finish alone, after you have seen the results of your other
 
 @dataclass(frozen=True)
 class Call:
-    """
-    Call the model, with at most this much output.
-    """
+    """Call the model, with at most this much output."""
 
     max_output_tokens: int
 
 
 @dataclass(frozen=True)
 class Act:
-    """
-    Run these calls, in order.
-    """
+    """Run these calls, in order."""
 
     uses: tuple[ToolUse, ...]
 
 
 @dataclass(frozen=True)
 class Finish:
-    """
-    The agent says that it is done.
-    """
+    """The agent says that it is done."""
 
     output: str
 
@@ -87,27 +79,21 @@ class Hear:
 
 @dataclass(frozen=True)
 class Say:
-    """
-    Tell the model something and call again.
-    """
+    """Tell the model something and call again."""
 
     message: str | None
 
 
 @dataclass(frozen=True)
 class Again:
-    """
-    Ask for the same turn anew: the reply was discarded.
-    """
+    """Ask for the same turn anew: the reply was discarded."""
 
     message: str | None
 
 
 @dataclass(frozen=True)
 class Stop:
-    """
-    The loop is cut, and says so.
-    """
+    """The loop is cut, and says so."""
 
     cut: Cut
     reason: str
@@ -191,9 +177,7 @@ def _too_long(progress: AgentProgress) -> Again | Stop:
 
 
 def booked(progress: AgentProgress, turn: ModelTurn) -> AgentProgress:
-    """
-    Return the counters after a reply.
-    """
+    """Return the counters after a reply."""
     silent = turn.stop_reason in {"end_turn", "stop_sequence"}
     return progress.model_copy(
         update={
@@ -210,9 +194,7 @@ def booked(progress: AgentProgress, turn: ModelTurn) -> AgentProgress:
 def answered(
     progress: AgentProgress, uses: Sequence[ToolUse], answers: Sequence[ToolAnswer]
 ) -> AgentProgress:
-    """
-    Return the counters after the calls of a turn were answered.
-    """
+    """Return the counters after the calls of a turn were answered."""
     bad = progress.bad_calls
     recent = list(progress.recent)
     for use, answer in zip(uses, answers, strict=True):
@@ -222,9 +204,7 @@ def answered(
 
 
 def warning(progress: AgentProgress) -> str | None:
-    """
-    Return what to tell an agent that goes in circles, None while it does not.
-    """
+    """Return what to tell an agent that goes in circles, None while it does not."""
     return CIRCLES if _repeats(progress.recent) == SAME_CALL_NUDGE else None
 
 

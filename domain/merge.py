@@ -102,9 +102,7 @@ def _red(state: QueueState) -> int | None:
 
 
 def eliminated(state: QueueState) -> bool:
-    """
-    Return whether the first patch is to blame: the tip is green, and red with it on top.
-    """
+    """Return whether the first patch is to blame: the tip is green, and red with it on top."""
     return _red(state) == 1
 
 
@@ -161,9 +159,7 @@ def rechained(state: QueueState, *, usable: int, kept: int) -> QueueState:
 
 
 def split_chain(links: Sequence[ChainLink]) -> Split:
-    """
-    Return what becomes of each link of a chain.
-    """
+    """Return what becomes of each link of a chain."""
     return Split(
         usable=tuple(link.id for link in links if link.commit is not None),
         evicted=tuple(link.id for link in links if link.commit is None and link.with_tip),

@@ -50,9 +50,7 @@ _UNKNOWN = ModelFacts("unknown", 10, 50, window_tokens=200_000, max_output_token
 
 
 def facts(model: str) -> ModelFacts:
-    """
-    Return what is known of a model; a dated or suffixed name counts as its family.
-    """
+    """Return what is known of a model; a dated or suffixed name counts as its family."""
     name = model.removesuffix(REHEARSED)
     return next((known for known in FACTS if name.startswith(known.name)), _UNKNOWN)
 

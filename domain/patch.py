@@ -16,17 +16,13 @@ from domain import paths
 from domain.text import for_people, listing, one_line
 
 TRAILER = "OrchestCode-Task"
-"""
-The commit trailer that names the task.
-"""
+"""The commit trailer that names the task."""
 _TITLE_CHARS = 72
 _BODY_CHARS = 4_000
 
 
 class Flaw(StrEnum):
-    """
-    Why a patch is not even looked at.
-    """
+    """Why a patch is not even looked at."""
 
     FOREIGN = "made for another task"
     UNSAFE_PATH = "unsafe path"
@@ -39,9 +35,7 @@ class Flaw(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PatchProblem:
-    """
-    A flaw and what the agent is told.
-    """
+    """A flaw and what the agent is told."""
 
     flaw: Flaw
     feedback: str
@@ -96,9 +90,7 @@ def _all_outside(patch: Patch, task: TaskSpec) -> bool:
 
 
 def in_scope(path: str, writes: Sequence[str]) -> bool:
-    """
-    Return whether a task that declares `writes` may change the repository path `path`.
-    """
+    """Return whether a task that declares `writes` may change the repository path `path`."""
     return paths.covers(writes, path)
 
 

@@ -31,9 +31,7 @@ def normal(pattern: str) -> str:
 
 
 def refusal(pattern: str) -> str | None:
-    """
-    Return what is wrong with a pattern as the end of a sentence, None when it can be used.
-    """
+    """Return what is wrong with a pattern as the end of a sentence, None when it can be used."""
     parts = pattern.split("/")
     problems = (
         (not pattern.strip(), "is empty: leave it out or name a path"),
@@ -49,9 +47,7 @@ def refusal(pattern: str) -> str | None:
 
 
 def covers(patterns: Sequence[str], path: str) -> bool:
-    """
-    Return whether any of `patterns` covers the repository path `path`.
-    """
+    """Return whether any of `patterns` covers the repository path `path`."""
     return any(_covers(normal(pattern), path) for pattern in patterns)
 
 
@@ -104,9 +100,7 @@ class Reach:
 
 
 def reach(pattern: str) -> Reach:
-    """
-    Return what a pattern can cover.
-    """
+    """Return what a pattern can cover."""
     plain = normal(pattern).casefold()
     first = _WILD.search(plain)
     if first is None:
@@ -119,9 +113,7 @@ def reach(pattern: str) -> Reach:
 
 
 def meet(a: Reach, b: Reach) -> bool:
-    """
-    Return whether a path may exist that both cover; True when in doubt.
-    """
+    """Return whether a path may exist that both cover; True when in doubt."""
     if a.glob and b.glob:
         return _compatible(a.head, b.head) and _compatible(a.tail[::-1], b.tail[::-1])
     if a.glob or b.glob:
@@ -156,8 +148,6 @@ def overlap(a: str, b: str) -> bool:
 
 
 def unsafe(path: str) -> bool:
-    """
-    Return whether a path of a tree could reach outside of it or into git's own directory.
-    """
+    """Return whether a path of a tree could reach outside of it or into git's own directory."""
     parts = [part.casefold() for part in path.split("/")]
     return path.startswith("/") or any(part in ("", ".", "..", ".git") for part in parts)

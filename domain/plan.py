@@ -38,16 +38,12 @@ class PlanProblem:
 
 
 def overlap(a: str, b: str) -> bool:
-    """
-    Return whether two path patterns may cover a common path; True when in doubt.
-    """
+    """Return whether two path patterns may cover a common path; True when in doubt."""
     return paths.overlap(a, b)
 
 
 def parse(text: str) -> PlanDraft | PlanProblem:
-    """
-    Return the draft that a planner's JSON text holds; a code fence around it is forgiven.
-    """
+    """Return the draft that a planner's JSON text holds; a code fence around it is forgiven."""
     fenced = _FENCE.match(text)
     try:
         return PlanDraft.model_validate_json(fenced.group(1) if fenced else text)
@@ -96,9 +92,7 @@ def _shown(error: ErrorDetails) -> str:
 
 
 def validate(draft: PlanDraft, *, max_tasks: int = 24) -> Plan | PlanProblem:
-    """
-    Return the plan that a draft makes, or everything that is wrong with it.
-    """
+    """Return the plan that a draft makes, or everything that is wrong with it."""
     tasks = tuple(_tidy(task) for task in draft.tasks)
     problems = [
         *_count_problems(tasks, max_tasks),
@@ -264,9 +258,7 @@ def single_task(request: str, checks: tuple[str, ...], *, why: str) -> Plan:
 
 
 def repair_message(problem: PlanProblem) -> str:
-    """
-    Return what the planner is told when its plan cannot be used.
-    """
+    """Return what the planner is told when its plan cannot be used."""
     points = "\n".join(f"- {each}" for each in problem.problems)
     return (
         f"The plan cannot be used yet:\n{points}\n"

@@ -14,18 +14,14 @@ from domain.registry import ToolSpec
 
 @dataclass(frozen=True)
 class Allow:
-    """
-    Carry it out.
-    """
+    """Carry it out."""
 
     rule: str
 
 
 @dataclass(frozen=True)
 class Ask:
-    """
-    A person decides; `why` says which rule asks.
-    """
+    """A person decides; `why` says which rule asks."""
 
     rule: str
     why: str
@@ -33,18 +29,14 @@ class Ask:
 
 @dataclass(frozen=True)
 class Deny:
-    """
-    Do not carry it out; the model is told `why` and can do something else.
-    """
+    """Do not carry it out; the model is told `why` and can do something else."""
 
     rule: str
     why: str
 
 
 def judge(spec: ToolSpec, subject: str) -> Allow | Ask | Deny:
-    """
-    Judge one call by its tool and subject (a path, a command line).
-    """
+    """Judge one call by its tool and subject (a path, a command line)."""
     if spec.approval is ApprovalClass.FREE or spec.effect is not Effect.WRITE:
         return Allow("changes nothing")
     if spec.name is ToolName.EDIT:

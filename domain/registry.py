@@ -47,9 +47,7 @@ class ToolSpec:
     subject: str
 
     def definition(self) -> dict[str, object]:
-        """
-        Return the tool as the Messages API wants it.
-        """
+        """Return the tool as the Messages API wants it."""
         schema = self.arguments.model_json_schema()
         schema.pop("title", None)
         schema.pop("description", None)
@@ -58,17 +56,13 @@ class ToolSpec:
 
 @dataclass(frozen=True)
 class Problem:
-    """
-    Why a call cannot be run, as the model is told.
-    """
+    """Why a call cannot be run, as the model is told."""
 
     message: str
 
 
 class Registry:
-    """
-    Tools by name. A name is taken once; a second registration under it is refused.
-    """
+    """Tools by name. A name is taken once; a second registration under it is refused."""
 
     def __init__(self, specs: Iterable[ToolSpec]) -> None:
         tools: dict[str, ToolSpec] = {}
@@ -79,21 +73,15 @@ class Registry:
         self._tools: Mapping[str, ToolSpec] = MappingProxyType(dict(sorted(tools.items())))
 
     def specs(self) -> tuple[ToolSpec, ...]:
-        """
-        Return the tools, sorted by name: the order in which a model is told of them.
-        """
+        """Return the tools, sorted by name: the order in which a model is told of them."""
         return tuple(self._tools.values())
 
     def get(self, name: str) -> ToolSpec | None:
-        """
-        Return the tool of this name, None when there is none.
-        """
+        """Return the tool of this name, None when there is none."""
         return self._tools.get(name)
 
     def check(self, name: str, arguments: object) -> BaseModel | Problem:
-        """
-        Return the validated arguments, or what is wrong with them in words for the model.
-        """
+        """Return the validated arguments, or what is wrong with them in words for the model."""
         spec = self.get(name)
         if spec is None:
             return Problem(f"There is no tool {name!r}. Tools: {', '.join(self._tools)}.")
@@ -194,9 +182,7 @@ REVIEWER = Registry(
 
 
 def registry_for(role: Role) -> Registry:
-    """
-    Return the tools of a role.
-    """
+    """Return the tools of a role."""
     match role:
         case Role.PLANNER:
             return PLANNER

@@ -1,6 +1,4 @@
-"""
-The request on paper: reading its input, keeping its table of tasks, saying how it stands.
-"""
+"""The request on paper: reading its input, keeping its table of tasks, saying how it stands."""
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,9 +24,7 @@ from domain.text import listing, one_line
 
 
 def read(payload: object) -> RequestStart | str:
-    """
-    Return the request that somebody typed, or what is wrong with it in one sentence.
-    """
+    """Return the request that somebody typed, or what is wrong with it in one sentence."""
     if not isinstance(payload, dict):
         return 'The input must be a JSON object: {"repository": "/path", "request": "what to do"}.'
     try:
@@ -42,9 +38,7 @@ def read(payload: object) -> RequestStart | str:
 
 
 def table(plan: Plan) -> dict[str, TaskStatus]:
-    """
-    Return the task table of a plan, in its order, everything pending.
-    """
+    """Return the task table of a plan, in its order, everything pending."""
     return {
         task.id: TaskStatus(id=task.id, title=task.title, depends_on=task.depends_on)
         for task in plan.tasks
@@ -52,18 +46,14 @@ def table(plan: Plan) -> dict[str, TaskStatus]:
 
 
 def standings(plan: Plan, table: Mapping[str, TaskStatus]) -> tuple[Standing, ...]:
-    """
-    Return what the scheduler looks at.
-    """
+    """Return what the scheduler looks at."""
     return tuple(
         Standing(task.id, task.depends_on, table[task.id].state, task.size) for task in plan.tasks
     )
 
 
 def reported(status: TaskStatus, report: SubtaskReport, workflow_id: str) -> TaskStatus:
-    """
-    Return a row after its subtask reported; a row that has ended stays as it is.
-    """
+    """Return a row after its subtask reported; a row that has ended stays as it is."""
     if tasks.terminal(status.state):
         return status
     return status.model_copy(
@@ -83,33 +73,25 @@ def reported(status: TaskStatus, report: SubtaskReport, workflow_id: str) -> Tas
 
 
 def launched(status: TaskStatus, workflow_id: str) -> TaskStatus:
-    """
-    Return a row whose subtask was just started.
-    """
+    """Return a row whose subtask was just started."""
     state = tasks.move(status.state, TaskState.RUNNING)
     return status.model_copy(update={"state": state, "workflow_id": workflow_id})
 
 
 def ended(status: TaskStatus, state: TaskState, reason: str) -> TaskStatus:
-    """
-    Return a row that ended without a report, unless it had ended before.
-    """
+    """Return a row that ended without a report, unless it had ended before."""
     if tasks.terminal(status.state):
         return status
     return status.model_copy(update={"state": state, "reason": reason[:1_000], "agent": None})
 
 
 def blocked(status: TaskStatus, reason: str) -> TaskStatus:
-    """
-    Return a row that can never start, with the reason.
-    """
+    """Return a row that can never start, with the reason."""
     return status.model_copy(update={"state": TaskState.BLOCKED, "reason": reason[:1_000]})
 
 
 def state_of(desk: Desk, obstacles: Sequence[Obstacle]) -> tuple[RunState, str]:
-    """
-    Return how an open request stands: a person's answer first, then what else it waits for.
-    """
+    """Return how an open request stands: a person's answer first, then what else it waits for."""
     pending = desk.pending
     if not pending and obstacles:
         return obstacles[0].state, obstacles[0].reason
@@ -122,9 +104,7 @@ def state_of(desk: Desk, obstacles: Sequence[Obstacle]) -> tuple[RunState, str]:
 
 
 def shortfall(rows: Sequence[TaskStatus]) -> str | None:
-    """
-    Return what is missing of a plan, None when every task is done.
-    """
+    """Return what is missing of a plan, None when every task is done."""
     missing = [row for row in rows if row.state is not TaskState.DONE]
     if not missing:
         return None
@@ -133,17 +113,13 @@ def shortfall(rows: Sequence[TaskStatus]) -> str | None:
 
 
 def kept(opened: RepositoryOpened) -> str:
-    """
-    Return where a request's work is kept whatever becomes of it: a command that lists it.
-    """
+    """Return where a request's work is kept whatever becomes of it: a command that lists it."""
     prefix = f"refs/oc/{opened.repository.request_key}/"
     return f"git -C {shlex.quote(opened.store)} for-each-ref {prefix}"
 
 
 def red(report: ChecksReport, rows: Sequence[TaskStatus], tip: str) -> str:
-    """
-    Return why a request whose merged tree fails its checks ends, and where its work is kept.
-    """
+    """Return why a request whose merged tree fails its checks ends, and where its work is kept."""
     command = next(result.command for result in report.results if not result.passed)
     missing = shortfall(rows)
     said = f"the merged tree fails `{command}`; nothing was delivered, the work is kept at {tip}"
@@ -162,9 +138,7 @@ def final_commands(
 
 
 def note(payload: object, known: Sequence[str]) -> Note | str:
-    """
-    Return the note that somebody typed, or what is wrong with it.
-    """
+    """Return the note that somebody typed, or what is wrong with it."""
     fields = {"text": payload} if isinstance(payload, str) else payload
     try:
         found = Note.model_validate(fields)
@@ -187,9 +161,7 @@ def subtask(
     lease: int,
     notes: Sequence[Note],
 ) -> SubtaskStart:
-    """
-    Return the input of a task's workflow; `lease` in microUSD.
-    """
+    """Return the input of a task's workflow; `lease` in microUSD."""
     repository = opened.repository
     return SubtaskStart(
         request_id=request_id,
@@ -206,9 +178,7 @@ def subtask(
 
 
 def delivery_summary(rows: Sequence[TaskStatus], checks: Sequence[CheckResult]) -> str:
-    """
-    Return what a person should know before a branch is delivered.
-    """
+    """Return what a person should know before a branch is delivered."""
     lines = [f"{row.id}: {row.state.value} {row.reason}".rstrip() for row in rows]
     lines += [f"{'passed' if c.passed else 'FAILED'}: {c.command}" for c in checks]
     return "\n".join(lines)
@@ -216,9 +186,7 @@ def delivery_summary(rows: Sequence[TaskStatus], checks: Sequence[CheckResult]) 
 
 @dataclass(frozen=True)
 class View:
-    """
-    Everything that a status is made of.
-    """
+    """Everything that a status is made of."""
 
     id: str
     start: RequestStart | None
@@ -234,9 +202,7 @@ class View:
 
 
 def status(view: View, state: RunState, reason: str) -> RequestStatus:
-    """
-    Return the status; a task that still runs counts with what it has reported.
-    """
+    """Return the status; a task that still runs counts with what it has reported."""
     open_cost = sum(row.cost_usd for row in view.tasks if not tasks.terminal(row.state))
     opened, delivered = view.opened, view.delivered
     return RequestStatus(

@@ -64,9 +64,7 @@ def move(state: ReviewState, to: ReviewState) -> ReviewState:
 
 
 def blocking(verdict: ReviewFinish, patch: Patch) -> tuple[Finding, ...]:
-    """
-    Return the findings that block: priority 0 or 1, with a path that the patch touches.
-    """
+    """Return the findings that block: priority 0 or 1, with a path that the patch touches."""
     return tuple(
         finding
         for finding in verdict.findings
@@ -154,9 +152,7 @@ def risks(
     outside: Sequence[str],
     deleted_tests: Sequence[str],
 ) -> tuple[str, ...]:
-    """
-    Return why a person should look at a change, see `domain.risk`.
-    """
+    """Return why a person should look at a change, see `domain.risk`."""
     return risk.risks(
         paths, added=added, deleted=deleted, outside=outside, deleted_tests=deleted_tests
     )
@@ -196,9 +192,7 @@ def feedback(verdict: ReviewFinish, findings: Sequence[Finding]) -> str:
 
 
 def report(verdict: ReviewFinish, findings: Sequence[Finding]) -> str:
-    """
-    Return what a review came to.
-    """
+    """Return what a review came to."""
     parts = [
         f"The reviewer's verdict: {verdict.verdict}.",
         for_people(verdict.summary).strip(),

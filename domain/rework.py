@@ -1,6 +1,4 @@
-"""
-How often a task goes back to its agent, and what the agent is told.
-"""
+"""How often a task goes back to its agent, and what the agent is told."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,9 +14,7 @@ MAX_EVICTIONS = 2
 
 
 class Cause(StrEnum):
-    """
-    Why a task goes back.
-    """
+    """Why a task goes back."""
 
     PATCH = "patch"
     CHECKS = "checks"
@@ -28,32 +24,24 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True)
 class Rounds:
-    """
-    How often a task went back.
-    """
+    """How often a task went back."""
 
     own: int = 0
     evictions: int = 0
 
     @property
     def total(self) -> int:
-        """
-        All of them.
-        """
+        """All of them."""
         return self.own + self.evictions
 
     @property
     def left(self) -> int:
-        """
-        How often the task may still go back for checks or review.
-        """
+        """How often the task may still go back for checks or review."""
         return MAX_ROUNDS - self.own
 
 
 def again(rounds: Rounds, cause: Cause) -> Rounds | None:
-    """
-    Return the count after one more round, None when the task has had its share.
-    """
+    """Return the count after one more round, None when the task has had its share."""
     if cause is Cause.QUEUE:
         more = Rounds(rounds.own, rounds.evictions + 1)
         return more if more.evictions <= MAX_EVICTIONS else None
@@ -62,9 +50,7 @@ def again(rounds: Rounds, cause: Cause) -> Rounds | None:
 
 
 def checks_feedback(report: ChecksReport) -> str:
-    """
-    Return what the agent is told when the system's own run of the commands is red.
-    """
+    """Return what the agent is told when the system's own run of the commands is red."""
     red = next((result for result in report.results if not result.passed), None)
     if red is None:
         return "The acceptance commands passed."
@@ -81,9 +67,7 @@ def checks_feedback(report: ChecksReport) -> str:
 
 
 def eviction_feedback(verdict: MergeVerdict) -> str:
-    """
-    Return what the agent is told when its patch did not land.
-    """
+    """Return what the agent is told when its patch did not land."""
     met = f" It was tested together with: {listing(verdict.met)}." if verdict.met else ""
     if verdict.eviction is Eviction.CONFLICT:
         return (
@@ -99,7 +83,5 @@ def eviction_feedback(verdict: MergeVerdict) -> str:
 
 
 def hopeless(verdict: MergeVerdict) -> bool:
-    """
-    Return whether going back to the agent cannot help.
-    """
+    """Return whether going back to the agent cannot help."""
     return verdict.eviction is Eviction.UNTESTED

@@ -11,9 +11,7 @@ from collections.abc import Callable, Sequence
 from domain.text import listing
 
 MANY_LINES = 400
-"""
-A change of more lines than this, added and deleted together, is too large to skim.
-"""
+"""A change of more lines than this, added and deleted together, is too large to skim."""
 _PROSE = (".md", ".rst", ".adoc")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 

@@ -1,6 +1,4 @@
-"""
-Command lines on paper: what a line runs first, as far as that can be said without running it.
-"""
+"""Command lines on paper: what a line runs first, as far as that can be said without running it."""
 
 import re
 import shlex

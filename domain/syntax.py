@@ -40,9 +40,7 @@ class _Problem:
     source: str
 
     def same(self, other: "_Problem") -> bool:
-        """
-        Whether the other is this problem, perhaps moved to another line.
-        """
+        """Whether the other is this problem, perhaps moved to another line."""
         mine, theirs = (_LINE_NUMBER.sub("line", p.message) for p in (self, other))
         return (mine, self.source) == (theirs, other.source)
 
@@ -93,9 +91,7 @@ def _python(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _outside_function(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """
-    Yield the statements that a lost indentation leaves outside any function.
-    """
+    """Yield the statements that a lost indentation leaves outside any function."""
     waiting: list[ast.AST] = [tree]
     while waiting:
         node = waiting.pop()

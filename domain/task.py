@@ -1,6 +1,4 @@
-"""
-A task's states: which move is allowed from where, and nothing else.
-"""
+"""A task's states: which move is allowed from where, and nothing else."""
 
 from types import MappingProxyType
 
@@ -26,9 +24,7 @@ _MOVES = MappingProxyType(
 
 
 def allowed(present: TaskState) -> tuple[TaskState, ...]:
-    """
-    Return the states that a task may move to from `present`, in a fixed order.
-    """
+    """Return the states that a task may move to from `present`, in a fixed order."""
     return _MOVES[present]
 
 
@@ -46,7 +42,5 @@ def move(present: TaskState, to: TaskState) -> TaskState:
 
 
 def terminal(state: TaskState) -> bool:
-    """
-    Return whether the task is over unless somebody retries it: done, failed or cancelled.
-    """
+    """Return whether the task is over unless somebody retries it: done, failed or cancelled."""
     return state in (TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED)

@@ -40,9 +40,7 @@ def for_people(text: str, limit: int = 2_000) -> str:
 
 
 def one_line(text: str, limit: int = 200) -> str:
-    """
-    Return `text` as `for_people` does, on one line and with single blanks.
-    """
+    """Return `text` as `for_people` does, on one line and with single blanks."""
     return clip(" ".join(for_people(text, len(text)).split()), limit)
 
 
@@ -61,9 +59,7 @@ def clip(text: str, limit: int) -> str:
 
 
 def listing(items: tuple[str, ...], *, most: int = 5) -> str:
-    """
-    Return the first `most` of `items` for a sentence: "a, b and 3 more"; "" for none.
-    """
+    """Return the first `most` of `items` for a sentence: "a, b and 3 more"; "" for none."""
     shown = ", ".join(one_line(item) for item in items[:most])
     rest = len(items) - most
     return f"{shown} and {rest} more" if rest > 0 else shown

@@ -1,3 +1,1 @@
-"""
-Examples: things to run and to copy from.
-"""
+"""Examples: things to run and to copy from."""

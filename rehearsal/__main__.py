@@ -48,9 +48,7 @@ async def _run(arguments: argparse.Namespace) -> None:
 
 
 def main() -> int:
-    """
-    Run until told to end; return the exit code.
-    """
+    """Run until told to end; return the exit code."""
     arguments = _arguments()
     try:
         if arguments.check:

@@ -48,9 +48,7 @@ class Message(dict[str, Any]):
         self.sealed: set[tuple[str, bytes]] = set()
 
     def elsewhere(self) -> "Message":
-        """
-        Return the same message behind others: what depended on them is forgotten.
-        """
+        """Return the same message behind others: what depended on them is forgotten."""
         other = Message(self, self.text)
         other.checked = self.checked
         other.blocks = self.blocks
@@ -58,9 +56,7 @@ class Message(dict[str, Any]):
 
 
 class Bodies:
-    """
-    Reads bodies and remembers the latest messages of each conversation.
-    """
+    """Reads bodies and remembers the latest messages of each conversation."""
 
     def __init__(self) -> None:
         self._known: dict[str, list[Message]] = {}
@@ -132,9 +128,7 @@ class Bodies:
 
 
 class _UnusualError(ValueError):
-    """
-    Text that is not written the way an ordinary object is.
-    """
+    """Text that is not written the way an ordinary object is."""
 
 
 def _text_of(message: Any) -> str:

@@ -44,9 +44,7 @@ class Account:
 
 @dataclasses.dataclass(frozen=True)
 class Fingerprint:
-    """
-    What diagnostics compare a later request with.
-    """
+    """What diagnostics compare a later request with."""
 
     model: str
     salts: tuple[bytes, ...]
@@ -58,9 +56,7 @@ class Fingerprint:
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """
-    A request seen against the cache; nothing is stored before `Cache.commit`.
-    """
+    """A request seen against the cache; nothing is stored before `Cache.commit`."""
 
     account: Account
     alive: tuple[tuple[bytes, int], ...]
@@ -69,18 +65,14 @@ class Reading:
 
 
 class Cache:
-    """
-    The entries of one workspace and the fingerprints of its recent replies.
-    """
+    """The entries of one workspace and the fingerprints of its recent replies."""
 
     def __init__(self) -> None:
         self._entries: dict[bytes, tuple[float, int]] = {}
         self._replies: dict[str, Fingerprint] = {}
 
     def read(self, request: Prompt, now: float) -> Reading:
-        """
-        Account for a request without changing anything.
-        """
+        """Account for a request without changing anything."""
         blocks = request.blocks
         salts = _salts(request)
         digests = _digests(request, salts)
@@ -120,9 +112,7 @@ class Cache:
             del self._replies[next(iter(self._replies))]
 
     def evict(self) -> None:
-        """
-        Forget every entry, as the API may at any time.
-        """
+        """Forget every entry, as the API may at any time."""
         self._entries.clear()
 
     def diagnose(self, reading: Reading, previous: str | None) -> Json | None:
@@ -151,9 +141,7 @@ class Cache:
 
 
 def window(blocks: Sequence[Block], mark: int) -> Iterator[int]:
-    """
-    Yield the places that a marker looks at, nearest first.
-    """
+    """Yield the places that a marker looks at, nearest first."""
     positions = 0
     previous = ""
     for i in range(mark, -1, -1):
@@ -177,9 +165,7 @@ def _split(
 
 
 def _digests(request: Prompt, salts: tuple[bytes, ...]) -> list[bytes]:
-    """
-    Return the running digest at each block; a layer's first block carries its salt.
-    """
+    """Return the running digest at each block; a layer's first block carries its salt."""
     running = hashlib.sha256()
     digests = []
     salted = 0
@@ -195,9 +181,7 @@ def _digests(request: Prompt, salts: tuple[bytes, ...]) -> list[bytes]:
 
 
 def _salts(request: Prompt) -> tuple[bytes, ...]:
-    """
-    Return what, besides blocks, each layer's entries depend on, defaults resolved.
-    """
+    """Return what, besides blocks, each layer's entries depend on, defaults resolved."""
     body = request.body
     output = body.get("output_config") or {}
     tools = [request.model.id]

@@ -1,6 +1,4 @@
-"""
-HTTP/1.1 on a stream: requests in, acts out. Knows nothing of messages.
-"""
+"""HTTP/1.1 on a stream: requests in, acts out. Knows nothing of messages."""
 
 import asyncio
 import dataclasses
@@ -20,15 +18,11 @@ _LOOK_SECONDS: Final = 0.05
 
 
 class MalformedError(Exception):
-    """
-    Bytes that are no HTTP request.
-    """
+    """Bytes that are no HTTP request."""
 
 
 class TooLargeError(Exception):
-    """
-    A body above the limit; it is not read.
-    """
+    """A body above the limit; it is not read."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,9 +44,7 @@ class Request:
 
     @property
     def keep_alive(self) -> bool:
-        """
-        Whether the client will use the connection again.
-        """
+        """Whether the client will use the connection again."""
         return self.headers.get("connection", "").lower() != "close"
 
 
@@ -157,9 +149,7 @@ def _flush(writer: asyncio.StreamWriter, waiting: bytearray, on_bytes: Callable[
 
 
 async def _pause(writer: asyncio.StreamWriter, act: Wait, gone: Callable[[], bool]) -> bool:
-    """
-    Wait, but not for a client that has left; tell whether it is still there.
-    """
+    """Wait, but not for a client that has left; tell whether it is still there."""
     await writer.drain()
     left = act.seconds
     while left > 0:

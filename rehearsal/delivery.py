@@ -20,25 +20,19 @@ _BEFORE_RESET: Final = 0.05
 
 
 class Write(NamedTuple):
-    """
-    Send bytes.
-    """
+    """Send bytes."""
 
     data: bytes
 
 
 class Wait(NamedTuple):
-    """
-    Send nothing for a while.
-    """
+    """Send nothing for a while."""
 
     seconds: float
 
 
 class Hangup(NamedTuple):
-    """
-    Close the connection, by a reset instead of a farewell if asked.
-    """
+    """Close the connection, by a reset instead of a farewell if asked."""
 
     reset: bool = False
 
@@ -66,18 +60,14 @@ class Response:
 
 @dataclasses.dataclass(frozen=True)
 class Delivery:
-    """
-    Acts, and whether the client has a whole response when all are done.
-    """
+    """Acts, and whether the client has a whole response when all are done."""
 
     acts: Sequence[Act]
     whole: bool
 
 
 def plan(response: Response, fault: Fault | None, *, delay_seconds: float = 0.0) -> Delivery:
-    """
-    Return the acts that deliver a response, bent by a fault.
-    """
+    """Return the acts that deliver a response, bent by a fault."""
     deliver = _streamed if response.streamed else _single
     delivery = deliver(response, fault)
     if delay_seconds <= 0:
@@ -127,9 +117,7 @@ def _single(response: Response, fault: Fault | None) -> Delivery:
 
 
 def _common(head: Write, body: list[Write], end: Write, fault: Fault) -> Delivery:
-    """
-    Bend what streams and single bodies have in common.
-    """
+    """Bend what streams and single bodies have in common."""
     after = int(fault.values.get("after", 0))
     match fault.kind:
         case "no_response" | "lost_ack":
@@ -153,9 +141,7 @@ def _common(head: Write, body: list[Write], end: Write, fault: Fault) -> Deliver
 
 
 def _first(body: list[Write], after: int) -> list[Write]:
-    """
-    Return what is sent before a cut, which never is the whole body.
-    """
+    """Return what is sent before a cut, which never is the whole body."""
     return body[: min(after, len(body) - 1)]
 
 

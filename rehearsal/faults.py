@@ -92,15 +92,11 @@ class Fault:
         return cls(kind, times, {**defaults, **values})
 
     def number(self, key: str) -> float:
-        """
-        Return a parameter that is a number.
-        """
+        """Return a parameter that is a number."""
         return float(self.values[key])
 
     def text(self, key: str) -> str:
-        """
-        Return a parameter that is a text; "" when it was null.
-        """
+        """Return a parameter that is a text; "" when it was null."""
         return str(self.values[key] or "")
 
 
@@ -133,9 +129,7 @@ def sprinkled(faults: Sequence[Fault], rate: float, *, place: str, attempt: int)
 
 
 def due(faults: Sequence[Fault], attempt: int) -> Fault | None:
-    """
-    Return the fault that meets an attempt, counted from 1; None when all are spent.
-    """
+    """Return the fault that meets an attempt, counted from 1; None when all are spent."""
     for fault in faults:
         if attempt <= fault.times:
             return fault

@@ -96,9 +96,7 @@ _FIELDS: Final = frozenset(field.name for field in dataclasses.fields(Entry))
 
 
 def line(entry: Entry) -> bytes:
-    """
-    Return an entry as its line; a body is left out unless it was kept.
-    """
+    """Return an entry as its line; a body is left out unless it was kept."""
     data = {field: getattr(entry, field) for field in Entry.__dataclass_fields__}
     if entry.body is None:
         del data["body"]
@@ -106,9 +104,7 @@ def line(entry: Entry) -> bytes:
 
 
 def parse(text: str) -> list[Entry]:
-    """
-    Return the entries of a journal's text; lines that are not whole are skipped.
-    """
+    """Return the entries of a journal's text; lines that are not whole are skipped."""
     entries = []
     for one in text.splitlines():
         try:
@@ -149,17 +145,13 @@ class Writer:
             os.write(self._file, b"\n")
 
     def append(self, entry: Entry) -> None:
-        """
-        Write one entry in one piece.
-        """
+        """Write one entry in one piece."""
         self.entries.append(dataclasses.replace(entry, body=None))
         if self._file >= 0:
             os.write(self._file, line(entry))
 
     def close(self) -> None:
-        """
-        Close the file; entries stay readable.
-        """
+        """Close the file; entries stay readable."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -192,9 +184,7 @@ def repeated(entries: Iterable[Entry], *, same_bytes: bool = True) -> list[Entry
 
 
 def impatient(entries: Iterable[Entry]) -> list[Entry]:
-    """
-    Return the requests that came before the wait was over that their turn was told.
-    """
+    """Return the requests that came before the wait was over that their turn was told."""
     early = []
     for calls in conversations(entries).values():
         told: dict[int, float] = {}
@@ -207,16 +197,12 @@ def impatient(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def failures(entries: Iterable[Entry]) -> list[Entry]:
-    """
-    Return the requests that a script did not foresee: unanswered or unexpected.
-    """
+    """Return the requests that a script did not foresee: unanswered or unexpected."""
     return [entry for entry in entries if entry.unanswered or entry.unexpected]
 
 
 def conversations(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
-    """
-    Return the model calls by conversation, each in the order they were received.
-    """
+    """Return the model calls by conversation, each in the order they were received."""
     found: dict[str, list[Entry]] = {}
     for entry in sorted(entries, key=lambda one: one.time_received):
         if entry.kind == "messages" and entry.conversation:
@@ -225,9 +211,7 @@ def conversations(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
 
 
 def cache_read_share(entries: Iterable[Entry]) -> float:
-    """
-    Return which share of all input tokens was read from the cache, 0 to 1.
-    """
+    """Return which share of all input tokens was read from the cache, 0 to 1."""
     used = [entry.usage for entry in entries if entry.usage and entry.billed]
     read_tokens = sum(int(usage["cache_read_input_tokens"]) for usage in used)
     rest = sum(
@@ -267,9 +251,7 @@ def _successive(calls: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
 
 
 def first_difference(before: Sequence[str], after: Sequence[str]) -> str | None:
-    """
-    Return the first block of ``before`` that ``after`` does not repeat, or None.
-    """
+    """Return the first block of ``before`` that ``after`` does not repeat, or None."""
     for i, block in enumerate(before):
         if i >= len(after):
             return f"block {i} is gone: {block[:200]}"

@@ -37,9 +37,7 @@ STOPS: Final = (
 
 
 class ScriptError(ValueError):
-    """
-    A script that cannot be played, with the place of the mistake.
-    """
+    """A script that cannot be played, with the place of the mistake."""
 
 
 def load(path: pathlib.Path) -> Script:
@@ -88,9 +86,7 @@ def read(data: object) -> Script:
 
 
 class _Form:
-    """
-    A JSON object being read: every key is taken once, what is left over is a mistake.
-    """
+    """A JSON object being read: every key is taken once, what is left over is a mistake."""
 
     def __init__(self, data: object, path: str) -> None:
         if not isinstance(data, dict):

@@ -139,9 +139,7 @@ def find(models: Mapping[str, Model], name: object) -> Model:
 
 
 def info(model: Model) -> Json:
-    """
-    Return the model as GET /v1/models/{id} shows it.
-    """
+    """Return the model as GET /v1/models/{id} shows it."""
     gone = "2026-05-01T00:00:00Z" if model.lifecycle != "active" else None
     return {
         "type": "model",
@@ -159,9 +157,7 @@ def info(model: Model) -> Json:
 
 
 def listing(models: Mapping[str, Model]) -> Json:
-    """
-    Return the one page of GET /v1/models.
-    """
+    """Return the one page of GET /v1/models."""
     data = [info(model) for model in models.values()]
     return {
         "data": data,

@@ -96,9 +96,7 @@ class Values:
         return hit.group(1) if hit.re.groups else hit.group()
 
     def fill_all(self, value: Any) -> Any:
-        """
-        Return a JSON value with the placeholders in all its strings filled in.
-        """
+        """Return a JSON value with the placeholders in all its strings filled in."""
         if isinstance(value, str):
             return self.fill(value)
         if isinstance(value, list):
@@ -109,7 +107,5 @@ class Values:
 
 
 def shortened(text: str, limit: int = 300) -> str:
-    """
-    Return a text short enough for an error's sentence.
-    """
+    """Return a text short enough for an error's sentence."""
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"

@@ -69,24 +69,18 @@ class Prompt:
 
     @property
     def messages(self) -> list[Message]:
-        """
-        The messages as they came.
-        """
+        """The messages as they came."""
         messages: list[Message] = self.body["messages"]
         return messages
 
     @functools.cached_property
     def content(self) -> tuple[bytes, list[bytes]]:
-        """
-        The digest of tools and system, and that of the content up to each message block.
-        """
+        """The digest of tools and system, and that of the content up to each message block."""
         running = running_digest(self.blocks[: self.head])
         return running.digest(), self.trail(running)
 
     def prefix(self, index: int) -> str:
-        """
-        Return the digest of all blocks before a message block, or before the very end.
-        """
+        """Return the digest of all blocks before a message block, or before the very end."""
         head, digests = self.content
         return _short(digests[index - self.head - 1] if index > self.head else head)
 
@@ -112,9 +106,7 @@ class Prompt:
         return digests
 
     def layer(self, name: str) -> list[Block]:
-        """
-        Return the blocks of "tools" or "system", which stand before the messages.
-        """
+        """Return the blocks of "tools" or "system", which stand before the messages."""
         return [block for block in self.blocks[: self.head] if block.layer == name]
 
     def turn(self) -> int:
@@ -129,9 +121,7 @@ class Prompt:
         return sum(a == "assistant" and b != "assistant" for a, b in ends)
 
     def incoming(self) -> list[Block]:
-        """
-        Return the blocks that came after the assistant's last word.
-        """
+        """Return the blocks that came after the assistant's last word."""
         messages = self.messages
         last = len(messages) - 1
         while last >= 0 and messages[last]["role"] != "assistant":
@@ -140,9 +130,7 @@ class Prompt:
         return list(behind)[::-1]
 
     def results(self) -> list[list[Json]]:
-        """
-        Return the tool results by the turn they answered, oldest turn first.
-        """
+        """Return the tool results by the turn they answered, oldest turn first."""
         found: list[list[Json]] = []
         previous = ""
         for message in self.messages:
@@ -155,16 +143,12 @@ class Prompt:
 
     @functools.cached_property
     def total_tokens(self) -> int:
-        """
-        The input tokens of the whole request.
-        """
+        """The input tokens of the whole request."""
         return sum(block.tokens for block in self.blocks)
 
 
 def text_of(content: object) -> str:
-    """
-    Return the text in a message's, a result's or the system's content.
-    """
+    """Return the text in a message's, a result's or the system's content."""
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
@@ -173,37 +157,27 @@ def text_of(content: object) -> str:
 
 
 def said(blocks: Sequence[Block]) -> str:
-    """
-    Return the plain text of some blocks: what a person wrote, no tool output.
-    """
+    """Return the plain text of some blocks: what a person wrote, no tool output."""
     return "\n".join(block.raw["text"] for block in blocks if block.kind == "text")
 
 
 def first_text(prompt: Prompt) -> str:
-    """
-    Return the text of the first message, which names a conversation.
-    """
+    """Return the text of the first message, which names a conversation."""
     return text_of(prompt.messages[0]["content"])
 
 
 def system_text(prompt: Prompt) -> str:
-    """
-    Return the text of the system prompt.
-    """
+    """Return the text of the system prompt."""
     return text_of(prompt.body.get("system"))
 
 
 def content_blocks(content: str | list[Json]) -> list[Json]:
-    """
-    Return content as blocks: a string is one text block.
-    """
+    """Return content as blocks: a string is one text block."""
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
 def build(body: Json, model: Model) -> Prompt:
-    """
-    Flatten a request whose shape has been checked and whose messages are `Message`.
-    """
+    """Flatten a request whose shape has been checked and whose messages are `Message`."""
     blocks = [_block(item, model) for item in _head(body)]
     head = len(blocks)
     for i, message in enumerate(body["messages"]):
@@ -264,17 +238,13 @@ def _bytes(raw: Json, kind: str) -> bytes:
 
 
 def ttl(raw: Json) -> str | None:
-    """
-    Return the time to live of the marker on a block, "5m" or "1h", or None.
-    """
+    """Return the time to live of the marker on a block, "5m" or "1h", or None."""
     marker = raw.get("cache_control")
     return str(marker.get("ttl") or "5m") if isinstance(marker, dict) else None
 
 
 def cacheable(block: Block) -> bool:
-    """
-    Tell whether a marker may stand on this block.
-    """
+    """Tell whether a marker may stand on this block."""
     return block.kind not in THINKING and not (block.kind == "text" and not block.raw["text"])
 
 
@@ -289,16 +259,12 @@ def _marked_automatically(blocks: list[Block], body: Json) -> list[Block]:
 
 
 def digest(blocks: Sequence[Block]) -> str:
-    """
-    Return the digest of a run of blocks: the prefix that a seal is bound to.
-    """
+    """Return the digest of a run of blocks: the prefix that a seal is bound to."""
     return _short(running_digest(blocks).digest())
 
 
 def running_digest(blocks: Sequence[Block]) -> Any:
-    """
-    Return the hash object that has seen some blocks; it can go on from there.
-    """
+    """Return the hash object that has seen some blocks; it can go on from there."""
     running = hashlib.sha256()
     for block in blocks:
         running.update(len(block.data).to_bytes(8, "big") + block.data)
@@ -310,17 +276,13 @@ def _short(full: bytes) -> str:
 
 
 def thinking_type(body: Json, model: Model) -> str:
-    """
-    Return the kind of thinking that a request gets, the model's default included.
-    """
+    """Return the kind of thinking that a request gets, the model's default included."""
     wanted: dict[str, Any] = body.get("thinking") or {}
     return str(wanted.get("type") or model.thinking_default)
 
 
 def thinking_display(body: Json, model: Model) -> str | None:
-    """
-    Return how thinking is shown, "summarized" or "omitted"; None when it is off.
-    """
+    """Return how thinking is shown, "summarized" or "omitted"; None when it is off."""
     if thinking_type(body, model) not in {"adaptive", "enabled"}:
         return None
     return str((body.get("thinking") or {}).get("display") or model.display)

@@ -1,6 +1,4 @@
-"""
-A reply as the API words it: the message, its usage, and the events that stream it.
-"""
+"""A reply as the API words it: the message, its usage, and the events that stream it."""
 
 import dataclasses
 import json
@@ -70,33 +68,25 @@ class Reply:
     iterations: bool = False
 
     def output_tokens(self) -> int:
-        """
-        Return all output, hidden thinking included; an empty reply still counts two.
-        """
+        """Return all output, hidden thinking included; an empty reply still counts two."""
         if not self.parts:
             return 0 if self.stop_reason in {"refusal", "max_tokens"} else EMPTY_TOKENS
         return sum(part_tokens(part, older=self.older) for part in self.parts)
 
     def thinking_tokens(self) -> int:
-        """
-        Return the part of the output that was thinking.
-        """
+        """Return the part of the output that was thinking."""
         thoughts = [part for part in self.parts if part.block["type"] == "thinking"]
         return sum(part_tokens(part, older=self.older) for part in thoughts)
 
 
 def part_tokens(part: Part, *, older: bool) -> int:
-    """
-    Return the output tokens of one block.
-    """
+    """Return the output tokens of one block."""
     text = part.raw or part.hidden or part.block.get("text") or part.block.get("thinking") or ""
     return tokens.of_block(len(text.encode("utf-8", "surrogatepass")), older=older)
 
 
 def tool_part(name: str, value: Json, key: str) -> Part:
-    """
-    Return a tool call.
-    """
+    """Return a tool call."""
     block = {"type": "tool_use", "id": key, "name": name, "input": {}}
     return Part(block | {"caller": {"type": "direct"}}, wire.canonical(value).decode())
 
@@ -192,9 +182,7 @@ def _refused(reply: Reply, fault: Fault) -> Reply:
 
 
 def _with_input(reply: Reply, raw: str) -> Reply:
-    """
-    Give every tool call of a reply the same broken input.
-    """
+    """Give every tool call of a reply the same broken input."""
     parts = [part if part.raw is None else part._replace(raw=raw) for part in reply.parts]
     return dataclasses.replace(reply, parts=parts)
 
@@ -209,9 +197,7 @@ def _unsealed(part: Part) -> Part:
 
 
 def final_usage(reply: Reply) -> Json:
-    """
-    Return the usage of the finished message, overwritten fields included.
-    """
+    """Return the usage of the finished message, overwritten fields included."""
     return {**_usage(reply, reply.output_tokens()), **reply.usage}
 
 
@@ -237,9 +223,7 @@ def _usage(reply: Reply, output: int) -> Json:
 
 
 def message(reply: Reply) -> Json:
-    """
-    Return the whole message, as a request without ``stream`` gets it.
-    """
+    """Return the whole message, as a request without ``stream`` gets it."""
     return {
         "id": reply.id,
         "type": "message",
@@ -265,9 +249,7 @@ def _whole(part: Part) -> Json:
 
 
 def events(reply: Reply) -> list[Json]:
-    """
-    Return the events that stream a reply, in the API's order.
-    """
+    """Return the events that stream a reply, in the API's order."""
     return list(_events(reply))
 
 

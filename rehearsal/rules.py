@@ -73,16 +73,12 @@ _PREFILL: Final = (
 
 
 def betas(headers: Mapping[str, str]) -> frozenset[str]:
-    """
-    Return the beta features that a request switched on.
-    """
+    """Return the beta features that a request switched on."""
     return frozenset(filter(None, map(str.strip, headers.get("anthropic-beta", "").split(","))))
 
 
 def authenticate(headers: Mapping[str, str]) -> None:
-    """
-    Demand a key (any will do) and an API version, as the door of the API does.
-    """
+    """Demand a key (any will do) and an API version, as the door of the API does."""
     bearer = headers.get("authorization", "").removeprefix("Bearer ").strip()
     if not bearer and not headers.get("x-api-key"):
         raise ApiError(401, "x-api-key header is required")
@@ -256,9 +252,7 @@ def _last_message(body: Json, model: Model) -> None:
 
 
 def _paused(content: str | list[Json]) -> bool:
-    """
-    Tell whether a reply stopped in the middle of a server's tool: it may be resumed.
-    """
+    """Tell whether a reply stopped in the middle of a server's tool: it may be resumed."""
     blocks = prompt.content_blocks(content)
     answered = {block.get("tool_use_id") for block in blocks}
     return any(b["type"] == "server_tool_use" and b.get("id") not in answered for b in blocks)
@@ -457,9 +451,7 @@ def _schema(path: str, schema: Json) -> None:
 
 
 def _grammar_limits(body: Json) -> None:
-    """
-    Check what all schemas that bind the output may hold together.
-    """
+    """Check what all schemas that bind the output may hold together."""
     wanted = (body.get("output_config") or {}).get("format") or {}
     strict = [tool["input_schema"] for tool in body.get("tools") or () if tool.get("strict")]
     optional = unions = 0
@@ -477,9 +469,7 @@ def _grammar_limits(body: Json) -> None:
 
 
 def _schemas(schema: Any, path: str) -> Iterator[tuple[str, Json]]:
-    """
-    Yield a schema and all schemas inside it, with their paths.
-    """
+    """Yield a schema and all schemas inside it, with their paths."""
     if not isinstance(schema, dict):
         return
     yield path, schema

@@ -20,15 +20,11 @@ from rehearsal.wire import ApiError, Json
 
 
 class UnansweredError(ApiError):
-    """
-    No turn of the script answers a request: 400, with what was seen.
-    """
+    """No turn of the script answers a request: 400, with what was seen."""
 
 
 class UnexpectedError(ApiError):
-    """
-    A request does not hold what its turn expects: 400, with both.
-    """
+    """A request does not hold what its turn expects: 400, with both."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,9 +48,7 @@ class Agent:
 
     @classmethod
     def parse(cls, header: str) -> "Agent":
-        """
-        Read ``role=coder; task=fix-parser; attempt=1``; "-" and "" mean absent.
-        """
+        """Read ``role=coder; task=fix-parser; attempt=1``; "-" and "" mean absent."""
         pairs = (part.partition("=") for part in header.split(";"))
         said = {key.strip(): value.strip() for key, _, value in pairs}
         known = {field.name for field in dataclasses.fields(cls)}
@@ -79,9 +73,7 @@ class Match:
     system_contains: Sequence[str] = ()
 
     def fits(self, agent: Agent, request: Prompt) -> bool:
-        """
-        Tell whether a conversation is one of this cast's.
-        """
+        """Tell whether a conversation is one of this cast's."""
         said = dataclasses.asdict(agent)
         for name, pattern in self.names.items():
             if said[name] is None or not fnmatch.fnmatchcase(said[name], pattern):
@@ -99,9 +91,7 @@ def _holds(text: str, wanted: Sequence[str]) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class ExpectedResult:
-    """
-    What one tool result must be; None and () demand nothing.
-    """
+    """What one tool result must be; None and () demand nothing."""
 
     is_error: bool | None = None
     contains: Sequence[str] = ()
@@ -125,9 +115,7 @@ class Expect:
 
 @dataclasses.dataclass(frozen=True)
 class ToolCall:
-    """
-    One scripted tool call; strings inside the input may hold placeholders.
-    """
+    """One scripted tool call; strings inside the input may hold placeholders."""
 
     tool: str
     input: Json
@@ -162,9 +150,7 @@ class Turn:
 
     @property
     def stop_reason(self) -> str:
-        """
-        The stop reason, default resolved.
-        """
+        """The stop reason, default resolved."""
         return self.stop or ("tool_use" if self.call else "end_turn")
 
 
@@ -206,15 +192,11 @@ class Cast:
     offset: int = 0
 
     def length(self) -> int:
-        """
-        Return how many turns this cast can play.
-        """
+        """Return how many turns this cast can play."""
         return len(self.turns) + (self.generate.turns if self.generate else 0) + len(self.finish)
 
     def turn(self, index: int) -> tuple[Turn, int] | None:
-        """
-        Return a turn and its number among the generated ones; None past the end.
-        """
+        """Return a turn and its number among the generated ones; None past the end."""
         if not 0 <= index < self.length():
             return None
         if index < len(self.turns):
@@ -276,9 +258,7 @@ class Step:
 
 
 def index_of(request: Prompt, cast: Cast | None) -> int:
-    """
-    Return the number of the turn that a request asks for, counted from 0.
-    """
+    """Return the number of the turn that a request asks for, counted from 0."""
     asides = [turn.when for turn in cast.asides] if cast else []
     if not asides:
         return request.turn()
@@ -288,9 +268,7 @@ def index_of(request: Prompt, cast: Cast | None) -> int:
 
 
 def _prompts(request: Prompt) -> Iterator[str]:
-    """
-    Yield, for every finished reply, the text that it answered.
-    """
+    """Yield, for every finished reply, the text that it answered."""
     said: list[str] = []
     previous = ""
     for message in request.messages:
@@ -308,9 +286,7 @@ def _spoken(message: Json) -> str:
 
 
 def choose(script: Script, agent: Agent, request: Prompt) -> Cast | None:
-    """
-    Return the first cast that matches, or None.
-    """
+    """Return the first cast that matches, or None."""
     return next((cast for cast in script.casts if cast.match.fits(agent, request)), None)
 
 

@@ -53,9 +53,7 @@ class Server:
 
     @property
     def entries(self) -> list[Entry]:
-        """
-        The journal so far, without bodies, in the order the requests were done.
-        """
+        """The journal so far, without bodies, in the order the requests were done."""
         return list(self._journal.entries)
 
     async def start(self, host: str, port: int) -> None:
@@ -76,9 +74,7 @@ class Server:
         self.base_url = f"http://{shown}:{address[1]}"
 
     async def close(self) -> None:
-        """
-        End at once, open connections included; unfinished requests are journaled as such.
-        """
+        """End at once, open connections included; unfinished requests are journaled as such."""
         if self._listener is not None:
             self._listener.close()
         tasks = list(self._open)
@@ -199,9 +195,7 @@ def _hello() -> Response:
 
 
 def loopback(host: str) -> bool:
-    """
-    Tell whether an address reaches this machine only.
-    """
+    """Tell whether an address reaches this machine only."""
     if host == "localhost":
         return True
     try:

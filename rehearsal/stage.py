@@ -51,9 +51,7 @@ class Scene(NamedTuple):
 
 
 class _Act(NamedTuple):
-    """
-    One messages request that passed the rules, with its place in the play.
-    """
+    """One messages request that passed the rules, with its place in the play."""
 
     request: Prompt
     headers: Mapping[str, str]
@@ -87,9 +85,7 @@ class Stage:
         self._requests = max((entry.n for entry in entries), default=0)
 
     def messages(self, headers: Mapping[str, str], raw: bytes, now: float) -> Scene:
-        """
-        Answer POST /v1/messages.
-        """
+        """Answer POST /v1/messages."""
         entry = self._entry("messages", headers, raw, now)
         try:
             rules.authenticate(headers)
@@ -211,9 +207,7 @@ class Stage:
         return parts
 
     def _prewarm(self, request: Prompt, *, entry: Entry, now: float) -> Scene:
-        """
-        Fill the cache and say nothing, as max_tokens 0 asks for.
-        """
+        """Fill the cache and say nothing, as max_tokens 0 asks for."""
         reading = self.cache.read(request, now)
         key = wire.name("msg_", self.play.seed, entry.digest, entry.request_id)
         self.cache.commit(reading, now, message_id=key)
@@ -231,9 +225,7 @@ class Stage:
         return Scene(_response(said, entry), None, 0.0, entry)
 
     def count_tokens(self, headers: Mapping[str, str], raw: bytes, now: float) -> Scene:
-        """
-        Answer POST /v1/messages/count_tokens.
-        """
+        """Answer POST /v1/messages/count_tokens."""
         entry = self._entry("count_tokens", headers, raw, now)
         try:
             rules.authenticate(headers)
@@ -247,9 +239,7 @@ class Stage:
         return Scene(_single(200, data, entry.request_id), None, 0.0, entry)
 
     def look_up(self, headers: Mapping[str, str], path: str) -> Response:
-        """
-        Answer GET /v1/models and GET /v1/models/{id}, retired ones included.
-        """
+        """Answer GET /v1/models and GET /v1/models/{id}, retired ones included."""
         request_id = wire.name("req_", self.play.seed, path)
         try:
             rules.authenticate(headers)
@@ -279,9 +269,7 @@ class Stage:
 
 
 class _RefusedError(Exception):
-    """
-    A refusal whose request had been understood: its entry knows the conversation.
-    """
+    """A refusal whose request had been understood: its entry knows the conversation."""
 
     def __init__(self, error: ApiError, entry: Entry) -> None:
         super().__init__(error.message)
@@ -315,9 +303,7 @@ def _about(entry: Entry, body: Json) -> Entry:
 
 
 def _limited(said: Reply, request: Prompt) -> Reply:
-    """
-    Cut a reply at max_tokens or at the end of the window, whichever comes first.
-    """
+    """Cut a reply at max_tokens or at the end of the window, whichever comes first."""
     limit = int(request.body["max_tokens"])
     room = request.model.max_input_tokens - request.total_tokens
     if room < limit:
@@ -334,9 +320,7 @@ def _response(said: Reply, entry: Entry) -> Response:
 
 
 def _single(status: int, data: Json, request_id: str) -> Response:
-    """
-    Return a JSON response in two pieces, so that a fault can cut between them.
-    """
+    """Return a JSON response in two pieces, so that a fault can cut between them."""
     body = wire.loose(data)
     half = len(body) // 2
     headers = {**_headers(request_id), "content-type": "application/json"}
@@ -359,9 +343,7 @@ def _headers(request_id: str) -> dict[str, str]:
 
 
 def failure(error: ApiError, request_id: str) -> Response:
-    """
-    Return an error as the API sends it.
-    """
+    """Return an error as the API sends it."""
     response = _single(error.status, wire.error_body(error, request_id), request_id)
     return dataclasses.replace(response, headers={**response.headers, **error.headers})
 
@@ -383,9 +365,7 @@ def _seconds(value: str | None) -> float | None:
 
 
 def _outage(entry: Entry, fault: Fault, delay: float) -> Scene:
-    """
-    Answer with something that is not a reply.
-    """
+    """Answer with something that is not a reply."""
     values: Mapping[str, Any] = fault.values
     if fault.kind == "status":
         scene = _refusal(entry, _status_error(fault))

@@ -46,17 +46,13 @@ def _text_digest(text: str) -> str:
 
 
 def sign(key: bytes, seal: Seal) -> str:
-    """
-    Return the signature of a seal, base64.
-    """
+    """Return the signature of a seal, base64."""
     payload = wire.canonical(dataclasses.astuple(seal))
     return base64.b64encode(wire.canonical([payload.decode(), _mac(key, payload)])).decode()
 
 
 def unseal(key: bytes, signature: str) -> Seal | None:
-    """
-    Return what a signature vouches for; None when it is not ours or was changed.
-    """
+    """Return what a signature vouches for; None when it is not ours or was changed."""
     try:
         payload, mac = json.loads(base64.b64decode(signature, validate=True))
         model, prefix, text = json.loads(payload)
@@ -116,9 +112,7 @@ def check(key: bytes, request: Prompt, betas: frozenset[str]) -> list[Json] | No
 def _check_message(
     key: bytes, request: Prompt, *, blocks: Sequence[Block], start: int
 ) -> list[str]:
-    """
-    Return the paths of a message's thinking blocks that belong to another history.
-    """
+    """Return the paths of a message's thinking blocks that belong to another history."""
     found: list[str] = []
     dropping = False
     for i, one in enumerate(blocks, start):
@@ -138,9 +132,7 @@ def _report(path: str) -> Json:
 
 
 def _foreign(key: bytes, request: Prompt, *, index: int) -> bool:
-    """
-    Tell whether a block belongs to another history than the one before it.
-    """
+    """Tell whether a block belongs to another history than the one before it."""
     one = request.blocks[index]
     seal = unseal(key, str(one.raw.get("signature")))
     if seal is None or (seal.text and seal.text != _text_digest(one.raw.get("thinking", ""))):

@@ -1,6 +1,4 @@
-"""
-Tokens: one estimate, used by usage, limits and count_tokens alike.
-"""
+"""Tokens: one estimate, used by usage, limits and count_tokens alike."""
 
 from typing import Final
 
@@ -15,15 +13,11 @@ OLDER_RATIO: Final = 1.3
 
 
 def of_bytes(size: int, *, older: bool = False) -> int:
-    """
-    Return the tokens of ``size`` bytes of text, rounded up.
-    """
+    """Return the tokens of ``size`` bytes of text, rounded up."""
     count = size / BYTES_PER_TOKEN
     return -int(-(count / OLDER_RATIO if older else count) // 1)
 
 
 def of_block(size: int, *, older: bool = False) -> int:
-    """
-    Return the tokens of one block of ``size`` bytes, frame included.
-    """
+    """Return the tokens of one block of ``size`` bytes, frame included."""
     return of_bytes(size, older=older) + BLOCK_OVERHEAD

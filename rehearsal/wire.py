@@ -63,9 +63,7 @@ class ApiError(Exception):
 
 
 def bad_request(message: str) -> ApiError:
-    """
-    Return the commonest refusal: 400 invalid_request_error.
-    """
+    """Return the commonest refusal: 400 invalid_request_error."""
     return ApiError(400, message)
 
 
@@ -80,16 +78,12 @@ def canonical(value: object) -> bytes:
 
 
 def loose(value: object) -> bytes:
-    """
-    Return compact JSON in ASCII: half surrogates travel as escapes.
-    """
+    """Return compact JSON in ASCII: half surrogates travel as escapes."""
     return json.dumps(value, separators=(",", ":")).encode()
 
 
 def error_body(error: ApiError, request_id: str) -> Json:
-    """
-    Return the body of an error response or of an ``error`` event.
-    """
+    """Return the body of an error response or of an ``error`` event."""
     inner: Json = {"type": error.kind, "message": error.message}
     if error.code is not None:
         inner["details"] = {"error_code": error.code}
@@ -97,15 +91,11 @@ def error_body(error: ApiError, request_id: str) -> Json:
 
 
 def event(data: Json) -> bytes:
-    """
-    Return one server-sent event named by its own ``type``.
-    """
+    """Return one server-sent event named by its own ``type``."""
     return b"event: %b\ndata: %b\n\n" % (str(data["type"]).encode(), loose(data))
 
 
 def name(prefix: str, *parts: object) -> str:
-    """
-    Return an id that depends on nothing but its parts: same parts, same id.
-    """
+    """Return an id that depends on nothing but its parts: same parts, same id."""
     text = "\0".join(str(part) for part in parts)
     return f"{prefix}01{hashlib.sha256(text.encode()).hexdigest()[:22]}"

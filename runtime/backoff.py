@@ -1,6 +1,4 @@
-"""
-How long to wait before something that ended is started again.
-"""
+"""How long to wait before something that ended is started again."""
 
 FIRST_SECONDS = 0.2
 LONGEST_SECONDS = 10.0

@@ -26,21 +26,15 @@ _SPARE_BYTES = 50_000_000
 
 
 class DamagedError(Exception):
-    """
-    The database cannot be read; the text is what SQLite says.
-    """
+    """The database cannot be read; the text is what SQLite says."""
 
 
 class BackupError(Exception):
-    """
-    No copy can be made at the moment; the last one stays.
-    """
+    """No copy can be made at the moment; the last one stays."""
 
 
 def copy_of(database: Path) -> Path:
-    """
-    Return where a database's copy lies.
-    """
+    """Return where a database's copy lies."""
     return database.with_name(f"{database.name}.copy")
 
 

@@ -1,6 +1,4 @@
-"""
-The `temporal` program: where it is, and whether it is new enough.
-"""
+"""The `temporal` program: where it is, and whether it is new enough."""
 
 import os
 import re

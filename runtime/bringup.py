@@ -139,9 +139,7 @@ def _now() -> float:
 
 @contextlib.asynccontextmanager
 async def _shared_lock(settings: Settings) -> AsyncIterator[None]:
-    """
-    Share the users' lock; a supervisor that is about to leave holds it until it has left.
-    """
+    """Share the users' lock; a supervisor that is about to leave holds it until it has left."""
     end = asyncio.get_running_loop().time() + _BRING_UP_SECONDS
     while (lock := try_lock(users_lock(settings), shared=True)) is None:
         if asyncio.get_running_loop().time() >= end:
@@ -190,9 +188,7 @@ def _found(record: SupervisorRecord, settings: Settings, *, started: bool) -> Se
 
 
 def _hopeless(record: SupervisorRecord | None, spawned: "_Detached | None") -> bool:
-    """
-    Say whether more waiting is in vain: our supervisor failed, or the worker cannot start.
-    """
+    """Say whether more waiting is in vain: our supervisor failed, or the worker cannot start."""
     if record is not None and record.early_ends >= _HOPELESS_ENDS:
         return True
     # Zero: another one was there first, or ours was not needed any more.
@@ -200,18 +196,14 @@ def _hopeless(record: SupervisorRecord | None, spawned: "_Detached | None") -> b
 
 
 class _News:
-    """
-    What a supervisor in the background has told since; one in a terminal tells it there.
-    """
+    """What a supervisor in the background has told since; one in a terminal tells it there."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
         self._read = log.stat().st_size if log.exists() else 0
 
     def lines(self) -> list[str]:
-        """
-        Return the new sentences about what ended or is missing.
-        """
+        """Return the new sentences about what ended or is missing."""
         if not self._log.exists():
             return []
         with self._log.open("rb") as file:
@@ -224,9 +216,7 @@ class _News:
 
 
 class _Detached:
-    """
-    A process in its own session that outlives this one; asked only whether it has ended.
-    """
+    """A process in its own session that outlives this one; asked only whether it has ended."""
 
     def __init__(self, command: list[str], *, environment: Mapping[str, str], log: Path) -> None:
         with open_log(log) as output, Path(os.devnull).open("rb") as nothing:
@@ -244,9 +234,7 @@ class _Detached:
         self._exit_code: int | None = None
 
     def exit_code(self) -> int | None:
-        """
-        Return its exit code, None while it runs.
-        """
+        """Return its exit code, None while it runs."""
         if self._exit_code is None:
             pid, status = os.waitpid(self._pid, os.WNOHANG)
             self._exit_code = os.waitstatus_to_exitcode(status) if pid else None

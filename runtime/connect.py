@@ -1,6 +1,4 @@
-"""
-The one way to a Temporal client: the same converter, namespace and TLS for everyone.
-"""
+"""The one way to a Temporal client: the same converter, namespace and TLS for everyone."""
 
 import asyncio
 import datetime as dt
@@ -49,9 +47,7 @@ class _Json(PydanticJSONPlainPayloadConverter):
 
 
 class _Payloads(CompositePayloadConverter):
-    """
-    The SDK's converters, with ours for JSON.
-    """
+    """The SDK's converters, with ours for JSON."""
 
     def __init__(self) -> None:
         known = DefaultPayloadConverter.default_encoding_payload_converters
@@ -83,9 +79,7 @@ _CONVERTER = DataConverter(payload_converter_class=_Payloads, failure_converter_
 
 
 def converter() -> DataConverter:
-    """
-    Return the data converter of clients, workers, replayers and tests.
-    """
+    """Return the data converter of clients, workers, replayers and tests."""
     return _CONVERTER
 
 

@@ -1,6 +1,4 @@
-"""
-The embedded server's database file: finished once after its first start, noted as finished.
-"""
+"""The embedded server's database file: finished once after its first start, noted as finished."""
 
 import json
 import os
@@ -19,9 +17,7 @@ def _marker(database: Path) -> Path:
 
 
 def read_marker(database: Path) -> dict[str, str]:
-    """
-    Return what is noted of a finished database: `server`, `namespace`, `attributes`.
-    """
+    """Return what is noted of a finished database: `server`, `namespace`, `attributes`."""
     try:
         noted: dict[str, str] = json.loads(_marker(database).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -30,9 +26,7 @@ def read_marker(database: Path) -> dict[str, str]:
 
 
 def forget_marker(database: Path) -> None:
-    """
-    Note that a database is not finished: it begins anew.
-    """
+    """Note that a database is not finished: it begins anew."""
     _marker(database).unlink(missing_ok=True)
 
 
@@ -47,9 +41,7 @@ def set_half_made_aside(database: Path) -> None:
 
 
 def set_aside(database: Path, what: str) -> Path | None:
-    """
-    Move a database away under a name of its own and return that; None when there was none.
-    """
+    """Move a database away under a name of its own and return that; None when there was none."""
     number = 1
     while (aside := database.with_name(f"{database.name}.{what}-{number}")).exists():
         number += 1
@@ -62,16 +54,12 @@ def set_aside(database: Path, what: str) -> Path | None:
 
 
 def is_finished(settings: Settings) -> bool:
-    """
-    Say whether the database needs nothing more before people are let in.
-    """
+    """Say whether the database needs nothing more before people are let in."""
     return read_marker(settings.database).items() >= wanted(settings).items()
 
 
 def wanted(settings: Settings) -> dict[str, str]:
-    """
-    Return what must be noted of a finished database.
-    """
+    """Return what must be noted of a finished database."""
     return {
         "namespace": settings.temporal_namespace,
         "attributes": ",".join(f"{name}={kind}" for name, kind in SEARCH_ATTRIBUTES.items()),
@@ -79,9 +67,7 @@ def wanted(settings: Settings) -> dict[str, str]:
 
 
 def write_marker(settings: Settings, *, server_version: str) -> None:
-    """
-    Note that the database is finished; the release that made it stays noted.
-    """
+    """Note that the database is finished; the release that made it stays noted."""
     marker = _marker(settings.database)
     noted = {"server": server_version, **read_marker(settings.database), **wanted(settings)}
     draft = marker.with_name(f"{marker.name}.new")

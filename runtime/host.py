@@ -27,9 +27,7 @@ def host_id(settings: Settings) -> str:
 
 
 def _create(path: Path, value: str) -> None:
-    """
-    Write a file that either is whole or is not there, and never replace one.
-    """
+    """Write a file that either is whole or is not there, and never replace one."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         with draft.open("x", encoding="ascii") as file:

@@ -1,6 +1,4 @@
-"""
-What happens around every activity of a process: heartbeats, and an end for errors of ours.
-"""
+"""What happens around every activity of a process: heartbeats, and an end for errors of ours."""
 
 import asyncio
 import datetime as dt
@@ -31,9 +29,7 @@ BUG_ATTEMPTS = 5
 
 
 class OrchestInterceptor(Interceptor):
-    """
-    Installed on every worker.
-    """
+    """Installed on every worker."""
 
     def __init__(self) -> None:
         self._freezes = _Freezes()
@@ -44,9 +40,7 @@ class OrchestInterceptor(Interceptor):
 
 
 class _Freezes:
-    """
-    Knows whether this process stood still a moment ago (stopped, or its machine suspended).
-    """
+    """Knows whether this process stood still a moment ago (stopped, or its machine suspended)."""
 
     def __init__(self) -> None:
         self._ticks: asyncio.Task[None] | None = None
@@ -54,9 +48,7 @@ class _Freezes:
         self._woke = -math.inf
 
     def woke(self, longest: float) -> bool:
-        """
-        Return whether the process stood still for longer than this, just now or moments ago.
-        """
+        """Return whether the process stood still for longer than this, just now or moments ago."""
         now = asyncio.get_running_loop().time()
         if self._ticks is None or self._ticks.done():
             self._seen = now

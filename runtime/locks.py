@@ -1,6 +1,4 @@
-"""
-Locks between processes, kept by the kernel: they end with their holder, however it ends.
-"""
+"""Locks between processes, kept by the kernel: they end with their holder, however it ends."""
 
 import contextlib
 import fcntl
@@ -26,9 +24,7 @@ def try_lock(path: Path, *, shared: bool = False) -> int | None:
 
 
 def is_held(path: Path) -> bool:
-    """
-    Say whether some process holds the lock exclusively.
-    """
+    """Say whether some process holds the lock exclusively."""
     if not path.exists():
         return False
     descriptor = try_lock(path, shared=True)
@@ -40,9 +36,7 @@ def is_held(path: Path) -> bool:
 
 @contextlib.contextmanager
 def given_back(descriptor: int) -> Iterator[None]:
-    """
-    Give a lock back at the end of the block.
-    """
+    """Give a lock back at the end of the block."""
     try:
         yield
     finally:

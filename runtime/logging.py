@@ -114,9 +114,7 @@ def _drop_on_replay(_logger: WrappedLogger, _method: str, event: EventDict) -> E
 
 
 def _temporal_context(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """
-    Add the ids that the SDK knows; what the event already holds stays.
-    """
+    """Add the ids that the SDK knows; what the event already holds stays."""
     if workflow.in_workflow():
         return {**_workflow_ids(), **event, "wf_time": workflow.now().isoformat()}
     if activity.in_activity():
@@ -148,9 +146,7 @@ def _activity_ids() -> EventDict:
 
 
 def _core_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """
-    Keep what the Rust core says beside its message, usually the error.
-    """
+    """Keep what the Rust core says beside its message, usually the error."""
     core = getattr(event.get("_record"), "temporal_log", None)
     if core is not None and (fields := core.fields):
         event["core_fields"] = str(fields)
@@ -169,9 +165,7 @@ def _cap_sizes(_logger: WrappedLogger, _method: str, event: EventDict) -> EventD
 
 
 def _each_text(value: object, change: Callable[[str], str]) -> object:
-    """
-    Apply a function to every text in a value; anything unknown becomes text first.
-    """
+    """Apply a function to every text in a value; anything unknown becomes text first."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, dict):
@@ -196,9 +190,7 @@ def _cut_to(limit: int) -> Callable[[str], str]:
 
 
 def _keep_ids_out_of_messages() -> None:
-    """
-    Stop the SDK's loggers from adding to each message what `_temporal_context` adds as keys.
-    """
+    """Stop the SDK's loggers from adding to each message what `_temporal_context` adds as keys."""
     workflow.logger.workflow_info_on_message = False
     workflow.logger.workflow_info_on_extra = False
     activity.logger.activity_info_on_message = False

@@ -15,9 +15,7 @@ _WORDS = b"orchestcode: out of memory; this process ends, its supervisor starts 
 
 
 def end_if_out_of_memory(error: BaseException) -> None:
-    """
-    End the process when an error, or what caused it, is a lack of memory; else do nothing.
-    """
+    """End the process when an error, or what caused it, is a lack of memory; else do nothing."""
     cause: BaseException | None = error
     while cause is not None:
         if _no_memory(cause):
@@ -36,9 +34,7 @@ def _no_memory(error: BaseException) -> bool:
 
 
 def watch_memory(loop: asyncio.AbstractEventLoop) -> None:
-    """
-    End the process when a callback of the loop, or a task nobody waits for, found no memory.
-    """
+    """End the process when a callback of the loop, or a task nobody waits for, found no memory."""
     loop.set_exception_handler(_handle)
 
 

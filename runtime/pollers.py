@@ -1,6 +1,4 @@
-"""
-Pollers: whether somebody already works for a Temporal service run by others.
-"""
+"""Pollers: whether somebody already works for a Temporal service run by others."""
 
 import datetime as dt
 import re
@@ -38,9 +36,7 @@ async def polled(settings: Settings) -> bool:
 
 
 def _lives(poller: PollerInfo) -> bool:
-    """
-    Say whether a poller may still be there: the service remembers dead ones for minutes.
-    """
+    """Say whether a poller may still be there: the service remembers dead ones for minutes."""
     seen = poller.last_access_time.ToDatetime(dt.UTC)
     if dt.datetime.now(dt.UTC) - seen > _LONGEST_POLL:
         return False

@@ -1,6 +1,4 @@
-"""
-Ports of the loopback interface: which is free, and who listens.
-"""
+"""Ports of the loopback interface: which is free, and who listens."""
 
 import contextlib
 import socket
@@ -29,9 +27,7 @@ def free_port(wished: Sequence[int | None], *, but: int | None = None) -> int:
 
 
 def listens(pid: int, port: int) -> bool:
-    """
-    Say whether that very process listens on the port, by the kernel's tables.
-    """
+    """Say whether that very process listens on the port, by the kernel's tables."""
     local = f":{port:04X}"
     inodes = set()
     for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:

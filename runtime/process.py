@@ -1,6 +1,4 @@
-"""
-A child process in its own session that cannot outlive the process that started it.
-"""
+"""A child process in its own session that cannot outlive the process that started it."""
 
 import asyncio
 import contextlib
@@ -56,9 +54,7 @@ class ChildProcess:
 
     @property
     def alive(self) -> bool:
-        """
-        Whether it has not ended yet.
-        """
+        """Whether it has not ended yet."""
         if self._process.returncode is not None:
             return False
         # Asked without reaping: until then its group's number cannot be given to another.
@@ -77,23 +73,17 @@ class ChildProcess:
         return self._process.wait()
 
     def terminate(self) -> None:
-        """
-        Ask it to end, without waiting.
-        """
+        """Ask it to end, without waiting."""
         if self.alive:
             self._process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """
-        Kill it and its group, without waiting.
-        """
+        """Kill it and its group, without waiting."""
         if self.alive:
             self._kill_group()
 
     async def stop(self, *, grace_seconds: float) -> int:
-        """
-        Ask it to end, kill its group after the grace, and return the exit code.
-        """
+        """Ask it to end, kill its group after the grace, and return the exit code."""
         self.terminate()
         with contextlib.suppress(TimeoutError):
             return await asyncio.wait_for(self.wait(), grace_seconds)
@@ -106,9 +96,7 @@ class ChildProcess:
 
 
 def open_log(path: Path) -> contextlib.AbstractContextManager[int]:
-    """
-    Open a log for appending and return its descriptor; a long one is first set aside as `.1`.
-    """
+    """Open a log for appending and return its descriptor; a long one is first set aside as `.1`."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.exists() and path.stat().st_size > _LONGEST_LOG_BYTES:
         path.replace(path.with_name(f"{path.name}.1"))
@@ -116,9 +104,7 @@ def open_log(path: Path) -> contextlib.AbstractContextManager[int]:
 
 
 def log_tail(path: Path, *, lines: int = 12) -> str:
-    """
-    Return the last lines of a log, indented; empty when there is none.
-    """
+    """Return the last lines of a log, indented; empty when there is none."""
     try:
         with path.open("rb") as file:
             file.seek(0, os.SEEK_END)
@@ -148,9 +134,7 @@ def _die_with(parent: int) -> Callable[[], None]:
 
 
 async def _ended(pid: int) -> None:
-    """
-    Wait until a child of ours ends, by the kernel's notice, without a thread or polling.
-    """
+    """Wait until a child of ours ends, by the kernel's notice, without a thread or polling."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     with _descriptor(os.pidfd_open(pid)) as notice:
@@ -175,7 +159,5 @@ def end_process(code: int) -> NoReturn:
 
 
 def how_ended(code: int) -> str:
-    """
-    Return how a process ended, from its exit code; a negative one is a signal's number.
-    """
+    """Return how a process ended, from its exit code; a negative one is a signal's number."""
     return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"

@@ -45,9 +45,7 @@ async def reconcile_regularly(client: Client, host_id: str) -> None:
 
 
 async def _frozen() -> None:
-    """
-    Wait until this process has stood still for so long that its work was given to others.
-    """
+    """Wait until this process has stood still for so long that its work was given to others."""
     loop = asyncio.get_running_loop()
     seen = loop.time()
     while loop.time() - seen < _FROZEN_SECONDS:

@@ -16,9 +16,7 @@ from runtime.settings import Settings
 
 
 class Record(BaseModel):
-    """
-    A frozen value in a file; unknown keys of another release are ignored.
-    """
+    """A frozen value in a file; unknown keys of another release are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -38,16 +36,12 @@ class ServerRecord(Record):
 
     @property
     def address(self) -> str:
-        """
-        Where clients connect, as host:port.
-        """
+        """Where clients connect, as host:port."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def ui_url(self) -> str | None:
-        """
-        The web UI's address for a browser.
-        """
+        """The web UI's address for a browser."""
         return None if self.ui_port is None else f"http://127.0.0.1:{self.ui_port}"
 
 
@@ -78,16 +72,12 @@ class SupervisorRecord(Record):
 
     @property
     def ready(self) -> bool:
-        """
-        Whether requests are worked on.
-        """
+        """Whether requests are worked on."""
         return self.server_ready and self.worker_ready
 
 
 class WorkerRecord(Record):
-    """
-    A worker that polls its queues.
-    """
+    """A worker that polls its queues."""
 
     pid: int
 
@@ -96,9 +86,7 @@ _AnyRecord = TypeVar("_AnyRecord", bound=Record)
 
 
 def write_record(path: Path, record: Record) -> None:
-    """
-    Write a record; readers see the old or the new one, never a part.
-    """
+    """Write a record; readers see the old or the new one, never a part."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         draft.write_text(record.model_dump_json(), encoding="utf-8")
@@ -109,9 +97,7 @@ def write_record(path: Path, record: Record) -> None:
 
 
 def read_record(path: Path, kind: type[_AnyRecord]) -> _AnyRecord | None:
-    """
-    Return the record in a file, None when there is none or it cannot be read.
-    """
+    """Return the record in a file, None when there is none or it cannot be read."""
     try:
         return kind.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
@@ -119,23 +105,17 @@ def read_record(path: Path, kind: type[_AnyRecord]) -> _AnyRecord | None:
 
 
 def server_lock(settings: Settings) -> Path:
-    """
-    Return the lock that the embedded server holds while it lives.
-    """
+    """Return the lock that the embedded server holds while it lives."""
     return settings.run / "server.lock"
 
 
 def server_file(settings: Settings) -> Path:
-    """
-    Return the file of the server's record.
-    """
+    """Return the file of the server's record."""
     return settings.run / "server.json"
 
 
 def running_server(settings: Settings) -> ServerRecord | None:
-    """
-    Return the record of the embedded server, None when none lives.
-    """
+    """Return the record of the embedded server, None when none lives."""
     if not is_held(server_lock(settings)):
         return None
     record = read_record(server_file(settings), ServerRecord)
@@ -143,23 +123,17 @@ def running_server(settings: Settings) -> ServerRecord | None:
 
 
 def supervisor_lock(settings: Settings) -> Path:
-    """
-    Return the lock that the one supervisor of a home holds while it lives.
-    """
+    """Return the lock that the one supervisor of a home holds while it lives."""
     return settings.run / "supervisor.lock"
 
 
 def supervisor_file(settings: Settings) -> Path:
-    """
-    Return the file of the supervisor's record.
-    """
+    """Return the file of the supervisor's record."""
     return settings.run / "supervisor.json"
 
 
 def running_supervisor(settings: Settings) -> SupervisorRecord | None:
-    """
-    Return the record of the supervisor, None when none lives.
-    """
+    """Return the record of the supervisor, None when none lives."""
     if not is_held(supervisor_lock(settings)):
         return None
     record = read_record(supervisor_file(settings), SupervisorRecord)
@@ -167,21 +141,15 @@ def running_supervisor(settings: Settings) -> SupervisorRecord | None:
 
 
 def users_lock(settings: Settings) -> Path:
-    """
-    Return the lock that everyone who needs the services shares.
-    """
+    """Return the lock that everyone who needs the services shares."""
     return settings.run / "users.lock"
 
 
 def worker_file(settings: Settings) -> Path:
-    """
-    Return the file in which a worker says that it polls its queues.
-    """
+    """Return the file in which a worker says that it polls its queues."""
     return settings.run / "worker.json"
 
 
 def _exists(pid: int) -> bool:
-    """
-    Say whether a process has this id: between a lock and its new record the old one stands.
-    """
+    """Say whether a process has this id: between a lock and its new record the old one stands."""
     return Path(f"/proc/{pid}").exists()

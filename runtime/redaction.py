@@ -1,6 +1,4 @@
-"""
-Redaction: known secrets and what looks like one never leave the process in a log line.
-"""
+"""Redaction: known secrets and what looks like one never leave the process in a log line."""
 
 import re
 from collections.abc import Callable, Iterable

@@ -1,6 +1,4 @@
-"""
-The sandbox that workflows run in: one runner for worker, tests and replay.
-"""
+"""The sandbox that workflows run in: one runner for worker, tests and replay."""
 
 from temporalio import workflow
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions

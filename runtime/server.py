@@ -93,30 +93,22 @@ class EmbeddedServer:
 
     @property
     def address(self) -> str:
-        """
-        Where clients connect, as host:port; known from `spawn()` on.
-        """
+        """Where clients connect, as host:port; known from `spawn()` on."""
         return self._known.address
 
     @property
     def ui_url(self) -> str | None:
-        """
-        The web UI's address for a browser; None when headless.
-        """
+        """The web UI's address for a browser; None when headless."""
         return self._known.ui_url
 
     @property
     def pid(self) -> int:
-        """
-        The server's process id.
-        """
+        """The server's process id."""
         return self._known.pid
 
     @property
     def owned(self) -> bool:
-        """
-        Whether this object started the server, instead of adopting it.
-        """
+        """Whether this object started the server, instead of adopting it."""
         return self._process is not None
 
     async def start(self) -> None:
@@ -193,16 +185,12 @@ class EmbeddedServer:
         self._damage = f"is damaged ({damage})"
 
     async def health(self) -> bool:
-        """
-        Say whether the server answers and serves the namespace.
-        """
+        """Say whether the server answers and serves the namespace."""
         return self._record is not None and self.alive and await self._answers()
 
     @property
     def alive(self) -> bool:
-        """
-        Whether the server's process has not ended.
-        """
+        """Whether the server's process has not ended."""
         if self._process is not None:
             return self._process.alive
         return running_server(self._settings) is not None
@@ -218,16 +206,12 @@ class EmbeddedServer:
         return 0
 
     def kill(self) -> None:
-        """
-        Kill the server, without waiting; an adopted one goes on.
-        """
+        """Kill the server, without waiting; an adopted one goes on."""
         if self._process is not None:
             self._process.kill()
 
     async def stop(self) -> None:
-        """
-        End the server: SIGTERM, after 30 s SIGKILL; an adopted one goes on.
-        """
+        """End the server: SIGTERM, after 30 s SIGKILL; an adopted one goes on."""
         if self._process is not None:
             await self._process.stop(grace_seconds=_GRACE_SECONDS)
             self._process = None
@@ -239,9 +223,7 @@ class EmbeddedServer:
         return self._record
 
     async def _lock_or_adopt(self) -> int | None:
-        """
-        Return the lock's descriptor, or None after adopting the healthy server that holds it.
-        """
+        """Return the lock's descriptor, or None after adopting the healthy server that holds it."""
         loop = asyncio.get_running_loop()
         end = loop.time() + _LOCK_SECONDS
         while True:
@@ -259,9 +241,7 @@ class EmbeddedServer:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _mend_database(self) -> None:
-        """
-        Put the copy of a database that is gone or damaged in its place.
-        """
+        """Put the copy of a database that is gone or damaged in its place."""
         database = self._settings.database
         why = self._damage or await asyncio.to_thread(lost, database, thoroughly=not self._came_up)
         try:
@@ -308,9 +288,7 @@ class EmbeddedServer:
         return command
 
     async def _answers(self) -> bool:
-        """
-        Say whether our own server answers, not another one on the same port.
-        """
+        """Say whether our own server answers, not another one on the same port."""
         record = self._known
         if not await asyncio.to_thread(listens, record.pid, record.port):
             return False
@@ -328,9 +306,7 @@ class EmbeddedServer:
 
 
 def _given(port: int | None) -> int | None:
-    """
-    Return a port that the settings insist on.
-    """
+    """Return a port that the settings insist on."""
     if port is not None and free_port([port]) != port:
         raise ServerError(f"The embedded Temporal server's port {port} is taken by another.")
     return port

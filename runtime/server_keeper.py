@@ -44,9 +44,7 @@ class ServerKeeper:
         self._up = up
 
     async def begin(self) -> None:
-        """
-        Start the server without waiting until it answers.
-        """
+        """Start the server without waiting until it answers."""
         await self._server.spawn()
         self._note(ready=False)
 
@@ -68,9 +66,7 @@ class ServerKeeper:
             await self._again(backoff, reason=how_ended(code))
 
     async def end(self) -> None:
-        """
-        Stop the server, when nothing keeps it any more.
-        """
+        """Stop the server, when nothing keeps it any more."""
         await self._server.stop()
 
     async def _first_ready(self) -> None:
@@ -81,9 +77,7 @@ class ServerKeeper:
             await self._server.start()
 
     async def _again(self, backoff: Backoff, *, reason: str) -> None:
-        """
-        Start the server until it is up.
-        """
+        """Start the server until it is up."""
         while True:
             delay = backoff.after_end(now())
             self._standing.starts_again("The Temporal server", reason, delay)
@@ -98,18 +92,14 @@ class ServerKeeper:
                 return
 
     async def _end_silent(self) -> None:
-        """
-        End a server that lives but does not answer any more.
-        """
+        """End a server that lives but does not answer any more."""
         seconds = self._settings.watchdog_seconds
         await until_silent(self._server.health, seconds=seconds)
         self._standing.say(f"The Temporal server has not answered for {seconds} s.")
         self._server.kill()
 
     async def _keep_copy(self) -> None:
-        """
-        Copy the server's database again and again; end the server once it cannot be read.
-        """
+        """Copy the server's database again and again; end the server once it cannot be read."""
         seconds, database, told = self._settings.backup_seconds, self._settings.database, ""
         took = 0.0
         while seconds:

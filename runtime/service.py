@@ -32,9 +32,7 @@ _ANSWER_TIMEOUT = dt.timedelta(seconds=5)
 
 
 async def answers(settings: Settings, *, address: str) -> bool:
-    """
-    Say whether the service at the address serves the namespace.
-    """
+    """Say whether the service at the address serves the namespace."""
     try:
         client = await connect(settings, address=address)
         await client.workflow_service.describe_namespace(
@@ -47,9 +45,7 @@ async def answers(settings: Settings, *, address: str) -> bool:
 
 
 async def finish(settings: Settings, *, address: str) -> None:
-    """
-    Finish a new database and note by whom it was made; a finished one costs nothing.
-    """
+    """Finish a new database and note by whom it was made; a finished one costs nothing."""
     if is_finished(settings):
         return
     client = await connect(settings, address=address)

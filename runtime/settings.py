@@ -85,56 +85,40 @@ class Settings:
 
     @property
     def database(self) -> Path:
-        """
-        The embedded server's SQLite file.
-        """
+        """The embedded server's SQLite file."""
         return self.home / "temporal.db"
 
     @property
     def stores(self) -> Path:
-        """
-        The folder of the managed bare repositories.
-        """
+        """The folder of the managed bare repositories."""
         return self.home / "stores"
 
     @property
     def worktrees(self) -> Path:
-        """
-        The folder of the leased worktrees.
-        """
+        """The folder of the leased worktrees."""
         return self.home / "worktrees"
 
     @property
     def logs(self) -> Path:
-        """
-        The folder of the log files.
-        """
+        """The folder of the log files."""
         return self.home / "logs"
 
     @property
     def run(self) -> Path:
-        """
-        The folder of locks and of the records of running processes.
-        """
+        """The folder of locks and of the records of running processes."""
         return self.home / "run"
 
     @property
     def host_id_file(self) -> Path:
-        """
-        The file that keeps this host's id over restarts.
-        """
+        """The file that keeps this host's id over restarts."""
         return self.home / "host_id"
 
     def model_for(self, role: str) -> str:
-        """
-        Return the model of a role: its own, or the one for all.
-        """
+        """Return the model of a role: its own, or the one for all."""
         return self.role_models.get(role, self.model)
 
     def secrets(self) -> tuple[str, ...]:
-        """
-        Return the values that must appear in no log and no stored object.
-        """
+        """Return the values that must appear in no log and no stored object."""
         api_key = self.temporal_environment.get("TEMPORAL_API_KEY", "")
         held = [
             secret.get_secret_value() for secret in (self.model_key, self.model_token) if secret
@@ -203,9 +187,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def log_level_number(settings: Settings) -> int:
-    """
-    Return the standard library's number of the log level.
-    """
+    """Return the standard library's number of the log level."""
     return logging.getLevelNamesMapping()[settings.log_level.upper()]
 
 
@@ -226,9 +208,7 @@ def _user(env: Mapping[str, str]) -> Path:
 
 
 def _service(temporal: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """
-    Return address and namespace of a service run by others, from variables or a profile.
-    """
+    """Return address and namespace of a service run by others, from variables or a profile."""
     address = _address(temporal, "TEMPORAL_ADDRESS")
     if not {"TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE"} & temporal.keys():
         return address, temporal.get("TEMPORAL_NAMESPACE")

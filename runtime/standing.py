@@ -39,9 +39,7 @@ class Standing:
         )
 
     def note(self, **changes: object) -> None:
-        """
-        Change the record, and say once when all is ready.
-        """
+        """Change the record, and say once when all is ready."""
         self.record = self.record.model_copy(update=changes)
         self._write()
         if self.record.ready and not self._was_ready:
@@ -49,28 +47,20 @@ class Standing:
             self._announce(f"Ready: Temporal at {self.record.address}{web_ui(self.record)}.")
 
     def withdraw(self) -> None:
-        """
-        Remove the record: nobody may take an ending supervisor for a ready one.
-        """
+        """Remove the record: nobody may take an ending supervisor for a ready one."""
         supervisor_file(self._settings).unlink(missing_ok=True)
 
     def say(self, line: str) -> None:
-        """
-        Tell a person one line.
-        """
+        """Tell a person one line."""
         self._announce(line)
 
     def starts_again(self, what: str, reason: str, delay: float) -> None:
-        """
-        Tell a person that something ended and when it starts again.
-        """
+        """Tell a person that something ended and when it starts again."""
         full = self._full_disk()
         self._announce(f"{what} ended ({reason}); it starts again in {delay} s.{full}")
 
     async def watch_disk(self) -> None:
-        """
-        Tell a person when the home's disk is full and when it no longer is.
-        """
+        """Tell a person when the home's disk is full and when it no longer is."""
         told = ""
         while True:
             full = self._full_disk()
@@ -83,9 +73,7 @@ class Standing:
             await asyncio.sleep(_DISK_SECONDS)
 
     def _write(self) -> None:
-        """
-        Write the record; without room on the disk it is kept and written once there is some.
-        """
+        """Write the record; without room on the disk it is kept and written once there is some."""
         try:
             write_record(supervisor_file(self._settings), self.record)
         except OSError as problem:
@@ -96,9 +84,7 @@ class Standing:
             self._written = True
 
     def _full_disk(self) -> str:
-        """
-        Return a sentence when the home's disk is full, else "".
-        """
+        """Return a sentence when the home's disk is full, else ""."""
         home = self._settings.home
         try:
             free = shutil.disk_usage(home).free
@@ -113,7 +99,5 @@ class Standing:
 
 
 def web_ui(record: SupervisorRecord) -> str:
-    """
-    Return where the web UI is, as the end of a sentence; "" for none.
-    """
+    """Return where the web UI is, as the end of a sentence; "" for none."""
     return f", web UI at {record.ui_url}" if record.ui_url else ""

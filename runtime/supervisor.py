@@ -73,17 +73,13 @@ async def supervise(
 
 
 def worker_ready(settings: Settings) -> None:
-    """
-    Say that this process polls its queues; a worker calls it once its workers run.
-    """
+    """Say that this process polls its queues; a worker calls it once its workers run."""
     settings.ensure_home()
     write_record(worker_file(settings), WorkerRecord(pid=os.getpid()))
 
 
 class _Supervisor:
-    """
-    One supervisor at work.
-    """
+    """One supervisor at work."""
 
     def __init__(
         self, settings: Settings, *, announce: Announce, worker: Path, stop: asyncio.Event
@@ -101,9 +97,7 @@ class _Supervisor:
         self._closing_lock: int | None = None
 
     async def run(self, *, until_unused: bool) -> int:
-        """
-        Run until the stop event, end what was started, and return the exit code.
-        """
+        """Run until the stop event, end what was started, and return the exit code."""
         self._standing.note()
         try:
             if self._server is not None:
@@ -130,9 +124,7 @@ class _Supervisor:
                 job.cancel()
 
     async def _keep_service(self) -> None:
-        """
-        Keep the server that is ours, or find the service that others run.
-        """
+        """Keep the server that is ours, or find the service that others run."""
         try:
             if self._server is not None:
                 await self._server.keep()
@@ -149,9 +141,7 @@ class _Supervisor:
         self._standing.note(server_ready=True)
 
     async def _restored(self, said: str) -> None:
-        """
-        End the worker before the copy goes on: its answers are to questions of the lost time.
-        """
+        """End the worker before the copy goes on: its answers are to questions of the lost time."""
         self._standing.say(said)
         await self._worker.kill()
 
@@ -191,9 +181,7 @@ class _Supervisor:
 
 
 async def _supervisor_lock(settings: Settings) -> int | None:
-    """
-    Take the supervisor's lock; another process that only looks holds it for a moment.
-    """
+    """Take the supervisor's lock; another process that only looks holds it for a moment."""
     end = now() + _LOCK_SECONDS
     while True:
         lock = try_lock(supervisor_lock(settings))
@@ -211,9 +199,7 @@ def _already_runs(settings: Settings, announce: Announce) -> int:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[asyncio.Event]:
-    """
-    Give an event that is set when the process is asked to end.
-    """
+    """Give an event that is set when the process is asked to end."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     # What the caller ignores stays ignored: that is what nohup means.

@@ -1,6 +1,4 @@
-"""
-Two things that asyncio leaves to write: a task beside a block, and the loop's clock.
-"""
+"""Two things that asyncio leaves to write: a task beside a block, and the loop's clock."""
 
 import asyncio
 import contextlib
@@ -9,9 +7,7 @@ from collections.abc import AsyncIterator, Coroutine
 
 @contextlib.asynccontextmanager
 async def beside(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
-    """
-    Let something run as long as a block does.
-    """
+    """Let something run as long as a block does."""
     task = asyncio.create_task(work)
     try:
         yield
@@ -22,7 +18,5 @@ async def beside(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
 
 
 def now() -> float:
-    """
-    Return the running loop's time in seconds, which no clock that is set makes jump.
-    """
+    """Return the running loop's time in seconds, which no clock that is set makes jump."""
     return asyncio.get_running_loop().time()

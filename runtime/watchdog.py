@@ -27,33 +27,25 @@ class Pulse:
         os.set_blocking(self._end, False)
 
     def given(self) -> None:
-        """
-        Close the child's end here: the child has its own by now.
-        """
+        """Close the child's end here: the child has its own by now."""
         os.close(self.number)
         self.number = -1
 
     def heard(self) -> bool:
-        """
-        Return whether the child beat since this was asked last.
-        """
+        """Return whether the child beat since this was asked last."""
         with contextlib.suppress(BlockingIOError):
             return bool(os.read(self._end, 65_536))
         return False
 
     def close(self) -> None:
-        """
-        Hear no more.
-        """
+        """Hear no more."""
         os.close(self._end)
         if self.number >= 0:
             os.close(self.number)
 
 
 async def beat(number: int | None) -> None:
-    """
-    Say again and again on a descriptor that this event loop moves; nothing without one.
-    """
+    """Say again and again on a descriptor that this event loop moves; nothing without one."""
     if number is None:
         return
     os.set_blocking(number, False)

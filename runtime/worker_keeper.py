@@ -37,9 +37,7 @@ class WorkerKeeper:
         self._address: str | None = None
 
     async def keep(self) -> None:
-        """
-        Start the worker, and again whenever it ends.
-        """
+        """Start the worker, and again whenever it ends."""
         backoff = Backoff(now())
         while True:
             with contextlib.closing(Pulse()) as pulse:
@@ -62,17 +60,13 @@ class WorkerKeeper:
             self._worker.terminate()
 
     async def kill(self) -> None:
-        """
-        Kill the worker, if it lives, and wait until it is gone.
-        """
+        """Kill the worker, if it lives, and wait until it is gone."""
         if self._worker is not None and self._worker.alive:
             self._worker.kill()
             await self._worker.wait()
 
     async def end(self) -> None:
-        """
-        End the worker in order, when nothing keeps it any more.
-        """
+        """End the worker in order, when nothing keeps it any more."""
         if self._worker is not None:
             grace = self._settings.grace_seconds + _LONGER_SECONDS
             await self._worker.stop(grace_seconds=grace)
@@ -105,9 +99,7 @@ class WorkerKeeper:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _end_still(self, worker: ChildProcess, pulse: Pulse) -> None:
-        """
-        End a worker that does not move any more: stopped, or hanging.
-        """
+        """End a worker that does not move any more: stopped, or hanging."""
         seconds = self._settings.watchdog_seconds
         await until_still(pulse.heard, seconds=seconds)
         self._standing.say(f"The worker has not moved for {seconds} s (it is stopped, or hangs).")

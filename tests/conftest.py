@@ -25,9 +25,7 @@ _SERVER_CONFIG: Mapping[str, str] = {"frontend.WorkflowTimeSkippingEnabled": "tr
 
 @pytest.fixture(scope="session")
 def server_settings(tmp_path_factory: pytest.TempPathFactory) -> "Settings":
-    """
-    Settings on a home of the test session's own, blind to the person's environment.
-    """
+    """Settings on a home of the test session's own, blind to the person's environment."""
     from runtime.settings import load  # noqa: PLC0415
 
     home = tmp_path_factory.mktemp("home")
@@ -36,9 +34,7 @@ def server_settings(tmp_path_factory: pytest.TempPathFactory) -> "Settings":
 
 @pytest.fixture(scope="session")
 async def temporal_server(server_settings: "Settings") -> AsyncIterator["EmbeddedServer"]:
-    """
-    One real server for the session, started as the product starts it; `.address` says where.
-    """
+    """One real server for the session, started as the product starts it; `.address` says where."""
     from runtime.server import EmbeddedServer  # noqa: PLC0415
 
     server = EmbeddedServer(
@@ -53,9 +49,7 @@ async def temporal_server(server_settings: "Settings") -> AsyncIterator["Embedde
 
 @pytest.fixture(scope="session")
 async def client(server_settings: "Settings", temporal_server: "EmbeddedServer") -> "Client":
-    """
-    A client of the session's server, made as the product makes it.
-    """
+    """A client of the session's server, made as the product makes it."""
     from runtime.connect import connect  # noqa: PLC0415
 
     return await connect(server_settings, address=temporal_server.address)
@@ -63,17 +57,13 @@ async def client(server_settings: "Settings", temporal_server: "EmbeddedServer")
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """
-    A home folder of the test's own.
-    """
+    """A home folder of the test's own."""
     return tmp_path / "home"
 
 
 @pytest.fixture
 def settings(home: Path) -> "Settings":
-    """
-    Settings on the test's own home, blind to the person's environment.
-    """
+    """Settings on the test's own home, blind to the person's environment."""
     from runtime.settings import load  # noqa: PLC0415
 
     return load({"ORCHESTCODE_HOME": str(home), "HOME": str(home.parent), "PATH": _path()})

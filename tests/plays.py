@@ -20,59 +20,43 @@ PASSES = "true"
 
 
 def view(path: str) -> Json:
-    """
-    Return a call that shows a file.
-    """
+    """Return a call that shows a file."""
     return {"tool": "view", "input": {"path": path}}
 
 
 def create(path: str, text: str) -> Json:
-    """
-    Return a call that writes a new file.
-    """
+    """Return a call that writes a new file."""
     return {"tool": "edit", "input": {"command": "create", "path": path, "file_text": text}}
 
 
 def replace(path: str, old: str, new: str) -> Json:
-    """
-    Return a call that replaces one text in a file; the file must have been viewed before.
-    """
+    """Return a call that replaces one text in a file; the file must have been viewed before."""
     arguments = {"command": "str_replace", "path": path, "old_str": old, "new_str": new}
     return {"tool": "edit", "input": arguments}
 
 
 def command(line: str, **arguments: object) -> Json:
-    """
-    Return a call that runs a command.
-    """
+    """Return a call that runs a command."""
     return {"tool": "run_command", "input": {"command": line, **arguments}}
 
 
 def finish(**arguments: object) -> Json:
-    """
-    Return a call that hands in an agent's work.
-    """
+    """Return a call that hands in an agent's work."""
     return {"tool": "finish", "input": arguments}
 
 
 def turn(*calls: Json, say: str = "", **more: Any) -> Json:
-    """
-    Return one reply; `more` may hold delay_ms, fault, expect, stop.
-    """
+    """Return one reply; `more` may hold delay_ms, fault, expect, stop."""
     return {"say": say or "I go on.", "call": list(calls), **more}
 
 
 def done(summary: str = "It is done.", **more: Any) -> Json:
-    """
-    Return the turn by which a coder says that it is done.
-    """
+    """Return the turn by which a coder says that it is done."""
     return turn(finish(summary=summary), **more)
 
 
 def approves(**more: Any) -> Json:
-    """
-    Return the turn by which a reviewer approves.
-    """
+    """Return the turn by which a reviewer approves."""
     return turn(finish(verdict="approve", summary="It does what was asked.", findings=[]), **more)
 
 
@@ -98,9 +82,7 @@ class Task:
     risk: str = "normal"
 
     def spec(self) -> Json:
-        """
-        Return the task as the planner hands it in.
-        """
+        """Return the task as the planner hands it in."""
         return {
             "id": self.id,
             "title": f"The task {self.id}",
@@ -113,9 +95,7 @@ class Task:
         }
 
     def casts(self, request: str) -> list[Json]:
-        """
-        Return the casts of its agents.
-        """
+        """Return the casts of its agents."""
         who = {"request": request, "task": self.id}
         return [
             {"match": {"role": "coder", **who}, "turns": list(self.coder)},
@@ -124,18 +104,14 @@ class Task:
 
 
 def writes_file(name: str, path: str, text: str, **more: Any) -> Task:
-    """
-    Return a task whose coder writes one new file and is done.
-    """
+    """Return a task whose coder writes one new file and is done."""
     delay = more.pop("delay_ms", 0)
     coder = (turn(create(path, text), delay_ms=delay), done(delay_ms=delay))
     return Task(id=name, coder=coder, writes=(path,), **more)
 
 
 def plan_of(tasks: Sequence[Task], summary: str = "A small plan.", **more: Any) -> Json:
-    """
-    Return the planner's turn that hands in a plan.
-    """
+    """Return the planner's turn that hands in a plan."""
     return turn(finish(summary=summary, tasks=[task.spec() for task in tasks]), **more)
 
 

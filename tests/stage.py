@@ -86,9 +86,7 @@ class Stage:
         self.settings: Settings = load({})
 
     async def __aenter__(self) -> Self:
-        """
-        Start the rehearsal server and, unless told otherwise, Temporal and the worker.
-        """
+        """Start the rehearsal server and, unless told otherwise, Temporal and the worker."""
         try:
             await self._begin()
         except BaseException:
@@ -102,9 +100,7 @@ class Stage:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """
-        End every process of the stage and remove its folder.
-        """
+        """End every process of the stage and remove its folder."""
         await self._leave()
 
     async def _begin(self) -> None:
@@ -137,9 +133,7 @@ class Stage:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     async def _start_rehearsal(self) -> str:
-        """
-        Start the rehearsal server and return its address.
-        """
+        """Start the rehearsal server and return its address."""
         path, log = self.folder / "script.json", self.folder / "rehearsal.log"
         text = self._script.read_text() if isinstance(self._script, Path) else None
         path.write_text(text or json.dumps(self._script))
@@ -155,24 +149,18 @@ class Stage:
     # --- server and worker ---------------------------------------------------------------------
 
     async def start_server(self) -> None:
-        """
-        Start the Temporal server, again on the same database and port, and wait for it.
-        """
+        """Start the Temporal server, again on the same database and port, and wait for it."""
         if self._server is None:
             self._server = EmbeddedServer(self.settings, headless=True, free_ports=True)
         await self._server.start()
 
     async def kill_server(self) -> None:
-        """
-        Kill the Temporal server (SIGKILL) and wait until it is gone.
-        """
+        """Kill the Temporal server (SIGKILL) and wait until it is gone."""
         os.kill(self.server.pid, signal.SIGKILL)
         await self.server.wait()
 
     async def start_worker(self, code: Path = ROOT) -> None:
-        """
-        Start the worker of the product in `code` and wait until it polls its queues.
-        """
+        """Start the worker of the product in `code` and wait until it polls its queues."""
         log = self.settings.logs / "worker.log"
         child = self._worker = ChildProcess(
             [sys.executable, str(code / "worker.py")],
@@ -189,22 +177,16 @@ class Stage:
         return record is not None and record.pid == pid
 
     async def kill_worker(self) -> None:
-        """
-        Kill the worker (SIGKILL) and wait until it is gone.
-        """
+        """Kill the worker (SIGKILL) and wait until it is gone."""
         os.kill(self.worker.pid, signal.SIGKILL)
         await self.worker.wait()
 
     async def stop_worker(self) -> int:
-        """
-        End the worker in order and return its exit code.
-        """
+        """End the worker in order and return its exit code."""
         return await self.worker.stop(grace_seconds=20)
 
     async def stop_supervisor(self) -> None:
-        """
-        End what `starter` brought up, if anything, and wait until it is gone.
-        """
+        """End what `starter` brought up, if anything, and wait until it is gone."""
         if not self.settings.home.is_relative_to(self.folder) or not self.settings.run.is_dir():
             return
         record = running_supervisor(self.settings)
@@ -214,35 +196,27 @@ class Stage:
 
     @property
     def server(self) -> EmbeddedServer:
-        """
-        The Temporal server of this stage.
-        """
+        """The Temporal server of this stage."""
         assert self._server is not None, "this stage has no server of its own"
         return self._server
 
     @property
     def worker(self) -> ChildProcess:
-        """
-        The worker process of this stage.
-        """
+        """The worker process of this stage."""
         assert self._worker is not None, "this stage has no worker of its own"
         return self._worker
 
     # --- requests ------------------------------------------------------------------------------
 
     async def client(self) -> Client:
-        """
-        Return a client of the stage's Temporal server.
-        """
+        """Return a client of the stage's Temporal server."""
         if self._client is None:
             address = self._server.address if self._server else None
             self._client = await connect(self.settings, address=address)
         return self._client
 
     async def start_request(self, name: str, repository: Path, **options: object) -> Handle:
-        """
-        Start a request with the id `request/<name>`; `options` are further keys of its input.
-        """
+        """Start a request with the id `request/<name>`; `options` are further keys of its input."""
         payload = {"repository": str(repository), "request": name, **options}
         client = await self.client()
         return await client.start_workflow(
@@ -255,23 +229,17 @@ class Stage:
         )
 
     async def handle(self, name: str) -> Handle:
-        """
-        Return the handle of the request `request/<name>`, whoever started it.
-        """
+        """Return the handle of the request `request/<name>`, whoever started it."""
         client = await self.client()
         return client.get_workflow_handle(f"request/{name}", result_type=RequestStatus)
 
     async def status(self, handle: Handle) -> RequestStatus:
-        """
-        Return what the request tells of itself just now.
-        """
+        """Return what the request tells of itself just now."""
         status: RequestStatus = await handle.query("status", result_type=RequestStatus)
         return status
 
     async def ending(self, handle: Handle, *, seconds: float = 120) -> Ending:
-        """
-        Wait for a request's end and return it.
-        """
+        """Wait for a request's end and return it."""
         try:
             async with asyncio.timeout(seconds):
                 return await Requests(await self.client()).ending(handle.id)
@@ -281,18 +249,14 @@ class Stage:
             raise AssertionError(f"not ended after {seconds} s: {said!r}{tail}") from None
 
     async def delivered(self, handle: Handle, *, seconds: float = 120) -> RequestStatus:
-        """
-        Wait for a request's end, which must be a delivered branch, and return its last word.
-        """
+        """Wait for a request's end, which must be a delivered branch, and return its last word."""
         ending = await self.ending(handle, seconds=seconds)
         assert ending.state is RunState.DONE, f"{ending.state}: {ending.reason}"
         assert ending.status is not None
         return ending.status
 
     async def waiting(self, handle: Handle, *, count: int = 1) -> RequestStatus:
-        """
-        Wait until that many answers are asked of a person and return the status.
-        """
+        """Wait until that many answers are asked of a person and return the status."""
         waits = asyncio.ensure_future(self._asked(handle, count))
         ends = asyncio.ensure_future(self.ending(handle))
         await asyncio.wait((waits, ends), return_when=asyncio.FIRST_COMPLETED)
@@ -309,9 +273,7 @@ class Stage:
         return await self.status(handle)
 
     def journal(self, request: str | None = None) -> list[Entry]:
-        """
-        Return the requests to the model so far, of all or of the request with this id.
-        """
+        """Return the requests to the model so far, of all or of the request with this id."""
         entries = journal.read(self._journal) if self._journal.exists() else []
         return [entry for entry in entries if request in (None, entry.request)]
 
@@ -319,31 +281,23 @@ class Stage:
 
     @property
     def environ(self) -> dict[str, str]:
-        """
-        The environment of a person at this home.
-        """
+        """The environment of a person at this home."""
         environ = dict(self.settings.environment)
         if self._server is not None:
             environ["TEMPORAL_ADDRESS"] = self._server.address
         return environ
 
     async def starter(self, *words: str, seconds: float = 90) -> subprocess.CompletedProcess[str]:
-        """
-        Run starter.py with these words to its end.
-        """
+        """Run starter.py with these words to its end."""
         return await self._run([sys.executable, str(ROOT / "starter.py"), *words], seconds)
 
     def open_starter(self, *words: str, log: Path) -> ChildProcess:
-        """
-        Start starter.py with these words, its output appended to `log`.
-        """
+        """Start starter.py with these words, its output appended to `log`."""
         command = [sys.executable, str(ROOT / "starter.py"), *words]
         return ChildProcess(command, environment=self.environ, log=log, folder=self.folder)
 
     async def temporal(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """
-        Run the `temporal` CLI with these words on the stage's server.
-        """
+        """Run the `temporal` CLI with these words on the stage's server."""
         binary = str(find_binary(self.settings))
         return await self._run([binary, *words, "--address", self.server.address], 30)
 
@@ -367,9 +321,7 @@ class Stage:
     # --- repositories --------------------------------------------------------------------------
 
     def repository(self, name: str = "shop", files: Mapping[str, str] | None = None) -> Path:
-        """
-        Make a repository with one commit on branch main: the demo's, or one of these files.
-        """
+        """Make a repository with one commit on branch main: the demo's, or one of these files."""
         folder = self.folder / name
         if files is None:
             shutil.copytree(DEMO / "repository", folder)
@@ -391,9 +343,7 @@ class Stage:
         return locks + [f"leased: {name}" for name in self.leases()]
 
     def has_file(self, name: str) -> bool:
-        """
-        Say whether any worktree holds a file of this name just now.
-        """
+        """Say whether any worktree holds a file of this name just now."""
         # os.walk passes over folders that vanish meanwhile.
         return any(name in files for _, _, files in os.walk(self.settings.worktrees))
 
@@ -410,9 +360,7 @@ class Stage:
         ]
 
     def processes(self) -> dict[int, str]:
-        """
-        Return the living processes of this home, by id; the stage's own rehearsal left out.
-        """
+        """Return the living processes of this home, by id; the stage's own rehearsal left out."""
         own = self._rehearsal.pid if self._rehearsal else 0
         found = processes.of_home(self.settings.home)
         return {pid: line for pid, line in found.items() if pid != own}
@@ -421,9 +369,7 @@ class Stage:
 async def until(
     condition: Callable[[], bool | Awaitable[bool]], *, seconds: float = _READY_SECONDS
 ) -> None:
-    """
-    Wait until a condition (a function without arguments, plain or async) holds.
-    """
+    """Wait until a condition (a function without arguments, plain or async) holds."""
     async with asyncio.timeout(seconds):
         while True:
             holds = condition()
@@ -433,9 +379,7 @@ async def until(
 
 
 def git(folder: Path, *words: str, check: bool = True) -> str:
-    """
-    Run git in a repository, blind to the person's configuration, and return what it prints.
-    """
+    """Run git in a repository, blind to the person's configuration, and return what it prints."""
     environ = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     who = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
     command = ["git", "-C", str(folder), *who, *words]
@@ -445,9 +389,7 @@ def git(folder: Path, *words: str, check: bool = True) -> str:
 
 
 def commit(folder: Path, message: str) -> str:
-    """
-    Commit everything in a repository's folder and return the commit's id.
-    """
+    """Commit everything in a repository's folder and return the commit's id."""
     git(folder, "add", "-A")
     git(folder, "commit", "-q", "-m", message)
     return git(folder, "rev-parse", "HEAD")
@@ -461,16 +403,12 @@ def snapshot(folder: Path) -> dict[str, str]:
 
 
 def changed(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
-    """
-    Return the paths that two snapshots do not agree on.
-    """
+    """Return the paths that two snapshots do not agree on."""
     return {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
 
 
 def disturbed(before: Mapping[str, str], after: Mapping[str, str], *, branch: str) -> set[str]:
-    """
-    Return the paths of a repository that changed but are neither the branch nor its objects.
-    """
+    """Return the paths of a repository that changed but are neither the branch nor its objects."""
     of_branch = {f"{root}/{branch}" for root in ("refs/heads", "logs/refs/heads")}
     folders = {str(parent) for path in of_branch for parent in Path(path).parents}
     return {
@@ -492,8 +430,6 @@ def _fingerprint(path: Path) -> str:
 
 
 def _locks(path: Path) -> bool:
-    """
-    Say whether a lock file locks anything: git's does by being there, ours while it is held.
-    """
+    """Say whether a lock file locks anything: git's does by being there, ours while it is held."""
     ours = path.parent.name == ".pool" or path.name.startswith((".", "oc-"))
     return is_held(path) if ours else True

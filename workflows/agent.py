@@ -53,9 +53,7 @@ class AgentWorkflow(TellsItsRequest):
 
     @workflow.run
     async def run(self, start: AgentStart) -> AgentResult:
-        """
-        Run the loop to its end.
-        """
+        """Run the loop to its end."""
         try:
             return await self._loop()
         except ActivityError as error:
@@ -82,23 +80,17 @@ class AgentWorkflow(TellsItsRequest):
 
     @workflow.signal(description='Tell the agent something: {"text": "…"}')
     def add_note(self, note: Note) -> None:
-        """
-        Keep a person's text for the next turn.
-        """
+        """Keep a person's text for the next turn."""
         self._notes.append(briefing.note(note.text))
 
     @workflow.signal(description="The desk's decision on a question that this agent asked")
     def decided(self, decision: Decision) -> None:
-        """
-        Take a person's decision; the first one stands.
-        """
+        """Take a person's decision; the first one stands."""
         self._hands.decided(decision)
 
     @workflow.query(description="Turns, tokens, cost and what the agent is doing")
     def status(self) -> AgentStatus:
-        """
-        Return the agent's present standing.
-        """
+        """Return the agent's present standing."""
         conversation = self._conversation
         return AgentStatus(
             role=self._start.role,
@@ -112,9 +104,7 @@ class AgentWorkflow(TellsItsRequest):
         )
 
     async def _turn(self, conversation: ConversationRef) -> AgentResult | None:
-        """
-        Make one turn; return the result when it was the last.
-        """
+        """Make one turn; return the result when it was the last."""
         permit = self._permit(conversation)
         if isinstance(permit, loop.Stop):
             return self._result(cut=permit)
@@ -189,17 +179,13 @@ class AgentWorkflow(TellsItsRequest):
         )
 
     def _failed(self, error: ActivityError) -> AgentResult:
-        """
-        Return the result of an agent whose world failed: its work so far is kept.
-        """
+        """Return the result of an agent whose world failed: its work so far is kept."""
         kind = patience.kind_of(error) or FailureKind.BUG.value
         result = self._result(cut=loop.Stop(Cut.FAILURE, briefing.cause(error)))
         return result.model_copy(update={"failure": kind})
 
     def _carried(self) -> AgentStart:
-        """
-        Return the input of the next run: everything that is not in the conversation.
-        """
+        """Return the input of the next run: everything that is not in the conversation."""
         return self._start.model_copy(
             update={
                 "conversation": self._conversation,

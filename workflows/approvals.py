@@ -32,15 +32,11 @@ class ApprovalDesk:
         self._version = 0
 
     def open(self, approval: Approval) -> None:
-        """
-        Let a question wait for a person.
-        """
+        """Let a question wait for a person."""
         self._set(self.desk.open(approval, now=workflow.time()))
 
     async def ask(self, approval: Approval) -> Decision:
-        """
-        Let a question wait and return what was decided.
-        """
+        """Let a question wait and return what was decided."""
         self.open(approval)
         await workflow.wait_condition(lambda: self.desk.decision(approval.id) is not None)
         decision = self.desk.decision(approval.id)
@@ -48,30 +44,22 @@ class ApprovalDesk:
         return decision
 
     async def take(self, payload: object, choice: Choice) -> Taken:
-        """
-        Take an answer, tell whoever asked, and return what became of it.
-        """
+        """Take an answer, tell whoever asked, and return what became of it."""
         taken = self.desk.take(payload, choice)
         self._set(taken.desk)
         await self._tell(taken)
         return taken
 
     def refuse(self, payload: object, problem: str) -> None:
-        """
-        Keep an answer that could not be taken, where people see it.
-        """
+        """Keep an answer that could not be taken, where people see it."""
         self._set(self.desk.refuse(payload, problem))
 
     def withdraw_of(self, asked_by: str) -> None:
-        """
-        Forget the questions of a workflow that has ended.
-        """
+        """Forget the questions of a workflow that has ended."""
         self._set(self.desk.withdraw_of(asked_by))
 
     async def keep_deadlines(self) -> None:
-        """
-        Deny what nobody answers in time, for as long as the request runs.
-        """
+        """Deny what nobody answers in time, for as long as the request runs."""
         while True:
             version, due = self._version, self.desk.due()
             wait = None if due is None else dt.timedelta(seconds=max(due - workflow.time(), 0))
@@ -114,46 +102,34 @@ class AnswersPeople:
 
     @workflow.signal(description='Approve what waits: {"approval": "plan"}, or nothing')
     async def approve(self, payload: Any = None) -> None:  # noqa: ANN401, RUF100
-        """
-        Approve; whatever cannot be taken is kept and shown.
-        """
+        """Approve; whatever cannot be taken is kept and shown."""
         await self._desk.take(payload, Choice.APPROVE)
 
     @workflow.signal(description='Reject what waits: {"approval": "plan", "reason": "…"}')
     async def reject(self, payload: Any = None) -> None:  # noqa: ANN401, RUF100
-        """
-        Reject; whatever cannot be taken is kept and shown.
-        """
+        """Reject; whatever cannot be taken is kept and shown."""
         await self._desk.take(payload, Choice.REJECT)
 
     @workflow.signal(description='Send it back with feedback: {"approval": "…", "reason": "…"}')
     async def revise(self, payload: Any = None) -> None:  # noqa: ANN401, RUF100
-        """
-        Send it back; whatever cannot be taken is kept and shown.
-        """
+        """Send it back; whatever cannot be taken is kept and shown."""
         await self._desk.take(payload, Choice.REVISE)
 
     @workflow.update(description='Answer with a reply: {"choice": "approve", "approval": "plan"}')
     async def decide(self, decision: Decide) -> Receipt:
-        """
-        Take an answer and say what became of it.
-        """
+        """Take an answer and say what became of it."""
         taken = await self._desk.take(decision, decision.choice)
         approval = taken.decision.approval if taken.decision else str(decision.approval)
         return Receipt(approval=approval, choice=decision.choice, message=taken.message)
 
     @decide.validator
     def check_decision(self, decision: Decide) -> None:
-        """
-        Refuse an answer that cannot be taken, before it reaches history.
-        """
+        """Refuse an answer that cannot be taken, before it reaches history."""
         problem = self._desk.desk.problem(decision, decision.choice)
         if problem:
             raise ApplicationError(problem, type=FailureKind.REFUSED, non_retryable=True)
 
     @workflow.query(description="What waits for a person")
     def pending_approvals(self) -> list[Approval]:
-        """
-        Return what waits for a person, oldest first.
-        """
+        """Return what waits for a person, oldest first."""
         return list(self._desk.desk.pending)

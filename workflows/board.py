@@ -86,17 +86,13 @@ class TaskBoard:
             workflow.logger.error("plan.stalled", extra={"reason": stalled})
 
     async def cancel(self) -> None:
-        """
-        Cancel what runs and wait until it has cleaned up.
-        """
+        """Cancel what runs and wait until it has cleaned up."""
         for task in self._running.values():
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     async def note(self, note: Note) -> None:
-        """
-        Pass a person's text to the running tasks that it is for.
-        """
+        """Pass a person's text to the running tasks that it is for."""
         for task in tuple(self._running):
             if note.task in {None, task}:
                 # One that is still being started would not hear it, and was not given it either.
@@ -104,9 +100,7 @@ class TaskBoard:
                 await tell(ids.subtask_id(self._request_id, task), "add_note", note)
 
     def reported(self, report: SubtaskReport) -> None:
-        """
-        Keep a task's standing.
-        """
+        """Keep a task's standing."""
         row = self.rows.get(report.task)
         if row is not None:
             child = ids.subtask_id(self._request_id, report.task)
@@ -150,9 +144,7 @@ class TaskBoard:
         self._running[task_id] = asyncio.create_task(self._run_task(task, work, child))
 
     async def _run_task(self, task: TaskSpec, work: SubtaskStart, child: str) -> None:
-        """
-        Run one task; its failure is its own.
-        """
+        """Run one task; its failure is its own."""
         try:
             handle = await workflow.start_child_workflow(
                 SubtaskWorkflow.run,

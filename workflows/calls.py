@@ -72,9 +72,7 @@ def model(summary: str) -> ActivityConfig:
 
 
 def store(summary: str) -> ActivityConfig:
-    """
-    Return the options of work in the store: short, retried until the disk or git recovers.
-    """
+    """Return the options of work in the store: short, retried until the disk or git recovers."""
     return {**_STORE, "summary": _summary(summary)}
 
 
@@ -91,16 +89,12 @@ def outward(summary: str) -> ActivityConfig:
 
 
 def host(host_id: str, summary: str) -> ActivityConfig:
-    """
-    Return the options of an agent's tool call on the host that holds its worktree.
-    """
+    """Return the options of an agent's tool call on the host that holds its worktree."""
     return {**_HOST, "task_queue": host_queue(host_id), "summary": _summary(summary)}
 
 
 def checks(host_id: str, summary: str, *, commands: int) -> ActivityConfig:
-    """
-    Return the options of a run of checks: its limit follows from its commands'.
-    """
+    """Return the options of a run of checks: its limit follows from its commands'."""
     limit = dt.timedelta(seconds=commands * (CHECK_SECONDS + 15) + 120)
     return {
         **_HOST,

@@ -1,6 +1,4 @@
-"""
-Cancellation that is never lost.
-"""
+"""Cancellation that is never lost."""
 
 import asyncio
 from collections.abc import Coroutine

@@ -48,15 +48,11 @@ class Hands:
         self.doing = "starting"
 
     def decided(self, decision: Decision) -> None:
-        """
-        Take a person's decision; the first one stands.
-        """
+        """Take a person's decision; the first one stands."""
         self._decisions.setdefault(decision.approval, decision)
 
     async def act(self, conversation: str, uses: Sequence[ToolUse]) -> tuple[ToolAnswer, ...]:
-        """
-        Answer the calls of one turn, in their order.
-        """
+        """Answer the calls of one turn, in their order."""
         answers: dict[str, ToolAnswer] = {}
         judged = [(use, await self._judge(use)) for use in uses]
         for reading, group in groupby(judged, key=lambda pair: self._reads(pair[0])):
@@ -75,9 +71,7 @@ class Hands:
         return spec is not None and spec.effect is Effect.READ
 
     async def _judge(self, use: ToolUse) -> ToolAnswer | None:
-        """
-        Return the answer of a call that is not carried out, None for one that may be.
-        """
+        """Return the answer of a call that is not carried out, None for one that may be."""
         spec = self._registry.get(use.name)
         if use.problem or use.arguments is None or spec is None:
             return ToolAnswer(tool_use_id=use.id, text=use.problem or "no arguments", is_error=True)
@@ -92,9 +86,7 @@ class Hands:
                 return await self._ask(spec, use, f"{rule}: {why}")
 
     async def _ask(self, spec: ToolSpec, use: ToolUse, why: str) -> ToolAnswer | None:
-        """
-        Ask a person through the request's desk; None when they approve this very call.
-        """
+        """Ask a person through the request's desk; None when they approve this very call."""
         me = workflow.info().workflow_id
         approval = Approval(
             id=f"tool/{self._start.task_ref}/{ids.digest(me, use.id)}",
@@ -155,9 +147,7 @@ class Hands:
         return _answer(use, result)
 
     async def _reach(self, port: Callable[[Any, Call], Awaitable[Result]], request: Call) -> Result:
-        """
-        Have a call carried out in the worktree; in another one, when this one is lost.
-        """
+        """Have a call carried out in the worktree; in another one, when this one is lost."""
         for _ in range(failure.MOST_MOVES):
             try:
                 return await self._carry_out(port, request)
@@ -177,9 +167,7 @@ class Hands:
         return result
 
     async def _another(self) -> WorktreeLease:
-        """
-        Lease again, as whoever leased the first: they free both.
-        """
+        """Lease again, as whoever leased the first: they free both."""
         start, parent = self._start, workflow.info().parent
         lease = await cancellation.taken(
             patience.call(

@@ -1,6 +1,4 @@
-"""
-From an approved patch to the merge queue's answer, and back on top of what has landed.
-"""
+"""From an approved patch to the merge queue's answer, and back on top of what has landed."""
 
 from temporalio import workflow
 
@@ -22,9 +20,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 class Landing:
-    """
-    One task's patches on their way to the target.
-    """
+    """One task's patches on their way to the target."""
 
     def __init__(self, start: SubtaskStart, standing: Standing) -> None:
         self._start = start
@@ -33,15 +29,11 @@ class Landing:
         self._queued: str | None = None
 
     def verdict(self, verdict: MergeVerdict) -> None:
-        """
-        Take the queue's answer for one patch; the first one stands.
-        """
+        """Take the queue's answer for one patch; the first one stands."""
         self._verdicts.setdefault(verdict.id, verdict)
 
     async def land(self, patch: Patch) -> MergeVerdict:
-        """
-        Queue the patch and wait for the answer.
-        """
+        """Queue the patch and wait for the answer."""
         start = self._start
         queued = QueuedPatch(
             id=f"{start.repository.request_key}/{patch.task}/{patch.round}",
@@ -67,9 +59,7 @@ class Landing:
         return self._verdicts[queued.id]
 
     async def rebase(self, patch: Patch, verdict: MergeVerdict) -> RebasedPatch:
-        """
-        Put a patch that did not land on top of what has.
-        """
+        """Put a patch that did not land on top of what has."""
         return await patience.call(
             PatchActivities.rebase_patch,
             RebasePatch(repository=self._start.repository, patch=patch, verdict=verdict),
@@ -77,8 +67,6 @@ class Landing:
         )
 
     async def withdraw(self) -> None:
-        """
-        Take what still waits out of the queue.
-        """
+        """Take what still waits out of the queue."""
         if self._queued:
             await tell(self._start.queue_id, "withdraw", self._queued)

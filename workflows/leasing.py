@@ -1,6 +1,4 @@
-"""
-A worktree for as long as a block lasts, freed whatever happens.
-"""
+"""A worktree for as long as a block lasts, freed whatever happens."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,9 +16,7 @@ with workflow.unsafe.imports_passed_through():
 async def leased(
     repository: RepositoryRef, purpose: str, *, commit: str | None = None
 ) -> AsyncIterator[WorktreeLease]:
-    """
-    Lease a worktree at a commit, None for the target's tip, and free it at the end.
-    """
+    """Lease a worktree at a commit, None for the target's tip, and free it at the end."""
     lease = await cancellation.taken(
         patience.call(
             WorktreeActivities.lease_worktree,

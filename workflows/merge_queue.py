@@ -63,9 +63,7 @@ class MergeQueueWorkflow:
 
     @workflow.run
     async def run(self, start: MergeQueueStart) -> MergeQueueStatus:
-        """
-        Serve the queue until nobody needs it.
-        """
+        """Serve the queue until nobody needs it."""
         while await self._waits_for_work():
             try:
                 await self._round()
@@ -81,9 +79,7 @@ class MergeQueueWorkflow:
 
     @workflow.signal(description="Put a patch into the queue (sent by subtasks)")
     def enqueue(self, queued: QueuedPatch) -> None:
-        """
-        Queue a patch once; the same id again changes nothing.
-        """
+        """Queue a patch once; the same id again changes nothing."""
         member = queued.repository.request_key
         if member not in self._members:
             self._members.append(member)
@@ -93,16 +89,12 @@ class MergeQueueWorkflow:
 
     @workflow.signal(description="Take a patch out of the queue by its id")
     def withdraw(self, patch_id: str) -> None:
-        """
-        Forget a patch whose sender is gone.
-        """
+        """Forget a patch whose sender is gone."""
         self._queue = [queued for queued in self._queue if queued.id != patch_id]
 
     @workflow.signal(description="A request needs the queue no longer, by its request key")
     def leave(self, request_key: str) -> None:
-        """
-        Forget a request and whatever it has queued.
-        """
+        """Forget a request and whatever it has queued."""
         self._members = [member for member in self._members if member != request_key]
         self._queue = [
             queued for queued in self._queue if queued.repository.request_key != request_key
@@ -110,9 +102,7 @@ class MergeQueueWorkflow:
 
     @workflow.query(description="What waits, what is tested, what has landed")
     def status(self) -> MergeQueueStatus:
-        """
-        Return the queue's present standing.
-        """
+        """Return the queue's present standing."""
         return MergeQueueStatus(
             target=self._start.repository.target,
             tip=self._tip,
@@ -124,15 +114,11 @@ class MergeQueueWorkflow:
         )
 
     async def met(self, obstacle: Obstacle) -> None:
-        """
-        Show an obstacle, or that it is gone.
-        """
+        """Show an obstacle, or that it is gone."""
         show(obstacle.state, 0)
 
     async def _waits_for_work(self) -> bool:
-        """
-        Wait for a patch; return False when the queue is empty and nobody will send one.
-        """
+        """Wait for a patch; return False when the queue is empty and nobody will send one."""
         try:
             await workflow.wait_condition(
                 lambda: bool(self._queue) or not self._members,
@@ -144,9 +130,7 @@ class MergeQueueWorkflow:
         return bool(self._queue)
 
     async def _round(self) -> None:
-        """
-        Make one round: build, sort out conflicts, test prefixes, land or evict.
-        """
+        """Make one round: build, sort out conflicts, test prefixes, land or evict."""
         self._rounds += 1
         chain = await patience.call(
             PatchActivities.build_chain,
@@ -183,16 +167,12 @@ class MergeQueueWorkflow:
             await self._land(chain, links[: outcome.land], outcome.state)
 
     def _waiting(self, links: Sequence[ChainLink]) -> list[bool]:
-        """
-        Say of each patch whether it still waits, or was withdrawn meanwhile.
-        """
+        """Say of each patch whether it still waits, or was withdrawn meanwhile."""
         waiting = {queued.id for queued in self._queue}
         return [link.id in waiting for link in links]
 
     async def _sort_out(self, chain: Chain) -> tuple[ChainLink, ...]:
-        """
-        Evict what conflicts with the tip, put aside what conflicts with a neighbour.
-        """
+        """Evict what conflicts with the tip, put aside what conflicts with a neighbour."""
         split = merge.split_chain(chain.links)
         by_id = {link.id: link for link in chain.links}
         for patch_id in split.evicted:
@@ -243,9 +223,7 @@ class MergeQueueWorkflow:
             await self._settle(link.id, MergeVerdict(id=link.id, landed=landed.commit))
 
     async def _evict_first(self, links: Sequence[ChainLink]) -> None:
-        """
-        Send back the patch that is to blame by elimination, with the log of the red run.
-        """
+        """Send back the patch that is to blame by elimination, with the log of the red run."""
         self._state = merge.after_eviction(self._state)
         self._order = self._order[1:]
         first = links[0].id
@@ -261,9 +239,7 @@ class MergeQueueWorkflow:
         )
 
     async def _give_up(self, why: str) -> None:
-        """
-        Send everything back when the checks cannot be run at all.
-        """
+        """Send everything back when the checks cannot be run at all."""
         for queued in tuple(self._queue):
             verdict = MergeVerdict(id=queued.id, eviction=Eviction.UNTESTED, reason=why[:1_000])
             await self._settle(queued.id, verdict)

@@ -32,14 +32,10 @@ Result = TypeVar("Result")
 
 @runtime_checkable
 class MeetsObstacles(Protocol):
-    """
-    A workflow that shows what it waits for.
-    """
+    """A workflow that shows what it waits for."""
 
     async def met(self, obstacle: Obstacle) -> None:
-        """
-        Show an obstacle, or that it is gone (state RUNNING).
-        """
+        """Show an obstacle, or that it is gone (state RUNNING)."""
 
 
 class TellsItsRequest:
@@ -52,9 +48,7 @@ class TellsItsRequest:
     _request_id: str
 
     async def met(self, obstacle: Obstacle) -> None:
-        """
-        Show an obstacle, or that it is gone, here and on the request.
-        """
+        """Show an obstacle, or that it is gone, here and on the request."""
         show(obstacle.state, 0)
         await tell(self._request_id, "obstacle", obstacle)
 
@@ -95,17 +89,13 @@ async def call(
 
 
 def _stops() -> int:
-    """
-    Return how often the task that runs was told to stop.
-    """
+    """Return how often the task that runs was told to stop."""
     task = asyncio.current_task()
     return task.cancelling() if task else 0
 
 
 def _pause(error: ActivityError, tries: int) -> float | None:
-    """
-    Return how long to wait before the next try, 0 for at once, None to give up.
-    """
+    """Return how long to wait before the next try, 0 for at once, None to give up."""
     cause = error.cause
     if isinstance(cause, ApplicationError) and cause.type != _SHUTDOWN:
         return failure.pause_seconds(cause.type, tries)
@@ -115,9 +105,7 @@ def _pause(error: ActivityError, tries: int) -> float | None:
 
 
 def kind_of(error: ActivityError) -> str | None:
-    """
-    Return the FailureKind's value of an activity's failure, None when it has none.
-    """
+    """Return the FailureKind's value of an activity's failure, None when it has none."""
     cause = error.cause
     return cause.type if isinstance(cause, ApplicationError) else None
 

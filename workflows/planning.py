@@ -42,9 +42,7 @@ class Planning:
         self.model = ""
 
     async def plan(self, budget: int, *, feedback: str | None = None) -> Plan:
-        """
-        Return a valid plan; `feedback` sends the planner back with a person's words.
-        """
+        """Return a valid plan; `feedback` sends the planner back with a person's words."""
         purpose = ids.purpose(Role.PLANNER, 1)
         async with leased(self._opened.repository, purpose, commit=self._opened.base) as lease:
             return await self._plan(lease, budget, feedback)
@@ -64,9 +62,7 @@ class Planning:
     async def _ask(
         self, lease: WorktreeLease, budget: int, message: str | None
     ) -> PlanDraft | plans.PlanProblem | str:
-        """
-        Run the planner once; a str says why no plan came.
-        """
+        """Run the planner once; a str says why no plan came."""
         self._attempt += 1
         self.agent = ids.agent_id(self._request_id, Role.PLANNER, self._attempt)
         result = await workflow.execute_child_workflow(

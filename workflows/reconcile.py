@@ -1,6 +1,4 @@
-"""
-ReconcileWorkflow: one look at a host's disk, by a schedule, at a worker's start or by hand.
-"""
+"""ReconcileWorkflow: one look at a host's disk, by a schedule, at a worker's start or by hand."""
 
 from temporalio import workflow
 
@@ -12,15 +10,11 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn
 class ReconcileWorkflow:
-    """
-    One reconciliation of one host; its result says what was done.
-    """
+    """One reconciliation of one host; its result says what was done."""
 
     @workflow.run
     async def run(self, request: Reconcile) -> ReconcileReport:
-        """
-        Have the host compare its disk with the open workflows.
-        """
+        """Have the host compare its disk with the open workflows."""
         return await patience.call(
             ReconcileActivities.reconcile,
             request,

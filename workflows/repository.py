@@ -1,6 +1,4 @@
-"""
-Both ends of a request: in from the user's repository, out to it.
-"""
+"""Both ends of a request: in from the user's repository, out to it."""
 
 import asyncio
 
@@ -26,9 +24,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 async def open_repository(start: RequestStart) -> RepositoryOpened:
-    """
-    Check every condition and bring the base into the store.
-    """
+    """Check every condition and bring the base into the store."""
     info = workflow.info()
     key = start.resumes or ids.request_key(info.workflow_id, info.first_execution_run_id)
     return await patience.call(
@@ -51,9 +47,7 @@ async def open_repository(start: RequestStart) -> RepositoryOpened:
 async def check_merged_tree(
     opened: RepositoryOpened, commands: tuple[str, ...]
 ) -> tuple[str, ChecksReport]:
-    """
-    Run commands on the target's tip; return the tip and the report.
-    """
+    """Run commands on the target's tip; return the tip and the report."""
     chain = await patience.call(
         PatchActivities.build_chain,
         BuildChain(repository=opened.repository, patches=()),
@@ -98,9 +92,7 @@ async def deliver(opened: RepositoryOpened, tip: str) -> Delivered:
 
 
 async def close(opened: RepositoryOpened, *, used_queue: bool) -> None:
-    """
-    Leave the merge queue and give up the claim on the branch.
-    """
+    """Leave the merge queue and give up the claim on the branch."""
     repository = opened.repository
     if used_queue:
         queue = ids.queue_id(repository.key, repository.target)

@@ -73,9 +73,7 @@ class RequestWorkflow(AnswersPeople):
 
     @workflow.run
     async def run(self, payload: Any) -> RequestStatus:  # noqa: ANN401, RUF100
-        """
-        Carry the request out; its failure carries the status in the error's details.
-        """
+        """Carry the request out; its failure carries the status in the error's details."""
         start = requests.read(payload)
         if isinstance(start, str):
             self._fail(start, FailureKind.REFUSED)
@@ -97,9 +95,7 @@ class RequestWorkflow(AnswersPeople):
 
     @workflow.signal(description='Tell the agents something: {"text": "…", "task": "…"} or a text')
     async def note(self, payload: Any = None) -> None:  # noqa: ANN401, RUF100
-        """
-        Pass a person's text to the running tasks, and keep it for later ones.
-        """
+        """Pass a person's text to the running tasks, and keep it for later ones."""
         note = requests.note(payload, tuple(row.id for row in self._rows()))
         if isinstance(note, str):
             self._desk.refuse(payload, note)
@@ -110,49 +106,37 @@ class RequestWorkflow(AnswersPeople):
 
     @workflow.signal(description="A question of one of this request's agents")
     def ask(self, approval: Approval) -> None:
-        """
-        Let a child's question wait for a person.
-        """
+        """Let a child's question wait for a person."""
         self._desk.open(approval)
 
     @workflow.signal(description="A subtask's report")
     def task_changed(self, report: SubtaskReport) -> None:
-        """
-        Keep a task's standing.
-        """
+        """Keep a task's standing."""
         if self._board:
             self._board.reported(report)
 
     @workflow.signal(description="What a child cannot go on without")
     def obstacle(self, obstacle: Obstacle) -> None:
-        """
-        Keep what keeps a child waiting.
-        """
+        """Keep what keeps a child waiting."""
         self._obstacles.pop(obstacle.sender, None)
         if obstacle.state is not RunState.RUNNING:
             self._obstacles[obstacle.sender] = obstacle
         self._show()
 
     async def met(self, obstacle: Obstacle) -> None:
-        """
-        Show an obstacle of the request's own.
-        """
+        """Show an obstacle of the request's own."""
         self.obstacle(obstacle)
 
     @workflow.signal(dynamic=True, description="Anything else: kept and shown")
     def unknown(self, name: str, args: Sequence[RawValue]) -> None:
-        """
-        Keep a signal whose name nobody knows, where people see it.
-        """
+        """Keep a signal whose name nobody knows, where people see it."""
         self._desk.refuse(
             name, f"there is no signal {name!r}: send approve, reject, revise or note"
         )
 
     @workflow.query(description="State, reason, tasks, approvals, branch, cost")
     def status(self) -> RequestStatus:
-        """
-        Return the request's present standing, or how it has ended.
-        """
+        """Return the request's present standing, or how it has ended."""
         if self._ending:
             return self._status(*self._ending)
         state, reason = requests.state_of(self._desk.desk, tuple(self._obstacles.values()))
@@ -175,9 +159,7 @@ class RequestWorkflow(AnswersPeople):
             self._fail(missing, "Incomplete")
 
     def _new_board(self, start: RequestStart, opened: RepositoryOpened, plan: Plan) -> TaskBoard:
-        """
-        Put up the board of a plan; a plan that was sent back has left nothing on the old one.
-        """
+        """Put up the board of a plan; a plan that was sent back has left nothing on the old one."""
         self._board = TaskBoard(
             start,
             opened,
@@ -189,9 +171,7 @@ class RequestWorkflow(AnswersPeople):
         return self._board
 
     async def _planned(self, start: RequestStart, opened: RepositoryOpened) -> Plan:
-        """
-        Return the plan, approved where the request asks for it.
-        """
+        """Return the plan, approved where the request asks for it."""
         planning, feedback = self._planning, None
         assert planning is not None  # noqa: S101 - set by the only caller
         total = budget.microusd(start.budget_usd)
@@ -211,9 +191,7 @@ class RequestWorkflow(AnswersPeople):
             feedback = f"A person sent the plan back: {decision.reason}"
 
     async def _verify(self, opened: RepositoryOpened, plan: Plan) -> str:
-        """
-        Run everything that must pass on the merged tree; nothing is done without it.
-        """
+        """Run everything that must pass on the merged tree; nothing is done without it."""
         assert self._start and self._board  # noqa: S101, PT018 - set before any task ran
         self._say("runs the checks on the merged tree")
         commands = requests.final_commands(plan, self._board.rows, self._start.checks)
@@ -234,9 +212,7 @@ class RequestWorkflow(AnswersPeople):
         self._delivered = await repository.deliver(opened, tip)
 
     async def _clean_up(self) -> None:
-        """
-        End what still runs, then give back what the request holds.
-        """
+        """End what still runs, then give back what the request holds."""
         if self._board:
             await self._board.cancel()
         if self._opened:
@@ -251,17 +227,13 @@ class RequestWorkflow(AnswersPeople):
         self._show()
 
     def _show(self) -> None:
-        """
-        Show the present standing: search attributes and the card.
-        """
+        """Show the present standing: search attributes and the card."""
         status = self.status()
         show(status.state, 0 if self._ending else len(status.approvals))
         workflow.set_current_details(card(status))
 
     def _closed(self, state: RunState, reason: str) -> RequestStatus:
-        """
-        Show how the request has ended; whatever is still reported changes that no more.
-        """
+        """Show how the request has ended; whatever is still reported changes that no more."""
         self._ending = (state, reason)
         self._show()
         return self.status()

@@ -24,9 +24,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 class Reviewing:
-    """
-    Reviews of one task's patches.
-    """
+    """Reviews of one task's patches."""
 
     def __init__(self, start: SubtaskStart, standing: Standing) -> None:
         self._start = start
@@ -34,9 +32,7 @@ class Reviewing:
         self._decisions: dict[str, Decision] = {}
 
     def decided(self, decision: Decision) -> None:
-        """
-        Take a person's decision; the first one stands.
-        """
+        """Take a person's decision; the first one stands."""
         self._decisions.setdefault(decision.approval, decision)
 
     async def review(
@@ -48,9 +44,7 @@ class Reviewing:
         rounds: Rounds,
         budget: int,
     ) -> ReviewItem:
-        """
-        Return the review item as it was decided.
-        """
+        """Return the review item as it was decided."""
         item = ReviewItem(
             id=f"review/{patch.task}/{patch.round}",
             task=patch.task,
@@ -71,9 +65,7 @@ class Reviewing:
     async def _verdict(
         self, patch: Patch, finish: CoderFinish, checks: ChecksReport, *, attempt: int, budget: int
     ) -> ReviewFinish | None:
-        """
-        Run the reviewer in a worktree of its own; None when it was cut.
-        """
+        """Run the reviewer in a worktree of its own; None when it was cut."""
         agent = ids.agent_id(workflow.info().workflow_id, Role.REVIEWER, attempt)
         async with leased(
             self._start.repository, ids.purpose(Role.REVIEWER, attempt), commit=patch.commit
@@ -92,9 +84,7 @@ class Reviewing:
         return ReviewFinish.model_validate_json(result.output) if result.output else None
 
     async def _ask(self, needed: NeedsPerson, patch: Patch) -> ReviewItem:
-        """
-        Ask a person and wait; the patch stays exactly as it is.
-        """
+        """Ask a person and wait; the patch stays exactly as it is."""
         approval = briefing.review_approval(needed, patch, asked_by=workflow.info().workflow_id)
         await self._standing.set(TaskState.REVIEW, f"waits for a person: {needed.why}")
         await self._standing.ask(approval)

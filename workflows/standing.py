@@ -1,6 +1,4 @@
-"""
-A subtask's standing: its report, kept in one place and told to the request when it changes.
-"""
+"""A subtask's standing: its report, kept in one place and told to the request when it changes."""
 
 from temporalio import workflow
 
@@ -33,38 +31,28 @@ class Standing:
         self.starting = False
 
     def note(self, **change: object) -> None:
-        """
-        Change the report without telling; the next change tells it too.
-        """
+        """Change the report without telling; the next change tells it too."""
         self.report = self.report.model_copy(update=change)
 
     async def set(self, state: TaskState, reason: str, *, agent: str | None = None) -> None:
-        """
-        Change the state and tell the request.
-        """
+        """Change the state and tell the request."""
         if state is not self.report.state:
             tasks.move(self.report.state, state)
         self.note(state=state, reason=reason[:1_000], agent=agent)
         await tell(self._request_id, "task_changed", self.report)
 
     async def fail(self, reason: str) -> None:
-        """
-        End the task as failed; what waits or is under review comes back to work first.
-        """
+        """End the task as failed; what waits or is under review comes back to work first."""
         if self.report.state is not TaskState.RUNNING:
             self.note(state=tasks.move(self.report.state, TaskState.RUNNING))
         await self.set(TaskState.FAILED, reason)
 
     async def ask(self, approval: Contract) -> None:
-        """
-        Put a question to a person on the request's desk.
-        """
+        """Put a question to a person on the request's desk."""
         await tell(self._request_id, "ask", approval)
 
     async def run_agent(self, start: AgentStart) -> AgentResult:
-        """
-        Run an agent of this task and book what it used.
-        """
+        """Run an agent of this task and book what it used."""
         me = workflow.info().workflow_id
         agent = ids.agent_id(me, start.role, start.attempt)
         self.starting = True

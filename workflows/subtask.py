@@ -33,9 +33,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 class TaskFailed(Exception):  # noqa: N818 - a decision that ends the task, not an error of ours
-    """
-    The task cannot be done; the text says why.
-    """
+    """The task cannot be done; the text says why."""
 
 
 @workflow.defn
@@ -70,9 +68,7 @@ class SubtaskWorkflow(TellsItsRequest):
 
     @workflow.run
     async def run(self, start: SubtaskStart) -> SubtaskReport:
-        """
-        Do the task; its failure is a report, not an error of the request.
-        """
+        """Do the task; its failure is a report, not an error of the request."""
         try:
             await self._work()
         except TaskFailed as failure:
@@ -88,9 +84,7 @@ class SubtaskWorkflow(TellsItsRequest):
 
     @workflow.signal(description='Tell the task\'s agents something: {"text": "…"}')
     async def add_note(self, note: Note) -> None:
-        """
-        Keep a person's text and pass it to the agent at work.
-        """
+        """Keep a person's text and pass it to the agent at work."""
         self._notes.append(note.text)
         # An agent that is still being started would not hear it.
         await workflow.wait_condition(lambda: not self._standing.starting)
@@ -99,23 +93,17 @@ class SubtaskWorkflow(TellsItsRequest):
 
     @workflow.signal(description="The desk's decision on this task's patch")
     def decided(self, decision: Decision) -> None:
-        """
-        Take a person's decision.
-        """
+        """Take a person's decision."""
         self._reviewing.decided(decision)
 
     @workflow.signal(description="The merge queue's answer")
     def merge_verdict(self, verdict: MergeVerdict) -> None:
-        """
-        Take the queue's answer.
-        """
+        """Take the queue's answer."""
         self._landing.verdict(verdict)
 
     @workflow.query(description="State, agent, rounds, cost")
     def status(self) -> SubtaskReport:
-        """
-        Return the task's present standing.
-        """
+        """Return the task's present standing."""
         return self._standing.report
 
     async def _work(self) -> None:
@@ -131,9 +119,7 @@ class SubtaskWorkflow(TellsItsRequest):
                 pass
 
     async def _one_round(self, lease: WorktreeLease) -> bool:
-        """
-        Let the agent work and take its patch as far as it goes; True when the task is done.
-        """
+        """Let the agent work and take its patch as far as it goes; True when the task is done."""
         finish = await self._code(lease)
         patch = await self._patch(finish)
         problem = patches.judge(patch, task=self._start.task, agent_summary=finish.summary)
@@ -161,9 +147,7 @@ class SubtaskWorkflow(TellsItsRequest):
         return await self._land(patch)
 
     async def _code(self, lease: WorktreeLease) -> CoderFinish:
-        """
-        Run the coder: a new conversation at first, the same one when it goes back.
-        """
+        """Run the coder: a new conversation at first, the same one when it goes back."""
         attempt = self._rounds.total + 1
         # The opening tells the first notes; later ones may have found nobody at work.
         late = self._notes[self._noted :] if self._coder else []
@@ -227,9 +211,7 @@ class SubtaskWorkflow(TellsItsRequest):
         return False
 
     async def _back(self, cause: rework.Cause, message: str, *documents: tuple[str, str]) -> bool:
-        """
-        Send the task back to its agent, or fail it when it had its share; never done (False).
-        """
+        """Send the task back to its agent, or fail it when it had its share; never done (False)."""
         more = rework.again(self._rounds, cause)
         if more is None:
             self._fail(f"given up after {self._rounds.total + 1} rounds ({cause}): {message}")
@@ -243,8 +225,6 @@ class SubtaskWorkflow(TellsItsRequest):
 
 
 def _feedback(verdict: MergeVerdict) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """
-    Return what the agent is told of a patch that did not land, and the documents with it.
-    """
+    """Return what the agent is told of a patch that did not land, and the documents with it."""
     documents = (("checks", verdict.log),) if verdict.log else ()
     return rework.eviction_feedback(verdict), documents

@@ -1,6 +1,4 @@
-"""
-Signals to workflows that may have ended: then nobody listens, and nothing is lost.
-"""
+"""Signals to workflows that may have ended: then nobody listens, and nothing is lost."""
 
 import asyncio
 
@@ -12,9 +10,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 async def tell(workflow_id: str, signal: str, value: Contract | str) -> None:
-    """
-    Signal a workflow; one that has ended needs no answer.
-    """
+    """Signal a workflow; one that has ended needs no answer."""
     try:
         # Shielded: a cancellation that comes while a signal is under way would be lost with it.
         await asyncio.shield(

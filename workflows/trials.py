@@ -1,6 +1,4 @@
-"""
-Trials of the merge queue: checks on prefixes of the chain, several at once.
-"""
+"""Trials of the merge queue: checks on prefixes of the chain, several at once."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -23,9 +21,7 @@ async def run_checks(
     summary: str,
     fresh: int = 0,
 ) -> ChecksReport:
-    """
-    Run commands on a clean checkout of a commit; `fresh` counts deliberate reruns.
-    """
+    """Run commands on a clean checkout of a commit; `fresh` counts deliberate reruns."""
     report = await patience.call(
         CheckActivities.run_checks,
         RunChecks(
@@ -53,9 +49,7 @@ class Trials:
         self.promised = promised
 
     def landed(self, acceptance: Sequence[str]) -> None:
-        """
-        Keep what a landed task promised.
-        """
+        """Keep what a landed task promised."""
         self.promised = tuple(dict.fromkeys((*self.promised, *acceptance)))
 
     async def run(

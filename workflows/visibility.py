@@ -1,6 +1,4 @@
-"""
-What a run shows from outside: its search attributes, set only when they change.
-"""
+"""What a run shows from outside: its search attributes, set only when they change."""
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
@@ -13,9 +11,7 @@ PENDING = SearchAttributeKey.for_int(OC_PENDING_APPROVALS)
 
 
 def show(state: RunState, pending: int) -> None:
-    """
-    Set the run's state and how many answers it waits for.
-    """
+    """Set the run's state and how many answers it waits for."""
     present = workflow.info().typed_search_attributes
     if present.get(STATE) != state.value or present.get(PENDING) != pending:
         workflow.upsert_search_attributes(

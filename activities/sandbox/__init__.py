@@ -1,6 +1,4 @@
-"""
-The sandbox of commands: what the rest of the room imports.
-"""
+"""The sandbox of commands: what the rest of the room imports."""
 
 from activities.sandbox.orphans import end_orphan, find_orphans
 from activities.sandbox.sandbox import (

@@ -38,9 +38,7 @@ _SPARE_CPU_SECONDS = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Descriptors:
-    """
-    File descriptors the launcher inherits: status lines, the start marker, the filter.
-    """
+    """File descriptors the launcher inherits: status lines, the start marker, the filter."""
 
     status: int
     marker: int
@@ -48,16 +46,12 @@ class Descriptors:
 
 
 def is_root() -> bool:
-    """
-    Tell which way in is this worker's.
-    """
+    """Tell which way in is this worker's."""
     return os.geteuid() == 0
 
 
 def payload_uid(mounts: Mounts) -> int:
-    """
-    Return the payload's user id, and group id, for a worker that is root.
-    """
+    """Return the payload's user id, and group id, for a worker that is root."""
     return PAYLOAD_UID if mounts.uid is None else mounts.uid
 
 
@@ -98,9 +92,7 @@ def launch_arguments(mounts: Mounts, command: Command) -> Callable[[Descriptors]
 
 
 def _isolation() -> Iterator[str]:
-    """
-    Say which namespaces are new and which privileges are left.
-    """
+    """Say which namespaces are new and which privileges are left."""
     if is_root():
         yield from ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts")
         yield "--unshare-cgroup-try"
@@ -113,9 +105,7 @@ def _isolation() -> Iterator[str]:
 
 
 def _environment(command: Command, variables: Mapping[str, str]) -> Iterator[str]:
-    """
-    Start from an empty environment; the command's own variables come later, see `_payload`.
-    """
+    """Start from an empty environment; the command's own variables come later, see `_payload`."""
     yield "--clearenv"
     fixed = {
         "PATH": command.path,
@@ -133,9 +123,7 @@ def _environment(command: Command, variables: Mapping[str, str]) -> Iterator[str
 
 @dataclass(frozen=True, kw_only=True)
 class _Mount:
-    """
-    One thing to mount: `source` None is an empty memory file system.
-    """
+    """One thing to mount: `source` None is an empty memory file system."""
 
     target: Path
     source: Path | None = None
@@ -172,9 +160,7 @@ def _checkout(mounts: Mounts) -> Path | None:
 
 
 def _links(mounts: Mounts, checkout: Path | None, hidden: Sequence[Path]) -> Iterator[str]:
-    """
-    Spell out the links by which the worktree's files are found where the checkout has them.
-    """
+    """Spell out the links by which the worktree's files are found where the checkout has them."""
     if checkout is None:
         return
     cover = next(folder for folder in hidden if _within(checkout, folder))
@@ -187,9 +173,7 @@ def _links(mounts: Mounts, checkout: Path | None, hidden: Sequence[Path]) -> Ite
 
 
 def _is_there(path: Path) -> bool:
-    """
-    Tell whether there is something to cover; what this user cannot reach, the payload cannot.
-    """
+    """Tell whether there is something to cover; what this user cannot reach, the payload cannot."""
     try:
         path.stat()
     except OSError:
@@ -198,9 +182,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _own_home() -> list[Path]:
-    """
-    Name the worker's home, unless it has none or an account that lives in a system folder.
-    """
+    """Name the worker's home, unless it has none or an account that lives in a system folder."""
     try:
         home = Path(pwd.getpwuid(os.geteuid()).pw_dir)
     except KeyError:
@@ -209,9 +191,7 @@ def _own_home() -> list[Path]:
 
 
 def _view(mounts: Mounts, hidden: Sequence[Path]) -> list[_Mount]:
-    """
-    Order everything from the outside in, so that the more special always wins.
-    """
+    """Order everything from the outside in, so that the more special always wins."""
     wanted = [
         *(_Mount(target=path, source=None if path.is_dir() else _NOTHING) for path in hidden),
         *(_Mount(target=path, source=path) for path in mounts.read),
@@ -224,17 +204,13 @@ def _view(mounts: Mounts, hidden: Sequence[Path]) -> list[_Mount]:
 
 
 def _memory_bytes(command: Command) -> int:
-    """
-    Say how much a file system in memory may hold.
-    """
+    """Say how much a file system in memory may hold."""
     limit = command.memory_limit_bytes
     return _TMP_BYTES if limit is None else min(limit, _TMP_BYTES)
 
 
 def _mount_arguments(view: Sequence[_Mount], size_bytes: int) -> Iterator[str]:
-    """
-    Spell the mounts out: the host read-only, fresh /dev and /proc, then the view.
-    """
+    """Spell the mounts out: the host read-only, fresh /dev and /proc, then the view."""
     yield from ("--ro-bind", "/", "/", "--dev", "/dev")
     yield from ("--perms", "1777", "--size", str(size_bytes), "--tmpfs", "/dev/shm")  # noqa: S108
     # The kernel's switches follow the global user 0 and need a cover of their own.
@@ -254,9 +230,7 @@ def _mount_arguments(view: Sequence[_Mount], size_bytes: int) -> Iterator[str]:
 
 
 def _one_mount(mount: _Mount, size_bytes: int) -> Iterator[str]:
-    """
-    Spell one mount out.
-    """
+    """Spell one mount out."""
     if mount.source is not None:
         yield from ("--bind" if mount.writable else "--ro-bind", str(mount.source))
     elif str(mount.target) == "/tmp":  # noqa: S108
@@ -267,18 +241,14 @@ def _one_mount(mount: _Mount, size_bytes: int) -> Iterator[str]:
 
 
 def _parents(target: Path, cover: Path) -> Iterator[str]:
-    """
-    Recreate the folders between a cover and a target, enterable: bubblewrap makes them 0700.
-    """
+    """Recreate the folders between a cover and a target, enterable: bubblewrap makes them 0700."""
     for parent in reversed(target.parents):
         if parent != cover and _within(parent, cover):
             yield from ("--perms", "0755", "--dir", str(parent))
 
 
 def _within(path: Path, folder: Path) -> bool:
-    """
-    Tell whether a path is the folder or lies below it.
-    """
+    """Tell whether a path is the folder or lies below it."""
     return path == folder or folder in path.parents
 
 
@@ -308,8 +278,6 @@ def _payload(mounts: Mounts, command: Command, marker: int) -> Iterator[str]:
 
 
 def _within_limit(kind: int, wanted: int) -> int:
-    """
-    Return the wanted limit, or the hard one the worker itself stands under.
-    """
+    """Return the wanted limit, or the hard one the worker itself stands under."""
     hard = resource.getrlimit(kind)[1]
     return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

@@ -66,9 +66,7 @@ class Answer(TypedDict):
 
 
 def main() -> None:
-    """
-    Try everything and print the answer.
-    """
+    """Try everything and print the answer."""
     facts: Facts = json.loads(Path(sys.argv[1]).read_text("utf-8"))
     answer = Answer(
         nonce=facts["nonce"],
@@ -86,9 +84,7 @@ def main() -> None:
 
 
 def _privileges() -> Iterator[str]:
-    """
-    Check identity, capabilities and that the filter is on.
-    """
+    """Check identity, capabilities and that the filter is on."""
     lines = Path("/proc/self/status").read_text("utf-8").splitlines()
     status = {key: value.split() for key, _, value in (line.partition(":") for line in lines)}
     for capability in _CAPABILITIES:
@@ -103,9 +99,7 @@ def _privileges() -> Iterator[str]:
 
 
 def _outside(facts: Facts) -> Iterator[str]:
-    """
-    Check that the host's files are read-only and its namespaces not shared.
-    """
+    """Check that the host's files are read-only and its namespaces not shared."""
     for folder in ("/etc", facts["foreign"], facts["store"]):
         if _happens(Path(folder, ".sandbox-canary").touch):
             yield f"A file could be created in {folder}."
@@ -117,9 +111,7 @@ def _outside(facts: Facts) -> Iterator[str]:
 
 
 def _secrets(facts: Facts) -> Iterator[str]:
-    """
-    Check that hidden files, password files and environments are out of reach.
-    """
+    """Check that hidden files, password files and environments are out of reach."""
     for secret in (facts["secret"], *_PASSWORDS, "/proc/1/environ"):
         if _happens(_read_something, Path(secret)):
             yield f"{secret} could be read."
@@ -128,9 +120,7 @@ def _secrets(facts: Facts) -> Iterator[str]:
 
 
 def _kernel() -> Iterator[str]:
-    """
-    Check that the ways to rearrange the sandbox, or the machine, are closed.
-    """
+    """Check that the ways to rearrange the sandbox, or the machine, are closed."""
     for switch in _KERNEL_SWITCHES:
         if _happens(_open_for_writing, switch):
             yield f"{switch} could be opened for writing."
@@ -144,18 +134,14 @@ def _kernel() -> Iterator[str]:
 
 
 def _network(facts: Facts) -> Iterator[str]:
-    """
-    Check that the worker's own listener cannot be reached.
-    """
+    """Check that the worker's own listener cannot be reached."""
     address = ("127.0.0.1", facts["loopback_port"])
     if _happens(_connect_to, address):
         yield "The host's loopback network can be reached."
 
 
 def _own_place() -> Iterator[str]:
-    """
-    Check that `.git` is fixed, and that everything the payload owns can be written.
-    """
+    """Check that `.git` is fixed, and that everything the payload owns can be written."""
     private = Path(".git").read_text("utf-8").removeprefix("gitdir: ").strip()
     if _happens(Path(".git").rename, ".moved"):
         yield "The worktree's .git could be renamed."
@@ -169,9 +155,7 @@ def _own_place() -> Iterator[str]:
 
 
 def _connects(path: str) -> bool:
-    """
-    Try a unix socket of either kind.
-    """
+    """Try a unix socket of either kind."""
     for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET):
         if _happens(_connect, path, kind):
             return True
@@ -179,40 +163,30 @@ def _connects(path: str) -> bool:
 
 
 def _connect(path: str, kind: socket.SocketKind) -> None:
-    """
-    Connect and leave at once.
-    """
+    """Connect and leave at once."""
     with socket.socket(socket.AF_UNIX, kind) as client:
         client.settimeout(1)
         client.connect(path)
 
 
 def _connect_to(address: tuple[str, int]) -> None:
-    """
-    Connect over TCP and leave at once.
-    """
+    """Connect over TCP and leave at once."""
     socket.create_connection(address, timeout=1).close()
 
 
 def _open_for_writing(path: str) -> None:
-    """
-    Open and close, writing nothing.
-    """
+    """Open and close, writing nothing."""
     os.close(os.open(path, os.O_WRONLY))
 
 
 def _read_something(path: Path) -> None:
-    """
-    Raise OSError for a file with nothing in it, as for one that cannot be read.
-    """
+    """Raise OSError for a file with nothing in it, as for one that cannot be read."""
     if not path.read_bytes():
         raise OSError(path)
 
 
 def _happens(attempt: Callable[..., object], *arguments: object) -> bool:
-    """
-    Tell whether an attempt goes through.
-    """
+    """Tell whether an attempt goes through."""
     try:
         attempt(*arguments)
     except OSError:

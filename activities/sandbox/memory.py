@@ -33,9 +33,7 @@ def holds_more(first: int, limit_bytes: int) -> bool:
 
 
 def _family(first: int) -> Iterator[tuple[int, int]]:
-    """
-    List a process and its descendants with their resident bytes.
-    """
+    """List a process and its descendants with their resident bytes."""
     children: dict[int, list[int]] = defaultdict(list)
     resident: dict[int, int] = {}
     for process, parent, size in _processes():
@@ -50,9 +48,7 @@ def _family(first: int) -> Iterator[tuple[int, int]]:
 
 
 def _processes() -> Iterator[tuple[int, int, int]]:
-    """
-    List all processes: number, parent, resident bytes; one that ends meanwhile is left out.
-    """
+    """List all processes: number, parent, resident bytes; one that ends meanwhile is left out."""
     with os.scandir("/proc") as entries:
         numbers = [entry.name for entry in entries if entry.name.isdigit()]
     for number in numbers:

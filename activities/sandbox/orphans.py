@@ -27,9 +27,7 @@ def find_orphans(home: Path) -> list[int]:
 
 
 def end_orphan(pid: int, home: Path) -> bool:
-    """
-    Kill an orphan and with it everything in its sandbox; False when it was gone already.
-    """
+    """Kill an orphan and with it everything in its sandbox; False when it was gone already."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -46,9 +44,7 @@ def end_orphan(pid: int, home: Path) -> bool:
 
 
 def _orphaned(pid: int, home: Path) -> bool:
-    """
-    Say whether a process is a sandbox of this home above which there is no worker.
-    """
+    """Say whether a process is a sandbox of this home above which there is no worker."""
     if not _ours(_command(pid), home):
         return False
     parent = _parent(pid)
@@ -63,9 +59,7 @@ def _orphaned(pid: int, home: Path) -> bool:
 
 
 def _ours(command: list[bytes], home: Path) -> bool:
-    """
-    Say whether a command line is that of a sandbox of this home.
-    """
+    """Say whether a command line is that of a sandbox of this home."""
     if not command or not command[0].endswith(_LAUNCHER):
         return False
     inside = os.fsencode(home)
@@ -80,9 +74,7 @@ def _command(pid: int) -> list[bytes]:
 
 
 def _parent(pid: int) -> int | None:
-    """
-    Return a process's parent, 0 for none, None when the process has gone.
-    """
+    """Return a process's parent, 0 for none, None when the process has gone."""
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except OSError:

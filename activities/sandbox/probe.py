@@ -65,9 +65,7 @@ def canary_place(folder: Path, port: int) -> tuple[Mounts, str]:
 
 
 def canary_command() -> Command:
-    """
-    Run the canary with the worker's own interpreter, found as a project's would be.
-    """
+    """Run the canary with the worker's own interpreter, found as a project's would be."""
     interpreter = Path(sys.executable)
     return Command(
         line=f"exec '{interpreter}' -I -S canary.py facts.json",
@@ -78,17 +76,13 @@ def canary_command() -> Command:
 
 
 def _allowed_names() -> list[str]:
-    """
-    Name all variables a command without its own finds: ours, bash's and the interpreter's.
-    """
+    """Name all variables a command without its own finds: ours, bash's and the interpreter's."""
     ours = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "VIRTUAL_ENV"]
     return [*ours, "PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"]
 
 
 def _host_sockets() -> list[str]:
-    """
-    List the unix sockets with a path that exist now; inside, the kernel shows none of them.
-    """
+    """List the unix sockets with a path that exist now; inside, the kernel shows none of them."""
     try:
         lines = Path("/proc/net/unix").read_text("utf-8", "replace").splitlines()[1:]
     except OSError:
@@ -98,9 +92,7 @@ def _host_sockets() -> list[str]:
 
 
 def reached_sockets(outcome: CommandOutcome, nonce: str) -> list[str]:
-    """
-    Believe an answer that repeats the nonce and has nothing to tell; return reached sockets.
-    """
+    """Believe an answer that repeats the nonce and has nothing to tell; return reached sockets."""
     try:
         answer = json.loads(outcome.output)
         answered, leaks, sockets = answer["nonce"], answer["leaks"], answer["sockets"]
@@ -114,9 +106,7 @@ def reached_sockets(outcome: CommandOutcome, nonce: str) -> list[str]:
 
 
 def _not_answering(outcome: CommandOutcome) -> str:
-    """
-    Say how the canary fell silent.
-    """
+    """Say how the canary fell silent."""
     text = outcome.output.decode("utf-8", "replace").strip()
     words = text.splitlines()[-1][:300].rstrip(".") if text else f"exit {outcome.exit_code}"
     return (
@@ -126,9 +116,7 @@ def _not_answering(outcome: CommandOutcome) -> str:
 
 
 def not_holding(leak: str) -> str:
-    """
-    Make one sentence with the remedy out of the first leak.
-    """
+    """Make one sentence with the remedy out of the first leak."""
     return (
         f"The sandbox does not hold ({leak.rstrip('.')}): use bubblewrap 0.8 or newer, not "
         "replaced or wrapped, or run the worker on a machine where it is allowed to isolate."

@@ -110,9 +110,7 @@ async def supervise(launch: Launch, *, on_output: Callable[[int], None] | None =
 
 
 class _Contained:
-    """
-    The running process: reads when the loop says so, knows when the last process has gone.
-    """
+    """The running process: reads when the loop says so, knows when the last process has gone."""
 
     def __init__(self, launch: Launch, on_output: Callable[[int], None] | None) -> None:
         self._loop = asyncio.get_running_loop()
@@ -130,9 +128,7 @@ class _Contained:
         self._start()
 
     def _start(self) -> None:
-        """
-        Start the launcher with three pipes: output, status lines, the payload's marker.
-        """
+        """Start the launcher with three pipes: output, status lines, the payload's marker."""
         pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(3)]
         (self._output_fd, output), (self._status_fd, status), (self._marker_fd, marker) = pipes
         self._open.update(reader for reader, _ in pipes)
@@ -161,9 +157,7 @@ class _Contained:
         self._watch(self._exit_fd, self._exited)
 
     def _process_descriptor(self) -> int:
-        """
-        Open the launcher's process descriptor; a kernel without them must not leak a process.
-        """
+        """Open the launcher's process descriptor; a kernel without them must not leak a process."""
         try:
             return os.pidfd_open(self._process.pid)
         except OSError:
@@ -173,33 +167,25 @@ class _Contained:
             raise
 
     def _watch(self, descriptor: int, callback: Callable[[], None]) -> None:
-        """
-        Have the loop call back when the descriptor has something to say.
-        """
+        """Have the loop call back when the descriptor has something to say."""
         os.set_blocking(descriptor, False)
         self._open.add(descriptor)
         self._loop.add_reader(descriptor, callback)
 
     def _close(self, descriptor: int) -> None:
-        """
-        Stop watching a descriptor and give it back.
-        """
+        """Stop watching a descriptor and give it back."""
         if descriptor in self._open:
             self._open.discard(descriptor)
             self._loop.remove_reader(descriptor)
             os.close(descriptor)
 
     def _close_all(self) -> None:
-        """
-        Give every descriptor back.
-        """
+        """Give every descriptor back."""
         for descriptor in tuple(self._open):
             self._close(descriptor)
 
     def _read_output(self) -> None:
-        """
-        Take one piece of output; the end of the pipe stops the watching.
-        """
+        """Take one piece of output; the end of the pipe stops the watching."""
         piece = _read(self._output_fd)
         if piece is None:
             return
@@ -216,9 +202,7 @@ class _Contained:
             self._decide("output_exceeded")
 
     def _read_status(self) -> None:
-        """
-        Learn the first process of the namespace from the launcher's first status line.
-        """
+        """Learn the first process of the namespace from the launcher's first status line."""
         piece = _read(self._status_fd)
         if piece is None:
             return
@@ -233,25 +217,19 @@ class _Contained:
             self._settle()
 
     def _namespace_ended(self) -> None:
-        """
-        Note the end of the namespace's first process: the kernel reports it after all others.
-        """
+        """Note the end of the namespace's first process: the kernel reports it after all others."""
         if self._namespace is not None:
             self._close(self._namespace)
         self._settle()
 
     def _exited(self) -> None:
-        """
-        Note the end of the launcher.
-        """
+        """Note the end of the launcher."""
         self._close(self._exit_fd)
         self._decide("ended")
         self._settle()
 
     async def watch_memory(self) -> None:
-        """
-        End the processes once they hold too much memory.
-        """
+        """End the processes once they hold too much memory."""
         limit = self._launch.memory_limit_bytes
         while limit is not None and not self.outcome.done():
             await asyncio.sleep(_WATCH_SECONDS)
@@ -260,16 +238,12 @@ class _Contained:
                 self._decide("memory_exceeded")
 
     def _decide(self, reason: _Reason) -> None:
-        """
-        Let the first reason stand.
-        """
+        """Let the first reason stand."""
         if not self.outcome.done():
             self.outcome.set_result(reason)
 
     def _settle(self) -> None:
-        """
-        Declare everything gone once launcher, status pipe and namespace have ended.
-        """
+        """Declare everything gone once launcher, status pipe and namespace have ended."""
         waiting = {self._exit_fd, self._status_fd, self._namespace} & self._open
         if not waiting and not self._gone.done():
             self._gone.set_result(None)
@@ -314,9 +288,7 @@ class _Contained:
             raise TimeoutError("Contained processes outlived their SIGKILL.")
 
     def _finish(self) -> None:
-        """
-        Take what is left in the pipes, reap the launcher, close everything.
-        """
+        """Take what is left in the pipes, reap the launcher, close everything."""
         while self._output_fd in self._open and self._more_output():
             pass
         os.set_blocking(self._marker_fd, False)
@@ -327,17 +299,13 @@ class _Contained:
         self._duration_seconds = time.monotonic() - self._started_at
 
     def _more_output(self) -> bool:
-        """
-        Take one more piece of output and tell whether another may follow.
-        """
+        """Take one more piece of output and tell whether another may follow."""
         before = len(self._output)
         self._read_output()
         return before < len(self._output) < self._launch.output_limit_bytes
 
     def ending(self, reason: _Reason) -> Ending:
-        """
-        Sum up, after `end`.
-        """
+        """Sum up, after `end`."""
         return Ending(
             started=self._marked,
             returncode=self._process.returncode,
@@ -350,9 +318,7 @@ class _Contained:
 
 
 def _read(descriptor: int) -> bytes | None:
-    """
-    Read what is there: empty at the end of the pipe, None when nothing waits.
-    """
+    """Read what is there: empty at the end of the pipe, None when nothing waits."""
     try:
         return os.read(descriptor, _READ_BYTES)
     except BlockingIOError:
@@ -360,9 +326,7 @@ def _read(descriptor: int) -> bytes | None:
 
 
 def _child_pid(status: bytes | bytearray) -> int | None:
-    """
-    Find the namespace's first process in the launcher's status lines (one JSON object each).
-    """
+    """Find the namespace's first process in the launcher's status lines (one JSON object each)."""
     for line in bytes(status).split(b"\n")[:-1]:
         try:
             fields = json.loads(line)

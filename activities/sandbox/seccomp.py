@@ -213,9 +213,7 @@ def filter_bytes(arch: str, *, deny_unix_sockets: bool) -> bytes:
 
 
 def _program(arch: Architecture, *, deny_unix_sockets: bool) -> list[_Line]:
-    """
-    Spell the filter out with labels: architecture, number, then arguments where they matter.
-    """
+    """Spell the filter out with labels: architecture, number, then arguments where they matter."""
     families = (AF_UNIX, *DENIED_FAMILIES) if deny_unix_sockets else DENIED_FAMILIES
     return [
         _Instruction(_LOAD, _ARCHITECTURE),
@@ -250,16 +248,12 @@ def _program(arch: Architecture, *, deny_unix_sockets: bool) -> list[_Line]:
 
 
 def _when(number: int, otherwise: str) -> list[_Instruction]:
-    """
-    Go on with the next instruction for system call `number`, else to a label.
-    """
+    """Go on with the next instruction for system call `number`, else to a label."""
     return [_Instruction(_JUMP_EQUAL, number, otherwise=otherwise)]
 
 
 def _assemble(program: list[_Line]) -> bytes:
-    """
-    Resolve labels to relative jumps; all jumps go forward, by 255 instructions at most.
-    """
+    """Resolve labels to relative jumps; all jumps go forward, by 255 instructions at most."""
     labels: dict[str, int] = {}
     instructions: list[_Instruction] = []
     for line in program:
@@ -280,7 +274,5 @@ def _assemble(program: list[_Line]) -> bytes:
 
 
 def _distance(labels: Mapping[str, int], label: str, position: int) -> int:
-    """
-    Count the instructions to skip from `position` to `label`; no label is the next one.
-    """
+    """Count the instructions to skip from `position` to `label`; no label is the next one."""
     return labels[label] - position - 1 if label else 0

@@ -62,9 +62,7 @@ class Mounts:
     stands_for: Path | None = None
 
     def __post_init__(self) -> None:
-        """
-        Refuse user 0: it is never contained.
-        """
+        """Refuse user 0: it is never contained."""
         if self.uid is not None and self.uid <= 0:
             raise ValueError("The payload of a sandbox cannot be user 0.")
 
@@ -103,9 +101,7 @@ class Command:
     virtual_env: Path | None = None
 
     def __post_init__(self) -> None:
-        """
-        Refuse names a shell could not export.
-        """
+        """Refuse names a shell could not export."""
         if bad := [name for name in self.env if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)]:
             raise ValueError(f"Not names of environment variables: {', '.join(bad)}.")
 

@@ -71,25 +71,19 @@ def toolchain_variables(path: str, *, untrusted: Sequence[Path] = ()) -> dict[st
 
 
 def _entries(path: str, untrusted: Sequence[Path]) -> list[Path]:
-    """
-    List the absolute folders of a PATH that no agent writes and that exist.
-    """
+    """List the absolute folders of a PATH that no agent writes and that exist."""
     entries = (Path(entry) for entry in path.split(":") if entry.startswith("/"))
     return [e for e in dict.fromkeys(entries) if not _under(e, untrusted) and _exists(e)]
 
 
 def _rustup_home(entry: Path) -> Path | None:
-    """
-    Find the toolchains beside a `.cargo/bin`, None for any other entry.
-    """
+    """Find the toolchains beside a `.cargo/bin`, None for any other entry."""
     beside = entry.parent.parent / ".rustup"
     return beside if entry.parts[-2:] == (".cargo", "bin") and _exists(beside) else None
 
 
 def _needs_of(folder: Path, hidden: Sequence[Path]) -> Iterator[Path]:
-    """
-    Name what one PATH entry needs: its root, where its links lead, its base interpreter.
-    """
+    """Name what one PATH entry needs: its root, where its links lead, its base interpreter."""
     yield root_of(folder)
     yield root_of(folder.resolve())
     yield from _base_interpreter(folder.parent)
@@ -114,9 +108,7 @@ def root_of(folder: Path) -> Path:
 
 
 def _is_prefix(folder: Path) -> bool:
-    """
-    Tell an environment, or an installation of python, node or go, from any other folder.
-    """
+    """Tell an environment, or an installation of python, node or go, from any other folder."""
     if folder.name == ".local":
         return False
     if any(_exists(folder / mark) for mark in ("pyvenv.cfg", *_PREFIX_MARKS)):
@@ -126,9 +118,7 @@ def _is_prefix(folder: Path) -> bool:
 
 
 def _unit_of(path: Path) -> Path:
-    """
-    Return the installation a linked tool belongs to, or the bare file when it has none.
-    """
+    """Return the installation a linked tool belongs to, or the bare file when it has none."""
     for folder in (path.parent, *path.parents):
         if folder.name == "bin" and _is_prefix(folder.parent):
             return folder.parent
@@ -138,9 +128,7 @@ def _unit_of(path: Path) -> Path:
 
 
 def _base_interpreter(environment: Path) -> Iterator[Path]:
-    """
-    Name the installation behind a virtual environment, as its pyvenv.cfg states it.
-    """
+    """Name the installation behind a virtual environment, as its pyvenv.cfg states it."""
     try:
         lines = (environment / "pyvenv.cfg").read_text("utf-8", "replace").splitlines()
     except OSError:
@@ -153,9 +141,7 @@ def _base_interpreter(environment: Path) -> Iterator[Path]:
 
 
 def _links_in(folder: Path) -> list[Path]:
-    """
-    List the symbolic links that lead out of a folder; an unreadable folder has none.
-    """
+    """List the symbolic links that lead out of a folder; an unreadable folder has none."""
     try:
         with os.scandir(folder) as entries:
             links = [Path(entry.path) for entry in entries if entry.is_symlink()]
@@ -165,9 +151,7 @@ def _links_in(folder: Path) -> list[Path]:
 
 
 def _steps(link: Path) -> Iterator[Path]:
-    """
-    Follow a link name by name: every stop on the way must exist inside, not only the last.
-    """
+    """Follow a link name by name: every stop on the way must exist inside, not only the last."""
     here = link
     for _ in range(_MAXIMUM_LINKS):
         try:
@@ -182,18 +166,14 @@ def _steps(link: Path) -> Iterator[Path]:
 
 
 def _homes(hidden: Iterable[Path]) -> set[Path]:
-    """
-    Name the folders that are somebody's home: children of /home, and what the system lists.
-    """
+    """Name the folders that are somebody's home: children of /home, and what the system lists."""
     listed = {Path(entry.pw_dir) for entry in pwd.getpwall()}
     children = set(Path("/home").glob("*"))
     return {home for home in listed | children if _under(home, tuple(hidden))}
 
 
 def _exists(path: Path) -> bool:
-    """
-    Tell whether this user can see a path; one behind a closed folder does not exist for us.
-    """
+    """Tell whether this user can see a path; one behind a closed folder does not exist for us."""
     try:
         path.stat()
     except OSError:
@@ -202,7 +182,5 @@ def _exists(path: Path) -> bool:
 
 
 def _under(path: Path, folders: Sequence[Path]) -> bool:
-    """
-    Tell whether a path is one of the folders or lies below one.
-    """
+    """Tell whether a path is one of the folders or lies below one."""
     return any(path == folder or folder in path.parents for folder in folders)

@@ -1,6 +1,4 @@
-"""
-The bare, content-addressed store: what the rest of the room imports.
-"""
+"""The bare, content-addressed store: what the rest of the room imports."""
 
 from activities.store.store import (
     ANY,

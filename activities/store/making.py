@@ -1,6 +1,4 @@
-"""
-Making a store out of a repository, and telling whether a folder is one of ours.
-"""
+"""Making a store out of a repository, and telling whether a folder is one of ours."""
 
 import asyncio
 import os
@@ -45,9 +43,7 @@ ATTRIBUTES: Final = "* -text -filter -ident -working-tree-encoding"
 
 
 def place_of(repository: Path) -> str:
-    """
-    Return how git is told where another repository is: absolute, so never an option.
-    """
+    """Return how git is told where another repository is: absolute, so never an option."""
     return str(repository.absolute())
 
 
@@ -98,9 +94,7 @@ def _check_format(source: Path, form: str) -> None:
 
 
 def _settle(fresh: Path) -> None:
-    """
-    Turn a fresh bare clone into a store: our configuration, none of its references, synced.
-    """
+    """Turn a fresh bare clone into a store: our configuration, none of its references, synced."""
     for name in ("hooks", "logs", "refs"):
         shutil.rmtree(fresh / name, ignore_errors=True)
     for name in ("packed-refs", "FETCH_HEAD", "description"):
@@ -152,9 +146,7 @@ async def _read_config(path: Path, name: str) -> dict[str, str]:
 
 
 def outside(failed: GitError, place: str) -> StoreError:
-    """
-    Say in one sentence why git could not work with another repository.
-    """
+    """Say in one sentence why git could not work with another repository."""
     said = failed.stderr
     if "dubious ownership" in said:
         return StoreError(f"{place} belongs to another user; run the worker as its owner")

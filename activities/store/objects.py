@@ -37,9 +37,7 @@ _LOOSE_LEVEL = 1  # what git uses for loose objects: speed; packing compresses a
 
 
 class MalformedError(Exception):
-    """
-    An object cannot be encoded or decoded: a wrong name, mode or id.
-    """
+    """An object cannot be encoded or decoded: a wrong name, mode or id."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +57,7 @@ class TreeEntry:
 
     @property
     def is_tree(self) -> bool:
-        """
-        Return whether the entry is a folder.
-        """
+        """Return whether the entry is a folder."""
         return self.mode == TREE_MODE
 
 
@@ -86,23 +82,17 @@ class Commit:
 
 
 def is_oid(name: str) -> bool:
-    """
-    Return whether the name is a full object id.
-    """
+    """Return whether the name is a full object id."""
     return OID.fullmatch(name) is not None
 
 
 def is_kind(name: str) -> TypeGuard[ObjectKind]:
-    """
-    Return whether the name is one of git's four kinds.
-    """
+    """Return whether the name is one of git's four kinds."""
     return name in KINDS
 
 
 def object_id(kind: str, data: bytes) -> str:
-    """
-    Return the id of an object, which is a hash of its kind, length and content.
-    """
+    """Return the id of an object, which is a hash of its kind, length and content."""
     digest = hashlib.sha1(b"%s %d\0" % (kind.encode(), len(data)), usedforsecurity=False)
     digest.update(data)
     return digest.hexdigest()
@@ -143,9 +133,7 @@ def _tree_order(entry: TreeEntry) -> bytes:
 
 
 def decode_tree(data: bytes) -> tuple[TreeEntry, ...]:
-    """
-    Return the entries of a tree object, in its order.
-    """
+    """Return the entries of a tree object, in its order."""
     entries: list[TreeEntry] = []
     at = 0
     while at < len(data):
@@ -183,9 +171,7 @@ def encode_commit(
 
 
 def decode_commit(oid: str, data: bytes) -> Commit:
-    """
-    Return a commit object as values; the message's foreign bytes are replaced.
-    """
+    """Return a commit object as values; the message's foreign bytes are replaced."""
     head, _, message = data.partition(b"\n\n")
     fields = [line.partition(b" ") for line in head.split(b"\n")]
     tree = next(value.decode() for key, _, value in fields if key == b"tree")
@@ -215,9 +201,7 @@ class LooseObjects:
         self._packs = PackIndexes(folder / "pack")
 
     def put(self, kind: ObjectKind, data: bytes) -> str:
-        """
-        Store one object and return its id; nothing is written when it is stored already.
-        """
+        """Store one object and return its id; nothing is written when it is stored already."""
         oid = object_id(kind, data)
         folder = f"{self._folder}/{oid[:2]}"
         path = f"{folder}/{oid[2:]}"
@@ -230,9 +214,7 @@ class LooseObjects:
         return oid
 
     def close(self) -> None:
-        """
-        Release the pack indexes.
-        """
+        """Release the pack indexes."""
         self._packs.close()
 
     def _write(self, folder: str, path: str, content: bytes) -> None:
@@ -281,9 +263,7 @@ def _refreshed(path: str) -> bool:
 
 
 def sync_folder(folder: str) -> None:
-    """
-    Make the names in a folder durable.
-    """
+    """Make the names in a folder durable."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
@@ -292,9 +272,7 @@ def sync_folder(folder: str) -> None:
 
 
 def sync_tree(root: Path) -> None:
-    """
-    Make every file and folder below `root` durable, `root` included.
-    """
+    """Make every file and folder below `root` durable, `root` included."""
     for folder, _, files in os.walk(root):
         for name in files:
             handle = os.open(f"{folder}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -322,9 +300,7 @@ class PackIndexes:
         self._maps: dict[Path, mmap.mmap] = {}
 
     def holds(self, oid: str) -> bool:
-        """
-        Return whether a pack holds the object; its pack is then kept from the next prune.
-        """
+        """Return whether a pack holds the object; its pack is then kept from the next prune."""
         with self._lock:
             return self._holds(bytes.fromhex(oid))
 
@@ -340,9 +316,7 @@ class PackIndexes:
         return False
 
     def close(self) -> None:
-        """
-        Release the mapped files.
-        """
+        """Release the mapped files."""
         for view in self._maps.values():
             view.close()
         self._maps.clear()

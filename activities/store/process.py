@@ -78,9 +78,7 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """
-        Return the process id of the running child; None = none was needed yet.
-        """
+        """Return the process id of the running child; None = none was needed yet."""
         return None if self._process is None else self._process.pid
 
     async def ask(
@@ -111,9 +109,7 @@ class Child:
                 raise
 
     async def close(self) -> None:
-        """
-        End the child; a later request starts a new one.
-        """
+        """End the child; a later request starts a new one."""
         async with self._lock:
             await self._end()
 
@@ -147,17 +143,13 @@ class Child:
 
 
 class ObjectReader(Child):
-    """
-    `git cat-file --batch-command`: objects and ids by any name git understands.
-    """
+    """`git cat-file --batch-command`: objects and ids by any name git understands."""
 
     def __init__(self, git: GitCommand) -> None:
         super().__init__(git, "cat-file", "--batch-command")
 
     async def contents(self, name: str) -> GitObject | None:
-        """
-        Return the named object; None = there is none, or the name is ambiguous.
-        """
+        """Return the named object; None = there is none, or the name is ambiguous."""
 
         async def read(stream: asyncio.StreamReader) -> GitObject | None:
             head = _parse_head(await stream.readuntil(b"\n"))
@@ -170,9 +162,7 @@ class ObjectReader(Child):
         return await self._ask_twice(b"contents " + _line(name), read)
 
     async def identify(self, name: str) -> str | None:
-        """
-        Return the id of the named object; None as in `contents`.
-        """
+        """Return the id of the named object; None as in `contents`."""
 
         async def read(stream: asyncio.StreamReader) -> str | None:
             head = _parse_head(await stream.readuntil(b"\n"))
@@ -267,9 +257,7 @@ class ReferenceWriter(Child):
 
     @override
     async def close(self) -> None:
-        """
-        End the child and give the lock file back; the writer is unusable afterwards.
-        """
+        """End the child and give the lock file back; the writer is unusable afterwards."""
         await super().close()
         if self._turn >= 0:
             os.close(self._turn)

@@ -26,18 +26,14 @@ class RecentObjects:
         self._bytes = 0
 
     def get(self, oid: str) -> GitObject | None:
-        """
-        Return the object; None when it is not at hand.
-        """
+        """Return the object; None when it is not at hand."""
         found = self._objects.get(oid)
         if found is not None:
             self._objects.move_to_end(oid)
         return found
 
     def keep(self, found: GitObject) -> None:
-        """
-        Keep an object; only one that is in the store, durably.
-        """
+        """Keep an object; only one that is in the store, durably."""
         if len(found.data) > LARGEST_BYTES or found.oid in self._objects:
             return
         self._objects[found.oid] = found

@@ -1,6 +1,4 @@
-"""
-Moving references: compare-and-swap, all or none, durable, and repaired after a kill.
-"""
+"""Moving references: compare-and-swap, all or none, durable, and repaired after a kill."""
 
 import asyncio
 import contextlib
@@ -47,35 +45,25 @@ class References:
 
     @property
     def pid(self) -> int | None:
-        """
-        Return the process id of the child that moves references; None = none runs.
-        """
+        """Return the process id of the child that moves references; None = none runs."""
         return self._writer.pid
 
     async def close(self) -> None:
-        """
-        End the child.
-        """
+        """End the child."""
         await self._writer.close()
 
     def read(self, ref: str) -> str | None:
-        """
-        Return the id a reference holds; None = it does not exist.
-        """
+        """Return the id a reference holds; None = it does not exist."""
         return read_ref(self._store, ref)
 
     @contextlib.asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
-        """
-        Hold the turn to move references, against every other writer of this host.
-        """
+        """Hold the turn to move references, against every other writer of this host."""
         async with self._writer.turn():
             yield
 
     async def update(self, *updates: RefUpdate) -> None:
-        """
-        Move references; see `Store.update_refs`.
-        """
+        """Move references; see `Store.update_refs`."""
         for update in updates:
             _check_update(update)
         if len({update.ref for update in updates}) != len(updates):
@@ -173,9 +161,7 @@ def _command(update: RefUpdate) -> bytes:
 
 
 def read_ref(store: Path, ref: str) -> str | None:
-    """
-    Return the id a reference holds, read from its file; None = it does not exist.
-    """
+    """Return the id a reference holds, read from its file; None = it does not exist."""
     try:
         text = (store / ref).read_text("ascii").strip()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):

@@ -143,29 +143,21 @@ class Batch:
         self._waiting: dict[str, Content] = {}
 
     def blob(self, data: bytes) -> str:
-        """
-        Add bytes; return their object id.
-        """
+        """Add bytes; return their object id."""
         return self._add("blob", data)
 
     def tree(self, entries: Iterable[TreeEntry]) -> str:
-        """
-        Add a tree; see `Store.put_tree`.
-        """
+        """Add a tree; see `Store.put_tree`."""
         return self._add("tree", _tree_data(entries))
 
     def commit(
         self, tree: str, parents: Sequence[str], message: str, *, when: int, author: str = ME
     ) -> str:
-        """
-        Add a commit; see `Store.put_commit`.
-        """
+        """Add a commit; see `Store.put_commit`."""
         return self._add("commit", _commit_data(tree, parents, message, when=when, author=author))
 
     async def write(self) -> None:
-        """
-        Write everything added; durable when it returns, and safe to repeat.
-        """
+        """Write everything added; durable when it returns, and safe to repeat."""
         await self._put(self._waiting)
         self._waiting = {}
 
@@ -233,9 +225,7 @@ class Store:
         return cls(path)
 
     async def close(self) -> None:
-        """
-        End the long-lived git children and release files.
-        """
+        """End the long-lived git children and release files."""
         await self._reader.close()
         await self._refs.close()
         self._threads.shutdown()
@@ -256,9 +246,7 @@ class Store:
     # are best put side by side, with a batch
 
     async def put_blob(self, data: bytes) -> str:
-        """
-        Store bytes; return their object id.
-        """
+        """Store bytes; return their object id."""
         return await self._put("blob", data)
 
     async def put_tree(self, entries: Iterable[TreeEntry]) -> str:
@@ -293,9 +281,7 @@ class Store:
         return await self._put("commit", data)
 
     def batch(self) -> "Batch":
-        """
-        Return an empty batch: objects that name each other, made durable together.
-        """
+        """Return an empty batch: objects that name each other, made durable together."""
         return Batch(self._put_all)
 
     async def _put(self, kind: ObjectKind, data: bytes) -> str:
@@ -400,9 +386,7 @@ class Store:
         raise StoreError(f"{name} is a {found.kind}, not a {kind}")
 
     async def resolve(self, name: str) -> str | None:
-        """
-        Return the id a name stands for, as in `get`; None = nothing of that name is there.
-        """
+        """Return the id a name stands for, as in `get`; None = nothing of that name is there."""
         try:
             return await self._reader.identify(name)
         except ValueError:
@@ -488,9 +472,7 @@ class Store:
     # ---- trees by path
 
     async def entry_at(self, tree: str, path: str) -> TreeEntry | None:
-        """
-        Return what stands at a path below a tree or commit; None = nothing.
-        """
+        """Return what stands at a path below a tree or commit; None = nothing."""
         entry: TreeEntry | None = None
         at = tree
         for name in path_parts(path):
@@ -574,9 +556,7 @@ class Store:
             table.pop(name, None)
 
     async def paths(self, tree: str) -> list[str]:
-        """
-        Return every file path below a tree or commit, in git's order.
-        """
+        """Return every file path below a tree or commit, in git's order."""
         listing = await self._run(
             "ls-tree", "-r", "-z", "--name-only", "--full-tree", await self._oid(tree), reads=True
         )
@@ -585,18 +565,14 @@ class Store:
     # ---- differences
 
     async def changes(self, before: str, after: str) -> list[Change]:
-        """
-        Return what differs between two trees or commits, sorted by path as git does.
-        """
+        """Return what differs between two trees or commits, sorted by path as git does."""
         found = await self._diff(
             "-z", "--raw", "--numstat", "--no-renames", between=(before, after)
         )
         return parse_changes(found.out)
 
     async def diffstat(self, before: str, after: str) -> str:
-        """
-        Return git's diffstat of two trees or commits: at most 50 files and the sum.
-        """
+        """Return git's diffstat of two trees or commits: at most 50 files and the sum."""
         found = await self._diff("--stat=100,80,50", between=(before, after))
         return found.out.decode("utf-8", "replace").rstrip("\n")
 

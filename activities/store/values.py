@@ -87,9 +87,7 @@ class BranchTaken(Exception):  # noqa: N818 - named for what happened
 
 
 class Whatever(enum.Enum):
-    """
-    The type of ANY.
-    """
+    """The type of ANY."""
 
     ANY = "any"
     """The reference may be anywhere, or missing."""
@@ -175,9 +173,7 @@ def path_parts(path: str) -> tuple[str, ...]:
 
 
 def parse_changes(out: bytes) -> list[Change]:
-    """
-    Read the output of `diff-tree -r -z --raw --numstat`.
-    """
+    """Read the output of `diff-tree -r -z --raw --numstat`."""
     fields = [os.fsdecode(field) for field in out.split(b"\0") if field]
     status: dict[str, str] = {}
     at = 0
@@ -203,9 +199,7 @@ def _lines(word: str) -> int | None:
 
 
 def parse_merge(found: GitResult) -> Merged | Conflicted | None:
-    """
-    Return the verdict; None = git's answer is neither a clean merge nor a conflict.
-    """
+    """Return the verdict; None = git's answer is neither a clean merge nor a conflict."""
     tree, _, rest = found.out.partition(b"\0")
     if COMPLAINT.search(found.err) or OID.fullmatch(tree.decode("ascii", "replace")) is None:
         return None

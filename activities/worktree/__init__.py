@@ -1,3 +1,1 @@
-"""
-Pooled worktrees: leases, fences, restores, checkpoints.
-"""
+"""Pooled worktrees: leases, fences, restores, checkpoints."""

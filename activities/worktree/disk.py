@@ -30,21 +30,15 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Fenced(Exception):  # noqa: N818 - named for what happened
-    """
-    The lease is over: the worktree was given to another holder, or back to the pool.
-    """
+    """The lease is over: the worktree was given to another holder, or back to the pool."""
 
 
 class WorktreeBusy(Exception):  # noqa: N818 - named for what happened
-    """
-    Another attempt is still at work in the worktree; ask again later.
-    """
+    """Another attempt is still at work in the worktree; ask again later."""
 
 
 class WorktreeBroken(Exception):  # noqa: N818 - named for what happened
-    """
-    The worktree is not what the pool made: it is not there, or cannot be brought to a commit.
-    """
+    """The worktree is not what the pool made: it is not there, or cannot be brought to a commit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,16 +85,12 @@ class Layout:
 
     @property
     def path(self) -> Path:
-        """
-        Return the working directory.
-        """
+        """Return the working directory."""
         return self.pool / self.name
 
     @property
     def admin(self) -> Path:
-        """
-        Return the worktree's administrative folder in the store: GIT_DIR for our own git.
-        """
+        """Return the worktree's administrative folder in the store: GIT_DIR for our own git."""
         return self.store / "worktrees" / self.name
 
     @property
@@ -112,30 +102,22 @@ class Layout:
 
     @property
     def gitfile(self) -> Path:
-        """
-        Return the file that covers `.git` of the worktree in the sandbox.
-        """
+        """Return the file that covers `.git` of the worktree in the sandbox."""
         return self._control(".gitfile")
 
     @property
     def index(self) -> Path:
-        """
-        Return the index of the scans, apart from the one a person may use in the worktree.
-        """
+        """Return the index of the scans, apart from the one a person may use in the worktree."""
         return self._control(".index")
 
     @property
     def record(self) -> Path:
-        """
-        Return the file of the record.
-        """
+        """Return the file of the record."""
         return self._control(".json")
 
     @property
     def lock(self) -> Path:
-        """
-        Return the lock file.
-        """
+        """Return the lock file."""
         return self._control(".lock")
 
     def _control(self, suffix: str) -> Path:
@@ -164,16 +146,12 @@ class Layout:
 
 
 def boot_id() -> str:
-    """
-    Return what names this boot of the host.
-    """
+    """Return what names this boot of the host."""
     return _BOOT_ID.read_text().strip()
 
 
 def _content(file: Path) -> str | None:
-    """
-    Return the stripped text of a small regular file; None when it is anything else.
-    """
+    """Return the stripped text of a small regular file; None when it is anything else."""
     try:
         handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -265,9 +243,7 @@ async def held(mutex: asyncio.Lock, file: Path, *, seconds: float) -> AsyncItera
 
 
 def remove_stale_locks(layout: Layout) -> None:
-    """
-    Remove the lock files of killed git processes; only the holder of the lock may do so.
-    """
+    """Remove the lock files of killed git processes; only the holder of the lock may do so."""
     for file in layout.admin.glob("*.lock"):
         file.unlink(missing_ok=True)
     layout.index.with_name(f"{layout.index.name}.lock").unlink(missing_ok=True)
@@ -319,18 +295,14 @@ def _never_tracked(entry: os.DirEntry[bytes], *, top: bool) -> bool:
 
 
 def allow_owner(folder: bytes | Path) -> None:
-    """
-    Give the owner of a folder its use back, should a command have taken it away.
-    """
+    """Give the owner of a folder its use back, should a command have taken it away."""
     mode = os.lstat(folder).st_mode
     if stat.S_ISDIR(mode) and mode & 0o700 != 0o700:
         os.chmod(folder, stat.S_IMODE(mode) | 0o700)  # noqa: PTH101
 
 
 def remove(path: bytes | Path) -> None:
-    """
-    Remove a file, link or folder, whatever its permissions; nothing when it is not there.
-    """
+    """Remove a file, link or folder, whatever its permissions; nothing when it is not there."""
     name = os.fsencode(path)
     try:
         mode = os.lstat(name).st_mode
@@ -359,9 +331,7 @@ def discard(layout: Layout) -> None:
 
 
 def unlock(top: bytes | Path) -> None:
-    """
-    Give the owner back the use of every folder and the reading of every file below `top`.
-    """
+    """Give the owner back the use of every folder and the reading of every file below `top`."""
     waiting = [os.fsencode(top)]
     while waiting:
         folder = waiting.pop()
@@ -396,9 +366,7 @@ def own(top: Path, uid: int) -> None:
 
 
 def copy_index(source: Path, target: Path) -> None:
-    """
-    Copy an index with its time, by which git knows the entries that it must not trust.
-    """
+    """Copy an index with its time, by which git knows the entries that it must not trust."""
     fresh = target.with_name(f"{target.name}.new")
     shutil.copy2(source, fresh)
     fresh.replace(target)
@@ -452,9 +420,7 @@ def _private_config(worktree: Path) -> str:
 
 
 def numbers(pool: Path, store: Path) -> Iterator[int]:
-    """
-    Yield the numbers of every worktree of which any trace is on disk.
-    """
+    """Yield the numbers of every worktree of which any trace is on disk."""
     for folder in (pool, pool / CONTROL_FOLDER, store / "worktrees"):
         if not folder.is_dir():
             continue

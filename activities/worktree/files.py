@@ -55,16 +55,12 @@ _UNREADABLE = re.compile(r"Permission denied", re.IGNORECASE)
 
 
 def disk_full(error: GitError) -> bool:
-    """
-    Return whether git failed for want of room on the disk.
-    """
+    """Return whether git failed for want of room on the disk."""
     return says_disk_full(error.stderr)
 
 
 def says_disk_full(message: str) -> bool:
-    """
-    Return whether a message of git or of the system tells of a disk without room.
-    """
+    """Return whether a message of git or of the system tells of a disk without room."""
     return _DISK_FULL.search(message) is not None
 
 
@@ -123,9 +119,7 @@ class LockedGit(GitCommand):
         stderr: int | IO[bytes] = asyncio.subprocess.PIPE,
         pass_fds: tuple[int, ...] = (),
     ) -> asyncio.subprocess.Process:
-        """
-        Start git as GitCommand does, and share the lock with it.
-        """
+        """Start git as GitCommand does, and share the lock with it."""
         fds = (*pass_fds, self._lock)
         return await super().spawn(
             *args, has_input=has_input, reads=reads, env=env, stderr=stderr, pass_fds=fds
@@ -231,17 +225,13 @@ class WorktreeFiles:
         self._remember((await self._store.get_commit(commit)).tree)
 
     async def _rehash(self, commit: str) -> None:
-        """
-        Make an index from what the files really hold.
-        """
+        """Make an index from what the files really hold."""
         (self._layout.admin / "index").unlink(missing_ok=True)
         await self._git("read-tree", commit)
         await self._git("update-index", "-q", "--refresh", ok=(0, 1))
 
     async def _forced(self, *args: str) -> None:
-        """
-        Run git; should it fail, once more with every folder open to its owner.
-        """
+        """Run git; should it fail, once more with every folder open to its owner."""
         try:
             await self._git(*args)
         except GitError:
@@ -256,9 +246,7 @@ class WorktreeFiles:
         return folders, links
 
     async def _verify(self, commit: str) -> None:
-        """
-        Compare everything with the commit; this also brings the index up to date.
-        """
+        """Compare everything with the commit; this also brings the index up to date."""
         found = await self._git(
             "status", "--porcelain=v2", "-z", "--branch", "--no-ahead-behind", "--no-renames",
             "--untracked-files=normal", "--ignored=traditional", "--ignore-submodules=all",
@@ -317,9 +305,7 @@ class WorktreeFiles:
         await self._indexed("read-tree", "--reset", tree)
 
     async def _recorded(self) -> tuple[str, tuple[str, ...]]:
-        """
-        Bring the index to the files; return its tree and the paths left out.
-        """
+        """Bring the index to the files; return its tree and the paths left out."""
         opaque, shown = await self._opaque()
         refused: set[bytes] = set()
         for _ in range(REFUSED_FILES):

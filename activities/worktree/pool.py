@@ -88,9 +88,7 @@ class Leased:
 
 @dataclass
 class _Member:
-    """
-    What this process keeps of one worktree between entries.
-    """
+    """What this process keeps of one worktree between entries."""
 
     mutex: asyncio.Lock = field(default_factory=asyncio.Lock)
     note: IndexNote = field(default_factory=IndexNote)
@@ -98,9 +96,7 @@ class _Member:
 
 @dataclass(frozen=True)
 class _Held:
-    """
-    A worktree whose lock is held, and its record.
-    """
+    """A worktree whose lock is held, and its record."""
 
     lock: int
     record: Record
@@ -174,9 +170,7 @@ class Place:
         return await self._files.scan(parent, message, when=when)
 
     async def clear(self) -> None:
-        """
-        Give back the room of what a call wrote; the entry must not settle afterwards.
-        """
+        """Give back the room of what a call wrote; the entry must not settle afterwards."""
         await self._files.clear()
 
     async def undo(self, commit: str) -> None:
@@ -316,9 +310,7 @@ class WorktreePool:
         return True
 
     async def _claim(self, stack: AsyncExitStack, holder: str, commit: str) -> _Held | None:
-        """
-        Find the holder's worktree or take one, and hold its lock; None = try again.
-        """
+        """Find the holder's worktree or take one, and hold its lock; None = try again."""
         async with self._creation():
             mine = next((each for each in self._records() if each.holder == holder), None)
             if mine is None:
@@ -470,9 +462,7 @@ class WorktreePool:
         return record
 
     async def _reset(self, entry: _Held, commit: str) -> Record:
-        """
-        Bring the files to a commit; return the record of this boot, not yet written.
-        """
+        """Bring the files to a commit; return the record of this boot, not yet written."""
         record = entry.record
         async with self._resets:
             trusted = record.boot == self._boot
@@ -521,9 +511,7 @@ class WorktreePool:
         return read_record(self._layout(name))
 
     def _records(self) -> list[Record]:
-        """
-        Return every readable record, by number; an unreadable one is never leased again.
-        """
+        """Return every readable record, by number; an unreadable one is never leased again."""
         found: list[Record] = []
         for file in (self._root / CONTROL_FOLDER).glob("w*.json"):
             try:

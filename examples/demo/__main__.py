@@ -27,9 +27,7 @@ REHEARSED = "The model is rehearsed: its words are read from examples/demo/scrip
 
 
 def main() -> int:
-    """
-    Run the demonstration and return the exit code of its request.
-    """
+    """Run the demonstration and return the exit code of its request."""
     parser = argparse.ArgumentParser(prog="python -m examples.demo", description=__doc__)
     parser.add_argument(
         "--keep", action="store_true", help="leave the repository and the service's files behind"

@@ -1,6 +1,4 @@
-"""
-What the demonstration plays on: a folder, a sample repository, the rehearsal server.
-"""
+"""What the demonstration plays on: a folder, a sample repository, the rehearsal server."""
 
 import contextlib
 import os
@@ -59,9 +57,7 @@ class Stage:
         self._rehearsal: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
-        """
-        Make the folder and start the rehearsal server.
-        """
+        """Make the folder and start the rehearsal server."""
         _sweep(self._parent)
         self.folder.mkdir(parents=True)
         try:
@@ -77,15 +73,11 @@ class Stage:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """
-        End every process of the demonstration and remove its folder.
-        """
+        """End every process of the demonstration and remove its folder."""
         self._leave()
 
     def _start_rehearsal(self) -> dict[str, str]:
-        """
-        Start the rehearsal server and return the variables that lead to it.
-        """
+        """Start the rehearsal server and return the variables that lead to it."""
         journal = self.folder / "rehearsal.jsonl"
         words = ["--script", str(HERE / "script.json"), "--port", "0", "--journal", str(journal)]
         self._rehearsal = subprocess.Popen(
@@ -119,17 +111,13 @@ class Stage:
 
 
 def _python() -> str:
-    """
-    Return how a person in the repository's root calls this Python.
-    """
+    """Return how a person in the repository's root calls this Python."""
     executable = Path(sys.executable)
     return str(executable.relative_to(ROOT)) if executable.is_relative_to(ROOT) else "python"
 
 
 def _end_services(environ: Mapping[str, str]) -> None:
-    """
-    End the supervisor with its server and worker, and wait until they are gone.
-    """
+    """End the supervisor with its server and worker, and wait until they are gone."""
     settings = load(environ)
     if not settings.run.is_dir():
         return
@@ -146,9 +134,7 @@ def _end_services(environ: Mapping[str, str]) -> None:
 
 
 def _sweep(parent: Path) -> None:
-    """
-    Remove what earlier demonstrations left that were killed before they could clean up.
-    """
+    """Remove what earlier demonstrations left that were killed before they could clean up."""
     for folder in parent.glob("*"):
         held = is_held(folder / "home" / "run" / "supervisor.lock")
         young = time.time() - folder.stat().st_mtime < 600
@@ -162,9 +148,7 @@ def _remove_if_empty(folder: Path) -> None:
 
 
 def sample_repository(folder: Path) -> Path:
-    """
-    Make the sample repository, one commit on branch main, and return its folder.
-    """
+    """Make the sample repository, one commit on branch main, and return its folder."""
     shutil.copytree(HERE / "repository", folder)
     environ = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     who = ["-c", "user.name=Demo", "-c", "user.email=demo@example.org"]

@@ -73,9 +73,7 @@ class Bench:
         checks: tuple[str, ...] = (),
         environment: Environment | None = ENVIRONMENT,
     ) -> "Job":
-        """
-        Open a repository for a request, as RequestWorkflow does.
-        """
+        """Open a repository for a request, as RequestWorkflow does."""
         asked = OpenRepository(
             request_id=request,
             request_key=request.rpartition("/")[2],
@@ -93,17 +91,13 @@ class Bench:
         return Job(self, opened, store)
 
     def made(self) -> list[str]:
-        """
-        Return what there is of stores: nothing, when a request was refused in time.
-        """
+        """Return what there is of stores: nothing, when a request was refused in time."""
         return sorted(path.name for path in (self.home / "stores").glob("*"))
 
 
 @dataclass
 class Job:
-    """
-    One request's work on the bench.
-    """
+    """One request's work on the bench."""
 
     bench: Bench
     opened: RepositoryOpened
@@ -111,21 +105,15 @@ class Job:
 
     @property
     def base(self) -> str:
-        """
-        The commit that the request starts from.
-        """
+        """The commit that the request starts from."""
         return self.opened.base
 
     async def pool(self) -> WorktreePool:
-        """
-        Return the worktree pool of the repository's store.
-        """
+        """Return the worktree pool of the repository's store."""
         return await self.bench.pools.get(self.opened.repository.key)
 
     async def lease(self, purpose: str = "a", commit: str | None = None) -> WorktreeLease:
-        """
-        Lease a worktree at the base, or at a commit.
-        """
+        """Lease a worktree at the base, or at a commit."""
         request = LeaseWorktree(
             repository=self.opened.repository,
             owner="request/one",
@@ -135,22 +123,16 @@ class Job:
         return await ActivityEnvironment().run(self.bench.worktrees.lease_worktree, request)
 
     async def agent(self, task: str = "a", commit: str | None = None) -> "Agent":
-        """
-        Return an agent's hands in a worktree of its own.
-        """
+        """Return an agent's hands in a worktree of its own."""
         lease = await self.lease(task, commit)
         return Agent(self, lease, task, lease.commit)
 
     async def arguments(self, arguments: Mapping[str, object]) -> str:
-        """
-        Put a call's arguments into the store.
-        """
+        """Put a call's arguments into the store."""
         return await self.store.put_blob(json.dumps(arguments).encode())
 
     async def check(self, commit: str, *commands: str, **options: int) -> ChecksReport:
-        """
-        Run checks on a commit.
-        """
+        """Run checks on a commit."""
         request = RunChecks(
             repository=self.opened.repository, commit=commit, commands=commands, **options
         )
@@ -165,9 +147,7 @@ class Job:
         base: str | None = None,
         writes: tuple[str, ...] = ("**",),
     ) -> Patch:
-        """
-        Make a patch of a checkpoint.
-        """
+        """Make a patch of a checkpoint."""
         request = MakePatch(
             repository=self.opened.repository,
             task=task,
@@ -182,9 +162,7 @@ class Job:
     async def changed(
         self, files: Mapping[str, str | bytes | None], on: str | None = None, mode: str = "100644"
     ) -> str:
-        """
-        Return a checkpoint on a commit with these files written, or deleted where None.
-        """
+        """Return a checkpoint on a commit with these files written, or deleted where None."""
         parent = on or self.base
         entries = {
             path: None if data is None else (mode, await self.store.put_blob(_bytes(data)))
@@ -213,16 +191,12 @@ class Agent:
 
     @property
     def path(self) -> Path:
-        """
-        The worktree's files.
-        """
+        """The worktree's files."""
         pool = self.job.opened.repository.key
         return self.job.bench.home / "worktrees" / pool / self.lease.worktree
 
     async def call(self, tool: ToolName, **arguments: object) -> ToolCall:
-        """
-        Return the next acting call, not yet made.
-        """
+        """Return the next acting call, not yet made."""
         self.calls += 1
         return ToolCall(
             repository=self.job.opened.repository,
@@ -236,25 +210,19 @@ class Agent:
         )
 
     async def make(self, call: ToolCall) -> ToolResult:
-        """
-        Make a call as Temporal does, once or again.
-        """
+        """Make a call as Temporal does, once or again."""
         activity = getattr(self.job.bench.tools, _WRITES[call.tool])
         result: ToolResult = await ActivityEnvironment().run(activity, call)
         return result
 
     async def edit(self, command: str, path: str, **arguments: object) -> "Said":
-        """
-        Edit a file.
-        """
+        """Edit a file."""
         return await self._next(
             await self.call(ToolName.EDIT, command=command, path=path, **arguments)
         )
 
     async def run(self, line: str, **arguments: object) -> "Said":
-        """
-        Run a command.
-        """
+        """Run a command."""
         return await self._next(await self.call(ToolName.RUN_COMMAND, command=line, **arguments))
 
     async def _next(self, call: ToolCall) -> "Said":
@@ -264,9 +232,7 @@ class Agent:
         return Said(result, await said(self.job.store, result))
 
     async def read(self, *calls: tuple[ToolName, Mapping[str, object]]) -> list["Said"]:
-        """
-        Answer the reading calls of one turn.
-        """
+        """Answer the reading calls of one turn."""
         stored = [
             (f"use-{n}", tool, await self.job.arguments(arguments))
             for n, (tool, arguments) in enumerate(calls)
@@ -286,21 +252,15 @@ class Agent:
         return [Said(result, await said(self.job.store, result)) for result in results.results]
 
     async def view(self, path: str, **arguments: object) -> "Said":
-        """
-        View one file.
-        """
+        """View one file."""
         return (await self.read((ToolName.VIEW, {"path": path, **arguments})))[0]
 
     async def search(self, pattern: str, **arguments: object) -> "Said":
-        """
-        Search once.
-        """
+        """Search once."""
         return (await self.read((ToolName.SEARCH, {"pattern": pattern, **arguments})))[0]
 
     async def files(self) -> dict[str, bytes]:
-        """
-        Return the checkpoint's files.
-        """
+        """Return the checkpoint's files."""
         store = self.job.store
         return {
             path: await store.get_blob(f"{self.at}:{path}") for path in await store.paths(self.at)
@@ -309,32 +269,24 @@ class Agent:
 
 @dataclass(frozen=True)
 class Said:
-    """
-    A result and its text for the model.
-    """
+    """A result and its text for the model."""
 
     result: ToolResult
     text: str
 
     @property
     def outcome(self) -> str:
-        """
-        How the call ended.
-        """
+        """How the call ended."""
         return self.result.outcome.value
 
 
 async def said(store: Store, result: ToolResult) -> str:
-    """
-    Return a result's text for the model.
-    """
+    """Return a result's text for the model."""
     return (await store.get_blob(result.output)).decode()
 
 
 def person(folder: Path, files: Mapping[str, str | bytes] | None = None) -> Path:
-    """
-    Make a person's repository with one commit on main.
-    """
+    """Make a person's repository with one commit on main."""
     folder.mkdir(parents=True)
     git(folder, "init", "-q", "-b", "main")
     for path, data in (files or {"a.txt": "one\ntwo\nthree\n", "b.txt": "b\n"}).items():
@@ -346,9 +298,7 @@ def person(folder: Path, files: Mapping[str, str | bytes] | None = None) -> Path
 
 @asynccontextmanager
 async def probed(folder: Path) -> AsyncIterator[Sandbox]:
-    """
-    Give a sandbox that holds.
-    """
+    """Give a sandbox that holds."""
     sandbox = Sandbox()
     await sandbox.probe(folder)
     yield sandbox
@@ -397,16 +347,12 @@ def _assembled(sandbox: Sandbox, folder: Path, stores: Stores, repository: Path)
 
 
 def token() -> str:
-    """
-    Return a word that nothing else on this machine uses.
-    """
+    """Return a word that nothing else on this machine uses."""
     return f"bench{secrets.token_hex(6)}"
 
 
 def alive(word: str) -> list[str]:
-    """
-    Return the command lines of living processes that have this word in them.
-    """
+    """Return the command lines of living processes that have this word in them."""
     found: list[str] = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -419,9 +365,7 @@ def alive(word: str) -> list[str]:
 
 
 def python() -> str:
-    """
-    Return the interpreter of these tests.
-    """
+    """Return the interpreter of these tests."""
     return sys.executable
 
 

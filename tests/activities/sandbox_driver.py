@@ -13,9 +13,7 @@ from typing import Any
 
 
 async def main(job: dict[str, Any]) -> None:
-    """
-    Probe, run the lines in order, print.
-    """
+    """Probe, run the lines in order, print."""
     sys.path.insert(0, job["root"])
     from activities.sandbox import Command, Mounts, Sandbox  # noqa: PLC0415
 

@@ -30,18 +30,14 @@ TIOCSTI = 0x5412
 
 
 def main() -> None:
-    """
-    Try everything, each on its own.
-    """
+    """Try everything, each on its own."""
     facts = json.loads(Path(sys.argv[1]).read_text("utf-8"))
     attempts = {**files(facts), **kernel(facts), **network(facts), **nodes()}
     print(json.dumps({name: happens(attempt) for name, attempt in attempts.items()}))
 
 
 def happens(attempt: Callable[[], object]) -> bool:
-    """
-    An attempt works when it neither raises nor returns False.
-    """
+    """An attempt works when it neither raises nor returns False."""
     try:
         return attempt() is not False
     except OSError:
@@ -49,9 +45,7 @@ def happens(attempt: Callable[[], object]) -> bool:
 
 
 def files(facts: dict[str, str]) -> dict[str, Callable[[], object]]:
-    """
-    Writing and reading where nothing should be written or read.
-    """
+    """Writing and reading where nothing should be written or read."""
     store = Path(facts["store"])
     return {
         "write the worktree": Path("written").touch,
@@ -72,9 +66,7 @@ def files(facts: dict[str, str]) -> dict[str, Callable[[], object]]:
 
 
 def kernel(facts: dict[str, str]) -> dict[str, Callable[[], object]]:
-    """
-    Rearranging the sandbox, gaining rights, reaching processes.
-    """
+    """Rearranging the sandbox, gaining rights, reaching processes."""
     return {
         "remount / writable": lambda: LIBC.mount(b"none", b"/", None, MS_REMOUNT_BIND, None) == 0,
         "unmount /proc/sys": lambda: LIBC.umount2(b"/proc/sys", 2) == 0,
@@ -96,9 +88,7 @@ def kernel(facts: dict[str, str]) -> dict[str, Callable[[], object]]:
 
 
 def network(facts: dict[str, str]) -> dict[str, Callable[[], object]]:
-    """
-    Reaching anybody.
-    """
+    """Reaching anybody."""
     port = int(facts["port"])
     return {
         "TCP to the host": lambda: connect(socket.AF_INET, ("127.0.0.1", port)),
@@ -138,31 +128,23 @@ def nodes() -> dict[str, Callable[[], object]]:
 
 
 def open_and_close(path: str, flags: int) -> None:
-    """
-    Open a file as it is and leave it so.
-    """
+    """Open a file as it is and leave it so."""
     os.close(os.open(path, flags))
 
 
 def signal_host(facts: dict[str, str]) -> bool:
-    """
-    Signal a process by its number outside; in here the number may mean nobody, or us.
-    """
+    """Signal a process by its number outside; in here the number may mean nobody, or us."""
     os.kill(int(facts["host_pid"]), 0)
     return facts["host_pid_name"] in Path(f"/proc/{facts['host_pid']}/cmdline").read_text("utf-8")
 
 
 def refused() -> bool:
-    """
-    Stand in for an attempt whose precondition is already missing.
-    """
+    """Stand in for an attempt whose precondition is already missing."""
     return False
 
 
 def environments() -> str:
-    """
-    Read the environment of every process that can be seen.
-    """
+    """Read the environment of every process that can be seen."""
     found = ""
     for folder in Path("/proc").glob("[0-9]*"):
         if folder.name != str(os.getpid()):
@@ -174,27 +156,21 @@ def environments() -> str:
 
 
 def command(*argv: str) -> bool:
-    """
-    Run a program and tell whether it succeeded.
-    """
+    """Run a program and tell whether it succeeded."""
     return not subprocess.run(argv, check=False, capture_output=True, stdin=DEVNULL).returncode
 
 
 def connect(
     family: int, address: str | tuple[str, int], kind: socket.SocketKind = socket.SOCK_STREAM
 ) -> None:
-    """
-    Connect and leave.
-    """
+    """Connect and leave."""
     with socket.socket(family, kind) as client:
         client.settimeout(1)
         client.connect(address)
 
 
 def clone_user_namespace() -> bool:
-    """
-    Ask clone itself, past every wrapper; the child leaves at once.
-    """
+    """Ask clone itself, past every wrapper; the child leaves at once."""
     number = {"x86_64": 56, "aarch64": 220}[platform.machine()]
     child = LIBC.syscall(number, NEW_USER | signal.SIGCHLD, 0, 0, 0, 0)
     if child == 0:
@@ -203,17 +179,13 @@ def clone_user_namespace() -> bool:
 
 
 def denied_by_filter(number: int, argument: int) -> bool:
-    """
-    Tell the filter's EPERM from the complaint of a call that was looked at.
-    """
+    """Tell the filter's EPERM from the complaint of a call that was looked at."""
     LIBC.syscall(number, argument, 0, 0, 0, 0)
     return ctypes.get_errno() not in {1, 13}
 
 
 def type_into_terminal() -> bool:
-    """
-    Push a character into a terminal made here; allowed anywhere the filter is not.
-    """
+    """Push a character into a terminal made here; allowed anywhere the filter is not."""
     leader, follower = os.openpty()
     try:
         LIBC.ioctl(follower, TIOCSTI, b"x")

@@ -1,6 +1,4 @@
-"""
-Checks: the system's own commands, each on a clean checkout, each outcome recorded once.
-"""
+"""Checks: the system's own commands, each on a clean checkout, each outcome recorded once."""
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -12,16 +10,12 @@ from tests.activities.bench import ENVIRONMENT, Bench, Job, alive, token
 
 
 async def counted(job: Job) -> int:
-    """
-    Return how many recorded outcomes the store holds.
-    """
+    """Return how many recorded outcomes the store holds."""
     return len(await job.store.refs("refs/oc/checks"))
 
 
 async def test_a_check_sees_the_commit_and_nothing_else(job: Job) -> None:
-    """
-    What an earlier check or an agent left behind, ignored or not, is not there.
-    """
+    """What an earlier check or an agent left behind, ignored or not, is not there."""
     ignoring = await job.changed({".gitignore": "*.cache\n"})
     agent = await job.agent(commit=ignoring)
     await agent.run("touch old.cache new.txt")
@@ -40,9 +34,7 @@ async def test_a_check_sees_the_commit_and_nothing_else(job: Job) -> None:
 
 
 async def test_checks_do_not_share_a_worktree_with_agents(job: Job) -> None:
-    """
-    A worktree that an agent holds is left alone, and the one of a check is free afterwards.
-    """
+    """A worktree that an agent holds is left alone, and the one of a check is free afterwards."""
     agent = await job.agent()
     await agent.edit("create", "mine.txt", file_text="x\n")
 
@@ -87,9 +79,7 @@ async def test_an_outcome_is_recorded_and_not_run_again(workbench: Bench, job: J
 
 
 async def test_a_red_check_stops_the_run(job: Job) -> None:
-    """
-    What comes after the first failure is not run; the log names each command with its end.
-    """
+    """What comes after the first failure is not run; the log names each command with its end."""
     report = await job.check(job.base, "echo fine", "echo broken; exit 7", "echo never")
 
     assert not report.passed
@@ -105,9 +95,7 @@ async def test_a_red_check_stops_the_run(job: Job) -> None:
 
 
 async def test_a_fresh_rerun_that_passes_replaces_the_red_one(workbench: Bench, job: Job) -> None:
-    """
-    A flaky check is believed green; a red rerun is recorded for itself and changes nothing.
-    """
+    """A flaky check is believed green; a red rerun is recorded for itself and changes nothing."""
     flag = workbench.folder / "flag"
     command = f"test -e {flag}"
     red = await job.check(job.base, command)
@@ -145,9 +133,7 @@ async def test_a_check_may_need_what_one_before_it_made(job: Job) -> None:
 
 
 async def test_a_check_past_its_limit_is_red_and_leaves_nothing(job: Job) -> None:
-    """
-    It is a result like any other, with no process left behind.
-    """
+    """It is a result like any other, with no process left behind."""
     word = token()
     report = await job.check(job.base, f"exec -a {word} sleep 60", timeout_seconds=1)
 
@@ -157,9 +143,7 @@ async def test_a_check_past_its_limit_is_red_and_leaves_nothing(job: Job) -> Non
 
 
 async def test_a_blocked_check_says_so(job: Job) -> None:
-    """
-    A check that wanted the network carries the sandbox's hint, also from the record.
-    """
+    """A check that wanted the network carries the sandbox's hint, also from the record."""
     command = "python3 -c \"import socket; socket.create_connection(('192.0.2.1', 80), 1)\""
     report = await job.check(job.base, command)
     again = await job.check(job.base, command)
@@ -170,9 +154,7 @@ async def test_a_blocked_check_says_so(job: Job) -> None:
 
 
 async def test_no_commands_are_green(job: Job) -> None:
-    """
-    Nothing to run is nothing to fail: no worktree is taken, nothing is recorded.
-    """
+    """Nothing to run is nothing to fail: no worktree is taken, nothing is recorded."""
     report = await job.check(job.base)
 
     assert report.passed
@@ -182,9 +164,7 @@ async def test_no_commands_are_green(job: Job) -> None:
 
 
 async def test_long_output_is_cut_for_people_and_kept_in_the_log(job: Job) -> None:
-    """
-    The tail is at most 1,000 characters of clean text and ends as the output did.
-    """
+    """The tail is at most 1,000 characters of clean text and ends as the output did."""
     report = await job.check(job.base, "seq 1 5000; printf '\\033[31mend\\033[0m'; exit 1")
 
     tail = report.results[0].tail
@@ -213,9 +193,7 @@ async def test_a_red_check_on_a_full_disk_is_no_outcome(
 async def test_a_check_that_filled_the_disk_itself_is_red(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    Once what it wrote is undone there is room again: it is red, and the report says why.
-    """
+    """Once what it wrote is undone there is room again: it is red, and the report says why."""
     monkeypatch.setattr(running, "free_bytes", lambda _place: 0)
     report = await job.check(job.base, "echo much > big.bin; false")
 

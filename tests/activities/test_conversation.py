@@ -1,6 +1,4 @@
-"""
-Conversation logs in a real store: appended to, byte-stable, never paid for twice.
-"""
+"""Conversation logs in a real store: appended to, byte-stable, never paid for twice."""
 
 import itertools
 import json
@@ -38,9 +36,7 @@ OPENING: Message = {"role": "user", "content": [{"type": "text", "text": "Begin.
 
 
 class Talk:
-    """
-    One conversation, turn by turn, with replies made up by the test.
-    """
+    """One conversation, turn by turn, with replies made up by the test."""
 
     def __init__(self, store: Store, log: ConversationLog, conversation: ConversationRef) -> None:
         self.store = store
@@ -48,17 +44,13 @@ class Talk:
         self.conversation = conversation
 
     def call(self, **fields: Any) -> ModelCall:
-        """
-        Return the next call.
-        """
+        """Return the next call."""
         return ModelCall(
             repository=REPOSITORY, conversation=self.conversation, agent="role=coder", **fields
         )
 
     async def window(self) -> Window:
-        """
-        Return the window as it stands.
-        """
+        """Return the window as it stands."""
         return await self.log.window(self.store, self.conversation.head)
 
     async def hear(
@@ -69,9 +61,7 @@ class Talk:
         uses: Sequence[str] = (),
         discarded: bool = False,
     ) -> ModelTurn:
-        """
-        Journal a reply to a call; the conversation does not move on by itself.
-        """
+        """Journal a reply to a call; the conversation does not move on by itself."""
         window = await self.log.window(self.store, call.conversation.head)
         batch = self.store.batch()
         reply: list[dict[str, Any]] = [{"type": "text", "text": text}]
@@ -104,9 +94,7 @@ class Talk:
         )
 
     async def go_on(self, call: ModelCall, **reply: Any) -> ModelTurn:
-        """
-        Journal a reply and take it as said.
-        """
+        """Journal a reply and take it as said."""
         turn = await self.hear(call, **reply)
         self.conversation = turn.conversation
         return turn
@@ -114,9 +102,7 @@ class Talk:
 
 @pytest.fixture
 async def talk(tmp_path: Path) -> AsyncIterator[Talk]:
-    """
-    A conversation that was just opened.
-    """
+    """A conversation that was just opened."""
     async with await empty_store(tmp_path) as store:
         log = ConversationLog()
         head = await log.open(store, NAME, config=CONFIG, opening=OPENING)
@@ -124,9 +110,7 @@ async def talk(tmp_path: Path) -> AsyncIterator[Talk]:
 
 
 async def test_opening_twice_is_the_same_log(talk: Talk) -> None:
-    """
-    The same content makes the same root, and a log that has gone on is not set back.
-    """
+    """The same content makes the same root, and a log that has gone on is not set back."""
     root = talk.conversation.head
     await talk.go_on(talk.call())
     again = await talk.log.open(talk.store, NAME, config=CONFIG, opening=OPENING)
@@ -136,9 +120,7 @@ async def test_opening_twice_is_the_same_log(talk: Talk) -> None:
 
 
 async def test_each_window_begins_with_the_one_before_to_the_byte(talk: Talk) -> None:
-    """
-    What was sent once is sent again in the same bytes, so that the provider's cache holds.
-    """
+    """What was sent once is sent again in the same bytes, so that the provider's cache holds."""
     sent = [canonical(list((await talk.window()).messages))]
     output = await talk.store.put_blob(b"1: text\n")
     answers: tuple[ToolAnswer, ...] = ()
@@ -174,9 +156,7 @@ async def test_the_window_in_memory_is_the_window_in_the_store(talk: Talk) -> No
 
 
 async def test_a_turn_whose_acknowledgement_was_lost_is_found(talk: Talk) -> None:
-    """
-    The same call again is the recorded turn, also for a worker without memory of it.
-    """
+    """The same call again is the recorded turn, also for a worker without memory of it."""
     await talk.go_on(talk.call(), uses=["toolu_a"])
     call = talk.call(answers=(ToolAnswer(tool_use_id="toolu_a", text="done"),))
     told = await talk.hear(call, text="once")
@@ -210,9 +190,7 @@ async def test_a_history_that_is_older_than_the_log_finds_every_turn(talk: Talk)
 
 
 async def test_another_call_on_the_same_head_is_not_the_recorded_turn(talk: Talk) -> None:
-    """
-    A note that came in between, or a deliberate repeat, is a call of its own.
-    """
+    """A note that came in between, or a deliberate repeat, is a call of its own."""
     call = talk.call()
     await talk.hear(call)
     others = [talk.call(message="And now?"), talk.call(variant=1)]
@@ -221,9 +199,7 @@ async def test_another_call_on_the_same_head_is_not_the_recorded_turn(talk: Talk
 
 
 async def test_a_discarded_reply_is_kept_but_not_said(talk: Talk) -> None:
-    """
-    A reply that was cut off is journaled for its cost; the conversation stays where it was.
-    """
+    """A reply that was cut off is journaled for its cost; the conversation stays where it was."""
     call = talk.call()
     turn = await talk.hear(call, text="far too lo", discarded=True)
     found = await talk.log.recorded(talk.store, call, turn_key(call))
@@ -269,9 +245,7 @@ async def test_everything_a_turn_refers_to_hangs_on_its_commit(talk: Talk) -> No
 
 
 async def test_the_log_remembers_only_so_many_windows(talk: Talk) -> None:
-    """
-    Memory is bounded; a window that was forgotten is read again and is the same.
-    """
+    """Memory is bounded; a window that was forgotten is read again and is the same."""
     talk.log = ConversationLog(remembered=2)
     first = await talk.window()
     for _ in range(4):
@@ -288,9 +262,7 @@ _NAMES = st.lists(st.sampled_from(["a", "b", "c", "d"]), unique=True)
 def test_every_open_call_is_answered_once_and_first(
     opened: list[str], answered: list[str], message: str | None
 ) -> None:
-    """
-    Whatever became of them, the calls of a reply are answered in its order, before any text.
-    """
+    """Whatever became of them, the calls of a reply are answered in its order, before any text."""
     answers = [ToolAnswer(tool_use_id=name, text=f"did {name}") for name in answered]
     composed = compose(opened, answers, message=message, documents=())
     blocks = composed["content"] if composed else []
@@ -304,9 +276,7 @@ def test_every_open_call_is_answered_once_and_first(
 
 @given(st.integers(min_value=0, max_value=12), st.booleans())
 def test_cache_markers_are_few_and_well_placed(turns: int, pending: bool) -> None:  # noqa: FBT001
-    """
-    System and opening for an hour, then the tail and the one before it: never more than four.
-    """
+    """System and opening for an hour, then the tail and the one before it: never more than four."""
     messages: list[Message] = [OPENING]
     for number in range(turns):
         block = {"type": "text", "text": f"{number}"}

@@ -1,6 +1,4 @@
-"""
-Files beneath a root: what the editor keeps, what it refuses, and that nothing leads outside.
-"""
+"""Files beneath a root: what the editor keeps, what it refuses, and that nothing leads outside."""
 
 import os
 import re
@@ -32,9 +30,7 @@ NOBODY = 65_534
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """
-    The folder that the editor is confined to.
-    """
+    """The folder that the editor is confined to."""
     folder = tmp_path / "root"
     folder.mkdir()
     return folder
@@ -42,9 +38,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
-    """
-    A folder beside it, with a file that must stay as it is.
-    """
+    """A folder beside it, with a file that must stay as it is."""
     folder = tmp_path / "outside"
     folder.mkdir()
     (folder / "f.txt").write_bytes(b"outside")
@@ -53,31 +47,23 @@ def outside(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def editor(root: Path) -> Iterator[Editor]:
-    """
-    An editor of the root.
-    """
+    """An editor of the root."""
     with Editor(root) as opened:
         yield opened
 
 
 def mode(path: Path) -> int:
-    """
-    The permission bits of a file.
-    """
+    """The permission bits of a file."""
     return stat.S_IMODE(path.stat().st_mode)
 
 
 def descriptors() -> int:
-    """
-    How many files this process has open.
-    """
+    """How many files this process has open."""
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_what_is_written_is_read(editor: Editor, root: Path) -> None:
-    """
-    Content, digest and mode come back; folders are made; an absent file is None.
-    """
+    """Content, digest and mode come back; folders are made; an absent file is None."""
     assert editor.read("a/b/c.txt") is None
 
     written = editor.write("a/b/c.txt", b"one\r\n")
@@ -93,9 +79,7 @@ def test_what_is_written_is_read(editor: Editor, root: Path) -> None:
 
 
 def test_the_mode_is_kept_but_for_setuid(editor: Editor, root: Path) -> None:
-    """
-    An executable stays one; setuid and setgid go; an explicit mode wins.
-    """
+    """An executable stays one; setuid and setgid go; an explicit mode wins."""
     script = root / "run.sh"
     script.write_bytes(b"#!/bin/sh\n")
     script.chmod(0o6755)
@@ -108,9 +92,7 @@ def test_the_mode_is_kept_but_for_setuid(editor: Editor, root: Path) -> None:
 
 
 def test_the_umask_does_not_matter(editor: Editor, root: Path) -> None:
-    """
-    New files are 0644 and new folders 0755 under any umask.
-    """
+    """New files are 0644 and new folders 0755 under any umask."""
     old = os.umask(0o077)
     try:
         editor.write("d/e/f", b"")
@@ -121,9 +103,7 @@ def test_the_umask_does_not_matter(editor: Editor, root: Path) -> None:
 
 
 def test_a_hard_link_is_broken_not_followed(editor: Editor, root: Path, outside: Path) -> None:
-    """
-    A file with a second name elsewhere is replaced; the other name keeps the old content.
-    """
+    """A file with a second name elsewhere is replaced; the other name keeps the old content."""
     os.link(outside / "f.txt", root / "f.txt")
 
     written = editor.write("f.txt", b"inside")
@@ -134,9 +114,7 @@ def test_a_hard_link_is_broken_not_followed(editor: Editor, root: Path, outside:
 
 
 def test_a_reader_sees_the_old_file_until_it_is_replaced(editor: Editor, root: Path) -> None:
-    """
-    Whoever has the file open keeps the old content: nothing is written in place.
-    """
+    """Whoever has the file open keeps the old content: nothing is written in place."""
     (root / "f").write_bytes(b"old")
 
     with (root / "f").open("rb") as reader:
@@ -148,9 +126,7 @@ def test_a_reader_sees_the_old_file_until_it_is_replaced(editor: Editor, root: P
 def test_a_failed_write_leaves_nothing(
     editor: Editor, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    When the disk is full, the old file stays and no half-written one is left.
-    """
+    """When the disk is full, the old file stays and no half-written one is left."""
     (root / "f").write_bytes(b"old")
 
     def full(_fd: int, _data: bytes) -> int:
@@ -169,9 +145,7 @@ def test_a_failed_write_leaves_nothing(
     ids=ascii,
 )
 def test_refused_names_reach_no_file(editor: Editor, root: Path, path: str) -> None:
-    """
-    What the rules for paths refuse is refused by every method, before anything is touched.
-    """
+    """What the rules for paths refuse is refused by every method, before anything is touched."""
     (root / ".git").mkdir()
     for act in (editor.read, editor.delete, editor.is_folder, editor.list_directory):
         with pytest.raises(PathRefused):
@@ -203,9 +177,7 @@ def test_refused_names_reach_no_file(editor: Editor, root: Path, path: str) -> N
 def test_symbolic_links_are_refused_with_the_path_to_use(
     root: Path, outside: Path, link: str, target: str, path: str, words: str
 ) -> None:
-    """
-    Every method names the link and the real path inside, and no path of the host.
-    """
+    """Every method names the link and the real path inside, and no path of the host."""
     (root / "d").mkdir()
     (root / "real.txt").write_bytes(b"real")
     (root / "d/x.txt").write_bytes(b"x")
@@ -226,9 +198,7 @@ def test_symbolic_links_are_refused_with_the_path_to_use(
 
 
 def test_what_is_no_regular_file_is_refused(editor: Editor, root: Path) -> None:
-    """
-    A FIFO does not block, a socket, a device and a folder are named as what they are.
-    """
+    """A FIFO does not block, a socket, a device and a folder are named as what they are."""
     os.mkfifo(root / "pipe")
     (root / "folder").mkdir()
     names = ["pipe", "folder", "folder/", "socket"]
@@ -247,9 +217,7 @@ def test_what_is_no_regular_file_is_refused(editor: Editor, root: Path) -> None:
 
 
 def test_a_file_in_the_way_of_a_folder_is_refused(editor: Editor, root: Path) -> None:
-    """
-    A file is not replaced by a folder, nor a name that is too long cut.
-    """
+    """A file is not replaced by a folder, nor a name that is too long cut."""
     (root / "a").write_bytes(b"file")
 
     with pytest.raises(PathRefused, match="has a file where a folder is needed"):
@@ -277,9 +245,7 @@ def test_a_file_beyond_the_limit_is_refused(editor: Editor, root: Path) -> None:
 
 
 def test_delete_says_whether_there_was_a_file(editor: Editor, root: Path) -> None:
-    """
-    A second deletion is no error, nor is one in a folder that never was.
-    """
+    """A second deletion is no error, nor is one in a folder that never was."""
     editor.write("d/f", b"x")
 
     assert [editor.delete(p) for p in ("d/f", "d/f", "no/f", "d/f/g")] == [True] + [False] * 3
@@ -335,9 +301,7 @@ def test_new_files_and_folders_belong_to_the_owner(root: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_a_hard_link_to_another_users_file_is_not_read(root: Path, outside: Path) -> None:
-    """
-    The agent's user cannot lend itself the worker's rights by linking what it cannot read.
-    """
+    """The agent's user cannot lend itself the worker's rights by linking what it cannot read."""
     os.link(outside / "f.txt", root / "f.txt")
 
     with (
@@ -370,9 +334,7 @@ def test_a_swapped_folder_leads_nowhere(root: Path, outside: Path) -> None:
 
 
 def _try_one(root: Path, index: int) -> bool:
-    """
-    Write, read or delete something in the swapped folder; whether it was not refused.
-    """
+    """Write, read or delete something in the swapped folder; whether it was not refused."""
     with Editor(root) as editor:
         try:
             match index % 3:
@@ -405,9 +367,7 @@ def test_without_openat2_there_is_no_editor(root: Path, monkeypatch: pytest.Monk
 
 
 def test_no_descriptor_is_left_open(root: Path) -> None:
-    """
-    Success and refusal alike give back every descriptor.
-    """
+    """Success and refusal alike give back every descriptor."""
     (root / "l").symlink_to("x")
     before = descriptors()
 

@@ -1,6 +1,4 @@
-"""
-The one door to git: clean environment, nothing foreign executed, whole process groups ended.
-"""
+"""The one door to git: clean environment, nothing foreign executed, whole process groups ended."""
 
 import asyncio
 import os

@@ -1,6 +1,4 @@
-"""
-The journal: a call's end under its id, once and for all.
-"""
+"""The journal: a call's end under its id, once and for all."""
 
 import pytest
 
@@ -13,9 +11,7 @@ OTHER = "refs/oc/one/task/a/checkpoint/c1"
 
 
 async def test_what_is_settled_is_found_with_its_attachments(job: Job) -> None:
-    """
-    Nothing is there before; afterwards the record and every attachment are.
-    """
+    """Nothing is there before; afterwards the record and every attachment are."""
     before = await journal.recorded(job.store, REF)
     batch = job.store.batch()
     log = batch.blob(b"log")
@@ -30,9 +26,7 @@ async def test_what_is_settled_is_found_with_its_attachments(job: Job) -> None:
 
 
 async def test_the_first_end_stands(job: Job) -> None:
-    """
-    A second end under the same id is refused, and moves nothing of what comes with it.
-    """
+    """A second end under the same id is refused, and moves nothing of what comes with it."""
     batch = job.store.batch()
     first, second = journal.entry(batch, b"first", {}), journal.entry(batch, b"second", {})
     await batch.write()

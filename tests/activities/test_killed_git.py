@@ -18,9 +18,7 @@ ALWAYS = 1_000
 
 
 class Victim:
-    """
-    A git whose command of a kind comes to a bad end the first few times.
-    """
+    """A git whose command of a kind comes to a bad end the first few times."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         self._patch = monkeypatch
@@ -28,9 +26,7 @@ class Victim:
         self._script = folder / "git"
 
     def of(self, command: str, end: str, *, times: int) -> None:
-        """
-        Let a command end like that so often.
-        """
+        """Let a command end like that so often."""
         left = shlex.quote(str(self._left))
         self._left.write_text("x" * times)
         self._script.write_text(

@@ -1,6 +1,4 @@
-"""
-Model calls: the real client against the rehearsal server, the log in a real store.
-"""
+"""Model calls: the real client against the rehearsal server, the log in a real store."""
 
 import datetime as dt
 import json
@@ -53,9 +51,7 @@ class Desk:
     doors: list[AnthropicDoor] = field(default_factory=list)
 
     def model(self, server: Server | None) -> MessagesModel:
-        """
-        Return the activities of a worker that was just started.
-        """
+        """Return the activities of a worker that was just started."""
         door = AnthropicDoor(
             api_key="rehearsal" if server else None,
             auth_token=None,
@@ -66,9 +62,7 @@ class Desk:
         return MessagesModel(self.stores, door, model_names=dict.fromkeys(Role, MODEL))
 
     async def opened(self, model: MessagesModel, role: Role = Role.CODER) -> ConversationRef:
-        """
-        Open a conversation.
-        """
+        """Open a conversation."""
         tree = await self.store.put_tree(())
         request = OpenConversation(
             repository=REPOSITORY,
@@ -82,9 +76,7 @@ class Desk:
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    """
-    A store without content.
-    """
+    """A store without content."""
     async with await empty_store(tmp_path) as store:
         desk = Desk(store, Stores(tmp_path))
         try:
@@ -96,9 +88,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
 
 def call(conversation: ConversationRef, **fields: Any) -> ModelCall:
-    """
-    Return a call as a workflow makes it.
-    """
+    """Return a call as a workflow makes it."""
     return ModelCall(
         repository=REPOSITORY,
         conversation=conversation,
@@ -108,24 +98,18 @@ def call(conversation: ConversationRef, **fields: Any) -> ModelCall:
 
 
 async def turn(model: MessagesModel, request: ModelCall) -> ModelTurn:
-    """
-    Make a call as Temporal does.
-    """
+    """Make a call as Temporal does."""
     return await ActivityEnvironment().run(model.call_model, request)
 
 
 def script(*turns: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    Return a script of one cast.
-    """
+    """Return a script of one cast."""
     return {"casts": [{"turns": list(turns)}]}
 
 
 @asynccontextmanager
 async def failing(desk: Desk, **fault: Any) -> AsyncIterator[tuple[ApplicationError, Server]]:
-    """
-    Give the failure of a call that meets a fault for ever.
-    """
+    """Give the failure of a call that meets a fault for ever."""
     play = script({"say": "Never heard.", "call": [VIEW], "fault": [{"times": 99, **fault}]})
     async with serve(play) as server:
         model = desk.model(server)
@@ -163,9 +147,7 @@ async def test_two_turns_of_a_conversation(desk: Desk) -> None:
 
 
 async def test_the_cost_is_that_of_the_tokens_used(desk: Desk) -> None:
-    """
-    What the service counted is what the turn says, priced by kind of token.
-    """
+    """What the service counted is what the turn says, priced by kind of token."""
     async with serve(script({"say": "So."}, {"say": "On."})) as server:
         model = desk.model(server)
         first = await turn(model, call(await desk.opened(model)))
@@ -181,9 +163,7 @@ async def test_the_cost_is_that_of_the_tokens_used(desk: Desk) -> None:
 
 
 async def test_a_lost_acknowledgement_makes_no_second_call(desk: Desk) -> None:
-    """
-    A worker that never saw the call returns the journaled turn and does not ask the service.
-    """
+    """A worker that never saw the call returns the journaled turn and does not ask the service."""
     async with serve(script({"say": "Once.", "call": [VIEW]})) as server:
         model = desk.model(server)
         request = call(await desk.opened(model))
@@ -222,9 +202,7 @@ async def test_a_reply_that_the_store_could_not_take_is_kept_for_the_next_attemp
 
 
 async def test_a_restarted_worker_sends_what_the_first_would_have_sent(desk: Desk) -> None:
-    """
-    The window is read from the store, to the byte, and the service's cache still holds.
-    """
+    """The window is read from the store, to the byte, and the service's cache still holds."""
     async with serve(
         script({"say": "One."}, {"say": "Two."}, {"say": "Three."}),
         journal_bodies=True,
@@ -243,9 +221,7 @@ async def test_a_restarted_worker_sends_what_the_first_would_have_sent(desk: Des
 
 
 async def test_a_reply_of_thinking_is_sent_back_as_it_came(desk: Desk) -> None:
-    """
-    Sealed blocks survive the journal: the service refuses any that was changed.
-    """
+    """Sealed blocks survive the journal: the service refuses any that was changed."""
     play = script({"think": "Hm ✓.", "say": "Look.", "call": [VIEW]}, {"say": "Done."})
     async with serve(play) as server:
         first = await turn(desk.model(server), call(await desk.opened(desk.model(server))))
@@ -314,9 +290,7 @@ async def test_a_fault_is_classed_at_the_door(
 async def test_the_next_attempt_waits_as_long_as_the_service_asks(
     desk: Desk, code: int, headers: dict[str, str], seconds: float | None
 ) -> None:
-    """
-    A retry-after becomes the retry's delay; without one the policy's own back-off holds.
-    """
+    """A retry-after becomes the retry's delay; without one the policy's own back-off holds."""
     async with failing(desk, kind="status", code=code, headers=headers) as (failure, _):
         pass
 
@@ -324,9 +298,7 @@ async def test_the_next_attempt_waits_as_long_as_the_service_asks(
 
 
 async def test_without_a_key_nothing_is_asked(desk: Desk) -> None:
-    """
-    The person is told what to set.
-    """
+    """The person is told what to set."""
     model = desk.model(None)
     with pytest.raises(ApplicationError, match="ANTHROPIC_API_KEY") as raised:
         await turn(model, call(await desk.opened(model)))
@@ -336,9 +308,7 @@ async def test_without_a_key_nothing_is_asked(desk: Desk) -> None:
 
 
 async def test_after_a_fault_the_call_succeeds_and_is_journaled_once(desk: Desk) -> None:
-    """
-    The retry is the same call: the log holds one turn.
-    """
+    """The retry is the same call: the log holds one turn."""
     play = script({"say": "At last.", "fault": [{"kind": "cut_chunked", "times": 1}]})
     async with serve(play) as server:
         model = desk.model(server)
@@ -365,9 +335,7 @@ async def test_after_a_fault_the_call_succeeds_and_is_journaled_once(desk: Desk)
 async def test_arguments_that_do_not_fit_are_a_problem_told_to_the_model(
     desk: Desk, tool: str, arguments: dict[str, Any], said: str
 ) -> None:
-    """
-    Nothing is run and nothing fails: the model gets the sentence as an error result.
-    """
+    """Nothing is run and nothing fails: the model gets the sentence as an error result."""
     async with serve(script({"call": [{"tool": tool, "input": arguments}]})) as server:
         model = desk.model(server)
         told = await turn(model, call(await desk.opened(model)))
@@ -386,9 +354,7 @@ async def test_arguments_that_do_not_fit_are_a_problem_told_to_the_model(
     ],
 )
 async def test_what_is_handed_in_has_its_limit(desk: Desk, size: int, taken: bool) -> None:  # noqa: FBT001
-    """
-    A finish within the limit comes back as JSON; a longer one is a problem.
-    """
+    """A finish within the limit comes back as JSON; a longer one is a problem."""
     plan = {
         "summary": "Plan.",
         "tasks": [
@@ -435,9 +401,7 @@ async def test_a_reply_that_does_not_count_is_discarded_but_paid_for(
 
 
 async def test_a_paused_reply_is_sent_back_and_goes_on(desk: Desk) -> None:
-    """
-    A pause asks for the same conversation with nothing new said.
-    """
+    """A pause asks for the same conversation with nothing new said."""
     play = script({"say": "Then the end.", "fault": [{"kind": "pause_turn", "times": 1}]})
     async with serve(play) as server:
         model = desk.model(server)

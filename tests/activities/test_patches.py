@@ -1,6 +1,4 @@
-"""
-Patches and the merge queue's chain, made in the store: what they say, and what lands.
-"""
+"""Patches and the merge queue's chain, made in the store: what they say, and what lands."""
 
 import asyncio
 
@@ -24,17 +22,13 @@ EVICTED = MergeVerdict(id="one/mine/0", eviction=Eviction.CONFLICT, reason="conf
 
 
 async def rebased(job: Job, patch: Patch, verdict: MergeVerdict = EVICTED) -> RebasedPatch:
-    """
-    Put a patch on top of what has landed.
-    """
+    """Put a patch on top of what has landed."""
     request = RebasePatch(repository=job.opened.repository, patch=patch, verdict=verdict)
     return await ActivityEnvironment().run(job.bench.patches.rebase_patch, request)
 
 
 async def chained(job: Job, *patches: Patch) -> Chain:
-    """
-    Stack patches on the target's tip.
-    """
+    """Stack patches on the target's tip."""
     request = BuildChain(
         repository=job.opened.repository,
         patches=tuple((patch.task, patch.commit) for patch in patches),
@@ -43,9 +37,7 @@ async def chained(job: Job, *patches: Patch) -> Chain:
 
 
 async def landed(job: Job, tip: str, candidate: str, *titles: str) -> str | None:
-    """
-    Land a candidate and return the target's new commit.
-    """
+    """Land a candidate and return the target's new commit."""
     request = LandChain(
         repository=job.opened.repository, tip=tip, candidate=candidate, titles=titles or ("a",)
     )
@@ -54,16 +46,12 @@ async def landed(job: Job, tip: str, candidate: str, *titles: str) -> str | None
 
 
 async def target(job: Job) -> str | None:
-    """
-    Return where the target is.
-    """
+    """Return where the target is."""
     return await job.store.resolve(ids.target_ref(job.opened.repository.target))
 
 
 async def files(job: Job, commit: str) -> dict[str, str]:
-    """
-    Return a commit's files.
-    """
+    """Return a commit's files."""
     return {
         path: (await job.store.get_blob(f"{commit}:{path}")).decode()
         for path in await job.store.paths(commit)
@@ -71,9 +59,7 @@ async def files(job: Job, commit: str) -> dict[str, str]:
 
 
 async def test_a_patch_is_one_commit_on_its_base(job: Job) -> None:
-    """
-    However many checkpoints there were, it is one commit, pinned, and says what it changes.
-    """
+    """However many checkpoints there were, it is one commit, pinned, and says what it changes."""
     first = await job.changed({"a.txt": "one\n2\nthree\n", "new.txt": "x\ny\n"})
     second = await job.changed({"b.txt": None}, on=first)
 
@@ -96,18 +82,14 @@ async def test_a_patch_is_one_commit_on_its_base(job: Job) -> None:
 
 
 async def test_a_repeated_patch_is_the_same_patch(job: Job) -> None:
-    """
-    The same checkpoint gives the same commit, at any hour.
-    """
+    """The same checkpoint gives the same commit, at any hour."""
     checkpoint = await job.changed({"a.txt": "x\n"})
 
     assert await job.patch(checkpoint) == await job.patch(checkpoint)
 
 
 async def test_nothing_changed_is_an_empty_patch(job: Job) -> None:
-    """
-    It stands on the base itself and counts nothing; so does a change that was taken back.
-    """
+    """It stands on the base itself and counts nothing; so does a change that was taken back."""
     there = await job.changed({"a.txt": "x\n"})
     back = await job.changed({"a.txt": "one\ntwo\nthree\n"}, on=there)
 
@@ -117,9 +99,7 @@ async def test_nothing_changed_is_an_empty_patch(job: Job) -> None:
 
 
 async def test_risks_and_markers_are_read_off_the_change(job: Job) -> None:
-    """
-    Deleted tests, sensitive paths and new conflict markers are named; old markers are not.
-    """
+    """Deleted tests, sensitive paths and new conflict markers are named; old markers are not."""
     marked = "<<<<<<< ours\na\n=======\nb\n>>>>>>> theirs\n"
     base = await job.changed({"tests/test_x.py": "x\n", "old.txt": marked})
     after = await job.changed(
@@ -144,9 +124,7 @@ async def test_risks_and_markers_are_read_off_the_change(job: Job) -> None:
 
 
 async def test_markers_are_found_behind_many_files(job: Job) -> None:
-    """
-    A large patch hides no marker behind its first two hundred paths.
-    """
+    """A large patch hides no marker behind its first two hundred paths."""
     many = {f"f{number:03}.txt": "x\n" for number in range(260)}
     after = await job.changed({**many, "z.txt": "<<<<<<< a\n=======\n>>>>>>> b\n"})
 
@@ -157,9 +135,7 @@ async def test_markers_are_found_behind_many_files(job: Job) -> None:
 
 
 async def test_binary_links_and_modes_count_as_changes(job: Job) -> None:
-    """
-    A binary file counts no lines; a mode alone is a change; names keep their letters.
-    """
+    """A binary file counts no lines; a mode alone is a change; names keep their letters."""
     first = await job.changed({"b.bin": b"\0\1\2", "straße.txt": "x\n"})
     second = await job.changed({"a.txt": "one\ntwo\nthree\n"}, on=first, mode="100755")
 
@@ -170,9 +146,7 @@ async def test_binary_links_and_modes_count_as_changes(job: Job) -> None:
 
 
 async def test_a_first_patch_is_its_own_candidate_and_lands_as_it_is(job: Job) -> None:
-    """
-    On an unmoved tip nothing is merged: the commit that was tested is the target's next one.
-    """
+    """On an unmoved tip nothing is merged: the commit that was tested is the target's next one."""
     patch = await job.patch(await job.changed({"a.txt": "x\n"}))
 
     chain = await chained(job, patch)
@@ -183,9 +157,7 @@ async def test_a_first_patch_is_its_own_candidate_and_lands_as_it_is(job: Job) -
 
 
 async def test_a_chain_lands_exactly_the_tree_of_its_last_candidate(job: Job) -> None:
-    """
-    Two patches land as one merge over tip and candidate, with the candidate's very tree.
-    """
+    """Two patches land as one merge over tip and candidate, with the candidate's very tree."""
     first = await job.patch(await job.changed({"a.txt": "x\n"}), task="a")
     second = await job.patch(await job.changed({"b.txt": "y\n"}), task="b")
 
@@ -227,9 +199,7 @@ async def test_a_conflict_says_with_whom(job: Job) -> None:
 
 
 async def test_a_repeated_chain_is_the_same_chain(job: Job) -> None:
-    """
-    Candidates depend on nothing but their patches and the tip.
-    """
+    """Candidates depend on nothing but their patches and the tip."""
     patches = [
         await job.patch(await job.changed({f"{name}.txt": "x\n"}), task=name) for name in "abc"
     ]
@@ -263,9 +233,7 @@ async def test_what_has_landed_lands_again_without_a_trace(job: Job) -> None:
 
 
 async def test_landing_is_a_compare_and_swap(job: Job) -> None:
-    """
-    Of two landings on one tip the second gets nothing; the winner may be asked again.
-    """
+    """Of two landings on one tip the second gets nothing; the winner may be asked again."""
     first = await job.patch(await job.changed({"a.txt": "x\n"}), task="a")
     second = await job.patch(await job.changed({"b.txt": "y\n"}), task="b")
 
@@ -286,9 +254,7 @@ async def test_landing_is_a_compare_and_swap(job: Job) -> None:
 
 
 async def test_a_repeated_landing_of_a_merge_moves_nothing(job: Job) -> None:
-    """
-    The merge commit is made the same again, so a lost acknowledgement is free.
-    """
+    """The merge commit is made the same again, so a lost acknowledgement is free."""
     patches = [
         await job.patch(await job.changed({f"{name}.txt": "x\n"}), task=name) for name in "ab"
     ]
@@ -346,9 +312,7 @@ async def test_a_rebase_with_a_conflict_shows_both_sides(job: Job) -> None:
 
 
 async def test_a_rebase_of_what_has_landed_is_the_tip(job: Job) -> None:
-    """
-    A patch that is in already leaves nothing to do.
-    """
+    """A patch that is in already leaves nothing to do."""
     patch = await job.patch(await job.changed({"a.txt": "x\n"}))
     await landed(job, job.base, patch.commit)
 

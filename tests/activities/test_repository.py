@@ -28,9 +28,7 @@ WRITTEN = (".git/objects", ".git/refs/heads", ".git/logs/refs/heads")
 
 
 async def refused(attempt: object) -> str:
-    """
-    Return the sentence with which a request is refused for good.
-    """
+    """Return the sentence with which a request is refused for good."""
     with pytest.raises(ApplicationError) as caught:
         await attempt  # type: ignore[misc]
     assert (caught.value.type, caught.value.non_retryable) == (FailureKind.REFUSED, True)
@@ -41,9 +39,7 @@ async def refused(attempt: object) -> str:
 
 
 def delivery(job: Job, commit: str, path: Path | None = None) -> DeliverBranch:
-    """
-    Return the order to deliver a commit under the request's branch.
-    """
+    """Return the order to deliver a commit under the request's branch."""
     return DeliverBranch(
         repository=job.opened.repository,
         path=str(path or job.opened.path),
@@ -54,25 +50,19 @@ def delivery(job: Job, commit: str, path: Path | None = None) -> DeliverBranch:
 
 
 async def delivered(job: Job, commit: str, path: Path | None = None) -> Delivered:
-    """
-    Deliver a commit under the request's branch.
-    """
+    """Deliver a commit under the request's branch."""
     order = delivery(job, commit, path)
     return await ActivityEnvironment().run(job.bench.repositories.deliver_branch, order)
 
 
 async def withdrawn(job: Job, commit: str) -> Delivered | None:
-    """
-    Withdraw the delivery of a commit.
-    """
+    """Withdraw the delivery of a commit."""
     order = delivery(job, commit)
     return await ActivityEnvironment().run(job.bench.repositories.withdraw_delivery, order)
 
 
 async def closed(job: Job, request_id: str) -> None:
-    """
-    Close a request.
-    """
+    """Close a request."""
     request = CloseRequest(
         repository=job.opened.repository, request_id=request_id, branch=job.opened.branch
     )
@@ -83,33 +73,25 @@ async def closed(job: Job, request_id: str) -> None:
 
 
 def nothing_there(folder: Path) -> Path:
-    """
-    Name a folder that does not exist.
-    """
+    """Name a folder that does not exist."""
     return folder / "nowhere"
 
 
 def plain_folder(folder: Path) -> Path:
-    """
-    Make a folder that is no repository.
-    """
+    """Make a folder that is no repository."""
     (folder / "plain").mkdir()
     return folder / "plain"
 
 
 def without_commits(folder: Path) -> Path:
-    """
-    Make a repository without a commit.
-    """
+    """Make a repository without a commit."""
     (folder / "fresh").mkdir()
     git(folder / "fresh", "init", "-q")
     return folder / "fresh"
 
 
 def with_long_ids(folder: Path) -> Path:
-    """
-    Make a repository with SHA-256 ids.
-    """
+    """Make a repository with SHA-256 ids."""
     place = folder / "sha256"
     place.mkdir()
     git(place, "init", "-q", "--object-format=sha256")
@@ -119,9 +101,7 @@ def with_long_ids(folder: Path) -> Path:
 
 
 def with_an_extension(folder: Path) -> Path:
-    """
-    Make a repository of a format that this git does not know.
-    """
+    """Make a repository of a format that this git does not know."""
     place = person(folder / "future")
     git(place, "config", "core.repositoryformatversion", "1")
     git(place, "config", "extensions.hologram", "true")
@@ -129,18 +109,14 @@ def with_an_extension(folder: Path) -> Path:
 
 
 def with_a_broken_configuration(folder: Path) -> Path:
-    """
-    Make a repository whose configuration does not parse.
-    """
+    """Make a repository whose configuration does not parse."""
     place = person(folder / "broken")
     (place / ".git" / "config").write_text("[core\n")
     return place
 
 
 def damaged(folder: Path) -> Path:
-    """
-    Make a repository whose objects are gone.
-    """
+    """Make a repository whose objects are gone."""
     place = person(folder / "damaged")
     shutil.rmtree(place / ".git" / "objects")
     (place / ".git" / "objects").mkdir()
@@ -148,9 +124,7 @@ def damaged(folder: Path) -> Path:
 
 
 def of_somebody_else(folder: Path) -> Path:
-    """
-    Make a repository that belongs to another user, as far as this one may.
-    """
+    """Make a repository that belongs to another user, as far as this one may."""
     place = person(folder / "theirs")
     for path in (place, *place.rglob("*")):
         os.chown(path, 12_345, 12_345, follow_symlinks=False)
@@ -181,9 +155,7 @@ FOREIGN = (
 async def test_a_repository_that_cannot_be_worked_on_is_refused(
     workbench: Bench, make: Callable[[Path], Path], words: str
 ) -> None:
-    """
-    In one sentence, with nothing made and nothing touched.
-    """
+    """In one sentence, with nothing made and nothing touched."""
     place = make(workbench.folder)
     before = snapshot(workbench.folder)
 
@@ -205,9 +177,7 @@ async def test_a_repository_that_cannot_be_worked_on_is_refused(
 async def test_a_path_that_names_nothing_is_refused(
     workbench: Bench, path: str, words: str
 ) -> None:
-    """
-    Whatever the path looks like, the answer is a short sentence.
-    """
+    """Whatever the path looks like, the answer is a short sentence."""
     sentence = await refused(workbench.open(path))
 
     assert words in sentence
@@ -219,9 +189,7 @@ async def test_a_path_that_names_nothing_is_refused(
     "base", ["nowhere", "-x", "main..v1", "^main", "main:a.txt", "HEAD~9", "f" * 40, "0" * 40, "\0"]
 )
 async def test_a_base_that_is_no_commit_is_refused(workbench: Bench, base: str) -> None:
-    """
-    Not every word that git understands is a place to start from.
-    """
+    """Not every word that git understands is a place to start from."""
     assert "not a branch, tag or commit" in (await refused(workbench.open(base=base))).replace(
         "there is no branch", "not a branch"
     )
@@ -246,9 +214,7 @@ async def test_a_base_that_is_no_commit_is_refused(workbench: Bench, base: str) 
 async def test_a_branch_that_cannot_be_made_is_refused(
     workbench: Bench, branch: str, words: str
 ) -> None:
-    """
-    Before any work, not at its delivery.
-    """
+    """Before any work, not at its delivery."""
     git(workbench.person, "branch", "taken/x")
     if branch == "unborn":
         git(workbench.person, "checkout", "-q", "--orphan", "unborn")
@@ -269,17 +235,13 @@ async def test_a_branch_that_cannot_be_made_is_refused(
     ],
 )
 async def test_a_check_that_cannot_run_is_refused(workbench: Bench, check: str, words: str) -> None:
-    """
-    A missing program is found before the first model call, on the request's own PATH.
-    """
+    """A missing program is found before the first model call, on the request's own PATH."""
     assert words in await refused(workbench.open(checks=("true", check)))
     assert workbench.made() == []
 
 
 async def test_checks_are_looked_up_where_they_will_run(workbench: Bench) -> None:
-    """
-    On the request's PATH, in the base commit, or left to the shell where only it can tell.
-    """
+    """On the request's PATH, in the base commit, or left to the shell where only it can tell."""
     tools = workbench.folder / "tools"
     tools.mkdir()
     (tools / "mytool").write_text("#!/bin/sh\n")
@@ -362,9 +324,7 @@ async def test_every_kind_of_repository_is_taken(workbench: Bench) -> None:
 async def test_a_base_may_be_named_in_many_ways(
     workbench: Bench, base: str | None, name: str
 ) -> None:
-    """
-    HEAD, a branch, an annotated tag, an expression, a remote's branch, a short id.
-    """
+    """HEAD, a branch, an annotated tag, an expression, a remote's branch, a short id."""
     place = workbench.person
     git(place, "tag", "-a", "v1", "-m", "one")
     git(place, "update-ref", "refs/remotes/origin/x", "HEAD")
@@ -380,9 +340,7 @@ async def test_a_base_may_be_named_in_many_ways(
 
 
 async def test_a_branch_wins_over_a_tag_of_its_name(workbench: Bench) -> None:
-    """
-    A person who says "release" means the branch.
-    """
+    """A person who says "release" means the branch."""
     place = workbench.person
     git(place, "tag", "release")
     git(place, "checkout", "-q", "-b", "release")
@@ -393,9 +351,7 @@ async def test_a_branch_wins_over_a_tag_of_its_name(workbench: Bench) -> None:
 
 
 async def test_the_base_of_the_first_attempt_stands(workbench: Bench) -> None:
-    """
-    A repeated opening gives the same answer, also when the branch has moved on since.
-    """
+    """A repeated opening gives the same answer, also when the branch has moved on since."""
     first = await workbench.open()
     (workbench.person / "c.txt").write_text("c\n")
     moved = commit(workbench.person, "second")
@@ -421,9 +377,7 @@ async def test_a_request_whose_branch_is_delivered_opens_as_before(workbench: Be
 
 
 async def test_two_requests_cannot_make_one_branch(workbench: Bench) -> None:
-    """
-    The second is told who makes it; when the first is closed, the branch is free.
-    """
+    """The second is told who makes it; when the first is closed, the branch is free."""
     outcomes = await asyncio.gather(
         workbench.open(request="request/one"),
         workbench.open(request="request/two"),
@@ -445,9 +399,7 @@ async def test_two_requests_cannot_make_one_branch(workbench: Bench) -> None:
 
 
 async def test_requests_of_one_repository_share_its_store(workbench: Bench) -> None:
-    """
-    Each has its own base, target and claim in it.
-    """
+    """Each has its own base, target and claim in it."""
     first, second = await asyncio.gather(
         workbench.open(request="request/one", branch="one"),
         workbench.open(request="request/two", branch="two"),
@@ -525,9 +477,7 @@ async def test_a_delivered_branch_is_all_that_changes(workbench: Bench) -> None:
 
 
 async def test_a_branch_made_meanwhile_is_not_overwritten(workbench: Bench) -> None:
-    """
-    The person's branch stays; the sentence says where the result is kept.
-    """
+    """The person's branch stays; the sentence says where the result is kept."""
     job = await workbench.open()
     made = await job.changed({"b.txt": "made\n"})
     git(workbench.person, "branch", "made")
@@ -576,9 +526,7 @@ async def test_a_delivery_that_cannot_be_made_now_can_be_made_later(
 
 @pytest.mark.parametrize("kind", ["bare", "shallow", "linked", "module", "borrowing"])
 async def test_every_kind_of_repository_gets_its_branch(workbench: Bench, kind: str) -> None:
-    """
-    The branch arrives whole, and can be checked out there.
-    """
+    """The branch arrives whole, and can be checked out there."""
     folder, source = workbench.folder, workbench.person
     (source / "a.txt").write_text("second\n")
     commit(source, "second")
@@ -603,9 +551,7 @@ async def test_every_kind_of_repository_gets_its_branch(workbench: Bench, kind: 
 
 
 def slow_git(folder: Path) -> tuple[Path, Path]:
-    """
-    Return a git whose pushes take a second, and the file that appears when one begins.
-    """
+    """Return a git whose pushes take a second, and the file that appears when one begins."""
     begun, slow = folder / "begun", folder / "git"
     slow.write_text(
         f"#!/bin/sh\ncase \" $* \" in *' push '*) touch {begun}; sleep 1;; esac\n"
@@ -616,9 +562,7 @@ def slow_git(folder: Path) -> tuple[Path, Path]:
 
 
 async def appeared(file: Path) -> None:
-    """
-    Wait until there is a file.
-    """
+    """Wait until there is a file."""
     async with asyncio.timeout(20):
         while not file.exists():
             await asyncio.sleep(0.02)
@@ -678,9 +622,7 @@ async def test_a_delivery_that_came_about_counts_when_it_is_withdrawn(workbench:
 
 
 async def test_a_withdrawn_delivery_never_comes_about(workbench: Bench) -> None:
-    """
-    An attempt that comes after the withdrawal is refused, and the branch is never there.
-    """
+    """An attempt that comes after the withdrawal is refused, and the branch is never there."""
     job = await workbench.open()
     made = await job.changed({"b.txt": "made\n"})
 
@@ -705,9 +647,7 @@ async def test_a_request_that_a_person_resets_may_deliver_after_all(workbench: B
 
 
 async def test_a_repository_that_is_gone_has_been_given_nothing(workbench: Bench) -> None:
-    """
-    Whoever has moved their repository away can still have the request cancelled.
-    """
+    """Whoever has moved their repository away can still have the request cancelled."""
     job = await workbench.open()
     workbench.person.rename(workbench.folder / "away")
 
@@ -738,9 +678,7 @@ asyncio.run(main(*sys.argv[1:]))
 async def test_a_delivery_is_withdrawn_once_the_git_of_a_dead_worker_has_ended(
     workbench: Bench, tmp_path: Path
 ) -> None:
-    """
-    Killed in the middle of a push, a worker leaves git at work; what that comes to counts.
-    """
+    """Killed in the middle of a push, a worker leaves git at work; what that comes to counts."""
     job = await workbench.open()
     slow, begun = slow_git(tmp_path)
     order = delivery(job, job.base).model_dump_json()
@@ -760,9 +698,7 @@ async def test_a_delivery_is_withdrawn_once_the_git_of_a_dead_worker_has_ended(
 
 
 async def test_a_push_that_fails_says_in_one_look_what_is_in_the_way(workbench: Bench) -> None:
-    """
-    The sentence names the repository and git's reason, not the options of git's command.
-    """
+    """The sentence names the repository and git's reason, not the options of git's command."""
     job = await workbench.open()
     (workbench.person / f".git/refs/heads/{job.opened.branch}.lock").touch()
 

@@ -28,9 +28,7 @@ NO_SPACE = "fatal: write error: No space left on device"
 
 
 class _Acts(ActivityInboundInterceptor):
-    """
-    Stands for an activity: counts its runs and ends as told.
-    """
+    """Stands for an activity: counts its runs and ends as told."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.runs = 0
@@ -76,16 +74,12 @@ def _caused(error: Exception, cause: Exception) -> Exception:
     ],
 )
 def test_a_full_disk_is_told_from_every_other_error(error: Exception, *, full: bool) -> None:
-    """
-    The system's, git's and the store's words for it count; words that git was given do not.
-    """
+    """The system's, git's and the store's words for it count; words that git was given do not."""
     assert no_room(error) is full
 
 
 def test_a_shortage_names_the_folder_and_how_much_is_needed(tmp_path: Path) -> None:
-    """
-    The first folder without room is named; one that is not there counts as no shortage.
-    """
+    """The first folder without room is named; one that is not there counts as no shortage."""
     assert shortage(tmp_path) is None
     assert shortage(tmp_path, FULL) == SAYS
     assert shortage(tmp_path / "none") is None
@@ -116,18 +110,14 @@ async def test_nothing_begins_without_room_but_what_gives_room_back(tmp_path: Pa
     ],
 )
 async def test_room_that_ran_out_meanwhile_is_told_with_where_it_is_short(error: Exception) -> None:
-    """
-    An error for want of room is DISK whoever raised it, and names the full folder.
-    """
+    """An error for want of room is DISK whoever raised it, and names the full folder."""
     with pytest.raises(ApplicationError, match=SAYS) as failure:
         await _run(_Acts(error), FULL, kind="release_worktree")
     assert failure.value.type == FailureKind.DISK
 
 
 async def test_other_errors_pass_unchanged(tmp_path: Path) -> None:
-    """
-    What is no matter of room is left to those who know it.
-    """
+    """What is no matter of room is left to those who know it."""
     wrong = ValueError("wrong")
     with pytest.raises(ValueError, match="wrong"):
         await _run(_Acts(wrong), tmp_path)

@@ -1,6 +1,4 @@
-"""
-Running the user's commands: their PATH and virtual environment, nothing else of theirs.
-"""
+"""Running the user's commands: their PATH and virtual environment, nothing else of theirs."""
 
 import shutil
 import sys
@@ -21,17 +19,13 @@ from tests.stage import changed, snapshot
 
 
 def made_environment(place: Path) -> Path:
-    """
-    Make a virtual environment without any package.
-    """
+    """Make a virtual environment without any package."""
     venv.create(place, symlinks=True, with_pip=False)
     return place
 
 
 def site_packages(place: Path) -> Path:
-    """
-    Return where an environment's packages lie.
-    """
+    """Return where an environment's packages lie."""
     return next(place.glob("lib/python3*/site-packages"))
 
 
@@ -79,9 +73,7 @@ async def test_the_products_data_is_hidden(workbench: Bench, job: Job) -> None:
 
 @pytest.fixture(params=["/var/tmp", "/tmp"])
 def theirs(request: pytest.FixtureRequest) -> Iterator[Path]:
-    """
-    A folder of the person's, where a command could see it or where it could not.
-    """
+    """A folder of the person's, where a command could see it or where it could not."""
     with tempfile.TemporaryDirectory(dir=request.param, prefix="orchestcode-person-") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
@@ -160,9 +152,7 @@ async def test_an_editable_install_leads_to_the_worktree(workbench: Bench, their
 
 
 async def test_pytest_runs_in_the_sandbox(workbench: Bench) -> None:
-    """
-    The tests of a worktree are found, run and reported, with the interpreter of these tests.
-    """
+    """The tests of a worktree are found, run and reported, with the interpreter of these tests."""
     prefix = Path(sys.prefix)
     environment = Environment(path=f"{prefix / 'bin'}:{ENVIRONMENT.path}", virtual_env=str(prefix))
     job = await workbench.open(environment=environment)
@@ -180,9 +170,7 @@ async def test_pytest_runs_in_the_sandbox(workbench: Bench) -> None:
 
 
 async def test_without_a_sandbox_no_command_runs(workbench: Bench, job: Job) -> None:
-    """
-    The failure says why, is not retried, and the worktree is restored at the next call.
-    """
+    """The failure says why, is not retried, and the worktree is restored at the next call."""
     agent = await job.agent()
     runner = workbench.tools._runner
     workbench.tools._runner = Runner(Sandbox(), hide=())
@@ -196,9 +184,7 @@ async def test_without_a_sandbox_no_command_runs(workbench: Bench, job: Job) -> 
 
 
 def test_output_is_readable_whatever_it_is() -> None:
-    """
-    Broken UTF-8, terminal codes and length do not reach a model; head and tail do.
-    """
+    """Broken UTF-8, terminal codes and length do not reach a model; head and tail do."""
     long = readable(b"first\n" + b"x" * 100_000 + b"\nlast\n")
 
     assert readable(b"\x1b[1mbold\x1b[0m \xff\r\n") == "bold \\xff\n"

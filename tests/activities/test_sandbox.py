@@ -43,9 +43,7 @@ INTERPRETER = Path(sys.prefix, "bin", "python")
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """
-    A worktree with everything around it, in a folder only its owner may enter.
-    """
+    """A worktree with everything around it, in a folder only its owner may enter."""
 
     base: Path
     """The folder, outside every folder that is hidden anyway."""
@@ -56,9 +54,7 @@ class Place:
 
 @pytest.fixture(scope="session")
 async def sandbox() -> AsyncIterator[Sandbox]:
-    """
-    One probed sandbox for all tests.
-    """
+    """One probed sandbox for all tests."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as scratch:
         made = Sandbox()
         await made.probe(Path(scratch))
@@ -67,9 +63,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 @pytest.fixture(scope="session")
 def seed() -> Iterator[Path]:
-    """
-    One commit in a bare store, and an empty bare repository.
-    """
+    """One commit in a bare store, and an empty bare repository."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         store = Path(folder, "store")
         Path(folder, "worktree").mkdir()
@@ -85,9 +79,7 @@ def seed() -> Iterator[Path]:
 
 @pytest.fixture
 def place(seed: Path) -> Iterator[Place]:
-    """
-    A fresh worktree of a real repository.
-    """
+    """A fresh worktree of a real repository."""
     base = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="sandbox-test-"))
     try:
         yield made_place(base, seed)
@@ -107,9 +99,7 @@ PRIVATE_CONFIG = """
 
 
 def made_place(base: Path, seed: Path) -> Place:
-    """
-    Make store, worktree and private git directory as the product does.
-    """
+    """Make store, worktree and private git directory as the product does."""
     data = base / "data"
     store, worktree, private = data / "store", data / "worktree", data / "private"
     shutil.copytree(seed, data)
@@ -132,9 +122,7 @@ def made_place(base: Path, seed: Path) -> Place:
 
 
 def git(*arguments: str) -> str:
-    """
-    Run git on the host, with nobody's configuration.
-    """
+    """Run git on the host, with nobody's configuration."""
     environment = {
         "PATH": SYSTEM_PATH,
         "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -147,18 +135,14 @@ def git(*arguments: str) -> str:
 
 
 async def text_of(sandbox: Sandbox, place: Place, line: str) -> str:
-    """
-    Run a line that must succeed and return what it printed.
-    """
+    """Run a line that must succeed and return what it printed."""
     outcome = await sandbox.run(place.mounts, Command(line=line))
     assert outcome.exit_code == 0, outcome
     return outcome.output.decode()
 
 
 def running(token: str) -> list[str]:
-    """
-    Find the processes with a token in their command line, on the whole machine.
-    """
+    """Find the processes with a token in their command line, on the whole machine."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -168,9 +152,7 @@ def running(token: str) -> list[str]:
 
 
 def sleep_token() -> str:
-    """
-    Make up a number of seconds no other process sleeps.
-    """
+    """Make up a number of seconds no other process sleeps."""
     return f"{secrets.randbelow(10**6) + 10**6}.{secrets.randbelow(10**6):06d}"
 
 
@@ -194,9 +176,7 @@ def sleep_token() -> str:
 async def test_how_a_command_ended_comes_back(
     sandbox: Sandbox, place: Place, line: str, code: int, number: int | None
 ) -> None:
-    """
-    Success, failure, a signal and the impossible are all outcomes.
-    """
+    """Success, failure, a signal and the impossible are all outcomes."""
     outcome = await sandbox.run(place.mounts, Command(line=line))
 
     assert (outcome.exit_code, outcome.signal) == (code, number)
@@ -205,9 +185,7 @@ async def test_how_a_command_ended_comes_back(
 
 
 async def test_output_is_interleaved_bytes(sandbox: Sandbox, place: Place) -> None:
-    """
-    Both streams keep their order, and nothing is decoded.
-    """
+    """Both streams keep their order, and nothing is decoded."""
     line = r"printf a; printf b >&2; printf 'c\xff\xfe\x00' > /dev/stdout; printf d > /dev/stderr"
     outcome = await sandbox.run(place.mounts, Command(line=line))
 
@@ -215,9 +193,7 @@ async def test_output_is_interleaved_bytes(sandbox: Sandbox, place: Place) -> No
 
 
 async def test_the_working_folder_is_inside_the_worktree(sandbox: Sandbox, place: Place) -> None:
-    """
-    A folder by its relative path; one that is missing is the command's failure, not ours.
-    """
+    """A folder by its relative path; one that is missing is the command's failure, not ours."""
     (place.mounts.worktree / "sub dir").mkdir()
     inside = await sandbox.run(place.mounts, Command(line="pwd", cwd="sub dir"))
     missing = await sandbox.run(place.mounts, Command(line="pwd", cwd="gone"))
@@ -231,9 +207,7 @@ async def test_the_working_folder_is_inside_the_worktree(sandbox: Sandbox, place
 async def test_the_environment_is_made_from_nothing(
     sandbox: Sandbox, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    Only our variables and the command's; the worker's are not even in /proc.
-    """
+    """Only our variables and the command's; the worker's are not even in /proc."""
     monkeypatch.setenv("SECRET_OF_THE_WORKER", "sesame")
     line = "env -0; cat /proc/1/environ || true"
     command = Command(line=line, env={"LINES": "a b\nc", "line": "x"}, path=SYSTEM_PATH)
@@ -255,17 +229,13 @@ async def test_the_environment_is_made_from_nothing(
 
 @pytest.mark.parametrize("name", ["A-B", "", "1A", "A=B", "x;y"])
 def test_a_variable_needs_a_name(name: str) -> None:
-    """
-    What a shell could not export is refused before anything runs.
-    """
+    """What a shell could not export is refused before anything runs."""
     with pytest.raises(ValueError, match="environment"):
         Command(line="true", env={name: "x"})
 
 
 async def test_a_blocked_command_says_so(sandbox: Sandbox, place: Place) -> None:
-    """
-    The hint tells the sandbox's doing from a bug of the project, and only on failure.
-    """
+    """The hint tells the sandbox's doing from a bug of the project, and only on failure."""
     blocked = await sandbox.run(place.mounts, Command(line="touch /usr/x"))
     network = await sandbox.run(place.mounts, Command(line="echo > /dev/tcp/192.0.2.1/80"))
     quoted = await sandbox.run(place.mounts, Command(line="echo Read-only file system"))
@@ -276,9 +246,7 @@ async def test_a_blocked_command_says_so(sandbox: Sandbox, place: Place) -> None
 
 
 async def test_limits_are_set(sandbox: Sandbox, place: Place) -> None:
-    """
-    Processes, open files, file size and CPU time are bounded, and cannot be raised.
-    """
+    """Processes, open files, file size and CPU time are bounded, and cannot be raised."""
     line = 'for each in u n f t; do ulimit -H -"$each"; done; umask; ulimit -n 1000000 && echo up'
     outcome = await sandbox.run(place.mounts, Command(line=line, timeout_seconds=10))
     *limits, umask = outcome.output.decode().splitlines()[:5]
@@ -293,9 +261,7 @@ async def test_limits_are_set(sandbox: Sandbox, place: Place) -> None:
 
 @contextlib.contextmanager
 def hostile_facts(place: Place, owner: int) -> Iterator[dict[str, str]]:
-    """
-    Set up everything outside that an escape would reach, and describe it.
-    """
+    """Set up everything outside that an escape would reach, and describe it."""
     name = f"\0escape-{secrets.token_hex(8)}"
     sleeper = sleep_token()
     user: dict[str, Any] = {"user": owner, "group": owner} if IS_ROOT else {}
@@ -329,27 +295,21 @@ def hostile_facts(place: Place, owner: int) -> Iterator[dict[str, str]]:
 
 
 def prepared_escape(place: Place, facts: dict[str, str]) -> str:
-    """
-    Put the escape script into the worktree and return the line that runs it.
-    """
+    """Put the escape script into the worktree and return the line that runs it."""
     (place.mounts.worktree / "facts.json").write_text(json.dumps(facts))
     shutil.copy(HERE / "sandbox_escapes.py", place.mounts.worktree / "escapes.py")
     return "python3 -I -S escapes.py facts.json"
 
 
 def succeeded(output: str) -> list[str]:
-    """
-    List the attempts that went through.
-    """
+    """List the attempts that went through."""
     attempts = json.loads(output.splitlines()[-1])
     assert len(attempts) > 45
     return [name for name, happened in attempts.items() if happened]
 
 
 async def test_no_way_out(sandbox: Sandbox, place: Place) -> None:
-    """
-    Of all known escapes only the write into the worktree, which is none, goes through.
-    """
+    """Of all known escapes only the write into the worktree, which is none, goes through."""
     before = fingerprint(place.mounts.store)
     with hostile_facts(place, PAYLOAD_UID) as facts:
         line = prepared_escape(place, facts)
@@ -362,9 +322,7 @@ async def test_no_way_out(sandbox: Sandbox, place: Place) -> None:
 
 @pytest.mark.skipif(not IS_ROOT, reason="the test above already ran without root")
 def test_no_way_out_for_a_worker_that_is_not_root(place: Place) -> None:
-    """
-    The other way in, by a user namespace, holds as well.
-    """
+    """The other way in, by a user namespace, holds as well."""
     with hostile_facts(place, UNPRIVILEGED) as facts:
         line = prepared_escape(place, facts)
         answer = json.loads(driven(place, [line, "echo $UID; exit 3"]))
@@ -408,9 +366,7 @@ def driver_command(place: Place, lines: Sequence[str], *, drop: bool) -> list[st
 
 
 def public_interpreter(dropped: Sequence[str]) -> str:
-    """
-    Find an interpreter another user may start: not one in somebody's home.
-    """
+    """Find an interpreter another user may start: not one in somebody's home."""
     for candidate in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
         check = "import sys; sys.exit(sys.version_info < (3, 11))"
         command = [*dropped, candidate, "-c", check]
@@ -420,9 +376,7 @@ def public_interpreter(dropped: Sequence[str]) -> str:
 
 
 def driven(place: Place, lines: Sequence[str]) -> str:
-    """
-    Run lines in a worker without privileges.
-    """
+    """Run lines in a worker without privileges."""
     command = driver_command(place, lines, drop=True)
     run = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env={})
     assert run.returncode == 0, run.stderr
@@ -430,9 +384,7 @@ def driven(place: Place, lines: Sequence[str]) -> str:
 
 
 def fingerprint(folder: Path) -> dict[str, tuple[int, str]]:
-    """
-    Describe every file of a folder: mode and content.
-    """
+    """Describe every file of a folder: mode and content."""
     return {
         str(path.relative_to(folder)): (
             stat.S_IMODE(path.lstat().st_mode),
@@ -444,9 +396,7 @@ def fingerprint(folder: Path) -> dict[str, tuple[int, str]]:
 
 
 async def test_folders_are_hidden_and_shown_again_by_depth(sandbox: Sandbox, place: Place) -> None:
-    """
-    The more special wins: a shown folder in a hidden one, a hidden one in a shown one.
-    """
+    """The more special wins: a shown folder in a hidden one, a hidden one in a shown one."""
     for path in ("shown/inner/deep", "outer"):
         (place.data / path).mkdir(parents=True)
     for path in ("shown/x", "shown/inner/x", "shown/inner/deep/x", "outer/x"):
@@ -465,9 +415,7 @@ async def test_folders_are_hidden_and_shown_again_by_depth(sandbox: Sandbox, pla
 
 
 async def test_a_hidden_file_cannot_be_read(sandbox: Sandbox, place: Place) -> None:
-    """
-    A single file can be covered as well as a folder.
-    """
+    """A single file can be covered as well as a folder."""
     (place.mounts.worktree / "token").write_text("sesame")
     mounts = replace(place.mounts, hide=(place.data, place.mounts.worktree / "token"))
     outcome = await sandbox.run(mounts, Command(line="cat token; cat a.txt"))
@@ -477,18 +425,14 @@ async def test_a_hidden_file_cannot_be_read(sandbox: Sandbox, place: Place) -> N
 
 
 async def test_the_kernels_switches_have_a_second_cover(sandbox: Sandbox, place: Place) -> None:
-    """
-    Permissions already refuse the payload; the mount would refuse a root that got in.
-    """
+    """Permissions already refuse the payload; the mount would refuse a root that got in."""
     line = "awk '$2 == \"/proc/sys\" {print $4}' /proc/self/mounts"
 
     assert (await text_of(sandbox, place, line)).startswith("ro,")
 
 
 async def test_nothing_private_is_shown_around_the_worktree(sandbox: Sandbox, place: Place) -> None:
-    """
-    Homes, runtime folders and the data folder are empty but for what is mounted.
-    """
+    """Homes, runtime folders and the data folder are empty but for what is mounted."""
     line = f"ls -A /root /home /run {place.data}; ls -A /tmp"
     seen = await text_of(sandbox, place, line)
     listed = {line for line in seen.split() if not line.endswith(":")}
@@ -500,9 +444,7 @@ async def test_nothing_private_is_shown_around_the_worktree(sandbox: Sandbox, pl
 async def test_files_written_by_the_worker_belong_to_the_payload(
     sandbox: Sandbox, place: Place
 ) -> None:
-    """
-    What root wrote can be changed inside; a link out of the worktree is not followed.
-    """
+    """What root wrote can be changed inside; a link out of the worktree is not followed."""
     worktree = place.mounts.worktree
     (place.base / "foreign").write_text("x")
     (worktree / "new").mkdir()
@@ -515,17 +457,13 @@ async def test_files_written_by_the_worker_belong_to_the_payload(
 
 
 def test_user_0_is_refused(place: Place) -> None:
-    """
-    A payload that is real root would not be contained.
-    """
+    """A payload that is real root would not be contained."""
     with pytest.raises(ValueError, match="user 0"):
         replace(place.mounts, uid=0)
 
 
 async def test_a_worktree_without_git_file_is_refused(sandbox: Sandbox, place: Place) -> None:
-    """
-    Bubblewrap would leave an empty file behind as a place to mount on.
-    """
+    """Bubblewrap would leave an empty file behind as a place to mount on."""
     (place.mounts.worktree / ".git").unlink()
     with pytest.raises(ValueError, match="must both be files"):
         await sandbox.run(place.mounts, Command(line="true"))
@@ -537,9 +475,7 @@ async def test_a_worktree_without_git_file_is_refused(sandbox: Sandbox, place: P
 
 
 async def test_honest_programs_work(sandbox: Sandbox, place: Place) -> None:
-    """
-    Pools, servers, compilers, git and environments, with the tools of the worker's PATH.
-    """
+    """Pools, servers, compilers, git and environments, with the tools of the worker's PATH."""
     shutil.copy(HERE / "sandbox_programs.py", place.mounts.worktree / "programs.py")
     before = fingerprint(place.mounts.store)
     command = Command(line="python3 programs.py", path=os.environ["PATH"])
@@ -552,9 +488,7 @@ async def test_honest_programs_work(sandbox: Sandbox, place: Place) -> None:
 
 
 async def test_only_unix_servers_miss_denied_unix_sockets(place: Place) -> None:
-    """
-    Where the host's sockets can be reached the family is taken away, and little else breaks.
-    """
+    """Where the host's sockets can be reached the family is taken away, and little else breaks."""
     shutil.copy(HERE / "sandbox_programs.py", place.mounts.worktree / "programs.py")
     with reachable_socket():
         strict = Sandbox()
@@ -569,9 +503,7 @@ async def test_only_unix_servers_miss_denied_unix_sockets(place: Place) -> None:
 
 @contextlib.contextmanager
 def reachable_socket() -> Iterator[None]:
-    """
-    Listen where every user can connect, in a folder that is not hidden.
-    """
+    """Listen where every user can connect, in a folder that is not hidden."""
     with (
         tempfile.TemporaryDirectory(dir="/var/tmp") as folder,
         socket.socket(socket.AF_UNIX) as server,
@@ -584,9 +516,7 @@ def reachable_socket() -> Iterator[None]:
 
 
 async def test_a_project_is_tested_with_its_own_environment(sandbox: Sandbox, place: Place) -> None:
-    """
-    The environment's pytest runs, wherever it and the interpreter behind it lie.
-    """
+    """The environment's pytest runs, wherever it and the interpreter behind it lie."""
     (place.mounts.worktree / "test_it.py").write_text("def test_it():\n    assert 1\n")
     command = Command(
         line='pytest -q -p no:cacheprovider test_it.py && echo "$VIRTUAL_ENV"',
@@ -606,9 +536,7 @@ async def test_a_project_is_tested_with_its_own_environment(sandbox: Sandbox, pl
 async def test_a_command_past_its_time_is_ended_with_all_its_processes(
     sandbox: Sandbox, place: Place
 ) -> None:
-    """
-    Deaf, detached and daemonised processes too; the output until then is kept.
-    """
+    """Deaf, detached and daemonised processes too; the output until then is kept."""
     token = sleep_token()
     line = (
         f"setsid sleep {token} & (setsid -f sleep {token} >/dev/null 2>&1 </dev/null); "
@@ -624,9 +552,7 @@ async def test_a_command_past_its_time_is_ended_with_all_its_processes(
 
 
 async def test_nothing_outlives_a_command_that_ended(sandbox: Sandbox, place: Place) -> None:
-    """
-    Background processes do not hold the outcome back and are gone when it comes.
-    """
+    """Background processes do not hold the outcome back and are gone when it comes."""
     token = sleep_token()
     line = f"setsid sleep {token} & (setsid -f sleep {token} &) ; echo done"
     outcome = await sandbox.run(place.mounts, Command(line=line))
@@ -637,9 +563,7 @@ async def test_nothing_outlives_a_command_that_ended(sandbox: Sandbox, place: Pl
 
 
 async def test_a_flood_of_output_is_cut_off(sandbox: Sandbox, place: Place) -> None:
-    """
-    The limit ends the command, the output is whole up to it, and the caller sees it grow.
-    """
+    """The limit ends the command, the output is whole up to it, and the caller sees it grow."""
     counts: list[int] = []
     command = Command(line="yes", output_limit_bytes=1_000_000)
     outcome = await sandbox.run(place.mounts, command, on_output=counts.append)
@@ -655,9 +579,7 @@ GREEDY = "x = bytearray(300 << 20); import time; time.sleep(60)"
 
 
 async def test_too_much_memory_ends_the_command(sandbox: Sandbox, place: Place) -> None:
-    """
-    All processes count together, those that detached as well.
-    """
+    """All processes count together, those that detached as well."""
     line = f"for i in 1 2; do setsid python3 -I -S -c '{GREEDY}' & done; wait"
     command = Command(line=line, memory_limit_bytes=400 << 20, timeout_seconds=30)
     outcome = await sandbox.run(place.mounts, command)
@@ -668,9 +590,7 @@ async def test_too_much_memory_ends_the_command(sandbox: Sandbox, place: Place) 
 
 
 async def test_shared_memory_counts_once(sandbox: Sandbox, place: Place) -> None:
-    """
-    Forked workers share what they inherited, as test runners do.
-    """
+    """Forked workers share what they inherited, as test runners do."""
     script = (
         "import os, time\n"
         "x = bytearray(b'x') * (200 << 20)\n"
@@ -687,9 +607,7 @@ async def test_shared_memory_counts_once(sandbox: Sandbox, place: Place) -> None
 
 
 async def test_much_output_comes_back_whole(sandbox: Sandbox, place: Place) -> None:
-    """
-    Nothing is lost at the end of a command that prints a lot and leaves.
-    """
+    """Nothing is lost at the end of a command that prints a lot and leaves."""
     command = Command(line="head -c 3000000 /dev/zero", output_limit_bytes=3_000_000)
     outcome = await sandbox.run(place.mounts, command)
 
@@ -700,9 +618,7 @@ async def test_much_output_comes_back_whole(sandbox: Sandbox, place: Place) -> N
 async def test_cancelling_ends_the_command_before_it_returns(
     sandbox: Sandbox, place: Place
 ) -> None:
-    """
-    When the cancelled task is over, so is every process of it.
-    """
+    """When the cancelled task is over, so is every process of it."""
     token = sleep_token()
     seen = asyncio.Event()
     command = Command(line=f"setsid sleep {token} & echo begun; sleep {token}")
@@ -717,9 +633,7 @@ async def test_cancelling_ends_the_command_before_it_returns(
 
 
 async def test_cancelling_at_any_moment_leaves_nothing(sandbox: Sandbox, place: Place) -> None:
-    """
-    Also while the sandbox is still being made.
-    """
+    """Also while the sandbox is still being made."""
     token = sleep_token()
     before = open_descriptors()
     for step in range(12):
@@ -735,16 +649,12 @@ async def test_cancelling_at_any_moment_leaves_nothing(sandbox: Sandbox, place: 
 
 
 def open_descriptors() -> set[str]:
-    """
-    List this process's open file descriptors.
-    """
+    """List this process's open file descriptors."""
     return {path.name for path in Path("/proc/self/fd").iterdir()}
 
 
 async def test_the_loop_stays_free(sandbox: Sandbox, place: Place) -> None:
-    """
-    Other work goes on while a command floods us.
-    """
+    """Other work goes on while a command floods us."""
     line = "for i in {1..40}; do head -c 100000 /dev/zero; sleep 0.01; done; exit 3"
     command = Command(line=line)
     task = asyncio.create_task(sandbox.run(place.mounts, command))
@@ -765,9 +675,7 @@ async def test_the_loop_stays_free(sandbox: Sandbox, place: Place) -> None:
     ],
 )
 def test_the_payload_dies_with_its_worker(place: Place, drop: bool) -> None:  # noqa: FBT001
-    """
-    A worker that is killed leaves no process behind.
-    """
+    """A worker that is killed leaves no process behind."""
     token = sleep_token()
     line = f"setsid sleep {token} & touch begun; sleep {token}"
     worker = subprocess.Popen(driver_command(place, [line], drop=drop), env={})
@@ -782,9 +690,7 @@ def test_the_payload_dies_with_its_worker(place: Place, drop: bool) -> None:  # 
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    """
-    Wait up to twenty seconds for something to become true.
-    """
+    """Wait up to twenty seconds for something to become true."""
     deadline = time.monotonic() + 20
     while not holds():
         assert time.monotonic() < deadline
@@ -795,9 +701,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 def wrapper(place: Place, body: str) -> Path:
-    """
-    Write a program that stands in for bubblewrap; `$REAL` is the real one.
-    """
+    """Write a program that stands in for bubblewrap; `$REAL` is the real one."""
     real = Sandbox()._bwrap
     path = place.base / "bwrap"
     path.write_text(f"#!/bin/bash\nREAL={real}\n{body}\n")
@@ -867,9 +771,7 @@ NO_ISOLATION = 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"'
     ],
 )
 async def test_what_does_not_isolate_is_refused(place: Place, body: str, sentence: str) -> None:
-    """
-    The canary tells a sandbox from a pretence, and every later command is refused.
-    """
+    """The canary tells a sandbox from a pretence, and every later command is refused."""
     place.base.chmod(0o755)
     fake = Sandbox(wrapper(place, body))
     with pytest.raises(SandboxUnavailable, match=sentence):
@@ -897,9 +799,7 @@ async def test_what_does_not_isolate_is_refused(place: Place, body: str, sentenc
 async def test_each_part_of_the_isolation_has_its_question(
     place: Place, body: str, sentence: str | None
 ) -> None:
-    """
-    One missing option is noticed; only dying with the worker cannot be asked for while alive.
-    """
+    """One missing option is noticed; only dying with the worker cannot be asked for while alive."""
     place.base.chmod(0o755)
     weakened = Sandbox(wrapper(place, body))
     if sentence is None:
@@ -910,9 +810,7 @@ async def test_each_part_of_the_isolation_has_its_question(
 
 
 async def test_an_unprobed_sandbox_runs_nothing(place: Place) -> None:
-    """
-    Denied until proven.
-    """
+    """Denied until proven."""
     fresh = Sandbox()
     with pytest.raises(SandboxUnavailable, match="not probed"):
         await fresh.run(place.mounts, Command(line="touch ran"))
@@ -921,18 +819,14 @@ async def test_an_unprobed_sandbox_runs_nothing(place: Place) -> None:
 
 
 async def test_a_missing_binary_is_named_with_its_remedy(place: Place) -> None:
-    """
-    The sentence says what to install.
-    """
+    """The sentence says what to install."""
     missing = Sandbox(place.base / "nowhere")
     with pytest.raises(SandboxUnavailable, match=r"install .*bubblewrap"):
         await missing.probe(place.base)
 
 
 async def test_a_failing_start_is_never_the_commands_failure(place: Place) -> None:
-    """
-    It raises, and the next command runs only after a new canary.
-    """
+    """It raises, and the next command runs only after a new canary."""
     switch = place.base / "broken"
     body = f"[ -e {switch} ] && {{ echo 'bwrap: No space left' >&2; exit 1; }}; exec $REAL \"$@\""
     flaky = Sandbox(wrapper(place, body))

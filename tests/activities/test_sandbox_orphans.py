@@ -27,9 +27,7 @@ Start = Callable[[str, Path], tuple[int, int]]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """
-    Gives a function that has a script of a name start a sandbox on a home: both process ids.
-    """
+    """Gives a function that has a script of a name start a sandbox on a home: both process ids."""
     begun: list[tuple[subprocess.Popen[str], Path]] = []
 
     def start(name: str, home: Path) -> tuple[int, int]:
@@ -81,9 +79,7 @@ async def test_a_sandbox_whose_worker_was_killed_is_ended(start: Start, tmp_path
 
 
 def test_a_process_that_has_gone_is_no_orphan(tmp_path: Path) -> None:
-    """
-    The number of a process that ended meanwhile harms nobody.
-    """
+    """The number of a process that ended meanwhile harms nobody."""
     with subprocess.Popen(["true"]) as gone:
         gone.wait()
         assert not end_orphan(gone.pid, tmp_path)

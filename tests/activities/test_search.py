@@ -1,6 +1,4 @@
-"""
-Search in a worktree: git's own grep, on whatever lies there.
-"""
+"""Search in a worktree: git's own grep, on whatever lies there."""
 
 from tests.activities.bench import Agent, Bench
 
@@ -8,9 +6,7 @@ GERMAN = "straße.txt"
 
 
 async def test_matches_name_path_and_line(agent: Agent) -> None:
-    """
-    Tracked and new files are searched, ignored and binary ones are not; names are readable.
-    """
+    """Tracked and new files are searched, ignored and binary ones are not; names are readable."""
     await agent.edit("create", ".gitignore", file_text="*.log\n")
     await agent.edit("create", GERMAN, file_text="first\nthe needle\n")
     await agent.run("echo needle > x.log; printf 'needle\\0' > x.bin; mkdir d; echo needle > d/n")
@@ -27,9 +23,7 @@ async def test_matches_name_path_and_line(agent: Agent) -> None:
 async def test_a_search_follows_no_link_and_enters_no_repository(
     workbench: Bench, agent: Agent
 ) -> None:
-    """
-    What lies outside, or in a nested repository, is not searched.
-    """
+    """What lies outside, or in a nested repository, is not searched."""
     (workbench.folder / "outside").mkdir()
     (workbench.folder / "outside" / "s").write_text("needle\n")
     await agent.run(
@@ -44,9 +38,7 @@ async def test_a_search_follows_no_link_and_enters_no_repository(
 
 
 async def test_mistakes_are_told(agent: Agent) -> None:
-    """
-    A broken pattern, a path outside or a NUL is a failed search with the reason.
-    """
+    """A broken pattern, a path outside or a NUL is a failed search with the reason."""
     broken = await agent.search("(")
     outside = await agent.search("x", path="/etc")
     nul = await agent.search("a\0b")
@@ -60,9 +52,7 @@ async def test_mistakes_are_told(agent: Agent) -> None:
 
 
 async def test_many_and_long_matches_are_bounded(agent: Agent) -> None:
-    """
-    200 lines are shown, each at most 300 characters, however much there is.
-    """
+    """200 lines are shown, each at most 300 characters, however much there is."""
     await agent.run(
         "seq 1 500 > n.txt; for i in 1 2 3; do head -c 800000 /dev/zero | tr '\\0' x > w$i; done"
     )
@@ -79,9 +69,7 @@ async def test_many_and_long_matches_are_bounded(agent: Agent) -> None:
 
 
 async def test_output_of_any_encoding_is_text(agent: Agent) -> None:
-    """
-    A line that is not UTF-8, or holds terminal codes, comes out as harmless text.
-    """
+    """A line that is not UTF-8, or holds terminal codes, comes out as harmless text."""
     await agent.run("printf 'needle \\xe9\\n\\033[2Jneedle\\r\\n' > l.txt")
 
     found = await agent.search("needle")

@@ -1,6 +1,4 @@
-"""
-An agent's hands: each call a transaction on a real worktree, in the real sandbox.
-"""
+"""An agent's hands: each call a transaction on a real worktree, in the real sandbox."""
 
 import asyncio
 import json
@@ -22,9 +20,7 @@ from tests.stage import ROOT, until
 
 
 async def test_a_repeated_call_returns_what_was_recorded(agent: Agent) -> None:
-    """
-    A call whose end was recorded is not done again, whatever the worktree holds since.
-    """
+    """A call whose end was recorded is not done again, whatever the worktree holds since."""
     call = await agent.call(ToolName.RUN_COMMAND, command="echo once >> log.txt; cat log.txt")
     first = await agent.make(call)
     agent.at = first.checkpoint or ""
@@ -37,9 +33,7 @@ async def test_a_repeated_call_returns_what_was_recorded(agent: Agent) -> None:
 
 
 async def test_what_an_earlier_attempt_left_is_undone(agent: Agent) -> None:
-    """
-    An attempt that began and never settled leaves nothing for the next one to stumble over.
-    """
+    """An attempt that began and never settled leaves nothing for the next one to stumble over."""
     await agent.edit("create", "kept.txt", file_text="kept\n")
     pool = await agent.job.pool()
     lease = agent.lease
@@ -57,9 +51,7 @@ async def test_what_an_earlier_attempt_left_is_undone(agent: Agent) -> None:
 async def test_a_command_that_filled_the_disk_is_undone(
     agent: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    Whatever it wrote is gone, checkpointed files are as they were, and the model is told why.
-    """
+    """Whatever it wrote is gone, checkpointed files are as they were, and the model is told why."""
     await agent.edit("create", "kept.txt", file_text="kept\n")
     with monkeypatch.context() as full:
         full.setattr(running, "free_bytes", lambda _place: 0)
@@ -72,9 +64,7 @@ async def test_a_command_that_filled_the_disk_is_undone(
 
 
 async def test_a_call_starts_from_the_checkpoint_it_expects(agent: Agent) -> None:
-    """
-    A conversation that was taken back to an earlier turn finds that turn's files.
-    """
+    """A conversation that was taken back to an earlier turn finds that turn's files."""
     beginning = agent.at
     await agent.edit("create", "new.txt", file_text="new\n")
     agent.at = beginning
@@ -86,9 +76,7 @@ async def test_a_call_starts_from_the_checkpoint_it_expects(agent: Agent) -> Non
 
 
 async def test_an_old_epoch_is_refused_for_good(job: Job, agent: Agent) -> None:
-    """
-    Whoever lost the worktree can neither change nor read it, and is not retried.
-    """
+    """Whoever lost the worktree can neither change nor read it, and is not retried."""
     edit = await agent.call(ToolName.EDIT, command="create", path="z.txt", file_text="z")
     pool = await job.pool()
     await pool.release(agent.lease.worktree, agent.lease.epoch)
@@ -105,9 +93,7 @@ async def test_an_old_epoch_is_refused_for_good(job: Job, agent: Agent) -> None:
 async def test_a_call_recorded_before_the_lease_ended_is_still_answered(
     job: Job, agent: Agent
 ) -> None:
-    """
-    A lost acknowledgement is free even when the worktree belongs to somebody else by now.
-    """
+    """A lost acknowledgement is free even when the worktree belongs to somebody else by now."""
     call = await agent.call(ToolName.EDIT, command="create", path="z.txt", file_text="z\n")
     first = await agent.make(call)
     pool = await job.pool()
@@ -117,9 +103,7 @@ async def test_a_call_recorded_before_the_lease_ended_is_still_answered(
 
 
 async def test_two_attempts_at_one_call_act_once(agent: Agent) -> None:
-    """
-    An attempt that overtakes another waits for it and returns the same outcome.
-    """
+    """An attempt that overtakes another waits for it and returns the same outcome."""
     call = await agent.call(ToolName.RUN_COMMAND, command="echo x >> log.txt; sleep 0.3")
 
     first, second = await asyncio.gather(agent.make(call), agent.make(call))
@@ -156,9 +140,7 @@ KILLED = """
 
 
 def started_worker(workbench: Bench, scratch: Path, call: ToolCall) -> subprocess.Popen[bytes]:
-    """
-    Start a process that makes the call as a worker would.
-    """
+    """Start a process that makes the call as a worker would."""
     worker = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(KILLED), str(workbench.home), str(scratch)],
         cwd=ROOT,
@@ -171,16 +153,12 @@ def started_worker(workbench: Bench, scratch: Path, call: ToolCall) -> subproces
 
 
 def owners(folder: Path) -> set[int]:
-    """
-    Return who owns the files below a folder, and itself.
-    """
+    """Return who owns the files below a folder, and itself."""
     return {path.stat().st_uid for path in (folder, *folder.rglob("*"))}
 
 
 async def test_a_worker_killed_in_the_middle_of_a_command(workbench: Bench, agent: Agent) -> None:
-    """
-    Its processes die with it, and the repeated call starts from the checkpoint and acts once.
-    """
+    """Its processes die with it, and the repeated call starts from the checkpoint and acts once."""
     word, go = token(), workbench.folder / "go"
     line = f"echo half >> log.txt; cat a.txt > {word}; [ -e {go} ] || sleep 60"
     call = await agent.call(ToolName.RUN_COMMAND, command=line)
@@ -200,9 +178,7 @@ async def test_a_worker_killed_in_the_middle_of_a_command(workbench: Bench, agen
 
 
 async def test_a_command_past_its_limit_is_one_result(agent: Agent) -> None:
-    """
-    It ends once, as a timed-out result that keeps what was written, and no process is left.
-    """
+    """It ends once, as a timed-out result that keeps what was written, and no process is left."""
     word = token()
     line = f"echo before; echo {word} > f.txt; (exec -a {word} sleep 60) & exec -a {word} sleep 60"
     call = await agent.call(ToolName.RUN_COMMAND, command=line, timeout_seconds=1)
@@ -219,9 +195,7 @@ async def test_a_command_past_its_limit_is_one_result(agent: Agent) -> None:
 
 
 async def test_edits_keep_modes_and_write_only_what_changed(agent: Agent) -> None:
-    """
-    An executable stays one; each state is pinned, and an edit's parent is the state before.
-    """
+    """An executable stays one; each state is pinned, and an edit's parent is the state before."""
     made = await agent.run("printf '#!/bin/sh\\necho a\\n' > tool; chmod +x tool; echo b > b.txt")
     await agent.view("tool")
     edited = await agent.edit("str_replace", "tool", old_str="echo a", new_str="echo c")
@@ -239,9 +213,7 @@ async def test_edits_keep_modes_and_write_only_what_changed(agent: Agent) -> Non
 
 
 async def test_a_path_has_one_form(agent: Agent) -> None:
-    """
-    A file viewed as ./a.txt is the file edited as a.txt and the other way round.
-    """
+    """A file viewed as ./a.txt is the file edited as a.txt and the other way round."""
     await agent.view("./a.txt")
     first = await agent.edit("insert", "a.txt", insert_line=0, insert_text="zero\n")
     second = await agent.edit("insert", ".//a.txt", insert_line=0, insert_text="before\n")
@@ -279,9 +251,7 @@ async def test_an_ignored_file_stays_out_of_the_patch(agent: Agent) -> None:
 
 
 async def test_a_file_named_like_a_pattern_is_itself(agent: Agent) -> None:
-    """
-    Whether a file is ignored is asked of its name, not of the pathspec that it looks like.
-    """
+    """Whether a file is ignored is asked of its name, not of the pathspec that it looks like."""
     await agent.edit("create", ".gitignore", file_text="*.log\n")
     told = await agent.edit("create", ":(glob)x", file_text="x\n")
 
@@ -290,9 +260,7 @@ async def test_a_file_named_like_a_pattern_is_itself(agent: Agent) -> None:
 
 
 async def test_nested_repositories_are_reported(agent: Agent) -> None:
-    """
-    A repository inside the worktree is not recorded, nor is an edit in it, and both are said.
-    """
+    """A repository inside the worktree is not recorded, nor is an edit in it, and both are said."""
     made = await agent.run("git init -q inner && echo x > inner/x.txt")
     edited = await agent.edit("create", "inner/y.txt", file_text="y\n")
     after = await agent.run("cat inner/y.txt")
@@ -304,9 +272,7 @@ async def test_nested_repositories_are_reported(agent: Agent) -> None:
 
 
 async def test_a_refused_edit_changes_nothing_and_is_a_value(agent: Agent) -> None:
-    """
-    What cannot be done comes back as a failed result, at the checkpoint of before.
-    """
+    """What cannot be done comes back as a failed result, at the checkpoint of before."""
     before = agent.at
     tries = [
         await agent.edit("str_replace", "gone.txt", old_str="a", new_str="b"),
@@ -327,9 +293,7 @@ async def test_a_refused_edit_changes_nothing_and_is_a_value(agent: Agent) -> No
 
 
 async def test_an_edit_follows_no_link_out(workbench: Bench, agent: Agent) -> None:
-    """
-    A link that a command made does not lead an edit or a view to a file outside.
-    """
+    """A link that a command made does not lead an edit or a view to a file outside."""
     outside = workbench.folder / "secret.txt"
     outside.write_text("secret\n")
     await agent.run(f"ln -s {outside} link; ln -s {workbench.folder} folder; ln -s a.txt inside")
@@ -348,18 +312,14 @@ async def test_an_edit_follows_no_link_out(workbench: Bench, agent: Agent) -> No
 
 
 async def test_files_deleted_and_renamed_by_commands_are_recorded(agent: Agent) -> None:
-    """
-    There is no tool to delete: a command does it, and the checkpoint follows.
-    """
+    """There is no tool to delete: a command does it, and the checkpoint follows."""
     await agent.run("rm a.txt; mv b.txt c.txt")
 
     assert await agent.files() == {"c.txt": b"b\n"}
 
 
 async def test_views_of_all_kinds_of_files(agent: Agent) -> None:
-    """
-    Text is numbered, other encodings are said, and what cannot be shown is a sentence.
-    """
+    """Text is numbered, other encodings are said, and what cannot be shown is a sentence."""
     await agent.run(
         "printf 'caf\\xe9\\n' > latin.txt; printf '\\0\\1\\2' > binary.bin; : > empty.txt;"
         "head -c 2000000 /dev/zero | tr '\\0' x > huge.txt; mkfifo pipe; mkdir folder"
@@ -384,9 +344,7 @@ async def test_views_of_all_kinds_of_files(agent: Agent) -> None:
 
 
 async def test_reading_calls_of_one_turn_come_back_in_order(agent: Agent) -> None:
-    """
-    One failed view does not spoil the others, and what was seen is remembered.
-    """
+    """One failed view does not spoil the others, and what was seen is remembered."""
     told = await agent.read(
         (ToolName.VIEW, {"path": "gone.txt"}),
         (ToolName.SEARCH, {"pattern": "t[wh]"}),
@@ -401,9 +359,7 @@ async def test_reading_calls_of_one_turn_come_back_in_order(agent: Agent) -> Non
 
 
 async def test_a_changed_file_must_be_viewed_again(agent: Agent) -> None:
-    """
-    A command that changed a file makes what the agent saw of it stale.
-    """
+    """A command that changed a file makes what the agent saw of it stale."""
     await agent.view("a.txt")
     await agent.run("sed -i s/one/eins/ a.txt")
 
@@ -417,9 +373,7 @@ async def test_a_changed_file_must_be_viewed_again(agent: Agent) -> None:
 
 
 async def test_a_failed_command_is_a_value_with_its_whole_log_kept(agent: Agent) -> None:
-    """
-    The model sees head and tail; the log holds every byte, and the preview is short.
-    """
+    """The model sees head and tail; the log holds every byte, and the preview is short."""
     told = await agent.run("seq 1 20000; printf '\\033[31mred\\033[0m\\xff\\n' >&2; exit 3")
 
     assert told.outcome == "failed"
@@ -434,9 +388,7 @@ async def test_a_failed_command_is_a_value_with_its_whole_log_kept(agent: Agent)
 
 
 async def test_a_worktree_belongs_to_its_own_user(agent: Agent) -> None:
-    """
-    A file that the worker wrote can be changed by the commands, and the other way round.
-    """
+    """A file that the worker wrote can be changed by the commands, and the other way round."""
     await agent.edit("create", "deep/er/new.txt", file_text="x\n")
     by_command = await agent.run(
         "echo y >> deep/er/new.txt; echo z > deep/er/z.txt; chmod 600 a.txt"

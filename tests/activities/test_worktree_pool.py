@@ -1,6 +1,4 @@
-"""
-Pooled worktrees, on real stores, with real git and real processes.
-"""
+"""Pooled worktrees, on real stores, with real git and real processes."""
 
 import asyncio
 import contextlib
@@ -40,9 +38,7 @@ ODD_NAME = b"\xe9\xff x.bin"
 
 
 def git(folder: Path, *args: str) -> str:
-    """
-    Run git as a person would, in their own repository.
-    """
+    """Run git as a person would, in their own repository."""
     identity = ("-c", "user.name=Person", "-c", "user.email=person@localhost")
     done = subprocess.run(
         ["git", *identity, *args], cwd=folder, env=CLEAN, check=True, capture_output=True
@@ -52,18 +48,14 @@ def git(folder: Path, *args: str) -> str:
 
 @dataclass(frozen=True)
 class World:
-    """
-    A store made of a small repository with everything that is hard to restore.
-    """
+    """A store made of a small repository with everything that is hard to restore."""
 
     store: Store
     base: str
     folder: Path
 
     def pool(self, *, wait_seconds: float = 10, uid_base: int | None = None) -> WorktreePool:
-        """
-        Return a pool as a worker process would make it.
-        """
+        """Return a pool as a worker process would make it."""
         return WorktreePool(
             self.store,
             self.folder / "pool",
@@ -74,9 +66,7 @@ class World:
 
 
 def write_base(repository: Path) -> None:
-    """
-    Fill a repository with the files that a checkpoint has to keep byte for byte.
-    """
+    """Fill a repository with the files that a checkpoint has to keep byte for byte."""
     (repository / ".gitattributes").write_text("*.txt text eol=lf\n*.dat filter=evil\n")
     (repository / ".gitignore").write_text("*.log\nbuild/\n")
     (repository / "crlf.txt").write_bytes(b"one\r\ntwo\r\n")
@@ -92,9 +82,7 @@ def write_base(repository: Path) -> None:
 
 @pytest.fixture(scope="module")
 async def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """
-    A store that no test changes.
-    """
+    """A store that no test changes."""
     folder = tmp_path_factory.mktemp("template")
     person = folder / "person"
     person.mkdir()
@@ -109,9 +97,7 @@ async def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def world(template: Path, tmp_path: Path) -> AsyncIterator[World]:
-    """
-    One store and its base commit.
-    """
+    """One store and its base commit."""
     shutil.copytree(template, tmp_path / "store.git")
     async with await Store.open(tmp_path / "store.git") as store:
         base = await store.resolve("refs/oc/target/main")
@@ -121,9 +107,7 @@ async def world(template: Path, tmp_path: Path) -> AsyncIterator[World]:
 
 @pytest.fixture
 async def pool(world: World) -> WorktreePool:
-    """
-    An open pool on that store.
-    """
+    """An open pool on that store."""
     made = world.pool()
     await made.open()
     return made
@@ -153,9 +137,7 @@ def contents(folder: Path) -> dict[bytes, tuple[str, bytes]]:
 
 
 async def checkpoint(place: Place, parent: str, message: str = "work") -> str:
-    """
-    Scan and settle, as a tool call does; the scan must record everything.
-    """
+    """Scan and settle, as a tool call does; the scan must record everything."""
     scan = await place.scan(parent, message)
     assert scan.skipped == ()
     await place.settle(scan.commit)
@@ -168,9 +150,7 @@ async def checkpoint(place: Place, parent: str, message: str = "work") -> str:
 async def test_sixteen_holders_lease_at_once_without_a_failure(
     world: World, pool: WorktreePool
 ) -> None:
-    """
-    Sixteen concurrent first leases give sixteen worktrees, each complete.
-    """
+    """Sixteen concurrent first leases give sixteen worktrees, each complete."""
     leases = await asyncio.gather(*(pool.lease(f"task/{n}", world.base) for n in range(16)))
 
     assert len({lease.path for lease in leases}) == 16
@@ -180,9 +160,7 @@ async def test_sixteen_holders_lease_at_once_without_a_failure(
 
 
 async def test_the_same_holder_gets_the_same_lease(world: World, pool: WorktreePool) -> None:
-    """
-    Repeated and concurrent leases of one holder are one lease, with its first commit.
-    """
+    """Repeated and concurrent leases of one holder are one lease, with its first commit."""
     both = await asyncio.gather(pool.lease("task/a", world.base), pool.lease("task/a", world.base))
     other = await world.store.put_commit(
         (await world.store.get_commit(world.base)).tree, (world.base,), "other", when=1
@@ -196,9 +174,7 @@ async def test_the_same_holder_gets_the_same_lease(world: World, pool: WorktreeP
 
 
 async def test_a_new_pool_object_knows_the_leases_on_disk(world: World, pool: WorktreePool) -> None:
-    """
-    A restarted worker finds the same names, holders and epochs.
-    """
+    """A restarted worker finds the same names, holders and epochs."""
     lease = await pool.lease("task/a", world.base)
     restarted = world.pool()
 
@@ -226,9 +202,7 @@ async def test_a_released_worktree_is_reset_and_leased_again(
 
 
 def leave_a_mess(folder: Path) -> None:
-    """
-    Do what an agent may do to its worktree.
-    """
+    """Do what an agent may do to its worktree."""
     (folder / "plain.py").unlink()
     (folder / "run.sh").chmod(0o644)
     (folder / "crlf.txt").write_bytes(b"one\ntwo\n")
@@ -250,9 +224,7 @@ def leave_a_mess(folder: Path) -> None:
 async def test_an_unknown_commit_is_refused_before_anything_is_leased(
     pool: WorktreePool,
 ) -> None:
-    """
-    A lease of a commit that is not in the store takes no worktree.
-    """
+    """A lease of a commit that is not in the store takes no worktree."""
     with pytest.raises(ObjectMissing):
         await pool.lease("task/a", "1" * 40)
 
@@ -262,9 +234,7 @@ async def test_an_unknown_commit_is_refused_before_anything_is_leased(
 async def test_an_unreadable_record_takes_its_worktree_out_of_use(
     world: World, pool: WorktreePool
 ) -> None:
-    """
-    When nobody can tell the epoch, the worktree is never leased again.
-    """
+    """When nobody can tell the epoch, the worktree is never leased again."""
     lease = await pool.lease("task/a", world.base)
     (world.folder / "pool" / ".pool" / f"{lease.name}.json").write_text("{")
 
@@ -277,9 +247,7 @@ async def test_an_unreadable_record_takes_its_worktree_out_of_use(
 
 
 async def test_an_old_epoch_is_refused(world: World, pool: WorktreePool) -> None:
-    """
-    After a release, and after the next lease, the old lease can neither enter nor release.
-    """
+    """After a release, and after the next lease, the old lease can neither enter nor release."""
     old = await pool.lease("task/a", world.base)
     await pool.release(old.name, old.epoch)
     with pytest.raises(Fenced):
@@ -293,9 +261,7 @@ async def test_an_old_epoch_is_refused(world: World, pool: WorktreePool) -> None
 
 
 async def enter_once(pool: WorktreePool, name: str, epoch: int, expected: str) -> Path:
-    """
-    Enter, do nothing, and leave.
-    """
+    """Enter, do nothing, and leave."""
     async with pool.enter(name, epoch, expected) as place:
         return place.path
 
@@ -304,9 +270,7 @@ async def enter_once(pool: WorktreePool, name: str, epoch: int, expected: str) -
 async def test_a_name_the_pool_never_gave_is_refused(
     world: World, pool: WorktreePool, name: str
 ) -> None:
-    """
-    An unknown or impossible name is a lease that is over.
-    """
+    """An unknown or impossible name is a lease that is over."""
     await pool.lease("task/a", world.base)
 
     with pytest.raises(Fenced):
@@ -315,9 +279,7 @@ async def test_a_name_the_pool_never_gave_is_refused(
 
 
 async def test_one_entry_waits_for_the_other(world: World) -> None:
-    """
-    Two entries never overlap; the second gives up after its time.
-    """
+    """Two entries never overlap; the second gives up after its time."""
     pool = world.pool(wait_seconds=0.2)
     await pool.open()
     lease = await pool.lease("task/a", world.base)
@@ -356,9 +318,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 async def other_process(world: World, *args: str) -> asyncio.subprocess.Process:
-    """
-    Start a second worker that enters the worktree, and wait until it is inside.
-    """
+    """Start a second worker that enters the worktree, and wait until it is inside."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", OTHER_PROCESS, str(world.store.path), str(world.folder / "pool"),
         *args, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -369,9 +329,7 @@ async def other_process(world: World, *args: str) -> asyncio.subprocess.Process:
 
 
 async def test_a_second_process_has_to_wait_too(world: World, pool: WorktreePool) -> None:
-    """
-    The lock holds between processes, and what the other one settled is what is found.
-    """
+    """The lock holds between processes, and what the other one settled is what is found."""
     lease = await pool.lease("task/a", world.base)
     process = await other_process(world, lease.name, str(lease.epoch), world.base)
     impatient = world.pool(wait_seconds=0.2)
@@ -389,9 +347,7 @@ async def test_a_second_process_has_to_wait_too(world: World, pool: WorktreePool
 async def test_a_stopped_process_does_not_keep_its_worktree(
     world: World, pool: WorktreePool
 ) -> None:
-    """
-    SIGSTOP in the middle of a call: whoever needs the worktree next ends the process.
-    """
+    """SIGSTOP in the middle of a call: whoever needs the worktree next ends the process."""
     lease = await pool.lease("task/a", world.base)
     process = await other_process(world, lease.name, str(lease.epoch), world.base)
     process.send_signal(signal.SIGSTOP)
@@ -404,9 +360,7 @@ async def test_a_stopped_process_does_not_keep_its_worktree(
 async def test_a_killed_process_frees_the_worktree_and_its_half_work_is_undone(
     world: World, pool: WorktreePool
 ) -> None:
-    """
-    SIGKILL in the middle of a call: the next entry finds the checkpoint, not half a file.
-    """
+    """SIGKILL in the middle of a call: the next entry finds the checkpoint, not half a file."""
     lease = await pool.lease("task/a", world.base)
     process = await other_process(world, lease.name, str(lease.epoch), world.base)
     process.send_signal(signal.SIGKILL)
@@ -420,9 +374,7 @@ async def test_a_killed_process_frees_the_worktree_and_its_half_work_is_undone(
 
 
 async def test_everything_is_restored_byte_for_byte(world: World, pool: WorktreePool) -> None:
-    """
-    A checkpoint of odd files comes back as it was after a crash in the next call.
-    """
+    """A checkpoint of odd files comes back as it was after a crash in the next call."""
     lease = await pool.lease("task/a", world.base)
     async with pool.enter(lease.name, lease.epoch, world.base) as place:
         place.begin("call-1")
@@ -446,9 +398,7 @@ async def test_everything_is_restored_byte_for_byte(world: World, pool: Worktree
 
 
 def leave_a_mess_again(folder: Path) -> None:
-    """
-    Change everything that the checkpoint changed.
-    """
+    """Change everything that the checkpoint changed."""
     for file in ("crlf.txt", "link", "plain.py"):
         (folder / file).unlink()
     (folder / "new dir" / "x.dat").write_bytes(b"")
@@ -457,9 +407,7 @@ def leave_a_mess_again(folder: Path) -> None:
 
 
 async def test_a_change_that_keeps_size_and_time_is_seen(world: World, pool: WorktreePool) -> None:
-    """
-    A scan notices other bytes of the same length even when the old time was put back.
-    """
+    """A scan notices other bytes of the same length even when the old time was put back."""
     lease = await pool.lease("task/a", world.base)
     async with pool.enter(lease.name, lease.epoch, world.base) as place:
         file = place.path / "plain.py"
@@ -473,9 +421,7 @@ async def test_a_change_that_keeps_size_and_time_is_seen(world: World, pool: Wor
 
 
 async def test_another_expected_commit_is_restored(world: World, pool: WorktreePool) -> None:
-    """
-    A worktree that is at a later checkpoint is brought back to the one that is expected.
-    """
+    """A worktree that is at a later checkpoint is brought back to the one that is expected."""
     lease = await pool.lease("task/a", world.base)
     pristine = contents(lease.path)
     async with pool.enter(lease.name, lease.epoch, world.base) as place:
@@ -492,9 +438,7 @@ async def test_another_expected_commit_is_restored(world: World, pool: WorktreeP
 async def test_lock_files_of_a_killed_git_are_in_nobodys_way(
     world: World, pool: WorktreePool
 ) -> None:
-    """
-    SIGKILL of a git that holds the index leaves locks; restore, scan and lease go on.
-    """
+    """SIGKILL of a git that holds the index leaves locks; restore, scan and lease go on."""
     lease = await pool.lease("task/a", world.base)
     admin = world.store.path / "worktrees" / lease.name
     left = await kill_git_while_it_locks(lease.path, admin)
@@ -516,9 +460,7 @@ async def test_lock_files_of_a_killed_git_are_in_nobodys_way(
 
 
 async def kill_git_while_it_locks(path: Path, admin: Path) -> Path:
-    """
-    Kill a `git update-index` that has taken `index.lock` and waits for its input.
-    """
+    """Kill a `git update-index` that has taken `index.lock` and waits for its input."""
     process = await asyncio.create_subprocess_exec(
         "git", "update-index", "--stdin", stdin=subprocess.PIPE, cwd=path,
         env={**CLEAN, "GIT_DIR": str(admin), "GIT_WORK_TREE": str(path)},
@@ -533,17 +475,13 @@ async def kill_git_while_it_locks(path: Path, admin: Path) -> Path:
 
 
 def mark_in_flight(world: World, name: str, **more: object) -> None:
-    """
-    Change a record as a crash would have left it.
-    """
+    """Change a record as a crash would have left it."""
     file = world.folder / "pool" / ".pool" / f"{name}.json"
     file.write_text(json.dumps(json.loads(file.read_bytes()) | {"in_flight": "call-0"} | more))
 
 
 async def test_a_git_that_outlives_its_worker_keeps_the_worktree(world: World) -> None:
-    """
-    A child of a killed worker may still write, so nobody enters before it ended.
-    """
+    """A child of a killed worker may still write, so nobody enters before it ended."""
     pool = world.pool(wait_seconds=0.2)
     await pool.open()
     lease = await pool.lease("task/a", world.base)
@@ -557,31 +495,23 @@ async def test_a_git_that_outlives_its_worker_keeps_the_worktree(world: World) -
 
 
 def delete_folder(world: World, name: str) -> None:
-    """
-    Lose the working directory.
-    """
+    """Lose the working directory."""
     subprocess.run(["rm", "-rf", str(world.folder / "pool" / name)], check=True)
 
 
 def delete_admin(world: World, name: str) -> None:
-    """
-    Lose the administrative folder.
-    """
+    """Lose the administrative folder."""
     subprocess.run(["rm", "-rf", str(world.store.path / "worktrees" / name)], check=True)
 
 
 def empty_commondir(world: World, name: str) -> None:
-    """
-    Leave what a killed `worktree add` leaves.
-    """
+    """Leave what a killed `worktree add` leaves."""
     (world.store.path / "worktrees" / name / "commondir").write_text("")
     (world.store.path / "worktrees" / name / "locked").write_text("initializing")
 
 
 def spoil_index(world: World, name: str) -> None:
-    """
-    Leave what a loss of power leaves.
-    """
+    """Leave what a loss of power leaves."""
     (world.store.path / "worktrees" / name / "index").write_bytes(b"")
     (world.folder / "pool" / ".pool" / f"{name}.index").write_bytes(b"")
 
@@ -598,9 +528,7 @@ def spoil_index(world: World, name: str) -> None:
 async def test_a_broken_worktree_is_made_afresh(
     world: World, pool: WorktreePool, damage: Callable[[World, str], None]
 ) -> None:
-    """
-    Whatever is lost, the next entry has a complete worktree of the same name.
-    """
+    """Whatever is lost, the next entry has a complete worktree of the same name."""
     lease = await pool.lease("task/a", world.base)
     pristine = contents(lease.path)
     mark_in_flight(world, lease.name)
@@ -630,9 +558,7 @@ def believe(index: Path, file: Path) -> None:
 
 
 async def test_after_a_reboot_no_file_is_trusted(world: World, pool: WorktreePool) -> None:
-    """
-    Bytes lost with the power are found although the size and the times are right.
-    """
+    """Bytes lost with the power are found although the size and the times are right."""
     lease = await pool.lease("task/a", world.base)
     file = lease.path / "plain.py"
     file.write_text("\0" * file.stat().st_size)
@@ -649,9 +575,7 @@ async def test_after_a_reboot_no_file_is_trusted(world: World, pool: WorktreePoo
 
 
 def test_closed_folders_and_files_are_opened_again(tmp_path: Path) -> None:
-    """
-    What a command closed to its own user can be read and removed, links untouched.
-    """
+    """What a command closed to its own user can be read and removed, links untouched."""
     inner = tmp_path / "top" / "closed" / "inner"
     inner.mkdir(parents=True)
     (inner / "secret.sh").write_text("x")
@@ -676,9 +600,7 @@ def test_closed_folders_and_files_are_opened_again(tmp_path: Path) -> None:
 
 
 async def test_a_scan_without_changes_is_the_parent(world: World, pool: WorktreePool) -> None:
-    """
-    Nothing changed: no new commit; the same change twice: the same commit.
-    """
+    """Nothing changed: no new commit; the same change twice: the same commit."""
     lease = await pool.lease("task/a", world.base)
     async with pool.enter(lease.name, lease.epoch, world.base) as place:
         nothing = await place.scan(world.base, "work")
@@ -699,9 +621,7 @@ async def test_a_scan_without_changes_is_the_parent(world: World, pool: Worktree
 async def test_a_scan_is_right_after_checkpoints_made_without_one(
     world: World, pool: WorktreePool
 ) -> None:
-    """
-    Edits recorded tree by tree, of ignored files too, survive the next command's scan.
-    """
+    """Edits recorded tree by tree, of ignored files too, survive the next command's scan."""
     lease = await pool.lease("task/a", world.base)
     async with pool.enter(lease.name, lease.epoch, world.base) as place:
         place.begin("edit")
@@ -729,9 +649,7 @@ async def test_a_scan_is_right_after_checkpoints_made_without_one(
 
 
 def plant_repository(folder: Path, marker: Path) -> None:
-    """
-    Make a repository whose configuration runs a program as soon as git looks into it.
-    """
+    """Make a repository whose configuration runs a program as soon as git looks into it."""
     git(folder, "init", "-q")
     (folder / ".gitattributes").write_text("* filter=evil\n")
     (folder / "a.txt").write_text("a")
@@ -745,9 +663,7 @@ def plant_repository(folder: Path, marker: Path) -> None:
 async def test_a_nested_repository_is_left_out_and_its_programs_never_run(
     world: World, pool: WorktreePool
 ) -> None:
-    """
-    It is reported, its files are in no checkpoint, and restore and lease run nothing of it.
-    """
+    """It is reported, its files are in no checkpoint, and restore and lease run nothing of it."""
     marker = world.folder / "ran"
     lease = await pool.lease("task/a", world.base)
     async with pool.enter(lease.name, lease.epoch, world.base) as place:
@@ -778,9 +694,7 @@ async def test_a_nested_repository_is_left_out_and_its_programs_never_run(
 async def test_a_submodule_stays_a_link_and_its_programs_never_run(
     world: World, pool: WorktreePool
 ) -> None:
-    """
-    A link of the base stays in every checkpoint; what is put in its folder is reported.
-    """
+    """A link of the base stays in every checkpoint; what is put in its folder is reported."""
     marker = world.folder / "ran"
     tree = await world.store.with_path(world.base, "lib/mod", ("160000", "2" * 40))
     linked = await world.store.put_commit(tree, (world.base,), "link", when=1)
@@ -824,9 +738,7 @@ async def test_a_replaced_git_file_is_not_followed(world: World, pool: WorktreeP
 
 
 async def test_files_that_git_never_stores_are_reported(world: World, pool: WorktreePool) -> None:
-    """
-    A pipe, a look-alike of `.git` and a linked `.gitmodules` do not stop a checkpoint.
-    """
+    """A pipe, a look-alike of `.git` and a linked `.gitmodules` do not stop a checkpoint."""
     lease = await pool.lease("task/a", world.base)
     async with pool.enter(lease.name, lease.epoch, world.base) as place:
         (place.path / ".GIT").mkdir()
@@ -865,9 +777,7 @@ async def test_an_empty_folder_in_the_place_of_the_worktree_is_no_checkpoint(
 async def test_deleting_every_file_is_an_honest_checkpoint(
     world: World, pool: WorktreePool
 ) -> None:
-    """
-    A worktree emptied by its agent gives the empty tree, and comes back empty.
-    """
+    """A worktree emptied by its agent gives the empty tree, and comes back empty."""
     lease = await pool.lease("task/a", world.base)
     async with pool.enter(lease.name, lease.epoch, world.base) as place:
         place.begin("call-1")
@@ -885,9 +795,7 @@ async def test_deleting_every_file_is_an_honest_checkpoint(
 
 
 def stale_entries(world: World, name: str) -> str:
-    """
-    Return the files that a scan would have to read: their times are not those of the index.
-    """
+    """Return the files that a scan would have to read: their times are not those of the index."""
     pool = world.folder / "pool"
     environment = {
         **CLEAN,
@@ -903,9 +811,7 @@ def stale_entries(world: World, name: str) -> str:
 
 @pytest.mark.parametrize("uid_base", [None, 60_000])
 async def test_a_scan_reads_no_unchanged_file(world: World, uid_base: int | None) -> None:
-    """
-    From the lease on, the index knows every file that did not change, whoever owns it.
-    """
+    """From the lease on, the index knows every file that did not change, whoever owns it."""
     if uid_base is not None and os.geteuid() != 0:
         uid_base = None
     pool = world.pool(uid_base=uid_base)
@@ -929,9 +835,7 @@ async def test_a_scan_reads_no_unchanged_file(world: World, uid_base: int | None
 
 
 async def test_a_reader_cannot_settle(world: World, pool: WorktreePool) -> None:
-    """
-    An entry to read leaves no mark in the record.
-    """
+    """An entry to read leaves no mark in the record."""
     lease = await pool.lease("task/a", world.base)
 
     async with pool.enter(lease.name, lease.epoch, world.base, write=False) as place:
@@ -945,9 +849,7 @@ async def test_a_reader_cannot_settle(world: World, pool: WorktreePool) -> None:
 
 
 async def test_a_release_rescues_what_is_not_checkpointed(world: World, pool: WorktreePool) -> None:
-    """
-    Untracked and changed files are pinned by name and epoch before the worktree is free.
-    """
+    """Untracked and changed files are pinned by name and epoch before the worktree is free."""
     lease = await pool.lease("task/a", world.base)
     (lease.path / "untracked.txt").write_text("precious")
     (lease.path / "plain.py").write_text("changed")
@@ -964,9 +866,7 @@ async def test_a_release_rescues_what_is_not_checkpointed(world: World, pool: Wo
 async def test_work_is_rescued_although_the_administrative_folder_is_lost(
     world: World, pool: WorktreePool
 ) -> None:
-    """
-    The files alone are enough for a rescue; a worktree that is gone has nothing to rescue.
-    """
+    """The files alone are enough for a rescue; a worktree that is gone has nothing to rescue."""
     lease = await pool.lease("task/a", world.base)
     other = await pool.lease("task/b", world.base)
     (lease.path / "untracked.txt").write_text("precious")
@@ -983,9 +883,7 @@ async def test_work_is_rescued_although_the_administrative_folder_is_lost(
 
 
 async def test_a_release_of_settled_work_pins_nothing(world: World, pool: WorktreePool) -> None:
-    """
-    What the last checkpoint holds needs no rescue.
-    """
+    """What the last checkpoint holds needs no rescue."""
     lease = await pool.lease("task/a", world.base)
     async with pool.enter(lease.name, lease.epoch, world.base) as place:
         place.begin("call-1")
@@ -997,9 +895,7 @@ async def test_a_release_of_settled_work_pins_nothing(world: World, pool: Worktr
 
 
 async def test_a_rescue_cut_short_keeps_both_states(world: World, pool: WorktreePool) -> None:
-    """
-    A rescue reference that exists with another commit is never moved.
-    """
+    """A rescue reference that exists with another commit is never moved."""
     lease = await pool.lease("task/a", world.base)
     ref = f"refs/oc/rescue/{lease.name}/{lease.epoch}"
     await world.store.advance(ref, world.base, None)
@@ -1014,9 +910,7 @@ async def test_a_rescue_cut_short_keeps_both_states(world: World, pool: Worktree
 async def test_a_checkout_for_checks_is_clean_and_free_again(
     world: World, pool: WorktreePool
 ) -> None:
-    """
-    Checks get a tree without leftovers of earlier ones, and give it back when they fail.
-    """
+    """Checks get a tree without leftovers of earlier ones, and give it back when they fail."""
     with contextlib.suppress(RuntimeError):
         async with pool.checkout(world.base) as place:
             pristine = contents(place.path)
@@ -1034,9 +928,7 @@ async def test_a_checkout_for_checks_is_clean_and_free_again(
 
 
 async def test_a_checkout_of_a_dead_process_is_free(world: World, pool: WorktreePool) -> None:
-    """
-    Only the lock says that checks still run; a record alone keeps nobody out.
-    """
+    """Only the lock says that checks still run; a record alone keeps nobody out."""
     async with pool.checkout(world.base) as place:
         name = place.name
     mark_in_flight(world, name, holder="checks/of-a-dead-process", epoch=7)
@@ -1052,9 +944,7 @@ async def test_a_checkout_of_a_dead_process_is_free(world: World, pool: Worktree
 async def test_git_in_the_sandbox_is_clean_and_reaches_nothing_of_the_store(
     world: World, pool: WorktreePool
 ) -> None:
-    """
-    The private git directory shows a clean branch, takes commits, and the store is unchanged.
-    """
+    """The private git directory shows a clean branch, takes commits, and the store is unchanged."""
     lease = await pool.lease("task/a", world.base)
     async with pool.enter(lease.name, lease.epoch, world.base) as place:
         inside = {**CLEAN, "GIT_DIR": str(place.private_git), "GIT_WORK_TREE": str(place.path)}
@@ -1079,9 +969,7 @@ async def test_git_in_the_sandbox_is_clean_and_reaches_nothing_of_the_store(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to other users")
 async def test_under_root_every_worktree_has_a_user_of_its_own(world: World) -> None:
-    """
-    Files, private directory and gitfile belong to base + number, after lease and restore.
-    """
+    """Files, private directory and gitfile belong to base + number, after lease and restore."""
     pool = world.pool(uid_base=60_000)
     await pool.open()
     first = await pool.lease("task/a", world.base)
@@ -1103,7 +991,5 @@ async def test_under_root_every_worktree_has_a_user_of_its_own(world: World) -> 
 
 
 def owners(folder: Path) -> set[int]:
-    """
-    Return the users that own anything in a folder.
-    """
+    """Return the users that own anything in a folder."""
     return {path.lstat().st_uid for path in (folder, *folder.rglob("*"))}

@@ -1,6 +1,4 @@
-"""
-The worktree activities, called as Temporal calls them, on a real pool.
-"""
+"""The worktree activities, called as Temporal calls them, on a real pool."""
 
 import asyncio
 import errno
@@ -30,9 +28,7 @@ REPOSITORY = RepositoryRef(
 
 @dataclass(frozen=True)
 class World:
-    """
-    The activities, their pool, and a commit.
-    """
+    """The activities, their pool, and a commit."""
 
     worktrees: PooledWorktrees
     pool: WorktreePool
@@ -40,16 +36,12 @@ class World:
     pool_folder: Path
 
     async def lease(self, holder: str, commit: str | None = None) -> WorktreeLease:
-        """
-        Lease as a workflow does.
-        """
+        """Lease as a workflow does."""
         request = LeaseWorktree(repository=REPOSITORY, owner=holder, purpose="work", commit=commit)
         return await ActivityEnvironment().run(self.worktrees.lease_worktree, request)
 
     async def release(self, lease: WorktreeLease, holder: str = "") -> None:
-        """
-        Release as a workflow does.
-        """
+        """Release as a workflow does."""
         request = ReleaseWorktree(
             repository=REPOSITORY, lease=lease, owner=holder, purpose="work" if holder else ""
         )
@@ -58,9 +50,7 @@ class World:
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    """
-    A store with one commit on the target, and its pool.
-    """
+    """A store with one commit on the target, and its pool."""
     async with await empty_store(tmp_path) as store:
         blob = await store.put_blob(b"hello\n")
         tree = await store.put_tree([TreeEntry("100644", "a.txt", blob)])
@@ -79,18 +69,14 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 
 async def empty_store(folder: Path) -> Store:
-    """
-    Make a store of a repository without commits.
-    """
+    """Make a store of a repository without commits."""
     process = await asyncio.create_subprocess_exec("git", "init", "-q", str(folder / "person"))
     assert await process.wait() == 0
     return await Store.clone(folder / "person", folder / "demo.git")
 
 
 async def test_a_lease_names_a_worktree_that_holds_the_commit(world: World) -> None:
-    """
-    The lease names the worktree, its host and its commit, and the files are there.
-    """
+    """The lease names the worktree, its host and its commit, and the files are there."""
     lease = await world.lease("task/a", world.base)
 
     assert (lease.worktree, lease.epoch, lease.host_id) == ("w1", 1, "here")
@@ -117,9 +103,7 @@ async def test_a_repeated_lease_is_the_same_lease(world: World) -> None:
 
 
 async def test_a_released_worktree_goes_to_the_next_holder(world: World) -> None:
-    """
-    A release repeated after the next lease leaves that lease alone.
-    """
+    """A release repeated after the next lease leaves that lease alone."""
     first = await world.lease("task/a", world.base)
     await world.release(first)
     second = await world.lease("task/b", world.base)
@@ -148,9 +132,7 @@ async def test_deleted_worktrees_are_leased_anew_and_freed_together(world: World
 
 
 async def test_a_missing_commit_is_a_retryable_store_failure(world: World) -> None:
-    """
-    The commit may yet be brought here, so the attempt fails and is repeated.
-    """
+    """The commit may yet be brought here, so the attempt fails and is repeated."""
     with pytest.raises(ApplicationError) as caught:
         await world.lease("task/a", "1" * 40)
 
@@ -158,9 +140,7 @@ async def test_a_missing_commit_is_a_retryable_store_failure(world: World) -> No
 
 
 async def test_a_worktree_in_use_is_busy(world: World) -> None:
-    """
-    A release waits for the call that still runs, then fails and is repeated.
-    """
+    """A release waits for the call that still runs, then fails and is repeated."""
     lease = await world.lease("task/a", world.base)
 
     async with world.pool.enter(lease.worktree, lease.epoch, world.base):
@@ -171,9 +151,7 @@ async def test_a_worktree_in_use_is_busy(world: World) -> None:
 
 
 async def test_a_lease_of_another_host_is_not_released_here(world: World) -> None:
-    """
-    The same name and epoch on this host belong to somebody else.
-    """
+    """The same name and epoch on this host belong to somebody else."""
     lease = await world.lease("task/a", world.base)
     foreign = lease.model_copy(update={"host_id": "elsewhere"})
 
@@ -185,9 +163,7 @@ async def test_a_lease_of_another_host_is_not_released_here(world: World) -> Non
 
 
 def chained(cause: OSError) -> StoreError:
-    """
-    Return a store's error as its writers raise it.
-    """
+    """Return a store's error as its writers raise it."""
     error = StoreError("an object could not be written")
     error.__cause__ = cause
     return error
@@ -218,9 +194,7 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
     ],
 )  # fmt: skip
 def test_every_failure_has_its_kind(error: Exception, kind: FailureKind, *, final: bool) -> None:
-    """
-    A full disk, a fence and a busy worktree are told apart by the type that is recorded.
-    """
+    """A full disk, a fence and a busy worktree are told apart by the type that is recorded."""
     failure = worktree_failure(error)
 
     assert (failure.type, failure.non_retryable) == (kind.value, final)

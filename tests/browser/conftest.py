@@ -36,9 +36,7 @@ _WIDTH, _HEIGHT = 1400, 1800
 
 
 class StageWithUi(Stage):
-    """
-    A stage whose server has its web UI.
-    """
+    """A stage whose server has its web UI."""
 
     @override
     async def start_server(self) -> None:
@@ -49,18 +47,14 @@ class StageWithUi(Stage):
 
 @pytest.fixture(scope="session")
 async def stage() -> AsyncIterator[Stage]:
-    """
-    Server with web UI, worker and the demo's rehearsed model, for all tests of this folder.
-    """
+    """Server with web UI, worker and the demo's rehearsed model, for all tests of this folder."""
     async with StageWithUi(DEMO / "script.json") as stage:
         yield stage
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """
-    Where the machine's chromium is.
-    """
+    """Where the machine's chromium is."""
     found = shutil.which("chromium")
     if found is None:
         pytest.fail("chromium is not on PATH: install Debian's package chromium.", pytrace=False)
@@ -69,9 +63,7 @@ def chromium() -> str:
 
 @pytest.fixture(scope="session")
 async def context(chromium: str) -> AsyncIterator["BrowserContext"]:
-    """
-    A browser without a past, of the test session's own.
-    """
+    """A browser without a past, of the test session's own."""
     from playwright.async_api import async_playwright  # noqa: PLC0415
 
     root = ["--no-sandbox"] if os.geteuid() == 0 else []
@@ -90,9 +82,7 @@ async def context(chromium: str) -> AsyncIterator["BrowserContext"]:
 
 @pytest.fixture
 async def ui(context: "BrowserContext", stage: Stage) -> AsyncIterator[WebUi]:
-    """
-    A tab of the test's own.
-    """
+    """A tab of the test's own."""
     page = await context.new_page()
     yield WebUi(page, stage)
     await page.close()

@@ -15,9 +15,7 @@ PLAN = ["plan"]
 
 
 async def waiting_for_the_plan(stage: Stage, ui: WebUi, name: str) -> Handle:
-    """
-    Start a request that asks for its plan's approval, and look at it once it waits.
-    """
+    """Start a request that asks for its plan's approval, and look at it once it waits."""
     repository = stage.repository(name)
     handle = await stage.start_request(name, repository, checks=[CHECK], approve=PLAN)
     await stage.waiting(handle)

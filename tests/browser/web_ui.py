@@ -1,6 +1,4 @@
-"""
-The Temporal web UI as a person uses it: a request's page, its card, its dialogs.
-"""
+"""The Temporal web UI as a person uses it: a request's page, its card, its dialogs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,9 +31,7 @@ class WebUi:
         self._stage = stage
 
     async def open(self, handle: Handle) -> None:
-        """
-        Open the deep link that the product prints: the tab User Metadata of a request.
-        """
+        """Open the deep link that the product prints: the tab User Metadata of a request."""
         run = handle.result_run_id or handle.first_execution_run_id or ""
         ui_url, namespace = self._stage.server.ui_url, self._stage.settings.temporal_namespace
         await self._page.goto(deep_link(ui_url, handle.id, run_id=run, namespace=namespace))
@@ -71,9 +67,7 @@ class WebUi:
         return text
 
     async def tab(self, name: str, *words: str) -> None:
-        """
-        Go to another tab of the request and wait until it shows each of `words`.
-        """
+        """Go to another tab of the request and wait until it shows each of `words`."""
         await self._page.get_by_role("tab", name=name).click()
         for word in words:
             await self._page.get_by_text(word).locator("visible=true").first.wait_for()
@@ -109,9 +103,7 @@ class WebUi:
         await dialog.wait_for(state="hidden")
 
     async def refused_update(self, name: str, payload: str, *, says: str, shot: str) -> None:
-        """
-        Send an update that is refused: the dialog stays and shows why; then leave it.
-        """
+        """Send an update that is refused: the dialog stays and shows why; then leave it."""
         dialog = await self._submit_update(name, payload)
         await dialog.get_by_text(says).first.wait_for()
         await self.shot(shot)
@@ -127,16 +119,12 @@ class WebUi:
         return dialog
 
     async def cancel(self) -> None:
-        """
-        Give the request up by Request Cancellation.
-        """
+        """Give the request up by Request Cancellation."""
         await self._page.get_by_role("button", name="Request Cancellation").click()
         await self._page.get_by_role("dialog").get_by_test_id(_SUBMIT).click()
 
     async def shot(self, name: str) -> Path:
-        """
-        Keep a screenshot of the whole page and return where.
-        """
+        """Keep a screenshot of the whole page and return where."""
         path = SCREENSHOTS / f"{name}.png"
         await self._page.screenshot(path=path, full_page=True)
         return path

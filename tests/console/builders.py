@@ -1,6 +1,4 @@
-"""
-Values for the console's tests, as a request would tell them.
-"""
+"""Values for the console's tests, as a request would tell them."""
 
 from console.snapshot import Snapshot
 from contracts.agent import AgentStatus
@@ -18,17 +16,13 @@ COMMIT = "3f9c" * 10
 def task(
     name: str, state: TaskState = TaskState.PENDING, *after: str, **more: object
 ) -> TaskStatus:
-    """
-    Return a task titled after its name.
-    """
+    """Return a task titled after its name."""
     told = {"id": name, "title": f"Do {name}", "state": state, "depends_on": after, **more}
     return TaskStatus.model_validate(told)
 
 
 def status(*tasks: TaskStatus, **more: object) -> RequestStatus:
-    """
-    Return a running request with these tasks.
-    """
+    """Return a running request with these tasks."""
     told = {
         "id": REQUEST_ID,
         "state": RunState.RUNNING,
@@ -41,16 +35,12 @@ def status(*tasks: TaskStatus, **more: object) -> RequestStatus:
 
 
 def snapshot(*tasks: TaskStatus, **more: object) -> Snapshot:
-    """
-    Return a look at a running request with these tasks, 1.5 s after its start.
-    """
+    """Return a look at a running request with these tasks, 1.5 s after its start."""
     return Snapshot(status(*tasks, **more), seconds=1.5)
 
 
 def agent(name: str, role: Role = Role.CODER, **more: object) -> AgentStatus:
-    """
-    Return an agent in its third turn.
-    """
+    """Return an agent in its third turn."""
     told = {
         "role": role,
         "task_ref": name,
@@ -64,9 +54,7 @@ def agent(name: str, role: Role = Role.CODER, **more: object) -> AgentStatus:
 
 
 def approval(name: str = "plan", **more: object) -> Approval:
-    """
-    Return a question about the plan.
-    """
+    """Return a question about the plan."""
     told = {
         "id": name,
         "kind": ApprovalKind.PLAN,
@@ -79,9 +67,7 @@ def approval(name: str = "plan", **more: object) -> Approval:
 
 
 def check(exit_code: int | None = 0, **more: object) -> CheckResult:
-    """
-    Return the end of a check that took 0.8 s.
-    """
+    """Return the end of a check that took 0.8 s."""
     told = {
         "command": "python3 -m unittest -q",
         "exit_code": exit_code,

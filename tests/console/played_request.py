@@ -43,9 +43,7 @@ class PlayedRequest:
 
     @workflow.run
     async def run(self, start: RequestStart) -> RequestStatus:
-        """
-        Wait for the answer and end.
-        """
+        """Wait for the answer and end."""
         if start.request.startswith("Refuse"):
             kind = FailureKind.REFUSED
             raise ApplicationError("there is no base branch x", type=kind, non_retryable=True)
@@ -64,45 +62,33 @@ class PlayedRequest:
 
     @workflow.query
     def status(self) -> RequestStatus:
-        """
-        Return the standing; the reason holds the notes.
-        """
+        """Return the standing; the reason holds the notes."""
         return self._status(RunState.WAITING_APPROVAL, f"waits; notes: {', '.join(self._notes)}")
 
     @workflow.query
     def pending_approvals(self) -> list[Approval]:
-        """
-        Return the one question, or none once it is answered.
-        """
+        """Return the one question, or none once it is answered."""
         return [] if self._answer else [self._question()]
 
     @workflow.signal
     def approve(self, answer: Answer) -> None:
-        """
-        Take an approval that was left behind.
-        """
+        """Take an approval that was left behind."""
         self._answer = (Choice.APPROVE, answer.reason)
 
     @workflow.signal
     def note(self, note: Note) -> None:
-        """
-        Keep a note.
-        """
+        """Keep a note."""
         self._notes.append(note.text)
 
     @workflow.update
     def decide(self, decide: Decide) -> Receipt:
-        """
-        Take an answer.
-        """
+        """Take an answer."""
         self._answer = (decide.choice, decide.reason)
         return Receipt(approval="plan", choice=decide.choice, message=f"taken from {decide.by}")
 
     @decide.validator
     def check(self, decide: Decide) -> None:
-        """
-        Refuse an answer to anything but the plan.
-        """
+        """Refuse an answer to anything but the plan."""
         if decide.approval not in (None, "plan"):
             raise ValueError(f"nothing called {decide.approval} waits")
 
@@ -134,9 +120,7 @@ class PlayedRequest:
 
 @contextlib.asynccontextmanager
 async def playing(client: Client) -> AsyncIterator[None]:
-    """
-    Run a worker of played requests, known to the server, so that no other is brought up.
-    """
+    """Run a worker of played requests, known to the server, so that no other is brought up."""
     async with Worker(client, task_queue=TaskQueue.WORKFLOWS, workflows=[PlayedRequest]):
         while not await _polled(client):
             pass

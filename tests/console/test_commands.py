@@ -38,9 +38,7 @@ pytestmark = pytest.mark.system
 
 
 class Person:
-    """
-    Types commands and reads what they print.
-    """
+    """Types commands and reads what they print."""
 
     def __init__(self, environ: dict[str, str], folder: Path) -> None:
         self.environ = environ
@@ -49,9 +47,7 @@ class Person:
         self.err = io.StringIO()
 
     def around(self) -> Surroundings:
-        """
-        Return the surroundings of the next command, with empty streams.
-        """
+        """Return the surroundings of the next command, with empty streams."""
         self.out, self.err = io.StringIO(), io.StringIO()
         return Surroundings(
             environ=self.environ,
@@ -63,17 +59,13 @@ class Person:
         )
 
     async def types(self, *words: str) -> ExitCode:
-        """
-        Carry a command out and return its exit code.
-        """
+        """Carry a command out and return its exit code."""
         return await execute(parse(words), self.around())
 
 
 @pytest.fixture(scope="module", autouse=True)
 async def tidy(client: Client) -> AsyncIterator[None]:
-    """
-    Leave no open request on the session's server for the workers of other tests.
-    """
+    """Leave no open request on the session's server for the workers of other tests."""
     begun = dt.datetime.now(dt.UTC).isoformat()
     yield
     query = f'WorkflowType="RequestWorkflow" AND ExecutionStatus="Running" AND StartTime>="{begun}"'
@@ -83,9 +75,7 @@ async def tidy(client: Client) -> AsyncIterator[None]:
 
 @pytest.fixture
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Let an absent worker be noticed soon.
-    """
+    """Let an absent worker be noticed soon."""
     monkeypatch.setattr(requests_room, "QUERY_SECONDS", 0.7)
     monkeypatch.setattr(watching, "SETTLE_SECONDS", 0.5)
 
@@ -94,9 +84,7 @@ def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
 async def person(
     temporal_server: "EmbeddedServer", tmp_path: Path, home: Path, impatience: None
 ) -> Person:
-    """
-    A person with a model key and an empty folder `repo`, who uses the session's server.
-    """
+    """A person with a model key and an empty folder `repo`, who uses the session's server."""
     (tmp_path / "repo").mkdir()
     return Person(
         {
@@ -112,9 +100,7 @@ async def person(
 
 
 async def started(client: Client, request: str = "Mend the shop") -> str:
-    """
-    Start a request as `run` would and return its id.
-    """
+    """Start a request as `run` would and return its id."""
     name = f"request/mend-{secrets.token_hex(4)}"
     await Requests(client).start(
         RequestStart(repository="/r", request=request, checks=("true",)), request_id=name
@@ -123,9 +109,7 @@ async def started(client: Client, request: str = "Mend the shop") -> str:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    """
-    Wait for something to become true, at most 10 s.
-    """
+    """Wait for something to become true, at most 10 s."""
     for _ in range(500):
         if true():
             return
@@ -165,9 +149,7 @@ async def test_run_watches_to_the_end_while_another_hand_approves(
 
 
 async def test_run_detached_says_how_to_come_back(client: Client, person: Person) -> None:
-    """
-    `run --detach` ends with 3 at once and names the commands that go on with the request.
-    """
+    """`run --detach` ends with 3 at once and names the commands that go on with the request."""
     async with playing(client):
         code = await person.types("run", "--repo", "repo", "--detach", "Mend it")
 
@@ -179,9 +161,7 @@ async def test_run_detached_says_how_to_come_back(client: Client, person: Person
 async def test_an_interruption_leaves_the_request_and_says_so(
     client: Client, person: Person, number: signal.Signals
 ) -> None:
-    """
-    Interrupted, `starter.py watch` ends within a second with 3; the request goes on.
-    """
+    """Interrupted, `starter.py watch` ends within a second with 3; the request goes on."""
     starter = str(Path(__file__).parents[2] / "starter.py")
     async with playing(client):
         name = await started(client)
@@ -205,9 +185,7 @@ async def test_an_interruption_leaves_the_request_and_says_so(
 
 
 async def test_a_refused_request_ends_with_usage(client: Client, person: Person) -> None:
-    """
-    What the worker refuses has exit code 2 and the sentence that says why.
-    """
+    """What the worker refuses has exit code 2 and the sentence that says why."""
     async with playing(client):
         code = await person.types("run", "--repo", "repo", "Refuse this")
 
@@ -216,9 +194,7 @@ async def test_a_refused_request_ends_with_usage(client: Client, person: Person)
 
 
 async def test_a_rejected_request_fails_with_its_last_word(client: Client, person: Person) -> None:
-    """
-    A rejection ends `watch` with 1; `status` later tells the same from the history alone.
-    """
+    """A rejection ends `watch` with 1; `status` later tells the same from the history alone."""
     async with playing(client):
         name = await started(client)
         assert await person.types("reject", name, "--reason", "too big") is ExitCode.DELIVERED
@@ -261,9 +237,7 @@ async def test_status_needs_a_worker_only_while_the_request_is_open(
 
 
 async def test_answers_that_cannot_count_are_refused(client: Client, person: Person) -> None:
-    """
-    A question of another name, a changed digest, and a request that has ended are refused.
-    """
+    """A question of another name, a changed digest, and a request that has ended are refused."""
     async with playing(client):
         name = await started(client)
         with pytest.raises(UsageError, match=r"^nothing called review waits"):
@@ -292,9 +266,7 @@ async def test_notes_reach_the_request(client: Client, person: Person) -> None:
 
 
 async def test_cancel_waits_for_the_end(client: Client, person: Person) -> None:
-    """
-    `cancel` ends the request and says so; a second one is refused.
-    """
+    """`cancel` ends the request and says so; a second one is refused."""
     async with playing(client):
         name = await started(client)
         assert await person.types("cancel", name) is ExitCode.DELIVERED
@@ -305,9 +277,7 @@ async def test_cancel_waits_for_the_end(client: Client, person: Person) -> None:
 
 
 async def test_requests_are_found_by_any_unambiguous_name(client: Client) -> None:
-    """
-    The whole id, the part after request/, or a beginning; nothing and several are refused.
-    """
+    """The whole id, the part after request/, or a beginning; nothing and several are refused."""
     requests = Requests(client)
     mark = secrets.token_hex(4)
     for end in ("one", "other"):
@@ -334,9 +304,7 @@ async def test_requests_are_found_by_any_unambiguous_name(client: Client) -> Non
 
 
 async def test_list_shows_every_request_without_a_worker(client: Client, person: Person) -> None:
-    """
-    The table and the JSON array hold open and ended requests, with the same keys as status.
-    """
+    """The table and the JSON array hold open and ended requests, with the same keys as status."""
     async with playing(client):
         ended, waiting = await started(client), await started(client)
         await person.types("approve", ended)
@@ -356,9 +324,7 @@ async def test_list_shows_every_request_without_a_worker(client: Client, person:
 
 
 def test_run_without_a_model_key_says_what_to_do(person: Person) -> None:
-    """
-    Without a key nothing is started; one sentence names the variable and `make demo`.
-    """
+    """Without a key nothing is started; one sentence names the variable and `make demo`."""
     del person.environ["ANTHROPIC_API_KEY"]
 
     code = main(["run", "--repo", "repo", "Mend it"], person.around())
@@ -382,9 +348,7 @@ def test_run_without_a_model_key_says_what_to_do(person: Person) -> None:
 def test_run_refuses_bad_input_before_anything_starts(
     words: list[str], said: str, person: Person
 ) -> None:
-    """
-    What cannot be a request ends with 2 and one sentence, before any service is asked.
-    """
+    """What cannot be a request ends with 2 and one sentence, before any service is asked."""
     code = main(["run", *words], person.around())
 
     assert code is ExitCode.USAGE
@@ -393,9 +357,7 @@ def test_run_refuses_bad_input_before_anything_starts(
 
 
 async def test_a_server_that_is_gone_is_told(tmp_path: Path) -> None:
-    """
-    An address where nothing listens ends with one sentence.
-    """
+    """An address where nothing listens ends with one sentence."""
     person = Person(
         {"ORCHESTCODE_HOME": str(tmp_path), "TEMPORAL_ADDRESS": "127.0.0.1:1"}, tmp_path
     )
@@ -408,9 +370,7 @@ async def test_a_server_that_is_gone_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("impatience")
 async def test_queries_tell_who_is_away(client: Client) -> None:
-    """
-    Without any worker a query says that no worker answers.
-    """
+    """Without any worker a query says that no worker answers."""
     name = await started(client)
 
     with pytest.raises(AwayError, match="No worker answers"):
@@ -419,9 +379,7 @@ async def test_queries_tell_who_is_away(client: Client) -> None:
 
 @pytest.mark.usefixtures("impatience")
 async def test_watch_outlives_a_server_that_is_away(settings: "Settings", tmp_path: Path) -> None:
-    """
-    While the server is down `watch` says so; when it is back, so does `watch`, and goes on.
-    """
+    """While the server is down `watch` says so; when it is back, so does `watch`, and goes on."""
     from runtime.connect import connect  # noqa: PLC0415
     from runtime.server import EmbeddedServer  # noqa: PLC0415
 

@@ -38,18 +38,14 @@ FINISH: dict[str, type[BaseModel]] = {
 
 
 def calls(role: str, tool: str = "*") -> Iterator[dict[str, Any]]:
-    """
-    Yield the calls of all casts of a role in order.
-    """
+    """Yield the calls of all casts of a role in order."""
     for cast in SCRIPT["casts"]:
         for turn in cast["turns"] if cast["match"]["role"] == role else ():
             yield from (call for call in turn["call"] if tool in ("*", call["tool"]))
 
 
 def unittest(folder: Path) -> int:
-    """
-    Run the sample repository's tests and return the exit code.
-    """
+    """Run the sample repository's tests and return the exit code."""
     words = [sys.executable, "-m", "unittest", "-q"]
     return subprocess.run(words, cwd=folder, capture_output=True, check=False).returncode
 
@@ -107,9 +103,7 @@ def test_the_edits_turn_a_failing_suite_into_a_passing_one(tmp_path: Path) -> No
 
 
 def test_the_sample_repository_is_clean_and_has_one_commit(tmp_path: Path) -> None:
-    """
-    It does not depend on the person's git configuration, and nothing in it is uncommitted.
-    """
+    """It does not depend on the person's git configuration, and nothing in it is uncommitted."""
     shop = sample_repository(tmp_path / "shop")
 
     def git(*words: str) -> str:

@@ -1,6 +1,4 @@
-"""
-Specification of what a person may type.
-"""
+"""Specification of what a person may type."""
 
 import pytest
 
@@ -58,16 +56,12 @@ from contracts.visibility import RunState
     ],
 )
 def test_every_command_is_understood(words: list[str], command: Command) -> None:
-    """
-    Each verb with its words becomes the one value that means it.
-    """
+    """Each verb with its words becomes the one value that means it."""
     assert command == parse(words)
 
 
 def test_every_option_of_run_is_understood() -> None:
-    """
-    All options together reach the command; --check may be repeated and keeps its order.
-    """
+    """All options together reach the command; --check may be repeated and keeps its order."""
     words = ["run", "--repo", "/r", "--base", "main", "--branch", "b", "--check", "make test"]
     words += ["--check", "make lint", "--approve", "plan,delivery", "--budget-usd", "2.5"]
     words += ["--max-parallel", "3", "--detach", "mend it"]
@@ -108,9 +102,7 @@ def test_every_option_of_run_is_understood() -> None:
 def test_what_cannot_be_meant_exits_with_usage(
     words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """
-    A wrong command line ends with code 2 and one line that names what is wrong.
-    """
+    """A wrong command line ends with code 2 and one line that names what is wrong."""
     with pytest.raises(SystemExit) as ended:
         parse(words)
 
@@ -121,9 +113,7 @@ def test_what_cannot_be_meant_exits_with_usage(
 
 
 def test_help_names_exit_codes_and_json_keys(capsys: pytest.CaptureFixture[str]) -> None:
-    """
-    The exit codes stand in the help, and the keys of --json in the help of status.
-    """
+    """The exit codes stand in the help, and the keys of --json in the help of status."""
     for words in (["--help"], ["status", "--help"]):
         with pytest.raises(SystemExit) as ended:
             parse(words)
@@ -136,9 +126,7 @@ def test_help_names_exit_codes_and_json_keys(capsys: pytest.CaptureFixture[str])
 
 @pytest.mark.parametrize("state", list(RunState))
 def test_exit_codes_tell_how_a_request_ended(state: RunState) -> None:
-    """
-    Delivered is 0, failed and cancelled are 1, everything unfinished is 3; a refusal is 2.
-    """
+    """Delivered is 0, failed and cancelled are 1, everything unfinished is 3; a refusal is 2."""
     ends = {
         RunState.DONE: ExitCode.DELIVERED,
         RunState.FAILED: ExitCode.FAILED,

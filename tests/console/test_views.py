@@ -1,6 +1,4 @@
-"""
-Specification of what a person sees: picture, lines, report, table, JSON document.
-"""
+"""Specification of what a person sees: picture, lines, report, table, JSON document."""
 
 import datetime as dt
 import io
@@ -48,9 +46,7 @@ DIAMOND = (
 
 
 def drawn(shown: Snapshot) -> str:
-    """
-    Return the picture's text on a wide terminal.
-    """
+    """Return the picture's text on a wide terminal."""
     console = Console(file=io.StringIO(), width=200, force_terminal=False)
     console.print(picture(shown, program=PROGRAM))
     output = console.file
@@ -59,9 +55,7 @@ def drawn(shown: Snapshot) -> str:
 
 
 def test_the_graph_shows_each_task_below_its_deepest_dependency() -> None:
-    """
-    In a diamond the last task hangs below one side and names the other; roots have no rail.
-    """
+    """In a diamond the last task hangs below one side and names the other; roots have no rail."""
     rows = {row.task.id: row for row in draw(DIAMOND)}
 
     assert list(rows) == ["base", "left", "top", "right"]
@@ -141,9 +135,7 @@ def test_the_picture_shows_what_every_task_does() -> None:
 
 
 def test_the_planner_is_shown_before_there_is_a_plan() -> None:
-    """
-    While the plan is made, its agent stands where the tasks will.
-    """
+    """While the plan is made, its agent stands where the tasks will."""
     told = drawn(replace(snapshot(), agents={PLANNER: agent("planner", Role.PLANNER)}))
 
     assert "planning" in told
@@ -151,9 +143,7 @@ def test_the_planner_is_shown_before_there_is_a_plan() -> None:
 
 
 def test_a_question_comes_with_the_commands_that_answer_it() -> None:
-    """
-    Picture and lines show what waits, why, and three commands with the id and the digest.
-    """
+    """Picture and lines show what waits, why, and three commands with the id and the digest."""
     shown = replace(snapshot(approvals=(approval(detail="1. mend"),)), link="http://ui/x")
 
     for told in (drawn(shown), "\n".join(changes(None, shown, program=PROGRAM))):
@@ -165,9 +155,7 @@ def test_a_question_comes_with_the_commands_that_answer_it() -> None:
 
 
 def test_only_what_an_agent_made_can_be_sent_back() -> None:
-    """
-    A delivery is approved or rejected; nothing offers to revise it.
-    """
+    """A delivery is approved or rejected; nothing offers to revise it."""
     delivery = approval("delivery", kind=ApprovalKind.DELIVERY)
 
     told = hints.answers(PROGRAM, REQUEST_ID, delivery)
@@ -176,9 +164,7 @@ def test_only_what_an_agent_made_can_be_sent_back() -> None:
 
 
 def test_the_deep_link_survives_any_workflow_id() -> None:
-    """
-    Slashes and blanks of the id are encoded; without a UI there is no link.
-    """
+    """Slashes and blanks of the id are encoded; without a UI there is no link."""
     link = hints.deep_link("http://127.0.0.1:8233/", "request/a b", run_id="r", namespace="default")
 
     assert (
@@ -188,9 +174,7 @@ def test_the_deep_link_survives_any_workflow_id() -> None:
 
 
 def test_lines_tell_changes_and_nothing_else() -> None:
-    """
-    The first snapshot tells all; an equal one tells nothing; one changed task tells one line.
-    """
+    """The first snapshot tells all; an equal one tells nothing; one changed task tells one line."""
     first = snapshot(*DIAMOND, summary="Four tasks", model="m (rehearsed)")
     done = tuple(
         one.model_copy(update={"state": TaskState.DONE, "commit": COMMIT})
@@ -237,9 +221,7 @@ def test_lines_tell_agents_queue_checks_and_people() -> None:
 
 
 def test_lines_tell_that_a_connection_went_and_came_back() -> None:
-    """
-    A server or worker that is away is told once, and once more when it is back.
-    """
+    """A server or worker that is away is told once, and once more when it is back."""
     well = snapshot()
     away = replace(well, trouble="No worker answers.")
 
@@ -251,9 +233,7 @@ def test_lines_tell_that_a_connection_went_and_came_back() -> None:
 
 
 def test_added_edges_are_told_with_the_plan() -> None:
-    """
-    An order that the planner did not ask for is shown with its reason.
-    """
+    """An order that the planner did not ask for is shown with its reason."""
     edge = AddedEdge(before="a", after="b", reason="both write README.md")
     shown = snapshot(task("a"), task("b"), edges_added=(edge,))
 
@@ -263,9 +243,7 @@ def test_added_edges_are_told_with_the_plan() -> None:
 
 
 def test_the_report_of_a_delivery_holds_everything() -> None:
-    """
-    Branch, commit, diffstat, checks with exit codes, cost, wall time, model and link.
-    """
+    """Branch, commit, diffstat, checks with exit codes, cost, wall time, model and link."""
     done = status(
         task("a", TaskState.DONE),
         state=RunState.DONE,
@@ -292,9 +270,7 @@ def test_the_report_of_a_delivery_holds_everything() -> None:
 
 
 def test_the_report_of_a_failure_names_what_was_not_done() -> None:
-    """
-    The reason comes first; each task that is not done stands there with its own reason.
-    """
+    """The reason comes first; each task that is not done stands there with its own reason."""
     failed = status(
         task("a", TaskState.FAILED, reason="given up after 3 rounds"),
         state=RunState.FAILED,
@@ -309,9 +285,7 @@ def test_the_report_of_a_failure_names_what_was_not_done() -> None:
 
 
 def test_the_json_document_has_the_documented_keys() -> None:
-    """
-    The documented keys are there with plain JSON values, for a full and for a bare status.
-    """
+    """The documented keys are there with plain JSON values, for a full and for a bare status."""
     full = status(
         task("a", TaskState.DONE, turns=2, tokens=30, cost_usd=0.25),
         checks=(check(),),
@@ -350,9 +324,7 @@ HOSTILE = "\x1b]0;own\x07\x1b[31mred\x1b[0m [bold]x[/bold] \u202eevil\nsecond"
 
 
 def test_foreign_texts_cannot_reach_the_terminal() -> None:
-    """
-    Escapes, control and bidirectional characters are gone from every view; markup stays text.
-    """
+    """Escapes, control and bidirectional characters are gone from every view; markup stays text."""
     hostile = task("a", TaskState.BLOCKED, reason=HOSTILE)
     told_by = status(
         hostile,
@@ -378,9 +350,7 @@ def test_foreign_texts_cannot_reach_the_terminal() -> None:
 
 
 def test_output_that_is_no_terminal_gets_lines_at_once() -> None:
-    """
-    A pipe gets one line per change, without colours, cut nowhere.
-    """
+    """A pipe gets one line per change, without colours, cut nowhere."""
     out = io.StringIO()
     console = Console(file=out, width=20)
     with shown_on(console, program=PROGRAM) as view:
@@ -393,9 +363,7 @@ def test_output_that_is_no_terminal_gets_lines_at_once() -> None:
 
 
 def test_a_terminal_gets_a_picture_that_stays() -> None:
-    """
-    On a terminal the last snapshot is left on the screen.
-    """
+    """On a terminal the last snapshot is left on the screen."""
     out = io.StringIO()
     console = Console(file=out, width=120, force_terminal=True, color_system=None)
     with shown_on(console, program=PROGRAM) as view:
@@ -407,9 +375,7 @@ def test_a_terminal_gets_a_picture_that_stays() -> None:
 
 
 def test_the_table_of_requests_is_aligned_and_names_what_waits() -> None:
-    """
-    One line a request, names without their prefix, how many answers are missing, how long.
-    """
+    """One line a request, names without their prefix, how many answers are missing, how long."""
     start = dt.datetime(2026, 1, 2, 3, 4, tzinfo=dt.UTC)
     open_one = Found("request/a-1", "r", RunState.WAITING_APPROVAL, 2, start, None)
     end = start + dt.timedelta(seconds=14.2)
@@ -425,9 +391,7 @@ def test_the_table_of_requests_is_aligned_and_names_what_waits() -> None:
 
 
 def test_only_agents_at_work_are_asked() -> None:
-    """
-    Running and reviewed tasks' agents, and the planner while it plans.
-    """
+    """Running and reviewed tasks' agents, and the planner while it plans."""
     tasks: tuple[TaskStatus, ...] = (
         task("a", TaskState.DONE, agent="x"),
         task("b", TaskState.REVIEW, agent="y"),
@@ -454,24 +418,18 @@ def test_only_agents_at_work_are_asked() -> None:
     ],
 )
 def test_figures_are_short_and_have_units(told: str, expected: str) -> None:
-    """
-    Counts, dollars and durations read well at every size.
-    """
+    """Counts, dollars and durations read well at every size."""
     assert expected == told
 
 
 def test_long_texts_say_how_much_is_hidden() -> None:
-    """
-    Lines beyond the limit are counted, not silently dropped; an empty text has no lines.
-    """
+    """Lines beyond the limit are counted, not silently dropped; an empty text has no lines."""
     assert clean_lines("a\nb\nc\nd", 2) == ["a", "b", "… 2 more lines"]
     assert clean_lines("") == []
 
 
 def test_what_is_left_behind_says_how_to_come_back() -> None:
-    """
-    Whoever leaves learns whether it goes on, and the commands to come back, look and give up.
-    """
+    """Whoever leaves learns whether it goes on, and the commands to come back, look and give up."""
     stays = "\n".join(hints.left_behind(PROGRAM, REQUEST_ID, stops=False))
     stops = "\n".join(hints.left_behind(PROGRAM, REQUEST_ID, stops=True))
 

@@ -16,9 +16,7 @@ DIGEST = "0123456789abcdef" * 4
 
 
 def approval(key: str = "plan", digest: str = DIGEST, asked_by: str | None = None) -> Approval:
-    """
-    A question by its id.
-    """
+    """A question by its id."""
     return Approval(
         id=key,
         kind=ApprovalKind.PLAN,

@@ -1,6 +1,4 @@
-"""
-Names of branches, held against git itself.
-"""
+"""Names of branches, held against git itself."""
 
 import subprocess
 
@@ -21,9 +19,7 @@ PARTS = st.lists(st.sampled_from(PIECES), max_size=8).map("".join)
     ],
 )  # fmt: skip
 def test_names_that_git_takes(name: str) -> None:
-    """
-    Nothing is wrong with them.
-    """
+    """Nothing is wrong with them."""
     assert branches.problem(name) is None
 
 
@@ -35,18 +31,14 @@ def test_names_that_git_takes(name: str) -> None:
     ],
 )  # fmt: skip
 def test_names_that_are_refused_with_a_reason(name: str) -> None:
-    """
-    The person is told what is wrong before anything is touched.
-    """
+    """The person is told what is wrong before anything is touched."""
     assert branches.problem(name)
 
 
 @settings(max_examples=60, deadline=None)
 @given(PARTS)
 def test_whatever_is_taken_git_takes_too(name: str) -> None:
-    """
-    `git check-ref-format --branch` has the last word.
-    """
+    """`git check-ref-format --branch` has the last word."""
     checked = subprocess.run(
         ["git", "check-ref-format", f"refs/heads/{name}"], check=False, capture_output=True
     )

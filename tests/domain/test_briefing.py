@@ -1,6 +1,4 @@
-"""
-What agents and people are told.
-"""
+"""What agents and people are told."""
 
 import pytest
 from hypothesis import given
@@ -41,9 +39,7 @@ PATCH = Patch(
 
 
 def coder(before: AgentResult | None, message: str | None = None) -> AgentStart:
-    """
-    Return how the coder of the task begins.
-    """
+    """Return how the coder of the task begins."""
     return briefing.coder(
         START, agent_id="a", attempt=1, lease=LEASE, checkpoint=OID, before=before,
         message=message, documents=(("log", TREE),), notes=("Be brief.",), budget=9,
@@ -51,9 +47,7 @@ def coder(before: AgentResult | None, message: str | None = None) -> AgentStart:
 
 
 def test_a_coder_is_told_its_task_and_its_bounds() -> None:
-    """
-    Everything that it is measured by stands in its opening.
-    """
+    """Everything that it is measured by stands in its opening."""
     start = coder(None)
     facts = dict(start.opening.facts)
 
@@ -65,9 +59,7 @@ def test_a_coder_is_told_its_task_and_its_bounds() -> None:
 
 
 def test_a_coder_that_goes_back_goes_on_in_its_conversation() -> None:
-    """
-    It keeps what it knows, and is told what came of its work.
-    """
+    """It keeps what it knows, and is told what came of its work."""
     start = coder(BEFORE, "One test is red.")
 
     assert (start.conversation, start.seen) == (BEFORE.conversation, TREE)
@@ -76,9 +68,7 @@ def test_a_coder_that_goes_back_goes_on_in_its_conversation() -> None:
 
 
 def test_a_reviewer_begins_afresh_on_the_patch() -> None:
-    """
-    It shares no context with the author, sees the very commit, and has a third of the turns.
-    """
+    """It shares no context with the author, sees the very commit, and has a third of the turns."""
     checks = ChecksReport(
         commit=TIP, tree=TREE, log=OID,
         results=(CheckResult(command="pytest a", exit_code=0, seconds=1),),
@@ -98,9 +88,7 @@ def test_a_reviewer_begins_afresh_on_the_patch() -> None:
 
 
 def test_a_review_is_bound_to_the_tree() -> None:
-    """
-    An answer counts for what the person saw, and the card says how much changed.
-    """
+    """An answer counts for what the person saw, and the card says how much changed."""
     item = ReviewItem(id="review/mend/1", task="mend", tree=TREE, patch_commit=TIP)
     asked = briefing.review_approval(NeedsPerson(item, "it is risky", "Look."), PATCH, asked_by="s")
 
@@ -110,9 +98,7 @@ def test_a_review_is_bound_to_the_tree() -> None:
 
 
 def test_another_plan_is_another_question() -> None:
-    """
-    The digest covers the whole plan, not only what is shown.
-    """
+    """The digest covers the whole plan, not only what is shown."""
     plan = Plan(summary="Mend.", tasks=(TASK,))
     other = Plan(summary="Mend.", tasks=(TASK.model_copy(update={"acceptance": ("true",)}),))
     asked = [briefing.plan_approval(each) for each in (plan, other)]
@@ -124,9 +110,7 @@ def test_another_plan_is_another_question() -> None:
 
 @given(st.text(max_size=6_000))
 def test_a_delivery_is_bound_to_the_commit(summary: str) -> None:
-    """
-    However long the summary, the question can be asked.
-    """
+    """However long the summary, the question can be asked."""
     asked = briefing.delivery_approval(TIP, summary, "orchestcode/x")
 
     assert asked.digest == TIP
@@ -141,9 +125,7 @@ def test_a_delivery_is_bound_to_the_commit(summary: str) -> None:
     ],
 )
 def test_a_failure_is_told_in_its_own_words(error: BaseException, said: str) -> None:
-    """
-    Not in those of the frames around it.
-    """
+    """Not in those of the frames around it."""
     assert briefing.cause(error) == said
 
 
@@ -165,7 +147,5 @@ def test_every_note_is_told_whole_in_one_message_or_the_next(texts: list[str]) -
 
 
 def test_no_note_makes_no_message() -> None:
-    """
-    Silence is no message.
-    """
+    """Silence is no message."""
     assert briefing.message([]) == (None, 0)

@@ -1,6 +1,4 @@
-"""
-Money leases: whatever tasks do, the sum granted stays within the budget.
-"""
+"""Money leases: whatever tasks do, the sum granted stays within the budget."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st

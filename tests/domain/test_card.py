@@ -1,6 +1,4 @@
-"""
-The card: it says what waits and how to answer, and nobody's words become markup in it.
-"""
+"""The card: it says what waits and how to answer, and nobody's words become markup in it."""
 
 import re
 
@@ -35,9 +33,7 @@ TASKS = (
 
 
 def status(**changes: object) -> RequestStatus:
-    """
-    A request that waits for its plan's approval.
-    """
+    """A request that waits for its plan's approval."""
     base = RequestStatus(
         id="request/x",
         state=RunState.WAITING_APPROVAL,

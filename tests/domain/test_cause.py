@@ -1,6 +1,4 @@
-"""
-Which sentence of a failure a person reads.
-"""
+"""Which sentence of a failure a person reads."""
 
 from temporalio import exceptions
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutType
@@ -32,9 +30,7 @@ def test_a_person_reads_the_refusal_and_not_what_it_was_made_of() -> None:
 
 
 def test_behind_frames_and_time_limits_the_last_error_is_told() -> None:
-    """
-    Temporal's own frames say only where; what an attempt last failed of says why.
-    """
+    """Temporal's own frames say only where; what an attempt last failed of says why."""
     late = exceptions.TimeoutError(
         "activity ScheduleToClose timeout",
         type=TimeoutType.SCHEDULE_TO_CLOSE,

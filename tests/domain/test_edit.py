@@ -1,6 +1,4 @@
-"""
-What an edit makes of a file: what changes, what stays, what is refused and in which words.
-"""
+"""What an edit makes of a file: what changes, what stays, what is refused and in which words."""
 
 import re
 from itertools import pairwise
@@ -41,9 +39,7 @@ LINES = st.lists(LINE, min_size=1, max_size=7)
 
 
 def encoded(text: str, form: tuple[str, bytes]) -> bytes:
-    """
-    The bytes of `text` in one of the forms, if the form is what a reader would recognise.
-    """
+    """The bytes of `text` in one of the forms, if the form is what a reader would recognise."""
     data = form[1] + text.encode(form[0])
     document = decode(data)
     assume(document is not None and (document.encoding, document.mark) == form)
@@ -51,33 +47,25 @@ def encoded(text: str, form: tuple[str, bytes]) -> bytes:
 
 
 def raw_lines(text: str) -> list[str]:
-    """
-    The lines of a text with their ends.
-    """
+    """The lines of a text with their ends."""
     return [line for line in re.findall(r"[^\r\n]*(?:\r\n|\r|\n)?", text) if line]
 
 
 def replaced(before: str, old: str, new: str) -> Outcome:
-    """
-    Replace in a file that was viewed just now.
-    """
+    """Replace in a file that was viewed just now."""
     data = before.encode()
     return str_replace(data, old, new, path="f", seen_sha=digest(data))
 
 
 def after(outcome: Outcome) -> str:
-    """
-    The text of an edit that must have been accepted.
-    """
+    """The text of an edit that must have been accepted."""
     assert isinstance(outcome, Edited), outcome
 
     return outcome.after.decode()
 
 
 def message(outcome: Outcome | Viewed) -> str:
-    """
-    The words of a refusal.
-    """
+    """The words of a refusal."""
     assert isinstance(outcome, Refused), outcome
 
     return outcome.message
@@ -135,9 +123,7 @@ def test_an_edit_changes_nothing_but_its_place(
 def test_the_forgiving_rungs_change_one_line_only(
     words: list[str], ends: list[str], way: str, form: tuple[str, bytes], first: int
 ) -> None:
-    """
-    Three lines quoted inexactly, the middle one changed: all other bytes of the file stay.
-    """
+    """Three lines quoted inexactly, the middle one changed: all other bytes of the file stay."""
     lines = [f"    {word} = “{word}”  " for word in words]
     pieces = [line + end for line, end in zip(lines, ends, strict=False)]
     data = encoded("".join(pieces), form)
@@ -162,9 +148,7 @@ def test_the_forgiving_rungs_change_one_line_only(
     ends=st.lists(st.sampled_from(["\n", "\r\n"]), min_size=6, max_size=6),
 )
 def test_a_line_quoted_as_context_keeps_its_own_line_end(lines: list[str], ends: list[str]) -> None:
-    """
-    In a file of mixed line ends, quoted lines that do not change keep theirs.
-    """
+    """In a file of mixed line ends, quoted lines that do not change keep theirs."""
     pieces = [line + end for line, end in zip(lines, ends, strict=False)]
     old = "".join(line + "\n" for line in lines)
     new = "".join(line + "\n" for line in [*lines[:1], "NEW", *lines[1:]])
@@ -176,9 +160,7 @@ def test_a_line_quoted_as_context_keeps_its_own_line_end(lines: list[str], ends:
 
 @given(text=st.text(alphabet="ab\r\n", max_size=12), old=st.text("ab\r\n", min_size=1, max_size=4))
 def test_no_edit_cuts_a_line_end_in_two(text: str, old: str) -> None:
-    """
-    However the quoted text begins or ends, CR and LF of one line end stay together.
-    """
+    """However the quoted text begins or ends, CR and LF of one line end stay together."""
     outcome = replaced(text, old, "X")
 
     if isinstance(outcome, Edited) and outcome.rung != "trailing blanks":
@@ -191,9 +173,7 @@ def test_no_edit_cuts_a_line_end_in_two(text: str, old: str) -> None:
 
 @given(data=st.binary(max_size=60) | st.text(max_size=30).map(str.encode))
 def test_what_can_be_read_as_text_encodes_to_the_same_bytes(data: bytes) -> None:
-    """
-    Decoding loses nothing, whatever the bytes are.
-    """
+    """Decoding loses nothing, whatever the bytes are."""
     document = decode(data)
 
     assert document is None or document.encode() == data
@@ -201,9 +181,7 @@ def test_what_can_be_read_as_text_encodes_to_the_same_bytes(data: bytes) -> None
 
 @given(data=st.binary(max_size=80), old=st.text(max_size=6), new=st.text(max_size=6))
 def test_no_input_makes_an_edit_fail_unexpectedly(data: bytes, old: str, new: str) -> None:
-    """
-    Arbitrary bytes and texts end in an edit or in a refusal, never in an exception.
-    """
+    """Arbitrary bytes and texts end in an edit or in a refusal, never in an exception."""
     seen = digest(data)
 
     assert isinstance(str_replace(data, old, new, path="f", seen_sha=seen), Edited | Refused)
@@ -263,9 +241,7 @@ def test_the_ladder(before: str, old: str, new: str, expected: str | None, rung:
     ids=["exact", "line-ends", "overlapping", "trailing", "shift", "punctuation"],
 )
 def test_a_text_that_stands_twice_is_not_edited(before: str, old: str) -> None:
-    """
-    On every rung, two places are one too many, and the lines of both are named.
-    """
+    """On every rung, two places are one too many, and the lines of both are named."""
     text = message(replaced(before, old, "Z"))
 
     assert text.startswith("Error: Found 2 matches for replacement text. Please provide more")
@@ -273,9 +249,7 @@ def test_a_text_that_stands_twice_is_not_edited(before: str, old: str) -> None:
 
 
 def test_many_matches_are_counted_within_bounds() -> None:
-    """
-    A text that stands nearly everywhere is refused with the first ten lines named.
-    """
+    """A text that stands nearly everywhere is refused with the first ten lines named."""
     text = message(replaced("a\n" * 50_000, "a", "b"))
 
     assert "Found 100 or more matches" in text
@@ -283,9 +257,7 @@ def test_many_matches_are_counted_within_bounds() -> None:
 
 
 def test_a_file_of_equal_lines_is_searched_in_time() -> None:
-    """
-    A long quotation that nearly matches everywhere costs no more than reading the file.
-    """
+    """A long quotation that nearly matches everywhere costs no more than reading the file."""
     before = "}\n" * 60_000
 
     assert "No match found" in message(replaced(before, "}\n" * 30_000 + "x", "y"))
@@ -293,9 +265,7 @@ def test_a_file_of_equal_lines_is_searched_in_time() -> None:
 
 
 def test_similar_is_not_enough() -> None:
-    """
-    A near miss is refused, and the refusal shows how the nearest text differs.
-    """
+    """A near miss is refused, and the refusal shows how the nearest text differs."""
     before = "def f(a):\n    return a + 1\n\n\ndef g(b):\n    return b + 2\n"
 
     text = message(replaced(before, "def g(b):\n    return b + 3\n", "pass\n"))
@@ -307,9 +277,7 @@ def test_similar_is_not_enough() -> None:
 
 
 def test_a_misspelt_line_is_shown_beside_its_likeness() -> None:
-    """
-    A single line without any equal is compared by characters.
-    """
+    """A single line without any equal is compared by characters."""
     text = message(replaced("one\nvalue = compute(x)\n", "value = compute(y)", "z"))
 
     assert "line 2" in text
@@ -317,9 +285,7 @@ def test_a_misspelt_line_is_shown_beside_its_likeness() -> None:
 
 
 def test_quoted_line_numbers_are_recognised() -> None:
-    """
-    An agent that copied the view's numbers is told so.
-    """
+    """An agent that copied the view's numbers is told so."""
     text = message(replaced("a\nb\n", "     1\ta\n     2\tb", "c"))
 
     assert "Leave out the line numbers" in text
@@ -331,16 +297,12 @@ def test_quoted_line_numbers_are_recognised() -> None:
     ids=["empty", "same", "same-but-line-ends"],
 )
 def test_an_edit_without_effect_is_refused(old: str, new: str, words: str) -> None:
-    """
-    An empty quotation, or a replacement equal to it, is an error of the agent.
-    """
+    """An empty quotation, or a replacement equal to it, is an error of the agent."""
     assert words in message(replaced("a\nb\n", old, new))
 
 
 def test_a_missing_or_binary_or_huge_file_is_not_edited() -> None:
-    """
-    The refusal says which of these it is.
-    """
+    """The refusal says which of these it is."""
     assert message(str_replace(None, "a", "b", path="f", seen_sha=None)) == "Error: File not found"
     for data, words in ((b"a\0b", "not text"), (b"a" * (EDIT_LIMIT_BYTES + 1), "larger than")):
         assert words in message(str_replace(data, "a", "b", path="f", seen_sha=digest(data)))
@@ -375,9 +337,7 @@ def test_an_unseen_version_takes_only_exact_edits(seen: str | None, note: str) -
 
 
 def test_create_makes_a_file_as_given() -> None:
-    """
-    A new file is UTF-8 and has exactly the text given, and the diff shows it as new.
-    """
+    """A new file is UTF-8 and has exactly the text given, and the diff shows it as new."""
     outcome = create(None, "a\r\nb\né", seen_sha=None, path="new.txt")
 
     assert isinstance(outcome, Edited)
@@ -387,9 +347,7 @@ def test_create_makes_a_file_as_given() -> None:
 
 
 def test_create_over_a_viewed_file_keeps_its_form() -> None:
-    """
-    Line ends, mark and encoding are the old file's; the text and its end are the new ones.
-    """
+    """Line ends, mark and encoding are the old file's; the text and its end are the new ones."""
     crlf = "\ufeffa\r\nb\r\n".encode("utf-16")
 
     outcome = create(crlf, "x\ny", seen_sha=digest(crlf))
@@ -420,18 +378,14 @@ def test_a_legacy_encoding_is_kept_and_never_mixed() -> None:
 
 @pytest.mark.parametrize("encoding", ["gb18030", "shift_jis", "koi8-r", "euc-kr"])
 def test_an_encoding_that_would_have_to_be_guessed_is_refused(encoding: str) -> None:
-    """
-    Text of other legacy encodings counts as binary rather than being garbled.
-    """
+    """Text of other legacy encodings counts as binary rather than being garbled."""
     words = {"koi8-r": "комментарий", "euc-kr": "주석입니다"}.get(encoding, "注釈説明")
 
     assert decode(f"# {words}\nx = 1\n".encode(encoding)) is None
 
 
 def test_half_a_surrogate_pair_is_refused() -> None:
-    """
-    JSON can carry what no file can hold; that ends in a sentence which can itself be written.
-    """
+    """JSON can carry what no file can hold; that ends in a sentence which can itself be written."""
     data = b"a\n"
 
     for outcome in (
@@ -476,9 +430,7 @@ def test_insert_outside_the_file_is_refused(line: int, text: str) -> None:
 
 
 def test_a_view_numbers_lines_and_says_what_it_cut() -> None:
-    """
-    Lines are numbered as `cat -n` does; long lines and what does not fit are cut and named.
-    """
+    """Lines are numbered as `cat -n` does; long lines and what does not fit are cut and named."""
     data = b"first\n" + b"x" * 2_500 + b"\n" + b"y\n" * 10
 
     whole = view(data, None, path="f", limit_bytes=2_100)
@@ -498,16 +450,12 @@ def test_a_view_numbers_lines_and_says_what_it_cut() -> None:
 
 @pytest.mark.parametrize("span", [(0, 1), (4, 9), (3, 2), (-1, -1), (1, -2)], ids=str)
 def test_a_range_outside_the_file_is_refused(span: tuple[int, int]) -> None:
-    """
-    The refusal gives the number of lines.
-    """
+    """The refusal gives the number of lines."""
     assert "has 3 lines" in message(view(b"a\nb\nc", span, path="f"))
 
 
 def test_a_view_tells_the_form_of_an_unusual_file() -> None:
-    """
-    What a reader cannot see in the text is in the note.
-    """
+    """What a reader cannot see in the text is in the note."""
     viewed = view(b"\xef\xbb\xbfa\r\nb\n", (1, 99), path="f")
     empty = view(b"", None, path="f")
 
@@ -519,9 +467,7 @@ def test_a_view_tells_the_form_of_an_unusual_file() -> None:
 
 
 def test_the_diff_counts_lines_from_the_top_of_the_file() -> None:
-    """
-    Three lines of context, and headings that hold in a long file.
-    """
+    """Three lines of context, and headings that hold in a long file."""
     data = "".join(f"line {n}\n" for n in range(1, 201)).encode()
 
     outcome = str_replace(data, "line 100\n", "A\nB\n", path="f.txt", seen_sha=digest(data))
@@ -535,9 +481,7 @@ def test_the_diff_counts_lines_from_the_top_of_the_file() -> None:
 
 
 def test_a_large_diff_is_cut() -> None:
-    """
-    No more than 4 KiB, and it says that there is more.
-    """
+    """No more than 4 KiB, and it says that there is more."""
     outcome = create(None, "some line\n" * 20_000, seen_sha=None)
 
     assert isinstance(outcome, Edited)
@@ -568,9 +512,7 @@ def test_a_large_diff_is_cut() -> None:
 def test_only_new_syntax_errors_are_reported(
     path: str, before: str, now: str, expected: str | None
 ) -> None:
-    """
-    What the edit broke is named with its line; what was broken before, only moved, is not.
-    """
+    """What the edit broke is named with its line; what was broken before, only moved, is not."""
     problems = new_problems(path, before.encode(), now.encode())
 
     if expected is None:
@@ -580,9 +522,7 @@ def test_only_new_syntax_errors_are_reported(
 
 
 def test_deep_nesting_is_a_problem_not_a_crash() -> None:
-    """
-    Text made to exhaust a parser ends in a sentence.
-    """
+    """Text made to exhaust a parser ends in a sentence."""
     for path, text in (("a.json", "[" * 100_000), ("a.toml", "a=" + "[" * 100_000)):
         assert len(new_problems(path, None, text.encode())) == 1
     for text in (
@@ -604,9 +544,7 @@ def test_deep_nesting_is_a_problem_not_a_crash() -> None:
     ids=ascii,
 )
 def test_paths_that_no_tool_may_name(path: str) -> None:
-    """
-    Absolute, climbing, impossible and control paths are refused in words that can be written.
-    """
+    """Absolute, climbing, impossible and control paths are refused in words that can be written."""
     problem = path_problem(path)
 
     assert problem
@@ -617,9 +555,7 @@ def test_paths_that_no_tool_may_name(path: str) -> None:
     "path", [".", "a.py", "./a/b.c", "a//b", ".gitignore", ".github/x", "a..b", "x.git", "~x", "é"]
 )
 def test_ordinary_paths_are_no_problem(path: str) -> None:
-    """
-    Names that merely resemble refused ones are open.
-    """
+    """Names that merely resemble refused ones are open."""
     assert path_problem(path) is None
 
 
@@ -632,9 +568,7 @@ def test_ordinary_paths_are_no_problem(path: str) -> None:
     ],
 )
 def test_protected_paths(path: str) -> None:
-    """
-    Files that other programs run or obey are protected, at any depth and in any case.
-    """
+    """Files that other programs run or obey are protected, at any depth and in any case."""
     assert protected(path)
 
 
@@ -647,16 +581,12 @@ def test_protected_paths(path: str) -> None:
     ids=ascii,
 )
 def test_other_paths_are_not_protected(path: str) -> None:
-    """
-    Names that merely resemble protected ones need nobody's consent.
-    """
+    """Names that merely resemble protected ones need nobody's consent."""
     assert not protected(path)
 
 
 def test_lines_of_the_view_are_the_lines_of_insert() -> None:
-    """
-    The number a view shows is the number that insert takes, whatever the line ends.
-    """
+    """The number a view shows is the number that insert takes, whatever the line ends."""
     data = b"a\rb\r\nc\n\nd"
     viewed = view(data, None, path="f")
     assert isinstance(viewed, Viewed)

@@ -1,6 +1,4 @@
-"""
-Replay: the same values give the same decisions in every process, whatever its hash seed.
-"""
+"""Replay: the same values give the same decisions in every process, whatever its hash seed."""
 
 import subprocess
 import sys

@@ -1,6 +1,4 @@
-"""
-Names that land in histories, refs and branches.
-"""
+"""Names that land in histories, refs and branches."""
 
 import re
 
@@ -17,9 +15,7 @@ WORD = st.text(min_size=1, max_size=80)
 
 @given(TEXT, st.integers(min_value=4, max_value=64))
 def test_a_slug_is_short_plain_and_never_empty(text: str, limit: int) -> None:
-    """
-    Any text becomes letters, digits and single hyphens that fit everywhere.
-    """
+    """Any text becomes letters, digits and single hyphens that fit everywhere."""
     made = ids.slug(text, limit)
 
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", made)
@@ -41,9 +37,7 @@ def test_a_slug_is_short_plain_and_never_empty(text: str, limit: int) -> None:
     ],
 )
 def test_slugs(text: str, made: str) -> None:
-    """
-    The names that people see.
-    """
+    """The names that people see."""
     assert ids.slug(text) == made
 
 
@@ -51,18 +45,14 @@ def test_slugs(text: str, made: str) -> None:
 @example("0", "\0", "0")
 @example("", "\1\2", "\0")
 def test_a_digest_keeps_its_parts_apart(first: str, second: str, third: str) -> None:
-    """
-    Moving a character from one part to the next is another name.
-    """
+    """Moving a character from one part to the next is another name."""
     assert ids.digest(first, second + third) != ids.digest(first + second, third)
     assert len(ids.digest(first)) == 10
 
 
 @given(WORD, WORD, WORD)
 def test_every_ref_is_one_that_git_takes(request: str, task: str, call: str) -> None:
-    """
-    Whatever a person or a model says, the refs made from it are legal and below refs/oc.
-    """
+    """Whatever a person or a model says, the refs made from it are legal and below refs/oc."""
     key = ids.request_key(f"request/{request}", call)
     name = ids.slug(task)
     conversation = ids.conversation_id(request, task, 0)
@@ -83,9 +73,7 @@ def test_every_ref_is_one_that_git_takes(request: str, task: str, call: str) -> 
 
 @given(WORD, WORD)
 def test_a_suggested_branch_is_a_branch(request: str, run: str) -> None:
-    """
-    What the system offers it can also deliver.
-    """
+    """What the system offers it can also deliver."""
     key = ids.request_key(f"request/{request}", run)
 
     assert branches.problem(ids.branch_name(request, key)) is None
@@ -93,9 +81,7 @@ def test_a_suggested_branch_is_a_branch(request: str, run: str) -> None:
 
 @given(WORD, WORD, WORD)
 def test_a_request_id_used_again_is_another_request(request: str, one: str, two: str) -> None:
-    """
-    Refs of two runs of one workflow id never meet.
-    """
+    """Refs of two runs of one workflow id never meet."""
     workflow_id = ids.request_workflow_id(request, "abc123")
 
     assert workflow_id.startswith(ids.REQUEST_PREFIX)
@@ -104,9 +90,7 @@ def test_a_request_id_used_again_is_another_request(request: str, one: str, two:
 
 @given(WORD, WORD, WORD)
 def test_the_owner_of_a_worktree_can_be_told(owner: str, request: str, purpose: str) -> None:
-    """
-    The reconciler finds the workflow by the holder's name.
-    """
+    """The reconciler finds the workflow by the holder's name."""
     plain = owner.replace("|", "")
 
     assert ids.owner_of(ids.holder(plain, request, purpose)) == plain
@@ -114,9 +98,7 @@ def test_the_owner_of_a_worktree_can_be_told(owner: str, request: str, purpose: 
 
 
 def test_workflow_ids_tell_where_they_belong() -> None:
-    """
-    Children are named below their parent.
-    """
+    """Children are named below their parent."""
     subtask = ids.subtask_id("request/x", "fix")
 
     assert subtask == "request/x/task/fix"
@@ -125,9 +107,7 @@ def test_workflow_ids_tell_where_they_belong() -> None:
 
 
 def test_two_repositories_of_one_name_have_two_stores() -> None:
-    """
-    The path counts, the name is for people; a bare one is called as its folder without .git.
-    """
+    """The path counts, the name is for people; a bare one is called as its folder without .git."""
     one, two = ids.repository_key("/a/shop.git"), ids.repository_key("/b/shop.git/")
 
     assert one != two

@@ -1,6 +1,4 @@
-"""
-The lane of a task: which, why, and what is refused.
-"""
+"""The lane of a task: which, why, and what is refused."""
 
 import pytest
 
@@ -10,9 +8,7 @@ from domain.lane import OFFERED, choose, refusal
 
 
 def task(*writes: str) -> TaskSpec:
-    """
-    A task that writes `writes`.
-    """
+    """A task that writes `writes`."""
     return TaskSpec(id="t", title="T", goal="G", writes=writes, size=7, risk=Risk.HIGH)
 
 

@@ -1,6 +1,4 @@
-"""
-The agent's loop on paper.
-"""
+"""The agent's loop on paper."""
 
 import pytest
 from hypothesis import given
@@ -19,25 +17,19 @@ FINISH = ToolUse(id="u9", name="finish", arguments="9" * 40)
 
 
 def turn(stop: str = "tool_use", *uses: ToolUse, **fields: object) -> ModelTurn:
-    """
-    Return a reply.
-    """
+    """Return a reply."""
     return ModelTurn.model_validate(
         {"conversation": TALK, "stop_reason": stop, "tool_uses": uses, **fields}
     )
 
 
 def progress(**fields: object) -> AgentProgress:
-    """
-    Return counters, those not named as at the beginning.
-    """
+    """Return counters, those not named as at the beginning."""
     return BEGUN.model_copy(update=fields)
 
 
 def may_call(progress: AgentProgress = BEGUN, now: float = 100.0, **limits: int) -> object:
-    """
-    Return the decision in the common conversation.
-    """
+    """Return the decision in the common conversation."""
     return loop.may_call(progress, AgentLimits(**limits), conversation=TALK, now=now)
 
 
@@ -50,9 +42,7 @@ def may_call(progress: AgentProgress = BEGUN, now: float = 100.0, **limits: int)
     ],
 )
 def test_each_limit_cuts_and_says_which(used: AgentProgress, now: float, cut: Cut) -> None:
-    """
-    An agent that was cut says what cut it, in a sentence.
-    """
+    """An agent that was cut says what cut it, in a sentence."""
     decided = may_call(used, now)
 
     assert isinstance(decided, loop.Stop)
@@ -84,26 +74,20 @@ def test_a_permitted_call_can_be_paid_in_full(spent: int, context: int, variant:
 
 
 def test_a_repeat_of_a_reply_that_was_too_long_may_be_longer() -> None:
-    """
-    The room doubles with each variant, up to the ceiling.
-    """
+    """The room doubles with each variant, up to the ceiling."""
     rooms = [may_call(progress(variant=number), output_tokens=16_000) for number in range(4)]
 
     assert rooms == [loop.Call(16_000), loop.Call(32_000), loop.Call(64_000), loop.Call(64_000)]
 
 
 def test_calls_are_run_only_when_the_reply_stopped_for_them() -> None:
-    """
-    A call in a reply that ended otherwise is not one.
-    """
+    """A call in a reply that ended otherwise is not one."""
     assert loop.after_turn(turn("tool_use", VIEW), BEGUN) == loop.Act((VIEW,))
     assert loop.after_turn(turn("end_turn", VIEW), BEGUN) == loop.Say(loop.GO_ON)
 
 
 def test_finish_ends_the_work_only_alone() -> None:
-    """
-    Beside other calls, whose results nobody has seen, it is one more call to be answered.
-    """
+    """Beside other calls, whose results nobody has seen, it is one more call to be answered."""
     alone = turn("tool_use", FINISH, finish="{}")
     beside = turn("tool_use", VIEW, FINISH, finish="{}")
 
@@ -112,9 +96,7 @@ def test_finish_ends_the_work_only_alone() -> None:
 
 
 def test_an_agent_hears_what_came_meanwhile_before_it_is_done() -> None:
-    """
-    Its output is kept for the case that no turn is left.
-    """
+    """Its output is kept for the case that no turn is left."""
     alone = turn("tool_use", FINISH, finish="{}")
 
     assert loop.after_turn(alone, BEGUN, waiting=True) == loop.Hear(FINISH, "{}")
@@ -122,9 +104,7 @@ def test_an_agent_hears_what_came_meanwhile_before_it_is_done() -> None:
 
 
 def test_a_finish_that_does_not_fit_is_answered_not_taken() -> None:
-    """
-    Without validated output the call goes back with its problem.
-    """
+    """Without validated output the call goes back with its problem."""
     bad = FINISH.model_copy(update={"arguments": None, "problem": "too long"})
 
     assert loop.after_turn(turn("tool_use", bad), BEGUN) == loop.Act((bad,))
@@ -139,9 +119,7 @@ def test_a_finish_that_does_not_fit_is_answered_not_taken() -> None:
     ],
 )
 def test_what_follows_a_reply_without_calls(stop: str, decided: object) -> None:
-    """
-    A pause goes on, silence is nudged, a reply cut short is asked for again.
-    """
+    """A pause goes on, silence is nudged, a reply cut short is asked for again."""
     assert loop.after_turn(turn(stop), BEGUN) == decided
 
 
@@ -156,9 +134,7 @@ def test_what_follows_a_reply_without_calls(stop: str, decided: object) -> None:
     ],
 )
 def test_what_ends_the_loop(stop: str, used: AgentProgress, cut: Cut) -> None:
-    """
-    Nothing goes on for ever: each kind of end has its name and a reason.
-    """
+    """Nothing goes on for ever: each kind of end has its name and a reason."""
     decided = loop.after_turn(turn(stop), used)
 
     assert isinstance(decided, loop.Stop)
@@ -167,9 +143,7 @@ def test_what_ends_the_loop(stop: str, used: AgentProgress, cut: Cut) -> None:
 
 
 def test_the_same_call_with_the_same_result_is_warned_of_then_cut() -> None:
-    """
-    Going in circles is told at the third time and ended at the fifth.
-    """
+    """Going in circles is told at the third time and ended at the fifth."""
     used = BEGUN
     warned: list[bool] = []
     while not isinstance(loop.after_turn(turn("tool_use", VIEW), used), loop.Stop):
@@ -180,9 +154,7 @@ def test_the_same_call_with_the_same_result_is_warned_of_then_cut() -> None:
 
 
 def test_another_result_breaks_the_circle() -> None:
-    """
-    The same command with new output is progress.
-    """
+    """The same command with new output is progress."""
     used = BEGUN
     for number in range(9):
         used = loop.answered(used, (VIEW,), (ToolAnswer(tool_use_id="u1", text=str(number)),))
@@ -193,9 +165,7 @@ def test_another_result_breaks_the_circle() -> None:
 
 
 def test_calls_that_cannot_be_run_end_the_loop() -> None:
-    """
-    Five in a row are enough; one good call starts the count anew.
-    """
+    """Five in a row are enough; one good call starts the count anew."""
     bad = ToolUse(id="b", name="fly", problem="no such tool")
     used = BEGUN
     for number in range(5):
@@ -210,9 +180,7 @@ def test_calls_that_cannot_be_run_end_the_loop() -> None:
 
 @given(st.lists(st.sampled_from(["tool_use", "end_turn", "pause_turn", "max_tokens"]), max_size=20))
 def test_the_counters_add_up(stops: list[str]) -> None:
-    """
-    Every reply counts as a turn and costs, also one that was discarded.
-    """
+    """Every reply counts as a turn and costs, also one that was discarded."""
     used = BEGUN
     for stop in stops:
         reply = turn(

@@ -1,6 +1,4 @@
-"""
-The merge queue's search, played to the end in random worlds.
-"""
+"""The merge queue's search, played to the end in random worlds."""
 
 import random
 from dataclasses import dataclass, field
@@ -25,9 +23,7 @@ PROPERTY = settings(deadline=None, max_examples=300)
 
 @dataclass
 class World:
-    """
-    Patches by number, which are bad alone and which pairs do not go together.
-    """
+    """Patches by number, which are bad alone and which pairs do not go together."""
 
     queue: list[int]
     bad: frozenset[int] = frozenset()
@@ -40,16 +36,12 @@ class World:
     runs: int = 0
 
     def green(self, patches: list[int]) -> bool:
-        """
-        Whether the checks pass on a tree with exactly these patches.
-        """
+        """Whether the checks pass on a tree with exactly these patches."""
         has = frozenset(patches)
         return not (has & self.bad) and not any(a in has and b in has for a, b in self.pairs)
 
     def play(self) -> None:
-        """
-        Run the queue as its workflow does, until it is empty.
-        """
+        """Run the queue as its workflow does, until it is empty."""
         state = QueueState(waiting=len(self.queue))
         while self.queue or self.arrivals:
             if self.arrivals:
@@ -62,9 +54,7 @@ class World:
             state = self.round(state)
 
     def round(self, state: QueueState) -> QueueState:
-        """
-        Test once and land.
-        """
+        """Test once and land."""
         tests = cuts(state, self.lanes)
         assert tests
         assert list(tests) == sorted(frozenset(tests))
@@ -85,9 +75,7 @@ class World:
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
-    """
-    Up to 24 patches, some of them arriving later, any of them bad, some pairs colliding.
-    """
+    """Up to 24 patches, some of them arriving later, any of them bad, some pairs colliding."""
     count = draw(st.integers(1, 24))
     first = draw(st.integers(0, count))
     numbers = st.integers(0, count - 1)

@@ -1,6 +1,4 @@
-"""
-What calls cost, and what a budget buys.
-"""
+"""What calls cost, and what a budget buys."""
 
 import pytest
 from hypothesis import given
@@ -25,16 +23,12 @@ NAMES = st.sampled_from([*(known.name for known in models.FACTS), "nobody-knows"
     ],
 )
 def test_a_model_is_known_by_its_family(name: str, known: str) -> None:
-    """
-    Dates and suffixes do not matter, and no family is taken for another.
-    """
+    """Dates and suffixes do not matter, and no family is taken for another."""
     assert models.facts(name).name == known
 
 
 def test_an_unknown_model_is_priced_as_the_dearest() -> None:
-    """
-    A budget holds whatever model is asked.
-    """
+    """A budget holds whatever model is asked."""
     unknown = models.facts("nobody-knows")
 
     assert unknown.input_usd >= max(known.input_usd for known in models.FACTS)
@@ -42,9 +36,7 @@ def test_an_unknown_model_is_priced_as_the_dearest() -> None:
 
 
 def test_the_price_of_each_kind_of_token() -> None:
-    """
-    Opus 5.5: 4 in, 20 out, reads 5 %, writes 125 % for minutes and 200 % for an hour.
-    """
+    """Opus 5.5: 4 in, 20 out, reads 5 %, writes 125 % for minutes and 200 % for an hour."""
     million = 1_000_000
     price = {
         "in": models.cost_microusd("claude-opus-5-5", Usage(input_tokens=million)),
@@ -81,9 +73,7 @@ def test_no_token_is_free_and_none_is_a_refund(
 
 @given(NAMES, TOKENS, st.integers(min_value=-1_000, max_value=100_000_000))
 def test_what_is_affordable_is_affordable(name: str, context: int, money: int) -> None:
-    """
-    Reading everything uncached into the cache and writing that much stays within the money.
-    """
+    """Reading everything uncached into the cache and writing that much stays within the money."""
     output = models.affordable_output(name, context_tokens=context, money_microusd=money)
     worst = Usage(cache_write_tokens=context, output_tokens=output)
 

@@ -1,6 +1,4 @@
-"""
-What an agent hands in: which patches are sent back, and what its words become in a commit.
-"""
+"""What an agent hands in: which patches are sent back, and what its words become in a commit."""
 
 import re
 
@@ -20,9 +18,7 @@ OID = "0" * 40
 
 
 def patch(*paths: str, files: int | None = None, markers: tuple[str, ...] = ()) -> Patch:
-    """
-    A patch that changes `paths`.
-    """
+    """A patch that changes `paths`."""
     return Patch(
         task="add-limit",
         round=0,

@@ -1,6 +1,4 @@
-"""
-Path patterns: what they cover, when two may meet, and which are refused.
-"""
+"""Path patterns: what they cover, when two may meet, and which are refused."""
 
 import pytest
 from hypothesis import example, given, settings

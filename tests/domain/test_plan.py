@@ -19,9 +19,7 @@ PROPERTY = settings(deadline=None, max_examples=150)
 def task(
     key: str, *needs: str, writes: Sequence[str] = (), acceptance: Sequence[str] = ("true",)
 ) -> TaskSpec:
-    """
-    A task by its id, what it needs and what it writes.
-    """
+    """A task by its id, what it needs and what it writes."""
     return TaskSpec(
         id=key,
         title=key,
@@ -33,18 +31,14 @@ def task(
 
 
 def plan_of(*tasks: TaskSpec) -> Plan:
-    """
-    The plan that these tasks make, which must be valid.
-    """
+    """The plan that these tasks make, which must be valid."""
     plan = validate(PlanDraft(summary="s", tasks=tasks))
     assert isinstance(plan, Plan)
     return plan
 
 
 def problems_of(*tasks: TaskSpec, max_tasks: int = 24) -> str:
-    """
-    All that is wrong with these tasks, which must be something.
-    """
+    """All that is wrong with these tasks, which must be something."""
     problem = validate(PlanDraft(summary="s", tasks=tasks), max_tasks=max_tasks)
     assert isinstance(problem, PlanProblem)
     assert problem.problems
@@ -53,9 +47,7 @@ def problems_of(*tasks: TaskSpec, max_tasks: int = 24) -> str:
 
 @st.composite
 def drafts(draw: st.DrawFn) -> PlanDraft:
-    """
-    Acyclic drafts of up to nine tasks in any order, many of which write the same.
-    """
+    """Acyclic drafts of up to nine tasks in any order, many of which write the same."""
     keys = draw(st.permutations([f"t{n}" for n in range(draw(st.integers(1, 9)))]))
     patterns = st.sampled_from(["src/", "src/a.py", "src/b.py", "docs/", "**/*.md", "tests/*"])
     made = [
@@ -70,9 +62,7 @@ def drafts(draw: st.DrawFn) -> PlanDraft:
 
 
 def ancestors(plan: Plan) -> dict[str, frozenset[str]]:
-    """
-    For each task everything that must be done before it.
-    """
+    """For each task everything that must be done before it."""
     found: dict[str, frozenset[str]] = {}
     for each in plan.tasks:
         found[each.id] = frozenset(each.depends_on).union(*(found[k] for k in each.depends_on))

@@ -1,6 +1,4 @@
-"""
-What may be done without asking.
-"""
+"""What may be done without asking."""
 
 import pytest
 from hypothesis import given
@@ -12,9 +10,7 @@ from domain.registry import CODER, ToolSpec
 
 
 def spec(name: ToolName) -> ToolSpec:
-    """
-    Return a coder's tool.
-    """
+    """Return a coder's tool."""
     found = CODER.get(name)
     assert found is not None
     return found
@@ -22,9 +18,7 @@ def spec(name: ToolName) -> ToolSpec:
 
 @pytest.mark.parametrize("name", [ToolName.VIEW, ToolName.SEARCH, ToolName.FINISH])
 def test_reading_needs_no_question(name: ToolName) -> None:
-    """
-    What changes nothing is allowed, whatever it looks at.
-    """
+    """What changes nothing is allowed, whatever it looks at."""
     assert isinstance(policy.judge(spec(name), ".git/config"), policy.Allow)
 
 
@@ -42,9 +36,7 @@ def test_reading_needs_no_question(name: ToolName) -> None:
     ],
 )
 def test_an_edit_is_judged_by_its_path(path: str, decision: type) -> None:
-    """
-    Inside the worktree is free, outside is denied, what runs code elsewhere is asked.
-    """
+    """Inside the worktree is free, outside is denied, what runs code elsewhere is asked."""
     judged = policy.judge(spec(ToolName.EDIT), path)
 
     assert isinstance(judged, decision)
@@ -52,9 +44,7 @@ def test_an_edit_is_judged_by_its_path(path: str, decision: type) -> None:
 
 
 def test_commands_run_in_the_sandbox_without_a_question() -> None:
-    """
-    The sandbox is the boundary, not the words of the command.
-    """
+    """The sandbox is the boundary, not the words of the command."""
     judged = policy.judge(spec(ToolName.RUN_COMMAND), "rm -rf /")
 
     assert judged == policy.Allow("runs in the sandbox")
@@ -62,9 +52,7 @@ def test_commands_run_in_the_sandbox_without_a_question() -> None:
 
 @given(st.text(max_size=60))
 def test_every_edit_is_decided_with_a_reason(path: str) -> None:
-    """
-    Any path at all gets a decision, and a refusal or question says why.
-    """
+    """Any path at all gets a decision, and a refusal or question says why."""
     judged = policy.judge(spec(ToolName.EDIT), path)
 
     assert isinstance(judged, policy.Allow) or judged.why
@@ -72,7 +60,5 @@ def test_every_edit_is_decided_with_a_reason(path: str) -> None:
 
 @given(st.text(max_size=30))
 def test_nothing_that_climbs_is_allowed(rest: str) -> None:
-    """
-    No spelling after a step upwards leads back to permission.
-    """
+    """No spelling after a step upwards leads back to permission."""
     assert not isinstance(policy.judge(spec(ToolName.EDIT), f"../{rest}"), policy.Allow)

@@ -1,6 +1,4 @@
-"""
-Tools by name: what a model is told of them, and what comes of its arguments.
-"""
+"""Tools by name: what a model is told of them, and what comes of its arguments."""
 
 import json
 
@@ -31,17 +29,13 @@ JSON = st.recursive(
     ],
 )
 def test_each_role_has_its_tools_in_one_order(role: Role, names: list[str]) -> None:
-    """
-    Sorted by name, so that the bytes a model is told are the same in every process.
-    """
+    """Sorted by name, so that the bytes a model is told are the same in every process."""
     assert [spec.name.value for spec in registry_for(role).specs()] == names
 
 
 @pytest.mark.parametrize("role", list(Role))
 def test_a_definition_is_a_json_schema_of_an_object(role: Role) -> None:
-    """
-    The Messages API takes each as it is.
-    """
+    """The Messages API takes each as it is."""
     for spec in registry_for(role).specs():
         told = json.loads(json.dumps(spec.definition()))
 
@@ -53,9 +47,7 @@ def test_a_definition_is_a_json_schema_of_an_object(role: Role) -> None:
 
 @pytest.mark.parametrize("role", list(Role))
 def test_whatever_writes_is_journaled_and_judged(role: Role) -> None:
-    """
-    No tool changes files without a journal entry and a rule.
-    """
+    """No tool changes files without a journal entry and a rule."""
     for spec in registry_for(role).specs():
         writes = spec.effect is Effect.WRITE
 
@@ -64,18 +56,14 @@ def test_whatever_writes_is_journaled_and_judged(role: Role) -> None:
 
 
 def test_a_name_is_taken_once() -> None:
-    """
-    A second tool of the same name is a mistake of ours, told at import.
-    """
+    """A second tool of the same name is a mistake of ours, told at import."""
     spec = CODER.specs()[0]
     with pytest.raises(ValueError, match=f"two tools are called '{spec.name.value}'"):
         Registry([spec, spec])
 
 
 def test_arguments_that_fit_come_back_typed() -> None:
-    """
-    What is run is what was validated.
-    """
+    """What is run is what was validated."""
     given_ = {"command": "create", "path": "a.py", "file_text": "x\n"}
 
     assert CODER.check("edit", given_) == EditArguments(
@@ -96,9 +84,7 @@ def test_any_arguments_are_either_checked_or_a_sentence(name: str, arguments: ob
 
 
 def test_a_problem_names_the_argument() -> None:
-    """
-    The model can mend what it is told of.
-    """
+    """The model can mend what it is told of."""
     checked = CODER.check("view", {"path": "a", "view_range": [1]})
 
     assert isinstance(checked, Problem)

@@ -1,6 +1,4 @@
-"""
-The request on paper.
-"""
+"""The request on paper."""
 
 import pytest
 from hypothesis import given
@@ -46,17 +44,13 @@ JSON = st.recursive(
 
 
 def approval(kind: ApprovalKind, what: str = "a question") -> Approval:
-    """
-    Return a question.
-    """
+    """Return a question."""
     return Approval(id=kind.value, kind=kind, what=what, why="w", digest="d")
 
 
 @given(JSON)
 def test_any_input_is_a_request_or_one_sentence(payload: object) -> None:
-    """
-    What somebody typed into the web UI never breaks the workflow.
-    """
+    """What somebody typed into the web UI never breaks the workflow."""
     found = request.read(payload)
 
     assert isinstance(found, RequestStart | str)
@@ -75,16 +69,12 @@ def test_any_input_is_a_request_or_one_sentence(payload: object) -> None:
     ],
 )
 def test_what_is_wrong_is_said(payload: object, said: str) -> None:
-    """
-    The sentence names the key.
-    """
+    """The sentence names the key."""
     assert said in str(request.read(payload))
 
 
 def test_the_table_begins_with_everything_pending() -> None:
-    """
-    In the plan's order, with what each waits for.
-    """
+    """In the plan's order, with what each waits for."""
     rows = list(request.table(PLAN).values())
 
     assert [(row.id, row.state, row.depends_on) for row in rows] == [
@@ -94,9 +84,7 @@ def test_the_table_begins_with_everything_pending() -> None:
 
 
 def test_a_row_that_has_ended_stays_as_it_is() -> None:
-    """
-    A report that comes late, or twice, changes nothing.
-    """
+    """A report that comes late, or twice, changes nothing."""
     row = request.launched(request.table(PLAN)["mend"], "w")
     done = request.reported(row, SubtaskReport(task="mend", state=TaskState.DONE, turns=3), "w")
     late = request.reported(done, SubtaskReport(task="mend", state=TaskState.FAILED), "w")
@@ -107,9 +95,7 @@ def test_a_row_that_has_ended_stays_as_it_is() -> None:
 
 
 def test_a_report_carries_cost_in_dollars() -> None:
-    """
-    Millionths inside, dollars for people.
-    """
+    """Millionths inside, dollars for people."""
     row = request.launched(request.table(PLAN)["mend"], "w")
     told = request.reported(
         row, SubtaskReport(task="mend", state=TaskState.RUNNING, cost_microusd=1_250_000), "w"
@@ -130,9 +116,7 @@ def test_a_report_carries_cost_in_dollars() -> None:
     ],
 )
 def test_the_state_says_what_a_person_must_do(kinds: list[ApprovalKind], state: RunState) -> None:
-    """
-    Whatever waits for a person comes before what the work does, and the reason names it.
-    """
+    """Whatever waits for a person comes before what the work does, and the reason names it."""
     desk = Desk()
     for kind in kinds:
         desk = desk.open(approval(kind, f"the {kind.value}"), now=1.0)
@@ -143,9 +127,7 @@ def test_the_state_says_what_a_person_must_do(kinds: list[ApprovalKind], state: 
 
 
 def test_an_obstacle_shows_unless_a_person_is_waited_for() -> None:
-    """
-    Their answer is what goes on without the world.
-    """
+    """Their answer is what goes on without the world."""
     disk = Obstacle(sender="a", state=RunState.WAITING_APPROVAL, reason="no room on the disk")
     desk = Desk().open(approval(ApprovalKind.REVIEW), now=1.0)
 
@@ -154,9 +136,7 @@ def test_an_obstacle_shows_unless_a_person_is_waited_for() -> None:
 
 
 def test_what_is_missing_is_said_with_its_reason() -> None:
-    """
-    None when everything is done.
-    """
+    """None when everything is done."""
     table = request.table(PLAN)
     mended = table["mend"].model_copy(update={"state": TaskState.DONE})
     failed = request.blocked(table["tell"], "its agent gave up")
@@ -168,9 +148,7 @@ def test_what_is_missing_is_said_with_its_reason() -> None:
 
 
 def test_a_red_tree_says_which_command_and_where_the_work_is() -> None:
-    """
-    The person can look at what was not delivered.
-    """
+    """The person can look at what was not delivered."""
     results = (
         CheckResult(command="make lint", exit_code=0, seconds=1),
         CheckResult(command="make test", exit_code=1, seconds=1),
@@ -182,9 +160,7 @@ def test_a_red_tree_says_which_command_and_where_the_work_is() -> None:
 
 
 def test_the_merged_tree_must_keep_what_finished_tasks_promised() -> None:
-    """
-    Acceptance of what is done, then the checks, each once; nothing of what failed.
-    """
+    """Acceptance of what is done, then the checks, each once; nothing of what failed."""
     rows = request.table(PLAN)
     rows["mend"] = rows["mend"].model_copy(update={"state": TaskState.DONE})
 
@@ -199,9 +175,7 @@ def test_the_merged_tree_must_keep_what_finished_tasks_promised() -> None:
     ],
 )
 def test_a_note_is_taken_as_it_is_typed(payload: object, found: Note) -> None:
-    """
-    A bare text is for everyone.
-    """
+    """A bare text is for everyone."""
     assert request.note(payload, ["mend", "tell"]) == found
 
 
@@ -215,16 +189,12 @@ def test_a_note_is_taken_as_it_is_typed(payload: object, found: Note) -> None:
     ],
 )
 def test_a_note_that_cannot_be_taken_says_why(payload: object) -> None:
-    """
-    The person learns it instead of wondering.
-    """
+    """The person learns it instead of wondering."""
     assert isinstance(request.note(payload, ["mend"]), str)
 
 
 def test_a_subtask_gets_its_own_notes_and_its_share_of_money() -> None:
-    """
-    Notes to others stay with them; a task of high risk is decided by a person.
-    """
+    """Notes to others stay with them; a task of high risk is decided by a person."""
     risky = MEND.model_copy(update={"risk": Risk.HIGH})
     notes = [Note(text="all"), Note(text="mine", task="mend"), Note(text="other", task="tell")]
     made = [
@@ -239,16 +209,12 @@ def test_a_subtask_gets_its_own_notes_and_its_share_of_money() -> None:
 
 
 def test_where_the_work_is_kept_can_be_pasted_into_a_shell() -> None:
-    """
-    A home with a space in its path is quoted.
-    """
+    """A home with a space in its path is quoted."""
     assert request.kept(OPENED) == "git -C '/home/a b/shop.git' for-each-ref refs/oc/r-1/"
 
 
 def test_a_status_counts_what_was_spent_and_what_is_being_spent() -> None:
-    """
-    The settled sum, and what open tasks have reported so far.
-    """
+    """The settled sum, and what open tasks have reported so far."""
     rows = request.table(PLAN)
     running = rows["mend"].model_copy(update={"state": TaskState.RUNNING, "cost_usd": 0.5})
     done = rows["tell"].model_copy(update={"state": TaskState.DONE, "cost_usd": 9.0})

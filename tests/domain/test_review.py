@@ -1,6 +1,4 @@
-"""
-Review: which findings block, who decides, and that a decision holds for one tree alone.
-"""
+"""Review: which findings block, who decides, and that a decision holds for one tree alone."""
 
 import itertools
 import re
@@ -39,9 +37,7 @@ VERDICTS = st.builds(
 
 
 def patch(*paths: str, tree: str = TREE, files: int | None = None) -> Patch:
-    """
-    A patch that changes `paths`.
-    """
+    """A patch that changes `paths`."""
     return Patch(
         task="t",
         round=0,
@@ -60,9 +56,7 @@ def patch(*paths: str, tree: str = TREE, files: int | None = None) -> Patch:
 def item(
     *risks: str, state: ReviewState = ReviewState.PENDING, human_required: bool = False
 ) -> ReviewItem:
-    """
-    The review item of a patch with the tree `TREE`.
-    """
+    """The review item of a patch with the tree `TREE`."""
     return ReviewItem(
         id="t/0",
         task="t",
@@ -75,9 +69,7 @@ def item(
 
 
 def verdict(word: Verdict, *findings: tuple[int, str | None]) -> ReviewFinish:
-    """
-    A review with findings by priority and path.
-    """
+    """A review with findings by priority and path."""
     return ReviewFinish(
         verdict=word,
         summary="I looked.",

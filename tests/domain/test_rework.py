@@ -1,6 +1,4 @@
-"""
-How often a task goes back, and what its agent is told.
-"""
+"""How often a task goes back, and what its agent is told."""
 
 import pytest
 from hypothesis import given
@@ -15,17 +13,13 @@ OID = "0" * 40
 
 
 def report(*results: CheckResult, hint: str = "") -> ChecksReport:
-    """
-    Return a report of these commands.
-    """
+    """Return a report of these commands."""
     return ChecksReport(commit=OID, tree=OID, results=results, log=OID, hint=hint)
 
 
 @given(st.lists(st.sampled_from(list(Cause)), max_size=12))
 def test_no_task_goes_back_for_ever(causes: list[Cause]) -> None:
-    """
-    Each kind of cause has its own share, and whatever comes, both together have an end.
-    """
+    """Each kind of cause has its own share, and whatever comes, both together have an end."""
     rounds = Rounds()
     for cause in causes:
         rounds = rework.again(rounds, cause) or rounds
@@ -52,9 +46,7 @@ def test_no_task_goes_back_for_ever(causes: list[Cause]) -> None:
     ],
 )
 def test_the_agent_is_told_which_command_failed_and_how(result: CheckResult, how: str) -> None:
-    """
-    The first red command, how it ended, and what the sandbox has to say.
-    """
+    """The first red command, how it ended, and what the sandbox has to say."""
     good = CheckResult(command="lint", exit_code=0, seconds=1)
     told = rework.checks_feedback(report(good, result, hint="No network here."))
 
@@ -64,18 +56,14 @@ def test_the_agent_is_told_which_command_failed_and_how(result: CheckResult, how
 
 
 def test_a_green_report_is_no_complaint() -> None:
-    """
-    Nothing is asked for when every command passed.
-    """
+    """Nothing is asked for when every command passed."""
     good = CheckResult(command="lint", exit_code=0, seconds=1)
 
     assert rework.checks_feedback(report(good)) == "The acceptance commands passed."
 
 
 def test_a_conflict_names_the_paths() -> None:
-    """
-    The agent finds the markers where it is told.
-    """
+    """The agent finds the markers where it is told."""
     told = rework.eviction_feedback(
         MergeVerdict(id="p", eviction=Eviction.CONFLICT, conflicts=("a.py", "b.py"))
     )
@@ -85,9 +73,7 @@ def test_a_conflict_names_the_paths() -> None:
 
 
 def test_a_red_stack_names_whom_it_met() -> None:
-    """
-    A patch that passes alone is told what it was tested with.
-    """
+    """A patch that passes alone is told what it was tested with."""
     others = [kind for kind in Eviction if kind is not Eviction.CONFLICT]
     told = [
         rework.eviction_feedback(MergeVerdict(id="p", eviction=kind, met=("rename total",)))
@@ -98,9 +84,7 @@ def test_a_red_stack_names_whom_it_met() -> None:
 
 
 def test_only_what_could_not_be_tested_is_hopeless() -> None:
-    """
-    An agent cannot mend checks that could not run.
-    """
+    """An agent cannot mend checks that could not run."""
     hopeless = {kind for kind in Eviction if rework.hopeless(MergeVerdict(id="p", eviction=kind))}
 
     assert hopeless == {Eviction.UNTESTED}

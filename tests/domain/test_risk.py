@@ -1,6 +1,4 @@
-"""
-Why a person should look at a change: which paths say so, and which only look as if.
-"""
+"""Why a person should look at a change: which paths say so, and which only look as if."""
 
 import pytest
 from hypothesis import given, settings
@@ -12,9 +10,7 @@ PROPERTY = settings(deadline=None, max_examples=150)
 
 
 def of(*paths: str, lines: int = 1) -> str:
-    """
-    The risks of a change of these paths, joined.
-    """
+    """The risks of a change of these paths, joined."""
     return "; ".join(risks(paths, added=lines, deleted=0, outside=(), deleted_tests=()))
 
 

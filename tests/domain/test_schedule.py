@@ -15,17 +15,13 @@ DONE, PENDING, RUNNING = TaskState.DONE, TaskState.PENDING, TaskState.RUNNING
 
 
 def standing(key: str, *needs: str, state: TaskState = PENDING, size: int = 10) -> Standing:
-    """
-    A task by its id and what it needs.
-    """
+    """A task by its id and what it needs."""
     return Standing(key, needs, state, size)
 
 
 @st.composite
 def graphs(draw: st.DrawFn) -> list[Standing]:
-    """
-    Acyclic graphs of up to ten pending tasks, given in any order.
-    """
+    """Acyclic graphs of up to ten pending tasks, given in any order."""
     keys = [f"t{number}" for number in range(draw(st.integers(1, 10)))]
     made = [
         Standing(

@@ -1,6 +1,4 @@
-"""
-What a command line runs first.
-"""
+"""What a command line runs first."""
 
 import pytest
 from hypothesis import given
@@ -31,17 +29,13 @@ from domain import shell
     ],
 )
 def test_first_words(line: str, word: str | None) -> None:
-    """
-    A program's name, or None where only a shell could tell.
-    """
+    """A program's name, or None where only a shell could tell."""
     assert shell.first_word(line) == word
 
 
 @given(st.text(max_size=60))
 def test_any_line_has_an_answer(line: str) -> None:
-    """
-    No line breaks it, and what it names is never a builtin.
-    """
+    """No line breaks it, and what it names is never a builtin."""
     word = shell.first_word(line)
 
     assert word is None or (word and word not in shell.BUILTINS)

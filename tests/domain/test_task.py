@@ -1,6 +1,4 @@
-"""
-A task's states: the table of moves, and that everything else is refused.
-"""
+"""A task's states: the table of moves, and that everything else is refused."""
 
 import itertools
 

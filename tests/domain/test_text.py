@@ -1,6 +1,4 @@
-"""
-Text fit to show: what is stripped, what stays, and that every cut is visible.
-"""
+"""Text fit to show: what is stripped, what stays, and that every cut is visible."""
 
 import re
 import unicodedata

@@ -1,6 +1,4 @@
-"""
-`python -m tests.kill_matrix`: the whole matrix, or a part of it.
-"""
+"""`python -m tests.kill_matrix`: the whole matrix, or a part of it."""
 
 import argparse
 import asyncio
@@ -44,16 +42,12 @@ class Matrix:
         self.outcomes: list[Outcome] = []
 
     async def undisturbed(self) -> Outcome:
-        """
-        Carry the request out without any blow: the measure of all other runs.
-        """
+        """Carry the request out without any blow: the measure of all other runs."""
         async with Stage(play.reference()) as stage:
             return await carry_out(stage, UNDISTURBED, expected="", seed=self._seed)
 
     async def run(self, todo: Sequence[RunPlan], *, expected: str) -> None:
-        """
-        Carry out all plans.
-        """
+        """Carry out all plans."""
         waiting = list(reversed(todo))
         async with asyncio.TaskGroup() as group:
             for _ in range(self._jobs):
@@ -71,9 +65,7 @@ class Matrix:
                 print(f"a stage could not be set up or cleared: {trouble!r}"[:500], flush=True)
 
     async def _on_one_stage(self, waiting: list[RunPlan], expected: str) -> None:
-        """
-        Carry out some runs on one stage; after a faulty one the next gets another.
-        """
+        """Carry out some runs on one stage; after a faulty one the next gets another."""
         by_hand = waiting[-1].mode is Mode.STARTER
         async with Stage(play.reference(), services=not by_hand) as stage:
             for _ in range(1 if by_hand else _RUNS_PER_STAGE):
@@ -95,9 +87,7 @@ class Matrix:
         return outcome
 
     def _keep(self, stage: Stage, outcome: Outcome) -> None:
-        """
-        Keep a faulty run's folder for whoever looks into it.
-        """
+        """Keep a faulty run's folder for whoever looks into it."""
         kept = _KEPT / f"seed-{self._seed}-run-{outcome.plan.number:03d}"
         shutil.rmtree(kept, ignore_errors=True)
         with contextlib.suppress(shutil.Error, OSError):
@@ -121,9 +111,7 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
 
 
 async def main(words: Sequence[str]) -> int:
-    """
-    Run the matrix; 1 when any run is not whole.
-    """
+    """Run the matrix; 1 when any run is not whole."""
     typed = _parsed(words)
     errors = TelemetryFilter(core_level="ERROR", other_level="ERROR")
     # The SDK's own words on a server that is killed would stand between the lines.

@@ -91,9 +91,7 @@ class Verdict:
 
 
 def examine(evidence: Evidence) -> Verdict:
-    """
-    Read everything and return the verdict.
-    """
+    """Read everything and return the verdict."""
     verdict = Verdict()
     steps: tuple[Callable[[Evidence, Verdict], None], ...] = (
         _delivered,
@@ -126,9 +124,7 @@ def _delivered(evidence: Evidence, verdict: Verdict) -> None:
 
 
 def _model_calls(evidence: Evidence, verdict: Verdict) -> None:
-    """
-    Compare what was paid for with what is in the histories.
-    """
+    """Compare what was paid for with what is in the histories."""
     entries = evidence.stage.journal(evidence.status.id)
     kept = {turn["request_id"] for turn in _turns(evidence)}
     again = journal.repeated(entries, same_bytes=False)
@@ -165,9 +161,7 @@ def _lost_by(blow: Blow, entry: Entry) -> bool:
 
 
 def _objects(evidence: Evidence, verdict: Verdict) -> None:
-    """
-    Look up every object id that stands in a history.
-    """
+    """Look up every object id that stands in a history."""
     found: set[str] = set()
     for _, event in every_event(evidence.histories):
         written = _NO_OBJECT.sub(b"", event.SerializeToString())
@@ -184,9 +178,7 @@ def _objects(evidence: Evidence, verdict: Verdict) -> None:
 def _completed(
     evidence: Evidence, activities: set[str]
 ) -> Iterator[tuple[HistoryEvent, dict[str, Any], dict[str, Any]]]:
-    """
-    Yield each completed activity of these types with its request and its result.
-    """
+    """Yield each completed activity of these types with its request and its result."""
     for history, event in every_event(evidence.histories):
         if kind_of(event) == "ACTIVITY_TASK_COMPLETED":
             scheduled = attributes_of(history.scheduled(event))
@@ -219,9 +211,7 @@ def _tool_ledger(evidence: Evidence, verdict: Verdict) -> None:
 
 
 def _turn_ledger(evidence: Evidence, verdict: Verdict) -> None:
-    """
-    Compare the model turns in the histories with the conversation logs.
-    """
+    """Compare the model turns in the histories with the conversation logs."""
     told: dict[str, set[str]] = {}
     for turn in _turns(evidence):
         told.setdefault(turn["conversation"]["id"], set()).add(turn["conversation"]["head"])
@@ -257,9 +247,7 @@ def _nothing_is_held(evidence: Evidence, verdict: Verdict) -> None:
 
 
 def _no_orphans(evidence: Evidence, verdict: Verdict) -> None:
-    """
-    Every process of this home, and every process of a coder's command, must have an owner.
-    """
+    """Every process of this home, and every process of a coder's command, must have an owner."""
     owned = {*evidence.served}
     for pid in evidence.served:
         owned |= set(descendants(pid))

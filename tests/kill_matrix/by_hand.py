@@ -44,9 +44,7 @@ class Terminal:
         self.blows: list[Blow] = []
 
     async def run(self, repository: Path, words: str) -> None:
-        """
-        Type `run`, and return when the request has been started.
-        """
+        """Type `run`, and return when the request has been started."""
         checks = [part for line in play.CHECKS for part in ("--check", line)]
         self._open("run", "--repo", str(repository), *checks, words)
         await until(lambda: bool(self._said()) or not self._alive)
@@ -55,9 +53,7 @@ class Terminal:
         self.request_id = self._said()
 
     async def strike(self, strike: Strike) -> None:
-        """
-        Kill the starter or the supervisor, and wait until a person sees the request again.
-        """
+        """Kill the starter or the supervisor, and wait until a person sees the request again."""
         blow = Blow(strike.harm, "", time.time())
         supervisor = running_supervisor(self._stage.settings)
         if supervisor is None or not self._alive:
@@ -77,9 +73,7 @@ class Terminal:
         blow.up = time.time()
 
     async def ended(self) -> int:
-        """
-        Wait until the starter has shown the request's end, and return its exit code.
-        """
+        """Wait until the starter has shown the request's end, and return its exit code."""
         while True:
             starter = self._starter
             assert starter is not None
@@ -89,9 +83,7 @@ class Terminal:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def close(self) -> None:
-        """
-        End the starter if it lives; what it brought up leaves by itself.
-        """
+        """End the starter if it lives; what it brought up leaves by itself."""
         if self._starter is not None:
             await self._starter.stop(grace_seconds=20)
 
@@ -118,9 +110,7 @@ class Terminal:
 
 
 async def carry_out_by_hand(stage: Stage, plan: RunPlan, *, expected: str) -> Outcome:
-    """
-    Carry out one run on a stage without services of its own.
-    """
+    """Carry out one run on a stage without services of its own."""
     outcome = Outcome(plan)
     with outcome.kept():
         await _carry_out(outcome, stage, expected=expected)

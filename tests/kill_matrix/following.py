@@ -1,6 +1,4 @@
-"""
-Following a request: every event of every workflow that belongs to it, as soon as it is there.
-"""
+"""Following a request: every event of every workflow that belongs to it, as soon as it is there."""
 
 import asyncio
 import contextlib
@@ -40,27 +38,21 @@ class Point:
 
     @override
     def __str__(self) -> str:
-        """
-        Return it in one word for a line of output.
-        """
+        """Return it in one word for a line of output."""
         about = f"({self.about})" if self.about else ""
         return f"{self.workflow or '/'}:{self.kind.lower()}{about}#{self.number}"
 
 
 @dataclass
 class History:
-    """
-    One workflow's events, oldest first, and its points in the same order.
-    """
+    """One workflow's events, oldest first, and its points in the same order."""
 
     workflow_id: str
     events: list[HistoryEvent] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
 
     def scheduled(self, event: HistoryEvent) -> HistoryEvent:
-        """
-        Return the event that scheduled the activity which this event tells of.
-        """
+        """Return the event that scheduled the activity which this event tells of."""
         attributes = attributes_of(event)
         return self.events[int(attributes.scheduled_event_id) - 1]
 
@@ -91,17 +83,13 @@ class Follower:
         self._follow(request_id)
 
     async def ended(self, *, seconds: float) -> None:
-        """
-        Wait until every workflow of the request has ended.
-        """
+        """Wait until every workflow of the request has ended."""
         async with asyncio.timeout(seconds):
             while any(not task.done() for task in self._tasks.values()):
                 await asyncio.gather(*self._tasks.values())
 
     async def close(self) -> None:
-        """
-        Stop following.
-        """
+        """Stop following."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -148,9 +136,7 @@ class Follower:
         return str(getattr(attributes, "signal_name", ""))
 
     def _learn(self, history: History, event: HistoryEvent, point: Point) -> None:
-        """
-        Follow the workflows that an event makes known.
-        """
+        """Follow the workflows that an event makes known."""
         if point.kind == "CHILD_WORKFLOW_EXECUTION_STARTED":
             self._follow(attributes_of(event).workflow_execution.workflow_id)
         elif point.kind == "ACTIVITY_TASK_COMPLETED" and point.about == "open_repository":
@@ -162,37 +148,27 @@ class Follower:
 
 
 def attributes_of(event: HistoryEvent) -> Any:
-    """
-    Return what is special to an event's type.
-    """
+    """Return what is special to an event's type."""
     return getattr(event, event.WhichOneof("attributes") or "")
 
 
 def payloads(given: Any) -> list[Any]:
-    """
-    Return the JSON values of some payloads.
-    """
+    """Return the JSON values of some payloads."""
     return [json.loads(payload.data) for payload in given.payloads if payload.data]
 
 
 def seconds_of(event: HistoryEvent) -> float:
-    """
-    Return when an event was written, in seconds since the epoch by the server's clock.
-    """
+    """Return when an event was written, in seconds since the epoch by the server's clock."""
     return float(event.event_time.ToNanoseconds()) / 1e9
 
 
 def kind_of(event: HistoryEvent) -> str:
-    """
-    Return an event's type as it stands in a point.
-    """
+    """Return an event's type as it stands in a point."""
     return EventType.Name(event.event_type).removeprefix("EVENT_TYPE_")
 
 
 def every_event(histories: Sequence[History]) -> Iterator[tuple[History, HistoryEvent]]:
-    """
-    Yield each event with its history.
-    """
+    """Yield each event with its history."""
     for history in histories:
         for event in history.events:
             yield history, event

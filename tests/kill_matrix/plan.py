@@ -1,6 +1,4 @@
-"""
-Which blow falls in which run, and when: drawn from a seed, before anything runs.
-"""
+"""Which blow falls in which run, and when: drawn from a seed, before anything runs."""
 
 import itertools
 import random
@@ -12,9 +10,7 @@ from tests.kill_matrix.following import Point
 
 
 class Harm(StrEnum):
-    """
-    What is done to a process.
-    """
+    """What is done to a process."""
 
     WORKER = "worker"
     """The worker, SIGKILL."""
@@ -39,18 +35,14 @@ class Harm(StrEnum):
 
     @property
     def kills(self) -> int:
-        """
-        How many processes are killed by it; a stop or a freeze kills none.
-        """
+        """How many processes are killed by it; a stop or a freeze kills none."""
         if self is Harm.BOTH:
             return 2
         return 0 if self in {Harm.TERM, Harm.FREEZE, Harm.ZOMBIE} else 1
 
 
 class Mode(StrEnum):
-    """
-    How the moments of a run's blows are chosen.
-    """
+    """How the moments of a run's blows are chosen."""
 
     EVENT = "event"
     """The worker dies when an event appears that the undisturbed run had."""
@@ -86,9 +78,7 @@ class Strike:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """
-    One run of the reference request and the blows that fall in it.
-    """
+    """One run of the reference request and the blows that fall in it."""
 
     number: int
     mode: Mode
@@ -155,9 +145,7 @@ def plans(
 def _runs(
     mode: Mode, count: int, size: int, points: Sequence[Point], dice: random.Random
 ) -> Iterator[tuple[Strike, ...]]:
-    """
-    Yield the strikes of each run of one mode, at most `size` a run and `count` in all.
-    """
+    """Yield the strikes of each run of one mode, at most `size` a run and `count` in all."""
     runs = -(-count // size)
     if mode is Mode.EVENT:
         chosen = _spread(points, count, dice)
@@ -171,9 +159,7 @@ def _runs(
 
 
 def _spread(points: Sequence[Point], count: int, dice: random.Random) -> list[Point]:
-    """
-    Return that many points, one out of each of as many equal stretches, in order.
-    """
+    """Return that many points, one out of each of as many equal stretches, in order."""
     if count >= len(points):
         return list(points)
     edges = [round(index * len(points) / count) for index in range(count + 1)]

@@ -56,9 +56,7 @@ def _task(name: str) -> Task:
 
 
 def reference() -> Json:
-    """
-    Return the script that answers every request of the matrix.
-    """
+    """Return the script that answers every request of the matrix."""
     tasks = [_task(name) for name in TASKS]
     planner = (turn(view("."), delay_ms=50), plan_of(tasks) | {"delay_ms": 100})
     return script(play(NAME, *tasks, planner=planner))

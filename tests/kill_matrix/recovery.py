@@ -33,9 +33,7 @@ class Recovery:
 
 
 def recoveries(blows: Sequence[Blow], histories: Sequence[History]) -> list[Recovery]:
-    """
-    Return what followed each blow after which something had to come back.
-    """
+    """Return what followed each blow after which something had to come back."""
     events = list(every_event(histories))
     falls = [blow.time for blow in blows]
     found = []
@@ -65,9 +63,7 @@ def _first(
 
 
 def _last(events: Sequence[tuple[History, HistoryEvent]], blow: Blow, until: float) -> float | None:
-    """
-    Return when the last activity that was open at the blow was begun again.
-    """
+    """Return when the last activity that was open at the blow was begun again."""
     assert blow.up is not None
     begun = []
     for history, event in events:
@@ -84,9 +80,7 @@ def _last(events: Sequence[tuple[History, HistoryEvent]], blow: Blow, until: flo
 
 
 def _closed(history: History, started: HistoryEvent) -> float:
-    """
-    Return when an activity's end was written.
-    """
+    """Return when an activity's end was written."""
     for event in history.events[started.event_id :]:
         if (
             kind_of(event).startswith("ACTIVITY_TASK_")

@@ -1,6 +1,4 @@
-"""
-One run: the reference request, its blows, its end without help, and the checker's verdict.
-"""
+"""One run: the reference request, its blows, its end without help, and the checker's verdict."""
 
 import asyncio
 import contextlib
@@ -50,16 +48,12 @@ class Outcome:
 
     @property
     def faults(self) -> list[str]:
-        """
-        Everything wrong, in sentences.
-        """
+        """Everything wrong, in sentences."""
         return [*([self.error] if self.error else []), *self.verdict.faults]
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
-        """
-        Keep an error of the block as this run's: whatever it is, the other runs go on.
-        """
+        """Keep an error of the block as this run's: whatever it is, the other runs go on."""
         try:
             yield
         except Exception as error:  # noqa: BLE001
@@ -68,9 +62,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Scene:
-    """
-    A request's surroundings: the repository of a person, and how it was before.
-    """
+    """A request's surroundings: the repository of a person, and how it was before."""
 
     stage: Stage
     repository: Path
@@ -78,17 +70,13 @@ class Scene:
 
 
 def set_scene(stage: Stage, number: int) -> Scene:
-    """
-    Make the repository of one run.
-    """
+    """Make the repository of one run."""
     repository = stage.repository(f"wood-{number:03d}", play.FILES)
     return Scene(stage, repository, snapshot(repository))
 
 
 async def carry_out(stage: Stage, plan: RunPlan, *, expected: str, seed: int) -> Outcome:
-    """
-    Carry out one run on a stage with server and worker, which are whole again at its end.
-    """
+    """Carry out one run on a stage with server and worker, which are whole again at its end."""
     outcome = Outcome(plan)
     with outcome.kept():
         await _carry_out(outcome, stage, expected=expected, seed=seed)
@@ -130,9 +118,7 @@ async def _carry_out(outcome: Outcome, stage: Stage, *, expected: str, seed: int
 
 
 async def _woken(stage: Stage, striker: Striker) -> None:
-    """
-    Give a worker that was frozen until after the end the time to give back what it woke with.
-    """
+    """Give a worker that was frozen until after the end the time to give back what it woke with."""
     if any(blow.harm in {Harm.FREEZE, Harm.ZOMBIE} for blow in striker.blows):
         await striker.settle()
         with contextlib.suppress(TimeoutError):
@@ -142,9 +128,7 @@ async def _woken(stage: Stage, striker: Striker) -> None:
 async def _strike_all(
     due: asyncio.Queue[Strike], timed: Sequence[Strike], striker: Striker
 ) -> None:
-    """
-    Strike at the points as they are due, or at the times one after the other.
-    """
+    """Strike at the points as they are due, or at the times one after the other."""
     for strike in timed:
         await striker.mended()
         await asyncio.sleep(strike.after)
@@ -162,9 +146,7 @@ async def conclude(
     expected: str,
     served: Sequence[int],
 ) -> None:
-    """
-    Let the checker read what a run left, and measure how it recovered.
-    """
+    """Let the checker read what a run left, and measure how it recovered."""
     histories = list(follower.histories.values())
     key = str(follower.repository["key"])
     evidence = outcome.evidence = Evidence(

@@ -59,9 +59,7 @@ class Striker:
         self.blows: list[Blow] = []
 
     async def strike(self, strike: Strike) -> None:
-        """
-        Let one blow fall; it returns when what was struck is being started again.
-        """
+        """Let one blow fall; it returns when what was struck is being started again."""
         blows: dict[Harm, Callable[[Blow, Strike], Coroutine[object, object, None]]] = {
             Harm.WORKER: self._worker,
             Harm.TERM: self._term,
@@ -78,25 +76,19 @@ class Striker:
         await asyncio.shield(falling)
 
     async def mended(self) -> None:
-        """
-        Wait until everything that was started again is there.
-        """
+        """Wait until everything that was started again is there."""
         await asyncio.gather(*self._starting)
         self._starting.clear()
 
     async def settle(self) -> None:
-        """
-        Carry the last blow through and mend it; no other falls.
-        """
+        """Carry the last blow through and mend it; no other falls."""
         self._over = True
         if self._falling is not None:
             await self._falling
         await self.mended()
 
     async def close(self) -> None:
-        """
-        Settle, and end the workers that were replaced but live.
-        """
+        """Settle, and end the workers that were replaced but live."""
         await self.settle()
         for process in self._replaced:
             _go_on(process)
@@ -142,9 +134,7 @@ class Striker:
         await asyncio.gather(self._stage.start_server(), self._stage.start_worker())
 
     async def _tool(self, blow: Blow, _: Strike) -> None:
-        """
-        Kill a process of a coder's command: the command, its shell, or the sandbox around it.
-        """
+        """Kill a process of a coder's command: the command, its shell, or the sandbox around it."""
         await self._kill_child(blow, lambda pid: _is_tool(pid, self._stage.worker.pid))
 
     async def _git(self, blow: Blow, _: Strike) -> None:
@@ -196,9 +186,7 @@ class Striker:
         self._start(blow, self._stage.start_worker())
 
     def _start(self, blow: Blow, starting: Coroutine[object, object, None]) -> None:
-        """
-        Start what was killed, without waiting: the next blow may fall before it is there.
-        """
+        """Start what was killed, without waiting: the next blow may fall before it is there."""
 
         async def start() -> None:
             try:
@@ -213,17 +201,13 @@ class Striker:
 
 
 def _go_on(process: ChildProcess) -> None:
-    """
-    Continue a frozen process, unless it was ended for a lock that the others needed.
-    """
+    """Continue a frozen process, unless it was ended for a lock that the others needed."""
     if process.alive:
         os.kill(process.pid, signal.SIGCONT)
 
 
 def descendants(pid: int) -> list[int]:
-    """
-    Return the processes below one, nearest first.
-    """
+    """Return the processes below one, nearest first."""
     children: dict[int, list[int]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -245,9 +229,7 @@ def _name(pid: int) -> str:
 
 
 def marked(pid: int) -> bool:
-    """
-    Say whether a process belongs to a coder's command.
-    """
+    """Say whether a process belongs to a coder's command."""
     try:
         return f"{MARK}=1".encode() in Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
@@ -255,9 +237,7 @@ def marked(pid: int) -> bool:
 
 
 def _is_tool(pid: int, worker: int) -> bool:
-    """
-    Say whether a process is a coder's command or stands between it and the worker.
-    """
+    """Say whether a process is a coder's command or stands between it and the worker."""
     if _name(pid) == "git" or pid == worker:
         return False
     return marked(pid) or any(marked(below) for below in descendants(pid))

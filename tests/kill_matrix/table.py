@@ -41,9 +41,7 @@ class Facts:
 
 
 def line_of(outcome: Outcome) -> str:
-    """
-    Return a run's line.
-    """
+    """Return a run's line."""
     plan, verdict = outcome.plan, outcome.verdict
     firsts = " ".join(f"{one.first:.1f}" for one in outcome.recoveries if one.first is not None)
     said = "ok" if not outcome.faults else f"FAULT {'; '.join(outcome.faults)[:600]}"
@@ -56,9 +54,7 @@ def line_of(outcome: Outcome) -> str:
 
 
 def log_run(path: Path, outcome: Outcome, *, seed: int) -> None:
-    """
-    Append a run to the JSON lines log.
-    """
+    """Append a run to the JSON lines log."""
     record = {
         "run": outcome.plan.number,
         "seed": seed,
@@ -77,16 +73,12 @@ def log_run(path: Path, outcome: Outcome, *, seed: int) -> None:
 
 
 def table(outcomes: Sequence[Outcome], facts: Facts) -> str:
-    """
-    Return the matrix's table in Markdown.
-    """
+    """Return the matrix's table in Markdown."""
     return "\n".join(_lines(outcomes, facts))
 
 
 def publish(path: Path, text: str) -> None:
-    """
-    Put the table in its place in a document, which is made if it is not there.
-    """
+    """Put the table in its place in a document, which is made if it is not there."""
     whole = path.read_text(encoding="utf-8") if path.exists() else "# Durability\n"
     if _BEGIN not in whole:
         whole = f"{whole.rstrip()}\n\n{_BEGIN}\n{_END}\n"
@@ -97,9 +89,7 @@ def publish(path: Path, text: str) -> None:
 
 
 def kills(outcomes: Iterable[Outcome]) -> int:
-    """
-    Return how many processes were killed.
-    """
+    """Return how many processes were killed."""
     return sum(blow.harm.kills for outcome in outcomes for blow in outcome.blows)
 
 
@@ -135,9 +125,7 @@ def _made(outcomes: Sequence[Outcome], facts: Facts) -> Iterator[str]:
 
 
 def _events(outcomes: Sequence[Outcome]) -> int:
-    """
-    Return at how many events a blow fell.
-    """
+    """Return at how many events a blow fell."""
     blows = (blow for outcome in outcomes for blow in outcome.blows)
     return len({blow.where for blow in blows if blow.harm is Harm.WORKER and blow.where})
 
@@ -177,9 +165,7 @@ def _lasts(recoveries: Sequence[Recovery]) -> str:
 
 
 def _at(values: Sequence[float], share: float) -> str:
-    """
-    Return the value below which this share of all lies.
-    """
+    """Return the value below which this share of all lies."""
     if not values:
         return "-"
     return f"{sorted(values)[max(math.ceil(share * len(values)) - 1, 0)]:.1f}"
@@ -205,9 +191,7 @@ def _figures(outcomes: Sequence[Outcome]) -> Iterator[str]:
 
 
 def _short(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """
-    Yield what falls short, as it is.
-    """
+    """Yield what falls short, as it is."""
     found = [f"run {one.plan.number}: {fault[:300]}" for one in outcomes for fault in one.faults]
     every = [one for outcome in outcomes for one in outcome.recoveries if one.first is not None]
     late = [one for one in every if (one.first or 0.0) > _goal(one)]

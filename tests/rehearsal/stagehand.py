@@ -1,6 +1,4 @@
-"""
-What the rehearsal tests share: a real client of the vendor's library and a conversation.
-"""
+"""What the rehearsal tests share: a real client of the vendor's library and a conversation."""
 
 import contextlib
 import dataclasses
@@ -23,9 +21,7 @@ HEADER = "x-orchestcode-agent"
 async def client_of(
     server: Server, *, read_timeout: float = 5.0
 ) -> AsyncIterator[anthropic.AsyncAnthropic]:
-    """
-    A client of one server that retries nothing and uses no proxy.
-    """
+    """A client of one server that retries nothing and uses no proxy."""
     http = httpx2.AsyncClient(trust_env=False, timeout=httpx2.Timeout(5.0, read=read_timeout))
     client = anthropic.AsyncAnthropic(
         api_key="any", base_url=server.base_url, max_retries=0, http_client=http
@@ -36,9 +32,7 @@ async def client_of(
 
 @dataclasses.dataclass
 class Talk:
-    """
-    One growing conversation.
-    """
+    """One growing conversation."""
 
     client: anthropic.AsyncAnthropic
     agent: str = "role=coder; task=fix-parser; attempt=1; agent=a-1; request=r-1"
@@ -48,9 +42,7 @@ class Talk:
     options: Json = dataclasses.field(default_factory=dict)
 
     def request(self) -> Json:
-        """
-        The whole request as keyword arguments.
-        """
+        """The whole request as keyword arguments."""
         return {
             "model": OPUS,
             "max_tokens": 4_000,
@@ -61,31 +53,23 @@ class Talk:
         }
 
     async def ask(self) -> anthropic.types.Message:
-        """
-        Stream the reply to the end.
-        """
+        """Stream the reply to the end."""
         async with self.client.messages.stream(**self.request()) as stream:
             return await stream.get_final_message()
 
     async def events(self) -> list[str]:
-        """
-        Stream the reply and name the raw events.
-        """
+        """Stream the reply and name the raw events."""
         stream = await self.client.messages.create(**self.request(), stream=True)
         async with stream:
             return [event.type async for event in stream]
 
     async def whole(self) -> anthropic.types.Message:
-        """
-        Ask for the reply in one piece.
-        """
+        """Ask for the reply in one piece."""
         message: anthropic.types.Message = await self.client.messages.create(**self.request())
         return message
 
     def answer(self, message: anthropic.types.Message, *results: str, text: str = "") -> None:
-        """
-        Append a reply and what its calls returned.
-        """
+        """Append a reply and what its calls returned."""
         content = [block.to_dict() for block in message.content]
         ids = [block.id for block in message.content if block.type == "tool_use"]
         back: list[Json] = [
@@ -101,14 +85,10 @@ class Talk:
 
 
 def cast(*turns: Json, **match: Any) -> Json:
-    """
-    A script of one cast.
-    """
+    """A script of one cast."""
     return {"seed": 7, "casts": [{"match": match, "turns": list(turns)}]}
 
 
 def read_call(path: str = "p.py") -> Json:
-    """
-    A scripted call of the read tool.
-    """
+    """A scripted call of the read tool."""
     return {"tool": "read", "input": {"path": path}}

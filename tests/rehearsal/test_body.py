@@ -1,6 +1,4 @@
-"""
-The memory for growing conversations: it saves time and changes no answer.
-"""
+"""The memory for growing conversations: it saves time and changes no answer."""
 
 import copy
 import json
@@ -27,9 +25,7 @@ PLAY: Final = manuscript.read(
 
 
 def grown() -> Json:
-    """
-    A conversation of some turns, as the server itself spoke it.
-    """
+    """A conversation of some turns, as the server itself spoke it."""
     stage = Stage(PLAY, [])
     body: Json = {"model": OPUS, "max_tokens": 999, "system": "s", "tools": [READ]}
     body["messages"] = [{"role": "user", "content": "go"}]
@@ -49,9 +45,7 @@ SECRET: Final = Stage(PLAY, [])._key
 
 
 def outcome(body: Json, bodies: Bodies) -> object:
-    """
-    Everything that rules, seals and cache find out about a request.
-    """
+    """Everything that rules, seals and cache find out about a request."""
     try:
         request = rules.admit(rules.parse(canonical(body), bodies), KEY, MODELS)
         seals = thinking.check(SECRET, request, frozenset([thinking.BINDING_BETA]))
@@ -86,9 +80,7 @@ PLACES: Final = st.tuples(st.sampled_from(sorted(EDITS)), st.integers(0, 2 * TUR
 
 
 def changed(edits: list[tuple[str, int]]) -> Json:
-    """
-    The conversation with some edits, those out of reach left out.
-    """
+    """The conversation with some edits, those out of reach left out."""
     body = copy.deepcopy(GROWN)
     for name, place in edits:
         messages = body["messages"]
@@ -101,9 +93,7 @@ def changed(edits: list[tuple[str, int]]) -> Json:
 def test_a_remembered_conversation_is_judged_like_a_new_one(
     history: list[list[tuple[str, int]]],
 ) -> None:
-    """
-    Whatever was asked before, a request finds the same rules, digests and tokens.
-    """
+    """Whatever was asked before, a request finds the same rules, digests and tokens."""
     warm = Bodies()
     for edits in history:
         body = changed(edits)
@@ -112,9 +102,7 @@ def test_a_remembered_conversation_is_judged_like_a_new_one(
 
 
 def test_seals_found_in_order_are_still_checked_behind_another_past() -> None:
-    """
-    A rewritten result breaks the seals after it though the same server saw them whole.
-    """
+    """A rewritten result breaks the seals after it though the same server saw them whole."""
     stage = Stage(manuscript.read({"casts": [{"generate": {"turns": 9, "say": "x"}}]}), [])
     whole = stage.messages(KEY, canonical(GROWN), 0.0).entry
     body = copy.deepcopy(GROWN)
@@ -143,9 +131,7 @@ def test_seals_found_in_order_are_still_checked_behind_another_past() -> None:
     ],
 )
 def test_bodies_are_read_as_the_ordinary_reader_reads_them(text: str) -> None:
-    """
-    Spaces, duplicate keys and odd shapes make no difference, the second time either.
-    """
+    """Spaces, duplicate keys and odd shapes make no difference, the second time either."""
     bodies = Bodies()
 
     assert bodies.read(text.encode()) == json.loads(text)
@@ -157,8 +143,6 @@ def test_bodies_are_read_as_the_ordinary_reader_reads_them(text: str) -> None:
     ["", "{", '{"a"', '{"a":1', '{"a":1,}', '{"messages":[', '{"messages":[{}', "{} {}", "{1:2}"],
 )
 def test_what_is_not_json_is_refused(text: str) -> None:
-    """
-    A text that breaks off anywhere is an error, never a shorter object.
-    """
+    """A text that breaks off anywhere is an error, never a shorter object."""
     with pytest.raises(ValueError, match=r".+"):
         Bodies().read(text.encode())

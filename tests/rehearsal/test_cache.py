@@ -1,6 +1,4 @@
-"""
-The cache: what is read, written and paid, to the token, and for how long.
-"""
+"""The cache: what is read, written and paid, to the token, and for how long."""
 
 import json
 from typing import Any
@@ -19,32 +17,24 @@ LONG = "word " * 600
 
 
 def fresh() -> Stage:
-    """
-    A stage with an empty cache.
-    """
+    """A stage with an empty cache."""
     return Stage(manuscript.read(PLAY), [])
 
 
 def text(value: str, ttl: str | None = None) -> Json:
-    """
-    A text block, marked if a time to live is given.
-    """
+    """A text block, marked if a time to live is given."""
     mark = {"cache_control": {"type": "ephemeral", "ttl": ttl}} if ttl else {}
     return {"type": "text", "text": value, **mark}
 
 
 def request(*content: Json, **fields: Any) -> Json:
-    """
-    A request of one message.
-    """
+    """A request of one message."""
     messages = [{"role": "user", "content": list(content)}]
     return {"model": OPUS, "max_tokens": 100, "tools": [READ], "messages": messages, **fields}
 
 
 def use(stage: Stage, body: Json, now: float = 0.0) -> tuple[int, int, int, int]:
-    """
-    Return read, written for an hour, written for five minutes, and fresh tokens.
-    """
+    """Return read, written for an hour, written for five minutes, and fresh tokens."""
     entry = stage.messages(KEY, json.dumps(body).encode(), now).entry
     assert entry.usage is not None, entry.failure
     split = entry.usage["cache_creation"]
@@ -57,9 +47,7 @@ def use(stage: Stage, body: Json, now: float = 0.0) -> tuple[int, int, int, int]
 
 
 def test_what_was_written_is_read_by_the_next_request() -> None:
-    """
-    The first request writes up to its marker, the second reads it and pays for the rest.
-    """
+    """The first request writes up to its marker, the second reads it and pays for the rest."""
     stage = fresh()
     read, _, written, rest = use(stage, request(text(LONG, "5m"), text("tail")))
     again, _, nothing, same = use(stage, request(text(LONG, "5m"), text("tail")))
@@ -70,9 +58,7 @@ def test_what_was_written_is_read_by_the_next_request() -> None:
 
 
 def test_the_hour_and_the_five_minutes_are_accounted_apart() -> None:
-    """
-    Tokens up to the last 1h marker are written for an hour, those after it for five minutes.
-    """
+    """Tokens up to the last 1h marker are written for an hour, those after it for five minutes."""
     stage = fresh()
     _, hour, five, _ = use(stage, request(text(LONG, "1h"), text(LONG, "5m")))
     read, hour_again, five_again, _ = use(
@@ -94,9 +80,7 @@ def test_the_hour_and_the_five_minutes_are_accounted_apart() -> None:
     ],
 )
 def test_an_entry_lives_as_long_as_its_marker_says(ttl: str, later: float, *, hits: bool) -> None:
-    """
-    The time counts from the start of the request that wrote it.
-    """
+    """The time counts from the start of the request that wrote it."""
     stage = fresh()
     use(stage, request(text(LONG, ttl)), now=1_000)
     read = use(stage, request(text(LONG, ttl)), now=1_000 + later)[0]
@@ -105,9 +89,7 @@ def test_an_entry_lives_as_long_as_its_marker_says(ttl: str, later: float, *, hi
 
 
 def test_reading_renews_an_entry() -> None:
-    """
-    A read entry lives on from then, without being paid again.
-    """
+    """A read entry lives on from then, without being paid again."""
     stage = fresh()
     use(stage, request(text(LONG, "5m")), now=0)
     use(stage, request(text(LONG, "5m")), now=200)
@@ -116,9 +98,7 @@ def test_reading_renews_an_entry() -> None:
 
 
 def test_a_short_prefix_is_silently_not_cached() -> None:
-    """
-    Below the model's minimum nothing is written and nothing is said.
-    """
+    """Below the model's minimum nothing is written and nothing is said."""
     assert use(fresh(), request(text("short", "5m")))[:3] == (0, 0, 0)
 
 
@@ -135,9 +115,7 @@ def test_a_short_prefix_is_silently_not_cached() -> None:
     ],
 )
 def test_a_changed_setting_invalidates_its_layer_and_those_after(change: Json, kept: str) -> None:
-    """
-    tools, system and messages fall one after the other; a spelt-out default changes nothing.
-    """
+    """tools, system and messages fall one after the other; a spelt-out default changes nothing."""
     stage = fresh()
     body = request(text(LONG, "1h"), system=[text(LONG, "1h")])
     first = use(stage, body)
@@ -150,9 +128,7 @@ def test_a_changed_setting_invalidates_its_layer_and_those_after(change: Json, k
 
 
 def test_key_order_matters_and_marker_places_do_not() -> None:
-    """
-    The prefix is exact to the byte, but a marker that moved on is not part of it.
-    """
+    """The prefix is exact to the byte, but a marker that moved on is not part of it."""
     stage = fresh()
     written = sum(use(stage, request(text(LONG), text(LONG, "5m")))[1:3])
     moved = use(stage, request(text(LONG, "5m"), text(LONG, "5m")))[0]
@@ -165,9 +141,7 @@ def test_key_order_matters_and_marker_places_do_not() -> None:
 
 @pytest.mark.parametrize(("between", "hits"), [(19, True), (20, False)])
 def test_a_marker_looks_back_twenty_positions(between: int, *, hits: bool) -> None:
-    """
-    An entry further back than that is not found.
-    """
+    """An entry further back than that is not found."""
     stage = fresh()
     use(stage, request(text(LONG, "5m")))
     more = [text(f"step {i}") for i in range(between - 1)]
@@ -178,9 +152,7 @@ def test_a_marker_looks_back_twenty_positions(between: int, *, hits: bool) -> No
 
 @pytest.mark.parametrize(("kind", "hits"), [("tool_use", True), ("text", False)])
 def test_a_run_of_calls_or_of_results_is_one_position(kind: str, *, hits: bool) -> None:
-    """
-    Thirty calls in one reply do not push the marker out of sight; thirty texts do.
-    """
+    """Thirty calls in one reply do not push the marker out of sight; thirty texts do."""
     stage = fresh()
     use(stage, request(text(LONG, "5m")))
     calls = [{"type": "tool_use", "id": f"t{i}", "name": "read", "input": {}} for i in range(30)]
@@ -196,9 +168,7 @@ def test_a_run_of_calls_or_of_results_is_one_position(kind: str, *, hits: bool) 
 
 
 def test_a_live_entry_keeps_its_own_lifetime() -> None:
-    """
-    A read through a five-minute marker does not shorten an hour.
-    """
+    """A read through a five-minute marker does not shorten an hour."""
     stage = fresh()
     use(stage, request(text(LONG, "1h")), now=0)
     use(stage, request(text(LONG, "5m")), now=100)
@@ -207,9 +177,7 @@ def test_a_live_entry_keeps_its_own_lifetime() -> None:
 
 
 def test_automatic_marking_marks_the_last_block() -> None:
-    """
-    The top-level marker works like one on the last block.
-    """
+    """The top-level marker works like one on the last block."""
     stage = fresh()
     use(stage, request(text(LONG), cache_control={"type": "ephemeral"}))
 
@@ -217,9 +185,7 @@ def test_automatic_marking_marks_the_last_block() -> None:
 
 
 def test_prewarming_fills_the_cache_and_says_nothing() -> None:
-    """
-    max_tokens 0 writes the prefix; the first real request reads it.
-    """
+    """max_tokens 0 writes the prefix; the first real request reads it."""
     stage = fresh()
     body = request(text(LONG, "5m"))
     warm = stage.messages(KEY, json.dumps(body | {"max_tokens": 0}).encode(), 0.0).entry
@@ -231,9 +197,7 @@ def test_prewarming_fills_the_cache_and_says_nothing() -> None:
 
 
 def test_an_eviction_is_a_miss_without_a_divergence() -> None:
-    """
-    After an evict fault everything is written anew, and diagnostics blame nobody.
-    """
+    """After an evict fault everything is written anew, and diagnostics blame nobody."""
     turn = {"say": "x", "fault": [{"kind": "slow", "ms": 0}, {"kind": "evict"}]}
     stage = Stage(manuscript.read({"casts": [{"turns": [turn]}]}), [])
     body = request(text(LONG, "5m"))
@@ -260,9 +224,7 @@ def test_an_eviction_is_a_miss_without_a_divergence() -> None:
     ],
 )
 def test_diagnostics_name_the_earliest_divergence(change: Json, reason: str | None) -> None:
-    """
-    The reply says what of the previous request's prefix was changed.
-    """
+    """The reply says what of the previous request's prefix was changed."""
     stage = fresh()
     body = request(text(LONG, "5m"), system="You code.")
     first = stage.messages(KEY, json.dumps(body).encode(), 0.0).entry
@@ -292,9 +254,7 @@ def _grown(turns: int) -> tuple[int, int, list[int]]:
 
 
 def test_a_moving_tail_reads_all_that_is_old() -> None:
-    """
-    With a marker on the tail of an append-only window, 95 % of the input is cache reads.
-    """
+    """With a marker on the tail of an append-only window, 95 % of the input is cache reads."""
     read, total, rest = _grown(40)
 
     assert read / total > 0.95
@@ -312,9 +272,7 @@ def test_a_moving_tail_reads_all_that_is_old() -> None:
 def test_the_four_parts_always_sum_up_to_the_input(
     sizes: list[tuple[int, str | None]], known: int
 ) -> None:
-    """
-    Whatever is marked and whatever was cached, no token is lost or counted twice.
-    """
+    """Whatever is marked and whatever was cached, no token is lost or counted twice."""
     order = {"1h": 0, "5m": 1, None: 2}
     blocks = [text("x" * size, ttl) for size, ttl in sizes]
     ttls = [ttl for _, ttl in sizes if ttl]

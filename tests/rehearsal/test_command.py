@@ -1,6 +1,4 @@
-"""
-The command: a real process on a real socket.
-"""
+"""The command: a real process on a real socket."""
 
 import asyncio
 import contextlib
@@ -26,9 +24,7 @@ ASK: Json = {"model": OPUS, "max_tokens": 99, "messages": [{"role": "user", "con
 
 @contextlib.asynccontextmanager
 async def command(*arguments: str) -> AsyncIterator[Process]:
-    """
-    Run the command; kill it at the end if it still runs.
-    """
+    """Run the command; kill it at the end if it still runs."""
     line = [sys.executable, "-m", "rehearsal", *arguments]
     process = await asyncio.create_subprocess_exec(*line, cwd=ROOT, stdout=PIPE, stderr=PIPE)
     try:
@@ -40,9 +36,7 @@ async def command(*arguments: str) -> AsyncIterator[Process]:
 
 
 async def url_of(process: Process) -> str:
-    """
-    Wait until the process listens; return where.
-    """
+    """Wait until the process listens; return where."""
     assert process.stdout is not None
     line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
     assert line.startswith("rehearsal listening on http://127.0.0.1:")
@@ -50,9 +44,7 @@ async def url_of(process: Process) -> str:
 
 
 def script_file(folder: Path, play: Json) -> Path:
-    """
-    Write a script.
-    """
+    """Write a script."""
     path = folder / "script.json"
     path.write_text(json.dumps(play), encoding="utf-8")
     return path
@@ -60,9 +52,7 @@ def script_file(folder: Path, play: Json) -> Path:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_it_at_once_even_amid_a_reply(tmp_path: Path, number: int) -> None:
-    """
-    Open connections do not hold it up; the reply under way is journaled as unfinished.
-    """
+    """Open connections do not hold it up; the reply under way is journaled as unfinished."""
     play = cast({"say": "x", "fault": [{"kind": "stall", "seconds": 60}]})
     path = tmp_path / "journal.jsonl"
     options = ("--script", str(script_file(tmp_path, play)), "--journal", str(path))
@@ -84,9 +74,7 @@ async def test_a_signal_ends_it_at_once_even_amid_a_reply(tmp_path: Path, number
 
 
 async def test_the_journal_survives_a_kill(tmp_path: Path) -> None:
-    """
-    What was answered before SIGKILL is on disk.
-    """
+    """What was answered before SIGKILL is on disk."""
     path = tmp_path / "journal.jsonl"
     script = script_file(tmp_path, {"casts": [{"generate": {"turns": 1, "say": "x"}}]})
     options = ("--script", str(script), "--journal", str(path), "--journal-bodies")
@@ -105,9 +93,7 @@ async def test_the_journal_survives_a_kill(tmp_path: Path) -> None:
 
 
 async def test_a_script_that_cannot_be_played_ends_with_its_mistake(tmp_path: Path) -> None:
-    """
-    The place of the mistake is on standard error and the exit code is 2.
-    """
+    """The place of the mistake is on standard error and the exit code is 2."""
     script = script_file(tmp_path, {"casts": [{"turns": [{"sya": "typo"}]}]})
     async with command("--script", str(script), "--check") as process:
         _, errors = await process.communicate()
@@ -118,9 +104,7 @@ async def test_a_script_that_cannot_be_played_ends_with_its_mistake(tmp_path: Pa
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.org", "::"])
 async def test_only_loopback_addresses_are_served(host: str) -> None:
-    """
-    A server that answers anybody with any key must not be reachable from elsewhere.
-    """
+    """A server that answers anybody with any key must not be reachable from elsewhere."""
     assert not loopback(host)
     with pytest.raises(ValueError, match="not a loopback address"):
         async with serve(cast({"say": "x"}), host=host):
@@ -128,9 +112,7 @@ async def test_only_loopback_addresses_are_served(host: str) -> None:
 
 
 async def test_one_connection_serves_many_requests() -> None:
-    """
-    Connections are kept open, after errors too, and HEAD and unknown paths are answered.
-    """
+    """Connections are kept open, after errors too, and HEAD and unknown paths are answered."""
     play = {"casts": [{"generate": {"turns": 1, "say": "x"}}]}
     async with serve(play) as server:
         port = int(server.base_url.rsplit(":", 1)[1])
@@ -170,9 +152,7 @@ async def test_one_connection_serves_many_requests() -> None:
     ],
 )
 async def test_what_is_no_request_is_refused_and_hung_up_on(head: bytes, status: bytes) -> None:
-    """
-    Bodies above 32 MB are refused unread.
-    """
+    """Bodies above 32 MB are refused unread."""
     async with serve(cast({"say": "x"})) as server:
         port = int(server.base_url.rsplit(":", 1)[1])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

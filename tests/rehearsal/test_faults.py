@@ -1,6 +1,4 @@
-"""
-The faults: each one as the vendor's client meets it, and the true reply after it.
-"""
+"""The faults: each one as the vendor's client meets it, and the true reply after it."""
 
 import json
 import time
@@ -39,9 +37,7 @@ DISCONNECTS = [
 async def test_a_fault_is_met_as_the_real_client_meets_it_and_a_retry_gets_through(
     fault: Json, error: type[Exception]
 ) -> None:
-    """
-    The first attempt fails with the client's own error, the second is the true reply.
-    """
+    """The first attempt fails with the client's own error, the second is the true reply."""
     async with (
         serve(cast({**TURN, "fault": [fault]})) as server,
         client_of(server, read_timeout=SHORT) as client,
@@ -66,9 +62,7 @@ async def test_a_fault_is_met_as_the_real_client_meets_it_and_a_retry_gets_throu
     ],
 )
 async def test_a_clean_cut_looks_like_an_end_without_stop_reason(fault: Json) -> None:
-    """
-    The client reports no error: only the missing stop reason tells.
-    """
+    """The client reports no error: only the missing stop reason tells."""
     async with serve(cast({**TURN, "fault": [fault]})) as server, client_of(server) as client:
         cut = await Talk(client).ask()
         entry = server.entries[0]
@@ -78,9 +72,7 @@ async def test_a_clean_cut_looks_like_an_end_without_stop_reason(fault: Json) ->
 
 
 async def test_a_cut_just_before_the_end_shows_a_stop_reason_but_no_message_stop() -> None:
-    """
-    A negative `after` counts from the end: everything but message_stop arrives.
-    """
+    """A negative `after` counts from the end: everything but message_stop arrives."""
     play = cast({**TURN, "fault": [{"kind": "cut_clean", "after": -1}]})
     async with serve(play) as server, client_of(server) as client:
         events = await Talk(client).events()
@@ -101,9 +93,7 @@ STATUS = [
 
 @pytest.mark.parametrize(("values", "kind"), STATUS)
 async def test_a_status_fault_carries_type_headers_and_body(values: Json, kind: str | None) -> None:
-    """
-    Code, error type, headers and even a foreign body are the script's to choose.
-    """
+    """Code, error type, headers and even a foreign body are the script's to choose."""
     async with (
         serve(cast({**TURN, "fault": [{"kind": "status", **values}]})) as server,
         client_of(server) as client,
@@ -121,9 +111,7 @@ async def test_a_status_fault_carries_type_headers_and_body(values: Json, kind: 
 
 
 async def test_a_spend_limit_looks_like_a_rate_limit_but_for_its_code() -> None:
-    """
-    The error code reaches the client, in a response as in an event of a stream.
-    """
+    """The error code reaches the client, in a response as in an event of a stream."""
     code = "enforced_spend_limit_reached"
     faults = [
         {"kind": "status", "code": 429, "error_code": code},
@@ -140,9 +128,7 @@ async def test_a_spend_limit_looks_like_a_rate_limit_but_for_its_code() -> None:
 
 
 async def test_an_error_event_may_hold_no_json() -> None:
-    """
-    Then neither type nor code survive.
-    """
+    """Then neither type nor code survive."""
     fault = {"kind": "error_event", "raw": "upstream connect error"}
     async with serve(cast({**TURN, "fault": [fault]})) as server, client_of(server) as client:
         with pytest.raises(anthropic.APIStatusError) as failed:
@@ -152,9 +138,7 @@ async def test_an_error_event_may_hold_no_json() -> None:
 
 
 async def test_a_cut_tool_call_still_parses_as_a_smaller_one() -> None:
-    """
-    The trap of max_tokens: the input is a valid object with its second half missing.
-    """
+    """The trap of max_tokens: the input is a valid object with its second half missing."""
     call = {"tool": "edit", "input": {"path": "a.py", "content": "line\n" * 40}}
     play = cast({"call": [call], "fault": [{"kind": "truncate_tool"}]})
     async with serve(play) as server, client_of(server) as client:
@@ -167,9 +151,7 @@ async def test_a_cut_tool_call_still_parses_as_a_smaller_one() -> None:
 
 
 async def test_a_refusal_says_its_category_before_or_amid_the_output() -> None:
-    """
-    A refusal is a 200; before any output it holds nothing and costs no output.
-    """
+    """A refusal is a 200; before any output it holds nothing and costs no output."""
     faults = [{"kind": "refuse"}, {"kind": "refuse", "category": None, "mid": True}]
     async with serve(cast({**TURN, "fault": faults})) as server, client_of(server) as client:
         talk = Talk(client)
@@ -184,9 +166,7 @@ async def test_a_refusal_says_its_category_before_or_amid_the_output() -> None:
 
 
 async def test_a_paused_reply_is_resumed_by_sending_it_back() -> None:
-    """
-    The pause is appended as it is; the rest is the same turn, and the next one is the next.
-    """
+    """The pause is appended as it is; the rest is the same turn, and the next one is the next."""
     play = cast({"call": [read_call()], "fault": [{"kind": "pause_turn"}]}, {"say": "done"})
     async with serve(play) as server, client_of(server) as client:
         talk = Talk(client)
@@ -202,9 +182,7 @@ async def test_a_paused_reply_is_resumed_by_sending_it_back() -> None:
 
 
 async def test_an_empty_end_is_followed_by_the_true_reply() -> None:
-    """
-    After "Please continue" in the same turn the true reply comes.
-    """
+    """After "Please continue" in the same turn the true reply comes."""
     play = cast({**TURN, "fault": [{"kind": "empty_end_turn"}]})
     async with serve(play) as server, client_of(server) as client:
         talk = Talk(client)
@@ -218,9 +196,7 @@ async def test_an_empty_end_is_followed_by_the_true_reply() -> None:
 
 
 async def test_unknown_events_and_blocks_pass_through() -> None:
-    """
-    A newer API may send what no client knows; the reply is complete all the same.
-    """
+    """A newer API may send what no client knows; the reply is complete all the same."""
     faults = [{"kind": "unknown_event"}, {"kind": "unknown_block"}]
     async with serve(cast({**TURN, "fault": faults})) as server, client_of(server) as client:
         events = await Talk(client).events()
@@ -232,9 +208,7 @@ async def test_unknown_events_and_blocks_pass_through() -> None:
 
 
 async def test_slow_and_stalled_streams_arrive_whole_for_a_patient_client() -> None:
-    """
-    Slowness alone loses nothing, and the journal shows the time it took.
-    """
+    """Slowness alone loses nothing, and the journal shows the time it took."""
     faults = [{"kind": "slow", "ms": 10}, {"kind": "stall", "seconds": 0.1}]
     async with (
         serve(cast({**TURN, "delay_ms": 50, "fault": faults})) as server,
@@ -265,9 +239,7 @@ WHOLE = [
 
 @pytest.mark.parametrize(("fault", "outcome"), WHOLE)
 async def test_faults_meet_whole_replies_too(fault: Json, outcome: type) -> None:
-    """
-    A request without `stream` meets the same faults in its own form.
-    """
+    """A request without `stream` meets the same faults in its own form."""
     async with serve(cast({**TURN, "fault": [fault]})) as server, client_of(server) as client:
         talk = Talk(client)
         if issubclass(outcome, Exception):
@@ -281,9 +253,7 @@ async def test_faults_meet_whole_replies_too(fault: Json, outcome: type) -> None
 
 
 async def test_a_fault_never_hides_a_mistake_of_the_client() -> None:
-    """
-    A failed expectation is refused even where a fault is due, and uses no attempt up.
-    """
+    """A failed expectation is refused even where a fault is due, and uses no attempt up."""
     turn = {**TURN, "expect": {"last_user_contains": "magic"}, "fault": [{"kind": "no_response"}]}
     async with serve(cast(turn)) as server, client_of(server) as client:
         with pytest.raises(anthropic.BadRequestError, match="magic"):

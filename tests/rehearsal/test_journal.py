@@ -1,6 +1,4 @@
-"""
-The journal: what it keeps, what it survives, and what can be proved from it.
-"""
+"""The journal: what it keeps, what it survives, and what can be proved from it."""
 
 import asyncio
 import json
@@ -19,17 +17,13 @@ PLAY = cast({"think": "hm", "call": [read_call()]}, {"say": "done"})
 
 
 def entry(n: int, **fields: Any) -> Entry:
-    """
-    A finished model call of one conversation.
-    """
+    """A finished model call of one conversation."""
     common = {"conversation": "c", "agent": "a", "finished": True, "billed": True}
     return Entry(n, "messages", float(n), **{"message_id": f"m{n}", **common, **fields})
 
 
 async def test_a_line_tells_who_asked_what_came_back_and_when(tmp_path: Path) -> None:
-    """
-    Every request leaves one line with the agent, the turn, the times, tools and usage.
-    """
+    """Every request leaves one line with the agent, the turn, the times, tools and usage."""
     path = tmp_path / "journal.jsonl"
     async with serve(PLAY, journal_path=path) as server, client_of(server) as client:
         talk = Talk(client)
@@ -57,9 +51,7 @@ async def test_a_line_tells_who_asked_what_came_back_and_when(tmp_path: Path) ->
 
 
 async def test_bodies_are_kept_on_demand_and_show_the_raw_request(tmp_path: Path) -> None:
-    """
-    With bodies the request can be read back as it was sent.
-    """
+    """With bodies the request can be read back as it was sent."""
     path = tmp_path / "journal.jsonl"
     async with (
         serve(PLAY, journal_path=path, journal_bodies=True) as server,
@@ -75,9 +67,7 @@ async def test_bodies_are_kept_on_demand_and_show_the_raw_request(tmp_path: Path
 async def test_a_restarted_server_continues_its_journal_and_its_count_of_attempts(
     tmp_path: Path,
 ) -> None:
-    """
-    A fault that was played is not played again; numbers go on; a cut line is passed over.
-    """
+    """A fault that was played is not played again; numbers go on; a cut line is passed over."""
     path = tmp_path / "journal.jsonl"
     play = cast({"say": "fine", "fault": [{"kind": "status", "code": 529}]})
     async with serve(play, journal_path=path) as server, client_of(server) as client:
@@ -101,9 +91,7 @@ async def test_a_restarted_server_continues_its_journal_and_its_count_of_attempt
     ],
 )
 async def test_a_client_that_left_has_not_finished(tmp_path: Path, fault: Json) -> None:
-    """
-    A cancelled call is billed but not finished, and journaled soon after.
-    """
+    """A cancelled call is billed but not finished, and journaled soon after."""
     path = tmp_path / "journal.jsonl"
     play = cast({"say": "slowly", "fault": [fault]})
     async with serve(play, journal_path=path) as server, client_of(server) as client:
@@ -121,9 +109,7 @@ async def test_a_client_that_left_has_not_finished(tmp_path: Path, fault: Json) 
 
 
 def test_a_call_finished_twice_is_repeated() -> None:
-    """
-    Only finished calls count, and only the second and later ones are named.
-    """
+    """Only finished calls count, and only the second and later ones are named."""
     calls = [
         entry(1, turn=0, digest="x"),
         entry(2, turn=1, digest="y", finished=False),
@@ -139,9 +125,7 @@ def test_a_call_finished_twice_is_repeated() -> None:
 
 
 async def test_an_append_only_conversation_breaks_no_prefix(tmp_path: Path) -> None:
-    """
-    Moving cache markers is allowed; changing, dropping or reordering what was sent is not.
-    """
+    """Moving cache markers is allowed; changing, dropping or reordering what was sent is not."""
     path = tmp_path / "journal.jsonl"
     play = cast({"call": [read_call()]}, {"call": [read_call()]}, {"say": "done"})
     async with (
@@ -164,17 +148,13 @@ async def test_an_append_only_conversation_breaks_no_prefix(tmp_path: Path) -> N
 
 
 def test_prefixes_cannot_be_proved_without_bodies() -> None:
-    """
-    The check refuses to pass on entries that kept no body.
-    """
+    """The check refuses to pass on entries that kept no body."""
     with pytest.raises(ValueError, match="without its body"):
         journal.prefix_breaks([entry(1), entry(2, turn=1)])
 
 
 def test_impatience_and_failures_are_named() -> None:
-    """
-    A retry before retry-after is over, and every request the script did not foresee.
-    """
+    """A retry before retry-after is over, and every request the script did not foresee."""
     told = entry(1, time_done=1.0, retry_after_seconds=5.0, status=429)
     calls = [told, entry(2), entry(9), entry(10, unanswered=True), entry(11, unexpected=True)]
 
@@ -183,9 +163,7 @@ def test_impatience_and_failures_are_named() -> None:
 
 
 def test_the_share_of_cache_reads_is_weighed_by_tokens() -> None:
-    """
-    Reads over all input of billed calls.
-    """
+    """Reads over all input of billed calls."""
     usage = {"cache_read_input_tokens": 90, "cache_creation_input_tokens": 5, "input_tokens": 5}
 
     assert journal.cache_read_share([entry(1, usage=usage), entry(2)]) == 0.9

@@ -1,6 +1,4 @@
-"""
-The play: who is answered with what, over the vendor's own client.
-"""
+"""The play: who is answered with what, over the vendor's own client."""
 
 import asyncio
 
@@ -28,9 +26,7 @@ FULL = cast(
 
 
 async def test_a_conversation_is_played_turn_by_turn() -> None:
-    """
-    Thinking, text, several calls, expectations, placeholders and the end come as scripted.
-    """
+    """Thinking, text, several calls, expectations, placeholders and the end come as scripted."""
     async with serve(FULL) as server, client_of(server) as client:
         talk = Talk(client, options=SHOWN)
         first = await talk.ask()
@@ -49,9 +45,7 @@ async def test_a_conversation_is_played_turn_by_turn() -> None:
 
 
 async def test_streamed_and_whole_replies_are_the_same_message() -> None:
-    """
-    Without `stream` the same content, stop reason and usage come in one piece.
-    """
+    """Without `stream` the same content, stop reason and usage come in one piece."""
     async with serve(FULL) as server, client_of(server) as client:
         streamed = await Talk(client, options=SHOWN).ask()
         whole = await Talk(client, options=SHOWN).whole()
@@ -66,9 +60,7 @@ async def test_streamed_and_whole_replies_are_the_same_message() -> None:
 
 
 async def test_events_come_in_the_order_of_the_api() -> None:
-    """
-    A stream opens with message_start and closes with message_delta and message_stop.
-    """
+    """A stream opens with message_start and closes with message_delta and message_stop."""
     async with (
         serve(cast({"say": "hello", "call": [read_call()]})) as server,
         client_of(server) as client,
@@ -90,9 +82,7 @@ async def test_events_come_in_the_order_of_the_api() -> None:
 
 
 async def test_no_reply_passes_for_a_real_models() -> None:
-    """
-    The model's name and a header say on every response that it was rehearsed.
-    """
+    """The model's name and a header say on every response that it was rehearsed."""
     async with serve(FULL) as server, client_of(server) as client:
         request = Talk(client).request()
         raw = await client.messages.with_raw_response.create(**request)
@@ -109,9 +99,7 @@ async def test_no_reply_passes_for_a_real_models() -> None:
 
 
 async def test_tool_ids_repeat_for_the_same_request_and_differ_between_turns() -> None:
-    """
-    Ids follow from seed and request: a retry gets the same, the next turn gets others.
-    """
+    """Ids follow from seed and request: a retry gets the same, the next turn gets others."""
     async with serve(FULL) as server, client_of(server) as client:
         talk = Talk(client)
         first, again = await talk.ask(), await talk.ask()
@@ -148,9 +136,7 @@ CASTS: Json = {
 async def test_the_first_matching_cast_answers(
     agent: str, first: str, system: str, expected: str
 ) -> None:
-    """
-    Casts match by the agent header or, without it, by words of the request.
-    """
+    """Casts match by the agent header or, without it, by words of the request."""
     async with serve(CASTS) as server, client_of(server) as client:
         talk = Talk(client, agent, [{"role": "user", "content": first}], {"system": system})
         message = await talk.ask()
@@ -159,9 +145,7 @@ async def test_the_first_matching_cast_answers(
 
 
 async def test_a_request_that_nothing_answers_fails_loudly() -> None:
-    """
-    Past the end of a cast the answer is a 400 that names role, task, turn and what came.
-    """
+    """Past the end of a cast the answer is a 400 that names role, task, turn and what came."""
     async with serve(cast({"say": "only one"})) as server, client_of(server) as client:
         talk = Talk(client)
         talk.answer(await talk.ask(), text="and now?")
@@ -187,9 +171,7 @@ async def test_a_request_that_nothing_answers_fails_loudly() -> None:
 async def test_a_failed_expectation_says_what_was_expected_and_what_came(
     expect: Json, said: str
 ) -> None:
-    """
-    A request that does not hold what its turn expects is refused and marked.
-    """
+    """A request that does not hold what its turn expects is refused and marked."""
     play = cast({"call": [read_call()]}, {"expect": expect, "say": "never"})
     async with serve(play) as server, client_of(server) as client:
         talk = Talk(client)
@@ -209,9 +191,7 @@ def _input(message: anthropic.types.Message) -> Json:
 
 
 async def test_generated_turns_follow_the_written_ones() -> None:
-    """
-    A template plays as many turns as asked, numbered, filled, and then the finish.
-    """
+    """A template plays as many turns as asked, numbered, filled, and then the finish."""
     template = {"old": "v{{n}}", "new": "v{{n+1}}", "at": "{{turn}}", "pad": "{{filler}}"}
     part: Json = {
         "turns": [{"call": [read_call()]}],
@@ -236,9 +216,7 @@ async def test_generated_turns_follow_the_written_ones() -> None:
 
 
 async def test_an_aside_answers_certain_words_and_counts_for_no_turn() -> None:
-    """
-    Words named in an aside are answered wherever they come; the turns go on after it.
-    """
+    """Words named in an aside are answered wherever they come; the turns go on after it."""
     play = cast({"call": [read_call()]}, {"say": "second"})
     play["casts"][0]["asides"] = [{"when": "write a note", "say": "a note"}]
     async with serve(play) as server, client_of(server) as client:
@@ -253,9 +231,7 @@ async def test_an_aside_answers_certain_words_and_counts_for_no_turn() -> None:
 
 
 async def test_a_rework_in_the_same_conversation_starts_at_its_offset() -> None:
-    """
-    A cast with an offset counts its turns from there.
-    """
+    """A cast with an offset counts its turns from there."""
     play: Json = {
         "casts": [
             {"match": {"attempt": 1}, "turns": [{"say": "one"}]},
@@ -272,9 +248,7 @@ async def test_a_rework_in_the_same_conversation_starts_at_its_offset() -> None:
 
 
 async def test_toolless_requests_get_a_short_text_where_the_script_says_so() -> None:
-    """
-    Only a request without tools takes the fallback; one with tools still fails loudly.
-    """
+    """Only a request without tools takes the fallback; one with tools still fails loudly."""
     async with serve({"toolless": "A title"}) as server, client_of(server) as client:
         message = await Talk(client, options={"tools": []}).ask()
         with pytest.raises(anthropic.BadRequestError, match="no cast matches"):
@@ -284,9 +258,7 @@ async def test_toolless_requests_get_a_short_text_where_the_script_says_so() -> 
 
 
 async def test_usage_may_be_overwritten_and_windows_shrunk() -> None:
-    """
-    A script can claim any usage, and a small window ends a reply or refuses a prompt.
-    """
+    """A script can claim any usage, and a small window ends a reply or refuses a prompt."""
     play = cast({"say": "word " * 200, "usage": {"input_tokens": 120_000}})
     play["models"] = {OPUS: {"max_input_tokens": 200}}
     async with serve(play) as server, client_of(server) as client:
@@ -302,9 +274,7 @@ async def test_usage_may_be_overwritten_and_windows_shrunk() -> None:
 
 
 async def test_a_reply_longer_than_max_tokens_is_cut() -> None:
-    """
-    The stop reason is max_tokens and the output no larger than asked.
-    """
+    """The stop reason is max_tokens and the output no larger than asked."""
     async with serve(cast({"say": "word " * 200})) as server, client_of(server) as client:
         message = await Talk(client, options={"max_tokens": 50}).ask()
 
@@ -313,9 +283,7 @@ async def test_a_reply_longer_than_max_tokens_is_cut() -> None:
 
 
 async def test_the_model_door_tells_windows_and_abilities() -> None:
-    """
-    The models endpoint answers what a worker needs to plan its context.
-    """
+    """The models endpoint answers what a worker needs to plan its context."""
     async with serve(cast({"say": "x"})) as server, client_of(server) as client:
         model = await client.models.retrieve("claude-haiku-4-5")
         count = await client.messages.count_tokens(
@@ -330,9 +298,7 @@ async def test_the_model_door_tells_windows_and_abilities() -> None:
 
 
 async def test_many_agents_at_once_each_get_their_own_part() -> None:
-    """
-    Conversations that are under way together do not mix, whoever asks first.
-    """
+    """Conversations that are under way together do not mix, whoever asks first."""
     play = {"casts": [{"generate": {"turns": 3, "say": "{{task}} {{turn}}"}}]}
 
     async def talk(client: anthropic.AsyncAnthropic, name: str) -> list[str]:

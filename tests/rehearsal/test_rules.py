@@ -1,6 +1,4 @@
-"""
-The rules: each mistake of a client is refused with the API's status and sentence.
-"""
+"""The rules: each mistake of a client is refused with the API's status and sentence."""
 
 import copy
 import json
@@ -25,9 +23,7 @@ Change = Callable[[Json], Any]
 
 
 def good() -> Json:
-    """
-    A request that is right in every way: two turns, two calls, a system message.
-    """
+    """A request that is right in every way: two turns, two calls, a system message."""
     calls = [{"type": "tool_use", "id": f"t{i}", "name": "read", "input": {}} for i in range(2)]
     results = [{"type": "tool_result", "tool_use_id": f"t{i}", "content": "x"} for i in range(2)]
     marked = {"type": "text", "text": "go", "cache_control": {"type": "ephemeral", "ttl": "1h"}}
@@ -46,27 +42,21 @@ def good() -> Json:
 
 
 def ask(body: Any, **headers: str) -> Entry:
-    """
-    Put one request to a fresh stage.
-    """
+    """Put one request to a fresh stage."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     joined = {**HEADERS, **{key.replace("_", "-"): value for key, value in headers.items()}}
     return Stage(PLAY, []).messages({k: v for k, v in joined.items() if v}, raw, 0.0).entry
 
 
 def test_a_right_request_is_answered() -> None:
-    """
-    The request that the other tests break passes all rules.
-    """
+    """The request that the other tests break passes all rules."""
     entry = ask(good())
 
     assert (entry.status, entry.failure) == (200, None)
 
 
 def put(**fields: Any) -> Change:
-    """
-    Set top-level fields; None removes one.
-    """
+    """Set top-level fields; None removes one."""
 
     def change(body: Json) -> None:
         body.update(fields)
@@ -77,23 +67,17 @@ def put(**fields: Any) -> Change:
 
 
 def content(place: int, value: Any) -> Change:
-    """
-    Replace the content of one message.
-    """
+    """Replace the content of one message."""
     return lambda body: body["messages"][place].update(content=value)
 
 
 def result(key: str, text: str = "x") -> Json:
-    """
-    A tool result.
-    """
+    """A tool result."""
     return {"type": "tool_result", "tool_use_id": key, "content": text}
 
 
 def mark(*ttls: str) -> Change:
-    """
-    Mark the system prompt's blocks, one for each time to live.
-    """
+    """Mark the system prompt's blocks, one for each time to live."""
     blocks = [
         {"type": "text", "text": f"s{i}", "cache_control": {"type": "ephemeral", "ttl": ttl}}
         for i, ttl in enumerate(ttls)
@@ -102,9 +86,7 @@ def mark(*ttls: str) -> Change:
 
 
 def model(name: str, **fields: Any) -> Change:
-    """
-    Ask another model, without the message that not all of them take.
-    """
+    """Ask another model, without the message that not all of them take."""
 
     def change(body: Json) -> None:
         del body["messages"][3:]
@@ -114,30 +96,22 @@ def model(name: str, **fields: Any) -> Change:
 
 
 def tool(**fields: Any) -> Change:
-    """
-    Change the one tool.
-    """
+    """Change the one tool."""
     return lambda body: body["tools"][0].update(fields)
 
 
 def schema(value: Json) -> Change:
-    """
-    Ask for an output format.
-    """
+    """Ask for an output format."""
     return put(output_config={"format": {"type": "json_schema", "schema": value}})
 
 
 def cut(place: int) -> Change:
-    """
-    Drop the messages from a place on.
-    """
+    """Drop the messages from a place on."""
     return lambda body: body["messages"].__delitem__(slice(place, None))
 
 
 def wide(value: Json, count: int) -> Json:
-    """
-    An object of many properties; they are optional unless they may be null.
-    """
+    """An object of many properties; they are optional unless they may be null."""
     names = [f"p{i}" for i in range(count)]
     required = names if isinstance(value["type"], list) else []
     properties = dict.fromkeys(names, value)
@@ -290,9 +264,7 @@ CASES: Final[Mapping[str, tuple[Change, int, str]]] = {
 def test_a_mistake_is_refused_with_its_own_sentence(
     change: Change, status: int, sentence: str
 ) -> None:
-    """
-    One change to a right request, one status, one sentence.
-    """
+    """One change to a right request, one status, one sentence."""
     body = good()
     change(body)
     entry = ask(body)
@@ -317,16 +289,12 @@ def test_a_mistake_is_refused_with_its_own_sentence(
 def test_the_door_demands_a_key_a_version_and_an_object(
     headers: dict[str, str], raw: bytes, status: int
 ) -> None:
-    """
-    What never reaches the rules is refused before them.
-    """
+    """What never reaches the rules is refused before them."""
     assert ask(raw, **headers).status == status
 
 
 def test_a_feature_behind_a_granted_beta_is_named_as_not_rehearsed() -> None:
-    """
-    Asking rightly for what this server cannot do is said, not ignored.
-    """
+    """Asking rightly for what this server cannot do is said, not ignored."""
     body = good() | {"fallbacks": "default"}
     entry = ask(body, anthropic_beta="other-beta,server-side-fallback-2026-07-01")
 
@@ -334,9 +302,7 @@ def test_a_feature_behind_a_granted_beta_is_named_as_not_rehearsed() -> None:
 
 
 def test_every_beta_is_one_that_the_vendors_library_names() -> None:
-    """
-    A gate with a misspelt name would never open.
-    """
+    """A gate with a misspelt name would never open."""
     known = get_args(get_args(anthropic.types.AnthropicBetaParam)[1])
     gates = [name for names in rules.BETA_FIELDS.values() for name in names]
     gates += [rules.TASK_BUDGET_BETA, rules.CLEAR_AT_BETA, rules.MESSAGE_CONFIG_BETA]
@@ -346,9 +312,7 @@ def test_every_beta_is_one_that_the_vendors_library_names() -> None:
 
 
 def test_half_a_surrogate_pair_is_refused() -> None:
-    """
-    Text that is no Unicode cannot be a prompt.
-    """
+    """Text that is no Unicode cannot be a prompt."""
     body = good()
     body["messages"][0]["content"] = "broken \ud800"
 
@@ -356,9 +320,7 @@ def test_half_a_surrogate_pair_is_refused() -> None:
 
 
 def test_neighbours_of_one_role_are_read_as_one_message() -> None:
-    """
-    Results may come in one user message and a person's words in the next.
-    """
+    """Results may come in one user message and a person's words in the next."""
     body = good()
     body["messages"][3:] = [{"role": "user", "content": "and hurry"}]
 

@@ -1,6 +1,4 @@
-"""
-The script's format: the reader, the schema and the documentation agree.
-"""
+"""The script's format: the reader, the schema and the documentation agree."""
 
 import json
 import re
@@ -18,16 +16,12 @@ SCHEMA: Json = json.loads((ROOT / "rehearsal" / "script.schema.json").read_text(
 
 
 def schema_accepts(play: object) -> bool:
-    """
-    Whether the published schema takes a script.
-    """
+    """Whether the published schema takes a script."""
     return bool(jsonschema.Draft202012Validator(SCHEMA).is_valid(play))
 
 
 def reader_accepts(play: object) -> bool:
-    """
-    Whether the server takes a script.
-    """
+    """Whether the server takes a script."""
     try:
         manuscript.read(play)
     except manuscript.ScriptError:
@@ -36,9 +30,7 @@ def reader_accepts(play: object) -> bool:
 
 
 def one(**turn: Any) -> Json:
-    """
-    A script of one turn.
-    """
+    """A script of one turn."""
     return {"casts": [{"turns": [turn]}]}
 
 
@@ -81,27 +73,21 @@ WRONG = {
 
 @pytest.mark.parametrize("play", RIGHT.values(), ids=RIGHT.keys())
 def test_reader_and_schema_take_what_is_right(play: object) -> None:
-    """
-    A script that the schema takes can be played.
-    """
+    """A script that the schema takes can be played."""
     assert schema_accepts(play)
     manuscript.read(play)
 
 
 @pytest.mark.parametrize("play", WRONG.values(), ids=WRONG.keys())
 def test_reader_and_schema_refuse_what_is_wrong(play: object) -> None:
-    """
-    A misspelt or misplaced key never passes silently.
-    """
+    """A misspelt or misplaced key never passes silently."""
     assert not schema_accepts(play)
     assert not reader_accepts(play)
 
 
 @pytest.mark.parametrize("kind", faults.KINDS)
 def test_every_fault_with_all_its_defaults_is_a_valid_fault(kind: str) -> None:
-    """
-    Schema and reader know the same kinds and parameters.
-    """
+    """Schema and reader know the same kinds and parameters."""
     play = one(fault=[{"kind": kind, "times": 2, **faults.KINDS[kind]}])
 
     assert schema_accepts(play)
@@ -109,9 +95,7 @@ def test_every_fault_with_all_its_defaults_is_a_valid_fault(kind: str) -> None:
 
 
 def test_every_script_in_the_documentation_can_be_played() -> None:
-    """
-    The page's examples are checked, so that a reader may copy them.
-    """
+    """The page's examples are checked, so that a reader may copy them."""
     page = (ROOT / "docs" / "rehearsal.md").read_text("utf-8")
     plays = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
     scripts = [play for play in plays if "casts" in play]
@@ -123,18 +107,14 @@ def test_every_script_in_the_documentation_can_be_played() -> None:
 
 
 def test_the_documentation_names_every_fault() -> None:
-    """
-    No fault is left undescribed.
-    """
+    """No fault is left undescribed."""
     page = (ROOT / "docs" / "rehearsal.md").read_text("utf-8")
 
     assert [kind for kind in faults.KINDS if f"`{kind}`" not in page] == []
 
 
 def test_faults_meet_attempts_one_after_the_other() -> None:
-    """
-    Each lasts for its number of attempts, then comes the next, then none.
-    """
+    """Each lasts for its number of attempts, then comes the next, then none."""
     first = faults.Fault.read("reset", 2, {})
     second = faults.Fault.read("refuse", 1, {})
 

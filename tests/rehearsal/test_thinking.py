@@ -1,6 +1,4 @@
-"""
-The seals: thinking must come back untouched, in the history it was thought in.
-"""
+"""The seals: thinking must come back untouched, in the history it was thought in."""
 
 import base64
 
@@ -26,9 +24,7 @@ async def _two_turns(talk: Talk) -> None:
 
 
 async def test_thinking_is_omitted_or_shown_as_asked_and_sealed_either_way() -> None:
-    """
-    Omitted thinking sends the seal alone and still counts as output.
-    """
+    """Omitted thinking sends the seal alone and still counts as output."""
     async with serve(PLAY) as server, client_of(server) as client:
         hidden = await Talk(client).ask()
         shown = await Talk(client, options=SHOWN).ask()
@@ -42,9 +38,7 @@ async def test_thinking_is_omitted_or_shown_as_asked_and_sealed_either_way() -> 
 
 
 async def test_a_model_that_does_not_think_sends_no_thinking() -> None:
-    """
-    Where thinking is off the scripted thought is left out.
-    """
+    """Where thinking is off the scripted thought is left out."""
     off: Json = {"model": "claude-opus-5", "thinking": {"type": "disabled"}}
     async with serve(PLAY) as server, client_of(server) as client:
         message = await Talk(client, options=off).ask()
@@ -56,9 +50,7 @@ async def test_a_model_that_does_not_think_sends_no_thinking() -> None:
     "options", [pytest.param({}, id="omitted"), pytest.param(SHOWN, id="shown")]
 )
 async def test_an_untouched_history_is_accepted(options: Json) -> None:
-    """
-    All thinking of the past comes back with every turn and fits.
-    """
+    """All thinking of the past comes back with every turn and fits."""
     async with serve(PLAY) as server, client_of(server) as client:
         talk = Talk(client, options=options)
         await _two_turns(talk)
@@ -68,9 +60,7 @@ async def test_an_untouched_history_is_accepted(options: Json) -> None:
 
 
 async def test_a_changed_thought_cannot_come_back() -> None:
-    """
-    In the latest reply the refusal says that it cannot be modified.
-    """
+    """In the latest reply the refusal says that it cannot be modified."""
     async with serve(PLAY) as server, client_of(server) as client:
         talk = Talk(client, options=SHOWN)
         talk.answer(await talk.ask(), "one")
@@ -80,9 +70,7 @@ async def test_a_changed_thought_cannot_come_back() -> None:
 
 
 async def test_a_broken_seal_in_an_older_reply_is_invalid() -> None:
-    """
-    So is a signature that this server never made.
-    """
+    """So is a signature that this server never made."""
     async with serve(PLAY) as server, client_of(server) as client:
         talk = Talk(client, options=SHOWN)
         await _two_turns(talk)
@@ -92,9 +80,7 @@ async def test_a_broken_seal_in_an_older_reply_is_invalid() -> None:
 
 
 async def test_thinking_is_bound_to_everything_before_it() -> None:
-    """
-    A rewritten tool result earlier on breaks the seals after it.
-    """
+    """A rewritten tool result earlier on breaks the seals after it."""
     async with serve(PLAY) as server, client_of(server) as client:
         talk = Talk(client)
         await _two_turns(talk)
@@ -104,9 +90,7 @@ async def test_thinking_is_bound_to_everything_before_it() -> None:
 
 
 async def test_models_without_binding_do_not_mind_a_changed_history() -> None:
-    """
-    Opus 5 checks the thought itself, not what came before it.
-    """
+    """Opus 5 checks the thought itself, not what came before it."""
     async with serve(PLAY) as server, client_of(server) as client:
         talk = Talk(client, options={"model": "claude-opus-5"})
         await _two_turns(talk)
@@ -117,9 +101,7 @@ async def test_models_without_binding_do_not_mind_a_changed_history() -> None:
 
 
 async def test_foreign_thinking_may_be_dropped_and_is_reported() -> None:
-    """
-    With the beta, drop_block removes what does not fit and says where.
-    """
+    """With the beta, drop_block removes what does not fit and says where."""
     async with serve(PLAY) as server, client_of(server) as client:
         talk = Talk(client)
         await _two_turns(talk)
@@ -140,9 +122,7 @@ async def test_foreign_thinking_may_be_dropped_and_is_reported() -> None:
 
 
 async def test_with_the_beta_the_report_is_there_even_when_empty() -> None:
-    """
-    An untouched history reports an empty list.
-    """
+    """An untouched history reports an empty list."""
     async with serve(PLAY) as server, client_of(server) as client:
         request = Talk(client).request()
         request["extra_headers"] |= BETA
@@ -152,9 +132,7 @@ async def test_with_the_beta_the_report_is_there_even_when_empty() -> None:
 
 
 async def test_an_unsealed_reply_is_refused_when_it_comes_back() -> None:
-    """
-    The unseal fault makes the next turn fail as a corrupted history would.
-    """
+    """The unseal fault makes the next turn fail as a corrupted history would."""
     play = cast({**PLAY["casts"][0]["turns"][0], "fault": [{"kind": "unseal"}]}, {"say": "never"})
     async with serve(play) as server, client_of(server) as client:
         talk = Talk(client)
@@ -164,9 +142,7 @@ async def test_an_unsealed_reply_is_refused_when_it_comes_back() -> None:
 
 
 async def test_another_models_thinking_is_ignored() -> None:
-    """
-    A fallback to another model may send the history as it is.
-    """
+    """A fallback to another model may send the history as it is."""
     async with serve(PLAY) as server, client_of(server) as client:
         talk = Talk(client)
         talk.answer(await talk.ask(), "one")

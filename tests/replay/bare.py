@@ -16,9 +16,7 @@ FORBIDDEN = ("activities", "anthropic", "git")
 
 
 async def main(file: str, module: str, name: str) -> dict[str, object]:
-    """
-    Replay the history by one class of one module.
-    """
+    """Replay the history by one class of one module."""
     sys.meta_path.insert(0, Forbidden(FORBIDDEN))
 
     from temporalio.client import WorkflowHistory  # noqa: PLC0415

@@ -37,9 +37,7 @@ _CHECK = "true"
 
 
 class Recorder(Stage):
-    """
-    A stage in the one folder whose name may stand in a history.
-    """
+    """A stage in the one folder whose name may stand in a history."""
 
     def __init__(self, script: Json, *, config: Mapping[str, str] | None = None) -> None:
         super().__init__(script, environ={"ORCHESTCODE_HOME": str(FOLDER / "home")})
@@ -126,9 +124,7 @@ def _long_script() -> Json:
 
 
 async def _answered(stage: Stage, handle: Handle, *answers: tuple[str, object]) -> None:
-    """
-    Give answers, each as soon as something waits for it, until the request has ended.
-    """
+    """Give answers, each as soon as something waits for it, until the request has ended."""
     for signal, payload in answers:
         await stage.waiting(handle)
         await handle.signal(signal, payload)
@@ -196,9 +192,7 @@ async def _play_long(stage: Stage) -> None:
 
 
 async def _histories(client: Client) -> AsyncIterator[tuple[str, str, WorkflowHistory]]:
-    """
-    Give type, case and history of every run, once all have ended.
-    """
+    """Give type, case and history of every run, once all have ended."""
 
     async def none_runs() -> bool:
         query = "ExecutionStatus = 'Running'"
@@ -227,9 +221,7 @@ def _case(run: WorkflowExecution, runs: Sequence[WorkflowExecution]) -> str:
 
 
 def scrubbed(text: str) -> str:
-    """
-    Return a history without whose machine it was recorded on.
-    """
+    """Return a history without whose machine it was recorded on."""
     return json.dumps(_scrubbed(json.loads(text)), separators=(",", ":")) + "\n"
 
 
@@ -242,9 +234,7 @@ def _scrubbed(value: Any) -> Any:
 
 
 def traces(text: str) -> list[str]:
-    """
-    Return what a history tells of this machine: its name, its folders, its search path.
-    """
+    """Return what a history tells of this machine: its name, its folders, its search path."""
     told = [socket.gethostname(), str(ROOT), str(Path.home()), sys.prefix]
     words = [*told, os.environ.get("PATH", "")]
     plain = "\n".join(_texts(json.loads(text)))
@@ -253,9 +243,7 @@ def traces(text: str) -> list[str]:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """
-    Give every text in a history, those of its payloads decoded.
-    """
+    """Give every text in a history, those of its payloads decoded."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if key == "data" and isinstance(inner, str):

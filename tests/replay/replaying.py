@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 
 
 class Forbidden(MetaPathFinder):
-    """
-    Refuses to import some packages, installed or not.
-    """
+    """Refuses to import some packages, installed or not."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = tuple(names)
@@ -42,9 +40,7 @@ class Forbidden(MetaPathFinder):
 
 
 class Kept(logging.Handler):
-    """
-    Keeps every record that reaches the root logger.
-    """
+    """Keeps every record that reaches the root logger."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,9 +52,7 @@ class Kept(logging.Handler):
 
 
 def replayer() -> "Replayer":
-    """
-    A replayer of the product's workflows, made as its worker is.
-    """
+    """A replayer of the product's workflows, made as its worker is."""
     from temporalio.worker import Replayer  # noqa: PLC0415
 
     from runtime.connect import converter  # noqa: PLC0415
@@ -87,9 +81,7 @@ def replayer() -> "Replayer":
 async def replayed(
     by: "Replayer", histories: Iterable[tuple[str, "WorkflowHistory"]]
 ) -> dict[str, str]:
-    """
-    Replay named histories, one after another, and return how those failed that did.
-    """
+    """Replay named histories, one after another, and return how those failed that did."""
     names: list[str] = []
 
     async def named() -> "AsyncIterator[WorkflowHistory]":
@@ -108,9 +100,7 @@ async def replayed(
 
 
 def read(folder: Path) -> "list[tuple[str, WorkflowHistory]]":
-    """
-    Return the recorded histories below a folder by "<Workflow>/<case>", in order.
-    """
+    """Return the recorded histories below a folder by "<Workflow>/<case>", in order."""
     return [
         (f"{file.parent.name}/{file.stem}", _read(file)) for file in sorted(folder.rglob("*.json"))
     ]
@@ -126,9 +116,7 @@ def _read(file: Path) -> "WorkflowHistory":
 
 
 def main() -> dict[str, Any]:
-    """
-    Replay what the command line names and return what there is to say of it.
-    """
+    """Replay what the command line names and return what there is to say of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--without", action="append", default=[])

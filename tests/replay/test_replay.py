@@ -127,9 +127,7 @@ def _cuts(name: str, history: WorkflowHistory) -> Iterator[tuple[str, WorkflowHi
 
 
 class Ahead:
-    """
-    Replays under each seed, the next one begun while one is looked at.
-    """
+    """Replays under each seed, the next one begun while one is looked at."""
 
     def __init__(self, folder: Path, cases: list[str]) -> None:
         self._folder = folder
@@ -169,9 +167,7 @@ def _ahead(cases: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_seeds(seed: int, ahead: Ahead) -> None:
-    """
-    Every history replays whatever the order of sets is, silently, and without any vendor.
-    """
+    """Every history replays whatever the order of sets is, silently, and without any vendor."""
     some, said = ahead.cases(seed), ahead.said(seed)
 
     assert said["failures"] == {}

@@ -1,6 +1,4 @@
-"""
-What tests ask of the machine's processes.
-"""
+"""What tests ask of the machine's processes."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,9 +6,7 @@ from pathlib import Path
 
 
 def of_home(home: Path) -> dict[int, str]:
-    """
-    Return the living processes that belong to a home, by environment or command line.
-    """
+    """Return the living processes that belong to a home, by environment or command line."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -24,9 +20,7 @@ def of_home(home: Path) -> dict[int, str]:
 
 
 def alive(pid: int) -> bool:
-    """
-    Say whether a process lives; a zombie does not.
-    """
+    """Say whether a process lives; a zombie does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
@@ -35,23 +29,17 @@ def alive(pid: int) -> bool:
 
 
 def command_of(pid: int) -> list[str]:
-    """
-    Return a process's command line.
-    """
+    """Return a process's command line."""
     return Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
 
 
 def open_descriptors() -> int:
-    """
-    Return how many descriptors this process has open.
-    """
+    """Return how many descriptors this process has open."""
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def eventually(condition: Callable[[], bool], *, seconds: float = 15) -> None:
-    """
-    Wait until the condition holds; fail after the time.
-    """
+    """Wait until the condition holds; fail after the time."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.05)

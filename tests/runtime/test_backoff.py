@@ -1,6 +1,4 @@
-"""
-Pauses between starts.
-"""
+"""Pauses between starts."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -31,9 +31,7 @@ _PAGE = 4096
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    """
-    A finished database as the server leaves it, with its changes still in the WAL.
-    """
+    """A finished database as the server leaves it, with its changes still in the WAL."""
     settings = load({"ORCHESTCODE_HOME": str(tmp_path)})
     write_marker(settings, server_version="1.9")
     with writing(settings.database) as connection:
@@ -45,50 +43,38 @@ def database(tmp_path: Path) -> Path:
 
 @contextlib.contextmanager
 def writing(database: Path) -> Iterator[sqlite3.Connection]:
-    """
-    Write to a database as the server does.
-    """
+    """Write to a database as the server does."""
     with contextlib.closing(sqlite3.connect(database)) as connection:
         yield connection
         connection.commit()
 
 
 def steps(database: Path) -> int:
-    """
-    Return how many rows there are.
-    """
+    """Return how many rows there are."""
     with contextlib.closing(sqlite3.connect(database)) as connection:
         return int(connection.execute("SELECT count(*) FROM steps").fetchone()[0])
 
 
 def zeroed(database: Path) -> None:
-    """
-    Spoil a page in the middle: only who reads all of it sees that.
-    """
+    """Spoil a page in the middle: only who reads all of it sees that."""
     with database.open("r+b") as file:
         file.seek(8 * _PAGE)
         file.write(bytes(4 * _PAGE))
 
 
 def garbage(database: Path) -> None:
-    """
-    Write over the beginning.
-    """
+    """Write over the beginning."""
     with database.open("r+b") as file:
         file.write(b"not a database" * 300)
 
 
 def halved(database: Path) -> None:
-    """
-    Cut off the end.
-    """
+    """Cut off the end."""
     os.truncate(database, database.stat().st_size // 2)
 
 
 def test_a_copy_holds_what_was_committed_while_others_write(database: Path) -> None:
-    """
-    Rows that are only in the WAL are in it, what is not committed is not, and nobody waits.
-    """
+    """Rows that are only in the WAL are in it, what is not committed is not, and nobody waits."""
     with writing(database) as connection:
         connection.execute("INSERT INTO steps VALUES ('committed')")
         connection.commit()
@@ -100,9 +86,7 @@ def test_a_copy_holds_what_was_committed_while_others_write(database: Path) -> N
 
 
 def test_a_copy_is_made_again_only_when_something_was_written(database: Path) -> None:
-    """
-    Nothing is copied twice, and a change is never overlooked.
-    """
+    """Nothing is copied twice, and a change is never overlooked."""
     back_up(database)
     first = copy_of(database).stat().st_ino
     back_up(database)
@@ -118,9 +102,7 @@ def test_a_copy_is_made_again_only_when_something_was_written(database: Path) ->
 def test_a_damaged_database_does_not_replace_its_copy(
     database: Path, spoil: Callable[[Path], None]
 ) -> None:
-    """
-    However it is damaged, the last sound copy stays.
-    """
+    """However it is damaged, the last sound copy stays."""
     back_up(database)
     spoil(database)
     os.utime(database, (time.time() + 10,) * 2)
@@ -133,9 +115,7 @@ def test_a_damaged_database_does_not_replace_its_copy(
 
 
 def test_a_copy_that_finds_no_room_says_so(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    The sentence tells how much is needed; nothing is left half-written.
-    """
+    """The sentence tells how much is needed; nothing is left half-written."""
     full = shutil._ntuple_diskusage(10**9, 10**9 - 1_000_000, 1_000_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
 
@@ -152,9 +132,7 @@ def test_a_copy_that_finds_no_room_says_so(database: Path, monkeypatch: pytest.M
 def test_a_lost_database_is_replaced_by_its_copy(
     database: Path, spoil: Callable[[Path], None], why: str
 ) -> None:
-    """
-    What is left of it is kept aside; the sentence says what happened and what was lost.
-    """
+    """What is left of it is kept aside; the sentence says what happened and what was lost."""
     back_up(database)
     spoil(database)
 
@@ -173,9 +151,7 @@ def test_a_lost_database_is_replaced_by_its_copy(
 
 
 def test_a_sound_database_is_not_lost(database: Path) -> None:
-    """
-    Nor is one that somebody locks, one that has a WAL, or one that has never been finished.
-    """
+    """Nor is one that somebody locks, one that has a WAL, or one that has never been finished."""
     assert lost(database, thoroughly=True) is None
     write = "import sqlite3, sys, os; c = sqlite3.connect(sys.argv[1]); "
     write += "c.execute('INSERT INTO steps VALUES (1)'); c.commit(); os._exit(0)"
@@ -192,9 +168,7 @@ def test_a_sound_database_is_not_lost(database: Path) -> None:
 
 
 def test_a_copy_that_cannot_be_read_now_is_not_taken_for_none(database: Path) -> None:
-    """
-    Nothing is begun anew, nothing set aside: it is tried again.
-    """
+    """Nothing is begun anew, nothing set aside: it is tried again."""
     copy_of(database).mkdir()
     database.unlink()
 
@@ -204,9 +178,7 @@ def test_a_copy_that_cannot_be_read_now_is_not_taken_for_none(database: Path) ->
 
 
 def test_a_damaged_database_without_a_sound_copy_stays(database: Path) -> None:
-    """
-    Somebody may mend it; only one that is gone begins anew, and says so.
-    """
+    """Somebody may mend it; only one that is gone begins anew, and says so."""
     back_up(database)
     garbage(copy_of(database))
     garbage(database)

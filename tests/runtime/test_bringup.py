@@ -1,6 +1,4 @@
-"""
-Bring-up: what the starter finds running or has started, and what is left afterwards.
-"""
+"""Bring-up: what the starter finds running or has started, and what is left afterwards."""
 
 import asyncio
 import os
@@ -32,9 +30,7 @@ STARTER = Path(__file__).with_name("scripts") / "starter.py"
 
 @pytest.fixture
 async def clean(settings: Settings) -> AsyncIterator[Settings]:
-    """
-    Settings whose processes are all gone soon after the test, by themselves.
-    """
+    """Settings whose processes are all gone soon after the test, by themselves."""
     yield settings
     await eventually(lambda: of_home(settings.home) == {})
 

@@ -1,6 +1,4 @@
-"""
-The one way to a client.
-"""
+"""The one way to a client."""
 
 import asyncio
 import datetime as dt

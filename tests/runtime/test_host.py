@@ -1,6 +1,4 @@
-"""
-The host id: made once.
-"""
+"""The host id: made once."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor

@@ -1,6 +1,4 @@
-"""
-Logs: one line per event, in one shape, without secrets.
-"""
+"""Logs: one line per event, in one shape, without secrets."""
 
 import asyncio
 import json
@@ -32,9 +30,7 @@ CANARY = "canary-0123456789"
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[Path]:
-    """
-    A configured log file; the process's logging is as before afterwards.
-    """
+    """A configured log file; the process's logging is as before afterwards."""
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     file = tmp_path / "log"
@@ -48,9 +44,7 @@ def log(tmp_path: Path) -> Iterator[Path]:
 
 
 def lines(log: Path, logger: str | None = None) -> list[dict[str, object]]:
-    """
-    Return the lines of a log, of one logger or of all.
-    """
+    """Return the lines of a log, of one logger or of all."""
     found = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     return [line for line in found if logger in (None, line["logger"])]
 
@@ -224,9 +218,7 @@ async def test_core_and_metrics(
 
 
 async def read(address: str) -> str:
-    """
-    Return what a metrics endpoint serves.
-    """
+    """Return what a metrics endpoint serves."""
     host, _, port = address.partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(f"GET /metrics HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())

@@ -1,6 +1,4 @@
-"""
-A process without memory ends at once; any other error is none of this module's business.
-"""
+"""A process without memory ends at once; any other error is none of this module's business."""
 
 import signal
 import subprocess
@@ -48,9 +46,7 @@ def _run(code: str, error: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_a_process_without_memory_ends_at_once_and_says_why(code: str, error: str) -> None:
-    """
-    Whether a callback of the loop met it or it is the cause of another error.
-    """
+    """Whether a callback of the loop met it or it is the cause of another error."""
     ran = _run(code, error)
     assert ran.returncode == -signal.SIGKILL, ran
     assert ran.stderr.endswith("out of memory; this process ends, its supervisor starts another\n")
@@ -59,9 +55,7 @@ def test_a_process_without_memory_ends_at_once_and_says_why(code: str, error: st
 @pytest.mark.parametrize("code", [LOOP, DIRECT], ids=["a-callback", "a-cause"])
 @pytest.mark.parametrize("error", ["ValueError('wrong')", "OSError(28, 'full')"])
 def test_any_other_error_ends_nothing(code: str, error: str) -> None:
-    """
-    It is left to those who know it; the loop reports it as ever.
-    """
+    """It is left to those who know it; the loop reports it as ever."""
     ran = _run(code, error)
     assert ran.returncode == 0, ran
     assert "out of memory" not in ran.stderr

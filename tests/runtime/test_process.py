@@ -1,6 +1,4 @@
-"""
-Child processes that end when they should.
-"""
+"""Child processes that end when they should."""
 
 import asyncio
 import os
@@ -32,9 +30,7 @@ ROOT = str(Path(__file__).resolve().parents[2])
 
 
 def start(code: str, log: Path, *arguments: str) -> ChildProcess:
-    """
-    Start a Python program.
-    """
+    """Start a Python program."""
     command = [sys.executable, "-c", code, *arguments]
     return ChildProcess(command, environment=dict(os.environ), log=log)
 

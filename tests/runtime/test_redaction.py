@@ -1,6 +1,4 @@
-"""
-Redaction of what must not leave the process.
-"""
+"""Redaction of what must not leave the process."""
 
 import pytest
 from hypothesis import given

@@ -1,6 +1,4 @@
-"""
-The workflow sandbox: what passes, what is refused.
-"""
+"""The workflow sandbox: what passes, what is refused."""
 
 import uuid
 

@@ -1,6 +1,4 @@
-"""
-The embedded server, against the real one.
-"""
+"""The embedded server, against the real one."""
 
 import asyncio
 import os
@@ -30,9 +28,7 @@ pytestmark = pytest.mark.system
 
 @pytest.fixture
 async def server(settings: Settings) -> AsyncIterator[EmbeddedServer]:
-    """
-    A server of the test's own, not yet started; none is left afterwards.
-    """
+    """A server of the test's own, not yet started; none is left afterwards."""
     server = EmbeddedServer(settings, headless=True, free_ports=True)
     yield server
     if server.alive:
@@ -43,25 +39,19 @@ async def server(settings: Settings) -> AsyncIterator[EmbeddedServer]:
 
 
 async def leave_a_run(settings: Settings) -> None:
-    """
-    Start a workflow that stays open, for nobody runs it.
-    """
+    """Start a workflow that stays open, for nobody runs it."""
     client = await connect(settings)
     await client.start_workflow("Any", id="kept", task_queue="none")
 
 
 def spoil_database(settings: Settings) -> None:
-    """
-    Leave of a database what no server can read.
-    """
+    """Leave of a database what no server can read."""
     settings.database.with_name("temporal.db-wal").unlink()
     settings.database.write_bytes(b"not a database" * 300)
 
 
 def program(folder: Path, text: str) -> Path:
-    """
-    Write a `temporal` that only tells its version.
-    """
+    """Write a `temporal` that only tells its version."""
     file = folder / "temporal"
     file.write_text(f"#!/bin/sh\necho '{text}'\n")
     file.chmod(0o755)

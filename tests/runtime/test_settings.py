@@ -1,6 +1,4 @@
-"""
-Settings: read once, checked, silent about secrets.
-"""
+"""Settings: read once, checked, silent about secrets."""
 
 import dataclasses
 from pathlib import Path

@@ -1,6 +1,4 @@
-"""
-The supervisor, as a real process over a real server and a small real worker.
-"""
+"""The supervisor, as a real process over a real server and a small real worker."""
 
 import os
 import signal
@@ -27,9 +25,7 @@ STARTER = Path(__file__).with_name("scripts") / "starter.py"
 
 
 def up(settings: Settings, *arguments: str, log: str = "up.log") -> ChildProcess:
-    """
-    Start a supervisor.
-    """
+    """Start a supervisor."""
     return ChildProcess(
         [sys.executable, str(STARTER), "up", *arguments],
         environment=settings.environment,
@@ -38,16 +34,12 @@ def up(settings: Settings, *arguments: str, log: str = "up.log") -> ChildProcess
 
 
 def told(settings: Settings, log: str = "up.log") -> list[str]:
-    """
-    Return the lines that a supervisor told.
-    """
+    """Return the lines that a supervisor told."""
     return (settings.logs / log).read_text().splitlines()
 
 
 async def ready(settings: Settings, *, besides: SupervisorRecord | None = None) -> SupervisorRecord:
-    """
-    Wait until all is up, with another worker and another server than before where so asked.
-    """
+    """Wait until all is up, with another worker and another server than before where so asked."""
     found: list[SupervisorRecord] = []
 
     def is_up() -> bool:
@@ -63,9 +55,7 @@ async def ready(settings: Settings, *, besides: SupervisorRecord | None = None) 
 
 @pytest.fixture
 async def home_of_its_own(settings: Settings) -> AsyncIterator[Settings]:
-    """
-    Settings whose processes are all gone at the end, by themselves.
-    """
+    """Settings whose processes are all gone at the end, by themselves."""
     settings.ensure_home()
     yield settings
     await eventually(lambda: of_home(settings.home) == {})

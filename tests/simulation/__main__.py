@@ -1,6 +1,4 @@
-"""
-`python -m tests.simulation`: many seeds on all cores, the failing ones named.
-"""
+"""`python -m tests.simulation`: many seeds on all cores, the failing ones named."""
 
 import argparse
 import sys
@@ -20,9 +18,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """
-    Run seeds and say which fail; 1 when one does.
-    """
+    """Run seeds and say which fail; 1 when one does."""
     given = _arguments()
     seeds = range(given.start, given.start + given.seeds)
     if given.show:

@@ -49,9 +49,7 @@ _CLOSING = frozenset(
 
 
 class _StandInLoop(asyncio.AbstractEventLoop):
-    """
-    What an instance's constructor takes for the running loop; it keeps one attribute on it.
-    """
+    """What an instance's constructor takes for the running loop; it keeps one attribute on it."""
 
 
 _LOOP = _StandInLoop()  # type: ignore[abstract]
@@ -71,18 +69,14 @@ class _RememberingConverter(converter.PayloadConverter):
 
     @override
     def to_payloads(self, values: Sequence[Any]) -> list[Payload]:
-        """
-        Encode as the project does.
-        """
+        """Encode as the project does."""
         return self._real.to_payloads(values)
 
     @override
     def from_payloads(
         self, payloads: Sequence[Payload], type_hints: list[type] | None = None
     ) -> list[Any]:
-        """
-        Decode as the project does, once for each value and type.
-        """
+        """Decode as the project does, once for each value and type."""
         hints = type_hints or [None] * len(payloads)  # type: ignore[list-item]
         return [self._one(payload, hint) for payload, hint in zip(payloads, hints, strict=False)]
 
@@ -140,39 +134,29 @@ class Completed:
 
 
 def encode(value: object) -> Payload:
-    """
-    Return the payload of one value.
-    """
+    """Return the payload of one value."""
     return _PAYLOADS.to_payloads([value])[0]
 
 
 def decode(payload: Payload, hint: Any = None) -> Any:
-    """
-    Return the value of a payload; without a hint, what JSON says.
-    """
+    """Return the value of a payload; without a hint, what JSON says."""
     return _PAYLOADS.from_payloads([payload], [hint] if hint else None)[0]
 
 
 def failure_of(error: BaseException) -> Failure:
-    """
-    Return a failure as the worker would report an exception.
-    """
+    """Return a failure as the worker would report an exception."""
     failure = Failure()
     _FAILURES.to_failure(error, _PAYLOADS, failure)
     return failure
 
 
 def error_of(failure: Failure) -> BaseException:
-    """
-    Return the exception that a failure becomes inside a workflow.
-    """
+    """Return the exception that a failure becomes inside a workflow."""
     return _FAILURES.from_failure(failure, _PAYLOADS)
 
 
 def activity_types(method: Callable[..., object]) -> tuple[str, type]:
-    """
-    Return a port method's activity name and the type of its one parameter.
-    """
+    """Return a port method's activity name and the type of its one parameter."""
     definition = activity._Definition.must_from_callable(method)
     name, types = definition.name, definition.arg_types
     if name is None or not types:
@@ -181,9 +165,7 @@ def activity_types(method: Callable[..., object]) -> tuple[str, type]:
 
 
 def workflow_type(cls: type) -> str:
-    """
-    Return a workflow class's name on the wire.
-    """
+    """Return a workflow class's name on the wire."""
     name = workflow._Definition.must_from_class(cls).name
     if name is None:
         raise TypeError(f"{cls} has no name")
@@ -191,9 +173,7 @@ def workflow_type(cls: type) -> str:
 
 
 def initialize(birth: Birth) -> Job:
-    """
-    Return the job that starts a run.
-    """
+    """Return the job that starts a run."""
     job = Job()
     start = job.initialize_workflow
     start.workflow_type = birth.workflow_type
@@ -216,9 +196,7 @@ def initialize(birth: Birth) -> Job:
 def activation(
     run_id: str, jobs: Sequence[Job], *, now_ns: int, length: int, suggest_new_run: bool
 ) -> WorkflowActivation:
-    """
-    Return a live activation; `length` is the history's, in events.
-    """
+    """Return a live activation; `length` is the history's, in events."""
     act = WorkflowActivation(
         run_id=run_id,
         history_length=length,
@@ -232,9 +210,7 @@ def activation(
 def as_replay(
     act: WorkflowActivation, *, flags: Sequence[int], patches: Sequence[str]
 ) -> WorkflowActivation:
-    """
-    Return a committed activation as a worker meets it again in the history.
-    """
+    """Return a committed activation as a worker meets it again in the history."""
     again = WorkflowActivation()
     again.CopyFrom(act)
     again.is_replaying = True
@@ -251,9 +227,7 @@ def as_replay(
 
 
 class Instance:
-    """
-    One run in a worker's cache.
-    """
+    """One run in a worker's cache."""
 
     def __init__(self, cls: type, birth: Birth, *, namespace: str = "default") -> None:
         job = initialize(birth).initialize_workflow
@@ -284,21 +258,15 @@ class Instance:
 
     @property
     def workflow(self) -> Any:
-        """
-        The workflow object, for invariants to look at.
-        """
+        """The workflow object, for invariants to look at."""
         return self._real._object  # type: ignore[attr-defined]
 
     def activate(self, act: WorkflowActivation) -> Completed:
-        """
-        Handle one activation.
-        """
+        """Handle one activation."""
         return _completed(self._real.activate(act))
 
     def evict(self, run_id: str) -> None:
-        """
-        Drop it as a worker does that ends or needs the room.
-        """
+        """Drop it as a worker does that ends or needs the room."""
         act = WorkflowActivation(run_id=run_id)
         act.jobs.add().remove_from_cache.message = "the simulation drops it"
         self.activate(act)
@@ -349,9 +317,7 @@ def _info(birth: Birth, attributes: Any, namespace: str) -> workflow.Info:
 
 
 def variant(message: Command | Job) -> str:
-    """
-    Return which kind of command or job a message is.
-    """
+    """Return which kind of command or job a message is."""
     name: str | None = message.WhichOneof("variant")
     if name is None:
         raise ValueError("an empty command")
@@ -359,23 +325,17 @@ def variant(message: Command | Job) -> str:
 
 
 def closes(command: Command) -> bool:
-    """
-    Return whether a command closes its run.
-    """
+    """Return whether a command closes its run."""
     return variant(command) in _CLOSING
 
 
 def written(commands: Sequence[Command]) -> tuple[bytes, ...]:
-    """
-    Return commands in the form in which a replay compares them.
-    """
+    """Return commands in the form in which a replay compares them."""
     return tuple(command.SerializeToString(deterministic=True) for command in commands)
 
 
 def cancelled_activity(activity_type: str, activity_id: str) -> Failure:
-    """
-    Return the failure of an activity that was cancelled.
-    """
+    """Return the failure of an activity that was cancelled."""
     failure = Failure(message="Activity cancelled")
     failure.activity_failure_info.activity_type.name = activity_type
     failure.activity_failure_info.activity_id = activity_id
@@ -384,9 +344,7 @@ def cancelled_activity(activity_type: str, activity_id: str) -> Failure:
 
 
 def failed_activity(activity_type: str, activity_id: str, cause: Failure) -> Failure:
-    """
-    Return the failure of an activity that will not be tried again.
-    """
+    """Return the failure of an activity that will not be tried again."""
     failure = Failure(message="Activity task failed")
     failure.activity_failure_info.activity_type.name = activity_type
     failure.activity_failure_info.activity_id = activity_id
@@ -395,9 +353,7 @@ def failed_activity(activity_type: str, activity_id: str, cause: Failure) -> Fai
 
 
 def failed_child(workflow_id: str, kind: str, cause: Failure) -> Failure:
-    """
-    Return the failure that a parent sees of a child.
-    """
+    """Return the failure that a parent sees of a child."""
     failure = Failure(message="Child Workflow execution failed")
     failure.child_workflow_execution_failure_info.workflow_type.name = kind
     failure.child_workflow_execution_failure_info.workflow_execution.workflow_id = workflow_id
@@ -406,45 +362,35 @@ def failed_child(workflow_id: str, kind: str, cause: Failure) -> Failure:
 
 
 def cancelled() -> Failure:
-    """
-    Return the failure of something that was cancelled.
-    """
+    """Return the failure of something that was cancelled."""
     failure = Failure(message="Cancelled")
     failure.canceled_failure_info.SetInParent()
     return failure
 
 
 def timed_out() -> Failure:
-    """
-    Return the failure of an attempt that nobody heard of again.
-    """
+    """Return the failure of an attempt that nobody heard of again."""
     failure = Failure(message="activity Heartbeat timeout")
     failure.timeout_failure_info.timeout_type = TimeoutType.TIMEOUT_TYPE_HEARTBEAT
     return failure
 
 
 def terminated() -> Failure:
-    """
-    Return the failure of a run that was ended from outside.
-    """
+    """Return the failure of a run that was ended from outside."""
     failure = Failure(message="workflow execution terminated")
     failure.terminated_failure_info.SetInParent()
     return failure
 
 
 def unheard() -> Failure:
-    """
-    Return the failure of a signal to a workflow that does not run.
-    """
+    """Return the failure of a signal to a workflow that does not run."""
     failure = Failure(message="Unable to signal external workflow because it was not found")
     failure.application_failure_info.SetInParent()
     return failure
 
 
 def private_shape() -> dict[str, list[str]]:
-    """
-    Return the names of everything private that this file relies on.
-    """
+    """Return the names of everything private that this file relies on."""
     return {
         "WorkflowInstanceDetails": [field.name for field in fields(WorkflowInstanceDetails)],
         "workflow.Info": [field.name for field in fields(workflow.Info)],

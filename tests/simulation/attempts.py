@@ -1,6 +1,4 @@
-"""
-Activities: attempts that fail, hang, or work and are never heard of.
-"""
+"""Activities: attempts that fail, hang, or work and are never heard of."""
 
 from collections.abc import Callable
 from typing import Any
@@ -40,9 +38,7 @@ class Attempts:
         self._activities = activities
 
     def schedule(self, run: Run, wanted: Any) -> Call:
-        """
-        Take an activity's command.
-        """
+        """Take an activity's command."""
         policy = wanted.retry_policy
         limit = wanted.schedule_to_close_timeout.ToTimedelta().total_seconds()
         call = Call(
@@ -62,9 +58,7 @@ class Attempts:
         return call
 
     def begin(self, call: Call) -> None:
-        """
-        Let the next attempt run.
-        """
+        """Let the next attempt run."""
         call.attempt += 1
         seconds = self._world.faults.work_seconds
         if not self._world.calm and self._clock.odds(self._world.faults.slow):
@@ -72,9 +66,7 @@ class Attempts:
         self._clock.soon(seconds, lambda: self._end(call))
 
     def cancel(self, call: Call) -> None:
-        """
-        Ask an activity to end: at once for the workflow, or when it has really ended.
-        """
+        """Ask an activity to end: at once for the workflow, or when it has really ended."""
         if call.cancelled:
             return
         call.cancelled = True
@@ -93,16 +85,12 @@ class Attempts:
         self._cancelled(call)
 
     def cancel_unsent(self, call: Call) -> None:
-        """
-        Resolve an activity that was never sent.
-        """
+        """Resolve an activity that was never sent."""
         call.cancelled = True
         self._cancelled(call)
 
     def _stopped(self, call: Call) -> None:
-        """
-        The worker has heard of the cancellation: too late, or it stops what it does.
-        """
+        """The worker has heard of the cancellation: too late, or it stops what it does."""
         if call.done or call.lost:
             return  # who is dead hears nothing
         if not self._clock.odds(0.5):
@@ -122,9 +110,7 @@ class Attempts:
         self._resolve(call, job)
 
     def _end(self, call: Call) -> None:
-        """
-        An attempt comes to its end.
-        """
+        """An attempt comes to its end."""
         if call.run.closed or (call.cancelled and call.cancellation != _WAIT_CANCELLED):
             # Nobody waits any more, yet the worker may not have heard of that in time.
             if self._clock.odds(0.5):
@@ -157,9 +143,7 @@ class Attempts:
             self._failed(call, adapter.timed_out(), None)
 
     def _perform(self, call: Call) -> Payload | ApplicationError:
-        """
-        Let the activity have its effect.
-        """
+        """Let the activity have its effect."""
         function, hint = self._activities[call.kind]
         argument = adapter.decode(call.arguments[0], hint)
         try:
@@ -171,9 +155,7 @@ class Attempts:
         return adapter.encode(result)
 
     def _failed(self, call: Call, failure: Failure, error: ApplicationError | None) -> None:
-        """
-        Try again, or give up as the retry policy says.
-        """
+        """Try again, or give up as the retry policy says."""
         if call.cancelled and error is not None:
             self._cancelled(call)
             return

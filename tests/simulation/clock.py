@@ -1,6 +1,4 @@
-"""
-The event queue: simulated time, one seeded source of chance, and a trace of what happened.
-"""
+"""The event queue: simulated time, one seeded source of chance, and a trace of what happened."""
 
 import hashlib
 import heapq
@@ -14,9 +12,7 @@ _NANOSECONDS = 1_000_000_000
 
 
 class LivelockError(Exception):
-    """
-    The simulation does not come to an end by itself.
-    """
+    """The simulation does not come to an end by itself."""
 
 
 @dataclass
@@ -47,29 +43,21 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """
-        Simulated seconds since the beginning.
-        """
+        """Simulated seconds since the beginning."""
         return (self.now - EPOCH_NS) / _NANOSECONDS
 
     def at(self, delay_seconds: float, event: Callable[[], object]) -> None:
-        """
-        Let something happen after a delay.
-        """
+        """Let something happen after a delay."""
         self._count += 1
         when = self.now + int(delay_seconds * _NANOSECONDS)
         heapq.heappush(self._heap, (when, self.chance.random(), self._count, event))
 
     def soon(self, most_seconds: float, event: Callable[[], object]) -> None:
-        """
-        Let something happen after a random delay.
-        """
+        """Let something happen after a random delay."""
         self.at(self.chance.uniform(0, most_seconds), event)
 
     def odds(self, probability: float) -> bool:
-        """
-        Return True with a probability.
-        """
+        """Return True with a probability."""
         return self.chance.random() < probability
 
     def run(self, until: Callable[[], bool]) -> None:
@@ -87,15 +75,11 @@ class Clock:
             event()
 
     def keep_lines(self) -> None:
-        """
-        Keep the trace in words too.
-        """
+        """Keep the trace in words too."""
         self._lines = []
 
     def trace(self, *words: object) -> None:
-        """
-        Note what happened.
-        """
+        """Note what happened."""
         self.last = self.seconds
         line = f"{self.seconds:.3f} " + " ".join(map(str, words))
         self._trace.update(line.encode() + b"\n")
@@ -104,14 +88,10 @@ class Clock:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """
-        The trace in words, when it was kept.
-        """
+        """The trace in words, when it was kept."""
         return tuple(self._lines or ())
 
     @property
     def fingerprint(self) -> str:
-        """
-        The digest of the whole trace.
-        """
+        """The digest of the whole trace."""
         return self._trace.hexdigest()

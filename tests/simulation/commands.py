@@ -1,6 +1,4 @@
-"""
-What the service does with the commands of a workflow task.
-"""
+"""What the service does with the commands of a workflow task."""
 
 from collections.abc import Sequence
 
@@ -30,17 +28,13 @@ class Commands:
         self._now: tuple[Command, ...] = ()
 
     def execute(self, run: Run, commands: Sequence[Command]) -> None:
-        """
-        Carry the commands of one task out, in order.
-        """
+        """Carry the commands of one task out, in order."""
         self._now = tuple(commands)
         for command in commands:
             getattr(self, f"_{adapter.variant(command)}")(run, command)
 
     def closed(self, run: Run) -> None:
-        """
-        End what a closed run leaves behind: its activities, and its children by their policy.
-        """
+        """End what a closed run leaves behind: its activities, and its children by their policy."""
         for call in run.calls.values():
             call.cancelled = True
         for child in run.children.values():
@@ -180,9 +174,7 @@ class Commands:
         self._world.deliver(run, job)
 
     def _cancel_signal_workflow(self, run: Run, command: Command) -> None:
-        """
-        A signal that was sent cannot be taken back; one of the same task is not sent.
-        """
+        """A signal that was sent cannot be taken back; one of the same task is not sent."""
 
     def _complete_workflow_execution(self, run: Run, command: Command) -> None:
         run.result = command.complete_workflow_execution.result
@@ -230,9 +222,7 @@ class Commands:
             parent[1].run_id = after.run_id
 
     def _update_response(self, run: Run, command: Command) -> None:
-        """
-        The sender's answer; watchers look at it.
-        """
+        """The sender's answer; watchers look at it."""
 
     def _set_patch_marker(self, run: Run, command: Command) -> None:
         patch = command.set_patch_marker.patch_id
@@ -244,6 +234,4 @@ class Commands:
         run.attributes.update(upsert.search_attributes.indexed_fields.items())
 
     def _modify_workflow_properties(self, run: Run, command: Command) -> None:
-        """
-        A memo: recorded only.
-        """
+        """A memo: recorded only."""

@@ -55,9 +55,7 @@ _MODEL = "claude-sonnet-5-5"
 
 @dataclass(frozen=True)
 class Landing:
-    """
-    One move of the target.
-    """
+    """One move of the target."""
 
     target: str
     commit: str
@@ -112,9 +110,7 @@ class Activities:
         self._moved = False
 
     def table(self) -> dict[str, tuple[Activity, type]]:
-        """
-        Return every activity of every port by its name, with its argument's type.
-        """
+        """Return every activity of every port by its name, with its argument's type."""
         found: dict[str, tuple[Activity, type]] = {}
         for port in PORTS:
             for method in sorted(port.__abstractmethods__):
@@ -134,9 +130,7 @@ class Activities:
             raise failed(FailureKind.DISK, "no room left on the disk")
 
     def open_repository(self, key: str, attempt: int, request: OpenRepository) -> RepositoryOpened:
-        """
-        Make the base, and claim the branch.
-        """
+        """Make the base, and claim the branch."""
         if self._chance("refused").random() < 0.01:
             raise failed(FailureKind.REFUSED, "there is no repository")
         branch = request.branch or request.suggested_branch
@@ -162,9 +156,7 @@ class Activities:
         )
 
     def deliver_branch(self, key: str, attempt: int, request: DeliverBranch) -> Delivered:
-        """
-        Make the branch; one that is there already must be this very one.
-        """
+        """Make the branch; one that is there already must be this very one."""
         if request.branch in self.memory.withdrawn:
             raise failed(FailureKind.REFUSED, "the delivery was withdrawn")
         at = self.memory.branches.setdefault(request.branch, request.commit)
@@ -173,9 +165,7 @@ class Activities:
         return Delivered(branch=request.branch, commit=at, diffstat="some files")
 
     def withdraw_delivery(self, key: str, attempt: int, request: DeliverBranch) -> Delivered | None:
-        """
-        Say what was delivered; if nothing was, nothing will be.
-        """
+        """Say what was delivered; if nothing was, nothing will be."""
         at = self.memory.branches.get(request.branch)
         if at == request.commit:
             return Delivered(branch=request.branch, commit=at, diffstat="some files")
@@ -183,16 +173,12 @@ class Activities:
         return None
 
     def close_request(self, key: str, attempt: int, request: CloseRequest) -> None:
-        """
-        Give up the claim.
-        """
+        """Give up the claim."""
         if self.memory.claims.get(request.branch) == request.request_id:
             del self.memory.claims[request.branch]
 
     def lease_worktree(self, key: str, attempt: int, request: LeaseWorktree) -> WorktreeLease:
-        """
-        Lease a worktree, the same one for the same holder.
-        """
+        """Lease a worktree, the same one for the same holder."""
         self._room()
         commit = request.commit or self.memory.tips[request.repository.target]
         lease = self.memory.lease(_holder(request), commit)
@@ -201,9 +187,7 @@ class Activities:
         )
 
     def release_worktree(self, key: str, attempt: int, request: ReleaseWorktree) -> None:
-        """
-        Take a worktree back.
-        """
+        """Take a worktree back."""
         self._room()
         self.memory.leases.pop(_holder(request), None)
         self.memory.release(request.lease.worktree, request.lease.epoch)
@@ -211,9 +195,7 @@ class Activities:
     def open_conversation(
         self, key: str, attempt: int, request: OpenConversation
     ) -> ConversationRef:
-        """
-        Begin a log.
-        """
+        """Begin a log."""
         name = ids.conversation_id(
             request.repository.request_key, request.agent_id, request.generation
         )
@@ -221,9 +203,7 @@ class Activities:
         return ConversationRef(id=name, head=oid("opening", name), model=_MODEL)
 
     def call_model(self, key: str, attempt: int, request: ModelCall) -> ModelTurn:
-        """
-        Reply as the script says; a turn that was made is not made again.
-        """
+        """Reply as the script says; a turn that was made is not made again."""
         turn_id = oid("turn", request.conversation.head, request.variant)
         if turn_id not in self._journal:
             self._model_failures(key, attempt)
@@ -301,9 +281,7 @@ class Activities:
             raise failed(FailureKind.FENCED, "a later holder has the worktree")
 
     def read_files(self, key: str, attempt: int, request: ReadCall) -> ReadResults:
-        """
-        Read.
-        """
+        """Read."""
         self._fence(key, attempt, request.lease)
         output = self.memory.blob("text")
         return ReadResults(
@@ -314,15 +292,11 @@ class Activities:
         )
 
     def apply_edit(self, key: str, attempt: int, request: ToolCall) -> ToolResult:
-        """
-        Change one path, once.
-        """
+        """Change one path, once."""
         return self._tool(key, attempt, request)
 
     def run_command(self, key: str, attempt: int, request: ToolCall) -> ToolResult:
-        """
-        Run a command that changes nothing.
-        """
+        """Run a command that changes nothing."""
         return self._tool(key, attempt, request)
 
     def _tool(self, key: str, attempt: int, request: ToolCall) -> ToolResult:
@@ -347,9 +321,7 @@ class Activities:
         return result
 
     def run_checks(self, key: str, attempt: int, request: RunChecks) -> ChecksReport:
-        """
-        Run commands until one is red.
-        """
+        """Run commands until one is red."""
         self._room()
         if self._scenario.world.dead_sandbox:
             raise failed(FailureKind.SANDBOX, "the sandbox does not hold")
@@ -369,9 +341,7 @@ class Activities:
         )
 
     def _check(self, tree_id: str, command: str, fresh: int) -> bool:
-        """
-        Return a command's recorded outcome, or its new one; a rerun that passes is believed.
-        """
+        """Return a command's recorded outcome, or its new one; a rerun that passes is believed."""
         own = f"check {tree_id} {command} {fresh}"
         if own not in self._journal:
             flaky = self._chance(own).random() < self._scenario.world.flaky
@@ -394,9 +364,7 @@ class Activities:
         return True
 
     def make_patch(self, key: str, attempt: int, request: MakePatch) -> Patch:
-        """
-        Make one commit on the base.
-        """
+        """Make one commit on the base."""
         self._room()
         memory = self.memory
         tree, old = memory.tree(request.checkpoint), memory.tree(request.base)
@@ -428,9 +396,7 @@ class Activities:
         )
 
     def rebase_patch(self, key: str, attempt: int, request: RebasePatch) -> RebasedPatch:
-        """
-        Put a patch on the target's tip, markers included.
-        """
+        """Put a patch on the target's tip, markers included."""
         tip = self.memory.tips[request.repository.target]
         merged = self.memory.merge(tip, request.patch.commit)
         checkpoint = tip
@@ -439,9 +405,7 @@ class Activities:
         return RebasedPatch(tip=tip, checkpoint=checkpoint, conflicts=merged.conflicts)
 
     def build_chain(self, key: str, attempt: int, request: BuildChain) -> Chain:
-        """
-        Stack patches on the tip.
-        """
+        """Stack patches on the tip."""
         self._room()
         tip = top = self.memory.tips[request.repository.target]
         links: list[ChainLink] = []
@@ -481,9 +445,7 @@ class Activities:
         return Landed(commit=landing)
 
     def _somebody_else(self, key: str, attempt: int, target: str) -> None:
-        """
-        Move the target once between a test and its landing.
-        """
+        """Move the target once between a test and its landing."""
         wanted = self._chance("moved", key).random() < self._scenario.world.moved
         if wanted and attempt == 1 and not self._moved:
             self._moved = True
@@ -492,9 +454,7 @@ class Activities:
             self.memory.tips[target] = self.memory.commit(tree, tip, note="somebody else")
 
     def reconcile(self, key: str, attempt: int, request: Reconcile) -> ReconcileReport:
-        """
-        Free what belongs to workflows that have ended.
-        """
+        """Free what belongs to workflows that have ended."""
         ended = [
             holder
             for holder in self.memory.leases
@@ -514,9 +474,7 @@ class Activities:
         )
 
     def enqueue_patch(self, key: str, attempt: int, request: EnqueuePatch) -> None:
-        """
-        Signal the queue, starting it when it does not run; never for a sender that has ended.
-        """
+        """Signal the queue, starting it when it does not run; never for a sender that has ended."""
         if request.queued.reply_to not in self._open():
             return
         start = MergeQueueStart(repository=request.queued.repository, lanes=request.lanes)

@@ -1,6 +1,4 @@
-"""
-What must hold, whatever happened: looked at after every workflow task, and at the end.
-"""
+"""What must hold, whatever happened: looked at after every workflow task, and at the end."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -38,9 +36,7 @@ class _Note:
 
 @dataclass(frozen=True)
 class _Told:
-    """
-    Words from outside that a coder's call of a model carries.
-    """
+    """Words from outside that a coder's call of a model carries."""
 
     seconds: float
     task: str
@@ -49,9 +45,7 @@ class _Told:
 
 @dataclass
 class Monitor:
-    """
-    Watches a simulation.
-    """
+    """Watches a simulation."""
 
     world: World
     activities: Activities
@@ -68,9 +62,7 @@ class Monitor:
     _obstacles: dict[str, tuple[bytes, int]] = field(default_factory=dict)
 
     def committed(self, run: Run, jobs: Sequence[Job], commands: Sequence[Command]) -> None:
-        """
-        Look at one workflow task.
-        """
+        """Look at one workflow task."""
         if run.kind == "RequestWorkflow":
             self._request(run, jobs)
         for command in commands:
@@ -106,9 +98,7 @@ class Monitor:
                 self._noted(adapter.decode(job.signal_workflow.input[0]), kept, new)
 
     def _visible(self, run: Run, waiting: int) -> None:
-        """
-        A request that waits for somebody shows it, and one that does not, does not.
-        """
+        """A request that waits for somebody shows it, and one that does not, does not."""
         if run.closed or not run.attributes:
             return
         state = adapter.decode(run.attributes[OC_STATE])
@@ -161,9 +151,7 @@ class Monitor:
             self.told.append(_Told(self.world.clock.seconds, header["task"], words))
 
     def final(self, request: Run) -> None:
-        """
-        Look at everything once nothing happens any more.
-        """
+        """Look at everything once nothing happens any more."""
         for sentence in self._problems(request):
             self.world.violate(sentence)
 
@@ -188,9 +176,7 @@ class Monitor:
         yield from (f"the branch {branch} is still claimed" for branch in memory.claims)
 
     def _landings(self) -> Iterable[str]:
-        """
-        Each patch at most once, never evicted as well, and only trees that were seen green.
-        """
+        """Each patch at most once, never evicted as well, and only trees that were seen green."""
         ledger = self.activities.ledger
         acceptance = {task["id"]: task["acceptance"] for task in self.scenario.tasks}
         landed: list[str] = []
@@ -211,9 +197,7 @@ class Monitor:
                 yield f"{title} is said to have landed and did not"
 
     def _messages(self) -> Iterable[str]:
-        """
-        No answer and no note is lost.
-        """
+        """No answer and no note is lost."""
         taken = len(self.decided) + self.refused
         if self.answers and taken == 0:
             yield f"{self.answers} answers came, and none was taken or refused"
@@ -248,9 +232,7 @@ class Monitor:
                 yield f"{run.workflow_id} outlives its last request"
 
     def _ending(self, request: Run) -> Iterable[str]:
-        """
-        The request says how it ended, and every task of it why.
-        """
+        """The request says how it ended, and every task of it why."""
         if request.closed == "terminated":
             return
         shown = adapter.decode(request.attributes[OC_STATE]) if request.attributes else None
@@ -318,9 +300,7 @@ class Monitor:
 def _new(
     before: tuple[AnswerRecord, ...], now: tuple[AnswerRecord, ...]
 ) -> tuple[AnswerRecord, ...]:
-    """
-    Return what is new in a bounded record.
-    """
+    """Return what is new in a bounded record."""
     for kept in range(min(len(before), len(now)), -1, -1):
         if before[len(before) - kept :] == now[:kept]:
             return now[kept:]

@@ -1,6 +1,4 @@
-"""
-Many seeds, over several processes.
-"""
+"""Many seeds, over several processes."""
 
 import gc
 import multiprocessing
@@ -17,9 +15,7 @@ _CHUNK = 25
 
 @dataclass(frozen=True)
 class Failure:
-    """
-    A seed that found something.
-    """
+    """A seed that found something."""
 
     seed: int
     problem: str
@@ -27,9 +23,7 @@ class Failure:
 
 @dataclass
 class Total:
-    """
-    What many seeds came to.
-    """
+    """What many seeds came to."""
 
     seeds: int = 0
     failures: list[Failure] = field(default_factory=list)
@@ -43,9 +37,7 @@ class Total:
     redone: int = 0
 
     def add(self, other: "Total") -> None:
-        """
-        Add what another process found.
-        """
+        """Add what another process found."""
         self.failures += other.failures
         self.ended += other.ended
         for name in (
@@ -55,9 +47,7 @@ class Total:
 
 
 def run_many(seeds: Sequence[int], *, jobs: int) -> Total:
-    """
-    Run seeds, in this process when `jobs` is 1.
-    """
+    """Run seeds, in this process when `jobs` is 1."""
     chunks = [tuple(seeds[at : at + _CHUNK]) for at in range(0, len(seeds), _CHUNK)]
     total = Total()
     if jobs == 1 or len(chunks) == 1:
@@ -74,9 +64,7 @@ def run_many(seeds: Sequence[int], *, jobs: int) -> Total:
 
 
 def run_chunk(seeds: Iterable[int]) -> Total:
-    """
-    Run seeds one after the other.
-    """
+    """Run seeds one after the other."""
     total = Total()
     began = time.process_time()
     for seed in seeds:
@@ -97,15 +85,11 @@ def run_chunk(seeds: Iterable[int]) -> Total:
 
 
 def seeds_file() -> Path:
-    """
-    Return the file of seeds that once failed.
-    """
+    """Return the file of seeds that once failed."""
     return Path(__file__).with_name("seeds.txt")
 
 
 def kept_seeds() -> tuple[int, ...]:
-    """
-    Return the seeds that once failed: the first word of each line that is not a comment.
-    """
+    """Return the seeds that once failed: the first word of each line that is not a comment."""
     lines = seeds_file().read_text().splitlines()
     return tuple(int(line.split()[0]) for line in lines if line.strip() and line[0] != "#")

@@ -18,9 +18,7 @@ _MOST_LOOKS = 80
 
 
 class Crowd:
-    """
-    Everybody who deals with the request of a simulation.
-    """
+    """Everybody who deals with the request of a simulation."""
 
     def __init__(self, world: World, people: People) -> None:
         self._world = world
@@ -30,9 +28,7 @@ class Crowd:
         self._looks = 0
 
     def arrive(self) -> None:
-        """
-        Let everybody begin.
-        """
+        """Let everybody begin."""
         if self._people.pause is not None:
             self._clock.soon(self._people.pause, self._look)
         if self._people.cancel is not None:
@@ -44,9 +40,7 @@ class Crowd:
             self._clock.soon(spread, functools.partial(self._note, number))
 
     def committed(self, run: Run, _jobs: Sequence[Job], commands: Sequence[Command]) -> None:
-        """
-        Cancel, if that is planned, just when the branch is being delivered.
-        """
+        """Cancel, if that is planned, just when the branch is being delivered."""
         delivers = any(
             each.schedule_activity.activity_type == "deliver_branch" for each in commands
         )
@@ -66,9 +60,7 @@ class Crowd:
         self._send("note", payload)
 
     def _look(self) -> None:
-        """
-        Look at the desk, answer something, and come back later.
-        """
+        """Look at the desk, answer something, and come back later."""
         self._looks += 1
         if REQUEST_ID not in self._world.open or self._looks > _MOST_LOOKS:
             return

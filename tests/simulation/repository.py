@@ -13,17 +13,13 @@ MARKED = "<<<<<<<"
 
 
 def oid(*parts: object) -> str:
-    """
-    Return an object id over some parts.
-    """
+    """Return an object id over some parts."""
     return hashlib.sha1("\0".join(map(str, parts)).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Commit:
-    """
-    A commit: its parents, the first of which it is made on, and its tree's id.
-    """
+    """A commit: its parents, the first of which it is made on, and its tree's id."""
 
     parents: tuple[str, ...]
     tree: str
@@ -31,9 +27,7 @@ class Commit:
 
 @dataclass(frozen=True)
 class Merged:
-    """
-    A merge: its tree, and the paths in which both sides changed the same.
-    """
+    """A merge: its tree, and the paths in which both sides changed the same."""
 
     tree: Tree
     conflicts: tuple[str, ...]
@@ -41,9 +35,7 @@ class Merged:
 
 @dataclass
 class Lease:
-    """
-    Who has a worktree.
-    """
+    """Who has a worktree."""
 
     holder: str
     worktree: str
@@ -75,17 +67,13 @@ class Memory:
     withdrawn: set[str] = field(default_factory=set)
 
     def blob(self, text: str) -> str:
-        """
-        Keep a text.
-        """
+        """Keep a text."""
         key = oid("blob", text)
         self.blobs[key] = text
         return key
 
     def commit(self, tree: Tree, *parents: str, note: str = "") -> str:
-        """
-        Keep a commit; the same tree, parents and note make the same one.
-        """
+        """Keep a commit; the same tree, parents and note make the same one."""
         tree_id = oid("tree", *sorted(tree.items()))
         self.trees[tree_id] = tree
         key = oid("commit", tree_id, *parents, note)
@@ -93,22 +81,16 @@ class Memory:
         return key
 
     def tree(self, commit: str) -> Tree:
-        """
-        Return a commit's tree.
-        """
+        """Return a commit's tree."""
         return self.trees[self.commits[commit].tree]
 
     def changed(self, base: str, commit: str) -> tuple[str, ...]:
-        """
-        Return the paths in which two commits differ, sorted.
-        """
+        """Return the paths in which two commits differ, sorted."""
         old, new = self.tree(base), self.tree(commit)
         return tuple(sorted(p for p in {*old, *new} if old.get(p) != new.get(p)))
 
     def merge(self, top: str, commit: str) -> Merged:
-        """
-        Return `commit`, made on its first parent, merged with `top`.
-        """
+        """Return `commit`, made on its first parent, merged with `top`."""
         base, ours, theirs = (
             self.tree(self.commits[commit].parents[0]),
             self.tree(top),
@@ -126,9 +108,7 @@ class Memory:
         return Merged(tree, tuple(conflicts))
 
     def ancestors(self, commit: str) -> frozenset[str]:
-        """
-        Return a commit and everything below it.
-        """
+        """Return a commit and everything below it."""
         found: set[str] = set()
         waiting = [commit]
         while waiting:
@@ -139,9 +119,7 @@ class Memory:
         return frozenset(found)
 
     def lease(self, holder: str, commit: str) -> Lease:
-        """
-        Give a holder its worktree: the one it has, a free one, or a new one.
-        """
+        """Give a holder its worktree: the one it has, a free one, or a new one."""
         if holder in self.leases:
             return self.leases[holder]
         taken = {lease.worktree for lease in self.leases.values()}
@@ -151,15 +129,11 @@ class Memory:
         return self.leases[holder]
 
     def release(self, worktree: str, epoch: int) -> None:
-        """
-        Take a worktree back; a lease that is over changes nothing.
-        """
+        """Take a worktree back; a lease that is over changes nothing."""
         for holder, lease in list(self.leases.items()):
             if (lease.worktree, lease.epoch) == (worktree, epoch):
                 del self.leases[holder]
 
     def holds(self, worktree: str, epoch: int) -> bool:
-        """
-        Return whether a lease still stands.
-        """
+        """Return whether a lease still stands."""
         return any((e.worktree, e.epoch) == (worktree, epoch) for e in self.leases.values())

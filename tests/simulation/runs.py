@@ -1,6 +1,4 @@
-"""
-A workflow run as the server and a worker's cache know it.
-"""
+"""A workflow run as the server and a worker's cache know it."""
 
 from dataclasses import dataclass, field
 
@@ -12,9 +10,7 @@ from tests.simulation.adapter import Birth, Instance, Job
 
 @dataclass(frozen=True)
 class Committed:
-    """
-    One finished workflow task: what a replay is given and must answer.
-    """
+    """One finished workflow task: what a replay is given and must answer."""
 
     activation: WorkflowActivation
     commands: tuple[bytes, ...]
@@ -51,9 +47,7 @@ class Call:
 
     @property
     def key(self) -> str:
-        """
-        What stays the same over the attempts.
-        """
+        """What stays the same over the attempts."""
         return f"{self.run.run_id}/{self.id}"
 
 
@@ -112,21 +106,15 @@ class Run:
 
     @property
     def workflow_id(self) -> str:
-        """
-        The workflow id.
-        """
+        """The workflow id."""
         return self.birth.workflow_id
 
     @property
     def run_id(self) -> str:
-        """
-        The run id.
-        """
+        """The run id."""
         return self.birth.run_id
 
     @property
     def kind(self) -> str:
-        """
-        The workflow type.
-        """
+        """The workflow type."""
         return self.birth.workflow_type

@@ -110,16 +110,12 @@ class Scenario:
 
     @property
     def sluggish(self) -> bool:
-        """
-        True when an activity may take longer than a cancelled workflow waits for it.
-        """
+        """True when an activity may take longer than a cancelled workflow waits for it."""
         return self.faults.slow > 0 or self.faults.work_seconds > 5 or self.world.full_disk[1] > 0
 
 
 def of(seed: int) -> Scenario:
-    """
-    Return the scenario of a seed.
-    """
+    """Return the scenario of a seed."""
     chance = random.Random(f"scenario {seed}")
     tasks = _tasks(chance)
     return Scenario(

@@ -1,6 +1,4 @@
-"""
-The model: what an agent of a seed replies, as a pure function of its conversation so far.
-"""
+"""The model: what an agent of a seed replies, as a pure function of its conversation so far."""
 
 import json
 import random
@@ -31,9 +29,7 @@ class Log:
 
 @dataclass(frozen=True)
 class Use:
-    """
-    A tool call: its name and arguments, a subject for policy; a problem makes it unusable.
-    """
+    """A tool call: its name and arguments, a subject for policy; a problem makes it unusable."""
 
     name: str
     subject: str
@@ -43,9 +39,7 @@ class Use:
 
 @dataclass(frozen=True)
 class Reply:
-    """
-    A reply before it is priced.
-    """
+    """A reply before it is priced."""
 
     stop: str
     uses: tuple[Use, ...] = ()
@@ -55,9 +49,7 @@ class Reply:
 
 
 def reply(scenario: Scenario, call: ModelCall, log: Log, *, chance: random.Random) -> Reply:
-    """
-    Return the reply of an agent; `chance` is seeded with the turn.
-    """
+    """Return the reply of an agent; `chance` is seeded with the turn."""
     header = dict(part.split("=", 1) for part in call.agent.split("; "))
     manners = scenario.manners
     if chance.random() < manners.trouble:
@@ -74,9 +66,7 @@ def reply(scenario: Scenario, call: ModelCall, log: Log, *, chance: random.Rando
 
 
 def round_of(call: ModelCall, log: Log) -> Log:
-    """
-    Return the log as the present round sees it.
-    """
+    """Return the log as the present round sees it."""
     header = dict(part.split("=", 1) for part in call.agent.split("; "))
     attempt = int(header["attempt"])
     if log.attempt != attempt:
@@ -85,9 +75,7 @@ def round_of(call: ModelCall, log: Log) -> Log:
 
 
 def after(log: Log, made: Reply) -> Log:
-    """
-    Return the log with a reply.
-    """
+    """Return the log with a reply."""
     return log if made.discarded else replace(log, works=log.works + bool(made.uses))
 
 

@@ -1,6 +1,4 @@
-"""
-One seed, one simulation.
-"""
+"""One seed, one simulation."""
 
 import asyncio
 import contextlib
@@ -153,8 +151,6 @@ def _simulate(
 
 
 def _forget(world: World) -> None:
-    """
-    End every instance in an orderly way, so that none is torn down by the garbage collector.
-    """
+    """End every instance in an orderly way, so that none is torn down by the garbage collector."""
     for run in world.all:
         world.drop(run)

@@ -1,6 +1,4 @@
-"""
-Faults planted on purpose: a simulation that cannot find them finds nothing.
-"""
+"""Faults planted on purpose: a simulation that cannot find them finds nothing."""
 
 import itertools
 import random
@@ -24,9 +22,7 @@ _MOST_SEEDS = 60
 
 @workflow.defn(name="RequestWorkflow")
 class RestlessRequest(RequestWorkflow):
-    """
-    Waits for a random time, by a source of chance that a replay does not share.
-    """
+    """Waits for a random time, by a source of chance that a replay does not share."""
 
     @workflow.init
     def __init__(self, payload: Any) -> None:
@@ -35,18 +31,14 @@ class RestlessRequest(RequestWorkflow):
     @workflow.run
     @override
     async def run(self, payload: Any) -> RequestStatus:
-        """
-        Wait, then do it all the same.
-        """
+        """Wait, then do it all the same."""
         await workflow.sleep(1 + random.random())
         return await super().run(payload)
 
 
 @workflow.defn(name="MergeQueueWorkflow")
 class ForgetfulQueue(MergeQueueWorkflow):
-    """
-    Leaves its queue behind when it continues as new.
-    """
+    """Leaves its queue behind when it continues as new."""
 
     @workflow.init
     def __init__(self, start: MergeQueueStart) -> None:
@@ -55,9 +47,7 @@ class ForgetfulQueue(MergeQueueWorkflow):
     @workflow.run
     @override
     async def run(self, start: MergeQueueStart) -> MergeQueueStatus:
-        """
-        Serve as ever.
-        """
+        """Serve as ever."""
         return await super().run(start)
 
     @override
@@ -66,15 +56,11 @@ class ForgetfulQueue(MergeQueueWorkflow):
 
 
 class HastyLanding(Activities):
-    """
-    Moves the target without looking where it stands, so that a repeat moves it again.
-    """
+    """Moves the target without looking where it stands, so that a repeat moves it again."""
 
     @override
     def land_chain(self, key: str, attempt: int, request: LandChain) -> Landed:
-        """
-        Land, whatever landed before.
-        """
+        """Land, whatever landed before."""
         memory, target = self.memory, request.repository.target
         tree = memory.tree(request.candidate)
         tip = memory.tips[target]
@@ -85,9 +71,7 @@ class HastyLanding(Activities):
 
 
 def test_unseeded_randomness_is_found() -> None:
-    """
-    A workflow that asks `random` decides otherwise when it is replayed.
-    """
+    """A workflow that asks `random` decides otherwise when it is replayed."""
     found = _first_violation(classes={**CLASSES, "RequestWorkflow": RestlessRequest})
 
     assert "nondeterminism: request/simulated-1" in found.violations[0]
@@ -95,18 +79,14 @@ def test_unseeded_randomness_is_found() -> None:
 
 
 def test_a_landing_that_is_not_idempotent_is_found() -> None:
-    """
-    A landing whose result was lost is made again, and then the patch has landed twice.
-    """
+    """A landing whose result was lost is made again, and then the patch has landed twice."""
     found = _first_violation(activities=HastyLanding)
 
     assert "landed twice" in found.violations[0]
 
 
 def test_a_queue_that_continue_as_new_forgets_is_found() -> None:
-    """
-    Whoever waited in it never gets an answer.
-    """
+    """Whoever waited in it never gets an answer."""
     found = _first_violation(
         classes={**CLASSES, "MergeQueueWorkflow": ForgetfulQueue},
         fit=lambda plot: plot.faults.new_run > 0.2 and len(plot.tasks) > 1,

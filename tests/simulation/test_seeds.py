@@ -1,6 +1,4 @@
-"""
-Five hundred worlds, and every one that ever found a fault.
-"""
+"""Five hundred worlds, and every one that ever found a fault."""
 
 import os
 import subprocess
@@ -15,9 +13,7 @@ _SEEDS = range(500)
 
 
 def test_five_hundred_seeds_hold_every_invariant() -> None:
-    """
-    Whatever crashes, is lost or comes late: requests end, patches land once, nothing is lost.
-    """
+    """Whatever crashes, is lost or comes late: requests end, patches land once, nothing is lost."""
     total = run_many(_SEEDS, jobs=min(os.cpu_count() or 1, 4))
 
     assert total.failures == []
@@ -29,9 +25,7 @@ def test_five_hundred_seeds_hold_every_invariant() -> None:
 
 @pytest.mark.parametrize("seed", kept_seeds())
 def test_a_seed_that_once_found_a_fault_finds_none_now(seed: int) -> None:
-    """
-    A fault that was mended stays mended.
-    """
+    """A fault that was mended stays mended."""
     outcome = simulate(seed)
 
     assert outcome.violations == ()

@@ -30,23 +30,17 @@ _MINUTE = dt.timedelta(minutes=1)
 
 @activity.defn
 async def work(what: str) -> str:
-    """
-    Stand for any activity; the worlds below say what it does.
-    """
+    """Stand for any activity; the worlds below say what it does."""
     raise NotImplementedError(what)
 
 
 @workflow.defn
 class Works:
-    """
-    Calls one activity, and says what came of it.
-    """
+    """Calls one activity, and says what came of it."""
 
     @workflow.run
     async def run(self, what: str) -> str:
-        """
-        Call it.
-        """
+        """Call it."""
         kind = ActivityCancellationType.TRY_CANCEL
         if what == "patient":
             kind = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
@@ -66,9 +60,7 @@ class Works:
 
 @workflow.defn
 class Counts:
-    """
-    Counts by signal, by update with a validator, and over continue-as-new.
-    """
+    """Counts by signal, by update with a validator, and over continue-as-new."""
 
     @workflow.init
     def __init__(self, seen: list[int]) -> None:
@@ -76,9 +68,7 @@ class Counts:
 
     @workflow.run
     async def run(self, seen: list[int]) -> list[int]:
-        """
-        Count to five, in runs of two.
-        """
+        """Count to five, in runs of two."""
         began = len(seen)
         await workflow.wait_condition(lambda: len(self._seen) >= min(began + 2, 5))
         if len(self._seen) < 5:
@@ -87,39 +77,29 @@ class Counts:
 
     @workflow.signal
     def count(self, number: int) -> None:
-        """
-        Take a number.
-        """
+        """Take a number."""
         self._seen.append(number)
 
     @workflow.update
     def take(self, number: int) -> int:
-        """
-        Take a number and tell how many there are.
-        """
+        """Take a number and tell how many there are."""
         self._seen.append(number)
         return len(self._seen)
 
     @take.validator
     def check(self, number: int) -> None:
-        """
-        Take no negative number.
-        """
+        """Take no negative number."""
         if number < 0:
             raise ValueError("negative")
 
 
 @workflow.defn
 class Parent:
-    """
-    Has a child, and signals somebody who is not there.
-    """
+    """Has a child, and signals somebody who is not there."""
 
     @workflow.run
     async def run(self, what: str) -> str:
-        """
-        Do it.
-        """
+        """Do it."""
         if workflow.patched("a-change"):
             await workflow.sleep(1)
         try:
@@ -136,9 +116,7 @@ class Parent:
 
 
 def test_an_activity_is_retried_until_it_succeeds() -> None:
-    """
-    A lost or failed attempt is made again, under the same key.
-    """
+    """A lost or failed attempt is made again, under the same key."""
     keys: list[tuple[str, int]] = []
 
     def flaky(key: str, attempt: int, what: str) -> str:
@@ -155,9 +133,7 @@ def test_an_activity_is_retried_until_it_succeeds() -> None:
 
 
 def test_an_activity_is_given_up_by_kind_by_flag_and_by_time() -> None:
-    """
-    What is not to be retried is not; what goes on failing ends with its schedule-to-close.
-    """
+    """What is not to be retried is not; what goes on failing ends with its schedule-to-close."""
 
     def fails(error: ApplicationError) -> Callable[[str, int, str], object]:
         def fail(key: str, attempt: int, what: str) -> object:
@@ -208,9 +184,7 @@ def test_no_signal_is_lost_when_a_run_continues_as_new() -> None:
 
 
 def test_a_refused_update_leaves_no_trace() -> None:
-    """
-    It stands in no history, so a replay after a crash does not know of it.
-    """
+    """It stands in no history, so a replay after a crash does not know of it."""
     world, run = _world(Counts, [1], faults=Faults(crash=0.5))
     for number in (-1, -2, 7, -3, 8, 9, 10):
         world.clock.soon(100, functools.partial(world.update, "it", "take", number))
@@ -222,9 +196,7 @@ def test_a_refused_update_leaves_no_trace() -> None:
 
 
 def test_patches_signals_to_nobody_and_children_survive_crashes() -> None:
-    """
-    A crash at every second task changes nothing of what a workflow decides.
-    """
+    """A crash at every second task changes nothing of what a workflow decides."""
     for seed in range(10):
         world, run = _world(Parent, "x", seed=seed, faults=Faults(crash=0.5))
         world.run()
@@ -235,9 +207,7 @@ def test_patches_signals_to_nobody_and_children_survive_crashes() -> None:
 
 
 def test_a_child_follows_its_parent() -> None:
-    """
-    Cancelled with it, and terminated with it.
-    """
+    """Cancelled with it, and terminated with it."""
     world, run = _world(Parent, "x", faults=Faults(work_seconds=10_000))
     world.clock.at(30, functools.partial(world.cancel, "it"))
     world.run()
@@ -256,9 +226,7 @@ def test_a_child_follows_its_parent() -> None:
 
 
 def test_a_task_that_fails_is_a_violation() -> None:
-    """
-    An exception that is no failure of the workflow wedges it, and the simulation says so.
-    """
+    """An exception that is no failure of the workflow wedges it, and the simulation says so."""
     world, _ = _ran(Works, "x", does=lambda *_: 17)
 
     assert "a workflow task of it fails" in world.violations[0]

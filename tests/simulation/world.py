@@ -49,9 +49,7 @@ class Faults:
 
 @dataclass
 class Counts:
-    """
-    What a simulation did.
-    """
+    """What a simulation did."""
 
     activations: int = 0
     replays: int = 0
@@ -60,30 +58,20 @@ class Counts:
 
 
 class Watcher(Protocol):
-    """
-    Somebody who looks at every workflow task that counts.
-    """
+    """Somebody who looks at every workflow task that counts."""
 
     def committed(self, run: Run, jobs: Sequence[Job], commands: Sequence[Command]) -> None:
-        """
-        Look at a task and what it did; `run.cache` holds the workflow.
-        """
+        """Look at a task and what it did; `run.cache` holds the workflow."""
 
 
 class Services(Protocol):
-    """
-    What a world is given to carry commands out: see `commands` and `attempts`.
-    """
+    """What a world is given to carry commands out: see `commands` and `attempts`."""
 
     def execute(self, run: Run, commands: Sequence[Command]) -> None:
-        """
-        Carry the commands of one workflow task out.
-        """
+        """Carry the commands of one workflow task out."""
 
     def closed(self, run: Run) -> None:
-        """
-        Do what follows from a run's end.
-        """
+        """Do what follows from a run's end."""
 
 
 @dataclass
@@ -111,15 +99,11 @@ class World:
         self._queries = 0
 
     def run(self) -> None:
-        """
-        Let everything happen until nothing more does.
-        """
+        """Let everything happen until nothing more does."""
         self.clock.run(until=lambda: bool(self.violations))
 
     def violate(self, sentence: str) -> None:
-        """
-        Note that something happened that must not.
-        """
+        """Note that something happened that must not."""
         self.clock.trace("VIOLATION", sentence)
         self.violations.append(f"at {self.clock.seconds:.0f} s: {sentence}")
 
@@ -132,9 +116,7 @@ class World:
         parent: Run | None = None,
         after: Run | None = None,
     ) -> Run:
-        """
-        Start a run; `after` is the one that it continues.
-        """
+        """Start a run; `after` is the one that it continues."""
         run_id = f"run-{len(self.all)}"
         birth = Birth(
             workflow_type=kind,
@@ -155,18 +137,14 @@ class World:
         return run
 
     def deliver(self, run: Run, job: Job) -> None:
-        """
-        Give a run something to react to.
-        """
+        """Give a run something to react to."""
         if run.closed:
             return
         run.pending.append(job)
         self._wake(run)
 
     def signal(self, workflow_id: str, name: str, arguments: Sequence[Payload]) -> bool:
-        """
-        Signal whichever run is open now; False when none is.
-        """
+        """Signal whichever run is open now; False when none is."""
         run = self.open.get(workflow_id)
         if run is None:
             return False
@@ -177,9 +155,7 @@ class World:
         return True
 
     def cancel(self, workflow_id: str) -> bool:
-        """
-        Ask a run to end; False when none is open.
-        """
+        """Ask a run to end; False when none is open."""
         run = self.open.get(workflow_id)
         if run is None:
             return False
@@ -189,17 +165,13 @@ class World:
         return True
 
     def terminate(self, workflow_id: str) -> None:
-        """
-        End a run by force.
-        """
+        """End a run by force."""
         run = self.open.get(workflow_id)
         if run is not None:
             self.close(run, "terminated")
 
     def update(self, workflow_id: str, name: str, argument: object) -> bool:
-        """
-        Send an update; its answer is found among the commands. False when no run is open.
-        """
+        """Send an update; its answer is found among the commands. False when no run is open."""
         run = self.open.get(workflow_id)
         if run is None:
             return False
@@ -213,9 +185,7 @@ class World:
         return True
 
     def query(self, workflow_id: str, name: str, hint: Any) -> Any:
-        """
-        Return a query's answer, None when no run is open or it has not begun.
-        """
+        """Return a query's answer, None when no run is open or it has not begun."""
         run = self.open.get(workflow_id)
         if run is None or not run.log:
             return None
@@ -239,15 +209,11 @@ class World:
         return None
 
     def workflow(self, run: Run) -> Any:
-        """
-        Return a run's workflow object, replayed when no worker has it in its cache.
-        """
+        """Return a run's workflow object, replayed when no worker has it in its cache."""
         return self._instance(run).workflow
 
     def close(self, run: Run, how: str) -> None:
-        """
-        Close a run.
-        """
+        """Close a run."""
         run.closed, run.closed_at = how, self.clock.seconds
         run.pending.clear()
         if self.open.get(run.workflow_id) is run:
@@ -269,9 +235,7 @@ class World:
         return True
 
     def drop(self, run: Run) -> None:
-        """
-        Take a run out of the worker's cache.
-        """
+        """Take a run out of the worker's cache."""
         cached, run.cache = run.cache, None
         if cached is not None:
             try:
@@ -286,9 +250,7 @@ class World:
         return run.cache
 
     def _replay(self, run: Run, instance: Instance) -> None:
-        """
-        Let a fresh instance live through the history; it must decide the same.
-        """
+        """Let a fresh instance live through the history; it must decide the same."""
         for index, task in enumerate(run.log):
             self.counts.replays += 1
             act = adapter.as_replay(task.activation, flags=sorted(run.flags), patches=run.patches)
@@ -298,9 +260,7 @@ class World:
                 return
 
     def _begin(self, run: Run) -> None:
-        """
-        Run one workflow task, up to the moment when its answer is on the way.
-        """
+        """Run one workflow task, up to the moment when its answer is on the way."""
         run.at_work = False
         if run.closed or not run.pending:
             return
@@ -361,9 +321,7 @@ class World:
 
 
 def _accepted(act: Any, commands: Sequence[Command]) -> tuple[Command, ...]:
-    """
-    Take rejected updates out of a task: they leave no trace in a history.
-    """
+    """Take rejected updates out of a task: they leave no trace in a history."""
     accepted: set[str] = set()
     refused: set[str] = set()
     for command in commands:

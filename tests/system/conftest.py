@@ -32,9 +32,7 @@ class Performance:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """
-    Mark every test of this folder: all need a Temporal server.
-    """
+    """Mark every test of this folder: all need a Temporal server."""
     here = Path(__file__).parent
     for item in items:
         if item.path.is_relative_to(here):
@@ -43,9 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
-    """
-    The stage that all share; the plays of every collected module are rehearsed on it.
-    """
+    """The stage that all share; the plays of every collected module are rehearsed on it."""
     async with Stage(script(*_plays(request.session))) as shared:
         yield shared
 

@@ -71,18 +71,14 @@ async def test_a_request_by_the_temporal_cli_alone_is_found_approved_and_deliver
 
 
 async def _listed(stage: Stage, handle: Handle) -> bool:
-    """
-    Say whether the CLI finds the request among those that wait.
-    """
+    """Say whether the CLI finds the request among those that wait."""
     query = 'OcState="WAITING_APPROVAL" AND OcPendingApprovals=1'
     ended = await stage.temporal("workflow", "list", "--query", query, "-o", "json")
     return handle.id in ended.stdout
 
 
 async def test_a_rejected_plan_ends_the_request_with_the_persons_reason(stage: Stage) -> None:
-    """
-    After a rejection the request has FAILED, says who and why, and nothing was delivered.
-    """
+    """After a rejection the request has FAILED, says who and why, and nothing was delivered."""
     folder = stage.repository("rejected", SMALL)
     handle = await stage.start_request("rejected", folder, approve=["plan"])
     await stage.waiting(handle)
@@ -97,9 +93,7 @@ async def test_a_rejected_plan_ends_the_request_with_the_persons_reason(stage: S
 
 
 async def test_a_plan_sent_back_comes_again_with_the_feedback_heard(stage: Stage) -> None:
-    """
-    The planner hears the feedback, and the new plan waits for a new answer.
-    """
+    """The planner hears the feedback, and the new plan waits for a new answer."""
     folder = stage.repository("revised", SMALL)
     handle = await stage.start_request("revised", folder, approve=["plan"])
     first = (await stage.waiting(handle)).approvals[0]
@@ -119,9 +113,7 @@ async def test_a_plan_sent_back_comes_again_with_the_feedback_heard(stage: Stage
 
 
 async def test_a_review_waits_for_a_person_and_lands_once_approved(stage: Stage) -> None:
-    """
-    With `approve: review` the patch waits, `status` says so and exactly it lands afterwards.
-    """
+    """With `approve: review` the patch waits, `status` says so and exactly it lands afterwards."""
     folder = stage.repository("reviewed", SMALL)
     handle = await stage.start_request("reviewed", folder, approve=["review"])
     status = await stage.waiting(handle)
@@ -141,9 +133,7 @@ async def test_a_review_waits_for_a_person_and_lands_once_approved(stage: Stage)
 async def test_a_risky_patch_waits_for_a_person_though_nobody_asked_for_reviews(
     stage: Stage,
 ) -> None:
-    """
-    A patch that touches authentication waits with its risk, and is not landed when rejected.
-    """
+    """A patch that touches authentication waits with its risk, and is not landed when rejected."""
     folder = stage.repository("risky", SMALL)
     handle = await stage.start_request("risky", folder)
     status = await stage.waiting(handle)
@@ -155,9 +145,7 @@ async def test_a_risky_patch_waits_for_a_person_though_nobody_asked_for_reviews(
 
 
 async def test_the_delivery_waits_for_a_person_and_is_left_out_when_refused(stage: Stage) -> None:
-    """
-    With `approve: delivery` the branch is made only after a yes.
-    """
+    """With `approve: delivery` the branch is made only after a yes."""
     folder = stage.repository("shipped", SMALL)
     yes, no = [
         await stage.start_request(f"shipped-{answer}", folder, approve=["delivery"])

@@ -38,9 +38,7 @@ time.time_ns = lambda: _time_ns() + int(_shift() * 1e9)
 
 
 def _task(first: str, second: str) -> Task:
-    """
-    Return a task of two commands with an edit between them.
-    """
+    """Return a task of two commands with an edit between them."""
     hand = (
         turn(command(first)),
         turn(create("a.txt", "a\n"), delay_ms=500),
@@ -51,18 +49,14 @@ def _task(first: str, second: str) -> Task:
 
 
 def _set(file: Path, seconds: float) -> None:
-    """
-    Shift the clock; readers see the old or the new shift.
-    """
+    """Shift the clock; readers see the old or the new shift."""
     draft = file.with_suffix(".draft")
     draft.write_text(str(seconds))
     draft.replace(file)
 
 
 def _clock(environ: dict[str, str]) -> float:
-    """
-    Return what a Python process with this environment takes for the time.
-    """
+    """Return what a Python process with this environment takes for the time."""
     words = [sys.executable, "-c", "import time; print(time.time())"]
     return float(subprocess.check_output(words, env={**os.environ, **environ}))
 
@@ -123,8 +117,6 @@ async def test_a_worker_at_its_memory_limit_ends_and_another_goes_on(tmp_path: P
 
 
 def _address_space(pid: int) -> int:
-    """
-    Return the bytes of address space that a process has.
-    """
+    """Return the bytes of address space that a process has."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
     return pages * resource.getpagesize()

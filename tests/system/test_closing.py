@@ -82,9 +82,7 @@ async def _delivers(stage: Stage, handle: Handle) -> None:
 
 
 async def _reconciled(stage: Stage) -> None:
-    """
-    Free what ended without a word, as a worker does at its start and every ten minutes.
-    """
+    """Free what ended without a word, as a worker does at its start and every ten minutes."""
     await (await stage.client()).execute_workflow(
         "ReconcileWorkflow",
         Reconcile(host_id=host_id(stage.settings)),
@@ -100,17 +98,13 @@ async def _kept(handle: Handle) -> str:
 
 
 def _listed(line: str) -> list[str]:
-    """
-    Run the command that a person is told and return the names of the refs that it lists.
-    """
+    """Run the command that a person is told and return the names of the refs that it lists."""
     ran = subprocess.run(shlex.split(line), capture_output=True, text=True, check=True)
     return [row.split("\t")[-1].split()[-1] for row in ran.stdout.splitlines()]
 
 
 def _held(stage: Stage, handle: Handle) -> list[str]:
-    """
-    Return the leases and the claim that a request still has.
-    """
+    """Return the leases and the claim that a request still has."""
     leases = [lease for lease in stage.leases() if handle.id in lease]
     claims = [
         str(path)
@@ -268,9 +262,7 @@ async def test_a_request_whose_time_is_over_gives_everything_back_likewise(stage
 
 
 async def _told_where(stage: Stage, handle: Handle) -> None:
-    """
-    Check that `status` prints the command that lists the work, and that it does list it.
-    """
+    """Check that `status` prints the command that lists the work, and that it does list it."""
     said = await stage.starter("status", handle.id)
     assert said.returncode == 0, said
     kept = await _kept(handle)

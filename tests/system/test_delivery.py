@@ -49,9 +49,7 @@ async def test_the_demos_request_ends_with_every_task_landed_and_every_check_pas
 async def test_the_delivered_branch_holds_the_merged_work_on_top_of_the_base(
     performance: Performance, tmp_path: Path
 ) -> None:
-    """
-    A fresh clone of the delivered branch holds all three changes, and its own tests pass.
-    """
+    """A fresh clone of the delivered branch holds all three changes, and its own tests pass."""
     status, repository = performance.status, performance.repository
     assert git(repository, "rev-parse", str(status.branch)) == status.commit
     assert git(repository, "merge-base", "main", str(status.branch)) == status.base
@@ -65,9 +63,7 @@ async def test_the_delivered_branch_holds_the_merged_work_on_top_of_the_base(
 def test_the_users_repository_is_byte_identical_except_for_the_branch_and_its_objects(
     performance: Performance,
 ) -> None:
-    """
-    Checkout, index, config, hooks and other refs are the same to the byte, and no hook ran.
-    """
+    """Checkout, index, config, hooks and other refs are the same to the byte, and no hook ran."""
     branch = str(performance.status.branch)
     assert disturbed(performance.before, performance.after, branch=branch) == set()
     assert f".git/refs/heads/{branch}" in performance.after.keys() - performance.before.keys()
@@ -76,18 +72,14 @@ def test_the_users_repository_is_byte_identical_except_for_the_branch_and_its_ob
 def test_the_rehearsed_script_of_the_demo_foresaw_every_request(
     stage: Stage, performance: Performance
 ) -> None:
-    """
-    No request to the model was unforeseen, and no finished one was repeated.
-    """
+    """No request to the model was unforeseen, and no finished one was repeated."""
     entries = stage.journal(performance.status.id)
     assert journal.failures(entries) == []
     assert journal.repeated(entries) == []
 
 
 def test_nothing_is_left_once_a_request_has_ended(stage: Stage, performance: Performance) -> None:
-    """
-    No worktree is leased and no lock is held once the request has ended.
-    """
+    """No worktree is leased and no lock is held once the request has ended."""
     assert performance.status.state is RunState.DONE
     assert stage.left_behind() == []
 
@@ -139,9 +131,7 @@ async def test_every_kind_of_repository_gets_its_branch_and_nothing_else(
 
 
 async def test_two_requests_on_one_repository_at_once_are_both_delivered(stage: Stage) -> None:
-    """
-    Two requests at once get a branch each, from the same base.
-    """
+    """Two requests at once get a branch each, from the same base."""
     folder = stage.repository("twins", SMALL)
     handles = [await stage.start_request(f"twin-{n}", folder) for n in (1, 2)]
     ended = await asyncio.gather(*(stage.delivered(handle) for handle in handles))
@@ -156,9 +146,7 @@ async def test_two_requests_on_one_repository_at_once_are_both_delivered(stage: 
 async def test_of_two_requests_for_one_branch_the_second_is_refused_in_one_sentence(
     stage: Stage,
 ) -> None:
-    """
-    The request that comes second names the first and the remedy; the first is delivered.
-    """
+    """The request that comes second names the first and the remedy; the first is delivered."""
     folder = stage.repository("rivals", SMALL)
     handles = [await stage.start_request(f"rival-{n}", folder, branch="feature/x") for n in (1, 2)]
     endings = await asyncio.gather(*(stage.ending(handle) for handle in handles))
@@ -173,9 +161,7 @@ async def test_of_two_requests_for_one_branch_the_second_is_refused_in_one_sente
 
 
 async def test_a_request_that_changes_nothing_is_done_without_a_branch(stage: Stage) -> None:
-    """
-    A plan that only reads ends DONE, delivers no branch and leaves the repository as it was.
-    """
+    """A plan that only reads ends DONE, delivers no branch and leaves the repository as it was."""
     folder = stage.repository("nothing", SMALL)
     before = snapshot(folder)
     status = await stage.delivered(await stage.start_request("nothing", folder))

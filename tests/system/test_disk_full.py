@@ -69,9 +69,7 @@ PLAYS = (
 
 @contextlib.contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
-    """
-    Put a small file system on an empty folder.
-    """
+    """Put a small file system on an empty folder."""
     options = f"size={SIZE_MB}m,mode={stat.S_IMODE(folder.stat().st_mode):o}"
     words = ["mount", "-t", "tmpfs", "-o", options, "orchestcode-test", str(folder)]
     mounted = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -85,9 +83,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def filled(folder: Path) -> Iterator[None]:
-    """
-    Take all the room of a file system for as long as the block lasts.
-    """
+    """Take all the room of a file system for as long as the block lasts."""
     ballast = folder / "ballast"
     with ballast.open("wb") as file:
         for piece in PIECES:
@@ -102,9 +98,7 @@ def filled(folder: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 async def small() -> AsyncIterator[Stage]:
-    """
-    A stage whose stores and worktrees lie on small disks of their own.
-    """
+    """A stage whose stores and worktrees lie on small disks of their own."""
     async with Stage(script(*PLAYS), services=False) as stage, contextlib.AsyncExitStack() as disks:
         stage.settings.ensure_home()
         for folder in (stage.settings.stores, stage.settings.worktrees):
@@ -116,9 +110,7 @@ async def small() -> AsyncIterator[Stage]:
 
 
 async def _waiting(stage: Stage, handle: Handle) -> RequestStatus:
-    """
-    Wait until the request says that it waits for room, and return what it says.
-    """
+    """Wait until the request says that it waits for room, and return what it says."""
 
     async def waits() -> bool:
         return (await stage.status(handle)).state is RunState.WAITING_INFRA

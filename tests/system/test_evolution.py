@@ -34,9 +34,7 @@ ROOMS = ("activities", "contracts", "domain", "runtime", "workflows")
 
 
 def _changed(folder: Path, change: str) -> Path:
-    """
-    Make a copy of the product in which the subtask's workflow does something more.
-    """
+    """Make a copy of the product in which the subtask's workflow does something more."""
     for room in ROOMS:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / room, folder / room, ignore=ignored)
@@ -50,9 +48,7 @@ def _changed(folder: Path, change: str) -> Path:
 
 @pytest.fixture(scope="module")
 def patched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """
-    The new code, which asks whether a run began with the old one.
-    """
+    """The new code, which asks whether a run began with the old one."""
     indented = "".join(f"    {line}\n" for line in CHANGE.splitlines())
     guard = f'            if workflow.patched("{PATCH}"):\n'
     return _changed(tmp_path_factory.mktemp("patched"), guard + indented)
@@ -60,17 +56,13 @@ def patched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def unpatched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """
-    The new code, which does not ask.
-    """
+    """The new code, which does not ask."""
     return _changed(tmp_path_factory.mktemp("unpatched"), CHANGE)
 
 
 @pytest.fixture(scope="module")
 async def own() -> AsyncIterator[Stage]:
-    """
-    A stage whose worker is exchanged; the old code's worker is there at first.
-    """
+    """A stage whose worker is exchanged; the old code's worker is there at first."""
     names = ("carried", "fresh", "stopped")
     plays = [play(name, writes_file("a", f"{name}.txt", "a\n", delay_ms=1_500)) for name in names]
     async with Stage(script(*plays)) as stage:
@@ -78,9 +70,7 @@ async def own() -> AsyncIterator[Stage]:
 
 
 async def _begun(stage: Stage, name: str) -> Handle:
-    """
-    Start a request and kill its worker while the coder is at work.
-    """
+    """Start a request and kill its worker while the coder is at work."""
     handle = await stage.start_request(name, stage.repository(name, SMALL))
     # Its first reply is kept and being carried out; the second one is still to come.
     await until(lambda: stage.has_file(f"{name}.txt"))
@@ -89,9 +79,7 @@ async def _begun(stage: Stage, name: str) -> Handle:
 
 
 async def _events(stage: Stage, handle: Handle) -> list[HistoryEvent]:
-    """
-    Return the history of a request's only task so far.
-    """
+    """Return the history of a request's only task so far."""
     task = (await stage.client()).get_workflow_handle(f"{handle.id}/task/a")
     return list((await task.fetch_history()).events)
 

@@ -1,6 +1,4 @@
-"""
-What goes wrong in a task stays in the task; what is cancelled leaves nothing.
-"""
+"""What goes wrong in a task stays in the task; what is cancelled leaves nothing."""
 
 from pathlib import Path
 
@@ -61,9 +59,7 @@ PLAYS = [
 
 
 def _running(command_line: str) -> bool:
-    """
-    Say whether a process with these words in its command line lives on this machine.
-    """
+    """Say whether a process with these words in its command line lives on this machine."""
     wanted = command_line.encode().replace(b" ", b"\0")
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -75,9 +71,7 @@ def _running(command_line: str) -> bool:
 
 
 async def test_a_failed_task_fails_only_itself_and_blocks_what_needs_it(stage: Stage) -> None:
-    """
-    The rest lands and is delivered; each lost task says why, and `run` ends with code 1.
-    """
+    """The rest lands and is delivered; each lost task says why, and `run` ends with code 1."""
     folder = stage.repository("partly", SMALL)
     run = await stage.starter("run", "--repo", str(folder), "partly lost", "--branch", "partly")
     assert run.returncode == 1, run
@@ -104,9 +98,7 @@ async def test_a_failed_task_fails_only_itself_and_blocks_what_needs_it(stage: S
 
 
 async def test_a_request_of_which_nothing_lands_delivers_nothing(stage: Stage) -> None:
-    """
-    When every task is lost there is no branch, and the reason names the task.
-    """
+    """When every task is lost there is no branch, and the reason names the task."""
     folder = stage.repository("lost", SMALL)
     ending = await stage.ending(await stage.start_request("lost", folder))
     assert ending.state is RunState.FAILED

@@ -1,6 +1,4 @@
-"""
-`run` left with Ctrl-C and taken up again with `watch`; what it brought up ends with it.
-"""
+"""`run` left with Ctrl-C and taken up again with `watch`; what it brought up ends with it."""
 
 import os
 import signal
@@ -18,9 +16,7 @@ SMALL = {"README.md": "A small thing.\n"}
 
 @pytest.fixture(scope="module")
 async def bare() -> AsyncIterator[Stage]:
-    """
-    A home where nothing runs: every command brings up what it needs.
-    """
+    """A home where nothing runs: every command brings up what it needs."""
     plays = [
         play(name, writes_file("a", "a.txt", "a\n", delay_ms=700), writes_file("b", "b.txt", "b\n"))
         for name in ("interrupt", "detach")

@@ -28,18 +28,14 @@ AT = (
 
 @pytest.fixture(scope="module")
 async def own() -> AsyncIterator[Stage]:
-    """
-    A stage whose processes are struck.
-    """
+    """A stage whose processes are struck."""
     async with Stage(play.reference()) as stage:
         yield stage
 
 
 @pytest.fixture(scope="module")
 async def quiet(own: Stage) -> Outcome:
-    """
-    The reference request without any blow.
-    """
+    """The reference request without any blow."""
     return await carry_out(own, UNDISTURBED, expected="", seed=SEED)
 
 
@@ -58,9 +54,7 @@ async def test_a_worker_killed_at_three_events_loses_and_repeats_nothing(
 
 
 async def test_whatever_else_is_killed_the_request_is_whole(own: Stage, quiet: Outcome) -> None:
-    """
-    A git process, a command's process, the server, and worker and server at once.
-    """
+    """A git process, a command's process, the server, and worker and server at once."""
     strikes = (Strike(Harm.GIT), Strike(Harm.TOOL), Strike(Harm.SERVER), Strike(Harm.BOTH))
     plan = RunPlan(2, Mode.RANDOM, strikes)
     struck = await carry_out(own, plan, expected=quiet.verdict.tree, seed=SEED)
@@ -91,9 +85,7 @@ async def test_the_checker_sees_what_was_lost_repeated_or_left(quiet: Outcome) -
 
 
 def _damaged(evidence: Evidence, pid: int) -> Evidence:
-    """
-    Damage what a run left in four ways, and let a command's process live on under its owner.
-    """
+    """Damage what a run left in four ways, and let a command's process live on under its owner."""
     refs = git(evidence.store, "for-each-ref", "--format=%(refname)", "refs/oc/").splitlines()
     lost = next(ref for ref in refs if "/call/" in ref)
     record = git(evidence.store, "rev-parse", f"{lost}:output")

@@ -27,9 +27,7 @@ _STARTED = 2  # PENDING_ACTIVITY_STATE_STARTED
 
 
 def _longer(play: Sequence[Json]) -> list[Json]:
-    """
-    Return the demo's casts with a model call and a command that are long enough to be met.
-    """
+    """Return the demo's casts with a model call and a command that are long enough to be met."""
     planner = next(cast for cast in play if cast["match"]["role"] == "planner")
     planner["turns"][0]["delay_ms"] = 2_500
     coder = next(cast for cast in play if cast["match"].get("task") == "mend-total")
@@ -40,18 +38,14 @@ def _longer(play: Sequence[Json]) -> list[Json]:
 
 @pytest.fixture(scope="module")
 async def own() -> AsyncIterator[Stage]:
-    """
-    A stage whose processes are killed.
-    """
+    """A stage whose processes are killed."""
     plays = [_longer(demo(f"demo-{victim}")) for victim in ("worker", "server", "orderly")]
     async with Stage(script(*plays)) as stage:
         yield stage
 
 
 async def _met(stage: Stage, workflow_id: str, activity: str) -> None:
-    """
-    Wait until an activity of a workflow is in the middle of its work.
-    """
+    """Wait until an activity of a workflow is in the middle of its work."""
     client = await stage.client()
 
     async def started() -> bool:
@@ -67,9 +61,7 @@ async def _met(stage: Stage, workflow_id: str, activity: str) -> None:
 
 
 async def _reviewed(stage: Stage, request: str) -> None:
-    """
-    Wait for a moment after the first review: between two activities, as likely as not.
-    """
+    """Wait for a moment after the first review: between two activities, as likely as not."""
     await until(lambda: any(one.role == "reviewer" for one in stage.journal(request)))
     await asyncio.sleep(0.5)
 
@@ -108,9 +100,7 @@ async def _queue(stage: Stage, handle: Handle) -> str:
 
 
 def _made_twice(entries: Sequence[Entry], kills: Sequence[float]) -> list[Entry]:
-    """
-    Return the finished model calls that were made again, those of a dying moment left out.
-    """
+    """Return the finished model calls that were made again, those of a dying moment left out."""
     return [each for each in journal.repeated(entries) if not _died(each, entries, kills)]
 
 
@@ -123,9 +113,7 @@ def _died(again: Entry, entries: Sequence[Entry], kills: Sequence[float]) -> boo
 async def test_a_worker_killed_amid_a_call_a_command_and_a_check_loses_nothing(
     own: Stage, performance: Performance
 ) -> None:
-    """
-    Killed four times and started again, the request delivers the tree of an undisturbed run.
-    """
+    """Killed four times and started again, the request delivers the tree of an undisturbed run."""
 
     async def again() -> None:
         await own.kill_worker()

@@ -22,9 +22,7 @@ SMALL = {"README.md": "A small thing.\n"}
 
 
 def _task(name: str, *, seconds: str) -> Task:
-    """
-    Return a task whose command can be told from all others by how long it sleeps.
-    """
+    """Return a task whose command can be told from all others by how long it sleeps."""
     return Task(
         id=f"makes-{name}",
         coder=(
@@ -52,9 +50,7 @@ STORIES: dict[str, tuple[Script, Mapping[str, str], Sequence[str], Sequence[floa
 
 
 async def _lose(stage: Stage, copy: Path | None) -> None:
-    """
-    Let server and worker die and the database be gone; both are there again with this copy.
-    """
+    """Let server and worker die and the database be gone; both are there again with this copy."""
     await stage.kill_worker()
     await stage.kill_server()
     database = stage.settings.database

@@ -1,6 +1,4 @@
-"""
-Patches that do not go together: sent back with what is wrong, landed at the second try.
-"""
+"""Patches that do not go together: sent back with what is wrong, landed at the second try."""
 
 from contracts.approval import Answer
 from contracts.task import TaskState
@@ -15,9 +13,7 @@ CONFLICT = "Your patch conflicts with work that landed meanwhile."
 
 
 def _number(side: str) -> Task:
-    """
-    Return a task that is right alone and wrong together with the one of the other side.
-    """
+    """Return a task that is right alone and wrong together with the one of the other side."""
     return Task(
         id=side,
         writes=(f"{side}.txt",),
@@ -35,9 +31,7 @@ def _number(side: str) -> Task:
 
 
 def _line(side: str) -> Task:
-    """
-    Return a task that also changes a line which it did not declare.
-    """
+    """Return a task that also changes a line which it did not declare."""
     return Task(
         id=side,
         writes=(f"{side}.txt",),
@@ -112,9 +106,7 @@ async def _left_is_done(stage: Stage, request: str) -> bool:
 
 
 async def test_tasks_that_write_one_path_run_one_after_the_other(stage: Stage) -> None:
-    """
-    A common path becomes an edge that the status shows; the second builds on the first.
-    """
+    """A common path becomes an edge that the status shows; the second builds on the first."""
     folder = stage.repository("serial", {"README.md": "x\n"})
     status = await stage.delivered(await stage.start_request("serial", folder))
     assert [(edge.before, edge.after) for edge in status.edges_added] == [("a", "b")]

@@ -1,6 +1,4 @@
-"""
-A model service that fails in every ordinary way: the request ends DONE all the same.
-"""
+"""A model service that fails in every ordinary way: the request ends DONE all the same."""
 
 from rehearsal import journal
 from tests.plays import Task, create, done, finish, play, turn

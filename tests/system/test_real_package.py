@@ -78,9 +78,7 @@ def unpacked(archive: Path, folder: Path) -> Path:
 
 
 def suite(folder: Path) -> subprocess.CompletedProcess[str]:
-    """
-    Run the package's own suite in a folder.
-    """
+    """Run the package's own suite in a folder."""
     environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, *SUITE.split()[1:]]
     return subprocess.run(
@@ -89,18 +87,14 @@ def suite(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def worked(entries: Iterable[Entry], task: str) -> tuple[float, float]:
-    """
-    Return when a task's coder began its first and ended its last call of the model.
-    """
+    """Return when a task's coder began its first and ended its last call of the model."""
     own = [entry for entry in entries if (entry.role, entry.task) == ("coder", task)]
     return min(entry.time_received for entry in own), max(entry.time_done for entry in own)
 
 
 @pytest.mark.system
 async def test_three_changes_of_a_real_package_at_once(tmp_path: Path) -> None:
-    """
-    A mended bug, a new function and a page come out as three tested commits on one branch.
-    """
+    """A mended bug, a new function and a page come out as three tested commits on one branch."""
     async with Stage(SCRIPT) as stage:
         package = unpacked(source_distribution(), stage.folder / "pathspec")
         assert "FAILED (failures=1)" in suite(package).stderr
@@ -125,9 +119,7 @@ async def test_three_changes_of_a_real_package_at_once(tmp_path: Path) -> None:
 
 
 def _look_at_commits(package: Path, base: str) -> None:
-    """
-    One commit a task, with the agent's title and the task's name, beside merges of the queue.
-    """
+    """One commit a task, with the agent's title and the task's name, beside merges of the queue."""
     log = git(package, "log", "--no-merges", "--format=%s", f"{base}..three")
 
     assert sorted(log.splitlines()) == [
@@ -146,9 +138,7 @@ def _look_at_commits(package: Path, base: str) -> None:
 
 
 def _look_at_files(package: Path, delivered: Path) -> None:
-    """
-    The branch holds all three changes and nothing else, and the whole suite is green on it.
-    """
+    """The branch holds all three changes and nothing else, and the whole suite is green on it."""
     names = git(package, "diff", "--name-status", "main", "three").splitlines()
 
     assert names == [

@@ -1,6 +1,4 @@
-"""
-What belongs to workflows that have ended is freed, what nobody can explain is left alone.
-"""
+"""What belongs to workflows that have ended is freed, what nobody can explain is left alone."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -83,9 +81,7 @@ async def test_a_terminated_request_frees_its_worktrees_and_keeps_its_work(stage
 
 
 async def test_reconciling_again_finds_nothing(stage: Stage) -> None:
-    """
-    A second look mends nothing of what the first one mended.
-    """
+    """A second look mends nothing of what the first one mended."""
     await _reconcile(stage, dry_run=False)
 
     assert (await _reconcile(stage, dry_run=False)).mended == ()

@@ -1,6 +1,4 @@
-"""
-What cannot be carried out is refused in one sentence, before anything is touched.
-"""
+"""What cannot be carried out is refused in one sentence, before anything is touched."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -108,9 +106,7 @@ async def test_what_cannot_be_carried_out_is_refused_before_anything_is_touched(
 
 
 async def test_bad_input_by_hand_fails_with_one_sentence(stage: Stage) -> None:
-    """
-    A request started by the `temporal` CLI with unusable input says what is wrong with it.
-    """
+    """A request started by the `temporal` CLI with unusable input says what is wrong with it."""
     await _start(stage, "refuse-fields", '{"repo": "/x"}')
     ending = await stage.ending(await stage.handle("refuse-fields"))
     assert ending.refused
@@ -124,9 +120,7 @@ async def test_bad_input_by_hand_fails_with_one_sentence(stage: Stage) -> None:
 async def test_input_that_is_no_object_is_refused_with_an_example(
     stage: Stage, written: str
 ) -> None:
-    """
-    Input that is no JSON object at all is answered with what it should look like.
-    """
+    """Input that is no JSON object at all is answered with what it should look like."""
     name = f"refuse-{'abc'[len(written) % 3]}-{len(written)}"
     await _start(stage, name, written)
     ending = await stage.ending(await stage.handle(name))

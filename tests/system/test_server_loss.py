@@ -1,6 +1,4 @@
-"""
-The Temporal server is killed again and again, and once away for a minute: nothing is lost.
-"""
+"""The Temporal server is killed again and again, and once away for a minute: nothing is lost."""
 
 import asyncio
 import random

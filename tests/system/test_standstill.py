@@ -1,6 +1,4 @@
-"""
-Processes that live but do not move: nobody has to notice, nobody has to act.
-"""
+"""Processes that live but do not move: nobody has to notice, nobody has to act."""
 
 import os
 import signal
@@ -20,9 +18,7 @@ SMALL = {"README.md": "A small thing.\n"}
 
 @pytest.fixture(scope="module")
 async def bare() -> AsyncIterator[Stage]:
-    """
-    A home where nothing runs; what `run` brings up is watched closely.
-    """
+    """A home where nothing runs; what `run` brings up is watched closely."""
     tasks = (writes_file("a", "a.txt", "a\n", delay_ms=700), writes_file("b", "b.txt", "b\n"))
     environ = {"ORCHESTCODE_WATCHDOG_SECONDS": "3"}
     async with Stage(script(play("standstill", *tasks)), services=False, environ=environ) as stage:
@@ -66,9 +62,7 @@ async def test_a_worker_and_a_server_that_stand_still_are_replaced_and_the_reque
 
 @pytest.fixture(scope="module")
 async def own() -> AsyncIterator[Stage]:
-    """
-    A stage whose worker is frozen.
-    """
+    """A stage whose worker is frozen."""
     tasks = [
         Task(
             id=name,

@@ -1,6 +1,4 @@
-"""
-A workflow that stands where a request or a subtask would, and keeps what it is told.
-"""
+"""A workflow that stands where a request or a subtask would, and keeps what it is told."""
 
 from temporalio import workflow
 
@@ -13,9 +11,7 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn
 class ListenerWorkflow:
-    """
-    Hears questions, reports and verdicts until it is told to stop.
-    """
+    """Hears questions, reports and verdicts until it is told to stop."""
 
     def __init__(self) -> None:
         self._asked: list[Approval] = []
@@ -26,76 +22,54 @@ class ListenerWorkflow:
 
     @workflow.run
     async def run(self, nothing: None) -> None:
-        """
-        Wait.
-        """
+        """Wait."""
         await workflow.wait_condition(lambda: self._enough)
 
     @workflow.signal
     def ask(self, approval: Approval) -> None:
-        """
-        Keep a question.
-        """
+        """Keep a question."""
         self._asked.append(approval)
 
     @workflow.signal
     def task_changed(self, report: SubtaskReport) -> None:
-        """
-        Keep a report.
-        """
+        """Keep a report."""
         self._reports.append(report)
 
     @workflow.signal
     def merge_verdict(self, verdict: MergeVerdict) -> None:
-        """
-        Keep a verdict.
-        """
+        """Keep a verdict."""
         self._verdicts.append(verdict)
 
     @workflow.signal
     def withdraw(self, patch_id: str) -> None:
-        """
-        Keep what is withdrawn.
-        """
+        """Keep what is withdrawn."""
         self._withdrawn.append(patch_id)
 
     @workflow.signal
     def obstacle(self, obstacle: Obstacle) -> None:
-        """
-        Hear what somebody waits for; nothing to keep.
-        """
+        """Hear what somebody waits for; nothing to keep."""
 
     @workflow.signal
     def stop(self) -> None:
-        """
-        End.
-        """
+        """End."""
         self._enough = True
 
     @workflow.query
     def asked(self) -> list[Approval]:
-        """
-        Return the questions, oldest first.
-        """
+        """Return the questions, oldest first."""
         return self._asked
 
     @workflow.query
     def reports(self) -> list[SubtaskReport]:
-        """
-        Return the reports, oldest first.
-        """
+        """Return the reports, oldest first."""
         return self._reports
 
     @workflow.query
     def withdrawn(self) -> list[str]:
-        """
-        Return what was withdrawn, oldest first.
-        """
+        """Return what was withdrawn, oldest first."""
         return self._withdrawn
 
     @workflow.query
     def verdicts(self) -> list[MergeVerdict]:
-        """
-        Return the verdicts, oldest first.
-        """
+        """Return the verdicts, oldest first."""
         return self._verdicts

@@ -1,6 +1,4 @@
-"""
-AgentWorkflow on a real server: turn by turn until it finishes or is cut.
-"""
+"""AgentWorkflow on a real server: turn by turn until it finishes or is cut."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable

@@ -1,6 +1,4 @@
-"""
-The doubles keep what their ports promise: else the workflow tests would prove nothing.
-"""
+"""The doubles keep what their ports promise: else the workflow tests would prove nothing."""
 
 import pytest
 from temporalio import activity

@@ -1,6 +1,4 @@
-"""
-MergeQueueWorkflow on a real server: it lands exactly what passed, and tells every sender.
-"""
+"""MergeQueueWorkflow on a real server: it lands exactly what passed, and tells every sender."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,9 +34,7 @@ pytestmark = pytest.mark.system
 
 
 class Line:
-    """
-    A merge queue in a world, one listener as everybody's sender.
-    """
+    """A merge queue in a world, one listener as everybody's sender."""
 
     def __init__(self, world: World, queue: WorkflowHandle[Any, Any], sender: Any) -> None:
         self.world = world

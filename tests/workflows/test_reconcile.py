@@ -1,6 +1,4 @@
-"""
-ReconcileWorkflow on a real server.
-"""
+"""ReconcileWorkflow on a real server."""
 
 import pytest
 from temporalio.client import Client, WorkflowFailureError

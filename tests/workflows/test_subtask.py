@@ -1,6 +1,4 @@
-"""
-SubtaskWorkflow on a real server: from agent to landed patch, and every way back.
-"""
+"""SubtaskWorkflow on a real server: from agent to landed patch, and every way back."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence

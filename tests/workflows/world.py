@@ -174,9 +174,7 @@ class World:
     async def start(
         self, workflow: type, payload: object, *, name: str = "", client: Client | None = None
     ) -> WorkflowHandle[Any, Any]:
-        """
-        Start a workflow under this world's id, followed by a name.
-        """
+        """Start a workflow under this world's id, followed by a name."""
         return await (client or self.client).start_workflow(
             workflow.run,  # type: ignore[attr-defined]
             payload,
@@ -186,9 +184,7 @@ class World:
         )
 
     async def listener(self, name: str = "/listener") -> WorkflowHandle[Any, Any]:
-        """
-        Start a workflow that hears what subtasks, agents and queues tell.
-        """
+        """Start a workflow that hears what subtasks, agents and queues tell."""
         return await self.start(ListenerWorkflow, None, name=name)
 
 

@@ -1,6 +1,4 @@
-"""
-A workflow that calls an activity through its port, as every workflow of the product does.
-"""
+"""A workflow that calls an activity through its port, as every workflow of the product does."""
 
 from temporalio import workflow
 
@@ -12,15 +10,11 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn
 class PortedWorkflow:
-    """
-    Opens a repository.
-    """
+    """Opens a repository."""
 
     @workflow.run
     async def run(self, request: OpenRepository) -> RepositoryOpened:
-        """
-        Call the activity and return what it returns.
-        """
+        """Call the activity and return what it returns."""
         return await workflow.execute_activity_method(
             RepositoryActivities.open_repository, request, **calls.store("open")
         )

@@ -1,6 +1,4 @@
-"""
-The same workflow after somebody renamed the port's method.
-"""
+"""The same workflow after somebody renamed the port's method."""
 
 from abc import ABC, abstractmethod
 
@@ -12,29 +10,21 @@ with workflow.unsafe.imports_passed_through():
 
 
 class RenamedActivities(ABC):
-    """
-    The port with another name for its method.
-    """
+    """The port with another name for its method."""
 
     @activity.defn
     @abstractmethod
     async def look_at_repository(self, request: OpenRepository) -> RepositoryOpened:
-        """
-        What was `open_repository`.
-        """
+        """What was `open_repository`."""
 
 
 @workflow.defn(name="PortedWorkflow")
 class RenamedWorkflow:
-    """
-    Opens a repository.
-    """
+    """Opens a repository."""
 
     @workflow.run
     async def run(self, request: OpenRepository) -> RepositoryOpened:
-        """
-        Call the activity and return what it returns.
-        """
+        """Call the activity and return what it returns."""
         return await workflow.execute_activity_method(
             RenamedActivities.look_at_repository, request, **calls.store("open")
         )

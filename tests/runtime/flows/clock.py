@@ -1,6 +1,4 @@
-"""
-A workflow that must not start: its module reads the clock.
-"""
+"""A workflow that must not start: its module reads the clock."""
 
 import datetime as dt
 
@@ -11,12 +9,8 @@ LOADED = dt.datetime.now(dt.UTC)
 
 @workflow.defn
 class ClockWorkflow:
-    """
-    Never runs.
-    """
+    """Never runs."""
 
     @workflow.run
     async def run(self) -> None:
-        """
-        Do nothing.
-        """
+        """Do nothing."""

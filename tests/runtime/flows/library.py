@@ -1,6 +1,4 @@
-"""
-A workflow that must not start: its module imports a library.
-"""
+"""A workflow that must not start: its module imports a library."""
 
 import structlog
 from temporalio import workflow
@@ -10,12 +8,8 @@ LOGGER = structlog.get_logger()
 
 @workflow.defn
 class LibraryWorkflow:
-    """
-    Never runs.
-    """
+    """Never runs."""
 
     @workflow.run
     async def run(self) -> None:
-        """
-        Do nothing.
-        """
+        """Do nothing."""

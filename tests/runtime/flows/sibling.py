@@ -1,6 +1,4 @@
-"""
-A workflow that must not start: its module imports an unlisted sibling.
-"""
+"""A workflow that must not start: its module imports an unlisted sibling."""
 
 from temporalio import workflow
 
@@ -11,12 +9,8 @@ LOGGER = PLAIN
 
 @workflow.defn
 class SiblingWorkflow:
-    """
-    Never runs.
-    """
+    """Never runs."""
 
     @workflow.run
     async def run(self) -> None:
-        """
-        Do nothing.
-        """
+        """Do nothing."""

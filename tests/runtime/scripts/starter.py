@@ -1,6 +1,4 @@
-"""
-A starter that knows only how to be the supervisor.
-"""
+"""A starter that knows only how to be the supervisor."""
 
 import asyncio
 import sys
@@ -13,9 +11,7 @@ from runtime.supervisor import supervise
 
 
 def main() -> int:
-    """
-    Supervise the worker beside this file, as `starter.py up` does.
-    """
+    """Supervise the worker beside this file, as `starter.py up` does."""
     return asyncio.run(
         supervise(
             load(),

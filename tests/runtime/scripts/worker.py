@@ -1,6 +1,4 @@
-"""
-A worker without work: it connects to its server, says that it is ready and waits to be ended.
-"""
+"""A worker without work: it connects to its server, says that it is ready and waits to be ended."""
 
 import asyncio
 import datetime as dt
@@ -20,9 +18,7 @@ from runtime.watchdog import beat
 
 
 async def main() -> None:
-    """
-    Connect, say so, wait.
-    """
+    """Connect, say so, wait."""
     settings = load()
     stop = asyncio.Event()
     beating = asyncio.create_task(beat(settings.pulse))
