@@ -3,8 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-ROOMS := contracts domain workflows activities runtime console rehearsal worker.py starter.py
-SOURCES := $(ROOMS) tests bench ops examples/demo/*.py
+LAYERS := contracts domain workflows activities infra runtime cli rehearsal worker.py starter.py
+SOURCES := $(LAYERS) tests bench ops examples/demo/*.py
 
 .PHONY: demo up test simulate check format lint types layers replay record test-browser kill-matrix bench lock clean setup setup-dev
 
@@ -25,7 +25,7 @@ simulate: $(VENV)/.dev
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
-	$(BIN)/mypy $(ROOMS) tests bench ops
+	$(BIN)/mypy $(LAYERS) tests bench ops
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/interrogate -q tests
 	$(BIN)/codespell

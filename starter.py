@@ -9,9 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-from console.commands import main
-from console.surroundings import Surroundings
-from runtime.process import end_process
+from cli.context import Surroundings
+from cli.main import main
+from runtime.services.child_process import end_process
 
 
 def _surroundings() -> Surroundings:

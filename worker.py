@@ -21,37 +21,38 @@ import structlog
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from activities.anthropic_door import AnthropicDoor
 from activities.checks import CleanChecks
+from activities.disk_space import DiskSpaceInterceptor
+from activities.merge_queue import TemporalQueues
 from activities.model import MessagesModel
 from activities.patches import StorePatches
-from activities.pools import Pools
-from activities.queue import TemporalQueues
 from activities.reconcile import HostReconciler
 from activities.repository import UserRepositories
-from activities.room import RoomInterceptor, shortage
-from activities.running import Runner
-from activities.sandbox import Sandbox, SandboxUnavailable, end_orphan, find_orphans
-from activities.stores import Stores
 from activities.tools import WorktreeTools
 from activities.worktrees import PooledWorktrees
-from contracts.queue import TaskQueue, checks_queue, host_queue
+from contracts.model import Role
 from contracts.repository import Environment
-from contracts.turn import Role
+from contracts.task_queue import TaskQueue, checks_queue, host_queue
+from infra.anthropic.client import MessagesClient
+from infra.commands import Runner
+from infra.disk_space import low_space_reason
+from infra.sandbox import Sandbox, SandboxUnavailable, end_orphan, find_orphans
+from infra.store.open_stores import Stores
+from infra.worktrees.open_pools import Pools
 from runtime import logging, settings
-from runtime.backup import forgotten
 from runtime.connect import connect
 from runtime.errors import SetupError
 from runtime.host import host_id
 from runtime.interceptors import OrchestInterceptor
-from runtime.memory import watch_memory
-from runtime.process import end_process
-from runtime.reconciling import reconcile_regularly
-from runtime.sandbox import workflow_runner
+from runtime.metrics import telemetry_runtime
+from runtime.oom import watch_memory
+from runtime.services.backup import forgotten
+from runtime.services.child_process import end_process
+from runtime.services.process_supervisor import worker_ready
+from runtime.services.reconcile_schedule import reconcile_regularly
+from runtime.services.watchdog import beat
 from runtime.settings import Settings
-from runtime.supervisor import worker_ready
-from runtime.telemetry import telemetry_runtime
-from runtime.watchdog import beat
+from runtime.workflow_sandbox import workflow_runner
 from workflows.agent import AgentWorkflow
 from workflows.merge_queue import MergeQueueWorkflow
 from workflows.reconcile import ReconcileWorkflow
@@ -99,7 +100,7 @@ async def hands(config: Settings, client: Client, *, sandbox: Sandbox) -> AsyncI
         path=config.path, virtual_env=str(config.virtual_env) if config.virtual_env else None
     )
     runner = Runner(sandbox, hide=(config.home,))
-    door = AnthropicDoor(
+    door = MessagesClient(
         api_key=config.model_key.get_secret_value() if config.model_key else None,
         auth_token=config.model_token.get_secret_value() if config.model_token else None,
         base_url=config.model_base_url,
@@ -142,7 +143,7 @@ async def hands(config: Settings, client: Client, *, sandbox: Sandbox) -> AsyncI
 def workers(config: Settings, client: Client, made: Hands) -> list[Worker]:
     """Return one worker a task queue, each with its own slots."""
     host = host_id(config)
-    room = RoomInterceptor(config.home, config.stores, config.worktrees)
+    room = DiskSpaceInterceptor(config.home, config.stores, config.worktrees)
     grace = dt.timedelta(seconds=config.grace_seconds)
     serve = partial(_activity_worker, client, room=room, grace=grace)
     return [
@@ -167,7 +168,7 @@ def _activity_worker(
     queue: str,
     activities: Activities,
     *,
-    room: RoomInterceptor,
+    room: DiskSpaceInterceptor,
     grace: dt.timedelta,
     slots: int,
 ) -> Worker:
@@ -211,7 +212,9 @@ async def run(config: Settings, *, stop: asyncio.Event) -> None:
 async def _room(config: Settings, stop: asyncio.Event) -> None:
     """Wait until the disk has room: without any, the sandbox's trial would fail for ever."""
     told = False
-    while not stop.is_set() and (short := shortage(config.home, config.stores, config.worktrees)):
+    while not stop.is_set() and (
+        short := low_space_reason(config.home, config.stores, config.worktrees)
+    ):
         if not told:
             structlog.get_logger("worker").warning("disk.full", reason=short)
             told = True

@@ -12,17 +12,16 @@ from dataclasses import dataclass
 from temporalio import activity
 from typing_extensions import override
 
-from activities import journal
-from activities.pools import Pools
-from activities.running import Ran, Runner, undo
-from activities.store import ANY, RefUpdate, Store
-from activities.stores import Stores
-from activities.worktree.pool import Place
-from activities.worktrees import worktree_failures
+from activities.failures import translated_failures
 from contracts.checks import CheckResult, ChecksReport, RunChecks
 from contracts.ports import CheckActivities
 from domain import ids
 from domain.text import clip, for_people
+from infra.commands import Ran, Runner, undo
+from infra.store import ANY, RefUpdate, Store, journal
+from infra.store.open_stores import Stores
+from infra.worktrees.open_pools import Pools
+from infra.worktrees.pool import Place
 
 _LOG_BYTES = 60_000
 _TAIL = 900
@@ -54,7 +53,7 @@ class CleanChecks(CheckActivities):
         checkout.
         """
         store = await self._stores.get(request.repository.key)
-        async with worktree_failures():
+        async with translated_failures():
             tree = (await store.get_commit(request.commit)).tree
             known = [
                 await _known(store, request, tree, number)

@@ -1,14 +1,26 @@
-"""How an attempt says that it failed: one translation, at the door, by kind."""
+"""How an attempt fails: errors of the outside are translated here, once, into Temporal's."""
 
+import contextlib
 import datetime as dt
-import errno
+from collections.abc import AsyncIterator
 
 from temporalio.exceptions import ApplicationError
 
-from contracts.failure import FailureKind
-from domain import failure
+from contracts.failures import FailureKind
+from domain import failures
+from infra.anthropic.client import ModelServiceError
+from infra.disk_space import LowSpaceError, is_disk_full
+from infra.git.command import GitError, GitMissingError
+from infra.sandbox import SandboxUnavailable
+from infra.store import ObjectMissing, RefConflict, StoreError
+from infra.worktrees.pool import Fenced, WorktreeBroken, WorktreeBusy
 
 _BOUND = 2_000
+
+_TRANSLATED = (
+    ModelServiceError, SandboxUnavailable, LowSpaceError, Fenced, WorktreeBusy, WorktreeBroken,
+    GitError, GitMissingError, StoreError, ObjectMissing, RefConflict, OSError,
+)  # fmt: skip
 
 
 def failed(
@@ -19,13 +31,40 @@ def failed(
     return ApplicationError(
         message[:_BOUND],
         type=kind.value,
-        non_retryable=not failure.retryable(kind),
+        non_retryable=not failures.retryable(kind),
         next_retry_delay=delay,
     )
 
 
-def from_os_error(error: OSError, doing: str) -> ApplicationError:
-    """Return the failure for an operating system error: a full disk is told apart from the rest."""
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return failed(FailureKind.DISK, f"no room left on the disk while {doing}")
-    return failed(FailureKind.STORE, f"{error.strerror or error} while {doing}")
+@contextlib.asynccontextmanager
+async def translated_failures(doing: str = "working on a worktree") -> AsyncIterator[None]:
+    """Translate what infra raises; `doing` says what was tried when the system refuses it."""
+    try:
+        yield
+    except _TRANSLATED as error:
+        raise translated(error, doing) from error
+
+
+def translated(error: Exception, doing: str) -> ApplicationError:
+    """Return the failure that an error of infra means."""
+    match error:
+        case ModelServiceError():
+            return failed(error.kind, str(error), retry_after_seconds=error.retry_after_seconds)
+        case SandboxUnavailable():
+            return failed(FailureKind.SANDBOX, f"no command can run: {error}")
+        case LowSpaceError():
+            return failed(FailureKind.DISK, str(error))
+        case Fenced():
+            return failed(FailureKind.FENCED, str(error))
+        case WorktreeBusy():
+            return failed(FailureKind.BUSY, str(error))
+        case OSError():
+            if is_disk_full(error):
+                return failed(FailureKind.DISK, f"no room left on the disk while {doing}")
+            return failed(FailureKind.STORE, f"{error.strerror or error} while {doing}")
+        case _ if is_disk_full(error):
+            return failed(FailureKind.DISK, f"no room left on the disk: {error}")
+        case ObjectMissing():
+            return failed(FailureKind.STORE, f"the store lost an object: {error}")
+        case _:
+            return failed(FailureKind.STORE, str(error))

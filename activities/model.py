@@ -12,20 +12,20 @@ from pydantic import BaseModel
 from temporalio import activity
 from typing_extensions import override
 
-from activities import prompting
-from activities.anthropic_door import AnthropicDoor, Reply
-from activities.conversation import ConversationLog, Message, Said, compose, turn_key
-from activities.failures import failed, from_os_error
-from activities.store import Batch, ObjectMissing, Store, StoreError
-from activities.stores import Stores
-from contracts.failure import FailureKind
+from activities.failures import translated_failures
+from contracts.model import ModelCall, ModelTurn, OpenConversation, Role, ToolUse
 from contracts.ports import ModelActivities
 from contracts.store import ConversationRef
-from contracts.tool import ToolName
-from contracts.turn import ModelCall, ModelTurn, OpenConversation, Role, ToolUse
-from domain import ids, models
-from domain.registry import MAX_FINISH_BYTES, Problem, Registry, registry_for
+from contracts.tools import ToolName
+from domain import ids
+from domain.agent import models
 from domain.text import one_line
+from domain.tools.registry import MAX_FINISH_BYTES, Problem, Registry, registry_for
+from infra.anthropic.client import MessagesClient, Reply
+from infra.conversation import opening
+from infra.conversation.log import ConversationLog, Message, Said, compose, turn_key
+from infra.store import Batch, Store, StoreError
+from infra.store.open_stores import Stores
 
 _HOUR = {"type": "ephemeral", "ttl": "1h"}
 _SHORT = {"type": "ephemeral"}
@@ -44,13 +44,13 @@ class MessagesModel(ModelActivities):
     def __init__(
         self,
         stores: Stores,
-        door: AnthropicDoor,
+        client: MessagesClient,
         *,
         model_names: Mapping[Role, str],
         effort: str | None = None,
     ) -> None:
         self._stores = stores
-        self._door = door
+        self._client = client
         self._models = model_names
         self._effort = effort
         self._log = ConversationLog()
@@ -69,11 +69,9 @@ class MessagesModel(ModelActivities):
             request.repository.request_key, request.agent_id, request.generation
         )
         config = self._config(request.role)
-        try:
+        async with translated_failures("opening a conversation"):
             opening = await _opening(store, request)
             head = await self._log.open(store, name, config=config, opening=opening)
-        except OSError as error:
-            raise from_os_error(error, "opening a conversation") from error
         return ConversationRef(id=name, head=head, model=str(config["model"]))
 
     @override
@@ -86,17 +84,13 @@ class MessagesModel(ModelActivities):
         whose reply was lost on the way is made once more, since the service has no key for it.
         """
         store = await self._stores.get(request.repository.key)
-        try:
+        async with translated_failures("writing a conversation"):
             key = turn_key(request)
             recorded = await self._log.recorded(store, request, key)
             if recorded is not None:
                 activity.logger.info("model.recorded", extra={"turn": recorded.conversation.turns})
                 return recorded
             return await self._call(store, request, key)
-        except OSError as error:
-            raise from_os_error(error, "writing a conversation") from error
-        except ObjectMissing as error:
-            raise failed(FailureKind.STORE, f"the store lost an object: {error}") from error
 
     async def _call(self, store: Store, request: ModelCall, key: str) -> ModelTurn:
         conversation = request.conversation
@@ -115,7 +109,7 @@ class MessagesModel(ModelActivities):
         started = dt.datetime.now(dt.UTC)
         reply = self._unkept.pop(key, None)
         if reply is None:
-            reply = await self._door.call(wire, agent=request.agent)
+            reply = await self._client.call(wire, agent=request.agent)
         batch = store.batch()
         turn = _read(batch, reply, request, Role(window.config["role"]))
         said = Said(message, tuple(sent), reply.content)
@@ -134,7 +128,7 @@ class MessagesModel(ModelActivities):
         config: dict[str, Any] = {
             "role": role.value,
             "model": self._models[role],
-            "system": prompting.role_prompt(role),
+            "system": opening.role_prompt(role),
             "tools": [spec.definition() for spec in registry_for(role).specs()],
         }
         if self._effort:
@@ -143,10 +137,8 @@ class MessagesModel(ModelActivities):
 
 
 async def _opening(store: Store, request: OpenConversation) -> Message:
-    files = prompting.repository_map(await store.paths(request.commit))
-    blocks: list[dict[str, Any]] = [
-        {"type": "text", "text": prompting.opening(request.facts, files)}
-    ]
+    files = opening.repository_map(await store.paths(request.commit))
+    blocks: list[dict[str, Any]] = [{"type": "text", "text": opening.opening(request.facts, files)}]
     for label, document in request.documents:
         blocks.append({"type": "text", "text": {"$blob": document, "$label": label}})
     return {"role": "user", "content": blocks}

@@ -5,11 +5,8 @@ from collections.abc import Sequence
 from temporalio import activity
 from typing_extensions import override
 
-from activities import notes
-from activities.store import ANY, Change, Conflicted, Merged, RefConflict, RefUpdate, Store
-from activities.stores import Stores
-from activities.worktrees import worktree_failures
-from contracts.merge import (
+from activities.failures import translated_failures
+from contracts.merge_queue import (
     BuildChain,
     Chain,
     ChainLink,
@@ -22,9 +19,11 @@ from contracts.merge import (
 from contracts.ports import PatchActivities
 from contracts.review import MakePatch, Patch
 from domain import ids
-from domain.patch import in_scope
-from domain.review import risks
+from domain.review.patch import in_scope
+from domain.review.verdict import risks
 from domain.text import clip, for_people
+from infra.store import ANY, Change, Conflicted, Merged, RefConflict, RefUpdate, Store, records
+from infra.store.open_stores import Stores
 
 _DIFF_BYTES = 256 * 1024
 _PATHS = 200
@@ -46,7 +45,7 @@ class StorePatches(PatchActivities):
         Safe to repeat: the same request makes the same objects.
         """
         store = await self._stores.get(request.repository.key)
-        async with worktree_failures():
+        async with translated_failures():
             base = await store.get_commit(request.base)
             tree = (await store.get_commit(request.checkpoint)).tree
             commit = request.base
@@ -70,7 +69,7 @@ class StorePatches(PatchActivities):
         """
         store = await self._stores.get(request.repository.key)
         patch, key = request.patch, request.repository.request_key
-        async with worktree_failures():
+        async with translated_failures():
             first = ids.rebase_tip_ref(key, patch.task, patch.round)
             tip = store.ref(first) or await _tip(store, request.repository.target)
             merged = await store.merge(tip, patch.commit)
@@ -100,7 +99,7 @@ class StorePatches(PatchActivities):
         Safe to repeat: it moves nothing but pins.
         """
         store = await self._stores.get(request.repository.key)
-        async with worktree_failures():
+        async with translated_failures():
             tip = top = await _tip(store, request.repository.target)
             links: list[ChainLink] = []
             for patch_id, commit in request.patches:
@@ -124,7 +123,7 @@ class StorePatches(PatchActivities):
         if request.candidate == request.tip:
             return Landed(commit=request.tip)
         store = await self._stores.get(request.repository.key)
-        async with worktree_failures():
+        async with translated_failures():
             candidate = await store.get_commit(request.candidate)
             landing = request.candidate
             if candidate.parents[:1] != (request.tip,):
@@ -148,9 +147,9 @@ async def _first_verdict(store: Store, request: RebasePatch) -> MergeVerdict | N
     """Note why a patch did not land, and return what was noted first."""
     patch = request.patch
     ref = ids.verdict_ref(request.repository.request_key, patch.task, patch.round)
-    noted = await notes.read(store, ref, MergeVerdict)
+    noted = await records.read(store, ref, MergeVerdict)
     if noted is None and request.verdict is not None:
-        await store.advance(ref, await notes.write(store, request.verdict), None)
+        await store.advance(ref, await records.write(store, request.verdict), None)
     return noted or request.verdict
 
 

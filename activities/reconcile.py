@@ -13,17 +13,16 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus
 from typing_extensions import override
 
-from activities import notes
-from activities.pools import Pools
-from activities.queue import is_open, standing, start_again
-from activities.sandbox import end_orphan, find_orphans
-from activities.store import ANY, RefUpdate, Store, StoreError
-from activities.stores import Stores
-from activities.worktree.pool import WorktreeBusy, WorktreePool
+from activities.merge_queue import is_open, standing, start_again
 from contracts.ports import ReconcileActivities
 from contracts.reconcile import Reconcile, ReconcileReport
 from contracts.repository import OpenRequest
 from domain import ids
+from infra.sandbox import end_orphan, find_orphans
+from infra.store import ANY, RefUpdate, Store, StoreError, records
+from infra.store.open_stores import Stores
+from infra.worktrees.open_pools import Pools
+from infra.worktrees.pool import WorktreeBusy, WorktreePool
 
 
 @dataclass
@@ -100,7 +99,7 @@ class HostReconciler(ReconcileActivities):
 
     async def _requests(self, store: Store, found: _Found, wanted: Reconcile) -> None:
         for ref in sorted(await store.refs(ids.OPEN)):
-            request = await notes.read(store, ref, OpenRequest)
+            request = await records.read(store, ref, OpenRequest)
             if request is None:
                 continue  # it has ended meanwhile
             stands = await standing(self._client, request.id)

@@ -13,15 +13,8 @@ from typing import Any
 from temporalio import activity
 from typing_extensions import override
 
-from activities import notes
-from activities.failures import failed
-from activities.file_lock import locked
-from activities.git_command import GitCommand, GitError, GitTimeoutError
-from activities.inspection import Inspected, RequestRefused, inspect, locate
-from activities.store import ANY, BranchTaken, RefConflict, RefUpdate, Store
-from activities.stores import Stores
-from activities.worktrees import worktree_failures
-from contracts.failure import FailureKind
+from activities.failures import failed, translated_failures
+from contracts.failures import FailureKind
 from contracts.ports import RepositoryActivities
 from contracts.repository import (
     CloseRequest,
@@ -35,6 +28,11 @@ from contracts.repository import (
 from contracts.store import RepositoryRef
 from domain import ids
 from domain.text import clip, for_people
+from infra.git.command import GitCommand, GitError, GitTimeoutError
+from infra.locks import locked
+from infra.repository_preflight import Inspected, RequestRefused, inspect, locate
+from infra.store import ANY, BranchTaken, RefConflict, RefUpdate, Store, records
+from infra.store.open_stores import Stores
 
 _TRIES = 3
 _ROOM_BYTES = 200_000_000
@@ -64,7 +62,7 @@ class UserRepositories(RepositoryActivities):
         Raises:
             FailureKind.REFUSED: the sentence says what to change; nothing was touched.
         """
-        async with worktree_failures(), _refusals():
+        async with translated_failures(), _refusals():
             opened = await self._opened(request)
             if opened is not None:
                 return opened
@@ -89,7 +87,7 @@ class UserRepositories(RepositoryActivities):
         if not self._stores.path(key).is_dir():
             return None
         store = await self._stores.get(key)
-        opened = await notes.read(store, ids.opened_ref(request.request_key), RepositoryOpened)
+        opened = await records.read(store, ids.opened_ref(request.request_key), RepositoryOpened)
         if opened is None:
             return None
         await self._claim(store, opened.branch, request.request_id)
@@ -139,7 +137,7 @@ class UserRepositories(RepositoryActivities):
             files=len(await store.paths(base)),
             store=str(store.path),
         )
-        record = await notes.write(store, opened)
+        record = await records.write(store, opened)
         await store.update_refs(RefUpdate(ids.opened_ref(request.request_key), record, ANY))
         return opened
 
@@ -169,7 +167,7 @@ class UserRepositories(RepositoryActivities):
             FailureKind.REFUSED: the branch exists and is another, or its delivery was withdrawn.
         """
         store = await self._stores.get(request.repository.key)
-        async with worktree_failures():
+        async with translated_failures():
             await _push(store, request)
             return await _delivered(store, request)
 
@@ -182,7 +180,7 @@ class UserRepositories(RepositoryActivities):
         Safe to repeat. A user's repository that is not there any more was given nothing.
         """
         store = await self._stores.get(request.repository.key)
-        async with worktree_failures(), _delivering(store):
+        async with translated_failures(), _delivering(store):
             if await _has_branch(store, request):
                 return await _delivered(store, request)
             await store.update_refs(RefUpdate(_withdrawal(request), request.commit, ANY))
@@ -197,7 +195,7 @@ class UserRepositories(RepositoryActivities):
         Safe to repeat: a claim that is another's stays.
         """
         store = await self._stores.get(request.repository.key)
-        async with worktree_failures():
+        async with translated_failures():
             await store.update_refs(
                 RefUpdate(ids.open_ref(request.repository.request_key), None, ANY)
             )
@@ -266,7 +264,7 @@ async def _note_open(store: Store, request: OpenRepository) -> None:
             asked=request.asked,
             opened=time.time(),
         )
-        await store.update_refs(RefUpdate(ref, await notes.write(store, asked), ANY))
+        await store.update_refs(RefUpdate(ref, await records.write(store, asked), ANY))
 
 
 @contextlib.asynccontextmanager

@@ -14,19 +14,9 @@ from pathlib import Path
 from temporalio import activity
 from typing_extensions import override
 
-from activities import journal
-from activities.editor import Editor, PathRefused
-from activities.git_command import GitCommand
-from activities.pools import Pools
-from activities.room import no_room
-from activities.running import Runner, undo
-from activities.search import search
-from activities.store import Batch, RefUpdate, Store
-from activities.stores import Stores
-from activities.worktree.pool import Place
-from activities.worktrees import worktree_failures
+from activities.failures import translated_failures
 from contracts.ports import ToolActivities
-from contracts.tool import (
+from contracts.tools import (
     EditArguments,
     ReadCall,
     ReadResults,
@@ -38,8 +28,18 @@ from contracts.tool import (
     ToolResult,
     ViewArguments,
 )
-from domain import edit, ids
+from domain import ids
+from domain.editing import edit
 from domain.text import one_line
+from infra.commands import Runner, undo
+from infra.disk_space import is_disk_full
+from infra.files.confined_files import Editor, PathRefused
+from infra.files.search import search
+from infra.git.command import GitCommand
+from infra.store import Batch, RefUpdate, Store, journal
+from infra.store.open_stores import Stores
+from infra.worktrees.open_pools import Pools
+from infra.worktrees.pool import Place
 
 Seen = dict[str, str]
 """sha256 of each file as the agent knows it, by path."""
@@ -99,7 +99,7 @@ class WorktreeTools(ToolActivities):
         batch = store.batch()
         results: list[ToolResult] = []
         async with (
-            worktree_failures(),
+            translated_failures(),
             pool.enter(
                 request.lease.worktree, request.lease.epoch, request.expected, write=False
             ) as place,
@@ -147,7 +147,7 @@ class WorktreeTools(ToolActivities):
         store = await self._stores.get(request.repository.key)
         pool = await self._pools.get(request.repository.key)
         ref = ids.call_ref(request.repository.request_key, request.task_ref, request.call_id)
-        async with worktree_failures():
+        async with translated_failures():
             found = await journal.recorded(store, ref)
             if found is not None:
                 return ToolResult.model_validate_json(found)
@@ -167,7 +167,7 @@ class WorktreeTools(ToolActivities):
         try:
             outcome = await act(desk)
         except Exception as error:
-            if no_room(error):
+            if is_disk_full(error):
                 await place.clear()
             raise
         checkpoint = outcome.checkpoint or request.expected

@@ -1,21 +1,16 @@
 """Leases on worktrees, as workflows ask for them; the pool of each store does the work."""
 
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
 from typing_extensions import override
 
-from activities.failures import failed, from_os_error
-from activities.git_command import GitError, GitMissingError
-from activities.room import no_room
-from activities.store import ObjectMissing, RefConflict, StoreError
-from activities.worktree.pool import Fenced, WorktreeBroken, WorktreeBusy, WorktreePool
-from contracts.failure import FailureKind
+from activities.failures import translated_failures
 from contracts.ports import WorktreeActivities
-from contracts.worktree import LeaseWorktree, ReleaseWorktree, WorktreeLease
+from contracts.worktrees import LeaseWorktree, ReleaseWorktree, WorktreeLease
 from domain import ids
+from infra.store import ObjectMissing
+from infra.worktrees.pool import WorktreeBusy, WorktreePool
 
 Pools = Callable[[str], Awaitable[WorktreePool]]
 """Gives the open pool of a repository key."""
@@ -45,7 +40,7 @@ class PooledWorktrees(WorktreeActivities):
             FailureKind.BUSY when another attempt works in the holder's worktree, DISK when there
                 is no room for one, STORE when the commit is missing or git fails; all retryable.
         """
-        async with worktree_failures():
+        async with translated_failures():
             pool = await self._pools(request.repository.key)
             first = ids.lease_ref(request.repository.request_key, request.owner, request.purpose)
             known = request.commit or pool.store.ref(first)
@@ -72,7 +67,7 @@ class PooledWorktrees(WorktreeActivities):
             FailureKind.BUSY when a call still runs in it or this is not its host, DISK or STORE
                 when the rescue failed; all retryable.
         """
-        async with worktree_failures():
+        async with translated_failures():
             pool = await self._pools(request.repository.key)
             if request.lease.host_id != pool.host_id:
                 # The same name and epoch may be another lease here.
@@ -95,28 +90,3 @@ async def _tip(pool: WorktreePool, target: str) -> str:
 
 def _holder(request: LeaseWorktree | ReleaseWorktree) -> str:
     return ids.holder(request.owner, request.repository.request_key, request.purpose)
-
-
-@contextlib.asynccontextmanager
-async def worktree_failures() -> AsyncIterator[None]:
-    """Translate what a pool raises into the failures that Temporal records."""
-    try:
-        yield
-    except (
-        Fenced, WorktreeBusy, WorktreeBroken, GitError, GitMissingError, StoreError,
-        ObjectMissing, RefConflict, OSError,
-    ) as error:  # fmt: skip
-        raise worktree_failure(error) from error
-
-
-def worktree_failure(error: Exception) -> ApplicationError:
-    """Return the failure for an exception of a pool or its store."""
-    if isinstance(error, OSError):
-        return from_os_error(error, "working on a worktree")
-    if isinstance(error, Fenced):
-        return failed(FailureKind.FENCED, str(error))
-    if isinstance(error, WorktreeBusy):
-        return failed(FailureKind.BUSY, str(error))
-    if no_room(error):
-        return failed(FailureKind.DISK, f"no room left on the disk: {error}")
-    return failed(FailureKind.STORE, str(error))

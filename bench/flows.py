@@ -11,13 +11,13 @@ from temporalio import activity, workflow
 with workflow.unsafe.imports_passed_through():
     from contracts.agent import AgentLimits, AgentResult, AgentStart
     from contracts.base import Contract
-    from contracts.queue import TaskQueue
+    from contracts.model import OpenConversation, Role
     from contracts.repository import RepositoryOpened
     from contracts.request import RequestStart
-    from contracts.turn import OpenConversation, Role
-    from contracts.worktree import WorktreeLease
-    from workflows.leasing import leased
+    from contracts.task_queue import TaskQueue
+    from contracts.worktrees import WorktreeLease
     from workflows.repository import open_repository
+    from workflows.worktrees import leased
 
 PAIRS_QUEUE = "bench"
 FIRST_QUEUE = "bench-first"

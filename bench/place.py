@@ -12,8 +12,8 @@ from typing import Any
 from temporalio.client import Client
 
 from rehearsal.server import serve
-from runtime.bringup import services
 from runtime.connect import connect
+from runtime.services.bringup import services
 from runtime.settings import Settings, load
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -24,7 +24,7 @@ from bench.flows import (
 )
 from bench.place import Bench, brought_up, bytes_below, counter_repository, folder
 from rehearsal import journal
-from runtime.sandbox import workflow_runner
+from runtime.workflow_sandbox import workflow_runner
 
 WARM_TURNS = 5
 """The first turns open connections and start git children; they are left out."""

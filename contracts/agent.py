@@ -5,9 +5,9 @@ from enum import StrEnum
 from pydantic import Field
 
 from contracts.base import Brief, Contract, ObjectId
+from contracts.model import OpenConversation, Role, ToolAnswer, Usage
 from contracts.store import ConversationRef, RepositoryRef
-from contracts.turn import OpenConversation, Role, ToolAnswer, Usage
-from contracts.worktree import WorktreeLease
+from contracts.worktrees import WorktreeLease
 
 
 class AgentLimits(Contract):

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from temporalio import activity
 
 from contracts.checks import ChecksReport, RunChecks
-from contracts.merge import (
+from contracts.merge_queue import (
     BuildChain,
     Chain,
     EnqueuePatch,
@@ -21,6 +21,7 @@ from contracts.merge import (
     RebasedPatch,
     RebasePatch,
 )
+from contracts.model import ModelCall, ModelTurn, OpenConversation
 from contracts.reconcile import Reconcile, ReconcileReport
 from contracts.repository import (
     CloseRequest,
@@ -31,9 +32,8 @@ from contracts.repository import (
 )
 from contracts.review import MakePatch, Patch
 from contracts.store import ConversationRef
-from contracts.tool import ReadCall, ReadResults, ToolCall, ToolResult
-from contracts.turn import ModelCall, ModelTurn, OpenConversation
-from contracts.worktree import LeaseWorktree, ReleaseWorktree, WorktreeLease
+from contracts.tools import ReadCall, ReadResults, ToolCall, ToolResult
+from contracts.worktrees import LeaseWorktree, ReleaseWorktree, WorktreeLease
 
 
 class ModelActivities(ABC):

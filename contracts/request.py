@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from contracts.approval import AnswerRecord, Approval, ApprovalKind
+from contracts.approvals import AnswerRecord, Approval, ApprovalKind
 from contracts.base import Brief, Contract, HumanInput, ObjectId
 from contracts.checks import CheckResult
-from contracts.plan import AddedEdge
+from contracts.planning import AddedEdge
 from contracts.repository import Environment
 from contracts.task import TaskStatus
 from contracts.visibility import RunState

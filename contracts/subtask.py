@@ -4,7 +4,7 @@ from pydantic import Field
 
 from contracts.agent import AgentLimits
 from contracts.base import Brief, Contract, ObjectId
-from contracts.plan import TaskSpec
+from contracts.planning import TaskSpec
 from contracts.store import RepositoryRef
 from contracts.task import TaskState
 

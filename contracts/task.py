@@ -7,7 +7,7 @@ from contracts.base import Contract, ObjectId, TaskId
 
 class TaskState(StrEnum):
     """
-    pending -> running -> (blocked | review) -> done, or failed, or cancelled; see domain.task.
+    pending -> running -> (blocked | review) -> done, or failed, or cancelled.
     """
 
     PENDING = "pending"

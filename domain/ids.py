@@ -7,7 +7,7 @@ import re
 import unicodedata
 from typing import assert_never
 
-from contracts.turn import Role
+from contracts.model import Role
 
 REQUEST_PREFIX = "request/"
 

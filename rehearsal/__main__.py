@@ -12,7 +12,7 @@ import signal
 import sys
 
 from rehearsal import server
-from rehearsal.manuscript import ScriptError
+from rehearsal.script_loader import ScriptError
 
 
 def _arguments() -> argparse.Namespace:

@@ -4,7 +4,7 @@ The script: who is answered with what, as written by an author in one JSON file.
 A step is a function of the request alone: the cast is chosen by who asks,
 the turn by how many replies the request already carries.
 So concurrent agents and retries are answered alike, and a restart changes nothing.
-`rehearsal.manuscript` reads it from JSON.
+`rehearsal.script_loader` reads it from JSON.
 """
 
 import dataclasses

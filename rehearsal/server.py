@@ -14,12 +14,12 @@ import pathlib
 import time
 from collections.abc import AsyncIterator, Callable
 
-from rehearsal import connection, delivery, journal, manuscript, rules, stage, wire
+from rehearsal import connection, delivery, engine, journal, rules, script_loader, wire
 from rehearsal.connection import Request
 from rehearsal.delivery import Response
+from rehearsal.engine import Scene, Stage
 from rehearsal.journal import Entry
 from rehearsal.script import Script
-from rehearsal.stage import Scene, Stage
 from rehearsal.wire import ApiError, Json
 
 Clock = Callable[[], float]
@@ -103,9 +103,9 @@ class Server:
                 request = await connection.read_request(reader, writer, limit=rules.MAX_BODY_BYTES)
             except connection.TooLargeError:
                 error = ApiError(413, "Request exceeds the maximum size")
-                return await _send(writer, stage.failure(error, "req_too_large"))
+                return await _send(writer, engine.failure(error, "req_too_large"))
             except connection.MalformedError as error:
-                return await _send(writer, stage.failure(ApiError(400, str(error)), "req_bad"))
+                return await _send(writer, engine.failure(ApiError(400, str(error)), "req_bad"))
             if request is None:
                 return None
             open_still = await self._answer(request, reader, writer)
@@ -131,7 +131,7 @@ class Server:
                 return self._stage.look_up(request.headers, request.path)
             if request.path == "/":
                 return _hello()
-        return stage.failure(ApiError(404, "Not found"), wire.name("req_", request.path))
+        return engine.failure(ApiError(404, "Not found"), wire.name("req_", request.path))
 
     async def _perform(
         self,
@@ -249,4 +249,4 @@ def as_script(play: Script | Json | pathlib.Path) -> Script:
     """
     if isinstance(play, Script):
         return play
-    return manuscript.load(play) if isinstance(play, pathlib.Path) else manuscript.read(play)
+    return script_loader.load(play) if isinstance(play, pathlib.Path) else script_loader.read(play)

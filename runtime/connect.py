@@ -23,7 +23,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.runtime import Runtime
 from typing_extensions import override
 
-from contracts.failure import FailureKind
+from contracts.failures import FailureKind
 from runtime.errors import UnreachableError
 from runtime.records import running_server
 from runtime.settings import Settings

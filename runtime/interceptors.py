@@ -16,8 +16,8 @@ from temporalio.worker import (
 )
 from typing_extensions import override
 
-from contracts.failure import FailureKind
-from runtime.memory import end_if_out_of_memory
+from contracts.failures import FailureKind
+from runtime.oom import end_if_out_of_memory
 
 BEAT_SECONDS = 0.5
 """Between heartbeats; the server misses a killed worker after the activity's heartbeat time-out."""

@@ -19,8 +19,8 @@ from typing_extensions import override
 
 from contracts.base import Contract
 from contracts.checks import CheckResult, ChecksReport, RunChecks
-from contracts.failure import FailureKind
-from contracts.merge import (
+from contracts.failures import FailureKind
+from contracts.merge_queue import (
     BuildChain,
     Chain,
     ChainLink,
@@ -33,6 +33,7 @@ from contracts.merge import (
     RebasedPatch,
     RebasePatch,
 )
+from contracts.model import ModelCall, ModelTurn, OpenConversation, ToolUse, Usage
 from contracts.ports import (
     CheckActivities,
     ModelActivities,
@@ -53,9 +54,8 @@ from contracts.repository import (
 )
 from contracts.review import MakePatch, Patch
 from contracts.store import ConversationRef, RepositoryRef
-from contracts.tool import ReadCall, ReadResults, ToolCall, ToolName, ToolOutcome, ToolResult
-from contracts.turn import ModelCall, ModelTurn, OpenConversation, ToolUse, Usage
-from contracts.worktree import LeaseWorktree, ReleaseWorktree, WorktreeLease
+from contracts.tools import ReadCall, ReadResults, ToolCall, ToolName, ToolOutcome, ToolResult
+from contracts.worktrees import LeaseWorktree, ReleaseWorktree, WorktreeLease
 from domain import ids
 
 BASE = "b" * 40

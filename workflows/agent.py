@@ -1,7 +1,7 @@
 """
 AgentWorkflow: one role at work, turn by turn.
 
-It knows ids of texts, never texts; what follows from a turn is decided in domain.loop.
+It knows ids of texts, never texts; what follows from a turn is decided in domain.agent.loop.
 """
 
 from temporalio import workflow
@@ -16,15 +16,15 @@ with workflow.unsafe.imports_passed_through():
         Cut,
         Note,
     )
-    from contracts.approval import Decision
-    from contracts.failure import FailureKind
+    from contracts.approvals import Decision
+    from contracts.failures import FailureKind
+    from contracts.model import ModelCall, ModelTurn, ToolAnswer
     from contracts.ports import ModelActivities
     from contracts.store import ConversationRef
-    from contracts.turn import ModelCall, ModelTurn, ToolAnswer
-    from domain import briefing, loop
-    from workflows import calls, patience
-    from workflows.hands import Hands
-    from workflows.patience import TellsItsRequest
+    from domain.agent import inputs, loop
+    from workflows import activity_options, retrying
+    from workflows.retrying import TellsItsRequest
+    from workflows.tool_calls import Hands
 
 
 @workflow.defn
@@ -64,10 +64,10 @@ class AgentWorkflow(TellsItsRequest):
     async def _loop(self) -> AgentResult:
         conversation = self._start.conversation
         if conversation is None:
-            conversation = await patience.call(
+            conversation = await retrying.call(
                 ModelActivities.open_conversation,
                 self._start.opening,
-                calls.model("open the conversation"),
+                activity_options.model("open the conversation"),
             )
         while True:
             result = await self._turn(conversation)
@@ -81,7 +81,7 @@ class AgentWorkflow(TellsItsRequest):
     @workflow.signal(description='Tell the agent something: {"text": "…"}')
     def add_note(self, note: Note) -> None:
         """Keep a person's text for the next turn."""
-        self._notes.append(briefing.note(note.text))
+        self._notes.append(inputs.note(note.text))
 
     @workflow.signal(description="The desk's decision on a question that this agent asked")
     def decided(self, decision: Decision) -> None:
@@ -151,8 +151,8 @@ class AgentWorkflow(TellsItsRequest):
         """
         number = conversation.turns + 1
         self._hands.doing = f"turn {number}: model"
-        message, told = briefing.message(self._notes)
-        turn = await patience.call(
+        message, told = inputs.message(self._notes)
+        turn = await retrying.call(
             ModelActivities.call_model,
             ModelCall(
                 repository=self._start.repository,
@@ -164,7 +164,9 @@ class AgentWorkflow(TellsItsRequest):
                 max_output_tokens=output_tokens,
                 variant=self._progress.variant,
             ),
-            calls.model(f"{self._start.role.value} {self._start.task_ref}: turn {number}"),
+            activity_options.model(
+                f"{self._start.role.value} {self._start.task_ref}: turn {number}"
+            ),
         )
         if not turn.discarded:
             self._notes = self._notes[told:]
@@ -180,8 +182,8 @@ class AgentWorkflow(TellsItsRequest):
 
     def _failed(self, error: ActivityError) -> AgentResult:
         """Return the result of an agent whose world failed: its work so far is kept."""
-        kind = patience.kind_of(error) or FailureKind.BUG.value
-        result = self._result(cut=loop.Stop(Cut.FAILURE, briefing.cause(error)))
+        kind = retrying.kind_of(error) or FailureKind.BUG.value
+        result = self._result(cut=loop.Stop(Cut.FAILURE, inputs.cause(error)))
         return result.model_copy(update={"failure": kind})
 
     def _carried(self) -> AgentStart:

@@ -1,7 +1,7 @@
 """
 The desk of a request: where questions wait for people, and how answers reach whoever asked.
 
-What an answer means, and whether it counts, is decided in domain.approval.
+What an answer means, and whether it counts, is decided in domain.approvals.inbox.
 """
 
 import asyncio
@@ -13,9 +13,9 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from contracts.approval import Approval, Choice, Decide, Decision, Receipt
-    from contracts.failure import FailureKind
-    from domain.approval import Desk, Taken
+    from contracts.approvals import Approval, Choice, Decide, Decision, Receipt
+    from contracts.failures import FailureKind
+    from domain.approvals.inbox import Desk, Taken
 
 
 class ApprovalDesk:

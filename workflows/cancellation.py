@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from workflows import calls
+    from workflows import activity_options
 
 Result = TypeVar("Result")
 
@@ -42,7 +42,7 @@ async def taken(work: Coroutine[Any, Any, Result]) -> Result:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         try:
-            await workflow.wait_condition(task.done, timeout=calls.TAKING_PATIENCE)
+            await workflow.wait_condition(task.done, timeout=activity_options.TAKING_PATIENCE)
         except TimeoutError:
             task.cancel()
             await workflow.wait_condition(task.done)

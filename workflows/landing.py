@@ -3,7 +3,7 @@
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from contracts.merge import (
+    from contracts.merge_queue import (
         EnqueuePatch,
         MergeVerdict,
         QueuedPatch,
@@ -14,9 +14,9 @@ with workflow.unsafe.imports_passed_through():
     from contracts.review import Patch
     from contracts.subtask import SubtaskStart
     from contracts.task import TaskState
-    from workflows import calls, cancellation, patience
-    from workflows.standing import Standing
-    from workflows.telling import tell
+    from workflows import activity_options, cancellation, retrying
+    from workflows.signals import tell
+    from workflows.task_report import Standing
 
 
 class Landing:
@@ -46,10 +46,10 @@ class Landing:
         )
         self._queued = queued.id
         await self._standing.set(TaskState.RUNNING, "in the merge queue")
-        known = await patience.call(
+        known = await retrying.call(
             QueueActivities.enqueue_patch,
             EnqueuePatch(queue_id=start.queue_id, queued=queued, lanes=start.merge_lanes),
-            calls.outward(f"queue the patch of {patch.task}"),
+            activity_options.outward(f"queue the patch of {patch.task}"),
         )
         cancellation.heed()
         if known is not None:
@@ -60,10 +60,10 @@ class Landing:
 
     async def rebase(self, patch: Patch, verdict: MergeVerdict) -> RebasedPatch:
         """Put a patch that did not land on top of what has."""
-        return await patience.call(
+        return await retrying.call(
             PatchActivities.rebase_patch,
             RebasePatch(repository=self._start.repository, patch=patch, verdict=verdict),
-            calls.store(f"rebase {patch.task}"),
+            activity_options.store(f"rebase {patch.task}"),
         )
 
     async def withdraw(self) -> None:

@@ -1,7 +1,7 @@
 """
 MergeQueueWorkflow: the single writer of one target.
 
-It lands exactly trees that passed. Which prefixes to test and what a round decides is domain.merge.
+It lands exactly trees that passed; domain.merge_queue decides which prefixes to test.
 """
 
 import datetime as dt
@@ -12,7 +12,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 with workflow.unsafe.imports_passed_through():
     from contracts.checks import ChecksReport
-    from contracts.merge import (
+    from contracts.merge_queue import (
         BuildChain,
         Chain,
         ChainLink,
@@ -25,9 +25,10 @@ with workflow.unsafe.imports_passed_through():
     )
     from contracts.ports import PatchActivities
     from contracts.visibility import Obstacle
-    from domain import briefing, merge
-    from workflows import calls, patience
-    from workflows.trials import Trials
+    from domain import merge_queue
+    from domain.agent import inputs
+    from workflows import activity_options, retrying
+    from workflows.merge_checks import Trials
     from workflows.visibility import show
 
 _REMEMBERED = 500
@@ -53,7 +54,7 @@ class MergeQueueWorkflow:
         self._settled: list[str] = list(start.settled)
         self._members: list[str] = list(start.members)
         self._trials = Trials(start.landed_acceptance)
-        self._state = merge.QueueState(0, None, start.failures, start.successes)
+        self._state = merge_queue.QueueState(0, None, start.failures, start.successes)
         self._order: tuple[str, ...] = ()
         self._red: ChecksReport | None = None
         self._testing: tuple[str, ...] = ()
@@ -70,7 +71,7 @@ class MergeQueueWorkflow:
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise
-                await self._give_up(briefing.cause(error))
+                await self._give_up(inputs.cause(error))
             if workflow.info().is_continue_as_new_suggested():
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 workflow.continue_as_new(self._carried())
@@ -132,22 +133,22 @@ class MergeQueueWorkflow:
     async def _round(self) -> None:
         """Make one round: build, sort out conflicts, test prefixes, land or evict."""
         self._rounds += 1
-        chain = await patience.call(
+        chain = await retrying.call(
             PatchActivities.build_chain,
             BuildChain(
                 repository=self._start.repository,
                 patches=tuple((queued.id, queued.patch.commit) for queued in self._queue),
             ),
-            calls.store(f"stack {len(self._queue)} patches"),
+            activity_options.store(f"stack {len(self._queue)} patches"),
         )
         self._tip = chain.tip
         links = await self._sort_out(chain)
         if not links or not all(self._waiting(links)):
             return
-        if merge.eliminated(self._state):
+        if merge_queue.eliminated(self._state):
             await self._evict_first(links)
             return
-        cuts = merge.cuts(self._state, self._start.lanes)
+        cuts = merge_queue.cuts(self._state, self._start.lanes)
         self._testing = tuple(link.id for link in links)
         try:
             reports = await self._trials.run(
@@ -159,7 +160,7 @@ class MergeQueueWorkflow:
             return
         greens = [cut for cut in cuts if reports[cut].passed]
         reds = [cut for cut in cuts if not reports[cut].passed]
-        outcome = merge.conclude(self._state, greens, reds)
+        outcome = merge_queue.conclude(self._state, greens, reds)
         self._red = reports[min(red for red in reds)] if reds else self._red
         if not outcome.land:
             self._state = outcome.state
@@ -173,7 +174,7 @@ class MergeQueueWorkflow:
 
     async def _sort_out(self, chain: Chain) -> tuple[ChainLink, ...]:
         """Evict what conflicts with the tip, put aside what conflicts with a neighbour."""
-        split = merge.split_chain(chain.links)
+        split = merge_queue.split_chain(chain.links)
         by_id = {link.id: link for link in chain.links}
         for patch_id in split.evicted:
             link = by_id[patch_id]
@@ -190,17 +191,17 @@ class MergeQueueWorkflow:
         self._queue.sort(key=lambda queued: kept.get(queued.id, len(kept)))
         same = sum(1 for a, b in zip(self._order, split.usable, strict=False) if a == b)
         self._order = split.usable
-        self._state = merge.rechained(self._state, usable=len(split.usable), kept=same)
+        self._state = merge_queue.rechained(self._state, usable=len(split.usable), kept=same)
         return tuple(by_id[patch_id] for patch_id in split.usable)
 
     async def _land(
-        self, chain: Chain, links: Sequence[ChainLink], after: merge.QueueState
+        self, chain: Chain, links: Sequence[ChainLink], after: merge_queue.QueueState
     ) -> None:
         """
         Move the target to the tested tree; when somebody else moved it, the round is made anew.
         """
         queued = {waiting.id: waiting for waiting in self._queue}
-        landed = await patience.call(
+        landed = await retrying.call(
             PatchActivities.land_chain,
             LandChain(
                 repository=self._start.repository,
@@ -208,10 +209,10 @@ class MergeQueueWorkflow:
                 candidate=links[-1].commit or "",
                 titles=tuple(link.id for link in links),
             ),
-            calls.store(f"land {', '.join(link.id for link in links)}"),
+            activity_options.store(f"land {', '.join(link.id for link in links)}"),
         )
         if landed.commit is None:
-            self._state = merge.QueueState(
+            self._state = merge_queue.QueueState(
                 len(self._queue), None, self._state.failures, self._state.successes
             )
             return
@@ -224,7 +225,7 @@ class MergeQueueWorkflow:
 
     async def _evict_first(self, links: Sequence[ChainLink]) -> None:
         """Send back the patch that is to blame by elimination, with the log of the red run."""
-        self._state = merge.after_eviction(self._state)
+        self._state = merge_queue.after_eviction(self._state)
         self._order = self._order[1:]
         first = links[0].id
         await self._settle(

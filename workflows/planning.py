@@ -1,7 +1,7 @@
 """
 Planning a request: the planner's turns, one repair, a person's say, and the single-task fallback.
 
-What a valid plan is, is decided in domain.plan.
+What a valid plan is, is decided in domain.planning.plan.
 """
 
 from temporalio import workflow
@@ -9,17 +9,18 @@ from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from contracts.agent import AgentResult
-    from contracts.failure import FailureKind
-    from contracts.plan import Plan, PlanDraft
+    from contracts.failures import FailureKind
+    from contracts.model import Role
+    from contracts.planning import Plan, PlanDraft
     from contracts.repository import RepositoryOpened
     from contracts.request import RequestStart
-    from contracts.turn import Role
-    from contracts.worktree import WorktreeLease
-    from domain import briefing, ids
-    from domain import plan as plans
-    from workflows import calls, cancellation
+    from contracts.worktrees import WorktreeLease
+    from domain import ids
+    from domain.agent import inputs
+    from domain.planning import plan as plans
+    from workflows import activity_options, cancellation
     from workflows.agent import AgentWorkflow
-    from workflows.leasing import leased
+    from workflows.worktrees import leased
 
 
 class Planning:
@@ -67,7 +68,7 @@ class Planning:
         self.agent = ids.agent_id(self._request_id, Role.PLANNER, self._attempt)
         result = await workflow.execute_child_workflow(
             AgentWorkflow.run,
-            briefing.planner(
+            inputs.planner(
                 self._request_id,
                 self._start,
                 self._opened,
@@ -79,7 +80,7 @@ class Planning:
                 budget=budget,
             ),
             id=self.agent,
-            task_timeout=calls.TASK_TIMEOUT,
+            task_timeout=activity_options.TASK_TIMEOUT,
             static_summary=f"planner, attempt {self._attempt}",
         )
         self.agent, self._before = None, result

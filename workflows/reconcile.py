@@ -5,7 +5,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from contracts.ports import ReconcileActivities
     from contracts.reconcile import Reconcile, ReconcileReport
-    from workflows import calls, patience
+    from workflows import activity_options, retrying
 
 
 @workflow.defn
@@ -15,8 +15,8 @@ class ReconcileWorkflow:
     @workflow.run
     async def run(self, request: Reconcile) -> ReconcileReport:
         """Have the host compare its disk with the open workflows."""
-        return await patience.call(
+        return await retrying.call(
             ReconcileActivities.reconcile,
             request,
-            calls.host(request.host_id, "compare the disk with the open workflows"),
+            activity_options.host(request.host_id, "compare the disk with the open workflows"),
         )

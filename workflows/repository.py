@@ -7,7 +7,7 @@ from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from contracts.checks import ChecksReport
-    from contracts.merge import BuildChain
+    from contracts.merge_queue import BuildChain
     from contracts.ports import PatchActivities, RepositoryActivities
     from contracts.repository import (
         CloseRequest,
@@ -18,16 +18,16 @@ with workflow.unsafe.imports_passed_through():
     )
     from contracts.request import RequestStart
     from domain import ids
-    from workflows import calls, cancellation, patience
-    from workflows.telling import tell
-    from workflows.trials import run_checks
+    from workflows import activity_options, cancellation, retrying
+    from workflows.merge_checks import run_checks
+    from workflows.signals import tell
 
 
 async def open_repository(start: RequestStart) -> RepositoryOpened:
     """Check every condition and bring the base into the store."""
     info = workflow.info()
     key = start.resumes or ids.request_key(info.workflow_id, info.first_execution_run_id)
-    return await patience.call(
+    return await retrying.call(
         RepositoryActivities.open_repository,
         OpenRepository(
             request_id=info.workflow_id,
@@ -40,7 +40,7 @@ async def open_repository(start: RequestStart) -> RepositoryOpened:
             environment=start.environment,
             asked=start.model_dump_json(exclude_defaults=True),
         ),
-        calls.store(f"open {start.repository}"),
+        activity_options.store(f"open {start.repository}"),
     )
 
 
@@ -48,10 +48,10 @@ async def check_merged_tree(
     opened: RepositoryOpened, commands: tuple[str, ...]
 ) -> tuple[str, ChecksReport]:
     """Run commands on the target's tip; return the tip and the report."""
-    chain = await patience.call(
+    chain = await retrying.call(
         PatchActivities.build_chain,
         BuildChain(repository=opened.repository, patches=()),
-        calls.store("read the target's tip"),
+        activity_options.store("read the target's tip"),
     )
     report = await run_checks(
         opened.repository, chain.tip, commands, summary="check the merged tree"
@@ -73,18 +73,20 @@ async def deliver(opened: RepositoryOpened, tip: str) -> Delivered:
         commit=tip,
         base=opened.base,
     )
-    push = patience.call(
-        RepositoryActivities.deliver_branch, order, calls.outward(f"deliver {opened.branch}")
+    push = retrying.call(
+        RepositoryActivities.deliver_branch,
+        order,
+        activity_options.outward(f"deliver {opened.branch}"),
     )
     if not workflow.patched("delivery-withdrawn-2026-11"):
         return await cancellation.taken(push)
     try:
         return await push
     except (ActivityError, asyncio.CancelledError):
-        delivered = await patience.call(
+        delivered = await retrying.call(
             RepositoryActivities.withdraw_delivery,
             order,
-            calls.store(f"withdraw the delivery of {opened.branch}"),
+            activity_options.store(f"withdraw the delivery of {opened.branch}"),
         )
         if delivered is None:
             raise
@@ -97,12 +99,12 @@ async def close(opened: RepositoryOpened, *, used_queue: bool) -> None:
     if used_queue:
         queue = ids.queue_id(repository.key, repository.target)
         await tell(queue, "leave", repository.request_key)
-    await patience.call(
+    await retrying.call(
         RepositoryActivities.close_request,
         CloseRequest(
             repository=repository,
             request_id=workflow.info().workflow_id,
             branch=opened.branch,
         ),
-        calls.store("close the request"),
+        activity_options.store("close the request"),
     )

@@ -21,22 +21,23 @@ from temporalio.exceptions import (
 
 with workflow.unsafe.imports_passed_through():
     from contracts.agent import Note
-    from contracts.approval import Approval, ApprovalKind, Choice
+    from contracts.approvals import Approval, ApprovalKind, Choice
     from contracts.checks import CheckResult
-    from contracts.failure import FailureKind
-    from contracts.plan import Plan
+    from contracts.failures import FailureKind
+    from contracts.planning import Plan
     from contracts.repository import Delivered, RepositoryOpened
     from contracts.request import RequestStart, RequestStatus
     from contracts.subtask import SubtaskReport
     from contracts.task import TaskStatus
     from contracts.visibility import OC_KEPT, Obstacle, RunState
-    from domain import briefing, budget
-    from domain import request as requests
-    from domain.card import card
+    from domain.agent import inputs
+    from domain.request import status as requests
+    from domain.request.markdown import card
+    from domain.scheduling import budget
     from workflows import cancellation, repository
     from workflows.approvals import AnswersPeople, ApprovalDesk
-    from workflows.board import TaskBoard
     from workflows.planning import Planning
+    from workflows.scheduler import TaskBoard
     from workflows.visibility import show
 
 
@@ -183,7 +184,7 @@ class RequestWorkflow(AnswersPeople):
             self._new_board(start, opened, plan)
             if ApprovalKind.PLAN not in start.approve:
                 return plan
-            decision = await self._desk.ask(briefing.plan_approval(plan))
+            decision = await self._desk.ask(inputs.plan_approval(plan))
             if decision.choice is Choice.APPROVE:
                 return plan
             if decision.choice is Choice.REJECT:
@@ -204,7 +205,7 @@ class RequestWorkflow(AnswersPeople):
     async def _deliver(self, start: RequestStart, opened: RepositoryOpened, tip: str) -> None:
         if ApprovalKind.DELIVERY in start.approve:
             summary = requests.delivery_summary(self._rows(), self._checks)
-            approval = briefing.delivery_approval(tip, summary, opened.branch)
+            approval = inputs.delivery_approval(tip, summary, opened.branch)
             decision = await self._desk.ask(approval)
             if decision.choice is not Choice.APPROVE:
                 self._fail(f"not delivered, {decision.by} says: {decision.reason}", "Rejected")
@@ -248,7 +249,7 @@ class RequestWorkflow(AnswersPeople):
         if isinstance(error, ApplicationError) and error.details:
             raise error
         failure = error if isinstance(error, ApplicationError) else error.cause
-        self._fail(briefing.cause(error), getattr(failure, "type", None) or FailureKind.BUG)
+        self._fail(inputs.cause(error), getattr(failure, "type", None) or FailureKind.BUG)
 
     def _fail(self, reason: str, kind: str) -> NoReturn:
         status = self._closed(RunState.FAILED, reason)

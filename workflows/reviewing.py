@@ -1,26 +1,27 @@
 """
 The review of a patch: a reviewer in a fresh context, and a person where a rule says so.
 
-What a verdict means, and who must decide, is domain.review.
+What a verdict means, and who must decide, is domain.review.verdict.
 """
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from contracts.approval import Decision
+    from contracts.approvals import Decision
     from contracts.checks import ChecksReport
+    from contracts.model import Role
     from contracts.review import Patch, ReviewFinish, ReviewItem
     from contracts.subtask import SubtaskStart
     from contracts.task import TaskState
-    from contracts.tool import CoderFinish
-    from contracts.turn import Role
+    from contracts.tools import CoderFinish
     from contracts.visibility import RunState
-    from domain import briefing, ids, review
-    from domain.review import NeedsPerson
-    from domain.rework import Rounds
-    from workflows.leasing import leased
-    from workflows.standing import Standing
+    from domain import ids
+    from domain.agent import inputs
+    from domain.review.rework import Rounds
+    from domain.review.verdict import NeedsPerson, answer, decide
+    from workflows.task_report import Standing
     from workflows.visibility import show
+    from workflows.worktrees import leased
 
 
 class Reviewing:
@@ -57,7 +58,7 @@ class Reviewing:
         verdict = await self._verdict(
             patch, finish, checks, attempt=rounds.total + 1, budget=budget
         )
-        decision = review.decide(item, verdict, patch, rounds_left=rounds.left)
+        decision = decide(item, verdict, patch, rounds_left=rounds.left)
         if isinstance(decision, NeedsPerson):
             return await self._ask(decision, patch)
         return decision
@@ -70,7 +71,7 @@ class Reviewing:
         async with leased(
             self._start.repository, ids.purpose(Role.REVIEWER, attempt), commit=patch.commit
         ) as lease:
-            start = briefing.reviewer(
+            start = inputs.reviewer(
                 self._start,
                 agent_id=agent,
                 attempt=attempt,
@@ -85,10 +86,10 @@ class Reviewing:
 
     async def _ask(self, needed: NeedsPerson, patch: Patch) -> ReviewItem:
         """Ask a person and wait; the patch stays exactly as it is."""
-        approval = briefing.review_approval(needed, patch, asked_by=workflow.info().workflow_id)
+        approval = inputs.review_approval(needed, patch, asked_by=workflow.info().workflow_id)
         await self._standing.set(TaskState.REVIEW, f"waits for a person: {needed.why}")
         await self._standing.ask(approval)
         show(RunState.WAITING_REVIEW, 1)
         await workflow.wait_condition(lambda: approval.id in self._decisions)
         show(RunState.RUNNING, 0)
-        return review.answer(needed.item, self._decisions[approval.id])
+        return answer(needed.item, self._decisions[approval.id])

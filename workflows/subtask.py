@@ -11,25 +11,27 @@ from temporalio.exceptions import ActivityError, ChildWorkflowError, is_cancelle
 
 with workflow.unsafe.imports_passed_through():
     from contracts.agent import AgentResult, Note
-    from contracts.approval import Decision
-    from contracts.merge import MergeVerdict
+    from contracts.approvals import Decision
+    from contracts.merge_queue import MergeVerdict
+    from contracts.model import Role
     from contracts.ports import PatchActivities
     from contracts.review import MakePatch, Patch, ReviewState
     from contracts.subtask import SubtaskReport, SubtaskStart
     from contracts.task import TaskState
-    from contracts.tool import CoderFinish
-    from contracts.turn import Role
-    from contracts.worktree import WorktreeLease
-    from domain import briefing, ids, lane, rework
-    from domain import patch as patches
-    from workflows import calls, cancellation, patience
+    from contracts.tools import CoderFinish
+    from contracts.worktrees import WorktreeLease
+    from domain import ids, lanes
+    from domain.agent import inputs
+    from domain.review import patch as patches
+    from domain.review import rework
+    from workflows import activity_options, cancellation, retrying
     from workflows.landing import Landing
-    from workflows.leasing import leased
-    from workflows.patience import TellsItsRequest
+    from workflows.merge_checks import run_checks
+    from workflows.retrying import TellsItsRequest
     from workflows.reviewing import Reviewing
-    from workflows.standing import Standing
-    from workflows.telling import tell
-    from workflows.trials import run_checks
+    from workflows.signals import tell
+    from workflows.task_report import Standing
+    from workflows.worktrees import leased
 
 
 class TaskFailed(Exception):  # noqa: N818 - a decision that ends the task, not an error of ours
@@ -76,7 +78,7 @@ class SubtaskWorkflow(TellsItsRequest):
         except (ActivityError, ChildWorkflowError) as error:
             if is_cancelled_exception(error):
                 raise
-            await self._standing.fail(briefing.cause(error))
+            await self._standing.fail(inputs.cause(error))
         finally:
             await cancellation.finish(self._landing.withdraw())
         await workflow.wait_condition(workflow.all_handlers_finished)
@@ -107,9 +109,9 @@ class SubtaskWorkflow(TellsItsRequest):
         return self._standing.report
 
     async def _work(self) -> None:
-        choice = lane.choose(self._start.task)
+        choice = lanes.choose(self._start.task)
         self._standing.note(lane=f"{choice.lane.value}: {choice.reason}"[:1_000])
-        refused = lane.refusal(choice)
+        refused = lanes.refusal(choice)
         if refused:
             self._fail(refused)
         await self._standing.set(TaskState.RUNNING, "")
@@ -153,7 +155,7 @@ class SubtaskWorkflow(TellsItsRequest):
         late = self._notes[self._noted :] if self._coder else []
         self._noted = len(self._notes)
         result = await self._standing.run_agent(
-            briefing.coder(
+            inputs.coder(
                 self._start,
                 agent_id=ids.agent_id(self._id, Role.CODER, attempt),
                 attempt=attempt,
@@ -177,7 +179,7 @@ class SubtaskWorkflow(TellsItsRequest):
         return max(self._start.limits.budget_microusd - spent, 0)
 
     async def _patch(self, finish: CoderFinish) -> Patch:
-        return await patience.call(
+        return await retrying.call(
             PatchActivities.make_patch,
             MakePatch(
                 repository=self._start.repository,
@@ -188,7 +190,7 @@ class SubtaskWorkflow(TellsItsRequest):
                 writes=self._start.task.writes,
                 message=patches.commit_message(self._start.task, finish),
             ),
-            calls.store(f"make the patch of {self._start.task.id}"),
+            activity_options.store(f"make the patch of {self._start.task.id}"),
         )
 
     async def _land(self, patch: Patch) -> bool:

@@ -12,11 +12,11 @@ import signal
 import time
 from pathlib import Path
 
-from console.commands import main as console
-from console.outcome import ExitCode
-from console.surroundings import Surroundings
-from examples.demo.stage import Stage, sample_repository
-from runtime.process import end_process
+from cli.context import Surroundings
+from cli.exit_codes import ExitCode
+from cli.main import main as console
+from examples.demo.deployment import Stage, sample_repository
+from runtime.services.child_process import end_process
 
 REQUEST = (
     "Mend the failing test of the cart's total, add discounts in per cent with tests, "

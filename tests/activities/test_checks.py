@@ -3,10 +3,10 @@
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities import running
-from contracts.failure import FailureKind
+from contracts.failures import FailureKind
 from contracts.repository import Environment
-from tests.activities.bench import ENVIRONMENT, Bench, Job, alive, token
+from infra import commands
+from tests.infra.bench import ENVIRONMENT, Bench, Job, alive, token
 
 
 async def counted(job: Job) -> int:
@@ -180,8 +180,8 @@ async def test_a_red_check_on_a_full_disk_is_no_outcome(
     """
     Nobody knows whether it is red: it fails as DISK, nothing is recorded, and it is run again.
     """
-    monkeypatch.setattr(running, "free_bytes", lambda _place: 0)
-    monkeypatch.setattr(running, "shortage", lambda *_places: "the disk is full")
+    monkeypatch.setattr(commands, "free_bytes", lambda _place: 0)
+    monkeypatch.setattr(commands, "low_space_reason", lambda *_places: "the disk is full")
     with pytest.raises(ApplicationError, match="the disk is full") as failure:
         await job.check(job.base, "false")
     assert failure.value.type == FailureKind.DISK
@@ -194,7 +194,7 @@ async def test_a_check_that_filled_the_disk_itself_is_red(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once what it wrote is undone there is room again: it is red, and the report says why."""
-    monkeypatch.setattr(running, "free_bytes", lambda _place: 0)
+    monkeypatch.setattr(commands, "free_bytes", lambda _place: 0)
     report = await job.check(job.base, "echo much > big.bin; false")
 
     assert not report.passed

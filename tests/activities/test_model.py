@@ -13,17 +13,18 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.anthropic_door import AnthropicDoor
-from activities.conversation import ConversationLog
 from activities.model import MessagesModel
-from activities.store import Store, StoreError
-from activities.stores import Stores
-from contracts.failure import FailureKind
+from contracts.failures import FailureKind
+from contracts.model import ModelCall, ModelTurn, OpenConversation, Role, ToolAnswer
 from contracts.store import ConversationRef, RepositoryRef
-from contracts.tool import ToolName
-from contracts.turn import ModelCall, ModelTurn, OpenConversation, Role, ToolAnswer
-from domain import ids, models
-from domain.registry import MAX_FINISH_BYTES
+from contracts.tools import ToolName
+from domain import ids
+from domain.agent import models
+from domain.tools.registry import MAX_FINISH_BYTES
+from infra.anthropic.client import MessagesClient
+from infra.conversation.log import ConversationLog
+from infra.store import Store, StoreError
+from infra.store.open_stores import Stores
 from rehearsal import journal
 from rehearsal.server import Server, serve
 from tests.activities.test_worktrees import empty_store
@@ -43,23 +44,23 @@ class Desk:
 
     Attributes:
         stores: open; closed by the fixture.
-        doors: to be closed by the fixture.
+        clients: to be closed by the fixture.
     """
 
     store: Store
     stores: Stores
-    doors: list[AnthropicDoor] = field(default_factory=list)
+    clients: list[MessagesClient] = field(default_factory=list)
 
     def model(self, server: Server | None) -> MessagesModel:
         """Return the activities of a worker that was just started."""
-        door = AnthropicDoor(
+        client = MessagesClient(
             api_key="rehearsal" if server else None,
             auth_token=None,
             base_url=server.base_url if server else None,
             timeout=_TIMEOUT,
         )
-        self.doors.append(door)
-        return MessagesModel(self.stores, door, model_names=dict.fromkeys(Role, MODEL))
+        self.clients.append(client)
+        return MessagesModel(self.stores, client, model_names=dict.fromkeys(Role, MODEL))
 
     async def opened(self, model: MessagesModel, role: Role = Role.CODER) -> ConversationRef:
         """Open a conversation."""
@@ -82,8 +83,8 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         try:
             yield desk
         finally:
-            for door in desk.doors:
-                await door.close()
+            for client in desk.clients:
+                await client.close()
             await desk.stores.close()
 
 

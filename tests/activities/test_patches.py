@@ -4,7 +4,7 @@ import asyncio
 
 from temporalio.testing import ActivityEnvironment
 
-from contracts.merge import (
+from contracts.merge_queue import (
     BuildChain,
     Chain,
     Eviction,
@@ -16,7 +16,7 @@ from contracts.merge import (
 )
 from contracts.review import Patch
 from domain import ids
-from tests.activities.bench import Job
+from tests.infra.bench import Job
 
 EVICTED = MergeVerdict(id="one/mine/0", eviction=Eviction.CONFLICT, reason="conflicts")
 

@@ -15,13 +15,13 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.file_lock import locked
-from activities.git_command import git_binary
-from contracts.failure import FailureKind
+from contracts.failures import FailureKind
 from contracts.repository import CloseRequest, DeliverBranch, Delivered, Environment
 from domain import ids
-from tests.activities.bench import Bench, Job, person
-from tests.stage import changed, commit, git, snapshot
+from infra.git.command import git_binary
+from infra.locks import locked
+from tests.infra.bench import Bench, Job, person
+from tests.local_deployment import changed, commit, git, snapshot
 
 WRITTEN = (".git/objects", ".git/refs/heads", ".git/logs/refs/heads")
 """Where a delivered branch and its objects lie."""
@@ -659,7 +659,7 @@ import asyncio, sys
 from pathlib import Path
 from temporalio.testing import ActivityEnvironment
 from activities.repository import UserRepositories
-from activities.stores import Stores
+from infra.store.open_stores import Stores
 from contracts.repository import DeliverBranch, Environment
 
 async def main(stores, slow, order):

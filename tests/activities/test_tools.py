@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities import running
-from contracts.failure import FailureKind
-from contracts.tool import ToolCall, ToolName
+from contracts.failures import FailureKind
+from contracts.tools import ToolCall, ToolName
 from domain import ids
-from tests.activities.bench import Agent, Bench, Job, alive, said, token
-from tests.stage import ROOT, until
+from infra import commands
+from tests.infra.bench import Agent, Bench, Job, alive, said, token
+from tests.local_deployment import ROOT, until
 
 
 async def test_a_repeated_call_returns_what_was_recorded(agent: Agent) -> None:
@@ -54,7 +54,7 @@ async def test_a_command_that_filled_the_disk_is_undone(
     """Whatever it wrote is gone, checkpointed files are as they were, and the model is told why."""
     await agent.edit("create", "kept.txt", file_text="kept\n")
     with monkeypatch.context() as full:
-        full.setattr(running, "free_bytes", lambda _place: 0)
+        full.setattr(commands, "free_bytes", lambda _place: 0)
         ended = await agent.run("echo more >> kept.txt; echo much > big.bin; false")
 
     assert ended.text == "[exit code 1; it filled the disk, so all it wrote was undone]"
@@ -117,12 +117,12 @@ KILLED = """
     import asyncio, os, sys
     from pathlib import Path
     from temporalio.testing import ActivityEnvironment
-    from activities.pools import Pools
-    from activities.running import Runner
-    from activities.sandbox import Sandbox
-    from activities.stores import Stores
+    from infra.worktrees.open_pools import Pools
+    from infra.commands import Runner
+    from infra.sandbox import Sandbox
+    from infra.store.open_stores import Stores
     from activities.tools import WorktreeTools
-    from contracts.tool import ToolCall
+    from contracts.tools import ToolCall
 
     async def main() -> None:
         home, scratch = Path(sys.argv[1]), Path(sys.argv[2])

@@ -11,15 +11,16 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.git_command import GitError
-from activities.store import ObjectMissing, Store, StoreError
-from activities.store.objects import TreeEntry
-from activities.worktree.pool import Fenced, WorktreeBroken, WorktreeBusy, WorktreePool
-from activities.worktrees import PooledWorktrees, worktree_failure
-from contracts.failure import FailureKind
+from activities.failures import translated
+from activities.worktrees import PooledWorktrees
+from contracts.failures import FailureKind
 from contracts.store import RepositoryRef
-from contracts.worktree import LeaseWorktree, ReleaseWorktree, WorktreeLease
+from contracts.worktrees import LeaseWorktree, ReleaseWorktree, WorktreeLease
 from domain import ids
+from infra.git.command import GitError
+from infra.store import ObjectMissing, Store, StoreError
+from infra.store.objects import TreeEntry
+from infra.worktrees.pool import Fenced, WorktreeBroken, WorktreeBusy, WorktreePool
 
 REPOSITORY = RepositoryRef(
     key="demo", host_id="here", request_key="r1", target="main", environment="0" * 40
@@ -195,6 +196,6 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
 )  # fmt: skip
 def test_every_failure_has_its_kind(error: Exception, kind: FailureKind, *, final: bool) -> None:
     """A full disk, a fence and a busy worktree are told apart by the type that is recorded."""
-    failure = worktree_failure(error)
+    failure = translated(error, "working on a worktree")
 
     assert (failure.type, failure.non_retryable) == (kind.value, final)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = {"contracts", "domain", "workflows", "activities", "runtime", "rehearsal", "console"}
 PURE = ("contracts", "domain")
 
 
@@ -35,21 +34,21 @@ def test_rehearsal_stands_on_the_standard_library_alone() -> None:
 
 
 def test_starter_never_pays_for_vendors() -> None:
-    """starter.py and console import neither activities nor anthropic nor git."""
-    found = imported(ROOT / "starter.py").union(*(imported(file) for file in files("console")))
+    """starter.py and cli import neither activities nor anthropic nor git."""
+    found = imported(ROOT / "starter.py").union(*(imported(file) for file in files("cli")))
 
-    assert not found & {"activities", "anthropic", "git", "rehearsal", "worker"}
+    assert not found & {"activities", "infra", "anthropic", "git", "rehearsal", "worker"}
 
 
 def test_the_worker_knows_everything_but_the_rehearsal() -> None:
     """worker.py composes the rooms and does not know that a rehearsal exists."""
     found = imported(ROOT / "worker.py")
 
-    assert {"activities", "contracts", "runtime", "workflows"} <= found
+    assert {"activities", "contracts", "infra", "runtime", "workflows"} <= found
     assert "rehearsal" not in found
 
 
-@pytest.mark.parametrize("room", ["workflows", "activities", "runtime", "console"])
+@pytest.mark.parametrize("room", ["workflows", "activities", "infra", "runtime", "cli"])
 def test_no_room_speaks_of_the_rehearsal(room: str) -> None:
     """The product has no mock branch: outside the price table no room names the rehearsal."""
     naming = [
@@ -89,10 +88,10 @@ def test_workflow_files_are_read_whole() -> None:
 
 
 def test_durations_stand_in_one_table() -> None:
-    """In workflows a timedelta is written in calls.py alone, or made from a value."""
+    """In workflows a timedelta is written in activity_options.py alone, or made from a value."""
     elsewhere = []
     for file in files("workflows"):
-        if file.name == "calls.py":
+        if file.name == "activity_options.py":
             continue
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("timedelta"):
@@ -106,7 +105,7 @@ def test_workflows_and_domain_work_without_vendors() -> None:
     """Importing every workflow loads neither anthropic nor git nor structlog."""
     code = (
         "import sys, workflows.request, workflows.subtask, workflows.agent, workflows.merge_queue;"
-        "print(sorted({'anthropic', 'git', 'structlog', 'activities', 'rich'} & set(sys.modules)))"
+        "print(sorted({'anthropic', 'git', 'structlog', 'activities', 'infra', 'rich'} & set(sys.modules)))"
     )
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 import worker
-from activities import file_lock
-from activities.store import refs
-from activities.worktree import pool
-from runtime import backoff, interceptors, reconciling, server, settings
-from workflows import calls
+from infra import locks
+from infra.store import refs
+from infra.worktrees import pool
+from runtime import interceptors, settings
+from runtime.services import backoff, reconcile_schedule, server
+from workflows import activity_options
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,9 +33,9 @@ def _shown(*seconds: float) -> str:
         ("heartbeat of an activity", _shown(interceptors.BEAT_SECONDS)),
         (
             "heartbeat time-out",
-            _shown(calls.host("h", "s")["heartbeat_timeout"].total_seconds()),  # type: ignore[union-attr]
+            _shown(activity_options.host("h", "s")["heartbeat_timeout"].total_seconds()),  # type: ignore[union-attr]
         ),
-        ("workflow task time-out", _shown(calls.TASK_TIMEOUT.total_seconds())),
+        ("workflow task time-out", _shown(activity_options.TASK_TIMEOUT.total_seconds())),
         ("sticky queue", _shown(worker.STICKY.total_seconds())),
         (
             "pings to a worker, and their time-out",
@@ -43,13 +44,13 @@ def _shown(*seconds: float) -> str:
                 for name in ("Time", "Timeout")
             ),
         ),
-        ("looks at a lock's holder", _shown(file_lock.LOOK_SECONDS)),
+        ("looks at a lock's holder", _shown(locks.LOOK_SECONDS)),
         ("wait for a worktree", _shown(pool.WAIT_SECONDS)),
         ("a reference's leftover lock file", _shown(refs.REF_LOCK_SECONDS)),
         ("back-off of the supervisor", f"{backoff.FIRST_SECONDS} to {backoff.LONGEST_SECONDS:g}"),
         ("watchdog", _shown(settings.WATCHDOG_SECONDS)),
         ("grace of an orderly stop", _shown(settings.GRACE_SECONDS)),
-        ("reconciler", f"{_shown(reconciling.EVERY.total_seconds())}, and at each start"),
+        ("reconciler", f"{_shown(reconcile_schedule.EVERY.total_seconds())}, and at each start"),
     ],
 )
 def test_a_time_that_is_told_is_the_one_that_is_kept(what: str, is_so: str) -> None:

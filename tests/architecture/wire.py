@@ -10,7 +10,7 @@ from temporalio import activity, workflow
 import workflows
 from contracts import visibility
 from contracts.ports import PORTS
-from contracts.queue import TaskQueue
+from contracts.task_queue import TaskQueue
 
 BASELINE = Path(__file__).with_name("wire_names.json")
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 from typing_extensions import override
 
-from runtime.server import EmbeddedServer
+from runtime.services.server import EmbeddedServer
 from tests.browser.web_ui import WebUi
-from tests.plays import DEMO
-from tests.stage import Stage
+from tests.local_deployment import Stage
+from tests.model_scripts import DEMO
 
 if TYPE_CHECKING:
     from playwright.async_api import BrowserContext

@@ -8,7 +8,7 @@ import pytest
 
 from contracts.visibility import RunState
 from tests.browser.web_ui import WebUi
-from tests.stage import CHECK, Handle, Stage, git
+from tests.local_deployment import CHECK, Handle, Stage, git
 
 pytestmark = pytest.mark.browser
 PLAN = ["plan"]

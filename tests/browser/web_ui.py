@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from console.hints import deep_link
-from tests.stage import ROOT, Handle, Stage, until
+from cli.hints import deep_link
+from tests.local_deployment import ROOT, Handle, Stage, until
 
 if TYPE_CHECKING:
     from playwright.async_api import Locator, Page

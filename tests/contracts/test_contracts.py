@@ -8,16 +8,16 @@ from pydantic import BaseModel, ValidationError
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 import contracts
-from contracts.approval import Answer, Approval, ApprovalKind
+from contracts.approvals import Answer, Approval, ApprovalKind
 from contracts.base import Contract, HumanInput
-from contracts.failure import FailureKind
-from contracts.merge import EnqueuePatch, QueuedPatch
-from contracts.plan import PlanDraft, TaskSpec
+from contracts.failures import FailureKind
+from contracts.merge_queue import EnqueuePatch, QueuedPatch
+from contracts.model import ModelTurn, ToolUse
+from contracts.planning import PlanDraft, TaskSpec
 from contracts.request import RequestStart
 from contracts.review import Patch
 from contracts.store import RepositoryRef
-from contracts.turn import ModelTurn, ToolUse
-from domain import failure
+from domain import failures
 
 OID = "a" * 40
 LIMIT_BYTES = 64 * 1024
@@ -123,5 +123,5 @@ def test_a_plan_has_a_bound() -> None:
 @pytest.mark.parametrize("kind", list(FailureKind), ids=lambda kind: kind.value)
 def test_every_failure_kind_has_a_strategy(kind: FailureKind) -> None:
     """Each kind is retried or not, and says how a waiting run is shown."""
-    assert failure.retryable(kind) in {True, False}
-    assert failure.waiting_state(kind).value.isupper()
+    assert failures.retryable(kind) in {True, False}
+    assert failures.waiting_state(kind).value.isupper()

@@ -6,10 +6,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
-from contracts.approval import Approval, ApprovalKind, Choice
-from contracts.plan import PlanDraft, TaskSpec
+from contracts.approvals import Approval, ApprovalKind, Choice
+from contracts.planning import PlanDraft, TaskSpec
 from contracts.task import TaskState
-from domain import approval, merge, plan, review, schedule
+from domain import merge_queue
+from domain.approvals import inbox
+from domain.planning import plan
+from domain.review.risk import risks
+from domain.scheduling import ready as schedule
 
 tasks = [
     TaskSpec(id=key, title=key, goal=key, depends_on=needs, writes=writes, acceptance=("true",))
@@ -38,12 +42,12 @@ standings = [
 ]
 print(schedule.ready(standings, running=0, width=3), schedule.ranks(standings))
 print(schedule.blocked(standings), schedule.stalled(standings))
-print(review.risks(
+print(risks(
     ["src/auth.py", "go.mod", "billing/a.py"], added=900, deleted=1,
     outside=["z", "a"], deleted_tests=["t"],
 ))
-print(merge.conclude(merge.QueueState(waiting=9), [2, 1], [7, 4]))
-desk = approval.Desk()
+print(merge_queue.conclude(merge_queue.QueueState(waiting=9), [2, 1], [7, 4]))
+desk = inbox.Desk()
 for key in ("plan", "review/a/0", "delivery"):
     asked = Approval(id=key, kind=ApprovalKind.PLAN, what=key, why="w", digest="d")
     desk = desk.open(asked, now=1.0)

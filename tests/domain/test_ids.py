@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from contracts.turn import Role
+from contracts.model import Role
 from domain import branches, ids
 
 TEXT = st.text(max_size=200)

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
-from tests.kill_matrix import play
+from tests.kill_matrix import model_script
 from tests.kill_matrix.by_hand import carry_out_by_hand
 from tests.kill_matrix.plan import TOGETHER, USUAL, Mode, RunPlan, plans
 from tests.kill_matrix.runs import UNDISTURBED, Outcome, carry_out
 from tests.kill_matrix.table import Facts, kills, line_of, log_run, publish, table
-from tests.stage import ROOT, Stage
+from tests.local_deployment import ROOT, Stage
 
 _LOG = ROOT / "build" / "kill-matrix.jsonl"
 _DOCUMENT = ROOT / "docs" / "durability.md"
@@ -43,7 +43,7 @@ class Matrix:
 
     async def undisturbed(self) -> Outcome:
         """Carry the request out without any blow: the measure of all other runs."""
-        async with Stage(play.reference()) as stage:
+        async with Stage(model_script.reference()) as stage:
             return await carry_out(stage, UNDISTURBED, expected="", seed=self._seed)
 
     async def run(self, todo: Sequence[RunPlan], *, expected: str) -> None:
@@ -67,7 +67,7 @@ class Matrix:
     async def _on_one_stage(self, waiting: list[RunPlan], expected: str) -> None:
         """Carry out some runs on one stage; after a faulty one the next gets another."""
         by_hand = waiting[-1].mode is Mode.STARTER
-        async with Stage(play.reference(), services=not by_hand) as stage:
+        async with Stage(model_script.reference(), services=not by_hand) as stage:
             for _ in range(1 if by_hand else _RUNS_PER_STAGE):
                 if not waiting or (waiting[-1].mode is Mode.STARTER) is not by_hand:
                     break

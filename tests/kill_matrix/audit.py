@@ -20,9 +20,9 @@ from domain import ids
 from rehearsal import journal
 from rehearsal.journal import Entry
 from tests.kill_matrix.following import History, attributes_of, every_event, kind_of, payloads
+from tests.kill_matrix.kill_points import Blow, descendants, marked
 from tests.kill_matrix.plan import Harm
-from tests.kill_matrix.striking import Blow, descendants, marked
-from tests.stage import Stage, git
+from tests.local_deployment import Stage, git
 
 _OBJECT = re.compile(rb"(?<![0-9a-zA-Z])[0-9a-f]{40}(?![0-9a-zA-Z])")
 _NO_OBJECT = re.compile(rb'"patch_id":"[0-9a-f]{40}"')

@@ -12,14 +12,14 @@ import time
 from pathlib import Path
 
 from contracts.visibility import RunState
-from runtime.process import ChildProcess, log_tail
 from runtime.records import running_supervisor
-from tests.kill_matrix import play
+from runtime.services.child_process import ChildProcess, log_tail
+from tests.kill_matrix import model_script
 from tests.kill_matrix.following import Follower
+from tests.kill_matrix.kill_points import Blow
 from tests.kill_matrix.plan import Harm, RunPlan, Strike
 from tests.kill_matrix.runs import END_SECONDS, Outcome, conclude, set_scene
-from tests.kill_matrix.striking import Blow
-from tests.stage import Stage, until
+from tests.local_deployment import Stage, until
 
 _PAUSE_SECONDS = 0.05
 _LEAVING_SECONDS = 40.0
@@ -45,7 +45,7 @@ class Terminal:
 
     async def run(self, repository: Path, words: str) -> None:
         """Type `run`, and return when the request has been started."""
-        checks = [part for line in play.CHECKS for part in ("--check", line)]
+        checks = [part for line in model_script.CHECKS for part in ("--check", line)]
         self._open("run", "--repo", str(repository), *checks, words)
         await until(lambda: bool(self._said()) or not self._alive)
         if not self._said():
@@ -123,7 +123,7 @@ async def _carry_out(outcome: Outcome, stage: Stage, *, expected: str) -> None:
     start = time.monotonic()
     try:
         async with asyncio.timeout(END_SECONDS):
-            await terminal.run(scene.repository, f"{play.NAME} {plan.number:03d}")
+            await terminal.run(scene.repository, f"{model_script.NAME} {plan.number:03d}")
             follower = Follower(await stage.client(), terminal.request_id, appeared=lambda _: None)
             striking = asyncio.create_task(_strike_all(plan, terminal))
             code = await terminal.ended()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from temporalio.api.history.v1 import HistoryEvent
 
 from tests.kill_matrix.following import History, attributes_of, every_event, kind_of, seconds_of
-from tests.kill_matrix.striking import Blow
+from tests.kill_matrix.kill_points import Blow
 
 _STEPS = {"WORKFLOW_TASK_COMPLETED", "ACTIVITY_TASK_COMPLETED"}
 """Events that a worker's finished work brings about."""

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from contracts.request import RequestStatus
-from tests.kill_matrix import play
+from tests.kill_matrix import model_script
 from tests.kill_matrix.audit import Evidence, Verdict, examine
 from tests.kill_matrix.following import Follower, Point
+from tests.kill_matrix.kill_points import Blow, Striker
 from tests.kill_matrix.plan import Harm, Mode, RunPlan, Strike
 from tests.kill_matrix.recovery import Recovery, recoveries
-from tests.kill_matrix.striking import Blow, Striker
-from tests.stage import Stage, disturbed, snapshot, until
+from tests.local_deployment import Stage, disturbed, snapshot, until
 
 END_SECONDS = 300.0
 _LEAVING_SECONDS = 60.0
@@ -71,7 +71,7 @@ class Scene:
 
 def set_scene(stage: Stage, number: int) -> Scene:
     """Make the repository of one run."""
-    repository = stage.repository(f"wood-{number:03d}", play.FILES)
+    repository = stage.repository(f"wood-{number:03d}", model_script.FILES)
     return Scene(stage, repository, snapshot(repository))
 
 
@@ -94,8 +94,8 @@ async def _carry_out(outcome: Outcome, stage: Stage, *, expected: str, seed: int
             due.put_nowait(armed.pop(point))
 
     start = time.monotonic()
-    name = f"{play.NAME}-{plan.number:03d}"
-    handle = await stage.start_request(name, scene.repository, checks=list(play.CHECKS))
+    name = f"{model_script.NAME}-{plan.number:03d}"
+    handle = await stage.start_request(name, scene.repository, checks=list(model_script.CHECKS))
     follower = Follower(await stage.client(), handle.id, appeared=appeared)
     timed = [strike for strike in plan.strikes if strike.at is None]
     striking = asyncio.create_task(_strike_all(due, timed, striker))

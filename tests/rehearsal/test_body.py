@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rehearsal import manuscript, rules, thinking
+from rehearsal import rules, script_loader, thinking
 from rehearsal.body import Bodies
 from rehearsal.cache import Cache
+from rehearsal.engine import Stage
 from rehearsal.models import MODELS
-from rehearsal.stage import Stage
 from rehearsal.wire import ApiError, canonical
-from tests.rehearsal.stagehand import OPUS, READ, Json, read_call
+from tests.rehearsal.client_fixtures import OPUS, READ, Json, read_call
 
 TURNS: Final = 5
 KEY: Final = {"x-api-key": "any", "anthropic-version": "2026-10-21"}
-PLAY: Final = manuscript.read(
+PLAY: Final = script_loader.read(
     {"casts": [{"generate": {"turns": TURNS, "think": "hm {{n}}", "call": [read_call()]}}]}
 )
 
@@ -103,7 +103,7 @@ def test_a_remembered_conversation_is_judged_like_a_new_one(
 
 def test_seals_found_in_order_are_still_checked_behind_another_past() -> None:
     """A rewritten result breaks the seals after it though the same server saw them whole."""
-    stage = Stage(manuscript.read({"casts": [{"generate": {"turns": 9, "say": "x"}}]}), [])
+    stage = Stage(script_loader.read({"casts": [{"generate": {"turns": 9, "say": "x"}}]}), [])
     whole = stage.messages(KEY, canonical(GROWN), 0.0).entry
     body = copy.deepcopy(GROWN)
     body["messages"][2]["content"][0]["content"] = "rewritten"

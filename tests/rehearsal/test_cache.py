@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rehearsal import manuscript
-from rehearsal.stage import Stage
-from tests.rehearsal.stagehand import HEADER, OPUS, READ, Json
+from rehearsal import script_loader
+from rehearsal.engine import Stage
+from tests.rehearsal.client_fixtures import HEADER, OPUS, READ, Json
 
 KEY = {"x-api-key": "any", "anthropic-version": "2026-10-21", HEADER: "role=coder"}
 PLAY: Json = {"casts": [{"generate": {"turns": 1_000, "say": "yes"}}]}
@@ -18,7 +18,7 @@ LONG = "word " * 600
 
 def fresh() -> Stage:
     """A stage with an empty cache."""
-    return Stage(manuscript.read(PLAY), [])
+    return Stage(script_loader.read(PLAY), [])
 
 
 def text(value: str, ttl: str | None = None) -> Json:
@@ -199,7 +199,7 @@ def test_prewarming_fills_the_cache_and_says_nothing() -> None:
 def test_an_eviction_is_a_miss_without_a_divergence() -> None:
     """After an evict fault everything is written anew, and diagnostics blame nobody."""
     turn = {"say": "x", "fault": [{"kind": "slow", "ms": 0}, {"kind": "evict"}]}
-    stage = Stage(manuscript.read({"casts": [{"turns": [turn]}]}), [])
+    stage = Stage(script_loader.read({"casts": [{"turns": [turn]}]}), [])
     body = request(text(LONG, "5m"))
     first = stage.messages(KEY, json.dumps(body).encode(), 0.0).entry
     body["diagnostics"] = {"previous_message_id": first.message_id}

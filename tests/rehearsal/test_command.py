@@ -15,7 +15,7 @@ import pytest
 
 from rehearsal import journal
 from rehearsal.server import loopback, serve
-from tests.rehearsal.stagehand import OPUS, Json, cast
+from tests.rehearsal.client_fixtures import OPUS, Json, cast
 
 ROOT = Path(__file__).parents[2]
 KEY = {"x-api-key": "any", "anthropic-version": "2026-10-21"}

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from rehearsal.server import serve
-from tests.rehearsal.stagehand import Json, Talk, cast, client_of, read_call
+from tests.rehearsal.client_fixtures import Json, Talk, cast, client_of, read_call
 
 TURN: Json = {"say": "I shall read the file now.", "call": [read_call()]}
 SHORT = 0.3

@@ -11,7 +11,16 @@ import pytest
 from rehearsal import journal
 from rehearsal.journal import Entry
 from rehearsal.server import serve
-from tests.rehearsal.stagehand import HEADER, OPUS, READ, Json, Talk, cast, client_of, read_call
+from tests.rehearsal.client_fixtures import (
+    HEADER,
+    OPUS,
+    READ,
+    Json,
+    Talk,
+    cast,
+    client_of,
+    read_call,
+)
 
 PLAY = cast({"think": "hm", "call": [read_call()]}, {"say": "done"})
 

@@ -5,9 +5,9 @@ import asyncio
 import anthropic
 import pytest
 
-from rehearsal import manuscript
+from rehearsal import script_loader
 from rehearsal.server import serve
-from tests.rehearsal.stagehand import OPUS, Json, Talk, cast, client_of, read_call
+from tests.rehearsal.client_fixtures import OPUS, Json, Talk, cast, client_of, read_call
 
 SHOWN: Json = {"thinking": {"type": "adaptive", "display": "summarized"}}
 
@@ -323,7 +323,7 @@ async def test_soak_faults_hit_the_same_turns_for_the_same_seed() -> None:
     play["soak"] = {"rate": 0.5, "faults": [{"kind": "status", "code": 529}]}
 
     async def statuses() -> list[int]:
-        async with serve(manuscript.read(play)) as server, client_of(server) as client:
+        async with serve(script_loader.read(play)) as server, client_of(server) as client:
             for i in range(12):
                 talk = Talk(client, f"agent=a{i}")
                 try:

@@ -8,16 +8,16 @@ from typing import Any, Final, get_args
 import anthropic
 import pytest
 
-from rehearsal import manuscript, rules, thinking
+from rehearsal import rules, script_loader, thinking
+from rehearsal.engine import Stage
 from rehearsal.journal import Entry
-from rehearsal.stage import Stage
-from tests.rehearsal.stagehand import READ, Json
+from tests.rehearsal.client_fixtures import READ, Json
 
 HEADERS: Final[Mapping[str, str]] = {
     "authorization": "Bearer any",
     "anthropic-version": "2026-10-21",
 }
-PLAY: Final = manuscript.read({"casts": [{"generate": {"turns": 50, "say": "yes"}}]})
+PLAY: Final = script_loader.read({"casts": [{"generate": {"turns": 50, "say": "yes"}}]})
 
 Change = Callable[[Json], Any]
 

@@ -8,8 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from rehearsal import faults, manuscript
-from tests.rehearsal.stagehand import Json
+from rehearsal import faults, script_loader
+from tests.rehearsal.client_fixtures import Json
 
 ROOT = Path(__file__).parents[2]
 SCHEMA: Json = json.loads((ROOT / "rehearsal" / "script.schema.json").read_text("utf-8"))
@@ -23,8 +23,8 @@ def schema_accepts(play: object) -> bool:
 def reader_accepts(play: object) -> bool:
     """Whether the server takes a script."""
     try:
-        manuscript.read(play)
-    except manuscript.ScriptError:
+        script_loader.read(play)
+    except script_loader.ScriptError:
         return False
     return True
 
@@ -75,7 +75,7 @@ WRONG = {
 def test_reader_and_schema_take_what_is_right(play: object) -> None:
     """A script that the schema takes can be played."""
     assert schema_accepts(play)
-    manuscript.read(play)
+    script_loader.read(play)
 
 
 @pytest.mark.parametrize("play", WRONG.values(), ids=WRONG.keys())
@@ -103,7 +103,7 @@ def test_every_script_in_the_documentation_can_be_played() -> None:
     assert len(scripts) >= 2
     for play in scripts:
         assert schema_accepts(play)
-        manuscript.read(play)
+        script_loader.read(play)
 
 
 def test_the_documentation_names_every_fault() -> None:

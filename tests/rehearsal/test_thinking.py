@@ -7,7 +7,7 @@ import pytest
 
 from rehearsal import thinking
 from rehearsal.server import serve
-from tests.rehearsal.stagehand import Json, Talk, cast, client_of, read_call
+from tests.rehearsal.client_fixtures import Json, Talk, cast, client_of, read_call
 
 SHOWN: Json = {"thinking": {"type": "adaptive", "display": "summarized"}}
 PLAY = cast(

@@ -23,7 +23,7 @@ async def main(file: str, module: str, name: str) -> dict[str, object]:
     from temporalio.worker import Replayer  # noqa: PLC0415
 
     from runtime.connect import converter  # noqa: PLC0415
-    from runtime.sandbox import workflow_runner  # noqa: PLC0415
+    from runtime.workflow_sandbox import workflow_runner  # noqa: PLC0415
 
     replayer = Replayer(
         workflows=[getattr(importlib.import_module(module), name)],

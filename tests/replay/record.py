@@ -21,10 +21,10 @@ from typing import Any
 from temporalio.client import Client, WorkflowExecution, WorkflowHistory
 from typing_extensions import override
 
-from runtime.server import EmbeddedServer
-from tests import plays
-from tests.plays import Json
-from tests.stage import ROOT, Handle, Stage, until
+from runtime.services.server import EmbeddedServer
+from tests import model_scripts
+from tests.local_deployment import ROOT, Handle, Stage, until
+from tests.model_scripts import Json
 
 HISTORIES = Path(__file__).resolve().parent / "histories"
 FOLDER = Path("/tmp/orchestcode-record")
@@ -58,69 +58,83 @@ class Recorder(Stage):
         await self._server.start()
 
 
-def _task(name: str, **more: Any) -> plays.Task:
-    return plays.writes_file(name, f"{name}.txt", f"{name}\n", **more)
+def _task(name: str, **more: Any) -> model_scripts.Task:
+    return model_scripts.writes_file(name, f"{name}.txt", f"{name}\n", **more)
 
 
 def _main_script() -> Json:
-    refusal = plays.turn(say="I would rather not.", stop="refusal")
+    refusal = model_scripts.turn(say="I would rather not.", stop="refusal")
     slow: Json = {"delay_ms": SLOW}
-    late = plays.Task(
+    late = model_scripts.Task(
         id="late",
         # Green alone and red beside `first`, until the agent has met it and adds a file.
         acceptance=("test ! -e first.txt || test -e both.txt",),
         writes=("late.txt", "both.txt"),
         coder=(
-            plays.turn(plays.create("late.txt", "late\n"), **slow),
-            plays.done(**slow),
-            plays.turn(plays.create("both.txt", "both\n")),
-            plays.done(),
+            model_scripts.turn(model_scripts.create("late.txt", "late\n"), **slow),
+            model_scripts.done(**slow),
+            model_scripts.turn(model_scripts.create("both.txt", "both\n")),
+            model_scripts.done(),
         ),
     )
-    careless = plays.Task(
+    careless = model_scripts.Task(
         id="careless",
         acceptance=("test -e careless.txt && test -e more.txt",),
         writes=("careless.txt", "more.txt"),
         coder=(
-            plays.turn(plays.create("careless.txt", "1\n"), plays.command("cat careless.txt")),
-            plays.done(),
-            plays.turn(plays.create("more.txt", "2\n")),
-            plays.done(),
+            model_scripts.turn(
+                model_scripts.create("careless.txt", "1\n"),
+                model_scripts.command("cat careless.txt"),
+            ),
+            model_scripts.done(),
+            model_scripts.turn(model_scripts.create("more.txt", "2\n")),
+            model_scripts.done(),
         ),
     )
-    protected = plays.Task(
+    protected = model_scripts.Task(
         id="protected",
         writes=(".envrc",),
-        coder=(plays.turn(plays.create(".envrc", "x=1\n")), plays.done()),
+        coder=(model_scripts.turn(model_scripts.create(".envrc", "x=1\n")), model_scripts.done()),
     )
-    refusing = plays.Task(id="refusing", writes=("no.txt",), coder=(refusal,))
-    planner = (plays.plan_of([_task("one")]), plays.plan_of([_task("two")]))
-    return plays.script(
-        plays.play("happy", _task("one"), _task("two"), _task("three", depends_on=("one",))),
-        plays.demo("reworked"),
-        plays.play("red", careless),
-        plays.play("approved", _task("one")),
-        plays.play("rejected", _task("one")),
-        plays.play("revised", _task("one"), _task("two"), planner=planner),
-        plays.play("asked", protected),
-        plays.play("evicted", _task("first"), late),
-        plays.play("failed", refusing, _task("blocked", depends_on=("refusing",)), _task("fine")),
-        plays.play("fallback", _task("task-1"), planner=(refusal,)),
-        plays.play("noted", _task("one", delay_ms=SLOW)),
-        plays.play("withdrawn", _task("one")),
-        plays.play("cancelled", _task("one"), _task("two", delay_ms=10 * SLOW)),
+    refusing = model_scripts.Task(id="refusing", writes=("no.txt",), coder=(refusal,))
+    planner = (model_scripts.plan_of([_task("one")]), model_scripts.plan_of([_task("two")]))
+    return model_scripts.script(
+        model_scripts.play(
+            "happy", _task("one"), _task("two"), _task("three", depends_on=("one",))
+        ),
+        model_scripts.demo("reworked"),
+        model_scripts.play("red", careless),
+        model_scripts.play("approved", _task("one")),
+        model_scripts.play("rejected", _task("one")),
+        model_scripts.play("revised", _task("one"), _task("two"), planner=planner),
+        model_scripts.play("asked", protected),
+        model_scripts.play("evicted", _task("first"), late),
+        model_scripts.play(
+            "failed", refusing, _task("blocked", depends_on=("refusing",)), _task("fine")
+        ),
+        model_scripts.play("fallback", _task("task-1"), planner=(refusal,)),
+        model_scripts.play("noted", _task("one", delay_ms=SLOW)),
+        model_scripts.play("withdrawn", _task("one")),
+        model_scripts.play("cancelled", _task("one"), _task("two", delay_ms=10 * SLOW)),
     )
 
 
 def _long_script() -> Json:
-    looks = [plays.turn(plays.view("."), plays.view(f"{n}.txt")) for n in range(8)]
-    long = plays.Task(
+    looks = [
+        model_scripts.turn(model_scripts.view("."), model_scripts.view(f"{n}.txt"))
+        for n in range(8)
+    ]
+    long = model_scripts.Task(
         id="long",
         writes=("long.txt",),
-        coder=(*looks, plays.turn(plays.create("long.txt", "long\n")), plays.done()),
+        coder=(
+            *looks,
+            model_scripts.turn(model_scripts.create("long.txt", "long\n")),
+            model_scripts.done(),
+        ),
     )
     tasks = (long, _task("one", depends_on=("long",)), _task("two", depends_on=("one",)))
-    return plays.script(plays.play("continued", *tasks))
+    return model_scripts.script(model_scripts.play("continued", *tasks))
 
 
 async def _answered(stage: Stage, handle: Handle, *answers: tuple[str, object]) -> None:

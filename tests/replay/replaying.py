@@ -57,7 +57,7 @@ def replayer() -> "Replayer":
 
     from runtime.connect import converter  # noqa: PLC0415
     from runtime.interceptors import OrchestInterceptor  # noqa: PLC0415
-    from runtime.sandbox import workflow_runner  # noqa: PLC0415
+    from runtime.workflow_sandbox import workflow_runner  # noqa: PLC0415
     from workflows.agent import AgentWorkflow  # noqa: PLC0415
     from workflows.merge_queue import MergeQueueWorkflow  # noqa: PLC0415
     from workflows.reconcile import ReconcileWorkflow  # noqa: PLC0415

@@ -18,12 +18,12 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.repository import UserRepositories
-from activities.stores import Stores
-from contracts.queue import TaskQueue
 from contracts.repository import Environment, OpenRepository, RepositoryOpened
-from runtime.sandbox import workflow_runner
+from contracts.task_queue import TaskQueue
+from infra.store.open_stores import Stores
+from runtime.workflow_sandbox import workflow_runner
+from tests.local_deployment import ROOT, commit, git
 from tests.replay.flows.ported import PortedWorkflow
-from tests.stage import ROOT, commit, git
 
 pytestmark = pytest.mark.system
 

@@ -20,9 +20,9 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHistory
 
+from tests.local_deployment import ROOT
 from tests.replay.record import HISTORIES, traces
 from tests.replay.replaying import read, replayed, replayer
-from tests.stage import ROOT
 
 SEEDS = 20
 ALL = bool(os.environ.get("ORCHESTCODE_REPLAY_ALL"))

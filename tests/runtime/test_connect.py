@@ -8,12 +8,12 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.exceptions import ApplicationError
 
-from contracts.failure import FailureKind
+from contracts.failures import FailureKind
 from runtime.connect import connect, converter
 from runtime.errors import UnreachableError
-from runtime.ports import free_port
-from runtime.server import EmbeddedServer
+from runtime.services.server import EmbeddedServer
 from runtime.settings import Settings, load
+from runtime.tcp_ports import free_port
 from tests.runtime.processes import of_home
 
 

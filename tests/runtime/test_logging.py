@@ -17,11 +17,11 @@ from temporalio.worker import Replayer, Worker
 from runtime.connect import connect, converter
 from runtime.log_schema import EXTRA_KEYS, LINE_KEYS
 from runtime.logging import configure
-from runtime.ports import free_port
-from runtime.sandbox import workflow_runner
-from runtime.server import EmbeddedServer
+from runtime.metrics import telemetry_runtime
+from runtime.services.server import EmbeddedServer
 from runtime.settings import Settings, load
-from runtime.telemetry import telemetry_runtime
+from runtime.tcp_ports import free_port
+from runtime.workflow_sandbox import workflow_runner
 from tests.runtime.flows.talkative import BrokenWorkflow, TalkativeWorkflow
 from tests.runtime.processes import eventually
 

@@ -7,7 +7,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.exceptions import ApplicationError
 
-from contracts.failure import FailureKind
+from contracts.failures import FailureKind
 from tests.simulation import adapter
 from tests.simulation.adapter import Job
 from tests.simulation.runs import Call, Run

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from activities.failures import failed
 from contracts.checks import CheckResult, ChecksReport, RunChecks
-from contracts.failure import FailureKind
-from contracts.merge import (
+from contracts.failures import FailureKind
+from contracts.merge_queue import (
     BuildChain,
     Chain,
     ChainLink,
@@ -26,6 +26,7 @@ from contracts.merge import (
     RebasedPatch,
     RebasePatch,
 )
+from contracts.model import ModelCall, ModelTurn, OpenConversation, ToolUse, Usage
 from contracts.ports import PORTS
 from contracts.reconcile import Reconcile, ReconcileReport
 from contracts.repository import (
@@ -37,12 +38,12 @@ from contracts.repository import (
 )
 from contracts.review import MakePatch, Patch
 from contracts.store import ConversationRef, RepositoryRef
-from contracts.tool import ReadCall, ReadResults, ToolCall, ToolName, ToolOutcome, ToolResult
-from contracts.turn import ModelCall, ModelTurn, OpenConversation, ToolUse, Usage
-from contracts.worktree import LeaseWorktree, ReleaseWorktree, WorktreeLease
-from domain import ids, models
-from domain.patch import in_scope
-from domain.review import risks
+from contracts.tools import ReadCall, ReadResults, ToolCall, ToolName, ToolOutcome, ToolResult
+from contracts.worktrees import LeaseWorktree, ReleaseWorktree, WorktreeLease
+from domain import ids
+from domain.agent import models
+from domain.review.patch import in_scope
+from domain.review.verdict import risks
 from tests.simulation import script
 from tests.simulation.adapter import activity_types
 from tests.simulation.attempts import Activity

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 
 from temporalio.exceptions import ApplicationError
 
-from contracts.approval import AnswerRecord, Decision
-from contracts.merge import MergeVerdict
+from contracts.approvals import AnswerRecord, Decision
+from contracts.merge_queue import MergeVerdict
+from contracts.model import ModelCall
 from contracts.request import RequestStatus
 from contracts.task import TaskState, TaskStatus
-from contracts.turn import ModelCall
 from contracts.visibility import OC_PENDING_APPROVALS, OC_STATE, RunState
-from domain import budget
+from domain.scheduling import budget
 from tests.simulation import adapter
 from tests.simulation.adapter import Command, Job
 from tests.simulation.fakes import Activities

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from contracts.approval import Approval
+from contracts.approvals import Approval
 from tests.simulation import adapter
 from tests.simulation.adapter import Command, Job
 from tests.simulation.runs import Run

@@ -4,7 +4,7 @@ import json
 import random
 from dataclasses import dataclass, replace
 
-from contracts.turn import ModelCall, Role
+from contracts.model import ModelCall, Role
 from tests.simulation.scenario import Scenario
 
 SHARED = "shared"

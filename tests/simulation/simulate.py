@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from contracts.merge import MergeQueueStart, QueuedPatch
+from contracts.merge_queue import MergeQueueStart, QueuedPatch
 from contracts.reconcile import Reconcile
 from tests.simulation import adapter, scenario
 from tests.simulation.attempts import Attempts

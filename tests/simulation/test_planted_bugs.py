@@ -8,7 +8,7 @@ from typing import Any
 from temporalio import workflow
 from typing_extensions import override
 
-from contracts.merge import LandChain, Landed, MergeQueueStart, MergeQueueStatus
+from contracts.merge_queue import LandChain, Landed, MergeQueueStart, MergeQueueStatus
 from contracts.request import RequestStatus
 from tests.simulation import scenario
 from tests.simulation.fakes import Activities, Landing

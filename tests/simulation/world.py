@@ -16,7 +16,7 @@ from tests.simulation.clock import Clock
 from tests.simulation.runs import Committed, Run
 
 TASK_TIMEOUT_SECONDS = 3.0
-"""After this long a crashed workflow task is given to somebody else; workflows.calls sets it."""
+"""A crashed workflow task is given to another worker after this; see activity_options."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from contracts.request import RequestStatus
-from tests.plays import Json, script
-from tests.stage import CHECK, Stage, git, snapshot
+from tests.local_deployment import CHECK, Stage, git, snapshot
+from tests.model_scripts import Json, script
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import json
 
 from contracts.task import TaskState
 from contracts.visibility import RunState
-from tests.plays import Task, create, done, plan_of, play, turn, writes_file
-from tests.stage import Handle, Stage, git, until
+from tests.local_deployment import Handle, Stage, git, until
+from tests.model_scripts import Task, create, done, plan_of, play, turn, writes_file
 
 SMALL = {"README.md": "A small thing.\n"}
 FIRST = writes_file("first", "first.txt", "1\n")

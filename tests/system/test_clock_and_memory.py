@@ -12,8 +12,8 @@ from pathlib import Path
 
 from rehearsal import journal
 from runtime.records import running_supervisor
-from tests.plays import Task, command, create, done, play, script, turn
-from tests.stage import Stage, git, until
+from tests.local_deployment import Stage, git, until
+from tests.model_scripts import Task, command, create, done, play, script, turn
 
 SMALL = {"README.md": "A small thing.\n"}
 DAYS = 3 * 86_400.0

@@ -14,14 +14,25 @@ from pathlib import Path
 import pytest
 from temporalio.client import WorkflowExecutionStatus
 
-from contracts.queue import TaskQueue
 from contracts.reconcile import Reconcile, ReconcileReport
 from contracts.request import RequestStatus
+from contracts.task_queue import TaskQueue
 from contracts.visibility import OC_KEPT, RunState
 from domain import ids
 from runtime.host import host_id
-from tests.plays import Json, Task, command, create, done, plan_of, play, script, turn, writes_file
-from tests.stage import Handle, Stage, git, snapshot, until
+from tests.local_deployment import Handle, Stage, git, snapshot, until
+from tests.model_scripts import (
+    Json,
+    Task,
+    command,
+    create,
+    done,
+    plan_of,
+    play,
+    script,
+    turn,
+    writes_file,
+)
 
 SMALL = {"README.md": "A small thing.\n"}
 LONG_MS = 60_000

@@ -11,8 +11,8 @@ import pytest
 from contracts.task import TaskState
 from contracts.visibility import RunState
 from rehearsal import journal
-from tests.plays import Task, command, demo, done, play, turn, writes_file
-from tests.stage import Stage, commit, disturbed, git, snapshot
+from tests.local_deployment import Stage, commit, disturbed, git, snapshot
+from tests.model_scripts import Task, command, demo, done, play, turn, writes_file
 from tests.system.conftest import Performance
 
 SMALL = {"README.md": "A small thing.\n"}

@@ -20,10 +20,10 @@ import pytest
 from contracts.request import RequestStatus
 from contracts.visibility import OC_STATE, RunState
 from rehearsal import journal
-from runtime.process import log_tail
 from runtime.records import running_supervisor
-from tests.plays import Task, command, create, done, play, script, turn, writes_file
-from tests.stage import Handle, Stage, git, until
+from runtime.services.child_process import log_tail
+from tests.local_deployment import Handle, Stage, git, until
+from tests.model_scripts import Task, command, create, done, play, script, turn, writes_file
 
 SMALL = {"README.md": "A small thing.\n"}
 SIZE_MB = 320

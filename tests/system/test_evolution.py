@@ -16,8 +16,8 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowExecutionStatus
 
 from rehearsal import journal
-from tests.plays import play, script, writes_file
-from tests.stage import ROOT, Handle, Stage, until
+from tests.local_deployment import ROOT, Handle, Stage, until
+from tests.model_scripts import play, script, writes_file
 
 SMALL = {"README.md": "A small thing.\n"}
 PATCH = "look-at-the-base-2026-12"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from contracts.task import TaskState
 from contracts.visibility import RunState
-from tests.plays import Task, command, create, done, play, turn, writes_file
-from tests.stage import Stage, git, until
+from tests.local_deployment import Stage, git, until
+from tests.model_scripts import Task, command, create, done, play, turn, writes_file
 
 SMALL = {"README.md": "A small thing.\n"}
 GIVES_UP = {"say": "I cannot do it.", "stop": "end_turn"}

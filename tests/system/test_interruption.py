@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from rehearsal import journal
-from tests.plays import play, script, writes_file
-from tests.stage import Stage, git, until
+from tests.local_deployment import Stage, git, until
+from tests.model_scripts import play, script, writes_file
 
 SMALL = {"README.md": "A small thing.\n"}
 

@@ -11,12 +11,12 @@ from dataclasses import replace
 import pytest
 
 from rehearsal import journal
-from tests.kill_matrix import play
+from tests.kill_matrix import model_script
 from tests.kill_matrix.audit import Evidence, examine
 from tests.kill_matrix.following import Point
 from tests.kill_matrix.plan import Harm, Mode, RunPlan, Strike
 from tests.kill_matrix.runs import UNDISTURBED, Outcome, carry_out
-from tests.stage import Stage, git
+from tests.local_deployment import Stage, git
 
 SEED = 1
 AT = (
@@ -29,7 +29,7 @@ AT = (
 @pytest.fixture(scope="module")
 async def own() -> AsyncIterator[Stage]:
     """A stage whose processes are struck."""
-    async with Stage(play.reference()) as stage:
+    async with Stage(model_script.reference()) as stage:
         yield stage
 
 
@@ -69,7 +69,7 @@ async def test_the_checker_sees_what_was_lost_repeated_or_left(quiet: Outcome) -
     evidence = quiet.evidence
     assert quiet.faults == []
     assert evidence is not None
-    with subprocess.Popen(["sleep", "600"], env={play.MARK: "1"}) as left:
+    with subprocess.Popen(["sleep", "600"], env={model_script.MARK: "1"}) as left:
         try:
             faults = examine(_damaged(evidence, left.pid)).faults
         finally:

@@ -17,8 +17,8 @@ from temporalio.service import RPCError
 from contracts.request import RequestStatus
 from rehearsal import journal
 from rehearsal.journal import Entry
-from tests.plays import Json, demo, script
-from tests.stage import CHECK, Handle, Stage, git, until
+from tests.local_deployment import CHECK, Handle, Stage, git, until
+from tests.model_scripts import Json, demo, script
 from tests.system.conftest import Performance
 
 PLAYS = [demo("demo-whole")]

@@ -12,10 +12,10 @@ from temporalio.service import RPCError
 
 from contracts.visibility import RunState
 from rehearsal import journal
-from runtime.backup import back_up, copy_of
-from tests.kill_matrix import play as reference
-from tests.plays import Task, command, create, done, play, script, turn
-from tests.stage import Handle, Script, Stage, git, until
+from runtime.services.backup import back_up, copy_of
+from tests.kill_matrix import model_script as reference
+from tests.local_deployment import Handle, Script, Stage, git, until
+from tests.model_scripts import Task, command, create, done, play, script, turn
 from tests.system import test_merging
 
 SMALL = {"README.md": "A small thing.\n"}

@@ -5,8 +5,8 @@ Worktrees that somebody deletes under a running request: they hold nothing that 
 import shutil
 
 from rehearsal import journal
-from tests.plays import Task, command, create, done, play, replace, turn, view
-from tests.stage import Stage, git, until
+from tests.local_deployment import Stage, git, until
+from tests.model_scripts import Task, command, create, done, play, replace, turn, view
 
 SMALL = {"README.md": "A small thing.\n"}
 MARK = "sleep 7481"

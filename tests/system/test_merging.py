@@ -1,9 +1,9 @@
 """Patches that do not go together: sent back with what is wrong, landed at the second try."""
 
-from contracts.approval import Answer
+from contracts.approvals import Answer
 from contracts.task import TaskState
-from tests.plays import Task, command, create, done, play, replace, turn, view
-from tests.stage import Stage, git, until
+from tests.local_deployment import Stage, git, until
+from tests.model_scripts import Task, command, create, done, play, replace, turn, view
 
 SUM = 'test $(($(cat left.txt) + $(cat right.txt))) -le 1 || { echo "too much at once"; false; }'
 NUMBERS = {"left.txt": "0\n", "right.txt": "0\n"}

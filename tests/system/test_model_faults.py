@@ -1,8 +1,8 @@
 """A model service that fails in every ordinary way: the request ends DONE all the same."""
 
 from rehearsal import journal
-from tests.plays import Task, create, done, finish, play, turn
-from tests.stage import Stage, git
+from tests.local_deployment import Stage, git
+from tests.model_scripts import Task, create, done, finish, play, turn
 
 SMALL = {"README.md": "A small thing.\n"}
 RATE_LIMITED = {

@@ -18,7 +18,7 @@ import pytest
 
 from rehearsal import journal
 from rehearsal.journal import Entry
-from tests.stage import ROOT, Stage, changed, commit, git, snapshot
+from tests.local_deployment import ROOT, Stage, changed, commit, git, snapshot
 
 SCRIPT = Path(__file__).with_name("real_package.json")
 REQUIREMENTS = ROOT / "requirements"

@@ -3,11 +3,11 @@
 from datetime import timedelta
 from pathlib import Path
 
-from contracts.queue import TaskQueue
 from contracts.reconcile import Reconcile, ReconcileReport
+from contracts.task_queue import TaskQueue
 from runtime.host import host_id
-from tests.plays import Task, command, create, play, turn
-from tests.stage import Handle, Stage, git, until
+from tests.local_deployment import Handle, Stage, git, until
+from tests.model_scripts import Task, command, create, play, turn
 
 SMALL = {"README.md": "A small thing.\n"}
 PLAYS = [

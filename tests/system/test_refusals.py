@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.plays import play
-from tests.stage import Stage, git, snapshot
+from tests.local_deployment import Stage, git, snapshot
+from tests.model_scripts import play
 
 PLAYS = [play("refuse")]
 SMALL = {"README.md": "A small thing.\n"}

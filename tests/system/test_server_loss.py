@@ -5,8 +5,8 @@ import random
 from pathlib import Path
 
 from rehearsal import journal
-from tests.plays import Task, create, done, play, script, turn
-from tests.stage import Stage, git, until
+from tests.local_deployment import Stage, git, until
+from tests.model_scripts import Task, create, done, play, script, turn
 
 KILLS = 20
 AWAY_SECONDS = 60

@@ -10,8 +10,8 @@ import pytest
 
 from rehearsal import journal
 from runtime.records import SupervisorRecord, running_supervisor
-from tests.plays import Task, create, done, play, script, turn, writes_file
-from tests.stage import Stage, git, until
+from tests.local_deployment import Stage, git, until
+from tests.model_scripts import Task, create, done, play, script, turn, writes_file
 
 SMALL = {"README.md": "A small thing.\n"}
 

@@ -3,8 +3,8 @@
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from contracts.approval import Approval
-    from contracts.merge import MergeVerdict
+    from contracts.approvals import Approval
+    from contracts.merge_queue import MergeVerdict
     from contracts.subtask import SubtaskReport
     from contracts.visibility import Obstacle
 

@@ -10,11 +10,11 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import CancelledError
 
 from contracts.agent import AgentLimits, AgentResult, AgentStart, Cut, Note
-from contracts.approval import Choice, Decision
-from contracts.failure import FailureKind
-from contracts.tool import CoderFinish, ReadCall, ToolCall, ToolName
-from contracts.turn import OpenConversation, Role
-from domain import loop
+from contracts.approvals import Choice, Decision
+from contracts.failures import FailureKind
+from contracts.model import OpenConversation, Role
+from contracts.tools import CoderFinish, ReadCall, ToolCall, ToolName
+from domain.agent import loop
 from tests.fakes import BASE, Said, acts, failing, finishes, oid, says
 from tests.workflows.world import World, until
 from workflows.agent import AgentWorkflow

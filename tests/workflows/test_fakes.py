@@ -6,12 +6,12 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from contracts.merge import BuildChain, LandChain
+from contracts.merge_queue import BuildChain, LandChain
+from contracts.model import ModelCall
 from contracts.ports import PORTS
 from contracts.store import ConversationRef
-from contracts.tool import CoderFinish, ToolCall, ToolName
-from contracts.turn import ModelCall
-from contracts.worktree import LeaseWorktree, ReleaseWorktree
+from contracts.tools import CoderFinish, ToolCall, ToolName
+from contracts.worktrees import LeaseWorktree, ReleaseWorktree
 from tests.fakes import BASE, MemoryPatches, finishes, oid, says
 from tests.workflows.world import World
 

@@ -11,11 +11,10 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment, TimeSkipper
 
-from activities.queue import TemporalQueues
-from activities.stores import Stores
+from activities.merge_queue import TemporalQueues
 from contracts.checks import RunChecks
-from contracts.failure import FailureKind
-from contracts.merge import (
+from contracts.failures import FailureKind
+from contracts.merge_queue import (
     EnqueuePatch,
     Eviction,
     MergeQueueStart,
@@ -25,8 +24,9 @@ from contracts.merge import (
 )
 from contracts.review import Patch
 from domain import ids
+from infra.store.open_stores import Stores
 from tests.fakes import BASE, failing, oid
-from tests.stage import git
+from tests.local_deployment import git
 from tests.workflows.world import LONGEST, World, until
 from workflows.merge_queue import MergeQueueWorkflow
 

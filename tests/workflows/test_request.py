@@ -19,13 +19,13 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.testing import TimeSkipper
 
-from contracts.approval import ApprovalKind, Choice, Decide, Receipt
-from contracts.failure import FailureKind
-from contracts.plan import PlanDraft, TaskSpec
+from contracts.approvals import ApprovalKind, Choice, Decide, Receipt
+from contracts.failures import FailureKind
+from contracts.planning import PlanDraft, TaskSpec
 from contracts.request import RequestStatus
 from contracts.review import ReviewFinish, Verdict
 from contracts.task import TaskState
-from contracts.tool import CoderFinish, ToolName
+from contracts.tools import CoderFinish, ToolName
 from contracts.visibility import RunState
 from tests.fakes import BASE, Said, acts, failing, finishes, queue_id, says
 from tests.workflows.world import World, until

@@ -10,14 +10,14 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import CancelledError
 
 from contracts.agent import Note
-from contracts.approval import Choice, Decision
-from contracts.failure import FailureKind
-from contracts.merge import Eviction, MergeVerdict, QueuedPatch
-from contracts.plan import TaskSpec
+from contracts.approvals import Choice, Decision
+from contracts.failures import FailureKind
+from contracts.merge_queue import Eviction, MergeVerdict, QueuedPatch
+from contracts.planning import TaskSpec
 from contracts.review import Finding, ReviewFinish, Verdict
 from contracts.subtask import SubtaskReport, SubtaskStart
 from contracts.task import TaskState
-from contracts.tool import CoderFinish, ToolName
+from contracts.tools import CoderFinish, ToolName
 from tests.fakes import Said, acts, failing, finishes, oid, says
 from tests.workflows.world import World, until
 from workflows.subtask import SubtaskWorkflow

@@ -15,12 +15,12 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
-from contracts.merge import MergeVerdict, QueuedPatch
-from contracts.queue import TaskQueue, checks_queue, host_queue
+from contracts.merge_queue import MergeVerdict, QueuedPatch
 from contracts.store import RepositoryRef
-from contracts.worktree import WorktreeLease
+from contracts.task_queue import TaskQueue, checks_queue, host_queue
+from contracts.worktrees import WorktreeLease
 from runtime.interceptors import OrchestInterceptor
-from runtime.sandbox import workflow_runner
+from runtime.workflow_sandbox import workflow_runner
 from tests.fakes import (
     BASE,
     MemoryChecks,

@@ -5,7 +5,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from contracts.ports import RepositoryActivities
     from contracts.repository import OpenRepository, RepositoryOpened
-    from workflows import calls
+    from workflows import activity_options
 
 
 @workflow.defn
@@ -16,5 +16,5 @@ class PortedWorkflow:
     async def run(self, request: OpenRepository) -> RepositoryOpened:
         """Call the activity and return what it returns."""
         return await workflow.execute_activity_method(
-            RepositoryActivities.open_repository, request, **calls.store("open")
+            RepositoryActivities.open_repository, request, **activity_options.store("open")
         )

@@ -6,7 +6,7 @@ from temporalio import activity, workflow
 
 with workflow.unsafe.imports_passed_through():
     from contracts.repository import OpenRepository, RepositoryOpened
-    from workflows import calls
+    from workflows import activity_options
 
 
 class RenamedActivities(ABC):
@@ -26,5 +26,5 @@ class RenamedWorkflow:
     async def run(self, request: OpenRepository) -> RepositoryOpened:
         """Call the activity and return what it returns."""
         return await workflow.execute_activity_method(
-            RenamedActivities.look_at_repository, request, **calls.store("open")
+            RenamedActivities.look_at_repository, request, **activity_options.store("open")
         )

@@ -2,7 +2,7 @@
 
 from temporalio import workflow
 
-from contracts.queue import TaskQueue
+from contracts.task_queue import TaskQueue
 from contracts.visibility import RunState
 
 

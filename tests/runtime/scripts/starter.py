@@ -6,8 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
+from runtime.services.process_supervisor import supervise
 from runtime.settings import load
-from runtime.supervisor import supervise
 
 
 def main() -> int:

@@ -12,9 +12,9 @@ if (Path(os.environ["ORCHESTCODE_HOME"]) / "worker-fails").exists():
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from runtime.connect import connect
+from runtime.services.process_supervisor import worker_ready
+from runtime.services.watchdog import beat
 from runtime.settings import load
-from runtime.supervisor import worker_ready
-from runtime.watchdog import beat
 
 
 async def main() -> None:

@@ -1,0 +1,98 @@
+"""Messages to workflows that may not run yet, or no longer."""
+
+import datetime as dt
+import json
+
+from temporalio import activity
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.service import RPCError, RPCStatusCode
+from typing_extensions import override
+
+from activities.failures import translated_failures
+from contracts.merge_queue import EnqueuePatch, MergeQueueStart, MergeVerdict, QueuedPatch
+from contracts.ports import QueueActivities
+from contracts.repository import OpenRequest
+from contracts.task_queue import TaskQueue
+from domain import ids
+from domain.text import one_line
+from infra.store import records
+from infra.store.open_stores import Stores
+
+_MERGE_QUEUE = "MergeQueueWorkflow"
+_REQUEST = "RequestWorkflow"
+_TASK_TIMEOUT = dt.timedelta(seconds=3)
+
+
+class TemporalQueues(QueueActivities):
+    """Signal-with-start by the worker's own client."""
+
+    def __init__(self, client: Client, stores: Stores) -> None:
+        self._client = client
+        self._stores = stores
+
+    @override
+    @activity.defn
+    async def enqueue_patch(self, request: EnqueuePatch) -> MergeVerdict | None:
+        """
+        Signal the merge queue, starting it when it does not run.
+
+        Safe to repeat: the queue takes each patch id once. For a sender that has ended meanwhile
+        nothing is done: a late attempt would start a queue that nobody ends. A patch that did not
+        land before a database was lost does not land: its agent has gone on from there.
+        """
+        known = await self._known(request.queued)
+        if known is not None:
+            return known
+        if not await is_open(self._client, request.queued.reply_to):
+            return None
+        await self._client.start_workflow(
+            _MERGE_QUEUE,
+            MergeQueueStart(repository=request.queued.repository, lanes=request.lanes),
+            id=request.queue_id,
+            task_queue=TaskQueue.WORKFLOWS,
+            task_timeout=_TASK_TIMEOUT,
+            start_signal="enqueue",
+            start_signal_args=[request.queued],
+            static_summary=f"merge queue of {request.queued.repository.target}"[:180],
+        )
+        return None
+
+    async def _known(self, queued: QueuedPatch) -> MergeVerdict | None:
+        ref = ids.verdict_ref(queued.repository.request_key, queued.patch.task, queued.patch.round)
+        async with translated_failures():
+            store = await self._stores.get(queued.repository.key)
+            return await records.read(store, ref, MergeVerdict)
+
+
+async def standing(client: Client, workflow_id: str) -> WorkflowExecutionStatus | None:
+    """Return how a workflow stands, None when the server does not know it."""
+    try:
+        return (await client.get_workflow_handle(workflow_id).describe()).status
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return None
+        raise
+
+
+async def is_open(client: Client, workflow_id: str) -> bool:
+    """Return whether a workflow is open; one that the server does not know is not."""
+    return await standing(client, workflow_id) is WorkflowExecutionStatus.RUNNING
+
+
+async def start_again(client: Client, request: OpenRequest) -> None:
+    """
+    Start a request that the server's database has forgotten; its finished steps count.
+
+    Safe to repeat: one that runs already goes on.
+    """
+    asked = json.loads(request.asked)
+    await client.start_workflow(
+        _REQUEST,
+        {**asked, "resumes": request.key},
+        id=request.id,
+        task_queue=TaskQueue.WORKFLOWS,
+        task_timeout=_TASK_TIMEOUT,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        static_summary=one_line(str(asked.get("request", "")), 60),
+    )

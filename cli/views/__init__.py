@@ -1,0 +1,1 @@
+"""What a request looks like: live, as plain lines, as a report."""

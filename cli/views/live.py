@@ -1,0 +1,213 @@
+"""The live view: one snapshot as a picture for a terminal."""
+
+import re
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from cli import hints
+from cli.formatting import clean, clean_lines, commit, count, money, span
+from cli.snapshot import PLANNER, Snapshot
+from cli.views.graph import Row, draw
+from cli.views.report import check_line
+from contracts.agent import AgentStatus
+from contracts.approvals import Approval
+from contracts.merge_queue import MergeQueueStatus
+from contracts.task import TaskState, TaskStatus
+from contracts.visibility import RunState
+
+
+def picture(snapshot: Snapshot, *, program: str) -> RenderableType:
+    """Return the whole view: head, what waits for a person, the plan, merge queue, checks."""
+    status = snapshot.status
+    return Group(
+        *_head(snapshot),
+        *[_question(snapshot, approval, program) for approval in status.approvals],
+        *[
+            Text(f"answer not taken: {clean(refused.problem)}", "yellow")
+            for refused in status.refused_answers[-2:]
+        ],
+        _plan(snapshot),
+        *([Text(f"merge queue  {queue_line(snapshot.queue)}")] if snapshot.queue else []),
+        *[_check(check_line(check), passed=check.passed) for check in status.checks],
+        *([Text(snapshot.trouble, "yellow")] if snapshot.trouble else []),
+    )
+
+
+def _head(snapshot: Snapshot) -> list[RenderableType]:
+    status = snapshot.status
+    spent = money(status.cost_usd)
+    if status.budget_usd:
+        spent += f" of {money(status.budget_usd)}"
+    head = Text.assemble(
+        (status.id, "bold"),
+        "  ",
+        (status.state.value, _state_style(status.state)),
+        f"  {span(snapshot.seconds)}  {spent}",
+        *([f"  {clean(status.model)}"] if status.model else []),
+    )
+    told = status.summary or status.request
+    lines: list[RenderableType] = [head]
+    if told:
+        lines.append(Text(clean(told), "dim"))
+    if status.reason:
+        lines.append(Text(clean(status.reason, 500)))
+    if snapshot.link:
+        lines.append(Text(snapshot.link, "blue", overflow="fold"))
+    return lines
+
+
+def _question(snapshot: Snapshot, approval: Approval, program: str) -> RenderableType:
+    """Return a question with what it is about and the commands that answer it."""
+    risk = f" (risk: {clean(approval.risk)})" if approval.risk else ""
+    lines = [
+        Text(f"? {clean(approval.what)}{risk}", "bold yellow"),
+        Text(f"  {clean(approval.why)}", "yellow"),
+        *[Text(f"  {line}") for line in clean_lines(approval.detail, 12)],
+        Text("  answer in another terminal:"),
+        *[
+            Text(f"    {line}", "cyan", overflow="fold")
+            for line in hints.answers(program, snapshot.status.id, approval)
+        ],
+    ]
+    return Padding(Group(*lines), (0, 0, 0, 1))
+
+
+def _plan(snapshot: Snapshot) -> RenderableType:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("plan", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("agent", no_wrap=True)
+    for name in ("turn", "tokens", "cost", "back"):
+        table.add_column(name, justify="right", no_wrap=True)
+    # The only column that may shrink; its texts are cut, never wrapped.
+    table.add_column("doing")
+    planner = snapshot.agents.get(PLANNER)
+    if planner:
+        table.add_row(*_agent_cells(planner))
+    for row in draw(snapshot.status.tasks):
+        table.add_row(*_task_cells(row, snapshot.agents.get(row.task.id)))
+    return table
+
+
+def _agent_cells(agent: AgentStatus) -> list[Text]:
+    return [
+        Text(f"{mark(TaskState.RUNNING)} {agent.task_ref}"),
+        Text("planning", "cyan"),
+        Text(agent.role.value),
+        Text(str(agent.turns)),
+        Text(count(agent.tokens)),
+        Text(money(agent.cost_usd)),
+        Text(""),
+        _cut(act(agent)),
+    ]
+
+
+def _task_cells(row: Row, agent: AgentStatus | None) -> list[Text]:
+    """
+    Return one task's cells. Its sums grow when an agent ends, so a running agent may be ahead.
+    """
+    task = row.task
+    style = _task_style(task.state)
+    tokens = max(task.tokens, agent.tokens if agent else 0)
+    cost = max(task.cost_usd, agent.cost_usd if agent else 0.0)
+    return [
+        Text.assemble((row.rail, "dim"), (f"{mark(task.state)} {task.id}", style)),
+        Text(task.state.value, style),
+        Text(agent.role.value if agent else ""),
+        Text(_unless_zero(agent.turns if agent else task.turns)),
+        Text(_unless_zero(tokens, count(tokens))),
+        Text(_unless_zero(cost, money(cost))),
+        Text(_unless_zero(task.rounds)),
+        _cut(doing(row, agent)),
+    ]
+
+
+def _unless_zero(number: float, text: str = "") -> str:
+    return (text or str(number)) if number else ""
+
+
+def _cut(text: str) -> Text:
+    return Text(text, no_wrap=True, overflow="ellipsis")
+
+
+def act(agent: AgentStatus) -> str:
+    """Return what an agent does in words, without the turn that stands beside it."""
+    words = re.sub(r"^turn \d+: ", "", clean(agent.doing))
+    return "asks the model" if words == "model" else words
+
+
+def doing(row: Row, agent: AgentStatus | None) -> str:
+    """Return what happens with a task in words: its agent's act, a reason, or its title."""
+    task = row.task
+    also = f"also after {', '.join(row.also)}: " if row.also and _before_start(task) else ""
+    if agent and task.state is not TaskState.BLOCKED:
+        return act(agent) or clean(task.reason or task.title)
+    if task.state is TaskState.DONE:
+        landed = f"landed {commit(task.commit)}, " if task.commit else ""
+        return f"{landed}{clean(task.title)}"
+    return also + clean(task.reason or task.title)
+
+
+def _before_start(task: TaskStatus) -> bool:
+    return task.state in (TaskState.PENDING, TaskState.BLOCKED)
+
+
+def queue_line(queue: MergeQueueStatus) -> str:
+    """Return the merge queue's standing in one line."""
+    waiting = [name for name in queue.waiting if name not in queue.testing]
+    parts = [
+        f"testing {', '.join(map(_patch, queue.testing))}" if queue.testing else "",
+        f"waiting {', '.join(map(_patch, waiting))}" if waiting else "",
+        f"landed {queue.landed}",
+        f"sent back {queue.evicted}",
+        f"test rounds {queue.rounds}",
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def _patch(name: str) -> str:
+    """
+    Return a queued patch, `<request key>/<task>/<round>`, by its task and the rounds it needed.
+    """
+    task, went_back = ["", *clean(name).split("/")][-2:]
+    return f"{task} (round {int(went_back) + 1})" if went_back.strip("0").isdecimal() else task
+
+
+def _check(line: str, *, passed: bool) -> Text:
+    return Text(f"check  {line}", "green" if passed else "red")
+
+
+def mark(state: TaskState) -> str:
+    """Return the sign of a task's state."""
+    return {
+        TaskState.PENDING: "○",
+        TaskState.RUNNING: "●",
+        TaskState.BLOCKED: "◌",
+        TaskState.REVIEW: "◆",
+        TaskState.DONE: "✔",
+        TaskState.FAILED: "✘",
+        TaskState.CANCELLED: "⊘",
+    }[state]
+
+
+def _task_style(state: TaskState) -> str:
+    return {
+        TaskState.PENDING: "dim",
+        TaskState.RUNNING: "cyan",
+        TaskState.BLOCKED: "yellow",
+        TaskState.REVIEW: "magenta",
+        TaskState.DONE: "green",
+        TaskState.FAILED: "red",
+        TaskState.CANCELLED: "dim",
+    }[state]
+
+
+def _state_style(state: RunState) -> str:
+    if state is RunState.DONE:
+        return "bold green"
+    if state in (RunState.FAILED, RunState.CANCELLED, RunState.CONFLICT):
+        return "bold red"
+    return "bold cyan" if state is RunState.RUNNING else "bold yellow"

@@ -1,0 +1,132 @@
+"""
+The view without a terminal: one line for every change between two snapshots.
+
+Every line begins with the seconds since the request's start and a word that says what it is
+about: request, model, plan, task, agent, merge, check, approval, answer, connection.
+"""
+
+from collections.abc import Iterator
+
+from cli import hints
+from cli.formatting import clean, clean_lines, commit, count, money
+from cli.snapshot import PLANNER, Snapshot
+from cli.views.live import act, queue_line
+from cli.views.report import check_line
+from contracts.agent import AgentStatus
+from contracts.approvals import Approval
+from contracts.task import TaskStatus
+
+
+def changes(before: Snapshot | None, after: Snapshot, *, program: str) -> list[str]:
+    """Return the lines that tell what is new in `after`; none when nothing is."""
+    parts = (_request, _plan, _tasks, _agents, _merge, _checks, _connection)
+    told = [line for part in parts for line in part(before, after)]
+    told += _approvals(before, after, program)
+    return [f"{after.seconds:8.1f}s  {line}" for line in told]
+
+
+def _request(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
+    old, new = before and before.status, after.status
+    if not old and after.link:
+        yield f"request {new.id} {after.link}"
+    if not old or (old.state, old.reason) != (new.state, new.reason):
+        yield f"request {new.state}{_why(new.reason)}"
+    if new.model and new.model != (old.model if old else ""):
+        yield f"model {clean(new.model)}"
+
+
+def _plan(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
+    if not after.status.tasks or (before and before.status.tasks):
+        return
+    yield f"plan: {clean(after.status.summary)}"
+    for task in after.status.tasks:
+        waits = f" after {', '.join(task.depends_on)}" if task.depends_on else ""
+        yield f"plan task {task.id}{waits}: {clean(task.title)}"
+    for edge in after.status.edges_added:
+        yield f"plan order {edge.before} before {edge.after}: {clean(edge.reason)}"
+
+
+def _tasks(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
+    old = {task.id: task for task in before.status.tasks} if before else {}
+    for task in after.status.tasks:
+        was = old.get(task.id)
+        if was is None or _shown(was) != _shown(task):
+            yield _task_line(task)
+        if task.lane and task.lane != (was.lane if was else ""):
+            yield f"task {task.id} lane {clean(task.lane)}"
+
+
+def _shown(task: TaskStatus) -> tuple[object, ...]:
+    return task.state, task.reason, task.rounds, task.commit
+
+
+def _task_line(task: TaskStatus) -> str:
+    facts = [
+        f"rounds {task.rounds}" if task.rounds else "",
+        f"landed {commit(task.commit)}" if task.commit else "",
+        f"turns {task.turns}, tokens {count(task.tokens)}, {money(task.cost_usd)}"
+        if task.turns
+        else "",
+    ]
+    told = "; ".join(fact for fact in facts if fact)
+    return f"task {task.id} {task.state}{_why(task.reason)}" + (f" [{told}]" if told else "")
+
+
+def _agents(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
+    for name, agent in after.agents.items():
+        was = before.agents.get(name) if before else None
+        if was is None or _act(was) != _act(agent):
+            who = PLANNER if name == PLANNER else f"{name} {agent.role}"
+            spent = f"[{count(agent.tokens)} tokens, {money(agent.cost_usd)}]"
+            yield f"agent {who} turn {agent.turns}{_why(act(agent))} {spent}"
+
+
+def _act(agent: AgentStatus) -> tuple[object, ...]:
+    return agent.role, agent.turns, agent.doing
+
+
+def _merge(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
+    if after.queue and after.queue != (before and before.queue):
+        yield f"merge {queue_line(after.queue)}"
+
+
+def _checks(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
+    known = before.status.checks if before else ()
+    if after.status.checks != known:
+        for result in after.status.checks:
+            yield f"check {check_line(result)}"
+
+
+def _connection(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
+    was = before.trouble if before else ""
+    if after.trouble and after.trouble != was:
+        yield f"connection {after.trouble}"
+    if was and not after.trouble:
+        yield "connection is back"
+
+
+def _approvals(before: Snapshot | None, after: Snapshot, program: str) -> Iterator[str]:
+    old = {(one.id, one.digest) for one in before.status.approvals} if before else set()
+    new = {(one.id, one.digest) for one in after.status.approvals}
+    for approval in after.status.approvals:
+        if (approval.id, approval.digest) not in old:
+            yield from _question(after, approval, program)
+    for name, _ in sorted(old - new):
+        yield f"approval {clean(name)} no longer waits"
+    taken = len(before.status.refused_answers) if before else 0
+    for refused in after.status.refused_answers[taken:]:
+        yield f"answer not taken: {clean(refused.problem)} (received {clean(refused.received)})"
+
+
+def _question(after: Snapshot, approval: Approval, program: str) -> Iterator[str]:
+    risk = f", risk: {clean(approval.risk)}" if approval.risk else ""
+    why = f"({clean(approval.why)}{risk})"
+    yield f"approval {clean(approval.id)} waits: {clean(approval.what)} {why}"
+    for line in clean_lines(approval.detail):
+        yield f"approval {clean(approval.id)} | {line}"
+    for line in hints.answers(program, after.status.id, approval):
+        yield f"approval answer with: {line}"
+
+
+def _why(reason: str) -> str:
+    return f": {clean(reason, 500)}" if reason else ""

@@ -1,0 +1,1 @@
+"""The agent: its loop on paper, its inputs and what models cost."""

@@ -1,0 +1,217 @@
+"""The agent's loop on paper: may it call again, and what follows from a turn."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from contracts.agent import AgentLimits, AgentProgress, Cut
+from contracts.model import ModelTurn, ToolAnswer, ToolUse
+from contracts.store import ConversationRef
+from contracts.tools import ToolName
+from domain.agent import models
+from domain.ids import digest
+
+FIRST_CONTEXT_TOKENS = 12_000
+"""What an unread opening may come to."""
+GROWTH_TOKENS = 8_000
+"""What the results of one turn may add to the context."""
+SMALLEST_REPLY_TOKENS = 1_500
+"""A reply below this is not worth its context."""
+LARGEST_REPLY_TOKENS = 64_000
+MAX_NUDGES = 2
+MAX_REPEATS = 2
+MAX_BAD_CALLS = 5
+SAME_CALL_NUDGE = 3
+SAME_CALL_STOP = 5
+
+GO_ON = (
+    "You ended your turn without calling a tool. If the work is done, call `finish`; "
+    "if not, go on with the next tool call."
+)
+CUT_SHORT = (
+    "Your last reply was longer than one reply may be and was discarded. Nothing of it was run. "
+    "Make smaller steps: edit one part of one file at a time."
+)
+CIRCLES = (
+    "You have made the same call with the same result several times. Do something else: "
+    "read the message again, look at another file, or finish and say what is in the way."
+)
+HEAR_FIRST = (
+    "You are not done yet: somebody wrote to you while you worked. Read it below, do what it asks, "
+    "then call `finish` again."
+)
+FINISH_ALONE = "Call finish alone, after you have seen the results of your other calls."
+
+
+@dataclass(frozen=True)
+class Call:
+    """Call the model, with at most this much output."""
+
+    max_output_tokens: int
+
+
+@dataclass(frozen=True)
+class Act:
+    """Run these calls, in order."""
+
+    uses: tuple[ToolUse, ...]
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The agent says that it is done."""
+
+    output: str
+
+
+@dataclass(frozen=True)
+class Hear:
+    """
+    The agent says that it is done, but has not heard all yet.
+
+    Attributes:
+        use: its call of `finish`, to be answered with HEAR_FIRST.
+        output: what counts all the same when it may not call again.
+    """
+
+    use: ToolUse
+    output: str
+
+
+@dataclass(frozen=True)
+class Say:
+    """Tell the model something and call again."""
+
+    message: str | None
+
+
+@dataclass(frozen=True)
+class Again:
+    """Ask for the same turn anew: the reply was discarded."""
+
+    message: str | None
+
+
+@dataclass(frozen=True)
+class Stop:
+    """The loop is cut, and says so."""
+
+    cut: Cut
+    reason: str
+
+
+def may_call(
+    progress: AgentProgress, limits: AgentLimits, *, conversation: ConversationRef, now: float
+) -> Call | Stop:
+    """
+    Decide whether the agent may call the model once more; `now` in seconds of the run's clock.
+
+    The whole price of the call is reserved before it is made, so spending stays within the lease.
+    """
+    if progress.turns >= limits.turns:
+        return Stop(Cut.TURNS, f"{limits.turns} turns are used up")
+    if now - progress.started_at >= limits.seconds:
+        return Stop(Cut.TIME, f"{limits.seconds} seconds are used up")
+    context = conversation.context_tokens + GROWTH_TOKENS
+    if conversation.turns == 0:
+        context = FIRST_CONTEXT_TOKENS
+    left = limits.budget_microusd - progress.cost_microusd
+    output = models.affordable_output(
+        conversation.model, context_tokens=context, money_microusd=left
+    )
+    if output < SMALLEST_REPLY_TOKENS:
+        return Stop(Cut.BUDGET, f"the next call could cost more than the ${left / 1e6:.2f} left")
+    wanted = limits.output_tokens * 2**progress.variant
+    ceiling = min(LARGEST_REPLY_TOKENS, models.facts(conversation.model).max_output_tokens)
+    return Call(min(wanted, output, ceiling))
+
+
+def after_turn(
+    turn: ModelTurn, progress: AgentProgress, *, waiting: bool = False
+) -> Act | Finish | Hear | Say | Again | Stop:
+    """
+    Decide what follows from a reply. Tools run only when the reply stopped for them.
+
+    `progress` is that from before the reply; `waiting`: something came meanwhile that the agent has
+    not been told.
+    """
+    match turn.stop_reason:
+        case "tool_use" if turn.tool_uses:
+            return _tools(turn, progress, waiting=waiting)
+        case "end_turn" | "stop_sequence" | "tool_use":
+            return _silent(progress)
+        case "pause_turn":
+            return Say(None)
+        case "max_tokens":
+            return _too_long(progress)
+        case "refusal":
+            return Stop(Cut.REFUSAL, turn.says or "the model declined to answer")
+        case "model_context_window_exceeded":
+            return Stop(Cut.CONTEXT, "the conversation no longer fits the model's window")
+        case unknown:
+            return Stop(Cut.SILENT, f"the model stopped for an unknown reason: {unknown}")
+
+
+def _tools(
+    turn: ModelTurn, progress: AgentProgress, *, waiting: bool
+) -> Act | Finish | Hear | Stop:
+    only = turn.tool_uses[0] if len(turn.tool_uses) == 1 else None
+    if only and only.name == ToolName.FINISH and turn.finish is not None:
+        return Hear(only, turn.finish) if waiting else Finish(turn.finish)
+    if progress.bad_calls >= MAX_BAD_CALLS:
+        return Stop(Cut.LOOP, f"{progress.bad_calls} tool calls in a row could not be run")
+    if _repeats(progress.recent) >= SAME_CALL_STOP:
+        return Stop(Cut.LOOP, f"the same call was made {SAME_CALL_STOP} times")
+    return Act(turn.tool_uses)
+
+
+def _silent(progress: AgentProgress) -> Say | Stop:
+    if progress.nudges >= MAX_NUDGES:
+        return Stop(Cut.SILENT, "it stopped without calling finish, after two reminders")
+    return Say(GO_ON)
+
+
+def _too_long(progress: AgentProgress) -> Again | Stop:
+    if progress.variant >= MAX_REPEATS:
+        return Stop(Cut.SILENT, "its replies stay longer than one reply may be")
+    return Again(CUT_SHORT if progress.variant else None)
+
+
+def booked(progress: AgentProgress, turn: ModelTurn) -> AgentProgress:
+    """Return the counters after a reply."""
+    silent = turn.stop_reason in {"end_turn", "stop_sequence"}
+    return progress.model_copy(
+        update={
+            "turns": progress.turns + 1,
+            "nudges": progress.nudges + 1 if silent else 0,
+            "variant": progress.variant + 1 if turn.discarded else 0,
+            "usage": progress.usage.plus(turn.usage),
+            "cost_microusd": progress.cost_microusd + turn.cost_microusd,
+            "model": turn.model or progress.model,
+        }
+    )
+
+
+def answered(
+    progress: AgentProgress, uses: Sequence[ToolUse], answers: Sequence[ToolAnswer]
+) -> AgentProgress:
+    """Return the counters after the calls of a turn were answered."""
+    bad = progress.bad_calls
+    recent = list(progress.recent)
+    for use, answer in zip(uses, answers, strict=True):
+        bad = bad + 1 if use.problem else 0
+        recent.append(digest(use.name, use.arguments or use.problem, answer.output or answer.text))
+    return progress.model_copy(update={"bad_calls": bad, "recent": tuple(recent[-8:])})
+
+
+def warning(progress: AgentProgress) -> str | None:
+    """Return what to tell an agent that goes in circles, None while it does not."""
+    return CIRCLES if _repeats(progress.recent) == SAME_CALL_NUDGE else None
+
+
+def _repeats(recent: Sequence[str]) -> int:
+    count = 0
+    for one in reversed(recent):
+        if one != recent[-1]:
+            break
+        count += 1
+    return count

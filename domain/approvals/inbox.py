@@ -1,0 +1,324 @@
+"""
+The desk where questions wait for people, and the reading of whatever people type.
+
+The first answer wins; one that cannot be taken is kept and shown, never dropped. Time comes in as
+an argument, in seconds. Knows nothing of signals and updates, which share these decisions.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from pydantic import BaseModel
+
+from contracts.approvals import AnswerRecord, Approval, Choice, Decision
+from contracts.base import Contract
+from domain.text import for_people, one_line
+
+_KEPT_REFUSALS = 20
+_KEPT_DECISIONS = 64
+_DIGEST_CHARS = 12
+_YES = ("", "yes", "y", "ok", "true", "null")
+_DONE = MappingProxyType(
+    {Choice.APPROVE: "approved", Choice.REJECT: "rejected", Choice.REVISE: "sent back"}
+)
+_FIELDS = MappingProxyType(
+    {
+        **dict.fromkeys(("approval", "id", "approval_id", "request_id", "approvalid"), "approval"),
+        **dict.fromkeys(("digest", "sha256", "hash", "tree"), "digest"),
+        **dict.fromkeys(("reason", "comment", "feedback", "message", "why", "note"), "reason"),
+        **dict.fromkeys(("by", "user", "name", "who"), "by"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """
+    An answer that names exactly one waiting approval.
+
+    Attributes:
+        digest: of the approval, in full, whatever the person gave.
+        by: who answers, "" when they did not say.
+    """
+
+    approval_id: str
+    digest: str
+    reason: str
+    by: str
+
+
+class Waiting(Contract):
+    """An approval and since when it waits, in seconds of the caller's clock."""
+
+    approval: Approval
+    since: float
+
+    @property
+    def until(self) -> float:
+        """When no answer counts as no."""
+        return self.since + self.approval.deadline_seconds
+
+
+def parse_answer(
+    payload: object, *, pending: Sequence[Approval], decided: Sequence[Decision] = ()
+) -> Resolved | str:
+    """
+    Return which approval an answer means, or the problem in one sentence.
+
+    Accepted are an id, an object with it ("approval", "id", "request_id"), and, while exactly one
+    approval waits, nothing, `true`, "yes" or an object without an id.
+
+    Args:
+        payload: anything that JSON can hold, an `Answer` or a `Decide`.
+        pending: what waits, oldest first.
+        decided: what was decided before, for a better sentence.
+    """
+    given = _read(payload)
+    if isinstance(given, str):
+        return f"{given} {_how(pending)}"
+    found = _find(given.get("approval", ""), pending, decided)
+    if isinstance(found, str):
+        return found
+    digest = given.get("digest", "").casefold()
+    if digest and not _same_digest(digest, found.digest):
+        return (
+            f"'{found.id}' has changed since you looked at it (you name digest {digest[:12]}, it "
+            f"is {found.digest[:12]} now): look at it again and answer anew."
+        )
+    return Resolved(found.id, found.digest, given.get("reason", ""), given.get("by", ""))
+
+
+def _same_digest(given: str, digest: str) -> bool:
+    return given == digest or (len(given) >= _DIGEST_CHARS and digest.startswith(given))
+
+
+def _read(payload: object) -> dict[str, str] | str:
+    """Return the fields of an answer by their one name, or what cannot be read about it."""
+    match _unwrapped(payload):
+        case None | True:
+            return {}
+        case str() as text:
+            word = text.strip()
+            return {} if word.casefold() in _YES else {"approval": word}
+        case Mapping() as fields:
+            return _fields(fields)
+        case False:
+            return "The answer `false` is not clear: approve, reject or revise by name."
+        case other:
+            return f"An answer cannot be a value of type {type(other).__name__}."
+
+
+def _unwrapped(payload: object) -> object:
+    if isinstance(payload, BaseModel):
+        return payload.model_dump(exclude_none=True, exclude={"choice"}, mode="json")
+    if isinstance(payload, list | tuple) and len(payload) == 1:
+        return _unwrapped(payload[0])
+    if isinstance(payload, str) and payload.strip()[:1] in ("{", "[", '"'):
+        # Quoted once too often, as a shell makes it easy to do.
+        try:
+            return _unwrapped(json.loads(payload))
+        except (ValueError, RecursionError):
+            return payload
+    return payload
+
+
+def _fields(fields: Mapping[object, object]) -> dict[str, str] | str:
+    read: dict[str, str] = {}
+    for key, value in fields.items():
+        name = _FIELDS.get(str(key).strip().casefold())
+        if name is None:
+            return f"The field {_quoted(key)} is unknown; known are approval, digest, reason, by."
+        if value is None:
+            continue
+        if not isinstance(value, str):
+            return f"The field {_quoted(key)} must be a text."
+        if name in read and read[name] != value.strip():
+            return f"The answer gives its {name} twice, and not the same."
+        read[name] = value.strip()
+    return read
+
+
+def _quoted(value: object) -> str:
+    return f"'{one_line(str(value), 80)}'"
+
+
+def _find(name: str, pending: Sequence[Approval], decided: Sequence[Decision]) -> Approval | str:
+    if not name:
+        if len(pending) == 1:
+            return pending[0]
+        problem = (
+            "Say which approval you mean." if pending else "Your answer came to an empty desk."
+        )
+        return f"{problem} {_how(pending)}"
+    wanted = name.casefold()
+    for approval in pending:
+        if approval.id.casefold() == wanted:
+            return approval
+    for decision in reversed(decided):
+        if decision.approval.casefold() == wanted:
+            by = decision.by or "somebody"
+            return f"'{decision.approval}' was already {_DONE[decision.choice]} by {by}."
+    return f"Nothing called {_quoted(name)} waits for an answer. {_how(pending)}"
+
+
+def _how(pending: Sequence[Approval]) -> str:
+    if not pending:
+        return "Nothing waits for an answer now."
+    waiting = "; ".join(f"'{each.id}' ({one_line(each.what, 80)})" for each in pending[:5])
+    more = f"; and {len(pending) - 5} more" if len(pending) > 5 else ""
+    example = json.dumps({"approval": pending[0].id})
+    return f"Waiting: {waiting}{more}. Answer with {example}."
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """
+    What became of an answer.
+
+    Attributes:
+        desk: the desk afterwards.
+        decision: None when the answer was refused.
+        message: for the person: what was done, or the problem in one sentence.
+        asked_by: workflow id that waits for the decision, None when the request itself asks.
+    """
+
+    desk: "Desk"
+    decision: Decision | None
+    message: str
+    asked_by: str | None = None
+
+
+class Desk(Contract):
+    """
+    All questions of a request: what waits, what was decided, what was not taken.
+
+    A value: every change returns a new desk. Survives continue-as-new as it is.
+
+    Attributes:
+        waiting: oldest first.
+        decided: newest last, the last 64.
+        refused: answers that were not taken, newest last, the last 20.
+    """
+
+    waiting: tuple[Waiting, ...] = ()
+    decided: tuple[Decision, ...] = ()
+    refused: tuple[AnswerRecord, ...] = ()
+
+    @property
+    def pending(self) -> tuple[Approval, ...]:
+        """What waits for a person, oldest first."""
+        return tuple(each.approval for each in self.waiting)
+
+    def open(self, approval: Approval, *, now: float) -> "Desk":
+        """
+        Return the desk with `approval` waiting.
+
+        The same question again changes nothing. With another digest it replaces the old one, whose
+        answers are stale from now on; a decision of that id no longer counts.
+        """
+        if approval in self.pending:
+            return self
+        return self.model_copy(
+            update={
+                "waiting": (
+                    *(each for each in self.waiting if each.approval.id != approval.id),
+                    Waiting(approval=approval, since=now),
+                ),
+                "decided": tuple(each for each in self.decided if each.approval != approval.id),
+            }
+        )
+
+    def problem(self, payload: object, choice: Choice) -> str | None:
+        """Return why an answer would not be taken, None when it would; for a validator."""
+        found = self._resolve(payload, choice)
+        return found if isinstance(found, str) else None
+
+    def _resolve(self, payload: object, choice: Choice) -> Resolved | str:
+        found = parse_answer(payload, pending=self.pending, decided=self.decided)
+        if isinstance(found, Resolved) and choice is Choice.REVISE and not found.reason:
+            example = json.dumps({"approval": found.approval_id, "reason": "..."})
+            return f"Say what to change, with a reason: {example}."
+        return found
+
+    def take(self, payload: object, choice: Choice) -> Taken:
+        """Return what becomes of an answer; the first one that can be taken decides."""
+        found = self._resolve(payload, choice)
+        if isinstance(found, str):
+            return Taken(self.refuse(payload, found), None, found)
+        by = one_line(found.by, 100) or "a person"
+        decision = Decision(
+            approval=found.approval_id,
+            choice=choice,
+            reason=for_people(found.reason, 8_000),
+            by=by,
+            digest=found.digest,
+        )
+        message = f"'{found.approval_id}' is {_DONE[choice]} by {by}."
+        return Taken(self._settle(decision), decision, message, self._asked_by(decision.approval))
+
+    def refuse(self, payload: object, problem: str) -> "Desk":
+        """Return the desk with an answer among those that were not taken."""
+        record = AnswerRecord(
+            received=one_line(_written(payload), 300), problem=one_line(problem, 1_000)
+        )
+        return self.model_copy(update={"refused": (*self.refused, record)[-_KEPT_REFUSALS:]})
+
+    def expire(self, now: float) -> tuple["Desk", tuple[Taken, ...]]:
+        """
+        Return the desk after everything overdue at `now` was denied, with the denials in order.
+        """
+        desk = self
+        denials: list[Taken] = []
+        for each in self.waiting:
+            if each.until <= now:
+                denial = _denial(each.approval)
+                desk = desk._settle(denial)
+                message = f"'{each.approval.id}' is denied: {denial.reason}"
+                denials.append(Taken(desk, denial, message, each.approval.asked_by))
+        return desk, tuple(denials)
+
+    def due(self) -> float | None:
+        """Return when the next deadline passes, None when nothing waits."""
+        return min((each.until for each in self.waiting), default=None)
+
+    def withdraw(self, approval: str) -> "Desk":
+        """Return the desk without a question that nobody asks any more."""
+        kept = tuple(each for each in self.waiting if each.approval.id != approval)
+        return self.model_copy(update={"waiting": kept})
+
+    def withdraw_of(self, asked_by: str) -> "Desk":
+        """Return the desk without the questions of a workflow that has ended."""
+        kept = tuple(each for each in self.waiting if each.approval.asked_by != asked_by)
+        return self.model_copy(update={"waiting": kept})
+
+    def decision(self, approval: str) -> Decision | None:
+        """Return what was decided of an approval since it was last asked, None while it waits."""
+        return next((each for each in reversed(self.decided) if each.approval == approval), None)
+
+    def _asked_by(self, approval: str) -> str | None:
+        return next((each.asked_by for each in self.pending if each.id == approval), None)
+
+    def _settle(self, decision: Decision) -> "Desk":
+        desk = self.withdraw(decision.approval)
+        return desk.model_copy(update={"decided": (*self.decided, decision)[-_KEPT_DECISIONS:]})
+
+
+def _denial(approval: Approval) -> Decision:
+    return Decision(
+        approval=approval.id,
+        choice=Choice.REJECT,
+        reason=f"nobody answered within {approval.deadline_seconds:,} seconds",
+        by="the deadline",
+        digest=approval.digest,
+    )
+
+
+def _written(payload: object) -> str:
+    if isinstance(payload, BaseModel):
+        return payload.model_dump_json(exclude_none=True)
+    try:
+        return payload if isinstance(payload, str) else json.dumps(payload, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):
+        return f"a {type(payload).__name__} that is not JSON"

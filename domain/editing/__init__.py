@@ -1,0 +1,1 @@
+"""Editing: a file as lines, matching, edits, diffs and syntax checks."""

@@ -1,0 +1,397 @@
+"""
+What an agent's edit makes of a file: bytes in, bytes or a refusal out.
+
+Keeps the encoding, the byte order mark, the line ends and the state of the last line; finds a
+quoted text by the ladder; refuses what is ambiguous or rests on a version the agent has not
+seen. Refusals are sentences for the agent. Knows no file system.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher, unified_diff
+from heapq import nlargest
+from itertools import islice
+from typing import TypeAlias
+
+from domain.editing import matching
+from domain.editing.diff import bounded, difference
+from domain.editing.document import Document, decode, parse, universal
+from domain.editing.matching import Place, Rung
+from domain.editing.paths import path_problem, protected
+from domain.editing.syntax import new_problems
+
+__all__ = (
+    "Edited",
+    "Outcome",
+    "Refused",
+    "Viewed",
+    "create",
+    "digest",
+    "insert",
+    "new_problems",
+    "path_problem",
+    "protected",
+    "str_replace",
+    "view",
+)
+
+EDIT_LIMIT_BYTES = 1024 * 1024
+"""A larger file is neither edited nor viewed: matching it would hold up everything else."""
+VIEW_LIMIT_BYTES = 256 * 1024
+"""What one view returns at most, line numbers included."""
+LINE_LIMIT_CHARS = 2_000
+"""What a view shows of one line."""
+_CANDIDATE_LIMIT_BYTES = 2_048
+_CANDIDATE_LINES = 2_000
+_CANDIDATE_CHARS = 300
+_CANDIDATE_MIN_RATIO = 0.6
+_LISTED_MATCHES = 10
+
+_NOT_FOUND = "Error: File not found"
+_NO_MATCH = "Error: No match found for replacement. Please check your text and try again."
+_BINARY = "Error: The file is not text in an encoding that can be kept, so it is not edited here."
+_STALE = "the file has other changes since you read it"
+_UNSEEN = "you had not viewed this file"
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """
+    An edit that may be written.
+
+    Attributes:
+        after: the file's new content.
+        rung: "created", "overwritten", "inserted", or the `Rung` by which old_str was found.
+        note: what the agent should know, clauses joined by "; ", often empty.
+        diff: unified diff for the agent, at most 4 KiB.
+    """
+
+    after: bytes
+    rung: str
+    note: str
+    diff: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An edit or view that is not done, and why, in words for the agent."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Viewed:
+    """
+    What a view shows.
+
+    Attributes:
+        text: numbered lines, joined by LF, none at the end.
+        note: what was cut, and the form of the file where unusual; often empty.
+        sha256: of the whole content, to be kept as seen.
+        line_count: of the whole file.
+    """
+
+    text: str
+    note: str
+    sha256: str
+    line_count: int
+
+
+Outcome: TypeAlias = Edited | Refused
+
+
+def digest(data: bytes) -> str:
+    """Return the sha256 by which a version of a file is recognised, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def create(before: bytes | None, text: str, *, seen_sha: str | None, path: str = "file") -> Outcome:
+    """
+    Make a file that holds `text`, in place of `before` if the agent has seen exactly that.
+
+    Args:
+        before: the present content, None when there is no file.
+        text: the whole content; over an existing file it takes that file's line ends, unless
+            it has CRLF itself, its byte order mark and its encoding, as far as they can hold it.
+        seen_sha: digest of the version the agent viewed or wrote last.
+        path: for the diff.
+    """
+    if before is None:
+        return _edited(path, None, parse(text), rung="created")
+    if seen_sha is None:
+        return Refused(
+            "Error: The file exists and you have not viewed it. View it first, then use"
+            " str_replace to change it or create to replace it as a whole."
+        )
+    if seen_sha != digest(before):
+        return Refused("Error: The file has changed since you read it. View it again first.")
+    held = decode(before)
+    if held is None:
+        return _edited(path, None, parse(text), rung="overwritten", notes=["the file was binary"])
+    return _overwritten(path, held, text)
+
+
+def _overwritten(path: str, held: Document, text: str) -> Outcome:
+    if "\r" not in text:
+        text = text.replace("\n", held.main_end)
+    document = held.with_raw(text.removeprefix("\ufeff") if held.mark else text)
+    try:
+        document.encode()
+    except UnicodeEncodeError:
+        changed = f"the file was {held.encoding} and is UTF-8 now"
+        return _edited(path, held, parse(text), rung="overwritten", notes=[changed])
+    return _edited(path, held, document, rung="overwritten")
+
+
+def str_replace(
+    before: bytes | None, old: str, new: str, *, path: str, seen_sha: str | None
+) -> Outcome:
+    """
+    Replace the one place where `old` stands by `new`.
+
+    A line that `old` and `new` share, and every line outside the place, stays byte for byte.
+    A file never viewed, or changed since, is edited only when `old` is exact (line ends aside).
+
+    Args:
+        before: the present content, None when there is no file.
+        old: what the agent quotes; found by the ladder of `domain.editing.matching`.
+        new: what takes its place; its line ends become the file's, unless `old` has CR itself.
+        path: for the diff.
+        seen_sha: digest of the version the agent viewed or wrote last, None when never.
+    """
+    document = _open(before)
+    if isinstance(document, Refused):
+        return document
+    if not old:
+        return Refused("Error: old_str is empty. Use insert to add text, create for a new file.")
+    if old == new:
+        return Refused("Error: old_str and new_str are the same, so nothing would change.")
+    staleness = _staleness(before, seen_sha)
+    if "\r" in old and len(spots := list(islice(_whole_ends(document, old), 2))) == 1:
+        raw = document.raw
+        after = document.with_raw(raw[: spots[0]] + new + raw[spots[0] + len(old) :])
+        return _edited(path, document, after, rung=Rung.EXACT, notes=[staleness])
+    places = matching.find(document, old, new)
+    if len(places) != 1:
+        return _ambiguous(document, places) if places else _no_match(document, old, staleness)
+    return _replaced(path, document, places[0], staleness=staleness)
+
+
+def _replaced(path: str, document: Document, place: Place, *, staleness: str) -> Outcome:
+    if place.rung in {Rung.EXACT, Rung.LINE_ENDS}:
+        how = ""
+    elif staleness:
+        line = matching.line_of(document.starts, place.start)
+        return Refused(
+            f"Error: {staleness[0].upper()}{staleness[1:]}, and old_str matches only line {line}"
+            f" and only when {place.rung} are ignored. View the file first."
+        )
+    else:
+        how = f"old_str matched after ignoring differences in {place.rung}"
+    after = matching.replace_at(document, place)
+    return _edited(path, document, after, rung=place.rung, notes=[staleness, how])
+
+
+def insert(
+    before: bytes | None, line: int, text: str, *, seen_sha: str | None, path: str = "file"
+) -> Outcome:
+    """
+    Insert whole lines behind line `line` (0: at the top).
+
+    A line number means nothing in a version the agent has not seen, so that is refused.
+
+    Args:
+        before: the present content, None when there is no file.
+        line: from 0 to the number of lines.
+        text: one or more lines; a last line end may be left out.
+        seen_sha: digest of the version the agent viewed or wrote last, None when never.
+        path: for the diff.
+    """
+    document = _open(before)
+    if isinstance(document, Refused):
+        return document
+    if staleness := _staleness(before, seen_sha):
+        return Refused(f"Error: {staleness[0].upper()}{staleness[1:]}. View it first.")
+    if not text:
+        return Refused("Error: insert_text is empty, so nothing would change.")
+    if not 0 <= line <= document.line_count:
+        return Refused(
+            f"Error: insert_line must be from 0 to {document.line_count}, the number of lines."
+        )
+    return _edited(path, document, _with_inserted(document, line, text), rung="inserted")
+
+
+def _with_inserted(document: Document, line: int, text: str) -> Document:
+    if document.line_count == 0:
+        return document.with_raw(text)
+    neighbour = document.ends[line - 1] if line else document.ends[0]
+    end = neighbour or document.main_end
+    lines = [(content, end) for content in universal(text).removesuffix("\n").split("\n")]
+    if line == len(document.contents):  # behind a last line without an end: that state moves on
+        lines = [(document.contents[-1], end), *lines[:-1], (lines[-1][0], "")]
+        return document.with_lines(line - 1, line, lines)
+    return document.with_lines(line, line, lines)
+
+
+def _open(before: bytes | None) -> Document | Refused:
+    if before is None:
+        return Refused(_NOT_FOUND)
+    if len(before) > EDIT_LIMIT_BYTES:
+        return Refused(f"Error: The file is larger than {EDIT_LIMIT_BYTES:,} bytes.")
+    return decode(before) or Refused(_BINARY)
+
+
+def _staleness(before: bytes | None, seen_sha: str | None) -> str:
+    if seen_sha is None:
+        return _UNSEEN
+    return "" if before is not None and seen_sha == digest(before) else _STALE
+
+
+def _edited(
+    path: str,
+    before: Document | None,
+    after: Document,
+    *,
+    rung: str,
+    notes: Sequence[str] = (),
+) -> Outcome:
+    try:
+        data = after.encode()
+    except UnicodeEncodeError as error:
+        wrong = ascii(error.object[error.start : error.start + 1])
+        return Refused(f"Error: The character {wrong} cannot be written in {after.encoding}.")
+    if before is not None and data == before.encode():
+        return Refused("Error: Nothing would change: the file holds this text already.")
+    note = "; ".join(note for note in notes if note)
+    return Edited(data, rung, note, difference(path, before, after))
+
+
+def _whole_ends(document: Document, old: str) -> Iterator[int]:
+    """Yield the offsets of `old` in the raw text that do not cut a CRLF in two."""
+    raw = document.raw
+    for at in matching.occurrences(raw, old):
+        if "\r\n" not in {raw[at - 1 : at + 1], raw[at + len(old) - 1 : at + len(old) + 1]}:
+            yield at
+
+
+def _ambiguous(document: Document, places: Sequence[Place]) -> Refused:
+    starts = document.starts
+    lines = [str(matching.line_of(starts, place.start)) for place in places[:_LISTED_MATCHES]]
+    at_least = " or more" if len(places) == matching.PLACES_LIMIT else ""
+    more = " and further ones" if len(places) > len(lines) else ""
+    return Refused(
+        f"Error: Found {len(places)}{at_least} matches for replacement text. Please provide more"
+        f" context to make a unique match. They begin at lines {', '.join(lines)}{more}."
+    )
+
+
+def _no_match(document: Document, old: str, staleness: str) -> Refused:
+    parts = [_NO_MATCH]
+    if staleness:
+        parts.append(f"Note that {staleness}: view it.")
+    # Half a surrogate pair, which JSON can carry, must not reach a message.
+    quoted = universal(old.encode(errors="replace").decode()).removesuffix("\n").split("\n")
+    if all("\t" in line and line.split("\t")[0].strip().isdecimal() for line in quoted):
+        parts.append("Leave out the line numbers that the view puts before each line.")
+    elif (first := _nearest(document.contents, quoted)) is not None:
+        parts.append(_candidate(document.contents, first, quoted))
+    return Refused("\n".join(parts))
+
+
+def _candidate(contents: Sequence[str], first: int, quoted: Sequence[str]) -> str:
+    quoted = quoted[:_CANDIDATE_LINES]
+    held = contents[first : first + len(quoted)]
+    lines = list(unified_diff(quoted, held, lineterm="", n=1))[3:]
+    place = f"lines {first + 1} to {first + len(held)}" if len(held) > 1 else f"line {first + 1}"
+    title = f"The nearest text is at {place}; - is your old_str, + is the file:"
+    return bounded([title, *lines], limit_bytes=_CANDIDATE_LIMIT_BYTES)
+
+
+def _nearest(contents: Sequence[str], quoted: Sequence[str]) -> int | None:
+    """Return the index of the line at which the file is most like the quoted lines, if anywhere."""
+    wanted: dict[str, list[int]] = {}
+    for index, line in enumerate(quoted):
+        if line.strip():
+            wanted.setdefault(line.strip(), []).append(index)
+    votes: dict[int, int] = {}
+    for at, line in enumerate(contents):
+        for index in wanted.get(line.strip(), ())[:_LISTED_MATCHES]:
+            votes[at - index] = votes.get(at - index, 0) + 1
+    if votes:
+        return max(0, max(votes, key=lambda first: (votes[first], -first)))
+    return _alike(contents, quoted)
+
+
+def _alike(contents: Sequence[str], quoted: Sequence[str]) -> int | None:
+    """Return where the longest quoted line has its likeness, by characters, within bounds."""
+    index = max(range(len(quoted)), key=lambda i: len(quoted[i].strip()))
+    matcher = SequenceMatcher(autojunk=False)
+    matcher.set_seq2(quoted[index].strip()[:_CANDIDATE_CHARS])
+
+    def ratio(at: int, *, quick: bool) -> float:
+        matcher.set_seq1(contents[at].strip()[:_CANDIDATE_CHARS])
+        return matcher.quick_ratio() if quick else matcher.ratio()
+
+    lines = range(min(len(contents), _CANDIDATE_LINES))
+    likely = nlargest(_LISTED_MATCHES, lines, key=lambda at: ratio(at, quick=True))
+    best = max(likely, key=lambda at: ratio(at, quick=False))
+    return max(0, best - index) if ratio(best, quick=False) >= _CANDIDATE_MIN_RATIO else None
+
+
+def view(
+    data: bytes,
+    view_range: tuple[int, int] | None,
+    *,
+    path: str,
+    limit_bytes: int = VIEW_LIMIT_BYTES,
+) -> Viewed | Refused:
+    """
+    Show the lines of a file, numbered from 1 as `cat -n` does.
+
+    Args:
+        data: the file's content.
+        view_range: first and last line, both shown; a last of -1, or beyond the end, is the
+            end. None: the whole file.
+        path: for the refusal.
+        limit_bytes: what `Viewed.text` may have at most; the lines that do not fit are named.
+    """
+    if len(data) > EDIT_LIMIT_BYTES:
+        return Refused(f"Error: {path} is larger than {EDIT_LIMIT_BYTES:,} bytes.")
+    document = decode(data)
+    if document is None:
+        return Refused(f"Error: {path} is not text ({len(data):,} bytes).")
+    count = document.line_count
+    first, last = view_range or (1, -1)
+    last = count if last == -1 else min(last, count)
+    if view_range and (first < 1 or last < first):
+        return Refused(
+            f"Error: view_range [{view_range[0]}, {view_range[1]}] is not within the file, which"
+            f" has {count} lines. Lines are numbered from 1; -1 as the last means the end."
+        )
+    shown, cut_lines = _numbered(document.contents[first - 1 : last], first, limit_bytes)
+    notes = [document.describe() if data else "the file is empty"]
+    if cut_lines:
+        notes.append(f"{cut_lines} lines longer than {LINE_LIMIT_CHARS:,} characters are cut")
+    if first + len(shown) <= last:
+        notes.append(
+            f"lines {first + len(shown)} to {last} of {count} are not shown: use view_range"
+        )
+    note = "; ".join(note for note in notes if note)
+    return Viewed("\n".join(shown), note, digest(data), count)
+
+
+def _numbered(contents: Sequence[str], first: int, limit_bytes: int) -> tuple[list[str], int]:
+    """Return the numbered lines that fit, and how many of these are cut."""
+    shown: list[str] = []
+    cut_lines = 0
+    for number, line in enumerate(contents, start=first):
+        more = len(line) - LINE_LIMIT_CHARS
+        rest = f" [{more:,} more characters]" if more > 0 else ""
+        text = f"{number:>6}\t{line[:LINE_LIMIT_CHARS]}{rest}"
+        limit_bytes -= len(text.encode()) + 1
+        if limit_bytes < 0:
+            break
+        shown.append(text)
+        cut_lines += more > 0
+    return shown, cut_lines

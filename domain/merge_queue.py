@@ -1,0 +1,167 @@
+"""
+The merge queue's search: which prefixes of the queue to test, what lands, who is to blame.
+
+The queue is ordered; the prefix of length n is the tip with the first n patches on top. A prefix
+that holds a bad patch, or two patches that do not go together, is red, and so is every longer
+one. The workflow executes these decisions and owns the queue; this module knows lengths, no trees.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from contracts.merge_queue import ChainLink
+
+# Beta prior of the share of bad patches: one in twenty, as admission leaves them.
+_PRIOR_BAD, _PRIOR_GOOD = 1, 19
+# With more bad patches than this the plain window of `lanes` patches wins on rounds.
+_MANY_BAD = 0.15
+# Up to this many expected bad patches the whole queue is one window.
+_FEW_EXPECTED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """
+    What the search knows of the queue.
+
+    Attributes:
+        waiting: patches in the queue that chain up without a textual conflict.
+        red_prefix: length of the shortest prefix known to be red, None when none is.
+        failures: patches evicted for red so far.
+        successes: patches landed so far.
+    """
+
+    waiting: int
+    red_prefix: int | None = None
+    failures: int = 0
+    successes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """
+    What one round of tests decides.
+
+    Attributes:
+        land: how many patches of the queue's front land, 0 for none.
+        state: the queue once they have landed.
+    """
+
+    land: int
+    state: QueueState
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """
+    A chain by what becomes of its links; each in queue order, as ids.
+
+    Attributes:
+        usable: merged into the chain.
+        evicted: conflict with the tip itself.
+        aside: conflict only with a neighbour that has not landed: to the end of the queue.
+    """
+
+    usable: tuple[str, ...]
+    evicted: tuple[str, ...]
+    aside: tuple[str, ...]
+
+
+def cuts(state: QueueState, lanes: int) -> tuple[int, ...]:
+    """
+    Return the lengths of the prefixes to test in parallel, ascending, at most `lanes`.
+
+    Empty when nothing waits, and when the first patch is to blame by elimination: the tree with
+    it on top has been seen red already and is never tested again.
+    """
+    red = _red(state)
+    if not state.waiting or red == 1:
+        return ()
+    lanes = max(1, lanes)
+    if red is None:
+        window = _window(state, lanes)
+        count = min(lanes, window)
+        return tuple(-(-window * step // count) for step in range(1, count + 1))
+    count = min(lanes, red - 1)
+    return tuple(red * step // (count + 1) for step in range(1, count + 1))
+
+
+def _window(state: QueueState, lanes: int) -> int:
+    bad = _PRIOR_BAD + state.failures
+    share = bad / (bad + _PRIOR_GOOD + state.successes)
+    if share >= _MANY_BAD:
+        return min(lanes, state.waiting)
+    if share * state.waiting <= _FEW_EXPECTED:
+        return state.waiting
+    return min(state.waiting, max(lanes, round(1 / share)))
+
+
+def _red(state: QueueState) -> int | None:
+    known = state.red_prefix is not None and 1 <= state.red_prefix <= state.waiting
+    return state.red_prefix if known else None
+
+
+def eliminated(state: QueueState) -> bool:
+    """Return whether the first patch is to blame: the tip is green, and red with it on top."""
+    return _red(state) == 1
+
+
+def conclude(state: QueueState, greens: Sequence[int], reds: Sequence[int]) -> Round:
+    """
+    Return what lands after a round, and the queue behind it.
+
+    The longest green prefix lands and clears every shorter red one: those were flakes. The
+    shortest red prefix above it bounds the next search.
+
+    Args:
+        state: what the round was planned on.
+        greens: lengths of the prefixes that passed, any order.
+        reds: lengths of the prefixes that failed; one without a verdict is in neither.
+    """
+    land = max((cut for cut in greens if 0 < cut <= state.waiting), default=0)
+    above = [cut for cut in (*reds, _red(state)) if cut is not None and land < cut <= state.waiting]
+    behind = QueueState(
+        waiting=state.waiting - land,
+        red_prefix=min(above) - land if above else None,
+        failures=state.failures,
+        successes=state.successes + land,
+    )
+    return Round(land, behind)
+
+
+def after_eviction(state: QueueState) -> QueueState:
+    """
+    Return the queue without its first patch, which was to blame.
+
+    The patches behind it have been seen red only together with it, so nothing is known of them.
+
+    Raises:
+        ValueError: nothing waits.
+    """
+    if not state.waiting:
+        raise ValueError("nobody can be evicted from an empty queue")
+    return replace(state, waiting=state.waiting - 1, red_prefix=None, failures=state.failures + 1)
+
+
+def rechained(state: QueueState, *, usable: int, kept: int) -> QueueState:
+    """
+    Return the queue for a chain that was built anew.
+
+    Args:
+        state: the queue as the last round left it.
+        usable: links that merged this time.
+        kept: how many of the first ones are the same as in the chain before, on the same tip; a
+            red prefix is believed only when all of it is among them.
+    """
+    red = state.red_prefix
+    believed = red is not None and red <= min(kept, usable)
+    return replace(state, waiting=usable, red_prefix=red if believed else None)
+
+
+def split_chain(links: Sequence[ChainLink]) -> Split:
+    """Return what becomes of each link of a chain."""
+    return Split(
+        usable=tuple(link.id for link in links if link.commit is not None),
+        evicted=tuple(link.id for link in links if link.commit is None and link.with_tip),
+        aside=tuple(link.id for link in links if link.commit is None and not link.with_tip),
+    )

@@ -1,0 +1,1 @@
+"""Planning: from a planner's words to a valid plan."""

@@ -1,0 +1,192 @@
+"""
+The card: what a person sees of a request in the web UI, as markdown.
+
+The web UI gives it half of the window, renders tables without any space between their columns and
+never wraps a code block: hence lists, and code of short lines.
+"""
+
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from types import MappingProxyType
+
+from contracts.approvals import Approval
+from contracts.request import RequestStatus
+from contracts.task import TaskState, TaskStatus
+from contracts.visibility import RunState
+from domain.text import for_people, one_line
+
+_MARKS = MappingProxyType(
+    {
+        TaskState.PENDING: "·",
+        TaskState.RUNNING: "▶",
+        TaskState.BLOCKED: "■",
+        TaskState.REVIEW: "?",
+        TaskState.DONE: "✓",
+        TaskState.FAILED: "✗",
+        TaskState.CANCELLED: "–",
+    }
+)
+_ENDED = (RunState.DONE, RunState.FAILED, RunState.CANCELLED)
+_MOST_BYTES = 18_000
+_CUT = "\n\n… [cut; `status` of the command line shows all]"
+_CODE_COLUMNS = 64
+_DETAIL_CHARS = 6_000
+"""Of all approvals together, so that how to answer the last of them is not cut off."""
+_SHOWN_REFUSALS = 5
+_REASON = '"reason": "..."'
+# What would make emphasis, a link, an image, HTML, an entity, a formula ($) or a dash of somebody's
+# words. An underscore within a word is none of these.
+_MARKUP = re.compile(r"[\\`*\[\]<>~&$]|-(?=-)|(?<![^\W_])_|_(?![^\W_])")
+
+# The web UI curls quotes, but not in code.
+_JSON = re.compile(r'(\{"[^{}`]*\})')
+
+
+def card(status: RequestStatus) -> str:
+    """Return the whole card, at most 18,000 bytes; the texts of others cannot form markup in it."""
+    waiting = () if status.state in _ENDED else status.approvals
+    sections = (
+        _standing(status),
+        *(
+            line
+            for approval in waiting
+            for line in _approval(status.id, approval, _DETAIL_CHARS // len(waiting))
+        ),
+        *_refused(status),
+        *_result(status),
+        *_tasks(status.tasks),
+        _cost(status),
+    )
+    return _fit("\n\n".join(section for section in sections if section))
+
+
+def _standing(status: RequestStatus) -> str:
+    heading = f"### {status.state.value}{_because(status.reason, 500)}"
+    return f"{heading}\n\n**Request:** {_prose(status.request, 500)}" if status.request else heading
+
+
+def _approval(request_id: str, approval: Approval, detail_chars: int) -> Iterator[str]:
+    yield f"#### Waits for you: {_prose(approval.what, 300)}"
+    risk = f"**Risk:** {_prose(approval.risk, 500)}" if approval.risk else ""
+    yield "\n".join(line for line in (_prose(approval.why, 500), risk) if line)
+    yield _block(approval.detail, min(detail_chars, 3_000))
+    if approval.artefact:
+        yield f"The whole of it is object {_code(approval.artefact)} of the request's store."
+    answer = f'"approval": "{approval.id}"'
+    yield (
+        f"**Answer here:** More Actions, Send a Signal, {_code('approve')} with the input "
+        f"{_code(f'{{{answer}}}')}; or {_code('reject')} or {_code('revise')} with "
+        f"{_code(f'{{{answer}, {_REASON}}}')}. **Or in a terminal:**"
+    )
+    yield _fenced(
+        [
+            *_command(request_id, "approve", f"{{{answer}}}"),
+            *_command(request_id, "reject", f"{{{answer}, {_REASON}}}"),
+        ]
+    )
+    seen = f'"digest": "{approval.digest[:16]}"'
+    yield f"With {_code(seen)} in the input, the answer counts for exactly what you see here."
+
+
+def _command(request_id: str, name: str, answer: str) -> list[str]:
+    return [
+        f"temporal workflow signal --name {name} \\",
+        f"  -w '{request_id}' \\",
+        f"  --input '{answer}'",
+    ]
+
+
+def _refused(status: RequestStatus) -> Iterator[str]:
+    if status.refused_answers:
+        yield "#### Answers that were not taken"
+        yield "\n".join(
+            f"- {_code(refused.received, 120)}: {_prose(refused.problem, 300)}"
+            for refused in status.refused_answers[-_SHOWN_REFUSALS:]
+        )
+
+
+def _tasks(tasks: Sequence[TaskStatus]) -> Iterator[str]:
+    if tasks:
+        done = sum(task.state is TaskState.DONE for task in tasks)
+        yield f"#### Tasks: {done} of {len(tasks)} done"
+        yield "\n".join(_task(task) for task in tasks)
+
+
+def _task(task: TaskStatus) -> str:
+    waits = task.state is TaskState.PENDING and task.depends_on
+    state = f"{task.state.value}{_because(task.reason, 200)}"
+    facts = (
+        f"{state}, after {', '.join(task.depends_on)}" if waits else state,
+        f"sent back {task.rounds}×" if task.rounds else "",
+        f"{task.turns} turns, {task.tokens:,} tokens, {task.cost_usd:.4f} USD"
+        if task.turns
+        else "",
+    )
+    told = "; ".join(fact for fact in facts if fact)
+    return f"- {_MARKS[task.state]} **{task.id}** ({_prose(task.title, 80)}): {told}"
+
+
+def _result(status: RequestStatus) -> Iterator[str]:
+    if status.branch and status.commit:
+        yield "#### Delivered"
+        yield f"Branch {_code(status.branch)} at {_code(status.commit[:12])}"
+        yield _block(status.diffstat, 1_000)
+    if status.checks:
+        yield "#### Checks of the merged tree"
+        yield "\n".join(
+            f"- {'passed' if check.passed else '**FAILED**'}: {_code(check.command)} "
+            f"({check.seconds:.1f} s)"
+            for check in status.checks
+        )
+
+
+def _cost(status: RequestStatus) -> str:
+    if not status.model:
+        return ""
+    budget = f" of {status.budget_usd:.2f}" if status.budget_usd else ""
+    return f"Model: {_prose(status.model, 100)}. Cost: {status.cost_usd:.4f}{budget} USD."
+
+
+def _because(reason: str, limit: int) -> str:
+    return f": {_prose(reason, limit)}" if reason else ""
+
+
+def _prose(text: str, limit: int) -> str:
+    """
+    Return somebody's words as one line that means nothing to markdown; JSON in it can be copied.
+    """
+    parts = _JSON.split(one_line(text, limit))
+    return "".join(
+        f"`{part}`" if place % 2 else _MARKUP.sub(r"\\\g<0>", part)
+        for place, part in enumerate(parts)
+    )
+
+
+def _code(text: str, limit: int = 200) -> str:
+    return f"`{one_line(text, limit).replace('`', chr(39))}`"
+
+
+def _block(text: str, limit: int) -> str:
+    """Return a code block whose lines are short enough to be seen whole; "" for no text."""
+    lines = for_people(text.strip("\n"), limit).split("\n")
+    return _fenced([short for line in lines for short in _short(line)])
+
+
+def _fenced(lines: Sequence[str]) -> str:
+    shown = [line.replace("```", "'''") for line in lines]
+    return "\n".join(["```text", *shown, "```"]) if any(shown) else ""
+
+
+def _short(line: str) -> list[str]:
+    indent = line[: len(line) - len(line.lstrip())][:20] + "  "
+    return textwrap.wrap(line, _CODE_COLUMNS, subsequent_indent=indent, break_on_hyphens=False) or [
+        ""
+    ]
+
+
+def _fit(text: str) -> str:
+    encoded = text.encode()
+    if len(encoded) <= _MOST_BYTES:
+        return text
+    return encoded[: _MOST_BYTES - len(_CUT.encode())].decode(errors="ignore") + _CUT

@@ -1,0 +1,231 @@
+"""The request on paper: reading its input, keeping its table of tasks, saying how it stands."""
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from contracts.agent import AgentLimits, Note
+from contracts.approvals import ApprovalKind
+from contracts.checks import CheckResult, ChecksReport
+from contracts.planning import Plan, Risk, TaskSpec
+from contracts.repository import Delivered, RepositoryOpened
+from contracts.request import RequestStart, RequestStatus
+from contracts.subtask import SubtaskReport, SubtaskStart
+from contracts.task import TaskState, TaskStatus
+from contracts.visibility import Obstacle, RunState
+from domain import ids
+from domain.approvals.inbox import Desk
+from domain.scheduling import task_state as tasks
+from domain.scheduling.budget import usd
+from domain.scheduling.ready import Standing
+from domain.text import listing, one_line
+
+
+def read(payload: object) -> RequestStart | str:
+    """Return the request that somebody typed, or what is wrong with it in one sentence."""
+    if not isinstance(payload, dict):
+        return 'The input must be a JSON object: {"repository": "/path", "request": "what to do"}.'
+    try:
+        return RequestStart.model_validate(payload)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, problem['loc'])) or 'input'}: {problem['msg']}"
+            for problem in error.errors(include_url=False, include_input=False)[:5]
+        ]
+        return f"The request's input is not usable: {'; '.join(problems)}."
+
+
+def table(plan: Plan) -> dict[str, TaskStatus]:
+    """Return the task table of a plan, in its order, everything pending."""
+    return {
+        task.id: TaskStatus(id=task.id, title=task.title, depends_on=task.depends_on)
+        for task in plan.tasks
+    }
+
+
+def standings(plan: Plan, table: Mapping[str, TaskStatus]) -> tuple[Standing, ...]:
+    """Return what the scheduler looks at."""
+    return tuple(
+        Standing(task.id, task.depends_on, table[task.id].state, task.size) for task in plan.tasks
+    )
+
+
+def reported(status: TaskStatus, report: SubtaskReport, workflow_id: str) -> TaskStatus:
+    """Return a row after its subtask reported; a row that has ended stays as it is."""
+    if tasks.terminal(status.state):
+        return status
+    return status.model_copy(
+        update={
+            "state": report.state,
+            "reason": report.reason,
+            "lane": report.lane,
+            "agent": report.agent,
+            "rounds": report.rounds,
+            "turns": report.turns,
+            "tokens": report.tokens,
+            "cost_usd": usd(report.cost_microusd),
+            "commit": report.landed,
+            "workflow_id": workflow_id,
+        }
+    )
+
+
+def launched(status: TaskStatus, workflow_id: str) -> TaskStatus:
+    """Return a row whose subtask was just started."""
+    state = tasks.move(status.state, TaskState.RUNNING)
+    return status.model_copy(update={"state": state, "workflow_id": workflow_id})
+
+
+def ended(status: TaskStatus, state: TaskState, reason: str) -> TaskStatus:
+    """Return a row that ended without a report, unless it had ended before."""
+    if tasks.terminal(status.state):
+        return status
+    return status.model_copy(update={"state": state, "reason": reason[:1_000], "agent": None})
+
+
+def blocked(status: TaskStatus, reason: str) -> TaskStatus:
+    """Return a row that can never start, with the reason."""
+    return status.model_copy(update={"state": TaskState.BLOCKED, "reason": reason[:1_000]})
+
+
+def state_of(desk: Desk, obstacles: Sequence[Obstacle]) -> tuple[RunState, str]:
+    """Return how an open request stands: a person's answer first, then what else it waits for."""
+    pending = desk.pending
+    if not pending and obstacles:
+        return obstacles[0].state, obstacles[0].reason
+    if not pending:
+        return RunState.RUNNING, ""
+    what = listing(tuple(one_line(approval.what, 120) for approval in pending))
+    only_reviews = all(approval.kind is ApprovalKind.REVIEW for approval in pending)
+    state = RunState.WAITING_REVIEW if only_reviews else RunState.WAITING_APPROVAL
+    return state, f"waits for a person: {what}"
+
+
+def shortfall(rows: Sequence[TaskStatus]) -> str | None:
+    """Return what is missing of a plan, None when every task is done."""
+    missing = [row for row in rows if row.state is not TaskState.DONE]
+    if not missing:
+        return None
+    each = "; ".join(f"{row.id} {row.state.value}: {one_line(row.reason, 160)}" for row in missing)
+    return f"{len(rows) - len(missing)} of {len(rows)} tasks done; {each}"[:2_000]
+
+
+def kept(opened: RepositoryOpened) -> str:
+    """Return where a request's work is kept whatever becomes of it: a command that lists it."""
+    prefix = f"refs/oc/{opened.repository.request_key}/"
+    return f"git -C {shlex.quote(opened.store)} for-each-ref {prefix}"
+
+
+def red(report: ChecksReport, rows: Sequence[TaskStatus], tip: str) -> str:
+    """Return why a request whose merged tree fails its checks ends, and where its work is kept."""
+    command = next(result.command for result in report.results if not result.passed)
+    missing = shortfall(rows)
+    said = f"the merged tree fails `{command}`; nothing was delivered, the work is kept at {tip}"
+    return f"{said}; {missing}" if missing else said
+
+
+def final_commands(
+    plan: Plan, rows: Mapping[str, TaskStatus], checks: Iterable[str]
+) -> tuple[str, ...]:
+    """
+    Return what must pass on the merged tree: what every finished task promised, then the checks.
+    """
+    done = [task for task in plan.tasks if rows[task.id].state is TaskState.DONE]
+    promised = [command for task in done for command in task.acceptance]
+    return tuple(dict.fromkeys((*promised, *checks)))
+
+
+def note(payload: object, known: Sequence[str]) -> Note | str:
+    """Return the note that somebody typed, or what is wrong with it."""
+    fields = {"text": payload} if isinstance(payload, str) else payload
+    try:
+        found = Note.model_validate(fields)
+    except ValidationError:
+        return 'A note is a text or {"text": "…", "task": "…"}, at most 4,000 characters.'
+    if found.task is not None and found.task not in known:
+        return (
+            f"There is no task {found.task!r}: {listing(tuple(known), most=24) or 'no plan yet'}."
+        )
+    return found
+
+
+def subtask(
+    start: RequestStart,
+    opened: RepositoryOpened,
+    plan: Plan,
+    task: TaskSpec,
+    *,
+    request_id: str,
+    lease: int,
+    notes: Sequence[Note],
+) -> SubtaskStart:
+    """Return the input of a task's workflow; `lease` in microUSD."""
+    repository = opened.repository
+    return SubtaskStart(
+        request_id=request_id,
+        request=start.request,
+        plan_summary=plan.summary,
+        repository=repository,
+        task=task,
+        checks=start.checks,
+        human_review=ApprovalKind.REVIEW in start.approve or task.risk is Risk.HIGH,
+        limits=AgentLimits(budget_microusd=lease),
+        notes=tuple(each.text for each in notes if each.task in {None, task.id}),
+        queue_id=ids.queue_id(repository.key, repository.target),
+    )
+
+
+def delivery_summary(rows: Sequence[TaskStatus], checks: Sequence[CheckResult]) -> str:
+    """Return what a person should know before a branch is delivered."""
+    lines = [f"{row.id}: {row.state.value} {row.reason}".rstrip() for row in rows]
+    lines += [f"{'passed' if c.passed else 'FAILED'}: {c.command}" for c in checks]
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class View:
+    """Everything that a status is made of."""
+
+    id: str
+    start: RequestStart | None
+    opened: RepositoryOpened | None
+    plan: Plan | None
+    tasks: tuple[TaskStatus, ...]
+    desk: Desk
+    planner: str | None
+    spent: int
+    checks: tuple[CheckResult, ...]
+    delivered: Delivered | None
+    model: str
+
+
+def status(view: View, state: RunState, reason: str) -> RequestStatus:
+    """Return the status; a task that still runs counts with what it has reported."""
+    open_cost = sum(row.cost_usd for row in view.tasks if not tasks.terminal(row.state))
+    opened, delivered = view.opened, view.delivered
+    return RequestStatus(
+        id=view.id,
+        state=state,
+        reason=reason[:2_000],
+        request=view.start.request if view.start else "",
+        repository=view.start.repository if view.start else "",
+        base=opened.base if opened else None,
+        summary=view.plan.summary if view.plan else "",
+        tasks=view.tasks,
+        edges_added=view.plan.added if view.plan else (),
+        approvals=view.desk.pending,
+        refused_answers=view.desk.refused,
+        planner=view.planner,
+        merge_queue=ids.queue_id(opened.repository.key, opened.repository.target)
+        if opened
+        else None,
+        branch=opened.branch if opened else None,
+        commit=delivered.commit if delivered else None,
+        diffstat=delivered.diffstat if delivered else "",
+        checks=view.checks,
+        cost_usd=usd(view.spent) + open_cost,
+        budget_usd=view.start.budget_usd if view.start else 0.0,
+        model=view.model,
+    )

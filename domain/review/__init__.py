@@ -1,0 +1,1 @@
+"""Review: the patch, its risks, the reviewer's verdict and rework."""

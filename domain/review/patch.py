@@ -1,0 +1,109 @@
+"""
+What an agent hands in, looked at without trusting it.
+
+Is it a patch for this task at all? Looks at the facts of the patch and at its text; whether the
+change is good is for the checks and the reviewer.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from contracts.planning import TaskSpec
+from contracts.review import Patch
+from contracts.tools import CoderFinish
+from domain.planning import write_patterns
+from domain.text import for_people, listing, one_line
+
+TRAILER = "OrchestCode-Task"
+"""The commit trailer that names the task."""
+_TITLE_CHARS = 72
+_BODY_CHARS = 4_000
+
+
+class Flaw(StrEnum):
+    """Why a patch is not even looked at."""
+
+    FOREIGN = "made for another task"
+    UNSAFE_PATH = "unsafe path"
+    MARKERS = "conflict markers left"
+    EMPTY = "nothing changed"
+    READ_ONLY = "a reading task wrote"
+    OUTSIDE = "only outside its paths"
+    NO_SUMMARY = "no summary"
+
+
+@dataclass(frozen=True, slots=True)
+class PatchProblem:
+    """A flaw and what the agent is told."""
+
+    flaw: Flaw
+    feedback: str
+
+
+def judge(patch: Patch, *, task: TaskSpec, agent_summary: str) -> PatchProblem | None:
+    """
+    Return the weightiest thing that is wrong with a patch, None when it may go on to the checks.
+    """
+    return next(iter(_problems(patch, task, agent_summary)), None)
+
+
+def _problems(patch: Patch, task: TaskSpec, summary: str) -> Iterable[PatchProblem]:
+    if patch.task != task.id:
+        words = f"The patch belongs to task {patch.task!r}, not to {task.id!r}."
+        yield PatchProblem(Flaw.FOREIGN, words)
+    if unsafe := tuple(path for path in patch.paths if write_patterns.unsafe(path)):
+        words = f"These paths must not be in a patch: {listing(unsafe)}. Remove them."
+        yield PatchProblem(Flaw.UNSAFE_PATH, words)
+    if patch.markers:
+        words = f"Conflict markers are left in {listing(patch.markers)}. Resolve every one of them."
+        yield PatchProblem(Flaw.MARKERS, words)
+    yield from _scope_problems(patch, task)
+    if not for_people(summary).strip():
+        words = "The summary is empty. Say what you changed and why, then finish again."
+        yield PatchProblem(Flaw.NO_SUMMARY, words)
+
+
+def _scope_problems(patch: Patch, task: TaskSpec) -> Iterable[PatchProblem]:
+    if task.writes and not patch.files:
+        words = (
+            "Nothing has changed in the worktree, yet the task is to change "
+            f"{listing(task.writes)}. Make the change; when it needs none, say why in the summary "
+            "and leave evidence, such as a test that passes."
+        )
+        yield PatchProblem(Flaw.EMPTY, words)
+    elif not task.writes and patch.files:
+        words = f"This task only reads, but {listing(patch.paths)} changed. Undo these changes."
+        yield PatchProblem(Flaw.READ_ONLY, words)
+    elif patch.files and _all_outside(patch, task):
+        words = (
+            f"Everything that changed is outside of what the task may write "
+            f"({listing(task.writes)}): {listing(patch.paths)}. Undo it and do the task itself."
+        )
+        yield PatchProblem(Flaw.OUTSIDE, words)
+
+
+def _all_outside(patch: Patch, task: TaskSpec) -> bool:
+    # Of a patch with more paths than are listed, the rest may well be inside.
+    listed = patch.files <= len(patch.paths)
+    return listed and not any(in_scope(path, task.writes) for path in patch.paths)
+
+
+def in_scope(path: str, writes: Sequence[str]) -> bool:
+    """Return whether a task that declares `writes` may change the repository path `path`."""
+    return write_patterns.covers(writes, path)
+
+
+def commit_message(task: TaskSpec, finish: CoderFinish) -> str:
+    """
+    Return the commit message: a title, what the agent says, and one trailer that it cannot forge.
+    """
+    title = one_line(finish.commit_title, _TITLE_CHARS) or one_line(task.title, _TITLE_CHARS)
+    lines = for_people(finish.summary, _BODY_CHARS).splitlines()
+    own = [line.rstrip() for line in lines if not _is_trailer(line)]
+    body = "\n".join(own).strip()
+    return "\n\n".join(part for part in (title or task.id, body, f"{TRAILER}: {task.id}") if part)
+
+
+def _is_trailer(line: str) -> bool:
+    return line.strip().casefold().startswith(f"{TRAILER.casefold()}:")

@@ -1,0 +1,87 @@
+"""How often a task goes back to its agent, and what the agent is told."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from contracts.checks import ChecksReport
+from contracts.merge_queue import Eviction, MergeVerdict
+from domain.text import listing
+
+MAX_ROUNDS = 2
+"""Going back for checks, review or an unusable patch."""
+MAX_EVICTIONS = 2
+"""Going back because the merge queue did not take it."""
+
+
+class Cause(StrEnum):
+    """Why a task goes back."""
+
+    PATCH = "patch"
+    CHECKS = "checks"
+    REVIEW = "review"
+    QUEUE = "merge queue"
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """How often a task went back."""
+
+    own: int = 0
+    evictions: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.own + self.evictions
+
+    @property
+    def left(self) -> int:
+        """How often the task may still go back for checks or review."""
+        return MAX_ROUNDS - self.own
+
+
+def again(rounds: Rounds, cause: Cause) -> Rounds | None:
+    """Return the count after one more round, None when the task has had its share."""
+    if cause is Cause.QUEUE:
+        more = Rounds(rounds.own, rounds.evictions + 1)
+        return more if more.evictions <= MAX_EVICTIONS else None
+    more = Rounds(rounds.own + 1, rounds.evictions)
+    return more if more.own <= MAX_ROUNDS else None
+
+
+def checks_feedback(report: ChecksReport) -> str:
+    """Return what the agent is told when the system's own run of the commands is red."""
+    red = next((result for result in report.results if not result.passed), None)
+    if red is None:
+        return "The acceptance commands passed."
+    how = f"exit code {red.exit_code}"
+    if red.timed_out:
+        how = "time limit reached"
+    elif red.exit_code is None:
+        how = "ended by a signal"
+    hint = f"\n{report.hint}" if report.hint else ""
+    return (
+        f"The system ran the commands on a clean checkout of your change. This one failed ({how}):"
+        f"\n    {red.command}{hint}\nIts output is below. Mend the cause, then finish again."
+    )
+
+
+def eviction_feedback(verdict: MergeVerdict) -> str:
+    """Return what the agent is told when its patch did not land."""
+    met = f" It was tested together with: {listing(verdict.met)}." if verdict.met else ""
+    if verdict.eviction is Eviction.CONFLICT:
+        return (
+            "Your patch conflicts with work that landed meanwhile. Your worktree now holds both, "
+            f"with conflict markers in: {listing(verdict.conflicts, most=20)}. "
+            "Resolve every marker so that both changes keep their meaning, then finish again."
+        )
+    return (
+        "Your patch passes alone but fails on top of what landed meanwhile."
+        f"{met} Your worktree now holds your change on top of that work. "
+        "The failing output is below. Mend the cause, then finish again."
+    )
+
+
+def hopeless(verdict: MergeVerdict) -> bool:
+    """Return whether going back to the agent cannot help."""
+    return verdict.eviction is Eviction.UNTESTED

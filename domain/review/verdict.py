@@ -1,0 +1,210 @@
+"""
+What becomes of a patch under review: what blocks, who must look, what a decision makes of it.
+
+A verdict is a model's opinion and a finding counts only when it points into the patch; the checks
+gate, and risky changes need a person whatever the reviewer says.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from contracts.approvals import Choice, Decision
+from contracts.review import Finding, Patch, ReviewFinish, ReviewItem, ReviewState, Verdict
+from domain.review import risk
+from domain.text import clip, for_people, listing, one_line
+
+_BLOCKING_PRIORITY = 1
+_FEEDBACK_CHARS = 16_000
+
+_MOVES = MappingProxyType(
+    {
+        ReviewState.PENDING: (ReviewState.APPROVED, ReviewState.REJECTED, ReviewState.REVISED),
+        ReviewState.APPROVED: (),
+        ReviewState.REJECTED: (),
+        ReviewState.REVISED: (ReviewState.PENDING,),
+    }
+)
+_OF_CHOICE = MappingProxyType(
+    {
+        Choice.APPROVE: ReviewState.APPROVED,
+        Choice.REJECT: ReviewState.REJECTED,
+        Choice.REVISE: ReviewState.REVISED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsPerson:
+    """
+    The item waits for a person.
+
+    Attributes:
+        item: still pending, `human_required` set.
+        why: one sentence.
+        feedback: what the reviewer found, for the card; "" for nothing.
+    """
+
+    item: ReviewItem
+    why: str
+    feedback: str = ""
+
+
+def move(state: ReviewState, to: ReviewState) -> ReviewState:
+    """
+    Return `to`.
+
+    Raises:
+        ValueError: a review item does not move that way.
+    """
+    if to not in _MOVES[state]:
+        raise ValueError(f"a review item that is {state} cannot become {to}")
+    return to
+
+
+def blocking(verdict: ReviewFinish, patch: Patch) -> tuple[Finding, ...]:
+    """Return the findings that block: priority 0 or 1, with a path that the patch touches."""
+    return tuple(
+        finding
+        for finding in verdict.findings
+        if finding.priority <= _BLOCKING_PRIORITY and _touches(patch, finding.path)
+    )
+
+
+def _touches(patch: Patch, path: str | None) -> bool:
+    if path is None or not (wanted := _plain(path)):
+        return False
+    if any(_same(wanted, _plain(each)) for each in patch.paths):
+        return True
+    # Only the first paths of a large patch are listed: the finding gets the benefit of the doubt.
+    return patch.files > len(patch.paths)
+
+
+def _plain(path: str) -> str:
+    slashed = path.strip().strip("`'\"").replace("\\", "/")
+    without_line = re.sub(r"(:\d+){1,2}(-\d+)?$|#L\d+(-L?\d+)?$", "", slashed)
+    return re.sub(r"^(\./|/)+", "", without_line).casefold()
+
+
+def _same(wanted: str, known: str) -> bool:
+    # Written from a worktree's root, from a diff (`a/`, `b/`) or from a sub-folder.
+    return wanted == known or wanted.endswith("/" + known) or known.endswith("/" + wanted)
+
+
+def decide(
+    item: ReviewItem, verdict: ReviewFinish | None, patch: Patch, *, rounds_left: int
+) -> ReviewItem | NeedsPerson:
+    """
+    Return the item as the reviewer's verdict leaves it, or that a person must decide.
+
+    Args:
+        item: pending, for the tree of `patch`.
+        verdict: None when the reviewer was cut before it said anything.
+        patch: what the reviewer read.
+        rounds_left: how often the agent may still be sent back.
+
+    Raises:
+        ValueError: the item is not pending, or is of another tree.
+    """
+    _check(item, patch.tree)
+    if verdict is None:
+        return _needs_person(item, "The reviewer was cut before it reached a verdict.")
+    found = blocking(verdict, patch)
+    if found and rounds_left > 0:
+        words = feedback(verdict, found)
+        return _moved(item, ReviewState.REVISED, by="reviewer", feedback=words)
+    words = report(verdict, found or verdict.findings)
+    if found:
+        why = "The reviewer still finds blocking problems and no round is left."
+        return _needs_person(item, why, feedback=words)
+    if verdict.verdict is Verdict.REJECT:
+        why = "The reviewer rejects the patch without a blocking finding that points into it."
+        return _needs_person(item, why, feedback=words)
+    if item.risks:
+        why = f"The change is risky: {listing(item.risks)}."
+        return _needs_person(item, why, feedback=words)
+    if item.human_required:
+        return _needs_person(item, "A person decides on every patch of this task.", feedback=words)
+    return _moved(item, ReviewState.APPROVED, by="reviewer", feedback="")
+
+
+def answer(item: ReviewItem, decision: Decision) -> ReviewItem:
+    """
+    Return the item as a person's decision leaves it.
+
+    Raises:
+        ValueError: the item is not pending, or the decision is not about exactly its tree.
+    """
+    _check(item, decision.digest)
+    to = _OF_CHOICE[decision.choice]
+    words = for_people(decision.reason, _FEEDBACK_CHARS).strip()
+    if to is ReviewState.REVISED and not words:
+        words = "A person asks you to revise this change. Go over it once more, then finish again."
+    return _moved(item, to, by=one_line(decision.by, 100) or "a person", feedback=words)
+
+
+def risks(
+    paths: Sequence[str],
+    *,
+    added: int,
+    deleted: int,
+    outside: Sequence[str],
+    deleted_tests: Sequence[str],
+) -> tuple[str, ...]:
+    """Return why a person should look at a change, see `domain.review.risk`."""
+    return risk.risks(
+        paths, added=added, deleted=deleted, outside=outside, deleted_tests=deleted_tests
+    )
+
+
+def _check(item: ReviewItem, tree: str) -> None:
+    if item.state is not ReviewState.PENDING:
+        raise ValueError(f"review item {item.id!r} is {item.state} already")
+    if tree != item.tree:
+        raise ValueError(f"review item {item.id!r} is about tree {item.tree}, not {tree!r}")
+
+
+def _moved(item: ReviewItem, to: ReviewState, *, by: str, feedback: str) -> ReviewItem:
+    return item.model_copy(
+        update={"state": move(item.state, to), "decided_by": by, "feedback": feedback}
+    )
+
+
+def _needs_person(item: ReviewItem, why: str, *, feedback: str = "") -> NeedsPerson:
+    return NeedsPerson(item.model_copy(update={"human_required": True}), why, feedback)
+
+
+def feedback(verdict: ReviewFinish, findings: Sequence[Finding]) -> str:
+    """
+    Return what the agent is told of a review, at most 16,000 characters.
+
+    Args:
+        verdict: its summary is told.
+        findings: those to act on, in the order to tell them.
+    """
+    parts = [
+        "A reviewer read your change.",
+        report(verdict, findings),
+        "Treat each point on its merits: correct what is right, and say why where it is not.",
+    ]
+    return clip("\n\n".join(parts), _FEEDBACK_CHARS)
+
+
+def report(verdict: ReviewFinish, findings: Sequence[Finding]) -> str:
+    """Return what a review came to."""
+    parts = [
+        f"The reviewer's verdict: {verdict.verdict}.",
+        for_people(verdict.summary).strip(),
+        *(_point(number, finding) for number, finding in enumerate(findings, start=1)),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _point(number: int, finding: Finding) -> str:
+    place = one_line(finding.path or "", 500)
+    line = f":{finding.line}" if finding.line and place else ""
+    head = f"{number}. [P{finding.priority}] {one_line(finding.title)}"
+    where = f" ({place}{line})" if place else ""
+    detail = for_people(finding.detail).strip()
+    return f"{head}{where}\n{detail}" if detail else f"{head}{where}"

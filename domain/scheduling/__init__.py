@@ -1,0 +1,1 @@
+"""Scheduling: task states, ready tasks and budgets."""

@@ -1,0 +1,1 @@
+"""The outside, without Temporal: git, store, worktrees, sandbox, files, the model's client."""

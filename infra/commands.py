@@ -1,0 +1,126 @@
+"""Running the user's commands in a worktree: their PATH and virtual environment, our sandbox."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from contracts.repository import Environment
+from domain.text import for_people
+from infra.disk_space import LowSpaceError, free_bytes, low_space_reason
+from infra.sandbox import Command, CommandOutcome, Mounts, Sandbox
+from infra.store import Store
+from infra.worktrees.pool import Place
+
+_SHOWN_BYTES = 30_000
+_FULL_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Ran:
+    """
+    A command's end and its output, made fit for a model.
+
+    Attributes:
+        text: at most 30 kB of output, its middle cut out when there was more.
+        whole: everything that was kept.
+        disk_full: it failed and left the worktree's disk without room; it may have failed for it.
+    """
+
+    outcome: CommandOutcome
+    text: str
+    whole: bytes
+    disk_full: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """True when it ended by itself with exit code 0."""
+        return self.outcome.exit_code == 0 and not self.outcome.timed_out
+
+    @property
+    def ending(self) -> str:
+        """How it ended, in words."""
+        outcome = self.outcome
+        if outcome.timed_out:
+            return f"timed out after {outcome.duration_seconds:.0f} s, all its processes were ended"
+        if outcome.output_exceeded:
+            return "ended because its output was too large"
+        if outcome.exit_code is None:
+            return f"ended by signal {outcome.signal}"
+        return f"exit code {outcome.exit_code}"
+
+
+class Runner:
+    """
+    Runs command lines in worktrees.
+
+    Args:
+        hide: folders that no command may see (the product's own data).
+    """
+
+    def __init__(self, sandbox: Sandbox, *, hide: tuple[Path, ...]) -> None:
+        self._sandbox = sandbox
+        self._hide = hide
+
+    async def environment(self, store: Store, oid: str) -> Environment:
+        """Return the environment that a request brought."""
+        return Environment.model_validate_json(await store.get_blob(oid))
+
+    async def run(
+        self,
+        place: Place,
+        line: str,
+        environment: Environment,
+        *,
+        timeout_seconds: float,
+        extra: Mapping[str, str] | None = None,
+    ) -> Ran:
+        """
+        Run one command line; whatever it does comes back as a value.
+
+        Raises:
+            SandboxUnavailable: no command may run here.
+        """
+        mounts = Mounts(
+            worktree=place.path,
+            store=place.store,
+            private_git=place.private_git,
+            gitfile=place.gitfile,
+            uid=place.uid,
+            hide=self._hide,
+            stands_for=Path(environment.checkout) if environment.checkout else None,
+        )
+        virtual_env = Path(environment.virtual_env) if environment.virtual_env else None
+        variables = {"PYTHONDONTWRITEBYTECODE": "1", "CI": "1", **(extra or {})}
+        command = Command(
+            line=line,
+            timeout_seconds=timeout_seconds,
+            env=variables,
+            path=environment.path,
+            virtual_env=virtual_env,
+        )
+        outcome = await self._sandbox.run(mounts, command)
+        ran = Ran(outcome, readable(outcome.output), outcome.output)
+        free = None if ran.passed else free_bytes(place.path)
+        return replace(ran, disk_full=free is not None and free < _FULL_BYTES)
+
+
+async def undo(place: Place, commit: str) -> None:
+    """
+    Bring a worktree back to a commit after a command that may have filled the disk.
+
+    Raises:
+        LowSpaceError: there is still no room, so the command did not take it.
+    """
+    await place.undo(commit)
+    low = low_space_reason(place.path, place.store)
+    if low:
+        raise LowSpaceError(low)
+
+
+def readable(output: bytes, limit: int = _SHOWN_BYTES) -> str:
+    """Return output as valid text without terminal codes, head and tail when it is long."""
+    if len(output) > limit:
+        half = limit // 2
+        cut = len(output) - 2 * half
+        output = output[:half] + f"\n… {cut} bytes left out …\n".encode() + output[-half:]
+    return for_people(output.decode("utf-8", "backslashreplace"), limit * 2)

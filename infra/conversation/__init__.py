@@ -1,0 +1,1 @@
+"""Conversations: their log in the store and how they open."""

@@ -1,0 +1,289 @@
+"""
+Conversation logs in the store: append-only, one commit a turn, byte-stable.
+
+    root   config.json  input.json         the frozen configuration, the opening message
+    turn n turn.json  in.0 …  out.0 …      what was appended, what came and its journal; the texts
+
+`input` is a list of messages; a text that lives in an object of its own stands there as
+{"$blob": "<object id>"} and is filled in when the log is read; an entry of the commit's tree keeps
+it alive: in.<n> the arguments of the reply's calls, out.<n> what the input refers to. The commit's
+parent is the previous turn, so the head's id names the whole log.
+"""
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.model import ModelCall, ModelTurn, ToolAnswer
+from contracts.store import ConversationRef
+from domain import ids
+from infra.store import Batch, RefUpdate, Store, TreeEntry
+
+Message = dict[str, Any]
+RECORDED = "Recorded."
+
+
+def canonical(value: object) -> bytes:
+    """Return JSON bytes that are the same for the same value, key order kept."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace")
+
+
+@dataclass(frozen=True)
+class Window:
+    """
+    One context window as the API is sent it.
+
+    Attributes:
+        config: model, system, tools and whatever else must not change within the window.
+        messages: oldest first, texts filled in, no cache markers.
+    """
+
+    config: dict[str, Any]
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True)
+class Said:
+    """
+    What one turn adds to a window.
+
+    Attributes:
+        message: as it is journaled, its texts linked; None = nothing was said.
+        sent: the same with its texts filled in.
+        reply: the content that came.
+    """
+
+    message: Message | None
+    sent: tuple[Message, ...]
+    reply: Sequence[dict[str, Any]]
+
+
+def turn_key(call: ModelCall) -> str:
+    """Return what makes this call the same call again after a lost acknowledgement."""
+    parts = call.model_dump(mode="json", include={"answers", "message", "documents", "variant"})
+    head = call.conversation.id + call.conversation.head
+    return hashlib.sha256(head.encode() + canonical(parts)).hexdigest()
+
+
+class ConversationLog:
+    """
+    Reads and appends logs; keeps the windows in hand so that a turn need not read its log again.
+    """
+
+    def __init__(self, remembered: int = 64) -> None:
+        self._windows: OrderedDict[str, Window] = OrderedDict()
+        self._remembered = remembered
+
+    async def open(
+        self, store: Store, conversation: str, *, config: dict[str, Any], opening: Message
+    ) -> str:
+        """Write a log's root; return its id. The same content opens the same log again."""
+        batch = store.batch()
+        config_blob = batch.blob(canonical(config))
+        files = {"config.json": config_blob, "input.json": batch.blob(canonical([opening]))}
+        head = batch.commit(_tree(batch, files), (), f"open {conversation}", when=0)
+        await batch.write()
+        ref = ids.conversation_ref(conversation)
+        if store.ref(ref) is None:
+            await store.advance(ref, head, None)
+        return head
+
+    async def recorded(self, store: Store, call: ModelCall, key: str) -> ModelTurn | None:
+        """
+        Return the turn that this very call got before, None if it never got one.
+
+        It is the log's last one after a lost acknowledgement. It is an older one, or in what was
+        put aside, when the server's database is older than the store, as one from a backup is.
+        """
+        conversation = call.conversation
+        tip = store.ref(ids.conversation_ref(conversation.id))
+        if tip is None or tip == conversation.head:
+            return None
+        found = await _after(store, tip, conversation.head, key)
+        asides = {} if found else await store.refs(ids.abandoned_refs(conversation.id))
+        for aside in asides.values():
+            found = found or await _after(store, aside, conversation.head, key)
+        if found is None:
+            return None
+        commit, turn = found
+        return _with_head(ModelTurn.model_validate(turn), conversation, commit)
+
+    async def window(self, store: Store, head: str) -> Window:
+        """Return the window that ends at this commit, from memory when it is in hand."""
+        known = self._windows.get(head)
+        if known is not None:
+            self._windows.move_to_end(head)
+            return known
+        chain = [head]
+        while parents := (await store.get_commit(chain[-1])).parents:
+            chain.append(parents[0])
+        config = json.loads(await store.get_blob(f"{chain[-1]}:config.json"))
+        messages: list[Message] = []
+        for commit in reversed(chain):
+            messages += await self._said(store, commit, root=commit == chain[-1])
+        return self._remember(head, Window(config, tuple(messages)))
+
+    async def append(
+        self,
+        store: Store,
+        call: ModelCall,
+        *,
+        batch: Batch,
+        window: Window,
+        said: Said,
+        turn: ModelTurn,
+    ) -> ModelTurn:
+        """
+        Journal a turn and move the log's ref to it; return the turn with its head.
+
+        Everything is on disk before this returns, the arguments of the turn's tool calls too,
+        which wait in the batch. A discarded reply is journaled as well, but the returned
+        conversation stays at its parent.
+        """
+        record = {
+            "key": turn_key(call),
+            "turn": turn.model_dump(mode="json"),
+            "input": [said.message] if said.message else [],
+            "reply": list(said.reply),
+        }
+        written = canonical(record)
+        files = {"turn.json": batch.blob(written), **_links(call, turn)}
+        number = call.conversation.turns + 1
+        head = batch.commit(
+            _tree(batch, files), (call.conversation.head,), f"turn {number}", when=number
+        )
+        await batch.write()
+        standing = await self.recorded(store, call, str(record["key"]))
+        if standing is not None:
+            return standing  # of another attempt that was faster, as when this process stood still
+        await self._move(store, call.conversation, head)
+        if not turn.discarded:
+            # As it was written, so that memory and store can never differ.
+            answer = {"role": "assistant", "content": json.loads(written)["reply"]}
+            self._remember(head, Window(window.config, (*window.messages, *said.sent, answer)))
+        return _with_head(turn, call.conversation, head)
+
+    async def _move(self, store: Store, conversation: ConversationRef, head: str) -> None:
+        """
+        Move the log's ref; a turn that stands in the way is an abandoned one and is pinned aside.
+        """
+        ref = ids.conversation_ref(conversation.id)
+        tip = store.ref(ref)
+        if tip == head:
+            return
+        updates = [RefUpdate(ref, head, tip)]
+        if tip is not None and tip != conversation.head:
+            aside = ids.abandoned_ref(conversation.id, tip)
+            if store.ref(aside) is None:
+                updates.append(RefUpdate(aside, tip, None))
+        await store.update_refs(*updates)
+
+    async def filled(self, store: Store, messages: Sequence[Message]) -> list[Message]:
+        """Return messages with their linked texts filled in, as they are sent."""
+        return await _filled(store, messages)
+
+    async def _said(self, store: Store, commit: str, *, root: bool) -> list[Message]:
+        if root:
+            return await _filled(store, json.loads(await store.get_blob(f"{commit}:input.json")))
+        record = json.loads(await store.get_blob(f"{commit}:turn.json"))
+        answer = {"role": "assistant", "content": record["reply"]}
+        return [*await _filled(store, record["input"]), answer]
+
+    def _remember(self, head: str, window: Window) -> Window:
+        self._windows[head] = window
+        while len(self._windows) > self._remembered:
+            self._windows.popitem(last=False)
+        return window
+
+
+async def _after(store: Store, tip: str, head: str, key: str) -> tuple[str, Any] | None:
+    """Return the commit and the turn that follow `head` in a log, if they are this call's."""
+    following, parents = tip, (await store.get_commit(tip)).parents
+    while parents and parents[0] != head:
+        following, parents = parents[0], (await store.get_commit(parents[0])).parents
+    if not parents:
+        return None
+    record = json.loads(await store.get_blob(f"{following}:turn.json"))
+    return (following, record["turn"]) if record["key"] == key else None
+
+
+def _with_head(turn: ModelTurn, conversation: ConversationRef, head: str) -> ModelTurn:
+    if turn.discarded:
+        return turn.model_copy(update={"conversation": conversation})
+    after = conversation.model_copy(
+        update={
+            "head": head,
+            "turns": conversation.turns + 1,
+            "context_tokens": turn.usage.context_tokens + turn.usage.output_tokens,
+            "open_calls": tuple(use.id for use in turn.tool_uses),
+        }
+    )
+    return turn.model_copy(update={"conversation": after})
+
+
+def compose(
+    open_calls: Sequence[str],
+    answers: Sequence[ToolAnswer],
+    *,
+    message: str | None,
+    documents: Sequence[tuple[str, str]],
+) -> Message | None:
+    """
+    Return the user message of a call: every open call answered, results first, then texts.
+
+    None when there is nothing to say, as before the first turn and after a pause.
+    """
+    given = {answer.tool_use_id: answer for answer in answers}
+    blocks = [_result(call, given.get(call)) for call in open_calls]
+    if message:
+        blocks.append({"type": "text", "text": message})
+    for label, document in documents:
+        blocks.append({"type": "text", "text": {"$blob": document, "$label": label}})
+    return {"role": "user", "content": blocks} if blocks else None
+
+
+def _result(call: str, answer: ToolAnswer | None) -> dict[str, Any]:
+    text: object = answer.text if answer else RECORDED
+    if answer and answer.output:
+        text = {"$blob": answer.output}
+    block: dict[str, Any] = {"type": "tool_result", "tool_use_id": call, "content": text}
+    if answer and answer.is_error:
+        block["is_error"] = True
+    return block
+
+
+async def _filled(store: Store, messages: Sequence[Message]) -> list[Message]:
+    return [
+        {**message, "content": [await _fill(store, block) for block in message["content"]]}
+        for message in messages
+    ]
+
+
+async def _fill(store: Store, block: dict[str, Any]) -> dict[str, Any]:
+    for field in ("text", "content"):
+        link = block.get(field)
+        if isinstance(link, dict) and "$blob" in link:
+            text = (await store.get_blob(link["$blob"])).decode("utf-8", "replace")
+            label = link.get("$label")
+            whole = f"<document name={json.dumps(label)}>\n{text}\n</document>" if label else text
+            return {**block, field: whole or "(no output)"}
+    return block
+
+
+def _tree(batch: Batch, files: Mapping[str, str]) -> str:
+    return batch.tree(TreeEntry("100644", name, oid) for name, oid in files.items())
+
+
+def _links(call: ModelCall, turn: ModelTurn) -> dict[str, str]:
+    """Return a name for every object that the turn refers to, so that it stays alive."""
+    given = [use.arguments for use in turn.tool_uses if use.arguments]
+    linked = [answer.output for answer in call.answers if answer.output]
+    linked += [oid for _, oid in call.documents]
+    return {
+        **{f"in.{number}": oid for number, oid in enumerate(given)},
+        **{f"out.{number}": oid for number, oid in enumerate(linked)},
+    }

@@ -1,0 +1,1 @@
+"""Files of a worktree: confined access and search."""

@@ -1,0 +1,283 @@
+"""
+The argument vector: what the inside of the sandbox looks like and how a payload loses its rights.
+
+Knows bubblewrap's options and setpriv's; starts nothing. Order is meaning here: covers come before
+what is shown again below them, so that the more special mount always wins.
+"""
+
+import os
+import pwd
+import resource
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from infra.sandbox.toolchain import toolchain_binds, toolchain_variables
+from infra.sandbox.types import PAYLOAD_UID, Command, Mounts
+
+SETPRIV = "/usr/bin/setpriv"
+"""Drops the privileges of a payload; an absolute path, because PATH may lead into a worktree."""
+
+BASH = "/bin/bash"
+"""Becomes the payload."""
+
+_HIDDEN = ("/root", "/home", "/run", "/tmp")  # noqa: S108
+_HOME = "/tmp/home"  # noqa: S108
+_SYSTEM = frozenset({"bin", "boot", "dev", "etc", "lib", "lib64", "proc", "sbin", "sys", "usr"})
+_NOTHING = Path("/dev/null")
+_PASSWORDS = ("/etc/shadow", "/etc/gshadow")
+
+_LINKS = 1_000
+_TMP_BYTES = 4 << 30
+_FILE_KIB = 8 << 20
+_OPEN_FILES = 4_096
+_PROCESSES = 4_096
+_SPARE_CPU_SECONDS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Descriptors:
+    """File descriptors the launcher inherits: status lines, the start marker, the filter."""
+
+    status: int
+    marker: int
+    program: int
+
+
+def is_root() -> bool:
+    """Tell which way in is this worker's."""
+    return os.geteuid() == 0
+
+
+def payload_uid(mounts: Mounts) -> int:
+    """Return the payload's user id, and group id, for a worker that is root."""
+    return PAYLOAD_UID if mounts.uid is None else mounts.uid
+
+
+def launch_arguments(mounts: Mounts, command: Command) -> Callable[[Descriptors], list[str]]:
+    """
+    Prepare everything after the launcher's own name; what is left open are the descriptors.
+
+    Looks at the file system (what is hidden, which tools lie there), so it may take milliseconds.
+
+    Args:
+        mounts: with absolute, resolved paths.
+        command: what to run.
+
+    """
+    checkout = _checkout(mounts)
+    hidden = tuple(sorted({*_hidden(mounts), *filter(None, (checkout,))}))
+    written = (mounts.worktree, mounts.private_git, mounts.store)
+    tools = toolchain_binds(command.path, command.virtual_env, hidden, untrusted=written)
+    variables = toolchain_variables(command.path, untrusted=written)
+    shown = replace(mounts, read=(*mounts.read, *tools))
+    fixed = [
+        *_isolation(),
+        *_environment(command, variables),
+        *_mount_arguments(_view(shown, hidden), _memory_bytes(command)),
+        *_links(shown, checkout, hidden),
+        *("--chdir", "/"),
+    ]
+
+    def complete(descriptors: Descriptors) -> list[str]:
+        return [
+            *fixed,
+            *("--json-status-fd", str(descriptors.status)),
+            *("--seccomp", str(descriptors.program), "--"),
+            *_payload(mounts, command, descriptors.marker),
+        ]
+
+    return complete
+
+
+def _isolation() -> Iterator[str]:
+    """Say which namespaces are new and which privileges are left."""
+    if is_root():
+        yield from ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts")
+        yield "--unshare-cgroup-try"
+        # What setpriv needs to drop the rest; the seccomp filter stops nested user namespaces.
+        yield from ("--cap-drop", "ALL", "--cap-add", "CAP_SETUID")
+        yield from ("--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP")
+    else:
+        yield from ("--unshare-all", "--unshare-user", "--disable-userns", "--cap-drop", "ALL")
+    yield from ("--die-with-parent", "--new-session", "--hostname", "sandbox")
+
+
+def _environment(command: Command, variables: Mapping[str, str]) -> Iterator[str]:
+    """Start from an empty environment; the command's own variables come later, see `_payload`."""
+    yield "--clearenv"
+    fixed = {
+        "PATH": command.path,
+        "HOME": _HOME,
+        "USER": "sandbox",
+        "LOGNAME": "sandbox",
+        "LANG": "C.UTF-8",
+        **variables,
+    }
+    if command.virtual_env is not None:
+        fixed["VIRTUAL_ENV"] = str(command.virtual_env)
+    for name, value in fixed.items():
+        yield from ("--setenv", name, value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Mount:
+    """One thing to mount: `source` None is an empty memory file system."""
+
+    target: Path
+    source: Path | None = None
+    writable: bool = False
+
+
+def _hidden(mounts: Mounts) -> tuple[Path, ...]:
+    """
+    Name the folders to cover: always, this worker's home, the caller's, and what is closed.
+
+    A folder only its owner may enter bars the payload's way to what is mounted from below it,
+    and nothing else in it could be read anyway: covering it opens the way.
+    """
+    folders = [*map(Path, _HIDDEN), *_own_home(), *mounts.hide]
+    covered = {folder.resolve() for folder in folders if _is_there(folder)}
+    if is_root():
+        for target in (mounts.worktree, mounts.private_git, mounts.store, *mounts.read):
+            covered.update(p for p in target.parents if not p.stat().st_mode & stat.S_IXOTH)
+    return tuple(sorted(covered - {Path("/")}))
+
+
+def _checkout(mounts: Mounts) -> Path | None:
+    """
+    Return the person's checkout when it can be covered without covering what makes commands run.
+    """
+    folder = mounts.stands_for
+    if folder is None or not _is_there(folder) or not folder.is_dir():
+        return None
+    written = (mounts.worktree, mounts.private_git, mounts.store)
+    top = folder.parts[1:3]
+    apart = bool(top) and (top[0] not in _SYSTEM or (top == ("usr", "src") and folder.parts[3:]))
+    inside = any(_within(folder, each) for each in written)
+    return folder if apart and not inside else None
+
+
+def _links(mounts: Mounts, checkout: Path | None, hidden: Sequence[Path]) -> Iterator[str]:
+    """Spell out the links by which the worktree's files are found where the checkout has them."""
+    if checkout is None:
+        return
+    cover = next(folder for folder in hidden if _within(checkout, folder))
+    yield from _parents(checkout / "name", cover)
+    others = (mounts.worktree, mounts.private_git, mounts.store, *mounts.read)
+    taken = {".git", *(p.relative_to(checkout).parts[0] for p in others if _within(p, checkout))}
+    names = sorted(entry.name for entry in os.scandir(mounts.worktree) if entry.name not in taken)
+    for name in names[:_LINKS]:
+        yield from ("--symlink", str(mounts.worktree / name), str(checkout / name))
+
+
+def _is_there(path: Path) -> bool:
+    """Tell whether there is something to cover; what this user cannot reach, the payload cannot."""
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
+
+
+def _own_home() -> list[Path]:
+    """Name the worker's home, unless it has none or an account that lives in a system folder."""
+    try:
+        home = Path(pwd.getpwuid(os.geteuid()).pw_dir)
+    except KeyError:
+        return []
+    return [home] if home.parts[1:2] and home.parts[1] not in _SYSTEM else []
+
+
+def _view(mounts: Mounts, hidden: Sequence[Path]) -> list[_Mount]:
+    """Order everything from the outside in, so that the more special always wins."""
+    wanted = [
+        *(_Mount(target=path, source=None if path.is_dir() else _NOTHING) for path in hidden),
+        *(_Mount(target=path, source=path) for path in mounts.read),
+        _Mount(target=mounts.store, source=mounts.store),
+        _Mount(target=mounts.worktree, source=mounts.worktree, writable=True),
+        _Mount(target=mounts.private_git, source=mounts.private_git, writable=True),
+        _Mount(target=mounts.worktree / ".git", source=mounts.gitfile),
+    ]
+    return sorted(wanted, key=lambda each: len(each.target.parts))
+
+
+def _memory_bytes(command: Command) -> int:
+    """Say how much a file system in memory may hold."""
+    limit = command.memory_limit_bytes
+    return _TMP_BYTES if limit is None else min(limit, _TMP_BYTES)
+
+
+def _mount_arguments(view: Sequence[_Mount], size_bytes: int) -> Iterator[str]:
+    """Spell the mounts out: the host read-only, fresh /dev and /proc, then the view."""
+    yield from ("--ro-bind", "/", "/", "--dev", "/dev")
+    yield from ("--perms", "1777", "--size", str(size_bytes), "--tmpfs", "/dev/shm")  # noqa: S108
+    # The kernel's switches follow the global user 0 and need a cover of their own.
+    yield from ("--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys")
+    for password in filter(os.path.exists, _PASSWORDS):
+        yield from ("--ro-bind", "/dev/null", password)
+    done: list[_Mount] = []
+    for mount in view:
+        around = next((m for m in reversed(done) if _within(mount.target, m.target)), None)
+        if mount.source is None and around is not None and around.source is None:
+            continue  # Covered already, with nothing shown again in between.
+        if mount.source is not None and around is not None and around.source is None:
+            yield from _parents(mount.target, around.target)
+        yield from _one_mount(mount, size_bytes)
+        done.append(mount)
+    yield from ("--perms", "0777", "--dir", _HOME)
+
+
+def _one_mount(mount: _Mount, size_bytes: int) -> Iterator[str]:
+    """Spell one mount out."""
+    if mount.source is not None:
+        yield from ("--bind" if mount.writable else "--ro-bind", str(mount.source))
+    elif str(mount.target) == "/tmp":  # noqa: S108
+        yield from ("--perms", "1777", "--size", str(size_bytes), "--tmpfs")
+    else:
+        yield from ("--perms", "0755", "--tmpfs")
+    yield str(mount.target)
+
+
+def _parents(target: Path, cover: Path) -> Iterator[str]:
+    """Recreate the folders between a cover and a target, enterable: bubblewrap makes them 0700."""
+    for parent in reversed(target.parents):
+        if parent != cover and _within(parent, cover):
+            yield from ("--perms", "0755", "--dir", str(parent))
+
+
+def _within(path: Path, folder: Path) -> bool:
+    """Tell whether a path is the folder or lies below it."""
+    return path == folder or folder in path.parents
+
+
+def _payload(mounts: Mounts, command: Command, marker: int) -> Iterator[str]:
+    """
+    Drop privileges, set limits, report the start, then become the command.
+
+    The command's own variables are set only here: LD_PRELOAD must not reach `setpriv`, which
+    still holds privileges. Nothing is looked up on PATH, which may lead into the worktree.
+    """
+    if is_root():
+        uid = payload_uid(mounts)
+        yield from (SETPRIV, f"--reuid={uid}", f"--regid={uid}", "--clear-groups")
+        yield from ("--inh-caps=-all", "--bounding-set=-all", "--no-new-privs")
+    cpu = int(command.timeout_seconds) * (os.cpu_count() or 1) + _SPARE_CPU_SECONDS
+    limits = f"-c 0 -t {cpu} -f {_FILE_KIB} -n {_within_limit(resource.RLIMIT_NOFILE, _OPEN_FILES)}"
+    processes = _within_limit(resource.RLIMIT_NPROC, _PROCESSES)
+    yield from (BASH, "--noprofile", "--norc", "-c")
+    yield (
+        f"umask 022; ulimit {limits} -u {processes} || exit 125; "
+        f"printf s >&{marker} || exit 125; exec {marker}>&-; "
+        'cd -- "$1" || exit 1; (($# < 3)) || export -- "${@:3}"; '
+        f'exec -a bash {BASH} -c "$2"'
+    )
+    yield from ("sandbox", str(mounts.worktree / command.cwd), command.line)
+    yield from (f"{name}={value}" for name, value in command.env.items())
+
+
+def _within_limit(kind: int, wanted: int) -> int:
+    """Return the wanted limit, or the hard one the worker itself stands under."""
+    hard = resource.getrlimit(kind)[1]
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

@@ -1,0 +1,337 @@
+"""
+One contained process from start to end: its output, its limits, its certain death.
+
+Knows pipes, process file descriptors and bubblewrap's status lines; does not know what the
+sandbox looks like inside. Whatever happens (an end, a time limit, a flood, a cancellation), the
+whole process namespace is gone when `supervise` returns or raises.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from infra.sandbox.rss_limit import holds_more
+
+_READ_BYTES = 262_144
+_LINGER_SECONDS = 10.0
+_PATIENCE_SECONDS = 1.0
+_STATUS_LIMIT_BYTES = 65_536
+
+_WATCH_SECONDS = 0.25
+
+_Reason = Literal["ended", "timed_out", "output_exceeded", "memory_exceeded"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """
+    What to start and how much of it to bear.
+
+    Attributes:
+        argv: given a file descriptor for bubblewrap's status lines and one for the marker the
+            payload's first step writes, the whole argument vector.
+        descriptors: further file descriptors to pass on; owned, and closed, by the caller.
+        owner: user id that may reopen the output by name (`> /dev/stderr`), None for our own.
+        environment: of the launcher itself, which the payload can read in /proc/1/environ.
+        timeout_seconds: wall clock.
+        output_limit_bytes: more output than this ends the process.
+        memory_limit_bytes: more memory than this, of all processes together, ends them; looked
+            at four times a second; None sets no limit.
+
+    """
+
+    argv: Callable[[int, int], Sequence[str]]
+    descriptors: tuple[int, ...]
+    owner: int | None
+    environment: Mapping[str, str]
+    timeout_seconds: float
+    output_limit_bytes: int
+    memory_limit_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """
+    How a contained process came to its end.
+
+    Attributes:
+        started: the payload's first step ran; False is a failure of the launcher.
+        returncode: of the launcher, negative for a signal it died of.
+        timed_out: it was ended at its time limit.
+        output_exceeded: it was ended for too much output.
+        memory_exceeded: it was ended for too much memory.
+        duration_seconds: from the start to the end of its last process.
+        output: stdout and stderr as they came, up to the limit.
+
+    """
+
+    started: bool
+    returncode: int
+    timed_out: bool
+    output_exceeded: bool
+    memory_exceeded: bool
+    duration_seconds: float
+    output: bytes
+
+
+async def supervise(launch: Launch, *, on_output: Callable[[int], None] | None = None) -> Ending:
+    """
+    Start a process, pump its output, end it in time, and wait until all of it is gone.
+
+    Must be awaited in a loop whose thread lives as long as the worker: the kernel ends the
+    process with the *thread* that started it.
+
+    Args:
+        launch: what to start.
+        on_output: called in the loop with the bytes seen so far, at each piece of output.
+
+    Raises:
+        OSError: the launcher could not be started, or its processes would not die.
+
+    """
+    contained = _Contained(launch, on_output)
+    watch = asyncio.create_task(contained.watch_memory())
+    try:
+        async with asyncio.timeout(launch.timeout_seconds):
+            reason = await contained.outcome
+    except TimeoutError:
+        reason = "timed_out"
+    finally:
+        watch.cancel()
+        await contained.end()
+    return contained.ending(reason)
+
+
+class _Contained:
+    """The running process: reads when the loop says so, knows when the last process has gone."""
+
+    def __init__(self, launch: Launch, on_output: Callable[[int], None] | None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._launch = launch
+        self._on_output = on_output
+        self._output = bytearray()
+        self._status = bytearray()
+        self._marked = False
+        self._namespace: int | None = None
+        self._open: set[int] = set()
+        self.outcome: asyncio.Future[_Reason] = self._loop.create_future()
+        self._gone: asyncio.Future[None] = self._loop.create_future()
+        self._started_at = time.monotonic()
+        self._duration_seconds = 0.0
+        self._start()
+
+    def _start(self) -> None:
+        """Start the launcher with three pipes: output, status lines, the payload's marker."""
+        pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(3)]
+        (self._output_fd, output), (self._status_fd, status), (self._marker_fd, marker) = pipes
+        self._open.update(reader for reader, _ in pipes)
+        try:
+            if self._launch.owner is not None:
+                os.fchown(output, self._launch.owner, -1)
+            self._process = subprocess.Popen(
+                self._launch.argv(status, marker),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=(status, marker, *self._launch.descriptors),
+                env=dict(self._launch.environment),
+                cwd="/",
+                start_new_session=True,
+            )
+        except BaseException:
+            self._close_all()
+            raise
+        finally:
+            for _, writer in pipes:
+                os.close(writer)
+        self._exit_fd = self._process_descriptor()
+        self._watch(self._output_fd, self._read_output)
+        self._watch(self._status_fd, self._read_status)
+        self._watch(self._exit_fd, self._exited)
+
+    def _process_descriptor(self) -> int:
+        """Open the launcher's process descriptor; a kernel without them must not leak a process."""
+        try:
+            return os.pidfd_open(self._process.pid)
+        except OSError:
+            self._process.kill()
+            self._process.wait()
+            self._close_all()
+            raise
+
+    def _watch(self, descriptor: int, callback: Callable[[], None]) -> None:
+        """Have the loop call back when the descriptor has something to say."""
+        os.set_blocking(descriptor, False)
+        self._open.add(descriptor)
+        self._loop.add_reader(descriptor, callback)
+
+    def _close(self, descriptor: int) -> None:
+        """Stop watching a descriptor and give it back."""
+        if descriptor in self._open:
+            self._open.discard(descriptor)
+            self._loop.remove_reader(descriptor)
+            os.close(descriptor)
+
+    def _close_all(self) -> None:
+        """Give every descriptor back."""
+        for descriptor in tuple(self._open):
+            self._close(descriptor)
+
+    def _read_output(self) -> None:
+        """Take one piece of output; the end of the pipe stops the watching."""
+        piece = _read(self._output_fd)
+        if piece is None:
+            return
+        if not piece:
+            self._close(self._output_fd)
+            return
+        limit = self._launch.output_limit_bytes
+        self._output += piece
+        exceeded = len(self._output) > limit
+        del self._output[limit:]
+        if self._on_output is not None:
+            self._on_output(len(self._output))
+        if exceeded:
+            self._decide("output_exceeded")
+
+    def _read_status(self) -> None:
+        """Learn the first process of the namespace from the launcher's first status line."""
+        piece = _read(self._status_fd)
+        if piece is None:
+            return
+        self._status += piece[: _STATUS_LIMIT_BYTES - len(self._status)]
+        if self._namespace is None and (child := _child_pid(self._status)) is not None:
+            # Opened while its parent lives, so the number cannot mean another process yet.
+            with contextlib.suppress(ProcessLookupError):
+                self._namespace = os.pidfd_open(child)
+                self._watch(self._namespace, self._namespace_ended)
+        if not piece:
+            self._close(self._status_fd)
+            self._settle()
+
+    def _namespace_ended(self) -> None:
+        """Note the end of the namespace's first process: the kernel reports it after all others."""
+        if self._namespace is not None:
+            self._close(self._namespace)
+        self._settle()
+
+    def _exited(self) -> None:
+        """Note the end of the launcher."""
+        self._close(self._exit_fd)
+        self._decide("ended")
+        self._settle()
+
+    async def watch_memory(self) -> None:
+        """End the processes once they hold too much memory."""
+        limit = self._launch.memory_limit_bytes
+        while limit is not None and not self.outcome.done():
+            await asyncio.sleep(_WATCH_SECONDS)
+            child = _child_pid(self._status)
+            if child is not None and await asyncio.to_thread(holds_more, child, limit):
+                self._decide("memory_exceeded")
+
+    def _decide(self, reason: _Reason) -> None:
+        """Let the first reason stand."""
+        if not self.outcome.done():
+            self.outcome.set_result(reason)
+
+    def _settle(self) -> None:
+        """Declare everything gone once launcher, status pipe and namespace have ended."""
+        waiting = {self._exit_fd, self._status_fd, self._namespace} & self._open
+        if not waiting and not self._gone.done():
+            self._gone.set_result(None)
+
+    def _kill(self, *, patient: bool) -> None:
+        """
+        Kill the namespace's first process, and with it all others, then the launcher.
+
+        A launcher killed before it told its child could leave that child waiting for ever, so a
+        `patient` call lets it come that far.
+        """
+        if patient and self._namespace is None and self._status_fd in self._open:
+            return
+        if self._namespace in self._open and self._namespace is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._namespace, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def end(self) -> None:
+        """
+        Kill what still runs and wait for it, even while being cancelled.
+
+        Raises:
+            TimeoutError: processes are still there after ten seconds of being killed.
+
+        """
+        cancelled = False
+        start = self._loop.time()
+        try:
+            while not self._gone.done() and self._loop.time() < start + _LINGER_SECONDS:
+                self._kill(patient=self._loop.time() < start + _PATIENCE_SECONDS)
+                try:
+                    await asyncio.wait((self._gone,), timeout=0.05)
+                except asyncio.CancelledError:
+                    cancelled = True
+        finally:
+            self._finish()
+        if cancelled:
+            raise asyncio.CancelledError
+        if not self._gone.done():
+            raise TimeoutError("Contained processes outlived their SIGKILL.")
+
+    def _finish(self) -> None:
+        """Take what is left in the pipes, reap the launcher, close everything."""
+        while self._output_fd in self._open and self._more_output():
+            pass
+        os.set_blocking(self._marker_fd, False)
+        self._marked = bool(_read(self._marker_fd))
+        self._close_all()
+        if self._gone.done():
+            self._process.wait()
+        self._duration_seconds = time.monotonic() - self._started_at
+
+    def _more_output(self) -> bool:
+        """Take one more piece of output and tell whether another may follow."""
+        before = len(self._output)
+        self._read_output()
+        return before < len(self._output) < self._launch.output_limit_bytes
+
+    def ending(self, reason: _Reason) -> Ending:
+        """Sum up, after `end`."""
+        return Ending(
+            started=self._marked,
+            returncode=self._process.returncode,
+            timed_out=reason == "timed_out",
+            output_exceeded=reason == "output_exceeded",
+            memory_exceeded=reason == "memory_exceeded",
+            duration_seconds=self._duration_seconds,
+            output=bytes(self._output),
+        )
+
+
+def _read(descriptor: int) -> bytes | None:
+    """Read what is there: empty at the end of the pipe, None when nothing waits."""
+    try:
+        return os.read(descriptor, _READ_BYTES)
+    except BlockingIOError:
+        return None
+
+
+def _child_pid(status: bytes | bytearray) -> int | None:
+    """Find the namespace's first process in the launcher's status lines (one JSON object each)."""
+    for line in bytes(status).split(b"\n")[:-1]:
+        try:
+            fields = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(fields, dict) and isinstance(fields.get("child-pid"), int):
+            return int(fields["child-pid"])
+    return None

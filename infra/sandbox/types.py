@@ -1,0 +1,134 @@
+"""
+What the sandbox takes and gives: mounts and a command in, an outcome out, or one exception.
+
+Values only; knows nothing of how containment is done. Import these names from
+`infra.sandbox`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PAYLOAD_UID = 60_000
+"""User id of the payload when the worker is root and `Mounts.uid` is None."""
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""PATH inside when the operator configured none."""
+
+
+class SandboxUnavailable(Exception):  # noqa: N818
+    """
+    Commands cannot be contained here; the text is one sentence with the remedy.
+
+    Retrying does not help: the machine or the configuration has to change first.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mounts:
+    """
+    What a command sees of the product: one worktree to write, the rest to read or not at all.
+
+    Attributes:
+        worktree: checked-out files, writable; its `.git` must be a file.
+        store: bare git store, readable; its files must be readable for all when the worker is
+            root.
+        private_git: the worktree's private git directory, writable.
+        gitfile: a file `gitdir: <private_git>`, mounted read-only over `worktree/.git`.
+        uid: user and group id of the payload when the worker is root, one per worktree so that
+            worktrees cannot signal or read each other; None means `PAYLOAD_UID`. Without effect
+            when the worker is not root.
+        hide: folders or files to cover besides /root, /home, /run, /tmp and the worker's own
+            home; what is mounted from below them is shown again.
+        read: further files or folders to show read-only.
+        stands_for: the person's own checkout, which the worktree stands for: covered, so that
+            nothing uncommitted can be read, and what lies at the worktree's top is found in its
+            place by links, because an environment with an editable install leads there. None, and
+            folders of the system: nothing is done.
+
+    Raises:
+        ValueError: `uid` is not positive.
+
+    """
+
+    worktree: Path
+    store: Path
+    private_git: Path
+    gitfile: Path
+    uid: int | None = None
+    hide: tuple[Path, ...] = ()
+    read: tuple[Path, ...] = ()
+    stands_for: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse user 0: it is never contained."""
+        if self.uid is not None and self.uid <= 0:
+            raise ValueError("The payload of a sandbox cannot be user 0.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """
+    A shell line and what it may use up.
+
+    Attributes:
+        line: run by `bash -c`.
+        cwd: where, relative to the worktree.
+        timeout_seconds: wall clock; then the command is ended with all its processes.
+        output_limit_bytes: more than this, stdout and stderr together, ends it too.
+        memory_limit_bytes: more than this, all processes together, ends it; sampled four times a
+            second, so a fast command may overshoot. None sets no limit. Also bounds what /tmp
+            and /dev/shm may hold.
+        env: variables beside PATH, HOME, USER, LOGNAME, LANG and VIRTUAL_ENV; nothing of the
+            worker's environment is inherited.
+        path: PATH inside. Entries below hidden folders are shown read-only, see
+            `toolchain_binds`.
+        virtual_env: the project's virtual environment outside the worktree, if any.
+
+    Raises:
+        ValueError: a variable's name is not a shell name.
+
+    """
+
+    line: str
+    cwd: str = "."
+    timeout_seconds: float = 120
+    output_limit_bytes: int = 10_000_000
+    memory_limit_bytes: int | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    path: str = DEFAULT_PATH
+    virtual_env: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse names a shell could not export."""
+        if bad := [name for name in self.env if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)]:
+            raise ValueError(f"Not names of environment variables: {', '.join(bad)}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandOutcome:
+    """
+    How a command ended; every ending is a value, also one we caused.
+
+    Attributes:
+        exit_code: as a shell reports it (128 + n for signal n); None when we ended the command.
+        signal: the signal that ended it, None when it ended by itself.
+        timed_out: it was ended at its time limit.
+        output_exceeded: it was ended for more output than its limit.
+        duration_seconds: wall clock, including the sandbox.
+        output: stdout and stderr interleaved, whole up to the limit, any bytes.
+        hint: "blocked by sandbox: …" when the command failed and its output looks like it ran
+            into the sandbox, else None.
+        memory_exceeded: it was ended for more memory than its limit.
+
+    """
+
+    exit_code: int | None
+    signal: int | None
+    timed_out: bool
+    output_exceeded: bool
+    duration_seconds: float
+    output: bytes
+    hint: str | None
+    memory_exceeded: bool = False

@@ -1,0 +1,53 @@
+"""The stores of this host, opened once each and shared by all activities of the process."""
+
+import asyncio
+from pathlib import Path
+
+from infra.store import Store
+
+
+class Stores:
+    """Stores by repository key, under one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._open: dict[str, Store] = {}
+        self._lock = asyncio.Lock()
+
+    def path(self, key: str) -> Path:
+        """Return where the store of a repository lies, whether it exists or not."""
+        return self._root / f"{key}.git"
+
+    def keys(self) -> list[str]:
+        """Return the keys of all stores on disk, sorted."""
+        folders = (path for path in self._root.glob("*.git") if path.is_dir())
+        return sorted(path.name.removesuffix(".git") for path in folders)
+
+    async def get(self, key: str) -> Store:
+        """
+        Return the open store.
+
+        Raises:
+            StoreError: it does not exist or its configuration is not ours.
+        """
+        store = self._open.get(key)
+        if store is not None:
+            return store
+        async with self._lock:
+            if key not in self._open:
+                self._open[key] = await Store.open(self.path(key))
+            return self._open[key]
+
+    async def clone(self, source: Path, key: str) -> Store:
+        """Return the open store of a repository, made from it when it does not exist yet."""
+        async with self._lock:
+            if key not in self._open:
+                self._open[key] = await Store.clone(source, self.path(key))
+            return self._open[key]
+
+    async def close(self) -> None:
+        """End the git processes of every store."""
+        async with self._lock:
+            for store in self._open.values():
+                await store.close()
+            self._open.clear()

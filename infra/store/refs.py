@@ -1,0 +1,226 @@
+"""Moving references: compare-and-swap, all or none, durable, and repaired after a kill."""
+
+import asyncio
+import contextlib
+import os
+import re
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from infra.git.command import GitCommand
+from infra.store.git_processes import ChildDiedError, ReferenceWriter
+from infra.store.objects import OID, is_oid, sync_folder
+from infra.store.types import ANY, RefConflict, RefUpdate, StoreError
+
+REF_ROOT: Final = "refs/oc/"
+"""Every reference of the store stands below this."""
+
+REF_LOCK_SECONDS: Final = 1.0
+"""A reference's lock file that stays unchanged so long while we have the turn is a leftover."""
+
+PACKED_LOCK_SECONDS: Final = 10.0
+"""The same for `packed-refs.lock`: packing tens of thousands of references takes seconds."""
+
+_KILLED_TRIES = 3
+_BLOCKED_TRIES = 200  # git itself waits 0.1 s each time
+
+_LOCK_EXISTS = re.compile(r"Unable to create '(?P<path>[^\n]+\.lock)': File exists")
+
+
+class References:
+    """
+    The references of one store.
+
+    Args:
+        store: the bare repository.
+        git: the door to it.
+    """
+
+    def __init__(self, store: Path, git: GitCommand) -> None:
+        self._store = store
+        self._writer = ReferenceWriter(git, store / "oc-refs.turn")
+        self._durable: set[str] = set()
+
+    @property
+    def pid(self) -> int | None:
+        """Return the process id of the child that moves references; None = none runs."""
+        return self._writer.pid
+
+    async def close(self) -> None:
+        """End the child."""
+        await self._writer.close()
+
+    def read(self, ref: str) -> str | None:
+        """Return the id a reference holds; None = it does not exist."""
+        return read_ref(self._store, ref)
+
+    @contextlib.asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Hold the turn to move references, against every other writer of this host."""
+        async with self._writer.turn():
+            yield
+
+    async def update(self, *updates: RefUpdate) -> None:
+        """Move references; see `Store.update_refs`."""
+        for update in updates:
+            _check_update(update)
+        if len({update.ref for update in updates}) != len(updates):
+            raise StoreError("one reference stands twice in one transaction")
+        async with self._writer.turn():
+            folders = self._folders_to_sync(updates)
+            await self._transact(updates)
+            if len(folders) == 1:
+                self._sync(folders[0])
+            else:  # side by side: each waits for the disk
+                await asyncio.gather(*(asyncio.to_thread(self._sync, each) for each in folders))
+
+    def _sync(self, folder: str) -> None:
+        # A folder whose last reference went is gone.
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            sync_folder(f"{self._store}/{folder}")
+
+    def _folders_to_sync(self, updates: Iterable[RefUpdate]) -> list[str]:
+        # git syncs the file of a reference, but not its name in the folder, nor the folder's
+        # name in the one above when it had to be made.
+        wanted: set[str] = set()
+        for update in updates:
+            folder = update.ref.rpartition("/")[0]
+            wanted.add(folder)
+            if update.new is None:
+                wanted.add(".")  # packed-refs
+            if folder in self._durable and os.path.isdir(f"{self._store}/{folder}"):  # noqa: PTH112
+                continue
+            self._durable.add(folder)
+            while folder:
+                folder = folder.rpartition("/")[0]
+                wanted.add(folder or ".")
+        return sorted(wanted, key=len, reverse=True)
+
+    async def _transact(self, updates: Sequence[RefUpdate]) -> None:
+        pending = list(updates)
+        leftovers = _Leftovers(self._store)
+        while pending:
+            commands = b"".join(_command(update) for update in pending)
+            try:
+                await self._writer.transact(commands)
+            except ChildDiedError as died:
+                killed = "fatal:" not in died.stderr
+                if killed or "fatal: commit" in died.stderr:
+                    # What it had done stays done, the rest is tried again.
+                    pending = [u for u in pending if read_ref(self._store, u.ref) != u.new]
+                self._raise_conflict(pending)
+                await leftovers.wait_or_remove(died.stderr, killed=killed)
+            else:
+                return
+
+    def _raise_conflict(self, pending: Iterable[RefUpdate]) -> None:
+        for update in pending:
+            actual = read_ref(self._store, update.ref)
+            if update.old is not ANY and update.old != actual:
+                raise RefConflict(update.ref, update.old, actual)
+
+
+def check_ref(ref: str) -> None:
+    """
+    Refuse what git would not take for the name of a reference.
+
+    Raises:
+        StoreError: it cannot be a name.
+    """
+    parts = ref.split("/")
+    wrong = (
+        re.search(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{", ref) is not None
+        or any(not part or part.startswith(".") or part.endswith(".lock") for part in parts)
+        or ref.endswith(".")
+    )
+    if wrong:
+        raise StoreError(f"{ref!r} cannot be the name of a reference")
+
+
+def _check_update(update: RefUpdate) -> None:
+    check_ref(update.ref)
+    if not update.ref.startswith(REF_ROOT):
+        raise StoreError(f"{update.ref} does not stand below {REF_ROOT}")
+    for value in (update.new, update.old):
+        if isinstance(value, str) and not is_oid(value):
+            raise StoreError(f"{value!r} is no object id ({update.ref})")
+
+
+def _command(update: RefUpdate) -> bytes:
+    ref, new, old = update.ref, update.new, update.old
+    zero = "0" * 40
+    if new is None:
+        words = ["verify", ref, zero] if old is None else ["delete", ref]
+    else:
+        words = ["create" if old is None else "update", ref, new]
+    if isinstance(old, str):
+        words.append(old)
+    return os.fsencode(" ".join(words)) + b"\n"
+
+
+def read_ref(store: Path, ref: str) -> str | None:
+    """Return the id a reference holds, read from its file; None = it does not exist."""
+    try:
+        text = (store / ref).read_text("ascii").strip()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return _read_packed(store, ref)
+    return text if OID.fullmatch(text) else None
+
+
+def _read_packed(store: Path, ref: str) -> str | None:
+    try:
+        packed = (store / "packed-refs").read_bytes()
+    except FileNotFoundError:
+        return None
+    end = packed.find(b" " + os.fsencode(ref) + b"\n")
+    return packed[end - 40 : end].decode("ascii") if end >= 40 else None
+
+
+class _Leftovers:
+    """
+    Decides whether a `.lock` file that is in the way belongs to a dead writer, and removes it.
+
+    Called only by whoever has the turn, so no living writer of ours can hold the file.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._tries = 0
+        self._killed = False
+        self._seen: tuple[str, int, int] | None = None
+        self._since = 0.0
+
+    async def wait_or_remove(self, stderr: str, *, killed: bool) -> None:
+        """
+        Wait a moment after a failed transaction, or remove what blocks it.
+
+        Raises:
+            StoreError: the failure is no leftover, or happened too often.
+        """
+        self._tries += 1
+        self._killed = self._killed or killed
+        blocked = _LOCK_EXISTS.search(stderr)
+        limit = _KILLED_TRIES if blocked is None else _BLOCKED_TRIES
+        if self._tries > limit or (blocked is None and "fatal:" in stderr):
+            raise StoreError(f"references could not be moved: {stderr or 'git was killed'}")
+        if blocked is not None:
+            self._look(Path(blocked["path"]))
+            await asyncio.sleep(0.05)
+
+    def _look(self, file: Path) -> None:
+        now = time.monotonic()
+        try:
+            stat = file.stat()
+        except FileNotFoundError:
+            return
+        identity = (str(file), stat.st_ino, stat.st_mtime_ns)
+        if identity != self._seen:
+            self._seen, self._since = identity, now
+        packed = file.name == "packed-refs.lock"
+        patience = PACKED_LOCK_SECONDS if packed else REF_LOCK_SECONDS
+        # Our own child was killed in this very transaction: the file is its leftover.
+        waited = self._killed or now - self._since >= patience
+        if waited and file.is_relative_to(self._store):
+            file.unlink(missing_ok=True)

@@ -1,0 +1,38 @@
+"""The worktree pools of this host, one a store, opened once each."""
+
+import asyncio
+from pathlib import Path
+
+from infra.store.open_stores import Stores
+from infra.worktrees.pool import WorktreePool
+
+
+class Pools:
+    """
+    Pools by repository key.
+
+    Args:
+        uid_base: first user id of worktrees when the worker is root, None when it is not.
+    """
+
+    def __init__(self, stores: Stores, root: Path, *, host_id: str, uid_base: int | None) -> None:
+        self._stores = stores
+        self._root = root
+        self._host_id = host_id
+        self._uid_base = uid_base
+        self._pools: dict[str, WorktreePool] = {}
+        self._lock = asyncio.Lock()
+
+    async def get(self, key: str) -> WorktreePool:
+        """Return the pool of a repository's store."""
+        async with self._lock:
+            if key not in self._pools:
+                pool = WorktreePool(
+                    await self._stores.get(key),
+                    self._root / key,
+                    host_id=self._host_id,
+                    uid_base=self._uid_base,
+                )
+                await pool.open()
+                self._pools[key] = pool
+            return self._pools[key]

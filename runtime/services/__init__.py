@@ -1,0 +1,1 @@
+"""The embedded server and the worker: started, watched, restarted, backed up."""

@@ -1,0 +1,432 @@
+"""Specification of what a person sees: picture, lines, report, table, JSON document."""
+
+import datetime as dt
+import io
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from cli import hints
+from cli.client import Found
+from cli.commands import look
+from cli.formatting import clean, clean_lines, count, money, span
+from cli.snapshot import PLANNER, Snapshot, agents_at_work
+from cli.views.graph import draw
+from cli.views.live import picture
+from cli.views.plain import changes
+from cli.views.report import closing, document
+from cli.views.screen import shown_on
+from contracts.approvals import AnswerRecord, ApprovalKind
+from contracts.merge_queue import MergeQueueStatus
+from contracts.model import Role
+from contracts.planning import AddedEdge
+from contracts.task import TaskState, TaskStatus
+from contracts.visibility import RunState
+from tests.cli.builders import COMMIT, REQUEST_ID, agent, approval, check, snapshot, status, task
+
+PROGRAM = "python starter.py"
+DIAMOND = (
+    task("base", TaskState.DONE, commit=COMMIT),
+    task("left", TaskState.RUNNING, "base", agent="agent-left", turns=1, tokens=100),
+    task("right", TaskState.BLOCKED, "base", reason="waits for left"),
+    task("top", TaskState.PENDING, "left", "right"),
+)
+
+
+def drawn(shown: Snapshot) -> str:
+    """Return the picture's text on a wide terminal."""
+    console = Console(file=io.StringIO(), width=200, force_terminal=False)
+    console.print(picture(shown, program=PROGRAM))
+    output = console.file
+    assert isinstance(output, io.StringIO)
+    return output.getvalue()
+
+
+def test_the_graph_shows_each_task_below_its_deepest_dependency() -> None:
+    """In a diamond the last task hangs below one side and names the other; roots have no rail."""
+    rows = {row.task.id: row for row in draw(DIAMOND)}
+
+    assert list(rows) == ["base", "left", "top", "right"]
+    assert rows["base"].rail == ""
+    assert rows["left"].rail.startswith("├─▶")
+    assert rows["right"].rail.startswith("└─▶")
+    assert rows["top"].also == ("right",)
+
+
+names = st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=8)
+
+
+@given(names, st.data())
+def test_the_graph_draws_every_task_exactly_once(ids: list[str], data: st.DataObject) -> None:
+    """
+    Whatever the dependencies, cycles and unknown names among them, no task is lost or doubled;
+    a task with a rail stands below the task that the rail leads to.
+    """
+    after = st.lists(st.sampled_from([*"abcdefgh"]), unique=True, max_size=4)
+    tasks = [task(name, TaskState.PENDING, *data.draw(after)) for name in ids]
+
+    rows = draw(tasks)
+
+    assert sorted(ids) == sorted(row.task.id for row in rows)
+    for row in rows:
+        assert set(row.also) <= set(row.task.depends_on)
+        assert bool(row.rail) == (len(row.also) < len(row.task.depends_on))
+
+
+def test_the_picture_shows_what_every_task_does() -> None:
+    """
+    State, agent, turn, tokens, cost, rounds, the landed commit and the reason all stand there.
+    """
+    queue = MergeQueueStatus(
+        target="t",
+        tip=None,
+        waiting=("r/base/0", "r/left/1"),
+        testing=("r/base/0",),
+        landed=1,
+        evicted=2,
+        rounds=3,
+    )
+    shown = replace(
+        snapshot(
+            *DIAMOND,
+            model="claude-x (rehearsed)",
+            cost_usd=0.5,
+            budget_usd=10.0,
+            checks=(check(),),
+            reason="all is well",
+        ),
+        agents={"left": agent("left")},
+        queue=queue,
+        link="http://ui/x",
+    )
+
+    told = drawn(shown)
+
+    for word in (
+        REQUEST_ID,
+        "RUNNING",
+        "$0.5000 of $10.00",
+        "claude-x (rehearsed)",
+        "all is well",
+        "http://ui/x",
+        "coder",
+        "12.3k",
+        "$0.0123",
+        "run_command python3 -m unittest",
+        COMMIT[:10],
+        "waits for left",
+        "also after right",
+        "testing base; waiting left (round 2); landed 1; sent back 2",
+        "exit 0  python3 -m unittest -q",
+    ):
+        assert word in told
+
+
+def test_the_planner_is_shown_before_there_is_a_plan() -> None:
+    """While the plan is made, its agent stands where the tasks will."""
+    told = drawn(replace(snapshot(), agents={PLANNER: agent("planner", Role.PLANNER)}))
+
+    assert "planning" in told
+    assert "run_command python3 -m unittest" in told
+
+
+def test_a_question_comes_with_the_commands_that_answer_it() -> None:
+    """Picture and lines show what waits, why, and three commands with the id and the digest."""
+    shown = replace(snapshot(approvals=(approval(detail="1. mend"),)), link="http://ui/x")
+
+    for told in (drawn(shown), "\n".join(changes(None, shown, program=PROGRAM))):
+        for verb in ("approve", "reject", "revise"):
+            assert f"{PROGRAM} {verb} mend-the-shop-1a2b3c plan --digest 0123456789ab" in told
+        assert "carry out a plan of 3 tasks" in told
+        assert "1. mend" in told
+        assert "http://ui/x" in told
+
+
+def test_only_what_an_agent_made_can_be_sent_back() -> None:
+    """A delivery is approved or rejected; nothing offers to revise it."""
+    delivery = approval("delivery", kind=ApprovalKind.DELIVERY)
+
+    told = hints.answers(PROGRAM, REQUEST_ID, delivery)
+
+    assert [line.split()[2] for line in told] == ["approve", "reject"]
+
+
+def test_the_deep_link_survives_any_workflow_id() -> None:
+    """Slashes and blanks of the id are encoded; without a UI there is no link."""
+    link = hints.deep_link("http://127.0.0.1:8233/", "request/a b", run_id="r", namespace="default")
+
+    assert (
+        link == "http://127.0.0.1:8233/namespaces/default/workflows/request%2Fa%20b/r/user-metadata"
+    )
+    assert hints.deep_link(None, "x", run_id="r", namespace="default") == ""
+
+
+def test_lines_tell_changes_and_nothing_else() -> None:
+    """The first snapshot tells all; an equal one tells nothing; one changed task tells one line."""
+    first = snapshot(*DIAMOND, summary="Four tasks", model="m (rehearsed)")
+    done = tuple(
+        one.model_copy(update={"state": TaskState.DONE, "commit": COMMIT})
+        if one.id == "left"
+        else one
+        for one in DIAMOND
+    )
+
+    told = changes(None, first, program=PROGRAM)
+    assert "     1.5s  plan: Four tasks" in told
+    assert "     1.5s  plan task top after left, right: Do top" in told
+    assert "     1.5s  model m (rehearsed)" in told
+    assert changes(first, first, program=PROGRAM) == []
+    later = changes(first, snapshot(*done, summary="Four tasks", model="m (rehearsed)"), program="")
+    assert len(later) == 1
+    assert f"task left done [landed {COMMIT[:10]}; turns 1" in later[0]
+
+
+def test_lines_tell_agents_queue_checks_and_people() -> None:
+    """
+    A turn, the merge queue's move, a check, an answered question and a refused answer are told.
+    """
+    before = snapshot(*DIAMOND, approvals=(approval(),))
+    refused = AnswerRecord(received="yes", problem="nothing of that name waits")
+    queue = MergeQueueStatus(
+        target="t", tip=None, waiting=(), testing=("r/left/0",), landed=0, evicted=0, rounds=1
+    )
+    after = replace(
+        snapshot(*DIAMOND, checks=(check(1, tail="boom\nFAILED"),), refused_answers=(refused,)),
+        agents={"left": agent("left")},
+        queue=queue,
+    )
+
+    told = "\n".join(changes(before, after, program=PROGRAM))
+
+    for word in (
+        "agent left coder turn 3: run_command python3 -m unittest [12.3k tokens, $0.0123]",
+        "merge testing left; landed 0",
+        "check exit 1  python3 -m unittest -q  0.8 s  (FAILED)",
+        "approval plan no longer waits",
+        "answer not taken: nothing of that name waits (received yes)",
+    ):
+        assert word in told
+
+
+def test_lines_tell_that_a_connection_went_and_came_back() -> None:
+    """A server or worker that is away is told once, and once more when it is back."""
+    well = snapshot()
+    away = replace(well, trouble="No worker answers.")
+
+    assert [line[11:] for line in changes(well, away, program="")] == [
+        "connection No worker answers."
+    ]
+    assert changes(away, away, program="") == []
+    assert [line[11:] for line in changes(away, well, program="")] == ["connection is back"]
+
+
+def test_added_edges_are_told_with_the_plan() -> None:
+    """An order that the planner did not ask for is shown with its reason."""
+    edge = AddedEdge(before="a", after="b", reason="both write README.md")
+    shown = snapshot(task("a"), task("b"), edges_added=(edge,))
+
+    told = "\n".join(changes(None, shown, program=PROGRAM))
+
+    assert "plan order a before b: both write README.md" in told
+
+
+def test_the_report_of_a_delivery_holds_everything() -> None:
+    """Branch, commit, diffstat, checks with exit codes, cost, wall time, model and link."""
+    done = status(
+        task("a", TaskState.DONE),
+        state=RunState.DONE,
+        branch="orchestcode/mend",
+        commit=COMMIT,
+        diffstat=" shop/cart.py | 2 +-\n 1 file changed",
+        checks=(check(), check(1, tail="x"), check(None, timed_out=True)),
+        cost_usd=1.234,
+        model="m (rehearsed)",
+    )
+
+    told = "\n".join(closing(done, seconds=65.2, link="http://ui/x"))
+
+    for word in (
+        "Delivered: branch orchestcode/mend at 3f9c3f9c3f",
+        "shop/cart.py | 2 +-",
+        "exit 0  python3 -m unittest -q",
+        "exit 1  python3 -m unittest -q",
+        "time limit  python3 -m unittest -q",
+        "Cost: $1.23, wall time 1 min 05 s, 1 of 1 task done, model m (rehearsed)",
+        "Details: http://ui/x",
+    ):
+        assert word in told
+
+
+def test_the_report_of_a_failure_names_what_was_not_done() -> None:
+    """The reason comes first; each task that is not done stands there with its own reason."""
+    failed = status(
+        task("a", TaskState.FAILED, reason="given up after 3 rounds"),
+        state=RunState.FAILED,
+        reason="1 of 1 task failed",
+    )
+
+    told = closing(failed, seconds=3.0, link="")
+
+    assert told[0] == "Failed: 1 of 1 task failed"
+    assert "Not done: a (failed) given up after 3 rounds" in told
+    assert not any(line.startswith("Details") for line in told)
+
+
+def test_the_json_document_has_the_documented_keys() -> None:
+    """The documented keys are there with plain JSON values, for a full and for a bare status."""
+    full = status(
+        task("a", TaskState.DONE, turns=2, tokens=30, cost_usd=0.25),
+        checks=(check(),),
+        approvals=(approval(),),
+        cost_usd=0.5,
+        branch="b",
+        commit=COMMIT,
+    )
+
+    told = json.loads(json.dumps(document(full)))
+
+    assert {"id", "state", "reason", "tasks", "branch", "commit", "checks", "cost_usd"} <= set(told)
+    assert (
+        told["id"],
+        told["state"],
+        told["branch"],
+        told["cost_usd"],
+    ) == (REQUEST_ID, "RUNNING", "b", 0.5)
+    one = told["tasks"][0]
+    assert tuple(one[key] for key in ("id", "state", "turns", "tokens", "cost")) == (
+        "a",
+        "done",
+        2,
+        30,
+        0.25,
+    )
+    assert tuple(told["checks"][0][key] for key in ("command", "exit_code", "passed")) == (
+        "python3 -m unittest -q",
+        0,
+        True,
+    )
+    assert set(told) == set(document(status()))
+
+
+HOSTILE = "\x1b]0;own\x07\x1b[31mred\x1b[0m [bold]x[/bold] \u202eevil\nsecond"
+
+
+def test_foreign_texts_cannot_reach_the_terminal() -> None:
+    """Escapes, control and bidirectional characters are gone from every view; markup stays text."""
+    hostile = task("a", TaskState.BLOCKED, reason=HOSTILE)
+    told_by = status(
+        hostile,
+        reason=HOSTILE,
+        summary=HOSTILE,
+        request=HOSTILE,
+        model=HOSTILE,
+        diffstat=HOSTILE,
+        branch=HOSTILE,
+        checks=(check(1, command=HOSTILE, tail=HOSTILE),),
+        approvals=(approval(what=HOSTILE, why=HOSTILE, detail=HOSTILE, risk=HOSTILE),),
+    )
+    shown = Snapshot(told_by, agents={"a": agent("a", doing=HOSTILE)})
+
+    for told in (
+        drawn(shown),
+        "\n".join(changes(None, shown, program=PROGRAM)),
+        "\n".join(closing(told_by, seconds=1, link="")),
+    ):
+        assert "\x1b" not in told
+        assert "\u202e" not in told
+        assert "[bold]x[/bold]" in told
+
+
+def test_output_that_is_no_terminal_gets_lines_at_once() -> None:
+    """A pipe gets one line per change, without colours, cut nowhere."""
+    out = io.StringIO()
+    console = Console(file=out, width=20)
+    with shown_on(console, program=PROGRAM) as view:
+        view.show(snapshot(reason="a reason that is much longer than twenty characters"))
+
+    assert (
+        "request RUNNING: a reason that is much longer than twenty characters\n" in out.getvalue()
+    )
+    assert "\x1b" not in out.getvalue()
+
+
+def test_a_terminal_gets_a_picture_that_stays() -> None:
+    """On a terminal the last snapshot is left on the screen."""
+    out = io.StringIO()
+    console = Console(file=out, width=120, force_terminal=True, color_system=None)
+    with shown_on(console, program=PROGRAM) as view:
+        view.show(snapshot(*DIAMOND))
+        view.show(snapshot(*DIAMOND, reason="nearly there"))
+
+    assert "nearly there" in out.getvalue()
+    assert "○ top" in out.getvalue()
+
+
+def test_the_table_of_requests_is_aligned_and_names_what_waits() -> None:
+    """One line a request, names without their prefix, how many answers are missing, how long."""
+    start = dt.datetime(2026, 1, 2, 3, 4, tzinfo=dt.UTC)
+    open_one = Found("request/a-1", "r", RunState.WAITING_APPROVAL, 2, start, None)
+    end = start + dt.timedelta(seconds=14.2)
+    closed = Found("by-hand", "r", RunState.DONE, 0, start, end)
+
+    told = look.table([open_one, closed], now=start.timestamp() + 125)
+
+    assert told[1].split()[:3] == ["a-1", "WAITING_APPROVAL", "2"]
+    assert told[1].endswith("2 min 05 s")
+    assert told[2].startswith("by-hand")
+    assert told[2].endswith("14.2 s")
+    assert look.table([], now=0.0) == ["No requests yet."]
+
+
+def test_only_agents_at_work_are_asked() -> None:
+    """Running and reviewed tasks' agents, and the planner while it plans."""
+    tasks: tuple[TaskStatus, ...] = (
+        task("a", TaskState.DONE, agent="x"),
+        task("b", TaskState.REVIEW, agent="y"),
+        task("c", TaskState.RUNNING),
+    )
+
+    assert agents_at_work(status(*tasks)) == {"b": "y"}
+    assert agents_at_work(status(planner="p")) == {PLANNER: "p"}
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        pytest.param(count(950), "950", id="few"),
+        pytest.param(count(12_345), "12.3k", id="thousands"),
+        pytest.param(count(999_960), "1.0M", id="nearly a million"),
+        pytest.param(money(0.0), "$0.00", id="no money"),
+        pytest.param(money(0.01234), "$0.0123", id="little money"),
+        pytest.param(money(12.345), "$12.35", id="money"),
+        pytest.param(span(8.31), "8.3 s", id="seconds"),
+        pytest.param(span(59.96), "1 min 00 s", id="a minute"),
+        pytest.param(span(3_725), "1 h 02 min", id="hours"),
+        pytest.param(clean("a\n  b"), "a b", id="one line"),
+    ],
+)
+def test_figures_are_short_and_have_units(told: str, expected: str) -> None:
+    """Counts, dollars and durations read well at every size."""
+    assert expected == told
+
+
+def test_long_texts_say_how_much_is_hidden() -> None:
+    """Lines beyond the limit are counted, not silently dropped; an empty text has no lines."""
+    assert clean_lines("a\nb\nc\nd", 2) == ["a", "b", "… 2 more lines"]
+    assert clean_lines("") == []
+
+
+def test_what_is_left_behind_says_how_to_come_back() -> None:
+    """Whoever leaves learns whether it goes on, and the commands to come back, look and give up."""
+    stays = "\n".join(hints.left_behind(PROGRAM, REQUEST_ID, stops=False))
+    stops = "\n".join(hints.left_behind(PROGRAM, REQUEST_ID, stops=True))
+
+    assert "goes on in the background" in stays
+    assert "is kept" in stops
+    for verb in ("watch", "status", "cancel"):
+        assert f"{PROGRAM} {verb} mend-the-shop-1a2b3c" in stays
+        assert f"{PROGRAM} {verb} mend-the-shop-1a2b3c" in stops

@@ -1,0 +1,262 @@
+"""
+The desk: what people type is understood or refused in words, and every question is decided once.
+"""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.approvals import Answer, Approval, ApprovalKind, Choice, Decide, Decision
+from domain.approvals.inbox import Desk, Resolved, parse_answer
+
+PROPERTY = settings(deadline=None, max_examples=200)
+DIGEST = "0123456789abcdef" * 4
+
+
+def approval(key: str = "plan", digest: str = DIGEST, asked_by: str | None = None) -> Approval:
+    """A question by its id."""
+    return Approval(
+        id=key,
+        kind=ApprovalKind.PLAN,
+        what=f"Look at {key}",
+        why="you asked for it",
+        digest=digest,
+        asked_by=asked_by,
+        deadline_seconds=100,
+    )
+
+
+PLAN, REVIEW = approval(), approval("review/add-limit/0", "f" * 64)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "plan",
+        " Plan ",
+        '"plan"',
+        {"approval": "plan"},
+        {"id": "plan"},
+        {"request_id": "plan"},
+        {"approval_id": "PLAN", "reason": None},
+        {"Approval": "plan", "id": "plan"},
+        '{"approval": "plan"}',
+        '"{\\"id\\": \\"plan\\"}"',
+        ["plan"],
+        [{"id": "plan"}],
+        Answer(approval="plan"),
+        Decide(choice=Choice.APPROVE, approval="plan"),
+        {"approval": "plan", "digest": DIGEST},
+        {"approval": "plan", "digest": DIGEST[:12].upper()},
+    ],
+    ids=repr,
+)
+def test_an_answer_is_found_however_it_names_its_question(payload: object) -> None:
+    """Bare, in an object, quoted twice, in a list, or as a model."""
+    assert parse_answer(payload, pending=(PLAN, REVIEW)) == Resolved("plan", DIGEST, "", "")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        None,
+        True,
+        "",
+        "  ",
+        "yes",
+        "OK",
+        "true",
+        {},
+        {"approval": ""},
+        "{}",
+        "null",
+        [None],
+        Answer(),
+    ],
+    ids=repr,
+)
+def test_with_one_question_its_name_may_be_left_out(payload: object) -> None:
+    """Nothing at all means the only one; with two it means nothing."""
+    assert parse_answer(payload, pending=(PLAN,)) == Resolved("plan", DIGEST, "", "")
+
+    problem = parse_answer(payload, pending=(PLAN, REVIEW))
+    assert isinstance(problem, str)
+    assert "Say which approval you mean. Waiting: 'plan' (Look at plan)" in problem
+    assert 'Answer with {"approval": "plan"}.' in problem
+
+
+def test_reason_and_name_come_along() -> None:
+    """Also under the words that people use for them."""
+    found = parse_answer({"id": "plan", "comment": " too big ", "user": "Ada"}, pending=(PLAN,))
+
+    assert found == Resolved("plan", DIGEST, "too big", "Ada")
+
+
+@pytest.mark.parametrize(
+    ("payload", "words"),
+    [
+        ("plna", "Nothing called 'plna' waits for an answer. Waiting: 'plan'"),
+        ("\x1b[31mx\u202e", "Nothing called 'x' waits"),
+        (False, "`false` is not clear"),
+        (7, "cannot be a value of type int"),
+        (["plan", "plan"], "cannot be a value of type list"),
+        ({"aproval": "plan"}, "The field 'aproval' is unknown; known are approval, digest"),
+        ({"approval": 3}, "The field 'approval' must be a text."),
+        ({"approval": "plan", "id": "other"}, "gives its approval twice, and not the same"),
+        ({"approval": "plan", "digest": "f" * 64}, "'plan' has changed since you looked"),
+        ({"approval": "plan", "digest": DIGEST[:11]}, "'plan' has changed since you looked"),
+        ('{"approval": ', "Nothing called '{\"approval\":' waits"),
+    ],
+    ids=repr,
+)
+def test_what_cannot_be_taken_is_told_in_a_sentence(payload: object, words: str) -> None:
+    """The sentence names the trouble, and what waits where that helps."""
+    problem = parse_answer(payload, pending=(PLAN,))
+
+    assert isinstance(problem, str)
+    assert words in problem
+
+
+def test_an_answer_to_an_empty_desk_is_told_so() -> None:
+    """Nothing waits, whatever was meant."""
+    payloads: tuple[object, ...] = (None, "plan", {})
+    for payload in payloads:
+        problem = parse_answer(payload, pending=())
+        assert isinstance(problem, str)
+        assert problem.endswith("Nothing waits for an answer now.")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["approval", "id", "digest", "by", "x"]), inner, max_size=3
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@PROPERTY
+@given(st.lists(st.tuples(JSON, st.sampled_from(list(Choice))), max_size=30))
+def test_no_answer_is_lost_and_the_first_one_wins(
+    given_answers: list[tuple[object, Choice]],
+) -> None:
+    """Each answer decides one waiting question or is kept with a problem; nothing raises."""
+    desk = Desk().open(PLAN, now=0).open(REVIEW, now=0)
+    first: dict[str, Choice] = {}
+    for payload, choice in given_answers:
+        problem = desk.problem(payload, choice)
+        taken = desk.take(payload, choice)
+        assert (taken.decision is None) == (problem is not None)
+        if taken.decision is None:
+            assert taken.message == problem
+            assert taken.desk.refused[-1].problem
+            assert taken.desk.decided == desk.decided
+        else:
+            assert taken.decision.approval not in first
+            first[taken.decision.approval] = choice
+        desk = taken.desk
+
+    assert {each.approval: each.choice for each in desk.decided} == first
+    assert len(desk.pending) + len(first) == 2
+    assert len(desk.refused) <= 20
+    assert Desk.model_validate_json(desk.model_dump_json()) == desk
+
+
+def test_the_second_answer_hears_who_was_first() -> None:
+    """A late answer is refused with the name and the outcome, and kept."""
+    desk = Desk().open(PLAN, now=0).open(REVIEW, now=0)
+    desk = desk.take({"id": "plan", "by": "Ada"}, Choice.APPROVE).desk
+    late = desk.take({"id": "plan", "by": "Bob"}, Choice.REJECT)
+
+    assert late.decision is None
+    assert late.message == "'plan' was already approved by Ada."
+    assert late.desk.refused[-1].received == '{"id": "plan", "by": "Bob"}'
+    decided = desk.decision("plan")
+    assert decided is not None
+    assert decided.choice is Choice.APPROVE
+
+
+def test_a_decision_carries_what_it_was_about() -> None:
+    """Who, what and the digest, whatever the person gave; and who waits for it."""
+    desk = Desk().open(approval(asked_by="task/1"), now=0)
+    taken = desk.take("", Choice.APPROVE)
+
+    assert taken.decision == Decision(
+        approval="plan", choice=Choice.APPROVE, by="a person", digest=DIGEST
+    )
+    assert taken.message == "'plan' is approved by a person."
+    assert taken.asked_by == "task/1"
+    assert taken.desk.pending == ()
+
+
+def test_a_revision_needs_words() -> None:
+    """An agent cannot work on "do it again"."""
+    desk = Desk().open(PLAN, now=0)
+
+    assert desk.take("plan", Choice.REVISE).message == (
+        'Say what to change, with a reason: {"approval": "plan", "reason": "..."}.'
+    )
+    taken = desk.take({"id": "plan", "reason": "smaller"}, Choice.REVISE)
+    assert taken.decision is not None
+    assert taken.decision.reason == "smaller"
+
+
+def test_a_question_that_changed_refuses_the_answer_to_the_old_one() -> None:
+    """The digest seen must be the one that waits; the same question changes nothing."""
+    desk = Desk().open(PLAN, now=0)
+    assert desk.open(PLAN, now=50) == desk
+    changed = desk.open(approval(digest="e" * 64), now=50)
+
+    assert changed.take({"id": "plan", "digest": DIGEST}, Choice.APPROVE).decision is None
+    assert [each.digest for each in changed.pending] == ["e" * 64]
+    assert changed.due() == 150
+
+
+def test_a_question_asked_again_after_its_answer_waits_again() -> None:
+    """The old decision no longer counts."""
+    desk = Desk().open(PLAN, now=0).take("plan", Choice.REJECT).desk
+    again = desk.open(approval(digest="e" * 64), now=10)
+
+    assert again.decision("plan") is None
+    assert again.take("plan", Choice.APPROVE).decision is not None
+
+
+def test_silence_means_no() -> None:
+    """What is overdue is denied, in order; the rest waits on."""
+    desk = Desk().open(PLAN, now=0).open(REVIEW, now=60)
+    assert desk.due() == 100
+    assert desk.expire(99.9) == (desk, ())
+    after, denials = desk.expire(100)
+
+    assert [each.decision and each.decision.choice for each in denials] == [Choice.REJECT]
+    assert denials[0].message == "'plan' is denied: nobody answered within 100 seconds"
+    assert after.pending == (REVIEW,)
+    assert after.take("plan", Choice.APPROVE).message == (
+        "'plan' was already rejected by the deadline."
+    )
+    assert Desk().due() is None
+
+
+def test_questions_of_a_workflow_that_ended_are_taken_back() -> None:
+    """Nobody is asked for nobody."""
+    desk = Desk().open(PLAN, now=0).open(approval("tool/1", asked_by="agent/1"), now=0)
+
+    assert desk.withdraw_of("agent/1").pending == (PLAN,)
+    assert desk.withdraw("plan").withdraw("tool/1").pending == ()
+
+
+def test_only_the_last_refused_answers_are_kept_and_they_are_short() -> None:
+    """History does not grow with somebody's persistence."""
+    desk = Desk().open(PLAN, now=0)
+    for number in range(30):
+        desk = desk.take({"approval": f"wrong {number} " + "x" * 1_000}, Choice.APPROVE).desk
+
+    assert [each.received[:21] for each in desk.refused] == [
+        json.dumps({"approval": f"wrong {number} "})[:21] for number in range(10, 30)
+    ]
+    assert all(len(each.received) <= 300 for each in desk.refused)

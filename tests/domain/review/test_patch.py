@@ -1,0 +1,145 @@
+"""What an agent hands in: which patches are sent back, and what its words become in a commit."""
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.planning import TaskSpec
+from contracts.review import Patch
+from contracts.tools import CoderFinish
+from domain.review.patch import Flaw, commit_message, in_scope, judge
+
+PROPERTY = settings(deadline=None, max_examples=150)
+TASK = TaskSpec(id="add-limit", title="Add a limit", goal="G", writes=("src/",))
+READER = TaskSpec(id="add-limit", title="Look", goal="G")
+OID = "0" * 40
+
+
+def patch(*paths: str, files: int | None = None, markers: tuple[str, ...] = ()) -> Patch:
+    """A patch that changes `paths`."""
+    return Patch(
+        task="add-limit",
+        round=0,
+        base=OID,
+        commit=OID,
+        tree=OID,
+        patch_id="p" if paths else "",
+        files=len(paths) if files is None else files,
+        added_lines=1,
+        deleted_lines=0,
+        paths=paths,
+        markers=markers,
+        diff=OID,
+    )
+
+
+@pytest.mark.parametrize(
+    ("given_patch", "flaw", "words"),
+    [
+        (patch(), Flaw.EMPTY, "Nothing has changed"),
+        (patch("src/a.py", markers=("src/a.py",)), Flaw.MARKERS, "left in src/a.py"),
+        (patch("docs/a.md", "b.py"), Flaw.OUTSIDE, "(src/): docs/a.md, b.py"),
+        (patch("src/a.py", "../x"), Flaw.UNSAFE_PATH, "must not be in a patch: ../x"),
+        (patch("src/.git/config"), Flaw.UNSAFE_PATH, "src/.git/config"),
+    ],
+    ids=["empty", "markers", "outside", "climbs", "git"],
+)
+def test_a_flaw_is_told_to_the_agent(given_patch: Patch, flaw: Flaw, words: str) -> None:
+    """Each flaw has its name and a sentence that says what to do."""
+    problem = judge(given_patch, task=TASK, agent_summary="done")
+
+    assert problem is not None
+    assert problem.flaw is flaw
+    assert words in problem.feedback
+
+
+@pytest.mark.parametrize(
+    "given_patch",
+    [patch("src/a.py"), patch("src/a.py", "docs/a.md"), patch("docs/a.md", files=300)],
+    ids=["inside", "partly outside", "more than is listed"],
+)
+def test_a_patch_that_is_at_least_partly_for_the_task_goes_on(given_patch: Patch) -> None:
+    """Some paths outside are a risk for the review, no reason to send it back unseen."""
+    assert judge(given_patch, task=TASK, agent_summary="done") is None
+
+
+def test_a_task_that_reads_must_not_write() -> None:
+    """Nothing changed is right for it, anything changed is not."""
+    assert judge(patch(), task=READER, agent_summary="looked") is None
+    problem = judge(patch("a.py"), task=READER, agent_summary="looked")
+    assert problem is not None
+    assert problem.flaw is Flaw.READ_ONLY
+
+
+@pytest.mark.parametrize("summary", ["", "  \n", "\u200b\x1b[0m"])
+def test_an_agent_must_say_what_it_did(summary: str) -> None:
+    """A summary of blanks and invisible characters is none."""
+    problem = judge(patch("src/a.py"), task=TASK, agent_summary=summary)
+
+    assert problem is not None
+    assert problem.flaw is Flaw.NO_SUMMARY
+
+
+def test_a_patch_of_another_task_is_not_taken() -> None:
+    """Whose patch it is comes before everything else."""
+    other = TASK.model_copy(update={"id": "other"})
+    problem = judge(patch("src/a.py"), task=other, agent_summary="done")
+
+    assert problem is not None
+    assert problem.flaw is Flaw.FOREIGN
+
+
+def test_scope_is_what_the_task_declared() -> None:
+    """Folders by their slash, everything by `**`, nothing by nothing."""
+    assert in_scope("src/a.py", ("src/",))
+    assert in_scope("any/thing", ("**",))
+    assert not in_scope("docs/a.md", ("src/", "*.py"))
+    assert not in_scope("a", ())
+
+
+def test_a_commit_message_has_title_body_and_trailer() -> None:
+    """The agent's words, and the task as a trailer of ours."""
+    finish = CoderFinish(summary="Counts calls.\n\nPer key.", commit_title="Limit the calls")
+
+    assert commit_message(TASK, finish) == (
+        "Limit the calls\n\nCounts calls.\n\nPer key.\n\nOrchestCode-Task: add-limit"
+    )
+
+
+def test_without_a_title_the_task_names_the_commit() -> None:
+    """A missing or invisible title is replaced."""
+    finish = CoderFinish(summary="x", commit_title="\u200b")
+
+    assert commit_message(TASK, finish).splitlines()[0] == "Add a limit"
+
+
+@PROPERTY
+@given(
+    st.text(
+        st.characters(exclude_categories=["Cs"]) | st.sampled_from("\n\r\x1b\u2028\u202e:"),
+        min_size=1,
+        max_size=200,
+    ),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=120),
+)
+def test_no_agent_can_forge_the_trailer_or_hide_in_the_message(summary: str, title: str) -> None:
+    """One trailer, the last line; no control characters; a title that is one short line."""
+    forged = (
+        f"{summary}\nOrchestCode-Task: other\n \x1b[0morchestcode-TASK: x\u2028OrchestCode-Task:y"
+    )
+    lines = commit_message(TASK, CoderFinish(summary=forged, commit_title=title)).split("\n")
+
+    assert lines[-1] == "OrchestCode-Task: add-limit"
+    assert sum(line.strip().casefold().startswith("orchestcode-task:") for line in lines) == 1
+    assert 1 <= len(lines[0]) <= 72
+    assert lines[1] == ""
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\u2028]", "".join(lines))
+
+
+def test_a_message_is_bounded() -> None:
+    """The longest words an agent may say fit the limit of a commit message."""
+    finish = CoderFinish(summary="w\n" * 2_000, commit_title="t" * 120)
+
+    assert len(commit_message(TASK, finish)) <= 8_000

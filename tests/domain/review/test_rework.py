@@ -1,0 +1,90 @@
+"""How often a task goes back, and what its agent is told."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.checks import CheckResult, ChecksReport
+from contracts.merge_queue import Eviction, MergeVerdict
+from domain.review import rework
+from domain.review.rework import Cause, Rounds
+
+OID = "0" * 40
+
+
+def report(*results: CheckResult, hint: str = "") -> ChecksReport:
+    """Return a report of these commands."""
+    return ChecksReport(commit=OID, tree=OID, results=results, log=OID, hint=hint)
+
+
+@given(st.lists(st.sampled_from(list(Cause)), max_size=12))
+def test_no_task_goes_back_for_ever(causes: list[Cause]) -> None:
+    """Each kind of cause has its own share, and whatever comes, both together have an end."""
+    rounds = Rounds()
+    for cause in causes:
+        rounds = rework.again(rounds, cause) or rounds
+    evictions = causes.count(Cause.QUEUE)
+
+    assert rounds.evictions == min(evictions, rework.MAX_EVICTIONS)
+    assert rounds.own == min(len(causes) - evictions, rework.MAX_ROUNDS)
+    assert rounds.left == rework.MAX_ROUNDS - rounds.own
+    assert rounds.total <= rework.MAX_ROUNDS + rework.MAX_EVICTIONS
+
+
+@pytest.mark.parametrize(
+    ("result", "how"),
+    [
+        pytest.param(CheckResult(command="t", exit_code=2, seconds=1), "exit code 2", id="red"),
+        pytest.param(
+            CheckResult(command="t", exit_code=None, seconds=1, timed_out=True),
+            "time limit reached",
+            id="too slow",
+        ),
+        pytest.param(
+            CheckResult(command="t", exit_code=None, seconds=1), "ended by a signal", id="killed"
+        ),
+    ],
+)
+def test_the_agent_is_told_which_command_failed_and_how(result: CheckResult, how: str) -> None:
+    """The first red command, how it ended, and what the sandbox has to say."""
+    good = CheckResult(command="lint", exit_code=0, seconds=1)
+    told = rework.checks_feedback(report(good, result, hint="No network here."))
+
+    assert f"({how})" in told
+    assert "\n    t\nNo network here." in told
+    assert "lint" not in told
+
+
+def test_a_green_report_is_no_complaint() -> None:
+    """Nothing is asked for when every command passed."""
+    good = CheckResult(command="lint", exit_code=0, seconds=1)
+
+    assert rework.checks_feedback(report(good)) == "The acceptance commands passed."
+
+
+def test_a_conflict_names_the_paths() -> None:
+    """The agent finds the markers where it is told."""
+    told = rework.eviction_feedback(
+        MergeVerdict(id="p", eviction=Eviction.CONFLICT, conflicts=("a.py", "b.py"))
+    )
+
+    assert "a.py, b.py" in told
+    assert "marker" in told
+
+
+def test_a_red_stack_names_whom_it_met() -> None:
+    """A patch that passes alone is told what it was tested with."""
+    others = [kind for kind in Eviction if kind is not Eviction.CONFLICT]
+    told = [
+        rework.eviction_feedback(MergeVerdict(id="p", eviction=kind, met=("rename total",)))
+        for kind in others
+    ]
+
+    assert all("rename total" in text and "conflict" not in text for text in told)
+
+
+def test_only_what_could_not_be_tested_is_hopeless() -> None:
+    """An agent cannot mend checks that could not run."""
+    hopeless = {kind for kind in Eviction if rework.hopeless(MergeVerdict(id="p", eviction=kind))}
+
+    assert hopeless == {Eviction.UNTESTED}

@@ -1,0 +1,216 @@
+"""The merge queue's search, played to the end in random worlds."""
+
+import random
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.merge_queue import ChainLink
+from domain.merge_queue import (
+    QueueState,
+    after_eviction,
+    conclude,
+    cuts,
+    eliminated,
+    rechained,
+    split_chain,
+)
+
+PROPERTY = settings(deadline=None, max_examples=300)
+
+
+@dataclass
+class World:
+    """Patches by number, which are bad alone and which pairs do not go together."""
+
+    queue: list[int]
+    bad: frozenset[int] = frozenset()
+    pairs: tuple[tuple[int, int], ...] = ()
+    lanes: int = 4
+    arrivals: list[int] = field(default_factory=list)
+    landed: list[int] = field(default_factory=list)
+    evicted: list[int] = field(default_factory=list)
+    rounds: int = 0
+    runs: int = 0
+
+    def green(self, patches: list[int]) -> bool:
+        """Whether the checks pass on a tree with exactly these patches."""
+        has = frozenset(patches)
+        return not (has & self.bad) and not any(a in has and b in has for a, b in self.pairs)
+
+    def play(self) -> None:
+        """Run the queue as its workflow does, until it is empty."""
+        state = QueueState(waiting=len(self.queue))
+        while self.queue or self.arrivals:
+            if self.arrivals:
+                self.queue.append(self.arrivals.pop(0))
+                state = rechained(state, usable=len(self.queue), kept=state.waiting)
+            if eliminated(state):
+                self.evicted.append(self.queue.pop(0))
+                state = after_eviction(state)
+                continue
+            state = self.round(state)
+
+    def round(self, state: QueueState) -> QueueState:
+        """Test once and land."""
+        tests = cuts(state, self.lanes)
+        assert tests
+        assert list(tests) == sorted(frozenset(tests))
+        assert len(tests) <= self.lanes
+        assert 1 <= tests[0] <= tests[-1] <= state.waiting == len(self.queue)
+        assert state.red_prefix is None or tests[-1] < state.red_prefix
+        self.rounds += 1
+        assert self.rounds < 200, "the search does not end"
+        self.runs += len(tests)
+        verdicts = {cut: self.green(self.landed + self.queue[:cut]) for cut in tests}
+        greens = [cut for cut in tests if verdicts[cut]]
+        done = conclude(state, greens, [cut for cut in tests if not verdicts[cut]])
+        assert done.land == max(greens, default=0)
+        self.landed += self.queue[: done.land]
+        self.queue = self.queue[done.land :]
+        return done.state
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    """Up to 24 patches, some of them arriving later, any of them bad, some pairs colliding."""
+    count = draw(st.integers(1, 24))
+    first = draw(st.integers(0, count))
+    numbers = st.integers(0, count - 1)
+    pair = st.tuples(numbers, numbers).filter(lambda both: both[0] < both[1])
+    return World(
+        queue=list(range(first)),
+        arrivals=list(range(first, count)),
+        bad=draw(st.frozensets(numbers)),
+        pairs=tuple(draw(st.lists(pair, max_size=6))) if count > 1 else (),
+        lanes=draw(st.integers(1, 8)),
+    )
+
+
+@PROPERTY
+@given(worlds())
+def test_every_patch_lands_green_or_is_evicted_and_only_for_a_reason(world: World) -> None:
+    """The target is green at the end, nobody is lost, and nobody innocent is evicted."""
+    everyone = sorted(world.queue + world.arrivals)
+    world.play()
+
+    assert world.green(world.landed)
+    assert sorted(world.landed + world.evicted) == everyone
+    before = frozenset(world.landed)
+    for patch in world.evicted:
+        met = [a for a, b in world.pairs if b == patch and a in before]
+        assert patch in world.bad or met
+
+
+@PROPERTY
+@given(worlds())
+def test_the_search_ends_soon(world: World) -> None:
+    """Never more rounds than one by one would take, arrivals aside."""
+    count = len(world.queue) + len(world.arrivals)
+    world.play()
+
+    assert world.rounds <= 2 * count
+
+
+def _trials(count: int, share: float, lanes: int) -> list[World]:
+    played = []
+    for seed in range(300):
+        dice = random.Random(seed)
+        bad = frozenset(number for number in range(count) if dice.random() < share)
+        world = World(queue=list(range(count)), bad=bad, lanes=lanes)
+        world.play()
+        played.append(world)
+    return played
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "lanes", "most"),
+    [
+        (16, 0.05, 4, 3.0),
+        (16, 0.0, 4, 1.0),
+        (16, 0.02, 4, 1.9),
+        (16, 0.10, 4, 4.6),
+        (32, 0.05, 4, 5.6),
+        (16, 0.05, 2, 3.8),
+    ],
+)
+def test_rounds_stay_as_few_as_the_search_was_chosen_for(
+    count: int, share: float, lanes: int, most: float
+) -> None:
+    """Mean rounds over 300 seeded worlds, with a tenth above the published simulation."""
+    played = _trials(count, share, lanes)
+
+    assert sum(world.rounds for world in played) / len(played) <= most
+
+
+def test_one_semantic_conflict_among_sixteen_takes_three_rounds() -> None:
+    """Patch 4 renames what patch 10 calls: at most 3 rounds and 12 runs, and 10 is sent back."""
+    world = World(queue=list(range(1, 17)), pairs=((4, 10),))
+    world.play()
+
+    assert world.evicted == [10]
+    assert world.rounds <= 3
+    assert world.runs <= 12
+
+
+def test_a_longer_green_prefix_clears_a_shorter_red_one() -> None:
+    """A red below a green was a flake; the red above it stays."""
+    done = conclude(QueueState(waiting=16, red_prefix=14), [8], [4, 12])
+
+    assert done.land == 8
+    assert done.state == QueueState(waiting=8, red_prefix=4, successes=8)
+
+
+def test_without_verdicts_nothing_changes() -> None:
+    """A round that infrastructure ate decides nothing."""
+    state = QueueState(waiting=5, red_prefix=4, failures=1, successes=2)
+
+    assert conclude(state, [], []).state == state
+
+
+def test_what_is_red_by_elimination_is_never_tested_again() -> None:
+    """Three green, four red: the fourth is to blame, and the next round begins without it."""
+    done = conclude(QueueState(waiting=6), [1, 3], [4, 6])
+
+    assert eliminated(done.state)
+    assert cuts(done.state, 4) == ()
+    assert after_eviction(done.state) == QueueState(waiting=2, failures=1, successes=3)
+
+
+def test_nothing_is_tested_when_nothing_waits() -> None:
+    """An empty queue has no cuts and nobody to evict."""
+    assert cuts(QueueState(waiting=0, red_prefix=1), 4) == ()
+    assert not eliminated(QueueState(waiting=0, red_prefix=1))
+    with pytest.raises(ValueError, match="empty queue"):
+        after_eviction(QueueState(waiting=0))
+
+
+def test_many_bad_patches_narrow_the_window() -> None:
+    """Few failures: the whole queue; more: about one expected failure; many: one patch a lane."""
+    assert cuts(QueueState(waiting=40), 4) == (10, 20, 30, 40)
+    assert cuts(QueueState(waiting=40, failures=2, successes=8), 4) == (3, 5, 8, 10)
+    assert cuts(QueueState(waiting=40, failures=8), 4) == (1, 2, 3, 4)
+
+
+def test_a_new_chain_keeps_a_red_prefix_only_when_all_of_it_is_the_same() -> None:
+    """Arrivals behind it change nothing; a patch taken out of it does."""
+    state = QueueState(waiting=8, red_prefix=5)
+
+    assert rechained(state, usable=9, kept=8).red_prefix == 5
+    assert rechained(state, usable=7, kept=4).red_prefix is None
+
+
+def test_a_chain_splits_by_what_a_patch_conflicts_with() -> None:
+    """With the tip: evicted. With a neighbour that has not landed: set aside, not evicted."""
+    split = split_chain(
+        [
+            ChainLink(id="a", commit="a" * 40),
+            ChainLink(id="b", conflicts=("x",), with_tip=True),
+            ChainLink(id="c", conflicts=("y",)),
+            ChainLink(id="d", commit="d" * 40),
+        ]
+    )
+
+    assert (split.usable, split.evicted, split.aside) == (("a", "d"), ("b",), ("c",))

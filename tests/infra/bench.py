@@ -1,0 +1,373 @@
+"""
+A workbench for activity tests: a person's repository, the store made of it, and every real part.
+"""
+
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from temporalio.testing import ActivityEnvironment
+
+from activities.checks import CleanChecks
+from activities.patches import StorePatches
+from activities.repository import UserRepositories
+from activities.tools import WorktreeTools
+from activities.worktrees import PooledWorktrees
+from contracts.checks import ChecksReport, RunChecks
+from contracts.repository import Environment, OpenRepository, RepositoryOpened
+from contracts.review import MakePatch, Patch
+from contracts.tools import ReadCall, ReadResults, ToolCall, ToolName, ToolResult
+from contracts.worktrees import LeaseWorktree, WorktreeLease
+from infra.commands import Runner
+from infra.sandbox import Sandbox
+from infra.store import Store
+from infra.store.open_stores import Stores
+from infra.worktrees.open_pools import Pools
+from infra.worktrees.pool import WorktreePool
+from tests.local_deployment import commit, git
+
+ENVIRONMENT = Environment(path="/usr/local/bin:/usr/bin:/bin")
+"""A PATH of the system alone."""
+
+HOST = "bench"
+_WRITES = {ToolName.EDIT: "apply_edit", ToolName.RUN_COMMAND: "run_command"}
+
+
+@dataclass
+class Bench:
+    """
+    The parts, made as the worker makes them, and short calls of them.
+
+    Attributes:
+        folder: of this bench alone; `person` lies in it.
+        home: the product's data, which commands must not see.
+        person: the person's repository.
+    """
+
+    folder: Path
+    home: Path
+    person: Path
+    stores: Stores
+    pools: Pools
+    tools: WorktreeTools
+    checks: CleanChecks
+    patches: StorePatches
+    repositories: UserRepositories
+    worktrees: PooledWorktrees
+
+    async def open(
+        self,
+        path: Path | str | None = None,
+        *,
+        request: str = "request/one",
+        branch: str = "made",
+        base: str | None = None,
+        checks: tuple[str, ...] = (),
+        environment: Environment | None = ENVIRONMENT,
+    ) -> "Job":
+        """Open a repository for a request, as RequestWorkflow does."""
+        asked = OpenRepository(
+            request_id=request,
+            request_key=request.rpartition("/")[2],
+            path=str(path or self.person),
+            base=base,
+            branch=branch,
+            suggested_branch="suggested",
+            checks=checks,
+            environment=environment,
+        )
+        opened: RepositoryOpened = await ActivityEnvironment().run(
+            self.repositories.open_repository, asked
+        )
+        store = await self.stores.get(opened.repository.key)
+        return Job(self, opened, store)
+
+    def made(self) -> list[str]:
+        """Return what there is of stores: nothing, when a request was refused in time."""
+        return sorted(path.name for path in (self.home / "stores").glob("*"))
+
+
+@dataclass
+class Job:
+    """One request's work on the bench."""
+
+    bench: Bench
+    opened: RepositoryOpened
+    store: Store
+
+    @property
+    def base(self) -> str:
+        """The commit that the request starts from."""
+        return self.opened.base
+
+    async def pool(self) -> WorktreePool:
+        """Return the worktree pool of the repository's store."""
+        return await self.bench.pools.get(self.opened.repository.key)
+
+    async def lease(self, purpose: str = "a", commit: str | None = None) -> WorktreeLease:
+        """Lease a worktree at the base, or at a commit."""
+        request = LeaseWorktree(
+            repository=self.opened.repository,
+            owner="request/one",
+            purpose=purpose,
+            commit=commit or self.base,
+        )
+        return await ActivityEnvironment().run(self.bench.worktrees.lease_worktree, request)
+
+    async def agent(self, task: str = "a", commit: str | None = None) -> "Agent":
+        """Return an agent's hands in a worktree of its own."""
+        lease = await self.lease(task, commit)
+        return Agent(self, lease, task, lease.commit)
+
+    async def arguments(self, arguments: Mapping[str, object]) -> str:
+        """Put a call's arguments into the store."""
+        return await self.store.put_blob(json.dumps(arguments).encode())
+
+    async def check(self, commit: str, *commands: str, **options: int) -> ChecksReport:
+        """Run checks on a commit."""
+        request = RunChecks(
+            repository=self.opened.repository, commit=commit, commands=commands, **options
+        )
+        return await ActivityEnvironment().run(self.bench.checks.run_checks, request)
+
+    async def patch(
+        self,
+        checkpoint: str,
+        *,
+        task: str = "a",
+        number: int = 0,
+        base: str | None = None,
+        writes: tuple[str, ...] = ("**",),
+    ) -> Patch:
+        """Make a patch of a checkpoint."""
+        request = MakePatch(
+            repository=self.opened.repository,
+            task=task,
+            round=number,
+            base=base or self.base,
+            checkpoint=checkpoint,
+            writes=writes,
+            message=f"Do {task}\n\nOrchestCode-Task: {task}\n",
+        )
+        return await ActivityEnvironment().run(self.bench.patches.make_patch, request)
+
+    async def changed(
+        self, files: Mapping[str, str | bytes | None], on: str | None = None, mode: str = "100644"
+    ) -> str:
+        """Return a checkpoint on a commit with these files written, or deleted where None."""
+        parent = on or self.base
+        entries = {
+            path: None if data is None else (mode, await self.store.put_blob(_bytes(data)))
+            for path, data in files.items()
+        }
+        tree = await self.store.with_paths(parent, entries)
+        return await self.store.put_commit(tree, (parent,), "checkpoint", when=1_700_000_500)
+
+
+@dataclass
+class Agent:
+    """
+    Tool calls in one worktree, each from where the last one ended.
+
+    Attributes:
+        at: the checkpoint that the next call expects.
+        seen: the record of viewed files, as it came back last.
+    """
+
+    job: Job
+    lease: WorktreeLease
+    task: str
+    at: str
+    seen: str | None = None
+    calls: int = 0
+
+    @property
+    def path(self) -> Path:
+        """The worktree's files."""
+        pool = self.job.opened.repository.key
+        return self.job.bench.home / "worktrees" / pool / self.lease.worktree
+
+    async def call(self, tool: ToolName, **arguments: object) -> ToolCall:
+        """Return the next acting call, not yet made."""
+        self.calls += 1
+        return ToolCall(
+            repository=self.job.opened.repository,
+            lease=self.lease,
+            task_ref=self.task,
+            call_id=f"call-{self.calls}",
+            tool=tool,
+            expected=self.at,
+            arguments=await self.job.arguments(arguments),
+            seen=self.seen,
+        )
+
+    async def make(self, call: ToolCall) -> ToolResult:
+        """Make a call as Temporal does, once or again."""
+        activity = getattr(self.job.bench.tools, _WRITES[call.tool])
+        result: ToolResult = await ActivityEnvironment().run(activity, call)
+        return result
+
+    async def edit(self, command: str, path: str, **arguments: object) -> "Said":
+        """Edit a file."""
+        return await self._next(
+            await self.call(ToolName.EDIT, command=command, path=path, **arguments)
+        )
+
+    async def run(self, line: str, **arguments: object) -> "Said":
+        """Run a command."""
+        return await self._next(await self.call(ToolName.RUN_COMMAND, command=line, **arguments))
+
+    async def _next(self, call: ToolCall) -> "Said":
+        result = await self.make(call)
+        assert result.checkpoint is not None
+        self.at, self.seen = result.checkpoint, result.seen
+        return Said(result, await said(self.job.store, result))
+
+    async def read(self, *calls: tuple[ToolName, Mapping[str, object]]) -> list["Said"]:
+        """Answer the reading calls of one turn."""
+        stored = [
+            (f"use-{n}", tool, await self.job.arguments(arguments))
+            for n, (tool, arguments) in enumerate(calls)
+        ]
+        request = ReadCall(
+            repository=self.job.opened.repository,
+            lease=self.lease,
+            task_ref=self.task,
+            expected=self.at,
+            calls=tuple(stored),
+            seen=self.seen,
+        )
+        results: ReadResults = await ActivityEnvironment().run(
+            self.job.bench.tools.read_files, request
+        )
+        self.seen = results.seen
+        return [Said(result, await said(self.job.store, result)) for result in results.results]
+
+    async def view(self, path: str, **arguments: object) -> "Said":
+        """View one file."""
+        return (await self.read((ToolName.VIEW, {"path": path, **arguments})))[0]
+
+    async def search(self, pattern: str, **arguments: object) -> "Said":
+        """Search once."""
+        return (await self.read((ToolName.SEARCH, {"pattern": pattern, **arguments})))[0]
+
+    async def files(self) -> dict[str, bytes]:
+        """Return the checkpoint's files."""
+        store = self.job.store
+        return {
+            path: await store.get_blob(f"{self.at}:{path}") for path in await store.paths(self.at)
+        }
+
+
+@dataclass(frozen=True)
+class Said:
+    """A result and its text for the model."""
+
+    result: ToolResult
+    text: str
+
+    @property
+    def outcome(self) -> str:
+        """How the call ended."""
+        return self.result.outcome.value
+
+
+async def said(store: Store, result: ToolResult) -> str:
+    """Return a result's text for the model."""
+    return (await store.get_blob(result.output)).decode()
+
+
+def person(folder: Path, files: Mapping[str, str | bytes] | None = None) -> Path:
+    """Make a person's repository with one commit on main."""
+    folder.mkdir(parents=True)
+    git(folder, "init", "-q", "-b", "main")
+    for path, data in (files or {"a.txt": "one\ntwo\nthree\n", "b.txt": "b\n"}).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(_bytes(data))
+    commit(folder, "The beginning")
+    return folder
+
+
+@asynccontextmanager
+async def probed(folder: Path) -> AsyncIterator[Sandbox]:
+    """Give a sandbox that holds."""
+    sandbox = Sandbox()
+    await sandbox.probe(folder)
+    yield sandbox
+
+
+@asynccontextmanager
+async def bench(
+    sandbox: Sandbox, *, files: Mapping[str, str | bytes] | None = None
+) -> AsyncIterator[Bench]:
+    """
+    Set everything up in a folder outside /tmp, where a command could see it, and clear it away.
+    """
+    folder = _open_folder()
+    home = folder / "home"
+    stores = Stores(home / "stores")
+    try:
+        yield _assembled(sandbox, folder, stores, person(folder / "person", files))
+    finally:
+        await stores.close()
+        await asyncio.to_thread(shutil.rmtree, folder)
+
+
+def _open_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="orchestcode-bench-"))
+    folder.chmod(0o755)
+    return folder
+
+
+def _assembled(sandbox: Sandbox, folder: Path, stores: Stores, repository: Path) -> Bench:
+    home = folder / "home"
+    uid_base = 60_000 if os.geteuid() == 0 else None
+    pools = Pools(stores, home / "worktrees", host_id=HOST, uid_base=uid_base)
+    runner = Runner(sandbox, hide=(home,))
+    return Bench(
+        folder=folder,
+        home=home,
+        person=repository,
+        stores=stores,
+        pools=pools,
+        tools=WorktreeTools(stores, pools, runner),
+        checks=CleanChecks(stores, pools, runner),
+        patches=StorePatches(stores),
+        repositories=UserRepositories(stores, host_id=HOST, fallback=ENVIRONMENT),
+        worktrees=PooledWorktrees(pools.get),
+    )
+
+
+def token() -> str:
+    """Return a word that nothing else on this machine uses."""
+    return f"bench{secrets.token_hex(6)}"
+
+
+def alive(word: str) -> list[str]:
+    """Return the command lines of living processes that have this word in them."""
+    found: list[str] = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = file.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+        except OSError:
+            continue
+        if word in line:
+            found.append(line)
+    return found
+
+
+def python() -> str:
+    """Return the interpreter of these tests."""
+    return sys.executable
+
+
+def _bytes(data: str | bytes) -> bytes:
+    return data.encode() if isinstance(data, str) else data

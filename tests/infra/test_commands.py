@@ -1,0 +1,194 @@
+"""Running the user's commands: their PATH and virtual environment, nothing else of theirs."""
+
+import shutil
+import sys
+import tempfile
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from contracts.failures import FailureKind
+from contracts.repository import Environment
+from infra.commands import Runner, readable
+from infra.sandbox import Sandbox
+from tests.infra.bench import ENVIRONMENT, Bench, Job, person
+from tests.local_deployment import changed, snapshot
+
+
+def made_environment(place: Path) -> Path:
+    """Make a virtual environment without any package."""
+    venv.create(place, symlinks=True, with_pip=False)
+    return place
+
+
+def site_packages(place: Path) -> Path:
+    """Return where an environment's packages lie."""
+    return next(place.glob("lib/python3*/site-packages"))
+
+
+async def test_the_environment_is_small_and_sensible(workbench: Bench, job: Job) -> None:
+    """
+    PATH is the user's, HOME an empty folder of the sandbox, LANG is UTF-8; no key is inherited.
+    """
+    agent = await job.agent()
+    told = await agent.run('env | sort; ls -A "$HOME"; pwd; locale charmap 2>/dev/null')
+
+    lines = told.text.splitlines()
+    names = {line.partition("=")[0] for line in lines if "=" in line}
+    assert f"PATH={ENVIRONMENT.path}" in lines
+    assert {"HOME=/tmp/home", "LANG=C.UTF-8", "CI=1", "PYTHONDONTWRITEBYTECODE=1"} <= set(lines)
+    assert "VIRTUAL_ENV" not in names
+    assert names <= {
+        *("PATH", "HOME", "LANG", "CI", "USER", "LOGNAME", "PWD", "OLDPWD", "SHLVL", "_"),
+        "PYTHONDONTWRITEBYTECODE",
+    }
+    assert str(agent.path) in lines
+
+
+async def test_the_products_data_is_hidden(workbench: Bench, job: Job) -> None:
+    """
+    Of the home folder a command sees its own worktree and, to read, the store: no other
+    worktree, no record, no log, no database.
+    """
+    first, second = await job.agent("a"), await job.agent("b")
+    (workbench.home / "logs").mkdir()
+    (workbench.home / "logs" / "worker.log").write_text("secret\n")
+    store = job.store.path
+
+    told = await first.run(
+        f"ls -A {workbench.home} {workbench.home}/worktrees/*;"
+        f"cat {workbench.home}/logs/worker.log; ls {second.path}; touch {store}/x {store}/objects/x"
+    )
+
+    assert told.outcome == "failed"
+    assert "secret" not in told.text
+    assert "logs" not in told.text.splitlines()
+    assert str(second.path.name) not in told.text.split("\n")[0]
+    assert not (store / "x").exists()
+    assert not (store / "objects" / "x").exists()
+
+
+@pytest.fixture(params=["/var/tmp", "/tmp"])
+def theirs(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A folder of the person's, where a command could see it or where it could not."""
+    with tempfile.TemporaryDirectory(dir=request.param, prefix="orchestcode-person-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+async def test_the_users_repository_is_neither_written_nor_needed(
+    workbench: Bench, theirs: Path
+) -> None:
+    """
+    A command cannot change the repository that the request came from, and works when it is gone.
+    """
+    repository = person(theirs / "project")
+    agent = await (await workbench.open(repository)).agent()
+    before = snapshot(repository)
+
+    await agent.run(f"cd {repository} && echo pwned | tee a.txt new.txt .git/config .git/HEAD")
+
+    assert changed(before, snapshot(repository)) == set()
+    # The worktree stands in its place: what was written there was written here.
+    assert await agent.files() == {"a.txt": b"pwned\n", "b.txt": b"b\n"}
+    shutil.rmtree(repository)
+    assert (await agent.run("git checkout -q -f; git log --format=%s; cat a.txt")).text == (
+        "The beginning\none\ntwo\nthree\n[exit code 0]"
+    )
+
+
+async def test_python_of_a_virtual_environment_runs_the_users_tools(workbench: Bench) -> None:
+    """
+    `python3 -m pytest` of the active virtual environment works, wherever it lies: here in the
+    user's own folder, beside the repository's files, with packages of its own.
+    """
+    place = made_environment(workbench.person / ".venv")
+    site = site_packages(place)
+    (site / "onlyhere.py").write_text("print('from the environment')\n")
+    environment = Environment(path=f"{place / 'bin'}:{ENVIRONMENT.path}", virtual_env=str(place))
+    job = await workbench.open(environment=environment)
+    agent = await job.agent()
+
+    own = await agent.run(
+        'python3 -m onlyhere; echo "$VIRTUAL_ENV"; python3 -c "import sys; print(sys.prefix)"'
+    )
+    write = await agent.run(f"touch {site}/x")
+
+    assert own.text == f"from the environment\n{place}\n{place}\n[exit code 0]"
+    assert write.outcome == "failed"
+    assert sorted(await agent.files()) == ["a.txt", "b.txt"]
+
+
+async def test_an_editable_install_leads_to_the_worktree(workbench: Bench, theirs: Path) -> None:
+    """
+    An environment that points into the person's checkout finds the worktree's files there, and
+    nothing that the person has not committed: wherever the checkout lies.
+    """
+    repository = person(theirs / "project", {"src/package/__init__.py": "VALUE = 'theirs'\n"})
+    (repository / ".env").write_text("secret\n")
+    virtual_env = made_environment(repository / ".venv")
+    (site_packages(virtual_env) / "editable.pth").write_text(f"{repository / 'src'}\n")
+    environment = Environment(
+        path=f"{virtual_env / 'bin'}:{ENVIRONMENT.path}", virtual_env=str(virtual_env)
+    )
+    job = await workbench.open(repository, environment=environment)
+    agent = await job.agent()
+    await agent.view("src/package/__init__.py")
+    await agent.edit("str_replace", "src/package/__init__.py", old_str="theirs", new_str="mine")
+
+    imported = await agent.run("cd / && python3 -c 'import package; print(package.VALUE)'")
+    looked = await agent.run(f"cat {repository}/.env; ls -A {repository}; touch {repository}/x")
+    checked = await job.check(agent.at, "python3 -c 'import package; print(package.VALUE)'")
+
+    assert imported.text == "mine\n[exit code 0]"
+    assert "secret" not in looked.text
+    assert looked.text.splitlines()[1:3] == [".venv", "src"]
+    assert not (repository / "x").exists()
+    assert checked.results[0].tail.strip() == "mine"
+    assert sorted(await agent.files()) == ["src/package/__init__.py"]
+
+
+async def test_pytest_runs_in_the_sandbox(workbench: Bench) -> None:
+    """The tests of a worktree are found, run and reported, with the interpreter of these tests."""
+    prefix = Path(sys.prefix)
+    environment = Environment(path=f"{prefix / 'bin'}:{ENVIRONMENT.path}", virtual_env=str(prefix))
+    job = await workbench.open(environment=environment)
+    agent = await job.agent()
+    await agent.edit(
+        "create",
+        "test_it.py",
+        file_text="def test_it(tmp_path):\n    (tmp_path / 'x').write_text('ü')\n    assert True\n",
+    )
+
+    told = await agent.run("python3 -m pytest -q -p no:cacheprovider test_it.py")
+
+    assert "1 passed" in told.text
+    assert sorted(await agent.files()) == ["a.txt", "b.txt", "test_it.py"]
+
+
+async def test_without_a_sandbox_no_command_runs(workbench: Bench, job: Job) -> None:
+    """The failure says why, is not retried, and the worktree is restored at the next call."""
+    agent = await job.agent()
+    runner = workbench.tools._runner
+    workbench.tools._runner = Runner(Sandbox(), hide=())
+    with pytest.raises(ApplicationError) as caught:
+        await agent.run("touch ran")
+    workbench.tools._runner = runner
+
+    assert (caught.value.type, caught.value.non_retryable) == (FailureKind.SANDBOX, True)
+    assert "no command can run: The sandbox was not probed yet" in caught.value.message
+    assert (await agent.run("ls")).text == "a.txt\nb.txt\n[exit code 0]"
+
+
+def test_output_is_readable_whatever_it_is() -> None:
+    """Broken UTF-8, terminal codes and length do not reach a model; head and tail do."""
+    long = readable(b"first\n" + b"x" * 100_000 + b"\nlast\n")
+
+    assert readable(b"\x1b[1mbold\x1b[0m \xff\r\n") == "bold \\xff\n"
+    assert long.startswith("first\n")
+    assert long.endswith("\nlast\n")
+    assert "bytes left out" in long
+    assert len(long) < 31_000

@@ -1,0 +1,84 @@
+"""A git process that somebody kills has said nothing: no verdict, no answer for an agent."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from contracts.failures import FailureKind
+from infra.git.command import git_binary
+from tests.infra.bench import Agent, Bench
+
+KILLED = "kill -9 $$"
+CHILD_KILLED = "echo 'fatal: the remote end hung up unexpectedly' >&2; exit 128"
+"""What git says when the git at the other end was killed."""
+ALWAYS = 1_000
+
+
+class Victim:
+    """A git whose command of a kind comes to a bad end the first few times."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self._patch = monkeypatch
+        self._left = folder / "left"
+        self._script = folder / "git"
+
+    def of(self, command: str, end: str, *, times: int) -> None:
+        """Let a command end like that so often."""
+        left = shlex.quote(str(self._left))
+        self._left.write_text("x" * times)
+        self._script.write_text(
+            f"#!/bin/sh\ncase \" $* \" in *' {command} '*)\n"
+            f"  if [ -s {left} ]; then sed -i 's/x//' {left}; {end}; fi;;\nesac\n"
+            f'exec {shlex.quote(git_binary())} "$@"\n'
+        )
+        self._script.chmod(0o755)
+        self._patch.setattr(command, "git_binary", lambda: str(self._script))
+
+
+@pytest.fixture
+def victim(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Victim:
+    """A git that is killed."""
+    return Victim(monkeypatch, tmp_path)
+
+
+@pytest.mark.parametrize("end", [KILLED, CHILD_KILLED], ids=["git", "its child"])
+async def test_a_repository_is_not_refused_because_git_was_killed(
+    workbench: Bench, victim: Victim, end: str
+) -> None:
+    """Git, or the git that it asks, is killed while it looks: it looks again."""
+    victim.of("ls-remote", end, times=1)
+    job = await workbench.open()
+    assert job.opened.base_name == "main"
+
+
+async def test_a_git_that_is_killed_again_and_again_is_tried_later(
+    workbench: Bench, victim: Victim
+) -> None:
+    """The kernel may have no memory for it: a failure of the store, retried, never a refusal."""
+    victim.of("ls-remote", KILLED, times=ALWAYS)
+    with pytest.raises(ApplicationError) as caught:
+        await workbench.open()
+    assert (caught.value.type, caught.value.non_retryable) == (FailureKind.STORE, False)
+
+
+async def test_what_git_says_twice_is_a_refusal(workbench: Bench, victim: Victim) -> None:
+    """A repository that git cannot serve is refused with git's words, at once."""
+    victim.of("ls-remote", "echo 'fatal: bad object HEAD' >&2; exit 128", times=ALWAYS)
+    with pytest.raises(ApplicationError) as caught:
+        await workbench.open()
+    assert caught.value.type == FailureKind.REFUSED
+    assert caught.value.message.endswith("bad object HEAD")
+
+
+async def test_an_agent_is_not_told_that_its_search_was_killed(
+    agent: Agent, victim: Victim
+) -> None:
+    """The search fails as a whole and is made again; its next attempt finds what there is."""
+    await agent.edit("create", "straw.txt", file_text="the needle\n")
+    victim.of("grep", KILLED, times=1)
+    with pytest.raises(ApplicationError) as caught:
+        await agent.search("needle")
+    assert (caught.value.type, caught.value.non_retryable) == (FailureKind.STORE, False)
+    assert (await agent.search("needle")).text == "straw.txt:1:the needle"

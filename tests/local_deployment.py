@@ -1,0 +1,430 @@
+"""
+A stage for tests that need everything real: a home of its own with server, worker and rehearsal.
+
+Every process is a child that can be killed and started again at any moment.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from temporalio.client import Client, WorkflowHandle
+
+from cli.client import Ending, Requests
+from contracts.request import RequestStatus
+from contracts.task_queue import TaskQueue
+from contracts.visibility import RunState
+from rehearsal import journal
+from rehearsal.journal import Entry
+from runtime.connect import connect
+from runtime.locks import is_held
+from runtime.records import WorkerRecord, read_record, running_supervisor, worker_file
+from runtime.services.binary import find_binary
+from runtime.services.child_process import ChildProcess, log_tail
+from runtime.services.server import EmbeddedServer
+from runtime.settings import Settings, load
+from tests.model_scripts import DEMO
+from tests.runtime import processes
+from workflows.activity_options import TASK_TIMEOUT
+
+ROOT = Path(__file__).resolve().parent.parent
+CHECK = "python3 -m unittest -q"
+"""The demo repository's own tests."""
+_READY_SECONDS = 60.0
+_PAUSE_SECONDS = 0.02
+
+Script = Mapping[str, Any]
+Handle = WorkflowHandle[Any, RequestStatus]
+
+
+class Stage:
+    """
+    A home with rehearsal server, Temporal server and worker; nothing of it is left at the end.
+
+    Args:
+        script: what the model says; a path or parsed JSON.
+        services: start a Temporal server and a worker. Without them `starter` brings up its own.
+        environ: further variables of every process.
+
+    Attributes:
+        folder: of this stage alone, repositories included.
+        settings: the product's settings on this home.
+    """
+
+    def __init__(
+        self,
+        script: Script | Path,
+        *,
+        services: bool = True,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self._script = script
+        self._with_services = services
+        self._further = dict(environ or {})
+        self.folder = Path(tempfile.mkdtemp(prefix="orchestcode-stage-"))
+        self._journal = self.folder / "rehearsal.jsonl"
+        self._rehearsal: ChildProcess | None = None
+        self._worker: ChildProcess | None = None
+        self._server: EmbeddedServer | None = None
+        self._client: Client | None = None
+        self.settings: Settings = load({})
+
+    async def __aenter__(self) -> Self:
+        """Start the rehearsal server and, unless told otherwise, Temporal and the worker."""
+        try:
+            await self._begin()
+        except BaseException:
+            await self._leave()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End every process of the stage and remove its folder."""
+        await self._leave()
+
+    async def _begin(self) -> None:
+        address = await self._start_rehearsal()
+        beside = "127.0.0.1,localhost"
+        home = self.folder / "home"
+        environ = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(self.folder),
+            "LANG": "C.UTF-8",
+            "ORCHESTCODE_HOME": str(home),
+            "ANTHROPIC_API_KEY": "rehearsal",
+            "ANTHROPIC_BASE_URL": address,
+            "NO_PROXY": beside,
+            "no_proxy": beside,
+        }
+        self.settings = load({**environ, **self._further})
+        if self._with_services:
+            await self.start_server()
+            await self.start_worker()
+
+    async def _leave(self) -> None:
+        await self.stop_supervisor()
+        if self._worker is not None:
+            await self.stop_worker()
+        if self._server is not None:
+            await self._server.stop()
+        if self._rehearsal is not None:
+            await self._rehearsal.stop(grace_seconds=5)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    async def _start_rehearsal(self) -> str:
+        """Start the rehearsal server and return its address."""
+        path, log = self.folder / "script.json", self.folder / "rehearsal.log"
+        text = self._script.read_text() if isinstance(self._script, Path) else None
+        path.write_text(text or json.dumps(self._script))
+        words = ["-m", "rehearsal", "--script", str(path), "--journal", str(self._journal)]
+        child = self._rehearsal = ChildProcess(
+            [sys.executable, *words], environment=dict(os.environ), log=log, folder=ROOT
+        )
+        await until(lambda: not child.alive or b"listening on" in log.read_bytes())
+        if not child.alive:
+            raise AssertionError(f"the rehearsal server did not start:{log_tail(log)}")
+        return log.read_text().strip().rpartition(" ")[2]
+
+    # --- server and worker ---------------------------------------------------------------------
+
+    async def start_server(self) -> None:
+        """Start the Temporal server, again on the same database and port, and wait for it."""
+        if self._server is None:
+            self._server = EmbeddedServer(self.settings, headless=True, free_ports=True)
+        await self._server.start()
+
+    async def kill_server(self) -> None:
+        """Kill the Temporal server (SIGKILL) and wait until it is gone."""
+        os.kill(self.server.pid, signal.SIGKILL)
+        await self.server.wait()
+
+    async def start_worker(self, code: Path = ROOT) -> None:
+        """Start the worker of the product in `code` and wait until it polls its queues."""
+        log = self.settings.logs / "worker.log"
+        child = self._worker = ChildProcess(
+            [sys.executable, str(code / "worker.py")],
+            environment=self.settings.environment,
+            log=log,
+            folder=code,
+        )
+        await until(lambda: not child.alive or self._worker_polls(child.pid))
+        if not child.alive:
+            raise AssertionError(f"the worker did not start:{log_tail(log)}")
+
+    def _worker_polls(self, pid: int) -> bool:
+        record = read_record(worker_file(self.settings), WorkerRecord)
+        return record is not None and record.pid == pid
+
+    async def kill_worker(self) -> None:
+        """Kill the worker (SIGKILL) and wait until it is gone."""
+        os.kill(self.worker.pid, signal.SIGKILL)
+        await self.worker.wait()
+
+    async def stop_worker(self) -> int:
+        """End the worker in order and return its exit code."""
+        return await self.worker.stop(grace_seconds=20)
+
+    async def stop_supervisor(self) -> None:
+        """End what `starter` brought up, if anything, and wait until it is gone."""
+        if not self.settings.home.is_relative_to(self.folder) or not self.settings.run.is_dir():
+            return
+        record = running_supervisor(self.settings)
+        if record is not None:
+            os.kill(record.pid, signal.SIGTERM)
+        await until(lambda: running_supervisor(self.settings) is None)
+
+    @property
+    def server(self) -> EmbeddedServer:
+        """The Temporal server of this stage."""
+        assert self._server is not None, "this stage has no server of its own"
+        return self._server
+
+    @property
+    def worker(self) -> ChildProcess:
+        """The worker process of this stage."""
+        assert self._worker is not None, "this stage has no worker of its own"
+        return self._worker
+
+    # --- requests ------------------------------------------------------------------------------
+
+    async def client(self) -> Client:
+        """Return a client of the stage's Temporal server."""
+        if self._client is None:
+            address = self._server.address if self._server else None
+            self._client = await connect(self.settings, address=address)
+        return self._client
+
+    async def start_request(self, name: str, repository: Path, **options: object) -> Handle:
+        """Start a request with the id `request/<name>`; `options` are further keys of its input."""
+        payload = {"repository": str(repository), "request": name, **options}
+        client = await self.client()
+        return await client.start_workflow(
+            "RequestWorkflow",
+            payload,
+            id=f"request/{name}",
+            task_queue=TaskQueue.WORKFLOWS,
+            task_timeout=TASK_TIMEOUT,
+            result_type=RequestStatus,
+        )
+
+    async def handle(self, name: str) -> Handle:
+        """Return the handle of the request `request/<name>`, whoever started it."""
+        client = await self.client()
+        return client.get_workflow_handle(f"request/{name}", result_type=RequestStatus)
+
+    async def status(self, handle: Handle) -> RequestStatus:
+        """Return what the request tells of itself just now."""
+        status: RequestStatus = await handle.query("status", result_type=RequestStatus)
+        return status
+
+    async def ending(self, handle: Handle, *, seconds: float = 120) -> Ending:
+        """Wait for a request's end and return it."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await Requests(await self.client()).ending(handle.id)
+        except TimeoutError:
+            tail = log_tail(self.settings.logs / "worker.log", lines=30)
+            said = await self.status(handle)
+            raise AssertionError(f"not ended after {seconds} s: {said!r}{tail}") from None
+
+    async def delivered(self, handle: Handle, *, seconds: float = 120) -> RequestStatus:
+        """Wait for a request's end, which must be a delivered branch, and return its last word."""
+        ending = await self.ending(handle, seconds=seconds)
+        assert ending.state is RunState.DONE, f"{ending.state}: {ending.reason}"
+        assert ending.status is not None
+        return ending.status
+
+    async def waiting(self, handle: Handle, *, count: int = 1) -> RequestStatus:
+        """Wait until that many answers are asked of a person and return the status."""
+        waits = asyncio.ensure_future(self._asked(handle, count))
+        ends = asyncio.ensure_future(self.ending(handle))
+        await asyncio.wait((waits, ends), return_when=asyncio.FIRST_COMPLETED)
+        for one in (waits, ends):
+            one.cancel()
+        assert waits.done(), f"it ended without asking: {ends.result()}"
+        return await waits
+
+    async def _asked(self, handle: Handle, count: int) -> RequestStatus:
+        async def asked() -> bool:
+            return len((await self.status(handle)).approvals) >= count
+
+        await until(asked)
+        return await self.status(handle)
+
+    def journal(self, request: str | None = None) -> list[Entry]:
+        """Return the requests to the model so far, of all or of the request with this id."""
+        entries = journal.read(self._journal) if self._journal.exists() else []
+        return [entry for entry in entries if request in (None, entry.request)]
+
+    # --- a person's commands -------------------------------------------------------------------
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment of a person at this home."""
+        environ = dict(self.settings.environment)
+        if self._server is not None:
+            environ["TEMPORAL_ADDRESS"] = self._server.address
+        return environ
+
+    async def starter(self, *words: str, seconds: float = 90) -> subprocess.CompletedProcess[str]:
+        """Run starter.py with these words to its end."""
+        return await self._run([sys.executable, str(ROOT / "starter.py"), *words], seconds)
+
+    def open_starter(self, *words: str, log: Path) -> ChildProcess:
+        """Start starter.py with these words, its output appended to `log`."""
+        command = [sys.executable, str(ROOT / "starter.py"), *words]
+        return ChildProcess(command, environment=self.environ, log=log, folder=self.folder)
+
+    async def temporal(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run the `temporal` CLI with these words on the stage's server."""
+        binary = str(find_binary(self.settings))
+        return await self._run([binary, *words, "--address", self.server.address], 30)
+
+    async def _run(
+        self, command: Sequence[str], seconds: float
+    ) -> subprocess.CompletedProcess[str]:
+        def run() -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                command,
+                env=self.environ,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=seconds,
+                check=False,
+            )
+
+        return await asyncio.to_thread(run)
+
+    # --- repositories --------------------------------------------------------------------------
+
+    def repository(self, name: str = "shop", files: Mapping[str, str] | None = None) -> Path:
+        """Make a repository with one commit on branch main: the demo's, or one of these files."""
+        folder = self.folder / name
+        if files is None:
+            shutil.copytree(DEMO / "repository", folder)
+        for path, text in (files or {}).items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text)
+        git(folder, "init", "-q", "-b", "main")
+        commit(folder, "The beginning")
+        return folder
+
+    # --- what is left --------------------------------------------------------------------------
+
+    def left_behind(self) -> list[str]:
+        """
+        Return what a request must not leave once it has ended: locks, leases, private git files.
+        """
+        homes = (self.settings.stores, self.settings.worktrees)
+        locks = [str(path) for home in homes for path in home.rglob("*.lock") if _locks(path)]
+        return locks + [f"leased: {name}" for name in self.leases()]
+
+    def has_file(self, name: str) -> bool:
+        """Say whether any worktree holds a file of this name just now."""
+        # os.walk passes over folders that vanish meanwhile.
+        return any(name in files for _, _, files in os.walk(self.settings.worktrees))
+
+    def leases(self) -> list[str]:
+        """
+        Return the worktrees that somebody still holds, with their holder.
+
+        One that was taken for checks is free without a word, as soon as nobody has its lock.
+        """
+        records = self.settings.worktrees.rglob("*.json")
+        holders = ((path.name, json.loads(path.read_bytes()).get("holder")) for path in records)
+        return [
+            f"{name} by {who}" for name, who in holders if who and not who.startswith("checks/")
+        ]
+
+    def processes(self) -> dict[int, str]:
+        """Return the living processes of this home, by id; the stage's own rehearsal left out."""
+        own = self._rehearsal.pid if self._rehearsal else 0
+        found = processes.of_home(self.settings.home)
+        return {pid: line for pid, line in found.items() if pid != own}
+
+
+async def until(
+    condition: Callable[[], bool | Awaitable[bool]], *, seconds: float = _READY_SECONDS
+) -> None:
+    """Wait until a condition (a function without arguments, plain or async) holds."""
+    async with asyncio.timeout(seconds):
+        while True:
+            holds = condition()
+            if holds if isinstance(holds, bool) else await holds:
+                return
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def git(folder: Path, *words: str, check: bool = True) -> str:
+    """Run git in a repository, blind to the person's configuration, and return what it prints."""
+    environ = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    who = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
+    command = ["git", "-C", str(folder), *who, *words]
+    return subprocess.run(
+        command, env=environ, check=check, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def commit(folder: Path, message: str) -> str:
+    """Commit everything in a repository's folder and return the commit's id."""
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", message)
+    return git(folder, "rev-parse", "HEAD")
+
+
+def snapshot(folder: Path) -> dict[str, str]:
+    """
+    Return everything below a folder, `.git` included: path to mode, kind and sha256 of the bytes.
+    """
+    return {str(path.relative_to(folder)): _fingerprint(path) for path in sorted(folder.rglob("*"))}
+
+
+def changed(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
+    """Return the paths that two snapshots do not agree on."""
+    return {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+
+
+def disturbed(before: Mapping[str, str], after: Mapping[str, str], *, branch: str) -> set[str]:
+    """Return the paths of a repository that changed but are neither the branch nor its objects."""
+    of_branch = {f"{root}/{branch}" for root in ("refs/heads", "logs/refs/heads")}
+    folders = {str(parent) for path in of_branch for parent in Path(path).parents}
+    return {
+        path
+        for path in changed(before, after)
+        if not (plain := path.removeprefix(".git/")).startswith("objects/")
+        and plain not in of_branch
+        and not (plain in folders and path not in before)
+    }
+
+
+def _fingerprint(path: Path) -> str:
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        return f"link {path.readlink()}"
+    if stat.S_ISDIR(mode):
+        return f"folder {mode:o}"
+    return f"file {mode:o} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+def _locks(path: Path) -> bool:
+    """Say whether a lock file locks anything: git's does by being there, ours while it is held."""
+    ours = path.parent.name == ".pool" or path.name.startswith((".", "oc-"))
+    return is_held(path) if ours else True

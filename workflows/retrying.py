@@ -1,0 +1,121 @@
+"""
+Carrying an activity out, whatever the world is like.
+
+Short troubles are retried by the server, long ones are waited for visibly.
+
+What is waited for, and how long, is decided in domain.failures.
+"""
+
+import asyncio
+import datetime as dt
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutType
+from temporalio.exceptions import TimeoutError as TimedOut
+from temporalio.workflow import ActivityConfig
+
+with workflow.unsafe.imports_passed_through():
+    from contracts.visibility import Obstacle, RunState
+    from domain import failures
+    from workflows.signals import tell
+    from workflows.visibility import show
+
+_LOST = (TimeoutType.HEARTBEAT, TimeoutType.START_TO_CLOSE)
+_SHUTDOWN = "WorkerShutdown"
+"""The SDK's error type for an activity that ended with its worker."""
+
+Request = TypeVar("Request")
+Result = TypeVar("Result")
+
+
+@runtime_checkable
+class MeetsObstacles(Protocol):
+    """A workflow that shows what it waits for."""
+
+    async def met(self, obstacle: Obstacle) -> None:
+        """Show an obstacle, or that it is gone (state RUNNING)."""
+
+
+class TellsItsRequest:
+    """
+    A child of a request: it shows an obstacle itself and passes it on.
+
+    A workflow that inherits this keeps the request's workflow id in `_request_id`.
+    """
+
+    _request_id: str
+
+    async def met(self, obstacle: Obstacle) -> None:
+        """Show an obstacle, or that it is gone, here and on the request."""
+        show(obstacle.state, 0)
+        await tell(self._request_id, "obstacle", obstacle)
+
+
+async def call(
+    method: Callable[[Any, Request], Awaitable[Result]], request: Request, config: ActivityConfig
+) -> Result:
+    """
+    Return the result of an activity.
+
+    Raises:
+        ActivityError: it failed in a way that waiting does not mend.
+        asyncio.CancelledError: the caller was told to stop, and it failed in another way.
+    """
+    tries, told, stops = 0, "", _stops()
+    while True:
+        try:
+            result = await workflow.execute_activity_method(method, request, **config)
+        except ActivityError as error:
+            pause = _pause(error, tries)
+            if pause is None:
+                raise
+            if _stops() > stops and workflow.patched("stopped-once-2026-11"):
+                # It was asked to end, and could not say that it had: it is not begun again.
+                raise asyncio.CancelledError from error
+            tries += 1
+            if pause:
+                reason = f"{_said(error)}; tries again in {pause:.0f} s"
+                # Once a minute for days would fill a history with the same sentence.
+                if reason != told or not workflow.patched("obstacle-told-once-2026-11"):
+                    await _show(failures.state_of(kind_of(error)), reason)
+                told = reason
+                await workflow.sleep(dt.timedelta(seconds=pause), summary=_said(error)[:150])
+            continue
+        if tries:
+            await _show(RunState.RUNNING, "")
+        return result
+
+
+def _stops() -> int:
+    """Return how often the task that runs was told to stop."""
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0
+
+
+def _pause(error: ActivityError, tries: int) -> float | None:
+    """Return how long to wait before the next try, 0 for at once, None to give up."""
+    cause = error.cause
+    if isinstance(cause, ApplicationError) and cause.type != _SHUTDOWN:
+        return failures.pause_seconds(cause.type, tries)
+    timed_out = isinstance(cause, TimedOut) and cause.type in _LOST
+    died = timed_out or isinstance(cause, ApplicationError)
+    return 0.0 if died and tries < failures.MOST_DEATHS else None
+
+
+def kind_of(error: ActivityError) -> str | None:
+    """Return the FailureKind's value of an activity's failure, None when it has none."""
+    cause = error.cause
+    return cause.type if isinstance(cause, ApplicationError) else None
+
+
+def _said(error: ActivityError) -> str:
+    return str(getattr(error.cause, "message", "") or error.cause)[:800]
+
+
+async def _show(state: RunState, reason: str) -> None:
+    instance = workflow.instance()
+    if isinstance(instance, MeetsObstacles):
+        sender = workflow.info().workflow_id
+        await instance.met(Obstacle(sender=sender, state=state, reason=reason))

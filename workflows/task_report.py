@@ -1,0 +1,79 @@
+"""A subtask's standing: its report, kept in one place and told to the request when it changes."""
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from contracts.agent import AgentResult, AgentStart
+    from contracts.base import Contract
+    from contracts.subtask import SubtaskReport
+    from contracts.task import TaskState
+    from domain import ids
+    from domain.scheduling import task_state as tasks
+    from workflows import activity_options, cancellation
+    from workflows.agent import AgentWorkflow
+    from workflows.signals import tell
+
+
+class Standing:
+    """
+    How a task stands.
+
+    Args:
+        request_id: workflow id of the request, which is told.
+
+    Attributes:
+        starting: an agent is named in the report that does not run yet.
+    """
+
+    def __init__(self, task: str, request_id: str) -> None:
+        self.report = SubtaskReport(task=task, state=TaskState.PENDING)
+        self._request_id = request_id
+        self.starting = False
+
+    def note(self, **change: object) -> None:
+        """Change the report without telling; the next change tells it too."""
+        self.report = self.report.model_copy(update=change)
+
+    async def set(self, state: TaskState, reason: str, *, agent: str | None = None) -> None:
+        """Change the state and tell the request."""
+        if state is not self.report.state:
+            tasks.move(self.report.state, state)
+        self.note(state=state, reason=reason[:1_000], agent=agent)
+        await tell(self._request_id, "task_changed", self.report)
+
+    async def fail(self, reason: str) -> None:
+        """End the task as failed; what waits or is under review comes back to work first."""
+        if self.report.state is not TaskState.RUNNING:
+            self.note(state=tasks.move(self.report.state, TaskState.RUNNING))
+        await self.set(TaskState.FAILED, reason)
+
+    async def ask(self, approval: Contract) -> None:
+        """Put a question to a person on the request's desk."""
+        await tell(self._request_id, "ask", approval)
+
+    async def run_agent(self, start: AgentStart) -> AgentResult:
+        """Run an agent of this task and book what it used."""
+        me = workflow.info().workflow_id
+        agent = ids.agent_id(me, start.role, start.attempt)
+        self.starting = True
+        try:
+            await self.set(self.report.state, self.report.reason, agent=agent)
+            handle = await workflow.start_child_workflow(
+                AgentWorkflow.run,
+                start,
+                id=agent,
+                task_timeout=activity_options.TASK_TIMEOUT,
+                static_summary=f"{start.role.value} of {start.task_ref}, round {start.attempt}",
+            )
+        finally:
+            self.starting = False
+        result = await handle
+        self.note(
+            agent=None,
+            turns=self.report.turns + result.turns,
+            tokens=self.report.tokens + result.usage.total_tokens,
+            cost_microusd=self.report.cost_microusd + result.cost_microusd,
+            model=result.model or self.report.model,
+        )
+        cancellation.heed()
+        return result

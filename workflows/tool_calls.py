@@ -1,0 +1,201 @@
+"""
+An agent's tool calls: judged, then carried out in order, reads together, writes one by one.
+
+Whether a call may be carried out is decided in domain.approvals.rules.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import groupby
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+with workflow.unsafe.imports_passed_through():
+    from contracts.agent import AgentStart
+    from contracts.approvals import Approval, ApprovalKind, Choice, Decision
+    from contracts.model import ToolAnswer, ToolUse
+    from contracts.ports import ToolActivities, WorktreeActivities
+    from contracts.tools import Effect, ReadCall, ToolCall, ToolName, ToolOutcome, ToolResult
+    from contracts.worktrees import LeaseWorktree, WorktreeLease
+    from domain import failures, ids
+    from domain.agent import loop
+    from domain.approvals import rules
+    from domain.tools.registry import ToolSpec, registry_for
+    from workflows import activity_options, cancellation, retrying
+
+Call = TypeVar("Call", ReadCall, ToolCall)
+Result = TypeVar("Result")
+
+
+class Hands:
+    """
+    One agent's dealings with its worktree.
+
+    Attributes:
+        lease: the worktree; another one when it was lost.
+        checkpoint: the worktree's present state.
+        seen: the agent's record of file digests.
+        doing: what is going on, for people.
+    """
+
+    def __init__(self, start: AgentStart) -> None:
+        self._start = start
+        self._registry = registry_for(start.role)
+        self._decisions: dict[str, Decision] = {}
+        self.lease = start.lease
+        self.checkpoint = start.checkpoint
+        self.seen = start.seen
+        self.doing = "starting"
+
+    def decided(self, decision: Decision) -> None:
+        """Take a person's decision; the first one stands."""
+        self._decisions.setdefault(decision.approval, decision)
+
+    async def act(self, conversation: str, uses: Sequence[ToolUse]) -> tuple[ToolAnswer, ...]:
+        """Answer the calls of one turn, in their order."""
+        answers: dict[str, ToolAnswer] = {}
+        judged = [(use, await self._judge(use)) for use in uses]
+        for reading, group in groupby(judged, key=lambda pair: self._reads(pair[0])):
+            pairs = list(group)
+            answers |= {use.id: answer for use, answer in pairs if answer is not None}
+            free = [use for use, answer in pairs if answer is None]
+            if reading and free:
+                answers |= await self._read(free)
+            elif not reading:
+                for use in free:
+                    answers[use.id] = await self._write(conversation, use)
+        return tuple(answers[use.id] for use in uses)
+
+    def _reads(self, use: ToolUse) -> bool:
+        spec = self._registry.get(use.name)
+        return spec is not None and spec.effect is Effect.READ
+
+    async def _judge(self, use: ToolUse) -> ToolAnswer | None:
+        """Return the answer of a call that is not carried out, None for one that may be."""
+        spec = self._registry.get(use.name)
+        if use.problem or use.arguments is None or spec is None:
+            return ToolAnswer(tool_use_id=use.id, text=use.problem or "no arguments", is_error=True)
+        if spec.effect is Effect.END:
+            return ToolAnswer(tool_use_id=use.id, text=loop.FINISH_ALONE, is_error=True)
+        match rules.judge(spec, use.subject):
+            case rules.Allow():
+                return None
+            case rules.Deny(_, why):
+                return _refused(use, why)
+            case rules.Ask(rule, why):
+                return await self._ask(spec, use, f"{rule}: {why}")
+
+    async def _ask(self, spec: ToolSpec, use: ToolUse, why: str) -> ToolAnswer | None:
+        """Ask a person through the request's desk; None when they approve this very call."""
+        me = workflow.info().workflow_id
+        approval = Approval(
+            id=f"tool/{self._start.task_ref}/{ids.digest(me, use.id)}",
+            kind=ApprovalKind.TOOL,
+            what=f"{spec.name.value} {use.subject}",
+            why=why[:1_000],
+            digest=ids.digest(spec.name, use.arguments or "", self.checkpoint, length=64),
+            artefact=use.arguments,
+            asked_by=me,
+        )
+        self.doing = f"waits for a person: {approval.what}"
+        desk = workflow.get_external_workflow_handle(self._start.request_id)
+        # Shielded: a cancellation that comes while a signal is under way would be lost with it.
+        await asyncio.shield(desk.signal("ask", approval))
+        await workflow.wait_condition(lambda: approval.id in self._decisions)
+        decision = self._decisions[approval.id]
+        if decision.choice is Choice.APPROVE:
+            return None
+        return _refused(use, decision.reason or "a person denied it")
+
+    async def _read(self, uses: Sequence[ToolUse]) -> dict[str, ToolAnswer]:
+        self.doing = f"reads {', '.join(use.subject for use in uses)}"[:120]
+        found = await self._reach(
+            ToolActivities.read_files,
+            ReadCall(
+                repository=self._start.repository,
+                lease=self.lease,
+                task_ref=self._start.task_ref,
+                expected=self.checkpoint,
+                calls=tuple((use.id, ToolName(use.name), use.arguments or "") for use in uses),
+                seen=self.seen,
+            ),
+        )
+        self.seen = found.seen
+        return {use.id: _answer(use, got) for use, got in zip(uses, found.results, strict=True)}
+
+    async def _write(self, conversation: str, use: ToolUse) -> ToolAnswer:
+        name = ToolName(use.name)
+        self.doing = f"{name.value} {use.subject}"[:120]
+        port = ToolActivities.run_command
+        if name is ToolName.EDIT:
+            port = ToolActivities.apply_edit
+        result = await self._reach(
+            port,
+            ToolCall(
+                repository=self._start.repository,
+                lease=self.lease,
+                task_ref=self._start.task_ref,
+                call_id=ids.call_id(conversation, use.id),
+                tool=name,
+                expected=self.checkpoint,
+                arguments=use.arguments or "",
+                seen=self.seen,
+            ),
+        )
+        self.checkpoint = result.checkpoint or self.checkpoint
+        self.seen = result.seen or self.seen
+        return _answer(use, result)
+
+    async def _reach(self, port: Callable[[Any, Call], Awaitable[Result]], request: Call) -> Result:
+        """Have a call carried out in the worktree; in another one, when this one is lost."""
+        for _ in range(failures.MOST_MOVES):
+            try:
+                return await self._carry_out(port, request)
+            except ActivityError as error:
+                lost = failures.lease_lost(retrying.kind_of(error))
+                if not (lost and workflow.patched("lease-again-2026-11")):
+                    raise
+            self.lease = await self._another()
+            request = request.model_copy(update={"lease": self.lease})
+        return await self._carry_out(port, request)
+
+    async def _carry_out(
+        self, port: Callable[[Any, Call], Awaitable[Result]], request: Call
+    ) -> Result:
+        result = await retrying.call(
+            port, request, activity_options.host(self.lease.host_id, self.doing)
+        )
+        cancellation.heed()
+        return result
+
+    async def _another(self) -> WorktreeLease:
+        """Lease again, as whoever leased the first: they free both."""
+        start, parent = self._start, workflow.info().parent
+        lease = await cancellation.taken(
+            retrying.call(
+                WorktreeActivities.lease_worktree,
+                LeaseWorktree(
+                    repository=start.repository,
+                    owner=(parent or workflow.info()).workflow_id,
+                    purpose=ids.purpose(start.role, start.attempt),
+                    commit=self.checkpoint,
+                ),
+                activity_options.store("lease another worktree: the last one is lost"),
+            )
+        )
+        cancellation.heed()
+        return lease
+
+
+def _answer(use: ToolUse, result: ToolResult) -> ToolAnswer:
+    return ToolAnswer(
+        tool_use_id=use.id,
+        output=result.output,
+        is_error=result.outcome is not ToolOutcome.DONE,
+    )
+
+
+def _refused(use: ToolUse, why: str) -> ToolAnswer:
+    return ToolAnswer(tool_use_id=use.id, text=f"Denied: {why}"[:1_000], is_error=True)

@@ -1,0 +1,49 @@
+"""A worktree for as long as a block lasts, freed whatever happens."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from contracts.ports import WorktreeActivities
+    from contracts.store import RepositoryRef
+    from contracts.worktrees import LeaseWorktree, ReleaseWorktree, WorktreeLease
+    from workflows import activity_options, cancellation, retrying
+
+
+@asynccontextmanager
+async def leased(
+    repository: RepositoryRef, purpose: str, *, commit: str | None = None
+) -> AsyncIterator[WorktreeLease]:
+    """Lease a worktree at a commit, None for the target's tip, and free it at the end."""
+    lease = await cancellation.taken(
+        retrying.call(
+            WorktreeActivities.lease_worktree,
+            LeaseWorktree(
+                repository=repository,
+                owner=workflow.info().workflow_id,
+                purpose=purpose,
+                commit=commit,
+            ),
+            activity_options.store(f"lease a worktree to {purpose}"),
+        )
+    )
+    try:
+        cancellation.heed()
+        yield lease
+    finally:
+        await cancellation.finish(_release(repository, purpose, lease))
+
+
+async def _release(repository: RepositoryRef, purpose: str, lease: WorktreeLease) -> None:
+    await retrying.call(
+        WorktreeActivities.release_worktree,
+        ReleaseWorktree(
+            repository=repository,
+            lease=lease,
+            owner=workflow.info().workflow_id,
+            purpose=purpose,
+        ),
+        activity_options.store("free the worktree"),
+    )
