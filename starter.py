@@ -9,17 +9,17 @@ import sys
 import time
 from pathlib import Path
 
-from cli.context import Surroundings
+from cli.context import CliContext
 from cli.main import main
 from runtime.services.child_process import end_process
 
 
-def _surroundings() -> Surroundings:
+def _surroundings() -> CliContext:
     # A terminal that cannot show a character gets another one, never a traceback.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    return Surroundings(environ=dict(os.environ), folder=Path.cwd(), now=time.time, user=_user())
+    return CliContext(environ=dict(os.environ), folder=Path.cwd(), now=time.time, user=_user())
 
 
 def _user() -> str:

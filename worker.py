@@ -23,7 +23,7 @@ from temporalio.worker import Worker
 
 from activities.checks import CleanChecks
 from activities.disk_space import DiskSpaceInterceptor
-from activities.merge_queue import TemporalQueues
+from activities.merge_queue import MergeQueueClient
 from activities.model import MessagesModel
 from activities.patches import StorePatches
 from activities.reconcile import HostReconciler
@@ -34,7 +34,7 @@ from contracts.model import Role
 from contracts.repository import Environment
 from contracts.task_queue import TaskQueue, checks_queue, host_queue
 from infra.anthropic.client import MessagesClient
-from infra.commands import Runner
+from infra.commands import CommandRunner
 from infra.disk_space import low_space_reason
 from infra.sandbox import Sandbox, SandboxUnavailable, end_orphan, find_orphans
 from infra.store.open_stores import Stores
@@ -76,7 +76,7 @@ Activities = Sequence[Callable[..., Any]]
 
 
 @dataclass(frozen=True)
-class Hands:
+class ActivitySet:
     """The activities of this host, by the task queue that serves them."""
 
     model: Activities
@@ -90,7 +90,9 @@ class Hands:
 
 
 @asynccontextmanager
-async def hands(config: Settings, client: Client, *, sandbox: Sandbox) -> AsyncIterator[Hands]:
+async def build_activities(
+    config: Settings, client: Client, *, sandbox: Sandbox
+) -> AsyncIterator[ActivitySet]:
     """Make the activities, and close their connections and processes at the end."""
     host = host_id(config)
     stores = Stores(config.stores)
@@ -99,7 +101,7 @@ async def hands(config: Settings, client: Client, *, sandbox: Sandbox) -> AsyncI
     own = Environment(
         path=config.path, virtual_env=str(config.virtual_env) if config.virtual_env else None
     )
-    runner = Runner(sandbox, hide=(config.home,))
+    runner = CommandRunner(sandbox, hide=(config.home,))
     door = MessagesClient(
         api_key=config.model_key.get_secret_value() if config.model_key else None,
         auth_token=config.model_token.get_secret_value() if config.model_token else None,
@@ -112,12 +114,12 @@ async def hands(config: Settings, client: Client, *, sandbox: Sandbox) -> AsyncI
     patches = StorePatches(stores)
     tools = WorktreeTools(stores, pools, runner)
     checks = CleanChecks(stores, pools, runner)
-    queues = TemporalQueues(client, stores)
+    queues = MergeQueueClient(client, stores)
     reconciler = HostReconciler(
         stores, pools, client, home=config.home, forgotten=lambda: forgotten(config.database)
     )
     try:
-        yield Hands(
+        yield ActivitySet(
             model=[model.open_conversation, model.call_model],
             git=[
                 repositories.open_repository,
@@ -140,7 +142,7 @@ async def hands(config: Settings, client: Client, *, sandbox: Sandbox) -> AsyncI
         await stores.close()
 
 
-def workers(config: Settings, client: Client, made: Hands) -> list[Worker]:
+def workers(config: Settings, client: Client, made: ActivitySet) -> list[Worker]:
     """Return one worker a task queue, each with its own slots."""
     host = host_id(config)
     room = DiskSpaceInterceptor(config.home, config.stores, config.worktrees)
@@ -195,7 +197,7 @@ async def run(config: Settings, *, stop: asyncio.Event) -> None:
     sandbox = Sandbox()
     await _probe(sandbox, config)
     async with AsyncExitStack() as stack:
-        made = await stack.enter_async_context(hands(config, client, sandbox=sandbox))
+        made = await stack.enter_async_context(build_activities(config, client, sandbox=sandbox))
         serving = workers(config, client, made)
         for worker in serving:
             await stack.enter_async_context(worker)

@@ -17,11 +17,11 @@ from contracts.checks import CheckResult, ChecksReport, RunChecks
 from contracts.ports import CheckActivities
 from domain import ids
 from domain.text import clip, for_people
-from infra.commands import Ran, Runner, undo
+from infra.commands import CommandRun, CommandRunner, undo
 from infra.store import ANY, RefUpdate, Store, journal
 from infra.store.open_stores import Stores
 from infra.worktrees.open_pools import Pools
-from infra.worktrees.pool import Place
+from infra.worktrees.pool import WorktreeHandle
 
 _LOG_BYTES = 60_000
 _TAIL = 900
@@ -38,7 +38,7 @@ class _Outcome:
 class CleanChecks(CheckActivities):
     """Checks in pooled worktrees that are cleaned of every leftover first."""
 
-    def __init__(self, stores: Stores, pools: Pools, runner: Runner) -> None:
+    def __init__(self, stores: Stores, pools: Pools, runner: CommandRunner) -> None:
         self._stores = stores
         self._pools = pools
         self._runner = runner
@@ -108,7 +108,7 @@ class CleanChecks(CheckActivities):
         tree: str,
         command: str,
         *,
-        place: Place,
+        place: WorktreeHandle,
         after: Sequence[str],
     ) -> _Outcome:
         environment = await self._runner.environment(store, request.repository.environment)
@@ -180,7 +180,7 @@ async def _record(
     request: RunChecks,
     tree: str,
     *,
-    ran: Ran,
+    ran: CommandRun,
     result: CheckResult,
     after: Sequence[str],
 ) -> _Outcome:

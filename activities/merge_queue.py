@@ -24,7 +24,7 @@ _REQUEST = "RequestWorkflow"
 _TASK_TIMEOUT = dt.timedelta(seconds=3)
 
 
-class TemporalQueues(QueueActivities):
+class MergeQueueClient(QueueActivities):
     """Signal-with-start by the worker's own client."""
 
     def __init__(self, client: Client, stores: Stores) -> None:
@@ -65,7 +65,7 @@ class TemporalQueues(QueueActivities):
             return await records.read(store, ref, MergeVerdict)
 
 
-async def standing(client: Client, workflow_id: str) -> WorkflowExecutionStatus | None:
+async def workflow_status(client: Client, workflow_id: str) -> WorkflowExecutionStatus | None:
     """Return how a workflow stands, None when the server does not know it."""
     try:
         return (await client.get_workflow_handle(workflow_id).describe()).status
@@ -77,10 +77,10 @@ async def standing(client: Client, workflow_id: str) -> WorkflowExecutionStatus 
 
 async def is_open(client: Client, workflow_id: str) -> bool:
     """Return whether a workflow is open; one that the server does not know is not."""
-    return await standing(client, workflow_id) is WorkflowExecutionStatus.RUNNING
+    return await workflow_status(client, workflow_id) is WorkflowExecutionStatus.RUNNING
 
 
-async def start_again(client: Client, request: OpenRequest) -> None:
+async def restart_request(client: Client, request: OpenRequest) -> None:
     """
     Start a request that the server's database has forgotten; its finished steps count.
 

@@ -20,10 +20,10 @@ from contracts.tools import ToolName
 from domain import ids
 from domain.agent import models
 from domain.text import one_line
-from domain.tools.registry import MAX_FINISH_BYTES, Problem, Registry, registry_for
-from infra.anthropic.client import MessagesClient, Reply
+from domain.tools.registry import MAX_FINISH_BYTES, InvalidCall, Registry, registry_for
+from infra.anthropic.client import MessagesClient, ModelReply
 from infra.conversation import opening
-from infra.conversation.log import ConversationLog, Message, Said, compose, turn_key
+from infra.conversation.log import ConversationLog, Message, TurnContent, compose, turn_key
 from infra.store import Batch, Store, StoreError
 from infra.store.open_stores import Stores
 
@@ -54,7 +54,7 @@ class MessagesModel(ModelActivities):
         self._models = model_names
         self._effort = effort
         self._log = ConversationLog()
-        self._unkept: dict[str, Reply] = {}
+        self._unkept: dict[str, ModelReply] = {}
 
     @override
     @activity.defn
@@ -112,7 +112,7 @@ class MessagesModel(ModelActivities):
             reply = await self._client.call(wire, agent=request.agent)
         batch = store.batch()
         turn = _read(batch, reply, request, Role(window.config["role"]))
-        said = Said(message, tuple(sent), reply.content)
+        said = TurnContent(message, tuple(sent), reply.content)
         try:
             turn = await self._log.append(
                 store, request, batch=batch, window=window, said=said, turn=turn
@@ -163,7 +163,7 @@ def _marked(message: Message, marker: Mapping[str, str]) -> Message:
     return {**message, "content": [*before, {**tail, "cache_control": dict(marker)}]}
 
 
-def _read(batch: Batch, reply: Reply, request: ModelCall, role: Role) -> ModelTurn:
+def _read(batch: Batch, reply: ModelReply, request: ModelCall, role: Role) -> ModelTurn:
     """Return the turn that a reply means, its tool calls checked, their arguments in the batch."""
     discarded = reply.stop_reason in _DISCARDED
     uses: list[ToolUse] = []
@@ -196,7 +196,7 @@ def _use(batch: Batch, registry: Registry, block: Mapping[str, Any]) -> tuple[To
     """Return what a call comes to, and what it hands in when it is a `finish`."""
     name, identity = str(block.get("name", "")), str(block.get("id", ""))
     checked = registry.check(name, block.get("input"))
-    if isinstance(checked, Problem):
+    if isinstance(checked, InvalidCall):
         return ToolUse(id=identity, name=name[:64], problem=checked.message), None
     finish = checked.model_dump_json() if name == ToolName.FINISH else None
     if finish and len(finish.encode()) > MAX_FINISH_BYTES:

@@ -22,7 +22,7 @@ from domain import ids
 from domain.review.patch import in_scope
 from domain.review.verdict import risks
 from domain.text import clip, for_people
-from infra.store import ANY, Change, Conflicted, Merged, RefConflict, RefUpdate, Store, records
+from infra.store import ANY, Conflicted, Merged, PathChange, RefConflict, RefUpdate, Store, records
 from infra.store.open_stores import Stores
 
 _DIFF_BYTES = 256 * 1024
@@ -218,7 +218,7 @@ async def _described(store: Store, request: MakePatch, commit: str, tree: str) -
 
 
 async def _marked(
-    store: Store, base: str, commit: str, changes: Sequence[Change]
+    store: Store, base: str, commit: str, changes: Sequence[PathChange]
 ) -> tuple[str, ...]:
     """Return the changed files in which conflict markers are new: no agent may hand them in."""
     marked: list[str] = []

@@ -13,7 +13,7 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus
 from typing_extensions import override
 
-from activities.merge_queue import is_open, standing, start_again
+from activities.merge_queue import is_open, restart_request, workflow_status
 from contracts.ports import ReconcileActivities
 from contracts.reconcile import Reconcile, ReconcileReport
 from contracts.repository import OpenRequest
@@ -102,7 +102,7 @@ class HostReconciler(ReconcileActivities):
             request = await records.read(store, ref, OpenRequest)
             if request is None:
                 continue  # it has ended meanwhile
-            stands = await standing(self._client, request.id)
+            stands = await workflow_status(self._client, request.id)
             if stands is WorkflowExecutionStatus.RUNNING:
                 continue
             if stands is not None:
@@ -110,7 +110,7 @@ class HostReconciler(ReconcileActivities):
                     await store.update_refs(RefUpdate(ref, None, ANY))
             elif wanted.forgotten or self._was_forgotten(request):
                 if not wanted.dry_run:
-                    await start_again(self._client, request)
+                    await restart_request(self._client, request)
                 found.mended.append(f"{request.id}, which the server forgot, is started again")
             else:
                 found.left.append(

@@ -31,22 +31,22 @@ from contracts.tools import (
 from domain import ids
 from domain.editing import edit
 from domain.text import one_line
-from infra.commands import Runner, undo
+from infra.commands import CommandRunner, undo
 from infra.disk_space import is_disk_full
-from infra.files.confined_files import Editor, PathRefused
+from infra.files.confined_files import ConfinedFiles, PathRefused
 from infra.files.search import search
 from infra.git.command import GitCommand
 from infra.store import Batch, RefUpdate, Store, journal
 from infra.store.open_stores import Stores
 from infra.worktrees.open_pools import Pools
-from infra.worktrees.pool import Place
+from infra.worktrees.pool import WorktreeHandle
 
 Seen = dict[str, str]
 """sha256 of each file as the agent knows it, by path."""
 
 
 @dataclass
-class Outcome:
+class ToolOutput:
     """
     What one call did.
 
@@ -63,24 +63,24 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Desk:
+class ToolContext:
     """
     What a call works with: a worktree, the store, what the agent has seen, and what will be kept.
     """
 
-    place: Place
+    place: WorktreeHandle
     store: Store
     seen: Seen
     batch: Batch
 
 
-Act = Callable[[Desk], Awaitable[Outcome]]
+Execute = Callable[[ToolContext], Awaitable[ToolOutput]]
 
 
 class WorktreeTools(ToolActivities):
     """Tool calls on this host's worktrees."""
 
-    def __init__(self, stores: Stores, pools: Pools, runner: Runner) -> None:
+    def __init__(self, stores: Stores, pools: Pools, runner: CommandRunner) -> None:
         self._stores = stores
         self._pools = pools
         self._runner = runner
@@ -121,9 +121,9 @@ class WorktreeTools(ToolActivities):
         Safe to repeat: a finished call is found in the journal, an unfinished one is undone first.
         """
 
-        async def act(desk: Desk) -> Outcome:
-            data = await desk.store.get_blob(request.arguments)
-            return await _edit(desk, request, EditArguments.model_validate_json(data))
+        async def act(context: ToolContext) -> ToolOutput:
+            data = await context.store.get_blob(request.arguments)
+            return await _edit(context, request, EditArguments.model_validate_json(data))
 
         return await self._transact(request, act)
 
@@ -136,13 +136,13 @@ class WorktreeTools(ToolActivities):
         Safe to repeat: a finished call is found in the journal, an unfinished one is undone first.
         """
 
-        async def act(desk: Desk) -> Outcome:
-            data = await desk.store.get_blob(request.arguments)
-            return await self._run(desk, request, RunCommandArguments.model_validate_json(data))
+        async def act(context: ToolContext) -> ToolOutput:
+            data = await context.store.get_blob(request.arguments)
+            return await self._run(context, request, RunCommandArguments.model_validate_json(data))
 
         return await self._transact(request, act)
 
-    async def _transact(self, request: ToolCall, act: Act) -> ToolResult:
+    async def _transact(self, request: ToolCall, act: Execute) -> ToolResult:
         """Do a call once: recorded outcome, or fence, restore, act, checkpoint, journal."""
         store = await self._stores.get(request.repository.key)
         pool = await self._pools.get(request.repository.key)
@@ -160,35 +160,37 @@ class WorktreeTools(ToolActivities):
                 return await self._act(request, act, store, place=place, ref=ref)
 
     async def _act(
-        self, request: ToolCall, act: Act, store: Store, *, place: Place, ref: str
+        self, request: ToolCall, act: Execute, store: Store, *, place: WorktreeHandle, ref: str
     ) -> ToolResult:
-        desk = Desk(place, store, await _load(store, request.seen), store.batch())
+        context = ToolContext(place, store, await _load(store, request.seen), store.batch())
         place.begin(request.call_id)
         try:
-            outcome = await act(desk)
+            outcome = await act(context)
         except Exception as error:
             if is_disk_full(error):
                 await place.clear()
             raise
         checkpoint = outcome.checkpoint or request.expected
-        result = _result(desk.batch, request.call_id, outcome).model_copy(
+        result = _result(context.batch, request.call_id, outcome).model_copy(
             update={
                 "checkpoint": checkpoint,
-                "seen": _save(desk.batch, desk.seen, request.seen),
+                "seen": _save(context.batch, context.seen, request.seen),
             }
         )
         attachments = {"output": result.output, **outcome.attachments}
-        entry = journal.entry(desk.batch, result.model_dump_json().encode(), attachments)
-        await desk.batch.write()
+        entry = journal.entry(context.batch, result.model_dump_json().encode(), attachments)
+        await context.batch.write()
         names = (request.repository.request_key, request.task_ref, request.call_id)
         pin = RefUpdate(ids.checkpoint_ref(*names), checkpoint, None)
         await journal.settle(store, entry, ref, pin)
         await place.settle(checkpoint)
         return result
 
-    async def _run(self, desk: Desk, request: ToolCall, arguments: RunCommandArguments) -> Outcome:
-        place = desk.place
-        environment = await self._runner.environment(desk.store, request.repository.environment)
+    async def _run(
+        self, context: ToolContext, request: ToolCall, arguments: RunCommandArguments
+    ) -> ToolOutput:
+        place = context.place
+        environment = await self._runner.environment(context.store, request.repository.environment)
         ran = await self._runner.run(
             place, arguments.command, environment, timeout_seconds=arguments.timeout_seconds
         )
@@ -196,8 +198,8 @@ class WorktreeTools(ToolActivities):
             await undo(place, request.expected)
             end = f"[{ran.ending}; it filled the disk, so all it wrote was undone]"
             text = f"{ran.text.rstrip()}\n{end}".lstrip("\n")
-            log = desk.batch.blob(ran.whole)
-            return Outcome(text, ToolOutcome.FAILED, attachments={"log": log})
+            log = context.batch.blob(ran.whole)
+            return ToolOutput(text, ToolOutcome.FAILED, attachments={"log": log})
         message = f"run: {one_line(arguments.command)}"
         scan = await place.scan(request.expected, message)
         parts = [ran.text.rstrip("\n"), f"[{ran.ending}]"]
@@ -208,59 +210,61 @@ class WorktreeTools(ToolActivities):
                 f"[not part of the checkpoint: nested repositories {', '.join(scan.skipped)}]"
             )
         outcome = ToolOutcome.DONE if ran.passed else ToolOutcome.FAILED
-        return Outcome(
+        return ToolOutput(
             text="\n".join(part for part in parts if part),
             outcome=ToolOutcome.TIMED_OUT if ran.outcome.timed_out else outcome,
             checkpoint=scan.commit,
-            attachments={"log": desk.batch.blob(ran.whole)},
+            attachments={"log": context.batch.blob(ran.whole)},
         )
 
 
-async def _read(place: Place, tool: ToolName, arguments: bytes, seen: Seen) -> Outcome:
+async def _read(place: WorktreeHandle, tool: ToolName, arguments: bytes, seen: Seen) -> ToolOutput:
     if tool is ToolName.SEARCH:
         text, found = await search(place, SearchArguments.model_validate_json(arguments))
-        return Outcome(text, ToolOutcome.DONE if found else ToolOutcome.FAILED)
+        return ToolOutput(text, ToolOutcome.DONE if found else ToolOutcome.FAILED)
     try:
         return _view(place, ViewArguments.model_validate_json(arguments), seen)
     except PathRefused as error:
-        return Outcome(f"Error: {error}", ToolOutcome.FAILED)
+        return ToolOutput(f"Error: {error}", ToolOutcome.FAILED)
 
 
-def _view(place: Place, arguments: ViewArguments, seen: Seen) -> Outcome:
+def _view(place: WorktreeHandle, arguments: ViewArguments, seen: Seen) -> ToolOutput:
     path = arguments.path.rstrip("/") or "."
-    with Editor(place.path) as editor:
+    with ConfinedFiles(place.path) as editor:
         if path == "." or editor.is_folder(path):
             listing = editor.list_directory(path)
-            return Outcome("\n".join(listing) or "(empty folder)")
+            return ToolOutput("\n".join(listing) or "(empty folder)")
         found = editor.read(path)
     if found is None:
-        return Outcome(f"Error: File not found: {path}", ToolOutcome.FAILED)
+        return ToolOutput(f"Error: File not found: {path}", ToolOutcome.FAILED)
     path = _plain(path)
     span = arguments.view_range
     viewed = edit.view(found.data, (span[0], span[1]) if span else None, path=path)
     if isinstance(viewed, edit.Refused):
-        return Outcome(viewed.message, ToolOutcome.FAILED)
+        return ToolOutput(viewed.message, ToolOutcome.FAILED)
     seen[path] = viewed.sha256
-    return Outcome("\n".join(part for part in (viewed.text, viewed.note) if part) or "(empty file)")
+    return ToolOutput(
+        "\n".join(part for part in (viewed.text, viewed.note) if part) or "(empty file)"
+    )
 
 
-async def _edit(desk: Desk, request: ToolCall, arguments: EditArguments) -> Outcome:
+async def _edit(context: ToolContext, request: ToolCall, arguments: EditArguments) -> ToolOutput:
     problem = edit.path_problem(arguments.path)
     if problem:
-        return Outcome(f"Error: {problem}", ToolOutcome.FAILED)
-    place, path = desk.place, _plain(arguments.path)
+        return ToolOutput(f"Error: {problem}", ToolOutcome.FAILED)
+    place, path = context.place, _plain(arguments.path)
     owner = (place.uid, place.uid) if place.uid is not None else None
     try:
-        with Editor(place.path, owner=owner, synced=False) as editor:
+        with ConfinedFiles(place.path, owner=owner, synced=False) as editor:
             before = editor.read(arguments.path)
             data = before.data if before else None
-            decided = _decide(arguments, data, desk.seen.get(path))
+            decided = _decide(arguments, data, context.seen.get(path))
             if isinstance(decided, edit.Refused):
-                return Outcome(decided.message, ToolOutcome.FAILED)
+                return ToolOutput(decided.message, ToolOutcome.FAILED)
             written = editor.write(arguments.path, decided.after, mode=None)
     except PathRefused as error:
-        return Outcome(f"Error: {error}", ToolOutcome.FAILED)
-    desk.seen[path] = edit.digest(decided.after)
+        return ToolOutput(f"Error: {error}", ToolOutcome.FAILED)
+    context.seen[path] = edit.digest(decided.after)
     text = "\n".join(
         part
         for part in (
@@ -271,11 +275,11 @@ async def _edit(desk: Desk, request: ToolCall, arguments: EditArguments) -> Outc
         )
         if part
     )
-    if unrecorded := await _unrecorded(place, desk.store, request.expected, path):
-        return Outcome(f"{text}\n{path} {unrecorded}, so it will not be part of the patch.")
+    if unrecorded := await _unrecorded(place, context.store, request.expected, path):
+        return ToolOutput(f"{text}\n{path} {unrecorded}, so it will not be part of the patch.")
     mode = "100755" if written.mode & 0o100 else "100644"
-    checkpoint = await _checkpoint(desk, request, path, mode, decided.after)
-    return Outcome(text, checkpoint=checkpoint)
+    checkpoint = await _checkpoint(context, request, path, mode, decided.after)
+    return ToolOutput(text, checkpoint=checkpoint)
 
 
 def _decide(
@@ -314,7 +318,7 @@ def _is_repository(folder: Path) -> bool:
     return os.path.lexists(folder / ".git")
 
 
-async def _unrecorded(place: Place, store: Store, commit: str, path: str) -> str | None:
+async def _unrecorded(place: WorktreeHandle, store: Store, commit: str, path: str) -> str | None:
     """Return why a scan of the worktree would leave this file out, None when it records it."""
     parts = path.split("/")
     for depth in range(1, len(parts)):
@@ -332,21 +336,23 @@ async def _unrecorded(place: Place, store: Store, commit: str, path: str) -> str
     return "is ignored by git" if found.code == 0 else None
 
 
-async def _checkpoint(desk: Desk, request: ToolCall, path: str, mode: str, data: bytes) -> str:
+async def _checkpoint(
+    context: ToolContext, request: ToolCall, path: str, mode: str, data: bytes
+) -> str:
     """
     Return a commit whose tree is the expected one with this file: only what changed is written.
     """
-    before = await desk.store.get_commit(request.expected)
-    changed = {path: (mode, desk.batch.blob(data))}
-    tree = await desk.store.with_paths(before.tree, changed, batch=desk.batch)
+    before = await context.store.get_commit(request.expected)
+    changed = {path: (mode, context.batch.blob(data))}
+    tree = await context.store.with_paths(before.tree, changed, batch=context.batch)
     if tree == before.tree:
         return request.expected
-    return desk.batch.commit(
+    return context.batch.commit(
         tree, (request.expected,), f"edit: {path}", when=before.author_seconds + 1
     )
 
 
-def _result(batch: Batch, call_id: str, outcome: Outcome) -> ToolResult:
+def _result(batch: Batch, call_id: str, outcome: ToolOutput) -> ToolResult:
     return ToolResult(
         call_id=call_id,
         outcome=outcome.outcome,

@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.task_queue import TaskQueue
     from contracts.worktrees import WorktreeLease
     from workflows.repository import open_repository
-    from workflows.worktrees import leased
+    from workflows.worktrees import worktree_lease
 
 PAIRS_QUEUE = "bench"
 FIRST_QUEUE = "bench-first"
@@ -81,7 +81,7 @@ class BenchAgentWorkflow:
     async def run(self, start: BenchAgent) -> AgentResult:
         """Lease, let the agent work, give back."""
         opened = await open_repository(RequestStart(repository=start.path, request="Count."))
-        async with leased(opened.repository, "count", commit=opened.base) as lease:
+        async with worktree_lease(opened.repository, "count", commit=opened.base) as lease:
             return await self._agent(start, opened, lease)
 
     async def _agent(

@@ -37,7 +37,7 @@ from temporalio.exceptions import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from cli import hints
-from cli.exit_codes import AwayError, UsageError
+from cli.exit_codes import ServiceUnavailable, UsageError
 from cli.formatting import clean
 from contracts.agent import AgentStatus, Note
 from contracts.approvals import Answer, Approval, Decide, Receipt
@@ -75,7 +75,7 @@ _Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
-class Found:
+class RequestSummary:
     """
     What the service itself knows of a request, whether or not a worker runs.
 
@@ -98,7 +98,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Ending:
+class RequestOutcome:
     """
     How a request ended.
 
@@ -122,12 +122,12 @@ class Ending:
         return known.model_copy(update=end)
 
 
-class Requests:
+class RequestClient:
     """
     Finds, starts, reads and answers requests.
 
-    Every method raises AwayError when the server or every worker is away, and UsageError when the
-    person named something that is not there or may not be done.
+    Every method raises ServiceUnavailable when the server or every worker is away, and UsageError
+    when the person named something that is not there or may not be done.
     """
 
     def __init__(self, client: Client, *, patience_seconds: float = 0.0) -> None:
@@ -146,7 +146,7 @@ class Requests:
         """The Temporal namespace."""
         return self._client.namespace
 
-    async def start(self, start: RequestStart, *, request_id: str) -> Found:
+    async def start(self, start: RequestStart, *, request_id: str) -> RequestSummary:
         """Start a request and return it as found."""
         async with _translated():
             try:
@@ -164,7 +164,7 @@ class Requests:
                 raise UsageError(f"There is a request {request_id} already.") from taken
         return await self.found(request_id)
 
-    async def find(self, typed: str) -> Found:
+    async def find(self, typed: str) -> RequestSummary:
         """Return the request that a person names by its id, or by an unambiguous part of it."""
         for candidate in candidates(typed):
             try:
@@ -179,7 +179,7 @@ class Requests:
             raise UsageError(f"{clean(typed, 80)} could be one of {which}; type more of it.")
         return await self.found(names[0])
 
-    async def found(self, request_id: str) -> Found:
+    async def found(self, request_id: str) -> RequestSummary:
         """Return what the service knows of the request with this id."""
         async with _translated(f"No request is called {clean(request_id, 80)}; `list` shows them."):
             seen = await self._client.get_workflow_handle(request_id).describe(
@@ -191,11 +191,11 @@ class Requests:
             kept = (await seen.memo()).get(OC_KEPT, "")
             return _found(seen, summary=summary, kept=clean(str(kept), 500))
 
-    async def every(self, limit: int = 100) -> list[Found]:
+    async def every(self, limit: int = 100) -> list[RequestSummary]:
         """Return the newest requests, newest first."""
         return [found async for found in self._listed("", limit=limit)]
 
-    async def _listed(self, condition: str, *, limit: int) -> AsyncIterator[Found]:
+    async def _listed(self, condition: str, *, limit: int) -> AsyncIterator[RequestSummary]:
         async with _translated():
             query = f'WorkflowType="{WORKFLOW}"{condition}'
             async for seen in self._client.list_workflows(
@@ -218,7 +218,7 @@ class Requests:
     async def _unless_gone(self, question: Awaitable[_Value]) -> _Value | None:
         try:
             return await question
-        except (AwayError, UsageError):
+        except (ServiceUnavailable, UsageError):
             return None
 
     async def approvals(self, request_id: str) -> list[Approval]:
@@ -234,7 +234,7 @@ class Requests:
         while True:
             try:
                 value = await ask()
-            except AwayError:
+            except ServiceUnavailable:
                 if loop.time() >= end:
                     raise
                 await asyncio.sleep(_PAUSE_SECONDS)
@@ -258,15 +258,15 @@ class Requests:
         try:
             yield
         except WorkflowQueryFailedError as error:
-            raise AwayError(f"{workflow_id} cannot tell: {clean(str(error))}") from error
+            raise ServiceUnavailable(f"{workflow_id} cannot tell: {clean(str(error))}") from error
         except RPCError as error:
             heed()
             if error.status is RPCStatusCode.NOT_FOUND:
                 raise UsageError(f"There is no {workflow_id}.") from error
-            raise AwayError(await self._who_is_away()) from error
+            raise ServiceUnavailable(await self._who_is_away()) from error
         except TimeoutError as error:
             heed()
-            raise AwayError(await self._who_is_away()) from error
+            raise ServiceUnavailable(await self._who_is_away()) from error
 
     async def _who_is_away(self) -> str:
         try:
@@ -277,7 +277,7 @@ class Requests:
         except (RPCError, TimeoutError):
             return SERVER_AWAY
 
-    async def ending(self, request_id: str) -> Ending:
+    async def ending(self, request_id: str) -> RequestOutcome:
         """
         Return how a request ended, waiting for it as long as it takes; needs no worker.
 
@@ -292,7 +292,7 @@ class Requests:
         while True:
             try:
                 status = await handle.result()
-                return Ending(status, status.state)
+                return RequestOutcome(status, status.state)
             except WorkflowFailureError as error:
                 return _ending(error)
             except RPCError as error:
@@ -330,7 +330,7 @@ class Requests:
                 words = told.message if isinstance(told, ApplicationError) else str(told)
                 raise UsageError(clean(words, 500)) from error
             except WorkflowUpdateRPCTimeoutOrCancelledError as error:
-                raise AwayError(WORKER_AWAY) from error
+                raise ServiceUnavailable(WORKER_AWAY) from error
         return receipt
 
     async def leave_answer(self, request_id: str, decide: Decide) -> None:
@@ -372,9 +372,9 @@ def _begins_with(typed: str) -> str:
     return " AND (" + " OR ".join(f'WorkflowId STARTS_WITH "{name}"' for name in plain) + ")"
 
 
-def _found(seen: WorkflowExecution, *, summary: str = "", kept: str = "") -> Found:
+def _found(seen: WorkflowExecution, *, summary: str = "", kept: str = "") -> RequestSummary:
     attributes = seen.typed_search_attributes
-    return Found(
+    return RequestSummary(
         id=seen.id,
         run_id=seen.run_id,
         state=state_of(seen.status, attributes.get(_STATE)),
@@ -405,7 +405,7 @@ def state_of(status: WorkflowExecutionStatus | None, told: str | None) -> RunSta
             return state
 
 
-def _ending(error: WorkflowFailureError) -> Ending:
+def _ending(error: WorkflowFailureError) -> RequestOutcome:
     """Return the end of a request that failed: its last word is the first detail of the failure."""
     causes: list[BaseException] = []
     cause: BaseException | None = error.cause
@@ -413,13 +413,13 @@ def _ending(error: WorkflowFailureError) -> Ending:
         causes.append(cause)
         cause = cause.__cause__
     if isinstance(error.cause, CancelledError):
-        return Ending(None, RunState.CANCELLED, "it was cancelled")
+        return RequestOutcome(None, RunState.CANCELLED, "it was cancelled")
     if isinstance(error.cause, TerminatedError):
-        return Ending(None, RunState.FAILED, "it was terminated by a person")
+        return RequestOutcome(None, RunState.FAILED, "it was terminated by a person")
     known = [one for one in causes if isinstance(one, ApplicationError)]
     reason = known[0].message if known else str(error.cause or error)
     refused = any(one.type == FailureKind.REFUSED for one in known)
-    return Ending(_last_word(known), RunState.FAILED, clean(reason, 1_000), refused)
+    return RequestOutcome(_last_word(known), RunState.FAILED, clean(reason, 1_000), refused)
 
 
 def _last_word(errors: Sequence[ApplicationError]) -> RequestStatus | None:
@@ -452,5 +452,5 @@ async def _translated(missing: str = "There is no such workflow.") -> AsyncItera
         if error.status is RPCStatusCode.NOT_FOUND:
             raise UsageError(missing) from error
         if error.status in _AWAY_CODES:
-            raise AwayError(SERVER_AWAY) from error
+            raise ServiceUnavailable(SERVER_AWAY) from error
         raise UsageError(f"The Temporal service refuses: {clean(error.message)}") from error

@@ -10,7 +10,7 @@ from rich.console import Console
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class CliContext:
     """
     The process around one command.
 

@@ -24,7 +24,7 @@ class UsageError(Exception):
     """
 
 
-class AwayError(Exception):
+class ServiceUnavailable(Exception):  # noqa: N818 - named for what happened
     """Nobody answers just now: the server or every worker is away. The text says which."""
 
 

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Iterator, Sequence
 
 from cli.commands import answer, look, reconcile, run
-from cli.context import Surroundings
-from cli.exit_codes import AwayError, ExitCode, UsageError
+from cli.context import CliContext
+from cli.exit_codes import ExitCode, ServiceUnavailable, UsageError
 from cli.parser import (
     AddNote,
     Cancel,
@@ -27,7 +27,7 @@ from runtime.services.process_supervisor import supervise
 from runtime.settings import load
 
 
-def main(words: Sequence[str], around: Surroundings) -> ExitCode:
+def main(words: Sequence[str], around: CliContext) -> ExitCode:
     """
     Carry out what a person typed and return how it ended.
 
@@ -39,7 +39,7 @@ def main(words: Sequence[str], around: Surroundings) -> ExitCode:
     except (UsageError, SettingsError) as problem:
         around.tell(f"orchestcode: {problem}")
         return ExitCode.USAGE
-    except (AwayError, SetupError) as problem:
+    except (ServiceUnavailable, SetupError) as problem:
         around.tell(f"orchestcode: {problem}")
         return ExitCode.FAILED
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -47,13 +47,13 @@ def main(words: Sequence[str], around: Surroundings) -> ExitCode:
         return ExitCode.WAITING
 
 
-async def execute(command: Command, around: Surroundings) -> ExitCode:
+async def execute(command: Command, around: CliContext) -> ExitCode:
     """
     Carry out one command.
 
     Raises:
         UsageError: it cannot be carried out as given.
-        AwayError: the server answers no more.
+        ServiceUnavailable: the server answers no more.
         SetupError: server or worker cannot be brought up.
     """
     if isinstance(command, Up):
@@ -66,7 +66,7 @@ async def execute(command: Command, around: Surroundings) -> ExitCode:
 
 async def _dispatch(
     command: Run | Watch | Status | ListRequests | Respond | AddNote | Cancel | Reconcile,
-    around: Surroundings,
+    around: CliContext,
 ) -> ExitCode:
     match command:
         case Run():

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
 from cli import hints
-from cli.client import Found, Requests
-from cli.context import Surroundings
+from cli.client import RequestClient, RequestSummary
+from cli.context import CliContext
 from runtime.connect import connect
 from runtime.services.bringup import server_only, services
 from runtime.settings import load
@@ -30,11 +30,11 @@ class Service:
         started: it was brought up for this command and ends with it.
     """
 
-    requests: Requests
+    requests: RequestClient
     ui_url: str | None
     started: bool
 
-    def link(self, found: Found) -> str:
+    def link(self, found: RequestSummary) -> str:
         """Return the address of a request's card in the web UI, "" when there is none."""
         return hints.deep_link(
             self.ui_url, found.id, run_id=found.run_id, namespace=self.requests.namespace
@@ -49,7 +49,7 @@ def _quiet() -> Runtime:
 
 
 @asynccontextmanager
-async def reach(around: Surroundings, *, worker: bool) -> AsyncIterator[Service]:
+async def reach(around: CliContext, *, worker: bool) -> AsyncIterator[Service]:
     """
     Reach the service, with a worker when one is needed.
 
@@ -62,4 +62,4 @@ async def reach(around: Surroundings, *, worker: bool) -> AsyncIterator[Service]
         client = await connect(settings, address=up.address, runtime=_quiet())
         # A server that was started just now has a worker coming up behind it.
         patience = _WORKER_SECONDS if up.started and not worker else 0.0
-        yield Service(Requests(client, patience_seconds=patience), up.ui_url, up.started)
+        yield Service(RequestClient(client, patience_seconds=patience), up.ui_url, up.started)

@@ -9,8 +9,8 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 
-from cli.client import Ending, Found, Requests, heed
-from cli.exit_codes import AwayError, UsageError
+from cli.client import RequestClient, RequestOutcome, RequestSummary, heed
+from cli.exit_codes import ServiceUnavailable, UsageError
 from cli.snapshot import Snapshot, agents_at_work, with_status
 from cli.views.screen import View
 from contracts.request import RequestStatus
@@ -27,13 +27,15 @@ SETTLE_SECONDS = 3.0
 class Watcher:
     """Watches one request; `snapshot` is the last look."""
 
-    def __init__(self, requests: Requests, found: Found, *, now: Callable[[], float]) -> None:
+    def __init__(
+        self, requests: RequestClient, found: RequestSummary, *, now: Callable[[], float]
+    ) -> None:
         self._requests = requests
         self._found = found
         self._now = now
         self._away_since: float | None = None
 
-    async def until_ended(self, first: Snapshot, view: View) -> tuple[Ending, Snapshot]:
+    async def until_ended(self, first: Snapshot, view: View) -> tuple[RequestOutcome, Snapshot]:
         """Show the request until it has ended; return its end and the last snapshot."""
         snapshot = first
         end = asyncio.create_task(self._requests.ending(self._found.id))
@@ -53,7 +55,7 @@ class Watcher:
         view.show(last)
         return ending, last
 
-    async def _look_unless(self, end: asyncio.Task[Ending], before: Snapshot) -> Snapshot:
+    async def _look_unless(self, end: asyncio.Task[RequestOutcome], before: Snapshot) -> Snapshot:
         """Look once, but not longer than the request lives."""
         look = asyncio.ensure_future(self.look(before))
         end.add_done_callback(lambda _: look.cancel())
@@ -69,7 +71,7 @@ class Watcher:
         """Return the present snapshot, or the one before with the trouble named."""
         try:
             status = await self._requests.status(self._found.id)
-        except AwayError as away:
+        except ServiceUnavailable as away:
             return self._troubled(before, f"{away} Still trying; nothing is lost.")
         except UsageError:
             return self._troubled(before, _FORGOTTEN)
@@ -90,7 +92,7 @@ class Watcher:
         return max(end - self._found.started.timestamp(), 0.0)
 
 
-async def glance(requests: Requests, status: RequestStatus) -> Snapshot:
+async def glance(requests: RequestClient, status: RequestStatus) -> Snapshot:
     """Return a snapshot around a request's status: what its agents and its merge queue say."""
     wanted = agents_at_work(status)
     agents = await asyncio.gather(*(requests.agent(name) for name in wanted.values()))
@@ -99,7 +101,7 @@ async def glance(requests: Requests, status: RequestStatus) -> Snapshot:
     return Snapshot(status, seen, queue)
 
 
-async def _pause(end: asyncio.Task[Ending]) -> None:
+async def _pause(end: asyncio.Task[RequestOutcome]) -> None:
     """Wait for the next look, or less when the request ends."""
     with contextlib.suppress(TimeoutError, Exception):
         await asyncio.wait_for(asyncio.shield(end), PAUSE_SECONDS)

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from contracts.base import Brief, Contract, ObjectId
+from contracts.base import Contract, ObjectId, ShortText
 from contracts.model import OpenConversation, Role, ToolAnswer, Usage
 from contracts.store import ConversationRef, RepositoryRef
 from contracts.worktrees import WorktreeLease
@@ -61,7 +61,7 @@ class AgentStart(Contract):
     progress: "AgentProgress | None" = None
 
 
-class Cut(StrEnum):
+class StopCause(StrEnum):
     """What ended an agent before it said that it was done."""
 
     TURNS = "turn limit"
@@ -110,8 +110,8 @@ class AgentResult(Contract):
     """
 
     output: str | None
-    cut: Cut | None = None
-    reason: Brief = ""
+    cut: StopCause | None = None
+    reason: ShortText = ""
     failure: str | None = None
     checkpoint: ObjectId
     conversation: ConversationRef | None

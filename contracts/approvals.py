@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from contracts.base import Brief, Contract, HumanInput, ObjectId
+from contracts.base import Contract, HumanInput, ObjectId, ShortText
 
 
 class ApprovalKind(StrEnum):
@@ -32,11 +32,11 @@ class Approval(Contract):
 
     id: str
     kind: ApprovalKind
-    what: Brief
-    why: Brief
+    what: ShortText
+    why: ShortText
     detail: str = Field(default="", max_length=4_000)
     digest: str
-    risk: Brief = ""
+    risk: ShortText = ""
     artefact: ObjectId | None = None
     asked_by: str | None = None
     deadline_seconds: int = 86_400
@@ -99,4 +99,4 @@ class AnswerRecord(Contract):
     """An answer that was not taken: shown, never dropped."""
 
     received: str = Field(max_length=300)
-    problem: Brief
+    problem: ShortText

@@ -28,5 +28,5 @@ ObjectId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 TaskId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$")]
 """A task's name within its plan: lower-case letters, digits and hyphens, at most 40 characters."""
 
-Brief = Annotated[str, StringConstraints(max_length=1_000)]
+ShortText = Annotated[str, StringConstraints(max_length=1_000)]
 """A text short enough for history."""

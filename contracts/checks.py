@@ -1,6 +1,6 @@
 """Checks: commands that the system itself runs, on a clean checkout of one commit."""
 
-from contracts.base import Brief, Contract, ObjectId
+from contracts.base import Contract, ObjectId, ShortText
 from contracts.store import RepositoryRef
 
 
@@ -37,7 +37,7 @@ class CheckResult(Contract):
     exit_code: int | None
     seconds: float
     timed_out: bool = False
-    tail: Brief = ""
+    tail: ShortText = ""
 
     @property
     def passed(self) -> bool:
@@ -60,7 +60,7 @@ class ChecksReport(Contract):
     results: tuple[CheckResult, ...]
     log: ObjectId
     cached: bool = False
-    hint: Brief = ""
+    hint: ShortText = ""
 
     @property
     def passed(self) -> bool:

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from contracts.base import Brief, Contract
+from contracts.base import Contract, ShortText
 
 
 class Lane(StrEnum):
@@ -20,4 +20,4 @@ class LaneChoice(Contract):
     """A lane and why it was chosen."""
 
     lane: Lane
-    reason: Brief
+    reason: ShortText

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from contracts.base import Brief, Contract, ObjectId, TaskId
+from contracts.base import Contract, ObjectId, ShortText, TaskId
 from contracts.review import Patch
 from contracts.store import RepositoryRef
 
@@ -62,7 +62,7 @@ class MergeVerdict(Contract):
     id: str
     landed: ObjectId | None = None
     eviction: Eviction | None = None
-    reason: Brief = ""
+    reason: ShortText = ""
     conflicts: tuple[str, ...] = ()
     log: ObjectId | None = None
     met: tuple[str, ...] = ()

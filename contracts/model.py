@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from contracts.base import Brief, Contract, ObjectId
+from contracts.base import Contract, ObjectId, ShortText
 from contracts.store import ConversationRef, RepositoryRef
 
 
@@ -75,7 +75,7 @@ class ToolAnswer(Contract):
 
     tool_use_id: str
     output: ObjectId | None = None
-    text: Brief = ""
+    text: ShortText = ""
     is_error: bool = False
 
 
@@ -117,7 +117,7 @@ class ToolUse(Contract):
     name: str
     arguments: ObjectId | None = None
     subject: str = Field(default="", max_length=400)
-    problem: Brief = ""
+    problem: ShortText = ""
 
 
 class ModelTurn(Contract):

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from contracts.base import Brief, Contract, TaskId
+from contracts.base import Contract, ShortText, TaskId
 
 
 class Risk(StrEnum):
@@ -53,7 +53,7 @@ class AddedEdge(Contract):
 
     before: TaskId
     after: TaskId
-    reason: Brief
+    reason: ShortText
 
 
 class Plan(Contract):

@@ -1,6 +1,6 @@
 """In from the user's repository and out to it."""
 
-from contracts.base import Brief, Contract, ObjectId
+from contracts.base import Contract, ObjectId, ShortText
 from contracts.store import RepositoryRef
 
 
@@ -92,7 +92,7 @@ class Delivered(Contract):
 
     branch: str
     commit: ObjectId
-    diffstat: Brief
+    diffstat: ShortText
 
 
 class CloseRequest(Contract):

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from contracts.approvals import AnswerRecord, Approval, ApprovalKind
-from contracts.base import Brief, Contract, HumanInput, ObjectId
+from contracts.base import Contract, HumanInput, ObjectId, ShortText
 from contracts.checks import CheckResult
 from contracts.planning import AddedEdge
 from contracts.repository import Environment
@@ -73,7 +73,7 @@ class RequestStatus(Contract):
     merge_queue: str | None = None
     branch: str | None = None
     commit: ObjectId | None = None
-    diffstat: Brief = ""
+    diffstat: ShortText = ""
     checks: tuple[CheckResult, ...] = ()
     cost_usd: float = 0.0
     budget_usd: float = 0.0

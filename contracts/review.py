@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from contracts.base import Brief, Contract, HumanInput, ObjectId, TaskId
+from contracts.base import Contract, HumanInput, ObjectId, ShortText, TaskId
 from contracts.store import RepositoryRef
 
 
@@ -55,7 +55,7 @@ class Patch(Contract):
     risks: tuple[str, ...] = ()
     markers: tuple[str, ...] = ()
     diff: ObjectId
-    diffstat: Brief = ""
+    diffstat: ShortText = ""
 
 
 class Verdict(StrEnum):

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from contracts.agent import AgentLimits
-from contracts.base import Brief, Contract, ObjectId
+from contracts.base import Contract, ObjectId, ShortText
 from contracts.planning import TaskSpec
 from contracts.store import RepositoryRef
 from contracts.task import TaskState
@@ -47,8 +47,8 @@ class SubtaskReport(Contract):
 
     task: str
     state: TaskState
-    reason: Brief = ""
-    lane: Brief = ""
+    reason: ShortText = ""
+    lane: ShortText = ""
     agent: str | None = None
     rounds: int = 0
     turns: int = 0

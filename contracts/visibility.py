@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from contracts.base import Brief, Contract
+from contracts.base import Contract, ShortText
 
 OC_STATE = "OcState"
 """Keyword search attribute: a RunState value."""
@@ -29,7 +29,7 @@ class RunState(StrEnum):
     DONE = "DONE"
 
 
-class Obstacle(Contract):
+class Blocker(Contract):
     """
     What a workflow cannot go on without; state RUNNING says that it is gone.
 
@@ -40,4 +40,4 @@ class Obstacle(Contract):
 
     sender: str
     state: RunState
-    reason: Brief = ""
+    reason: ShortText = ""

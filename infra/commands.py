@@ -9,14 +9,14 @@ from domain.text import for_people
 from infra.disk_space import LowSpaceError, free_bytes, low_space_reason
 from infra.sandbox import Command, CommandOutcome, Mounts, Sandbox
 from infra.store import Store
-from infra.worktrees.pool import Place
+from infra.worktrees.pool import WorktreeHandle
 
 _SHOWN_BYTES = 30_000
 _FULL_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
-class Ran:
+class CommandRun:
     """
     A command's end and its output, made fit for a model.
 
@@ -49,7 +49,7 @@ class Ran:
         return f"exit code {outcome.exit_code}"
 
 
-class Runner:
+class CommandRunner:
     """
     Runs command lines in worktrees.
 
@@ -67,13 +67,13 @@ class Runner:
 
     async def run(
         self,
-        place: Place,
+        place: WorktreeHandle,
         line: str,
         environment: Environment,
         *,
         timeout_seconds: float,
         extra: Mapping[str, str] | None = None,
-    ) -> Ran:
+    ) -> CommandRun:
         """
         Run one command line; whatever it does comes back as a value.
 
@@ -87,7 +87,7 @@ class Runner:
             gitfile=place.gitfile,
             uid=place.uid,
             hide=self._hide,
-            stands_for=Path(environment.checkout) if environment.checkout else None,
+            shadows_checkout=Path(environment.checkout) if environment.checkout else None,
         )
         virtual_env = Path(environment.virtual_env) if environment.virtual_env else None
         variables = {"PYTHONDONTWRITEBYTECODE": "1", "CI": "1", **(extra or {})}
@@ -99,12 +99,12 @@ class Runner:
             virtual_env=virtual_env,
         )
         outcome = await self._sandbox.run(mounts, command)
-        ran = Ran(outcome, readable(outcome.output), outcome.output)
+        ran = CommandRun(outcome, readable(outcome.output), outcome.output)
         free = None if ran.passed else free_bytes(place.path)
         return replace(ran, disk_full=free is not None and free < _FULL_BYTES)
 
 
-async def undo(place: Place, commit: str) -> None:
+async def undo(place: WorktreeHandle, commit: str) -> None:
     """
     Bring a worktree back to a commit after a command that may have filled the disk.
 

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from rehearsal.delivery import Act, Hangup, Wait, Write
+from rehearsal.delivery import DeliveryStep, Hangup, Wait, Write
 
 READ_LIMIT: Final = 4 * 1024 * 1024
 """Bytes buffered before the reader pauses the client."""
@@ -17,7 +17,7 @@ _LOOK_SECONDS: Final = 0.05
 """How often a waiting server looks whether its client is still there."""
 
 
-class MalformedError(Exception):
+class MalformedHttpError(Exception):
     """Bytes that are no HTTP request."""
 
 
@@ -55,7 +55,7 @@ async def read_request(
     Read the next request of a connection; None when the client is gone.
 
     Raises:
-        MalformedError: not HTTP.
+        MalformedHttpError: not HTTP.
         TooLargeError: the body is longer than ``limit`` bytes.
     """
     try:
@@ -67,7 +67,7 @@ async def read_request(
     except (asyncio.IncompleteReadError, ConnectionError):
         return None
     except asyncio.LimitOverrunError as error:
-        raise MalformedError("the head is too long") from error
+        raise MalformedHttpError("the head is too long") from error
     return Request(method, path.partition("?")[0], headers, body)
 
 
@@ -75,7 +75,7 @@ def _head(head: bytes) -> tuple[str, str, dict[str, str]]:
     first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
     parts = first.split(" ")
     if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
-        raise MalformedError(f"not a request line: {first[:100]!r}")
+        raise MalformedHttpError(f"not a request line: {first[:100]!r}")
     pairs = (line.partition(":") for line in lines)
     return parts[0].upper(), parts[1], {k.strip().lower(): v.strip() for k, _, v in pairs}
 
@@ -86,7 +86,7 @@ async def _body(reader: asyncio.StreamReader, headers: Mapping[str, str], limit:
     try:
         length = int(headers.get("content-length", "0"))
     except ValueError as error:
-        raise MalformedError("content-length is no number") from error
+        raise MalformedHttpError("content-length is no number") from error
     if length > limit:
         raise TooLargeError
     return await reader.readexactly(length) if length > 0 else b""
@@ -99,7 +99,7 @@ async def _chunks(reader: asyncio.StreamReader, limit: int) -> bytes:
         try:
             size = int(line.split(b";")[0], 16)
         except ValueError as error:
-            raise MalformedError("chunk size is no number") from error
+            raise MalformedHttpError("chunk size is no number") from error
         if len(body) + size > limit:
             raise TooLargeError
         body += (await reader.readexactly(size + 2))[:size]
@@ -109,7 +109,7 @@ async def _chunks(reader: asyncio.StreamReader, limit: int) -> bytes:
 
 async def perform(
     writer: asyncio.StreamWriter,
-    acts: Sequence[Act],
+    acts: Sequence[DeliveryStep],
     *,
     gone: Callable[[], bool],
     on_bytes: Callable[[], None],

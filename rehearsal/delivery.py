@@ -37,7 +37,7 @@ class Hangup(NamedTuple):
     reset: bool = False
 
 
-Act = Write | Wait | Hangup
+DeliveryStep = Write | Wait | Hangup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Response:
 class Delivery:
     """Acts, and whether the client has a whole response when all are done."""
 
-    acts: Sequence[Act]
+    acts: Sequence[DeliveryStep]
     whole: bool
 
 
@@ -125,7 +125,9 @@ def _common(head: Write, body: list[Write], end: Write, fault: Fault) -> Deliver
         case "cut_chunked":
             return Delivery([head, *_first(body, after), Hangup()], whole=False)
         case "reset":
-            sent: list[Act] = [head, *_first(body, after), Wait(_BEFORE_RESET)] if after else []
+            sent: list[DeliveryStep] = (
+                [head, *_first(body, after), Wait(_BEFORE_RESET)] if after else []
+            )
             return Delivery([*sent, Hangup(reset=True)], whole=False)
         case "stall":
             wait = Wait(fault.number("seconds"))
@@ -134,7 +136,7 @@ def _common(head: Write, body: list[Write], end: Write, fault: Fault) -> Deliver
             return Delivery([head, *body[:after], wait, *body[after:], end], whole=True)
         case "slow":
             wait = Wait(fault.number("ms") / 1_000)
-            spaced: list[Act] = [act for one in body for act in (wait, one)]
+            spaced: list[DeliveryStep] = [act for one in body for act in (wait, one)]
             return Delivery([head, *spaced, end], whole=True)
         case _:
             return Delivery([head, *body, end], whole=True)
@@ -145,7 +147,7 @@ def _first(body: list[Write], after: int) -> list[Write]:
     return body[: min(after, len(body) - 1)]
 
 
-def _pings(fault: Fault) -> list[Act]:
+def _pings(fault: Fault) -> list[DeliveryStep]:
     every = max(fault.number("every_ms"), 1.0) / 1_000
     count = max(int(fault.number("seconds") / every), 1)
     ping = Write(_chunk(wire.event({"type": "ping"})))

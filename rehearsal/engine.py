@@ -33,7 +33,7 @@ _LIMITS: Final[Mapping[str, int]] = {
 }
 
 
-class Scene(NamedTuple):
+class PlannedResponse(NamedTuple):
     """
     What answers a request.
 
@@ -50,7 +50,7 @@ class Scene(NamedTuple):
     entry: Entry
 
 
-class _Act(NamedTuple):
+class _Admitted(NamedTuple):
     """One messages request that passed the rules, with its place in the play."""
 
     request: Prompt
@@ -62,7 +62,7 @@ class _Act(NamedTuple):
     now: float
 
 
-class Stage:
+class Engine:
     """
     Script, cache, seals and the count of attempts.
 
@@ -84,7 +84,7 @@ class Stage:
             self._attempts[place] = max(self._attempts.get(place, 0), entry.seen)
         self._requests = max((entry.n for entry in entries), default=0)
 
-    def messages(self, headers: Mapping[str, str], raw: bytes, now: float) -> Scene:
+    def messages(self, headers: Mapping[str, str], raw: bytes, now: float) -> PlannedResponse:
         """Answer POST /v1/messages."""
         entry = self._entry("messages", headers, raw, now)
         try:
@@ -99,7 +99,7 @@ class Stage:
 
     def _admitted(
         self, body: Json, headers: Mapping[str, str], *, entry: Entry, now: float
-    ) -> Scene:
+    ) -> PlannedResponse:
         request = rules.admit(body, headers, self.models)
         agent = Agent.parse(headers.get(AGENT_HEADER, ""))
         place = conversation(agent, request)
@@ -117,7 +117,7 @@ class Stage:
         attempt = self._count(place, step)
         entry = dataclasses.replace(entry, seen=attempt, aside=step.aside)
         fault = self._due(place, step, attempt)
-        act = _Act(request, headers, step, fault, entry.digest, attempt, now)
+        act = _Admitted(request, headers, step, fault, entry.digest, attempt, now)
         return self._play(act, entry, changes)
 
     def _count(self, place: str, step: Step) -> int:
@@ -132,7 +132,7 @@ class Stage:
         spot = f"{self.play.seed} {place} {step.index}"
         return faults.sprinkled(soak.faults, soak.rate, place=spot, attempt=attempt)
 
-    def _play(self, act: _Act, entry: Entry, changes: list[Json] | None) -> Scene:
+    def _play(self, act: _Admitted, entry: Entry, changes: list[Json] | None) -> PlannedResponse:
         fault = act.fault
         entry = dataclasses.replace(entry, fault=fault.kind if fault else None)
         delay = act.step.turn.delay_ms / 1_000
@@ -154,9 +154,9 @@ class Stage:
             tools=[part.block["name"] for part in said.parts if part.block["type"] == "tool_use"],
             usage=reply.final_usage(said),
         )
-        return Scene(_response(said, entry), fault, delay, entry)
+        return PlannedResponse(_response(said, entry), fault, delay, entry)
 
-    def _reply(self, act: _Act, changes: list[Json] | None, request_id: str) -> Reply:
+    def _reply(self, act: _Admitted, changes: list[Json] | None, request_id: str) -> Reply:
         reading = self.cache.read(act.request, act.now)
         body = act.request.body
         key = wire.name("msg_", self.play.seed, act.digest, act.attempt, request_id)
@@ -178,10 +178,12 @@ class Stage:
         )
         return _limited(self._bent(said, act), act.request)
 
-    def _bent(self, said: Reply, act: _Act) -> Reply:
+    def _bent(self, said: Reply, act: _Admitted) -> Reply:
         if act.fault is None:
             return said
-        return reply.bend(said, act.fault, key=wire.name("srvtoolu_", self.play.seed, act.digest))
+        return reply.apply_fault(
+            said, act.fault, key=wire.name("srvtoolu_", self.play.seed, act.digest)
+        )
 
     def _extras(self, body: Json, reading: Reading, changes: list[Json] | None) -> Json:
         extras: Json = {}
@@ -192,7 +194,7 @@ class Stage:
             extras["diagnostics"] = self.cache.diagnose(reading, previous)
         return extras
 
-    def _parts(self, act: _Act) -> list[Part]:
+    def _parts(self, act: _Admitted) -> list[Part]:
         turn = act.step.turn
         parts: list[Part] = []
         display = prompt.thinking_display(act.request.body, act.request.model)
@@ -206,7 +208,7 @@ class Stage:
             parts.append(reply.tool_part(call.tool, call.input, key))
         return parts
 
-    def _prewarm(self, request: Prompt, *, entry: Entry, now: float) -> Scene:
+    def _prewarm(self, request: Prompt, *, entry: Entry, now: float) -> PlannedResponse:
         """Fill the cache and say nothing, as max_tokens 0 asks for."""
         reading = self.cache.read(request, now)
         key = wire.name("msg_", self.play.seed, entry.digest, entry.request_id)
@@ -222,9 +224,9 @@ class Stage:
             stop_reason="max_tokens",
             usage=reply.final_usage(said),
         )
-        return Scene(_response(said, entry), None, 0.0, entry)
+        return PlannedResponse(_response(said, entry), None, 0.0, entry)
 
-    def count_tokens(self, headers: Mapping[str, str], raw: bytes, now: float) -> Scene:
+    def count_tokens(self, headers: Mapping[str, str], raw: bytes, now: float) -> PlannedResponse:
         """Answer POST /v1/messages/count_tokens."""
         entry = self._entry("count_tokens", headers, raw, now)
         try:
@@ -236,7 +238,7 @@ class Stage:
             return _refusal(entry, error)
         entry = dataclasses.replace(entry, status=200)
         data = {"input_tokens": request.total_tokens}
-        return Scene(_single(200, data, entry.request_id), None, 0.0, entry)
+        return PlannedResponse(_single(200, data, entry.request_id), None, 0.0, entry)
 
     def look_up(self, headers: Mapping[str, str], path: str) -> Response:
         """Answer GET /v1/models and GET /v1/models/{id}, retired ones included."""
@@ -348,7 +350,7 @@ def failure(error: ApiError, request_id: str) -> Response:
     return dataclasses.replace(response, headers={**response.headers, **error.headers})
 
 
-def _refusal(entry: Entry, error: ApiError) -> Scene:
+def _refusal(entry: Entry, error: ApiError) -> PlannedResponse:
     entry = dataclasses.replace(
         entry,
         status=error.status,
@@ -357,14 +359,14 @@ def _refusal(entry: Entry, error: ApiError) -> Scene:
         unanswered=isinstance(error, script.UnansweredError),
         unexpected=isinstance(error, script.UnexpectedError),
     )
-    return Scene(failure(error, entry.request_id), None, 0.0, entry)
+    return PlannedResponse(failure(error, entry.request_id), None, 0.0, entry)
 
 
 def _seconds(value: str | None) -> float | None:
     return float(value) if value is not None and value.isdecimal() else None
 
 
-def _outage(entry: Entry, fault: Fault, delay: float) -> Scene:
+def _outage(entry: Entry, fault: Fault, delay: float) -> PlannedResponse:
     """Answer with something that is not a reply."""
     values: Mapping[str, Any] = fault.values
     if fault.kind == "status":
@@ -382,7 +384,7 @@ def _outage(entry: Entry, fault: Fault, delay: float) -> Scene:
         headers = {**response.headers, "content-type": "text/html"}
         response = dataclasses.replace(response, headers=headers, pieces=[_HTML])
     status = 0 if fault.kind == "no_response" else 200
-    return Scene(response, fault, delay, dataclasses.replace(entry, status=status))
+    return PlannedResponse(response, fault, delay, dataclasses.replace(entry, status=status))
 
 
 def _status_error(fault: Fault) -> ApiError:

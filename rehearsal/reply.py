@@ -124,7 +124,7 @@ def _shortened(part: Part, share: float) -> Part:
     return Part(cut) if key == "text" else part
 
 
-def bend(reply: Reply, fault: Fault, *, key: str) -> Reply:
+def apply_fault(reply: Reply, fault: Fault, *, key: str) -> Reply:
     """
     Apply a fault that changes the message; other faults leave it as it is.
 

@@ -171,7 +171,7 @@ class Generate:
 
 
 @dataclasses.dataclass(frozen=True)
-class Cast:
+class Conversation:
     """
     One part to play: its turns, then generated ones, then the finish.
 
@@ -234,7 +234,7 @@ class Script:
         toolless: the answer to a request without tools that no cast matches, or None.
     """
 
-    casts: Sequence[Cast]
+    casts: Sequence[Conversation]
     seed: int = 0
     models: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     soak: Soak | None = None
@@ -257,7 +257,7 @@ class Step:
     aside: bool = False
 
 
-def index_of(request: Prompt, cast: Cast | None) -> int:
+def index_of(request: Prompt, cast: Conversation | None) -> int:
     """Return the number of the turn that a request asks for, counted from 0."""
     asides = [turn.when for turn in cast.asides] if cast else []
     if not asides:
@@ -285,7 +285,7 @@ def _spoken(message: Json) -> str:
     return "\n".join(block["text"] for block in blocks if block["type"] == "text")
 
 
-def choose(script: Script, agent: Agent, request: Prompt) -> Cast | None:
+def choose(script: Script, agent: Agent, request: Prompt) -> Conversation | None:
     """Return the first cast that matches, or None."""
     return next((cast for cast in script.casts if cast.match.fits(agent, request)), None)
 

@@ -14,7 +14,7 @@ from rehearsal import models
 from rehearsal.faults import Fault
 from rehearsal.script import (
     Agent,
-    Cast,
+    Conversation,
     Expect,
     ExpectedResult,
     Generate,
@@ -138,9 +138,9 @@ class _Form:
             raise ScriptError(f"{self.path}: unknown keys {sorted(self._left)}")
 
 
-def _cast(form: _Form) -> Cast:
+def _cast(form: _Form) -> Conversation:
     generate = form.form("generate")
-    cast = Cast(
+    cast = Conversation(
         match=_match(form.form("match")),
         turns=[_turn(one) for one in form.forms("turns")],
         generate=None if generate is None else _generate(generate),

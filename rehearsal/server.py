@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable
 from rehearsal import connection, delivery, engine, journal, rules, script_loader, wire
 from rehearsal.connection import Request
 from rehearsal.delivery import Response
-from rehearsal.engine import Scene, Stage
+from rehearsal.engine import Engine, PlannedResponse
 from rehearsal.journal import Entry
 from rehearsal.script import Script
 from rehearsal.wire import ApiError, Json
@@ -45,7 +45,7 @@ class Server:
     ) -> None:
         self.base_url = ""
         self._journal = journal.Writer(path)
-        self._stage = Stage(play, self._journal.entries)
+        self._stage = Engine(play, self._journal.entries)
         self._bodies = bodies
         self._clock = clock
         self._listener: asyncio.Server | None = None
@@ -104,7 +104,7 @@ class Server:
             except connection.TooLargeError:
                 error = ApiError(413, "Request exceeds the maximum size")
                 return await _send(writer, engine.failure(error, "req_too_large"))
-            except connection.MalformedError as error:
+            except connection.MalformedHttpError as error:
                 return await _send(writer, engine.failure(ApiError(400, str(error)), "req_bad"))
             if request is None:
                 return None
@@ -135,7 +135,7 @@ class Server:
 
     async def _perform(
         self,
-        scene: Scene,
+        scene: PlannedResponse,
         request: Request,
         *,
         reader: asyncio.StreamReader,
@@ -162,7 +162,9 @@ class Server:
         await writer.drain()
         return alive
 
-    def _note(self, scene: Scene, request: Request, *, first: float | None, finished: bool) -> None:
+    def _note(
+        self, scene: PlannedResponse, request: Request, *, first: float | None, finished: bool
+    ) -> None:
         body = request.body.decode("utf-8", "replace") if self._bodies else None
         self._journal.append(
             dataclasses.replace(

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Coroutine
 
 
 @contextlib.asynccontextmanager
-async def beside(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
+async def background_task(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
     """Let something run as long as a block does."""
     task = asyncio.create_task(work)
     try:

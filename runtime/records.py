@@ -15,13 +15,13 @@ from runtime.locks import is_held
 from runtime.settings import Settings
 
 
-class Record(BaseModel):
+class ProcessRecord(BaseModel):
     """A frozen value in a file; unknown keys of another release are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class ServerRecord(Record):
+class ServerRecord(ProcessRecord):
     """
     The embedded server; stays after its end, so that the next one takes the same ports.
 
@@ -45,7 +45,7 @@ class ServerRecord(Record):
         return None if self.ui_port is None else f"http://127.0.0.1:{self.ui_port}"
 
 
-class SupervisorRecord(Record):
+class SupervisorRecord(ProcessRecord):
     """
     The supervisor and what it keeps alive.
 
@@ -76,16 +76,16 @@ class SupervisorRecord(Record):
         return self.server_ready and self.worker_ready
 
 
-class WorkerRecord(Record):
+class WorkerRecord(ProcessRecord):
     """A worker that polls its queues."""
 
     pid: int
 
 
-_AnyRecord = TypeVar("_AnyRecord", bound=Record)
+_AnyRecord = TypeVar("_AnyRecord", bound=ProcessRecord)
 
 
-def write_record(path: Path, record: Record) -> None:
+def write_record(path: Path, record: ProcessRecord) -> None:
     """Write a record; readers see the old or the new one, never a part."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:

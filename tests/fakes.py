@@ -74,7 +74,7 @@ def failing(kind: FailureKind, text: str) -> ApplicationError:
 
 
 @dataclass(frozen=True)
-class Said:
+class ScriptedReply:
     """
     One scripted reply.
 
@@ -94,20 +94,20 @@ class Said:
     fails: ApplicationError | None = None
 
 
-def acts(*uses: tuple[ToolName, str], waits: asyncio.Event | None = None) -> Said:
+def acts(*uses: tuple[ToolName, str], waits: asyncio.Event | None = None) -> ScriptedReply:
     """A reply that calls tools."""
-    return Said(uses=tuple((name, subject, False) for name, subject in uses), waits=waits)
+    return ScriptedReply(uses=tuple((name, subject, False) for name, subject in uses), waits=waits)
 
 
-def finishes(output: Contract, *, cost_microusd: int = 1_000) -> Said:
+def finishes(output: Contract, *, cost_microusd: int = 1_000) -> ScriptedReply:
     """A reply that hands in."""
     call = ((ToolName.FINISH, "", False),)
-    return Said(uses=call, finish=output, cost_microusd=cost_microusd)
+    return ScriptedReply(uses=call, finish=output, cost_microusd=cost_microusd)
 
 
-def says(text: str, stop: str = "end_turn") -> Said:
+def says(text: str, stop: str = "end_turn") -> ScriptedReply:
     """A reply without a tool call."""
-    return Said(stop=stop, text=text)
+    return ScriptedReply(stop=stop, text=text)
 
 
 class MemoryModel(ModelActivities):
@@ -118,7 +118,7 @@ class MemoryModel(ModelActivities):
         opened, calls: what was asked, oldest first.
     """
 
-    def __init__(self, scripts: Mapping[str, Iterable[Said]]) -> None:
+    def __init__(self, scripts: Mapping[str, Iterable[ScriptedReply]]) -> None:
         self._scripts = {who: deque(script) for who, script in scripts.items()}
         self._journal: dict[str, ModelTurn] = {}
         self.opened: list[OpenConversation] = []
@@ -165,7 +165,7 @@ def _who(call: ModelCall) -> str:
     return f"{fields['role']}/{fields['task']}"
 
 
-def _turn(said: Said, request: ModelCall) -> ModelTurn:
+def _turn(said: ScriptedReply, request: ModelCall) -> ModelTurn:
     before = request.conversation
     discarded = said.stop in {"max_tokens", "refusal"}
     after = before.model_copy(

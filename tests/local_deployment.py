@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from temporalio.client import Client, WorkflowHandle
 
-from cli.client import Ending, Requests
+from cli.client import RequestClient, RequestOutcome
 from contracts.request import RequestStatus
 from contracts.task_queue import TaskQueue
 from contracts.visibility import RunState
@@ -48,7 +48,7 @@ Script = Mapping[str, Any]
 Handle = WorkflowHandle[Any, RequestStatus]
 
 
-class Stage:
+class LocalDeployment:
     """
     A home with rehearsal server, Temporal server and worker; nothing of it is left at the end.
 
@@ -100,7 +100,7 @@ class Stage:
 
     async def _begin(self) -> None:
         address = await self._start_rehearsal()
-        beside = "127.0.0.1,localhost"
+        background_task = "127.0.0.1,localhost"
         home = self.folder / "home"
         environ = {
             "PATH": os.environ.get("PATH", os.defpath),
@@ -109,8 +109,8 @@ class Stage:
             "ORCHESTCODE_HOME": str(home),
             "ANTHROPIC_API_KEY": "rehearsal",
             "ANTHROPIC_BASE_URL": address,
-            "NO_PROXY": beside,
-            "no_proxy": beside,
+            "NO_PROXY": background_task,
+            "no_proxy": background_task,
         }
         self.settings = load({**environ, **self._further})
         if self._with_services:
@@ -233,11 +233,11 @@ class Stage:
         status: RequestStatus = await handle.query("status", result_type=RequestStatus)
         return status
 
-    async def ending(self, handle: Handle, *, seconds: float = 120) -> Ending:
+    async def ending(self, handle: Handle, *, seconds: float = 120) -> RequestOutcome:
         """Wait for a request's end and return it."""
         try:
             async with asyncio.timeout(seconds):
-                return await Requests(await self.client()).ending(handle.id)
+                return await RequestClient(await self.client()).ending(handle.id)
         except TimeoutError:
             tail = log_tail(self.settings.logs / "worker.log", lines=30)
             said = await self.status(handle)

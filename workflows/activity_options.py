@@ -76,7 +76,7 @@ def store(summary: str) -> ActivityConfig:
     return {**_STORE, "summary": _summary(summary)}
 
 
-def outward(summary: str) -> ActivityConfig:
+def external_effect(summary: str) -> ActivityConfig:
     """
     Return the options of what reaches others: a message to another workflow, a branch.
 

@@ -13,8 +13,8 @@ with workflow.unsafe.imports_passed_through():
         AgentResult,
         AgentStart,
         AgentStatus,
-        Cut,
         Note,
+        StopCause,
     )
     from contracts.approvals import Decision
     from contracts.failures import FailureKind
@@ -23,12 +23,12 @@ with workflow.unsafe.imports_passed_through():
     from contracts.store import ConversationRef
     from domain.agent import inputs, loop
     from workflows import activity_options, retrying
-    from workflows.retrying import TellsItsRequest
-    from workflows.tool_calls import Hands
+    from workflows.retrying import ChildOfRequest
+    from workflows.tool_calls import ToolDispatcher
 
 
 @workflow.defn
-class AgentWorkflow(TellsItsRequest):
+class AgentWorkflow(ChildOfRequest):
     """
     One agent.
 
@@ -44,7 +44,7 @@ class AgentWorkflow(TellsItsRequest):
     def __init__(self, start: AgentStart) -> None:
         self._start = start
         self._request_id = start.request_id
-        self._hands = Hands(start)
+        self._tools = ToolDispatcher(start)
         self._conversation: ConversationRef | None = start.conversation
         self._progress = start.progress or AgentProgress(started_at=workflow.time())
         self._answers = start.answers
@@ -86,7 +86,7 @@ class AgentWorkflow(TellsItsRequest):
     @workflow.signal(description="The desk's decision on a question that this agent asked")
     def decided(self, decision: Decision) -> None:
         """Take a person's decision; the first one stands."""
-        self._hands.decided(decision)
+        self._tools.decided(decision)
 
     @workflow.query(description="Turns, tokens, cost and what the agent is doing")
     def status(self) -> AgentStatus:
@@ -98,7 +98,7 @@ class AgentWorkflow(TellsItsRequest):
             turns=self._progress.turns,
             tokens=self._progress.usage.total_tokens,
             cost_usd=self._progress.cost_microusd / 1e6,
-            doing=self._hands.doing,
+            doing=self._tools.doing,
             model=self._progress.model,
             context_tokens=conversation.context_tokens if conversation else 0,
         )
@@ -113,30 +113,30 @@ class AgentWorkflow(TellsItsRequest):
         # Judged by the counters from before it: what was reminded of or repeated already.
         waiting = bool(self._notes) and workflow.patched("note-before-finish-2026-11")
         step = loop.after_turn(turn, self._progress, waiting=waiting)
-        self._progress = loop.booked(self._progress, turn)
+        self._progress = loop.with_usage(self._progress, turn)
         match step:
             case loop.Finish(output):
                 return self._result(output=output)
-            case loop.Hear(use, output):
+            case loop.FinishDeferred(use, output):
                 if isinstance(self._permit(turn.conversation), loop.Stop):
                     return self._result(output=output)
                 self._answers = (
-                    ToolAnswer(tool_use_id=use.id, text=loop.HEAR_FIRST, is_error=True),
+                    ToolAnswer(tool_use_id=use.id, text=loop.FINISH_DEFERRED, is_error=True),
                 )
             case loop.Stop() as stop:
                 return self._result(cut=stop)
-            case loop.Act(uses):
-                self._answers = await self._hands.act(conversation.id, uses)
+            case loop.CallTools(uses):
+                self._answers = await self._tools.act(conversation.id, uses)
                 self._progress = loop.answered(self._progress, uses, self._answers)
                 self._tell(loop.warning(self._progress))
-            case loop.Say(message):
+            case loop.Nudge(message):
                 self._answers = ()
                 self._tell(message)
-            case loop.Again(message):
+            case loop.RetryTurn(message):
                 self._tell(message)
         return None
 
-    def _permit(self, conversation: ConversationRef) -> loop.Call | loop.Stop:
+    def _permit(self, conversation: ConversationRef) -> loop.CallModel | loop.Stop:
         return loop.may_call(
             self._progress, self._start.limits, conversation=conversation, now=workflow.time()
         )
@@ -150,7 +150,7 @@ class AgentWorkflow(TellsItsRequest):
         Call the model with everything that waits to be told; a discarded reply keeps it waiting.
         """
         number = conversation.turns + 1
-        self._hands.doing = f"turn {number}: model"
+        self._tools.doing = f"turn {number}: model"
         message, told = inputs.message(self._notes)
         turn = await retrying.call(
             ModelActivities.call_model,
@@ -183,7 +183,7 @@ class AgentWorkflow(TellsItsRequest):
     def _failed(self, error: ActivityError) -> AgentResult:
         """Return the result of an agent whose world failed: its work so far is kept."""
         kind = retrying.kind_of(error) or FailureKind.BUG.value
-        result = self._result(cut=loop.Stop(Cut.FAILURE, inputs.cause(error)))
+        result = self._result(cut=loop.Stop(StopCause.FAILURE, inputs.cause(error)))
         return result.model_copy(update={"failure": kind})
 
     def _carried(self) -> AgentStart:
@@ -191,9 +191,9 @@ class AgentWorkflow(TellsItsRequest):
         return self._start.model_copy(
             update={
                 "conversation": self._conversation,
-                "lease": self._hands.lease,
-                "checkpoint": self._hands.checkpoint,
-                "seen": self._hands.seen,
+                "lease": self._tools.lease,
+                "checkpoint": self._tools.checkpoint,
+                "seen": self._tools.seen,
                 "answers": self._answers,
                 "message": None,
                 "notes": tuple(self._notes),
@@ -207,9 +207,9 @@ class AgentWorkflow(TellsItsRequest):
             output=output,
             cut=cut.cut if cut else None,
             reason=cut.reason[:1_000] if cut else "",
-            checkpoint=self._hands.checkpoint,
+            checkpoint=self._tools.checkpoint,
             conversation=self._conversation,
-            seen=self._hands.seen,
+            seen=self._tools.seen,
             turns=self._progress.turns,
             usage=self._progress.usage,
             cost_microusd=self._progress.cost_microusd,

@@ -15,10 +15,10 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from contracts.approvals import Approval, Choice, Decide, Decision, Receipt
     from contracts.failures import FailureKind
-    from domain.approvals.inbox import Desk, Taken
+    from domain.approvals.inbox import AnswerOutcome, ApprovalInbox
 
 
-class ApprovalDesk:
+class PendingApprovals:
     """
     Open questions, their deadlines and answers.
 
@@ -27,41 +27,41 @@ class ApprovalDesk:
     """
 
     def __init__(self, changed: Callable[[], None]) -> None:
-        self.desk = Desk()
+        self.inbox = ApprovalInbox()
         self._changed = changed
         self._version = 0
 
     def open(self, approval: Approval) -> None:
         """Let a question wait for a person."""
-        self._set(self.desk.open(approval, now=workflow.time()))
+        self._set(self.inbox.open(approval, now=workflow.time()))
 
     async def ask(self, approval: Approval) -> Decision:
         """Let a question wait and return what was decided."""
         self.open(approval)
-        await workflow.wait_condition(lambda: self.desk.decision(approval.id) is not None)
-        decision = self.desk.decision(approval.id)
+        await workflow.wait_condition(lambda: self.inbox.decision(approval.id) is not None)
+        decision = self.inbox.decision(approval.id)
         assert decision is not None  # noqa: S101 - the condition above says so
         return decision
 
-    async def take(self, payload: object, choice: Choice) -> Taken:
+    async def take(self, payload: object, choice: Choice) -> AnswerOutcome:
         """Take an answer, tell whoever asked, and return what became of it."""
-        taken = self.desk.take(payload, choice)
-        self._set(taken.desk)
-        await self._tell(taken)
-        return taken
+        outcome = self.inbox.take(payload, choice)
+        self._set(outcome.inbox)
+        await self._tell(outcome)
+        return outcome
 
     def refuse(self, payload: object, problem: str) -> None:
         """Keep an answer that could not be taken, where people see it."""
-        self._set(self.desk.refuse(payload, problem))
+        self._set(self.inbox.refuse(payload, problem))
 
     def withdraw_of(self, asked_by: str) -> None:
         """Forget the questions of a workflow that has ended."""
-        self._set(self.desk.withdraw_of(asked_by))
+        self._set(self.inbox.withdraw_of(asked_by))
 
     async def keep_deadlines(self) -> None:
         """Deny what nobody answers in time, for as long as the request runs."""
         while True:
-            version, due = self._version, self.desk.due()
+            version, due = self._version, self.inbox.due()
             wait = None if due is None else dt.timedelta(seconds=max(due - workflow.time(), 0))
             try:
                 await workflow.wait_condition(
@@ -70,66 +70,66 @@ class ApprovalDesk:
                     timeout_summary="approval deadline",
                 )
             except TimeoutError:
-                desk, denials = self.desk.expire(workflow.time())
+                inbox, denials = self.inbox.expire(workflow.time())
                 # Set before anybody is told: meanwhile others may ask and answer.
-                self._set(desk)
+                self._set(inbox)
                 for denial in denials:
                     await self._tell(denial)
 
-    async def _tell(self, taken: Taken) -> None:
-        if taken.decision is None or taken.asked_by is None:
+    async def _tell(self, outcome: AnswerOutcome) -> None:
+        if outcome.decision is None or outcome.asked_by is None:
             return
-        asker = workflow.get_external_workflow_handle(taken.asked_by)
+        asker = workflow.get_external_workflow_handle(outcome.asked_by)
         try:
-            await asyncio.shield(asker.signal("decided", taken.decision))
+            await asyncio.shield(asker.signal("decided", outcome.decision))
         except ApplicationError:
-            workflow.logger.info("signal.unheard", extra={"workflow": taken.asked_by})
+            workflow.logger.info("signal.unheard", extra={"workflow": outcome.asked_by})
 
-    def _set(self, desk: Desk) -> None:
-        self.desk = desk
+    def _set(self, inbox: ApprovalInbox) -> None:
+        self.inbox = inbox
         self._version += 1
         self._changed()
 
 
-class AnswersPeople:
+class ApprovalHandlers:
     """
     The handlers by which people answer: signals for the web UI and CLI, an update with a reply.
 
-    A workflow that inherits them keeps its desk in `_desk`.
+    A workflow that inherits them keeps its desk in `_inbox`.
     """
 
-    _desk: ApprovalDesk
+    _inbox: PendingApprovals
 
     @workflow.signal(description='Approve what waits: {"approval": "plan"}, or nothing')
     async def approve(self, payload: Any = None) -> None:  # noqa: ANN401, RUF100
         """Approve; whatever cannot be taken is kept and shown."""
-        await self._desk.take(payload, Choice.APPROVE)
+        await self._inbox.take(payload, Choice.APPROVE)
 
     @workflow.signal(description='Reject what waits: {"approval": "plan", "reason": "…"}')
     async def reject(self, payload: Any = None) -> None:  # noqa: ANN401, RUF100
         """Reject; whatever cannot be taken is kept and shown."""
-        await self._desk.take(payload, Choice.REJECT)
+        await self._inbox.take(payload, Choice.REJECT)
 
     @workflow.signal(description='Send it back with feedback: {"approval": "…", "reason": "…"}')
     async def revise(self, payload: Any = None) -> None:  # noqa: ANN401, RUF100
         """Send it back; whatever cannot be taken is kept and shown."""
-        await self._desk.take(payload, Choice.REVISE)
+        await self._inbox.take(payload, Choice.REVISE)
 
     @workflow.update(description='Answer with a reply: {"choice": "approve", "approval": "plan"}')
     async def decide(self, decision: Decide) -> Receipt:
         """Take an answer and say what became of it."""
-        taken = await self._desk.take(decision, decision.choice)
-        approval = taken.decision.approval if taken.decision else str(decision.approval)
-        return Receipt(approval=approval, choice=decision.choice, message=taken.message)
+        outcome = await self._inbox.take(decision, decision.choice)
+        approval = outcome.decision.approval if outcome.decision else str(decision.approval)
+        return Receipt(approval=approval, choice=decision.choice, message=outcome.message)
 
     @decide.validator
     def check_decision(self, decision: Decide) -> None:
         """Refuse an answer that cannot be taken, before it reaches history."""
-        problem = self._desk.desk.problem(decision, decision.choice)
+        problem = self._inbox.inbox.problem(decision, decision.choice)
         if problem:
             raise ApplicationError(problem, type=FailureKind.REFUSED, non_retryable=True)
 
     @workflow.query(description="What waits for a person")
     def pending_approvals(self) -> list[Approval]:
         """Return what waits for a person, oldest first."""
-        return list(self._desk.desk.pending)
+        return list(self._inbox.inbox.pending)

@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
 Result = TypeVar("Result")
 
 
-def heed() -> None:
+def raise_if_cancelled() -> None:
     """
     Go no further when this workflow was told to stop.
 
@@ -26,13 +26,13 @@ def heed() -> None:
         raise asyncio.CancelledError
 
 
-async def taken(work: Coroutine[Any, Any, Result]) -> Result:
+async def complete_despite_cancel(work: Coroutine[Any, Any, Result]) -> Result:
     """
     Return what has to be given back, or can no longer be, also when this workflow is told to stop.
 
     After a minute the work is told so, too. Where it must be known whether it came too late, its
     activities are to be waited for even then (`calls.outward`). The caller keeps what has to be
-    given back where it will be, then calls `heed`.
+    given back where it will be, then calls `raise_if_cancelled`.
 
     Raises:
         asyncio.CancelledError, ActivityError: told to stop, and it ended without a result.
@@ -49,7 +49,7 @@ async def taken(work: Coroutine[Any, Any, Result]) -> Result:
         return task.result()
 
 
-async def finish(work: Coroutine[Any, Any, None]) -> None:
+async def run_to_completion(work: Coroutine[Any, Any, None]) -> None:
     """
     Do what must not be left half done, to its end, even when this workflow is told to stop.
 

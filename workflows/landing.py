@@ -15,16 +15,16 @@ with workflow.unsafe.imports_passed_through():
     from contracts.subtask import SubtaskStart
     from contracts.task import TaskState
     from workflows import activity_options, cancellation, retrying
-    from workflows.signals import tell
-    from workflows.task_report import Standing
+    from workflows.signals import signal_if_running
+    from workflows.task_report import TaskReporter
 
 
 class Landing:
     """One task's patches on their way to the target."""
 
-    def __init__(self, start: SubtaskStart, standing: Standing) -> None:
+    def __init__(self, start: SubtaskStart, reporter: TaskReporter) -> None:
         self._start = start
-        self._standing = standing
+        self._reporter = reporter
         self._verdicts: dict[str, MergeVerdict] = {}
         self._queued: str | None = None
 
@@ -45,13 +45,13 @@ class Landing:
             checks=start.checks,
         )
         self._queued = queued.id
-        await self._standing.set(TaskState.RUNNING, "in the merge queue")
+        await self._reporter.set(TaskState.RUNNING, "in the merge queue")
         known = await retrying.call(
             QueueActivities.enqueue_patch,
             EnqueuePatch(queue_id=start.queue_id, queued=queued, lanes=start.merge_lanes),
-            activity_options.outward(f"queue the patch of {patch.task}"),
+            activity_options.external_effect(f"queue the patch of {patch.task}"),
         )
-        cancellation.heed()
+        cancellation.raise_if_cancelled()
         if known is not None:
             self.verdict(known)
         await workflow.wait_condition(lambda: queued.id in self._verdicts)
@@ -69,4 +69,4 @@ class Landing:
     async def withdraw(self) -> None:
         """Take what still waits out of the queue."""
         if self._queued:
-            await tell(self._start.queue_id, "withdraw", self._queued)
+            await signal_if_running(self._start.queue_id, "withdraw", self._queued)

@@ -1,4 +1,4 @@
-"""Trials of the merge queue: checks on prefixes of the chain, several at once."""
+"""PrefixChecks of the merge queue: checks on prefixes of the chain, several at once."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -33,11 +33,11 @@ async def run_checks(
         ),
         activity_options.checks(repository.host_id, summary, commands=len(commands)),
     )
-    cancellation.heed()
+    cancellation.raise_if_cancelled()
     return report
 
 
-class Trials:
+class PrefixChecks:
     """
     What has to pass, and the runs of it.
 

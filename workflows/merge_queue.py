@@ -24,11 +24,11 @@ with workflow.unsafe.imports_passed_through():
         QueuedPatch,
     )
     from contracts.ports import PatchActivities
-    from contracts.visibility import Obstacle
+    from contracts.visibility import Blocker
     from domain import merge_queue
     from domain.agent import inputs
     from workflows import activity_options, retrying
-    from workflows.merge_checks import Trials
+    from workflows.merge_checks import PrefixChecks
     from workflows.visibility import show
 
 _REMEMBERED = 500
@@ -53,7 +53,7 @@ class MergeQueueWorkflow:
         self._queue: list[QueuedPatch] = list(start.queue)
         self._settled: list[str] = list(start.settled)
         self._members: list[str] = list(start.members)
-        self._trials = Trials(start.landed_acceptance)
+        self._trials = PrefixChecks(start.landed_acceptance)
         self._state = merge_queue.QueueState(0, None, start.failures, start.successes)
         self._order: tuple[str, ...] = ()
         self._red: ChecksReport | None = None
@@ -114,9 +114,9 @@ class MergeQueueWorkflow:
             rounds=self._rounds,
         )
 
-    async def met(self, obstacle: Obstacle) -> None:
-        """Show an obstacle, or that it is gone."""
-        show(obstacle.state, 0)
+    async def report_blocker(self, blocker: Blocker) -> None:
+        """Show a blocker, or that it is gone."""
+        show(blocker.state, 0)
 
     async def _waits_for_work(self) -> bool:
         """Wait for a patch; return False when the queue is empty and nobody will send one."""

@@ -20,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.planning import plan as plans
     from workflows import activity_options, cancellation
     from workflows.agent import AgentWorkflow
-    from workflows.worktrees import leased
+    from workflows.worktrees import worktree_lease
 
 
 class Planning:
@@ -45,7 +45,9 @@ class Planning:
     async def plan(self, budget: int, *, feedback: str | None = None) -> Plan:
         """Return a valid plan; `feedback` sends the planner back with a person's words."""
         purpose = ids.purpose(Role.PLANNER, 1)
-        async with leased(self._opened.repository, purpose, commit=self._opened.base) as lease:
+        async with worktree_lease(
+            self._opened.repository, purpose, commit=self._opened.base
+        ) as lease:
             return await self._plan(lease, budget, feedback)
 
     async def _plan(self, lease: WorktreeLease, budget: int, message: str | None) -> Plan:
@@ -86,7 +88,7 @@ class Planning:
         self.agent, self._before = None, result
         self.spent += result.cost_microusd
         self.model = result.model or self.model
-        cancellation.heed()
+        cancellation.raise_if_cancelled()
         if result.failure:
             raise ApplicationError(
                 f"the planner failed: {result.reason}", type=result.failure, non_retryable=True

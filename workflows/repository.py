@@ -20,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from domain import ids
     from workflows import activity_options, cancellation, retrying
     from workflows.merge_checks import run_checks
-    from workflows.signals import tell
+    from workflows.signals import signal_if_running
 
 
 async def open_repository(start: RequestStart) -> RepositoryOpened:
@@ -76,10 +76,10 @@ async def deliver(opened: RepositoryOpened, tip: str) -> Delivered:
     push = retrying.call(
         RepositoryActivities.deliver_branch,
         order,
-        activity_options.outward(f"deliver {opened.branch}"),
+        activity_options.external_effect(f"deliver {opened.branch}"),
     )
     if not workflow.patched("delivery-withdrawn-2026-11"):
-        return await cancellation.taken(push)
+        return await cancellation.complete_despite_cancel(push)
     try:
         return await push
     except (ActivityError, asyncio.CancelledError):
@@ -98,7 +98,7 @@ async def close(opened: RepositoryOpened, *, used_queue: bool) -> None:
     repository = opened.repository
     if used_queue:
         queue = ids.queue_id(repository.key, repository.target)
-        await tell(queue, "leave", repository.request_key)
+        await signal_if_running(queue, "leave", repository.request_key)
     await retrying.call(
         RepositoryActivities.close_request,
         CloseRequest(

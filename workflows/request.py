@@ -29,20 +29,20 @@ with workflow.unsafe.imports_passed_through():
     from contracts.request import RequestStart, RequestStatus
     from contracts.subtask import SubtaskReport
     from contracts.task import TaskStatus
-    from contracts.visibility import OC_KEPT, Obstacle, RunState
+    from contracts.visibility import OC_KEPT, Blocker, RunState
     from domain.agent import inputs
     from domain.request import status as requests
     from domain.request.markdown import card
     from domain.scheduling import budget
     from workflows import cancellation, repository
-    from workflows.approvals import AnswersPeople, ApprovalDesk
+    from workflows.approvals import ApprovalHandlers, PendingApprovals
     from workflows.planning import Planning
-    from workflows.scheduler import TaskBoard
+    from workflows.scheduler import TaskScheduler
     from workflows.visibility import show
 
 
 @workflow.defn
-class RequestWorkflow(AnswersPeople):
+class RequestWorkflow(ApprovalHandlers):
     """
     One request.
 
@@ -62,13 +62,13 @@ class RequestWorkflow(AnswersPeople):
         self._start: RequestStart | None = None
         self._opened: RepositoryOpened | None = None
         self._plan: Plan | None = None
-        self._board: TaskBoard | None = None
+        self._scheduler: TaskScheduler | None = None
         self._doing = "starting"
         self._notes: list[Note] = []
         self._checks: tuple[CheckResult, ...] = ()
         self._delivered: Delivered | None = None
-        self._desk = ApprovalDesk(self._show)
-        self._obstacles: dict[str, Obstacle] = {}
+        self._inbox = PendingApprovals(self._show)
+        self._blockers: dict[str, Blocker] = {}
         self._planning: Planning | None = None
         self._ending: tuple[RunState, str] | None = None
 
@@ -79,7 +79,7 @@ class RequestWorkflow(AnswersPeople):
         if isinstance(start, str):
             self._fail(start, FailureKind.REFUSED)
         self._start = start
-        deadlines = asyncio.create_task(self._desk.keep_deadlines())
+        deadlines = asyncio.create_task(self._inbox.keep_deadlines())
         try:
             await self._serve(start)
         except (ActivityError, ChildWorkflowError, ApplicationError) as error:
@@ -91,7 +91,7 @@ class RequestWorkflow(AnswersPeople):
             deadlines.cancel()
             # Too late to cancel: what has been delivered, or has failed, stays so.
             with contextlib.suppress(asyncio.CancelledError):
-                await cancellation.finish(self._clean_up())
+                await cancellation.run_to_completion(self._clean_up())
         return self._closed(RunState.DONE, "")
 
     @workflow.signal(description='Tell the agents something: {"text": "…", "task": "…"} or a text')
@@ -99,39 +99,39 @@ class RequestWorkflow(AnswersPeople):
         """Pass a person's text to the running tasks, and keep it for later ones."""
         note = requests.note(payload, tuple(row.id for row in self._rows()))
         if isinstance(note, str):
-            self._desk.refuse(payload, note)
+            self._inbox.refuse(payload, note)
             return
         self._notes.append(note)
-        if self._board:
-            await self._board.note(note)
+        if self._scheduler:
+            await self._scheduler.note(note)
 
     @workflow.signal(description="A question of one of this request's agents")
     def ask(self, approval: Approval) -> None:
         """Let a child's question wait for a person."""
-        self._desk.open(approval)
+        self._inbox.open(approval)
 
     @workflow.signal(description="A subtask's report")
     def task_changed(self, report: SubtaskReport) -> None:
         """Keep a task's standing."""
-        if self._board:
-            self._board.reported(report)
+        if self._scheduler:
+            self._scheduler.reported(report)
 
     @workflow.signal(description="What a child cannot go on without")
-    def obstacle(self, obstacle: Obstacle) -> None:
+    def obstacle(self, blocker: Blocker) -> None:
         """Keep what keeps a child waiting."""
-        self._obstacles.pop(obstacle.sender, None)
-        if obstacle.state is not RunState.RUNNING:
-            self._obstacles[obstacle.sender] = obstacle
+        self._blockers.pop(blocker.sender, None)
+        if blocker.state is not RunState.RUNNING:
+            self._blockers[blocker.sender] = blocker
         self._show()
 
-    async def met(self, obstacle: Obstacle) -> None:
-        """Show an obstacle of the request's own."""
-        self.obstacle(obstacle)
+    async def report_blocker(self, blocker: Blocker) -> None:
+        """Show a blocker of the request's own."""
+        self.obstacle(blocker)
 
     @workflow.signal(dynamic=True, description="Anything else: kept and shown")
     def unknown(self, name: str, args: Sequence[RawValue]) -> None:
         """Keep a signal whose name nobody knows, where people see it."""
-        self._desk.refuse(
+        self._inbox.refuse(
             name, f"there is no signal {name!r}: send approve, reject, revise or note"
         )
 
@@ -140,36 +140,40 @@ class RequestWorkflow(AnswersPeople):
         """Return the request's present standing, or how it has ended."""
         if self._ending:
             return self._status(*self._ending)
-        state, reason = requests.state_of(self._desk.desk, tuple(self._obstacles.values()))
+        state, reason = requests.state_of(self._inbox.inbox, tuple(self._blockers.values()))
         return self._status(state, reason or self._doing)
 
     async def _serve(self, start: RequestStart) -> None:
         self._say("opens the repository")
-        opened = self._opened = await cancellation.taken(repository.open_repository(start))
-        cancellation.heed()
-        workflow.upsert_memo({OC_KEPT: requests.kept(opened)})
+        opened = self._opened = await cancellation.complete_despite_cancel(
+            repository.open_repository(start)
+        )
+        cancellation.raise_if_cancelled()
+        workflow.upsert_memo({OC_KEPT: requests.salvage_command(opened)})
         self._planning = Planning(self._id, start, opened)
         plan = await self._planned(start, opened)
         self._say("tasks at work")
-        await self._new_board(start, opened, plan).run(self._notes)
+        await self._new_scheduler(start, opened, plan).run(self._notes)
         tip = await self._verify(opened, plan)
         if tip != opened.base:
             await self._deliver(start, opened, tip)
-        missing = requests.shortfall(self._rows())
+        missing = requests.incomplete_message(self._rows())
         if missing:
             self._fail(missing, "Incomplete")
 
-    def _new_board(self, start: RequestStart, opened: RepositoryOpened, plan: Plan) -> TaskBoard:
+    def _new_scheduler(
+        self, start: RequestStart, opened: RepositoryOpened, plan: Plan
+    ) -> TaskScheduler:
         """Put up the board of a plan; a plan that was sent back has left nothing on the old one."""
-        self._board = TaskBoard(
+        self._scheduler = TaskScheduler(
             start,
             opened,
             plan,
             spent=self._planning.spent if self._planning else 0,
             changed=self._show,
-            ended=self._desk.withdraw_of,
+            ended=self._inbox.withdraw_of,
         )
-        return self._board
+        return self._scheduler
 
     async def _planned(self, start: RequestStart, opened: RepositoryOpened) -> Plan:
         """Return the plan, approved where the request asks for it."""
@@ -181,10 +185,10 @@ class RequestWorkflow(AnswersPeople):
             lease = budget.grant(total, spent=planning.spent, reserved=0, waiting_tasks=3)
             plan = await planning.plan(planning.spent + lease, feedback=feedback)
             self._plan = plan
-            self._new_board(start, opened, plan)
+            self._new_scheduler(start, opened, plan)
             if ApprovalKind.PLAN not in start.approve:
                 return plan
-            decision = await self._desk.ask(inputs.plan_approval(plan))
+            decision = await self._inbox.ask(inputs.plan_approval(plan))
             if decision.choice is Choice.APPROVE:
                 return plan
             if decision.choice is Choice.REJECT:
@@ -193,20 +197,20 @@ class RequestWorkflow(AnswersPeople):
 
     async def _verify(self, opened: RepositoryOpened, plan: Plan) -> str:
         """Run everything that must pass on the merged tree; nothing is done without it."""
-        assert self._start and self._board  # noqa: S101, PT018 - set before any task ran
+        assert self._start and self._scheduler  # noqa: S101, PT018 - set before any task ran
         self._say("runs the checks on the merged tree")
-        commands = requests.final_commands(plan, self._board.rows, self._start.checks)
+        commands = requests.final_commands(plan, self._scheduler.rows, self._start.checks)
         tip, report = await repository.check_merged_tree(opened, commands)
         self._checks = report.results
         if not report.passed:
-            self._fail(requests.red(report, self._rows(), tip), "ChecksFailed")
+            self._fail(requests.checks_failed_message(report, self._rows(), tip), "ChecksFailed")
         return tip
 
     async def _deliver(self, start: RequestStart, opened: RepositoryOpened, tip: str) -> None:
         if ApprovalKind.DELIVERY in start.approve:
             summary = requests.delivery_summary(self._rows(), self._checks)
             approval = inputs.delivery_approval(tip, summary, opened.branch)
-            decision = await self._desk.ask(approval)
+            decision = await self._inbox.ask(approval)
             if decision.choice is not Choice.APPROVE:
                 self._fail(f"not delivered, {decision.by} says: {decision.reason}", "Rejected")
         self._say(f"delivers {opened.branch}")
@@ -214,14 +218,14 @@ class RequestWorkflow(AnswersPeople):
 
     async def _clean_up(self) -> None:
         """End what still runs, then give back what the request holds."""
-        if self._board:
-            await self._board.cancel()
+        if self._scheduler:
+            await self._scheduler.cancel()
         if self._opened:
-            await repository.close(self._opened, used_queue=self._board is not None)
+            await repository.close(self._opened, used_queue=self._scheduler is not None)
         await workflow.wait_condition(workflow.all_handlers_finished)
 
     def _rows(self) -> tuple[TaskStatus, ...]:
-        return tuple(self._board.rows.values()) if self._board else ()
+        return tuple(self._scheduler.rows.values()) if self._scheduler else ()
 
     def _say(self, doing: str) -> None:
         self._doing = doing
@@ -257,17 +261,17 @@ class RequestWorkflow(AnswersPeople):
 
     def _status(self, state: RunState, reason: str) -> RequestStatus:
         planned = self._planning.model if self._planning else ""
-        view = requests.View(
+        view = requests.StatusInputs(
             id=self._id,
             start=self._start,
             opened=self._opened,
             plan=self._plan,
             tasks=self._rows(),
-            desk=self._desk.desk,
+            inbox=self._inbox.inbox,
             planner=self._planning.agent if self._planning else None,
-            spent=self._board.spent if self._board else 0,
+            spent=self._scheduler.spent if self._scheduler else 0,
             checks=self._checks,
             delivered=self._delivered,
-            model=(self._board.model if self._board else "") or planned,
+            model=(self._scheduler.model if self._scheduler else "") or planned,
         )
         return requests.status(view, state, reason)

@@ -17,9 +17,9 @@ from temporalio.exceptions import TimeoutError as TimedOut
 from temporalio.workflow import ActivityConfig
 
 with workflow.unsafe.imports_passed_through():
-    from contracts.visibility import Obstacle, RunState
+    from contracts.visibility import Blocker, RunState
     from domain import failures
-    from workflows.signals import tell
+    from workflows.signals import signal_if_running
     from workflows.visibility import show
 
 _LOST = (TimeoutType.HEARTBEAT, TimeoutType.START_TO_CLOSE)
@@ -31,26 +31,26 @@ Result = TypeVar("Result")
 
 
 @runtime_checkable
-class MeetsObstacles(Protocol):
+class ReportsBlocker(Protocol):
     """A workflow that shows what it waits for."""
 
-    async def met(self, obstacle: Obstacle) -> None:
-        """Show an obstacle, or that it is gone (state RUNNING)."""
+    async def report_blocker(self, blocker: Blocker) -> None:
+        """Show a blocker, or that it is gone (state RUNNING)."""
 
 
-class TellsItsRequest:
+class ChildOfRequest:
     """
-    A child of a request: it shows an obstacle itself and passes it on.
+    A child of a request: it shows a blocker itself and passes it on.
 
     A workflow that inherits this keeps the request's workflow id in `_request_id`.
     """
 
     _request_id: str
 
-    async def met(self, obstacle: Obstacle) -> None:
-        """Show an obstacle, or that it is gone, here and on the request."""
-        show(obstacle.state, 0)
-        await tell(self._request_id, "obstacle", obstacle)
+    async def report_blocker(self, blocker: Blocker) -> None:
+        """Show a blocker, or that it is gone, here and on the request."""
+        show(blocker.state, 0)
+        await signal_if_running(self._request_id, "obstacle", blocker)
 
 
 async def call(
@@ -116,6 +116,6 @@ def _said(error: ActivityError) -> str:
 
 async def _show(state: RunState, reason: str) -> None:
     instance = workflow.instance()
-    if isinstance(instance, MeetsObstacles):
+    if isinstance(instance, ReportsBlocker):
         sender = workflow.info().workflow_id
-        await instance.met(Obstacle(sender=sender, state=state, reason=reason))
+        await instance.report_blocker(Blocker(sender=sender, state=state, reason=reason))

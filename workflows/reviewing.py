@@ -19,17 +19,17 @@ with workflow.unsafe.imports_passed_through():
     from domain.agent import inputs
     from domain.review.rework import Rounds
     from domain.review.verdict import NeedsPerson, answer, decide
-    from workflows.task_report import Standing
+    from workflows.task_report import TaskReporter
     from workflows.visibility import show
-    from workflows.worktrees import leased
+    from workflows.worktrees import worktree_lease
 
 
 class Reviewing:
     """Reviews of one task's patches."""
 
-    def __init__(self, start: SubtaskStart, standing: Standing) -> None:
+    def __init__(self, start: SubtaskStart, reporter: TaskReporter) -> None:
         self._start = start
-        self._standing = standing
+        self._reporter = reporter
         self._decisions: dict[str, Decision] = {}
 
     def decided(self, decision: Decision) -> None:
@@ -54,7 +54,7 @@ class Reviewing:
             risks=patch.risks,
             human_required=self._start.human_review,
         )
-        await self._standing.set(TaskState.REVIEW, "the reviewer reads the patch")
+        await self._reporter.set(TaskState.REVIEW, "the reviewer reads the patch")
         verdict = await self._verdict(
             patch, finish, checks, attempt=rounds.total + 1, budget=budget
         )
@@ -68,7 +68,7 @@ class Reviewing:
     ) -> ReviewFinish | None:
         """Run the reviewer in a worktree of its own; None when it was cut."""
         agent = ids.agent_id(workflow.info().workflow_id, Role.REVIEWER, attempt)
-        async with leased(
+        async with worktree_lease(
             self._start.repository, ids.purpose(Role.REVIEWER, attempt), commit=patch.commit
         ) as lease:
             start = inputs.reviewer(
@@ -81,14 +81,14 @@ class Reviewing:
                 checks=checks,
                 budget=budget,
             )
-            result = await self._standing.run_agent(start)
+            result = await self._reporter.run_agent(start)
         return ReviewFinish.model_validate_json(result.output) if result.output else None
 
     async def _ask(self, needed: NeedsPerson, patch: Patch) -> ReviewItem:
         """Ask a person and wait; the patch stays exactly as it is."""
         approval = inputs.review_approval(needed, patch, asked_by=workflow.info().workflow_id)
-        await self._standing.set(TaskState.REVIEW, f"waits for a person: {needed.why}")
-        await self._standing.ask(approval)
+        await self._reporter.set(TaskState.REVIEW, f"waits for a person: {needed.why}")
+        await self._reporter.ask(approval)
         show(RunState.WAITING_REVIEW, 1)
         await workflow.wait_condition(lambda: approval.id in self._decisions)
         show(RunState.RUNNING, 0)

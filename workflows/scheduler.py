@@ -22,11 +22,11 @@ with workflow.unsafe.imports_passed_through():
     from domain.request import status as requests
     from domain.scheduling import budget, ready
     from workflows import activity_options
-    from workflows.signals import tell
+    from workflows.signals import signal_if_running
     from workflows.subtask import SubtaskWorkflow
 
 
-class TaskBoard:
+class TaskScheduler:
     """
     The tasks of one plan.
 
@@ -59,7 +59,7 @@ class TaskBoard:
         self._request_id = workflow.info().workflow_id
         self._running: dict[str, asyncio.Task[None]] = {}
         self._starting: set[str] = set()
-        self._leases: dict[str, int] = {}
+        self._allowances: dict[str, int] = {}
         self.rows = requests.table(plan)
         self.spent = spent
         self.model = ""
@@ -72,9 +72,9 @@ class TaskBoard:
         """
         while True:
             self._block()
-            standings = requests.standings(self._plan, self.rows)
+            task_nodes = requests.task_nodes(self._plan, self.rows)
             for task in ready.ready(
-                standings, running=len(self._running), width=self._start.max_parallel
+                task_nodes, running=len(self._running), width=self._start.max_parallel
             ):
                 self._launch(task, notes)
             self._block()
@@ -83,7 +83,7 @@ class TaskBoard:
                 break
             before = tuple(self._running)
             await workflow.wait_condition(lambda b=before: tuple(self._running) != b)  # type: ignore[misc]
-        stalled = ready.stalled(requests.standings(self._plan, self.rows))
+        stalled = ready.stalled(requests.task_nodes(self._plan, self.rows))
         if stalled:
             workflow.logger.error("plan.stalled", extra={"reason": stalled})
 
@@ -99,7 +99,7 @@ class TaskBoard:
             if note.task in {None, task}:
                 # One that is still being started would not hear it, and was not given it either.
                 await workflow.wait_condition(lambda task=task: task not in self._starting)  # type: ignore[misc]
-                await tell(ids.subtask_id(self._request_id, task), "add_note", note)
+                await signal_if_running(ids.subtask_id(self._request_id, task), "add_note", note)
 
     def reported(self, report: SubtaskReport) -> None:
         """Keep a task's standing."""
@@ -113,25 +113,25 @@ class TaskBoard:
         self._changed()
 
     def _block(self) -> None:
-        standings = requests.standings(self._plan, self.rows)
-        for task, reason in ready.blocked(standings):
+        task_nodes = requests.task_nodes(self._plan, self.rows)
+        for task, reason in ready.blocked(task_nodes):
             self.rows[task] = requests.blocked(self.rows[task], reason)
 
     def _launch(self, task_id: str, notes: Sequence[Note]) -> None:
-        lease = budget.grant(
+        allowance = budget.grant(
             budget.microusd(self._start.budget_usd),
             spent=self.spent,
-            reserved=sum(self._leases.values()),
+            reserved=sum(self._allowances.values()),
             waiting_tasks=sum(row.state is TaskState.PENDING for row in self.rows.values()),
         )
         row = self.rows[task_id]
-        if not lease:
+        if not allowance:
             why = f"the budget of ${self._start.budget_usd:.2f} is used up or reserved"
             self.rows[task_id] = requests.ended(row, TaskState.FAILED, why)
             return
         child = ids.subtask_id(self._request_id, task_id)
         self.rows[task_id] = requests.launched(row, child)
-        self._leases[task_id] = lease
+        self._allowances[task_id] = allowance
         task = next(task for task in self._plan.tasks if task.id == task_id)
         work = requests.subtask(
             self._start,
@@ -139,7 +139,7 @@ class TaskBoard:
             self._plan,
             task,
             request_id=self._request_id,
-            lease=lease,
+            allowance=allowance,
             notes=tuple(notes),
         )
         self._starting.add(task_id)
@@ -169,6 +169,6 @@ class TaskBoard:
             self._row(requests.ended(self.rows[task.id], state, reason))
         finally:
             self._starting.discard(task.id)
-            self._leases.pop(task.id, None)
+            self._allowances.pop(task.id, None)
             self._running.pop(task.id, None)
             self._ended(child)

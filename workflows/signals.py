@@ -9,7 +9,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.base import Contract
 
 
-async def tell(workflow_id: str, signal: str, value: Contract | str) -> None:
+async def signal_if_running(workflow_id: str, signal: str, value: Contract | str) -> None:
     """Signal a workflow; one that has ended needs no answer."""
     try:
         # Shielded: a cancellation that comes while a signal is under way would be lost with it.

@@ -27,11 +27,11 @@ with workflow.unsafe.imports_passed_through():
     from workflows import activity_options, cancellation, retrying
     from workflows.landing import Landing
     from workflows.merge_checks import run_checks
-    from workflows.retrying import TellsItsRequest
+    from workflows.retrying import ChildOfRequest
     from workflows.reviewing import Reviewing
-    from workflows.signals import tell
-    from workflows.task_report import Standing
-    from workflows.worktrees import leased
+    from workflows.signals import signal_if_running
+    from workflows.task_report import TaskReporter
+    from workflows.worktrees import worktree_lease
 
 
 class TaskFailed(Exception):  # noqa: N818 - a decision that ends the task, not an error of ours
@@ -39,7 +39,7 @@ class TaskFailed(Exception):  # noqa: N818 - a decision that ends the task, not 
 
 
 @workflow.defn
-class SubtaskWorkflow(TellsItsRequest):
+class SubtaskWorkflow(ChildOfRequest):
     """
     One task of a plan.
 
@@ -57,9 +57,9 @@ class SubtaskWorkflow(TellsItsRequest):
         self._start = start
         self._request_id = start.request_id
         self._id = workflow.info().workflow_id
-        self._standing = Standing(start.task.id, start.request_id)
-        self._reviewing = Reviewing(start, self._standing)
-        self._landing = Landing(start, self._standing)
+        self._reporter = TaskReporter(start.task.id, start.request_id)
+        self._reviewing = Reviewing(start, self._reporter)
+        self._landing = Landing(start, self._reporter)
         self._rounds = rework.Rounds()
         self._base = self._checkpoint = ""
         self._coder: AgentResult | None = None
@@ -74,24 +74,24 @@ class SubtaskWorkflow(TellsItsRequest):
         try:
             await self._work()
         except TaskFailed as failure:
-            await self._standing.fail(str(failure))
+            await self._reporter.fail(str(failure))
         except (ActivityError, ChildWorkflowError) as error:
             if is_cancelled_exception(error):
                 raise
-            await self._standing.fail(inputs.cause(error))
+            await self._reporter.fail(inputs.cause(error))
         finally:
-            await cancellation.finish(self._landing.withdraw())
+            await cancellation.run_to_completion(self._landing.withdraw())
         await workflow.wait_condition(workflow.all_handlers_finished)
-        return self._standing.report
+        return self._reporter.report
 
     @workflow.signal(description='Tell the task\'s agents something: {"text": "…"}')
     async def add_note(self, note: Note) -> None:
         """Keep a person's text and pass it to the agent at work."""
         self._notes.append(note.text)
         # An agent that is still being started would not hear it.
-        await workflow.wait_condition(lambda: not self._standing.starting)
-        if self._standing.report.agent:
-            await tell(self._standing.report.agent, "add_note", note)
+        await workflow.wait_condition(lambda: not self._reporter.starting)
+        if self._reporter.report.agent:
+            await signal_if_running(self._reporter.report.agent, "add_note", note)
 
     @workflow.signal(description="The desk's decision on this task's patch")
     def decided(self, decision: Decision) -> None:
@@ -106,16 +106,16 @@ class SubtaskWorkflow(TellsItsRequest):
     @workflow.query(description="State, agent, rounds, cost")
     def status(self) -> SubtaskReport:
         """Return the task's present standing."""
-        return self._standing.report
+        return self._reporter.report
 
     async def _work(self) -> None:
         choice = lanes.choose(self._start.task)
-        self._standing.note(lane=f"{choice.lane.value}: {choice.reason}"[:1_000])
+        self._reporter.note(lane=f"{choice.lane.value}: {choice.reason}"[:1_000])
         refused = lanes.refusal(choice)
         if refused:
             self._fail(refused)
-        await self._standing.set(TaskState.RUNNING, "")
-        async with leased(self._start.repository, ids.purpose(Role.CODER, 1)) as lease:
+        await self._reporter.set(TaskState.RUNNING, "")
+        async with worktree_lease(self._start.repository, ids.purpose(Role.CODER, 1)) as lease:
             self._base = self._checkpoint = lease.commit
             while not await self._one_round(lease):
                 pass
@@ -137,7 +137,7 @@ class SubtaskWorkflow(TellsItsRequest):
             words = rework.checks_feedback(checks)
             return await self._back(rework.Cause.CHECKS, words, ("checks", checks.log))
         if not patch.files:
-            await self._standing.set(TaskState.DONE, finish.summary[:300])
+            await self._reporter.set(TaskState.DONE, finish.summary[:300])
             return True
         item = await self._reviewing.review(
             patch, finish, checks, rounds=self._rounds, budget=self._money_left()
@@ -154,7 +154,7 @@ class SubtaskWorkflow(TellsItsRequest):
         # The opening tells the first notes; later ones may have found nobody at work.
         late = self._notes[self._noted :] if self._coder else []
         self._noted = len(self._notes)
-        result = await self._standing.run_agent(
+        result = await self._reporter.run_agent(
             inputs.coder(
                 self._start,
                 agent_id=ids.agent_id(self._id, Role.CODER, attempt),
@@ -175,7 +175,7 @@ class SubtaskWorkflow(TellsItsRequest):
         return CoderFinish.model_validate_json(result.output)
 
     def _money_left(self) -> int:
-        spent = self._standing.report.cost_microusd
+        spent = self._reporter.report.cost_microusd
         return max(self._start.limits.budget_microusd - spent, 0)
 
     async def _patch(self, finish: CoderFinish) -> Patch:
@@ -199,10 +199,10 @@ class SubtaskWorkflow(TellsItsRequest):
         """
         verdict = await self._landing.land(patch)
         if verdict.landed:
-            self._standing.note(landed=verdict.landed)
-            await self._standing.set(TaskState.DONE, "")
+            self._reporter.note(landed=verdict.landed)
+            await self._reporter.set(TaskState.DONE, "")
             return True
-        if rework.hopeless(verdict):
+        if rework.is_final(verdict):
             self._fail(f"not landed, {verdict.eviction}: {verdict.reason}")
         message, documents = _feedback(verdict)
         await self._back(rework.Cause.QUEUE, message, *documents)
@@ -214,12 +214,12 @@ class SubtaskWorkflow(TellsItsRequest):
 
     async def _back(self, cause: rework.Cause, message: str, *documents: tuple[str, str]) -> bool:
         """Send the task back to its agent, or fail it when it had its share; never done (False)."""
-        more = rework.again(self._rounds, cause)
+        more = rework.next_round(self._rounds, cause)
         if more is None:
             self._fail(f"given up after {self._rounds.total + 1} rounds ({cause}): {message}")
         self._rounds, self._message, self._documents = more, message, documents
-        self._standing.note(rounds=more.total)
-        await self._standing.set(TaskState.RUNNING, f"back to the agent: {cause.value}")
+        self._reporter.note(rounds=more.total)
+        await self._reporter.set(TaskState.RUNNING, f"back to the agent: {cause.value}")
         return False
 
     def _fail(self, why: str) -> NoReturn:

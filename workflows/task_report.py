@@ -11,10 +11,10 @@ with workflow.unsafe.imports_passed_through():
     from domain.scheduling import task_state as tasks
     from workflows import activity_options, cancellation
     from workflows.agent import AgentWorkflow
-    from workflows.signals import tell
+    from workflows.signals import signal_if_running
 
 
-class Standing:
+class TaskReporter:
     """
     How a task stands.
 
@@ -39,7 +39,7 @@ class Standing:
         if state is not self.report.state:
             tasks.move(self.report.state, state)
         self.note(state=state, reason=reason[:1_000], agent=agent)
-        await tell(self._request_id, "task_changed", self.report)
+        await signal_if_running(self._request_id, "task_changed", self.report)
 
     async def fail(self, reason: str) -> None:
         """End the task as failed; what waits or is under review comes back to work first."""
@@ -49,7 +49,7 @@ class Standing:
 
     async def ask(self, approval: Contract) -> None:
         """Put a question to a person on the request's desk."""
-        await tell(self._request_id, "ask", approval)
+        await signal_if_running(self._request_id, "ask", approval)
 
     async def run_agent(self, start: AgentStart) -> AgentResult:
         """Run an agent of this task and book what it used."""
@@ -75,5 +75,5 @@ class Standing:
             cost_microusd=self.report.cost_microusd + result.cost_microusd,
             model=result.model or self.report.model,
         )
-        cancellation.heed()
+        cancellation.raise_if_cancelled()
         return result

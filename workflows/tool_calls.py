@@ -29,7 +29,7 @@ Call = TypeVar("Call", ReadCall, ToolCall)
 Result = TypeVar("Result")
 
 
-class Hands:
+class ToolDispatcher:
     """
     One agent's dealings with its worktree.
 
@@ -100,9 +100,9 @@ class Hands:
             asked_by=me,
         )
         self.doing = f"waits for a person: {approval.what}"
-        desk = workflow.get_external_workflow_handle(self._start.request_id)
+        inbox = workflow.get_external_workflow_handle(self._start.request_id)
         # Shielded: a cancellation that comes while a signal is under way would be lost with it.
-        await asyncio.shield(desk.signal("ask", approval))
+        await asyncio.shield(inbox.signal("ask", approval))
         await workflow.wait_condition(lambda: approval.id in self._decisions)
         decision = self._decisions[approval.id]
         if decision.choice is Choice.APPROVE:
@@ -167,13 +167,13 @@ class Hands:
         result = await retrying.call(
             port, request, activity_options.host(self.lease.host_id, self.doing)
         )
-        cancellation.heed()
+        cancellation.raise_if_cancelled()
         return result
 
     async def _another(self) -> WorktreeLease:
         """Lease again, as whoever leased the first: they free both."""
         start, parent = self._start, workflow.info().parent
-        lease = await cancellation.taken(
+        lease = await cancellation.complete_despite_cancel(
             retrying.call(
                 WorktreeActivities.lease_worktree,
                 LeaseWorktree(
@@ -185,7 +185,7 @@ class Hands:
                 activity_options.store("lease another worktree: the last one is lost"),
             )
         )
-        cancellation.heed()
+        cancellation.raise_if_cancelled()
         return lease
 
 

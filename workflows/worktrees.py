@@ -13,11 +13,11 @@ with workflow.unsafe.imports_passed_through():
 
 
 @asynccontextmanager
-async def leased(
+async def worktree_lease(
     repository: RepositoryRef, purpose: str, *, commit: str | None = None
 ) -> AsyncIterator[WorktreeLease]:
     """Lease a worktree at a commit, None for the target's tip, and free it at the end."""
-    lease = await cancellation.taken(
+    lease = await cancellation.complete_despite_cancel(
         retrying.call(
             WorktreeActivities.lease_worktree,
             LeaseWorktree(
@@ -30,10 +30,10 @@ async def leased(
         )
     )
     try:
-        cancellation.heed()
+        cancellation.raise_if_cancelled()
         yield lease
     finally:
-        await cancellation.finish(_release(repository, purpose, lease))
+        await cancellation.run_to_completion(_release(repository, purpose, lease))
 
 
 async def _release(repository: RepositoryRef, purpose: str, lease: WorktreeLease) -> None:

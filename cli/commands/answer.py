@@ -5,9 +5,9 @@ import asyncio
 from pydantic import ValidationError
 
 from cli import hints
-from cli.client import Found, Requests
-from cli.context import Surroundings
-from cli.exit_codes import AwayError, ExitCode, UsageError
+from cli.client import RequestClient, RequestSummary
+from cli.context import CliContext
+from cli.exit_codes import ExitCode, ServiceUnavailable, UsageError
 from cli.formatting import clean
 from cli.parser import AddNote, Cancel, Respond
 from cli.service import reach
@@ -17,7 +17,7 @@ from contracts.approvals import Approval, Decide
 _CANCEL_SECONDS = 30.0
 
 
-async def respond(typed: Respond, around: Surroundings) -> ExitCode:
+async def respond(typed: Respond, around: CliContext) -> ExitCode:
     """Answer what waits: checked at once by a worker, or left with the server for the next one."""
     async with reach(around, worker=False) as service:
         found = await _open(service.requests, typed.id)
@@ -25,7 +25,7 @@ async def respond(typed: Respond, around: Surroundings) -> ExitCode:
             pending = await service.requests.approvals(found.id)
             decide = answer(typed, pending, by=around.user)
             receipt = await service.requests.decide(found.id, decide)
-        except AwayError as away:
+        except ServiceUnavailable as away:
             await _leave(typed, found, service.requests, around, away)
         else:
             around.say(clean(receipt.message, 500))
@@ -75,7 +75,11 @@ def _whole(typed: Respond, pending: list[Approval] | None) -> str:
 
 
 async def _leave(
-    typed: Respond, found: Found, requests: Requests, around: Surroundings, away: AwayError
+    typed: Respond,
+    found: RequestSummary,
+    requests: RequestClient,
+    around: CliContext,
+    away: ServiceUnavailable,
 ) -> None:
     """Leave an answer with the server; a worker takes it as soon as one runs."""
     await requests.leave_answer(found.id, answer(typed, None, by=around.user))
@@ -83,7 +87,7 @@ async def _leave(
     around.say(f"{away} The answer is kept and counts as soon as one runs: {watch}")
 
 
-async def note(typed: AddNote, around: Surroundings) -> ExitCode:
+async def note(typed: AddNote, around: CliContext) -> ExitCode:
     """Leave a note for a request's agents."""
     try:
         text = Note(text=typed.text.strip(), task=typed.task)
@@ -98,19 +102,19 @@ async def note(typed: AddNote, around: Surroundings) -> ExitCode:
     return ExitCode.DELIVERED
 
 
-async def _know_task(requests: Requests, found: Found, task: str | None) -> None:
+async def _know_task(requests: RequestClient, found: RequestSummary, task: str | None) -> None:
     """Refuse a task that the plan does not have, as far as anybody can tell."""
     if task is None:
         return
     try:
         tasks = [one.id for one in (await requests.status(found.id)).tasks]
-    except AwayError:
+    except ServiceUnavailable:
         return
     if tasks and task not in tasks:
         raise UsageError(f"There is no task {clean(task, 60)}; there are {', '.join(tasks)}.")
 
 
-async def cancel(typed: Cancel, around: Surroundings) -> ExitCode:
+async def cancel(typed: Cancel, around: CliContext) -> ExitCode:
     """Give a request up and wait until it has freed what it holds."""
     async with reach(around, worker=True) as service:
         found = await _open(service.requests, typed.id)
@@ -126,7 +130,7 @@ async def cancel(typed: Cancel, around: Surroundings) -> ExitCode:
     return ExitCode.DELIVERED
 
 
-async def _open(requests: Requests, typed: str) -> Found:
+async def _open(requests: RequestClient, typed: str) -> RequestSummary:
     found = await requests.find(typed)
     if found.closed:
         raise UsageError(f"{found.id} has ended ({found.state}); nothing waits any more.")

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from cli import hints
-from cli.client import Found, Requests
-from cli.context import Surroundings
-from cli.exit_codes import AwayError, ExitCode
+from cli.client import RequestClient, RequestSummary
+from cli.context import CliContext
+from cli.exit_codes import ExitCode, ServiceUnavailable
 from cli.formatting import clean, span
 from cli.parser import ListRequests, Status
 from cli.service import Service, reach
@@ -19,7 +19,7 @@ from cli.watcher import glance
 from contracts.request import RequestStatus
 
 
-async def status(typed: Status, around: Surroundings) -> ExitCode:
+async def status(typed: Status, around: CliContext) -> ExitCode:
     """Show one request; one that has ended, and what the server knows, need no worker."""
     async with reach(around, worker=False) as service:
         found = await service.requests.find(typed.id)
@@ -35,7 +35,7 @@ async def status(typed: Status, around: Surroundings) -> ExitCode:
 
 
 def _show_ended(
-    found: Found, standing: RequestStatus, service: Service, around: Surroundings
+    found: RequestSummary, standing: RequestStatus, service: Service, around: CliContext
 ) -> None:
     title = f"{found.id} {standing.state}: {clean(standing.request)}".removesuffix(": ")
     link = service.link(found)
@@ -43,7 +43,9 @@ def _show_ended(
     around.say(*hints.kept(found.kept, standing.state))
 
 
-def _show_open(found: Found, snapshot: Snapshot, service: Service, around: Surroundings) -> None:
+def _show_open(
+    found: RequestSummary, snapshot: Snapshot, service: Service, around: CliContext
+) -> None:
     """Show the picture on a terminal, and the same as greppable lines elsewhere."""
     seconds = age(found, around.now())
     shown = replace(snapshot, seconds=seconds, link=service.link(found))
@@ -53,13 +55,13 @@ def _show_open(found: Found, snapshot: Snapshot, service: Service, around: Surro
         around.say(*changes(None, shown, program=around.program))
 
 
-def age(found: Found, now: float) -> float:
+def age(found: RequestSummary, now: float) -> float:
     """Return the seconds from a request's start to its end, or to now."""
     end = found.closed.timestamp() if found.closed else now
     return max(end - found.started.timestamp(), 0.0)
 
 
-async def _standing(requests: Requests, found: Found) -> tuple[RequestStatus, bool]:
+async def _standing(requests: RequestClient, found: RequestSummary) -> tuple[RequestStatus, bool]:
     """Return a request's status, and whether the request itself or its result told it."""
     known = as_known(found)
     if found.closed:
@@ -67,11 +69,11 @@ async def _standing(requests: Requests, found: Found) -> tuple[RequestStatus, bo
         return ending.last_status(known), True
     try:
         return await requests.status(found.id), True
-    except AwayError as away:
+    except ServiceUnavailable as away:
         return with_reason(known, str(away)), False
 
 
-def as_known(found: Found) -> RequestStatus:
+def as_known(found: RequestSummary) -> RequestStatus:
     """Return what the server alone knows of a request, in the shape of its own word."""
     return RequestStatus(id=found.id, state=found.state, request=found.summary)
 
@@ -82,7 +84,7 @@ def with_reason(known: RequestStatus, problem: str) -> RequestStatus:
     return known.model_copy(update={"reason": reason})
 
 
-async def list_requests(typed: ListRequests, around: Surroundings) -> ExitCode:
+async def list_requests(typed: ListRequests, around: CliContext) -> ExitCode:
     """Show all requests, newest first."""
     async with reach(around, worker=False) as service:
         every = await service.requests.every()
@@ -93,7 +95,9 @@ async def list_requests(typed: ListRequests, around: Surroundings) -> ExitCode:
     return ExitCode.DELIVERED
 
 
-async def _documents(requests: Requests, every: Iterable[Found]) -> list[dict[str, object]]:
+async def _documents(
+    requests: RequestClient, every: Iterable[RequestSummary]
+) -> list[dict[str, object]]:
     """Return the documents of all; once no worker answered, the others are not asked."""
     documents = []
     worker = True
@@ -106,7 +110,7 @@ async def _documents(requests: Requests, every: Iterable[Found]) -> list[dict[st
     return documents
 
 
-def table(every: Iterable[Found], *, now: float) -> list[str]:
+def table(every: Iterable[RequestSummary], *, now: float) -> list[str]:
     """Return requests as lines of a table: name, state, what waits, when it started, how long."""
     rows = [("REQUEST", "STATE", "WAITS FOR YOU", "STARTED", "TOOK")]
     for found in every:

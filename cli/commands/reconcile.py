@@ -1,7 +1,7 @@
 """Keeping a host tidy by hand: what the worker also does at its start and every few minutes."""
 
 from cli import parser
-from cli.context import Surroundings
+from cli.context import CliContext
 from cli.exit_codes import ExitCode
 from cli.formatting import clean
 from cli.service import reach
@@ -10,7 +10,7 @@ from runtime.host import host_id
 from runtime.settings import load
 
 
-async def reconcile(typed: parser.Reconcile, around: Surroundings) -> ExitCode:
+async def reconcile(typed: parser.Reconcile, around: CliContext) -> ExitCode:
     """Free what belongs to requests that have ended, or say what would be freed."""
     wanted = Reconcile(
         host_id=host_id(load(around.environ)), dry_run=typed.dry_run, forgotten=typed.forgotten

@@ -6,8 +6,8 @@ import secrets
 from pydantic import ValidationError
 
 from cli import hints
-from cli.client import Found
-from cli.context import Surroundings
+from cli.client import RequestSummary
+from cli.context import CliContext
 from cli.exit_codes import ExitCode, UsageError, exit_code
 from cli.formatting import clean
 from cli.parser import Run, Watch
@@ -28,7 +28,7 @@ NO_KEY = (
 )
 
 
-async def run(typed: Run, around: Surroundings) -> ExitCode:
+async def run(typed: Run, around: CliContext) -> ExitCode:
     """
     Start a request; watch it unless it is to be detached.
 
@@ -49,14 +49,14 @@ async def run(typed: Run, around: Surroundings) -> ExitCode:
         return await _until_ended(found, service, around)
 
 
-async def watch(typed: Watch, around: Surroundings) -> ExitCode:
+async def watch(typed: Watch, around: CliContext) -> ExitCode:
     """Watch a request until it ends, with server and worker brought up if need be."""
     async with reach(around, worker=True) as service:
         found = await service.requests.find(typed.id)
         return await _until_ended(found, service, around)
 
 
-async def _until_ended(found: Found, service: Service, around: Surroundings) -> ExitCode:
+async def _until_ended(found: RequestSummary, service: Service, around: CliContext) -> ExitCode:
     """Show a request until it ends, or until the person leaves it."""
     watcher = Watcher(service.requests, found, now=around.now)
     first = unknown(found.id, link=service.link(found))
@@ -82,11 +82,11 @@ def _take_back_cancellation() -> None:
         task.uncancel()
 
 
-def _left_behind(found: Found, service: Service, around: Surroundings) -> list[str]:
+def _left_behind(found: RequestSummary, service: Service, around: CliContext) -> list[str]:
     return hints.left_behind(around.program, found.id, stops=service.started)
 
 
-def request_start(typed: Run, settings: Settings, around: Surroundings) -> RequestStart:
+def request_start(typed: Run, settings: Settings, around: CliContext) -> RequestStart:
     """
     Return the workflow's input for what a person typed.
 

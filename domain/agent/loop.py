@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from contracts.agent import AgentLimits, AgentProgress, Cut
+from contracts.agent import AgentLimits, AgentProgress, StopCause
 from contracts.model import ModelTurn, ToolAnswer, ToolUse
 from contracts.store import ConversationRef
 from contracts.tools import ToolName
@@ -35,7 +35,7 @@ CIRCLES = (
     "You have made the same call with the same result several times. Do something else: "
     "read the message again, look at another file, or finish and say what is in the way."
 )
-HEAR_FIRST = (
+FINISH_DEFERRED = (
     "You are not done yet: somebody wrote to you while you worked. Read it below, do what it asks, "
     "then call `finish` again."
 )
@@ -43,14 +43,14 @@ FINISH_ALONE = "Call finish alone, after you have seen the results of your other
 
 
 @dataclass(frozen=True)
-class Call:
+class CallModel:
     """Call the model, with at most this much output."""
 
     max_output_tokens: int
 
 
 @dataclass(frozen=True)
-class Act:
+class CallTools:
     """Run these calls, in order."""
 
     uses: tuple[ToolUse, ...]
@@ -64,12 +64,12 @@ class Finish:
 
 
 @dataclass(frozen=True)
-class Hear:
+class FinishDeferred:
     """
     The agent says that it is done, but has not heard all yet.
 
     Attributes:
-        use: its call of `finish`, to be answered with HEAR_FIRST.
+        use: its call of `finish`, to be answered with FINISH_DEFERRED.
         output: what counts all the same when it may not call again.
     """
 
@@ -78,14 +78,14 @@ class Hear:
 
 
 @dataclass(frozen=True)
-class Say:
+class Nudge:
     """Tell the model something and call again."""
 
     message: str | None
 
 
 @dataclass(frozen=True)
-class Again:
+class RetryTurn:
     """Ask for the same turn anew: the reply was discarded."""
 
     message: str | None
@@ -95,22 +95,22 @@ class Again:
 class Stop:
     """The loop is cut, and says so."""
 
-    cut: Cut
+    cut: StopCause
     reason: str
 
 
 def may_call(
     progress: AgentProgress, limits: AgentLimits, *, conversation: ConversationRef, now: float
-) -> Call | Stop:
+) -> CallModel | Stop:
     """
     Decide whether the agent may call the model once more; `now` in seconds of the run's clock.
 
     The whole price of the call is reserved before it is made, so spending stays within the lease.
     """
     if progress.turns >= limits.turns:
-        return Stop(Cut.TURNS, f"{limits.turns} turns are used up")
+        return Stop(StopCause.TURNS, f"{limits.turns} turns are used up")
     if now - progress.started_at >= limits.seconds:
-        return Stop(Cut.TIME, f"{limits.seconds} seconds are used up")
+        return Stop(StopCause.TIME, f"{limits.seconds} seconds are used up")
     context = conversation.context_tokens + GROWTH_TOKENS
     if conversation.turns == 0:
         context = FIRST_CONTEXT_TOKENS
@@ -119,15 +119,17 @@ def may_call(
         conversation.model, context_tokens=context, money_microusd=left
     )
     if output < SMALLEST_REPLY_TOKENS:
-        return Stop(Cut.BUDGET, f"the next call could cost more than the ${left / 1e6:.2f} left")
+        return Stop(
+            StopCause.BUDGET, f"the next call could cost more than the ${left / 1e6:.2f} left"
+        )
     wanted = limits.output_tokens * 2**progress.variant
     ceiling = min(LARGEST_REPLY_TOKENS, models.facts(conversation.model).max_output_tokens)
-    return Call(min(wanted, output, ceiling))
+    return CallModel(min(wanted, output, ceiling))
 
 
 def after_turn(
     turn: ModelTurn, progress: AgentProgress, *, waiting: bool = False
-) -> Act | Finish | Hear | Say | Again | Stop:
+) -> CallTools | Finish | FinishDeferred | Nudge | RetryTurn | Stop:
     """
     Decide what follows from a reply. Tools run only when the reply stopped for them.
 
@@ -140,43 +142,43 @@ def after_turn(
         case "end_turn" | "stop_sequence" | "tool_use":
             return _silent(progress)
         case "pause_turn":
-            return Say(None)
+            return Nudge(None)
         case "max_tokens":
             return _too_long(progress)
         case "refusal":
-            return Stop(Cut.REFUSAL, turn.says or "the model declined to answer")
+            return Stop(StopCause.REFUSAL, turn.says or "the model declined to answer")
         case "model_context_window_exceeded":
-            return Stop(Cut.CONTEXT, "the conversation no longer fits the model's window")
+            return Stop(StopCause.CONTEXT, "the conversation no longer fits the model's window")
         case unknown:
-            return Stop(Cut.SILENT, f"the model stopped for an unknown reason: {unknown}")
+            return Stop(StopCause.SILENT, f"the model stopped for an unknown reason: {unknown}")
 
 
 def _tools(
     turn: ModelTurn, progress: AgentProgress, *, waiting: bool
-) -> Act | Finish | Hear | Stop:
+) -> CallTools | Finish | FinishDeferred | Stop:
     only = turn.tool_uses[0] if len(turn.tool_uses) == 1 else None
     if only and only.name == ToolName.FINISH and turn.finish is not None:
-        return Hear(only, turn.finish) if waiting else Finish(turn.finish)
+        return FinishDeferred(only, turn.finish) if waiting else Finish(turn.finish)
     if progress.bad_calls >= MAX_BAD_CALLS:
-        return Stop(Cut.LOOP, f"{progress.bad_calls} tool calls in a row could not be run")
+        return Stop(StopCause.LOOP, f"{progress.bad_calls} tool calls in a row could not be run")
     if _repeats(progress.recent) >= SAME_CALL_STOP:
-        return Stop(Cut.LOOP, f"the same call was made {SAME_CALL_STOP} times")
-    return Act(turn.tool_uses)
+        return Stop(StopCause.LOOP, f"the same call was made {SAME_CALL_STOP} times")
+    return CallTools(turn.tool_uses)
 
 
-def _silent(progress: AgentProgress) -> Say | Stop:
+def _silent(progress: AgentProgress) -> Nudge | Stop:
     if progress.nudges >= MAX_NUDGES:
-        return Stop(Cut.SILENT, "it stopped without calling finish, after two reminders")
-    return Say(GO_ON)
+        return Stop(StopCause.SILENT, "it stopped without calling finish, after two reminders")
+    return Nudge(GO_ON)
 
 
-def _too_long(progress: AgentProgress) -> Again | Stop:
+def _too_long(progress: AgentProgress) -> RetryTurn | Stop:
     if progress.variant >= MAX_REPEATS:
-        return Stop(Cut.SILENT, "its replies stay longer than one reply may be")
-    return Again(CUT_SHORT if progress.variant else None)
+        return Stop(StopCause.SILENT, "its replies stay longer than one reply may be")
+    return RetryTurn(CUT_SHORT if progress.variant else None)
 
 
-def booked(progress: AgentProgress, turn: ModelTurn) -> AgentProgress:
+def with_usage(progress: AgentProgress, turn: ModelTurn) -> AgentProgress:
     """Return the counters after a reply."""
     silent = turn.stop_reason in {"end_turn", "stop_sequence"}
     return progress.model_copy(

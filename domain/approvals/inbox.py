@@ -173,7 +173,7 @@ def _how(pending: Sequence[Approval]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class AnswerOutcome:
     """
     What became of an answer.
 
@@ -184,13 +184,13 @@ class Taken:
         asked_by: workflow id that waits for the decision, None when the request itself asks.
     """
 
-    desk: "Desk"
+    inbox: "ApprovalInbox"
     decision: Decision | None
     message: str
     asked_by: str | None = None
 
 
-class Desk(Contract):
+class ApprovalInbox(Contract):
     """
     All questions of a request: what waits, what was decided, what was not taken.
 
@@ -211,7 +211,7 @@ class Desk(Contract):
         """What waits for a person, oldest first."""
         return tuple(each.approval for each in self.waiting)
 
-    def open(self, approval: Approval, *, now: float) -> "Desk":
+    def open(self, approval: Approval, *, now: float) -> "ApprovalInbox":
         """
         Return the desk with `approval` waiting.
 
@@ -242,11 +242,11 @@ class Desk(Contract):
             return f"Say what to change, with a reason: {example}."
         return found
 
-    def take(self, payload: object, choice: Choice) -> Taken:
+    def take(self, payload: object, choice: Choice) -> AnswerOutcome:
         """Return what becomes of an answer; the first one that can be taken decides."""
         found = self._resolve(payload, choice)
         if isinstance(found, str):
-            return Taken(self.refuse(payload, found), None, found)
+            return AnswerOutcome(self.refuse(payload, found), None, found)
         by = one_line(found.by, 100) or "a person"
         decision = Decision(
             approval=found.approval_id,
@@ -256,39 +256,41 @@ class Desk(Contract):
             digest=found.digest,
         )
         message = f"'{found.approval_id}' is {_DONE[choice]} by {by}."
-        return Taken(self._settle(decision), decision, message, self._asked_by(decision.approval))
+        return AnswerOutcome(
+            self._settle(decision), decision, message, self._asked_by(decision.approval)
+        )
 
-    def refuse(self, payload: object, problem: str) -> "Desk":
+    def refuse(self, payload: object, problem: str) -> "ApprovalInbox":
         """Return the desk with an answer among those that were not taken."""
         record = AnswerRecord(
             received=one_line(_written(payload), 300), problem=one_line(problem, 1_000)
         )
         return self.model_copy(update={"refused": (*self.refused, record)[-_KEPT_REFUSALS:]})
 
-    def expire(self, now: float) -> tuple["Desk", tuple[Taken, ...]]:
+    def expire(self, now: float) -> tuple["ApprovalInbox", tuple[AnswerOutcome, ...]]:
         """
         Return the desk after everything overdue at `now` was denied, with the denials in order.
         """
-        desk = self
-        denials: list[Taken] = []
+        inbox = self
+        denials: list[AnswerOutcome] = []
         for each in self.waiting:
             if each.until <= now:
                 denial = _denial(each.approval)
-                desk = desk._settle(denial)
+                inbox = inbox._settle(denial)
                 message = f"'{each.approval.id}' is denied: {denial.reason}"
-                denials.append(Taken(desk, denial, message, each.approval.asked_by))
-        return desk, tuple(denials)
+                denials.append(AnswerOutcome(inbox, denial, message, each.approval.asked_by))
+        return inbox, tuple(denials)
 
     def due(self) -> float | None:
         """Return when the next deadline passes, None when nothing waits."""
         return min((each.until for each in self.waiting), default=None)
 
-    def withdraw(self, approval: str) -> "Desk":
+    def withdraw(self, approval: str) -> "ApprovalInbox":
         """Return the desk without a question that nobody asks any more."""
         kept = tuple(each for each in self.waiting if each.approval.id != approval)
         return self.model_copy(update={"waiting": kept})
 
-    def withdraw_of(self, asked_by: str) -> "Desk":
+    def withdraw_of(self, asked_by: str) -> "ApprovalInbox":
         """Return the desk without the questions of a workflow that has ended."""
         kept = tuple(each for each in self.waiting if each.approval.asked_by != asked_by)
         return self.model_copy(update={"waiting": kept})
@@ -300,9 +302,9 @@ class Desk(Contract):
     def _asked_by(self, approval: str) -> str | None:
         return next((each.asked_by for each in self.pending if each.id == approval), None)
 
-    def _settle(self, decision: Decision) -> "Desk":
-        desk = self.withdraw(decision.approval)
-        return desk.model_copy(update={"decided": (*self.decided, decision)[-_KEPT_DECISIONS:]})
+    def _settle(self, decision: Decision) -> "ApprovalInbox":
+        inbox = self.withdraw(decision.approval)
+        return inbox.model_copy(update={"decided": (*self.decided, decision)[-_KEPT_DECISIONS:]})
 
 
 def _denial(approval: Approval) -> Decision:

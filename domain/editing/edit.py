@@ -17,7 +17,7 @@ from typing import TypeAlias
 from domain.editing import matching
 from domain.editing.diff import bounded, difference
 from domain.editing.document import Document, decode, parse, universal
-from domain.editing.matching import Place, Rung
+from domain.editing.matching import Match, MatchKind
 from domain.editing.paths import path_problem, protected
 from domain.editing.syntax import new_problems
 
@@ -62,7 +62,7 @@ class Edited:
 
     Attributes:
         after: the file's new content.
-        rung: "created", "overwritten", "inserted", or the `Rung` by which old_str was found.
+        rung: "created", "overwritten", "inserted", or the `MatchKind` by which old_str was found.
         note: what the agent should know, clauses joined by "; ", often empty.
         diff: unified diff for the agent, at most 4 KiB.
     """
@@ -171,15 +171,15 @@ def str_replace(
     if "\r" in old and len(spots := list(islice(_whole_ends(document, old), 2))) == 1:
         raw = document.raw
         after = document.with_raw(raw[: spots[0]] + new + raw[spots[0] + len(old) :])
-        return _edited(path, document, after, rung=Rung.EXACT, notes=[staleness])
+        return _edited(path, document, after, rung=MatchKind.EXACT, notes=[staleness])
     places = matching.find(document, old, new)
     if len(places) != 1:
         return _ambiguous(document, places) if places else _no_match(document, old, staleness)
     return _replaced(path, document, places[0], staleness=staleness)
 
 
-def _replaced(path: str, document: Document, place: Place, *, staleness: str) -> Outcome:
-    if place.rung in {Rung.EXACT, Rung.LINE_ENDS}:
+def _replaced(path: str, document: Document, place: Match, *, staleness: str) -> Outcome:
+    if place.rung in {MatchKind.EXACT, MatchKind.LINE_ENDS}:
         how = ""
     elif staleness:
         line = matching.line_of(document.starts, place.start)
@@ -275,7 +275,7 @@ def _whole_ends(document: Document, old: str) -> Iterator[int]:
             yield at
 
 
-def _ambiguous(document: Document, places: Sequence[Place]) -> Refused:
+def _ambiguous(document: Document, places: Sequence[Match]) -> Refused:
     starts = document.starts
     lines = [str(matching.line_of(starts, place.start)) for place in places[:_LISTED_MATCHES]]
     at_least = " or more" if len(places) == matching.PLACES_LIMIT else ""

@@ -35,7 +35,7 @@ _FOLD = MappingProxyType(
 )
 
 
-class Rung(StrEnum):
+class MatchKind(StrEnum):
     """How a quoted text was found."""
 
     EXACT = "exact"
@@ -51,7 +51,7 @@ class Rung(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Match:
     """
     One place where the quoted text stands.
 
@@ -63,14 +63,14 @@ class Place:
         new: the replacement as it would read at this place.
     """
 
-    rung: Rung
+    rung: MatchKind
     start: int
     end: int
     old: str
     new: str
 
 
-def find(document: Document, old: str, new: str) -> tuple[Place, ...]:
+def find(document: Document, old: str, new: str) -> tuple[Match, ...]:
     """
     Return the places of `old`, in the order of the file, from the first rung that has any.
 
@@ -108,26 +108,26 @@ def occurrences(text: str, part: str) -> Iterator[int]:
         at = text.find(part, at + 1)
 
 
-def _plain(document: Document, old: str, new: str) -> Iterator[Place]:
+def _plain(document: Document, old: str, new: str) -> Iterator[Match]:
     starts = document.starts
     for start in occurrences(document.text, old):
         end = start + len(old)
         first, last = line_of(starts, start) - 1, line_of(starts, end) - 1
         foreign = any(e != "\n" for e in document.ends[first:last])
-        yield Place(Rung.LINE_ENDS if foreign else Rung.EXACT, start, end, old, new)
+        yield Match(MatchKind.LINE_ENDS if foreign else MatchKind.EXACT, start, end, old, new)
 
 
-def _folded(document: Document, old: str, new: str) -> Iterator[Place]:
+def _folded(document: Document, old: str, new: str) -> Iterator[Match]:
     for start in occurrences(document.text.translate(_FOLD), old.translate(_FOLD)):
-        yield Place(Rung.PUNCTUATION, start, start + len(old), old, new)
+        yield Match(MatchKind.PUNCTUATION, start, start + len(old), old, new)
 
 
-def _without_trailing_blanks(document: Document, old: str, new: str) -> Iterator[Place]:
+def _without_trailing_blanks(document: Document, old: str, new: str) -> Iterator[Match]:
     for first in _windows(document, old, key=_rstrip):
-        yield _lines_place(document, first, old, new, rung=Rung.TRAILING_BLANKS)
+        yield _lines_place(document, first, old, new, rung=MatchKind.TRAILING_BLANKS)
 
 
-def _shifted(document: Document, old: str, new: str) -> Iterator[Place]:
+def _shifted(document: Document, old: str, new: str) -> Iterator[Match]:
     lines = _lines(old)
     firsts = tuple(islice(_windows(document, old, key=_strip), PLACES_LIMIT))
     if len(firsts) == PLACES_LIMIT:
@@ -140,7 +140,7 @@ def _shifted(document: Document, old: str, new: str) -> Iterator[Place]:
     for first, shift in shifts.items():
         moved = moves.get(shift) if shift else None
         if shift and moved and wanted[shift] == held[first : first + len(lines)]:
-            yield _lines_place(document, first, *moved, rung=Rung.INDENTATION)
+            yield _lines_place(document, first, *moved, rung=MatchKind.INDENTATION)
 
 
 def _rstrip(line: str) -> str:
@@ -172,15 +172,15 @@ def _joined(lines: Sequence[str]) -> str:
     return "\n" + "".join(line + "\n" for line in lines)
 
 
-def _lines_place(document: Document, first: int, old: str, new: str, *, rung: Rung) -> Place:
+def _lines_place(document: Document, first: int, old: str, new: str, *, rung: MatchKind) -> Match:
     behind = first + len(_lines(old))
     starts = document.starts
     if old.endswith("\n") and behind < len(starts):
-        return Place(rung, starts[first], starts[behind], old, new)
+        return Match(rung, starts[first], starts[behind], old, new)
     end = starts[behind - 1] + len(document.contents[behind - 1])
     if old.endswith("\n"):  # the file's last line has no end, and keeps having none
         old, new = old.removesuffix("\n"), new.removesuffix("\n")
-    return Place(rung, starts[first], end, old, new)
+    return Match(rung, starts[first], end, old, new)
 
 
 def _indent(line: str) -> str:
@@ -208,7 +208,7 @@ def _move(text: str, less: str, more: str) -> str | None:
     return "\n".join(more + li.removeprefix(less) if _strip(li) else li for li in lines)
 
 
-def replace_at(document: Document, place: Place) -> Document:
+def replace_at(document: Document, place: Match) -> Document:
     """
     Return the document with the place's text replaced.
 
@@ -223,7 +223,7 @@ def replace_at(document: Document, place: Place) -> Document:
     old = (head + place.old + tail).split("\n")
     new = (head + place.new + tail).split("\n")
     held = Document(document.contents[first : last + 1], document.ends[first : last + 1])
-    blend = place.rung is Rung.PUNCTUATION
+    blend = place.rung is MatchKind.PUNCTUATION
     lines = _with_ends(
         tuple(_merge(held, old, new, blend=blend)),
         before=document.ends[first - 1] if first else "",

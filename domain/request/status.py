@@ -14,12 +14,12 @@ from contracts.repository import Delivered, RepositoryOpened
 from contracts.request import RequestStart, RequestStatus
 from contracts.subtask import SubtaskReport, SubtaskStart
 from contracts.task import TaskState, TaskStatus
-from contracts.visibility import Obstacle, RunState
+from contracts.visibility import Blocker, RunState
 from domain import ids
-from domain.approvals.inbox import Desk
+from domain.approvals.inbox import ApprovalInbox
 from domain.scheduling import task_state as tasks
 from domain.scheduling.budget import usd
-from domain.scheduling.ready import Standing
+from domain.scheduling.ready import TaskNode
 from domain.text import listing, one_line
 
 
@@ -45,10 +45,10 @@ def table(plan: Plan) -> dict[str, TaskStatus]:
     }
 
 
-def standings(plan: Plan, table: Mapping[str, TaskStatus]) -> tuple[Standing, ...]:
+def task_nodes(plan: Plan, table: Mapping[str, TaskStatus]) -> tuple[TaskNode, ...]:
     """Return what the scheduler looks at."""
     return tuple(
-        Standing(task.id, task.depends_on, table[task.id].state, task.size) for task in plan.tasks
+        TaskNode(task.id, task.depends_on, table[task.id].state, task.size) for task in plan.tasks
     )
 
 
@@ -90,11 +90,11 @@ def blocked(status: TaskStatus, reason: str) -> TaskStatus:
     return status.model_copy(update={"state": TaskState.BLOCKED, "reason": reason[:1_000]})
 
 
-def state_of(desk: Desk, obstacles: Sequence[Obstacle]) -> tuple[RunState, str]:
+def state_of(inbox: ApprovalInbox, blockers: Sequence[Blocker]) -> tuple[RunState, str]:
     """Return how an open request stands: a person's answer first, then what else it waits for."""
-    pending = desk.pending
-    if not pending and obstacles:
-        return obstacles[0].state, obstacles[0].reason
+    pending = inbox.pending
+    if not pending and blockers:
+        return blockers[0].state, blockers[0].reason
     if not pending:
         return RunState.RUNNING, ""
     what = listing(tuple(one_line(approval.what, 120) for approval in pending))
@@ -103,7 +103,7 @@ def state_of(desk: Desk, obstacles: Sequence[Obstacle]) -> tuple[RunState, str]:
     return state, f"waits for a person: {what}"
 
 
-def shortfall(rows: Sequence[TaskStatus]) -> str | None:
+def incomplete_message(rows: Sequence[TaskStatus]) -> str | None:
     """Return what is missing of a plan, None when every task is done."""
     missing = [row for row in rows if row.state is not TaskState.DONE]
     if not missing:
@@ -112,16 +112,16 @@ def shortfall(rows: Sequence[TaskStatus]) -> str | None:
     return f"{len(rows) - len(missing)} of {len(rows)} tasks done; {each}"[:2_000]
 
 
-def kept(opened: RepositoryOpened) -> str:
+def salvage_command(opened: RepositoryOpened) -> str:
     """Return where a request's work is kept whatever becomes of it: a command that lists it."""
     prefix = f"refs/oc/{opened.repository.request_key}/"
     return f"git -C {shlex.quote(opened.store)} for-each-ref {prefix}"
 
 
-def red(report: ChecksReport, rows: Sequence[TaskStatus], tip: str) -> str:
+def checks_failed_message(report: ChecksReport, rows: Sequence[TaskStatus], tip: str) -> str:
     """Return why a request whose merged tree fails its checks ends, and where its work is kept."""
     command = next(result.command for result in report.results if not result.passed)
-    missing = shortfall(rows)
+    missing = incomplete_message(rows)
     said = f"the merged tree fails `{command}`; nothing was delivered, the work is kept at {tip}"
     return f"{said}; {missing}" if missing else said
 
@@ -158,10 +158,10 @@ def subtask(
     task: TaskSpec,
     *,
     request_id: str,
-    lease: int,
+    allowance: int,
     notes: Sequence[Note],
 ) -> SubtaskStart:
-    """Return the input of a task's workflow; `lease` in microUSD."""
+    """Return the input of a task's workflow; `allowance` in microUSD."""
     repository = opened.repository
     return SubtaskStart(
         request_id=request_id,
@@ -171,7 +171,7 @@ def subtask(
         task=task,
         checks=start.checks,
         human_review=ApprovalKind.REVIEW in start.approve or task.risk is Risk.HIGH,
-        limits=AgentLimits(budget_microusd=lease),
+        limits=AgentLimits(budget_microusd=allowance),
         notes=tuple(each.text for each in notes if each.task in {None, task.id}),
         queue_id=ids.queue_id(repository.key, repository.target),
     )
@@ -185,7 +185,7 @@ def delivery_summary(rows: Sequence[TaskStatus], checks: Sequence[CheckResult]) 
 
 
 @dataclass(frozen=True)
-class View:
+class StatusInputs:
     """Everything that a status is made of."""
 
     id: str
@@ -193,7 +193,7 @@ class View:
     opened: RepositoryOpened | None
     plan: Plan | None
     tasks: tuple[TaskStatus, ...]
-    desk: Desk
+    inbox: ApprovalInbox
     planner: str | None
     spent: int
     checks: tuple[CheckResult, ...]
@@ -201,7 +201,7 @@ class View:
     model: str
 
 
-def status(view: View, state: RunState, reason: str) -> RequestStatus:
+def status(view: StatusInputs, state: RunState, reason: str) -> RequestStatus:
     """Return the status; a task that still runs counts with what it has reported."""
     open_cost = sum(row.cost_usd for row in view.tasks if not tasks.terminal(row.state))
     opened, delivered = view.opened, view.delivered
@@ -215,8 +215,8 @@ def status(view: View, state: RunState, reason: str) -> RequestStatus:
         summary=view.plan.summary if view.plan else "",
         tasks=view.tasks,
         edges_added=view.plan.added if view.plan else (),
-        approvals=view.desk.pending,
-        refused_answers=view.desk.refused,
+        approvals=view.inbox.pending,
+        refused_answers=view.inbox.refused,
         planner=view.planner,
         merge_queue=ids.queue_id(opened.repository.key, opened.repository.target)
         if opened

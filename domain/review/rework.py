@@ -40,7 +40,7 @@ class Rounds:
         return MAX_ROUNDS - self.own
 
 
-def again(rounds: Rounds, cause: Cause) -> Rounds | None:
+def next_round(rounds: Rounds, cause: Cause) -> Rounds | None:
     """Return the count after one more round, None when the task has had its share."""
     if cause is Cause.QUEUE:
         more = Rounds(rounds.own, rounds.evictions + 1)
@@ -82,6 +82,6 @@ def eviction_feedback(verdict: MergeVerdict) -> str:
     )
 
 
-def hopeless(verdict: MergeVerdict) -> bool:
+def is_final(verdict: MergeVerdict) -> bool:
     """Return whether going back to the agent cannot help."""
     return verdict.eviction is Eviction.UNTESTED

@@ -15,7 +15,7 @@ _AT_WORK = (TaskState.RUNNING, TaskState.BLOCKED, TaskState.REVIEW)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class TaskNode:
     """
     One task as the schedule sees it.
 
@@ -30,37 +30,37 @@ class Standing:
     size: int
 
 
-def ready(standings: Sequence[Standing], *, running: int, width: int) -> tuple[str, ...]:
+def ready(task_nodes: Sequence[TaskNode], *, running: int, width: int) -> tuple[str, ...]:
     """
     Return the ids to start now, the most urgent first: at most `width - running`.
 
     A task is ready when it is pending and every dependency is done. Urgent is what heads the
     longest path of work (`ranks`); ties go by id.
     """
-    rank = ranks(standings)
+    rank = ranks(task_nodes)
     free = max(0, width - running)
-    return tuple(sorted(_startable(standings), key=lambda key: (-rank[key], key))[:free])
+    return tuple(sorted(_startable(task_nodes), key=lambda key: (-rank[key], key))[:free])
 
 
-def _startable(standings: Sequence[Standing]) -> list[str]:
-    states = {each.id: each.state for each in standings}
+def _startable(task_nodes: Sequence[TaskNode]) -> list[str]:
+    states = {each.id: each.state for each in task_nodes}
     return [
         each.id
-        for each in standings
+        for each in task_nodes
         if each.state is TaskState.PENDING
         and all(states.get(key) is TaskState.DONE for key in each.depends_on)
     ]
 
 
-def blocked(standings: Sequence[Standing]) -> tuple[tuple[str, str], ...]:
+def blocked(task_nodes: Sequence[TaskNode]) -> tuple[tuple[str, str], ...]:
     """
     Return the pending tasks that can never start as things stand, with the reason, by id.
 
     A dependency failed, was cancelled, is not in the plan, or is itself blocked.
     """
-    known = {each.id: each for each in standings}
+    known = {each.id: each for each in task_nodes}
     causes: dict[str, str] = {}
-    waiting = sorted((e for e in standings if e.state is TaskState.PENDING), key=lambda e: e.id)
+    waiting = sorted((e for e in task_nodes if e.state is TaskState.PENDING), key=lambda e: e.id)
     # One pass per link of the longest chain of blocked tasks; the last one finds nothing new.
     while found := [
         (each.id, cause)
@@ -71,14 +71,14 @@ def blocked(standings: Sequence[Standing]) -> tuple[tuple[str, str], ...]:
     return tuple((key, _sentence(key, known, causes)) for key in sorted(causes))
 
 
-def _cause(each: Standing, known: dict[str, Standing], causes: dict[str, str]) -> str | None:
+def _cause(each: TaskNode, known: dict[str, TaskNode], causes: dict[str, str]) -> str | None:
     # A direct loss is told before one that comes through another task.
     lost = [k for k in sorted(each.depends_on) if k not in known or known[k].state in _LOST]
     through = [key for key in sorted(each.depends_on) if key in causes]
     return next(iter(lost + through), None)
 
 
-def _sentence(key: str, known: dict[str, Standing], causes: dict[str, str]) -> str:
+def _sentence(key: str, known: dict[str, TaskNode], causes: dict[str, str]) -> str:
     first = root = causes[key]
     while root in causes:
         root = causes[root]
@@ -88,34 +88,34 @@ def _sentence(key: str, known: dict[str, Standing], causes: dict[str, str]) -> s
     return f"waits for '{first}', which cannot start because '{root}' {fate}"
 
 
-def stalled(standings: Sequence[Standing]) -> str | None:
+def stalled(task_nodes: Sequence[TaskNode]) -> str | None:
     """
     Return why nothing will ever happen again although tasks are pending; None when it will.
 
     Nothing runs (or waits for a person), nothing is ready, something is pending.
     """
-    pending = sorted(each.id for each in standings if each.state is TaskState.PENDING)
-    at_work = any(each.state in _AT_WORK for each in standings)
-    if not pending or at_work or _startable(standings):
+    pending = sorted(each.id for each in task_nodes if each.state is TaskState.PENDING)
+    at_work = any(each.state in _AT_WORK for each in task_nodes)
+    if not pending or at_work or _startable(task_nodes):
         return None
-    reasons = [f"'{key}' {why}" for key, why in blocked(standings)]
-    told = {key for key, _ in blocked(standings)}
+    reasons = [f"'{key}' {why}" for key, why in blocked(task_nodes)]
+    told = {key for key, _ in blocked(task_nodes)}
     if circle := [key for key in pending if key not in told]:
         names = ", ".join(f"'{key}'" for key in circle)
         reasons.append(f"{names} wait for each other in a circle")
     return f"Nothing runs and nothing can start: {'; '.join(reasons)}."
 
 
-def ranks(standings: Sequence[Standing]) -> dict[str, int]:
+def ranks(task_nodes: Sequence[TaskNode]) -> dict[str, int]:
     """
     Return each task's upward rank: its size plus the largest rank among those that wait for it.
 
     Keys in the given order. Tasks in a circle, which no valid plan has, count their size alone.
     """
-    found = {each.id: each.size for each in standings}
-    waiters = _waiters(standings)
+    found = {each.id: each.size for each in task_nodes}
+    waiters = _waiters(task_nodes)
     open_count = {key: len(names) for key, names in waiters.items()}
-    needs = {each.id: each.depends_on for each in standings}
+    needs = {each.id: each.depends_on for each in task_nodes}
     sinks = [key for key, count in open_count.items() if not count]
     while sinks:
         key = sinks.pop()
@@ -129,9 +129,9 @@ def ranks(standings: Sequence[Standing]) -> dict[str, int]:
     return found
 
 
-def _waiters(standings: Sequence[Standing]) -> dict[str, list[str]]:
-    waiters: dict[str, list[str]] = {each.id: [] for each in standings}
-    for each in standings:
+def _waiters(task_nodes: Sequence[TaskNode]) -> dict[str, list[str]]:
+    waiters: dict[str, list[str]] = {each.id: [] for each in task_nodes}
+    for each in task_nodes:
         for key in dict.fromkeys(each.depends_on):
             if key in waiters:
                 waiters[key].append(each.id)

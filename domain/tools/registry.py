@@ -55,7 +55,7 @@ class ToolSpec:
 
 
 @dataclass(frozen=True)
-class Problem:
+class InvalidCall:
     """Why a call cannot be run, as the model is told."""
 
     message: str
@@ -80,17 +80,17 @@ class Registry:
         """Return the tool of this name, None when there is none."""
         return self._tools.get(name)
 
-    def check(self, name: str, arguments: object) -> BaseModel | Problem:
+    def check(self, name: str, arguments: object) -> BaseModel | InvalidCall:
         """Return the validated arguments, or what is wrong with them in words for the model."""
         spec = self.get(name)
         if spec is None:
-            return Problem(f"There is no tool {name!r}. Tools: {', '.join(self._tools)}.")
+            return InvalidCall(f"There is no tool {name!r}. Tools: {', '.join(self._tools)}.")
         if not isinstance(arguments, dict):
-            return Problem(f"The arguments of {name} must be a JSON object.")
+            return InvalidCall(f"The arguments of {name} must be a JSON object.")
         try:
             return spec.arguments.model_validate(arguments)
         except ValidationError as error:
-            return Problem(_explain(name, error))
+            return InvalidCall(_explain(name, error))
 
 
 def _explain(name: str, error: ValidationError) -> str:

@@ -12,10 +12,10 @@ import signal
 import time
 from pathlib import Path
 
-from cli.context import Surroundings
+from cli.context import CliContext
 from cli.exit_codes import ExitCode
 from cli.main import main as console
-from examples.demo.deployment import Stage, sample_repository
+from examples.demo.deployment import DemoDeployment, sample_repository
 from runtime.services.child_process import end_process
 
 REQUEST = (
@@ -35,7 +35,7 @@ def main() -> int:
     keep = parser.parse_args().keep
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with Stage(Path.cwd() / ".orchestcode-demo", os.environ, keep=keep) as stage:
+        with DemoDeployment(Path.cwd() / ".orchestcode-demo", os.environ, keep=keep) as stage:
             code = _play(stage)
             if keep:
                 _kept(stage)
@@ -46,7 +46,7 @@ def main() -> int:
     return code
 
 
-def _play(stage: Stage) -> int:
+def _play(stage: DemoDeployment) -> int:
     repository = sample_repository(stage.folder / "shop")
     print(
         f"{REHEARSED} Everything else is real:\n"
@@ -55,7 +55,7 @@ def _play(stage: Stage) -> int:
         f'The request: "{REQUEST}"\n',
         flush=True,
     )
-    around = Surroundings(
+    around = CliContext(
         environ=stage.environ,
         folder=Path.cwd(),
         now=time.time,
@@ -68,7 +68,7 @@ def _play(stage: Stage) -> int:
     return code
 
 
-def _kept(stage: Stage) -> None:
+def _kept(stage: DemoDeployment) -> None:
     repository = f"git -C {stage.folder / 'shop'}"
     print(
         "Kept, to look at:\n"

@@ -33,7 +33,7 @@ _DROPPED = (
 """The caller's own model and service have no part in it; fixed ports may be taken."""
 
 
-class Stage:
+class DemoDeployment:
     """
     A fresh folder with a home of its own, and the rehearsal server; both are gone afterwards.
 
@@ -93,8 +93,14 @@ class Stage:
         if not address.startswith("http"):
             raise SystemExit("The rehearsal server did not start; what it said stands above.")
         # A proxy must not be asked for an address of this machine.
-        beside = ",".join(filter(None, (self.environ.get("NO_PROXY"), "127.0.0.1,localhost")))
-        return {"ANTHROPIC_BASE_URL": address, "NO_PROXY": beside, "no_proxy": beside}
+        background_task = ",".join(
+            filter(None, (self.environ.get("NO_PROXY"), "127.0.0.1,localhost"))
+        )
+        return {
+            "ANTHROPIC_BASE_URL": address,
+            "NO_PROXY": background_task,
+            "no_proxy": background_task,
+        }
 
     def _leave(self) -> None:
         _end_services(self.environ)

@@ -23,7 +23,7 @@ _SPEND_CODES = ("enforced_spend_limit_reached", "contract_spend_limit_reached")
 
 
 @dataclass(frozen=True)
-class Reply:
+class ModelReply:
     """
     One complete reply.
 
@@ -89,7 +89,7 @@ class MessagesClient:
         if self._client is not None:
             await self._client.close()
 
-    async def call(self, request: Mapping[str, Any], *, agent: str) -> Reply:
+    async def call(self, request: Mapping[str, Any], *, agent: str) -> ModelReply:
         """
         Return the reply to one request (`model`, `max_tokens`, `system`, `tools`, `messages`).
 
@@ -111,7 +111,7 @@ class MessagesClient:
 
     async def _stream(
         self, client: anthropic.AsyncAnthropic, request: Mapping[str, Any], agent: str
-    ) -> Reply:
+    ) -> ModelReply:
         stopped = False
         headers = {"x-orchestcode-agent": agent}
         # The client would walk through every message of its own argument, again in each turn;
@@ -128,13 +128,13 @@ class MessagesClient:
         return _reply(message, request_id)
 
 
-def _reply(message: Any, request_id: str) -> Reply:  # noqa: ANN401, RUF100
+def _reply(message: Any, request_id: str) -> ModelReply:  # noqa: ANN401, RUF100
     content = [block.to_dict(mode="json") for block in message.content]
     for block in content:
         block.pop("parsed_output", None)
     split = message.usage.cache_creation
     detail = getattr(message, "stop_details", None)
-    return Reply(
+    return ModelReply(
         content=content,
         stop_reason=str(message.stop_reason),
         model=message.model,

@@ -47,7 +47,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Said:
+class TurnContent:
     """
     What one turn adds to a window.
 
@@ -134,7 +134,7 @@ class ConversationLog:
         *,
         batch: Batch,
         window: Window,
-        said: Said,
+        said: TurnContent,
         turn: ModelTurn,
     ) -> ModelTurn:
         """

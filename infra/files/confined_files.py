@@ -66,7 +66,7 @@ class FileState:
     links: int
 
 
-class Editor:
+class ConfinedFiles:
     """
     Reads, replaces and deletes files beneath one folder.
 

@@ -3,7 +3,7 @@
 from contracts.tools import SearchArguments
 from domain.text import clip, for_people
 from infra.git.command import GitCommand, GitError, GitKilledError, GitTimeoutError
-from infra.worktrees.pool import Place
+from infra.worktrees.pool import WorktreeHandle
 
 _MATCHES = 200
 _LINE = 300
@@ -11,7 +11,7 @@ _BYTES = 1_000_000
 _SECONDS = 20
 
 
-async def search(place: Place, arguments: SearchArguments) -> tuple[str, bool]:
+async def search(place: WorktreeHandle, arguments: SearchArguments) -> tuple[str, bool]:
     """Return matches as path:line:text, and whether the search could be made."""
     if "\0" in arguments.pattern + arguments.path:
         return "The search failed: a NUL character cannot be searched for.", False

@@ -149,7 +149,7 @@ def _checkout(mounts: Mounts) -> Path | None:
     """
     Return the person's checkout when it can be covered without covering what makes commands run.
     """
-    folder = mounts.stands_for
+    folder = mounts.shadows_checkout
     if folder is None or not _is_there(folder) or not folder.is_dir():
         return None
     written = (mounts.worktree, mounts.private_git, mounts.store)

@@ -23,7 +23,7 @@ _PASSWORDS = ("/etc/shadow", "/etc/gshadow")
 _CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
 
-class Facts(TypedDict):
+class CanaryFacts(TypedDict):
     """
     What the worker tells its canary.
 
@@ -49,7 +49,7 @@ class Facts(TypedDict):
     foreign: str
 
 
-class Answer(TypedDict):
+class CanaryReport(TypedDict):
     """
     What the canary says.
 
@@ -67,8 +67,8 @@ class Answer(TypedDict):
 
 def main() -> None:
     """Try everything and print the answer."""
-    facts: Facts = json.loads(Path(sys.argv[1]).read_text("utf-8"))
-    answer = Answer(
+    facts: CanaryFacts = json.loads(Path(sys.argv[1]).read_text("utf-8"))
+    answer = CanaryReport(
         nonce=facts["nonce"],
         leaks=[
             *_privileges(),
@@ -98,7 +98,7 @@ def _privileges() -> Iterator[str]:
         yield "No system call filter is active."
 
 
-def _outside(facts: Facts) -> Iterator[str]:
+def _outside(facts: CanaryFacts) -> Iterator[str]:
     """Check that the host's files are read-only and its namespaces not shared."""
     for folder in ("/etc", facts["foreign"], facts["store"]):
         if _happens(Path(folder, ".sandbox-canary").touch):
@@ -110,7 +110,7 @@ def _outside(facts: Facts) -> Iterator[str]:
             yield f"The {kind} namespace is the host's."
 
 
-def _secrets(facts: Facts) -> Iterator[str]:
+def _secrets(facts: CanaryFacts) -> Iterator[str]:
     """Check that hidden files, password files and environments are out of reach."""
     for secret in (facts["secret"], *_PASSWORDS, "/proc/1/environ"):
         if _happens(_read_something, Path(secret)):
@@ -133,7 +133,7 @@ def _kernel() -> Iterator[str]:
         yield "A new user namespace could be made."
 
 
-def _network(facts: Facts) -> Iterator[str]:
+def _network(facts: CanaryFacts) -> Iterator[str]:
     """Check that the worker's own listener cannot be reached."""
     address = ("127.0.0.1", facts["loopback_port"])
     if _happens(_connect_to, address):

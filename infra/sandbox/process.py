@@ -57,7 +57,7 @@ class Launch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ending:
+class ProcessExit:
     """
     How a contained process came to its end.
 
@@ -81,7 +81,9 @@ class Ending:
     output: bytes
 
 
-async def supervise(launch: Launch, *, on_output: Callable[[int], None] | None = None) -> Ending:
+async def supervise(
+    launch: Launch, *, on_output: Callable[[int], None] | None = None
+) -> ProcessExit:
     """
     Start a process, pump its output, end it in time, and wait until all of it is gone.
 
@@ -304,9 +306,9 @@ class _Contained:
         self._read_output()
         return before < len(self._output) < self._launch.output_limit_bytes
 
-    def ending(self, reason: _Reason) -> Ending:
+    def ending(self, reason: _Reason) -> ProcessExit:
         """Sum up, after `end`."""
-        return Ending(
+        return ProcessExit(
             started=self._marked,
             returncode=self._process.returncode,
             timed_out=reason == "timed_out",

@@ -27,7 +27,7 @@ from types import MappingProxyType
 
 from infra.sandbox.argv import BASH, SETPRIV, Descriptors, is_root, launch_arguments, payload_uid
 from infra.sandbox.probe import canary_command, canary_place, not_holding, reached_sockets
-from infra.sandbox.process import Ending, Launch, supervise
+from infra.sandbox.process import Launch, ProcessExit, supervise
 from infra.sandbox.seccomp import ARCHITECTURES, filter_bytes
 from infra.sandbox.toolchain import toolchain_binds
 from infra.sandbox.types import (
@@ -205,7 +205,7 @@ class Sandbox:
 
     async def _supervise(
         self, mounts: Mounts, command: Command, on_output: Callable[[int], None] | None
-    ) -> Ending:
+    ) -> ProcessExit:
         """Start bubblewrap with a fresh copy of the filter."""
         bwrap = _required(self._bwrap)
         program = filter_bytes(platform.machine(), deny_unix_sockets=self._deny_unix_sockets)
@@ -312,7 +312,7 @@ def _checked(mounts: Mounts) -> Mounts:
         private_git=mounts.private_git.resolve(),
         gitfile=mounts.gitfile.resolve(),
         read=tuple(path.resolve() for path in mounts.read),
-        stands_for=mounts.stands_for.resolve() if mounts.stands_for else None,
+        shadows_checkout=mounts.shadows_checkout.resolve() if mounts.shadows_checkout else None,
     )
     for folder in (resolved.worktree, resolved.store, resolved.private_git):
         if not folder.is_dir():
@@ -403,7 +403,7 @@ def _hand_over_entries(folder: int, uid: int) -> None:
                 os.close(inner)
 
 
-def _outcome(ending: Ending) -> CommandOutcome:
+def _outcome(ending: ProcessExit) -> CommandOutcome:
     """Put an ending in the words of a shell."""
     ours = _ended_by_us(ending)
     code = ending.returncode if ending.returncode >= 0 else 128 - ending.returncode
@@ -419,7 +419,7 @@ def _outcome(ending: Ending) -> CommandOutcome:
     )
 
 
-def _ended_by_us(ending: Ending) -> bool:
+def _ended_by_us(ending: ProcessExit) -> bool:
     """Tell whether a limit ended it."""
     return ending.timed_out or ending.output_exceeded or ending.memory_exceeded
 

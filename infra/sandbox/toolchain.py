@@ -78,8 +78,12 @@ def _entries(path: str, untrusted: Sequence[Path]) -> list[Path]:
 
 def _rustup_home(entry: Path) -> Path | None:
     """Find the toolchains beside a `.cargo/bin`, None for any other entry."""
-    beside = entry.parent.parent / ".rustup"
-    return beside if entry.parts[-2:] == (".cargo", "bin") and _exists(beside) else None
+    background_task = entry.parent.parent / ".rustup"
+    return (
+        background_task
+        if entry.parts[-2:] == (".cargo", "bin") and _exists(background_task)
+        else None
+    )
 
 
 def _needs_of(folder: Path, hidden: Sequence[Path]) -> Iterator[Path]:

@@ -59,7 +59,7 @@ class Mounts:
     uid: int | None = None
     hide: tuple[Path, ...] = ()
     read: tuple[Path, ...] = ()
-    stands_for: Path | None = None
+    shadows_checkout: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse user 0: it is never contained."""

@@ -36,7 +36,7 @@ EMPTY_TREE: Final = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _LOOSE_LEVEL = 1  # what git uses for loose objects: speed; packing compresses again
 
 
-class MalformedError(Exception):
+class MalformedObjectError(Exception):
     """An object cannot be encoded or decoded: a wrong name, mode or id."""
 
 
@@ -103,13 +103,13 @@ def encode_tree(entries: Iterable[TreeEntry]) -> bytes:
     Return the content of a tree object, its entries in git's order.
 
     Raises:
-        MalformedError: a name no file can have, a repeated name, an unknown mode, a short id.
+        MalformedObjectError: a name no file can have, a repeated name, an unknown mode, a short id.
     """
     rows = sorted((_checked(entry) for entry in entries), key=_tree_order)
     names = [entry.name for entry in rows]
     if len(set(names)) != len(names):
         repeated = next(name for name in names if names.count(name) > 1)
-        raise MalformedError(f"the name {repeated!r} stands twice in one tree")
+        raise MalformedObjectError(f"the name {repeated!r} stands twice in one tree")
     return b"".join(
         b"%s %s\0%s" % (row.mode.encode(), os.fsencode(row.name), bytes.fromhex(row.oid))
         for row in rows
@@ -119,11 +119,11 @@ def encode_tree(entries: Iterable[TreeEntry]) -> bytes:
 def _checked(entry: TreeEntry) -> TreeEntry:
     name = entry.name
     if not name or name in {".", ".."} or name.lower() == ".git" or "/" in name or "\0" in name:
-        raise MalformedError(f"{name!r} cannot be a name in a tree")
+        raise MalformedObjectError(f"{name!r} cannot be a name in a tree")
     if entry.mode not in MODES:
-        raise MalformedError(f"{entry.mode!r} is no mode of git ({name!r})")
+        raise MalformedObjectError(f"{entry.mode!r} is no mode of git ({name!r})")
     if not is_oid(entry.oid):
-        raise MalformedError(f"{entry.oid!r} is no object id ({name!r})")
+        raise MalformedObjectError(f"{entry.oid!r} is no object id ({name!r})")
     return entry
 
 
@@ -162,7 +162,7 @@ def encode_commit(
     """
     for oid in (tree, *parents):
         if not is_oid(oid):
-            raise MalformedError(f"{oid!r} is no object id")
+            raise MalformedObjectError(f"{oid!r} is no object id")
     lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
     lines.append(f"author {author} {when} +0000")
     lines.append(f"committer {committer} {when} +0000")

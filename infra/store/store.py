@@ -41,7 +41,7 @@ from infra.store.objects import (
     TREE_MODE,
     Commit,
     LooseObjects,
-    MalformedError,
+    MalformedObjectError,
     ObjectKind,
     TreeEntry,
     decode_commit,
@@ -56,15 +56,15 @@ from infra.store.refs import References, check_ref
 from infra.store.types import (
     ANY,
     COMPLAINT,
+    AnyValue,
     BranchTaken,
-    Change,
     Conflicted,
     Merged,
     ObjectMissing,
+    PathChange,
     RefConflict,
     RefUpdate,
     StoreError,
-    Whatever,
     parse_changes,
     parse_merge,
     path_parts,
@@ -74,12 +74,12 @@ __all__ = [
     "ANY",
     "Batch",
     "BranchTaken",
-    "Change",
     "Commit",
     "Conflicted",
     "GitObject",
     "Merged",
     "ObjectMissing",
+    "PathChange",
     "RefConflict",
     "RefUpdate",
     "Store",
@@ -419,7 +419,7 @@ class Store:
         await self._refs.update(*updates)
 
     async def advance(
-        self, ref: str, new: str | None, old: str | Literal[Whatever.ANY] | None
+        self, ref: str, new: str | None, old: str | Literal[AnyValue.ANY] | None
     ) -> None:
         """
         Move one reference; one that is at `new` already is a success, so it is safe to repeat.
@@ -564,7 +564,7 @@ class Store:
 
     # ---- differences
 
-    async def changes(self, before: str, after: str) -> list[Change]:
+    async def changes(self, before: str, after: str) -> list[PathChange]:
         """Return what differs between two trees or commits, sorted by path as git does."""
         found = await self._diff(
             "-z", "--raw", "--numstat", "--no-renames", between=(before, after)
@@ -803,7 +803,7 @@ def _unwritten() -> Iterator[None]:
 def _tree_data(entries: Iterable[TreeEntry]) -> bytes:
     try:
         return encode_tree(entries)
-    except MalformedError as wrong:
+    except MalformedObjectError as wrong:
         raise StoreError(str(wrong)) from wrong
 
 
@@ -814,7 +814,7 @@ def _commit_data(
     signed = f"{name.strip()} <{mail.replace('<', '').replace('>', '').strip()}>"
     try:
         return encode_commit(tree, parents, message, when=when, author=signed, committer=ME)
-    except MalformedError as wrong:
+    except MalformedObjectError as wrong:
         raise StoreError(str(wrong)) from wrong
 
 

@@ -86,14 +86,14 @@ class BranchTaken(Exception):  # noqa: N818 - named for what happened
         return f"the branch {self.branch} already exists at {self.at}"
 
 
-class Whatever(enum.Enum):
+class AnyValue(enum.Enum):
     """The type of ANY."""
 
     ANY = "any"
     """The reference may be anywhere, or missing."""
 
 
-ANY: Final = Whatever.ANY
+ANY: Final = AnyValue.ANY
 """As the old value of an update: do not compare."""
 
 
@@ -110,11 +110,11 @@ class RefUpdate:
 
     ref: str
     new: str | None
-    old: str | Literal[Whatever.ANY] | None
+    old: str | Literal[AnyValue.ANY] | None
 
 
 @dataclass(frozen=True)
-class Change:
+class PathChange:
     """
     One path that differs between two trees; a moved file is one D and one A.
 
@@ -172,7 +172,7 @@ def path_parts(path: str) -> tuple[str, ...]:
     return parts
 
 
-def parse_changes(out: bytes) -> list[Change]:
+def parse_changes(out: bytes) -> list[PathChange]:
     """Read the output of `diff-tree -r -z --raw --numstat`."""
     fields = [os.fsdecode(field) for field in out.split(b"\0") if field]
     status: dict[str, str] = {}
@@ -187,10 +187,10 @@ def parse_changes(out: bytes) -> list[Change]:
     return [_change(path, letter, counts.get(path, (0, 0))) for path, letter in status.items()]
 
 
-def _change(path: str, letter: str, counts: tuple[int | None, int | None]) -> Change:
+def _change(path: str, letter: str, counts: tuple[int | None, int | None]) -> PathChange:
     if letter in {"A", "M", "D", "T"}:
         kind: Literal["A", "M", "D", "T"] = letter  # type: ignore[assignment]
-        return Change(path, kind, *counts)
+        return PathChange(path, kind, *counts)
     raise StoreError(f"git reports {path!r} with the status {letter!r}")
 
 

@@ -67,7 +67,7 @@ class Scan:
 
 
 @dataclass
-class IndexNote:
+class IndexCache:
     """
     What is known of the index of the scans, to spare reading it again.
 
@@ -131,7 +131,7 @@ class WorktreeFiles:
         *,
         lock: int,
         uid: int | None,
-        note: IndexNote,
+        note: IndexCache,
         creation: Creation,
     ) -> None:
         self._store = store

@@ -42,7 +42,7 @@ class WorktreeBroken(Exception):  # noqa: N818 - named for what happened
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
+class WorktreeRecord:
     """
     What the pool remembers of one worktree.
 
@@ -167,7 +167,7 @@ def _content(file: Path) -> str | None:
 # ---- records
 
 
-def read_record(layout: Layout) -> Record | None:
+def read_record(layout: Layout) -> WorktreeRecord | None:
     """
     Return the record; None when there is none.
 
@@ -176,14 +176,14 @@ def read_record(layout: Layout) -> Record | None:
     """
     try:
         fields = json.loads(layout.record.read_bytes())
-        return Record(**{"name": layout.name, **fields})
+        return WorktreeRecord(**{"name": layout.name, **fields})
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as wrong:
         raise WorktreeBroken(f"the record {layout.record} cannot be read: {wrong}") from wrong
 
 
-def write_record(layout: Layout, record: Record, *, lasting: bool = True) -> None:
+def write_record(layout: Layout, record: WorktreeRecord, *, lasting: bool = True) -> None:
     """
     Write the record, whole or not at all. The caller holds the lock.
 

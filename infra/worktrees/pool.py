@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Final
 
 from infra.store import ObjectMissing, Store
-from infra.worktrees.files import IndexNote, Scan, WorktreeFiles
+from infra.worktrees.files import IndexCache, Scan, WorktreeFiles
 from infra.worktrees.layout import (
     CONTROL_FOLDER,
     Fenced,
     Layout,
-    Record,
     WorktreeBroken,
     WorktreeBusy,
+    WorktreeRecord,
     boot_id,
     held,
     make_private_git,
@@ -37,12 +37,12 @@ from infra.worktrees.layout import (
 __all__ = [
     "Fenced",
     "Leased",
-    "Place",
-    "Record",
     "Scan",
     "WorktreeBroken",
     "WorktreeBusy",
+    "WorktreeHandle",
     "WorktreePool",
+    "WorktreeRecord",
 ]
 
 RESCUES: Final = "refs/oc/rescue"
@@ -90,7 +90,7 @@ class _Member:
     """What this process keeps of one worktree between entries."""
 
     mutex: asyncio.Lock = field(default_factory=asyncio.Lock)
-    note: IndexNote = field(default_factory=IndexNote)
+    note: IndexCache = field(default_factory=IndexCache)
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,10 @@ class _Held:
     """A worktree whose lock is held, and its record."""
 
     lock: int
-    record: Record
+    record: WorktreeRecord
 
 
-class Place:
+class WorktreeHandle:
     """
     A worktree from the inside, for as long as its lock is held.
 
@@ -116,7 +116,7 @@ class Place:
     """
 
     def __init__(
-        self, layout: Layout, files: WorktreeFiles, record: Record, *, write: bool
+        self, layout: Layout, files: WorktreeFiles, record: WorktreeRecord, *, write: bool
     ) -> None:
         self.name = layout.name
         self.path = layout.path
@@ -183,7 +183,7 @@ class Place:
         await self._files.clear()
         await self._files.reset(commit, trusted=False)
 
-    def _write(self, record: Record) -> None:
+    def _write(self, record: WorktreeRecord) -> None:
         if not self._writable:
             raise RuntimeError(f"{self.name} was entered to read only")
         write_record(self._layout, record, lasting=False)
@@ -240,7 +240,7 @@ class WorktreePool:
             folder.chmod(0o711)  # commands must pass through; only the worker may look around
         return tuple(record.name for record in self._records())
 
-    def leases(self) -> list[Record]:
+    def leases(self) -> list[WorktreeRecord]:
         """
         Return the records of the leased worktrees, by number.
 
@@ -331,13 +331,13 @@ class WorktreePool:
                     return self._given(lock, record, holder=holder, commit=commit)
         number = max(numbers(self._root, self.store.path), default=0) + 1
         lock = await stack.enter_async_context(self._hold(f"w{number}"))
-        empty = Record(
+        empty = WorktreeRecord(
             name=f"w{number}", holder=None, epoch=0, commit=commit, checkpoint=commit,
             in_flight=None, uid=None, boot=self._boot,
         )  # fmt: skip
         return self._given(lock, empty, holder=holder, commit=commit)
 
-    def _given(self, lock: int, record: Record, *, holder: str, commit: str) -> _Held:
+    def _given(self, lock: int, record: WorktreeRecord, *, holder: str, commit: str) -> _Held:
         # Written before anything is done: whatever happens next, these files are not to be
         # trusted, and the epoch of the lease before is over.
         given = replace(
@@ -352,7 +352,7 @@ class WorktreePool:
         write_record(self._layout(record.name), given)
         return _Held(lock, given)
 
-    async def _made_ready(self, claim: _Held) -> Record:
+    async def _made_ready(self, claim: _Held) -> WorktreeRecord:
         record = claim.record
         if record.in_flight != _LEASING:
             return record
@@ -363,7 +363,7 @@ class WorktreePool:
         write_record(layout, record)
         return record
 
-    async def _rescue(self, lock: int, record: Record) -> None:
+    async def _rescue(self, lock: int, record: WorktreeRecord) -> None:
         message = f"Rescued from {record.name}, lease {record.epoch} of {record.holder}\n"
         try:
             scan = await self._files(lock, record).scan(record.checkpoint, message)
@@ -388,7 +388,7 @@ class WorktreePool:
     @asynccontextmanager
     async def enter(
         self, name: str, epoch: int, expected: str, *, write: bool = True
-    ) -> AsyncIterator[Place]:
+    ) -> AsyncIterator[WorktreeHandle]:
         """
         Enter a leased worktree, alone, its files equal to a commit.
 
@@ -412,10 +412,10 @@ class WorktreePool:
         self._leased(name, epoch)
         async with self._hold(name) as lock:
             record = await self._restored(_Held(lock, self._leased(name, epoch)), expected)
-            yield Place(self._layout(name), self._files(lock, record), record, write=write)
+            yield WorktreeHandle(self._layout(name), self._files(lock, record), record, write=write)
 
     @asynccontextmanager
-    async def checkout(self, commit: str) -> AsyncIterator[Place]:
+    async def checkout(self, commit: str) -> AsyncIterator[WorktreeHandle]:
         """
         Lend a worktree that holds a commit and nothing else, for the system's own commands.
 
@@ -435,15 +435,15 @@ class WorktreePool:
             stack.callback(self._set_free, claim.record)
             record = await self._made_ready(claim)
             files = self._files(claim.lock, record)
-            yield Place(self._layout(record.name), files, record, write=False)
+            yield WorktreeHandle(self._layout(record.name), files, record, write=False)
 
-    def _leased(self, name: str, epoch: int) -> Record:
+    def _leased(self, name: str, epoch: int) -> WorktreeRecord:
         record = self._read(name)
         if record is None or record.holder is None or record.epoch != epoch:
             raise Fenced(f"lease {epoch} of {name} is over")
         return record
 
-    async def _restored(self, entry: _Held, expected: str) -> Record:
+    async def _restored(self, entry: _Held, expected: str) -> WorktreeRecord:
         record = entry.record
         layout = self._layout(record.name)
         settled = record.in_flight is None and record.checkpoint == expected
@@ -460,7 +460,7 @@ class WorktreePool:
         write_record(layout, record)
         return record
 
-    async def _reset(self, entry: _Held, commit: str) -> Record:
+    async def _reset(self, entry: _Held, commit: str) -> WorktreeRecord:
         """Bring the files to a commit; return the record of this boot, not yet written."""
         record = entry.record
         async with self._resets:
@@ -480,7 +480,7 @@ class WorktreePool:
     def _member(self, name: str) -> _Member:
         return self._members.setdefault(name, _Member())
 
-    def _files(self, lock: int, record: Record) -> WorktreeFiles:
+    def _files(self, lock: int, record: WorktreeRecord) -> WorktreeFiles:
         return WorktreeFiles(
             self.store,
             self._layout(record.name),
@@ -503,15 +503,15 @@ class WorktreePool:
         async with held(self._creation_mutex, file, seconds=CREATION_WAIT_SECONDS) as lock:
             yield lock
 
-    def _read(self, name: str) -> Record | None:
+    def _read(self, name: str) -> WorktreeRecord | None:
         # A name comes from outside: only one that the pool could have given is looked up.
         if not (name.startswith("w") and name[1:].isdecimal() and name.isascii()):
             return None
         return read_record(self._layout(name))
 
-    def _records(self) -> list[Record]:
+    def _records(self) -> list[WorktreeRecord]:
         """Return every readable record, by number; an unreadable one is never leased again."""
-        found: list[Record] = []
+        found: list[WorktreeRecord] = []
         for file in (self._root / CONTROL_FOLDER).glob("w*.json"):
             try:
                 record = self._read(file.name.removesuffix(".json"))
@@ -522,7 +522,7 @@ class WorktreePool:
                 found.append(record)
         return sorted(found, key=lambda record: _number(record.name))
 
-    def _set_free(self, record: Record) -> None:
+    def _set_free(self, record: WorktreeRecord) -> None:
         write_record(self._layout(record.name), replace(record, holder=None, in_flight=None))
 
 
@@ -530,5 +530,5 @@ def _number(name: str) -> int:
     return int(name.removeprefix("w"))
 
 
-def _free(record: Record) -> bool:
+def _free(record: WorktreeRecord) -> bool:
     return record.holder is None or record.holder.startswith(_CHECKS)

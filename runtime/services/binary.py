@@ -22,9 +22,9 @@ def find_binary(settings: Settings) -> Path:
         ServerError: there is none.
     """
     # Not resolved: in a virtual environment the link's own folder is meant.
-    beside = Path(sys.executable).with_name("temporal")
-    if os.access(beside, os.X_OK):
-        return beside
+    background_task = Path(sys.executable).with_name("temporal")
+    if os.access(background_task, os.X_OK):
+        return background_task
     found = shutil.which("temporal", path=settings.path)
     if found and _server_version(found) >= OLDEST_SERVER:
         return Path(found)

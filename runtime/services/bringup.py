@@ -119,7 +119,7 @@ async def _keep_supervised(settings: Settings, announce: Announce, starter: Path
     Server and worker died with it.
     """
     backoff = Backoff(_now())
-    news = _News(settings.logs / "supervisor.log")
+    news = LogTail(settings.logs / "supervisor.log")
     spawned: _Detached | None = None
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
@@ -195,7 +195,7 @@ def _hopeless(record: SupervisorRecord | None, spawned: "_Detached | None") -> b
     return spawned is not None and spawned.exit_code() not in (None, 0)
 
 
-class _News:
+class LogTail:
     """What a supervisor in the background has told since; one in a terminal tells it there."""
 
     def __init__(self, log: Path) -> None:

@@ -25,9 +25,9 @@ from runtime.records import (
     write_record,
 )
 from runtime.services.server import EmbeddedServer
-from runtime.services.server_monitor import ServerKeeper
-from runtime.services.supervisor_status import Announce, Standing, web_ui
-from runtime.services.worker_monitor import WorkerKeeper
+from runtime.services.server_monitor import ServerMonitor
+from runtime.services.supervisor_status import Announce, SupervisorStatus, web_ui
+from runtime.services.worker_monitor import WorkerMonitor
 from runtime.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,12 +88,12 @@ class _Supervisor:
         self._stop = stop
         self._exit_code = 0
         own = not settings.temporal_address
-        self._standing = Standing(settings, own_server=own, announce=announce)
-        self._worker = WorkerKeeper(settings, self._standing, worker, ROOT)
-        self._server: ServerKeeper | None = None
+        self._standing = SupervisorStatus(settings, own_server=own, announce=announce)
+        self._worker = WorkerMonitor(settings, self._standing, worker, ROOT)
+        self._server: ServerMonitor | None = None
         if own:
             server = EmbeddedServer(settings, restored=self._restored)
-            self._server = ServerKeeper(settings, self._standing, server, up=self._worker.follow)
+            self._server = ServerMonitor(settings, self._standing, server, up=self._worker.follow)
         self._closing_lock: int | None = None
 
     async def run(self, *, until_unused: bool) -> int:

@@ -8,13 +8,13 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-from runtime.background_task import beside, now
+from runtime.background_task import background_task, now
 from runtime.errors import ServerError, SetupError
 from runtime.services.backoff import Backoff
 from runtime.services.backup import BackupError, DamagedError, back_up, has_copy
 from runtime.services.child_process import how_ended
 from runtime.services.server import EmbeddedServer
-from runtime.services.supervisor_status import Standing
+from runtime.services.supervisor_status import SupervisorStatus
 from runtime.services.watchdog import until_silent
 from runtime.settings import Settings
 
@@ -22,7 +22,7 @@ _COPY_SHARE = 50
 """A copy is made at most so seldom that it takes a fiftieth of the time."""
 
 
-class ServerKeeper:
+class ServerMonitor:
     """
     The keeper of one home's Temporal server.
 
@@ -33,7 +33,7 @@ class ServerKeeper:
     def __init__(
         self,
         settings: Settings,
-        standing: Standing,
+        standing: SupervisorStatus,
         server: EmbeddedServer,
         *,
         up: Callable[[], None],
@@ -60,7 +60,7 @@ class ServerKeeper:
         while True:
             self._note(ready=True)
             self._up()
-            async with beside(self._end_silent()), beside(self._keep_copy()):
+            async with background_task(self._end_silent()), background_task(self._keep_copy()):
                 code = await self._server.wait()
             self._standing.note(server_ready=False, server_pid=None)
             await self._again(backoff, reason=how_ended(code))

@@ -18,7 +18,7 @@ _LEAST_BYTES = 50_000_000
 """Room under which no activity begins."""
 
 
-class Standing:
+class SupervisorStatus:
     """
     The standing of the services of one home, kept by its supervisor.
 

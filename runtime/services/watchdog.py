@@ -14,7 +14,7 @@ BEAT_SECONDS = 1.0
 _ASK_SECONDS = 5.0
 
 
-class Pulse:
+class HeartbeatPipe:
     """
     A parent's end of a pipe on which a child says that it moves.
 

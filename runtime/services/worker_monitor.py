@@ -7,12 +7,12 @@ import contextlib
 import sys
 from pathlib import Path
 
-from runtime.background_task import beside, now
+from runtime.background_task import background_task, now
 from runtime.records import WorkerRecord, read_record, worker_file
 from runtime.services.backoff import Backoff
 from runtime.services.child_process import ChildProcess, how_ended
-from runtime.services.supervisor_status import Standing
-from runtime.services.watchdog import Pulse, until_still
+from runtime.services.supervisor_status import SupervisorStatus
+from runtime.services.watchdog import HeartbeatPipe, until_still
 from runtime.settings import PULSE, Settings
 
 _LONGER_SECONDS = 5.0
@@ -20,7 +20,7 @@ _LONGER_SECONDS = 5.0
 _PAUSE_SECONDS = 0.05
 
 
-class WorkerKeeper:
+class WorkerMonitor:
     """
     The keeper of one home's worker.
 
@@ -28,7 +28,9 @@ class WorkerKeeper:
         script: run with this Python, in its own folder.
     """
 
-    def __init__(self, settings: Settings, standing: Standing, script: Path, folder: Path) -> None:
+    def __init__(
+        self, settings: Settings, standing: SupervisorStatus, script: Path, folder: Path
+    ) -> None:
         self._settings = settings
         self._standing = standing
         self._script = script
@@ -40,9 +42,9 @@ class WorkerKeeper:
         """Start the worker, and again whenever it ends."""
         backoff = Backoff(now())
         while True:
-            with contextlib.closing(Pulse()) as pulse:
+            with contextlib.closing(HeartbeatPipe()) as pulse:
                 worker = self._start(pulse)
-                async with beside(self._end_still(worker, pulse)):
+                async with background_task(self._end_still(worker, pulse)):
                     await self._until_ready(worker)
                     code = await worker.wait()
             record = self._standing.record
@@ -71,7 +73,7 @@ class WorkerKeeper:
             grace = self._settings.grace_seconds + _LONGER_SECONDS
             await self._worker.stop(grace_seconds=grace)
 
-    def _start(self, pulse: Pulse) -> ChildProcess:
+    def _start(self, pulse: HeartbeatPipe) -> ChildProcess:
         settings = self._settings
         worker_file(settings).unlink(missing_ok=True)
         self._address = self._standing.record.address
@@ -98,7 +100,7 @@ class WorkerKeeper:
                 return
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _end_still(self, worker: ChildProcess, pulse: Pulse) -> None:
+    async def _end_still(self, worker: ChildProcess, pulse: HeartbeatPipe) -> None:
         """End a worker that does not move any more: stopped, or hanging."""
         seconds = self._settings.watchdog_seconds
         await until_still(pulse.heard, seconds=seconds)

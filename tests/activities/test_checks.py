@@ -6,7 +6,7 @@ from temporalio.exceptions import ApplicationError
 from contracts.failures import FailureKind
 from contracts.repository import Environment
 from infra import commands
-from tests.infra.bench import ENVIRONMENT, Bench, Job, alive, token
+from tests.infra.bench import ENVIRONMENT, ActivityEnv, Job, alive, token
 
 
 async def counted(job: Job) -> int:
@@ -46,7 +46,7 @@ async def test_checks_do_not_share_a_worktree_with_agents(job: Job) -> None:
     assert (await agent.run("cat mine.txt")).text == "x\n[exit code 0]"
 
 
-async def test_an_outcome_is_recorded_and_not_run_again(workbench: Bench, job: Job) -> None:
+async def test_an_outcome_is_recorded_and_not_run_again(workbench: ActivityEnv, job: Job) -> None:
     """
     The same command on the same tree is answered from the record: on another commit, for
     another request; not in another environment, nor with another time limit.
@@ -94,7 +94,9 @@ async def test_a_red_check_stops_the_run(job: Job) -> None:
     assert "never" not in log
 
 
-async def test_a_fresh_rerun_that_passes_replaces_the_red_one(workbench: Bench, job: Job) -> None:
+async def test_a_fresh_rerun_that_passes_replaces_the_red_one(
+    workbench: ActivityEnv, job: Job
+) -> None:
     """A flaky check is believed green; a red rerun is recorded for itself and changes nothing."""
     flag = workbench.folder / "flag"
     command = f"test -e {flag}"

@@ -185,13 +185,16 @@ async def test_a_conflict_says_with_whom(job: Job) -> None:
     rival = await job.patch(await job.changed({"a.txt": "one\nRIVAL\nthree\n"}), task="rival")
     third = await job.patch(await job.changed({"b.txt": "third\n"}), task="third")
 
-    beside = await chained(job, first, rival, third)
-    await landed(job, beside.tip, first.commit)
+    background_task = await chained(job, first, rival, third)
+    await landed(job, background_task.tip, first.commit)
     behind = await chained(job, rival, third)
 
-    assert [link.commit is None for link in beside.links] == [False, True, False]
-    assert (beside.links[1].conflicts, beside.links[1].with_tip) == (("a.txt",), False)
-    assert await files(job, beside.links[2].commit or "") == {
+    assert [link.commit is None for link in background_task.links] == [False, True, False]
+    assert (background_task.links[1].conflicts, background_task.links[1].with_tip) == (
+        ("a.txt",),
+        False,
+    )
+    assert await files(job, background_task.links[2].commit or "") == {
         "a.txt": "one\nFIRST\nthree\n",
         "b.txt": "third\n",
     }

@@ -20,7 +20,7 @@ from contracts.repository import CloseRequest, DeliverBranch, Delivered, Environ
 from domain import ids
 from infra.git.command import git_binary
 from infra.locks import locked
-from tests.infra.bench import Bench, Job, person
+from tests.infra.bench import ActivityEnv, Job, person
 from tests.local_deployment import changed, commit, git, snapshot
 
 WRITTEN = (".git/objects", ".git/refs/heads", ".git/logs/refs/heads")
@@ -153,7 +153,7 @@ FOREIGN = (
     ],
 )
 async def test_a_repository_that_cannot_be_worked_on_is_refused(
-    workbench: Bench, make: Callable[[Path], Path], words: str
+    workbench: ActivityEnv, make: Callable[[Path], Path], words: str
 ) -> None:
     """In one sentence, with nothing made and nothing touched."""
     place = make(workbench.folder)
@@ -175,7 +175,7 @@ async def test_a_repository_that_cannot_be_worked_on_is_refused(
     ],
 )
 async def test_a_path_that_names_nothing_is_refused(
-    workbench: Bench, path: str, words: str
+    workbench: ActivityEnv, path: str, words: str
 ) -> None:
     """Whatever the path looks like, the answer is a short sentence."""
     sentence = await refused(workbench.open(path))
@@ -188,7 +188,7 @@ async def test_a_path_that_names_nothing_is_refused(
 @pytest.mark.parametrize(
     "base", ["nowhere", "-x", "main..v1", "^main", "main:a.txt", "HEAD~9", "f" * 40, "0" * 40, "\0"]
 )
-async def test_a_base_that_is_no_commit_is_refused(workbench: Bench, base: str) -> None:
+async def test_a_base_that_is_no_commit_is_refused(workbench: ActivityEnv, base: str) -> None:
     """Not every word that git understands is a place to start from."""
     assert "not a branch, tag or commit" in (await refused(workbench.open(base=base))).replace(
         "there is no branch", "not a branch"
@@ -212,7 +212,7 @@ async def test_a_base_that_is_no_commit_is_refused(workbench: Bench, base: str) 
     ],
 )
 async def test_a_branch_that_cannot_be_made_is_refused(
-    workbench: Bench, branch: str, words: str
+    workbench: ActivityEnv, branch: str, words: str
 ) -> None:
     """Before any work, not at its delivery."""
     git(workbench.person, "branch", "taken/x")
@@ -234,13 +234,15 @@ async def test_a_branch_that_cannot_be_made_is_refused(
         ("~/tool", "do not see your home folder"),
     ],
 )
-async def test_a_check_that_cannot_run_is_refused(workbench: Bench, check: str, words: str) -> None:
+async def test_a_check_that_cannot_run_is_refused(
+    workbench: ActivityEnv, check: str, words: str
+) -> None:
     """A missing program is found before the first model call, on the request's own PATH."""
     assert words in await refused(workbench.open(checks=("true", check)))
     assert workbench.made() == []
 
 
-async def test_checks_are_looked_up_where_they_will_run(workbench: Bench) -> None:
+async def test_checks_are_looked_up_where_they_will_run(workbench: ActivityEnv) -> None:
     """On the request's PATH, in the base commit, or left to the shell where only it can tell."""
     tools = workbench.folder / "tools"
     tools.mkdir()
@@ -262,7 +264,7 @@ async def test_checks_are_looked_up_where_they_will_run(workbench: Bench) -> Non
 # ---- what is taken
 
 
-async def test_every_kind_of_repository_is_taken(workbench: Bench) -> None:
+async def test_every_kind_of_repository_is_taken(workbench: ActivityEnv) -> None:
     """
     Dirty, detached, bare, shallow, packed, with submodules, in a linked worktree, in a
     sub-folder, in a folder with spaces and foreign letters: each opens, and none is changed.
@@ -322,7 +324,7 @@ async def test_every_kind_of_repository_is_taken(workbench: Bench) -> None:
     ],
 )
 async def test_a_base_may_be_named_in_many_ways(
-    workbench: Bench, base: str | None, name: str
+    workbench: ActivityEnv, base: str | None, name: str
 ) -> None:
     """HEAD, a branch, an annotated tag, an expression, a remote's branch, a short id."""
     place = workbench.person
@@ -339,7 +341,7 @@ async def test_a_base_may_be_named_in_many_ways(
     assert short.base == job.base
 
 
-async def test_a_branch_wins_over_a_tag_of_its_name(workbench: Bench) -> None:
+async def test_a_branch_wins_over_a_tag_of_its_name(workbench: ActivityEnv) -> None:
     """A person who says "release" means the branch."""
     place = workbench.person
     git(place, "tag", "release")
@@ -350,7 +352,7 @@ async def test_a_branch_wins_over_a_tag_of_its_name(workbench: Bench) -> None:
     assert (await workbench.open(base="release")).base == tip
 
 
-async def test_the_base_of_the_first_attempt_stands(workbench: Bench) -> None:
+async def test_the_base_of_the_first_attempt_stands(workbench: ActivityEnv) -> None:
     """A repeated opening gives the same answer, also when the branch has moved on since."""
     first = await workbench.open()
     (workbench.person / "c.txt").write_text("c\n")
@@ -363,7 +365,7 @@ async def test_the_base_of_the_first_attempt_stands(workbench: Bench) -> None:
     assert other.base == moved
 
 
-async def test_a_request_whose_branch_is_delivered_opens_as_before(workbench: Bench) -> None:
+async def test_a_request_whose_branch_is_delivered_opens_as_before(workbench: ActivityEnv) -> None:
     """
     A database from a backup may not know that the request is done. The branch is claimed anew.
     """
@@ -376,7 +378,7 @@ async def test_a_request_whose_branch_is_delivered_opens_as_before(workbench: Be
     assert "exists already" in await refused(workbench.open(request="request/two"))
 
 
-async def test_two_requests_cannot_make_one_branch(workbench: Bench) -> None:
+async def test_two_requests_cannot_make_one_branch(workbench: ActivityEnv) -> None:
     """The second is told who makes it; when the first is closed, the branch is free."""
     outcomes = await asyncio.gather(
         workbench.open(request="request/one"),
@@ -398,7 +400,7 @@ async def test_two_requests_cannot_make_one_branch(workbench: Bench) -> None:
     assert (await workbench.open(request=loser)).opened.branch == "made"
 
 
-async def test_requests_of_one_repository_share_its_store(workbench: Bench) -> None:
+async def test_requests_of_one_repository_share_its_store(workbench: ActivityEnv) -> None:
     """Each has its own base, target and claim in it."""
     first, second = await asyncio.gather(
         workbench.open(request="request/one", branch="one"),
@@ -417,7 +419,7 @@ async def test_requests_of_one_repository_share_its_store(workbench: Bench) -> N
     )
 
 
-async def test_the_suggested_branch_stands_in(workbench: Bench) -> None:
+async def test_the_suggested_branch_stands_in(workbench: ActivityEnv) -> None:
     """
     A request that names no branch gets the suggestion; one that brings no environment, the
     worker's.
@@ -432,7 +434,7 @@ async def test_the_suggested_branch_stands_in(workbench: Bench) -> None:
 # ---- what is delivered
 
 
-async def test_a_delivered_branch_is_all_that_changes(workbench: Bench) -> None:
+async def test_a_delivered_branch_is_all_that_changes(workbench: ActivityEnv) -> None:
     """
     No hook, filter, monitor or clean-up of the person's runs; checkout, index, configuration and
     every other reference stay byte for byte; delivering twice is delivering once.
@@ -476,7 +478,7 @@ async def test_a_delivered_branch_is_all_that_changes(workbench: Bench) -> None:
     assert git(place, "fsck", "--strict", "--no-dangling") == ""
 
 
-async def test_a_branch_made_meanwhile_is_not_overwritten(workbench: Bench) -> None:
+async def test_a_branch_made_meanwhile_is_not_overwritten(workbench: ActivityEnv) -> None:
     """The person's branch stays; the sentence says where the result is kept."""
     job = await workbench.open()
     made = await job.changed({"b.txt": "made\n"})
@@ -493,7 +495,7 @@ async def test_a_branch_made_meanwhile_is_not_overwritten(workbench: Bench) -> N
 
 @pytest.mark.parametrize("trouble", ["beside", "moved away", "checked out"])
 async def test_a_delivery_that_cannot_be_made_now_can_be_made_later(
-    workbench: Bench, trouble: str
+    workbench: ActivityEnv, trouble: str
 ) -> None:
     """
     A name in the way, a repository that is away: the attempt fails in words, changes nothing,
@@ -525,7 +527,7 @@ async def test_a_delivery_that_cannot_be_made_now_can_be_made_later(
 
 
 @pytest.mark.parametrize("kind", ["bare", "shallow", "linked", "module", "borrowing"])
-async def test_every_kind_of_repository_gets_its_branch(workbench: Bench, kind: str) -> None:
+async def test_every_kind_of_repository_gets_its_branch(workbench: ActivityEnv, kind: str) -> None:
     """The branch arrives whole, and can be checked out there."""
     folder, source = workbench.folder, workbench.person
     (source / "a.txt").write_text("second\n")
@@ -569,7 +571,7 @@ async def appeared(file: Path) -> None:
 
 
 async def test_a_push_that_has_begun_is_carried_to_its_end(
-    workbench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    workbench: ActivityEnv, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """
     Cancelled in the middle, the delivery tells that it came about: nobody takes a branch back.
@@ -589,7 +591,7 @@ async def test_a_push_that_has_begun_is_carried_to_its_end(
     assert git(workbench.person, "rev-parse", job.opened.branch).strip() == job.base
 
 
-async def test_a_delivery_that_waits_for_its_turn_can_be_cancelled(workbench: Bench) -> None:
+async def test_a_delivery_that_waits_for_its_turn_can_be_cancelled(workbench: ActivityEnv) -> None:
     """
     As long as another delivery from the store pushes, nothing has begun that must be carried out.
     """
@@ -609,7 +611,9 @@ async def test_a_delivery_that_waits_for_its_turn_can_be_cancelled(workbench: Be
 # ---- a delivery of which nobody heard
 
 
-async def test_a_delivery_that_came_about_counts_when_it_is_withdrawn(workbench: Bench) -> None:
+async def test_a_delivery_that_came_about_counts_when_it_is_withdrawn(
+    workbench: ActivityEnv,
+) -> None:
     """
     The branch is there: that is told, as often as it is asked, and a repeated delivery agrees.
     """
@@ -621,7 +625,7 @@ async def test_a_delivery_that_came_about_counts_when_it_is_withdrawn(workbench:
     assert await delivered(job, made) == told
 
 
-async def test_a_withdrawn_delivery_never_comes_about(workbench: Bench) -> None:
+async def test_a_withdrawn_delivery_never_comes_about(workbench: ActivityEnv) -> None:
     """An attempt that comes after the withdrawal is refused, and the branch is never there."""
     job = await workbench.open()
     made = await job.changed({"b.txt": "made\n"})
@@ -631,7 +635,7 @@ async def test_a_withdrawn_delivery_never_comes_about(workbench: Bench) -> None:
     assert git(workbench.person, "branch", "--list", job.opened.branch) == ""
 
 
-async def test_a_request_that_a_person_resets_may_deliver_after_all(workbench: Bench) -> None:
+async def test_a_request_that_a_person_resets_may_deliver_after_all(workbench: ActivityEnv) -> None:
     """
     A withdrawal binds the run that made it, not the one that `temporal workflow reset` begins.
     """
@@ -646,7 +650,7 @@ async def test_a_request_that_a_person_resets_may_deliver_after_all(workbench: B
     assert told.commit == git(workbench.person, "rev-parse", job.opened.branch).strip()
 
 
-async def test_a_repository_that_is_gone_has_been_given_nothing(workbench: Bench) -> None:
+async def test_a_repository_that_is_gone_has_been_given_nothing(workbench: ActivityEnv) -> None:
     """Whoever has moved their repository away can still have the request cancelled."""
     job = await workbench.open()
     workbench.person.rename(workbench.folder / "away")
@@ -676,7 +680,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 async def test_a_delivery_is_withdrawn_once_the_git_of_a_dead_worker_has_ended(
-    workbench: Bench, tmp_path: Path
+    workbench: ActivityEnv, tmp_path: Path
 ) -> None:
     """Killed in the middle of a push, a worker leaves git at work; what that comes to counts."""
     job = await workbench.open()
@@ -697,7 +701,9 @@ async def test_a_delivery_is_withdrawn_once_the_git_of_a_dead_worker_has_ended(
     assert git(workbench.person, "rev-parse", job.opened.branch).strip() == job.base
 
 
-async def test_a_push_that_fails_says_in_one_look_what_is_in_the_way(workbench: Bench) -> None:
+async def test_a_push_that_fails_says_in_one_look_what_is_in_the_way(
+    workbench: ActivityEnv,
+) -> None:
     """The sentence names the repository and git's reason, not the options of git's command."""
     job = await workbench.open()
     (workbench.person / f".git/refs/heads/{job.opened.branch}.lock").touch()

@@ -15,7 +15,7 @@ from contracts.failures import FailureKind
 from contracts.tools import ToolCall, ToolName
 from domain import ids
 from infra import commands
-from tests.infra.bench import Agent, Bench, Job, alive, said, token
+from tests.infra.bench import ActivityEnv, Agent, Job, alive, said, token
 from tests.local_deployment import ROOT, until
 
 
@@ -139,7 +139,9 @@ KILLED = """
 """
 
 
-def started_worker(workbench: Bench, scratch: Path, call: ToolCall) -> subprocess.Popen[bytes]:
+def started_worker(
+    workbench: ActivityEnv, scratch: Path, call: ToolCall
+) -> subprocess.Popen[bytes]:
     """Start a process that makes the call as a worker would."""
     worker = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(KILLED), str(workbench.home), str(scratch)],
@@ -157,7 +159,9 @@ def owners(folder: Path) -> set[int]:
     return {path.stat().st_uid for path in (folder, *folder.rglob("*"))}
 
 
-async def test_a_worker_killed_in_the_middle_of_a_command(workbench: Bench, agent: Agent) -> None:
+async def test_a_worker_killed_in_the_middle_of_a_command(
+    workbench: ActivityEnv, agent: Agent
+) -> None:
     """Its processes die with it, and the repeated call starts from the checkpoint and acts once."""
     word, go = token(), workbench.folder / "go"
     line = f"echo half >> log.txt; cat a.txt > {word}; [ -e {go} ] || sleep 60"
@@ -292,7 +296,7 @@ async def test_a_refused_edit_changes_nothing_and_is_a_value(agent: Agent) -> No
     assert (await agent.run("cat a.txt")).text == "one\ntwo\nthree\n[exit code 0]"
 
 
-async def test_an_edit_follows_no_link_out(workbench: Bench, agent: Agent) -> None:
+async def test_an_edit_follows_no_link_out(workbench: ActivityEnv, agent: Agent) -> None:
     """A link that a command made does not lead an edit or a view to a file outside."""
     outside = workbench.folder / "secret.txt"
     outside.write_text("secret\n")

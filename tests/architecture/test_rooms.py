@@ -105,7 +105,8 @@ def test_workflows_and_domain_work_without_vendors() -> None:
     """Importing every workflow loads neither anthropic nor git nor structlog."""
     code = (
         "import sys, workflows.request, workflows.subtask, workflows.agent, workflows.merge_queue;"
-        "print(sorted({'anthropic', 'git', 'structlog', 'activities', 'infra', 'rich'} & set(sys.modules)))"
+        "vendors = {'anthropic', 'git', 'structlog', 'activities', 'infra', 'rich'};"
+        "print(sorted(vendors & set(sys.modules)))"
     )
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from runtime.services.server import EmbeddedServer
 from tests.browser.web_ui import WebUi
-from tests.local_deployment import Stage
+from tests.local_deployment import LocalDeployment
 from tests.model_scripts import DEMO
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _WIDTH, _HEIGHT = 1400, 1800
 """High enough for a whole card in one screenshot: the UI scrolls inside its own frame."""
 
 
-class StageWithUi(Stage):
+class StageWithUi(LocalDeployment):
     """A stage whose server has its web UI."""
 
     @override
@@ -46,7 +46,7 @@ class StageWithUi(Stage):
 
 
 @pytest.fixture(scope="session")
-async def stage() -> AsyncIterator[Stage]:
+async def stage() -> AsyncIterator[LocalDeployment]:
     """Server with web UI, worker and the demo's rehearsed model, for all tests of this folder."""
     async with StageWithUi(DEMO / "script.json") as stage:
         yield stage
@@ -81,7 +81,7 @@ async def context(chromium: str) -> AsyncIterator["BrowserContext"]:
 
 
 @pytest.fixture
-async def ui(context: "BrowserContext", stage: Stage) -> AsyncIterator[WebUi]:
+async def ui(context: "BrowserContext", stage: LocalDeployment) -> AsyncIterator[WebUi]:
     """A tab of the test's own."""
     page = await context.new_page()
     yield WebUi(page, stage)

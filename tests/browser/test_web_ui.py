@@ -8,13 +8,13 @@ import pytest
 
 from contracts.visibility import RunState
 from tests.browser.web_ui import WebUi
-from tests.local_deployment import CHECK, Handle, Stage, git
+from tests.local_deployment import CHECK, Handle, LocalDeployment, git
 
 pytestmark = pytest.mark.browser
 PLAN = ["plan"]
 
 
-async def waiting_for_the_plan(stage: Stage, ui: WebUi, name: str) -> Handle:
+async def waiting_for_the_plan(stage: LocalDeployment, ui: WebUi, name: str) -> Handle:
     """Start a request that asks for its plan's approval, and look at it once it waits."""
     repository = stage.repository(name)
     handle = await stage.start_request(name, repository, checks=[CHECK], approve=PLAN)
@@ -24,7 +24,7 @@ async def waiting_for_the_plan(stage: Stage, ui: WebUi, name: str) -> Handle:
 
 
 async def test_a_plan_is_approved_in_the_web_ui_and_the_branch_comes_out(
-    stage: Stage, ui: WebUi
+    stage: LocalDeployment, ui: WebUi
 ) -> None:
     """The card shows the plan and how to answer; the signal sent there lets the request go on."""
     handle = await waiting_for_the_plan(stage, ui, "approved")
@@ -50,7 +50,7 @@ async def test_a_plan_is_approved_in_the_web_ui_and_the_branch_comes_out(
 
 
 async def test_a_plan_is_rejected_in_the_web_ui_and_the_reason_is_kept(
-    stage: Stage, ui: WebUi
+    stage: LocalDeployment, ui: WebUi
 ) -> None:
     """The request fails with the person's words, and its card says so."""
     handle = await waiting_for_the_plan(stage, ui, "rejected")
@@ -64,7 +64,7 @@ async def test_a_plan_is_rejected_in_the_web_ui_and_the_reason_is_kept(
 
 
 async def test_answers_that_cannot_be_taken_are_shown_and_an_update_replies(
-    stage: Stage, ui: WebUi
+    stage: LocalDeployment, ui: WebUi
 ) -> None:
     """A wrong name and a bad input stand on the card; the update is refused or taken at once."""
     handle = await waiting_for_the_plan(stage, ui, "unclear")
@@ -88,7 +88,7 @@ async def test_answers_that_cannot_be_taken_are_shown_and_an_update_replies(
     assert ending.reason == "the plan was rejected by Ada: unclear"
 
 
-async def test_a_request_is_cancelled_in_the_web_ui(stage: Stage, ui: WebUi) -> None:
+async def test_a_request_is_cancelled_in_the_web_ui(stage: LocalDeployment, ui: WebUi) -> None:
     """Request Cancellation ends a waiting request in order; nothing stays leased."""
     handle = await waiting_for_the_plan(stage, ui, "cancelled")
     await ui.cancel()

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.hints import deep_link
-from tests.local_deployment import ROOT, Handle, Stage, until
+from tests.local_deployment import ROOT, Handle, LocalDeployment, until
 
 if TYPE_CHECKING:
     from playwright.async_api import Locator, Page
@@ -26,7 +26,7 @@ class WebUi:
         stage: where the server with the web UI runs.
     """
 
-    def __init__(self, page: "Page", stage: Stage) -> None:
+    def __init__(self, page: "Page", stage: LocalDeployment) -> None:
         self._page = page
         self._stage = stage
 

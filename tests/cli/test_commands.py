@@ -22,9 +22,9 @@ from temporalio.client import Client
 
 from cli import client as requests_room
 from cli import watcher
-from cli.client import Requests
-from cli.context import Surroundings
-from cli.exit_codes import AwayError, ExitCode, UsageError
+from cli.client import RequestClient
+from cli.context import CliContext
+from cli.exit_codes import ExitCode, ServiceUnavailable, UsageError
 from cli.main import execute, main
 from cli.parser import parse
 from contracts.request import RequestStart
@@ -46,10 +46,10 @@ class Person:
         self.out = io.StringIO()
         self.err = io.StringIO()
 
-    def around(self) -> Surroundings:
+    def around(self) -> CliContext:
         """Return the surroundings of the next command, with empty streams."""
         self.out, self.err = io.StringIO(), io.StringIO()
-        return Surroundings(
+        return CliContext(
             environ=self.environ,
             folder=self.folder,
             now=time.time,
@@ -102,7 +102,7 @@ async def person(
 async def started(client: Client, request: str = "Mend the shop") -> str:
     """Start a request as `run` would and return its id."""
     name = f"request/mend-{secrets.token_hex(4)}"
-    await Requests(client).start(
+    await RequestClient(client).start(
         RequestStart(repository="/r", request=request, checks=("true",)), request_id=name
     )
     return name
@@ -181,7 +181,7 @@ async def test_an_interruption_leaves_the_request_and_says_so(
         _, told = await process.communicate()
         assert time.monotonic() - begun < 1
         assert (process.returncode, told.count(b"goes on in the background")) == (3, 1)
-        assert (await Requests(client).found(name)).closed is None
+        assert (await RequestClient(client).found(name)).closed is None
 
 
 async def test_a_refused_request_ends_with_usage(client: Client, person: Person) -> None:
@@ -245,7 +245,7 @@ async def test_answers_that_cannot_count_are_refused(client: Client, person: Per
         with pytest.raises(UsageError, match="no longer what you saw"):
             await person.types("approve", name, "--digest", "ffff")
         assert await person.types("approve", name, "--digest", "0123") is ExitCode.DELIVERED
-        await Requests(client).ending(name)
+        await RequestClient(client).ending(name)
         with pytest.raises(UsageError, match="has ended"):
             await person.types("approve", name)
 
@@ -278,7 +278,7 @@ async def test_cancel_waits_for_the_end(client: Client, person: Person) -> None:
 
 async def test_requests_are_found_by_any_unambiguous_name(client: Client) -> None:
     """The whole id, the part after request/, or a beginning; nothing and several are refused."""
-    requests = Requests(client)
+    requests = RequestClient(client)
     mark = secrets.token_hex(4)
     for end in ("one", "other"):
         await requests.start(
@@ -308,8 +308,8 @@ async def test_list_shows_every_request_without_a_worker(client: Client, person:
     async with playing(client):
         ended, waiting = await started(client), await started(client)
         await person.types("approve", ended)
-        await Requests(client).ending(ended)
-        await Requests(client).status(waiting)
+        await RequestClient(client).ending(ended)
+        await RequestClient(client).status(waiting)
     await asyncio.sleep(0.5)
 
     assert await person.types("list") is ExitCode.DELIVERED
@@ -373,8 +373,8 @@ async def test_queries_tell_who_is_away(client: Client) -> None:
     """Without any worker a query says that no worker answers."""
     name = await started(client)
 
-    with pytest.raises(AwayError, match="No worker answers"):
-        await Requests(client).status(name)
+    with pytest.raises(ServiceUnavailable, match="No worker answers"):
+        await RequestClient(client).status(name)
 
 
 @pytest.mark.usefixtures("impatience")

@@ -21,7 +21,7 @@ from contracts.tools import (
     SearchArguments,
     ViewArguments,
 )
-from examples.demo.deployment import HERE, Stage, sample_repository
+from examples.demo.deployment import HERE, DemoDeployment, sample_repository
 
 SCRIPT = json.loads((HERE / "script.json").read_text(encoding="utf-8"))
 ARGUMENTS: dict[str, type[BaseModel]] = {
@@ -125,7 +125,7 @@ def test_the_stage_leaves_nothing_unless_it_is_to_be_kept(tmp_path: Path, *, kee
     parent = tmp_path / ".orchestcode-demo"
     before = {"PATH": "/bin", "ANTHROPIC_AUTH_TOKEN": "theirs", "TEMPORAL_ADDRESS": "there:1"}
 
-    with Stage(parent, before, keep=keep) as stage:
+    with DemoDeployment(parent, before, keep=keep) as stage:
         assert stage.environ["ANTHROPIC_BASE_URL"].startswith("http://127.0.0.1:")
         assert "127.0.0.1" in stage.environ["NO_PROXY"]
         assert not {"ANTHROPIC_AUTH_TOKEN", "TEMPORAL_ADDRESS"} & stage.environ.keys()
@@ -133,6 +133,6 @@ def test_the_stage_leaves_nothing_unless_it_is_to_be_kept(tmp_path: Path, *, kee
 
     assert stage.folder.exists() is keep
     assert parent.exists() is keep
-    with Stage(parent, before, keep=False):
+    with DemoDeployment(parent, before, keep=False):
         pass
     assert stage.folder.exists() is keep

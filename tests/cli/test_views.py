@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from cli import hints
-from cli.client import Found
+from cli.client import RequestSummary
 from cli.commands import look
 from cli.formatting import clean, clean_lines, count, money, span
 from cli.snapshot import PLANNER, Snapshot, agents_at_work
@@ -369,9 +369,9 @@ def test_a_terminal_gets_a_picture_that_stays() -> None:
 def test_the_table_of_requests_is_aligned_and_names_what_waits() -> None:
     """One line a request, names without their prefix, how many answers are missing, how long."""
     start = dt.datetime(2026, 1, 2, 3, 4, tzinfo=dt.UTC)
-    open_one = Found("request/a-1", "r", RunState.WAITING_APPROVAL, 2, start, None)
+    open_one = RequestSummary("request/a-1", "r", RunState.WAITING_APPROVAL, 2, start, None)
     end = start + dt.timedelta(seconds=14.2)
-    closed = Found("by-hand", "r", RunState.DONE, 0, start, end)
+    closed = RequestSummary("by-hand", "r", RunState.DONE, 0, start, end)
 
     told = look.table([open_one, closed], now=start.timestamp() + 125)
 

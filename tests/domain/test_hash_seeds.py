@@ -31,8 +31,8 @@ print(valid)
 circle = [task.model_copy(update={"depends_on": ("deploy", "tests")}) for task in tasks]
 print(plan.validate(PlanDraft(summary="s", tasks=tuple(circle[:1] + circle[3:]))))
 print(plan.validate(PlanDraft(summary="s", tasks=tuple(tasks + tasks[2:]))))
-standings = [
-    schedule.Standing(
+nodes = [
+    schedule.TaskNode(
         task.id,
         task.depends_on,
         TaskState.FAILED if task.id == "api" else TaskState.PENDING,
@@ -40,14 +40,14 @@ standings = [
     )
     for task in valid.tasks
 ]
-print(schedule.ready(standings, running=0, width=3), schedule.ranks(standings))
-print(schedule.blocked(standings), schedule.stalled(standings))
+print(schedule.ready(nodes, running=0, width=3), schedule.ranks(nodes))
+print(schedule.blocked(nodes), schedule.stalled(nodes))
 print(risks(
     ["src/auth.py", "go.mod", "billing/a.py"], added=900, deleted=1,
     outside=["z", "a"], deleted_tests=["t"],
 ))
 print(merge_queue.conclude(merge_queue.QueueState(waiting=9), [2, 1], [7, 4]))
-desk = inbox.Desk()
+desk = inbox.ApprovalInbox()
 for key in ("plan", "review/a/0", "delivery"):
     asked = Approval(id=key, kind=ApprovalKind.PLAN, what=key, why="w", digest="d")
     desk = desk.open(asked, now=1.0)

@@ -26,7 +26,7 @@ from contracts.repository import Environment, OpenRepository, RepositoryOpened
 from contracts.review import MakePatch, Patch
 from contracts.tools import ReadCall, ReadResults, ToolCall, ToolName, ToolResult
 from contracts.worktrees import LeaseWorktree, WorktreeLease
-from infra.commands import Runner
+from infra.commands import CommandRunner
 from infra.sandbox import Sandbox
 from infra.store import Store
 from infra.store.open_stores import Stores
@@ -42,7 +42,7 @@ _WRITES = {ToolName.EDIT: "apply_edit", ToolName.RUN_COMMAND: "run_command"}
 
 
 @dataclass
-class Bench:
+class ActivityEnv:
     """
     The parts, made as the worker makes them, and short calls of them.
 
@@ -99,7 +99,7 @@ class Bench:
 class Job:
     """One request's work on the bench."""
 
-    bench: Bench
+    bench: ActivityEnv
     opened: RepositoryOpened
     store: Store
 
@@ -307,7 +307,7 @@ async def probed(folder: Path) -> AsyncIterator[Sandbox]:
 @asynccontextmanager
 async def bench(
     sandbox: Sandbox, *, files: Mapping[str, str | bytes] | None = None
-) -> AsyncIterator[Bench]:
+) -> AsyncIterator[ActivityEnv]:
     """
     Set everything up in a folder outside /tmp, where a command could see it, and clear it away.
     """
@@ -327,12 +327,12 @@ def _open_folder() -> Path:
     return folder
 
 
-def _assembled(sandbox: Sandbox, folder: Path, stores: Stores, repository: Path) -> Bench:
+def _assembled(sandbox: Sandbox, folder: Path, stores: Stores, repository: Path) -> ActivityEnv:
     home = folder / "home"
     uid_base = 60_000 if os.geteuid() == 0 else None
     pools = Pools(stores, home / "worktrees", host_id=HOST, uid_base=uid_base)
-    runner = Runner(sandbox, hide=(home,))
-    return Bench(
+    runner = CommandRunner(sandbox, hide=(home,))
+    return ActivityEnv(
         folder=folder,
         home=home,
         person=repository,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from infra.sandbox import Sandbox
-from tests.infra.bench import Agent, Bench, Job, bench, probed
+from tests.infra.bench import ActivityEnv, Agent, Job, bench, probed
 
 
 @pytest.fixture(scope="session")
@@ -19,14 +19,14 @@ async def proved_sandbox() -> AsyncIterator[Sandbox]:
 
 
 @pytest.fixture
-async def workbench(proved_sandbox: Sandbox) -> AsyncIterator[Bench]:
+async def workbench(proved_sandbox: Sandbox) -> AsyncIterator[ActivityEnv]:
     """A bench with a small repository."""
     async with bench(proved_sandbox) as made:
         yield made
 
 
 @pytest.fixture
-async def job(workbench: Bench) -> Job:
+async def job(workbench: ActivityEnv) -> Job:
     """One request on the small repository."""
     return await workbench.open()
 

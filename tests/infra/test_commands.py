@@ -12,9 +12,9 @@ from temporalio.exceptions import ApplicationError
 
 from contracts.failures import FailureKind
 from contracts.repository import Environment
-from infra.commands import Runner, readable
+from infra.commands import CommandRunner, readable
 from infra.sandbox import Sandbox
-from tests.infra.bench import ENVIRONMENT, Bench, Job, person
+from tests.infra.bench import ENVIRONMENT, ActivityEnv, Job, person
 from tests.local_deployment import changed, snapshot
 
 
@@ -29,7 +29,7 @@ def site_packages(place: Path) -> Path:
     return next(place.glob("lib/python3*/site-packages"))
 
 
-async def test_the_environment_is_small_and_sensible(workbench: Bench, job: Job) -> None:
+async def test_the_environment_is_small_and_sensible(workbench: ActivityEnv, job: Job) -> None:
     """
     PATH is the user's, HOME an empty folder of the sandbox, LANG is UTF-8; no key is inherited.
     """
@@ -48,7 +48,7 @@ async def test_the_environment_is_small_and_sensible(workbench: Bench, job: Job)
     assert str(agent.path) in lines
 
 
-async def test_the_products_data_is_hidden(workbench: Bench, job: Job) -> None:
+async def test_the_products_data_is_hidden(workbench: ActivityEnv, job: Job) -> None:
     """
     Of the home folder a command sees its own worktree and, to read, the store: no other
     worktree, no record, no log, no database.
@@ -80,7 +80,7 @@ def theirs(request: pytest.FixtureRequest) -> Iterator[Path]:
 
 
 async def test_the_users_repository_is_neither_written_nor_needed(
-    workbench: Bench, theirs: Path
+    workbench: ActivityEnv, theirs: Path
 ) -> None:
     """
     A command cannot change the repository that the request came from, and works when it is gone.
@@ -100,7 +100,7 @@ async def test_the_users_repository_is_neither_written_nor_needed(
     )
 
 
-async def test_python_of_a_virtual_environment_runs_the_users_tools(workbench: Bench) -> None:
+async def test_python_of_a_virtual_environment_runs_the_users_tools(workbench: ActivityEnv) -> None:
     """
     `python3 -m pytest` of the active virtual environment works, wherever it lies: here in the
     user's own folder, beside the repository's files, with packages of its own.
@@ -122,7 +122,9 @@ async def test_python_of_a_virtual_environment_runs_the_users_tools(workbench: B
     assert sorted(await agent.files()) == ["a.txt", "b.txt"]
 
 
-async def test_an_editable_install_leads_to_the_worktree(workbench: Bench, theirs: Path) -> None:
+async def test_an_editable_install_leads_to_the_worktree(
+    workbench: ActivityEnv, theirs: Path
+) -> None:
     """
     An environment that points into the person's checkout finds the worktree's files there, and
     nothing that the person has not committed: wherever the checkout lies.
@@ -151,7 +153,7 @@ async def test_an_editable_install_leads_to_the_worktree(workbench: Bench, their
     assert sorted(await agent.files()) == ["src/package/__init__.py"]
 
 
-async def test_pytest_runs_in_the_sandbox(workbench: Bench) -> None:
+async def test_pytest_runs_in_the_sandbox(workbench: ActivityEnv) -> None:
     """The tests of a worktree are found, run and reported, with the interpreter of these tests."""
     prefix = Path(sys.prefix)
     environment = Environment(path=f"{prefix / 'bin'}:{ENVIRONMENT.path}", virtual_env=str(prefix))
@@ -169,11 +171,11 @@ async def test_pytest_runs_in_the_sandbox(workbench: Bench) -> None:
     assert sorted(await agent.files()) == ["a.txt", "b.txt", "test_it.py"]
 
 
-async def test_without_a_sandbox_no_command_runs(workbench: Bench, job: Job) -> None:
+async def test_without_a_sandbox_no_command_runs(workbench: ActivityEnv, job: Job) -> None:
     """The failure says why, is not retried, and the worktree is restored at the next call."""
     agent = await job.agent()
     runner = workbench.tools._runner
-    workbench.tools._runner = Runner(Sandbox(), hide=())
+    workbench.tools._runner = CommandRunner(Sandbox(), hide=())
     with pytest.raises(ApplicationError) as caught:
         await agent.run("touch ran")
     workbench.tools._runner = runner

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from infra.files import confined_files as editor_module
-from infra.files.confined_files import Editor, EditorUnavailableError, PathRefused
+from infra.files.confined_files import ConfinedFiles, EditorUnavailableError, PathRefused
 
 RACE_TRIES = 400
 ATTACK = """
@@ -46,9 +46,9 @@ def outside(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def editor(root: Path) -> Iterator[Editor]:
+def editor(root: Path) -> Iterator[ConfinedFiles]:
     """An editor of the root."""
-    with Editor(root) as opened:
+    with ConfinedFiles(root) as opened:
         yield opened
 
 
@@ -62,7 +62,7 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def test_what_is_written_is_read(editor: Editor, root: Path) -> None:
+def test_what_is_written_is_read(editor: ConfinedFiles, root: Path) -> None:
     """Content, digest and mode come back; folders are made; an absent file is None."""
     assert editor.read("a/b/c.txt") is None
 
@@ -78,7 +78,7 @@ def test_what_is_written_is_read(editor: Editor, root: Path) -> None:
     assert [p.name for p in (root / "a/b").iterdir()] == ["c.txt"]
 
 
-def test_the_mode_is_kept_but_for_setuid(editor: Editor, root: Path) -> None:
+def test_the_mode_is_kept_but_for_setuid(editor: ConfinedFiles, root: Path) -> None:
     """An executable stays one; setuid and setgid go; an explicit mode wins."""
     script = root / "run.sh"
     script.write_bytes(b"#!/bin/sh\n")
@@ -91,7 +91,7 @@ def test_the_mode_is_kept_but_for_setuid(editor: Editor, root: Path) -> None:
     assert mode(script) == 0o600
 
 
-def test_the_umask_does_not_matter(editor: Editor, root: Path) -> None:
+def test_the_umask_does_not_matter(editor: ConfinedFiles, root: Path) -> None:
     """New files are 0644 and new folders 0755 under any umask."""
     old = os.umask(0o077)
     try:
@@ -102,7 +102,9 @@ def test_the_umask_does_not_matter(editor: Editor, root: Path) -> None:
     assert [mode(root / p) for p in ("d", "d/e", "d/e/f")] == [0o755, 0o755, 0o644]
 
 
-def test_a_hard_link_is_broken_not_followed(editor: Editor, root: Path, outside: Path) -> None:
+def test_a_hard_link_is_broken_not_followed(
+    editor: ConfinedFiles, root: Path, outside: Path
+) -> None:
     """A file with a second name elsewhere is replaced; the other name keeps the old content."""
     os.link(outside / "f.txt", root / "f.txt")
 
@@ -113,7 +115,7 @@ def test_a_hard_link_is_broken_not_followed(editor: Editor, root: Path, outside:
     assert (root / "f.txt").read_bytes() == b"inside"
 
 
-def test_a_reader_sees_the_old_file_until_it_is_replaced(editor: Editor, root: Path) -> None:
+def test_a_reader_sees_the_old_file_until_it_is_replaced(editor: ConfinedFiles, root: Path) -> None:
     """Whoever has the file open keeps the old content: nothing is written in place."""
     (root / "f").write_bytes(b"old")
 
@@ -124,7 +126,7 @@ def test_a_reader_sees_the_old_file_until_it_is_replaced(editor: Editor, root: P
 
 
 def test_a_failed_write_leaves_nothing(
-    editor: Editor, root: Path, monkeypatch: pytest.MonkeyPatch
+    editor: ConfinedFiles, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the disk is full, the old file stays and no half-written one is left."""
     (root / "f").write_bytes(b"old")
@@ -144,7 +146,7 @@ def test_a_failed_write_leaves_nothing(
     ["", "/etc/passwd", "../outside/f.txt", "a/../../x", ".git/config", "x/.GIT/hooks/h", "a\0b"],
     ids=ascii,
 )
-def test_refused_names_reach_no_file(editor: Editor, root: Path, path: str) -> None:
+def test_refused_names_reach_no_file(editor: ConfinedFiles, root: Path, path: str) -> None:
     """What the rules for paths refuse is refused by every method, before anything is touched."""
     (root / ".git").mkdir()
     for act in (editor.read, editor.delete, editor.is_folder, editor.list_directory):
@@ -184,7 +186,7 @@ def test_symbolic_links_are_refused_with_the_path_to_use(
     real = target.replace("ROOT", str(root)).replace("OUTSIDE", str(outside))
     (root / link).symlink_to(real)
 
-    with Editor(root) as editor:
+    with ConfinedFiles(root) as editor:
         acts = (editor.read, editor.delete, lambda p: editor.write(p, b"changed"))
         for act in acts:
             with pytest.raises(PathRefused, match=re.escape(words)) as refused:
@@ -197,7 +199,7 @@ def test_symbolic_links_are_refused_with_the_path_to_use(
     assert (outside / "f.txt").read_bytes() == b"outside"
 
 
-def test_what_is_no_regular_file_is_refused(editor: Editor, root: Path) -> None:
+def test_what_is_no_regular_file_is_refused(editor: ConfinedFiles, root: Path) -> None:
     """A FIFO does not block, a socket, a device and a folder are named as what they are."""
     os.mkfifo(root / "pipe")
     (root / "folder").mkdir()
@@ -216,7 +218,7 @@ def test_what_is_no_regular_file_is_refused(editor: Editor, root: Path) -> None:
     assert stat.S_ISFIFO((root / "pipe").stat().st_mode)
 
 
-def test_a_file_in_the_way_of_a_folder_is_refused(editor: Editor, root: Path) -> None:
+def test_a_file_in_the_way_of_a_folder_is_refused(editor: ConfinedFiles, root: Path) -> None:
     """A file is not replaced by a folder, nor a name that is too long cut."""
     (root / "a").write_bytes(b"file")
 
@@ -228,7 +230,7 @@ def test_a_file_in_the_way_of_a_folder_is_refused(editor: Editor, root: Path) ->
     assert (root / "a").read_bytes() == b"file"
 
 
-def test_a_file_beyond_the_limit_is_refused(editor: Editor, root: Path) -> None:
+def test_a_file_beyond_the_limit_is_refused(editor: ConfinedFiles, root: Path) -> None:
     """
     The limit itself is allowed, one byte more is not, and a huge file is not read to find out.
     """
@@ -244,7 +246,7 @@ def test_a_file_beyond_the_limit_is_refused(editor: Editor, root: Path) -> None:
             editor.read(name, limit_bytes=limit)
 
 
-def test_delete_says_whether_there_was_a_file(editor: Editor, root: Path) -> None:
+def test_delete_says_whether_there_was_a_file(editor: ConfinedFiles, root: Path) -> None:
     """A second deletion is no error, nor is one in a folder that never was."""
     editor.write("d/f", b"x")
 
@@ -252,7 +254,9 @@ def test_delete_says_whether_there_was_a_file(editor: Editor, root: Path) -> Non
     assert list((root / "d").iterdir()) == []
 
 
-def test_a_listing_is_bounded_and_leaves_out_control_folders(editor: Editor, root: Path) -> None:
+def test_a_listing_is_bounded_and_leaves_out_control_folders(
+    editor: ConfinedFiles, root: Path
+) -> None:
     """
     Two levels, folders with a slash, links with their target, odd names escaped, .git left out.
     """
@@ -290,9 +294,9 @@ def test_new_files_and_folders_belong_to_the_owner(root: Path) -> None:
     root without one, a replaced file keeps the owner it had.
     """
     (root / "old").mkdir()
-    with Editor(root, owner=(NOBODY, NOBODY)) as editor:
+    with ConfinedFiles(root, owner=(NOBODY, NOBODY)) as editor:
         editor.write("old/new/f", b"")
-    with Editor(root) as editor:
+    with ConfinedFiles(root) as editor:
         editor.write("old/new/f", b"again")
 
     owners = [(root / p).stat().st_uid for p in ("old", "old/new", "old/new/f")]
@@ -305,7 +309,7 @@ def test_a_hard_link_to_another_users_file_is_not_read(root: Path, outside: Path
     os.link(outside / "f.txt", root / "f.txt")
 
     with (
-        Editor(root, owner=(NOBODY, NOBODY)) as editor,
+        ConfinedFiles(root, owner=(NOBODY, NOBODY)) as editor,
         pytest.raises(PathRefused, match="hard link to another user's file"),
     ):
         editor.read("f.txt")
@@ -335,7 +339,7 @@ def test_a_swapped_folder_leads_nowhere(root: Path, outside: Path) -> None:
 
 def _try_one(root: Path, index: int) -> bool:
     """Write, read or delete something in the swapped folder; whether it was not refused."""
-    with Editor(root) as editor:
+    with ConfinedFiles(root) as editor:
         try:
             match index % 3:
                 case 0:
@@ -361,7 +365,7 @@ def test_without_openat2_there_is_no_editor(root: Path, monkeypatch: pytest.Monk
     before = descriptors()
 
     with pytest.raises(EditorUnavailableError, match=re.escape("Linux 5.6 or newer")):
-        Editor(root)
+        ConfinedFiles(root)
 
     assert descriptors() == before
 
@@ -372,7 +376,7 @@ def test_no_descriptor_is_left_open(root: Path) -> None:
     before = descriptors()
 
     for _ in range(20):
-        with Editor(root) as editor:
+        with ConfinedFiles(root) as editor:
             editor.write("a/b/c", b"x")
             editor.read("a/b/c")
             editor.list_directory(".")

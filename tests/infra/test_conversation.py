@@ -18,7 +18,7 @@ from infra.conversation.log import (
     RECORDED,
     ConversationLog,
     Message,
-    Said,
+    TurnContent,
     Window,
     canonical,
     compose,
@@ -89,7 +89,7 @@ class Talk:
             call,
             batch=batch,
             window=window,
-            said=Said(message, tuple(sent), reply),
+            said=TurnContent(message, tuple(sent), reply),
             turn=turn,
         )
 

@@ -8,7 +8,7 @@ from temporalio.exceptions import ApplicationError
 
 from contracts.failures import FailureKind
 from infra.git.command import git_binary
-from tests.infra.bench import Agent, Bench
+from tests.infra.bench import ActivityEnv, Agent
 
 KILLED = "kill -9 $$"
 CHILD_KILLED = "echo 'fatal: the remote end hung up unexpectedly' >&2; exit 128"
@@ -45,7 +45,7 @@ def victim(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Victim:
 
 @pytest.mark.parametrize("end", [KILLED, CHILD_KILLED], ids=["git", "its child"])
 async def test_a_repository_is_not_refused_because_git_was_killed(
-    workbench: Bench, victim: Victim, end: str
+    workbench: ActivityEnv, victim: Victim, end: str
 ) -> None:
     """Git, or the git that it asks, is killed while it looks: it looks again."""
     victim.of("ls-remote", end, times=1)
@@ -54,7 +54,7 @@ async def test_a_repository_is_not_refused_because_git_was_killed(
 
 
 async def test_a_git_that_is_killed_again_and_again_is_tried_later(
-    workbench: Bench, victim: Victim
+    workbench: ActivityEnv, victim: Victim
 ) -> None:
     """The kernel may have no memory for it: a failure of the store, retried, never a refusal."""
     victim.of("ls-remote", KILLED, times=ALWAYS)
@@ -63,7 +63,7 @@ async def test_a_git_that_is_killed_again_and_again_is_tried_later(
     assert (caught.value.type, caught.value.non_retryable) == (FailureKind.STORE, False)
 
 
-async def test_what_git_says_twice_is_a_refusal(workbench: Bench, victim: Victim) -> None:
+async def test_what_git_says_twice_is_a_refusal(workbench: ActivityEnv, victim: Victim) -> None:
     """A repository that git cannot serve is refused with git's words, at once."""
     victim.of("ls-remote", "echo 'fatal: bad object HEAD' >&2; exit 128", times=ALWAYS)
     with pytest.raises(ApplicationError) as caught:

@@ -36,7 +36,7 @@ INTERPRETER = Path(sys.prefix, "bin", "python")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class WorktreeHandle:
     """A worktree with everything around it, in a folder only its owner may enter."""
 
     base: Path
@@ -72,7 +72,7 @@ def seed() -> Iterator[Path]:
 
 
 @pytest.fixture
-def place(seed: Path) -> Iterator[Place]:
+def place(seed: Path) -> Iterator[WorktreeHandle]:
     """A fresh worktree of a real repository."""
     base = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="sandbox-test-"))
     try:
@@ -92,7 +92,7 @@ PRIVATE_CONFIG = """
 """
 
 
-def made_place(base: Path, seed: Path) -> Place:
+def made_place(base: Path, seed: Path) -> WorktreeHandle:
     """Make store, worktree and private git directory as the product does."""
     data = base / "data"
     store, worktree, private = data / "store", data / "worktree", data / "private"
@@ -112,7 +112,7 @@ def made_place(base: Path, seed: Path) -> Place:
         gitfile=data / "gitfile",
         hide=(data,),
     )
-    return Place(base=base, data=data, mounts=mounts)
+    return WorktreeHandle(base=base, data=data, mounts=mounts)
 
 
 def git(*arguments: str) -> str:
@@ -128,7 +128,7 @@ def git(*arguments: str) -> str:
     return run.stdout.strip()
 
 
-async def text_of(sandbox: Sandbox, place: Place, line: str) -> str:
+async def text_of(sandbox: Sandbox, place: WorktreeHandle, line: str) -> str:
     """Run a line that must succeed and return what it printed."""
     outcome = await sandbox.run(place.mounts, Command(line=line))
     assert outcome.exit_code == 0, outcome
@@ -168,7 +168,7 @@ def sleep_token() -> str:
     ],
 )
 async def test_how_a_command_ended_comes_back(
-    sandbox: Sandbox, place: Place, line: str, code: int, number: int | None
+    sandbox: Sandbox, place: WorktreeHandle, line: str, code: int, number: int | None
 ) -> None:
     """Success, failure, a signal and the impossible are all outcomes."""
     outcome = await sandbox.run(place.mounts, Command(line=line))
@@ -178,7 +178,7 @@ async def test_how_a_command_ended_comes_back(
     assert not outcome.output_exceeded
 
 
-async def test_output_is_interleaved_bytes(sandbox: Sandbox, place: Place) -> None:
+async def test_output_is_interleaved_bytes(sandbox: Sandbox, place: WorktreeHandle) -> None:
     """Both streams keep their order, and nothing is decoded."""
     line = r"printf a; printf b >&2; printf 'c\xff\xfe\x00' > /dev/stdout; printf d > /dev/stderr"
     outcome = await sandbox.run(place.mounts, Command(line=line))
@@ -186,7 +186,9 @@ async def test_output_is_interleaved_bytes(sandbox: Sandbox, place: Place) -> No
     assert outcome.output == b"abc\xff\xfe\x00d"
 
 
-async def test_the_working_folder_is_inside_the_worktree(sandbox: Sandbox, place: Place) -> None:
+async def test_the_working_folder_is_inside_the_worktree(
+    sandbox: Sandbox, place: WorktreeHandle
+) -> None:
     """A folder by its relative path; one that is missing is the command's failure, not ours."""
     (place.mounts.worktree / "sub dir").mkdir()
     inside = await sandbox.run(place.mounts, Command(line="pwd", cwd="sub dir"))
@@ -199,7 +201,7 @@ async def test_the_working_folder_is_inside_the_worktree(sandbox: Sandbox, place
 
 
 async def test_the_environment_is_made_from_nothing(
-    sandbox: Sandbox, place: Place, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, place: WorktreeHandle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only our variables and the command's; the worker's are not even in /proc."""
     monkeypatch.setenv("SECRET_OF_THE_WORKER", "sesame")
@@ -228,7 +230,7 @@ def test_a_variable_needs_a_name(name: str) -> None:
         Command(line="true", env={name: "x"})
 
 
-async def test_a_blocked_command_says_so(sandbox: Sandbox, place: Place) -> None:
+async def test_a_blocked_command_says_so(sandbox: Sandbox, place: WorktreeHandle) -> None:
     """The hint tells the sandbox's doing from a bug of the project, and only on failure."""
     blocked = await sandbox.run(place.mounts, Command(line="touch /usr/x"))
     network = await sandbox.run(place.mounts, Command(line="echo > /dev/tcp/192.0.2.1/80"))
@@ -239,7 +241,7 @@ async def test_a_blocked_command_says_so(sandbox: Sandbox, place: Place) -> None
     assert quoted.hint is None
 
 
-async def test_limits_are_set(sandbox: Sandbox, place: Place) -> None:
+async def test_limits_are_set(sandbox: Sandbox, place: WorktreeHandle) -> None:
     """Processes, open files, file size and CPU time are bounded, and cannot be raised."""
     line = 'for each in u n f t; do ulimit -H -"$each"; done; umask; ulimit -n 1000000 && echo up'
     outcome = await sandbox.run(place.mounts, Command(line=line, timeout_seconds=10))
@@ -254,7 +256,7 @@ async def test_limits_are_set(sandbox: Sandbox, place: Place) -> None:
 
 
 @contextlib.contextmanager
-def hostile_facts(place: Place, owner: int) -> Iterator[dict[str, str]]:
+def hostile_facts(place: WorktreeHandle, owner: int) -> Iterator[dict[str, str]]:
     """Set up everything outside that an escape would reach, and describe it."""
     name = f"\0escape-{secrets.token_hex(8)}"
     sleeper = sleep_token()
@@ -288,7 +290,7 @@ def hostile_facts(place: Place, owner: int) -> Iterator[dict[str, str]]:
             host.kill()
 
 
-def prepared_escape(place: Place, facts: dict[str, str]) -> str:
+def prepared_escape(place: WorktreeHandle, facts: dict[str, str]) -> str:
     """Put the escape script into the worktree and return the line that runs it."""
     (place.mounts.worktree / "facts.json").write_text(json.dumps(facts))
     shutil.copy(HERE / "sandbox_escapes.py", place.mounts.worktree / "escapes.py")
@@ -302,7 +304,7 @@ def succeeded(output: str) -> list[str]:
     return [name for name, happened in attempts.items() if happened]
 
 
-async def test_no_way_out(sandbox: Sandbox, place: Place) -> None:
+async def test_no_way_out(sandbox: Sandbox, place: WorktreeHandle) -> None:
     """Of all known escapes only the write into the worktree, which is none, goes through."""
     before = fingerprint(place.mounts.store)
     with hostile_facts(place, PAYLOAD_UID) as facts:
@@ -315,7 +317,7 @@ async def test_no_way_out(sandbox: Sandbox, place: Place) -> None:
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="the test above already ran without root")
-def test_no_way_out_for_a_worker_that_is_not_root(place: Place) -> None:
+def test_no_way_out_for_a_worker_that_is_not_root(place: WorktreeHandle) -> None:
     """The other way in, by a user namespace, holds as well."""
     with hostile_facts(place, UNPRIVILEGED) as facts:
         line = prepared_escape(place, facts)
@@ -326,7 +328,7 @@ def test_no_way_out_for_a_worker_that_is_not_root(place: Place) -> None:
     assert answer["outcomes"][1] == [3, f"{UNPRIVILEGED}\n"]
 
 
-def driver_command(place: Place, lines: Sequence[str], *, drop: bool) -> list[str]:
+def driver_command(place: WorktreeHandle, lines: Sequence[str], *, drop: bool) -> list[str]:
     """
     Prepare a worker of its own; dropped, it gets copies of all it needs, for it may see no more.
     """
@@ -369,7 +371,7 @@ def public_interpreter(dropped: Sequence[str]) -> str:
     raise AssertionError("No Python 3.11 that every user may run: install the system's python3.")
 
 
-def driven(place: Place, lines: Sequence[str]) -> str:
+def driven(place: WorktreeHandle, lines: Sequence[str]) -> str:
     """Run lines in a worker without privileges."""
     command = driver_command(place, lines, drop=True)
     run = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env={})
@@ -389,7 +391,9 @@ def fingerprint(folder: Path) -> dict[str, tuple[int, str]]:
     }
 
 
-async def test_folders_are_hidden_and_shown_again_by_depth(sandbox: Sandbox, place: Place) -> None:
+async def test_folders_are_hidden_and_shown_again_by_depth(
+    sandbox: Sandbox, place: WorktreeHandle
+) -> None:
     """The more special wins: a shown folder in a hidden one, a hidden one in a shown one."""
     for path in ("shown/inner/deep", "outer"):
         (place.data / path).mkdir(parents=True)
@@ -408,7 +412,7 @@ async def test_folders_are_hidden_and_shown_again_by_depth(sandbox: Sandbox, pla
     assert "Read-only file system" in complaint
 
 
-async def test_a_hidden_file_cannot_be_read(sandbox: Sandbox, place: Place) -> None:
+async def test_a_hidden_file_cannot_be_read(sandbox: Sandbox, place: WorktreeHandle) -> None:
     """A single file can be covered as well as a folder."""
     (place.mounts.worktree / "token").write_text("sesame")
     mounts = replace(place.mounts, hide=(place.data, place.mounts.worktree / "token"))
@@ -418,14 +422,18 @@ async def test_a_hidden_file_cannot_be_read(sandbox: Sandbox, place: Place) -> N
     assert outcome.output.endswith(b"a\n")
 
 
-async def test_the_kernels_switches_have_a_second_cover(sandbox: Sandbox, place: Place) -> None:
+async def test_the_kernels_switches_have_a_second_cover(
+    sandbox: Sandbox, place: WorktreeHandle
+) -> None:
     """Permissions already refuse the payload; the mount would refuse a root that got in."""
     line = "awk '$2 == \"/proc/sys\" {print $4}' /proc/self/mounts"
 
     assert (await text_of(sandbox, place, line)).startswith("ro,")
 
 
-async def test_nothing_private_is_shown_around_the_worktree(sandbox: Sandbox, place: Place) -> None:
+async def test_nothing_private_is_shown_around_the_worktree(
+    sandbox: Sandbox, place: WorktreeHandle
+) -> None:
     """Homes, runtime folders and the data folder are empty but for what is mounted."""
     line = f"ls -A /root /home /run {place.data}; ls -A /tmp"
     seen = await text_of(sandbox, place, line)
@@ -436,7 +444,7 @@ async def test_nothing_private_is_shown_around_the_worktree(sandbox: Sandbox, pl
 
 @pytest.mark.skipif(not IS_ROOT, reason="there is no other user to give files to")
 async def test_files_written_by_the_worker_belong_to_the_payload(
-    sandbox: Sandbox, place: Place
+    sandbox: Sandbox, place: WorktreeHandle
 ) -> None:
     """What root wrote can be changed inside; a link out of the worktree is not followed."""
     worktree = place.mounts.worktree
@@ -450,13 +458,15 @@ async def test_files_written_by_the_worker_belong_to_the_payload(
     assert (worktree / "link").lstat().st_uid == PAYLOAD_UID
 
 
-def test_user_0_is_refused(place: Place) -> None:
+def test_user_0_is_refused(place: WorktreeHandle) -> None:
     """A payload that is real root would not be contained."""
     with pytest.raises(ValueError, match="user 0"):
         replace(place.mounts, uid=0)
 
 
-async def test_a_worktree_without_git_file_is_refused(sandbox: Sandbox, place: Place) -> None:
+async def test_a_worktree_without_git_file_is_refused(
+    sandbox: Sandbox, place: WorktreeHandle
+) -> None:
     """Bubblewrap would leave an empty file behind as a place to mount on."""
     (place.mounts.worktree / ".git").unlink()
     with pytest.raises(ValueError, match="must both be files"):
@@ -468,7 +478,7 @@ async def test_a_worktree_without_git_file_is_refused(sandbox: Sandbox, place: P
 # --- honest programs ---------------------------------------------------------------------------
 
 
-async def test_honest_programs_work(sandbox: Sandbox, place: Place) -> None:
+async def test_honest_programs_work(sandbox: Sandbox, place: WorktreeHandle) -> None:
     """Pools, servers, compilers, git and environments, with the tools of the worker's PATH."""
     shutil.copy(HERE / "sandbox_programs.py", place.mounts.worktree / "programs.py")
     before = fingerprint(place.mounts.store)
@@ -481,7 +491,7 @@ async def test_honest_programs_work(sandbox: Sandbox, place: Place) -> None:
     assert fingerprint(place.mounts.store) == before
 
 
-async def test_only_unix_servers_miss_denied_unix_sockets(place: Place) -> None:
+async def test_only_unix_servers_miss_denied_unix_sockets(place: WorktreeHandle) -> None:
     """Where the host's sockets can be reached the family is taken away, and little else breaks."""
     shutil.copy(HERE / "sandbox_programs.py", place.mounts.worktree / "programs.py")
     with reachable_socket():
@@ -509,7 +519,9 @@ def reachable_socket() -> Iterator[None]:
         yield
 
 
-async def test_a_project_is_tested_with_its_own_environment(sandbox: Sandbox, place: Place) -> None:
+async def test_a_project_is_tested_with_its_own_environment(
+    sandbox: Sandbox, place: WorktreeHandle
+) -> None:
     """The environment's pytest runs, wherever it and the interpreter behind it lie."""
     (place.mounts.worktree / "test_it.py").write_text("def test_it():\n    assert 1\n")
     command = Command(
@@ -528,7 +540,7 @@ async def test_a_project_is_tested_with_its_own_environment(sandbox: Sandbox, pl
 
 
 async def test_a_command_past_its_time_is_ended_with_all_its_processes(
-    sandbox: Sandbox, place: Place
+    sandbox: Sandbox, place: WorktreeHandle
 ) -> None:
     """Deaf, detached and daemonised processes too; the output until then is kept."""
     token = sleep_token()
@@ -545,7 +557,9 @@ async def test_a_command_past_its_time_is_ended_with_all_its_processes(
     assert 0.6 <= outcome.duration_seconds < 3
 
 
-async def test_nothing_outlives_a_command_that_ended(sandbox: Sandbox, place: Place) -> None:
+async def test_nothing_outlives_a_command_that_ended(
+    sandbox: Sandbox, place: WorktreeHandle
+) -> None:
     """Background processes do not hold the outcome back and are gone when it comes."""
     token = sleep_token()
     line = f"setsid sleep {token} & (setsid -f sleep {token} &) ; echo done"
@@ -556,7 +570,7 @@ async def test_nothing_outlives_a_command_that_ended(sandbox: Sandbox, place: Pl
     assert outcome.duration_seconds < 5
 
 
-async def test_a_flood_of_output_is_cut_off(sandbox: Sandbox, place: Place) -> None:
+async def test_a_flood_of_output_is_cut_off(sandbox: Sandbox, place: WorktreeHandle) -> None:
     """The limit ends the command, the output is whole up to it, and the caller sees it grow."""
     counts: list[int] = []
     command = Command(line="yes", output_limit_bytes=1_000_000)
@@ -572,7 +586,7 @@ async def test_a_flood_of_output_is_cut_off(sandbox: Sandbox, place: Place) -> N
 GREEDY = "x = bytearray(300 << 20); import time; time.sleep(60)"
 
 
-async def test_too_much_memory_ends_the_command(sandbox: Sandbox, place: Place) -> None:
+async def test_too_much_memory_ends_the_command(sandbox: Sandbox, place: WorktreeHandle) -> None:
     """All processes count together, those that detached as well."""
     line = f"for i in 1 2; do setsid python3 -I -S -c '{GREEDY}' & done; wait"
     command = Command(line=line, memory_limit_bytes=400 << 20, timeout_seconds=30)
@@ -583,7 +597,7 @@ async def test_too_much_memory_ends_the_command(sandbox: Sandbox, place: Place) 
     assert outcome.duration_seconds < 20
 
 
-async def test_shared_memory_counts_once(sandbox: Sandbox, place: Place) -> None:
+async def test_shared_memory_counts_once(sandbox: Sandbox, place: WorktreeHandle) -> None:
     """Forked workers share what they inherited, as test runners do."""
     script = (
         "import os, time\n"
@@ -600,7 +614,7 @@ async def test_shared_memory_counts_once(sandbox: Sandbox, place: Place) -> None
     assert not outcome.memory_exceeded
 
 
-async def test_much_output_comes_back_whole(sandbox: Sandbox, place: Place) -> None:
+async def test_much_output_comes_back_whole(sandbox: Sandbox, place: WorktreeHandle) -> None:
     """Nothing is lost at the end of a command that prints a lot and leaves."""
     command = Command(line="head -c 3000000 /dev/zero", output_limit_bytes=3_000_000)
     outcome = await sandbox.run(place.mounts, command)
@@ -610,7 +624,7 @@ async def test_much_output_comes_back_whole(sandbox: Sandbox, place: Place) -> N
 
 
 async def test_cancelling_ends_the_command_before_it_returns(
-    sandbox: Sandbox, place: Place
+    sandbox: Sandbox, place: WorktreeHandle
 ) -> None:
     """When the cancelled task is over, so is every process of it."""
     token = sleep_token()
@@ -626,7 +640,9 @@ async def test_cancelling_ends_the_command_before_it_returns(
     assert running(token) == []
 
 
-async def test_cancelling_at_any_moment_leaves_nothing(sandbox: Sandbox, place: Place) -> None:
+async def test_cancelling_at_any_moment_leaves_nothing(
+    sandbox: Sandbox, place: WorktreeHandle
+) -> None:
     """Also while the sandbox is still being made."""
     token = sleep_token()
     before = open_descriptors()
@@ -647,7 +663,7 @@ def open_descriptors() -> set[str]:
     return {path.name for path in Path("/proc/self/fd").iterdir()}
 
 
-async def test_the_loop_stays_free(sandbox: Sandbox, place: Place) -> None:
+async def test_the_loop_stays_free(sandbox: Sandbox, place: WorktreeHandle) -> None:
     """Other work goes on while a command floods us."""
     line = "for i in {1..40}; do head -c 100000 /dev/zero; sleep 0.01; done; exit 3"
     command = Command(line=line)
@@ -668,7 +684,7 @@ async def test_the_loop_stays_free(sandbox: Sandbox, place: Place) -> None:
         *([pytest.param(True, id="not root")] if IS_ROOT else []),
     ],
 )
-def test_the_payload_dies_with_its_worker(place: Place, drop: bool) -> None:  # noqa: FBT001
+def test_the_payload_dies_with_its_worker(place: WorktreeHandle, drop: bool) -> None:  # noqa: FBT001
     """A worker that is killed leaves no process behind."""
     token = sleep_token()
     line = f"setsid sleep {token} & touch begun; sleep {token}"
@@ -694,7 +710,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 # --- fail closed -------------------------------------------------------------------------------
 
 
-def wrapper(place: Place, body: str) -> Path:
+def wrapper(place: WorktreeHandle, body: str) -> Path:
     """Write a program that stands in for bubblewrap; `$REAL` is the real one."""
     real = Sandbox()._bwrap
     path = place.base / "bwrap"
@@ -764,7 +780,9 @@ NO_ISOLATION = 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"'
         ),
     ],
 )
-async def test_what_does_not_isolate_is_refused(place: Place, body: str, sentence: str) -> None:
+async def test_what_does_not_isolate_is_refused(
+    place: WorktreeHandle, body: str, sentence: str
+) -> None:
     """The canary tells a sandbox from a pretence, and every later command is refused."""
     place.base.chmod(0o755)
     fake = Sandbox(wrapper(place, body))
@@ -791,7 +809,7 @@ async def test_what_does_not_isolate_is_refused(place: Place, body: str, sentenc
     ],
 )
 async def test_each_part_of_the_isolation_has_its_question(
-    place: Place, body: str, sentence: str | None
+    place: WorktreeHandle, body: str, sentence: str | None
 ) -> None:
     """One missing option is noticed; only dying with the worker cannot be asked for while alive."""
     place.base.chmod(0o755)
@@ -803,7 +821,7 @@ async def test_each_part_of_the_isolation_has_its_question(
         await weakened.probe(place.base)
 
 
-async def test_an_unprobed_sandbox_runs_nothing(place: Place) -> None:
+async def test_an_unprobed_sandbox_runs_nothing(place: WorktreeHandle) -> None:
     """Denied until proven."""
     fresh = Sandbox()
     with pytest.raises(SandboxUnavailable, match="not probed"):
@@ -812,14 +830,14 @@ async def test_an_unprobed_sandbox_runs_nothing(place: Place) -> None:
     assert not (place.mounts.worktree / "ran").exists()
 
 
-async def test_a_missing_binary_is_named_with_its_remedy(place: Place) -> None:
+async def test_a_missing_binary_is_named_with_its_remedy(place: WorktreeHandle) -> None:
     """The sentence says what to install."""
     missing = Sandbox(place.base / "nowhere")
     with pytest.raises(SandboxUnavailable, match=r"install .*bubblewrap"):
         await missing.probe(place.base)
 
 
-async def test_a_failing_start_is_never_the_commands_failure(place: Place) -> None:
+async def test_a_failing_start_is_never_the_commands_failure(place: WorktreeHandle) -> None:
     """It raises, and the next command runs only after a new canary."""
     switch = place.base / "broken"
     body = f"[ -e {switch} ] && {{ echo 'bwrap: No space left' >&2; exit 1; }}; exec $REAL \"$@\""

@@ -1,6 +1,6 @@
 """Search in a worktree: git's own grep, on whatever lies there."""
 
-from tests.infra.bench import Agent, Bench
+from tests.infra.bench import ActivityEnv, Agent
 
 GERMAN = "straße.txt"
 
@@ -21,7 +21,7 @@ async def test_matches_name_path_and_line(agent: Agent) -> None:
 
 
 async def test_a_search_follows_no_link_and_enters_no_repository(
-    workbench: Bench, agent: Agent
+    workbench: ActivityEnv, agent: Agent
 ) -> None:
     """What lies outside, or in a nested repository, is not searched."""
     (workbench.folder / "outside").mkdir()

@@ -23,10 +23,10 @@ from hypothesis import strategies as st
 from infra.store import (
     ANY,
     BranchTaken,
-    Change,
     Conflicted,
     Merged,
     ObjectMissing,
+    PathChange,
     RefConflict,
     RefUpdate,
     Store,
@@ -741,10 +741,10 @@ async def test_changes_tell_what_happened_to_each_path(store: Store) -> None:
     )
 
     assert await store.changes("refs/oc/run/base", after) == [
-        Change("a.txt", "M", 2, 1),
-        Change("new\n:\udcff", "A", None, None),
-        Change("src/c.txt", "D", 0, 1),
-        Change("src/deep/b.txt", "T", 4, 1),
+        PathChange("a.txt", "M", 2, 1),
+        PathChange("new\n:\udcff", "A", None, None),
+        PathChange("src/c.txt", "D", 0, 1),
+        PathChange("src/deep/b.txt", "T", 4, 1),
     ]
     assert "4 files changed" in await store.diffstat("refs/oc/run/base", after)
     assert await store.changes(after, after) == []

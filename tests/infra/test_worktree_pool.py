@@ -19,7 +19,7 @@ import pytest
 
 from infra.store import ObjectMissing, Store
 from infra.worktrees.layout import remove, unlock
-from infra.worktrees.pool import Fenced, Place, WorktreeBroken, WorktreeBusy, WorktreePool
+from infra.worktrees.pool import Fenced, WorktreeBroken, WorktreeBusy, WorktreeHandle, WorktreePool
 
 ROOT = Path(__file__).parents[2]
 CLEAN = {
@@ -130,7 +130,7 @@ def contents(folder: Path) -> dict[bytes, tuple[str, bytes]]:
     return found
 
 
-async def checkpoint(place: Place, parent: str, message: str = "work") -> str:
+async def checkpoint(place: WorktreeHandle, parent: str, message: str = "work") -> str:
     """Scan and settle, as a tool call does; the scan must record everything."""
     scan = await place.scan(parent, message)
     assert scan.skipped == ()

@@ -18,7 +18,7 @@ from tests.kill_matrix.by_hand import carry_out_by_hand
 from tests.kill_matrix.plan import TOGETHER, USUAL, Mode, RunPlan, plans
 from tests.kill_matrix.runs import UNDISTURBED, Outcome, carry_out
 from tests.kill_matrix.table import Facts, kills, line_of, log_run, publish, table
-from tests.local_deployment import ROOT, Stage
+from tests.local_deployment import ROOT, LocalDeployment
 
 _LOG = ROOT / "build" / "kill-matrix.jsonl"
 _DOCUMENT = ROOT / "docs" / "durability.md"
@@ -43,7 +43,7 @@ class Matrix:
 
     async def undisturbed(self) -> Outcome:
         """Carry the request out without any blow: the measure of all other runs."""
-        async with Stage(model_script.reference()) as stage:
+        async with LocalDeployment(model_script.reference()) as stage:
             return await carry_out(stage, UNDISTURBED, expected="", seed=self._seed)
 
     async def run(self, todo: Sequence[RunPlan], *, expected: str) -> None:
@@ -67,7 +67,7 @@ class Matrix:
     async def _on_one_stage(self, waiting: list[RunPlan], expected: str) -> None:
         """Carry out some runs on one stage; after a faulty one the next gets another."""
         by_hand = waiting[-1].mode is Mode.STARTER
-        async with Stage(model_script.reference(), services=not by_hand) as stage:
+        async with LocalDeployment(model_script.reference(), services=not by_hand) as stage:
             for _ in range(1 if by_hand else _RUNS_PER_STAGE):
                 if not waiting or (waiting[-1].mode is Mode.STARTER) is not by_hand:
                     break
@@ -76,7 +76,7 @@ class Matrix:
                     self._keep(stage, outcome)
                     break
 
-    async def _one(self, stage: Stage, plan: RunPlan, expected: str) -> Outcome:
+    async def _one(self, stage: LocalDeployment, plan: RunPlan, expected: str) -> Outcome:
         if plan.mode is Mode.STARTER:
             outcome = await carry_out_by_hand(stage, plan, expected=expected)
         else:
@@ -86,7 +86,7 @@ class Matrix:
         log_run(self._log, outcome, seed=self._seed)
         return outcome
 
-    def _keep(self, stage: Stage, outcome: Outcome) -> None:
+    def _keep(self, stage: LocalDeployment, outcome: Outcome) -> None:
         """Keep a faulty run's folder for whoever looks into it."""
         kept = _KEPT / f"seed-{self._seed}-run-{outcome.plan.number:03d}"
         shutil.rmtree(kept, ignore_errors=True)

@@ -20,9 +20,9 @@ from domain import ids
 from rehearsal import journal
 from rehearsal.journal import Entry
 from tests.kill_matrix.following import History, attributes_of, every_event, kind_of, payloads
-from tests.kill_matrix.kill_points import Blow, descendants, marked
-from tests.kill_matrix.plan import Harm
-from tests.local_deployment import Stage, git
+from tests.kill_matrix.kill_points import Kill, descendants, marked
+from tests.kill_matrix.plan import FaultKind
+from tests.local_deployment import LocalDeployment, git
 
 _OBJECT = re.compile(rb"(?<![0-9a-zA-Z])[0-9a-f]{40}(?![0-9a-zA-Z])")
 _NO_OBJECT = re.compile(rb'"patch_id":"[0-9a-f]{40}"')
@@ -31,14 +31,14 @@ _ACTS = {"apply_edit", "run_command"}
 _UNKEPT_SECONDS = 1.0
 """A reply that was sent whole this long before a blow may not have been kept yet."""
 _INTERRUPTS = {
-    Harm.WORKER,
-    Harm.BOTH,
-    Harm.FREEZE,
-    Harm.ZOMBIE,
-    Harm.GIT,
-    Harm.SUPERVISOR,
-    Harm.TERM,
-    Harm.STARTER,
+    FaultKind.WORKER,
+    FaultKind.BOTH,
+    FaultKind.FREEZE,
+    FaultKind.ZOMBIE,
+    FaultKind.GIT,
+    FaultKind.SUPERVISOR,
+    FaultKind.TERM,
+    FaultKind.STARTER,
 }
 
 
@@ -54,13 +54,13 @@ class Evidence:
         served: processes that may live on: server and workers.
     """
 
-    stage: Stage
+    stage: LocalDeployment
     status: RequestStatus
     user: Path
     store: Path
     request_key: str
     histories: Sequence[History]
-    blows: Sequence[Blow]
+    blows: Sequence[Kill]
     expected: str
     served: Sequence[int]
 
@@ -115,7 +115,7 @@ def _delivered(evidence: Evidence, verdict: Verdict) -> None:
         verdict.faults.append(f"another tree: {verdict.tree}, expected {evidence.expected}")
     if status.approvals or status.refused_answers:
         verdict.faults.append("a person was asked")
-    struck = any(blow.harm is Harm.TOOL for blow in evidence.blows)
+    struck = any(blow.harm is FaultKind.TOOL for blow in evidence.blows)
     again = [row.id for row in status.tasks if row.rounds]
     if again and not struck:
         verdict.faults.append(f"sent back to the agent: {', '.join(again)}")
@@ -150,7 +150,7 @@ def _same_call(one: Entry, other: Entry) -> bool:
     return (one.conversation, one.turn, one.aside) == (other.conversation, other.turn, other.aside)
 
 
-def _lost_by(blow: Blow, entry: Entry) -> bool:
+def _lost_by(blow: Kill, entry: Entry) -> bool:
     """
     Say whether a reply's last byte was sent just before a blow, or while the worker was frozen.
     """

@@ -16,10 +16,10 @@ from runtime.records import running_supervisor
 from runtime.services.child_process import ChildProcess, log_tail
 from tests.kill_matrix import model_script
 from tests.kill_matrix.following import Follower
-from tests.kill_matrix.kill_points import Blow
-from tests.kill_matrix.plan import Harm, RunPlan, Strike
+from tests.kill_matrix.kill_points import Kill
+from tests.kill_matrix.plan import FaultKind, KillPoint, RunPlan
 from tests.kill_matrix.runs import END_SECONDS, Outcome, conclude, set_scene
-from tests.local_deployment import Stage, until
+from tests.local_deployment import LocalDeployment, until
 
 _PAUSE_SECONDS = 0.05
 _LEAVING_SECONDS = 40.0
@@ -35,13 +35,13 @@ class Terminal:
         blows: that fell, oldest first.
     """
 
-    def __init__(self, stage: Stage, log: Path) -> None:
+    def __init__(self, stage: LocalDeployment, log: Path) -> None:
         self._stage = stage
         self._log = log
         self._starter: ChildProcess | None = None
         self._between = False
         self.request_id = ""
-        self.blows: list[Blow] = []
+        self.blows: list[Kill] = []
 
     async def run(self, repository: Path, words: str) -> None:
         """Type `run`, and return when the request has been started."""
@@ -52,13 +52,13 @@ class Terminal:
             raise AssertionError(f"`run` ended without a request:{log_tail(self._log)}")
         self.request_id = self._said()
 
-    async def strike(self, strike: Strike) -> None:
+    async def strike(self, strike: KillPoint) -> None:
         """Kill the starter or the supervisor, and wait until a person sees the request again."""
-        blow = Blow(strike.harm, "", time.time())
+        blow = Kill(strike.harm, "", time.time())
         supervisor = running_supervisor(self._stage.settings)
         if supervisor is None or not self._alive:
             return
-        if strike.harm is Harm.STARTER:
+        if strike.harm is FaultKind.STARTER:
             self._between = True
             await self._kill_starter()
             self.blows.append(blow)
@@ -109,7 +109,7 @@ class Terminal:
         return found.group(1) if found else ""
 
 
-async def carry_out_by_hand(stage: Stage, plan: RunPlan, *, expected: str) -> Outcome:
+async def carry_out_by_hand(stage: LocalDeployment, plan: RunPlan, *, expected: str) -> Outcome:
     """Carry out one run on a stage without services of its own."""
     outcome = Outcome(plan)
     with outcome.kept():
@@ -117,7 +117,7 @@ async def carry_out_by_hand(stage: Stage, plan: RunPlan, *, expected: str) -> Ou
     return outcome
 
 
-async def _carry_out(outcome: Outcome, stage: Stage, *, expected: str) -> None:
+async def _carry_out(outcome: Outcome, stage: LocalDeployment, *, expected: str) -> None:
     plan, scene = outcome.plan, set_scene(stage, outcome.plan.number)
     terminal = Terminal(stage, stage.folder / f"terminal-{plan.number}.log")
     start = time.monotonic()

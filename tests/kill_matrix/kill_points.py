@@ -13,15 +13,15 @@ from pathlib import Path
 
 from runtime.services.child_process import ChildProcess
 from tests.kill_matrix.model_script import MARK
-from tests.kill_matrix.plan import Harm, Strike
-from tests.local_deployment import Stage
+from tests.kill_matrix.plan import FaultKind, KillPoint
+from tests.local_deployment import LocalDeployment
 
 _VICTIM_SECONDS = 20.0
 _PAUSE_SECONDS = 0.02
 
 
 @dataclass
-class Blow:
+class Kill:
     """
     One blow that fell. Times are seconds since the epoch.
 
@@ -33,7 +33,7 @@ class Blow:
         ended: when a frozen process went on; None for the others.
     """
 
-    harm: Harm
+    harm: FaultKind
     where: str
     time: float
     gone: float | None = None
@@ -49,28 +49,28 @@ class Striker:
         blows: that fell, oldest first.
     """
 
-    def __init__(self, stage: Stage, dice: random.Random) -> None:
+    def __init__(self, stage: LocalDeployment, dice: random.Random) -> None:
         self._stage = stage
         self._dice = dice
         self._starting: list[asyncio.Task[None]] = []
         self._replaced: list[ChildProcess] = []
         self._falling: asyncio.Future[None] | None = None
         self._over = False
-        self.blows: list[Blow] = []
+        self.blows: list[Kill] = []
 
-    async def strike(self, strike: Strike) -> None:
+    async def strike(self, strike: KillPoint) -> None:
         """Let one blow fall; it returns when what was struck is being started again."""
-        blows: dict[Harm, Callable[[Blow, Strike], Coroutine[object, object, None]]] = {
-            Harm.WORKER: self._worker,
-            Harm.TERM: self._term,
-            Harm.SERVER: self._server,
-            Harm.BOTH: self._both,
-            Harm.TOOL: self._tool,
-            Harm.GIT: self._git,
-            Harm.FREEZE: self._freeze,
-            Harm.ZOMBIE: self._zombie,
+        blows: dict[FaultKind, Callable[[Kill, KillPoint], Coroutine[object, object, None]]] = {
+            FaultKind.WORKER: self._worker,
+            FaultKind.TERM: self._term,
+            FaultKind.SERVER: self._server,
+            FaultKind.BOTH: self._both,
+            FaultKind.TOOL: self._tool,
+            FaultKind.GIT: self._git,
+            FaultKind.FREEZE: self._freeze,
+            FaultKind.ZOMBIE: self._zombie,
         }
-        blow = Blow(strike.harm, str(strike.at or ""), time.time())
+        blow = Kill(strike.harm, str(strike.at or ""), time.time())
         falling = self._falling = asyncio.ensure_future(blows[strike.harm](blow, strike))
         # Carried through even when nobody waits any more: what was frozen must go on again.
         await asyncio.shield(falling)
@@ -95,10 +95,10 @@ class Striker:
             await process.stop(grace_seconds=20)
         self._replaced.clear()
 
-    def _fell(self, blow: Blow) -> None:
+    def _fell(self, blow: Kill) -> None:
         self.blows.append(blow)
 
-    async def _worker(self, blow: Blow, _: Strike) -> None:
+    async def _worker(self, blow: Kill, _: KillPoint) -> None:
         if not self._stage.worker.alive:
             return  # it dies already
         blow.time = time.time()
@@ -106,7 +106,7 @@ class Striker:
         self._fell(blow)
         self._start_worker(blow)
 
-    async def _term(self, blow: Blow, _: Strike) -> None:
+    async def _term(self, blow: Kill, _: KillPoint) -> None:
         await self.mended()
         blow.time = time.time()
         self._fell(blow)
@@ -114,14 +114,14 @@ class Striker:
         blow.gone = time.time()
         self._start_worker(blow)
 
-    async def _server(self, blow: Blow, _: Strike) -> None:
+    async def _server(self, blow: Kill, _: KillPoint) -> None:
         await self.mended()
         blow.time = time.time()
         await self._stage.kill_server()
         self._fell(blow)
         self._start(blow, self._stage.start_server())
 
-    async def _both(self, blow: Blow, _: Strike) -> None:
+    async def _both(self, blow: Kill, _: KillPoint) -> None:
         await self.mended()
         blow.time = time.time()
         os.kill(self._stage.worker.pid, signal.SIGKILL)
@@ -133,14 +133,14 @@ class Striker:
     async def _all(self) -> None:
         await asyncio.gather(self._stage.start_server(), self._stage.start_worker())
 
-    async def _tool(self, blow: Blow, _: Strike) -> None:
+    async def _tool(self, blow: Kill, _: KillPoint) -> None:
         """Kill a process of a coder's command: the command, its shell, or the sandbox around it."""
         await self._kill_child(blow, lambda pid: _is_tool(pid, self._stage.worker.pid))
 
-    async def _git(self, blow: Blow, _: Strike) -> None:
+    async def _git(self, blow: Kill, _: KillPoint) -> None:
         await self._kill_child(blow, lambda pid: _name(pid) == "git")
 
-    async def _kill_child(self, blow: Blow, wanted: Callable[[int], bool]) -> None:
+    async def _kill_child(self, blow: Kill, wanted: Callable[[int], bool]) -> None:
         await self.mended()
         end = time.monotonic() + _VICTIM_SECONDS
         while time.monotonic() < end and not self._over:
@@ -157,7 +157,7 @@ class Striker:
                 return
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _freeze(self, blow: Blow, strike: Strike) -> None:
+    async def _freeze(self, blow: Kill, strike: KillPoint) -> None:
         await self.mended()
         process = self._stage.worker
         blow.time = time.time()
@@ -170,7 +170,7 @@ class Striker:
         else:  # one that was replaced before lives, and ended it for a lock
             self._start_worker(blow)
 
-    async def _zombie(self, blow: Blow, strike: Strike) -> None:
+    async def _zombie(self, blow: Kill, strike: KillPoint) -> None:
         await self.mended()
         process = self._stage.worker
         blow.time = time.time()
@@ -182,10 +182,10 @@ class Striker:
         _go_on(process)
         blow.ended = time.time()
 
-    def _start_worker(self, blow: Blow) -> None:
+    def _start_worker(self, blow: Kill) -> None:
         self._start(blow, self._stage.start_worker())
 
-    def _start(self, blow: Blow, starting: Coroutine[object, object, None]) -> None:
+    def _start(self, blow: Kill, starting: Coroutine[object, object, None]) -> None:
         """Start what was killed, without waiting: the next blow may fall before it is there."""
 
         async def start() -> None:

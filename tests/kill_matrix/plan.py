@@ -9,7 +9,7 @@ from enum import StrEnum
 from tests.kill_matrix.following import Point
 
 
-class Harm(StrEnum):
+class FaultKind(StrEnum):
     """What is done to a process."""
 
     WORKER = "worker"
@@ -36,9 +36,9 @@ class Harm(StrEnum):
     @property
     def kills(self) -> int:
         """How many processes are killed by it; a stop or a freeze kills none."""
-        if self is Harm.BOTH:
+        if self is FaultKind.BOTH:
             return 2
-        return 0 if self in {Harm.TERM, Harm.FREEZE, Harm.ZOMBIE} else 1
+        return 0 if self in {FaultKind.TERM, FaultKind.FREEZE, FaultKind.ZOMBIE} else 1
 
 
 class Mode(StrEnum):
@@ -61,7 +61,7 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True)
-class Strike:
+class KillPoint:
     """
     One blow.
 
@@ -70,7 +70,7 @@ class Strike:
         seconds: how long a freeze lasts, or how late `watch` follows.
     """
 
-    harm: Harm
+    harm: FaultKind
     at: Point | None = None
     after: float = 0.0
     seconds: float = 0.0
@@ -82,7 +82,7 @@ class RunPlan:
 
     number: int
     mode: Mode
-    strikes: tuple[Strike, ...]
+    strikes: tuple[KillPoint, ...]
 
 
 USUAL = 280
@@ -129,7 +129,7 @@ def plans(
     """
     wanted = blows or USUAL
     whole = sum(_SHARE[mode] for mode in modes)
-    drawn: list[tuple[Mode, tuple[Strike, ...]]] = []
+    drawn: list[tuple[Mode, tuple[KillPoint, ...]]] = []
     for mode in modes:
         # Of the mode's own, so that a mode alone is drawn as in the whole.
         dice = random.Random(f"{seed} {mode}")
@@ -144,14 +144,14 @@ def plans(
 
 def _runs(
     mode: Mode, count: int, size: int, points: Sequence[Point], dice: random.Random
-) -> Iterator[tuple[Strike, ...]]:
+) -> Iterator[tuple[KillPoint, ...]]:
     """Yield the strikes of each run of one mode, at most `size` a run and `count` in all."""
     runs = -(-count // size)
     if mode is Mode.EVENT:
         chosen = _spread(points, count, dice)
         for first in range(runs):
             # Every n-th, so that the points of one run lie far apart.
-            yield tuple(Strike(Harm.WORKER, at=point) for point in chosen[first::runs])
+            yield tuple(KillPoint(FaultKind.WORKER, at=point) for point in chosen[first::runs])
         return
     for run in range(runs):
         here = min(size, count - run * size)
@@ -166,23 +166,23 @@ def _spread(points: Sequence[Point], count: int, dice: random.Random) -> list[Po
     return [points[dice.randrange(a, b)] for a, b in itertools.pairwise(edges)]
 
 
-def _strike(mode: Mode, run: int, number: int, dice: random.Random) -> Strike:
+def _strike(mode: Mode, run: int, number: int, dice: random.Random) -> KillPoint:
     after = dice.uniform(0.0, 2.0)
     match mode:
         case Mode.SERVER:
-            return Strike(Harm.SERVER, after=dice.uniform(0.0, 0.5))
+            return KillPoint(FaultKind.SERVER, after=dice.uniform(0.0, 0.5))
         case Mode.TOOL:
-            harm = Harm.TOOL if number else Harm.GIT
-            return Strike(harm, after=dice.uniform(0.0, 0.15))
+            harm = FaultKind.TOOL if number else FaultKind.GIT
+            return KillPoint(harm, after=dice.uniform(0.0, 0.15))
         case Mode.FREEZE:
-            harm = Harm.ZOMBIE if (run + number) % 2 else Harm.FREEZE
+            harm = FaultKind.ZOMBIE if (run + number) % 2 else FaultKind.FREEZE
             seconds = _FREEZES[(2 * run + number) % len(_FREEZES)]
-            return Strike(harm, after=dice.uniform(0.3, 2.0), seconds=seconds)
+            return KillPoint(harm, after=dice.uniform(0.3, 2.0), seconds=seconds)
         case Mode.STARTER:
-            harm = Harm.SUPERVISOR if (run + number) % 2 else Harm.STARTER
-            return Strike(harm, after=after, seconds=dice.choice((0.0, 2.5)))
+            harm = FaultKind.SUPERVISOR if (run + number) % 2 else FaultKind.STARTER
+            return KillPoint(harm, after=after, seconds=dice.choice((0.0, 2.5)))
         case Mode.STOP:
-            return Strike(Harm.TERM, after=after)
+            return KillPoint(FaultKind.TERM, after=after)
         case _:
-            harm = Harm.BOTH if dice.random() < 0.3 else Harm.WORKER
-            return Strike(harm, after=after)
+            harm = FaultKind.BOTH if dice.random() < 0.3 else FaultKind.WORKER
+            return KillPoint(harm, after=after)

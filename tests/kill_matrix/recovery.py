@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from temporalio.api.history.v1 import HistoryEvent
 
 from tests.kill_matrix.following import History, attributes_of, every_event, kind_of, seconds_of
-from tests.kill_matrix.kill_points import Blow
+from tests.kill_matrix.kill_points import Kill
 
 _STEPS = {"WORKFLOW_TASK_COMPLETED", "ACTIVITY_TASK_COMPLETED"}
 """Events that a worker's finished work brings about."""
@@ -27,12 +27,12 @@ class Recovery:
             none was, or when another blow fell before.
     """
 
-    blow: Blow
+    blow: Kill
     first: float | None
     last: float | None
 
 
-def recoveries(blows: Sequence[Blow], histories: Sequence[History]) -> list[Recovery]:
+def recoveries(blows: Sequence[Kill], histories: Sequence[History]) -> list[Recovery]:
     """Return what followed each blow after which something had to come back."""
     events = list(every_event(histories))
     falls = [blow.time for blow in blows]
@@ -46,7 +46,7 @@ def recoveries(blows: Sequence[Blow], histories: Sequence[History]) -> list[Reco
 
 
 def _first(
-    events: Sequence[tuple[History, HistoryEvent]], blow: Blow, until: float
+    events: Sequence[tuple[History, HistoryEvent]], blow: Kill, until: float
 ) -> float | None:
     assert blow.up is not None
     after = min(
@@ -62,7 +62,7 @@ def _first(
     return max(after - blow.up, 0.0)
 
 
-def _last(events: Sequence[tuple[History, HistoryEvent]], blow: Blow, until: float) -> float | None:
+def _last(events: Sequence[tuple[History, HistoryEvent]], blow: Kill, until: float) -> float | None:
     """Return when the last activity that was open at the blow was begun again."""
     assert blow.up is not None
     begun = []

@@ -12,10 +12,10 @@ from contracts.request import RequestStatus
 from tests.kill_matrix import model_script
 from tests.kill_matrix.audit import Evidence, Verdict, examine
 from tests.kill_matrix.following import Follower, Point
-from tests.kill_matrix.kill_points import Blow, Striker
-from tests.kill_matrix.plan import Harm, Mode, RunPlan, Strike
+from tests.kill_matrix.kill_points import Kill, Striker
+from tests.kill_matrix.plan import FaultKind, KillPoint, Mode, RunPlan
 from tests.kill_matrix.recovery import Recovery, recoveries
-from tests.local_deployment import Stage, disturbed, snapshot, until
+from tests.local_deployment import LocalDeployment, disturbed, snapshot, until
 
 END_SECONDS = 300.0
 _LEAVING_SECONDS = 60.0
@@ -38,7 +38,7 @@ class Outcome:
 
     plan: RunPlan
     seconds: float = 0.0
-    blows: list[Blow] = field(default_factory=list)
+    blows: list[Kill] = field(default_factory=list)
     recoveries: list[Recovery] = field(default_factory=list)
     verdict: Verdict = field(default_factory=Verdict)
     points: list[Point] = field(default_factory=list)
@@ -64,18 +64,18 @@ class Outcome:
 class Scene:
     """A request's surroundings: the repository of a person, and how it was before."""
 
-    stage: Stage
+    stage: LocalDeployment
     repository: Path
     before: dict[str, str]
 
 
-def set_scene(stage: Stage, number: int) -> Scene:
+def set_scene(stage: LocalDeployment, number: int) -> Scene:
     """Make the repository of one run."""
     repository = stage.repository(f"wood-{number:03d}", model_script.FILES)
     return Scene(stage, repository, snapshot(repository))
 
 
-async def carry_out(stage: Stage, plan: RunPlan, *, expected: str, seed: int) -> Outcome:
+async def carry_out(stage: LocalDeployment, plan: RunPlan, *, expected: str, seed: int) -> Outcome:
     """Carry out one run on a stage with server and worker, which are whole again at its end."""
     outcome = Outcome(plan)
     with outcome.kept():
@@ -83,11 +83,11 @@ async def carry_out(stage: Stage, plan: RunPlan, *, expected: str, seed: int) ->
     return outcome
 
 
-async def _carry_out(outcome: Outcome, stage: Stage, *, expected: str, seed: int) -> None:
+async def _carry_out(outcome: Outcome, stage: LocalDeployment, *, expected: str, seed: int) -> None:
     plan, scene = outcome.plan, set_scene(stage, outcome.plan.number)
     striker = Striker(stage, random.Random(f"{seed} {plan.number}"))
     armed = {strike.at: strike for strike in plan.strikes if strike.at}
-    due: asyncio.Queue[Strike] = asyncio.Queue()
+    due: asyncio.Queue[KillPoint] = asyncio.Queue()
 
     def appeared(point: Point) -> None:
         if point in armed:
@@ -117,16 +117,16 @@ async def _carry_out(outcome: Outcome, stage: Stage, *, expected: str, seed: int
     await conclude(outcome, scene, follower, status=status, expected=expected, served=served)
 
 
-async def _woken(stage: Stage, striker: Striker) -> None:
+async def _woken(stage: LocalDeployment, striker: Striker) -> None:
     """Give a worker that was frozen until after the end the time to give back what it woke with."""
-    if any(blow.harm in {Harm.FREEZE, Harm.ZOMBIE} for blow in striker.blows):
+    if any(blow.harm in {FaultKind.FREEZE, FaultKind.ZOMBIE} for blow in striker.blows):
         await striker.settle()
         with contextlib.suppress(TimeoutError):
             await until(lambda: not stage.left_behind(), seconds=_WAKING_SECONDS)
 
 
 async def _strike_all(
-    due: asyncio.Queue[Strike], timed: Sequence[Strike], striker: Striker
+    due: asyncio.Queue[KillPoint], timed: Sequence[KillPoint], striker: Striker
 ) -> None:
     """Strike at the points as they are due, or at the times one after the other."""
     for strike in timed:

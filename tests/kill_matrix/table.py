@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.kill_matrix.plan import Harm
+from tests.kill_matrix.plan import FaultKind
 from tests.kill_matrix.recovery import Recovery
 from tests.kill_matrix.runs import Outcome
 
@@ -127,7 +127,7 @@ def _made(outcomes: Sequence[Outcome], facts: Facts) -> Iterator[str]:
 def _events(outcomes: Sequence[Outcome]) -> int:
     """Return at how many events a blow fell."""
     blows = (blow for outcome in outcomes for blow in outcome.blows)
-    return len({blow.where for blow in blows if blow.harm is Harm.WORKER and blow.where})
+    return len({blow.where for blow in blows if blow.harm is FaultKind.WORKER and blow.where})
 
 
 def _harms(outcomes: Sequence[Outcome]) -> Iterator[str]:
@@ -139,7 +139,7 @@ def _harms(outcomes: Sequence[Outcome]) -> Iterator[str]:
         "| all begun again: p95 / max s |"
     )
     yield "|---|---|---|---|---|"
-    for harm in Harm:
+    for harm in FaultKind:
         if counts[harm]:
             of_harm = [one for one in every if one.blow.harm is harm]
             back = [blow.up - blow.time for blow in blows if blow.harm is harm and blow.up]
@@ -207,4 +207,4 @@ def _short(outcomes: Sequence[Outcome]) -> Iterator[str]:
 
 
 def _goal(recovery: Recovery) -> float:
-    return GOAL_STOP_SECONDS if recovery.blow.harm is Harm.TERM else GOAL_SECONDS
+    return GOAL_STOP_SECONDS if recovery.blow.harm is FaultKind.TERM else GOAL_SECONDS

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kill_matrix.following import Point
-from tests.kill_matrix.plan import USUAL, Harm, Mode, plans
+from tests.kill_matrix.plan import USUAL, FaultKind, Mode, plans
 
 POINTS = [Point("/task/a", "ACTIVITY_TASK_STARTED", "call_model", n) for n in range(1, 90)]
 
@@ -48,4 +48,4 @@ def test_the_default_matrix_kills_more_than_two_hundred() -> None:
     drawn = plans(POINTS * 12, blows=USUAL, seed=1, modes=list(Mode))
     harms = [strike.harm for plan in drawn for strike in plan.strikes]
     assert sum(harm.kills for harm in harms) >= 240
-    assert {*harms} == {*Harm}
+    assert {*harms} == {*FaultKind}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rehearsal import rules, script_loader, thinking
 from rehearsal.body import Bodies
 from rehearsal.cache import Cache
-from rehearsal.engine import Stage
+from rehearsal.engine import Engine
 from rehearsal.models import MODELS
 from rehearsal.wire import ApiError, canonical
 from tests.rehearsal.client_fixtures import OPUS, READ, Json, read_call
@@ -26,7 +26,7 @@ PLAY: Final = script_loader.read(
 
 def grown() -> Json:
     """A conversation of some turns, as the server itself spoke it."""
-    stage = Stage(PLAY, [])
+    stage = Engine(PLAY, [])
     body: Json = {"model": OPUS, "max_tokens": 999, "system": "s", "tools": [READ]}
     body["messages"] = [{"role": "user", "content": "go"}]
     for turn in range(TURNS):
@@ -41,7 +41,7 @@ def grown() -> Json:
 
 
 GROWN: Final = grown()
-SECRET: Final = Stage(PLAY, [])._key
+SECRET: Final = Engine(PLAY, [])._key
 
 
 def outcome(body: Json, bodies: Bodies) -> object:
@@ -103,7 +103,7 @@ def test_a_remembered_conversation_is_judged_like_a_new_one(
 
 def test_seals_found_in_order_are_still_checked_behind_another_past() -> None:
     """A rewritten result breaks the seals after it though the same server saw them whole."""
-    stage = Stage(script_loader.read({"casts": [{"generate": {"turns": 9, "say": "x"}}]}), [])
+    stage = Engine(script_loader.read({"casts": [{"generate": {"turns": 9, "say": "x"}}]}), [])
     whole = stage.messages(KEY, canonical(GROWN), 0.0).entry
     body = copy.deepcopy(GROWN)
     body["messages"][2]["content"][0]["content"] = "rewritten"

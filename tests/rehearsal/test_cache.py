@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rehearsal import script_loader
-from rehearsal.engine import Stage
+from rehearsal.engine import Engine
 from tests.rehearsal.client_fixtures import HEADER, OPUS, READ, Json
 
 KEY = {"x-api-key": "any", "anthropic-version": "2026-10-21", HEADER: "role=coder"}
@@ -16,9 +16,9 @@ PLAY: Json = {"casts": [{"generate": {"turns": 1_000, "say": "yes"}}]}
 LONG = "word " * 600
 
 
-def fresh() -> Stage:
+def fresh() -> Engine:
     """A stage with an empty cache."""
-    return Stage(script_loader.read(PLAY), [])
+    return Engine(script_loader.read(PLAY), [])
 
 
 def text(value: str, ttl: str | None = None) -> Json:
@@ -33,7 +33,7 @@ def request(*content: Json, **fields: Any) -> Json:
     return {"model": OPUS, "max_tokens": 100, "tools": [READ], "messages": messages, **fields}
 
 
-def use(stage: Stage, body: Json, now: float = 0.0) -> tuple[int, int, int, int]:
+def use(stage: Engine, body: Json, now: float = 0.0) -> tuple[int, int, int, int]:
     """Return read, written for an hour, written for five minutes, and fresh tokens."""
     entry = stage.messages(KEY, json.dumps(body).encode(), now).entry
     assert entry.usage is not None, entry.failure
@@ -199,7 +199,7 @@ def test_prewarming_fills_the_cache_and_says_nothing() -> None:
 def test_an_eviction_is_a_miss_without_a_divergence() -> None:
     """After an evict fault everything is written anew, and diagnostics blame nobody."""
     turn = {"say": "x", "fault": [{"kind": "slow", "ms": 0}, {"kind": "evict"}]}
-    stage = Stage(script_loader.read({"casts": [{"turns": [turn]}]}), [])
+    stage = Engine(script_loader.read({"casts": [{"turns": [turn]}]}), [])
     body = request(text(LONG, "5m"))
     first = stage.messages(KEY, json.dumps(body).encode(), 0.0).entry
     body["diagnostics"] = {"previous_message_id": first.message_id}

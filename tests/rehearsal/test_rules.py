@@ -9,7 +9,7 @@ import anthropic
 import pytest
 
 from rehearsal import rules, script_loader, thinking
-from rehearsal.engine import Stage
+from rehearsal.engine import Engine
 from rehearsal.journal import Entry
 from tests.rehearsal.client_fixtures import READ, Json
 
@@ -45,7 +45,7 @@ def ask(body: Any, **headers: str) -> Entry:
     """Put one request to a fresh stage."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     joined = {**HEADERS, **{key.replace("_", "-"): value for key, value in headers.items()}}
-    return Stage(PLAY, []).messages({k: v for k, v in joined.items() if v}, raw, 0.0).entry
+    return Engine(PLAY, []).messages({k: v for k, v in joined.items() if v}, raw, 0.0).entry
 
 
 def test_a_right_request_is_answered() -> None:

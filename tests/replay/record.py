@@ -23,7 +23,7 @@ from typing_extensions import override
 
 from runtime.services.server import EmbeddedServer
 from tests import model_scripts
-from tests.local_deployment import ROOT, Handle, Stage, until
+from tests.local_deployment import ROOT, Handle, LocalDeployment, until
 from tests.model_scripts import Json
 
 HISTORIES = Path(__file__).resolve().parent / "histories"
@@ -36,7 +36,7 @@ _BLANK = {"identity": "recorder", "stackTrace": ""}
 _CHECK = "true"
 
 
-class Recorder(Stage):
+class Recorder(LocalDeployment):
     """A stage in the one folder whose name may stand in a history."""
 
     def __init__(self, script: Json, *, config: Mapping[str, str] | None = None) -> None:
@@ -137,7 +137,7 @@ def _long_script() -> Json:
     return model_scripts.script(model_scripts.play("continued", *tasks))
 
 
-async def _answered(stage: Stage, handle: Handle, *answers: tuple[str, object]) -> None:
+async def _answered(stage: LocalDeployment, handle: Handle, *answers: tuple[str, object]) -> None:
     """Give answers, each as soon as something waits for it, until the request has ended."""
     for signal, payload in answers:
         await stage.waiting(handle)
@@ -146,11 +146,11 @@ async def _answered(stage: Stage, handle: Handle, *answers: tuple[str, object]) 
     await stage.ending(handle)
 
 
-async def _nothing_waits(stage: Stage, handle: Handle) -> bool:
+async def _nothing_waits(stage: LocalDeployment, handle: Handle) -> bool:
     return not (await stage.status(handle)).approvals
 
 
-async def _play_main(stage: Stage) -> None:
+async def _play_main(stage: LocalDeployment) -> None:
     shop = stage.repository()
     plain = stage.repository("plain", {"README.md": "Nothing yet.\n"})
 
@@ -188,19 +188,19 @@ async def _play_main(stage: Stage) -> None:
     await stage.ending(handle)
 
 
-async def _coder_at_work(stage: Stage, handle: Handle) -> bool:
+async def _coder_at_work(stage: LocalDeployment, handle: Handle) -> bool:
     return any(row.agent for row in (await stage.status(handle)).tasks)
 
 
-async def _delivers(stage: Stage, handle: Handle) -> bool:
+async def _delivers(stage: LocalDeployment, handle: Handle) -> bool:
     return "delivers" in (await stage.status(handle)).reason
 
 
-async def _landed(stage: Stage, handle: Handle) -> bool:
+async def _landed(stage: LocalDeployment, handle: Handle) -> bool:
     return any(row.commit for row in (await stage.status(handle)).tasks)
 
 
-async def _play_long(stage: Stage) -> None:
+async def _play_long(stage: LocalDeployment) -> None:
     plain = stage.repository("plain", {"README.md": "Nothing yet.\n"})
     await stage.ending(await stage.start_request("continued", plain, checks=[_CHECK]))
 
@@ -271,7 +271,7 @@ def _texts(value: Any) -> Iterator[str]:
         yield value
 
 
-async def _record(stage: Stage) -> int:
+async def _record(stage: LocalDeployment) -> int:
     count = 0
     async for workflow, case, history in _histories(await stage.client()):
         text = scrubbed(history.to_json())

@@ -84,14 +84,14 @@ class Monitor:
             for job in jobs
         )
         # Refused by its validator, an update leaves no record, since its sender has the answer.
-        desk = workflow._desk.desk
-        for each in desk.decided:
+        inbox = workflow._inbox.inbox
+        for each in inbox.decided:
             if each.by != "the deadline":
                 self.decided.add((each.approval, each.digest, each.choice, each.reason))
-        new = _new(self._records, desk.refused)
+        new = _new(self._records, inbox.refused)
         self.refused += len(new)
-        self._records = desk.refused
-        self._visible(run, len(desk.pending))
+        self._records = inbox.refused
+        self._visible(run, len(inbox.pending))
         kept = {note.text: note for note in workflow._notes}
         for job in jobs:
             if job.HasField("signal_workflow") and job.signal_workflow.signal_name == "note":

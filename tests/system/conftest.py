@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from contracts.request import RequestStatus
-from tests.local_deployment import CHECK, Stage, git, snapshot
+from tests.local_deployment import CHECK, LocalDeployment, git, snapshot
 from tests.model_scripts import Json, script
 
 
 @dataclass(frozen=True)
-class Performance:
+class CompletedRun:
     """
     The demo's request, carried out without any disturbance.
 
@@ -40,9 +40,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
+async def stage(request: pytest.FixtureRequest) -> AsyncIterator[LocalDeployment]:
     """The stage that all share; the plays of every collected module are rehearsed on it."""
-    async with Stage(script(*_plays(request.session))) as shared:
+    async with LocalDeployment(script(*_plays(request.session))) as shared:
         yield shared
 
 
@@ -53,7 +53,7 @@ def _plays(session: pytest.Session) -> Iterator[list[Json]]:
 
 
 @pytest.fixture(scope="session")
-async def performance(stage: Stage) -> Performance:
+async def performance(stage: LocalDeployment) -> CompletedRun:
     """
     The demo's request without any disturbance; the modules that ask for it rehearse `demo-whole`.
     """
@@ -62,7 +62,7 @@ async def performance(stage: Stage) -> Performance:
     before = snapshot(repository)
     handle = await stage.start_request("demo-whole", repository, checks=[CHECK])
     status = await stage.delivered(handle)
-    return Performance(
+    return CompletedRun(
         repository=repository,
         status=status,
         tree=git(repository, "rev-parse", f"{status.branch}^{{tree}}"),

@@ -6,7 +6,7 @@ import json
 
 from contracts.task import TaskState
 from contracts.visibility import RunState
-from tests.local_deployment import Handle, Stage, git, until
+from tests.local_deployment import Handle, LocalDeployment, git, until
 from tests.model_scripts import Task, create, done, plan_of, play, turn, writes_file
 
 SMALL = {"README.md": "A small thing.\n"}
@@ -40,14 +40,14 @@ PLAYS = [
 ]
 
 
-async def _signal(stage: Stage, handle: Handle, name: str, payload: object) -> None:
+async def _signal(stage: LocalDeployment, handle: Handle, name: str, payload: object) -> None:
     words = ["workflow", "signal", "--workflow-id", handle.id, "--name", name]
     ended = await stage.temporal(*words, "--input", json.dumps(payload))
     assert ended.returncode == 0, ended.stderr
 
 
 async def test_a_request_by_the_temporal_cli_alone_is_found_approved_and_delivered(
-    stage: Stage,
+    stage: LocalDeployment,
 ) -> None:
     """
     Started, found among what waits, approved by signal: all with the plain CLI and little input.
@@ -70,14 +70,16 @@ async def test_a_request_by_the_temporal_cli_alone_is_found_approved_and_deliver
     assert git(folder, "show", f"{ended.branch}:hand.txt") == "by hand"
 
 
-async def _listed(stage: Stage, handle: Handle) -> bool:
+async def _listed(stage: LocalDeployment, handle: Handle) -> bool:
     """Say whether the CLI finds the request among those that wait."""
     query = 'OcState="WAITING_APPROVAL" AND OcPendingApprovals=1'
     ended = await stage.temporal("workflow", "list", "--query", query, "-o", "json")
     return handle.id in ended.stdout
 
 
-async def test_a_rejected_plan_ends_the_request_with_the_persons_reason(stage: Stage) -> None:
+async def test_a_rejected_plan_ends_the_request_with_the_persons_reason(
+    stage: LocalDeployment,
+) -> None:
     """After a rejection the request has FAILED, says who and why, and nothing was delivered."""
     folder = stage.repository("rejected", SMALL)
     handle = await stage.start_request("rejected", folder, approve=["plan"])
@@ -92,7 +94,7 @@ async def test_a_rejected_plan_ends_the_request_with_the_persons_reason(stage: S
     assert (await stage.starter("watch", handle.id)).returncode == 1
 
 
-async def test_a_plan_sent_back_comes_again_with_the_feedback_heard(stage: Stage) -> None:
+async def test_a_plan_sent_back_comes_again_with_the_feedback_heard(stage: LocalDeployment) -> None:
     """The planner hears the feedback, and the new plan waits for a new answer."""
     folder = stage.repository("revised", SMALL)
     handle = await stage.start_request("revised", folder, approve=["plan"])
@@ -112,7 +114,7 @@ async def test_a_plan_sent_back_comes_again_with_the_feedback_heard(stage: Stage
     assert "has changed since you looked at it" in status.refused_answers[0].problem
 
 
-async def test_a_review_waits_for_a_person_and_lands_once_approved(stage: Stage) -> None:
+async def test_a_review_waits_for_a_person_and_lands_once_approved(stage: LocalDeployment) -> None:
     """With `approve: review` the patch waits, `status` says so and exactly it lands afterwards."""
     folder = stage.repository("reviewed", SMALL)
     handle = await stage.start_request("reviewed", folder, approve=["review"])
@@ -131,7 +133,7 @@ async def test_a_review_waits_for_a_person_and_lands_once_approved(stage: Stage)
 
 
 async def test_a_risky_patch_waits_for_a_person_though_nobody_asked_for_reviews(
-    stage: Stage,
+    stage: LocalDeployment,
 ) -> None:
     """A patch that touches authentication waits with its risk, and is not landed when rejected."""
     folder = stage.repository("risky", SMALL)
@@ -144,7 +146,9 @@ async def test_a_risky_patch_waits_for_a_person_though_nobody_asked_for_reviews(
     assert ending.reason == "0 of 1 tasks done; only failed: rejected by Ada: no logins"
 
 
-async def test_the_delivery_waits_for_a_person_and_is_left_out_when_refused(stage: Stage) -> None:
+async def test_the_delivery_waits_for_a_person_and_is_left_out_when_refused(
+    stage: LocalDeployment,
+) -> None:
     """With `approve: delivery` the branch is made only after a yes."""
     folder = stage.repository("shipped", SMALL)
     yes, no = [
@@ -164,7 +168,7 @@ async def test_the_delivery_waits_for_a_person_and_is_left_out_when_refused(stag
     assert branches == sorted(["main", str(delivered.branch)])
 
 
-async def test_answers_that_come_amiss_are_kept_and_shown(stage: Stage) -> None:
+async def test_answers_that_come_amiss_are_kept_and_shown(stage: LocalDeployment) -> None:
     """
     Unknown, unclear, unreadable, duplicate and misnamed answers stand in the status, each with why.
     """
@@ -197,11 +201,11 @@ async def test_answers_that_come_amiss_are_kept_and_shown(stage: Stage) -> None:
     assert "has ended" in gone.stderr
 
 
-async def _waits_for_delivery(stage: Stage, handle: Handle) -> bool:
+async def _waits_for_delivery(stage: LocalDeployment, handle: Handle) -> bool:
     return [each.id for each in (await stage.status(handle)).approvals] == ["delivery"]
 
 
-async def test_a_note_reaches_the_agent_that_starts_later(stage: Stage) -> None:
+async def test_a_note_reaches_the_agent_that_starts_later(stage: LocalDeployment) -> None:
     """
     A note given while the plan waits is in the coder's opening, and a note for nobody is refused.
     """

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rehearsal import journal
 from runtime.records import running_supervisor
-from tests.local_deployment import Stage, git, until
+from tests.local_deployment import LocalDeployment, git, until
 from tests.model_scripts import Task, command, create, done, play, script, turn
 
 SMALL = {"README.md": "A small thing.\n"}
@@ -71,7 +71,7 @@ async def test_a_clock_that_jumps_changes_nothing(tmp_path: Path) -> None:
     environ = {"PYTHONPATH": str(tmp_path), "ORCHESTCODE_TEST_SHIFT": str(shift)}
     _set(shift, 0)
     plays = play("jump", _task("sleep 1.2", "sleep 0.5"))
-    async with Stage(script(plays), environ=environ) as stage:
+    async with LocalDeployment(script(plays), environ=environ) as stage:
         repository = stage.repository("jump", SMALL)
         handle = await stage.start_request("jump", repository, checks=["sleep 0.5"])
         await until(lambda: any("sleep 1.2" in line for line in stage.processes().values()))
@@ -95,7 +95,7 @@ async def test_a_worker_at_its_memory_limit_ends_and_another_goes_on(tmp_path: P
     """
     log = tmp_path / "run.log"
     plays = play("remember", _task("true", "head -c 9000000 /dev/zero | tr '\\0' x"))
-    async with Stage(script(plays), services=False) as stage:
+    async with LocalDeployment(script(plays), services=False) as stage:
         repository = stage.repository("remember", SMALL)
         words = ("--repo", str(repository), "--branch", "whole", "--check", "true", "remember")
         run = stage.open_starter("run", *words, log=log)

@@ -20,7 +20,7 @@ from contracts.task_queue import TaskQueue
 from contracts.visibility import OC_KEPT, RunState
 from domain import ids
 from runtime.host import host_id
-from tests.local_deployment import Handle, Stage, git, snapshot, until
+from tests.local_deployment import Handle, LocalDeployment, git, snapshot, until
 from tests.model_scripts import (
     Json,
     Task,
@@ -39,7 +39,7 @@ LONG_MS = 60_000
 MARKS = {"command": "sleep 7471", "queue": "sleep 7472", "timeout": "sleep 7473"}
 """Commands that are found again among the processes."""
 
-Moment = Callable[[Stage, Handle], Awaitable[object]]
+Moment = Callable[[LocalDeployment, Handle], Awaitable[object]]
 
 
 def _hangs(name: str) -> Task:
@@ -62,37 +62,37 @@ PLAYS: Sequence[list[Json]] = (
 )  # fmt: skip
 
 
-async def _plans(stage: Stage, handle: Handle) -> None:
+async def _plans(stage: LocalDeployment, handle: Handle) -> None:
     async def plans() -> bool:
         return "plans" in (await stage.status(handle)).reason
 
     await until(plans)
 
 
-async def _reviewing(stage: Stage, handle: Handle) -> None:
+async def _reviewing(stage: LocalDeployment, handle: Handle) -> None:
     # The coder's last reply is there: what follows are the checks and the review.
     await until(lambda: sum(one.role == "coder" for one in stage.journal(handle.id)) == 2)
 
 
 def _runs(mark: str) -> Moment:
-    async def runs(stage: Stage, _handle: Handle) -> None:
+    async def runs(stage: LocalDeployment, _handle: Handle) -> None:
         await until(lambda: any(mark in line for line in stage.processes().values()))
 
     return runs
 
 
-async def _asks(stage: Stage, handle: Handle) -> None:
+async def _asks(stage: LocalDeployment, handle: Handle) -> None:
     await stage.waiting(handle)
 
 
-async def _delivers(stage: Stage, handle: Handle) -> None:
+async def _delivers(stage: LocalDeployment, handle: Handle) -> None:
     async def delivers() -> bool:
         return "delivers" in (await stage.status(handle)).reason
 
     await until(delivers)
 
 
-async def _reconciled(stage: Stage) -> None:
+async def _reconciled(stage: LocalDeployment) -> None:
     """Free what ended without a word, as a worker does at its start and every ten minutes."""
     await (await stage.client()).execute_workflow(
         "ReconcileWorkflow",
@@ -114,7 +114,7 @@ def _listed(line: str) -> list[str]:
     return [row.split("\t")[-1].split()[-1] for row in ran.stdout.splitlines()]
 
 
-def _held(stage: Stage, handle: Handle) -> list[str]:
+def _held(stage: LocalDeployment, handle: Handle) -> list[str]:
     """Return the leases and the claim that a request still has."""
     leases = [lease for lease in stage.leases() if handle.id in lease]
     claims = [
@@ -145,7 +145,7 @@ def _claimed_by(store: Path, blob: str) -> str:
     ],
 )
 async def test_cancelled_at_any_moment_a_request_gives_everything_back(
-    stage: Stage, name: str, options: dict[str, object], moment: Moment
+    stage: LocalDeployment, name: str, options: dict[str, object], moment: Moment
 ) -> None:
     """
     Cancelled amid anything: no lease, no claim, no process is left, the repository is the same to
@@ -170,7 +170,7 @@ async def test_cancelled_at_any_moment_a_request_gives_everything_back(
 
 
 async def test_a_request_that_is_cancelled_while_its_delivery_fails_never_delivers(
-    stage: Stage,
+    stage: LocalDeployment,
 ) -> None:
     """
     Another git has the branch locked: cancelled then, the request ends at once, without a branch.
@@ -207,7 +207,9 @@ async def test_a_worker_that_dies_before_it_tells_of_its_delivery_misleads_nobod
     git_command.write_text(SLOW_PUSH.format(git=shutil.which("git"), pushed=pushed))
     git_command.chmod(0o755)
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
-    async with Stage(script(play("close-unheard", SIMPLE)), environ={"PATH": path}) as stage:
+    async with LocalDeployment(
+        script(play("close-unheard", SIMPLE)), environ={"PATH": path}
+    ) as stage:
         repository = stage.repository("close-unheard", SMALL)
         handle = await stage.start_request("close-unheard", repository, branch="made")
         await until(pushed.exists)
@@ -223,7 +225,7 @@ async def test_a_worker_that_dies_before_it_tells_of_its_delivery_misleads_nobod
 
 
 async def test_a_terminated_request_gives_everything_back_at_the_next_reconciliation(
-    stage: Stage,
+    stage: LocalDeployment,
 ) -> None:
     """
     Terminated while a person should review, which runs no clean-up: a reconciliation frees lease
@@ -243,7 +245,9 @@ async def test_a_terminated_request_gives_everything_back_at_the_next_reconcilia
     await _told_where(stage, handle)
 
 
-async def test_a_request_whose_time_is_over_gives_everything_back_likewise(stage: Stage) -> None:
+async def test_a_request_whose_time_is_over_gives_everything_back_likewise(
+    stage: LocalDeployment,
+) -> None:
     """
     Ended by its execution time-out amid a command: the command ends, a reconciliation frees the
     rest, and `status` still says where the work is.
@@ -272,7 +276,7 @@ async def test_a_request_whose_time_is_over_gives_everything_back_likewise(stage
     await _told_where(stage, handle)
 
 
-async def _told_where(stage: Stage, handle: Handle) -> None:
+async def _told_where(stage: LocalDeployment, handle: Handle) -> None:
     """Check that `status` prints the command that lists the work, and that it does list it."""
     said = await stage.starter("status", handle.id)
     assert said.returncode == 0, said

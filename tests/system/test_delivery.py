@@ -11,9 +11,9 @@ import pytest
 from contracts.task import TaskState
 from contracts.visibility import RunState
 from rehearsal import journal
-from tests.local_deployment import Stage, commit, disturbed, git, snapshot
+from tests.local_deployment import LocalDeployment, commit, disturbed, git, snapshot
 from tests.model_scripts import Task, command, demo, done, play, turn, writes_file
-from tests.system.conftest import Performance
+from tests.system.conftest import CompletedRun
 
 SMALL = {"README.md": "A small thing.\n"}
 PLAYS = [
@@ -33,7 +33,7 @@ PLAYS = [
 
 
 async def test_the_demos_request_ends_with_every_task_landed_and_every_check_passed(
-    performance: Performance,
+    performance: CompletedRun,
 ) -> None:
     """
     The demo's request ends DONE, its three tasks done, and each check passed on the merged tree.
@@ -47,7 +47,7 @@ async def test_the_demos_request_ends_with_every_task_landed_and_every_check_pas
 
 
 async def test_the_delivered_branch_holds_the_merged_work_on_top_of_the_base(
-    performance: Performance, tmp_path: Path
+    performance: CompletedRun, tmp_path: Path
 ) -> None:
     """A fresh clone of the delivered branch holds all three changes, and its own tests pass."""
     status, repository = performance.status, performance.repository
@@ -61,7 +61,7 @@ async def test_the_delivered_branch_holds_the_merged_work_on_top_of_the_base(
 
 
 def test_the_users_repository_is_byte_identical_except_for_the_branch_and_its_objects(
-    performance: Performance,
+    performance: CompletedRun,
 ) -> None:
     """Checkout, index, config, hooks and other refs are the same to the byte, and no hook ran."""
     branch = str(performance.status.branch)
@@ -70,7 +70,7 @@ def test_the_users_repository_is_byte_identical_except_for_the_branch_and_its_ob
 
 
 def test_the_rehearsed_script_of_the_demo_foresaw_every_request(
-    stage: Stage, performance: Performance
+    stage: LocalDeployment, performance: CompletedRun
 ) -> None:
     """No request to the model was unforeseen, and no finished one was repeated."""
     entries = stage.journal(performance.status.id)
@@ -78,13 +78,15 @@ def test_the_rehearsed_script_of_the_demo_foresaw_every_request(
     assert journal.repeated(entries) == []
 
 
-def test_nothing_is_left_once_a_request_has_ended(stage: Stage, performance: Performance) -> None:
+def test_nothing_is_left_once_a_request_has_ended(
+    stage: LocalDeployment, performance: CompletedRun
+) -> None:
     """No worktree is leased and no lock is held once the request has ended."""
     assert performance.status.state is RunState.DONE
     assert stage.left_behind() == []
 
 
-def _dirty(stage: Stage) -> Path:
+def _dirty(stage: LocalDeployment) -> Path:
     folder = stage.repository("dirty", {**SMALL, "staged.txt": "a\n"})
     (folder / "README.md").write_text("changed\n")
     (folder / "staged.txt").write_text("staged\n")
@@ -93,7 +95,7 @@ def _dirty(stage: Stage) -> Path:
     return folder
 
 
-def _detached(stage: Stage) -> Path:
+def _detached(stage: LocalDeployment) -> Path:
     folder = stage.repository("detached", SMALL)
     (folder / "second.txt").write_text("2\n")
     commit(folder, "The second")
@@ -101,11 +103,11 @@ def _detached(stage: Stage) -> Path:
     return folder
 
 
-def _unusual_path(stage: Stage) -> Path:
+def _unusual_path(stage: LocalDeployment) -> Path:
     return stage.repository("sp ace/ünï ✓ 'quoted' $HOME", SMALL)
 
 
-def _bare(stage: Stage) -> Path:
+def _bare(stage: LocalDeployment) -> Path:
     git(stage.folder, "clone", "-q", "--bare", str(stage.repository("origin", SMALL)), "bare.git")
     return stage.folder / "bare.git"
 
@@ -116,7 +118,7 @@ def _bare(stage: Stage) -> Path:
     ids=["dirty", "detached", "unusual", "bare"],
 )
 async def test_every_kind_of_repository_gets_its_branch_and_nothing_else(
-    stage: Stage, make: Callable[[Stage], Path], name: str
+    stage: LocalDeployment, make: Callable[[LocalDeployment], Path], name: str
 ) -> None:
     """
     A dirty checkout, a detached head, an unusual path and a bare repository all get their branch.
@@ -130,7 +132,9 @@ async def test_every_kind_of_repository_gets_its_branch_and_nothing_else(
     assert disturbed(before, snapshot(folder), branch=str(status.branch)) == set()
 
 
-async def test_two_requests_on_one_repository_at_once_are_both_delivered(stage: Stage) -> None:
+async def test_two_requests_on_one_repository_at_once_are_both_delivered(
+    stage: LocalDeployment,
+) -> None:
     """Two requests at once get a branch each, from the same base."""
     folder = stage.repository("twins", SMALL)
     handles = [await stage.start_request(f"twin-{n}", folder) for n in (1, 2)]
@@ -144,7 +148,7 @@ async def test_two_requests_on_one_repository_at_once_are_both_delivered(stage: 
 
 
 async def test_of_two_requests_for_one_branch_the_second_is_refused_in_one_sentence(
-    stage: Stage,
+    stage: LocalDeployment,
 ) -> None:
     """The request that comes second names the first and the remedy; the first is delivered."""
     folder = stage.repository("rivals", SMALL)
@@ -160,7 +164,9 @@ async def test_of_two_requests_for_one_branch_the_second_is_refused_in_one_sente
     )
 
 
-async def test_a_request_that_changes_nothing_is_done_without_a_branch(stage: Stage) -> None:
+async def test_a_request_that_changes_nothing_is_done_without_a_branch(
+    stage: LocalDeployment,
+) -> None:
     """A plan that only reads ends DONE, delivers no branch and leaves the repository as it was."""
     folder = stage.repository("nothing", SMALL)
     before = snapshot(folder)

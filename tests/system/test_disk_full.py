@@ -22,7 +22,7 @@ from contracts.visibility import OC_STATE, RunState
 from rehearsal import journal
 from runtime.records import running_supervisor
 from runtime.services.child_process import log_tail
-from tests.local_deployment import Handle, Stage, git, until
+from tests.local_deployment import Handle, LocalDeployment, git, until
 from tests.model_scripts import Task, command, create, done, play, script, turn, writes_file
 
 SMALL = {"README.md": "A small thing.\n"}
@@ -97,9 +97,12 @@ def filled(folder: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-async def small() -> AsyncIterator[Stage]:
+async def small() -> AsyncIterator[LocalDeployment]:
     """A stage whose stores and worktrees lie on small disks of their own."""
-    async with Stage(script(*PLAYS), services=False) as stage, contextlib.AsyncExitStack() as disks:
+    async with (
+        LocalDeployment(script(*PLAYS), services=False) as stage,
+        contextlib.AsyncExitStack() as disks,
+    ):
         stage.settings.ensure_home()
         for folder in (stage.settings.stores, stage.settings.worktrees):
             disks.enter_context(small_disk(folder))
@@ -109,7 +112,7 @@ async def small() -> AsyncIterator[Stage]:
         yield stage
 
 
-async def _waiting(stage: Stage, handle: Handle) -> RequestStatus:
+async def _waiting(stage: LocalDeployment, handle: Handle) -> RequestStatus:
     """Wait until the request says that it waits for room, and return what it says."""
 
     async def waits() -> bool:
@@ -119,7 +122,7 @@ async def _waiting(stage: Stage, handle: Handle) -> RequestStatus:
     return await stage.status(handle)
 
 
-async def _amid(stage: Stage, name: str) -> None:
+async def _amid(stage: LocalDeployment, name: str) -> None:
     """
     Wait for a moment in which there is work to lose: a command runs, or an edit was just made.
     """
@@ -132,7 +135,9 @@ async def _amid(stage: Stage, name: str) -> None:
 
 
 @pytest.mark.parametrize("place", ["stores", "worktrees"])
-async def test_a_request_waits_for_room_and_goes_on_by_itself(small: Stage, place: str) -> None:
+async def test_a_request_waits_for_room_and_goes_on_by_itself(
+    small: LocalDeployment, place: str
+) -> None:
     """
     A full disk under the stores, or under the worktrees: WAITING_INFRA, with how much is free and
     needed, and found by OcState; once there is room it ends, and no finished call was repeated.
@@ -156,7 +161,7 @@ async def test_a_request_waits_for_room_and_goes_on_by_itself(small: Stage, plac
 
 
 async def test_a_command_that_fills_the_disk_itself_is_undone_and_the_model_told(
-    small: Stage,
+    small: LocalDeployment,
 ) -> None:
     """
     What it wrote is gone, so that nobody has to make room for it, and the agent does it otherwise.
@@ -181,7 +186,10 @@ async def test_server_and_worker_killed_on_a_full_disk_come_back_when_there_is_r
     The whole home is full, and then server and worker are killed: the supervisor says that the disk
     is full, and once there is room all goes on by itself, on an intact database.
     """
-    async with Stage(script(*PLAYS), services=False) as stage, contextlib.AsyncExitStack() as disk:
+    async with (
+        LocalDeployment(script(*PLAYS), services=False) as stage,
+        contextlib.AsyncExitStack() as disk,
+    ):
         home = stage.settings.ensure_home()
         disk.enter_context(small_disk(home))
         disk.push_async_callback(stage.stop_supervisor)

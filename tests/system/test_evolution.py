@@ -16,7 +16,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowExecutionStatus
 
 from rehearsal import journal
-from tests.local_deployment import ROOT, Handle, Stage, until
+from tests.local_deployment import ROOT, Handle, LocalDeployment, until
 from tests.model_scripts import play, script, writes_file
 
 SMALL = {"README.md": "A small thing.\n"}
@@ -61,15 +61,15 @@ def unpatched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-async def own() -> AsyncIterator[Stage]:
+async def own() -> AsyncIterator[LocalDeployment]:
     """A stage whose worker is exchanged; the old code's worker is there at first."""
     names = ("carried", "fresh", "stopped")
     plays = [play(name, writes_file("a", f"{name}.txt", "a\n", delay_ms=1_500)) for name in names]
-    async with Stage(script(*plays)) as stage:
+    async with LocalDeployment(script(*plays)) as stage:
         yield stage
 
 
-async def _begun(stage: Stage, name: str) -> Handle:
+async def _begun(stage: LocalDeployment, name: str) -> Handle:
     """Start a request and kill its worker while the coder is at work."""
     handle = await stage.start_request(name, stage.repository(name, SMALL))
     # Its first reply is kept and being carried out; the second one is still to come.
@@ -78,7 +78,7 @@ async def _begun(stage: Stage, name: str) -> Handle:
     return handle
 
 
-async def _events(stage: Stage, handle: Handle) -> list[HistoryEvent]:
+async def _events(stage: LocalDeployment, handle: Handle) -> list[HistoryEvent]:
     """Return the history of a request's only task so far."""
     task = (await stage.client()).get_workflow_handle(f"{handle.id}/task/a")
     return list((await task.fetch_history()).events)
@@ -98,7 +98,9 @@ def _checks(events: list[HistoryEvent]) -> int:
     return sum(one.activity_type.name == "run_checks" for one in scheduled)
 
 
-async def test_a_request_of_the_old_code_is_finished_by_the_new(own: Stage, patched: Path) -> None:
+async def test_a_request_of_the_old_code_is_finished_by_the_new(
+    own: LocalDeployment, patched: Path
+) -> None:
     """
     Killed amid the coder's work and taken over by patched code, a request keeps the old path; one
     that the new code starts takes the new path; no finished model call is repeated.
@@ -117,13 +119,13 @@ async def test_a_request_of_the_old_code_is_finished_by_the_new(own: Stage, patc
     await own.stop_worker()
 
 
-async def _failed_tasks(stage: Stage, handle: Handle) -> list[HistoryEvent]:
+async def _failed_tasks(stage: LocalDeployment, handle: Handle) -> list[HistoryEvent]:
     kind = EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
     return [event for event in await _events(stage, handle) if event.event_type == kind]
 
 
 async def test_without_the_patch_a_request_stops_until_the_old_code_is_back(
-    own: Stage, unpatched: Path
+    own: LocalDeployment, unpatched: Path
 ) -> None:
     """
     The same change without a patch stops the run as non-deterministic and does nothing to it; the

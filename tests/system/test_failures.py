@@ -4,7 +4,7 @@ from pathlib import Path
 
 from contracts.task import TaskState
 from contracts.visibility import RunState
-from tests.local_deployment import Stage, git, until
+from tests.local_deployment import LocalDeployment, git, until
 from tests.model_scripts import Task, command, create, done, play, turn, writes_file
 
 SMALL = {"README.md": "A small thing.\n"}
@@ -70,7 +70,9 @@ def _running(command_line: str) -> bool:
     return False
 
 
-async def test_a_failed_task_fails_only_itself_and_blocks_what_needs_it(stage: Stage) -> None:
+async def test_a_failed_task_fails_only_itself_and_blocks_what_needs_it(
+    stage: LocalDeployment,
+) -> None:
     """The rest lands and is delivered; each lost task says why, and `run` ends with code 1."""
     folder = stage.repository("partly", SMALL)
     run = await stage.starter("run", "--repo", str(folder), "partly lost", "--branch", "partly")
@@ -97,7 +99,7 @@ async def test_a_failed_task_fails_only_itself_and_blocks_what_needs_it(stage: S
     assert ending.status.reason.startswith("1 of 5 tasks done; ")
 
 
-async def test_a_request_of_which_nothing_lands_delivers_nothing(stage: Stage) -> None:
+async def test_a_request_of_which_nothing_lands_delivers_nothing(stage: LocalDeployment) -> None:
     """When every task is lost there is no branch, and the reason names the task."""
     folder = stage.repository("lost", SMALL)
     ending = await stage.ending(await stage.start_request("lost", folder))
@@ -107,7 +109,9 @@ async def test_a_request_of_which_nothing_lands_delivers_nothing(stage: Stage) -
     assert stage.left_behind() == []
 
 
-async def test_a_command_past_its_time_limit_ends_once_as_a_tool_result(stage: Stage) -> None:
+async def test_a_command_past_its_time_limit_ends_once_as_a_tool_result(
+    stage: LocalDeployment,
+) -> None:
     """
     The model is told what the command printed and that it timed out; all its processes are gone.
     """
@@ -119,7 +123,7 @@ async def test_a_command_past_its_time_limit_ends_once_as_a_tool_result(stage: S
     assert not _running("sleep 7171")
 
 
-async def test_a_cancelled_request_leaves_nothing(stage: Stage) -> None:
+async def test_a_cancelled_request_leaves_nothing(stage: LocalDeployment) -> None:
     """
     Cancelled amid a command and a model call: worktrees free, no process, no branch, CANCELLED.
     """

@@ -8,25 +8,25 @@ from pathlib import Path
 import pytest
 
 from rehearsal import journal
-from tests.local_deployment import Stage, git, until
+from tests.local_deployment import LocalDeployment, git, until
 from tests.model_scripts import play, script, writes_file
 
 SMALL = {"README.md": "A small thing.\n"}
 
 
 @pytest.fixture(scope="module")
-async def bare() -> AsyncIterator[Stage]:
+async def bare() -> AsyncIterator[LocalDeployment]:
     """A home where nothing runs: every command brings up what it needs."""
     plays = [
         play(name, writes_file("a", "a.txt", "a\n", delay_ms=700), writes_file("b", "b.txt", "b\n"))
         for name in ("interrupt", "detach")
     ]
-    async with Stage(script(*plays), services=False) as stage:
+    async with LocalDeployment(script(*plays), services=False) as stage:
         yield stage
 
 
 async def test_ctrl_c_leaves_the_request_waiting_and_watch_takes_it_to_its_end(
-    bare: Stage, tmp_path: Path
+    bare: LocalDeployment, tmp_path: Path
 ) -> None:
     """
     Ctrl-C ends `run` with code 3 and all processes; `watch` goes on, ends with 0, repeats nothing.
@@ -52,7 +52,7 @@ async def test_ctrl_c_leaves_the_request_waiting_and_watch_takes_it_to_its_end(
     assert bare.left_behind() == []
 
 
-async def test_a_detached_request_is_listed_and_goes_on_with_watch(bare: Stage) -> None:
+async def test_a_detached_request_is_listed_and_goes_on_with_watch(bare: LocalDeployment) -> None:
     """
     `run --detach` comes back at once with code 3; `list` and `status` show it, `watch` ends it.
     """

@@ -14,9 +14,9 @@ from rehearsal import journal
 from tests.kill_matrix import model_script
 from tests.kill_matrix.audit import Evidence, examine
 from tests.kill_matrix.following import Point
-from tests.kill_matrix.plan import Harm, Mode, RunPlan, Strike
+from tests.kill_matrix.plan import FaultKind, KillPoint, Mode, RunPlan
 from tests.kill_matrix.runs import UNDISTURBED, Outcome, carry_out
-from tests.local_deployment import Stage, git
+from tests.local_deployment import LocalDeployment, git
 
 SEED = 1
 AT = (
@@ -27,25 +27,25 @@ AT = (
 
 
 @pytest.fixture(scope="module")
-async def own() -> AsyncIterator[Stage]:
+async def own() -> AsyncIterator[LocalDeployment]:
     """A stage whose processes are struck."""
-    async with Stage(model_script.reference()) as stage:
+    async with LocalDeployment(model_script.reference()) as stage:
         yield stage
 
 
 @pytest.fixture(scope="module")
-async def quiet(own: Stage) -> Outcome:
+async def quiet(own: LocalDeployment) -> Outcome:
     """The reference request without any blow."""
     return await carry_out(own, UNDISTURBED, expected="", seed=SEED)
 
 
 async def test_a_worker_killed_at_three_events_loses_and_repeats_nothing(
-    own: Stage, quiet: Outcome
+    own: LocalDeployment, quiet: Outcome
 ) -> None:
     """
     Killed before a command, after an agent and before a landing, the request delivers its tree.
     """
-    strikes = tuple(Strike(Harm.WORKER, at=point) for point in AT)
+    strikes = tuple(KillPoint(FaultKind.WORKER, at=point) for point in AT)
     plan = RunPlan(1, Mode.EVENT, strikes)
     struck = await carry_out(own, plan, expected=quiet.verdict.tree, seed=SEED)
     assert {blow.where for blow in struck.blows} == {str(point) for point in AT}
@@ -53,9 +53,16 @@ async def test_a_worker_killed_at_three_events_loses_and_repeats_nothing(
     assert struck.verdict.repeated == 0
 
 
-async def test_whatever_else_is_killed_the_request_is_whole(own: Stage, quiet: Outcome) -> None:
+async def test_whatever_else_is_killed_the_request_is_whole(
+    own: LocalDeployment, quiet: Outcome
+) -> None:
     """A git process, a command's process, the server, and worker and server at once."""
-    strikes = (Strike(Harm.GIT), Strike(Harm.TOOL), Strike(Harm.SERVER), Strike(Harm.BOTH))
+    strikes = (
+        KillPoint(FaultKind.GIT),
+        KillPoint(FaultKind.TOOL),
+        KillPoint(FaultKind.SERVER),
+        KillPoint(FaultKind.BOTH),
+    )
     plan = RunPlan(2, Mode.RANDOM, strikes)
     struck = await carry_out(own, plan, expected=quiet.verdict.tree, seed=SEED)
     assert len(struck.blows) >= 3

@@ -17,9 +17,9 @@ from temporalio.service import RPCError
 from contracts.request import RequestStatus
 from rehearsal import journal
 from rehearsal.journal import Entry
-from tests.local_deployment import CHECK, Handle, Stage, git, until
+from tests.local_deployment import CHECK, Handle, LocalDeployment, git, until
 from tests.model_scripts import Json, demo, script
-from tests.system.conftest import Performance
+from tests.system.conftest import CompletedRun
 
 PLAYS = [demo("demo-whole")]
 DYING_SECONDS = 0.25
@@ -37,14 +37,14 @@ def _longer(play: Sequence[Json]) -> list[Json]:
 
 
 @pytest.fixture(scope="module")
-async def own() -> AsyncIterator[Stage]:
+async def own() -> AsyncIterator[LocalDeployment]:
     """A stage whose processes are killed."""
     plays = [_longer(demo(f"demo-{victim}")) for victim in ("worker", "server", "orderly")]
-    async with Stage(script(*plays)) as stage:
+    async with LocalDeployment(script(*plays)) as stage:
         yield stage
 
 
-async def _met(stage: Stage, workflow_id: str, activity: str) -> None:
+async def _met(stage: LocalDeployment, workflow_id: str, activity: str) -> None:
     """Wait until an activity of a workflow is in the middle of its work."""
     client = await stage.client()
 
@@ -60,14 +60,14 @@ async def _met(stage: Stage, workflow_id: str, activity: str) -> None:
     await asyncio.sleep(0.5)
 
 
-async def _reviewed(stage: Stage, request: str) -> None:
+async def _reviewed(stage: LocalDeployment, request: str) -> None:
     """Wait for a moment after the first review: between two activities, as likely as not."""
     await until(lambda: any(one.role == "reviewer" for one in stage.journal(request)))
     await asyncio.sleep(0.5)
 
 
 async def _disturbed(
-    stage: Stage, name: str, again: Callable[[], Coroutine[Any, Any, None]]
+    stage: LocalDeployment, name: str, again: Callable[[], Coroutine[Any, Any, None]]
 ) -> tuple[RequestStatus, list[float]]:
     """
     Carry the demo's request out with a kill amid a model call, a command and the queue's checks,
@@ -95,7 +95,7 @@ async def _disturbed(
     return await stage.delivered(handle, seconds=180), kills
 
 
-async def _queue(stage: Stage, handle: Handle) -> str:
+async def _queue(stage: LocalDeployment, handle: Handle) -> str:
     return str((await stage.status(handle)).merge_queue)
 
 
@@ -111,7 +111,7 @@ def _died(again: Entry, entries: Sequence[Entry], kills: Sequence[float]) -> boo
 
 
 async def test_a_worker_killed_amid_a_call_a_command_and_a_check_loses_nothing(
-    own: Stage, performance: Performance
+    own: LocalDeployment, performance: CompletedRun
 ) -> None:
     """Killed four times and started again, the request delivers the tree of an undisturbed run."""
 
@@ -130,7 +130,7 @@ async def test_a_worker_killed_amid_a_call_a_command_and_a_check_loses_nothing(
 
 
 async def test_a_server_killed_amid_a_call_a_command_and_a_check_loses_nothing(
-    own: Stage, performance: Performance
+    own: LocalDeployment, performance: CompletedRun
 ) -> None:
     """
     Killed four times and started on the same database, the server goes on where it was.
@@ -155,7 +155,7 @@ async def test_a_server_killed_amid_a_call_a_command_and_a_check_loses_nothing(
 
 
 async def test_a_worker_that_is_asked_to_end_waits_for_the_reply_that_is_being_paid_for(
-    own: Stage,
+    own: LocalDeployment,
 ) -> None:
     """
     SIGTERM amid a model call: the reply is kept before the worker ends, and nothing is asked twice.

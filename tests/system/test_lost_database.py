@@ -14,7 +14,7 @@ from contracts.visibility import RunState
 from rehearsal import journal
 from runtime.services.backup import back_up, copy_of
 from tests.kill_matrix import model_script as reference
-from tests.local_deployment import Handle, Script, Stage, git, until
+from tests.local_deployment import Handle, LocalDeployment, Script, git, until
 from tests.model_scripts import Task, command, create, done, play, script, turn
 from tests.system import test_merging
 
@@ -49,7 +49,7 @@ STORIES: dict[str, tuple[Script, Mapping[str, str], Sequence[str], Sequence[floa
 """By request: what the model says, the repository's files, the checks, where copies are taken."""
 
 
-async def _lose(stage: Stage, copy: Path | None) -> None:
+async def _lose(stage: LocalDeployment, copy: Path | None) -> None:
     """Let server and worker die and the database be gone; both are there again with this copy."""
     await stage.kill_worker()
     await stage.kill_server()
@@ -73,7 +73,7 @@ async def test_an_old_database_costs_nothing_that_the_stores_know(name: str) -> 
     comes to the very same commit, and no model call is made.
     """
     story, files, checks, shares = STORIES[name]
-    async with Stage(story) as stage:
+    async with LocalDeployment(story) as stage:
         folder = stage.repository(name, files)
         handle = await stage.start_request(name, folder, checks=list(checks), branch="out")
         delivered = asyncio.create_task(stage.delivered(handle))
@@ -100,7 +100,7 @@ async def test_a_request_that_the_server_forgot_is_started_again() -> None:
     One that was begun after the last copy goes on under its id, with every finished call; one that
     was given up since is not begun again. The database is lost twice, at last without any copy.
     """
-    async with Stage(script(*PLAYS)) as stage:
+    async with LocalDeployment(script(*PLAYS)) as stage:
         names = ("known-before", "asked-since", "given-up-since")
         before, since, never = (stage.repository(name, SMALL) for name in names)
         await stage.start_request(names[0], before, branch="made")
@@ -131,7 +131,7 @@ async def test_a_request_that_is_unknown_without_a_cause_waits_for_a_word() -> N
     To a server that was made anew, or restored by others, nothing is started unasked: `reconcile`
     names the request, `reconcile --forgotten` starts it again, and no call is repeated.
     """
-    async with Stage(script(*PLAYS)) as stage:
+    async with LocalDeployment(script(*PLAYS)) as stage:
         folder = stage.repository("asked-since", SMALL)
         await stage.start_request("asked-since", folder, branch="made")
         await until(lambda: _sleeps(stage, "4.012"))
@@ -157,11 +157,11 @@ async def test_a_request_that_is_unknown_without_a_cause_waits_for_a_word() -> N
         assert stage.left_behind() == []
 
 
-def _sleeps(stage: Stage, seconds: str) -> bool:
+def _sleeps(stage: LocalDeployment, seconds: str) -> bool:
     return any(f"sleep {seconds}" in line for line in stage.processes().values())
 
 
-async def _known(stage: Stage, name: str) -> bool:
+async def _known(stage: LocalDeployment, name: str) -> bool:
     handle: Handle = await stage.handle(name)
     try:
         await handle.describe()

@@ -5,7 +5,7 @@ Worktrees that somebody deletes under a running request: they hold nothing that 
 import shutil
 
 from rehearsal import journal
-from tests.local_deployment import Stage, git, until
+from tests.local_deployment import LocalDeployment, git, until
 from tests.model_scripts import Task, command, create, done, play, replace, turn, view
 
 SMALL = {"README.md": "A small thing.\n"}
@@ -24,7 +24,7 @@ TASK = Task(
 PLAYS = (play("deleted-worktrees", TASK),)
 
 
-async def test_deleted_worktrees_cost_nothing_that_is_finished(stage: Stage) -> None:
+async def test_deleted_worktrees_cost_nothing_that_is_finished(stage: LocalDeployment) -> None:
     """
     The folder of all worktrees is deleted while a command runs in one: the agent goes on in another
     one from its last checkpoint, no model call is repeated, and the request is delivered.

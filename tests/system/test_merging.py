@@ -2,7 +2,7 @@
 
 from contracts.approvals import Answer
 from contracts.task import TaskState
-from tests.local_deployment import Stage, git, until
+from tests.local_deployment import LocalDeployment, git, until
 from tests.model_scripts import Task, command, create, done, play, replace, turn, view
 
 SUM = 'test $(($(cat left.txt) + $(cat right.txt))) -le 1 || { echo "too much at once"; false; }'
@@ -63,7 +63,7 @@ PLAYS = [
 
 
 async def test_patches_that_are_red_together_come_back_with_the_log_and_land_the_second_time(
-    stage: Stage,
+    stage: LocalDeployment,
 ) -> None:
     """
     One of two patches that pass alone is sent back with the failing output; both land in the end.
@@ -77,7 +77,7 @@ async def test_patches_that_are_red_together_come_back_with_the_log_and_land_the
 
 
 async def test_a_conflict_comes_back_with_its_markers_and_lands_once_resolved(
-    stage: Stage,
+    stage: LocalDeployment,
 ) -> None:
     """
     The patch that lands second finds both versions in its worktree and lands what it made of them.
@@ -100,12 +100,12 @@ async def test_a_conflict_comes_back_with_its_markers_and_lands_once_resolved(
     assert {task.id: task.rounds for task in status.tasks} == {"left": 0, "right": 1}
 
 
-async def _left_is_done(stage: Stage, request: str) -> bool:
+async def _left_is_done(stage: LocalDeployment, request: str) -> bool:
     status = await stage.status(await stage.handle(request.removeprefix("request/")))
     return {task.id: task.state for task in status.tasks}["left"] is TaskState.DONE
 
 
-async def test_tasks_that_write_one_path_run_one_after_the_other(stage: Stage) -> None:
+async def test_tasks_that_write_one_path_run_one_after_the_other(stage: LocalDeployment) -> None:
     """A common path becomes an edge that the status shows; the second builds on the first."""
     folder = stage.repository("serial", {"README.md": "x\n"})
     status = await stage.delivered(await stage.start_request("serial", folder))

@@ -1,7 +1,7 @@
 """A model service that fails in every ordinary way: the request ends DONE all the same."""
 
 from rehearsal import journal
-from tests.local_deployment import Stage, git
+from tests.local_deployment import LocalDeployment, git
 from tests.model_scripts import Task, create, done, finish, play, turn
 
 SMALL = {"README.md": "A small thing.\n"}
@@ -52,7 +52,7 @@ PLAYS = [
 ]
 
 
-async def test_every_ordinary_fault_of_the_service_is_outlived(stage: Stage) -> None:
+async def test_every_ordinary_fault_of_the_service_is_outlived(stage: LocalDeployment) -> None:
     """
     429, 529, cut streams and malformed tool input: all six tasks land, each file as it should be.
     """

@@ -18,7 +18,7 @@ import pytest
 
 from rehearsal import journal
 from rehearsal.journal import Entry
-from tests.local_deployment import ROOT, Stage, changed, commit, git, snapshot
+from tests.local_deployment import ROOT, LocalDeployment, changed, commit, git, snapshot
 
 SCRIPT = Path(__file__).with_name("real_package.json")
 REQUIREMENTS = ROOT / "requirements"
@@ -95,7 +95,7 @@ def worked(entries: Iterable[Entry], task: str) -> tuple[float, float]:
 @pytest.mark.system
 async def test_three_changes_of_a_real_package_at_once(tmp_path: Path) -> None:
     """A mended bug, a new function and a page come out as three tested commits on one branch."""
-    async with Stage(SCRIPT) as stage:
+    async with LocalDeployment(SCRIPT) as stage:
         package = unpacked(source_distribution(), stage.folder / "pathspec")
         assert "FAILED (failures=1)" in suite(package).stderr
         base, before = git(package, "rev-parse", "HEAD"), snapshot(package)

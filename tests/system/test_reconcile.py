@@ -6,7 +6,7 @@ from pathlib import Path
 from contracts.reconcile import Reconcile, ReconcileReport
 from contracts.task_queue import TaskQueue
 from runtime.host import host_id
-from tests.local_deployment import Handle, Stage, git, until
+from tests.local_deployment import Handle, LocalDeployment, git, until
 from tests.model_scripts import Task, command, create, play, turn
 
 SMALL = {"README.md": "A small thing.\n"}
@@ -25,7 +25,7 @@ PLAYS = [
 ]
 
 
-async def _reconcile(stage: Stage, *, dry_run: bool) -> ReconcileReport:
+async def _reconcile(stage: LocalDeployment, *, dry_run: bool) -> ReconcileReport:
     host = host_id(stage.settings)
     report: ReconcileReport = await (await stage.client()).execute_workflow(
         "ReconcileWorkflow",
@@ -38,7 +38,7 @@ async def _reconcile(stage: Stage, *, dry_run: bool) -> ReconcileReport:
     return report
 
 
-async def _terminated(stage: Stage, repository: Path) -> Handle:
+async def _terminated(stage: LocalDeployment, repository: Path) -> Handle:
     handle = await stage.start_request("terminated", repository)
 
     async def runs_its_command() -> bool:
@@ -54,7 +54,9 @@ async def _terminated(stage: Stage, repository: Path) -> Handle:
     return handle
 
 
-async def test_a_terminated_request_frees_its_worktrees_and_keeps_its_work(stage: Stage) -> None:
+async def test_a_terminated_request_frees_its_worktrees_and_keeps_its_work(
+    stage: LocalDeployment,
+) -> None:
     """
     After a terminate, which runs no clean-up, a dry run names the leases and changes nothing; a
     reconciliation frees them; the work is on refs of the store, and the repository is untouched.
@@ -80,7 +82,7 @@ async def test_a_terminated_request_frees_its_worktrees_and_keeps_its_work(stage
     assert git(shop, "for-each-ref") == before
 
 
-async def test_reconciling_again_finds_nothing(stage: Stage) -> None:
+async def test_reconciling_again_finds_nothing(stage: LocalDeployment) -> None:
     """A second look mends nothing of what the first one mended."""
     await _reconcile(stage, dry_run=False)
 

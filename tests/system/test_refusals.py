@@ -5,31 +5,31 @@ from pathlib import Path
 
 import pytest
 
-from tests.local_deployment import Stage, git, snapshot
+from tests.local_deployment import LocalDeployment, git, snapshot
 from tests.model_scripts import play
 
 PLAYS = [play("refuse")]
 SMALL = {"README.md": "A small thing.\n"}
-Case = Callable[[Stage, Path], tuple[Path, tuple[str, ...], str]]
+Case = Callable[[LocalDeployment, Path], tuple[Path, tuple[str, ...], str]]
 """Makes a repository; returns it, the options of `run` and what the refusal must say."""
 
 
-def _no_commits(stage: Stage, folder: Path) -> tuple[Path, tuple[str, ...], str]:
+def _no_commits(stage: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...], str]:
     folder.mkdir()
     git(folder, "init", "-q", "-b", "main")
     return folder, (), "the repository has no commit yet: commit something, so that there is a base"
 
 
-def _not_a_repository(stage: Stage, folder: Path) -> tuple[Path, tuple[str, ...], str]:
+def _not_a_repository(stage: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...], str]:
     folder.mkdir()
     return folder, (), "is not a git repository: run `git init` and commit there first"
 
 
-def _no_folder(stage: Stage, folder: Path) -> tuple[Path, tuple[str, ...], str]:
+def _no_folder(stage: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...], str]:
     return folder, (), f"There is no folder {folder}; --repo names a repository."
 
 
-def _no_base(stage: Stage, folder: Path) -> tuple[Path, tuple[str, ...], str]:
+def _no_base(stage: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...], str]:
     stage.repository(folder.name, SMALL)
     return (
         folder,
@@ -38,7 +38,7 @@ def _no_base(stage: Stage, folder: Path) -> tuple[Path, tuple[str, ...], str]:
     )
 
 
-def _odd_base(stage: Stage, folder: Path) -> tuple[Path, tuple[str, ...], str]:
+def _odd_base(stage: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...], str]:
     stage.repository(folder.name, SMALL)
     return (
         folder,
@@ -47,7 +47,7 @@ def _odd_base(stage: Stage, folder: Path) -> tuple[Path, tuple[str, ...], str]:
     )
 
 
-def _no_command(stage: Stage, folder: Path) -> tuple[Path, tuple[str, ...], str]:
+def _no_command(stage: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...], str]:
     stage.repository(folder.name, SMALL)
     return (
         folder,
@@ -56,20 +56,20 @@ def _no_command(stage: Stage, folder: Path) -> tuple[Path, tuple[str, ...], str]
     )
 
 
-def _no_script(stage: Stage, folder: Path) -> tuple[Path, tuple[str, ...], str]:
+def _no_script(stage: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...], str]:
     stage.repository(folder.name, SMALL)
     (folder / "check.sh").write_text("#!/bin/sh\n")
     return folder, ("--check", "./check.sh"), "there is no './check.sh' in the repository"
 
 
-def _branch_is_there(stage: Stage, folder: Path) -> tuple[Path, tuple[str, ...], str]:
+def _branch_is_there(stage: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...], str]:
     stage.repository(folder.name, SMALL)
     git(folder, "branch", "taken")
     said = "the branch 'taken' exists already: name another with --branch, or delete it"
     return folder, ("--branch", "taken"), said
 
 
-def _bad_branch(stage: Stage, folder: Path) -> tuple[Path, tuple[str, ...], str]:
+def _bad_branch(stage: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...], str]:
     stage.repository(folder.name, SMALL)
     return folder, ("--branch", "a..b"), "'a..b' cannot be a branch"
 
@@ -89,7 +89,7 @@ CASES: tuple[Case, ...] = (
 
 @pytest.mark.parametrize("case", CASES, ids=[case.__name__.strip("_") for case in CASES])
 async def test_what_cannot_be_carried_out_is_refused_before_anything_is_touched(
-    stage: Stage, case: Case
+    stage: LocalDeployment, case: Case
 ) -> None:
     """
     `run` ends with code 2 after one sentence; the repository is as it was and no store was made.
@@ -105,7 +105,7 @@ async def test_what_cannot_be_carried_out_is_refused_before_anything_is_touched(
     assert list(stage.settings.stores.glob(f"{case.__name__.strip('_').replace('_', '-')}*")) == []
 
 
-async def test_bad_input_by_hand_fails_with_one_sentence(stage: Stage) -> None:
+async def test_bad_input_by_hand_fails_with_one_sentence(stage: LocalDeployment) -> None:
     """A request started by the `temporal` CLI with unusable input says what is wrong with it."""
     await _start(stage, "refuse-fields", '{"repo": "/x"}')
     ending = await stage.ending(await stage.handle("refuse-fields"))
@@ -118,7 +118,7 @@ async def test_bad_input_by_hand_fails_with_one_sentence(stage: Stage) -> None:
 
 @pytest.mark.parametrize("written", ["[1]", '"mend it"', "null"])
 async def test_input_that_is_no_object_is_refused_with_an_example(
-    stage: Stage, written: str
+    stage: LocalDeployment, written: str
 ) -> None:
     """Input that is no JSON object at all is answered with what it should look like."""
     name = f"refuse-{'abc'[len(written) % 3]}-{len(written)}"
@@ -130,7 +130,7 @@ async def test_input_that_is_no_object_is_refused_with_an_example(
     )
 
 
-async def _start(stage: Stage, name: str, payload: str) -> None:
+async def _start(stage: LocalDeployment, name: str, payload: str) -> None:
     words = ["workflow", "start", "--type", "RequestWorkflow", "--task-queue", "orchestcode"]
     ended = await stage.temporal(*words, "--workflow-id", f"request/{name}", "--input", payload)
     assert ended.returncode == 0, ended.stderr

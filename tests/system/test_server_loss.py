@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 
 from rehearsal import journal
-from tests.local_deployment import Stage, git, until
+from tests.local_deployment import LocalDeployment, git, until
 from tests.model_scripts import Task, create, done, play, script, turn
 
 KILLS = 20
@@ -39,7 +39,7 @@ async def test_a_server_killed_twenty_times_in_one_request_loses_nothing(tmp_pat
     by themselves and say so, no finished model call is made again, and the tree is whole.
     """
     dice = random.Random(20)
-    async with Stage(script(*PLAYS)) as stage:
+    async with LocalDeployment(script(*PLAYS)) as stage:
         folder = stage.repository("serverless", {"README.md": "A thing.\n"})
         handle = await stage.start_request("serverless", folder, branch="whole")
         log = tmp_path / "watch.log"

@@ -10,22 +10,24 @@ import pytest
 
 from rehearsal import journal
 from runtime.records import SupervisorRecord, running_supervisor
-from tests.local_deployment import Stage, git, until
+from tests.local_deployment import LocalDeployment, git, until
 from tests.model_scripts import Task, create, done, play, script, turn, writes_file
 
 SMALL = {"README.md": "A small thing.\n"}
 
 
 @pytest.fixture(scope="module")
-async def bare() -> AsyncIterator[Stage]:
+async def bare() -> AsyncIterator[LocalDeployment]:
     """A home where nothing runs; what `run` brings up is watched closely."""
     tasks = (writes_file("a", "a.txt", "a\n", delay_ms=700), writes_file("b", "b.txt", "b\n"))
     environ = {"ORCHESTCODE_WATCHDOG_SECONDS": "3"}
-    async with Stage(script(play("standstill", *tasks)), services=False, environ=environ) as stage:
+    async with LocalDeployment(
+        script(play("standstill", *tasks)), services=False, environ=environ
+    ) as stage:
         yield stage
 
 
-def _brought_up(stage: Stage) -> SupervisorRecord:
+def _brought_up(stage: LocalDeployment) -> SupervisorRecord:
     record = running_supervisor(stage.settings)
     assert record is not None
     assert record.worker_pid is not None
@@ -34,7 +36,7 @@ def _brought_up(stage: Stage) -> SupervisorRecord:
 
 
 async def test_a_worker_and_a_server_that_stand_still_are_replaced_and_the_request_ends(
-    bare: Stage, tmp_path: Path
+    bare: LocalDeployment, tmp_path: Path
 ) -> None:
     """
     The worker is stopped amid a model call, then the server: `run` ends with 0, and only calls that
@@ -61,7 +63,7 @@ async def test_a_worker_and_a_server_that_stand_still_are_replaced_and_the_reque
 
 
 @pytest.fixture(scope="module")
-async def own() -> AsyncIterator[Stage]:
+async def own() -> AsyncIterator[LocalDeployment]:
     """A stage whose worker is frozen."""
     tasks = [
         Task(
@@ -74,12 +76,12 @@ async def own() -> AsyncIterator[Stage]:
         )
         for name in ("a", "b")
     ]
-    async with Stage(script(play("frozen", *tasks))) as stage:
+    async with LocalDeployment(script(play("frozen", *tasks))) as stage:
         yield stage
 
 
 async def test_a_worker_that_is_frozen_for_good_keeps_nothing_from_the_one_that_replaces_it(
-    own: Stage,
+    own: LocalDeployment,
 ) -> None:
     """
     Three workers one after the other are stopped amid their work and never go on; each time the
@@ -107,10 +109,10 @@ async def test_a_worker_that_is_frozen_for_good_keeps_nothing_from_the_one_that_
     assert len(journal.repeated(own.journal())) <= 2 * len(frozen)
 
 
-def _coded(stage: Stage, calls: int) -> bool:
+def _coded(stage: LocalDeployment, calls: int) -> bool:
     return sum(entry.role == "coder" for entry in stage.journal()) >= calls
 
 
-def _moved_on(stage: Stage, worker: int | None) -> bool:
+def _moved_on(stage: LocalDeployment, worker: int | None) -> bool:
     record = running_supervisor(stage.settings)
     return record is not None and record.worker_ready and record.worker_pid != worker

@@ -6,7 +6,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.approvals import Approval
     from contracts.merge_queue import MergeVerdict
     from contracts.subtask import SubtaskReport
-    from contracts.visibility import Obstacle
+    from contracts.visibility import Blocker
 
 
 @workflow.defn
@@ -46,7 +46,7 @@ class ListenerWorkflow:
         self._withdrawn.append(patch_id)
 
     @workflow.signal
-    def obstacle(self, obstacle: Obstacle) -> None:
+    def obstacle(self, obstacle: Blocker) -> None:
         """Hear what somebody waits for; nothing to keep."""
 
     @workflow.signal

@@ -9,14 +9,14 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import CancelledError
 
-from contracts.agent import AgentLimits, AgentResult, AgentStart, Cut, Note
+from contracts.agent import AgentLimits, AgentResult, AgentStart, Note, StopCause
 from contracts.approvals import Choice, Decision
 from contracts.failures import FailureKind
 from contracts.model import OpenConversation, Role
 from contracts.tools import CoderFinish, ReadCall, ToolCall, ToolName
 from domain.agent import loop
-from tests.fakes import BASE, Said, acts, failing, finishes, oid, says
-from tests.workflows.world import World, until
+from tests.fakes import BASE, ScriptedReply, acts, failing, finishes, oid, says
+from tests.workflows.world import WorkflowEnv, until
 from workflows.agent import AgentWorkflow
 
 pytestmark = pytest.mark.system
@@ -25,7 +25,7 @@ DONE = finishes(CoderFinish(summary="done"))
 VIEW, EDIT, RUN = ToolName.VIEW, ToolName.EDIT, ToolName.RUN_COMMAND
 
 
-def agent(world: World, **changes: object) -> AgentStart:
+def agent(world: WorkflowEnv, **changes: object) -> AgentStart:
     """A coder's start in a world."""
     start = AgentStart(
         request_id=f"{world.id}/listener",
@@ -43,17 +43,17 @@ def agent(world: World, **changes: object) -> AgentStart:
 
 @asynccontextmanager
 async def coder(
-    client: Client, script: Iterable[Said], **changes: object
-) -> AsyncIterator[tuple[World, WorkflowHandle[Any, AgentResult]]]:
+    client: Client, script: Iterable[ScriptedReply], **changes: object
+) -> AsyncIterator[tuple[WorkflowEnv, WorkflowHandle[Any, AgentResult]]]:
     """A coder at work on a script."""
-    world = World(client, {"coder/x": script})
+    world = WorkflowEnv(client, {"coder/x": script})
     async with world.at_work():
         yield world, await world.start(AgentWorkflow, agent(world, **changes))
 
 
 async def played(
-    client: Client, script: Iterable[Said], **changes: object
-) -> tuple[World, AgentResult]:
+    client: Client, script: Iterable[ScriptedReply], **changes: object
+) -> tuple[WorkflowEnv, AgentResult]:
     """A coder's world and result, once it has ended by itself."""
     async with coder(client, script, **changes) as (world, handle):
         return world, await handle.result()
@@ -86,7 +86,7 @@ async def test_dispatch(client: Client) -> None:
 
 async def test_lost_worktree(client: Client) -> None:
     """An agent whose worktree is gone goes on in another one, at its last checkpoint."""
-    world = World(client, {"coder/x": [acts((EDIT, "a")), acts((VIEW, "a")), DONE]})
+    world = WorkflowEnv(client, {"coder/x": [acts((EDIT, "a")), acts((VIEW, "a")), DONE]})
     async with world.at_work():
         world.tools.lost.add(world.lease.worktree)
         handle = await world.start(AgentWorkflow, agent(world))
@@ -101,19 +101,19 @@ async def test_lost_worktree(client: Client) -> None:
 
 async def test_every_worktree_lost(client: Client) -> None:
     """An agent that loses every worktree it is given is given up, and the reason says why."""
-    world = World(client, {"coder/x": [acts((EDIT, "a")), DONE]})
+    world = WorkflowEnv(client, {"coder/x": [acts((EDIT, "a")), DONE]})
     async with world.at_work():
         world.tools.lost |= {world.lease.worktree, f"{world.id}|work"}
         handle = await world.start(AgentWorkflow, agent(world))
         result = await handle.result()
 
-    assert (result.cut, result.failure) == (Cut.FAILURE, FailureKind.FENCED)
+    assert (result.cut, result.failure) == (StopCause.FAILURE, FailureKind.FENCED)
     assert "the lease is over" in result.reason
 
 
 async def test_unusable_call(client: Client) -> None:
     """A call with unusable arguments is answered with its problem, and nothing is run."""
-    broken = Said(uses=((EDIT, "a.py", True),))
+    broken = ScriptedReply(uses=((EDIT, "a.py", True),))
     world, result = await played(client, [broken, DONE])
 
     assert result.output
@@ -124,7 +124,7 @@ async def test_unusable_call(client: Client) -> None:
 
 async def test_finish_among_others(client: Client) -> None:
     """A finish beside other calls is answered, not obeyed: their results have not been seen."""
-    both = Said(
+    both = ScriptedReply(
         uses=((VIEW, "a.py", False), (ToolName.FINISH, "", False)), finish=CoderFinish(summary="s")
     )
     world, result = await played(client, [both, DONE])
@@ -137,7 +137,7 @@ async def test_reminders(client: Client) -> None:
     """An agent that falls silent is reminded twice, then cut, and the cut says so."""
     world, result = await played(client, [says("Well."), says("Hm."), says("So.")])
 
-    assert (result.cut, result.output) == (Cut.SILENT, None)
+    assert (result.cut, result.output) == (StopCause.SILENT, None)
     assert "two reminders" in result.reason
     assert world.model.told("coder/x") == [None, loop.GO_ON, loop.GO_ON]
 
@@ -171,7 +171,7 @@ async def test_always_too_long(client: Client) -> None:
     """Replies that stay too long cut the agent."""
     _, result = await played(client, [says("", "max_tokens")] * 3)
 
-    assert result.cut is Cut.SILENT
+    assert result.cut is StopCause.SILENT
     assert "longer" in result.reason
 
 
@@ -179,14 +179,14 @@ async def test_refusal(client: Client) -> None:
     """A refusal cuts the agent, with the model's words."""
     _, result = await played(client, [says("I would rather not.", "refusal")])
 
-    assert (result.cut, result.reason) == (Cut.REFUSAL, "I would rather not.")
+    assert (result.cut, result.reason) == (StopCause.REFUSAL, "I would rather not.")
 
 
 async def test_circles(client: Client) -> None:
     """The same call with the same result is warned of after three times and cut after five."""
     world, result = await played(client, [acts((RUN, "make"))] * 6)
 
-    assert result.cut is Cut.LOOP
+    assert result.cut is StopCause.LOOP
     assert world.model.told("coder/x") == [None, None, None, loop.CIRCLES, None, None]
     assert len(world.tools.calls) == 5
 
@@ -194,13 +194,13 @@ async def test_circles(client: Client) -> None:
 @pytest.mark.parametrize(
     ("limits", "cut", "calls"),
     [
-        (AgentLimits(budget_microusd=30_000), Cut.BUDGET, 0),
-        (AgentLimits(turns=2), Cut.TURNS, 2),
-        (AgentLimits(seconds=0), Cut.TIME, 0),
+        (AgentLimits(budget_microusd=30_000), StopCause.BUDGET, 0),
+        (AgentLimits(turns=2), StopCause.TURNS, 2),
+        (AgentLimits(seconds=0), StopCause.TIME, 0),
     ],
     ids=["money", "turns", "time"],
 )
-async def test_limits(client: Client, limits: AgentLimits, cut: Cut, calls: int) -> None:
+async def test_limits(client: Client, limits: AgentLimits, cut: StopCause, calls: int) -> None:
     """A limit cuts the agent before the call that would pass it, and its work so far is kept."""
     script = [acts((EDIT, "a")), acts((EDIT, "b")), DONE]
     world, result = await played(client, script, limits=limits)
@@ -213,10 +213,10 @@ async def test_limits(client: Client, limits: AgentLimits, cut: Cut, calls: int)
 
 async def test_failing_world(client: Client) -> None:
     """An agent whose model fails for good ends with the failure's kind, and keeps its work."""
-    broken = Said(fails=failing(FailureKind.CREDENTIALS, "the key is wrong"))
+    broken = ScriptedReply(fails=failing(FailureKind.CREDENTIALS, "the key is wrong"))
     _, result = await played(client, [acts((EDIT, "a")), broken])
 
-    assert (result.cut, result.failure) == (Cut.FAILURE, FailureKind.CREDENTIALS)
+    assert (result.cut, result.failure) == (StopCause.FAILURE, FailureKind.CREDENTIALS)
     assert result.reason == "the key is wrong"
     assert result.checkpoint != BASE
 
@@ -241,7 +241,7 @@ async def test_note(client: Client) -> None:
 async def test_note_at_the_end(client: Client) -> None:
     """A note that comes while the agent says that it is done is heard before it is done."""
     speaks = asyncio.Event()
-    last = Said(uses=DONE.uses, finish=DONE.finish, waits=speaks)
+    last = ScriptedReply(uses=DONE.uses, finish=DONE.finish, waits=speaks)
     async with coder(client, [last, acts((EDIT, "a")), DONE]) as (world, handle):
         await until(lambda: world.model.calls)
         await handle.signal(AgentWorkflow.add_note, Note(text="mind the tests"))
@@ -250,14 +250,14 @@ async def test_note_at_the_end(client: Client) -> None:
 
     assert (result.cut, result.turns) == (None, 3)
     second = world.model.calls[1]
-    assert [answer.text for answer in second.answers] == [loop.HEAR_FIRST]
+    assert [answer.text for answer in second.answers] == [loop.FINISH_DEFERRED]
     assert (second.message or "").endswith("mind the tests")
 
 
 async def test_note_too_late(client: Client) -> None:
     """A note that comes when no turn is left does not undo what the agent has done."""
     speaks = asyncio.Event()
-    last = Said(uses=DONE.uses, finish=DONE.finish, waits=speaks)
+    last = ScriptedReply(uses=DONE.uses, finish=DONE.finish, waits=speaks)
     limits = AgentLimits(turns=1)
     async with coder(client, [last], limits=limits) as (world, handle):
         await until(lambda: world.model.calls)
@@ -298,8 +298,8 @@ async def test_continues(client: Client) -> None:
 async def test_protected_path(client: Client, choice: Choice, edits: int, answer: str) -> None:
     """An edit of a path that can run code outside waits for a person; what they say is done."""
     async with coder(client, [acts((EDIT, ".github/workflows/ci.yml")), DONE]) as (world, handle):
-        desk = await world.listener()
-        (approval,) = await until(lambda: desk.query("asked"))
+        inbox = await world.listener()
+        (approval,) = await until(lambda: inbox.query("asked"))
         assert world.tools.calls == []
         decision = Decision(
             approval=approval["id"], choice=choice, reason="not that file", by="Ann"
@@ -314,8 +314,8 @@ async def test_protected_path(client: Client, choice: Choice, edits: int, answer
 async def test_first_decision_stands(client: Client) -> None:
     """Of two decisions on one question the first counts."""
     async with coder(client, [acts((EDIT, ".envrc")), DONE]) as (world, handle):
-        desk = await world.listener()
-        (approval,) = await until(lambda: desk.query("asked"))
+        inbox = await world.listener()
+        (approval,) = await until(lambda: inbox.query("asked"))
         for choice in (Choice.REJECT, Choice.APPROVE):
             decision = Decision(approval=approval["id"], choice=choice, by="Ann")
             await handle.signal(AgentWorkflow.decided, decision)
@@ -341,7 +341,7 @@ async def test_denied_path(client: Client) -> None:
     ],
     ids=["while the model speaks", "while a person is asked"],
 )
-async def test_cancel(client: Client, script: Callable[[], list[Said]]) -> None:
+async def test_cancel(client: Client, script: Callable[[], list[ScriptedReply]]) -> None:
     """A cancelled agent ends as cancelled, at once."""
     async with coder(client, script()) as (world, handle):
         await world.listener()
@@ -356,7 +356,7 @@ async def test_cancel(client: Client, script: Callable[[], list[Said]]) -> None:
 async def test_cancel_at_any_moment(client: Client) -> None:
     """Wherever a cancellation meets an agent, it ends as cancelled: none is swallowed."""
     # The agents share the script, so that none may come to an end by itself.
-    world = World(client, {"coder/x": [acts((VIEW, "a")), acts((EDIT, ".envrc"))] * 45})
+    world = WorkflowEnv(client, {"coder/x": [acts((VIEW, "a")), acts((EDIT, ".envrc"))] * 45})
     async with world.at_work():
         await world.listener()
         agents = []
@@ -375,7 +375,7 @@ async def test_status(client: Client) -> None:
     """The status says what the agent is doing while it waits."""
     speaks = asyncio.Event()
     async with coder(
-        client, [acts((VIEW, "a")), Said(waits=speaks, finish=DONE.finish, uses=DONE.uses)]
+        client, [acts((VIEW, "a")), ScriptedReply(waits=speaks, finish=DONE.finish, uses=DONE.uses)]
     ) as (world, handle):
         await until(lambda: len(world.model.calls) == 2)
         status = await handle.query(AgentWorkflow.status)

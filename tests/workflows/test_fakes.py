@@ -13,18 +13,18 @@ from contracts.store import ConversationRef
 from contracts.tools import CoderFinish, ToolCall, ToolName
 from contracts.worktrees import LeaseWorktree, ReleaseWorktree
 from tests.fakes import BASE, MemoryPatches, finishes, oid, says
-from tests.workflows.world import World
+from tests.workflows.world import WorkflowEnv
 
 pytestmark = pytest.mark.system
 
 
 @pytest.fixture(name="world")
-def _world(client: Client) -> World:
+def _world(client: Client) -> WorkflowEnv:
     """A world in which a coder has two things to say."""
-    return World(client, {"coder/x": [says("Hm."), finishes(CoderFinish(summary="done"))]})
+    return WorkflowEnv(client, {"coder/x": [says("Hm."), finishes(CoderFinish(summary="done"))]})
 
 
-def test_every_port(world: World) -> None:
+def test_every_port(world: WorkflowEnv) -> None:
     """There is one double for each port, with every method under the port's own name."""
     doubles = [
         *(world.model, world.repositories, world.worktrees, world.tools),
@@ -38,7 +38,7 @@ def test_every_port(world: World) -> None:
             assert definition.name == name
 
 
-def _call(world: World, conversation: ConversationRef, **changes: object) -> ModelCall:
+def _call(world: WorkflowEnv, conversation: ConversationRef, **changes: object) -> ModelCall:
     call = ModelCall(
         repository=world.repository,
         conversation=conversation,
@@ -47,7 +47,7 @@ def _call(world: World, conversation: ConversationRef, **changes: object) -> Mod
     return call.model_copy(update=changes)
 
 
-async def test_model(world: World) -> None:
+async def test_model(world: WorkflowEnv) -> None:
     """The model plays its script in order, gives the same call the same reply, then fails."""
     run = ActivityEnvironment().run
     start = ConversationRef(id="c", head=BASE)
@@ -64,7 +64,7 @@ async def test_model(world: World) -> None:
     assert world.model.left() == 0
 
 
-async def test_hands(world: World) -> None:
+async def test_hands(world: WorkflowEnv) -> None:
     """A write makes a checkpoint that follows from the call alone, so a repeat makes the same."""
     call = ToolCall(
         repository=world.repository,
@@ -83,7 +83,7 @@ async def test_hands(world: World) -> None:
     assert once.checkpoint not in {None, BASE, other.checkpoint}
 
 
-async def test_leases(world: World) -> None:
+async def test_leases(world: WorkflowEnv) -> None:
     """The same owner and purpose get the same lease; an old lease frees nothing."""
     run = ActivityEnvironment().run
     asks = LeaseWorktree(repository=world.repository, owner="w", purpose="p", commit=BASE)
@@ -99,7 +99,7 @@ async def test_leases(world: World) -> None:
     assert list(world.worktrees.open.values()) == [second]
 
 
-async def test_target(world: World) -> None:
+async def test_target(world: WorkflowEnv) -> None:
     """A chain lands by compare-and-swap: only on the tip that it was built on, and once."""
     patches = MemoryPatches()
     run = ActivityEnvironment().run
@@ -116,7 +116,7 @@ async def test_target(world: World) -> None:
     assert stale.commit is None
 
 
-async def test_conflicts(world: World) -> None:
+async def test_conflicts(world: WorkflowEnv) -> None:
     """A patch conflicts with its neighbour while that waits, with the tip once it has landed."""
     patches = MemoryPatches()
     patches.clashes.add(frozenset({"a", "b"}))

@@ -11,7 +11,7 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment, TimeSkipper
 
-from activities.merge_queue import TemporalQueues
+from activities.merge_queue import MergeQueueClient
 from contracts.checks import RunChecks
 from contracts.failures import FailureKind
 from contracts.merge_queue import (
@@ -27,7 +27,7 @@ from domain import ids
 from infra.store.open_stores import Stores
 from tests.fakes import BASE, failing, oid
 from tests.local_deployment import git
-from tests.workflows.world import LONGEST, World, until
+from tests.workflows.world import LONGEST, WorkflowEnv, until
 from workflows.merge_queue import MergeQueueWorkflow
 
 pytestmark = pytest.mark.system
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.system
 class Line:
     """A merge queue in a world, one listener as everybody's sender."""
 
-    def __init__(self, world: World, queue: WorkflowHandle[Any, Any], sender: Any) -> None:
+    def __init__(self, world: WorkflowEnv, queue: WorkflowHandle[Any, Any], sender: Any) -> None:
         self.world = world
         self.queue = queue
         self._sender = sender
@@ -91,7 +91,7 @@ class Line:
 @asynccontextmanager
 async def at_work(client: Client, *, lanes: int = 2) -> AsyncIterator[Line]:
     """A queue at work that holds its first chain until `line.world.patches.gate` is opened."""
-    world = World(client, {})
+    world = WorkflowEnv(client, {})
     world.patches.gate = asyncio.Event()
     async with world.at_work():
         sender = await world.listener()
@@ -343,7 +343,7 @@ async def test_nobody_listens(client: Client) -> None:
 async def test_idle(client: Client) -> None:
     """An empty queue that nobody left properly ends by itself; its time is skipped here."""
     skipper = TimeSkipper(client)
-    world = World(client, {})
+    world = WorkflowEnv(client, {})
     async with world.at_work():
         sender = await world.listener()
         start = MergeQueueStart(repository=world.repository, members=("key",))
@@ -378,7 +378,7 @@ async def test_late_message(client: Client, tmp_path: Path) -> None:
     git(tmp_path, "init", "-q", "person")
     async with at_work(client) as line:
         stores = Stores(tmp_path)
-        world, queues = line.world, TemporalQueues(client, stores)
+        world, queues = line.world, MergeQueueClient(client, stores)
         patch = line.patch("late")
         store = await stores.clone(tmp_path / "person", patch.repository.key)
 

@@ -5,7 +5,7 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
 from contracts.reconcile import Reconcile, ReconcileReport
-from tests.workflows.world import World, until
+from tests.workflows.world import WorkflowEnv, until
 from workflows.reconcile import ReconcileWorkflow
 
 pytestmark = pytest.mark.system
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.system
 
 async def test_one_look(client: Client) -> None:
     """One run is one look by the very host that was named, and its result is the report."""
-    world = World(client, {})
+    world = WorkflowEnv(client, {})
     asks = Reconcile(host_id=world.name, dry_run=True)
     async with world.at_work():
         found = await (await world.start(ReconcileWorkflow, asks)).result()
@@ -24,7 +24,7 @@ async def test_one_look(client: Client) -> None:
 
 async def test_stopped_once(client: Client) -> None:
     """An activity that fails while it is told to stop is not begun again: nobody asks twice."""
-    world = World(client, {})
+    world = WorkflowEnv(client, {})
     world.disk.slow = True
     async with world.at_work():
         handle = await world.start(ReconcileWorkflow, Reconcile(host_id=world.name))

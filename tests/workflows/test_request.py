@@ -27,8 +27,8 @@ from contracts.review import ReviewFinish, Verdict
 from contracts.task import TaskState
 from contracts.tools import CoderFinish, ToolName
 from contracts.visibility import RunState
-from tests.fakes import BASE, Said, acts, failing, finishes, queue_id, says
-from tests.workflows.world import World, until
+from tests.fakes import BASE, ScriptedReply, acts, failing, finishes, queue_id, says
+from tests.workflows.world import WorkflowEnv, until
 from workflows.request import RequestWorkflow
 from workflows.visibility import PENDING, STATE
 
@@ -52,14 +52,14 @@ def task(name: str, *after: str) -> TaskSpec:
     )
 
 
-def plan(*tasks: TaskSpec, cost_microusd: int = 1_000) -> Said:
+def plan(*tasks: TaskSpec, cost_microusd: int = 1_000) -> ScriptedReply:
     """A planner that hands in a plan."""
     return finishes(PlanDraft(summary="a plan", tasks=tasks), cost_microusd=cost_microusd)
 
 
-def scripts(planner: Iterable[Said], *names: str) -> dict[str, Iterable[Said]]:
+def scripts(planner: Iterable[ScriptedReply], *names: str) -> dict[str, Iterable[ScriptedReply]]:
     """A planner's words, and for each name a coder and a reviewer that do their work."""
-    work: dict[str, Iterable[Said]] = {"planner/planner": planner}
+    work: dict[str, Iterable[ScriptedReply]] = {"planner/planner": planner}
     for name in names:
         work |= {f"coder/{name}": CODER, f"reviewer/{name}": REVIEWER}
     return work
@@ -71,9 +71,11 @@ def asked(**changes: object) -> dict[str, object]:
 
 
 @asynccontextmanager
-async def at_work(client: Client, script: Mapping[str, Iterable[Said]]) -> AsyncIterator[World]:
+async def at_work(
+    client: Client, script: Mapping[str, Iterable[ScriptedReply]]
+) -> AsyncIterator[WorkflowEnv]:
     """A world at work; whatever its requests leased is free at the end."""
-    world = World(client, script)
+    world = WorkflowEnv(client, script)
     async with world.at_work():
         yield world
         assert world.worktrees.open == {}
@@ -183,7 +185,7 @@ async def test_repair(client: Client) -> None:
     [CUT, [plan(task("a", "nobody"))] * 2],
     ids=["a planner that was cut", "two plans that are not valid"],
 )
-async def test_fallback(client: Client, planner: list[Said]) -> None:
+async def test_fallback(client: Client, planner: list[ScriptedReply]) -> None:
     """Without a valid plan the whole request becomes one task, and the status says why."""
     async with at_work(client, scripts(planner, "task-1")) as world:
         world.patches.shape = lambda _made: {"paths": ("a.py",)}
@@ -206,7 +208,7 @@ async def test_no_fallback(client: Client) -> None:
 
 async def test_failing_planner(client: Client) -> None:
     """A planner whose model fails for good ends the request with that failure's kind."""
-    planner = [Said(fails=failing(FailureKind.CREDENTIALS, "the key is wrong"))]
+    planner = [ScriptedReply(fails=failing(FailureKind.CREDENTIALS, "the key is wrong"))]
     async with at_work(client, scripts(planner)) as world:
         error, last = await failed(await world.start(RequestWorkflow, asked()))
 
@@ -514,7 +516,7 @@ async def test_unheard_delivery(client: Client, *, came_about: bool, cancelled: 
 async def test_cancel_at_any_moment(client: Client) -> None:
     """Wherever a cancellation meets a request it ends cancelled, shown so, with all given back."""
     count = 16
-    world = World(
+    world = WorkflowEnv(
         client,
         {
             "planner/planner": [plan(task("a"))] * count,

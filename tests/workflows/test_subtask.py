@@ -18,8 +18,8 @@ from contracts.review import Finding, ReviewFinish, Verdict
 from contracts.subtask import SubtaskReport, SubtaskStart
 from contracts.task import TaskState
 from contracts.tools import CoderFinish, ToolName
-from tests.fakes import Said, acts, failing, finishes, oid, says
-from tests.workflows.world import World, until
+from tests.fakes import ScriptedReply, acts, failing, finishes, oid, says
+from tests.workflows.world import WorkflowEnv, until
 from workflows.subtask import SubtaskWorkflow
 
 pytestmark = pytest.mark.system
@@ -55,13 +55,13 @@ def evicted(eviction: Eviction) -> Callable[[QueuedPatch], MergeVerdict]:
 async def at_work(
     client: Client,
     *,
-    coder: Iterable[Said],
-    reviewer: Iterable[Said] = (),
+    coder: Iterable[ScriptedReply],
+    reviewer: Iterable[ScriptedReply] = (),
     verdicts: Sequence[Callable[[QueuedPatch], MergeVerdict]] = (),
     **changes: object,
-) -> AsyncIterator[tuple[World, Callable[[], Any]]]:
+) -> AsyncIterator[tuple[WorkflowEnv, Callable[[], Any]]]:
     """A world at work, and the function that starts a subtask in it."""
-    world = World(client, {"coder/x": coder, "reviewer/x": reviewer}, verdicts=verdicts)
+    world = WorkflowEnv(client, {"coder/x": coder, "reviewer/x": reviewer}, verdicts=verdicts)
     start = SubtaskStart(
         request_id=f"{world.id}/listener",
         request="Do x.",
@@ -73,7 +73,7 @@ async def at_work(
         yield world, lambda: world.start(SubtaskWorkflow, start)
 
 
-async def played(client: Client, **given: Any) -> tuple[World, SubtaskReport]:
+async def played(client: Client, **given: Any) -> tuple[WorkflowEnv, SubtaskReport]:
     """A subtask's world and report, once it has ended by itself and freed its worktrees."""
     async with at_work(client, **given) as (world, start):
         handle: WorkflowHandle[Any, SubtaskReport] = await start()
@@ -211,13 +211,13 @@ async def test_human_review(client: Client) -> None:
     [
         ([EDIT, CUT], "the agent was cut (refusal): no"),
         (
-            [Said(fails=failing(FailureKind.CREDENTIALS, "the key is wrong"))],
+            [ScriptedReply(fails=failing(FailureKind.CREDENTIALS, "the key is wrong"))],
             "the agent was cut (failure): the key is wrong",
         ),
     ],
     ids=["cut", "failing"],
 )
-async def test_cut_agent(client: Client, script: list[Said], reason: str) -> None:
+async def test_cut_agent(client: Client, script: list[ScriptedReply], reason: str) -> None:
     """A task whose agent was cut fails with the reason."""
     _, report = await played(client, coder=script)
 
@@ -254,7 +254,7 @@ async def test_conflict(client: Client) -> None:
     assert "conflict markers in: a.py" in (world.model.told("coder/x")[2] or "")
 
 
-def _last_call(world: World) -> str:
+def _last_call(world: WorkflowEnv) -> str:
     call_id = getattr(world.tools.calls[-1], "call_id", "")
     assert call_id
     return str(call_id)

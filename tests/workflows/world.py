@@ -31,7 +31,7 @@ from tests.fakes import (
     MemoryRepositories,
     MemoryTools,
     MemoryWorktrees,
-    Said,
+    ScriptedReply,
     oid,
 )
 from tests.workflows.listener import ListenerWorkflow
@@ -55,7 +55,7 @@ WORKFLOWS: tuple[type, ...] = (
 )
 
 
-class World:
+class WorkflowEnv:
     """
     Everything that a workflow can reach.
 
@@ -67,7 +67,7 @@ class World:
     def __init__(
         self,
         client: Client,
-        scripts: Mapping[str, Iterable[Said]],
+        scripts: Mapping[str, Iterable[ScriptedReply]],
         *,
         verdicts: Sequence[Callable[[QueuedPatch], MergeVerdict]] | None = None,
     ) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.agent import AgentLimits, AgentProgress, Cut
+from contracts.agent import AgentLimits, AgentProgress, StopCause
 from contracts.model import ModelTurn, ToolAnswer, ToolUse, Usage
 from contracts.store import ConversationRef
 from domain.agent import loop, models
@@ -36,12 +36,12 @@ def may_call(progress: AgentProgress = BEGUN, now: float = 100.0, **limits: int)
 @pytest.mark.parametrize(
     ("used", "now", "cut"),
     [
-        pytest.param(progress(turns=60), 100.0, Cut.TURNS, id="turns"),
-        pytest.param(BEGUN, 7_300.0, Cut.TIME, id="time"),
-        pytest.param(progress(cost_microusd=5_000_000), 100.0, Cut.BUDGET, id="money"),
+        pytest.param(progress(turns=60), 100.0, StopCause.TURNS, id="turns"),
+        pytest.param(BEGUN, 7_300.0, StopCause.TIME, id="time"),
+        pytest.param(progress(cost_microusd=5_000_000), 100.0, StopCause.BUDGET, id="money"),
     ],
 )
-def test_each_limit_cuts_and_says_which(used: AgentProgress, now: float, cut: Cut) -> None:
+def test_each_limit_cuts_and_says_which(used: AgentProgress, now: float, cut: StopCause) -> None:
     """An agent that was cut says what cut it, in a sentence."""
     decided = may_call(used, now)
 
@@ -63,7 +63,7 @@ def test_a_permitted_call_can_be_paid_in_full(spent: int, context: int, variant:
     decided = loop.may_call(
         progress(cost_microusd=spent, variant=variant), AgentLimits(), conversation=talk, now=100.0
     )
-    if isinstance(decided, loop.Call):
+    if isinstance(decided, loop.CallModel):
         worst = Usage(
             cache_write_tokens=context + loop.GROWTH_TOKENS,
             output_tokens=decided.max_output_tokens,
@@ -77,13 +77,18 @@ def test_a_repeat_of_a_reply_that_was_too_long_may_be_longer() -> None:
     """The room doubles with each variant, up to the ceiling."""
     rooms = [may_call(progress(variant=number), output_tokens=16_000) for number in range(4)]
 
-    assert rooms == [loop.Call(16_000), loop.Call(32_000), loop.Call(64_000), loop.Call(64_000)]
+    assert rooms == [
+        loop.CallModel(16_000),
+        loop.CallModel(32_000),
+        loop.CallModel(64_000),
+        loop.CallModel(64_000),
+    ]
 
 
 def test_calls_are_run_only_when_the_reply_stopped_for_them() -> None:
     """A call in a reply that ended otherwise is not one."""
-    assert loop.after_turn(turn("tool_use", VIEW), BEGUN) == loop.Act((VIEW,))
-    assert loop.after_turn(turn("end_turn", VIEW), BEGUN) == loop.Say(loop.GO_ON)
+    assert loop.after_turn(turn("tool_use", VIEW), BEGUN) == loop.CallTools((VIEW,))
+    assert loop.after_turn(turn("end_turn", VIEW), BEGUN) == loop.Nudge(loop.GO_ON)
 
 
 def test_finish_ends_the_work_only_alone() -> None:
@@ -92,30 +97,30 @@ def test_finish_ends_the_work_only_alone() -> None:
     beside = turn("tool_use", VIEW, FINISH, finish="{}")
 
     assert loop.after_turn(alone, BEGUN) == loop.Finish("{}")
-    assert loop.after_turn(beside, BEGUN) == loop.Act((VIEW, FINISH))
+    assert loop.after_turn(beside, BEGUN) == loop.CallTools((VIEW, FINISH))
 
 
 def test_an_agent_hears_what_came_meanwhile_before_it_is_done() -> None:
     """Its output is kept for the case that no turn is left."""
     alone = turn("tool_use", FINISH, finish="{}")
 
-    assert loop.after_turn(alone, BEGUN, waiting=True) == loop.Hear(FINISH, "{}")
-    assert loop.after_turn(turn("tool_use", VIEW), BEGUN, waiting=True) == loop.Act((VIEW,))
+    assert loop.after_turn(alone, BEGUN, waiting=True) == loop.FinishDeferred(FINISH, "{}")
+    assert loop.after_turn(turn("tool_use", VIEW), BEGUN, waiting=True) == loop.CallTools((VIEW,))
 
 
 def test_a_finish_that_does_not_fit_is_answered_not_taken() -> None:
     """Without validated output the call goes back with its problem."""
     bad = FINISH.model_copy(update={"arguments": None, "problem": "too long"})
 
-    assert loop.after_turn(turn("tool_use", bad), BEGUN) == loop.Act((bad,))
+    assert loop.after_turn(turn("tool_use", bad), BEGUN) == loop.CallTools((bad,))
 
 
 @pytest.mark.parametrize(
     ("stop", "decided"),
     [
-        pytest.param("end_turn", loop.Say(loop.GO_ON), id="silent"),
-        pytest.param("pause_turn", loop.Say(None), id="paused"),
-        pytest.param("max_tokens", loop.Again(None), id="too long"),
+        pytest.param("end_turn", loop.Nudge(loop.GO_ON), id="silent"),
+        pytest.param("pause_turn", loop.Nudge(None), id="paused"),
+        pytest.param("max_tokens", loop.RetryTurn(None), id="too long"),
     ],
 )
 def test_what_follows_a_reply_without_calls(stop: str, decided: object) -> None:
@@ -126,14 +131,14 @@ def test_what_follows_a_reply_without_calls(stop: str, decided: object) -> None:
 @pytest.mark.parametrize(
     ("stop", "used", "cut"),
     [
-        pytest.param("end_turn", progress(nudges=2), Cut.SILENT, id="silent too often"),
-        pytest.param("max_tokens", progress(variant=2), Cut.SILENT, id="too long too often"),
-        pytest.param("refusal", BEGUN, Cut.REFUSAL, id="refusal"),
-        pytest.param("model_context_window_exceeded", BEGUN, Cut.CONTEXT, id="context"),
-        pytest.param("something_new", BEGUN, Cut.SILENT, id="unknown"),
+        pytest.param("end_turn", progress(nudges=2), StopCause.SILENT, id="silent too often"),
+        pytest.param("max_tokens", progress(variant=2), StopCause.SILENT, id="too long too often"),
+        pytest.param("refusal", BEGUN, StopCause.REFUSAL, id="refusal"),
+        pytest.param("model_context_window_exceeded", BEGUN, StopCause.CONTEXT, id="context"),
+        pytest.param("something_new", BEGUN, StopCause.SILENT, id="unknown"),
     ],
 )
-def test_what_ends_the_loop(stop: str, used: AgentProgress, cut: Cut) -> None:
+def test_what_ends_the_loop(stop: str, used: AgentProgress, cut: StopCause) -> None:
     """Nothing goes on for ever: each kind of end has its name and a reason."""
     decided = loop.after_turn(turn(stop), used)
 
@@ -160,7 +165,7 @@ def test_another_result_breaks_the_circle() -> None:
         used = loop.answered(used, (VIEW,), (ToolAnswer(tool_use_id="u1", text=str(number)),))
 
     assert loop.warning(used) is None
-    assert loop.after_turn(turn("tool_use", VIEW), used) == loop.Act((VIEW,))
+    assert loop.after_turn(turn("tool_use", VIEW), used) == loop.CallTools((VIEW,))
     assert len(used.recent) <= 8
 
 
@@ -174,7 +179,7 @@ def test_calls_that_cannot_be_run_end_the_loop() -> None:
     good = loop.answered(used, (VIEW,), (ToolAnswer(tool_use_id="u1", text="ok"),))
 
     assert isinstance(cut, loop.Stop)
-    assert cut.cut is Cut.LOOP
+    assert cut.cut is StopCause.LOOP
     assert good.bad_calls == 0
 
 
@@ -187,7 +192,7 @@ def test_the_counters_add_up(stops: list[str]) -> None:
             stop, usage=Usage(input_tokens=3, output_tokens=2), cost_microusd=7, model="m",
             discarded=stop == "max_tokens",
         )  # fmt: skip
-        used = loop.booked(used, reply)
+        used = loop.with_usage(used, reply)
     tail = list(reversed(stops))
 
     assert (used.turns, used.cost_microusd) == (len(stops), 7 * len(stops))

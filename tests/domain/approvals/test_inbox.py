@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.approvals import Answer, Approval, ApprovalKind, Choice, Decide, Decision
-from domain.approvals.inbox import Desk, Resolved, parse_answer
+from domain.approvals.inbox import ApprovalInbox, Resolved, parse_answer
 
 PROPERTY = settings(deadline=None, max_examples=200)
 DIGEST = "0123456789abcdef" * 4
@@ -146,71 +146,71 @@ def test_no_answer_is_lost_and_the_first_one_wins(
     given_answers: list[tuple[object, Choice]],
 ) -> None:
     """Each answer decides one waiting question or is kept with a problem; nothing raises."""
-    desk = Desk().open(PLAN, now=0).open(REVIEW, now=0)
+    inbox = ApprovalInbox().open(PLAN, now=0).open(REVIEW, now=0)
     first: dict[str, Choice] = {}
     for payload, choice in given_answers:
-        problem = desk.problem(payload, choice)
-        taken = desk.take(payload, choice)
+        problem = inbox.problem(payload, choice)
+        taken = inbox.take(payload, choice)
         assert (taken.decision is None) == (problem is not None)
         if taken.decision is None:
             assert taken.message == problem
-            assert taken.desk.refused[-1].problem
-            assert taken.desk.decided == desk.decided
+            assert taken.inbox.refused[-1].problem
+            assert taken.inbox.decided == inbox.decided
         else:
             assert taken.decision.approval not in first
             first[taken.decision.approval] = choice
-        desk = taken.desk
+        inbox = taken.inbox
 
-    assert {each.approval: each.choice for each in desk.decided} == first
-    assert len(desk.pending) + len(first) == 2
-    assert len(desk.refused) <= 20
-    assert Desk.model_validate_json(desk.model_dump_json()) == desk
+    assert {each.approval: each.choice for each in inbox.decided} == first
+    assert len(inbox.pending) + len(first) == 2
+    assert len(inbox.refused) <= 20
+    assert ApprovalInbox.model_validate_json(inbox.model_dump_json()) == inbox
 
 
 def test_the_second_answer_hears_who_was_first() -> None:
     """A late answer is refused with the name and the outcome, and kept."""
-    desk = Desk().open(PLAN, now=0).open(REVIEW, now=0)
-    desk = desk.take({"id": "plan", "by": "Ada"}, Choice.APPROVE).desk
-    late = desk.take({"id": "plan", "by": "Bob"}, Choice.REJECT)
+    inbox = ApprovalInbox().open(PLAN, now=0).open(REVIEW, now=0)
+    inbox = inbox.take({"id": "plan", "by": "Ada"}, Choice.APPROVE).inbox
+    late = inbox.take({"id": "plan", "by": "Bob"}, Choice.REJECT)
 
     assert late.decision is None
     assert late.message == "'plan' was already approved by Ada."
-    assert late.desk.refused[-1].received == '{"id": "plan", "by": "Bob"}'
-    decided = desk.decision("plan")
+    assert late.inbox.refused[-1].received == '{"id": "plan", "by": "Bob"}'
+    decided = inbox.decision("plan")
     assert decided is not None
     assert decided.choice is Choice.APPROVE
 
 
 def test_a_decision_carries_what_it_was_about() -> None:
     """Who, what and the digest, whatever the person gave; and who waits for it."""
-    desk = Desk().open(approval(asked_by="task/1"), now=0)
-    taken = desk.take("", Choice.APPROVE)
+    inbox = ApprovalInbox().open(approval(asked_by="task/1"), now=0)
+    taken = inbox.take("", Choice.APPROVE)
 
     assert taken.decision == Decision(
         approval="plan", choice=Choice.APPROVE, by="a person", digest=DIGEST
     )
     assert taken.message == "'plan' is approved by a person."
     assert taken.asked_by == "task/1"
-    assert taken.desk.pending == ()
+    assert taken.inbox.pending == ()
 
 
 def test_a_revision_needs_words() -> None:
     """An agent cannot work on "do it again"."""
-    desk = Desk().open(PLAN, now=0)
+    inbox = ApprovalInbox().open(PLAN, now=0)
 
-    assert desk.take("plan", Choice.REVISE).message == (
+    assert inbox.take("plan", Choice.REVISE).message == (
         'Say what to change, with a reason: {"approval": "plan", "reason": "..."}.'
     )
-    taken = desk.take({"id": "plan", "reason": "smaller"}, Choice.REVISE)
+    taken = inbox.take({"id": "plan", "reason": "smaller"}, Choice.REVISE)
     assert taken.decision is not None
     assert taken.decision.reason == "smaller"
 
 
 def test_a_question_that_changed_refuses_the_answer_to_the_old_one() -> None:
     """The digest seen must be the one that waits; the same question changes nothing."""
-    desk = Desk().open(PLAN, now=0)
-    assert desk.open(PLAN, now=50) == desk
-    changed = desk.open(approval(digest="e" * 64), now=50)
+    inbox = ApprovalInbox().open(PLAN, now=0)
+    assert inbox.open(PLAN, now=50) == inbox
+    changed = inbox.open(approval(digest="e" * 64), now=50)
 
     assert changed.take({"id": "plan", "digest": DIGEST}, Choice.APPROVE).decision is None
     assert [each.digest for each in changed.pending] == ["e" * 64]
@@ -219,8 +219,8 @@ def test_a_question_that_changed_refuses_the_answer_to_the_old_one() -> None:
 
 def test_a_question_asked_again_after_its_answer_waits_again() -> None:
     """The old decision no longer counts."""
-    desk = Desk().open(PLAN, now=0).take("plan", Choice.REJECT).desk
-    again = desk.open(approval(digest="e" * 64), now=10)
+    inbox = ApprovalInbox().open(PLAN, now=0).take("plan", Choice.REJECT).inbox
+    again = inbox.open(approval(digest="e" * 64), now=10)
 
     assert again.decision("plan") is None
     assert again.take("plan", Choice.APPROVE).decision is not None
@@ -228,10 +228,10 @@ def test_a_question_asked_again_after_its_answer_waits_again() -> None:
 
 def test_silence_means_no() -> None:
     """What is overdue is denied, in order; the rest waits on."""
-    desk = Desk().open(PLAN, now=0).open(REVIEW, now=60)
-    assert desk.due() == 100
-    assert desk.expire(99.9) == (desk, ())
-    after, denials = desk.expire(100)
+    inbox = ApprovalInbox().open(PLAN, now=0).open(REVIEW, now=60)
+    assert inbox.due() == 100
+    assert inbox.expire(99.9) == (inbox, ())
+    after, denials = inbox.expire(100)
 
     assert [each.decision and each.decision.choice for each in denials] == [Choice.REJECT]
     assert denials[0].message == "'plan' is denied: nobody answered within 100 seconds"
@@ -239,24 +239,24 @@ def test_silence_means_no() -> None:
     assert after.take("plan", Choice.APPROVE).message == (
         "'plan' was already rejected by the deadline."
     )
-    assert Desk().due() is None
+    assert ApprovalInbox().due() is None
 
 
 def test_questions_of_a_workflow_that_ended_are_taken_back() -> None:
     """Nobody is asked for nobody."""
-    desk = Desk().open(PLAN, now=0).open(approval("tool/1", asked_by="agent/1"), now=0)
+    inbox = ApprovalInbox().open(PLAN, now=0).open(approval("tool/1", asked_by="agent/1"), now=0)
 
-    assert desk.withdraw_of("agent/1").pending == (PLAN,)
-    assert desk.withdraw("plan").withdraw("tool/1").pending == ()
+    assert inbox.withdraw_of("agent/1").pending == (PLAN,)
+    assert inbox.withdraw("plan").withdraw("tool/1").pending == ()
 
 
 def test_only_the_last_refused_answers_are_kept_and_they_are_short() -> None:
     """History does not grow with somebody's persistence."""
-    desk = Desk().open(PLAN, now=0)
+    inbox = ApprovalInbox().open(PLAN, now=0)
     for number in range(30):
-        desk = desk.take({"approval": f"wrong {number} " + "x" * 1_000}, Choice.APPROVE).desk
+        inbox = inbox.take({"approval": f"wrong {number} " + "x" * 1_000}, Choice.APPROVE).inbox
 
-    assert [each.received[:21] for each in desk.refused] == [
+    assert [each.received[:21] for each in inbox.refused] == [
         json.dumps({"approval": f"wrong {number} "})[:21] for number in range(10, 30)
     ]
-    assert all(len(each.received) <= 300 for each in desk.refused)
+    assert all(len(each.received) <= 300 for each in inbox.refused)

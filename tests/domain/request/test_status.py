@@ -13,8 +13,8 @@ from contracts.request import RequestStart
 from contracts.store import RepositoryRef
 from contracts.subtask import SubtaskReport
 from contracts.task import TaskState
-from contracts.visibility import Obstacle, RunState
-from domain.approvals.inbox import Desk
+from contracts.visibility import Blocker, RunState
+from domain.approvals.inbox import ApprovalInbox
 from domain.request import status
 
 OID = "0" * 40
@@ -117,10 +117,10 @@ def test_a_report_carries_cost_in_dollars() -> None:
 )
 def test_the_state_says_what_a_person_must_do(kinds: list[ApprovalKind], state: RunState) -> None:
     """Whatever waits for a person comes before what the work does, and the reason names it."""
-    desk = Desk()
+    inbox = ApprovalInbox()
     for kind in kinds:
-        desk = desk.open(approval(kind, f"the {kind.value}"), now=1.0)
-    found, reason = status.state_of(desk, ())
+        inbox = inbox.open(approval(kind, f"the {kind.value}"), now=1.0)
+    found, reason = status.state_of(inbox, ())
 
     assert found is state
     assert all(f"the {kind.value}" in reason for kind in kinds)
@@ -128,11 +128,11 @@ def test_the_state_says_what_a_person_must_do(kinds: list[ApprovalKind], state: 
 
 def test_an_obstacle_shows_unless_a_person_is_waited_for() -> None:
     """Their answer is what goes on without the world."""
-    disk = Obstacle(sender="a", state=RunState.WAITING_APPROVAL, reason="no room on the disk")
-    desk = Desk().open(approval(ApprovalKind.REVIEW), now=1.0)
+    disk = Blocker(sender="a", state=RunState.WAITING_APPROVAL, reason="no room on the disk")
+    inbox = ApprovalInbox().open(approval(ApprovalKind.REVIEW), now=1.0)
 
-    assert status.state_of(Desk(), (disk,)) == (disk.state, "no room on the disk")
-    assert status.state_of(desk, (disk,))[0] is RunState.WAITING_REVIEW
+    assert status.state_of(ApprovalInbox(), (disk,)) == (disk.state, "no room on the disk")
+    assert status.state_of(inbox, (disk,))[0] is RunState.WAITING_REVIEW
 
 
 def test_what_is_missing_is_said_with_its_reason() -> None:
@@ -141,8 +141,8 @@ def test_what_is_missing_is_said_with_its_reason() -> None:
     mended = table["mend"].model_copy(update={"state": TaskState.DONE})
     failed = status.blocked(table["tell"], "its agent gave up")
 
-    assert status.shortfall([mended]) is None
-    assert status.shortfall([mended, failed]) == (
+    assert status.incomplete_message([mended]) is None
+    assert status.incomplete_message([mended, failed]) == (
         "1 of 2 tasks done; tell blocked: its agent gave up"
     )
 
@@ -153,7 +153,9 @@ def test_a_red_tree_says_which_command_and_where_the_work_is() -> None:
         CheckResult(command="make lint", exit_code=0, seconds=1),
         CheckResult(command="make test", exit_code=1, seconds=1),
     )
-    told = status.red(ChecksReport(commit=OID, tree=OID, results=results, log=OID), [], "abc123")
+    told = status.checks_failed_message(
+        ChecksReport(commit=OID, tree=OID, results=results, log=OID), [], "abc123"
+    )
 
     assert "`make test`" in told
     assert "abc123" in told
@@ -198,7 +200,7 @@ def test_a_subtask_gets_its_own_notes_and_its_share_of_money() -> None:
     risky = MEND.model_copy(update={"risk": Risk.HIGH})
     notes = [Note(text="all"), Note(text="mine", task="mend"), Note(text="other", task="tell")]
     made = [
-        status.subtask(START, OPENED, PLAN, task, request_id="r", lease=7, notes=notes)
+        status.subtask(START, OPENED, PLAN, task, request_id="r", allowance=7, notes=notes)
         for task in (MEND, risky)
     ]
 
@@ -210,7 +212,7 @@ def test_a_subtask_gets_its_own_notes_and_its_share_of_money() -> None:
 
 def test_where_the_work_is_kept_can_be_pasted_into_a_shell() -> None:
     """A home with a space in its path is quoted."""
-    assert status.kept(OPENED) == "git -C '/home/a b/shop.git' for-each-ref refs/oc/r-1/"
+    assert status.salvage_command(OPENED) == "git -C '/home/a b/shop.git' for-each-ref refs/oc/r-1/"
 
 
 def test_a_status_counts_what_was_spent_and_what_is_being_spent() -> None:
@@ -218,8 +220,8 @@ def test_a_status_counts_what_was_spent_and_what_is_being_spent() -> None:
     rows = status.table(PLAN)
     running = rows["mend"].model_copy(update={"state": TaskState.RUNNING, "cost_usd": 0.5})
     done = rows["tell"].model_copy(update={"state": TaskState.DONE, "cost_usd": 9.0})
-    view = status.View(
-        id="r", start=START, opened=OPENED, plan=PLAN, tasks=(running, done), desk=Desk(),
+    view = status.StatusInputs(
+        id="r", start=START, opened=OPENED, plan=PLAN, tasks=(running, done), inbox=ApprovalInbox(),
         planner=None, spent=2_000_000, checks=(), delivered=None, model="m",
     )  # fmt: skip
     told = status.status(view, RunState.RUNNING, "")

@@ -22,7 +22,7 @@ def test_no_task_goes_back_for_ever(causes: list[Cause]) -> None:
     """Each kind of cause has its own share, and whatever comes, both together have an end."""
     rounds = Rounds()
     for cause in causes:
-        rounds = rework.again(rounds, cause) or rounds
+        rounds = rework.next_round(rounds, cause) or rounds
     evictions = causes.count(Cause.QUEUE)
 
     assert rounds.evictions == min(evictions, rework.MAX_EVICTIONS)
@@ -85,6 +85,6 @@ def test_a_red_stack_names_whom_it_met() -> None:
 
 def test_only_what_could_not_be_tested_is_hopeless() -> None:
     """An agent cannot mend checks that could not run."""
-    hopeless = {kind for kind in Eviction if rework.hopeless(MergeVerdict(id="p", eviction=kind))}
+    is_final = {kind for kind in Eviction if rework.is_final(MergeVerdict(id="p", eviction=kind))}
 
-    assert hopeless == {Eviction.UNTESTED}
+    assert is_final == {Eviction.UNTESTED}

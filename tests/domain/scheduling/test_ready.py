@@ -7,24 +7,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.task import TaskState
-from domain.scheduling.ready import Standing, blocked, ranks, ready, stalled
+from domain.scheduling.ready import TaskNode, blocked, ranks, ready, stalled
 from domain.scheduling.task_state import terminal
 
 PROPERTY = settings(deadline=None, max_examples=150)
 DONE, PENDING, RUNNING = TaskState.DONE, TaskState.PENDING, TaskState.RUNNING
 
 
-def standing(key: str, *needs: str, state: TaskState = PENDING, size: int = 10) -> Standing:
+def standing(key: str, *needs: str, state: TaskState = PENDING, size: int = 10) -> TaskNode:
     """A task by its id and what it needs."""
-    return Standing(key, needs, state, size)
+    return TaskNode(key, needs, state, size)
 
 
 @st.composite
-def graphs(draw: st.DrawFn) -> list[Standing]:
+def graphs(draw: st.DrawFn) -> list[TaskNode]:
     """Acyclic graphs of up to ten pending tasks, given in any order."""
     keys = [f"t{number}" for number in range(draw(st.integers(1, 10)))]
     made = [
-        Standing(
+        TaskNode(
             key,
             tuple(draw(st.lists(st.sampled_from(keys[:index]), unique=True, max_size=3)))
             if index
@@ -40,7 +40,7 @@ def graphs(draw: st.DrawFn) -> list[Standing]:
 @PROPERTY
 @given(graphs(), st.integers(1, 4), st.data())
 def test_every_run_ends_with_every_task_done_or_told_why_not(
-    graph: list[Standing], width: int, data: st.DataObject
+    graph: list[TaskNode], width: int, data: st.DataObject
 ) -> None:
     """Whatever ends first and whatever fails: no dependency is jumped, none waits unexplained."""
     states = {each.id: PENDING for each in graph}
@@ -57,7 +57,7 @@ def test_every_run_ends_with_every_task_done_or_told_why_not(
             break
         ending = data.draw(st.sampled_from(running))
         states[ending] = data.draw(st.sampled_from([DONE, DONE, TaskState.FAILED]))
-        now = [Standing(e.id, e.depends_on, states[e.id], e.size) for e in graph]
+        now = [TaskNode(e.id, e.depends_on, states[e.id], e.size) for e in graph]
 
     left = [key for key in sorted(states) if not terminal(states[key])]
     assert left == [key for key, _ in blocked(now)]
@@ -66,7 +66,7 @@ def test_every_run_ends_with_every_task_done_or_told_why_not(
 
 @PROPERTY
 @given(graphs())
-def test_the_most_urgent_starts_first_whatever_the_given_order(graph: list[Standing]) -> None:
+def test_the_most_urgent_starts_first_whatever_the_given_order(graph: list[TaskNode]) -> None:
     """Order follows rank, then id; the order of the input means nothing."""
     rank = ranks(graph)
     order = ready(graph, running=0, width=99)
@@ -78,7 +78,7 @@ def test_the_most_urgent_starts_first_whatever_the_given_order(graph: list[Stand
 
 @PROPERTY
 @given(graphs())
-def test_a_rank_is_the_longest_way_to_the_end(graph: list[Standing]) -> None:
+def test_a_rank_is_the_longest_way_to_the_end(graph: list[TaskNode]) -> None:
     """Upward rank: own size plus the largest rank of those that wait for it."""
     rank = ranks(graph)
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from contracts.model import Role
 from contracts.tools import ApprovalClass, EditArguments, Effect, RetryClass, ToolName
-from domain.tools.registry import CODER, Problem, Registry, registry_for
+from domain.tools.registry import CODER, InvalidCall, Registry, registry_for
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
@@ -78,8 +78,8 @@ def test_any_arguments_are_either_checked_or_a_sentence(name: str, arguments: ob
     """
     checked = CODER.check(name, arguments)
 
-    assert isinstance(checked, BaseModel | Problem)
-    if isinstance(checked, Problem):
+    assert isinstance(checked, BaseModel | InvalidCall)
+    if isinstance(checked, InvalidCall):
         assert 0 < len(checked.message) <= 1_000
 
 
@@ -87,5 +87,5 @@ def test_a_problem_names_the_argument() -> None:
     """The model can mend what it is told of."""
     checked = CODER.check("view", {"path": "a", "view_range": [1]})
 
-    assert isinstance(checked, Problem)
+    assert isinstance(checked, InvalidCall)
     assert "view_range" in checked.message

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from runtime.services import watchdog
-from runtime.services.watchdog import Pulse, beat, until_silent, until_still
+from runtime.services.watchdog import HeartbeatPipe, beat, until_silent, until_still
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_child_that_stops_beating_is_missed() -> None:
     """As long as it beats it is left alone."""
-    pulse = Pulse()
+    pulse = HeartbeatPipe()
     beating = asyncio.create_task(beat(pulse.number))
     missing = asyncio.create_task(until_still(pulse.heard, seconds=1))
     await asyncio.sleep(2)
@@ -32,7 +32,7 @@ async def test_a_child_that_stops_beating_is_missed() -> None:
 
 async def test_a_child_that_has_not_begun_is_not_missed() -> None:
     """How long a start takes is nobody's business here."""
-    pulse = Pulse()
+    pulse = HeartbeatPipe()
     missing = asyncio.create_task(until_still(pulse.heard, seconds=1))
     await asyncio.sleep(2)
     assert not missing.done()
@@ -42,7 +42,7 @@ async def test_a_child_that_has_not_begun_is_not_missed() -> None:
 
 async def test_nothing_is_missed_when_the_watchdog_is_off() -> None:
     """Zero seconds: a person debugs."""
-    pulse = Pulse()
+    pulse = HeartbeatPipe()
     beating = asyncio.create_task(beat(pulse.number))
     missing = asyncio.create_task(until_still(pulse.heard, seconds=0))
     await asyncio.sleep(0.3)
@@ -55,7 +55,7 @@ async def test_nothing_is_missed_when_the_watchdog_is_off() -> None:
 
 async def test_a_pipe_that_nobody_reads_holds_nobody_up() -> None:
     """A full pipe costs the child nothing; it beats on when there is room again."""
-    pulse = Pulse()
+    pulse = HeartbeatPipe()
     os.set_blocking(pulse.number, False)
     filled = os.write(pulse.number, bytes(1_000_000))
     assert filled < 1_000_000
