@@ -194,7 +194,7 @@ async def test_a_reply_that_the_store_could_not_take_is_kept_for_the_next_attemp
     async with serve(script({"say": "Once.", "call": [VIEW]})) as server:
         model = desk.model(server)
         request = call(await desk.opened(model))
-        with pytest.raises(StoreError):
+        with pytest.raises(ApplicationError, match="no room left on the disk"):
             await turn(model, request)
         told = await turn(model, request)
         asked = len(server.entries)

@@ -7,6 +7,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from contracts.failures import FailureKind
+from infra.git import command as git_command
 from infra.git.command import git_binary
 from tests.infra.bench import ActivityEnv, Agent
 
@@ -34,7 +35,7 @@ class Victim:
             f'exec {shlex.quote(git_binary())} "$@"\n'
         )
         self._script.chmod(0o755)
-        self._patch.setattr(command, "git_binary", lambda: str(self._script))
+        self._patch.setattr(git_command, "git_binary", lambda: str(self._script))
 
 
 @pytest.fixture

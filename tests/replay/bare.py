@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.replay.replaying import Forbidden
 
-FORBIDDEN = ("activities", "anthropic", "git")
+FORBIDDEN = ("activities", "infra", "anthropic", "git")
 
 
 async def main(file: str, module: str, name: str) -> dict[str, object]:

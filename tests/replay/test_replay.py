@@ -30,10 +30,10 @@ CORE = ("happy", "approved", "cancelled", "withdrawn", "continued-long", "evicte
 """The cases that are replayed under all seeds and cut at every workflow task in each suite."""
 WHOLE_SEEDS = 2
 """Under so many seeds every case is replayed in each suite."""
-VENDORS = ("activities", "anthropic", "git", "structlog")
-_TELLS = '        await self._standing.set(TaskState.RUNNING, "in the merge queue")\n'
+VENDORS = ("activities", "infra", "anthropic", "git", "structlog")
+_TELLS = '        await self._reporter.set(TaskState.RUNNING, "in the merge queue")\n'
 _WAITS = "        await workflow.wait_condition(lambda: queued.id in self._verdicts)\n"
-_READS = '        await self._standing.set(TaskState.REVIEW, "the reviewer reads the patch")\n'
+_READS = '        await self._reporter.set(TaskState.REVIEW, "the reviewer reads the patch")\n'
 _TIMER = "await workflow.sleep(0.01)"
 PLANTS = {
     # What is changed (file, old text, new text), and a run that went through it.
@@ -43,7 +43,13 @@ PLANTS = {
     ),
     "left out": ([("reviewing.py", _READS, "")], "SubtaskWorkflow/happy-one"),
     "another activity": (
-        [("hands.py", "return spec is not None and spec.effect is Effect.READ", "return False")],
+        [
+            (
+                "tool_calls.py",
+                "return spec is not None and spec.effect is Effect.READ",
+                "return False",
+            )
+        ],
         "AgentWorkflow/reworked-planner-1",
     ),
     "a timer more": (

@@ -30,12 +30,12 @@ CHANGE = """\
                 summary="look at the base",
             )
 """
-ROOMS = ("activities", "contracts", "domain", "runtime", "workflows")
+LAYERS = ("activities", "contracts", "domain", "infra", "runtime", "workflows")
 
 
 def _changed(folder: Path, change: str) -> Path:
     """Make a copy of the product in which the subtask's workflow does something more."""
-    for room in ROOMS:
+    for room in LAYERS:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / room, folder / room, ignore=ignored)
     shutil.copy(ROOT / "worker.py", folder)
