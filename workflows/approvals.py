@@ -95,7 +95,9 @@ class ApprovalDesk:
         try:
             await asyncio.shield(asker.signal("decided", taken.decision))
         except ApplicationError:
-            workflow.logger.info("signal.unheard", extra={"workflow": taken.asked_by})
+            workflow.logger.info(
+                "signal.unheard", extra={"signal": "decided", "receiver": taken.asked_by}
+            )
 
     def _set(self, desk: Desk) -> None:
         self.desk = desk
