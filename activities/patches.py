@@ -8,7 +8,7 @@ from temporalio import activity
 from typing_extensions import override
 
 from activities import notes
-from activities.store import ANY, Change, Conflicted, Merged, RefConflict, RefUpdate, Store
+from activities.store import ANY, Change, Commit, Conflicted, Merged, RefConflict, RefUpdate, Store
 from activities.stores import Stores
 from activities.worktrees import worktree_failures
 from contracts.merge import (
@@ -51,14 +51,14 @@ class StorePatches(PatchActivities):
         """
         store = await self._stores.get(request.repository.key)
         async with worktree_failures():
+            key = request.repository.request_key
             base = await store.get_commit(request.base)
             tree = (await store.get_commit(request.checkpoint)).tree
             commit = request.base
             if tree != base.tree:
                 commit = await store.put_commit(
-                    tree, (request.base,), request.message, when=base.author_seconds + 1
+                    tree, (request.base,), request.message, when=await _date(store, key, base)
                 )
-            key = request.repository.request_key
             ref = ids.patch_ref(key, request.task, request.round)
             await store.update_refs(RefUpdate(ref, commit, ANY))
             await store.verify_complete(commit, excluding=request.base)
@@ -146,6 +146,20 @@ class StorePatches(PatchActivities):
                 return Landed(commit=None)
             activity.logger.info("merge.landed", extra={"commit": landing})
             return Landed(commit=landing)
+
+
+async def _date(store: Store, request: str, base: Commit) -> int:
+    """
+    Return the date of a request's patch: when the request began, and later than the base.
+
+    It is read from the store, so that a repeated step makes the same commit. Merges and landings
+    take their dates from the patches.
+    """
+    after = base.author_seconds + 1
+    began = await notes.read_time(store, ids.began_ref(request))
+    # A request that older code opened has no such note. All of its patches stay dated from their
+    # base, also one that is made again: a new date would make another commit of landed work.
+    return after if began is None else max(began, after)
 
 
 async def _first_verdict(store: Store, request: RebasePatch) -> MergeVerdict | None:
