@@ -203,7 +203,7 @@ async def run(config: Settings, *, stop: asyncio.Event) -> None:
             await stack.enter_async_context(worker)
         worker_ready(config)
         reconciling = asyncio.create_task(reconcile_regularly(client, host_id(config)))
-        log.info("worker.ready", host=host_id(config), sandbox=sandbox.available)
+        log.info("worker.ready", host_id=host_id(config), sandbox=sandbox.available)
         await stop.wait()
         reconciling.cancel()
         log.info("worker.stopping")
@@ -227,7 +227,7 @@ def _end_orphans(config: Settings) -> None:
     """End what a killed worker left running, before any of its work is taken up again."""
     for pid in find_orphans(config.home):
         if end_orphan(pid, config.home):
-            structlog.get_logger("worker").warning("sandbox.orphan", process=pid)
+            structlog.get_logger("worker").warning("sandbox.orphan", pid=pid)
 
 
 async def _probe(sandbox: Sandbox, config: Settings) -> None:

@@ -22,7 +22,17 @@ from domain import ids
 from domain.review.patch import in_scope
 from domain.review.verdict import risks
 from domain.text import clip, for_people
-from infra.store import ANY, Conflicted, Merged, PathChange, RefConflict, RefUpdate, Store, records
+from infra.store import (
+    ANY,
+    Commit,
+    Conflicted,
+    Merged,
+    PathChange,
+    RefConflict,
+    RefUpdate,
+    Store,
+    records,
+)
 from infra.store.open_stores import Stores
 
 _DIFF_BYTES = 256 * 1024
@@ -46,14 +56,14 @@ class StorePatches(PatchActivities):
         """
         store = await self._stores.get(request.repository.key)
         async with translated_failures():
+            key = request.repository.request_key
             base = await store.get_commit(request.base)
             tree = (await store.get_commit(request.checkpoint)).tree
             commit = request.base
             if tree != base.tree:
                 commit = await store.put_commit(
-                    tree, (request.base,), request.message, when=base.author_seconds + 1
+                    tree, (request.base,), request.message, when=await _date(store, key, base)
                 )
-            key = request.repository.request_key
             ref = ids.patch_ref(key, request.task, request.round)
             await store.update_refs(RefUpdate(ref, commit, ANY))
             await store.verify_complete(commit, excluding=request.base)
@@ -141,6 +151,20 @@ class StorePatches(PatchActivities):
                 return Landed(commit=None)
             activity.logger.info("merge.landed", extra={"commit": landing})
             return Landed(commit=landing)
+
+
+async def _date(store: Store, request: str, base: Commit) -> int:
+    """
+    Return the date of a request's patch: when the request began, and later than the base.
+
+    It is read from the store, so that a repeated step makes the same commit. Merges and landings
+    take their dates from the patches.
+    """
+    after = base.author_seconds + 1
+    began = await records.read_time(store, ids.began_ref(request))
+    # A request that older code opened has no such note. All of its patches stay dated from their
+    # base, also one that is made again: a new date would make another commit of landed work.
+    return after if began is None else max(began, after)
 
 
 async def _first_verdict(store: Store, request: RebasePatch) -> MergeVerdict | None:

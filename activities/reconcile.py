@@ -76,7 +76,7 @@ class HostReconciler(ReconcileActivities):
             except StoreError as error:
                 found.left.append(f"the store {key} cannot be opened: {error}")
         for sentence in found.mended:
-            activity.logger.info("reconcile.mended", extra={"what": sentence})
+            activity.logger.info("reconcile.mended", extra={"outcome": sentence})
         return ReconcileReport(
             host_id=request.host_id,
             dry_run=request.dry_run,

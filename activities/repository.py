@@ -114,6 +114,9 @@ class UserRepositories(RepositoryActivities):
         )
         await self._claim(store, branch, request.request_id)
         await _note_open(store, request)
+        # Before the note of the opening: a request that has that one and not this was opened by
+        # code that did not note the time (activities/patches.py).
+        await records.write_time(store, ids.began_ref(request.request_key))
         base_ref = ids.base_ref(request.request_key)
         base = await store.resolve(base_ref)
         if base is None:

@@ -116,6 +116,13 @@ def base_ref(request: str) -> str:
     return f"refs/oc/{request}/base"
 
 
+def began_ref(request: str) -> str:
+    """
+    Return the ref of the time when the request began: the date of its patches.
+    """
+    return f"refs/oc/{request}/began"
+
+
 def opened_ref(request: str) -> str:
     """Return the ref of what opening the request's repository came to."""
     return f"refs/oc/{request}/opened"

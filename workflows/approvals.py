@@ -4,7 +4,6 @@ The desk of a request: where questions wait for people, and how answers reach wh
 What an answer means, and whether it counts, is decided in domain.approvals.inbox.
 """
 
-import asyncio
 import datetime as dt
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.approvals import Approval, Choice, Decide, Decision, Receipt
     from contracts.failures import FailureKind
     from domain.approvals.inbox import AnswerOutcome, ApprovalInbox
+    from workflows.signals import signal_if_running
 
 
 class PendingApprovals:
@@ -79,11 +79,7 @@ class PendingApprovals:
     async def _tell(self, outcome: AnswerOutcome) -> None:
         if outcome.decision is None or outcome.asked_by is None:
             return
-        asker = workflow.get_external_workflow_handle(outcome.asked_by)
-        try:
-            await asyncio.shield(asker.signal("decided", outcome.decision))
-        except ApplicationError:
-            workflow.logger.info("signal.unheard", extra={"workflow": outcome.asked_by})
+        await signal_if_running(outcome.asked_by, "decided", outcome.decision)
 
     def _set(self, inbox: ApprovalInbox) -> None:
         self.inbox = inbox

@@ -17,4 +17,4 @@ async def signal_if_running(workflow_id: str, signal: str, value: Contract | str
             workflow.get_external_workflow_handle(workflow_id).signal(signal, value)
         )
     except ApplicationError:
-        workflow.logger.info("signal.unheard", extra={"signal": signal, "to": workflow_id})
+        workflow.logger.info("signal.unheard", extra={"signal": signal, "receiver": workflow_id})

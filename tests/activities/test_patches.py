@@ -1,7 +1,9 @@
 """Patches and the merge queue's chain, made in the store: what they say, and what lands."""
 
 import asyncio
+import time
 
+import pytest
 from temporalio.testing import ActivityEnvironment
 
 from contracts.merge_queue import (
@@ -14,10 +16,13 @@ from contracts.merge_queue import (
     RebasedPatch,
     RebasePatch,
 )
+from contracts.repository import DeliverBranch
 from contracts.review import Patch
 from domain import ids
-from tests.infra.bench import Job
+from tests.infra.bench import ActivityEnv, Job
+from tests.local_deployment import commit, git
 
+BEGAN, OPENED = ids.began_ref("one"), ids.opened_ref("one")
 EVICTED = MergeVerdict(id="one/mine/0", eviction=Eviction.CONFLICT, reason="conflicts")
 
 
@@ -86,6 +91,100 @@ async def test_a_repeated_patch_is_the_same_patch(job: Job) -> None:
     checkpoint = await job.changed({"a.txt": "x\n"})
 
     assert await job.patch(checkpoint) == await job.patch(checkpoint)
+
+
+@pytest.fixture
+def in_2015(workbench: ActivityEnv, monkeypatch: pytest.MonkeyPatch) -> str:
+    """
+    The last commit of the person's repository, made in 2015.
+    """
+    (workbench.person / "old.txt").write_text("old\n")
+    with monkeypatch.context() as then:
+        for name in ("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"):
+            then.setenv(name, "2015-06-01T12:00:00Z")
+        return commit(workbench.person, "Long ago")
+
+
+async def test_delivered_commits_are_dated_by_when_the_request_began(
+    workbench: ActivityEnv, in_2015: str
+) -> None:
+    """
+    Patches, merges and landings on a base of 2015 are dated now: no tool takes the branch for old.
+    """
+    before = int(time.time())
+    job = await workbench.open()
+    after = time.time()
+    patches = [
+        await job.patch(await job.changed({f"{name}.txt": "x\n"}), task=name) for name in "abc"
+    ]
+    chain = await chained(job, *patches)
+    tip = await landed(job, chain.tip, chain.links[-1].commit or "") or ""
+    order = DeliverBranch(
+        repository=job.opened.repository,
+        path=job.opened.path,
+        branch=job.opened.branch,
+        commit=tip,
+        base=job.base,
+    )
+    await ActivityEnvironment().run(workbench.repositories.deliver_branch, order)
+
+    log = git(workbench.person, "log", "--format=%at %ct", f"{in_2015}..{job.opened.branch}")
+    dates = [tuple(map(int, line.split())) for line in log.splitlines()]
+    assert job.base == in_2015
+    assert len(dates) == 6
+    assert all(author == committer for author, committer in dates)
+    assert before <= min(dates)[0] <= after
+    assert max(dates)[0] <= min(dates)[0] + len(dates)
+
+
+async def test_a_patch_is_the_same_when_its_request_is_opened_again_later(
+    workbench: ActivityEnv, in_2015: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The time of the first opening counts, also of one that was cut short before it was noted whole.
+    """
+    job = await workbench.open()
+    checkpoint = await job.changed({"a.txt": "x\n"})
+    first = await job.patch(checkpoint)
+    later = time.time() + 3_600
+    monkeypatch.setattr(time, "time", lambda: later)
+
+    again = await workbench.open()
+    assert await again.patch(checkpoint) == first
+    await job.store.advance(OPENED, None, job.store.ref(OPENED))
+    once_more = await workbench.open()
+    assert await once_more.patch(checkpoint) == first
+
+
+async def test_patches_of_a_request_without_a_noted_time_are_dated_from_their_base(
+    workbench: ActivityEnv, in_2015: str
+) -> None:
+    """
+    A request that older code opened makes the commits that it made then, also once opened again.
+    """
+    job = await workbench.open()
+    await job.store.advance(BEGAN, None, job.store.ref(BEGAN))
+
+    again = await workbench.open()
+    patch = await again.patch(await again.changed({"a.txt": "x\n"}))
+
+    base = await job.store.get_commit(in_2015)
+    assert (await job.store.get_commit(patch.commit)).author_seconds == base.author_seconds + 1
+
+
+async def test_a_patch_is_later_than_its_base(
+    workbench: ActivityEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Where the worker's clock is behind the base's date, the patch is dated from the base.
+    """
+    monkeypatch.setattr(time, "time", lambda: 1_000_000_000.0)
+    job = await workbench.open()
+
+    patch = await job.patch(await job.changed({"a.txt": "x\n"}))
+
+    base, made = [await job.store.get_commit(each) for each in (job.base, patch.commit)]
+    assert made.author_seconds == base.author_seconds + 1
 
 
 async def test_nothing_changed_is_an_empty_patch(job: Job) -> None:

@@ -118,7 +118,7 @@ KILLED = """
     from pathlib import Path
     from temporalio.testing import ActivityEnvironment
     from infra.worktrees.open_pools import Pools
-    from infra.commands import Runner
+    from infra.commands import CommandRunner
     from infra.sandbox import Sandbox
     from infra.store.open_stores import Stores
     from activities.tools import WorktreeTools
@@ -131,7 +131,7 @@ KILLED = """
         pools = Pools(stores, home / "worktrees", host_id="bench", uid_base=uid_base)
         sandbox = Sandbox()
         await sandbox.probe(scratch)
-        tools = WorktreeTools(stores, pools, Runner(sandbox, hide=(home,)))
+        tools = WorktreeTools(stores, pools, CommandRunner(sandbox, hide=(home,)))
         call = ToolCall.model_validate_json(sys.stdin.read())
         await ActivityEnvironment().run(tools.run_command, call)
 

@@ -58,7 +58,7 @@ def test_every_ref_is_one_that_git_takes(request: str, task: str, call: str) -> 
     conversation = ids.conversation_id(request, task, 0)
     journal_key = ids.call_id(conversation, call)
     refs = [
-        ids.base_ref(key), ids.checkpoint_ref(key, name, journal_key),
+        ids.base_ref(key), ids.began_ref(key), ids.checkpoint_ref(key, name, journal_key),
         ids.call_ref(key, name, journal_key), ids.patch_ref(key, name, 1),
         ids.rebase_ref(key, name, 1), ids.candidate_ref(key, "0" * 40),
         ids.checks_ref("0" * 40, ids.digest(task)), ids.conversation_ref(conversation),

@@ -145,13 +145,13 @@ async def test_activity(log: Path) -> None:
 
     @activity.defn
     async def speak() -> None:
-        activity.logger.info("tool.start", extra={"tool": "read"})
+        activity.logger.info("check.end", extra={"command": "true"})
 
     await ActivityEnvironment().run(speak)
     (line,) = lines(log)
 
-    assert line["event"] == "tool.start"
-    assert line["tool"] == "read"
+    assert line["event"] == "check.end"
+    assert line["command"] == "true"
     assert line["activity_id"] == "test"
     assert line["attempt"] == 1
     assert line.keys() <= LINE_KEYS
