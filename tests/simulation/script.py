@@ -5,6 +5,9 @@ import random
 from dataclasses import dataclass, replace
 
 from contracts.model import ModelCall, Role
+from tests.fakes.model import ScriptedReply as Reply
+from tests.fakes.model import ScriptedUse as Use
+from tests.fakes.model import agent_header
 from tests.simulation.scenario import Scenario
 
 SHARED = "shared"
@@ -27,35 +30,14 @@ class Log:
     message: str = ""
 
 
-@dataclass(frozen=True)
-class Use:
-    """A tool call: its name and arguments, a subject for policy; a problem makes it unusable."""
-
-    name: str
-    subject: str
-    arguments: str
-    problem: str = ""
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A reply before it is priced."""
-
-    stop: str
-    uses: tuple[Use, ...] = ()
-    finish: str | None = None
-    says: str = ""
-    discarded: bool = False
-
-
 def reply(scenario: Scenario, call: ModelCall, log: Log, *, chance: random.Random) -> Reply:
     """Return the reply of an agent; `chance` is seeded with the turn."""
-    header = dict(part.split("=", 1) for part in call.agent.split("; "))
+    header = agent_header(call)
     manners = scenario.manners
     if chance.random() < manners.trouble:
         return _trouble(chance)
     if chance.random() < manners.refusal:
-        return Reply("refusal", says="I would rather not.", discarded=True)
+        return Reply("refusal", says="I would rather not.")
     match Role(header["role"]):
         case Role.PLANNER:
             return _plan(scenario, int(header["attempt"]))
@@ -67,8 +49,7 @@ def reply(scenario: Scenario, call: ModelCall, log: Log, *, chance: random.Rando
 
 def round_of(call: ModelCall, log: Log) -> Log:
     """Return the log as the present round sees it."""
-    header = dict(part.split("=", 1) for part in call.agent.split("; "))
-    attempt = int(header["attempt"])
+    attempt = int(agent_header(call)["attempt"])
     if log.attempt != attempt:
         return Log(attempt=attempt, message=call.message or "")
     return log
@@ -85,7 +66,7 @@ def _trouble(chance: random.Random) -> Reply:
     reading = Use("view", "README", "{}")
     return chance.choice(
         (
-            Reply("max_tokens", discarded=True),
+            Reply("max_tokens"),
             Reply("end_turn", says="Done, I think."),
             Reply("pause_turn"),
             Reply("tool_use", (bad_call,)),
