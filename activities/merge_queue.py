@@ -48,7 +48,7 @@ class MergeQueueClient(QueueActivities):
             return None
         await self._client.start_workflow(
             _MERGE_QUEUE,
-            MergeQueueStart(repository=request.queued.repository, lanes=request.lanes),
+            MergeQueueStart(repository=request.queued.repository, limits=request.limits),
             id=request.queue_id,
             task_queue=TaskQueue.WORKFLOWS,
             task_timeout=_TASK_TIMEOUT,

@@ -19,8 +19,8 @@ from contracts.merge_queue import (
 from contracts.ports import PatchActivities
 from contracts.review import MakePatch, Patch
 from domain import ids
-from domain.review.patch import in_scope
-from domain.review.verdict import risks
+from domain.review.patch import in_scope, judged
+from domain.review.risk import risks
 from domain.text import clip, for_people
 from infra.store import (
     ANY,
@@ -67,7 +67,7 @@ class StorePatches(PatchActivities):
             ref = ids.patch_ref(key, request.task, request.round)
             await store.update_refs(RefUpdate(ref, commit, ANY))
             await store.verify_complete(commit, excluding=request.base)
-            return await _described(store, request, commit, tree)
+            return judged(request, await _described(store, request, commit, tree))
 
     @override
     @activity.defn

@@ -26,7 +26,7 @@ from contracts.repository import (
     RepositoryOpened,
 )
 from contracts.store import RepositoryRef
-from domain import ids
+from domain import ids, limits
 from domain.text import clip, for_people
 from infra.git.command import GitCommand, GitError, GitTimeoutError
 from infra.locks import locked
@@ -139,6 +139,7 @@ class UserRepositories(RepositoryActivities):
             branch=branch,
             files=len(await store.paths(base)),
             store=str(store.path),
+            limits=limits.REQUEST,
         )
         record = await records.write(store, opened)
         await store.update_refs(RefUpdate(ids.opened_ref(request.request_key), record, ANY))

@@ -96,7 +96,7 @@ def _agent_cells(agent: AgentStatus) -> list[Text]:
     return [
         Text(f"{mark(TaskState.RUNNING)} {agent.task_ref}"),
         Text("planning", "cyan"),
-        Text(agent.role.value),
+        Text(agent.role),
         Text(str(agent.turns)),
         Text(count(agent.tokens)),
         Text(money(agent.cost_usd)),
@@ -116,7 +116,7 @@ def _task_cells(row: Row, agent: AgentStatus | None) -> list[Text]:
     return [
         Text.assemble((row.rail, "dim"), (f"{mark(task.state)} {task.id}", style)),
         Text(task.state.value, style),
-        Text(agent.role.value if agent else ""),
+        Text(agent.role if agent else ""),
         Text(_unless_zero(agent.turns if agent else task.turns)),
         Text(_unless_zero(tokens, count(tokens))),
         Text(_unless_zero(cost, money(cost))),

@@ -1,10 +1,10 @@
 """Values for the console's tests, as a request would tell them."""
 
 from cli.snapshot import Snapshot
+from contracts import roles
 from contracts.agent import AgentStatus
 from contracts.approvals import Approval, ApprovalKind
 from contracts.checks import CheckResult
-from contracts.model import Role
 from contracts.request import RequestStatus
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import RunState
@@ -39,7 +39,7 @@ def snapshot(*tasks: TaskStatus, **more: object) -> Snapshot:
     return Snapshot(status(*tasks, **more), seconds=1.5)
 
 
-def agent(name: str, role: Role = Role.CODER, **more: object) -> AgentStatus:
+def agent(name: str, role: roles.RoleName = roles.CODER, **more: object) -> AgentStatus:
     """Return an agent in its third turn."""
     told = {
         "role": role,

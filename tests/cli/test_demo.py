@@ -12,15 +12,13 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from activities.tools.edit import EditArguments
+from activities.tools.run_command import RunCommandArguments
+from activities.tools.search import SearchArguments
+from activities.tools.view import ViewArguments
 from contracts.planning import PlanDraft
 from contracts.review import ReviewFinish
-from contracts.tools import (
-    CoderFinish,
-    EditArguments,
-    RunCommandArguments,
-    SearchArguments,
-    ViewArguments,
-)
+from contracts.tools import CoderFinish
 from examples.demo.deployment import HERE, DemoDeployment, sample_repository
 
 SCRIPT = json.loads((HERE / "script.json").read_text(encoding="utf-8"))

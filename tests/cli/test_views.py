@@ -20,9 +20,9 @@ from cli.views.live import picture
 from cli.views.plain import changes
 from cli.views.report import closing, document
 from cli.views.screen import shown_on
+from contracts import roles
 from contracts.approvals import AnswerRecord, ApprovalKind
 from contracts.merge_queue import MergeQueueStatus
-from contracts.model import Role
 from contracts.planning import AddedEdge
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import RunState
@@ -128,7 +128,7 @@ def test_the_picture_shows_what_every_task_does() -> None:
 
 def test_the_planner_is_shown_before_there_is_a_plan() -> None:
     """While the plan is made, its agent stands where the tasks will."""
-    told = drawn(replace(snapshot(), agents={PLANNER: agent("planner", Role.PLANNER)}))
+    told = drawn(replace(snapshot(), agents={PLANNER: agent("planner", roles.PLANNER)}))
 
     assert "planning" in told
     assert "run_command python3 -m unittest" in told

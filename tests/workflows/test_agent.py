@@ -9,11 +9,12 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import CancelledError
 
+from contracts import roles
 from contracts.agent import AgentLimits, AgentResult, AgentStart, Note, StopCause
 from contracts.approvals import Choice, Decision
 from contracts.failures import FailureKind
-from contracts.model import OpenConversation, Role
-from contracts.tools import CoderFinish, ReadCall, ToolCall, ToolName
+from contracts.model import OpenConversation
+from contracts.tools import CoderFinish, ReadCall, ToolCall
 from domain.agent import loop
 from tests.fakes import BASE, ScriptedReply, acts, failing, finishes, oid, says
 from tests.workflows.world import WorkflowEnv, until
@@ -22,7 +23,7 @@ from workflows.agent import AgentWorkflow
 pytestmark = pytest.mark.system
 
 DONE = finishes(CoderFinish(summary="done"))
-VIEW, EDIT, RUN = ToolName.VIEW, ToolName.EDIT, ToolName.RUN_COMMAND
+VIEW, EDIT, RUN = "view", "edit", "run_command"
 
 
 def agent(world: WorkflowEnv, **changes: object) -> AgentStart:
@@ -30,12 +31,12 @@ def agent(world: WorkflowEnv, **changes: object) -> AgentStart:
     start = AgentStart(
         request_id=f"{world.id}/listener",
         repository=world.repository,
-        role=Role.CODER,
+        role=roles.CODER,
         task_ref="x",
         lease=world.lease,
         checkpoint=BASE,
         opening=OpenConversation(
-            repository=world.repository, agent_id=world.id, role=Role.CODER, commit=BASE
+            repository=world.repository, agent_id=world.id, role=roles.CODER, commit=BASE
         ),
     )
     return start.model_copy(update=changes)
@@ -125,7 +126,7 @@ async def test_unusable_call(client: Client) -> None:
 async def test_finish_among_others(client: Client) -> None:
     """A finish beside other calls is answered, not obeyed: their results have not been seen."""
     both = ScriptedReply(
-        uses=((VIEW, "a.py", False), (ToolName.FINISH, "", False)), finish=CoderFinish(summary="s")
+        uses=((VIEW, "a.py", False), ("finish", "", False)), finish=CoderFinish(summary="s")
     )
     world, result = await played(client, [both, DONE])
 
@@ -138,7 +139,7 @@ async def test_reminders(client: Client) -> None:
     world, result = await played(client, [says("Well."), says("Hm."), says("So.")])
 
     assert (result.cut, result.output) == (StopCause.SILENT, None)
-    assert "two reminders" in result.reason
+    assert "2 reminders" in result.reason
     assert world.model.told("coder/x") == [None, loop.GO_ON, loop.GO_ON]
 
 

@@ -10,7 +10,7 @@ from contracts.merge_queue import BuildChain, LandChain
 from contracts.model import ModelCall
 from contracts.ports import PORTS
 from contracts.store import ConversationRef
-from contracts.tools import CoderFinish, ToolCall, ToolName
+from contracts.tools import CoderFinish, ToolCall
 from contracts.worktrees import LeaseWorktree, ReleaseWorktree
 from tests.fakes import BASE, MemoryPatches, finishes, oid, says
 from tests.workflows.world import WorkflowEnv
@@ -71,7 +71,7 @@ async def test_hands(world: WorkflowEnv) -> None:
         lease=world.lease,
         task_ref="x",
         call_id="1",
-        tool=ToolName.EDIT,
+        tool="edit",
         expected=BASE,
         arguments=oid("arguments"),
     )
