@@ -31,6 +31,8 @@ class AgentLimits(Contract):
         discarded_replies: repeats of a turn whose reply was cut.
         bad_calls: tool calls in a row that could not be run.
         same_call_warning, same_call_stop: the same call with the same outcome in a row.
+        approval_seconds: a question about one of its calls that is not answered for this long is
+            denied; set by its caller.
     """
 
     turns: int = wire_defaults.AGENT_TURNS
@@ -46,6 +48,7 @@ class AgentLimits(Contract):
     bad_calls: int = wire_defaults.BAD_CALLS
     same_call_warning: int = wire_defaults.SAME_CALL_WARNING
     same_call_stop: int = wire_defaults.SAME_CALL_STOP
+    approval_seconds: int = wire_defaults.APPROVAL_SECONDS
 
 
 class ModelPrices(Contract):

@@ -156,11 +156,16 @@ class AgentWorkflow(ChildOfRequest):
         )
 
     def _limits(self) -> AgentLimits:
-        """Return the pinned limits with the money that the agent's caller reserved."""
+        """Return the pinned limits with those that the agent's caller set."""
         if self._config is None:
             return self._start.limits
-        money = self._start.limits.budget_microusd
-        return self._config.limits.model_copy(update={"budget_microusd": money})
+        own = self._start.limits
+        return self._config.limits.model_copy(
+            update={
+                "budget_microusd": own.budget_microusd,
+                "approval_seconds": own.approval_seconds,
+            }
+        )
 
     def _prices(self, conversation: ConversationRef) -> ModelPrices:
         return self._config.prices if self._config else wire.prices(conversation.model)

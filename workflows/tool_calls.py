@@ -93,6 +93,7 @@ class ToolDispatcher:
             digest=ids.digest(use.name, use.arguments or "", self.checkpoint, length=64),
             artefact=use.arguments,
             asked_by=me,
+            deadline_seconds=self._start.limits.approval_seconds,
         )
         self.doing = f"waits for a person: {approval.what}"
         inbox = workflow.get_external_workflow_handle(self._start.request_id)

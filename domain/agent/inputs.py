@@ -4,6 +4,7 @@ from contracts import roles
 from contracts.agent import AgentLimits, AgentResult, AgentStart
 from contracts.base import ObjectId
 from contracts.checks import ChecksReport
+from contracts.limits import RequestLimits
 from contracts.model import OpenConversation
 from contracts.repository import RepositoryOpened
 from contracts.request import RequestStart
@@ -52,7 +53,7 @@ def planner(
         ),
         conversation=before.conversation if before else None,
         message=message,
-        limits=AgentLimits(budget_microusd=budget),
+        limits=_limits(budget, opened.limits),
         config=before.config if before else None,
         seen=before.seen if before else None,
     )
@@ -104,7 +105,7 @@ def coder(
         message=message,
         documents=documents,
         notes=tuple(messages.note(text) for text in late),
-        limits=AgentLimits(budget_microusd=budget),
+        limits=_limits(budget, start.request_limits),
         config=before.config if before else None,
         seen=before.seen if before else None,
     )
@@ -146,5 +147,11 @@ def reviewer(
             documents=(("patch", patch.diff),),
             commit=patch.commit,
         ),
-        limits=AgentLimits(budget_microusd=budget),
+        limits=_limits(budget, start.request_limits),
     )
+
+
+def _limits(budget: int, request: RequestLimits | None) -> AgentLimits:
+    """Return the limits that an agent's caller sets; its role has the others."""
+    seconds = (request or RequestLimits()).approval_seconds
+    return AgentLimits(budget_microusd=budget, approval_seconds=seconds)
