@@ -17,7 +17,7 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from typing_extensions import override
 
-from contracts.agent import OpenedConversation
+from contracts.agent import AgentLimits, OpenedConversation
 from contracts.base import Contract
 from contracts.checks import CheckResult, ChecksReport, RunChecks
 from contracts.failures import FailureKind
@@ -119,11 +119,13 @@ class MemoryModel(ModelActivities):
 
     Attributes:
         opened, calls: what was asked, oldest first.
+        limits: pinned for agents that open a conversation.
     """
 
     def __init__(self, scripts: Mapping[str, Iterable[ScriptedReply]]) -> None:
         self._scripts = {who: deque(script) for who, script in scripts.items()}
         self._journal: dict[str, ModelTurn] = {}
+        self.limits = AgentLimits()
         self.opened: list[OpenConversation] = []
         self.calls: list[ModelCall] = []
 
@@ -141,7 +143,7 @@ class MemoryModel(ModelActivities):
         self.opened.append(request)
         name = f"{request.agent_id}#{request.generation}"
         return OpenedConversation(
-            id=name, head=oid("root", name), model=MODEL, config=config_of(MODEL)
+            id=name, head=oid("root", name), model=MODEL, config=config_of(MODEL, self.limits)
         )
 
     @override

@@ -20,6 +20,6 @@ def verdict_of(name: str, subject: str) -> CallVerdict | None:
     return judge(tool.spec, {tool.spec.subject: subject}) if tool else None
 
 
-def config_of(model: str) -> AgentConfig:
-    """Return the pinned configuration of an agent with today's limits and prices."""
-    return AgentConfig(id="c" * 40, limits=AgentLimits(), prices=models.prices(model))
+def config_of(model: str, limits: AgentLimits | None = None) -> AgentConfig:
+    """Return the pinned configuration of an agent; limits are those of a coder when left out."""
+    return AgentConfig(id="c" * 40, limits=limits or AgentLimits(), prices=models.prices(model))

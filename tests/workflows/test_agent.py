@@ -14,9 +14,11 @@ from contracts.agent import AgentLimits, AgentResult, AgentStart, Note, StopCaus
 from contracts.approvals import Choice, Decision
 from contracts.failures import FailureKind
 from contracts.model import OpenConversation
+from contracts.store import ConversationRef
 from contracts.tools import CoderFinish, ReadCall, ToolCall
 from domain.agent import loop
-from tests.fakes import BASE, ScriptedReply, acts, failing, finishes, oid, says
+from tests.fakes import BASE, MODEL, ScriptedReply, acts, failing, finishes, oid, says
+from tests.judging import config_of
 from tests.workflows.world import WorkflowEnv, until
 from workflows.agent import AgentWorkflow
 
@@ -48,8 +50,10 @@ async def coder(
 ) -> AsyncIterator[tuple[WorkflowEnv, WorkflowHandle[Any, AgentResult]]]:
     """A coder at work on a script."""
     world = WorkflowEnv(client, {"coder/x": script})
+    start = agent(world, **changes)
+    world.model.limits = start.limits
     async with world.at_work():
-        yield world, await world.start(AgentWorkflow, agent(world, **changes))
+        yield world, await world.start(AgentWorkflow, start)
 
 
 async def played(
@@ -253,6 +257,42 @@ async def test_note_at_the_end(client: Client) -> None:
     second = world.model.calls[1]
     assert [answer.text for answer in second.answers] == [loop.FINISH_DEFERRED]
     assert (second.message or "").endswith("mind the tests")
+
+
+async def test_pinned_limits_cut_an_agent_whatever_its_caller_sent(client: Client) -> None:
+    """What its first activity resolved holds; of the caller's limits only the money does."""
+    world = WorkflowEnv(client, {"coder/x": [acts((VIEW, "a")), acts((VIEW, "b")), DONE]})
+    world.model.limits = AgentLimits(turns=2)
+    async with world.at_work():
+        handle = await world.start(AgentWorkflow, agent(world, limits=AgentLimits(turns=9)))
+        result = await handle.result()
+
+    assert (result.cut, result.turns) == (StopCause.TURNS, 2)
+    assert result.config is not None
+    assert result.config.limits.turns == 2
+
+
+async def test_an_agent_goes_on_with_the_configuration_that_it_is_given(client: Client) -> None:
+    """A round, or a run after continue-as-new, resolves nothing again."""
+    world = WorkflowEnv(client, {"coder/x": [acts((VIEW, "a")), DONE]})
+    pinned = config_of(MODEL, AgentLimits(turns=1))
+    conversation = ConversationRef(id="c", head="b" * 40, model=MODEL)
+    async with world.at_work():
+        start = agent(world, conversation=conversation, config=pinned)
+        result = await (await world.start(AgentWorkflow, start)).result()
+
+    assert (result.cut, result.turns) == (StopCause.TURNS, 1)
+    assert (result.config, world.model.opened) == (pinned, [])
+
+
+async def test_an_agent_of_a_role_of_ones_own_hands_in_what_it_found(client: Client) -> None:
+    """A role's name is a word on the wire: the workflow knows none of them."""
+    world = WorkflowEnv(client, {"triager/x": [acts((VIEW, "a")), DONE]})
+    async with world.at_work():
+        start = agent(world, role="triager")
+        result = await (await world.start(AgentWorkflow, start)).result()
+
+    assert (result.cut, result.turns) == (None, 2)
 
 
 async def test_note_too_late(client: Client) -> None:
