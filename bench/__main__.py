@@ -7,6 +7,7 @@ import asyncio
 
 from bench import demo, turns
 from bench.figures import Figure
+from runtime.process import end_process
 
 
 def main() -> None:
@@ -33,3 +34,4 @@ def _show(figures: list[Figure]) -> None:
 
 if __name__ == "__main__":
     main()
+    end_process(0)

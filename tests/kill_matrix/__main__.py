@@ -15,6 +15,7 @@ from pathlib import Path
 
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
+from runtime.process import end_process
 from tests.kill_matrix import play
 from tests.kill_matrix.by_hand import carry_out_by_hand
 from tests.kill_matrix.plan import TOGETHER, USUAL, Mode, RunPlan, plans
@@ -160,4 +161,4 @@ async def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(sys.argv[1:])))
+    end_process(asyncio.run(main(sys.argv[1:])))

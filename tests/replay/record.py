@@ -21,6 +21,7 @@ from typing import Any
 from temporalio.client import Client, WorkflowExecution, WorkflowHistory
 from typing_extensions import override
 
+from runtime.process import end_process
 from runtime.server import EmbeddedServer
 from tests import plays
 from tests.plays import Json
@@ -300,3 +301,4 @@ async def main() -> None:
 
 if __name__ == "__main__":
     asyncio.run(main())
+    end_process(0)

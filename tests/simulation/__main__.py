@@ -3,9 +3,9 @@
 """
 
 import argparse
-import sys
 import time
 
+from runtime.process import end_process
 from tests.simulation.many import run_many, seeds_file
 from tests.simulation.simulate import simulate
 
@@ -62,4 +62,4 @@ def _show(seeds: range) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

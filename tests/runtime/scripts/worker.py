@@ -14,6 +14,7 @@ if (Path(os.environ["ORCHESTCODE_HOME"]) / "worker-fails").exists():
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from runtime.connect import connect
+from runtime.process import end_process
 from runtime.settings import load
 from runtime.supervisor import worker_ready
 from runtime.watchdog import beat
@@ -36,3 +37,4 @@ async def main() -> None:
 
 if __name__ == "__main__":
     asyncio.run(main())
+    end_process(0)
