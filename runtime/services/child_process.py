@@ -150,7 +150,9 @@ def end_process(code: int) -> NoReturn:
     End the process at once with an exit code, after all that was printed has gone out.
 
     The interpreter's own end can block for ever: it waits for the SDK's threads while one of them,
-    with the reply to a call that was given up, waits for the interpreter.
+    with the reply to a call that was given up, waits for the interpreter. It can also crash: a
+    thread of the SDK that has just handed over a result still releases objects of Python's
+    (https://github.com/temporalio/sdk-python/issues/300).
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):

@@ -23,6 +23,7 @@ from typing import Any
 from pydantic import BaseModel
 
 import domain
+from runtime.services.child_process import end_process
 from tests.replay.replaying import read, replayed, replayer
 
 HISTORIES = Path(__file__).resolve().parent / "histories"
@@ -125,3 +126,4 @@ def main(seed: int) -> dict[str, Any]:
 
 if __name__ == "__main__":
     print(json.dumps(main(int(sys.argv[1]))))
+    end_process(0)
