@@ -1,19 +1,26 @@
-"""Specification of what a person may type: values, refusals, help."""
+"""What a person may type: values, refusals, help pages."""
 
-from dataclasses import asdict
+import io
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cli.exit_codes import ExitCode, exit_code
-from cli.parser import parse
+from cli.client import RequestOutcome
+from cli.command import load_command
+from cli.command_files import split_command
+from cli.command_line import CommandLine
+from cli.context import CliContext
+from cli.exit_codes import ExitCode
+from cli.main import main
 from contracts.approvals import ApprovalKind
 from contracts.visibility import RunState
 
 RUN_DEFAULTS = {
     "base": None,
     "branch": None,
-    "checks": (),
+    "check": (),
     "approve": (),
     "budget_usd": None,
     "max_parallel": None,
@@ -22,39 +29,43 @@ RUN_DEFAULTS = {
 
 
 def values_of(words: list[str]) -> dict[str, Any]:
-    """Return the parameters that the words give to their command."""
-    return asdict(parse(words))
+    """Return the arguments that the words give to their command."""
+    name, rest = split_command(words)
+    bound = CommandLine(load_command(name).function, program="").parse(rest)
+    bound.apply_defaults()
+    return bound.arguments
 
 
-def refusal_of(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+def ended(words: list[str]) -> tuple[ExitCode, str, str]:
+    """Execute the words; return the exit code and what was printed on stdout and stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    context = CliContext(environ={}, folder=Path(), now=time.time, stdout=out, stderr=err)
+    code = main(words, context)
+    return code, out.getvalue(), err.getvalue()
+
+
+def refusal_of(words: list[str]) -> str:
     """Return the sentence that refuses the words; nothing is printed on standard output."""
-    with pytest.raises(SystemExit) as ended:
-        parse(words)
-    assert ended.value.code == ExitCode.USAGE
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    return printed.err
+    code, out, err = ended(words)
+    assert (code, out) == (ExitCode.USAGE, "")
+    return err
 
 
-def help_of(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+def help_of(words: list[str]) -> str:
     """Return the help page that the words ask for; nothing is printed on standard error."""
-    with pytest.raises(SystemExit) as ended:
-        parse(words)
-    assert ended.value.code == ExitCode.DELIVERED
-    printed = capsys.readouterr()
-    assert printed.err == ""
-    return printed.out
+    code, out, err = ended(words)
+    assert (code, err) == (ExitCode.DELIVERED, "")
+    return out
 
 
 def run(**values: object) -> dict[str, object]:
-    """Return the parameters of `run` in the folder `.` with the request `mend it`."""
-    return {"repository": ".", "request": "mend it", **RUN_DEFAULTS, **values}
+    """Return the arguments of `run` in the folder `.` with the request `mend it`."""
+    return {"request": "mend it", "repo": ".", **RUN_DEFAULTS, **values}
 
 
-def answer(choice: str, **values: object) -> dict[str, object]:
-    """Return the parameters of an answer to the request `a`."""
-    defaults = {"approval": None, "reason": "", "digest": None}
-    return {"choice": choice, "id": "a", **defaults, **values}
+def answer(**values: object) -> dict[str, object]:
+    """Return the arguments of an answer to the request `a`."""
+    return {"request_id": "a", "approval": None, "digest": None, **values}
 
 
 @pytest.mark.parametrize(
@@ -62,42 +73,48 @@ def answer(choice: str, **values: object) -> dict[str, object]:
     [
         pytest.param(["run", "--repo", ".", "mend it"], run(), id="run"),
         pytest.param(["run", "mend it", "--repo=."], run(), id="an equals sign"),
-        pytest.param(["watch", "a"], {"id": "a"}, id="watch"),
-        pytest.param(["status", "a"], {"id": "a", "as_json": False}, id="status"),
-        pytest.param(["status", "--json", "a"], {"id": "a", "as_json": True}, id="status json"),
-        pytest.param(["status", "a", "--json"], {"id": "a", "as_json": True}, id="status, json"),
+        pytest.param(["watch", "a"], {"request_id": "a"}, id="watch"),
+        pytest.param(["status", "a"], {"request_id": "a", "as_json": False}, id="status"),
+        pytest.param(
+            ["status", "--json", "a"], {"request_id": "a", "as_json": True}, id="status json"
+        ),
+        pytest.param(
+            ["status", "a", "--json"], {"request_id": "a", "as_json": True}, id="status, json"
+        ),
         pytest.param(["list"], {"as_json": False}, id="list"),
         pytest.param(["list", "--json"], {"as_json": True}, id="list json"),
-        pytest.param(["approve", "a"], answer("approve"), id="approve the only one"),
+        pytest.param(["approve", "a"], answer(reason=""), id="approve the only one"),
         pytest.param(
             ["approve", "a", "plan", "--digest", "01ab", "--reason", "fine"],
-            answer("approve", approval="plan", reason="fine", digest="01ab"),
+            answer(approval="plan", reason="fine", digest="01ab"),
             id="approve one of several",
         ),
         pytest.param(
             ["approve", "--digest", "01ab", "a", "plan"],
-            answer("approve", approval="plan", digest="01ab"),
+            answer(approval="plan", digest="01ab", reason=""),
             id="options first",
         ),
         pytest.param(
             ["reject", "a", "delivery", "--reason", "no"],
-            answer("reject", approval="delivery", reason="no"),
+            answer(approval="delivery", reason="no"),
             id="reject",
         ),
         pytest.param(
             ["revise", "a", "--feedback", "smaller"],
-            answer("revise", reason="smaller"),
+            answer(feedback="smaller"),
             id="revise",
         ),
         pytest.param(
-            ["note", "a", "use tabs"], {"id": "a", "text": "use tabs", "task": None}, id="note"
+            ["note", "a", "use tabs"],
+            {"request_id": "a", "text": "use tabs", "task": None},
+            id="note",
         ),
         pytest.param(
             ["note", "a", "use tabs", "--task", "t"],
-            {"id": "a", "text": "use tabs", "task": "t"},
+            {"request_id": "a", "text": "use tabs", "task": "t"},
             id="note to one",
         ),
-        pytest.param(["cancel", "a"], {"id": "a"}, id="cancel"),
+        pytest.param(["cancel", "a"], {"request_id": "a"}, id="cancel"),
         pytest.param(["reconcile"], {"dry_run": False, "forgotten": False}, id="reconcile"),
         pytest.param(
             ["reconcile", "--forgotten", "--dry-run"],
@@ -120,11 +137,11 @@ def test_every_option_of_run_is_understood() -> None:
     words += ["--max-parallel", "3", "--detach", "mend it"]
 
     assert values_of(words) == {
-        "repository": "/r",
+        "repo": "/r",
         "request": "mend it",
         "base": "main",
         "branch": "b",
-        "checks": ("make test", "make lint"),
+        "check": ("make test", "make lint"),
         "approve": (ApprovalKind.PLAN, ApprovalKind.DELIVERY),
         "budget_usd": 2.5,
         "max_parallel": 3,
@@ -135,10 +152,10 @@ def test_every_option_of_run_is_understood() -> None:
 @pytest.mark.parametrize(
     ("words", "values"),
     [
-        pytest.param(["--check", "-m pytest -q"], {"checks": ("-m pytest -q",)}, id="a blank"),
-        pytest.param(["--check=-x"], {"checks": ("-x",)}, id="a dash after an equals sign"),
-        pytest.param(["--check", "-1"], {"checks": ("-1",)}, id="a negative number"),
-        pytest.param(["--check", "a=b"], {"checks": ("a=b",)}, id="an equals sign in a value"),
+        pytest.param(["--check", "-m pytest -q"], {"check": ("-m pytest -q",)}, id="a blank"),
+        pytest.param(["--check=-x"], {"check": ("-x",)}, id="a dash after an equals sign"),
+        pytest.param(["--check", "-1"], {"check": ("-1",)}, id="a negative number"),
+        pytest.param(["--check", "a=b"], {"check": ("a=b",)}, id="an equals sign in a value"),
         pytest.param(["--base", ""], {"base": ""}, id="an empty value"),
         pytest.param(["--base="], {"base": ""}, id="nothing after an equals sign"),
         pytest.param(["--base", "a", "--base", "b"], {"base": "b"}, id="the last of two counts"),
@@ -219,24 +236,22 @@ def test_a_text_may_begin_with_a_dash(words: list[str], text: str) -> None:
         pytest.param(["run", "--repo", ".", "--no-detach", "x"], "--no-detach", id="a negation"),
     ],
 )
-def test_what_cannot_be_meant_exits_with_usage(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_meant_exits_with_usage(words: list[str], said: str) -> None:
     """A wrong command line ends with code 2 and one line that names what is wrong."""
-    told = refusal_of(words, capsys)
+    printed = refusal_of(words)
 
-    assert told.startswith("orchestcode: ")
-    assert said.casefold() in told.casefold()
-    assert told.count("\n") == 1
-    assert "--help" in told
+    assert printed.startswith("orchestcode: ")
+    assert said.casefold() in printed.casefold()
+    assert printed.count("\n") == 1
+    assert "--help" in printed
 
 
-def test_help_names_exit_codes_and_json_keys(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_names_exit_codes_and_json_keys() -> None:
     """The exit codes stand in the help, and the keys of --json in the help of status."""
-    told = help_of(["--help"], capsys) + help_of(["status", "--help"], capsys)
+    printed = help_of(["--help"]) + help_of(["status", "--help"])
 
-    for word in ("exit codes:", "3  not finished", "cost_usd", "branch, commit"):
-        assert word in told
+    for word in ("Exit codes:", "3  not finished", "cost_usd", "branch, commit"):
+        assert word in printed
 
 
 @pytest.mark.parametrize(
@@ -251,21 +266,19 @@ def test_help_names_exit_codes_and_json_keys(capsys: pytest.CaptureFixture[str])
     ],
     ids=" ".join,
 )
-def test_help_may_be_asked_for_anywhere(
-    words: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_help_may_be_asked_for_anywhere(words: list[str]) -> None:
     """-h and --help show the page of the verb, or of all verbs, instead of doing anything."""
-    assert help_of(words, capsys).startswith("usage: starter.py")
+    assert help_of(words).startswith("Usage: starter.py")
 
 
 @pytest.mark.parametrize("state", list(RunState))
 def test_exit_codes_tell_how_a_request_ended(state: RunState) -> None:
     """Delivered is 0, failed and cancelled are 1, everything unfinished is 3; a refusal is 2."""
-    ends = {
+    codes = {
         RunState.DONE: ExitCode.DELIVERED,
         RunState.FAILED: ExitCode.FAILED,
         RunState.CANCELLED: ExitCode.FAILED,
     }
 
-    assert ends.get(state, ExitCode.WAITING) == exit_code(state, refused=False)
-    assert exit_code(RunState.FAILED, refused=True) == ExitCode.USAGE
+    assert RequestOutcome(None, state).exit_code == codes.get(state, ExitCode.WAITING)
+    assert RequestOutcome(None, RunState.FAILED, refused=True).exit_code == ExitCode.USAGE
