@@ -45,7 +45,7 @@ from contracts.failures import FailureKind
 from contracts.merge_queue import MergeQueueStatus
 from contracts.reconcile import Reconcile, ReconcileReport
 from contracts.request import RequestStart, RequestStatus
-from contracts.task_queue import TaskQueue
+from contracts.task_queue import WORKFLOW_TASK_TIMEOUT, TaskQueue
 from contracts.visibility import OC_KEPT, OC_PENDING_APPROVALS, OC_STATE, RunState
 from domain.ids import REQUEST_PREFIX
 from domain.text import one_line
@@ -56,7 +56,6 @@ WORKER_AWAY = "No worker answers."
 QUERY_SECONDS = 3.0
 """How long a worker may take to answer a query before it counts as away."""
 _HEALTH_SECONDS = 1.0
-_TASK_TIMEOUT = dt.timedelta(seconds=3)
 _RECONCILE_TIMEOUT = dt.timedelta(seconds=120)
 _RPC_TIMEOUT = dt.timedelta(seconds=5)
 _ANSWER_TIMEOUT = dt.timedelta(seconds=15)
@@ -155,7 +154,7 @@ class RequestClient:
                     start,
                     id=request_id,
                     task_queue=TaskQueue.WORKFLOWS,
-                    task_timeout=_TASK_TIMEOUT,
+                    task_timeout=WORKFLOW_TASK_TIMEOUT,
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     static_summary=summary_of(start.request),
                     rpc_timeout=_RPC_TIMEOUT,
@@ -310,7 +309,7 @@ class RequestClient:
                 wanted,
                 id=f"reconcile/{wanted.host_id}/by-hand",
                 task_queue=TaskQueue.WORKFLOWS,
-                task_timeout=_TASK_TIMEOUT,
+                task_timeout=WORKFLOW_TASK_TIMEOUT,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 result_type=ReconcileReport,
                 execution_timeout=_RECONCILE_TIMEOUT,

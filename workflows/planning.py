@@ -14,11 +14,12 @@ with workflow.unsafe.imports_passed_through():
     from contracts.planning import Plan, PlanDraft
     from contracts.repository import RepositoryOpened
     from contracts.request import RequestStart
+    from contracts.task_queue import WORKFLOW_TASK_TIMEOUT
     from contracts.worktrees import WorktreeLease
     from domain import ids
     from domain.agent import inputs
     from domain.planning import plan as plans
-    from workflows import activity_options, cancellation
+    from workflows import cancellation
     from workflows.agent import AgentWorkflow
     from workflows.worktrees import worktree_lease
 
@@ -82,7 +83,7 @@ class Planning:
                 budget=budget,
             ),
             id=self.agent,
-            task_timeout=activity_options.TASK_TIMEOUT,
+            task_timeout=WORKFLOW_TASK_TIMEOUT,
             static_summary=f"planner, attempt {self._attempt}",
         )
         self.agent, self._before = None, result

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import worker
+from contracts.task_queue import WORKFLOW_TASK_TIMEOUT
 from infra import locks
 from infra.store import refs
 from infra.worktrees import pool
@@ -35,7 +36,7 @@ def _shown(*seconds: float) -> str:
             "heartbeat time-out",
             _shown(activity_options.host("h", "s")["heartbeat_timeout"].total_seconds()),  # type: ignore[union-attr]
         ),
-        ("workflow task time-out", _shown(activity_options.TASK_TIMEOUT.total_seconds())),
+        ("workflow task time-out", _shown(WORKFLOW_TASK_TIMEOUT.total_seconds())),
         ("sticky queue", _shown(worker.STICKY.total_seconds())),
         (
             "pings to a worker, and their time-out",
