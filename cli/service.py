@@ -13,7 +13,7 @@ from cli import hints
 from cli.client import RequestClient, RequestSummary
 from cli.context import CliContext
 from runtime.connect import connect
-from runtime.services.bringup import server_only, services
+from runtime.services.startup import ensure_services
 from runtime.settings import load
 
 _WORKER_SECONDS = 20.0
@@ -57,8 +57,7 @@ async def reach(around: CliContext, *, worker: bool) -> AsyncIterator[Service]:
         SetupError: it cannot be found or brought up.
     """
     settings = load(around.environ)
-    bring_up = services if worker else server_only
-    async with bring_up(settings, announce=around.tell) as up:
+    async with ensure_services(settings, worker=worker, announce=around.tell) as up:
         client = await connect(settings, address=up.address, runtime=_quiet())
         # A server that was started just now has a worker coming up behind it.
         patience = _WORKER_SECONDS if up.started and not worker else 0.0

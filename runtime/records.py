@@ -1,7 +1,7 @@
 """
-Records of running processes: small JSON files in the run folder, written whole or not at all.
+Records of running processes: small JSON files in the run folder, written atomically.
 
-A record says what was; the lock of the same name says whether it still is.
+A record describes a process; the lock of the same name tells whether it still runs.
 """
 
 import os
@@ -16,18 +16,18 @@ from runtime.settings import Settings
 
 
 class ProcessRecord(BaseModel):
-    """A frozen value in a file; unknown keys of another release are ignored."""
+    """An immutable record; unknown keys, written by another release, are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class ServerRecord(ProcessRecord):
     """
-    The embedded server; stays after its end, so that the next one takes the same ports.
+    The embedded server; the record stays after its end, so that the next uses the same ports.
 
     Attributes:
         pid: process id of the server.
-        port, ui_port: where it listens on the loopback interface; None means no web UI.
+        port, ui_port: of the loopback interface; ui_port is None without a web UI.
     """
 
     pid: int
@@ -47,17 +47,17 @@ class ServerRecord(ProcessRecord):
 
 class SupervisorRecord(ProcessRecord):
     """
-    The supervisor and what it keeps alive.
+    The supervisor, its server and its worker.
 
     Attributes:
         pid: process id of the supervisor.
-        address, ui_url: of the Temporal service; ui_url is None for one run by others.
+        address, ui_url: of the Temporal service; ui_url is None for one at TEMPORAL_ADDRESS.
         own_server: whether the service is the embedded server.
         server_pid: of the embedded server; None while it is down.
         worker_pid: None while it is down.
         server_ready: the service answers.
         worker_ready: the worker polls its queues.
-        early_ends: how often the worker ended before it was ready, since it last was.
+        early_ends: how often in a row the worker ended before it was ready.
     """
 
     pid: int
@@ -72,7 +72,7 @@ class SupervisorRecord(ProcessRecord):
 
     @property
     def ready(self) -> bool:
-        """Whether requests are worked on."""
+        """Whether server and worker are both ready."""
         return self.server_ready and self.worker_ready
 
 
@@ -86,7 +86,7 @@ _AnyRecord = TypeVar("_AnyRecord", bound=ProcessRecord)
 
 
 def write_record(path: Path, record: ProcessRecord) -> None:
-    """Write a record; readers see the old or the new one, never a part."""
+    """Write a record atomically."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         draft.write_text(record.model_dump_json(), encoding="utf-8")
@@ -97,7 +97,7 @@ def write_record(path: Path, record: ProcessRecord) -> None:
 
 
 def read_record(path: Path, kind: type[_AnyRecord]) -> _AnyRecord | None:
-    """Return the record in a file, None when there is none or it cannot be read."""
+    """Return the record in a file, None when there is none or it is not valid."""
     try:
         return kind.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
@@ -105,7 +105,7 @@ def read_record(path: Path, kind: type[_AnyRecord]) -> _AnyRecord | None:
 
 
 def server_lock(settings: Settings) -> Path:
-    """Return the lock that the embedded server holds while it lives."""
+    """Return the lock that the embedded server holds while it runs."""
     return settings.run / "server.lock"
 
 
@@ -115,7 +115,7 @@ def server_file(settings: Settings) -> Path:
 
 
 def running_server(settings: Settings) -> ServerRecord | None:
-    """Return the record of the embedded server, None when none lives."""
+    """Return the record of the embedded server, None when none runs."""
     if not is_held(server_lock(settings)):
         return None
     record = read_record(server_file(settings), ServerRecord)
@@ -123,7 +123,7 @@ def running_server(settings: Settings) -> ServerRecord | None:
 
 
 def supervisor_lock(settings: Settings) -> Path:
-    """Return the lock that the one supervisor of a home holds while it lives."""
+    """Return the lock that the one supervisor of a home holds while it runs."""
     return settings.run / "supervisor.lock"
 
 
@@ -133,7 +133,7 @@ def supervisor_file(settings: Settings) -> Path:
 
 
 def running_supervisor(settings: Settings) -> SupervisorRecord | None:
-    """Return the record of the supervisor, None when none lives."""
+    """Return the record of the supervisor, None when none runs."""
     if not is_held(supervisor_lock(settings)):
         return None
     record = read_record(supervisor_file(settings), SupervisorRecord)
@@ -141,15 +141,15 @@ def running_supervisor(settings: Settings) -> SupervisorRecord | None:
 
 
 def users_lock(settings: Settings) -> Path:
-    """Return the lock that everyone who needs the services shares."""
+    """Return the lock that every process that needs the services shares."""
     return settings.run / "users.lock"
 
 
 def worker_file(settings: Settings) -> Path:
-    """Return the file in which a worker says that it polls its queues."""
+    """Return the file in which a worker records that it polls its queues."""
     return settings.run / "worker.json"
 
 
 def _exists(pid: int) -> bool:
-    """Say whether a process has this id: between a lock and its new record the old one stands."""
+    """Return whether a process has this id; an old record stays until its successor writes one."""
     return Path(f"/proc/{pid}").exists()

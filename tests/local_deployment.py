@@ -32,7 +32,7 @@ from runtime.locks import is_held
 from runtime.records import WorkerRecord, read_record, running_supervisor, worker_file
 from runtime.services.binary import find_binary
 from runtime.services.child_process import ChildProcess, log_tail
-from runtime.services.server import EmbeddedServer
+from runtime.services.embedded_server import EmbeddedServer
 from runtime.settings import Settings, load
 from tests.model_scripts import DEMO
 from tests.runtime import processes

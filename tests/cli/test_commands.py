@@ -31,7 +31,7 @@ from contracts.request import RequestStart
 from tests.cli.played_request import COMMIT, playing
 
 if TYPE_CHECKING:
-    from runtime.services.server import EmbeddedServer
+    from runtime.services.embedded_server import EmbeddedServer
     from runtime.settings import Settings
 
 pytestmark = pytest.mark.system
@@ -381,7 +381,7 @@ async def test_queries_tell_who_is_away(client: Client) -> None:
 async def test_watch_outlives_a_server_that_is_away(settings: "Settings", tmp_path: Path) -> None:
     """While the server is down `watch` says so; when it is back, so does `watch`, and goes on."""
     from runtime.connect import connect  # noqa: PLC0415
-    from runtime.services.server import EmbeddedServer  # noqa: PLC0415
+    from runtime.services.embedded_server import EmbeddedServer  # noqa: PLC0415
 
     server = EmbeddedServer(settings, headless=True, free_ports=True)
     await server.start()
