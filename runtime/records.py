@@ -16,9 +16,15 @@ from runtime.settings import Settings
 
 
 class ProcessRecord(BaseModel):
-    """An immutable record; unknown keys, written by another release, are ignored."""
+    """
+    An immutable record of a process; unknown keys, written by another release, are ignored.
+
+    Attributes:
+        pid: the process's id.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+    pid: int
 
 
 class ServerRecord(ProcessRecord):
@@ -26,11 +32,9 @@ class ServerRecord(ProcessRecord):
     The embedded server; the record stays after its end, so that the next uses the same ports.
 
     Attributes:
-        pid: process id of the server.
         port, ui_port: of the loopback interface; ui_port is None without a web UI.
     """
 
-    pid: int
     port: int
     ui_port: int | None
 
@@ -50,7 +54,6 @@ class SupervisorRecord(ProcessRecord):
     The supervisor, its server and its worker.
 
     Attributes:
-        pid: process id of the supervisor.
         address, ui_url: of the Temporal service; ui_url is None for one at TEMPORAL_ADDRESS.
         own_server: whether the service is the embedded server.
         server_pid: of the embedded server; None while it is down.
@@ -60,7 +63,6 @@ class SupervisorRecord(ProcessRecord):
         early_ends: how often in a row the worker ended before it was ready.
     """
 
-    pid: int
     address: str | None = None
     ui_url: str | None = None
     own_server: bool = True
@@ -78,8 +80,6 @@ class SupervisorRecord(ProcessRecord):
 
 class WorkerRecord(ProcessRecord):
     """A worker that polls its queues."""
-
-    pid: int
 
 
 _AnyRecord = TypeVar("_AnyRecord", bound=ProcessRecord)
@@ -116,10 +116,7 @@ def server_file(settings: Settings) -> Path:
 
 def running_server(settings: Settings) -> ServerRecord | None:
     """Return the record of the embedded server, None when none runs."""
-    if not is_held(server_lock(settings)):
-        return None
-    record = read_record(server_file(settings), ServerRecord)
-    return record if record and _exists(record.pid) else None
+    return _running(server_lock(settings), server_file(settings), ServerRecord)
 
 
 def supervisor_lock(settings: Settings) -> Path:
@@ -134,10 +131,7 @@ def supervisor_file(settings: Settings) -> Path:
 
 def running_supervisor(settings: Settings) -> SupervisorRecord | None:
     """Return the record of the supervisor, None when none runs."""
-    if not is_held(supervisor_lock(settings)):
-        return None
-    record = read_record(supervisor_file(settings), SupervisorRecord)
-    return record if record and _exists(record.pid) else None
+    return _running(supervisor_lock(settings), supervisor_file(settings), SupervisorRecord)
 
 
 def users_lock(settings: Settings) -> Path:
@@ -150,6 +144,9 @@ def worker_file(settings: Settings) -> Path:
     return settings.run / "worker.json"
 
 
-def _exists(pid: int) -> bool:
-    """Return whether a process has this id; an old record stays until its successor writes one."""
-    return Path(f"/proc/{pid}").exists()
+def _running(lock: Path, file: Path, kind: type[_AnyRecord]) -> _AnyRecord | None:
+    if not is_held(lock):
+        return None
+    record = read_record(file, kind)
+    # A process that has just taken the lock has not yet replaced its predecessor's record.
+    return record if record and Path(f"/proc/{record.pid}").exists() else None

@@ -152,9 +152,6 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     env = {name: value for name, value in variables.items() if value}
     temporal = {name: value for name, value in env.items() if name.startswith("TEMPORAL_")}
     address, namespace = _service(temporal)
-    watchdog = _number(env, "ORCHESTCODE_WATCHDOG_SECONDS")
-    backup = _number(env, "ORCHESTCODE_BACKUP_SECONDS")
-    grace = _number(env, "ORCHESTCODE_GRACE_SECONDS")
     return Settings(
         home=_home(env),
         temporal_address=address,
@@ -172,9 +169,9 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         log_format=_choice(env, "ORCHESTCODE_LOG_FORMAT", _LOG_FORMATS) or "json",
         metrics_address=_address(env, "ORCHESTCODE_METRICS_ADDRESS"),
         check_slots=_count(env, "ORCHESTCODE_CHECK_SLOTS") or max(1, os.cpu_count() or 1),
-        watchdog_seconds=WATCHDOG_SECONDS if watchdog is None else watchdog,
-        backup_seconds=BACKUP_SECONDS if backup is None else backup,
-        grace_seconds=GRACE_SECONDS if grace is None else grace,
+        watchdog_seconds=_seconds(env, "ORCHESTCODE_WATCHDOG_SECONDS", WATCHDOG_SECONDS),
+        backup_seconds=_seconds(env, "ORCHESTCODE_BACKUP_SECONDS", BACKUP_SECONDS),
+        grace_seconds=_seconds(env, "ORCHESTCODE_GRACE_SECONDS", GRACE_SECONDS),
         heartbeat_fd=_number(env, HEARTBEAT_FD),
         path=env.get("PATH", os.defpath),
         virtual_env=Path(env["VIRTUAL_ENV"]) if "VIRTUAL_ENV" in env else None,
@@ -251,6 +248,11 @@ def _number(env: Mapping[str, str], name: str) -> int | None:
     if not (value.isascii() and value.isdigit()):
         raise SettingsError(f"{name} must be a whole number, not {value!r}.")
     return int(value)
+
+
+def _seconds(env: Mapping[str, str], name: str, default: int) -> int:
+    number = _number(env, name)
+    return default if number is None else number
 
 
 def _count(env: Mapping[str, str], name: str) -> int | None:

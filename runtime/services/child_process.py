@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import ctypes
+import io
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -95,12 +96,12 @@ class ChildProcess:
             os.killpg(self.pid, signal.SIGKILL)
 
 
-def open_log(path: Path) -> contextlib.AbstractContextManager[int]:
-    """Open a log for appending and return its descriptor; a long log is first renamed to `.1`."""
+def open_log(path: Path) -> io.FileIO:
+    """Open a log for appending, without a buffer; a long log is first renamed to `.1`."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.exists() and path.stat().st_size > _MAX_LOG_BYTES:
         path.replace(path.with_name(f"{path.name}.1"))
-    return _closing(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+    return io.FileIO(path, "ab", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
 def log_tail(path: Path, *, lines: int = 12) -> str:
@@ -113,14 +114,6 @@ def log_tail(path: Path, *, lines: int = 12) -> str:
     except FileNotFoundError:
         return ""
     return "".join(f"\n  {line}" for line in text.splitlines()[-lines:])
-
-
-@contextlib.contextmanager
-def _closing(number: int) -> Iterator[int]:
-    try:
-        yield number
-    finally:
-        os.close(number)
 
 
 def _die_with_parent(parent: int) -> Callable[[], None]:
@@ -137,12 +130,13 @@ async def _wait_for_exit(pid: int) -> None:
     """Wait until a child ends, through a pidfd, without a thread or polling."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
-    with _closing(os.pidfd_open(pid)) as pidfd:
-        loop.add_reader(pidfd, ended.set)
-        try:
-            await ended.wait()
-        finally:
-            loop.remove_reader(pidfd)
+    pidfd = os.pidfd_open(pid)
+    loop.add_reader(pidfd, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(pidfd)
+        os.close(pidfd)
 
 
 def end_process(code: int) -> NoReturn:

@@ -104,8 +104,8 @@ def test_a_long_log_is_rotated(tmp_path: Path) -> None:
     with log.open("wb") as file:
         file.truncate(9 * 1024 * 1024)
 
-    with open_log(log) as descriptor:
-        os.write(descriptor, b"new")
+    with open_log(log) as file:
+        file.write(b"new")
 
     assert log.read_bytes() == b"new"
     assert (tmp_path / "log.1").stat().st_size == 9 * 1024 * 1024
