@@ -47,12 +47,12 @@ from runtime.errors import SetupError
 from runtime.host import host_id
 from runtime.interceptors import OrchestInterceptor
 from runtime.metrics import telemetry_runtime
-from runtime.oom import watch_memory
-from runtime.services.backup import forgotten
+from runtime.oom import install_oom_handler
+from runtime.services.backup import lost_period
 from runtime.services.child_process import end_process
-from runtime.services.process_supervisor import worker_ready
+from runtime.services.process_supervisor import mark_worker_ready
 from runtime.services.reconcile_schedule import reconcile_regularly
-from runtime.services.watchdog import beat
+from runtime.services.watchdog import send_heartbeats
 from runtime.settings import Settings
 from runtime.workflow_sandbox import workflow_runner
 from workflows.agent import AgentWorkflow
@@ -119,7 +119,7 @@ async def build_activities(
     checks = CleanChecks(stores, pools, runner)
     queues = MergeQueueClient(client, stores)
     reconciler = HostReconciler(
-        stores, pools, client, home=config.home, forgotten=lambda: forgotten(config.database)
+        stores, pools, client, home=config.home, forgotten=lambda: lost_period(config.database)
     )
     try:
         yield ActivitySet(
@@ -201,7 +201,7 @@ async def run(config: Settings, *, stop: asyncio.Event) -> None:
     """Serve every task queue of this host until `stop` is set."""
     log = structlog.get_logger("worker")
     client = await connect(
-        config, runtime=telemetry_runtime(config), patience=dt.timedelta(seconds=30)
+        config, runtime=telemetry_runtime(config), retry_for=dt.timedelta(seconds=30)
     )
     await _room(config, stop)
     await asyncio.to_thread(_end_orphans, config)
@@ -212,7 +212,7 @@ async def run(config: Settings, *, stop: asyncio.Event) -> None:
         serving = workers(config, client, made)
         for worker in serving:
             await stack.enter_async_context(worker)
-        worker_ready(config)
+        mark_worker_ready(config)
         reconciling = asyncio.create_task(reconcile_regularly(client, host_id(config)))
         log.info("worker.ready", host_id=host_id(config), sandbox=sandbox.available)
         await stop.wait()
@@ -271,13 +271,13 @@ async def main() -> int:
         logging.configure(config)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        watch_memory(loop)
-        beating = asyncio.create_task(beat(config.pulse))
+        install_oom_handler(loop)
+        heartbeats = asyncio.create_task(send_heartbeats(config.heartbeat_fd))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         _settle_memory()
         await run(config, stop=stop)
-        beating.cancel()
+        heartbeats.cancel()
     except SetupError as error:
         sys.stderr.write(f"orchestcode worker: {error}\n")
         return 1

@@ -1,6 +1,5 @@
 """Messages to workflows that may not run yet, or no longer."""
 
-import datetime as dt
 import json
 
 from temporalio import activity
@@ -13,7 +12,7 @@ from activities.failures import translated_failures
 from contracts.merge_queue import EnqueuePatch, MergeQueueStart, MergeVerdict, QueuedPatch
 from contracts.ports import QueueActivities
 from contracts.repository import OpenRequest
-from contracts.task_queue import TaskQueue
+from contracts.task_queue import WORKFLOW_TASK_TIMEOUT, TaskQueue
 from domain import ids
 from domain.text import one_line
 from infra.store import records
@@ -21,7 +20,6 @@ from infra.store.open_stores import Stores
 
 _MERGE_QUEUE = "MergeQueueWorkflow"
 _REQUEST = "RequestWorkflow"
-_TASK_TIMEOUT = dt.timedelta(seconds=3)
 
 
 class MergeQueueClient(QueueActivities):
@@ -51,7 +49,7 @@ class MergeQueueClient(QueueActivities):
             MergeQueueStart(repository=request.queued.repository, limits=request.limits),
             id=request.queue_id,
             task_queue=TaskQueue.WORKFLOWS,
-            task_timeout=_TASK_TIMEOUT,
+            task_timeout=WORKFLOW_TASK_TIMEOUT,
             start_signal="enqueue",
             start_signal_args=[request.queued],
             static_summary=f"merge queue of {request.queued.repository.target}"[:180],
@@ -92,7 +90,7 @@ async def restart_request(client: Client, request: OpenRequest) -> None:
         {**asked, "resumes": request.key},
         id=request.id,
         task_queue=TaskQueue.WORKFLOWS,
-        task_timeout=_TASK_TIMEOUT,
+        task_timeout=WORKFLOW_TASK_TIMEOUT,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         static_summary=one_line(str(asked.get("request", "")), 60),
     )

@@ -15,7 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.model import OpenConversation
     from contracts.repository import RepositoryOpened
     from contracts.request import RequestStart
-    from contracts.task_queue import TaskQueue
+    from contracts.task_queue import WORKFLOW_TASK_TIMEOUT, TaskQueue
     from contracts.worktrees import WorktreeLease
     from workflows.repository import open_repository
     from workflows.worktrees import worktree_lease
@@ -109,7 +109,7 @@ class BenchAgentWorkflow:
             ),
             id=f"{name}/agent",
             task_queue=TaskQueue.WORKFLOWS,
-            task_timeout=dt.timedelta(seconds=3),
+            task_timeout=WORKFLOW_TASK_TIMEOUT,
             result_type=AgentResult,
         )
         return result

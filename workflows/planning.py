@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.ports import PolicyActivities
     from contracts.repository import RepositoryOpened
     from contracts.request import RequestStart
+    from contracts.task_queue import WORKFLOW_TASK_TIMEOUT
     from contracts.worktrees import WorktreeLease
     from domain import ids, wire
     from domain.agent import inputs
@@ -96,7 +97,7 @@ class Planning:
                 budget=budget,
             ),
             id=self.agent,
-            task_timeout=activity_options.TASK_TIMEOUT,
+            task_timeout=WORKFLOW_TASK_TIMEOUT,
             static_summary=f"planner, attempt {self._attempt}",
         )
         self.agent, self._before = None, result

@@ -18,11 +18,11 @@ with workflow.unsafe.imports_passed_through():
     from contracts.request import RequestStart
     from contracts.subtask import SubtaskReport, SubtaskStart
     from contracts.task import TaskState, TaskStatus
+    from contracts.task_queue import WORKFLOW_TASK_TIMEOUT
     from domain import ids
     from domain.agent import messages
     from domain.request import status as requests
     from domain.scheduling import budget, ready
-    from workflows import activity_options
     from workflows.signals import signal_if_running
     from workflows.subtask import SubtaskWorkflow
 
@@ -154,7 +154,7 @@ class TaskScheduler:
                 SubtaskWorkflow.run,
                 work,
                 id=child,
-                task_timeout=activity_options.TASK_TIMEOUT,
+                task_timeout=WORKFLOW_TASK_TIMEOUT,
                 static_summary=task.title[:100],
             )
             self._starting.discard(task.id)

@@ -12,7 +12,7 @@ from cli.client.request_client import RequestClient
 from cli.client.summary import RequestSummary
 from cli.context import CliContext
 from runtime.connect import connect
-from runtime.services.bringup import server_only, services
+from runtime.services.startup import ensure_services
 from runtime.settings import load
 
 _WORKER_SECONDS = 20.0
@@ -60,8 +60,7 @@ async def connected(context: CliContext, *, worker: bool) -> AsyncIterator[Servi
         SetupError: the service cannot be found or started.
     """
     settings = load(context.environ)
-    bring_up = services if worker else server_only
-    async with bring_up(settings, announce=context.print_err) as up:
+    async with ensure_services(settings, worker=worker, announce=context.print_err) as up:
         client = await connect(settings, address=up.address, runtime=_quiet_runtime())
         # A server that was started just now has a worker starting behind it.
         worker_seconds = _WORKER_SECONDS if up.started and not worker else 0.0

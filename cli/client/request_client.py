@@ -29,12 +29,11 @@ from contracts.approvals import Answer, Approval, Decide, Receipt
 from contracts.merge_queue import MergeQueueStatus
 from contracts.reconcile import Reconcile, ReconcileReport
 from contracts.request import RequestStart, RequestStatus
-from contracts.task_queue import TaskQueue
+from contracts.task_queue import WORKFLOW_TASK_TIMEOUT, TaskQueue
 from contracts.visibility import OC_KEPT
 from domain.ids import REQUEST_PREFIX
 
 WORKFLOW = "RequestWorkflow"
-_TASK_TIMEOUT = dt.timedelta(seconds=3)
 _RECONCILE_TIMEOUT = dt.timedelta(seconds=120)
 _DECIDE_TIMEOUT = dt.timedelta(seconds=15)
 _LISTED = 100
@@ -74,7 +73,7 @@ class RequestClient:
                     start,
                     id=request_id,
                     task_queue=TaskQueue.WORKFLOWS,
-                    task_timeout=_TASK_TIMEOUT,
+                    task_timeout=WORKFLOW_TASK_TIMEOUT,
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     static_summary=first_line(start.request),
                     rpc_timeout=RPC_TIMEOUT,
@@ -158,7 +157,7 @@ class RequestClient:
                 order,
                 id=f"reconcile/{order.host_id}/by-hand",
                 task_queue=TaskQueue.WORKFLOWS,
-                task_timeout=_TASK_TIMEOUT,
+                task_timeout=WORKFLOW_TASK_TIMEOUT,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 result_type=ReconcileReport,
                 execution_timeout=_RECONCILE_TIMEOUT,

@@ -30,7 +30,7 @@ from contracts.request import RequestStart
 from tests.cli.played_request import COMMIT, playing
 
 if TYPE_CHECKING:
-    from runtime.services.server import EmbeddedServer
+    from runtime.services.embedded_server import EmbeddedServer
     from runtime.settings import Settings
 
 pytestmark = pytest.mark.system
@@ -394,7 +394,7 @@ async def test_a_query_names_what_does_not_answer(client: Client) -> None:
 async def test_watch_continues_after_a_server_outage(settings: "Settings", tmp_path: Path) -> None:
     """While the server is down `watch` says so; when it is back, so does `watch`, and goes on."""
     from runtime.connect import connect  # noqa: PLC0415
-    from runtime.services.server import EmbeddedServer  # noqa: PLC0415
+    from runtime.services.embedded_server import EmbeddedServer  # noqa: PLC0415
 
     server = EmbeddedServer(settings, headless=True, free_ports=True)
     await server.start()

@@ -22,7 +22,7 @@ from temporalio.client import Client, WorkflowExecution, WorkflowHistory
 from typing_extensions import override
 
 from runtime.services.child_process import end_process
-from runtime.services.server import EmbeddedServer
+from runtime.services.embedded_server import EmbeddedServer
 from tests import model_scripts
 from tests.local_deployment import ROOT, Handle, LocalDeployment, until
 from tests.model_scripts import Json

@@ -1,4 +1,4 @@
-"""A starter that knows only how to be the supervisor."""
+"""A starter script whose only command is the supervisor."""
 
 import asyncio
 import sys

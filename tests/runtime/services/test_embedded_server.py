@@ -1,4 +1,4 @@
-"""The embedded server, against the real one."""
+"""The embedded server, as the real process."""
 
 import asyncio
 import os
@@ -18,9 +18,9 @@ from runtime.errors import ServerError
 from runtime.records import running_server
 from runtime.services.binary import find_binary
 from runtime.services.database import read_marker
-from runtime.services.server import DYNAMIC_CONFIG, EmbeddedServer
+from runtime.services.embedded_server import DYNAMIC_CONFIG, EmbeddedServer
 from runtime.settings import Settings, load
-from runtime.tcp_ports import free_port, listens
+from runtime.tcp_ports import free_port, is_listening
 from tests.runtime.processes import alive, command_of, eventually, of_home
 
 pytestmark = pytest.mark.system
@@ -28,38 +28,38 @@ pytestmark = pytest.mark.system
 
 @pytest.fixture
 async def server(settings: Settings) -> AsyncIterator[EmbeddedServer]:
-    """A server of the test's own, not yet started; none is left afterwards."""
+    """A server that is not yet started; no process of the home is left after the test."""
     server = EmbeddedServer(settings, headless=True, free_ports=True)
     yield server
     if server.alive:
-        # Quicker than a second of good manners; they have a test of their own.
+        # Quicker than a graceful stop, which has a test of its own.
         os.kill(server.pid, signal.SIGKILL)
     await server.stop()
     assert of_home(settings.home) == {}
 
 
-async def leave_a_run(settings: Settings) -> None:
-    """Start a workflow that stays open, for nobody runs it."""
+async def start_open_workflow(settings: Settings) -> None:
+    """Start a workflow that stays open, since no worker polls its queue."""
     client = await connect(settings)
     await client.start_workflow("Any", id="kept", task_queue="none")
 
 
 def spoil_database(settings: Settings) -> None:
-    """Leave of a database what no server can read."""
+    """Overwrite a database with bytes that no server can read."""
     settings.database.with_name("temporal.db-wal").unlink()
     settings.database.write_bytes(b"not a database" * 300)
 
 
 def program(folder: Path, text: str) -> Path:
-    """Write a `temporal` that only tells its version."""
+    """Write a `temporal` that only prints its version."""
     file = folder / "temporal"
     file.write_text(f"#!/bin/sh\necho '{text}'\n")
     file.chmod(0o755)
     return file
 
 
-async def test_namespace(client: Client) -> None:
-    """Closed runs stay for thirty days, and the search attributes exist."""
+async def test_the_namespace_is_set_up(client: Client) -> None:
+    """Closed runs are kept for thirty days, and the search attributes exist."""
     shown = await client.workflow_service.describe_namespace(
         DescribeNamespaceRequest(namespace="default")
     )
@@ -71,8 +71,8 @@ async def test_namespace(client: Client) -> None:
     assert {"OcState", "OcPendingApprovals"} <= set(attributes.custom_attributes)
 
 
-async def test_flags(temporal_server: EmbeddedServer) -> None:
-    """The server runs with every configuration value that the product's speed rests on."""
+async def test_the_server_gets_its_configuration(temporal_server: EmbeddedServer) -> None:
+    """Every dynamic configuration value and pragma is on the command line."""
     command = command_of(temporal_server.pid)
 
     assert {f"{key}={value}" for key, value in DYNAMIC_CONFIG.items()} <= set(command)
@@ -80,12 +80,12 @@ async def test_flags(temporal_server: EmbeddedServer) -> None:
     assert command[command.index("--ip") + 1] == "127.0.0.1"
 
 
-async def test_again(settings: Settings) -> None:
-    """A second start finds the data and the same ports, web UI included."""
+async def test_a_second_start_keeps_data_and_ports(settings: Settings) -> None:
+    """The port of the web UI included."""
     first = EmbeddedServer(settings)
     await first.start()
     address, ui_url = first.address, first.ui_url
-    await leave_a_run(settings)
+    await start_open_workflow(settings)
     await first.stop()
     second = EmbeddedServer(settings)
     await second.start()
@@ -99,8 +99,10 @@ async def test_again(settings: Settings) -> None:
     assert of_home(settings.home) == {}
 
 
-async def test_killed_first_start(settings: Settings, server: EmbeddedServer) -> None:
-    """A server killed in the middle of its first start is started anew, what it left set aside."""
+async def test_an_unfinished_first_start_is_repeated(
+    settings: Settings, server: EmbeddedServer
+) -> None:
+    """After a kill amid the first start the unfinished database is moved aside."""
     await server.spawn()
     await eventually(settings.database.exists)
     os.kill(server.pid, signal.SIGKILL)
@@ -113,10 +115,10 @@ async def test_killed_first_start(settings: Settings, server: EmbeddedServer) ->
     assert settings.database.with_name("temporal.db.half-made-1").exists()
 
 
-async def test_killed_later(settings: Settings, server: EmbeddedServer) -> None:
-    """SIGKILL of a finished server loses nothing; a lost database is an error, never redone."""
+async def test_a_killed_server_loses_nothing(settings: Settings, server: EmbeddedServer) -> None:
+    """A database that is damaged without a backup is an error, and is not replaced."""
     await server.start()
-    await leave_a_run(settings)
+    await start_open_workflow(settings)
     os.kill(server.pid, signal.SIGKILL)
     await server.wait()
     assert running_server(settings) is None
@@ -134,8 +136,8 @@ async def test_killed_later(settings: Settings, server: EmbeddedServer) -> None:
     assert settings.database.read_bytes().startswith(b"not a database")
 
 
-async def test_stop_before_ready(settings: Settings) -> None:
-    """A server can be stopped while it comes up."""
+async def test_a_server_can_be_stopped_before_it_is_ready(settings: Settings) -> None:
+    """Its process and its record count as gone."""
     server = EmbeddedServer(settings, headless=True, free_ports=True)
     await server.spawn()
 
@@ -145,15 +147,15 @@ async def test_stop_before_ready(settings: Settings) -> None:
     assert running_server(settings) is None
 
 
-async def test_port_of_another(settings: Settings) -> None:
-    """A port that another holds is not taken for ours, and the next free one is used."""
+async def test_a_port_of_another_process_is_not_used(settings: Settings) -> None:
+    """Another free port is chosen; a required port that is used is an error."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = int(other.getsockname()[1])
 
-        assert listens(os.getpid(), port)
-        assert not listens(os.getppid(), port)
+        assert is_listening(os.getpid(), port)
+        assert not is_listening(os.getppid(), port)
         assert free_port([port]) != port
 
         wanted = load({**settings.environment, "ORCHESTCODE_TEMPORAL_PORT": str(port)})
@@ -161,16 +163,18 @@ async def test_port_of_another(settings: Settings) -> None:
             await EmbeddedServer(wanted, headless=True).start()
 
 
-async def test_wished_ports() -> None:
-    """A free wished port is taken, never the one that is spoken for."""
+async def test_a_preferred_port_is_chosen_when_it_is_free() -> None:
+    """Never the excluded one."""
     port = free_port([])
 
     assert free_port([None, port]) == port
-    assert free_port([port], but=port) != port
+    assert free_port([port], exclude=port) != port
 
 
-def test_binary(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The program beside this Python is used, else a new enough one on the person's path."""
+def test_the_bundled_binary_is_preferred(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The `temporal` next to this Python is used, else a new enough one on the person's path."""
     assert find_binary(settings) == Path(sys.executable).with_name("temporal")
 
     monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
@@ -186,17 +190,18 @@ def test_binary(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert find_binary(on_path) == newer
 
 
-async def test_two_at_once(settings: Settings, server: EmbeddedServer) -> None:
-    """Of two that start at once on a new home one starts the server and the other adopts it."""
+async def test_of_two_starts_at_once_one_adopts_the_other_server(
+    settings: Settings, server: EmbeddedServer
+) -> None:
+    """Stopping the adopting one keeps the server running."""
     other = EmbeddedServer(settings, headless=True, free_ports=True)
     await asyncio.gather(server.start(), other.start())
-    owner, guest = (server, other) if server.owned else (other, server)
+    assert server.pid == other.pid
+    owner, guest = (server, other) if server._process else (other, server)
 
+    assert guest._process is None
     await guest.stop()
 
-    assert owner.owned
-    assert not guest.owned
-    assert guest.pid == owner.pid
     assert await owner.health()
     await owner.stop()
     assert not await guest.health()
