@@ -20,8 +20,8 @@ from domain.text import clip, for_people
 from infra.commands import CommandRun, CommandRunner, undo
 from infra.store import ANY, RefUpdate, Store, journal
 from infra.store.open_stores import Stores
+from infra.worktrees.handle import WorktreeHandle
 from infra.worktrees.open_pools import Pools
-from infra.worktrees.pool import WorktreeHandle
 
 _LOG_BYTES = 60_000
 _TAIL = 900

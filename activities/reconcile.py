@@ -21,8 +21,9 @@ from domain import ids
 from infra.sandbox import end_orphan, find_orphans
 from infra.store import ANY, RefUpdate, Store, StoreError, records
 from infra.store.open_stores import Stores
+from infra.worktrees.errors import WorktreeBusy
 from infra.worktrees.open_pools import Pools
-from infra.worktrees.pool import WorktreeBusy, WorktreePool
+from infra.worktrees.pool import WorktreePool
 
 
 @dataclass

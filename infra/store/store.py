@@ -377,6 +377,19 @@ class Store:
         found = await self._peeled(name, "commit")
         return decode_commit(found.oid, found.data)
 
+    async def require_commit(self, oid: str) -> None:
+        """
+        Check that a commit is in the store.
+
+        Args:
+            oid: full id of the commit.
+
+        Raises:
+            ObjectMissing: it is not there, or is no commit.
+        """
+        if await self.resolve(f"{oid}^{{commit}}") != oid:
+            raise ObjectMissing(oid)
+
     async def _peeled(self, name: str, kind: Literal["tree", "commit"]) -> GitObject:
         found = await self.get(name)
         if found.kind == kind:

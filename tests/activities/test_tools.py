@@ -37,7 +37,7 @@ async def test_what_an_earlier_attempt_left_is_undone(agent: Agent) -> None:
     await agent.edit("create", "kept.txt", file_text="kept\n")
     pool = await agent.job.pool()
     lease = agent.lease
-    async with pool.enter(lease.worktree, lease.epoch, agent.at) as place:
+    async with pool.open_worktree(lease.worktree, lease.epoch, agent.at) as place:
         place.begin("call-lost")
         (agent.path / "half.txt").write_text("half done")
         (agent.path / "kept.txt").unlink()
