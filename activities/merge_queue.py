@@ -17,7 +17,7 @@ from contracts.task_queue import TaskQueue
 from domain import ids
 from domain.text import one_line
 from infra.store import records
-from infra.store.open_stores import Stores
+from infra.store.open_stores import OpenStores
 
 _MERGE_QUEUE = "MergeQueueWorkflow"
 _REQUEST = "RequestWorkflow"
@@ -27,7 +27,7 @@ _TASK_TIMEOUT = dt.timedelta(seconds=3)
 class MergeQueueClient(QueueActivities):
     """Signal-with-start by the worker's own client."""
 
-    def __init__(self, client: Client, stores: Stores) -> None:
+    def __init__(self, client: Client, stores: OpenStores) -> None:
         self._client = client
         self._stores = stores
 

@@ -19,15 +19,15 @@ from domain.text import one_line
 from infra.commands import CommandRunner
 from infra.disk_space import is_disk_full
 from infra.store import Batch, RefUpdate, Store, journal
-from infra.store.open_stores import Stores
+from infra.store.open_stores import OpenStores
 from infra.worktrees.handle import WorktreeHandle
-from infra.worktrees.open_pools import Pools
+from infra.worktrees.open_pools import OpenPools
 
 
 class WorktreeTools(ToolActivities):
     """Tool calls on this host's worktrees."""
 
-    def __init__(self, stores: Stores, pools: Pools, commands: CommandRunner) -> None:
+    def __init__(self, stores: OpenStores, pools: OpenPools, commands: CommandRunner) -> None:
         self._stores = stores
         self._pools = pools
         self._commands = commands

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from infra.fsync import sync_folder
 from infra.worktrees.errors import Fenced, WorktreeBroken
 from infra.worktrees.layout import CONTROL_FOLDER, Layout
 
@@ -130,10 +131,5 @@ class WorktreeRecords:
             stream.flush()
             os.fsync(stream.fileno())
         fresh.replace(file)
-        if not lasting:
-            return
-        folder = os.open(fresh.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        if lasting:
+            sync_folder(str(file.parent))

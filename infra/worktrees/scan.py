@@ -14,7 +14,7 @@ from typing import Final
 
 from infra.git.command import GitCommand, GitError, GitResult
 from infra.store import Store
-from infra.store.objects import EMPTY_TREE
+from infra.store.object_format import EMPTY_TREE
 from infra.worktrees.errors import WorktreeBroken
 from infra.worktrees.files import allow_owner, unlock
 from infra.worktrees.layout import Layout

@@ -18,8 +18,8 @@ from contracts.store import RepositoryRef
 from contracts.worktrees import LeaseWorktree, ReleaseWorktree, WorktreeLease
 from domain import ids
 from infra.git.command import GitError
-from infra.store import ObjectMissing, Store, StoreError
-from infra.store.objects import TreeEntry
+from infra.store import ObjectMissing, Store, StoreError, trees
+from infra.store.object_format import EMPTY_TREE
 from infra.worktrees.errors import Fenced, WorktreeBroken, WorktreeBusy
 from infra.worktrees.pool import WorktreePool
 
@@ -55,7 +55,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     """A store with one commit on the target, and its pool."""
     async with await empty_store(tmp_path) as store:
         blob = await store.put_blob(b"hello\n")
-        tree = await store.put_tree([TreeEntry("100644", "a.txt", blob)])
+        tree = await trees.with_paths(store, EMPTY_TREE, {"a.txt": ("100644", blob)})
         base = await store.put_commit(tree, (), "base", when=1_700_000_000)
         await store.advance("refs/oc/target/main", base, None)
         pool = WorktreePool(

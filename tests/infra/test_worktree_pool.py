@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.store import ObjectMissing, Store
+from infra.store import ObjectMissing, Store, diffs, transport, trees
 from infra.worktrees.errors import Fenced, WorktreeBroken, WorktreeBusy
 from infra.worktrees.files import remove, unlock
 from infra.worktrees.handle import WorktreeHandle
@@ -87,7 +87,7 @@ async def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     git(person, "-c", "core.autocrlf=false", "add", "-A")
     git(person, "commit", "-q", "-m", "base")
     async with await Store.clone(person, folder / "store.git") as store:
-        await store.fetch(person, "main", "refs/oc/target/main")
+        await transport.fetch(store, person, "main", "refs/oc/target/main")
     return folder / "store.git"
 
 
@@ -624,8 +624,8 @@ async def test_a_scan_is_right_after_checkpoints_made_without_one(
         (place.path / "kept.log").write_text("ignored, but made by an edit")
         (place.path / "plain.py").unlink()
         oid = await world.store.put_blob(b"ignored, but made by an edit")
-        tree = await world.store.with_paths(
-            world.base, {"kept.log": ("100644", oid), "plain.py": None}
+        tree = await trees.with_paths(
+            world.store, world.base, {"kept.log": ("100644", oid), "plain.py": None}
         )
         edited = await world.store.put_commit(tree, (world.base,), "edit", when=1)
         await place.settle(edited)
@@ -637,7 +637,7 @@ async def test_a_scan_is_right_after_checkpoints_made_without_one(
         (place.path / "b.txt").write_text("b")
         scan = await place.scan(edited, "command")
 
-    changes = await world.store.changes(edited, scan.commit)
+    changes = await diffs.changes(world.store, edited, scan.commit)
     assert [(change.path, change.status) for change in changes] == [
         ("b.txt", "A"),
         ("kept.log", "D"),
@@ -677,7 +677,7 @@ async def test_a_nested_repository_is_left_out_and_its_programs_never_run(
 
     assert scan.skipped == ("glob[*]/", "plain.py/", "src/deep/sub/", "sub/")
     assert again.commit == scan.commit
-    changes = await world.store.changes(world.base, scan.commit)
+    changes = await diffs.changes(world.store, world.base, scan.commit)
     assert [(c.path, c.status) for c in changes] == [("own.txt", "A"), ("plain.py", "D")]
     mark_in_flight(world, lease.name)
     async with pool.open_worktree(lease.name, lease.epoch, scan.commit) as place:
@@ -692,7 +692,7 @@ async def test_a_submodule_stays_a_link_and_its_programs_never_run(
 ) -> None:
     """A link of the base stays in every checkpoint; what is put in its folder is reported."""
     marker = world.folder / "ran"
-    tree = await world.store.with_path(world.base, "lib/mod", ("160000", "2" * 40))
+    tree = await trees.with_paths(world.store, world.base, {"lib/mod": ("160000", "2" * 40)})
     linked = await world.store.put_commit(tree, (world.base,), "link", when=1)
     lease = await pool.lease("task/a", linked)
     async with pool.open_worktree(lease.name, lease.epoch, linked) as place:
@@ -726,7 +726,7 @@ async def test_a_replaced_git_file_is_not_followed(world: World, pool: WorktreeP
 
         scan = await place.scan(world.base, "work")
 
-    changes = await world.store.changes(world.base, scan.commit)
+    changes = await diffs.changes(world.store, world.base, scan.commit)
     assert [change.path for change in changes] == ["x.dat"]
     async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
         assert (place.path / ".git").read_text().startswith("gitdir: ")
@@ -748,7 +748,7 @@ async def test_files_that_git_never_stores_are_reported(world: World, pool: Work
         scan = await place.scan(world.base, "work")
 
     assert scan.skipped == (".GIT/config", ".gitmodules", "plain.py")
-    changes = await world.store.changes(world.base, scan.commit)
+    changes = await diffs.changes(world.store, world.base, scan.commit)
     assert [change.path for change in changes] == ["own.txt"]
 
 
