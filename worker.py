@@ -39,8 +39,8 @@ from infra.commands import CommandRunner
 from infra.disk_space import low_space_reason
 from infra.roles.files import RoleFiles
 from infra.sandbox import Sandbox, SandboxUnavailable, end_orphan, find_orphans
-from infra.store.open_stores import Stores
-from infra.worktrees.open_pools import Pools
+from infra.store.open_stores import OpenStores
+from infra.worktrees.open_pools import OpenPools
 from runtime import logging, settings
 from runtime.connect import connect
 from runtime.errors import SetupError
@@ -97,9 +97,9 @@ async def build_activities(
 ) -> AsyncIterator[ActivitySet]:
     """Make the activities, and close their connections and processes at the end."""
     host = host_id(config)
-    stores = Stores(config.stores)
+    stores = OpenStores(config.stores)
     uid_base = SANDBOX_UID_BASE if os.geteuid() == 0 else None
-    pools = Pools(stores, config.worktrees, host_id=host, uid_base=uid_base)
+    pools = OpenPools(stores, config.worktrees, host_id=host, uid_base=uid_base)
     own = Environment(
         path=config.path, virtual_env=str(config.virtual_env) if config.virtual_env else None
     )

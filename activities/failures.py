@@ -15,7 +15,7 @@ from infra.git.command import GitError, GitMissingError
 from infra.roles.files import RoleError
 from infra.sandbox import SandboxUnavailable
 from infra.store import ObjectMissing, RefConflict, StoreError
-from infra.worktrees.pool import Fenced, WorktreeBroken, WorktreeBusy
+from infra.worktrees.errors import Fenced, WorktreeBroken, WorktreeBusy
 
 _BOUND = 2_000
 

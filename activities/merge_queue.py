@@ -16,7 +16,7 @@ from contracts.task_queue import WORKFLOW_TASK_TIMEOUT, TaskQueue
 from domain import ids
 from domain.text import one_line
 from infra.store import records
-from infra.store.open_stores import Stores
+from infra.store.open_stores import OpenStores
 
 _MERGE_QUEUE = "MergeQueueWorkflow"
 _REQUEST = "RequestWorkflow"
@@ -25,7 +25,7 @@ _REQUEST = "RequestWorkflow"
 class MergeQueueClient(QueueActivities):
     """Signal-with-start by the worker's own client."""
 
-    def __init__(self, client: Client, stores: Stores) -> None:
+    def __init__(self, client: Client, stores: OpenStores) -> None:
         self._client = client
         self._stores = stores
 

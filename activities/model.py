@@ -25,8 +25,8 @@ from domain.tools.registry import MAX_FINISH_BYTES, InvalidCall, Registry
 from infra.anthropic.client import MessagesClient, ModelReply
 from infra.conversation import opening
 from infra.conversation.log import ConversationLog, Message, TurnContent, compose, turn_key
-from infra.store import Batch, Store, StoreError
-from infra.store.open_stores import Stores
+from infra.store import Batch, Store, StoreError, trees
+from infra.store.open_stores import OpenStores
 
 _HOUR = {"type": "ephemeral", "ttl": "1h"}
 _SHORT = {"type": "ephemeral"}
@@ -36,7 +36,7 @@ _DISCARDED = frozenset({"max_tokens", "refusal", "model_context_window_exceeded"
 class MessagesModel(ModelActivities):
     """Agents' conversations over the Messages API."""
 
-    def __init__(self, stores: Stores, client: MessagesClient, setup: AgentSetup) -> None:
+    def __init__(self, stores: OpenStores, client: MessagesClient, setup: AgentSetup) -> None:
         self._stores = stores
         self._client = client
         self._setup = setup
@@ -120,7 +120,7 @@ class MessagesModel(ModelActivities):
 
 
 async def _opening(store: Store, request: OpenConversation) -> Message:
-    files = opening.repository_map(await store.paths(request.commit))
+    files = opening.repository_map(await trees.paths(store, request.commit))
     blocks: list[dict[str, Any]] = [{"type": "text", "text": opening.opening(request.facts, files)}]
     for label, document in request.documents:
         blocks.append({"type": "text", "text": {"$blob": document, "$label": label}})

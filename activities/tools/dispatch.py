@@ -19,15 +19,15 @@ from domain.text import one_line
 from infra.commands import CommandRunner
 from infra.disk_space import is_disk_full
 from infra.store import Batch, RefUpdate, Store, journal
-from infra.store.open_stores import Stores
-from infra.worktrees.open_pools import Pools
-from infra.worktrees.pool import WorktreeHandle
+from infra.store.open_stores import OpenStores
+from infra.worktrees.handle import WorktreeHandle
+from infra.worktrees.open_pools import OpenPools
 
 
 class WorktreeTools(ToolActivities):
     """Tool calls on this host's worktrees."""
 
-    def __init__(self, stores: Stores, pools: Pools, commands: CommandRunner) -> None:
+    def __init__(self, stores: OpenStores, pools: OpenPools, commands: CommandRunner) -> None:
         self._stores = stores
         self._pools = pools
         self._commands = commands
@@ -46,7 +46,9 @@ class WorktreeTools(ToolActivities):
         results: list[ToolResult] = []
         async with (
             translated_failures(),
-            pool.enter(lease.worktree, lease.epoch, request.expected, write=False) as worktree,
+            pool.open_worktree(
+                lease.worktree, lease.epoch, request.expected, write=False
+            ) as worktree,
         ):
             context = await self._context(request, store, worktree)
             for call_id, name, arguments in request.calls:
@@ -101,7 +103,9 @@ class WorktreeTools(ToolActivities):
             found = await journal.recorded(store, ref)
             if found is not None:
                 return ToolResult.model_validate_json(found)
-            async with pool.enter(lease.worktree, lease.epoch, request.expected) as worktree:
+            async with pool.open_worktree(
+                lease.worktree, lease.epoch, request.expected
+            ) as worktree:
                 # Another attempt may have ended while this one waited for the worktree.
                 found = await journal.recorded(store, ref)
                 if found is not None:

@@ -15,6 +15,7 @@ from domain.editing import edit
 from domain.tools.registry import ToolSpec
 from infra.files.confined_files import ConfinedFiles, PathRefused
 from infra.git.command import GitCommand
+from infra.store import trees
 
 
 class EditArguments(HumanInput):
@@ -120,7 +121,7 @@ async def _checkpoint(context: ToolContext, path: str, mode: str, data: bytes) -
     """
     before = await context.store.get_commit(context.expected)
     changed = {path: (mode, context.batch.blob(data))}
-    tree = await context.store.with_paths(before.tree, changed, batch=context.batch)
+    tree = await trees.with_paths(context.store, before.tree, changed, batch=context.batch)
     if tree == before.tree:
         return context.expected
     return context.batch.commit(

@@ -15,7 +15,7 @@ from contracts.tools import ToolOutcome
 from domain.tools.registry import ToolSpec
 from infra.commands import CommandRunner
 from infra.store import Batch, Store
-from infra.worktrees.pool import WorktreeHandle
+from infra.worktrees.handle import WorktreeHandle
 
 Seen = dict[str, str]
 """sha256 of each file as the agent knows it, by path."""

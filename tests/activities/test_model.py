@@ -26,8 +26,9 @@ from domain.tools.registry import MAX_FINISH_BYTES
 from infra.anthropic.client import MessagesClient
 from infra.conversation.log import ConversationLog
 from infra.roles.files import RoleFiles
-from infra.store import Store, StoreError
-from infra.store.open_stores import Stores
+from infra.store import Store, StoreError, trees
+from infra.store.object_format import EMPTY_TREE
+from infra.store.open_stores import OpenStores
 from rehearsal import journal
 from rehearsal.server import Server, serve
 from tests.activities.test_worktrees import empty_store
@@ -52,7 +53,7 @@ class ModelEnv:
     """
 
     store: Store
-    stores: Stores
+    stores: OpenStores
     clients: list[MessagesClient] = field(default_factory=list)
 
     def model(self, server: Server | None) -> MessagesModel:
@@ -70,7 +71,7 @@ class ModelEnv:
         self, model: MessagesModel, role: roles.RoleName = roles.CODER
     ) -> OpenedConversation:
         """Open a conversation."""
-        tree = await self.store.put_tree(())
+        tree = await trees.with_paths(self.store, EMPTY_TREE, {})
         request = OpenConversation(
             repository=REPOSITORY,
             agent_id="request/x/task/a/coder-1",
@@ -85,7 +86,7 @@ class ModelEnv:
 async def desk(tmp_path: Path) -> AsyncIterator[ModelEnv]:
     """A store without content."""
     async with await empty_store(tmp_path) as store:
-        desk = ModelEnv(store, Stores(tmp_path))
+        desk = ModelEnv(store, OpenStores(tmp_path))
         try:
             yield desk
         finally:

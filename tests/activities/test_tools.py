@@ -37,7 +37,7 @@ async def test_what_an_earlier_attempt_left_is_undone(agent: Agent) -> None:
     await agent.edit("create", "kept.txt", file_text="kept\n")
     pool = await agent.job.pool()
     lease = agent.lease
-    async with pool.enter(lease.worktree, lease.epoch, agent.at) as place:
+    async with pool.open_worktree(lease.worktree, lease.epoch, agent.at) as place:
         place.begin("call-lost")
         (agent.path / "half.txt").write_text("half done")
         (agent.path / "kept.txt").unlink()
@@ -117,18 +117,18 @@ KILLED = """
     import asyncio, os, sys
     from pathlib import Path
     from temporalio.testing import ActivityEnvironment
-    from infra.worktrees.open_pools import Pools
+    from infra.worktrees.open_pools import OpenPools
     from infra.commands import CommandRunner
     from infra.sandbox import Sandbox
-    from infra.store.open_stores import Stores
+    from infra.store.open_stores import OpenStores
     from activities.tools.dispatch import WorktreeTools
     from contracts.tools import ToolCall
 
     async def main() -> None:
         home, scratch = Path(sys.argv[1]), Path(sys.argv[2])
-        stores = Stores(home / "stores")
+        stores = OpenStores(home / "stores")
         uid_base = 60_000 if os.geteuid() == 0 else None
-        pools = Pools(stores, home / "worktrees", host_id="bench", uid_base=uid_base)
+        pools = OpenPools(stores, home / "worktrees", host_id="bench", uid_base=uid_base)
         sandbox = Sandbox()
         await sandbox.probe(scratch)
         tools = WorktreeTools(stores, pools, CommandRunner(sandbox, hide=(home,)))

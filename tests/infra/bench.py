@@ -28,9 +28,9 @@ from contracts.tools import ReadCall, ReadResults, ToolCall, ToolResult
 from contracts.worktrees import LeaseWorktree, WorktreeLease
 from infra.commands import CommandRunner
 from infra.sandbox import Sandbox
-from infra.store import Store
-from infra.store.open_stores import Stores
-from infra.worktrees.open_pools import Pools
+from infra.store import Store, trees
+from infra.store.open_stores import OpenStores
+from infra.worktrees.open_pools import OpenPools
 from infra.worktrees.pool import WorktreePool
 from tests.local_deployment import commit, git
 
@@ -55,8 +55,8 @@ class ActivityEnv:
     folder: Path
     home: Path
     person: Path
-    stores: Stores
-    pools: Pools
+    stores: OpenStores
+    pools: OpenPools
     tools: WorktreeTools
     checks: CleanChecks
     patches: StorePatches
@@ -168,7 +168,7 @@ class Job:
             path: None if data is None else (mode, await self.store.put_blob(_bytes(data)))
             for path, data in files.items()
         }
-        tree = await self.store.with_paths(parent, entries)
+        tree = await trees.with_paths(self.store, parent, entries)
         return await self.store.put_commit(tree, (parent,), "checkpoint", when=1_700_000_500)
 
 
@@ -261,7 +261,8 @@ class Agent:
         """Return the checkpoint's files."""
         store = self.job.store
         return {
-            path: await store.get_blob(f"{self.at}:{path}") for path in await store.paths(self.at)
+            path: await store.get_blob(f"{self.at}:{path}")
+            for path in await trees.paths(store, self.at)
         }
 
 
@@ -311,7 +312,7 @@ async def bench(
     """
     folder = _open_folder()
     home = folder / "home"
-    stores = Stores(home / "stores")
+    stores = OpenStores(home / "stores")
     try:
         yield _assembled(sandbox, folder, stores, person(folder / "person", files))
     finally:
@@ -325,10 +326,10 @@ def _open_folder() -> Path:
     return folder
 
 
-def _assembled(sandbox: Sandbox, folder: Path, stores: Stores, repository: Path) -> ActivityEnv:
+def _assembled(sandbox: Sandbox, folder: Path, stores: OpenStores, repository: Path) -> ActivityEnv:
     home = folder / "home"
     uid_base = 60_000 if os.geteuid() == 0 else None
-    pools = Pools(stores, home / "worktrees", host_id=HOST, uid_base=uid_base)
+    pools = OpenPools(stores, home / "worktrees", host_id=HOST, uid_base=uid_base)
     runner = CommandRunner(sandbox, hide=(home,))
     return ActivityEnv(
         folder=folder,
