@@ -21,36 +21,38 @@ import structlog
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from activities.agent_setup import AgentSetup
 from activities.checks import CleanChecks
 from activities.disk_space import DiskSpaceInterceptor
 from activities.merge_queue import MergeQueueClient
 from activities.model import MessagesModel
 from activities.patches import StorePatches
+from activities.policy import CurrentPolicy
 from activities.reconcile import HostReconciler
 from activities.repository import UserRepositories
-from activities.tools import WorktreeTools
+from activities.tools.dispatch import WorktreeTools
 from activities.worktrees import PooledWorktrees
-from contracts.model import Role
 from contracts.repository import Environment
 from contracts.task_queue import TaskQueue, checks_queue, host_queue
 from infra.anthropic.client import MessagesClient
 from infra.commands import CommandRunner
 from infra.disk_space import low_space_reason
+from infra.roles.files import RoleFiles
 from infra.sandbox import Sandbox, SandboxUnavailable, end_orphan, find_orphans
-from infra.store.open_stores import Stores
-from infra.worktrees.open_pools import Pools
+from infra.store.open_stores import OpenStores
+from infra.worktrees.open_pools import OpenPools
 from runtime import logging, settings
 from runtime.connect import connect
 from runtime.errors import SetupError
 from runtime.host import host_id
 from runtime.interceptors import OrchestInterceptor
 from runtime.metrics import telemetry_runtime
-from runtime.oom import watch_memory
-from runtime.services.backup import forgotten
+from runtime.oom import install_oom_handler
+from runtime.services.backup import lost_period
 from runtime.services.child_process import end_process
-from runtime.services.process_supervisor import worker_ready
+from runtime.services.process_supervisor import mark_worker_ready
 from runtime.services.reconcile_schedule import reconcile_regularly
-from runtime.services.watchdog import beat
+from runtime.services.watchdog import send_heartbeats
 from runtime.settings import Settings
 from runtime.workflow_sandbox import workflow_runner
 from workflows.agent import AgentWorkflow
@@ -95,20 +97,21 @@ async def build_activities(
 ) -> AsyncIterator[ActivitySet]:
     """Make the activities, and close their connections and processes at the end."""
     host = host_id(config)
-    stores = Stores(config.stores)
+    stores = OpenStores(config.stores)
     uid_base = SANDBOX_UID_BASE if os.geteuid() == 0 else None
-    pools = Pools(stores, config.worktrees, host_id=host, uid_base=uid_base)
+    pools = OpenPools(stores, config.worktrees, host_id=host, uid_base=uid_base)
     own = Environment(
         path=config.path, virtual_env=str(config.virtual_env) if config.virtual_env else None
     )
     runner = CommandRunner(sandbox, hide=(config.home,))
-    door = MessagesClient(
+    messages = MessagesClient(
         api_key=config.model_key.get_secret_value() if config.model_key else None,
         auth_token=config.model_token.get_secret_value() if config.model_token else None,
         base_url=config.model_base_url,
     )
-    names = {role: config.model_for(role.value) for role in Role}
-    model = MessagesModel(stores, door, model_names=names, effort=config.effort)
+    setup = AgentSetup(RoleFiles(), model_for=config.model_for, effort=config.effort)
+    model = MessagesModel(stores, messages, setup)
+    policy = CurrentPolicy()
     repositories = UserRepositories(stores, host_id=host, fallback=own)
     worktrees = PooledWorktrees(pools.get)
     patches = StorePatches(stores)
@@ -116,7 +119,7 @@ async def build_activities(
     checks = CleanChecks(stores, pools, runner)
     queues = MergeQueueClient(client, stores)
     reconciler = HostReconciler(
-        stores, pools, client, home=config.home, forgotten=lambda: forgotten(config.database)
+        stores, pools, client, home=config.home, forgotten=lambda: lost_period(config.database)
     )
     try:
         yield ActivitySet(
@@ -133,12 +136,20 @@ async def build_activities(
                 patches.build_chain,
                 patches.land_chain,
                 queues.enqueue_patch,
+                policy.judge_plan,
+                policy.judge_review,
             ],
-            host=[tools.read_files, tools.apply_edit, tools.run_command, reconciler.reconcile],
+            host=[
+                tools.read_files,
+                tools.apply_edit,
+                tools.run_command,
+                tools.call_tool,
+                reconciler.reconcile,
+            ],
             checks=[checks.run_checks],
         )
     finally:
-        await door.close()
+        await messages.close()
         await stores.close()
 
 
@@ -190,7 +201,7 @@ async def run(config: Settings, *, stop: asyncio.Event) -> None:
     """Serve every task queue of this host until `stop` is set."""
     log = structlog.get_logger("worker")
     client = await connect(
-        config, runtime=telemetry_runtime(config), patience=dt.timedelta(seconds=30)
+        config, runtime=telemetry_runtime(config), retry_for=dt.timedelta(seconds=30)
     )
     await _room(config, stop)
     await asyncio.to_thread(_end_orphans, config)
@@ -201,7 +212,7 @@ async def run(config: Settings, *, stop: asyncio.Event) -> None:
         serving = workers(config, client, made)
         for worker in serving:
             await stack.enter_async_context(worker)
-        worker_ready(config)
+        mark_worker_ready(config)
         reconciling = asyncio.create_task(reconcile_regularly(client, host_id(config)))
         log.info("worker.ready", host_id=host_id(config), sandbox=sandbox.available)
         await stop.wait()
@@ -260,13 +271,13 @@ async def main() -> int:
         logging.configure(config)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        watch_memory(loop)
-        beating = asyncio.create_task(beat(config.pulse))
+        install_oom_handler(loop)
+        heartbeats = asyncio.create_task(send_heartbeats(config.heartbeat_fd))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         _settle_memory()
         await run(config, stop=stop)
-        beating.cancel()
+        heartbeats.cancel()
     except SetupError as error:
         sys.stderr.write(f"orchestcode worker: {error}\n")
         return 1

@@ -1,6 +1,5 @@
 """Messages to workflows that may not run yet, or no longer."""
 
-import datetime as dt
 import json
 
 from temporalio import activity
@@ -13,21 +12,20 @@ from activities.failures import translated_failures
 from contracts.merge_queue import EnqueuePatch, MergeQueueStart, MergeVerdict, QueuedPatch
 from contracts.ports import QueueActivities
 from contracts.repository import OpenRequest
-from contracts.task_queue import TaskQueue
+from contracts.task_queue import WORKFLOW_TASK_TIMEOUT, TaskQueue
 from domain import ids
 from domain.text import one_line
 from infra.store import records
-from infra.store.open_stores import Stores
+from infra.store.open_stores import OpenStores
 
 _MERGE_QUEUE = "MergeQueueWorkflow"
 _REQUEST = "RequestWorkflow"
-_TASK_TIMEOUT = dt.timedelta(seconds=3)
 
 
 class MergeQueueClient(QueueActivities):
     """Signal-with-start by the worker's own client."""
 
-    def __init__(self, client: Client, stores: Stores) -> None:
+    def __init__(self, client: Client, stores: OpenStores) -> None:
         self._client = client
         self._stores = stores
 
@@ -48,10 +46,10 @@ class MergeQueueClient(QueueActivities):
             return None
         await self._client.start_workflow(
             _MERGE_QUEUE,
-            MergeQueueStart(repository=request.queued.repository, lanes=request.lanes),
+            MergeQueueStart(repository=request.queued.repository, limits=request.limits),
             id=request.queue_id,
             task_queue=TaskQueue.WORKFLOWS,
-            task_timeout=_TASK_TIMEOUT,
+            task_timeout=WORKFLOW_TASK_TIMEOUT,
             start_signal="enqueue",
             start_signal_args=[request.queued],
             static_summary=f"merge queue of {request.queued.repository.target}"[:180],
@@ -92,7 +90,7 @@ async def restart_request(client: Client, request: OpenRequest) -> None:
         {**asked, "resumes": request.key},
         id=request.id,
         task_queue=TaskQueue.WORKFLOWS,
-        task_timeout=_TASK_TIMEOUT,
+        task_timeout=WORKFLOW_TASK_TIMEOUT,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         static_summary=one_line(str(asked.get("request", "")), 60),
     )

@@ -13,7 +13,7 @@ from temporalio.client import Client
 
 from rehearsal.server import serve
 from runtime.connect import connect
-from runtime.services.bringup import services
+from runtime.services.startup import ensure_services
 from runtime.settings import Settings, load
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,7 +60,7 @@ async def brought_up(place: Path, script: dict[str, Any]) -> AsyncIterator[Bench
             "NO_PROXY": "127.0.0.1,localhost",
         }
         settings = load(environ)
-        async with services(settings, announce=lambda _: None) as up:
+        async with ensure_services(settings, announce=lambda _: None) as up:
             client = await connect(settings, address=up.address)
             yield Bench(place, settings, client, journal)
 

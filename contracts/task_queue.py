@@ -1,6 +1,11 @@
 """Task queues: Temporal's word for where a worker takes its work from."""
 
+import datetime as dt
 from enum import StrEnum
+from typing import Final
+
+WORKFLOW_TASK_TIMEOUT: Final = dt.timedelta(seconds=3)
+"""The workflow task timeout of every workflow; after it another worker takes the task."""
 
 
 class TaskQueue(StrEnum):

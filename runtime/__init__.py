@@ -1,3 +1,1 @@
-"""
-How processes run: settings, connection, embedded server, supervision, logging. Not what they do.
-"""
+"""How processes run: settings, connection, embedded server, supervision, logging."""

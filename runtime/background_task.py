@@ -1,4 +1,4 @@
-"""Two things that asyncio leaves to write: a task beside a block, and the loop's clock."""
+"""Helpers for asyncio: a task that runs as long as a block, and the loop's clock."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Coroutine
 
 @contextlib.asynccontextmanager
 async def background_task(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
-    """Let something run as long as a block does."""
+    """Run a coroutine in the background until the block ends, then cancel it."""
     task = asyncio.create_task(work)
     try:
         yield
@@ -17,6 +17,6 @@ async def background_task(work: Coroutine[object, object, None]) -> AsyncIterato
             await task
 
 
-def now() -> float:
-    """Return the running loop's time in seconds, which no clock that is set makes jump."""
+def loop_time() -> float:
+    """Return the running loop's monotonic time in seconds."""
     return asyncio.get_running_loop().time()

@@ -1,4 +1,4 @@
-"""The one way to a Temporal client: the same converter, namespace and TLS for everyone."""
+"""Connections to the Temporal service: one converter, namespace and TLS for every process."""
 
 import asyncio
 import datetime as dt
@@ -24,20 +24,21 @@ from temporalio.runtime import Runtime
 from typing_extensions import override
 
 from contracts.failures import FailureKind
+from runtime.background_task import loop_time
 from runtime.errors import UnreachableError
 from runtime.records import running_server
 from runtime.settings import Settings
 
 _PAUSE_SECONDS = 0.1
 _CONNECT_TIMEOUT = dt.timedelta(seconds=5)
-_AT_ONCE = dt.timedelta(0)
+_NO_RETRY = dt.timedelta(0)
 
 
-class _Json(PydanticJSONPlainPayloadConverter):
+class _PydanticJson(PydanticJSONPlainPayloadConverter):
     """
-    Pydantic values as JSON without the fields that have their default: history is much smaller.
+    Pydantic values as JSON without fields that hold their default, which keeps histories small.
 
-    A field's default is therefore part of every recorded history: it never changes.
+    A field's default is therefore part of every recorded history and must never change.
     """
 
     @override
@@ -46,22 +47,25 @@ class _Json(PydanticJSONPlainPayloadConverter):
         return Payload(metadata={"encoding": self.encoding.encode()}, data=data)
 
 
-class _Payloads(CompositePayloadConverter):
-    """The SDK's converters, with ours for JSON."""
+class _PayloadConverter(CompositePayloadConverter):
+    """The SDK's converters, with `_PydanticJson` for JSON."""
 
     def __init__(self) -> None:
-        known = DefaultPayloadConverter.default_encoding_payload_converters
-        ours = _Json()
+        defaults = DefaultPayloadConverter.default_encoding_payload_converters
+        pydantic_json = _PydanticJson()
         super().__init__(
-            *(ours if isinstance(one, JSONPlainPayloadConverter) else one for one in known)
+            *(
+                pydantic_json if isinstance(each, JSONPlainPayloadConverter) else each
+                for each in defaults
+            )
         )
 
 
-class _Failures(DefaultFailureConverter):
+class _FailureConverter(DefaultFailureConverter):
     """
-    The SDK's failures; those that we classed go without a stack trace.
+    The SDK's failures; those with a kind of ours other than BUG carry no stack trace.
 
-    Their sentence says all, and a person reads it in the web UI. What caused one keeps its own.
+    A person reads their sentence in the web UI, and it suffices. Their cause keeps its stack trace.
     """
 
     @override
@@ -69,13 +73,15 @@ class _Failures(DefaultFailureConverter):
         self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure
     ) -> None:
         super().to_failure(exception, payload_converter, failure)
-        if isinstance(exception, ApplicationError) and exception.type in _CLASSED:
+        if isinstance(exception, ApplicationError) and exception.type in _WITHOUT_STACK_TRACE:
             failure.stack_trace = ""
 
 
-_CLASSED = frozenset(FailureKind) - {FailureKind.BUG}
+_WITHOUT_STACK_TRACE = frozenset(FailureKind) - {FailureKind.BUG}
 _SERIALIZER = SchemaSerializer(any_schema())
-_CONVERTER = DataConverter(payload_converter_class=_Payloads, failure_converter_class=_Failures)
+_CONVERTER = DataConverter(
+    payload_converter_class=_PayloadConverter, failure_converter_class=_FailureConverter
+)
 
 
 def converter() -> DataConverter:
@@ -88,7 +94,7 @@ async def connect(
     *,
     address: str | None = None,
     runtime: Runtime | None = None,
-    patience: dt.timedelta = _AT_ONCE,
+    retry_for: dt.timedelta = _NO_RETRY,
 ) -> Client:
     """
     Connect to the Temporal service and return a client.
@@ -97,19 +103,18 @@ async def connect(
         settings: profiles, TLS, namespace.
         address: host:port; by default that of the settings, else of the embedded server.
         runtime: the process's SDK runtime; by default the SDK's own.
-        patience: how long to go on trying while nothing answers; a worker that starts beside
-            its server waits for it.
+        retry_for: how long to retry while nothing answers, for a worker that starts together
+            with its server.
 
     Raises:
-        UnreachableError: nothing answers, after all the patience.
+        UnreachableError: nothing answered in that time.
     """
-    loop = asyncio.get_running_loop()
-    end = loop.time() + patience.total_seconds()
+    end = loop_time() + retry_for.total_seconds()
     while True:
         try:
             return await _connect_once(settings, address=address, runtime=runtime)
         except UnreachableError:
-            if loop.time() >= end:
+            if loop_time() >= end:
                 raise
             await asyncio.sleep(_PAUSE_SECONDS)
 
@@ -117,9 +122,9 @@ async def connect(
 async def _connect_once(
     settings: Settings, *, address: str | None, runtime: Runtime | None
 ) -> Client:
-    target = address or settings.temporal_address or _embedded(settings)
+    target = address or settings.temporal_address or _embedded_address(settings)
     options = _options(settings) if settings.temporal_address else ClientConnectConfig()
-    # The target that the caller or the settings chose wins over the profile's.
+    # The caller's or the settings' address overrides the profile's.
     options["target_host"] = target
     options["namespace"] = settings.temporal_namespace
     try:
@@ -135,12 +140,12 @@ async def _connect_once(
         ) from problem
 
 
-def _embedded(settings: Settings) -> str:
+def _embedded_address(settings: Settings) -> str:
     record = running_server(settings)
     if record is None:
         raise UnreachableError(
-            "No Temporal server of ours is running; `starter.py up` starts one, or set "
-            "TEMPORAL_ADDRESS to use another."
+            "The embedded Temporal server is not running; `starter.py up` starts it, or set "
+            "TEMPORAL_ADDRESS to use another service."
         )
     return record.address
 
@@ -148,7 +153,7 @@ def _embedded(settings: Settings) -> str:
 def _options(settings: Settings) -> ClientConnectConfig:
     named = {"TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE"} & settings.temporal_environment.keys()
     return ClientConfig.load_client_connect_config(
-        # A profile file that nobody named must not change where we connect.
+        # A profile file must not change the address unless a variable names it.
         disable_file=not named,
         override_env_vars=settings.temporal_environment,
     )

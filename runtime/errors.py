@@ -1,20 +1,20 @@
 """
-What can go wrong before any work begins, each told in one sentence with its remedy.
+Errors before any work begins; each text is one sentence that names the remedy.
 
     SetupError
-    ├── SettingsError       a variable holds a value that cannot be meant
+    ├── SettingsError       a variable holds an invalid value
     ├── ServerError         the embedded server cannot be found or does not start
     ├── UnreachableError    nothing answers at the address of the Temporal service
-    └── BringUpError        server or worker did not come up in time
+    └── StartupError        server or worker did not come up in time
 """
 
 
 class SetupError(Exception):
-    """The process cannot begin; the text is for the person who started it, without a traceback."""
+    """The process cannot start; its text is shown to the person without a traceback."""
 
 
 class SettingsError(SetupError):
-    """A setting holds a value that cannot be meant; the text names the variable."""
+    """A setting holds an invalid value; the text names the variable."""
 
 
 class ServerError(SetupError):
@@ -25,5 +25,5 @@ class UnreachableError(SetupError):
     """No Temporal service answers at the address."""
 
 
-class BringUpError(SetupError):
+class StartupError(SetupError):
     """Server or worker did not come up in time; the text ends with their last log lines."""

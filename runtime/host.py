@@ -1,6 +1,4 @@
-"""
-The id of this host: made once, kept on disk, so that a restarted worker serves the same leases.
-"""
+"""The id of this host, kept on disk, so that a restarted worker serves the same leases."""
 
 import os
 import re
@@ -10,14 +8,14 @@ from pathlib import Path
 
 from runtime.settings import Settings
 
-_LONGEST_NAME = 24
+_MAX_NAME_LENGTH = 24
 
 
 def host_id(settings: Settings) -> str:
     """
-    Return this host's id: its name for people and eight random hex digits, always the same.
+    Return this host's id, the host name and eight random hex digits; it never changes.
 
-    The first caller makes it; of several at once one wins and all return the winner's.
+    The first caller creates it; several at once all return the id of the one that was first.
     """
     settings.ensure_home()
     path = settings.host_id_file
@@ -27,7 +25,7 @@ def host_id(settings: Settings) -> str:
 
 
 def _create(path: Path, value: str) -> None:
-    """Write a file that either is whole or is not there, and never replace one."""
+    """Write a file completely or not at all; never replace an existing one."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         with draft.open("x", encoding="ascii") as file:
@@ -44,4 +42,4 @@ def _create(path: Path, value: str) -> None:
 
 def _name() -> str:
     name = re.sub(r"[^a-z0-9]+", "-", socket.gethostname().split(".")[0].lower())
-    return name[:_LONGEST_NAME].strip("-") or "host"
+    return name[:_MAX_NAME_LENGTH].strip("-") or "host"

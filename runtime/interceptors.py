@@ -1,4 +1,4 @@
-"""What happens around every activity of a process: heartbeats, and an end for errors of ours."""
+"""The interceptor of every activity: heartbeats, freeze detection, a limit for bugs."""
 
 import asyncio
 import datetime as dt
@@ -17,74 +17,74 @@ from temporalio.worker import (
 from typing_extensions import override
 
 from contracts.failures import FailureKind
+from runtime.background_task import loop_time
 from runtime.oom import end_if_out_of_memory
 
-BEAT_SECONDS = 0.5
+HEARTBEAT_SECONDS = 0.5
 """Between heartbeats; the server misses a killed worker after the activity's heartbeat time-out."""
-_STOOD_STILL = "the worker's process stood still; another attempt has this work by now"
-_WAKING_SECONDS = 10.0
-"""For so long after a freeze, tasks that were handed out meanwhile may still arrive."""
+_FROZEN = "the worker's process was frozen; another attempt has taken this work over"
+_THAW_SECONDS = 10.0
+"""For so long after a freeze, tasks that were assigned during it may still arrive."""
 BUG_ATTEMPTS = 5
-"""An error that nobody classed is tried this often, then it ends what it belongs to."""
+"""After so many attempts an error without a failure kind fails the activity for good."""
 
 
 class OrchestInterceptor(Interceptor):
-    """Installed on every worker."""
+    """Intercepts the activities of one worker."""
 
     def __init__(self) -> None:
-        self._freezes = _Freezes()
+        self._freezes = _FreezeDetector()
 
     @override
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
-        return _Around(super().intercept_activity(next), self._freezes)
+        return _ActivityInterceptor(super().intercept_activity(next), self._freezes)
 
 
-class _Freezes:
-    """Knows whether this process stood still a moment ago (stopped, or its machine suspended)."""
+class _FreezeDetector:
+    """Detects that this process was frozen: stopped, or its machine suspended."""
 
     def __init__(self) -> None:
         self._ticks: asyncio.Task[None] | None = None
-        self._seen = 0.0
-        self._woke = -math.inf
+        self._last_tick = 0.0
+        self._thawed = -math.inf
 
-    def woke(self, longest: float) -> bool:
-        """Return whether the process stood still for longer than this, just now or moments ago."""
-        now = asyncio.get_running_loop().time()
+    def recently_frozen(self, seconds: float) -> bool:
+        """Return whether the process was frozen for longer than this, just now or recently."""
+        now = loop_time()
         if self._ticks is None or self._ticks.done():
-            self._seen = now
+            self._last_tick = now
             self._ticks = asyncio.create_task(self._tick())
-        # On waking, a task may start before the tick that would notice.
-        if now - self._seen > longest:
-            self._woke = now
-        return now - self._woke < _WAKING_SECONDS
+        # After a freeze an activity may start before the next tick.
+        if now - self._last_tick > seconds:
+            self._thawed = now
+        return now - self._thawed < _THAW_SECONDS
 
     async def _tick(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(BEAT_SECONDS)
-            now = loop.time()
-            if now - self._seen > _WAKING_SECONDS / 2:
-                self._woke = now
-            self._seen = now
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            now = loop_time()
+            if now - self._last_tick > _THAW_SECONDS / 2:
+                self._thawed = now
+            self._last_tick = now
 
 
-class _Around(ActivityInboundInterceptor):
-    def __init__(self, following: ActivityInboundInterceptor, freezes: _Freezes) -> None:
+class _ActivityInterceptor(ActivityInboundInterceptor):
+    def __init__(self, following: ActivityInboundInterceptor, freezes: _FreezeDetector) -> None:
         super().__init__(following)
         self._freezes = freezes
 
     @override
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: ANN401, RUF100
         if _is_stale(self._freezes):
-            raise ApplicationError(_STOOD_STILL, type=FailureKind.BUSY)
-        async with _beating() as beats:
+            raise ApplicationError(_FROZEN, type=FailureKind.BUSY)
+        async with _heartbeats() as heartbeats:
             try:
                 return await self.next.execute_activity(input)
             except asyncio.CancelledError as error:
-                if not beats.done():
+                if not heartbeats.done():
                     raise
-                _take_back_cancellation()
-                raise ApplicationError(_STOOD_STILL, type=FailureKind.BUSY) from error
+                _uncancel()
+                raise ApplicationError(_FROZEN, type=FailureKind.BUSY) from error
             except Exception as error:
                 end_if_out_of_memory(error)
                 if isinstance(error, ApplicationError):
@@ -99,57 +99,56 @@ class _Around(ActivityInboundInterceptor):
                 raise ApplicationError(text, type=FailureKind.BUG, non_retryable=True) from error
 
 
-def _is_stale(freezes: _Freezes) -> bool:
+def _is_stale(freezes: _FreezeDetector) -> bool:
     """
-    Return whether this task was handed to the process while it stood still, too long ago.
+    Return whether the task was assigned during a freeze, longer than its heartbeat time-out ago.
 
-    The server has given it to another attempt by then. The two hosts' clocks are compared only
-    after a freeze, so that a clock that is wrong refuses nothing.
+    The server has started another attempt by then. The two hosts' clocks are compared only after
+    a freeze, so that otherwise a wrong clock refuses no task.
     """
     info = activity.info()
-    patience = info.heartbeat_timeout
-    if patience is None or not freezes.woke(patience.total_seconds()):
+    timeout = info.heartbeat_timeout
+    if timeout is None or not freezes.recently_frozen(timeout.total_seconds()):
         return False
-    return dt.datetime.now(dt.UTC) - info.started_time > patience
+    return dt.datetime.now(dt.UTC) - info.started_time > timeout
 
 
 @asynccontextmanager
-async def _beating() -> AsyncIterator[asyncio.Task[None]]:
+async def _heartbeats() -> AsyncIterator[asyncio.Task[None]]:
     """
-    Beat while the block runs, and give the beats; they end only when they have cancelled the block.
+    Send heartbeats while the block runs; yield their task, which is done only after a freeze.
 
-    The beats say only that this process lives: what bounds the work is its start-to-close limit.
+    Heartbeats show only that this process lives; the start-to-close time-out bounds the work.
     """
     main = asyncio.current_task()
     assert main is not None  # noqa: S101 - activities are coroutines of a loop
-    beats = asyncio.create_task(_beat(main))
+    heartbeats = asyncio.create_task(_send_heartbeats(main))
     try:
-        yield beats
+        yield heartbeats
     finally:
-        beats.cancel()
+        heartbeats.cancel()
         with suppress(asyncio.CancelledError):
-            await beats
+            await heartbeats
 
 
-async def _beat(main: asyncio.Task[object]) -> None:
+async def _send_heartbeats(main: asyncio.Task[object]) -> None:
     """
-    Beat; cancel the activity once this process has stood still for longer than the server waits.
+    Send heartbeats; cancel the activity once this process was frozen beyond the time-out.
 
-    By then its work is another attempt's, and whatever it did now would be done twice.
+    By then another attempt has the work, and all further work here would be done twice.
     """
     timeout = activity.info().heartbeat_timeout
-    patience = timeout.total_seconds() if timeout else math.inf
-    loop = asyncio.get_running_loop()
+    limit = timeout.total_seconds() if timeout else math.inf
     while True:
-        before = loop.time()
-        await asyncio.sleep(BEAT_SECONDS)
-        if loop.time() - before > patience:
+        before = loop_time()
+        await asyncio.sleep(HEARTBEAT_SECONDS)
+        if loop_time() - before > limit:
             main.cancel()
             return
         activity.heartbeat()
 
 
-def _take_back_cancellation() -> None:
+def _uncancel() -> None:
     task = asyncio.current_task()
     if task is not None:
         task.uncancel()

@@ -1,4 +1,4 @@
-"""Locks between processes, kept by the kernel: they end with their holder, however it ends."""
+"""Locks between processes; the kernel releases them when their holder ends, even if killed."""
 
 import contextlib
 import fcntl
@@ -9,9 +9,9 @@ from pathlib import Path
 
 def try_lock(path: Path, *, shared: bool = False) -> int | None:
     """
-    Take a lock without waiting and return its open descriptor, None when another holds it.
+    Take a lock without waiting and return its open descriptor; None when another process has it.
 
-    Closing the descriptor gives the lock back; a child that inherits it keeps the lock alive.
+    Closing the descriptor releases the lock, unless a child inherited the descriptor.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
@@ -24,7 +24,7 @@ def try_lock(path: Path, *, shared: bool = False) -> int | None:
 
 
 def is_held(path: Path) -> bool:
-    """Say whether some process holds the lock exclusively."""
+    """Return whether a process holds the lock exclusively."""
     if not path.exists():
         return False
     descriptor = try_lock(path, shared=True)
@@ -35,8 +35,8 @@ def is_held(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def given_back(descriptor: int) -> Iterator[None]:
-    """Give a lock back at the end of the block."""
+def releasing(descriptor: int) -> Iterator[None]:
+    """Release a lock at the end of the block."""
     try:
         yield
     finally:

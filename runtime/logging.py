@@ -1,8 +1,8 @@
 """
-Logs: one JSON line per event, whoever speaks: our code, libraries, the SDK's Rust core.
+Logs: one JSON line per event, from our code, libraries and the SDK's Rust core alike.
 
-Workflows speak through `workflow.logger`, activities through `activity.logger`; only this module
-and the two entry scripts know structlog. Nothing is written while a workflow replays.
+Workflows use `workflow.logger`, activities `activity.logger`; other code uses structlog. Nothing is
+written while a workflow replays.
 """
 
 import logging
@@ -20,14 +20,14 @@ from runtime.redaction import redactor
 from runtime.settings import Settings, log_level_number
 
 CORE_LOGGER = "temporal.core"
-"""The logger under which the SDK's Rust core speaks."""
-_LONGEST_TEXT = 2_000
-_LONGEST_TRACE = 32_000
+"""The logger of the SDK's Rust core."""
+_MAX_TEXT_LENGTH = 2_000
+_MAX_TRACE_LENGTH = 32_000
 
 
 def configure(settings: Settings, *, file: Path | None = None) -> None:
     """
-    Send every log of this process to a file, by default to standard error.
+    Write every log of this process to a file, by default to standard error.
 
     Safe to repeat: the new configuration replaces the old one.
 
@@ -42,7 +42,7 @@ def configure(settings: Settings, *, file: Path | None = None) -> None:
         processors=[
             structlog.stdlib.filter_by_level,
             _drop_on_replay,
-            *_shared(),
+            *_shared_processors(),
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -56,7 +56,7 @@ def configure(settings: Settings, *, file: Path | None = None) -> None:
     handler.set_name(__name__)
     root.handlers = [handler]
     root.setLevel(log_level_number(settings))
-    _keep_ids_out_of_messages()
+    _disable_ids_in_messages()
 
 
 def _handler(file: Path | None) -> logging.StreamHandler[TextIO] | logging.FileHandler:
@@ -68,11 +68,11 @@ def _handler(file: Path | None) -> logging.StreamHandler[TextIO] | logging.FileH
 def _formatter(settings: Settings, *, colors: bool) -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(
         # Without _drop_on_replay: a DropEvent raised here would not be caught.
-        foreign_pre_chain=_shared(),
+        foreign_pre_chain=_shared_processors(),
         processors=[
             _core_fields,
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            # Redacted first: a secret that is cut in two would no longer be recognised.
+            # Redacted before sizes are capped: a secret that is cut would not be recognised.
             _redact(redactor(settings.secrets())),
             _cap_sizes,
             _renderer(settings, colors=colors),
@@ -80,10 +80,8 @@ def _formatter(settings: Settings, *, colors: bool) -> logging.Formatter:
     )
 
 
-def _shared() -> list[Processor]:
-    """
-    Return what structlog's own events and everybody else's records go through alike, in order.
-    """
+def _shared_processors() -> list[Processor]:
+    """Return the processors of structlog's events and the standard library's records alike."""
     return [
         structlog.contextvars.merge_contextvars,
         _temporal_context,
@@ -114,7 +112,7 @@ def _drop_on_replay(_logger: WrappedLogger, _method: str, event: EventDict) -> E
 
 
 def _temporal_context(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Add the ids that the SDK knows; what the event already holds stays."""
+    """Add the SDK's ids; keys that the event already has stay as they are."""
     if workflow.in_workflow():
         return {**_workflow_ids(), **event, "wf_time": workflow.now().isoformat()}
     if activity.in_activity():
@@ -146,7 +144,7 @@ def _activity_ids() -> EventDict:
 
 
 def _core_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Keep what the Rust core says beside its message, usually the error."""
+    """Add the fields of a message of the Rust core, usually the error."""
     core = getattr(event.get("_record"), "temporal_log", None)
     if core is not None and (fields := core.fields):
         event["core_fields"] = str(fields)
@@ -161,11 +159,11 @@ def _redact(clean: Callable[[str], str]) -> Processor:
 
 
 def _cap_sizes(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    return {key: _each_text(value, _cut_to(_room_for(key))) for key, value in event.items()}
+    return {key: _each_text(value, _truncated(_max_length(key))) for key, value in event.items()}
 
 
 def _each_text(value: object, change: Callable[[str], str]) -> object:
-    """Apply a function to every text in a value; anything unknown becomes text first."""
+    """Apply a function to every text in a value; other types are converted to text first."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, dict):
@@ -175,22 +173,22 @@ def _each_text(value: object, change: Callable[[str], str]) -> object:
     return change(str(value))
 
 
-def _room_for(key: str) -> int:
-    return _LONGEST_TRACE if key == "exception" else _LONGEST_TEXT
+def _max_length(key: str) -> int:
+    return _MAX_TRACE_LENGTH if key == "exception" else _MAX_TEXT_LENGTH
 
 
-def _cut_to(limit: int) -> Callable[[str], str]:
-    def cut(text: str) -> str:
+def _truncated(limit: int) -> Callable[[str], str]:
+    def truncate(text: str) -> str:
         over = len(text) - limit
-        # The end of a trace says what happened, so the middle goes.
+        # The end of a trace holds the error, so the middle is cut.
         half = limit // 2
         return text if over <= 0 else f"{text[:half]} …{over} characters… {text[-half:]}"
 
-    return cut
+    return truncate
 
 
-def _keep_ids_out_of_messages() -> None:
-    """Stop the SDK's loggers from adding to each message what `_temporal_context` adds as keys."""
+def _disable_ids_in_messages() -> None:
+    """Stop the SDK's loggers from adding ids to messages: `_temporal_context` adds them as keys."""
     workflow.logger.workflow_info_on_message = False
     workflow.logger.workflow_info_on_extra = False
     activity.logger.activity_info_on_message = False

@@ -1,6 +1,4 @@
-"""
-The SDK runtime of this process: the Rust core's logs into ours, metrics where a setting says so.
-"""
+"""The SDK runtime of this process: forwards the Rust core's logs and serves metrics."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -22,14 +20,14 @@ HISTOGRAM_BUCKETS: Mapping[str, Sequence[float]] = {
     "activity_execution_latency": _LONG_CALLS_SECONDS,
     "activity_succeed_endtoend_latency": _LONG_CALLS_SECONDS,
 }
-"""Upper bounds in seconds; the defaults end at one minute, a model call may take many."""
+"""Upper bounds in seconds; the SDK's defaults end at one minute, a model call may take longer."""
 
 
 def telemetry_runtime(settings: Settings) -> Runtime:
     """
-    Make the SDK runtime; call it once per process and give it to `connect`.
+    Create the SDK runtime; call it once per process and pass it to `connect`.
 
-    The Prometheus endpoint exists only when the settings give it an address.
+    Metrics are served only when the settings hold an address for the Prometheus endpoint.
     """
     return Runtime(telemetry=TelemetryConfig(logging=_logging(), metrics=_metrics(settings)))
 

@@ -1,7 +1,7 @@
 """
-Records of running processes: small JSON files in the run folder, written whole or not at all.
+Records of running processes: small JSON files in the run folder, written atomically.
 
-A record says what was; the lock of the same name says whether it still is.
+A record describes a process; the lock of the same name tells whether it still runs.
 """
 
 import os
@@ -16,21 +16,25 @@ from runtime.settings import Settings
 
 
 class ProcessRecord(BaseModel):
-    """A frozen value in a file; unknown keys of another release are ignored."""
+    """
+    An immutable record of a process; unknown keys, written by another release, are ignored.
+
+    Attributes:
+        pid: the process's id.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+    pid: int
 
 
 class ServerRecord(ProcessRecord):
     """
-    The embedded server; stays after its end, so that the next one takes the same ports.
+    The embedded server; the record stays after its end, so that the next uses the same ports.
 
     Attributes:
-        pid: process id of the server.
-        port, ui_port: where it listens on the loopback interface; None means no web UI.
+        port, ui_port: of the loopback interface; ui_port is None without a web UI.
     """
 
-    pid: int
     port: int
     ui_port: int | None
 
@@ -47,20 +51,18 @@ class ServerRecord(ProcessRecord):
 
 class SupervisorRecord(ProcessRecord):
     """
-    The supervisor and what it keeps alive.
+    The supervisor, its server and its worker.
 
     Attributes:
-        pid: process id of the supervisor.
-        address, ui_url: of the Temporal service; ui_url is None for one run by others.
+        address, ui_url: of the Temporal service; ui_url is None for one at TEMPORAL_ADDRESS.
         own_server: whether the service is the embedded server.
         server_pid: of the embedded server; None while it is down.
         worker_pid: None while it is down.
         server_ready: the service answers.
         worker_ready: the worker polls its queues.
-        early_ends: how often the worker ended before it was ready, since it last was.
+        early_ends: how often in a row the worker ended before it was ready.
     """
 
-    pid: int
     address: str | None = None
     ui_url: str | None = None
     own_server: bool = True
@@ -72,21 +74,19 @@ class SupervisorRecord(ProcessRecord):
 
     @property
     def ready(self) -> bool:
-        """Whether requests are worked on."""
+        """Whether server and worker are both ready."""
         return self.server_ready and self.worker_ready
 
 
 class WorkerRecord(ProcessRecord):
     """A worker that polls its queues."""
 
-    pid: int
-
 
 _AnyRecord = TypeVar("_AnyRecord", bound=ProcessRecord)
 
 
 def write_record(path: Path, record: ProcessRecord) -> None:
-    """Write a record; readers see the old or the new one, never a part."""
+    """Write a record atomically."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         draft.write_text(record.model_dump_json(), encoding="utf-8")
@@ -97,7 +97,7 @@ def write_record(path: Path, record: ProcessRecord) -> None:
 
 
 def read_record(path: Path, kind: type[_AnyRecord]) -> _AnyRecord | None:
-    """Return the record in a file, None when there is none or it cannot be read."""
+    """Return the record in a file, None when there is none or it is not valid."""
     try:
         return kind.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
@@ -105,7 +105,7 @@ def read_record(path: Path, kind: type[_AnyRecord]) -> _AnyRecord | None:
 
 
 def server_lock(settings: Settings) -> Path:
-    """Return the lock that the embedded server holds while it lives."""
+    """Return the lock that the embedded server holds while it runs."""
     return settings.run / "server.lock"
 
 
@@ -115,15 +115,12 @@ def server_file(settings: Settings) -> Path:
 
 
 def running_server(settings: Settings) -> ServerRecord | None:
-    """Return the record of the embedded server, None when none lives."""
-    if not is_held(server_lock(settings)):
-        return None
-    record = read_record(server_file(settings), ServerRecord)
-    return record if record and _exists(record.pid) else None
+    """Return the record of the embedded server, None when none runs."""
+    return _running(server_lock(settings), server_file(settings), ServerRecord)
 
 
 def supervisor_lock(settings: Settings) -> Path:
-    """Return the lock that the one supervisor of a home holds while it lives."""
+    """Return the lock that the one supervisor of a home holds while it runs."""
     return settings.run / "supervisor.lock"
 
 
@@ -133,23 +130,23 @@ def supervisor_file(settings: Settings) -> Path:
 
 
 def running_supervisor(settings: Settings) -> SupervisorRecord | None:
-    """Return the record of the supervisor, None when none lives."""
-    if not is_held(supervisor_lock(settings)):
-        return None
-    record = read_record(supervisor_file(settings), SupervisorRecord)
-    return record if record and _exists(record.pid) else None
+    """Return the record of the supervisor, None when none runs."""
+    return _running(supervisor_lock(settings), supervisor_file(settings), SupervisorRecord)
 
 
 def users_lock(settings: Settings) -> Path:
-    """Return the lock that everyone who needs the services shares."""
+    """Return the lock that every process that needs the services shares."""
     return settings.run / "users.lock"
 
 
 def worker_file(settings: Settings) -> Path:
-    """Return the file in which a worker says that it polls its queues."""
+    """Return the file in which a worker records that it polls its queues."""
     return settings.run / "worker.json"
 
 
-def _exists(pid: int) -> bool:
-    """Say whether a process has this id: between a lock and its new record the old one stands."""
-    return Path(f"/proc/{pid}").exists()
+def _running(lock: Path, file: Path, kind: type[_AnyRecord]) -> _AnyRecord | None:
+    if not is_held(lock):
+        return None
+    record = read_record(file, kind)
+    # A process that has just taken the lock has not yet replaced its predecessor's record.
+    return record if record and Path(f"/proc/{record.pid}").exists() else None

@@ -1,11 +1,11 @@
-"""Redaction: known secrets and what looks like one never leave the process in a log line."""
+"""Redaction of log lines: known secrets, and texts with the shape of a token."""
 
 import re
 from collections.abc import Callable, Iterable
 
 REPLACEMENT = "[redacted]"
-_SHORTEST_SECRET = 6
-_SHAPES = (
+_MIN_SECRET_LENGTH = 6
+_TOKEN_PATTERNS = (
     r"sk-ant-[\w-]{8,}",
     r"sk-[A-Za-z0-9_-]{20,}",
     r"gh[pousr]_[A-Za-z0-9]{20,}",
@@ -23,11 +23,11 @@ _SHAPES = (
 
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
     """
-    Return a function that replaces the given secrets, and whatever has a token's shape, in a text.
+    Return a function that replaces the given secrets and all token-shaped strings in a text.
 
-    Secrets shorter than six characters are left alone: they would hit ordinary words.
+    Secrets shorter than six characters are not replaced: they would match ordinary words.
     """
-    # The longest first, so that no secret is left half standing by another that begins it.
-    literal = sorted({s for s in secrets if len(s) >= _SHORTEST_SECRET}, key=len, reverse=True)
-    pattern = re.compile("|".join([*map(re.escape, literal), *_SHAPES]))
+    # The longest first, so that a secret which is another's beginning leaves no rest of it.
+    literal = sorted({s for s in secrets if len(s) >= _MIN_SECRET_LENGTH}, key=len, reverse=True)
+    pattern = re.compile("|".join([*map(re.escape, literal), *_TOKEN_PATTERNS]))
     return lambda text: pattern.sub(REPLACEMENT, text)

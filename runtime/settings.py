@@ -1,8 +1,4 @@
-"""
-Settings: everything the environment decides, read once and in this one place.
-
-It does not know what any setting is for, only what it may be.
-"""
+"""Settings: all environment variables, read and checked once, in this one module."""
 
 import logging
 import os
@@ -21,7 +17,7 @@ BACKUP_SECONDS = 30
 GRACE_SECONDS = 5
 ROLES = ("planner", "coder", "reviewer")
 """Roles that may have a model of their own, by `ORCHESTCODE_MODEL_<ROLE>`."""
-PULSE = "ORCHESTCODE_PULSE"
+HEARTBEAT_FD = "ORCHESTCODE_PULSE"
 """Set by the supervisor for its worker, not by people."""
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -32,28 +28,28 @@ _PORTS = range(1, 65_536)
 @dataclass(frozen=True)
 class Settings:
     """
-    What the environment decides, checked.
+    The checked settings.
 
     Attributes:
-        home: the folder that holds everything of ours outside a repository.
-        temporal_address: host:port of a Temporal service run by others; None means ours.
-        temporal_namespace: the namespace there, or of the embedded server.
+        home: the folder of all OrchestCode files outside repositories.
+        temporal_address: host:port of a Temporal service; None means the embedded server.
+        temporal_namespace: the namespace of that service, or of the embedded server.
         temporal_environment: the TEMPORAL_* variables, for the SDK's own profiles and TLS.
         temporal_port, ui_port: ports that the embedded server must use; None lets it choose.
         model_key, model_token: credentials of the Messages API: an API key, a bearer token.
-        model_base_url: where the Messages API is; None means the vendor's own address.
+        model_base_url: of the Messages API; None means the vendor's own address.
         model: the model of every role without one of its own.
-        role_models: role to model, only the roles that have one.
-        effort: how hard the model is to think; None leaves it to the model.
+        role_models: role to model, only for roles with a model of their own.
+        effort: the effort level of model calls; None means the model's default.
         log_level: lower-case name of the lowest level that is written.
         log_format: "json" or "console".
         metrics_address: host:port of a Prometheus endpoint; None means no endpoint.
         check_slots: checks that may run at once on this host.
-        watchdog_seconds: after how long without a sign of life the supervisor ends the worker or
-            the embedded server, to start it again; 0 means never.
-        backup_seconds: how often the embedded server's database is copied; 0 means never.
-        grace_seconds: how long a worker that is asked to end goes on with what is under way.
-        pulse: descriptor on which a worker tells its supervisor that it moves.
+        watchdog_seconds: after how long without a heartbeat or an answer the supervisor kills and
+            restarts the worker or the embedded server; 0 means never.
+        backup_seconds: how often the embedded server's database is backed up; 0 means never.
+        grace_seconds: how long a stopping worker continues with its running activities.
+        heartbeat_fd: descriptor into which a worker writes heartbeats for its supervisor.
         path: the person's search path for programs.
         virtual_env: the person's active Python environment.
         environment: the whole environment, for child processes only.
@@ -78,7 +74,7 @@ class Settings:
     watchdog_seconds: int = WATCHDOG_SECONDS
     backup_seconds: int = BACKUP_SECONDS
     grace_seconds: int = GRACE_SECONDS
-    pulse: int | None = None
+    heartbeat_fd: int | None = None
     path: str = os.defpath
     virtual_env: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -110,27 +106,27 @@ class Settings:
 
     @property
     def host_id_file(self) -> Path:
-        """The file that keeps this host's id over restarts."""
+        """The file of this host's id."""
         return self.home / "host_id"
 
     def model_for(self, role: str) -> str:
-        """Return the model of a role: its own, or the one for all."""
+        """Return the model of a role: its own, else the common one."""
         return self.role_models.get(role, self.model)
 
     def secrets(self) -> tuple[str, ...]:
-        """Return the values that must appear in no log and no stored object."""
+        """Return the values that must not appear in a log or a stored object."""
         api_key = self.temporal_environment.get("TEMPORAL_API_KEY", "")
-        held = [
+        credentials = [
             secret.get_secret_value() for secret in (self.model_key, self.model_token) if secret
         ]
-        return tuple(value for value in (*held, api_key) if value)
+        return tuple(value for value in (*credentials, api_key) if value)
 
     def ensure_home(self) -> Path:
         """
-        Make the home folder and those in it, readable by their owner only, and return it.
+        Create the home folder and its subfolders, accessible to their owner only, and return it.
 
         Raises:
-            SettingsError: the folder cannot be made.
+            SettingsError: a folder cannot be created.
         """
         try:
             for folder in (self.home, self.stores, self.worktrees, self.logs, self.run):
@@ -145,20 +141,17 @@ class Settings:
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """
-    Read the settings from a mapping of variables, by default the process's environment.
+    Read the settings from variables, by default the process's environment.
 
     Empty variables count as absent.
 
     Raises:
-        SettingsError: a variable holds a value that cannot be meant.
+        SettingsError: a variable holds an invalid value.
     """
-    given = os.environ if environ is None else environ
-    env = {name: value for name, value in given.items() if value}
+    variables = os.environ if environ is None else environ
+    env = {name: value for name, value in variables.items() if value}
     temporal = {name: value for name, value in env.items() if name.startswith("TEMPORAL_")}
     address, namespace = _service(temporal)
-    watchdog = _number(env, "ORCHESTCODE_WATCHDOG_SECONDS")
-    backup = _number(env, "ORCHESTCODE_BACKUP_SECONDS")
-    grace = _number(env, "ORCHESTCODE_GRACE_SECONDS")
     return Settings(
         home=_home(env),
         temporal_address=address,
@@ -176,10 +169,10 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         log_format=_choice(env, "ORCHESTCODE_LOG_FORMAT", _LOG_FORMATS) or "json",
         metrics_address=_address(env, "ORCHESTCODE_METRICS_ADDRESS"),
         check_slots=_count(env, "ORCHESTCODE_CHECK_SLOTS") or max(1, os.cpu_count() or 1),
-        watchdog_seconds=WATCHDOG_SECONDS if watchdog is None else watchdog,
-        backup_seconds=BACKUP_SECONDS if backup is None else backup,
-        grace_seconds=GRACE_SECONDS if grace is None else grace,
-        pulse=_number(env, PULSE),
+        watchdog_seconds=_seconds(env, "ORCHESTCODE_WATCHDOG_SECONDS", WATCHDOG_SECONDS),
+        backup_seconds=_seconds(env, "ORCHESTCODE_BACKUP_SECONDS", BACKUP_SECONDS),
+        grace_seconds=_seconds(env, "ORCHESTCODE_GRACE_SECONDS", GRACE_SECONDS),
+        heartbeat_fd=_number(env, HEARTBEAT_FD),
         path=env.get("PATH", os.defpath),
         virtual_env=Path(env["VIRTUAL_ENV"]) if "VIRTUAL_ENV" in env else None,
         environment=env,
@@ -198,17 +191,17 @@ def _home(env: Mapping[str, str]) -> Path:
             raise SettingsError(f"ORCHESTCODE_HOME must be an absolute path, not {chosen!r}.")
         return path
     state = env.get("XDG_STATE_HOME")
-    # The XDG rule: a relative path there is to be ignored.
-    base = Path(state) if state and Path(state).is_absolute() else _user(env) / ".local/state"
+    # By the XDG specification a relative path is ignored.
+    base = Path(state) if state and Path(state).is_absolute() else _user_home(env) / ".local/state"
     return base / "orchestcode"
 
 
-def _user(env: Mapping[str, str]) -> Path:
+def _user_home(env: Mapping[str, str]) -> Path:
     return Path(env["HOME"]) if "HOME" in env else Path.home()
 
 
 def _service(temporal: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """Return address and namespace of a service run by others, from variables or a profile."""
+    """Return address and namespace of a Temporal service, from variables or a profile."""
     address = _address(temporal, "TEMPORAL_ADDRESS")
     if not {"TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE"} & temporal.keys():
         return address, temporal.get("TEMPORAL_NAMESPACE")
@@ -255,6 +248,11 @@ def _number(env: Mapping[str, str], name: str) -> int | None:
     if not (value.isascii() and value.isdigit()):
         raise SettingsError(f"{name} must be a whole number, not {value!r}.")
     return int(value)
+
+
+def _seconds(env: Mapping[str, str], name: str, default: int) -> int:
+    number = _number(env, name)
+    return default if number is None else number
 
 
 def _count(env: Mapping[str, str], name: str) -> int | None:

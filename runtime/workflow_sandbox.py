@@ -1,4 +1,4 @@
-"""The sandbox that workflows run in: one runner for worker, tests and replay."""
+"""The sandbox that workflows run in, the same for worker, tests and replay."""
 
 from temporalio import workflow
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -10,9 +10,9 @@ def workflow_runner() -> SandboxedWorkflowRunner:
     """
     Return the sandboxed runner.
 
-    `contracts` and `domain` pass through, so that their classes are the host's own; any other
-    import from a workflow module that is not the standard library's fails the worker's start.
-    `workflows` must never be passed through: that would silently end the guard.
+    `contracts` and `domain` pass through, so that their classes are the worker's own. Any other
+    import in a workflow module, the standard library's excepted, fails the worker's start.
+    `workflows` must never pass through: that would silently disable the check.
     """
     return SandboxedWorkflowRunner(
         restrictions=SandboxRestrictions.default.with_passthrough_modules(

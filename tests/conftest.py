@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from runtime.services.server import EmbeddedServer
+    from runtime.services.embedded_server import EmbeddedServer
     from runtime.settings import Settings
 
 # A suite that a shell runs in the background is born deaf to Ctrl-C, and so would be every process
@@ -35,7 +35,7 @@ def server_settings(tmp_path_factory: pytest.TempPathFactory) -> "Settings":
 @pytest.fixture(scope="session")
 async def temporal_server(server_settings: "Settings") -> AsyncIterator["EmbeddedServer"]:
     """One real server for the session, started as the product starts it; `.address` says where."""
-    from runtime.services.server import EmbeddedServer  # noqa: PLC0415
+    from runtime.services.embedded_server import EmbeddedServer  # noqa: PLC0415
 
     server = EmbeddedServer(
         server_settings, headless=True, free_ports=True, dynamic_config=_SERVER_CONFIG

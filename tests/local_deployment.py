@@ -23,7 +23,7 @@ from temporalio.client import Client, WorkflowHandle
 
 from cli.client import RequestClient, RequestOutcome
 from contracts.request import RequestStatus
-from contracts.task_queue import TaskQueue
+from contracts.task_queue import WORKFLOW_TASK_TIMEOUT, TaskQueue
 from contracts.visibility import RunState
 from rehearsal import journal
 from rehearsal.journal import Entry
@@ -32,11 +32,10 @@ from runtime.locks import is_held
 from runtime.records import WorkerRecord, read_record, running_supervisor, worker_file
 from runtime.services.binary import find_binary
 from runtime.services.child_process import ChildProcess, log_tail
-from runtime.services.server import EmbeddedServer
+from runtime.services.embedded_server import EmbeddedServer
 from runtime.settings import Settings, load
 from tests.model_scripts import DEMO
 from tests.runtime import processes
-from workflows.activity_options import TASK_TIMEOUT
 
 ROOT = Path(__file__).resolve().parent.parent
 CHECK = "python3 -m unittest -q"
@@ -219,7 +218,7 @@ class LocalDeployment:
             payload,
             id=f"request/{name}",
             task_queue=TaskQueue.WORKFLOWS,
-            task_timeout=TASK_TIMEOUT,
+            task_timeout=WORKFLOW_TASK_TIMEOUT,
             result_type=RequestStatus,
         )
 
@@ -237,7 +236,7 @@ class LocalDeployment:
         """Wait for a request's end and return it."""
         try:
             async with asyncio.timeout(seconds):
-                return await RequestClient(await self.client()).ending(handle.id)
+                return await RequestClient(await self.client()).outcome(handle.id)
         except TimeoutError:
             tail = log_tail(self.settings.logs / "worker.log", lines=30)
             said = await self.status(handle)

@@ -15,9 +15,6 @@ from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
 from contracts.task_queue import TaskQueue, checks_queue, host_queue
 
-TASK_TIMEOUT = dt.timedelta(seconds=3)
-"""The workflow task timeout of every workflow."""
-
 TAKING_PATIENCE = dt.timedelta(seconds=60)
 """How long a cancelled run waits for what it was taking, so that it can give it back."""
 

@@ -7,9 +7,10 @@ with workflow.unsafe.imports_passed_through():
     from contracts.base import Contract
     from contracts.subtask import SubtaskReport
     from contracts.task import TaskState
+    from contracts.task_queue import WORKFLOW_TASK_TIMEOUT
     from domain import ids
     from domain.scheduling import task_state as tasks
-    from workflows import activity_options, cancellation
+    from workflows import cancellation
     from workflows.agent import AgentWorkflow
     from workflows.signals import signal_if_running
 
@@ -62,8 +63,8 @@ class TaskReporter:
                 AgentWorkflow.run,
                 start,
                 id=agent,
-                task_timeout=activity_options.TASK_TIMEOUT,
-                static_summary=f"{start.role.value} of {start.task_ref}, round {start.attempt}",
+                task_timeout=WORKFLOW_TASK_TIMEOUT,
+                static_summary=f"{start.role} of {start.task_ref}, round {start.attempt}",
             )
         finally:
             self.starting = False

@@ -1,1 +1,1 @@
-"""The embedded server and the worker: started, watched, restarted, backed up."""
+"""The embedded server and the worker: start, monitoring, restarts, backups."""

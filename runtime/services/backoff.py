@@ -1,4 +1,4 @@
-"""How long to wait before something that ended is started again."""
+"""How long to wait before a process that ended is started again."""
 
 FIRST_SECONDS = 0.2
 LONGEST_SECONDS = 10.0
@@ -7,10 +7,10 @@ _HEALTHY_SECONDS = 30.0
 
 class Backoff:
     """
-    Pauses of 0.2 s doubling to 10 s, short again after 30 s of health.
+    Pauses from 0.2 s, doubling to 10 s; 0.2 s again after the process ran for 30 s.
 
     Args:
-        now: seconds of a clock that never goes back, when the first start is made.
+        now: the time of the first start, in seconds of a monotonic clock.
     """
 
     def __init__(self, now: float) -> None:
@@ -18,9 +18,7 @@ class Backoff:
         self._started = now
 
     def after_end(self, now: float) -> float:
-        """
-        Return the seconds to wait now that it has ended; the next start is taken to follow then.
-        """
+        """Return the seconds to wait after an end; the next start is assumed to follow them."""
         if now - self._started > _HEALTHY_SECONDS:
             self._pause = FIRST_SECONDS
         pause, self._pause = self._pause, min(self._pause * 2, LONGEST_SECONDS)

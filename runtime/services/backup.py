@@ -1,7 +1,7 @@
 """
-The copy of the embedded server's database: made while the server runs, put back when it is lost.
+Backups of the embedded server's database: made while it runs, restored when the database is lost.
 
-What a copy does not know any more stands in the stores: steps that are done again are found there.
+Steps that were finished after the backup are found in the stores when they are repeated.
 """
 
 import contextlib
@@ -16,74 +16,74 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from runtime.services.database import forget_marker, read_marker, set_aside
+from runtime.services.database import move_aside, read_marker, remove_marker
 
-_THOROUGH = "PRAGMA quick_check(1)"
-_QUICK = "SELECT count(*) FROM sqlite_master"
+_FULL_CHECK = "PRAGMA quick_check(1)"
+_QUICK_CHECK = "SELECT count(*) FROM sqlite_master"
 _LOCK_SECONDS = 5.0
-_SPARE_BYTES = 50_000_000
-"""Room that a copy leaves to the others on its disk."""
+_RESERVED_BYTES = 50_000_000
+"""Free space that a backup leaves on its disk."""
 
 
 class DamagedError(Exception):
-    """The database cannot be read; the text is what SQLite says."""
+    """The database cannot be read; the text is SQLite's message."""
 
 
 class BackupError(Exception):
-    """No copy can be made at the moment; the last one stays."""
+    """No backup can be made or read at the moment; the last one stays."""
 
 
-def copy_of(database: Path) -> Path:
-    """Return where a database's copy lies."""
+def backup_path(database: Path) -> Path:
+    """Return the path of a database's backup."""
     return database.with_name(f"{database.name}.copy")
 
 
-def has_copy(database: Path) -> bool:
+def has_sound_backup(database: Path) -> bool:
     """
-    Say whether there is a sound copy.
+    Return whether there is a sound backup.
 
     Raises:
         BackupError: there is one, but it cannot be read now.
     """
-    copy = copy_of(database)
-    if not copy.exists():
+    backup = backup_path(database)
+    if not backup.exists():
         return False
     try:
-        _check(copy, _THOROUGH, mode="ro&immutable=1")
+        _check(backup, _FULL_CHECK, mode="ro&immutable=1")
     except DamagedError:
         return False
     except sqlite3.OperationalError as problem:
-        raise BackupError(f"The copy {copy} cannot be read: {problem}.") from problem
+        raise BackupError(f"The backup {backup} cannot be read: {problem}.") from problem
     return True
 
 
 def back_up(database: Path) -> None:
     """
-    Copy a database as it is at this moment, while it is in use: whole, checked and synced.
+    Back up a database while it is in use; the backup is complete, checked and synced.
 
-    Nothing is done when nothing was written since the last copy.
+    Does nothing when nothing was written since the last backup.
 
     Raises:
-        DamagedError: it cannot be read any more, or its copy is not sound.
-        BackupError: it cannot be copied now: no room, or it is locked.
+        DamagedError: it cannot be read any more, or its backup is not sound.
+        BackupError: it cannot be backed up now: no room, or it is locked.
     """
-    copy = copy_of(database)
-    draft = copy.with_name(f"{copy.name}.new")
+    backup = backup_path(database)
+    draft = backup.with_name(f"{backup.name}.new")
     try:
         now = time.time()
-        if copy.exists() and _last_written(database) < copy.stat().st_mtime:
+        if backup.exists() and _last_written(database) < backup.stat().st_mtime:
             return
-        _check_room(database)
+        _check_free_space(database)
         draft.unlink(missing_ok=True)
-        with _opened(database, "ro") as source, _opened(draft, "rwc") as target:
+        with _connection(database, "ro") as source, _connection(draft, "rwc") as target:
             source.backup(target)
-        _check(draft, _THOROUGH)
-        os.utime(draft, (now, now))  # what is written meanwhile is younger than the copy
+        _check(draft, _FULL_CHECK)
+        os.utime(draft, (now, now))  # later writes must be younger than the backup
         _sync(draft)
-        draft.replace(copy)
+        draft.replace(backup)
         _sync(database.parent)
     except (sqlite3.OperationalError, OSError) as problem:
-        raise BackupError(f"The Temporal database cannot be copied: {problem}.") from problem
+        raise BackupError(f"The Temporal database cannot be backed up: {problem}.") from problem
     except sqlite3.DatabaseError as problem:
         raise DamagedError(str(problem)) from problem
     finally:
@@ -94,117 +94,117 @@ def back_up(database: Path) -> None:
 def _last_written(database: Path) -> float:
     parts = (database, database.with_name(f"{database.name}-wal"))
     states = [part.stat() for part in parts if part.exists()]
-    # Whoever only reads makes a log without anything in it.
+    # A process that only reads leaves an empty log.
     return max((state.st_mtime for state in states if state.st_size), default=math.inf)
 
 
-def _check_room(database: Path) -> None:
+def _check_free_space(database: Path) -> None:
     size, free = database.stat().st_size, shutil.disk_usage(database.parent).free
-    if free < size + _SPARE_BYTES:
+    if free < size + _RESERVED_BYTES:
         raise BackupError(
-            f"The Temporal database cannot be copied: {free // 1_000_000} MB are free in "
-            f"{database.parent}, {(size + _SPARE_BYTES) // 1_000_000} MB are needed."
+            f"The Temporal database cannot be backed up: {free // 1_000_000} MB are free in "
+            f"{database.parent}, {(size + _RESERVED_BYTES) // 1_000_000} MB are needed."
         )
 
 
-def lost(database: Path, *, thoroughly: bool = False) -> str | None:
+def find_loss(database: Path, *, thoroughly: bool = False) -> str | None:
     """
-    Say why a finished database cannot be used, "is gone" or "is damaged (…)"; None when it can.
+    Return why a database cannot be used, "is gone" or "is damaged (…)"; None when it can.
 
     Args:
         database: of a server that does not run.
         thoroughly: read all of it, not only its beginning.
     """
     if not read_marker(database):
-        return None  # new, or half made
+        return None  # new, or its set-up is not finished
     if not database.exists() or not database.stat().st_size:
         return "is gone"
     try:
-        _check(database, _THOROUGH if thoroughly else _QUICK)
+        _check(database, _FULL_CHECK if thoroughly else _QUICK_CHECK)
     except DamagedError as damage:
         return f"is damaged ({damage})"
     except sqlite3.OperationalError:
-        pass  # locked, or not ours to read: that says nothing of what is in it
+        pass  # locked, or not readable for us: neither means damage
     return None
 
 
-def put_back(database: Path, why: str) -> str | None:
+def restore_backup(database: Path, why: str) -> str | None:
     """
-    Put the copy in the place of a lost database, which is set aside; say what a person must know.
+    Replace a lost database by its backup and return a notice for a person.
 
-    A damaged database without a copy stays as it is, for somebody may mend it: None. Safe to repeat
-    after any crash.
+    The lost database is moved aside. A damaged one without a backup stays as it is, so that a
+    person can repair it; the notice is None then. Safe to repeat after any crash.
 
     Raises:
-        BackupError: the copy cannot be read now.
-        OSError: it cannot be written now.
+        BackupError: the backup cannot be read now.
+        OSError: the database cannot be written now.
     """
-    copy, usable = copy_of(database), has_copy(database)
-    if not usable and database.exists() and database.stat().st_size:
+    backup, has_backup = backup_path(database), has_sound_backup(database)
+    if not has_backup and database.exists() and database.stat().st_size:
         return None
-    aside = set_aside(database, "damaged")
-    kept = f" What is left of it was moved to {aside}." if aside else ""
-    if not usable:
-        _note_forgotten(database, 0.0)
-        forget_marker(database)
+    aside = move_aside(database, "damaged")
+    moved = f" What is left of it was moved to {aside}." if aside else ""
+    if not has_backup:
+        _write_lost_period_file(database, 0.0)
+        remove_marker(database)
         return (
-            f"The Temporal database {database} {why}, and there is no copy: a new one begins.{kept}"
-            " Requests that were open are started again; what they had done is found in the stores."
+            f"The Temporal database {database} {why}, and there is no backup: a new one is made."
+            f"{moved} Open requests are started again; their finished steps are in the stores."
         )
-    since = copy.stat().st_mtime
-    _note_forgotten(database, since)
+    since = backup.stat().st_mtime
+    _write_lost_period_file(database, since)
     made = dt.datetime.fromtimestamp(since).astimezone()
     draft = database.with_name(f"{database.name}.new")
-    shutil.copyfile(copy, draft)
+    shutil.copyfile(backup, draft)
     _sync(draft)
     draft.replace(database)
     _sync(database.parent)
     return (
-        f"The Temporal database {database} {why}; its copy of {made:%Y-%m-%d %H:%M:%S} goes on."
-        f"{kept} What was done since is found in the stores, and requests made since are started "
-        "again; answers and notes given since have to be given again."
+        f"The Temporal database {database} {why}; its backup of {made:%Y-%m-%d %H:%M:%S} replaces "
+        f"it.{moved} Steps finished since then are in the stores, and requests made since "
+        "then are started again; answers and notes given since then must be given again."
     )
 
 
-def forgotten(database: Path) -> tuple[float, float] | None:
+def lost_period(database: Path) -> tuple[float, float] | None:
     """
-    Return between which moments the database knows nothing; None when it was never put back.
+    Return the period that the restored database has no record of; None when it was never restored.
 
-    They are when the copy was made and when it took its place, in seconds since the epoch.
+    It runs from when the backup was made to when it was restored, in seconds since the epoch.
     """
     try:
-        since, until = json.loads(_period(database).read_text(encoding="utf-8"))
+        since, until = json.loads(_period_file(database).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
     return since, until
 
 
-def _note_forgotten(database: Path, since: float) -> None:
-    file = _period(database)
+def _write_lost_period_file(database: Path, since: float) -> None:
+    file = _period_file(database)
     draft = file.with_name(f"{file.name}.new")
     draft.write_text(json.dumps([since, time.time()]), encoding="utf-8")
     _sync(draft)
     draft.replace(file)
 
 
-def _period(database: Path) -> Path:
+def _period_file(database: Path) -> Path:
     return database.with_name(f"{database.name}.forgotten")
 
 
 def _check(database: Path, statement: str, *, mode: str = "rw") -> None:
     try:
-        with _opened(database, mode) as connection:
-            found = connection.execute(statement).fetchone()
+        with _connection(database, mode) as connection:
+            result = connection.execute(statement).fetchone()
     except sqlite3.OperationalError:
         raise
     except sqlite3.DatabaseError as problem:
         raise DamagedError(str(problem)) from problem
-    if statement == _THOROUGH and found != ("ok",):
-        raise DamagedError(str(found and found[0])[:300])
+    if statement == _FULL_CHECK and result != ("ok",):
+        raise DamagedError(str(result and result[0])[:300])
 
 
 @contextlib.contextmanager
-def _opened(database: Path, mode: str) -> Iterator[sqlite3.Connection]:
+def _connection(database: Path, mode: str) -> Iterator[sqlite3.Connection]:
     address = f"file:{quote(str(database))}?mode={mode}"
     with contextlib.closing(
         sqlite3.connect(address, uri=True, timeout=_LOCK_SECONDS)

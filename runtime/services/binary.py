@@ -11,7 +11,7 @@ from runtime.errors import ServerError
 from runtime.settings import Settings
 
 OLDEST_SERVER = (1, 32, 0)
-"""The oldest server release whose defaults and features the product was tried with."""
+"""The oldest server release that the product was tried with."""
 
 
 def find_binary(settings: Settings) -> Path:
@@ -21,10 +21,10 @@ def find_binary(settings: Settings) -> Path:
     Raises:
         ServerError: there is none.
     """
-    # Not resolved: in a virtual environment the link's own folder is meant.
-    background_task = Path(sys.executable).with_name("temporal")
-    if os.access(background_task, os.X_OK):
-        return background_task
+    # Not resolved: in a virtual environment the folder of the link is meant.
+    bundled = Path(sys.executable).with_name("temporal")
+    if os.access(bundled, os.X_OK):
+        return bundled
     found = shutil.which("temporal", path=settings.path)
     if found and _server_version(found) >= OLDEST_SERVER:
         return Path(found)

@@ -1,28 +1,29 @@
-"""A child process in its own session that cannot outlive the process that started it."""
+"""A child process in its own session that cannot outlive its parent."""
 
 import asyncio
 import contextlib
 import ctypes
+import io
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 _PR_SET_PDEATHSIG = 1
-_LONGEST_LOG_BYTES = 8 * 1024 * 1024
-# Looked up before any fork: a forked child of a process with threads must not load anything.
+_MAX_LOG_BYTES = 8 * 1024 * 1024
+# Loaded before any fork: a forked child of a process with threads must not load a library.
 _PRCTL = ctypes.CDLL(None, use_errno=True).prctl
 
 
 class ChildProcess:
     """
-    A running child; start, wait and stop it from one event loop, on its main thread.
+    A running child; start it, wait for it and stop it from one event loop on the main thread.
 
-    The kernel kills it when the starting thread ends, so not even SIGKILL of the parent leaves
-    it behind. Its output is appended to a log file.
+    The kernel kills it when the thread that started it ends, so a SIGKILL of the parent leaves no
+    child behind. Its output is appended to a log file.
 
     Attributes:
         pid: process id, also of its session and process group.
@@ -48,7 +49,7 @@ class ChildProcess:
                 start_new_session=True,
                 pass_fds=tuple(inherited),
                 # Safe here: the function only makes two system calls.
-                preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509
+                preexec_fn=_die_with_parent(os.getpid()),  # noqa: PLW1509
             )
         self.pid = self._process.pid
 
@@ -57,23 +58,23 @@ class ChildProcess:
         """Whether it has not ended yet."""
         if self._process.returncode is not None:
             return False
-        # Asked without reaping: until then its group's number cannot be given to another.
+        # Without reaping it: until it is reaped no other process gets its group's number.
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
     async def wait(self) -> int:
         """
-        Wait for its end and return the exit code; negative is the signal that ended it.
+        Wait for its end and return the exit code; a negative one is the number of a signal.
 
-        What it left in its process group is killed.
+        Processes left in its group are killed.
         """
         if self.alive:
-            await _ended(self.pid)
+            await _wait_for_exit(self.pid)
         if self._process.returncode is None:
             self._kill_group()
         return self._process.wait()
 
     def terminate(self) -> None:
-        """Ask it to end, without waiting."""
+        """Send SIGTERM, without waiting."""
         if self.alive:
             self._process.send_signal(signal.SIGTERM)
 
@@ -83,7 +84,7 @@ class ChildProcess:
             self._kill_group()
 
     async def stop(self, *, grace_seconds: float) -> int:
-        """Ask it to end, kill its group after the grace, and return the exit code."""
+        """Send SIGTERM, kill its group after the grace period, and return the exit code."""
         self.terminate()
         with contextlib.suppress(TimeoutError):
             return await asyncio.wait_for(self.wait(), grace_seconds)
@@ -95,12 +96,12 @@ class ChildProcess:
             os.killpg(self.pid, signal.SIGKILL)
 
 
-def open_log(path: Path) -> contextlib.AbstractContextManager[int]:
-    """Open a log for appending and return its descriptor; a long one is first set aside as `.1`."""
+def open_log(path: Path) -> io.FileIO:
+    """Open a log for appending, without a buffer; a long log is first renamed to `.1`."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.exists() and path.stat().st_size > _LONGEST_LOG_BYTES:
+    if path.exists() and path.stat().st_size > _MAX_LOG_BYTES:
         path.replace(path.with_name(f"{path.name}.1"))
-    return _descriptor(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+    return io.FileIO(path, "ab", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
 def log_tail(path: Path, *, lines: int = 12) -> str:
@@ -115,15 +116,7 @@ def log_tail(path: Path, *, lines: int = 12) -> str:
     return "".join(f"\n  {line}" for line in text.splitlines()[-lines:])
 
 
-@contextlib.contextmanager
-def _descriptor(number: int) -> Iterator[int]:
-    try:
-        yield number
-    finally:
-        os.close(number)
-
-
-def _die_with(parent: int) -> Callable[[], None]:
+def _die_with_parent(parent: int) -> Callable[[], None]:
     def before_exec() -> None:
         _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL)
         # The parent may have died before the line above took effect.
@@ -133,24 +126,27 @@ def _die_with(parent: int) -> Callable[[], None]:
     return before_exec
 
 
-async def _ended(pid: int) -> None:
-    """Wait until a child of ours ends, by the kernel's notice, without a thread or polling."""
+async def _wait_for_exit(pid: int) -> None:
+    """Wait until a child ends, through a pidfd, without a thread or polling."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
-    with _descriptor(os.pidfd_open(pid)) as notice:
-        loop.add_reader(notice, ended.set)
-        try:
-            await ended.wait()
-        finally:
-            loop.remove_reader(notice)
+    pidfd = os.pidfd_open(pid)
+    loop.add_reader(pidfd, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(pidfd)
+        os.close(pidfd)
 
 
 def end_process(code: int) -> NoReturn:
     """
-    End the process at once with an exit code, after all that was printed has gone out.
+    Flush standard output and error and end the process at once with an exit code.
 
-    The interpreter's own end can block for ever: it waits for the SDK's threads while one of them,
-    with the reply to a call that was given up, waits for the interpreter.
+    The interpreter's own exit can block for ever: it waits for the SDK's threads while one of
+    them, with the reply to an abandoned call, waits for the interpreter. It can also
+    crash: a thread of the SDK that has just handed over a result still releases Python objects
+    (https://github.com/temporalio/sdk-python/issues/300).
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
@@ -158,6 +154,6 @@ def end_process(code: int) -> NoReturn:
     os._exit(code)
 
 
-def how_ended(code: int) -> str:
-    """Return how a process ended, from its exit code; a negative one is a signal's number."""
+def describe_exit(code: int) -> str:
+    """Return in words how a process ended; a negative exit code is the number of a signal."""
     return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"

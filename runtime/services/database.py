@@ -1,4 +1,4 @@
-"""The embedded server's database file: finished once after its first start, noted as finished."""
+"""The embedded server's database file, and the marker that says its set-up is finished."""
 
 import json
 import os
@@ -12,54 +12,54 @@ SEARCH_ATTRIBUTES: Mapping[str, str] = {OC_STATE: "Keyword", OC_PENDING_APPROVAL
 """Search attribute to its type, as the server's command line writes it."""
 
 
-def _marker(database: Path) -> Path:
+def _marker_file(database: Path) -> Path:
     return database.with_name(f"{database.name}.ready")
 
 
 def read_marker(database: Path) -> dict[str, str]:
-    """Return what is noted of a finished database: `server`, `namespace`, `attributes`."""
+    """Return the marker of a database: `server`, `namespace`, `attributes`; {} when it has none."""
     try:
-        noted: dict[str, str] = json.loads(_marker(database).read_text(encoding="utf-8"))
+        marker: dict[str, str] = json.loads(_marker_file(database).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
-    return noted
+    return marker
 
 
-def forget_marker(database: Path) -> None:
-    """Note that a database is not finished: it begins anew."""
-    _marker(database).unlink(missing_ok=True)
+def remove_marker(database: Path) -> None:
+    """Remove the marker: a new database is set up next."""
+    _marker_file(database).unlink(missing_ok=True)
 
 
-def set_half_made_aside(database: Path) -> None:
+def move_unfinished_aside(database: Path) -> None:
     """
-    Move a database without its marker away: the server never repairs a half-made schema.
+    Move a database without a marker aside: the server never repairs an unfinished schema.
 
-    Nothing of worth is in it, for nobody is let in before the marker is written.
+    It holds no request, since no client connects before the marker is written.
     """
-    if not _marker(database).exists():
-        set_aside(database, "half-made")
+    if not _marker_file(database).exists():
+        move_aside(database, "half-made")
 
 
-def set_aside(database: Path, what: str) -> Path | None:
-    """Move a database away under a name of its own and return that; None when there was none."""
+def move_aside(database: Path, what: str) -> Path | None:
+    """Move a database to a free name and return it; None when there was no database."""
     number = 1
     while (aside := database.with_name(f"{database.name}.{what}-{number}")).exists():
         number += 1
-    there = database.exists()
+    existed = database.exists()
     for ending in ("-wal", "-shm", ""):
         part = database.with_name(f"{database.name}{ending}")
         if part.exists():
             part.replace(aside.with_name(f"{aside.name}{ending}"))
-    return aside if there else None
+    return aside if existed else None
 
 
 def is_finished(settings: Settings) -> bool:
-    """Say whether the database needs nothing more before people are let in."""
-    return read_marker(settings.database).items() >= wanted(settings).items()
+    """Return whether the database's set-up is finished for these settings."""
+    return read_marker(settings.database).items() >= expected_marker(settings).items()
 
 
-def wanted(settings: Settings) -> dict[str, str]:
-    """Return what must be noted of a finished database."""
+def expected_marker(settings: Settings) -> dict[str, str]:
+    """Return what the marker of a finished database must hold."""
     return {
         "namespace": settings.temporal_namespace,
         "attributes": ",".join(f"{name}={kind}" for name, kind in SEARCH_ATTRIBUTES.items()),
@@ -67,12 +67,16 @@ def wanted(settings: Settings) -> dict[str, str]:
 
 
 def write_marker(settings: Settings, *, server_version: str) -> None:
-    """Note that the database is finished; the release that made it stays noted."""
-    marker = _marker(settings.database)
-    noted = {"server": server_version, **read_marker(settings.database), **wanted(settings)}
+    """Write the marker; the release that made the database stays in it."""
+    marker = _marker_file(settings.database)
+    content = {
+        "server": server_version,
+        **read_marker(settings.database),
+        **expected_marker(settings),
+    }
     draft = marker.with_name(f"{marker.name}.new")
     with draft.open("w", encoding="utf-8") as file:
-        json.dump(noted, file)
+        json.dump(content, file)
         file.flush()
         os.fsync(file.fileno())
     draft.replace(marker)

@@ -1,7 +1,7 @@
 """
-Questions to a Temporal service that is one of ours, or should be: does it answer, is it finished.
+Whether the embedded Temporal server answers, and the set-up of its new database.
 
-Importing it loads the SDK; what starts processes imports it only after they were started.
+Importing this module loads the SDK; code that starts processes imports it after starting them.
 """
 
 import datetime as dt
@@ -27,12 +27,12 @@ from runtime.services.database import SEARCH_ATTRIBUTES, is_finished, write_mark
 from runtime.settings import Settings
 
 RETENTION = dt.timedelta(days=30)
-"""How long closed runs stay; the development server's own default is one day."""
+"""How long closed runs are kept; the development server's own default is one day."""
 _ANSWER_TIMEOUT = dt.timedelta(seconds=5)
 
 
-async def answers(settings: Settings, *, address: str) -> bool:
-    """Say whether the service at the address serves the namespace."""
+async def is_serving(settings: Settings, *, address: str) -> bool:
+    """Return whether the service at the address serves the namespace."""
     try:
         client = await connect(settings, address=address)
         await client.workflow_service.describe_namespace(
@@ -44,8 +44,8 @@ async def answers(settings: Settings, *, address: str) -> bool:
     return True
 
 
-async def finish(settings: Settings, *, address: str) -> None:
-    """Finish a new database and note by whom it was made; a finished one costs nothing."""
+async def finish_set_up(settings: Settings, *, address: str) -> None:
+    """Set up a new database and write its marker; does nothing when that was done before."""
     if is_finished(settings):
         return
     client = await connect(settings, address=address)
@@ -56,20 +56,18 @@ async def finish(settings: Settings, *, address: str) -> None:
 
 
 async def _set_retention(client: Client) -> None:
-    keep = Duration()
-    keep.FromTimedelta(RETENTION)
+    retention = Duration()
+    retention.FromTimedelta(RETENTION)
     await client.workflow_service.update_namespace(
         UpdateNamespaceRequest(
             namespace=client.namespace,
-            config=NamespaceConfig(workflow_execution_retention_ttl=keep),
+            config=NamespaceConfig(workflow_execution_retention_ttl=retention),
         )
     )
 
 
 async def _add_missing_attributes(client: Client) -> None:
-    """
-    Register what is not there yet: an existing namespace ignores the command line's attributes.
-    """
+    """Register missing attributes: an existing namespace ignores those of the command line."""
     known = await client.operator_service.list_search_attributes(
         ListSearchAttributesRequest(namespace=client.namespace)
     )

@@ -1,4 +1,4 @@
-"""Pollers: whether somebody already works for a Temporal service run by others."""
+"""Whether a worker already polls the Temporal service at TEMPORAL_ADDRESS."""
 
 import datetime as dt
 import re
@@ -17,12 +17,12 @@ from runtime.settings import Settings
 _LONGEST_POLL = dt.timedelta(seconds=75)
 
 
-async def polled(settings: Settings) -> bool:
+async def has_live_poller(settings: Settings) -> bool:
     """
-    Say whether a living worker polls the workflows' queue of the settings' service.
+    Return whether a live worker polls the workflows' queue of the settings' service.
 
     Raises:
-        UnreachableError: nothing answers there.
+        UnreachableError: the service does not answer.
     """
     client = await connect(settings)
     shown = await client.workflow_service.describe_task_queue(
@@ -32,14 +32,14 @@ async def polled(settings: Settings) -> bool:
             task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
         )
     )
-    return any(_lives(poller) for poller in shown.pollers)
+    return any(_is_alive(poller) for poller in shown.pollers)
 
 
-def _lives(poller: PollerInfo) -> bool:
-    """Say whether a poller may still be there: the service remembers dead ones for minutes."""
+def _is_alive(poller: PollerInfo) -> bool:
+    """Return whether a poller may still live: the service lists dead ones for minutes."""
     seen = poller.last_access_time.ToDatetime(dt.UTC)
     if dt.datetime.now(dt.UTC) - seen > _LONGEST_POLL:
         return False
-    # The SDK's own identity; of this host's workers we know whether they live.
-    here = re.fullmatch(rf"(\d+)@{re.escape(socket.gethostname())}", poller.identity)
-    return here is None or Path(f"/proc/{here[1]}").exists()
+    # The SDK's default identity, pid@host: a worker of this host can be checked.
+    local = re.fullmatch(rf"(\d+)@{re.escape(socket.gethostname())}", poller.identity)
+    return local is None or Path(f"/proc/{local[1]}").exists()

@@ -1,7 +1,7 @@
 """
-The one process of a home that keeps the Temporal server and the worker alive.
+The supervisor: the one process of a home that keeps the Temporal server and the worker running.
 
-It does not know what the worker does; only whether it lives and says that it is ready.
+It does not know what the worker does, only whether it runs and reports that it is ready.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-from runtime.background_task import now
+from runtime.background_task import loop_time
 from runtime.errors import SetupError
-from runtime.locks import given_back, try_lock
+from runtime.locks import releasing, try_lock
 from runtime.records import (
     WorkerRecord,
     running_supervisor,
@@ -24,7 +24,7 @@ from runtime.records import (
     worker_file,
     write_record,
 )
-from runtime.services.server import EmbeddedServer
+from runtime.services.embedded_server import EmbeddedServer
 from runtime.services.server_monitor import ServerMonitor
 from runtime.services.supervisor_status import Announce, SupervisorStatus, web_ui
 from runtime.services.worker_monitor import WorkerMonitor
@@ -36,50 +36,50 @@ WORKER = ROOT / "worker.py"
 
 _FIRST_USER_SECONDS = 10.0
 _UNUSED_SECONDS = 1.0
-_LOOK_SECONDS = 0.25
+_POLL_SECONDS = 0.25
 _PAUSE_SECONDS = 0.05
 _LOCK_SECONDS = 0.5
-_SERVICE_PATIENCE = dt.timedelta(seconds=10)
-_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_CONNECT_TIMEOUT = dt.timedelta(seconds=10)
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 async def supervise(
     settings: Settings, *, until_unused: bool, announce: Announce, worker: Path = WORKER
 ) -> int:
     """
-    Keep server and worker alive until told to end, and return the exit code.
+    Keep server and worker running until a signal stops the supervisor; return the exit code.
 
-    Ends on SIGTERM, SIGINT and SIGHUP; the worker is ended first.
+    Stops on SIGTERM, SIGINT and SIGHUP; the worker is stopped first.
 
     Args:
-        settings: the home; an address of another's Temporal service means no server of ours.
-        until_unused: end as well when nobody has shared the users' lock for a second; leave
-            quietly when another supervisor already runs.
-        announce: told when all is ready, and each time that something has to be restarted.
+        settings: the home; with a TEMPORAL_ADDRESS no server is started.
+        until_unused: stop as well once no process has shared the users' lock for a second; return
+            silently when another supervisor already runs.
+        announce: shows that all is ready, and each restart.
         worker: the script to run with this Python.
     """
     settings.ensure_home()
     if until_unused:
-        # In the background nobody's folder may be held.
+        # A background process must not keep the caller's folder from being unmounted or removed.
         os.chdir(ROOT)
-    lock = await _supervisor_lock(settings)
+    lock = await _take_supervisor_lock(settings)
     if lock is None:
         return 0 if until_unused else _already_runs(settings, announce)
-    with given_back(lock), _ended_by_signals() as stop:
-        # Of one that was killed; nobody may take it for ours.
+    with releasing(lock), _stop_on_signals() as stop:
+        # The record of a supervisor that was killed must not be taken for this one's.
         supervisor_file(settings).unlink(missing_ok=True)
         supervisor = _Supervisor(settings, announce=announce, worker=worker, stop=stop)
         return await supervisor.run(until_unused=until_unused)
 
 
-def worker_ready(settings: Settings) -> None:
-    """Say that this process polls its queues; a worker calls it once its workers run."""
+def mark_worker_ready(settings: Settings) -> None:
+    """Record that this process polls its queues; a worker calls it once its pollers run."""
     settings.ensure_home()
     write_record(worker_file(settings), WorkerRecord(pid=os.getpid()))
 
 
 class _Supervisor:
-    """One supervisor at work."""
+    """One run of the supervisor, from its start until all that it started has ended."""
 
     def __init__(
         self, settings: Settings, *, announce: Announce, worker: Path, stop: asyncio.Event
@@ -88,34 +88,38 @@ class _Supervisor:
         self._stop = stop
         self._exit_code = 0
         own = not settings.temporal_address
-        self._standing = SupervisorStatus(settings, own_server=own, announce=announce)
-        self._worker = WorkerMonitor(settings, self._standing, worker, ROOT)
+        self._status = SupervisorStatus(settings, own_server=own, announce=announce)
+        self._worker = WorkerMonitor(settings, self._status, worker, ROOT)
         self._server: ServerMonitor | None = None
         if own:
-            server = EmbeddedServer(settings, restored=self._restored)
-            self._server = ServerMonitor(settings, self._standing, server, up=self._worker.follow)
+            self._server = ServerMonitor(
+                settings,
+                self._status,
+                EmbeddedServer(settings, on_restore=self._kill_worker_before_restore),
+                on_ready=self._worker.terminate_if_address_changed,
+            )
         self._closing_lock: int | None = None
 
     async def run(self, *, until_unused: bool) -> int:
-        """Run until the stop event, end what was started, and return the exit code."""
-        self._standing.note()
+        """Run until the stop event, stop what was started, and return the exit code."""
+        self._status.update()
         try:
             if self._server is not None:
-                await self._server.begin()
-            await self._keep_all(until_unused=until_unused)
+                await self._server.spawn()
+            await self._run_all(until_unused=until_unused)
         except SetupError as problem:
-            self._give_up(problem)
+            self._fail(problem)
         finally:
-            await self._end()
+            await self._shut_down()
         return self._exit_code
 
-    async def _keep_all(self, *, until_unused: bool) -> None:
+    async def _run_all(self, *, until_unused: bool) -> None:
         async with asyncio.TaskGroup() as group:
             # The worker starts while the server comes up, and waits for it by itself.
             jobs = [
-                group.create_task(self._worker.keep()),
-                group.create_task(self._standing.watch_disk()),
-                group.create_task(self._keep_service()),
+                group.create_task(self._worker.run()),
+                group.create_task(self._status.watch_disk()),
+                group.create_task(self._run_service()),
             ]
             if until_unused:
                 jobs.append(group.create_task(self._stop_when_unused()))
@@ -123,91 +127,95 @@ class _Supervisor:
             for job in jobs:
                 job.cancel()
 
-    async def _keep_service(self) -> None:
-        """Keep the server that is ours, or find the service that others run."""
+    async def _run_service(self) -> None:
+        """Run the embedded server, or connect to the service at TEMPORAL_ADDRESS."""
         try:
             if self._server is not None:
-                await self._server.keep()
+                await self._server.run()
             else:
                 await self._find_service()
         except SetupError as problem:
-            self._give_up(problem)
+            self._fail(problem)
 
     async def _find_service(self) -> None:
         # Loaded only after the worker was started.
         from runtime.connect import connect  # noqa: PLC0415
 
-        await connect(self._settings, patience=_SERVICE_PATIENCE)
-        self._standing.note(server_ready=True)
+        await connect(self._settings, retry_for=_CONNECT_TIMEOUT)
+        self._status.update(server_ready=True)
 
-    async def _restored(self, said: str) -> None:
-        """End the worker before the copy goes on: its answers are to questions of the lost time."""
-        self._standing.say(said)
+    async def _kill_worker_before_restore(self, notice: str) -> None:
+        """
+        Announce that the database was restored, and kill the worker before the server starts.
+
+        The worker's results belong to tasks that the restored database does not have.
+        """
+        self._status.announce(notice)
         await self._worker.kill()
 
     async def _stop_when_unused(self) -> None:
         """
-        Set the stop event when nobody has needed the services for a while.
+        Set the stop event once no process has needed the services for a while.
 
-        The lock is then kept to the end: whoever comes meanwhile waits for a new supervisor
-        instead of using one that leaves.
+        The users' lock is then held to the end: a process that comes meanwhile waits for a new
+        supervisor instead of using one that stops.
         """
-        allowed, since = _FIRST_USER_SECONDS, now()
+        allowed, since = _FIRST_USER_SECONDS, loop_time()
         while True:
             lock = try_lock(users_lock(self._settings))
             if lock is None:
-                allowed, since = _UNUSED_SECONDS, now()
-            elif now() - since >= allowed:
+                allowed, since = _UNUSED_SECONDS, loop_time()
+            elif loop_time() - since >= allowed:
                 self._closing_lock = lock
                 self._stop.set()
                 return
             else:
                 os.close(lock)
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
 
-    async def _end(self) -> None:
-        self._standing.withdraw()
-        await self._worker.end()
+    async def _shut_down(self) -> None:
+        self._status.remove_record()
+        await self._worker.stop()
         if self._server is not None:
-            await self._server.end()
+            await self._server.stop()
         worker_file(self._settings).unlink(missing_ok=True)
         if self._closing_lock is not None:
             os.close(self._closing_lock)
 
-    def _give_up(self, problem: SetupError) -> None:
-        self._standing.say(str(problem))
+    def _fail(self, problem: SetupError) -> None:
+        self._status.announce(str(problem))
         self._exit_code = 1
         self._stop.set()
 
 
-async def _supervisor_lock(settings: Settings) -> int | None:
-    """Take the supervisor's lock; another process that only looks holds it for a moment."""
-    end = now() + _LOCK_SECONDS
+async def _take_supervisor_lock(settings: Settings) -> int | None:
+    """Take the supervisor's lock; a process that only tests it holds it for a moment."""
+    end = loop_time() + _LOCK_SECONDS
     while True:
         lock = try_lock(supervisor_lock(settings))
-        if lock is not None or now() >= end:
+        if lock is not None or loop_time() >= end:
             return lock
         await asyncio.sleep(_PAUSE_SECONDS)
 
 
 def _already_runs(settings: Settings, announce: Announce) -> int:
     record = running_supervisor(settings)
-    who = f" (process {record.pid}{web_ui(record)})" if record else ""
-    announce(f"OrchestCode already runs on {settings.home}{who}.")
+    details = f" (process {record.pid}{web_ui(record)})" if record else ""
+    announce(f"OrchestCode already runs on {settings.home}{details}.")
     return 1
 
 
 @contextlib.contextmanager
-def _ended_by_signals() -> Iterator[asyncio.Event]:
-    """Give an event that is set when the process is asked to end."""
+def _stop_on_signals() -> Iterator[asyncio.Event]:
+    """Yield an event that is set by a signal to stop."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    # What the caller ignores stays ignored: that is what nohup means.
-    heard = [number for number in _ENDING if signal.getsignal(number) != signal.SIG_IGN]
-    for number in heard:
+    # A signal that the caller ignores stays ignored, as nohup expects.
+    handled = [number for number in _STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    for number in handled:
         loop.add_signal_handler(number, stop.set)
     try:
         yield stop
     finally:
-        for number in heard:
+        for number in handled:
             loop.remove_signal_handler(number)

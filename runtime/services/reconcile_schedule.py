@@ -1,6 +1,4 @@
-"""
-When a host reconciles its disk: at a worker's start, after a freeze, and on a Temporal schedule.
-"""
+"""When a host reconciles its disk: at a worker's start, after a freeze, by a Temporal schedule."""
 
 import asyncio
 import contextlib
@@ -21,36 +19,36 @@ from temporalio.service import RPCError
 
 from contracts.reconcile import Reconcile
 from contracts.task_queue import TaskQueue
+from runtime.background_task import loop_time
 
-EVERY = dt.timedelta(minutes=10)
+INTERVAL = dt.timedelta(minutes=10)
 _FROZEN_SECONDS = 4.0
-_LOOK_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 _SETTLE_SECONDS = 3.0
-"""What a frozen process had in hand has come to its end by then."""
+"""By then the work that a frozen process had begun has ended."""
 _WORKFLOW = "ReconcileWorkflow"
 
 
 async def reconcile_regularly(client: Client, host_id: str) -> None:
     """
-    Make the host's schedule if there is none; have it run now and after each freeze of the process.
+    Create the host's schedule and trigger it now and after each freeze of this process.
 
-    A frozen worker may wake in the middle of taking something for a workflow that has ended.
-    A server that cannot do it does not keep the worker from working: the failure is logged.
+    A worker may thaw in the middle of leasing something for a workflow that has ended. A server
+    that refuses does not keep the worker from working: the failure is logged.
     """
     await _reconcile(client, host_id)
     while True:
-        await _frozen()
+        await _wait_for_freeze()
         await asyncio.sleep(_SETTLE_SECONDS)
         await _reconcile(client, host_id)
 
 
-async def _frozen() -> None:
-    """Wait until this process has stood still for so long that its work was given to others."""
-    loop = asyncio.get_running_loop()
-    seen = loop.time()
-    while loop.time() - seen < _FROZEN_SECONDS:
-        seen = loop.time()
-        await asyncio.sleep(_LOOK_SECONDS)
+async def _wait_for_freeze() -> None:
+    """Wait until this process was frozen for so long that its tasks were given to others."""
+    seen = loop_time()
+    while loop_time() - seen < _FROZEN_SECONDS:
+        seen = loop_time()
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 async def _reconcile(client: Client, host_id: str) -> None:
@@ -59,8 +57,8 @@ async def _reconcile(client: Client, host_id: str) -> None:
         action=ScheduleActionStartWorkflow(
             _WORKFLOW, Reconcile(host_id=host_id), id=name, task_queue=TaskQueue.WORKFLOWS
         ),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=EVERY)]),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=EVERY),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=INTERVAL)]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=INTERVAL),
     )
     try:
         with contextlib.suppress(ScheduleAlreadyRunningError):

@@ -1,6 +1,4 @@
-"""
-How a supervisor and what it keeps alive stand: for other processes a record, for a person lines.
-"""
+"""The status of a supervisor's processes: a record for other processes, lines for a person."""
 
 import asyncio
 import os
@@ -11,22 +9,22 @@ from runtime.records import SupervisorRecord, supervisor_file, write_record
 from runtime.settings import Settings
 
 Announce = Callable[[str], None]
-"""Tells a person one line."""
+"""Shows one line to a person."""
 
 _DISK_SECONDS = 2.0
-_LEAST_BYTES = 50_000_000
-"""Room under which no activity begins."""
+_MIN_FREE_BYTES = 50_000_000
+"""Below this much free space no activity starts."""
 
 
 class SupervisorStatus:
     """
-    The standing of the services of one home, kept by its supervisor.
+    The status of one home's services, written by its supervisor.
 
     Args:
-        announce: told when all is ready, and whatever else a person should know.
+        announce: shows that all is ready, and everything else that a person should know.
 
     Attributes:
-        record: what others may know.
+        record: what other processes read.
     """
 
     def __init__(self, settings: Settings, *, own_server: bool, announce: Announce) -> None:
@@ -38,42 +36,42 @@ class SupervisorStatus:
             pid=os.getpid(), address=settings.temporal_address, own_server=own_server
         )
 
-    def note(self, **changes: object) -> None:
-        """Change the record, and say once when all is ready."""
+    def update(self, **changes: object) -> None:
+        """Change the record, and announce once that all is ready."""
         self.record = self.record.model_copy(update=changes)
         self._write()
         if self.record.ready and not self._was_ready:
             self._was_ready = True
             self._announce(f"Ready: Temporal at {self.record.address}{web_ui(self.record)}.")
 
-    def withdraw(self) -> None:
-        """Remove the record: nobody may take an ending supervisor for a ready one."""
+    def remove_record(self) -> None:
+        """Remove the record, so that no process takes a stopping supervisor for a ready one."""
         supervisor_file(self._settings).unlink(missing_ok=True)
 
-    def say(self, line: str) -> None:
-        """Tell a person one line."""
+    def announce(self, line: str) -> None:
+        """Show one line to a person."""
         self._announce(line)
 
-    def starts_again(self, what: str, reason: str, delay: float) -> None:
-        """Tell a person that something ended and when it starts again."""
-        full = self._full_disk()
+    def announce_restart(self, what: str, reason: str, delay: float) -> None:
+        """Announce that something ended and when it is restarted."""
+        full = self._full_disk_sentence()
         self._announce(f"{what} ended ({reason}); it starts again in {delay} s.{full}")
 
     async def watch_disk(self) -> None:
-        """Tell a person when the home's disk is full and when it no longer is."""
-        told = ""
+        """Announce when the home's disk becomes full and when it has room again."""
+        was_full = False
         while True:
-            full = self._full_disk()
-            if bool(full) != bool(told):
+            sentence = self._full_disk_sentence()
+            if bool(sentence) != was_full:
                 home = self._settings.home
-                self._announce(full.strip() or f"The disk of {home} has room again.")
-                told = full
+                self._announce(sentence.strip() or f"The disk of {home} has room again.")
+                was_full = bool(sentence)
             if not self._written:
                 self._write()
             await asyncio.sleep(_DISK_SECONDS)
 
     def _write(self) -> None:
-        """Write the record; without room on the disk it is kept and written once there is some."""
+        """Write the record; on a full disk `watch_disk` writes it once there is room."""
         try:
             write_record(supervisor_file(self._settings), self.record)
         except OSError as problem:
@@ -83,18 +81,19 @@ class SupervisorStatus:
         else:
             self._written = True
 
-    def _full_disk(self) -> str:
+    def _full_disk_sentence(self) -> str:
         """Return a sentence when the home's disk is full, else ""."""
         home = self._settings.home
         try:
             free = shutil.disk_usage(home).free
         except OSError:
             return ""
-        if free >= _LEAST_BYTES:
+        if free >= _MIN_FREE_BYTES:
             return ""
         return (
             f" The disk of {home} is full: {free // 1_000_000} MB are free, at least "
-            f"{_LEAST_BYTES // 1_000_000} MB are needed; all goes on by itself once there is room."
+            f"{_MIN_FREE_BYTES // 1_000_000} MB are needed; everything continues by itself once "
+            "there is room."
         )
 
 

@@ -1,8 +1,8 @@
 """
-Signs of life, and what their absence means: a process that lives but does not move is of no use.
+Heartbeats of child processes and probes of services: both notice a process that no longer runs.
 
-A stopped or hanging worker still holds its connections, its leases and its locks, and the server
-goes on giving it work. Dead, it is replaced within seconds.
+A stopped or hanging worker still holds its connections, leases and locks, and the server keeps
+giving it tasks. Once it is killed, a new one takes over within seconds.
 """
 
 import asyncio
@@ -10,81 +10,79 @@ import contextlib
 import os
 from collections.abc import Awaitable, Callable
 
-BEAT_SECONDS = 1.0
-_ASK_SECONDS = 5.0
+HEARTBEAT_SECONDS = 1.0
+_PROBE_SECONDS = 5.0
 
 
 class HeartbeatPipe:
     """
-    A parent's end of a pipe on which a child says that it moves.
+    A parent's end of a pipe into which a child writes heartbeats.
 
     Attributes:
-        number: the descriptor for the child, to be inherited.
+        child_fd: the write descriptor, which the child inherits; -1 once closed here.
     """
 
     def __init__(self) -> None:
-        self._end, self.number = os.pipe()
-        os.set_blocking(self._end, False)
+        self._parent_fd, self.child_fd = os.pipe()
+        os.set_blocking(self._parent_fd, False)
 
-    def given(self) -> None:
-        """Close the child's end here: the child has its own by now."""
-        os.close(self.number)
-        self.number = -1
+    def close_child_end(self) -> None:
+        """Close the write descriptor in this process; call it once the child has inherited it."""
+        os.close(self.child_fd)
+        self.child_fd = -1
 
-    def heard(self) -> bool:
-        """Return whether the child beat since this was asked last."""
+    def received(self) -> bool:
+        """Return whether the child sent a heartbeat since the last call."""
         with contextlib.suppress(BlockingIOError):
-            return bool(os.read(self._end, 65_536))
+            return bool(os.read(self._parent_fd, 65_536))
         return False
 
     def close(self) -> None:
-        """Hear no more."""
-        os.close(self._end)
-        if self.number >= 0:
-            os.close(self.number)
+        """Close the descriptors that this process still holds."""
+        os.close(self._parent_fd)
+        if self.child_fd >= 0:
+            os.close(self.child_fd)
 
 
-async def beat(number: int | None) -> None:
-    """Say again and again on a descriptor that this event loop moves; nothing without one."""
-    if number is None:
+async def send_heartbeats(descriptor: int | None) -> None:
+    """Write a heartbeat each second while this event loop runs; return at once without one."""
+    if descriptor is None:
         return
-    os.set_blocking(number, False)
-    os.set_inheritable(number, False)  # only this process speaks for itself
+    os.set_blocking(descriptor, False)
+    os.set_inheritable(descriptor, False)  # no child may send heartbeats for this process
     while True:
         try:
-            os.write(number, b".")
+            os.write(descriptor, b".")
         except BlockingIOError:
-            pass  # the parent stands still itself
+            pass  # the pipe is full: the parent itself is frozen
         except OSError:
             return
-        await asyncio.sleep(BEAT_SECONDS)
+        await asyncio.sleep(HEARTBEAT_SECONDS)
 
 
-async def until_still(heard: Callable[[], bool], *, seconds: int) -> None:
+async def wait_for_missed_heartbeats(received: Callable[[], bool], *, seconds: int) -> None:
     """
-    Return when a child that has beaten once did not beat for so long; 0: never.
+    Return once a child that has sent heartbeats sends none for so long; never with 0 seconds.
 
-    Only time in which this process moves itself is counted: after a whole machine's sleep nobody
-    is to blame.
+    Only time in which this process itself runs is counted: after the machine was suspended no
+    child is blamed.
     """
     missed, begun = 0, False
-    while not seconds or missed * BEAT_SECONDS < seconds:
-        await asyncio.sleep(BEAT_SECONDS)
-        beats = heard()
-        begun = begun or beats
-        missed = missed + 1 if begun and not beats else 0
+    while not seconds or missed * HEARTBEAT_SECONDS < seconds:
+        await asyncio.sleep(HEARTBEAT_SECONDS)
+        alive = received()
+        begun = begun or alive
+        missed = missed + 1 if begun and not alive else 0
 
 
-async def until_silent(answers: Callable[[], Awaitable[bool]], *, seconds: int) -> None:
-    """
-    Return when a service that was asked every few seconds did not answer for so long; 0: never.
-    """
+async def wait_for_failed_probes(probe: Callable[[], Awaitable[bool]], *, seconds: int) -> None:
+    """Return once a service, probed every few seconds, fails for so long; never with 0 seconds."""
     missed = 0
-    while not seconds or missed * _ASK_SECONDS < seconds:
-        await asyncio.sleep(_ASK_SECONDS)
+    while not seconds or missed * _PROBE_SECONDS < seconds:
+        await asyncio.sleep(_PROBE_SECONDS)
         try:
-            async with asyncio.timeout(_ASK_SECONDS):
-                well = await answers()
+            async with asyncio.timeout(_PROBE_SECONDS):
+                healthy = await probe()
         except (OSError, RuntimeError):  # a TimeoutError is an OSError
-            well = False
-        missed = 0 if well else missed + 1
+            healthy = False
+        missed = 0 if healthy else missed + 1

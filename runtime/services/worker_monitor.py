@@ -1,108 +1,108 @@
-"""
-Keeping the worker alive: it is started again whenever it ends, and ended when it stands still.
-"""
+"""Monitoring of the worker: restarted whenever it ends, killed when it sends no heartbeats."""
 
 import asyncio
 import contextlib
 import sys
 from pathlib import Path
 
-from runtime.background_task import background_task, now
+from runtime.background_task import background_task, loop_time
 from runtime.records import WorkerRecord, read_record, worker_file
 from runtime.services.backoff import Backoff
-from runtime.services.child_process import ChildProcess, how_ended
+from runtime.services.child_process import ChildProcess, describe_exit
 from runtime.services.supervisor_status import SupervisorStatus
-from runtime.services.watchdog import HeartbeatPipe, until_still
-from runtime.settings import PULSE, Settings
+from runtime.services.watchdog import HeartbeatPipe, wait_for_missed_heartbeats
+from runtime.settings import HEARTBEAT_FD, Settings
 
-_LONGER_SECONDS = 5.0
-"""How much longer than its grace a worker may take to end before it is killed."""
+_EXTRA_GRACE_SECONDS = 5.0
+"""How much longer than its own grace a worker may take to stop before it is killed."""
 _PAUSE_SECONDS = 0.05
 
 
 class WorkerMonitor:
     """
-    The keeper of one home's worker.
+    Starts the worker of one home and restarts it.
 
     Args:
-        script: run with this Python, in its own folder.
+        script: run with this Python.
+        folder: the worker's working directory.
     """
 
     def __init__(
-        self, settings: Settings, standing: SupervisorStatus, script: Path, folder: Path
+        self, settings: Settings, status: SupervisorStatus, script: Path, folder: Path
     ) -> None:
         self._settings = settings
-        self._standing = standing
+        self._status = status
         self._script = script
         self._folder = folder
         self._worker: ChildProcess | None = None
         self._address: str | None = None
 
-    async def keep(self) -> None:
-        """Start the worker, and again whenever it ends."""
-        backoff = Backoff(now())
+    async def run(self) -> None:
+        """Start the worker, and restart it whenever it ends, until cancelled."""
+        backoff = Backoff(loop_time())
         while True:
-            with contextlib.closing(HeartbeatPipe()) as pulse:
-                worker = self._start(pulse)
-                async with background_task(self._end_still(worker, pulse)):
-                    await self._until_ready(worker)
+            with contextlib.closing(HeartbeatPipe()) as heartbeats:
+                worker = self._start(heartbeats)
+                async with background_task(self._kill_when_frozen(worker, heartbeats)):
+                    await self._report_ready(worker)
                     code = await worker.wait()
-            record = self._standing.record
+            record = self._status.record
             early = 0 if record.worker_ready else record.early_ends + 1
-            self._standing.note(worker_pid=None, worker_ready=False, early_ends=early)
-            delay = backoff.after_end(now())
-            self._standing.starts_again("The worker", how_ended(code), delay)
+            self._status.update(worker_pid=None, worker_ready=False, early_ends=early)
+            delay = backoff.after_end(loop_time())
+            self._status.announce_restart("The worker", describe_exit(code), delay)
             await asyncio.sleep(delay)
 
-    def follow(self) -> None:
-        """
-        End a worker that was started for another address; it is started anew for the present one.
-        """
-        if self._worker is not None and self._address != self._standing.record.address:
+    def terminate_if_address_changed(self) -> None:
+        """Terminate a worker that was started for another address; `run` starts the next one."""
+        if self._worker is not None and self._address != self._status.record.address:
             self._worker.terminate()
 
     async def kill(self) -> None:
-        """Kill the worker, if it lives, and wait until it is gone."""
+        """Kill the worker, if it runs, and wait for its end."""
         if self._worker is not None and self._worker.alive:
             self._worker.kill()
             await self._worker.wait()
 
-    async def end(self) -> None:
-        """End the worker in order, when nothing keeps it any more."""
+    async def stop(self) -> None:
+        """Stop the worker gracefully; call it once `run` is cancelled."""
         if self._worker is not None:
-            grace = self._settings.grace_seconds + _LONGER_SECONDS
+            grace = self._settings.grace_seconds + _EXTRA_GRACE_SECONDS
             await self._worker.stop(grace_seconds=grace)
 
-    def _start(self, pulse: HeartbeatPipe) -> ChildProcess:
+    def _start(self, heartbeats: HeartbeatPipe) -> ChildProcess:
         settings = self._settings
         worker_file(settings).unlink(missing_ok=True)
-        self._address = self._standing.record.address
+        self._address = self._status.record.address
         self._worker = ChildProcess(
             [sys.executable, str(self._script)],
             environment={
                 **settings.environment,
                 "ORCHESTCODE_HOME": str(settings.home),
-                PULSE: str(pulse.number),
+                HEARTBEAT_FD: str(heartbeats.child_fd),
             },
             log=settings.logs / "worker.log",
             folder=self._folder,
-            inherited=(pulse.number,),
+            inherited=(heartbeats.child_fd,),
         )
-        pulse.given()
-        self._standing.note(worker_pid=self._worker.pid)
+        heartbeats.close_child_end()
+        self._status.update(worker_pid=self._worker.pid)
         return self._worker
 
-    async def _until_ready(self, worker: ChildProcess) -> None:
+    async def _report_ready(self, worker: ChildProcess) -> None:
+        """Wait until the worker polls its queues, or ends, and report that it is ready."""
         while worker.alive:
-            said = read_record(worker_file(self._settings), WorkerRecord)
-            if said is not None and said.pid == worker.pid:
-                self._standing.note(worker_ready=True, early_ends=0)
+            record = read_record(worker_file(self._settings), WorkerRecord)
+            if record is not None and record.pid == worker.pid:
+                self._status.update(worker_ready=True, early_ends=0)
                 return
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _end_still(self, worker: ChildProcess, pulse: HeartbeatPipe) -> None:
-        """End a worker that does not move any more: stopped, or hanging."""
+    async def _kill_when_frozen(self, worker: ChildProcess, heartbeats: HeartbeatPipe) -> None:
+        """Kill a worker that sends no heartbeats any more: it is stopped, or hangs."""
         seconds = self._settings.watchdog_seconds
-        await until_still(pulse.heard, seconds=seconds)
-        self._standing.say(f"The worker has not moved for {seconds} s (it is stopped, or hangs).")
+        await wait_for_missed_heartbeats(heartbeats.received, seconds=seconds)
+        self._status.announce(
+            f"The worker has not moved for {seconds} s (it is stopped, or hangs)."
+        )
         worker.kill()

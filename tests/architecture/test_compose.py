@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from contracts import visibility
-from runtime.services.server import DYNAMIC_CONFIG
+from runtime.services.embedded_server import DYNAMIC_CONFIG
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "docker-compose.yml"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.settings import PULSE, ROLES
+from runtime.settings import HEARTBEAT_FD, ROLES
 
 ROOT = Path(__file__).parents[2]
 
@@ -14,7 +14,7 @@ def _variables() -> list[str]:
     source = (ROOT / "runtime" / "settings.py").read_text()
     named = set(re.findall(r"\b(?:ORCHESTCODE|ANTHROPIC|TEMPORAL)_[A-Z_]+[A-Z]\b", source))
     roles = {f"ORCHESTCODE_MODEL_{role.upper()}" for role in ROLES}
-    return sorted((named | roles) - {PULSE, "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE"})
+    return sorted((named | roles) - {HEARTBEAT_FD, "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE"})
 
 
 @pytest.mark.parametrize("variable", _variables())

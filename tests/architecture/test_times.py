@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 import worker
+from contracts.task_queue import WORKFLOW_TASK_TIMEOUT
 from infra import locks
 from infra.store import refs
 from infra.worktrees import pool
 from runtime import interceptors, settings
-from runtime.services import backoff, reconcile_schedule, server
+from runtime.services import backoff, embedded_server, reconcile_schedule
 from workflows import activity_options
 
 ROOT = Path(__file__).parents[2]
@@ -30,17 +31,19 @@ def _shown(*seconds: float) -> str:
 @pytest.mark.parametrize(
     ("what", "is_so"),
     [
-        ("heartbeat of an activity", _shown(interceptors.BEAT_SECONDS)),
+        ("heartbeat of an activity", _shown(interceptors.HEARTBEAT_SECONDS)),
         (
             "heartbeat time-out",
             _shown(activity_options.host("h", "s")["heartbeat_timeout"].total_seconds()),  # type: ignore[union-attr]
         ),
-        ("workflow task time-out", _shown(activity_options.TASK_TIMEOUT.total_seconds())),
+        ("workflow task time-out", _shown(WORKFLOW_TASK_TIMEOUT.total_seconds())),
         ("sticky queue", _shown(worker.STICKY.total_seconds())),
         (
             "pings to a worker, and their time-out",
             ", ".join(
-                server.DYNAMIC_CONFIG[f"frontend.keepAlive{name}"].strip('"').removesuffix("s")
+                embedded_server.DYNAMIC_CONFIG[f"frontend.keepAlive{name}"]
+                .strip('"')
+                .removesuffix("s")
                 for name in ("Time", "Timeout")
             ),
         ),
@@ -50,7 +53,7 @@ def _shown(*seconds: float) -> str:
         ("back-off of the supervisor", f"{backoff.FIRST_SECONDS} to {backoff.LONGEST_SECONDS:g}"),
         ("watchdog", _shown(settings.WATCHDOG_SECONDS)),
         ("grace of an orderly stop", _shown(settings.GRACE_SECONDS)),
-        ("reconciler", f"{_shown(reconcile_schedule.EVERY.total_seconds())}, and at each start"),
+        ("reconciler", f"{_shown(reconcile_schedule.INTERVAL.total_seconds())}, and at each start"),
     ],
 )
 def test_a_time_that_is_told_is_the_one_that_is_kept(what: str, is_so: str) -> None:

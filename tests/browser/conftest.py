@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from typing_extensions import override
 
-from runtime.services.server import EmbeddedServer
+from runtime.services.embedded_server import EmbeddedServer
 from tests.browser.web_ui import WebUi
 from tests.local_deployment import LocalDeployment
 from tests.model_scripts import DEMO

@@ -7,6 +7,7 @@ from typing import Any
 from temporalio.exceptions import ApplicationError
 
 from contracts.failures import FailureKind
+from domain import failures
 from tests.fakes.store import MemoryStore
 
 Before = Callable[[str, Any], Awaitable[None]]
@@ -14,8 +15,8 @@ Before = Callable[[str, Any], Awaitable[None]]
 
 
 def failing(kind: FailureKind, text: str) -> ApplicationError:
-    """A failure that is never retried, as the product's adapters raise it."""
-    return ApplicationError(text, type=kind, non_retryable=True)
+    """Return a failure as an activity raises it, not retried by the server."""
+    return ApplicationError(text, failures.advice(kind), type=kind, non_retryable=True)
 
 
 class Fake:

@@ -25,5 +25,5 @@ class FakeMergeQueue(Fake, QueueActivities):
     @activity.defn
     async def enqueue_patch(self, request: EnqueuePatch) -> None:
         await self._before("enqueue_patch", request)
-        start = MergeQueueStart(repository=request.queued.repository, lanes=request.lanes)
+        start = MergeQueueStart(repository=request.queued.repository, limits=request.limits)
         await self._enqueue(request.queue_id, start, request.queued)

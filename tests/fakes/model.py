@@ -10,14 +10,15 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from typing_extensions import override
 
+from contracts.agent import AgentLimits, OpenedConversation
 from contracts.base import Contract
 from contracts.failures import FailureKind
 from contracts.model import ModelCall, ModelTurn, OpenConversation, ToolUse, Usage
 from contracts.ports import ModelActivities
 from contracts.store import ConversationRef
-from contracts.tools import ToolName
 from domain import ids
 from tests.fakes.calls import Before, Fake, failing
+from tests.fakes.policy import config_of, effect_of, verdict_of
 from tests.fakes.store import MemoryStore, oid
 
 MODEL = "claude-sonnet-5-5"
@@ -71,14 +72,14 @@ Replies = Callable[[str, ModelCall], Awaitable[ScriptedReply]]
 """Takes a turn's id and its call."""
 
 
-def acts(*uses: tuple[ToolName, str], waits: asyncio.Event | None = None) -> ScriptedReply:
+def acts(*uses: tuple[str, str], waits: asyncio.Event | None = None) -> ScriptedReply:
     """A reply that calls tools, each on a subject."""
     return ScriptedReply(uses=tuple(ScriptedUse(*use) for use in uses), waits=waits)
 
 
 def finishes(output: Contract, *, cost_microusd: int = 1_000) -> ScriptedReply:
     """A reply that hands in."""
-    use = ScriptedUse(ToolName.FINISH, "")
+    use = ScriptedUse("finish", "")
     handed_in = output.model_dump_json()
     return ScriptedReply(uses=(use,), finish=handed_in, cost_microusd=cost_microusd)
 
@@ -128,7 +129,7 @@ class ScriptedReplies:
 
 def _arguments(use: ScriptedUse, turn_id: str) -> str:
     """Arguments on a use's subject; each edit writes another content."""
-    content = turn_id if use.name == ToolName.EDIT else ""
+    content = turn_id if use.name == "edit" else ""
     return json.dumps({"path": use.subject, "content": content})
 
 
@@ -139,6 +140,7 @@ class FakeModel(Fake, ModelActivities):
     Attributes:
         opened: by the conversation's id.
         spent: microUSD of every turn.
+        limits: pinned for agents that open a conversation.
     """
 
     def __init__(self, store: MemoryStore, before: Before, replies: Replies) -> None:
@@ -147,16 +149,22 @@ class FakeModel(Fake, ModelActivities):
         self._turns: dict[str, ModelTurn] = {}
         self.opened: dict[str, OpenConversation] = {}
         self.spent = 0
+        self.limits = AgentLimits()
 
     @override
     @activity.defn
-    async def open_conversation(self, request: OpenConversation) -> ConversationRef:
+    async def open_conversation(self, request: OpenConversation) -> OpenedConversation:
         await self._before("open_conversation", request)
         name = ids.conversation_id(
             request.repository.request_key, request.agent_id, request.generation
         )
         self.opened[name] = request
-        return ConversationRef(id=name, head=oid("opening", name), model=MODEL)
+        return OpenedConversation(
+            id=name,
+            head=oid("opening", name),
+            model=MODEL,
+            config=config_of(MODEL, self.limits),
+        )
 
     @override
     @activity.defn
@@ -177,6 +185,8 @@ class FakeModel(Fake, ModelActivities):
                 arguments=None if use.problem else self._store.blob(use.arguments),
                 subject=use.subject,
                 problem=use.problem,
+                effect=effect_of(use.name),
+                verdict=None if use.problem else verdict_of(use.name, use.subject),
             )
             for number, use in enumerate(reply.uses)
         )

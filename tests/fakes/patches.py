@@ -16,8 +16,8 @@ from contracts.merge_queue import (
 )
 from contracts.ports import PatchActivities
 from contracts.review import MakePatch, Patch
-from domain.review.patch import in_scope
-from domain.review.verdict import risks
+from domain.review.patch import in_scope, judged
+from domain.review.risk import risks
 from tests.fakes.calls import Before, Fake
 from tests.fakes.store import MARKED, MemoryStore, oid
 
@@ -55,7 +55,7 @@ class FakePatches(Fake, PatchActivities):
             commit = store.commit(tree, request.base, note=request.message)
         paths = store.changed(request.base, commit)
         outside = tuple(path for path in paths if not in_scope(path, request.writes))
-        return Patch(
+        patch = Patch(
             task=request.task,
             round=request.round,
             base=request.base,
@@ -76,6 +76,7 @@ class FakePatches(Fake, PatchActivities):
             ),
             diff=store.blob(f"diff of {commit}"),
         )
+        return judged(request, patch)
 
     @override
     @activity.defn

@@ -14,7 +14,7 @@ from contracts.repository import (
     RepositoryOpened,
 )
 from contracts.store import RepositoryRef
-from domain import ids
+from domain import ids, limits
 from tests.fakes.calls import Fake
 from tests.fakes.store import BASE
 
@@ -45,6 +45,7 @@ class FakeRepositories(Fake, RepositoryActivities):
             base_name="main",
             branch=branch,
             files=1,
+            limits=limits.REQUEST,
         )
 
     @override

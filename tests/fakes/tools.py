@@ -9,7 +9,7 @@ from typing_extensions import override
 from activities.failures import failed
 from contracts.failures import FailureKind
 from contracts.ports import ToolActivities
-from contracts.tools import ReadCall, ReadResults, ToolCall, ToolName, ToolOutcome, ToolResult
+from contracts.tools import ReadCall, ReadResults, ToolCall, ToolOutcome, ToolResult
 from contracts.worktrees import WorktreeLease
 from tests.fakes.calls import Before, Fake
 from tests.fakes.store import MemoryStore
@@ -51,13 +51,18 @@ class FakeTools(Fake, ToolActivities):
     async def run_command(self, request: ToolCall) -> ToolResult:
         return await self._write("run_command", request)
 
+    @override
+    @activity.defn
+    async def call_tool(self, request: ToolCall) -> ToolResult:
+        return await self._write("call_tool", request)
+
     async def _write(self, name: str, request: ToolCall) -> ToolResult:
         if request.call_id in self._journal:
             return self._journal[request.call_id]
         self._fence(request.lease)
         await self._before(name, request)
         checkpoint = request.expected
-        if request.tool is ToolName.EDIT:
+        if request.tool == "edit":
             change = json.loads(self._store.blobs[request.arguments])
             tree = {**self._store.tree(request.expected), change["path"]: change["content"]}
             checkpoint = self._store.commit(tree, request.expected, note=request.call_id)

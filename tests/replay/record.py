@@ -21,7 +21,8 @@ from typing import Any
 from temporalio.client import Client, WorkflowExecution, WorkflowHistory
 from typing_extensions import override
 
-from runtime.services.server import EmbeddedServer
+from runtime.services.child_process import end_process
+from runtime.services.embedded_server import EmbeddedServer
 from tests import model_scripts
 from tests.local_deployment import ROOT, Handle, LocalDeployment, until
 from tests.model_scripts import Json
@@ -302,3 +303,4 @@ async def main() -> None:
 
 if __name__ == "__main__":
     asyncio.run(main())
+    end_process(0)

@@ -1,4 +1,4 @@
-"""What tests ask of the machine's processes."""
+"""Helpers of tests that look at the machine's processes."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def of_home(home: Path) -> dict[int, str]:
-    """Return the living processes that belong to a home, by environment or command line."""
+    """Return the processes that belong to a home, by environment or command line."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -20,7 +20,7 @@ def of_home(home: Path) -> dict[int, str]:
 
 
 def alive(pid: int) -> bool:
-    """Say whether a process lives; a zombie does not."""
+    """Return whether a process runs; a zombie does not count."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
@@ -39,7 +39,7 @@ def open_descriptors() -> int:
 
 
 async def eventually(condition: Callable[[], bool], *, seconds: float = 15) -> None:
-    """Wait until the condition holds; fail after the time."""
+    """Wait until the condition holds; fail after the seconds."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""The one way to a client."""
+"""Connections to the Temporal service."""
 
 import asyncio
 import datetime as dt
@@ -11,20 +11,20 @@ from temporalio.exceptions import ApplicationError
 from contracts.failures import FailureKind
 from runtime.connect import connect, converter
 from runtime.errors import UnreachableError
-from runtime.services.server import EmbeddedServer
+from runtime.services.embedded_server import EmbeddedServer
 from runtime.settings import Settings, load
 from runtime.tcp_ports import free_port
 from tests.runtime.processes import of_home
 
 
-async def test_nothing_there(settings: Settings) -> None:
-    """Without any server the error says how to get one."""
+async def test_without_a_server_the_error_names_the_command(settings: Settings) -> None:
+    """The error says how to start one."""
     with pytest.raises(UnreachableError, match=r"starter\.py up"):
         await connect(settings)
 
 
-async def test_nobody_answers(settings: Settings) -> None:
-    """An address where nothing answers is one sentence that names it."""
+async def test_an_address_without_a_service_is_named(settings: Settings) -> None:
+    """The error is one sentence with the address."""
     address = f"127.0.0.1:{free_port([])}"
     named = load({**settings.environment, "TEMPORAL_ADDRESS": address})
 
@@ -33,8 +33,10 @@ async def test_nobody_answers(settings: Settings) -> None:
 
 
 @pytest.mark.system
-async def test_address_of_the_person(settings: Settings, temporal_server: EmbeddedServer) -> None:
-    """TEMPORAL_ADDRESS decides where to connect."""
+async def test_temporal_address_decides(
+    settings: Settings, temporal_server: EmbeddedServer
+) -> None:
+    """The client connects to TEMPORAL_ADDRESS."""
     named = load({**settings.environment, "TEMPORAL_ADDRESS": temporal_server.address})
 
     client = await connect(named)
@@ -43,8 +45,10 @@ async def test_address_of_the_person(settings: Settings, temporal_server: Embedd
 
 
 @pytest.mark.system
-async def test_profile(settings: Settings, temporal_server: EmbeddedServer) -> None:
-    """A named profile decides address and namespace, as for Temporal's own command line."""
+async def test_a_profile_gives_address_and_namespace(
+    settings: Settings, temporal_server: EmbeddedServer
+) -> None:
+    """As for Temporal's own command line."""
     file = settings.ensure_home() / "temporal.toml"
     file.write_text(
         f'[profile.here]\naddress = "{temporal_server.address}"\nnamespace = "elsewhere"\n'
@@ -57,8 +61,10 @@ async def test_profile(settings: Settings, temporal_server: EmbeddedServer) -> N
 
 
 @pytest.mark.system
-async def test_tls(settings: Settings, temporal_server: EmbeddedServer) -> None:
-    """TEMPORAL_TLS is honoured: a server that speaks in clear then counts as no answer."""
+async def test_tls_is_required_when_set(
+    settings: Settings, temporal_server: EmbeddedServer
+) -> None:
+    """With TEMPORAL_TLS a server without TLS is an error."""
     secured = load(
         {
             **settings.environment,
@@ -72,11 +78,11 @@ async def test_tls(settings: Settings, temporal_server: EmbeddedServer) -> None:
 
 
 @pytest.mark.system
-async def test_patience(settings: Settings) -> None:
-    """A patient client gets a server that comes up after it, with the namespace of its choice."""
+async def test_connecting_retries_until_the_server_is_up(settings: Settings) -> None:
+    """The server that starts later also has the namespace of the settings."""
     named = load({**settings.environment, "TEMPORAL_NAMESPACE": "mine"})
     server = EmbeddedServer(named, headless=True, free_ports=True)
-    waiting = asyncio.create_task(connect(named, patience=dt.timedelta(seconds=20)))
+    waiting = asyncio.create_task(connect(named, retry_for=dt.timedelta(seconds=20)))
     await asyncio.sleep(0.1)
     assert not waiting.done()
     await server.start()
@@ -102,8 +108,8 @@ async def _as_recorded(kind: str) -> Failure:
     return failure
 
 
-async def test_a_classed_failure_shows_a_sentence_not_a_stack() -> None:
-    """A person who reads a refusal in the web UI is spared our code; an error of ours is not."""
+async def test_a_failure_with_a_kind_has_no_stack_trace() -> None:
+    """The web UI shows a refusal as its sentence; a bug keeps its stack trace."""
     failures = [
         await _as_recorded(kind) for kind in (FailureKind.REFUSED, FailureKind.BUG, "unknown")
     ]

@@ -1,4 +1,4 @@
-"""The host id: made once."""
+"""The host id: created once."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -7,16 +7,16 @@ from runtime.host import host_id
 from runtime.settings import Settings
 
 
-def test_kept(settings: Settings) -> None:
-    """A host keeps its id; it can stand in a task queue's name."""
+def test_a_host_keeps_its_id(settings: Settings) -> None:
+    """The id fits into the name of a task queue."""
     first = host_id(settings)
 
     assert re.fullmatch(r"[a-z0-9-]+-[0-9a-f]{8}", first)
     assert host_id(settings) == first
 
 
-def test_made_once(settings: Settings) -> None:
-    """Of many that ask at once all get the same id, and no draft is left."""
+def test_concurrent_callers_get_the_same_id(settings: Settings) -> None:
+    """No draft file is left."""
     with ThreadPoolExecutor(16) as pool:
         ids = set(pool.map(host_id, [settings] * 64))
 

@@ -1,4 +1,4 @@
-"""Logs: one line per event, in one shape, without secrets."""
+"""Logs: one line per event, in one format, without secrets."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from runtime.connect import connect, converter
 from runtime.log_schema import EXTRA_KEYS, LINE_KEYS
 from runtime.logging import configure
 from runtime.metrics import telemetry_runtime
-from runtime.services.server import EmbeddedServer
+from runtime.services.embedded_server import EmbeddedServer
 from runtime.settings import Settings, load
 from runtime.tcp_ports import free_port
 from runtime.workflow_sandbox import workflow_runner
@@ -30,7 +30,7 @@ CANARY = "canary-0123456789"
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[Path]:
-    """A configured log file; the process's logging is as before afterwards."""
+    """A configured log file; the previous logging configuration is restored after the test."""
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     file = tmp_path / "log"
@@ -49,8 +49,8 @@ def lines(log: Path, logger: str | None = None) -> list[dict[str, object]]:
     return [line for line in found if logger in (None, line["logger"])]
 
 
-def test_one_shape(log: Path) -> None:
-    """An event looks the same whether structlog or the standard library spoke."""
+def test_structlog_and_logging_write_the_same_line(log: Path) -> None:
+    """An event has the same keys from either."""
     structlog.get_logger("oc").info("turn.start", turn=3)
     logging.getLogger("oc").info("turn.start", extra={"turn": 3})
     first, second = lines(log)
@@ -60,8 +60,8 @@ def test_one_shape(log: Path) -> None:
     assert first == second == {"event": "turn.start", "level": "info", "logger": "oc", "turn": 3}
 
 
-def test_secrets(log: Path) -> None:
-    """A secret appears in no line: not in a message, an extra, a list or a traceback."""
+def test_no_line_holds_a_secret(log: Path) -> None:
+    """Neither in a message, an extra, a list nor a traceback."""
     logger = logging.getLogger("oc")
     logger.info("key %s", CANARY, extra={"reason": ["deep", CANARY]})
     structlog.get_logger("oc").info("event", reason={"inner": CANARY})
@@ -75,15 +75,15 @@ def test_secrets(log: Path) -> None:
     assert CANARY not in log.read_text()
 
 
-def test_secret_at_the_cut(log: Path) -> None:
-    """A secret that the size limit would cut in two is redacted before the cut."""
+def test_a_secret_is_redacted_before_the_text_is_cut(log: Path) -> None:
+    """The size limit would cut this secret in two."""
     logging.getLogger("oc").info("%s", "x" * 990 + CANARY + "y" * 5_000)
 
     assert "canary" not in log.read_text()
 
 
-def test_size(log: Path) -> None:
-    """A long text is cut in the middle, and the line says by how much."""
+def test_a_long_text_is_cut_in_the_middle(log: Path) -> None:
+    """The line says how much was cut."""
     logging.getLogger("oc").info("%s", "a" * 3_000 + "end")
 
     event = str(lines(log)[0]["event"])
@@ -92,16 +92,16 @@ def test_size(log: Path) -> None:
     assert "1003 characters" in event
 
 
-def test_configured_twice(log: Path, tmp_path: Path) -> None:
-    """Configuring again replaces the configuration: one event stays one line."""
+def test_configuring_again_replaces_the_configuration(log: Path, tmp_path: Path) -> None:
+    """One event stays one line."""
     configure(load({"ORCHESTCODE_HOME": str(tmp_path)}), file=log)
     logging.getLogger("oc").info("once")
 
     assert len(lines(log)) == 1
 
 
-def test_level(tmp_path: Path, log: Path) -> None:
-    """What is below the level is not written."""
+def test_events_below_the_level_are_not_written(tmp_path: Path, log: Path) -> None:
+    """Neither structlog's nor the standard library's."""
     settings = load({"ORCHESTCODE_HOME": str(tmp_path), "ORCHESTCODE_LOG_LEVEL": "error"})
     configure(settings, file=log)
     logging.getLogger("oc").warning("quiet")
@@ -111,8 +111,10 @@ def test_level(tmp_path: Path, log: Path) -> None:
     assert [line["event"] for line in lines(log)] == ["loud"]
 
 
-def test_console(tmp_path: Path, log: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """On the console a person reads plain lines, with tracebacks, on standard error."""
+def test_the_console_format_is_plain_text(
+    tmp_path: Path, log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On standard error, with tracebacks."""
     configure(load({"ORCHESTCODE_HOME": str(tmp_path), "ORCHESTCODE_LOG_FORMAT": "console"}))
     try:
         int("seven")
@@ -125,23 +127,23 @@ def test_console(tmp_path: Path, log: Path, capsys: pytest.CaptureFixture[str]) 
     assert not shown.out
 
 
-def test_schema() -> None:
-    """No key that a caller may pass is a field of the standard library's record."""
+def test_no_extra_key_is_a_field_of_a_log_record() -> None:
+    """The standard library raises for such a key."""
     record = logging.LogRecord("", 0, "", 0, "", (), None)
 
     assert not EXTRA_KEYS & (record.__dict__.keys() | {"message", "asctime"})
     assert EXTRA_KEYS < LINE_KEYS
 
 
-def test_unknown_key(log: Path) -> None:
-    """A key outside the schema is dropped; the line is written."""
+def test_an_unknown_key_is_dropped(log: Path) -> None:
+    """The line itself is written."""
     logging.getLogger("oc").info("event", extra={"prompt": "the whole prompt"})
 
     assert "prompt" not in lines(log)[0]
 
 
-async def test_activity(log: Path) -> None:
-    """A line of an activity carries its ids as keys and nothing of them in its text."""
+async def test_an_activitys_line_has_its_ids_as_keys(log: Path) -> None:
+    """The message does not repeat them."""
 
     @activity.defn
     async def speak() -> None:
@@ -158,8 +160,8 @@ async def test_activity(log: Path) -> None:
 
 
 @pytest.mark.system
-async def test_nothing_twice(client: Client, log: Path) -> None:
-    """Each event is one line, though every step replays all before it; a Replayer is mute."""
+async def test_no_line_is_written_during_replay(client: Client, log: Path) -> None:
+    """Each event is one line, though every step replays the steps before it."""
     queue = uuid.uuid4().hex
     async with Worker(
         client,
@@ -190,10 +192,10 @@ async def test_nothing_twice(client: Client, log: Path) -> None:
 
 
 @pytest.mark.system
-async def test_core_and_metrics(
+async def test_core_logs_and_metrics_are_forwarded(
     server_settings: Settings, temporal_server: EmbeddedServer, log: Path, tmp_path: Path
 ) -> None:
-    """The Rust core warns through our log, with its fields; metrics are served where asked."""
+    """The Rust core's warnings are in the log, with their fields; metrics are served."""
     metrics = f"127.0.0.1:{free_port([])}"
     runtime = telemetry_runtime(
         load({"ORCHESTCODE_HOME": str(tmp_path), "ORCHESTCODE_METRICS_ADDRESS": metrics})
@@ -218,7 +220,7 @@ async def test_core_and_metrics(
 
 
 async def read(address: str) -> str:
-    """Return what a metrics endpoint serves."""
+    """Return the response of a metrics endpoint."""
     host, _, port = address.partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(f"GET /metrics HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())

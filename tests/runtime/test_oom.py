@@ -1,4 +1,4 @@
-"""A process without memory ends at once; any other error is none of this module's business."""
+"""A process that runs out of memory ends at once; other errors do not end it."""
 
 import signal
 import subprocess
@@ -10,14 +10,14 @@ from tests.local_deployment import ROOT
 
 LOOP = """
 import asyncio, sys
-from runtime.oom import watch_memory
+from runtime.oom import install_oom_handler
 
 async def main():
     loop = asyncio.get_running_loop()
-    watch_memory(loop)
-    def wrong():
+    install_oom_handler(loop)
+    def fail():
         raise {error}
-    loop.call_soon(wrong)
+    loop.call_soon(fail)
     await asyncio.sleep(0.05)
 
 asyncio.run(main())
@@ -32,8 +32,8 @@ end_if_out_of_memory(error)
 
 
 def _run(code: str, error: str) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-c", code.format(error=error)]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", code.format(error=error)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("code", [LOOP, DIRECT], ids=["a-callback", "a-cause"])
@@ -46,7 +46,7 @@ def _run(code: str, error: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_a_process_without_memory_ends_at_once_and_says_why(code: str, error: str) -> None:
-    """Whether a callback of the loop met it or it is the cause of another error."""
+    """Raised in a callback of the loop, or as the cause of another error."""
     ran = _run(code, error)
     assert ran.returncode == -signal.SIGKILL, ran
     assert ran.stderr.endswith("out of memory; this process ends, its supervisor starts another\n")
@@ -54,8 +54,8 @@ def test_a_process_without_memory_ends_at_once_and_says_why(code: str, error: st
 
 @pytest.mark.parametrize("code", [LOOP, DIRECT], ids=["a-callback", "a-cause"])
 @pytest.mark.parametrize("error", ["ValueError('wrong')", "OSError(28, 'full')"])
-def test_any_other_error_ends_nothing(code: str, error: str) -> None:
-    """It is left to those who know it; the loop reports it as ever."""
+def test_other_errors_do_not_end_the_process(code: str, error: str) -> None:
+    """The loop reports them as usual."""
     ran = _run(code, error)
     assert ran.returncode == 0, ran
     assert "out of memory" not in ran.stderr

@@ -1,4 +1,4 @@
-"""Redaction of what must not leave the process."""
+"""Redaction of secrets in texts."""
 
 import pytest
 from hypothesis import given
@@ -22,26 +22,26 @@ SECRETS = st.lists(st.text(st.characters(codec="ascii", categories=["L", "N"]), 
         "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----",
     ],
 )
-def test_shapes(token: str) -> None:
-    """What has the shape of a known token is replaced, whoever it belongs to."""
+def test_token_shaped_strings_are_replaced(token: str) -> None:
+    """Also when they are not among the given secrets."""
     assert redactor([])(f"before {token} after") == f"before {REPLACEMENT} after"
 
 
-def test_password_in_an_address() -> None:
-    """Of an address with a password the host stays."""
+def test_a_password_in_a_url_is_replaced() -> None:
+    """The host of the URL stays."""
     assert redactor([])("https://ada:pass@example.org/x") == f"https://{REPLACEMENT}@example.org/x"
 
 
-def test_prose() -> None:
-    """Ordinary text stays as it is."""
+def test_ordinary_text_is_unchanged() -> None:
+    """So are secrets shorter than six characters."""
     text = "task sk-1 bearer of news, commit 0123456789abcdef0123456789abcdef01234567 eyJ"
 
     assert redactor(["short"])(text + " short") == text + " short"
 
 
 @given(secrets=SECRETS, around=st.text())
-def test_known_secrets(secrets: list[str], around: str) -> None:
-    """No known secret survives, whatever stands around it and whichever contains another."""
+def test_no_given_secret_remains(secrets: list[str], around: str) -> None:
+    """In any surrounding text, also when one secret contains another."""
     cleaned = redactor(secrets)(around + " ".join(secrets) + around)
 
     assert not [secret for secret in secrets if secret in cleaned.replace(REPLACEMENT, "")]

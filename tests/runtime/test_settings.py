@@ -1,4 +1,4 @@
-"""Settings: read once, checked, silent about secrets."""
+"""Settings: read once, checked, without secrets in their representation."""
 
 import dataclasses
 from pathlib import Path
@@ -13,8 +13,8 @@ from runtime.settings import DEFAULT_MODEL, WATCHDOG_SECONDS, load
 ANY_TEXT = st.text(st.characters(exclude_characters="\0"))
 
 
-def test_defaults() -> None:
-    """An empty environment gives a home below the user's state folder and no service but ours."""
+def test_an_empty_environment_gives_the_defaults() -> None:
+    """The home is below the user's state folder, and the service is the embedded server."""
     settings = load({"HOME": "/home/ada"})
 
     assert settings.home == Path("/home/ada/.local/state/orchestcode")
@@ -37,8 +37,8 @@ def test_defaults() -> None:
     ],
     ids=["our own variable", "state folder", "relative state folder", "empty is absent"],
 )
-def test_home(variables: dict[str, str], home: str) -> None:
-    """Our own variable decides the home, else the user's state folder."""
+def test_the_home_follows_the_variables(variables: dict[str, str], home: str) -> None:
+    """ORCHESTCODE_HOME decides, else the user's state folder."""
     assert load(variables).home == Path(home)
 
 
@@ -61,8 +61,8 @@ def test_home(variables: dict[str, str], home: str) -> None:
         ("ANTHROPIC_BASE_URL", "localhost:8080"),
     ],
 )
-def test_bad_value(name: str, value: str) -> None:
-    """A value that cannot be meant is refused in one sentence that names the variable."""
+def test_an_invalid_value_is_refused(name: str, value: str) -> None:
+    """The error is one sentence that names the variable."""
     with pytest.raises(SettingsError) as caught:
         load({"HOME": "/h", name: value})
 
@@ -72,8 +72,8 @@ def test_bad_value(name: str, value: str) -> None:
 
 
 @given(name=st.sampled_from(["ORCHESTCODE_UI_PORT", "TEMPORAL_ADDRESS"]), value=ANY_TEXT)
-def test_any_value(name: str, value: str) -> None:
-    """Whatever a variable holds, it is taken or refused as a setting, never a crash."""
+def test_any_value_is_accepted_or_refused(name: str, value: str) -> None:
+    """No value raises anything but a `SettingsError`."""
     refusal = name
     try:
         load({"HOME": "/h", name: value})
@@ -83,8 +83,8 @@ def test_any_value(name: str, value: str) -> None:
     assert name in refusal
 
 
-def test_secrets() -> None:
-    """Secrets are known to the redaction and appear in no representation of the settings."""
+def test_secrets_are_listed_but_not_shown() -> None:
+    """The redaction gets them; the representation of the settings does not hold them."""
     settings = load(
         {
             "HOME": "/h",
@@ -100,8 +100,8 @@ def test_secrets() -> None:
     assert settings.model_key.get_secret_value() == "key-in-clear"
 
 
-def test_models() -> None:
-    """A role has its own model when it was given one, else the common one."""
+def test_a_role_has_its_own_model_or_the_common_one() -> None:
+    """ORCHESTCODE_MODEL_<ROLE> overrides ORCHESTCODE_MODEL."""
     settings = load(
         {"HOME": "/h", "ORCHESTCODE_MODEL": "common", "ORCHESTCODE_MODEL_REVIEWER": "strict"}
     )
@@ -110,8 +110,8 @@ def test_models() -> None:
     assert settings.model_for("reviewer") == "strict"
 
 
-def test_profile(tmp_path: Path) -> None:
-    """A named profile of the Temporal CLI gives address and namespace; variables win over it."""
+def test_a_profile_gives_address_and_namespace(tmp_path: Path) -> None:
+    """Variables override the profile of the Temporal CLI."""
     file = tmp_path / "temporal.toml"
     file.write_text('[profile.team]\naddress = "temporal.example:7233"\nnamespace = "team"\n')
     named = {"HOME": "/h", "TEMPORAL_CONFIG_FILE": str(file), "TEMPORAL_PROFILE": "team"}
@@ -121,8 +121,8 @@ def test_profile(tmp_path: Path) -> None:
     assert load({**named, "TEMPORAL_NAMESPACE": "mine"}).temporal_namespace == "mine"
 
 
-def test_profile_that_is_not_there(tmp_path: Path) -> None:
-    """A profile that does not exist is refused, not silently replaced by the embedded server."""
+def test_a_missing_profile_is_refused(tmp_path: Path) -> None:
+    """The embedded server does not silently replace it."""
     file = tmp_path / "temporal.toml"
     file.write_text("")
 
@@ -130,8 +130,8 @@ def test_profile_that_is_not_there(tmp_path: Path) -> None:
         load({"HOME": "/h", "TEMPORAL_CONFIG_FILE": str(file), "TEMPORAL_PROFILE": "gone"})
 
 
-def test_ensure_home(tmp_path: Path) -> None:
-    """The home and its folders are for their owner only, even where a looser one existed."""
+def test_the_home_is_accessible_to_its_owner_only(tmp_path: Path) -> None:
+    """Also when a folder with wider permissions existed."""
     settings = load({"ORCHESTCODE_HOME": str(tmp_path / "home")})
     settings.home.mkdir(mode=0o755)
 
@@ -142,15 +142,15 @@ def test_ensure_home(tmp_path: Path) -> None:
     assert settings.worktrees.is_dir()
 
 
-def test_home_that_cannot_be_made(tmp_path: Path) -> None:
-    """A home that cannot be made is one sentence, not a traceback."""
+def test_a_home_that_cannot_be_created_is_refused(tmp_path: Path) -> None:
+    """The error names ORCHESTCODE_HOME."""
     (tmp_path / "file").write_text("")
 
     with pytest.raises(SettingsError, match="ORCHESTCODE_HOME"):
         load({"ORCHESTCODE_HOME": str(tmp_path / "file" / "home")}).ensure_home()
 
 
-def test_frozen() -> None:
-    """Nobody changes a setting after it was read."""
+def test_settings_are_immutable() -> None:
+    """Assigning to a field raises."""
     with pytest.raises(dataclasses.FrozenInstanceError):
         load({"HOME": "/h"}).home = Path("/")  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""The workflow sandbox: what passes, what is refused."""
+"""The workflow sandbox: which imports pass and which are refused."""
 
 import uuid
 
@@ -16,8 +16,8 @@ from tests.runtime.flows.sibling import SiblingWorkflow
 pytestmark = pytest.mark.system
 
 
-async def test_contracts_pass(client: Client) -> None:
-    """Contracts are the host's own classes inside a workflow, under the strict import policy."""
+async def test_contracts_pass_through(client: Client) -> None:
+    """Inside a workflow contracts are the worker's own classes, under the strict import policy."""
     queue = uuid.uuid4().hex
     async with Worker(
         client, task_queue=queue, workflows=[PermittedWorkflow], workflow_runner=workflow_runner()
@@ -38,8 +38,8 @@ async def test_contracts_pass(client: Client) -> None:
     ],
     ids=["a library", "an unlisted sibling", "the clock"],
 )
-async def test_refused(client: Client, refused: type, why: str) -> None:
-    """A workflow module that reaches for the world stops the worker's start and says why."""
+async def test_other_imports_are_refused(client: Client, refused: type, why: str) -> None:
+    """A workflow module that imports a library or reads the clock fails the worker's start."""
     with pytest.raises(RuntimeError, match="Failed validating workflow") as caught:
         Worker(client, task_queue="never", workflows=[refused], workflow_runner=workflow_runner())
 

@@ -30,6 +30,7 @@ from temporalio.worker._workflow_instance import (
 )
 from typing_extensions import override
 
+from contracts.task_queue import WORKFLOW_TASK_TIMEOUT
 from runtime.connect import converter as project_converter
 
 Job = WorkflowActivationJob
@@ -184,7 +185,7 @@ def initialize(birth: Birth) -> Job:
     start.continued_from_execution_run_id = birth.continued_from
     start.attempt = 1
     start.start_time.FromNanoseconds(birth.started_ns)
-    start.workflow_task_timeout.FromTimedelta(dt.timedelta(seconds=3))
+    start.workflow_task_timeout.FromTimedelta(WORKFLOW_TASK_TIMEOUT)
     start.arguments.extend(birth.arguments)
     for name, payload in birth.attributes.items():
         start.search_attributes.indexed_fields[name].CopyFrom(payload)
@@ -308,7 +309,7 @@ def _info(birth: Birth, attributes: Any, namespace: str) -> workflow.Info:
         search_attributes=converter.decode_search_attributes(attributes),
         start_time=started,
         task_queue="orchestcode",
-        task_timeout=dt.timedelta(seconds=3),
+        task_timeout=WORKFLOW_TASK_TIMEOUT,
         typed_search_attributes=converter.decode_typed_search_attributes(attributes),
         workflow_id=birth.workflow_id,
         workflow_start_time=started,

@@ -10,13 +10,11 @@ from typing import Any, Protocol
 
 from temporalio.api.common.v1 import Payload
 
+from contracts.task_queue import WORKFLOW_TASK_TIMEOUT
 from tests.simulation import adapter
 from tests.simulation.adapter import Birth, Command, Completed, Instance, Job
 from tests.simulation.clock import Clock
 from tests.simulation.runs import Committed, Run
-
-TASK_TIMEOUT_SECONDS = 3.0
-"""A crashed workflow task is given to another worker after this; see activity_options."""
 
 
 @dataclass(frozen=True)
@@ -282,7 +280,7 @@ class World:
         if done.problem:
             self.violate(f"a workflow task of {run.workflow_id} fails: {done.problem}")
         elif self._crashed(run):
-            self._again(run, jobs, after=TASK_TIMEOUT_SECONDS)
+            self._again(run, jobs, after=WORKFLOW_TASK_TIMEOUT.total_seconds())
         else:
             self.clock.soon(self.faults.task_seconds, lambda: self._commit(run, act, done))
 

@@ -12,7 +12,7 @@ from temporalio.service import RPCError
 
 from contracts.visibility import RunState
 from rehearsal import journal
-from runtime.services.backup import back_up, copy_of
+from runtime.services.backup import back_up, backup_path
 from tests.kill_matrix import model_script as reference
 from tests.local_deployment import Handle, LocalDeployment, Script, git, until
 from tests.model_scripts import Task, command, create, done, play, script, turn
@@ -54,13 +54,13 @@ async def _lose(stage: LocalDeployment, copy: Path | None) -> None:
     await stage.kill_worker()
     await stage.kill_server()
     database = stage.settings.database
-    kept = {copy_of(database), database.with_name("temporal.db.ready")}
+    kept = {backup_path(database), database.with_name("temporal.db.ready")}
     for file in set(stage.settings.home.glob("temporal.db*")) - kept:
         file.unlink()
     if copy is None:
-        copy_of(database).unlink(missing_ok=True)
-    elif copy != copy_of(database):
-        shutil.copy2(copy, copy_of(database))
+        backup_path(database).unlink(missing_ok=True)
+    elif copy != backup_path(database):
+        shutil.copy2(copy, backup_path(database))
     await stage.start_server()
     await stage.start_worker()
 
@@ -81,7 +81,7 @@ async def test_an_old_database_costs_nothing_that_the_stores_know(name: str) -> 
         while not delivered.done():
             await asyncio.to_thread(back_up, stage.settings.database)
             copies.append(stage.folder / f"copy-{len(copies)}")
-            shutil.copy2(copy_of(stage.settings.database), copies[-1])
+            shutil.copy2(backup_path(stage.settings.database), copies[-1])
             await asyncio.sleep(0.4)
         commit, calls = (await delivered).commit, len(stage.journal())
 
@@ -113,7 +113,7 @@ async def test_a_request_that_the_server_forgot_is_started_again() -> None:
         await given_up.cancel()
         assert (await stage.ending(given_up)).state is RunState.CANCELLED
 
-        for copy in (copy_of(stage.settings.database), None):
+        for copy in (backup_path(stage.settings.database), None):
             await _lose(stage, copy)
             await until(lambda: _sleeps(stage, "6.011"))
             await until(lambda: _sleeps(stage, "4.012"))
@@ -146,10 +146,10 @@ async def test_a_request_that_is_unknown_without_a_cause_waits_for_a_word() -> N
         assert "Left alone: request/asked-since is not known to this server" in told.stdout
         assert not await _known(stage, "asked-since")
         would = await stage.starter("reconcile", "--forgotten", "--dry-run")
-        assert "Would be mended: request/asked-since, which the server forgot" in would.stdout
+        assert "Would be repaired: request/asked-since, which the server forgot" in would.stdout
         assert not await _known(stage, "asked-since")
         did = await stage.starter("reconcile", "--forgotten")
-        assert "Mended: request/asked-since, which the server forgot, is started" in did.stdout
+        assert "Repaired: request/asked-since, which the server forgot, is started" in did.stdout
         status = await stage.delivered(await stage.handle("asked-since"), seconds=60)
 
         assert status.commit == git(folder, "rev-parse", "made")

@@ -10,14 +10,17 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import CancelledError
 
+from contracts import roles
 from contracts.agent import AgentLimits, AgentResult, AgentStart, Note, StopCause
 from contracts.approvals import Choice, Decision
 from contracts.failures import FailureKind
-from contracts.model import OpenConversation, Role
-from contracts.tools import CoderFinish, ReadCall, ToolCall, ToolName
+from contracts.model import OpenConversation
+from contracts.store import ConversationRef
+from contracts.tools import CoderFinish, ReadCall, ToolCall
 from domain.agent import loop
 from tests.fakes.calls import failing
-from tests.fakes.model import ScriptedReply, ScriptedUse, acts, finishes, says
+from tests.fakes.model import MODEL, ScriptedReply, ScriptedUse, acts, finishes, says
+from tests.fakes.policy import config_of
 from tests.fakes.store import BASE
 from tests.workflows.workflow_env import WorkflowEnv, until
 from workflows.agent import AgentWorkflow
@@ -25,20 +28,20 @@ from workflows.agent import AgentWorkflow
 pytestmark = pytest.mark.system
 
 DONE = finishes(CoderFinish(summary="done"))
-VIEW, EDIT, RUN = ToolName.VIEW, ToolName.EDIT, ToolName.RUN_COMMAND
+VIEW, EDIT, RUN = "view", "edit", "run_command"
 
 
 def agent(env: WorkflowEnv, **changes: object) -> AgentStart:
-    """A coder's start in a env."""
+    """A coder's start."""
     start = AgentStart(
         request_id=f"{env.id}/listener",
         repository=env.repository,
-        role=Role.CODER,
+        role=roles.CODER,
         task_ref="x",
         lease=env.lease,
         checkpoint=BASE,
         opening=OpenConversation(
-            repository=env.repository, agent_id=env.id, role=Role.CODER, commit=BASE
+            repository=env.repository, agent_id=env.id, role=roles.CODER, commit=BASE
         ),
     )
     return start.model_copy(update=changes)
@@ -50,8 +53,10 @@ async def coder(
 ) -> AsyncIterator[tuple[WorkflowEnv, WorkflowHandle[Any, AgentResult]]]:
     """A coder at work on a script."""
     env = WorkflowEnv(client, {"coder/x": script})
+    start = agent(env, **changes)
+    env.model.limits = start.limits
     async with env.at_work():
-        yield env, await env.start(AgentWorkflow, agent(env, **changes))
+        yield env, await env.start(AgentWorkflow, start)
 
 
 async def played(
@@ -144,7 +149,7 @@ async def test_reminders(client: Client) -> None:
     env, result = await played(client, [says("Well."), says("Hm."), says("So.")])
 
     assert (result.cut, result.output) == (StopCause.SILENT, None)
-    assert "two reminders" in result.reason
+    assert "2 reminders" in result.reason
     assert env.messages("coder/x") == [None, loop.GO_ON, loop.GO_ON]
 
 
@@ -256,6 +261,42 @@ async def test_note_at_the_end(client: Client) -> None:
     second = env.model_calls[1]
     assert [answer.text for answer in second.answers] == [loop.FINISH_DEFERRED]
     assert (second.message or "").endswith("mind the tests")
+
+
+async def test_pinned_limits_cut_an_agent_whatever_its_caller_sent(client: Client) -> None:
+    """What its first activity resolved holds; of the caller's limits only the money does."""
+    env = WorkflowEnv(client, {"coder/x": [acts((VIEW, "a")), acts((VIEW, "b")), DONE]})
+    env.model.limits = AgentLimits(turns=2)
+    async with env.at_work():
+        handle = await env.start(AgentWorkflow, agent(env, limits=AgentLimits(turns=9)))
+        result = await handle.result()
+
+    assert (result.cut, result.turns) == (StopCause.TURNS, 2)
+    assert result.config is not None
+    assert result.config.limits.turns == 2
+
+
+async def test_an_agent_goes_on_with_the_configuration_that_it_is_given(client: Client) -> None:
+    """A round, or a run after continue-as-new, resolves nothing again."""
+    env = WorkflowEnv(client, {"coder/x": [acts((VIEW, "a")), DONE]})
+    pinned = config_of(MODEL, AgentLimits(turns=1))
+    conversation = ConversationRef(id="c", head="b" * 40, model=MODEL)
+    async with env.at_work():
+        start = agent(env, conversation=conversation, config=pinned)
+        result = await (await env.start(AgentWorkflow, start)).result()
+
+    assert (result.cut, result.turns) == (StopCause.TURNS, 1)
+    assert (result.config, env.model.opened) == (pinned, {})
+
+
+async def test_an_agent_of_a_role_of_ones_own_hands_in_what_it_found(client: Client) -> None:
+    """A role's name is a word on the wire: the workflow knows none of them."""
+    env = WorkflowEnv(client, {"triager/x": [acts((VIEW, "a")), DONE]})
+    async with env.at_work():
+        start = agent(env, role="triager")
+        result = await (await env.start(AgentWorkflow, start)).result()
+
+    assert (result.cut, result.turns) == (None, 2)
 
 
 async def test_note_too_late(client: Client) -> None:

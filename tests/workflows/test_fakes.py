@@ -11,7 +11,7 @@ from contracts.merge_queue import BuildChain, LandChain
 from contracts.model import ModelCall
 from contracts.ports import PORTS
 from contracts.store import ConversationRef
-from contracts.tools import CoderFinish, ToolCall, ToolName
+from contracts.tools import CoderFinish, ToolCall
 from contracts.worktrees import LeaseWorktree, ReleaseWorktree
 from tests.fakes.model import finishes, says
 from tests.fakes.store import BASE
@@ -69,7 +69,7 @@ async def test_a_repeated_write_returns_what_was_recorded(env: WorkflowEnv) -> N
         lease=env.lease,
         task_ref="x",
         call_id="1",
-        tool=ToolName.EDIT,
+        tool="edit",
         expected=BASE,
         arguments=change,
     )

@@ -24,7 +24,7 @@ from contracts.merge_queue import (
 )
 from contracts.review import Patch
 from domain import ids
-from infra.store.open_stores import Stores
+from infra.store.open_stores import OpenStores
 from tests.fakes.calls import failing
 from tests.fakes.store import BASE
 from tests.local_deployment import git
@@ -385,7 +385,7 @@ async def test_late_message(client: Client, tmp_path: Path) -> None:
     """
     git(tmp_path, "init", "-q", "person")
     async with at_work(client) as line:
-        stores = Stores(tmp_path)
+        stores = OpenStores(tmp_path)
         env, queues = line.env, MergeQueueClient(client, stores)
         patch = line.patch("late")
         store = await stores.clone(tmp_path / "person", patch.repository.key)

@@ -26,7 +26,7 @@ from contracts.repository import DeliverBranch
 from contracts.request import RequestStatus
 from contracts.review import ReviewFinish, Verdict
 from contracts.task import TaskState
-from contracts.tools import CoderFinish, ToolName
+from contracts.tools import CoderFinish
 from contracts.visibility import RunState
 from tests.fakes.calls import failing
 from tests.fakes.model import ScriptedReply, acts, finishes, says
@@ -57,7 +57,7 @@ def task(name: str, *after: str) -> TaskSpec:
 
 def coder(name: str, *, waits: asyncio.Event | None = None) -> list[ScriptedReply]:
     """A coder that edits the file of its task and finishes; `waits` holds up its edit."""
-    return [acts((ToolName.EDIT, name), waits=waits), DONE]
+    return [acts(("edit", name), waits=waits), DONE]
 
 
 def plan(*tasks: TaskSpec, cost_microusd: int = 1_000) -> ScriptedReply:
@@ -125,7 +125,7 @@ async def attributes(handle: WorkflowHandle[Any, Any]) -> tuple[str | None, int 
 
 async def test_delivers(client: Client) -> None:
     """A request of three tasks, one after another, lands all of them and delivers one branch."""
-    planner = [acts((ToolName.VIEW, ".")), plan(task("a"), task("b"), task("c", "a"))]
+    planner = [acts(("view", ".")), plan(task("a"), task("b"), task("c", "a"))]
     async with at_work(client, scripts(planner, "a", "b", "c")) as env:
         handle = await env.start(RequestWorkflow, asked())
         done = await handle.result()

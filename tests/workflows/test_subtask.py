@@ -17,7 +17,7 @@ from contracts.planning import TaskSpec
 from contracts.review import Finding, ReviewFinish, Verdict
 from contracts.subtask import SubtaskReport, SubtaskStart
 from contracts.task import TaskState
-from contracts.tools import CoderFinish, ToolName
+from contracts.tools import CoderFinish
 from tests.fakes.calls import failing
 from tests.fakes.model import ScriptedReply, ScriptedUse, acts, finishes, says
 from tests.workflows.workflow_env import WorkflowEnv, until
@@ -26,7 +26,7 @@ from workflows.subtask import SubtaskWorkflow
 pytestmark = pytest.mark.system
 
 CHECK = "make test"
-EDIT = acts((ToolName.EDIT, "a.py"))
+EDIT = acts(("edit", "a.py"))
 DONE = finishes(CoderFinish(summary="done"))
 GOOD = finishes(ReviewFinish(verdict=Verdict.APPROVE, summary="right"))
 CUT = says("no", "refusal")
@@ -229,8 +229,8 @@ async def test_cut_agent(client: Client, script: list[ScriptedReply], reason: st
 
 async def test_unusable_patch(client: Client) -> None:
     """A patch that changes only what the task may not is sent back before anything is run."""
-    stray = acts((ToolName.EDIT, "README"))
-    undone = ScriptedUse(ToolName.EDIT, "README", '{"path": "README", "content": "hello"}')
+    stray = acts(("edit", "README"))
+    undone = ScriptedUse("edit", "README", '{"path": "README", "content": "hello"}')
     back = ScriptedReply(uses=(undone, *EDIT.uses))
     env, report = await played(
         client, coder=[stray, DONE, back, DONE], reviewer=[GOOD], verdicts=[landed]
@@ -315,7 +315,7 @@ async def test_cancel_in_queue(client: Client) -> None:
 async def test_note(client: Client) -> None:
     """A note reaches the agent at work, and stands in the opening of one that starts later."""
     speaks = asyncio.Event()
-    script = [acts((ToolName.EDIT, "a.py"), waits=speaks), DONE]
+    script = [acts(("edit", "a.py"), waits=speaks), DONE]
     async with at_work(
         client, coder=script, reviewer=[GOOD], verdicts=[landed], notes=("use tabs",)
     ) as (env, start):

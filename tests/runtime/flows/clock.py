@@ -1,4 +1,4 @@
-"""A workflow that must not start: its module reads the clock."""
+"""A workflow that the sandbox refuses: its module reads the clock."""
 
 import datetime as dt
 

@@ -1,4 +1,4 @@
-"""A workflow that must not start: its module imports a library."""
+"""A workflow that the sandbox refuses: its module imports a library."""
 
 import structlog
 from temporalio import workflow

@@ -1,4 +1,4 @@
-"""A workflow whose module imports what workflows may import."""
+"""A workflow whose module imports only what workflows may import."""
 
 from temporalio import workflow
 
@@ -8,9 +8,9 @@ from contracts.visibility import RunState
 
 @workflow.defn
 class PermittedWorkflow:
-    """Returns whether a contract's class is the host's own."""
+    """Returns whether a contract's class is the worker's own."""
 
     @workflow.run
     async def run(self, state: RunState) -> bool:
-        """Compare by identity, which only a passed-through module gives."""
+        """Compare by identity, which holds only for a passed-through module."""
         return state is RunState.DONE and TaskQueue.WORKFLOWS.value == "orchestcode"

@@ -1,4 +1,4 @@
-"""A workflow that must not start: its module imports an unlisted sibling."""
+"""A workflow that the sandbox refuses: its module imports a module that is not passed through."""
 
 from temporalio import workflow
 

@@ -1,4 +1,4 @@
-"""Workflows that log; nothing here but the standard library and the SDK."""
+"""Workflows that log; imports only the standard library and the SDK."""
 
 import datetime as dt
 import logging
@@ -10,11 +10,11 @@ PLAIN = logging.getLogger("plain")
 
 @workflow.defn
 class TalkativeWorkflow:
-    """Logs before and after each of its steps, by the SDK's logger and by a plain one."""
+    """Logs in each step, once by the SDK's logger and once by a plain one."""
 
     @workflow.run
     async def run(self, steps: int) -> int:
-        """Take that many steps."""
+        """Run that many steps."""
         for step in range(steps):
             workflow.logger.info("turn.start", extra={"turn": step})
             await workflow.sleep(dt.timedelta(milliseconds=1))
@@ -24,7 +24,7 @@ class TalkativeWorkflow:
 
 @workflow.defn
 class BrokenWorkflow:
-    """Raises what fails the workflow task, not the workflow."""
+    """Raises an error that fails the workflow task, not the workflow."""
 
     @workflow.run
     async def run(self) -> None:

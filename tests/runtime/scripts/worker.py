@@ -1,4 +1,4 @@
-"""A worker without work: it connects to its server, says that it is ready and waits to be ended."""
+"""A worker without workflows: it connects, reports that it is ready and waits for SIGTERM."""
 
 import asyncio
 import datetime as dt
@@ -12,23 +12,25 @@ if (Path(os.environ["ORCHESTCODE_HOME"]) / "worker-fails").exists():
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from runtime.connect import connect
-from runtime.services.process_supervisor import worker_ready
-from runtime.services.watchdog import beat
+from runtime.services.child_process import end_process
+from runtime.services.process_supervisor import mark_worker_ready
+from runtime.services.watchdog import send_heartbeats
 from runtime.settings import load
 
 
 async def main() -> None:
-    """Connect, say so, wait."""
+    """Connect, report, wait."""
     settings = load()
     stop = asyncio.Event()
-    beating = asyncio.create_task(beat(settings.pulse))
+    heartbeats = asyncio.create_task(send_heartbeats(settings.heartbeat_fd))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await connect(settings, patience=dt.timedelta(seconds=20))
-    worker_ready(settings)
+    await connect(settings, retry_for=dt.timedelta(seconds=20))
+    mark_worker_ready(settings)
     await stop.wait()
-    beating.cancel()
-    print("ended in good order", flush=True)
+    heartbeats.cancel()
+    print("stopped gracefully", flush=True)
 
 
 if __name__ == "__main__":
     asyncio.run(main())
+    end_process(0)

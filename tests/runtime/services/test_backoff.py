@@ -1,4 +1,4 @@
-"""Pauses between starts."""
+"""Pauses between restarts."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from runtime.services.backoff import Backoff
 
 
-def test_doubles() -> None:
-    """What ends at once again is started at pauses of 0.2 s that double up to ten seconds."""
+def test_pauses_double_up_to_ten_seconds() -> None:
+    """A process that ends at once each time is restarted after 0.2 s, 0.4 s … 10 s."""
     backoff, now, pauses = Backoff(0.0), 0.0, []
     for _ in range(8):
         pauses.append(backoff.after_end(now))
@@ -16,8 +16,8 @@ def test_doubles() -> None:
     assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]
 
 
-def test_health() -> None:
-    """After more than thirty seconds of health the next pause is short again."""
+def test_the_pause_is_short_again_after_thirty_seconds_of_running() -> None:
+    """After 30 s or less it still doubles."""
     backoff = Backoff(0.0)
     backoff.after_end(1.0)
     backoff.after_end(2.0)
@@ -27,8 +27,8 @@ def test_health() -> None:
 
 
 @given(st.lists(st.floats(min_value=0, max_value=1_000)))
-def test_bounds(lives: list[float]) -> None:
-    """However long each life was, no pause is under 0.2 s or over ten."""
+def test_every_pause_is_between_its_bounds(lives: list[float]) -> None:
+    """However long each run was, a pause is between 0.2 s and 10 s."""
     backoff, now = Backoff(0.0), 0.0
     for life in lives:
         pause = backoff.after_end(now + life)

@@ -1,4 +1,4 @@
-"""Child processes that end when they should."""
+"""Child processes end when they should, and leave nothing behind."""
 
 import asyncio
 import os
@@ -10,10 +10,10 @@ from pathlib import Path
 from runtime.services.child_process import ChildProcess, log_tail, open_log
 from tests.runtime.processes import alive, eventually, open_descriptors
 
-DEAF = """
+IGNORING = """
 import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-print("deaf", flush=True)
+print("ignoring", flush=True)
 time.sleep(60)
 """
 PARENT = """
@@ -35,8 +35,8 @@ def start(code: str, log: Path, *arguments: str) -> ChildProcess:
     return ChildProcess(command, environment=dict(os.environ), log=log)
 
 
-async def test_exit_code(tmp_path: Path) -> None:
-    """Waiting gives the exit code, and once more when asked again; the output is in the log."""
+async def test_waiting_returns_the_exit_code_each_time(tmp_path: Path) -> None:
+    """The output is in the log."""
     child = start("print('hello'); raise SystemExit(3)", tmp_path / "log")
 
     assert await child.wait() == 3
@@ -45,10 +45,10 @@ async def test_exit_code(tmp_path: Path) -> None:
     assert log_tail(tmp_path / "log") == "\n  hello"
 
 
-async def test_stop_deaf(tmp_path: Path) -> None:
-    """A child that ignores SIGTERM is killed after the grace."""
-    child = start(DEAF, tmp_path / "log")
-    await eventually(lambda: "deaf" in log_tail(tmp_path / "log"))
+async def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+    """It is killed after the grace period."""
+    child = start(IGNORING, tmp_path / "log")
+    await eventually(lambda: "ignoring" in log_tail(tmp_path / "log"))
 
     begun = time.monotonic()
     code = await child.stop(grace_seconds=0.3)
@@ -57,8 +57,8 @@ async def test_stop_deaf(tmp_path: Path) -> None:
     assert 0.3 <= time.monotonic() - begun < 3
 
 
-async def test_group(tmp_path: Path) -> None:
-    """What a child left in its process group ends with it."""
+async def test_processes_left_in_the_childs_group_are_killed(tmp_path: Path) -> None:
+    """A grandchild ends once the child's end was waited for."""
     code = "import subprocess; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True)"
     child = start(code, tmp_path / "log")
     await eventually(lambda: not child.alive)
@@ -70,10 +70,10 @@ async def test_group(tmp_path: Path) -> None:
     await eventually(lambda: not alive(left))
 
 
-async def test_dies_with_parent(tmp_path: Path) -> None:
-    """SIGKILL of the parent ends the child, even a deaf one in its own session."""
-    parent = start(PARENT, tmp_path / "log", ROOT, DEAF, str(tmp_path / "inner"))
-    await eventually(lambda: "deaf" in log_tail(tmp_path / "inner"))
+async def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
+    """SIGKILL of the parent kills a child in its own session, even one that ignores SIGTERM."""
+    parent = start(PARENT, tmp_path / "log", ROOT, IGNORING, str(tmp_path / "inner"))
+    await eventually(lambda: "ignoring" in log_tail(tmp_path / "inner"))
     await eventually(lambda: bool(log_tail(tmp_path / "log")))
     child = int(log_tail(tmp_path / "log"))
 
@@ -84,8 +84,8 @@ async def test_dies_with_parent(tmp_path: Path) -> None:
     assert not alive(child)
 
 
-async def test_cancelled_wait(tmp_path: Path) -> None:
-    """Giving up to wait leaves the child alive and leaks no descriptor."""
+async def test_a_cancelled_wait_leaves_the_child_alive(tmp_path: Path) -> None:
+    """It leaks no descriptor."""
     child = start("import time; time.sleep(60)", tmp_path / "log")
     before = open_descriptors()
     waiting = asyncio.create_task(child.wait())
@@ -98,14 +98,14 @@ async def test_cancelled_wait(tmp_path: Path) -> None:
     await child.stop(grace_seconds=1)
 
 
-def test_long_log(tmp_path: Path) -> None:
-    """A log that has grown long is set aside at the next start."""
+def test_a_long_log_is_rotated(tmp_path: Path) -> None:
+    """A log above the limit is renamed when it is opened next."""
     log = tmp_path / "log"
     with log.open("wb") as file:
         file.truncate(9 * 1024 * 1024)
 
-    with open_log(log) as descriptor:
-        os.write(descriptor, b"new")
+    with open_log(log) as file:
+        file.write(b"new")
 
     assert log.read_bytes() == b"new"
     assert (tmp_path / "log.1").stat().st_size == 9 * 1024 * 1024

@@ -1,4 +1,4 @@
-"""The supervisor, as a real process over a real server and a small real worker."""
+"""The supervisor as a real process, with a real server and a small real worker."""
 
 import os
 import signal
@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from runtime.connect import connect
-from runtime.errors import BringUpError
+from runtime.errors import StartupError
 from runtime.records import SupervisorRecord, running_supervisor, server_file
-from runtime.services.backup import copy_of, has_copy
-from runtime.services.bringup import server_only
+from runtime.services.backup import backup_path, has_sound_backup
 from runtime.services.child_process import ChildProcess
-from runtime.services.server import EmbeddedServer
+from runtime.services.embedded_server import EmbeddedServer
+from runtime.services.startup import ensure_services
 from runtime.settings import Settings, load
 from tests.runtime.processes import eventually, of_home
 
@@ -33,13 +33,13 @@ def up(settings: Settings, *arguments: str, log: str = "up.log") -> ChildProcess
     )
 
 
-def told(settings: Settings, log: str = "up.log") -> list[str]:
-    """Return the lines that a supervisor told."""
+def announced(settings: Settings, log: str = "up.log") -> list[str]:
+    """Return the lines that a supervisor announced."""
     return (settings.logs / log).read_text().splitlines()
 
 
 async def ready(settings: Settings, *, besides: SupervisorRecord | None = None) -> SupervisorRecord:
-    """Wait until all is up, with another worker and another server than before where so asked."""
+    """Wait until all is ready, with another record than `besides`, and return the record."""
     found: list[SupervisorRecord] = []
 
     def is_up() -> bool:
@@ -54,24 +54,24 @@ async def ready(settings: Settings, *, besides: SupervisorRecord | None = None) 
 
 
 @pytest.fixture
-async def home_of_its_own(settings: Settings) -> AsyncIterator[Settings]:
-    """Settings whose processes are all gone at the end, by themselves."""
+async def own_home(settings: Settings) -> AsyncIterator[Settings]:
+    """Settings of a home; all its processes must have ended by themselves after the test."""
     settings.ensure_home()
     yield settings
     await eventually(lambda: of_home(settings.home) == {})
 
 
-async def test_restarts(home_of_its_own: Settings) -> None:
+async def test_a_killed_worker_or_server_is_restarted(own_home: Settings) -> None:
     """
-    Whichever of the two dies is started again, at the same address, and the person is told; a
-    second supervisor says who runs; SIGTERM ends both, the worker in good order.
+    Each restart keeps the address and is announced. A second supervisor names the first one and
+    ends; SIGTERM stops server and worker, the worker gracefully.
     """
-    settings = home_of_its_own
+    settings = own_home
     supervisor = up(settings)
     first = await ready(settings)
     assert first.worker_pid is not None
     assert first.server_pid is not None
-    assert f"Ready: Temporal at {first.address}, web UI at {first.ui_url}." in told(settings)
+    assert f"Ready: Temporal at {first.address}, web UI at {first.ui_url}." in announced(settings)
 
     os.kill(first.worker_pid, signal.SIGKILL)
     second = await ready(settings, besides=first)
@@ -91,25 +91,24 @@ async def test_restarts(home_of_its_own: Settings) -> None:
     await ready(settings, besides=third)
 
     assert await up(settings, log="second.log").wait() == 1
-    assert str(supervisor.pid) in told(settings, "second.log")[0]
+    assert str(supervisor.pid) in announced(settings, "second.log")[0]
     assert await up(settings, "--until-unused", log="quiet.log").wait() == 0
-    assert told(settings, "quiet.log") == []
+    assert announced(settings, "quiet.log") == []
 
     assert await supervisor.stop(grace_seconds=20) == 0
-    assert "The worker ended (signal SIGKILL); it starts again in 0.2 s." in told(settings)
-    assert "The worker ended (signal SIGKILL); it starts again in 0.4 s." in told(settings)
-    assert "The Temporal server ended (signal SIGKILL); it starts again in 0.2 s." in told(settings)
-    assert "ended in good order" in told(settings, "worker.log")
+    assert "The worker ended (signal SIGKILL); it starts again in 0.2 s." in announced(settings)
+    assert "The worker ended (signal SIGKILL); it starts again in 0.4 s." in announced(settings)
+    assert "The Temporal server ended (signal SIGKILL); it starts again in 0.2 s." in announced(
+        settings
+    )
+    assert "stopped gracefully" in announced(settings, "worker.log")
     assert [file.suffix for file in settings.run.iterdir() if file.suffix != ".lock"] == [".json"]
     assert server_file(settings).exists()
 
 
-async def test_that_stands_still(home_of_its_own: Settings) -> None:
-    """
-    A worker that is stopped and a server that does not answer are ended and started again; the
-    person is told why.
-    """
-    watched = {**home_of_its_own.environment, "ORCHESTCODE_WATCHDOG_SECONDS": "3"}
+async def test_a_frozen_worker_or_server_is_killed_and_restarted(own_home: Settings) -> None:
+    """The reason is announced."""
+    watched = {**own_home.environment, "ORCHESTCODE_WATCHDOG_SECONDS": "3"}
     settings = load(watched)
     supervisor = up(settings)
     first = await ready(settings)
@@ -126,16 +125,16 @@ async def test_that_stands_still(home_of_its_own: Settings) -> None:
     assert third.worker_pid == second.worker_pid
 
     assert await supervisor.stop(grace_seconds=20) == 0
-    assert "The worker has not moved for 3 s (it is stopped, or hangs)." in told(settings)
-    assert "The Temporal server has not answered for 3 s." in told(settings)
+    assert "The worker has not moved for 3 s (it is stopped, or hangs)." in announced(settings)
+    assert "The Temporal server has not answered for 3 s." in announced(settings)
 
 
-async def test_lost_database(home_of_its_own: Settings) -> None:
+async def test_a_damaged_or_deleted_database_is_restored(own_home: Settings) -> None:
     """
-    A database that is damaged under the running server, and one that is deleted, are replaced by
-    their copy; the worker, whose answers would be taken for others, is ended, and the person told.
+    The backup replaces a database that is damaged under the running server, and one that is
+    deleted; the worker, whose results belong to lost tasks, is killed, and the loss announced.
     """
-    settings = load({**home_of_its_own.environment, "ORCHESTCODE_BACKUP_SECONDS": "1"})
+    settings = load({**own_home.environment, "ORCHESTCODE_BACKUP_SECONDS": "1"})
     database = settings.database
     supervisor = up(settings)
     first = await ready(settings)
@@ -143,60 +142,61 @@ async def test_lost_database(home_of_its_own: Settings) -> None:
     await client.start_workflow("Any", id="kept", task_queue="none")
     begun = time.time()
     await eventually(
-        lambda: has_copy(database) and copy_of(database).stat().st_mtime > begun, seconds=10
+        lambda: has_sound_backup(database) and backup_path(database).stat().st_mtime > begun,
+        seconds=10,
     )
 
     log = database.with_name("temporal.db-wal")
     with log.open("r+b") as file:
         file.seek(log.stat().st_size // 3)
         file.write(bytes(log.stat().st_size * 2 // 3))
-    await eventually(lambda: any("goes on" in line for line in told(settings)), seconds=20)
+    await eventually(lambda: any("replaces it" in line for line in announced(settings)), seconds=20)
     second = await ready(settings, besides=first)
     assert (await client.get_workflow_handle("kept").describe()).id == "kept"
     assert second.worker_pid != first.worker_pid
     assert second.server_pid != first.server_pid
 
     for part in settings.home.glob("temporal.db*"):
-        if part != copy_of(database) and part.suffix != ".ready":
+        if part != backup_path(database) and part.suffix != ".ready":
             part.unlink()
     os.kill(second.server_pid or 0, signal.SIGKILL)
-    await eventually(lambda: any("is gone" in line for line in told(settings)), seconds=20)
+    await eventually(lambda: any("is gone" in line for line in announced(settings)), seconds=20)
     await ready(settings, besides=second)
     assert (await client.get_workflow_handle("kept").describe()).id == "kept"
 
     assert await supervisor.stop(grace_seconds=20) == 0
-    lines = told(settings)
+    lines = announced(settings)
     assert any("is damaged" in line and "The server is ended." in line for line in lines)
-    assert any("temporal.db is damaged (" in line and "goes on" in line for line in lines)
-    assert any("temporal.db is gone; its copy of 20" in line for line in lines)
+    assert any("temporal.db is damaged (" in line and "replaces it" in line for line in lines)
+    assert any("temporal.db is gone; its backup of 20" in line for line in lines)
 
 
-async def test_killed(home_of_its_own: Settings) -> None:
-    """SIGKILL of the supervisor takes server and worker with it; the next one starts anew."""
-    supervisor = up(home_of_its_own)
-    await ready(home_of_its_own)
+async def test_server_and_worker_die_with_a_killed_supervisor(own_home: Settings) -> None:
+    """SIGKILL of the supervisor leaves no process and no record that counts as running."""
+    supervisor = up(own_home)
+    await ready(own_home)
     os.kill(supervisor.pid, signal.SIGKILL)
     await supervisor.wait()
 
-    await eventually(lambda: of_home(home_of_its_own.home) == {}, seconds=5)
-    assert running_supervisor(home_of_its_own) is None
+    await eventually(lambda: of_home(own_home.home) == {}, seconds=5)
+    assert running_supervisor(own_home) is None
 
 
-async def test_service_of_others(
-    home_of_its_own: Settings, temporal_server: EmbeddedServer
+async def test_with_a_temporal_address_only_the_worker_is_started(
+    own_home: Settings, temporal_server: EmbeddedServer
 ) -> None:
     """
-    With TEMPORAL_ADDRESS only the worker is started, against that service; who then wants the
-    embedded server of the same home is told so, not served by the other.
+    A command that then needs the embedded server of the same home gets an error, not the other
+    service.
     """
-    named = load({**home_of_its_own.environment, "TEMPORAL_ADDRESS": temporal_server.address})
+    named = load({**own_home.environment, "TEMPORAL_ADDRESS": temporal_server.address})
     supervisor = up(named)
     record = await ready(named)
 
     assert record.address == temporal_server.address
     assert record.server_pid is None
     assert record.ui_url is None
-    with pytest.raises(BringUpError, match=f"work for {temporal_server.address}"):
-        async with server_only(home_of_its_own, announce=pytest.fail):
+    with pytest.raises(StartupError, match=f"work for {temporal_server.address}"):
+        async with ensure_services(own_home, worker=False, announce=pytest.fail):
             pass
     assert await supervisor.stop(grace_seconds=20) == 0

@@ -1,4 +1,4 @@
-"""Signs of life: who never beat is not missed, who stops beating is, and nobody else."""
+"""Heartbeats and probes: a process is missed only after it has sent a heartbeat and stops."""
 
 import asyncio
 import os
@@ -6,79 +6,84 @@ import os
 import pytest
 
 from runtime.services import watchdog
-from runtime.services.watchdog import HeartbeatPipe, beat, until_silent, until_still
+from runtime.services.watchdog import (
+    HeartbeatPipe,
+    send_heartbeats,
+    wait_for_failed_probes,
+    wait_for_missed_heartbeats,
+)
 
 
 @pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything ten times as fast."""
-    monkeypatch.setattr(watchdog, "BEAT_SECONDS", 0.1)
-    monkeypatch.setattr(watchdog, "_ASK_SECONDS", 0.1)
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heartbeats ten times and probes fifty times as often."""
+    monkeypatch.setattr(watchdog, "HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr(watchdog, "_PROBE_SECONDS", 0.1)
 
 
-async def test_a_child_that_stops_beating_is_missed() -> None:
-    """As long as it beats it is left alone."""
-    pulse = HeartbeatPipe()
-    beating = asyncio.create_task(beat(pulse.number))
-    missing = asyncio.create_task(until_still(pulse.heard, seconds=1))
+async def test_a_child_whose_heartbeats_stop_is_missed() -> None:
+    """It is not missed while it sends them."""
+    pipe = HeartbeatPipe()
+    heartbeats = asyncio.create_task(send_heartbeats(pipe.child_fd))
+    missing = asyncio.create_task(wait_for_missed_heartbeats(pipe.received, seconds=1))
     await asyncio.sleep(2)
     assert not missing.done()
 
-    beating.cancel()
+    heartbeats.cancel()
     async with asyncio.timeout(10):
         await missing
-    pulse.close()
+    pipe.close()
 
 
-async def test_a_child_that_has_not_begun_is_not_missed() -> None:
-    """How long a start takes is nobody's business here."""
-    pulse = HeartbeatPipe()
-    missing = asyncio.create_task(until_still(pulse.heard, seconds=1))
+async def test_a_child_without_a_first_heartbeat_is_not_missed() -> None:
+    """A start may take longer than the watchdog's time."""
+    pipe = HeartbeatPipe()
+    missing = asyncio.create_task(wait_for_missed_heartbeats(pipe.received, seconds=1))
     await asyncio.sleep(2)
     assert not missing.done()
     missing.cancel()
-    pulse.close()
+    pipe.close()
 
 
 async def test_nothing_is_missed_when_the_watchdog_is_off() -> None:
-    """Zero seconds: a person debugs."""
-    pulse = HeartbeatPipe()
-    beating = asyncio.create_task(beat(pulse.number))
-    missing = asyncio.create_task(until_still(pulse.heard, seconds=0))
+    """Zero seconds switch it off, for a person who debugs."""
+    pipe = HeartbeatPipe()
+    heartbeats = asyncio.create_task(send_heartbeats(pipe.child_fd))
+    missing = asyncio.create_task(wait_for_missed_heartbeats(pipe.received, seconds=0))
     await asyncio.sleep(0.3)
-    beating.cancel()
+    heartbeats.cancel()
     await asyncio.sleep(1)
     assert not missing.done()
     missing.cancel()
-    pulse.close()
+    pipe.close()
 
 
-async def test_a_pipe_that_nobody_reads_holds_nobody_up() -> None:
-    """A full pipe costs the child nothing; it beats on when there is room again."""
-    pulse = HeartbeatPipe()
-    os.set_blocking(pulse.number, False)
-    filled = os.write(pulse.number, bytes(1_000_000))
+async def test_a_full_pipe_does_not_block_the_child() -> None:
+    """It sends heartbeats again once the parent has read the pipe."""
+    pipe = HeartbeatPipe()
+    os.set_blocking(pipe.child_fd, False)
+    filled = os.write(pipe.child_fd, bytes(1_000_000))
     assert filled < 1_000_000
-    beating = asyncio.create_task(beat(pulse.number))
+    heartbeats = asyncio.create_task(send_heartbeats(pipe.child_fd))
     await asyncio.sleep(0.3)
-    while pulse.heard():
+    while pipe.received():
         pass
     await asyncio.sleep(0.3)
-    assert pulse.heard()
-    beating.cancel()
-    pulse.close()
+    assert pipe.received()
+    heartbeats.cancel()
+    pipe.close()
 
 
-async def test_a_service_is_silent_when_it_hangs_or_refuses() -> None:
-    """One answer in between begins the count anew."""
+async def test_a_service_that_hangs_or_refuses_fails_its_probes() -> None:
+    """One healthy answer resets the count."""
     asked: list[int] = []
 
-    async def answers() -> bool:
+    async def probe() -> bool:
         asked.append(len(asked))
         if len(asked) % 2:
             await asyncio.sleep(60)
         return len(asked) == 8
 
     async with asyncio.timeout(20):
-        await until_silent(answers, seconds=1)
+        await wait_for_failed_probes(probe, seconds=1)
     assert len(asked) == 8 + 10
