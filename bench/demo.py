@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from bench.figures import Figure, Name
-from bench.place import ROOT
+from examples.demo.rehearsed import ROOT
 
 _PAUSE_SECONDS = 0.2
 _MIB = 1024

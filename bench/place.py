@@ -1,8 +1,8 @@
-"""What every measurement stands on: a fresh home, the rehearsal server, the services."""
+"""What every measurement needs: a fresh home, the rehearsal server, the services."""
 
 import contextlib
+import json
 import os
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -11,13 +11,15 @@ from typing import Any
 
 from temporalio.client import Client
 
-from rehearsal.server import serve
+from examples.demo.rehearsed import (
+    ROOT,
+    RehearsalProcess,
+    make_repository,
+    rehearsed_environment,
+)
 from runtime.connect import connect
 from runtime.services.startup import ensure_services
 from runtime.settings import Settings, load
-
-ROOT = Path(__file__).resolve().parent.parent
-_DROPPED = ("TEMPORAL_", "ANTHROPIC_", "ORCHESTCODE_")
 
 
 @dataclass(frozen=True)
@@ -50,19 +52,19 @@ def folder() -> Iterator[Path]:
 @contextlib.asynccontextmanager
 async def brought_up(place: Path, script: dict[str, Any]) -> AsyncIterator[Bench]:
     """Have rehearsal, server and worker ready; they end with the block."""
-    journal = place / "rehearsal.jsonl"
-    async with serve(script, journal_path=journal) as rehearsal:
-        environ = {k: v for k, v in os.environ.items() if not k.startswith(_DROPPED)}
-        environ |= {
-            "ORCHESTCODE_HOME": str(place / "home"),
-            "ANTHROPIC_API_KEY": "rehearsal",
-            "ANTHROPIC_BASE_URL": rehearsal.base_url,
-            "NO_PROXY": "127.0.0.1,localhost",
-        }
-        settings = load(environ)
+    path = place / "script.json"
+    path.write_text(json.dumps(script))
+    rehearsal = RehearsalProcess(path, place)
+    try:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("ORCHESTCODE_")}
+        settings = load(
+            rehearsed_environment(inherited, home=place / "home", address=rehearsal.address)
+        )
         async with ensure_services(settings, announce=lambda _: None) as up:
             client = await connect(settings, address=up.address)
-            yield Bench(place, settings, client, journal)
+            yield Bench(place, settings, client, rehearsal.journal)
+    finally:
+        await rehearsal.stop()
 
 
 def counter_repository(path: Path) -> Path:
@@ -73,11 +75,7 @@ def counter_repository(path: Path) -> Path:
         module = path / "counter" / f"part_{number}.py"
         module.parent.mkdir(exist_ok=True)
         module.write_text(f"VALUE = {number}\n" * 20)
-    environ = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    who = ["-c", "user.name=Bench", "-c", "user.email=bench@example.org"]
-    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "Begin"]):
-        subprocess.run(["git", "-C", str(path), *who, *words], env=environ, check=True)
-    return path
+    return make_repository(path, "Begin")
 
 
 def bytes_below(path: Path) -> tuple[int, int]:

@@ -1,5 +1,5 @@
 """
-A stage for tests that need everything real: a home of its own with server, worker and rehearsal.
+A home with server, worker and rehearsed model, for tests that need everything real.
 
 Every process is a child that can be killed and started again at any moment.
 """
@@ -25,6 +25,14 @@ from cli.client import RequestClient, RequestOutcome
 from contracts.request import RequestStatus
 from contracts.task_queue import WORKFLOW_TASK_TIMEOUT, TaskQueue
 from contracts.visibility import RunState
+from examples.demo.rehearsed import (
+    ROOT,
+    RehearsalProcess,
+    commit,
+    git,
+    make_repository,
+    rehearsed_environment,
+)
 from rehearsal import journal
 from rehearsal.journal import Entry
 from runtime.connect import connect
@@ -37,11 +45,23 @@ from runtime.settings import Settings, load
 from tests.model_scripts import DEMO
 from tests.runtime import processes
 
-ROOT = Path(__file__).resolve().parent.parent
 CHECK = "python3 -m unittest -q"
 """The demo repository's own tests."""
 _READY_SECONDS = 60.0
 _PAUSE_SECONDS = 0.02
+
+__all__ = [
+    "CHECK",
+    "ROOT",
+    "Handle",
+    "LocalDeployment",
+    "changed",
+    "commit",
+    "disturbed",
+    "git",
+    "snapshot",
+    "until",
+]
 
 Script = Mapping[str, Any]
 Handle = WorkflowHandle[Any, RequestStatus]
@@ -55,9 +75,12 @@ class LocalDeployment:
         script: what the model says; a path or parsed JSON.
         services: start a Temporal server and a worker. Without them `starter` brings up its own.
         environ: further variables of every process.
+        web_ui: the Temporal server has one.
+        server_config: further configuration of the Temporal server.
+        folder: where everything is; by default a fresh folder.
 
     Attributes:
-        folder: of this stage alone, repositories included.
+        folder: of this deployment alone, repositories included.
         settings: the product's settings on this home.
     """
 
@@ -67,13 +90,17 @@ class LocalDeployment:
         *,
         services: bool = True,
         environ: Mapping[str, str] | None = None,
+        web_ui: bool = False,
+        server_config: Mapping[str, str] | None = None,
+        folder: Path | None = None,
     ) -> None:
         self._script = script
         self._with_services = services
         self._further = dict(environ or {})
-        self.folder = Path(tempfile.mkdtemp(prefix="orchestcode-stage-"))
-        self._journal = self.folder / "rehearsal.jsonl"
-        self._rehearsal: ChildProcess | None = None
+        self._web_ui = web_ui
+        self._server_config = server_config
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="orchestcode-test-"))
+        self._rehearsal: RehearsalProcess | None = None
         self._worker: ChildProcess | None = None
         self._server: EmbeddedServer | None = None
         self._client: Client | None = None
@@ -98,19 +125,19 @@ class LocalDeployment:
         await self._leave()
 
     async def _begin(self) -> None:
-        address = await self._start_rehearsal()
-        background_task = "127.0.0.1,localhost"
-        home = self.folder / "home"
-        environ = {
+        script = self._script
+        if not isinstance(script, Path):
+            (path := self.folder / "script.json").write_text(json.dumps(script))
+            script = path
+        self._rehearsal = RehearsalProcess(script, self.folder)
+        person = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(self.folder),
             "LANG": "C.UTF-8",
-            "ORCHESTCODE_HOME": str(home),
-            "ANTHROPIC_API_KEY": "rehearsal",
-            "ANTHROPIC_BASE_URL": address,
-            "NO_PROXY": background_task,
-            "no_proxy": background_task,
         }
+        environ = rehearsed_environment(
+            person, home=self.folder / "home", address=self._rehearsal.address
+        )
         self.settings = load({**environ, **self._further})
         if self._with_services:
             await self.start_server()
@@ -123,29 +150,20 @@ class LocalDeployment:
         if self._server is not None:
             await self._server.stop()
         if self._rehearsal is not None:
-            await self._rehearsal.stop(grace_seconds=5)
+            await self._rehearsal.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    async def _start_rehearsal(self) -> str:
-        """Start the rehearsal server and return its address."""
-        path, log = self.folder / "script.json", self.folder / "rehearsal.log"
-        text = self._script.read_text() if isinstance(self._script, Path) else None
-        path.write_text(text or json.dumps(self._script))
-        words = ["-m", "rehearsal", "--script", str(path), "--journal", str(self._journal)]
-        child = self._rehearsal = ChildProcess(
-            [sys.executable, *words], environment=dict(os.environ), log=log, folder=ROOT
-        )
-        await until(lambda: not child.alive or b"listening on" in log.read_bytes())
-        if not child.alive:
-            raise AssertionError(f"the rehearsal server did not start:{log_tail(log)}")
-        return log.read_text().strip().rpartition(" ")[2]
 
     # --- server and worker ---------------------------------------------------------------------
 
     async def start_server(self) -> None:
         """Start the Temporal server, again on the same database and port, and wait for it."""
         if self._server is None:
-            self._server = EmbeddedServer(self.settings, headless=True, free_ports=True)
+            self._server = EmbeddedServer(
+                self.settings,
+                headless=not self._web_ui,
+                free_ports=True,
+                dynamic_config=self._server_config,
+            )
         await self._server.start()
 
     async def kill_server(self) -> None:
@@ -266,9 +284,16 @@ class LocalDeployment:
         await until(asked)
         return await self.status(handle)
 
+    @property
+    def journal_file(self) -> Path:
+        """Where the rehearsal server writes down each request to the model."""
+        assert self._rehearsal is not None
+        return self._rehearsal.journal
+
     def journal(self, request: str | None = None) -> list[Entry]:
         """Return the requests to the model so far, of all or of the request with this id."""
-        entries = journal.read(self._journal) if self._journal.exists() else []
+        written = self.journal_file
+        entries = journal.read(written) if written.exists() else []
         return [entry for entry in entries if request in (None, entry.request)]
 
     # --- a person's commands -------------------------------------------------------------------
@@ -322,9 +347,7 @@ class LocalDeployment:
         for path, text in (files or {}).items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text)
-        git(folder, "init", "-q", "-b", "main")
-        commit(folder, "The beginning")
-        return folder
+        return make_repository(folder, "The beginning")
 
     # --- what is left --------------------------------------------------------------------------
 
@@ -370,23 +393,6 @@ async def until(
             if holds if isinstance(holds, bool) else await holds:
                 return
             await asyncio.sleep(_PAUSE_SECONDS)
-
-
-def git(folder: Path, *words: str, check: bool = True) -> str:
-    """Run git in a repository, blind to the person's configuration, and return what it prints."""
-    environ = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    who = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
-    command = ["git", "-C", str(folder), *who, *words]
-    return subprocess.run(
-        command, env=environ, check=check, capture_output=True, text=True
-    ).stdout.strip()
-
-
-def commit(folder: Path, message: str) -> str:
-    """Commit everything in a repository's folder and return the commit's id."""
-    git(folder, "add", "-A")
-    git(folder, "commit", "-q", "-m", message)
-    return git(folder, "rev-parse", "HEAD")
 
 
 def snapshot(folder: Path) -> dict[str, str]:

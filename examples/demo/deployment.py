@@ -1,11 +1,11 @@
-"""What the demonstration plays on: a folder, a sample repository, the rehearsal server."""
+"""Where the demonstration runs: a folder, a sample repository, the rehearsal server."""
 
+import asyncio
 import contextlib
 import os
 import secrets
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -13,24 +13,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from examples.demo.rehearsed import (
+    ROOT,
+    RehearsalProcess,
+    make_repository,
+    rehearsed_environment,
+)
 from runtime.locks import is_held
 from runtime.records import running_supervisor, supervisor_lock
 from runtime.settings import load
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
 _KEPT = "kept"
 _END_SECONDS = 20.0
-_DROPPED = (
-    "TEMPORAL_",
-    "ANTHROPIC_",
-    "ORCHESTCODE_MODEL",
-    "ORCHESTCODE_EFFORT",
-    "ORCHESTCODE_TEMPORAL_PORT",
-    "ORCHESTCODE_UI_PORT",
-    "ORCHESTCODE_METRICS_ADDRESS",
-)
-"""The caller's own model and service have no part in it; fixed ports may be taken."""
 
 
 class DemoDeployment:
@@ -50,18 +45,22 @@ class DemoDeployment:
         self.folder = parent / secrets.token_hex(3)
         self._home = self.folder / "home"
         self.program = f"ORCHESTCODE_HOME={self._home} {_python()} starter.py"
-        self.environ = {
-            name: value for name, value in environ.items() if not name.startswith(_DROPPED)
-        }
-        self.environ |= {"ORCHESTCODE_HOME": str(self._home), "ANTHROPIC_API_KEY": "rehearsal"}
-        self._rehearsal: subprocess.Popen[str] | None = None
+        self.environ: dict[str, str] = {}
+        self._given = environ
+        self._rehearsal: RehearsalProcess | None = None
 
     def __enter__(self) -> Self:
         """Make the folder and start the rehearsal server."""
         _sweep(self._parent)
         self.folder.mkdir(parents=True)
         try:
-            self.environ |= self._start_rehearsal()
+            self._rehearsal = RehearsalProcess(HERE / "script.json", self.folder)
+            self.environ = rehearsed_environment(
+                self._given, home=self._home, address=self._rehearsal.address
+            )
+        except RuntimeError as error:
+            self._leave()
+            raise SystemExit(str(error)) from None
         except BaseException:
             self._leave()
             raise
@@ -76,39 +75,11 @@ class DemoDeployment:
         """End every process of the demonstration and remove its folder."""
         self._leave()
 
-    def _start_rehearsal(self) -> dict[str, str]:
-        """Start the rehearsal server and return the variables that lead to it."""
-        journal = self.folder / "rehearsal.jsonl"
-        words = ["--script", str(HERE / "script.json"), "--port", "0", "--journal", str(journal)]
-        self._rehearsal = subprocess.Popen(
-            [sys.executable, "-m", "rehearsal", *words],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        assert self._rehearsal.stdout is not None
-        address = self._rehearsal.stdout.readline().strip().rpartition(" ")[2]
-        if not address.startswith("http"):
-            raise SystemExit("The rehearsal server did not start; what it said stands above.")
-        # A proxy must not be asked for an address of this machine.
-        background_task = ",".join(
-            filter(None, (self.environ.get("NO_PROXY"), "127.0.0.1,localhost"))
-        )
-        return {
-            "ANTHROPIC_BASE_URL": address,
-            "NO_PROXY": background_task,
-            "no_proxy": background_task,
-        }
-
     def _leave(self) -> None:
-        _end_services(self.environ)
+        if self.environ:
+            _end_services(self.environ)
         if self._rehearsal is not None:
-            self._rehearsal.terminate()
-            self._rehearsal.wait()
-            if self._rehearsal.stdout is not None:
-                self._rehearsal.stdout.close()
+            asyncio.run(self._rehearsal.stop())
         if self.keep:
             (self.folder / _KEPT).touch()
         else:
@@ -156,8 +127,4 @@ def _remove_if_empty(folder: Path) -> None:
 def sample_repository(folder: Path) -> Path:
     """Make the sample repository, one commit on branch main, and return its folder."""
     shutil.copytree(HERE / "repository", folder)
-    environ = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    who = ["-c", "user.name=Demo", "-c", "user.email=demo@example.org"]
-    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "A shop"]):
-        subprocess.run(["git", "-C", str(folder), *who, *words], env=environ, check=True)
-    return folder
+    return make_repository(folder, "A shop")

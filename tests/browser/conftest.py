@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from typing_extensions import override
 
-from runtime.services.embedded_server import EmbeddedServer
 from tests.browser.web_ui import WebUi
 from tests.local_deployment import LocalDeployment
 from tests.model_scripts import DEMO
@@ -35,20 +33,10 @@ _WIDTH, _HEIGHT = 1400, 1800
 """High enough for a whole card in one screenshot: the UI scrolls inside its own frame."""
 
 
-class StageWithUi(LocalDeployment):
-    """A stage whose server has its web UI."""
-
-    @override
-    async def start_server(self) -> None:
-        if self._server is None:
-            self._server = EmbeddedServer(self.settings, free_ports=True)
-        await self._server.start()
-
-
 @pytest.fixture(scope="session")
 async def stage() -> AsyncIterator[LocalDeployment]:
     """Server with web UI, worker and the demo's rehearsed model, for all tests of this folder."""
-    async with StageWithUi(DEMO / "script.json") as stage:
+    async with LocalDeployment(DEMO / "script.json", web_ui=True) as stage:
         yield stage
 
 

@@ -8,6 +8,8 @@ with the request's name. Nothing of this machine is kept: fixed folder, no host 
 
 import asyncio
 import base64
+import contextlib
+import fcntl
 import json
 import os
 import re
@@ -19,10 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client, WorkflowExecution, WorkflowHistory
-from typing_extensions import override
 
 from runtime.services.child_process import end_process
-from runtime.services.embedded_server import EmbeddedServer
 from tests import model_scripts
 from tests.local_deployment import ROOT, Handle, LocalDeployment, until
 from tests.model_scripts import Json
@@ -37,26 +37,23 @@ _BLANK = {"identity": "recorder", "stackTrace": ""}
 _CHECK = "true"
 
 
-class Recorder(LocalDeployment):
-    """A stage in the one folder whose name may stand in a history."""
-
-    def __init__(self, script: Json, *, config: Mapping[str, str] | None = None) -> None:
-        super().__init__(script, environ={"ORCHESTCODE_HOME": str(FOLDER / "home")})
-        self.folder.rmdir()
+@contextlib.asynccontextmanager
+async def _recording(
+    script: Json, *, server_config: Mapping[str, str] | None = None
+) -> AsyncIterator[LocalDeployment]:
+    """Bring a deployment up in the one folder, on the one host, whose names histories may hold."""
+    with FOLDER.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second recorder waits
         shutil.rmtree(FOLDER, ignore_errors=True)
         FOLDER.mkdir(mode=0o700)
-        self.folder = FOLDER
-        self._journal = FOLDER / "rehearsal.jsonl"
-        self._config = config
-
-    @override
-    async def start_server(self) -> None:
-        self.settings.ensure_home()
-        self.settings.host_id_file.write_text("recorder\n")
-        self._server = EmbeddedServer(
-            self.settings, headless=True, free_ports=True, dynamic_config=self._config
-        )
-        await self._server.start()
+        async with LocalDeployment(
+            script, services=False, server_config=server_config, folder=FOLDER
+        ) as deployment:
+            deployment.settings.ensure_home()
+            deployment.settings.host_id_file.write_text("recorder\n")
+            await deployment.start_server()
+            await deployment.start_worker()
+            yield deployment
 
 
 def _task(name: str, **more: Any) -> model_scripts.Task:
@@ -292,10 +289,10 @@ async def main() -> None:
     for file in HISTORIES.rglob("*.json"):
         if "-before-" not in file.name:
             file.unlink()
-    async with Recorder(_main_script()) as stage:
+    async with _recording(_main_script()) as stage:
         await _play_main(stage)
         count = await _record(stage)
-    async with Recorder(_long_script(), config=EARLY) as stage:
+    async with _recording(_long_script(), server_config=EARLY) as stage:
         await _play_long(stage)
         count += await _record(stage)
     print(f"recorded {count} histories in {HISTORIES.relative_to(ROOT)}")

@@ -100,6 +100,6 @@ def _damaged(evidence: Evidence, pid: int) -> Evidence:
     loose = evidence.store / "objects" / record[:2] / record[2:]
     loose.unlink()
     paid = evidence.stage.journal(evidence.status.id)[3]
-    with evidence.stage._journal.open("ab") as file:
+    with evidence.stage.journal_file.open("ab") as file:
         file.write(journal.line(paid))
     return replace(evidence, expected="0" * 40, served=(*evidence.served, os.getpid()))
