@@ -12,9 +12,10 @@ from contracts.request import RequestStatus
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import OC_PENDING_APPROVALS, OC_STATE, RunState
 from domain.scheduling import budget
+from tests.fakes.model import agent_header
 from tests.simulation import adapter
+from tests.simulation.activities import SimulatedActivities
 from tests.simulation.adapter import Command, Job
-from tests.simulation.fakes import Activities
 from tests.simulation.runs import Run
 from tests.simulation.scenario import Scenario
 from tests.simulation.world import World
@@ -48,7 +49,7 @@ class Monitor:
     """Watches a simulation."""
 
     world: World
-    activities: Activities
+    activities: SimulatedActivities
     scenario: Scenario
     answers: int = 0
     decided: set[tuple[str, str, str, str]] = field(default_factory=set)
@@ -144,10 +145,10 @@ class Monitor:
             return  # tried again, word for word
         self._calls.add(wanted.arguments[0].data)
         call = adapter.decode(wanted.arguments[0], ModelCall)
-        header = dict(part.split("=", 1) for part in call.agent.split("; "))
+        header = agent_header(call)
         if header["role"] == "coder":
-            opening = self.activities.ledger.opened[call.conversation.id]
-            words = f"{call.message or ''}\n{opening}"
+            opening = self.activities.model.opened[call.conversation.id]
+            words = "\n".join((call.message or "", *(text for _, text in opening.facts)))
             self.told.append(_Told(self.world.clock.seconds, header["task"], words))
 
     def final(self, request: Run) -> None:
@@ -166,21 +167,21 @@ class Monitor:
 
     def _money(self) -> Iterable[str]:
         most = budget.microusd(self.scenario.payload["budget_usd"])
-        spent = self.activities.ledger.spent
+        spent = self.activities.model.spent
         if spent > most:
             yield f"{spent} microUSD were spent of {most}"
 
     def _resources(self) -> Iterable[str]:
-        memory = self.activities.memory
-        yield from (f"the worktree of {holder} is still leased" for holder in memory.leases)
-        yield from (f"the branch {branch} is still claimed" for branch in memory.claims)
+        store = self.activities.store
+        yield from (f"the worktree of {holder} is still leased" for holder in store.leases)
+        yield from (f"the branch {branch} is still claimed" for branch in store.claims)
 
     def _landings(self) -> Iterable[str]:
         """Each patch at most once, never evicted as well, and only trees that were seen green."""
-        ledger = self.activities.ledger
+        passed = self.activities.checks.passed
         acceptance = {task["id"]: task["acceptance"] for task in self.scenario.tasks}
         landed: list[str] = []
-        for landing in ledger.landings:
+        for landing in self.activities.patches.landings:
             for title in landing.titles:
                 if title in landed:
                     yield f"{title} landed twice"
@@ -190,7 +191,7 @@ class Monitor:
                     yield f"{title} landed, and its sender was told: {verdict.eviction}"
             tasks = dict.fromkeys(title.split("/")[-2] for title in landed)
             for command in (each for task in tasks for each in acceptance.get(task, [])):
-                if (landing.tree, command) not in ledger.green:
+                if (landing.tree, command) not in passed:
                     yield f"{landing.titles} landed, but `{command}` was never green on its tree"
         for title, verdict in self.verdicts.items():
             if verdict.landed is not None and title not in landed:
@@ -251,7 +252,7 @@ class Monitor:
         rows = {row.id: row for row in status.tasks}
         for row in status.tasks:
             yield from self._row(row, rows, status)
-        if status.commit is None and self.activities.memory.branches:
+        if status.commit is None and self.activities.store.branches:
             yield f"a request that ended {status.state} delivered a branch and does not say so"
         if status.state is RunState.DONE:
             yield from self._delivered(status)
@@ -259,7 +260,7 @@ class Monitor:
     def _cancelled(self, shown: object) -> Iterable[str]:
         if shown != RunState.CANCELLED:
             yield f"a cancelled request shows {shown}"
-        if self.activities.memory.branches:
+        if self.activities.store.branches:
             yield "a cancelled request has delivered a branch all the same"
 
     def _row(
@@ -277,7 +278,7 @@ class Monitor:
                 yield f"task {row.id} is {row.state} though {name} is {rows[name].state}"
         landed = [
             landing.commit
-            for landing in self.activities.ledger.landings
+            for landing in self.activities.patches.landings
             if any(title.split("/")[-2] == row.id for title in landing.titles)
         ]
         if row.state is TaskState.DONE and row.commit and row.commit not in landed:
@@ -286,14 +287,14 @@ class Monitor:
             yield f"task {row.id} is {row.state} ({row.reason}), yet its patch landed"
 
     def _delivered(self, status: RequestStatus) -> Iterable[str]:
-        memory, ledger = self.activities.memory, self.activities.ledger
+        store = self.activities.store
         if status.commit is None:
             return
-        if memory.branches.get(status.branch or "") != status.commit:
+        if store.branches.get(status.branch or "") != status.commit:
             yield "the branch is not what the request says"
-        tree = memory.commits[status.commit].tree
+        tree = store.commits[status.commit].tree
         for result in status.checks:
-            if (tree, result.command) not in ledger.green:
+            if (tree, result.command) not in self.activities.checks.passed:
                 yield f"delivered, but `{result.command}` was never green on its tree"
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 
 from contracts import roles
 from contracts.model import ModelCall
+from tests.fakes.model import ScriptedReply as Reply
+from tests.fakes.model import ScriptedUse as Use
+from tests.fakes.model import agent_header
 from tests.simulation.scenario import Scenario
 
 SHARED = "shared"
@@ -28,35 +31,14 @@ class Log:
     message: str = ""
 
 
-@dataclass(frozen=True)
-class Use:
-    """A tool call: its name and arguments, a subject for policy; a problem makes it unusable."""
-
-    name: str
-    subject: str
-    arguments: str
-    problem: str = ""
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A reply before it is priced."""
-
-    stop: str
-    uses: tuple[Use, ...] = ()
-    finish: str | None = None
-    says: str = ""
-    discarded: bool = False
-
-
 def reply(scenario: Scenario, call: ModelCall, log: Log, *, chance: random.Random) -> Reply:
     """Return the reply of an agent; `chance` is seeded with the turn."""
-    header = dict(part.split("=", 1) for part in call.agent.split("; "))
+    header = agent_header(call)
     manners = scenario.manners
     if chance.random() < manners.trouble:
         return _trouble(chance)
     if chance.random() < manners.refusal:
-        return Reply("refusal", says="I would rather not.", discarded=True)
+        return Reply("refusal", says="I would rather not.")
     match header["role"]:
         case roles.PLANNER:
             return _plan(scenario, int(header["attempt"]))
@@ -68,8 +50,7 @@ def reply(scenario: Scenario, call: ModelCall, log: Log, *, chance: random.Rando
 
 def round_of(call: ModelCall, log: Log) -> Log:
     """Return the log as the present round sees it."""
-    header = dict(part.split("=", 1) for part in call.agent.split("; "))
-    attempt = int(header["attempt"])
+    attempt = int(agent_header(call)["attempt"])
     if log.attempt != attempt:
         return Log(attempt=attempt, message=call.message or "")
     return log
@@ -86,7 +67,7 @@ def _trouble(chance: random.Random) -> Reply:
     reading = Use("view", "README", "{}")
     return chance.choice(
         (
-            Reply("max_tokens", discarded=True),
+            Reply("max_tokens"),
             Reply("end_turn", says="Done, I think."),
             Reply("pause_turn"),
             Reply("tool_use", (bad_call,)),

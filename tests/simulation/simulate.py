@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 from contracts.merge_queue import MergeQueueStart, QueuedPatch
 from contracts.reconcile import Reconcile
+from tests.fakes.patches import FakePatches
 from tests.simulation import adapter, scenario
+from tests.simulation.activities import SimulatedActivities
 from tests.simulation.attempts import Attempts
 from tests.simulation.clock import Clock, LivelockError
 from tests.simulation.commands import Commands
-from tests.simulation.fakes import Activities
 from tests.simulation.invariants import Monitor
 from tests.simulation.people import Crowd
 from tests.simulation.scenario import REQUEST_ID
@@ -58,14 +59,14 @@ class Outcome:
     counts: Counts
     runs: int
     lines: tuple[str, ...]
-    activities: Activities
+    activities: SimulatedActivities
 
 
 def simulate(
     seed: int,
     *,
     classes: Mapping[str, type] = CLASSES,
-    activities: type[Activities] = Activities,
+    patches: type[FakePatches] = FakePatches,
     words: bool = False,
 ) -> Outcome:
     """
@@ -74,11 +75,11 @@ def simulate(
     Args:
         seed: says everything.
         classes: workflow classes by type, for planted bugs.
-        activities: their world, for planted bugs.
+        patches: the fake of their port, for planted bugs.
         words: keep the trace in words.
     """
     with _quiet():
-        return _simulate(seed, dict(classes), activities, words=words)
+        return _simulate(seed, dict(classes), patches, words=words)
 
 
 @contextlib.contextmanager
@@ -104,7 +105,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _simulate(
-    seed: int, classes: dict[str, type], activities: type[Activities], *, words: bool
+    seed: int, classes: dict[str, type], patches: type[FakePatches], *, words: bool
 ) -> Outcome:
     plot = scenario.of(seed)
     clock = Clock(seed)
@@ -117,7 +118,13 @@ def _simulate(
             world.start("MergeQueueWorkflow", queue, [adapter.encode(start)])
         world.signal(queue, "enqueue", [adapter.encode(patch)])
 
-    reached = activities(plot, now=lambda: clock.seconds, enqueue=enqueue, running=world.open.keys)
+    reached = SimulatedActivities(
+        plot,
+        now=lambda: clock.seconds,
+        enqueue=enqueue,
+        running=world.open.keys,
+        patches=patches,
+    )
     world.services = Commands(world, Attempts(world, reached.table()))
     monitor = Monitor(world, reached, plot)
     world.watchers.append(monitor)

@@ -5,13 +5,13 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from temporalio import workflow
+from temporalio import activity, workflow
 from typing_extensions import override
 
 from contracts.merge_queue import LandChain, Landed, MergeQueueStart, MergeQueueStatus
 from contracts.request import RequestStatus
+from tests.fakes.patches import FakePatches
 from tests.simulation import scenario
-from tests.simulation.fakes import Activities, Landing
 from tests.simulation.scenario import Scenario
 from tests.simulation.simulate import CLASSES, Outcome, simulate
 from workflows.merge_queue import MergeQueueWorkflow
@@ -55,19 +55,18 @@ class ForgetfulQueue(MergeQueueWorkflow):
         return super()._carried().model_copy(update={"queue": ()})
 
 
-class HastyLanding(Activities):
+class HastyPatches(FakePatches):
     """Moves the target without looking where it stands, so that a repeat moves it again."""
 
     @override
-    def land_chain(self, key: str, attempt: int, request: LandChain) -> Landed:
-        """Land, whatever landed before."""
-        memory, target = self.memory, request.repository.target
-        tree = memory.tree(request.candidate)
-        tip = memory.tips[target]
-        memory.tips[target] = memory.commit(tree, tip, request.candidate, note="hasty")
-        tree_id = memory.commits[memory.tips[target]].tree
-        self.ledger.landings.append(Landing(target, memory.tips[target], tree_id, request.titles))
-        return Landed(commit=memory.tips[target])
+    @activity.defn
+    async def land_chain(self, request: LandChain) -> Landed:
+        """Land on the present tip."""
+        store, target = self._store, request.repository.target
+        tree = store.tree(request.candidate)
+        commit = store.commit(tree, store.tips[target], request.candidate, note="hasty")
+        self._move(target, commit, request.titles)
+        return Landed(commit=commit)
 
 
 def test_unseeded_randomness_is_found() -> None:
@@ -80,7 +79,7 @@ def test_unseeded_randomness_is_found() -> None:
 
 def test_a_landing_that_is_not_idempotent_is_found() -> None:
     """A landing whose result was lost is made again, and then the patch has landed twice."""
-    found = _first_violation(activities=HastyLanding)
+    found = _first_violation(patches=HastyPatches)
 
     assert "landed twice" in found.violations[0]
 
@@ -97,12 +96,12 @@ def test_a_queue_that_continue_as_new_forgets_is_found() -> None:
 
 def _first_violation(
     classes: Mapping[str, type] = CLASSES,
-    activities: type[Activities] = Activities,
+    patches: type[FakePatches] = FakePatches,
     fit: Callable[[Scenario], bool] = lambda _: True,
 ) -> Outcome:
     fitting = (seed for seed in itertools.count() if fit(scenario.of(seed)))
     for seed in itertools.islice(fitting, _MOST_SEEDS):
-        outcome = simulate(seed, classes=classes, activities=activities)
+        outcome = simulate(seed, classes=classes, patches=patches)
         if outcome.violations:
             return outcome
     raise AssertionError(f"not found in {_MOST_SEEDS} seeds")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,9 +18,11 @@ from contracts.model import OpenConversation
 from contracts.store import ConversationRef
 from contracts.tools import CoderFinish, ReadCall, ToolCall
 from domain.agent import loop
-from tests.fakes import BASE, MODEL, ScriptedReply, acts, failing, finishes, oid, says
-from tests.judging import config_of
-from tests.workflows.world import WorkflowEnv, until
+from tests.fakes.calls import failing
+from tests.fakes.judging import config_of
+from tests.fakes.model import MODEL, ScriptedReply, ScriptedUse, acts, finishes, says
+from tests.fakes.store import BASE
+from tests.workflows.workflow_env import WorkflowEnv, until
 from workflows.agent import AgentWorkflow
 
 pytestmark = pytest.mark.system
@@ -28,17 +31,17 @@ DONE = finishes(CoderFinish(summary="done"))
 VIEW, EDIT, RUN = "view", "edit", "run_command"
 
 
-def agent(world: WorkflowEnv, **changes: object) -> AgentStart:
-    """A coder's start in a world."""
+def agent(env: WorkflowEnv, **changes: object) -> AgentStart:
+    """A coder's start in a env."""
     start = AgentStart(
-        request_id=f"{world.id}/listener",
-        repository=world.repository,
+        request_id=f"{env.id}/listener",
+        repository=env.repository,
         role=roles.CODER,
         task_ref="x",
-        lease=world.lease,
+        lease=env.lease,
         checkpoint=BASE,
         opening=OpenConversation(
-            repository=world.repository, agent_id=world.id, role=roles.CODER, commit=BASE
+            repository=env.repository, agent_id=env.id, role=roles.CODER, commit=BASE
         ),
     )
     return start.model_copy(update=changes)
@@ -49,67 +52,72 @@ async def coder(
     client: Client, script: Iterable[ScriptedReply], **changes: object
 ) -> AsyncIterator[tuple[WorkflowEnv, WorkflowHandle[Any, AgentResult]]]:
     """A coder at work on a script."""
-    world = WorkflowEnv(client, {"coder/x": script})
-    start = agent(world, **changes)
-    world.model.limits = start.limits
-    async with world.at_work():
-        yield world, await world.start(AgentWorkflow, start)
+    env = WorkflowEnv(client, {"coder/x": script})
+    start = agent(env, **changes)
+    env.model.limits = start.limits
+    async with env.at_work():
+        yield env, await env.start(AgentWorkflow, start)
 
 
 async def played(
     client: Client, script: Iterable[ScriptedReply], **changes: object
 ) -> tuple[WorkflowEnv, AgentResult]:
-    """A coder's world and result, once it has ended by itself."""
-    async with coder(client, script, **changes) as (world, handle):
-        return world, await handle.result()
+    """A coder's environment and result, once it has ended by itself."""
+    async with coder(client, script, **changes) as (env, handle):
+        return env, await handle.result()
 
 
 async def test_finish(client: Client) -> None:
     """An agent returns what it hands in, with what its turns used."""
-    world, result = await played(client, [acts((VIEW, "a.py")), acts((EDIT, "a.py")), DONE])
+    env, result = await played(client, [acts((VIEW, "a.py")), acts((EDIT, "a.py")), DONE])
 
     assert result.cut is None
     assert CoderFinish.model_validate_json(result.output or "").summary == "done"
     assert (result.turns, result.cost_microusd, result.usage.total_tokens) == (3, 3_000, 3_000)
-    assert result.checkpoint == oid(BASE, world.tools.calls[1].call_id)  # type: ignore[union-attr]
+    assert env.written(result.checkpoint) == {"a.py"}
 
 
 async def test_dispatch(client: Client) -> None:
     """Neighbouring reads of a turn go in one activity, writes one by one, answers in call order."""
     turn = acts((VIEW, "a"), (VIEW, "b"), (EDIT, "a"), (RUN, "make"), (VIEW, "c"))
-    world, _ = await played(client, [turn, DONE])
+    env, _ = await played(client, [turn, DONE])
 
     shape = [
-        len(call.calls) if isinstance(call, ReadCall) else call.tool for call in world.tools.calls
+        len(call.calls) if isinstance(call, ReadCall) else call.tool for call in env.tool_calls
     ]
     assert shape == [2, EDIT, RUN, 1]
-    writes = [call for call in world.tools.calls if isinstance(call, ToolCall)]
-    assert writes[1].expected == oid(writes[0].expected, writes[0].call_id)
-    answers = world.model.calls[1].answers
-    assert [answer.tool_use_id for answer in answers] == [f"toolu_0_{n}" for n in range(5)]
+    writes = [call for call in env.tool_calls if isinstance(call, ToolCall)]
+    assert env.written(writes[1].expected) == {"a"}
+    answers = env.model_calls[1].answers
+    assert (
+        tuple(answer.tool_use_id for answer in answers)
+        == env.model_calls[1].conversation.open_calls
+    )
 
 
 async def test_lost_worktree(client: Client) -> None:
     """An agent whose worktree is gone goes on in another one, at its last checkpoint."""
-    world = WorkflowEnv(client, {"coder/x": [acts((EDIT, "a")), acts((VIEW, "a")), DONE]})
-    async with world.at_work():
-        world.tools.lost.add(world.lease.worktree)
-        handle = await world.start(AgentWorkflow, agent(world))
+    env = WorkflowEnv(client, {"coder/x": [acts((EDIT, "a")), acts((VIEW, "a")), DONE]})
+    async with env.at_work():
+        env.store.release(env.lease.worktree, env.lease.epoch)
+        handle = await env.start(AgentWorkflow, agent(env))
         result = await handle.result()
 
     assert result.cut is None
-    (asked,) = world.worktrees.asked
-    assert (asked.owner, asked.purpose, asked.commit) == (world.id, "work", BASE)
-    leases = [call.lease for call in world.tools.calls]
-    assert leases == [world.worktrees.open[f"{world.id}|work"]] * 2
+    (asked,) = env.calls.of("lease_worktree")
+    assert (asked.owner, asked.purpose, asked.commit) == (env.id, "work", BASE)
+    held = env.store.leases[f"{env.id} to work"]
+    assert [(call.lease.worktree, call.lease.epoch) for call in env.tool_calls] == [
+        (held.worktree, held.epoch)
+    ] * 2
 
 
 async def test_every_worktree_lost(client: Client) -> None:
     """An agent that loses every worktree it is given is given up, and the reason says why."""
-    world = WorkflowEnv(client, {"coder/x": [acts((EDIT, "a")), DONE]})
-    async with world.at_work():
-        world.tools.lost |= {world.lease.worktree, f"{world.id}|work"}
-        handle = await world.start(AgentWorkflow, agent(world))
+    env = WorkflowEnv(client, {"coder/x": [acts((EDIT, "a")), DONE]})
+    async with env.at_work():
+        env.calls.fail("apply_edit", failing(FailureKind.FENCED, "the lease is over"))
+        handle = await env.start(AgentWorkflow, agent(env))
         result = await handle.result()
 
     assert (result.cut, result.failure) == (StopCause.FAILURE, FailureKind.FENCED)
@@ -118,33 +126,31 @@ async def test_every_worktree_lost(client: Client) -> None:
 
 async def test_unusable_call(client: Client) -> None:
     """A call with unusable arguments is answered with its problem, and nothing is run."""
-    broken = ScriptedReply(uses=((EDIT, "a.py", True),))
-    world, result = await played(client, [broken, DONE])
+    broken = ScriptedReply(uses=(ScriptedUse(EDIT, "a.py", problem="the arguments do not fit"),))
+    env, result = await played(client, [broken, DONE])
 
     assert result.output
-    assert world.tools.calls == []
-    assert world.model.calls[1].answers[0].is_error
-    assert world.model.calls[1].answers[0].text == "the arguments do not fit"
+    assert env.tool_calls == []
+    assert env.model_calls[1].answers[0].is_error
+    assert env.model_calls[1].answers[0].text == "the arguments do not fit"
 
 
 async def test_finish_among_others(client: Client) -> None:
     """A finish beside other calls is answered, not obeyed: their results have not been seen."""
-    both = ScriptedReply(
-        uses=((VIEW, "a.py", False), ("finish", "", False)), finish=CoderFinish(summary="s")
-    )
-    world, result = await played(client, [both, DONE])
+    both = replace(DONE, uses=(ScriptedUse(VIEW, "a.py"), *DONE.uses))
+    env, result = await played(client, [both, DONE])
 
     assert result.turns == 2
-    assert world.model.calls[1].answers[1].text == loop.FINISH_ALONE
+    assert env.model_calls[1].answers[1].text == loop.FINISH_ALONE
 
 
 async def test_reminders(client: Client) -> None:
     """An agent that falls silent is reminded twice, then cut, and the cut says so."""
-    world, result = await played(client, [says("Well."), says("Hm."), says("So.")])
+    env, result = await played(client, [says("Well."), says("Hm."), says("So.")])
 
     assert (result.cut, result.output) == (StopCause.SILENT, None)
     assert "2 reminders" in result.reason
-    assert world.model.told("coder/x") == [None, loop.GO_ON, loop.GO_ON]
+    assert env.messages("coder/x") == [None, loop.GO_ON, loop.GO_ON]
 
 
 async def test_silence_in_between(client: Client) -> None:
@@ -158,18 +164,18 @@ async def test_silence_in_between(client: Client) -> None:
 async def test_too_long(client: Client) -> None:
     """A reply cut by its limit is asked for again with twice the room, then with a word on it."""
     long = says("", "max_tokens")
-    world, result = await played(client, [acts((VIEW, "a")), long, long, DONE])
+    env, result = await played(client, [acts((VIEW, "a")), long, long, DONE])
 
     assert result.cut is None
-    assert [call.max_output_tokens for call in world.model.calls] == [
+    assert [call.max_output_tokens for call in env.model_calls] == [
         16_000,
         16_000,
         32_000,
         64_000,
     ]
-    assert world.model.told("coder/x") == [None, None, None, loop.CUT_SHORT]
-    assert len({call.conversation.head for call in world.model.calls[1:]}) == 1
-    assert all(len(call.answers) == 1 for call in world.model.calls[1:])
+    assert env.messages("coder/x") == [None, None, None, loop.CUT_SHORT]
+    assert len({call.conversation.head for call in env.model_calls[1:]}) == 1
+    assert all(len(call.answers) == 1 for call in env.model_calls[1:])
 
 
 async def test_always_too_long(client: Client) -> None:
@@ -189,11 +195,11 @@ async def test_refusal(client: Client) -> None:
 
 async def test_circles(client: Client) -> None:
     """The same call with the same result is warned of after three times and cut after five."""
-    world, result = await played(client, [acts((RUN, "make"))] * 6)
+    env, result = await played(client, [acts((RUN, "make"))] * 6)
 
     assert result.cut is StopCause.LOOP
-    assert world.model.told("coder/x") == [None, None, None, loop.CIRCLES, None, None]
-    assert len(world.tools.calls) == 5
+    assert env.messages("coder/x") == [None, None, None, loop.CIRCLES, None, None]
+    assert len(env.tool_calls) == 5
 
 
 @pytest.mark.parametrize(
@@ -208,12 +214,10 @@ async def test_circles(client: Client) -> None:
 async def test_limits(client: Client, limits: AgentLimits, cut: StopCause, calls: int) -> None:
     """A limit cuts the agent before the call that would pass it, and its work so far is kept."""
     script = [acts((EDIT, "a")), acts((EDIT, "b")), DONE]
-    world, result = await played(client, script, limits=limits)
+    env, result = await played(client, script, limits=limits)
 
-    assert (result.cut, len(world.model.calls)) == (cut, calls)
-    writes = [call for call in world.tools.calls if isinstance(call, ToolCall)]
-    expected = oid(writes[-1].expected, writes[-1].call_id) if writes else BASE
-    assert result.checkpoint == expected
+    assert (result.cut, len(env.model_calls)) == (cut, calls)
+    assert env.written(result.checkpoint) == ({"a", "b"} if calls else set())
 
 
 async def test_failing_world(client: Client) -> None:
@@ -230,13 +234,13 @@ async def test_note(client: Client) -> None:
     """A note that comes while the model speaks reaches it at its next turn, once."""
     speaks = asyncio.Event()
     script = [acts((VIEW, "a"), waits=speaks), acts((VIEW, "b")), DONE]
-    async with coder(client, script) as (world, handle):
-        await until(lambda: world.model.calls)
+    async with coder(client, script) as (env, handle):
+        await until(lambda: env.model_calls)
         await handle.signal(AgentWorkflow.add_note, Note(text="mind the tests"))
         speaks.set()
         await handle.result()
 
-        told = world.model.told("coder/x")
+        told = env.messages("coder/x")
         assert told[0] is None
         assert told[1] is not None
         assert "mind the tests" in told[1]
@@ -246,25 +250,25 @@ async def test_note(client: Client) -> None:
 async def test_note_at_the_end(client: Client) -> None:
     """A note that comes while the agent says that it is done is heard before it is done."""
     speaks = asyncio.Event()
-    last = ScriptedReply(uses=DONE.uses, finish=DONE.finish, waits=speaks)
-    async with coder(client, [last, acts((EDIT, "a")), DONE]) as (world, handle):
-        await until(lambda: world.model.calls)
+    last = replace(DONE, waits=speaks)
+    async with coder(client, [last, acts((EDIT, "a")), DONE]) as (env, handle):
+        await until(lambda: env.model_calls)
         await handle.signal(AgentWorkflow.add_note, Note(text="mind the tests"))
         speaks.set()
         result = await handle.result()
 
     assert (result.cut, result.turns) == (None, 3)
-    second = world.model.calls[1]
+    second = env.model_calls[1]
     assert [answer.text for answer in second.answers] == [loop.FINISH_DEFERRED]
     assert (second.message or "").endswith("mind the tests")
 
 
 async def test_pinned_limits_cut_an_agent_whatever_its_caller_sent(client: Client) -> None:
     """What its first activity resolved holds; of the caller's limits only the money does."""
-    world = WorkflowEnv(client, {"coder/x": [acts((VIEW, "a")), acts((VIEW, "b")), DONE]})
-    world.model.limits = AgentLimits(turns=2)
-    async with world.at_work():
-        handle = await world.start(AgentWorkflow, agent(world, limits=AgentLimits(turns=9)))
+    env = WorkflowEnv(client, {"coder/x": [acts((VIEW, "a")), acts((VIEW, "b")), DONE]})
+    env.model.limits = AgentLimits(turns=2)
+    async with env.at_work():
+        handle = await env.start(AgentWorkflow, agent(env, limits=AgentLimits(turns=9)))
         result = await handle.result()
 
     assert (result.cut, result.turns) == (StopCause.TURNS, 2)
@@ -274,23 +278,23 @@ async def test_pinned_limits_cut_an_agent_whatever_its_caller_sent(client: Clien
 
 async def test_an_agent_goes_on_with_the_configuration_that_it_is_given(client: Client) -> None:
     """A round, or a run after continue-as-new, resolves nothing again."""
-    world = WorkflowEnv(client, {"coder/x": [acts((VIEW, "a")), DONE]})
+    env = WorkflowEnv(client, {"coder/x": [acts((VIEW, "a")), DONE]})
     pinned = config_of(MODEL, AgentLimits(turns=1))
     conversation = ConversationRef(id="c", head="b" * 40, model=MODEL)
-    async with world.at_work():
-        start = agent(world, conversation=conversation, config=pinned)
-        result = await (await world.start(AgentWorkflow, start)).result()
+    async with env.at_work():
+        start = agent(env, conversation=conversation, config=pinned)
+        result = await (await env.start(AgentWorkflow, start)).result()
 
     assert (result.cut, result.turns) == (StopCause.TURNS, 1)
-    assert (result.config, world.model.opened) == (pinned, [])
+    assert (result.config, env.model.opened) == (pinned, {})
 
 
 async def test_an_agent_of_a_role_of_ones_own_hands_in_what_it_found(client: Client) -> None:
     """A role's name is a word on the wire: the workflow knows none of them."""
-    world = WorkflowEnv(client, {"triager/x": [acts((VIEW, "a")), DONE]})
-    async with world.at_work():
-        start = agent(world, role="triager")
-        result = await (await world.start(AgentWorkflow, start)).result()
+    env = WorkflowEnv(client, {"triager/x": [acts((VIEW, "a")), DONE]})
+    async with env.at_work():
+        start = agent(env, role="triager")
+        result = await (await env.start(AgentWorkflow, start)).result()
 
     assert (result.cut, result.turns) == (None, 2)
 
@@ -298,10 +302,10 @@ async def test_an_agent_of_a_role_of_ones_own_hands_in_what_it_found(client: Cli
 async def test_note_too_late(client: Client) -> None:
     """A note that comes when no turn is left does not undo what the agent has done."""
     speaks = asyncio.Event()
-    last = ScriptedReply(uses=DONE.uses, finish=DONE.finish, waits=speaks)
+    last = replace(DONE, waits=speaks)
     limits = AgentLimits(turns=1)
-    async with coder(client, [last], limits=limits) as (world, handle):
-        await until(lambda: world.model.calls)
+    async with coder(client, [last], limits=limits) as (env, handle):
+        await until(lambda: env.model_calls)
         await handle.signal(AgentWorkflow.add_note, Note(text="mind the tests"))
         speaks.set()
         result = await handle.result()
@@ -312,22 +316,22 @@ async def test_note_too_late(client: Client) -> None:
 async def test_feedback_first(client: Client) -> None:
     """An agent that goes on is told the message and its documents first, and only once."""
     documents = (("checks", "c" * 40),)
-    world, _ = await played(
+    env, _ = await played(
         client, [acts((VIEW, "a")), DONE], message="two tests are red", documents=documents
     )
 
-    assert world.model.told("coder/x") == ["two tests are red", None]
-    assert [call.documents for call in world.model.calls] == [documents, ()]
+    assert env.messages("coder/x") == ["two tests are red", None]
+    assert [call.documents for call in env.model_calls] == [documents, ()]
 
 
 async def test_continues(client: Client) -> None:
     """An agent with a conversation opens none, and its turns and money are counted anew."""
     first, before = await played(client, [acts((VIEW, "a")), DONE])
-    world, after = await played(client, [DONE], conversation=before.conversation)
+    env, after = await played(client, [DONE], conversation=before.conversation)
 
     assert len(first.model.opened) == 1
-    assert world.model.opened == []
-    assert world.model.calls[0].conversation == before.conversation
+    assert env.model.opened == {}
+    assert env.model_calls[0].conversation == before.conversation
     assert (after.turns, after.cost_microusd) == (1, 1_000)
 
 
@@ -338,40 +342,40 @@ async def test_continues(client: Client) -> None:
 )
 async def test_protected_path(client: Client, choice: Choice, edits: int, answer: str) -> None:
     """An edit of a path that can run code outside waits for a person; what they say is done."""
-    async with coder(client, [acts((EDIT, ".github/workflows/ci.yml")), DONE]) as (world, handle):
-        inbox = await world.listener()
+    async with coder(client, [acts((EDIT, ".github/workflows/ci.yml")), DONE]) as (env, handle):
+        inbox = await env.listener()
         (approval,) = await until(lambda: inbox.query("asked"))
-        assert world.tools.calls == []
+        assert env.tool_calls == []
         decision = Decision(
             approval=approval["id"], choice=choice, reason="not that file", by="Ann"
         )
         await handle.signal(AgentWorkflow.decided, decision)
         await handle.result()
 
-        assert len(world.tools.calls) == edits
-        assert world.model.calls[1].answers[0].text == answer
+        assert len(env.tool_calls) == edits
+        assert env.model_calls[1].answers[0].text == answer
 
 
 async def test_first_decision_stands(client: Client) -> None:
     """Of two decisions on one question the first counts."""
-    async with coder(client, [acts((EDIT, ".envrc")), DONE]) as (world, handle):
-        inbox = await world.listener()
+    async with coder(client, [acts((EDIT, ".envrc")), DONE]) as (env, handle):
+        inbox = await env.listener()
         (approval,) = await until(lambda: inbox.query("asked"))
         for choice in (Choice.REJECT, Choice.APPROVE):
             decision = Decision(approval=approval["id"], choice=choice, by="Ann")
             await handle.signal(AgentWorkflow.decided, decision)
         await handle.result()
 
-        assert world.tools.calls == []
+        assert env.tool_calls == []
 
 
 async def test_denied_path(client: Client) -> None:
     """A path outside the repository is refused without asking anybody; the agent goes on."""
-    world, result = await played(client, [acts((EDIT, "../a")), DONE])
+    env, result = await played(client, [acts((EDIT, "../a")), DONE])
 
     assert result.output
-    assert world.tools.calls == []
-    assert world.model.calls[1].answers[0].text.startswith("Denied: ")
+    assert env.tool_calls == []
+    assert env.model_calls[1].answers[0].text.startswith("Denied: ")
 
 
 @pytest.mark.parametrize(
@@ -384,9 +388,9 @@ async def test_denied_path(client: Client) -> None:
 )
 async def test_cancel(client: Client, script: Callable[[], list[ScriptedReply]]) -> None:
     """A cancelled agent ends as cancelled, at once."""
-    async with coder(client, script()) as (world, handle):
-        await world.listener()
-        await until(lambda: world.model.calls)
+    async with coder(client, script()) as (env, handle):
+        await env.listener()
+        await until(lambda: env.model_calls)
         await handle.cancel()
         with pytest.raises(WorkflowFailureError) as caught:
             await handle.result()
@@ -397,12 +401,14 @@ async def test_cancel(client: Client, script: Callable[[], list[ScriptedReply]])
 async def test_cancel_at_any_moment(client: Client) -> None:
     """Wherever a cancellation meets an agent, it ends as cancelled: none is swallowed."""
     # The agents share the script, so that none may come to an end by itself.
-    world = WorkflowEnv(client, {"coder/x": [acts((VIEW, "a")), acts((EDIT, ".envrc"))] * 45})
-    async with world.at_work():
-        await world.listener()
+    env = WorkflowEnv(client, {"coder/x": [acts((VIEW, "a")), acts((EDIT, ".envrc"))] * 45})
+    async with env.at_work():
+        await env.listener()
         agents = []
         for moment in range(30):
-            handle = await world.start(AgentWorkflow, agent(world), name=f"/{moment}")
+            opening = agent(env).opening.model_copy(update={"agent_id": f"{env.id}/{moment}"})
+            start = agent(env, opening=opening)
+            handle = await env.start(AgentWorkflow, start, name=f"/{moment}")
             await asyncio.sleep(moment * 0.002)
             await handle.cancel()
             agents.append(handle)
@@ -415,10 +421,8 @@ async def test_cancel_at_any_moment(client: Client) -> None:
 async def test_status(client: Client) -> None:
     """The status says what the agent is doing while it waits."""
     speaks = asyncio.Event()
-    async with coder(
-        client, [acts((VIEW, "a")), ScriptedReply(waits=speaks, finish=DONE.finish, uses=DONE.uses)]
-    ) as (world, handle):
-        await until(lambda: len(world.model.calls) == 2)
+    async with coder(client, [acts((VIEW, "a")), replace(DONE, waits=speaks)]) as (env, handle):
+        await until(lambda: len(env.model_calls) == 2)
         status = await handle.query(AgentWorkflow.status)
         speaks.set()
         await handle.result()

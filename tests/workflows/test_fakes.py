@@ -1,4 +1,4 @@
-"""The doubles keep what their ports promise: else the workflow tests would prove nothing."""
+"""The fakes keep what their ports promise: else neither simulator nor workflow tests prove much."""
 
 import pytest
 from temporalio import activity
@@ -6,126 +6,136 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.policy import CurrentPolicy
+from contracts.failures import FailureKind
 from contracts.merge_queue import BuildChain, LandChain
 from contracts.model import ModelCall
 from contracts.ports import PORTS
 from contracts.store import ConversationRef
 from contracts.tools import CoderFinish, ToolCall
 from contracts.worktrees import LeaseWorktree, ReleaseWorktree
-from tests.fakes import BASE, MemoryPatches, finishes, oid, says
-from tests.workflows.world import WorkflowEnv
+from tests.fakes.model import finishes, says
+from tests.fakes.store import BASE
+from tests.workflows.workflow_env import WorkflowEnv
 
 pytestmark = pytest.mark.system
 
 
-@pytest.fixture(name="world")
-def _world(client: Client) -> WorkflowEnv:
-    """A world in which a coder has two things to say."""
+@pytest.fixture(name="env")
+def _env(client: Client) -> WorkflowEnv:
+    """An environment in which a coder has two replies."""
     return WorkflowEnv(client, {"coder/x": [says("Hm."), finishes(CoderFinish(summary="done"))]})
 
 
-def test_every_port(world: WorkflowEnv) -> None:
-    """There is one double for each port, with every method under the port's own name."""
-    doubles = [
-        *(world.model, world.repositories, world.worktrees, world.tools),
-        *(world.checks, world.patches, world.queues, world.disk, CurrentPolicy()),
-    ]
+def test_every_port(env: WorkflowEnv) -> None:
+    """There is one fake for each port, with every method under the port's own name."""
     for port in PORTS:
-        (double,) = [each for each in doubles if isinstance(each, port)]
         for name in port.__abstractmethods__:
-            definition = activity._Definition.from_callable(getattr(double, name))
+            definition = activity._Definition.from_callable(getattr(env.of(port), name))
             assert definition is not None
             assert definition.name == name
 
 
-def _call(world: WorkflowEnv, conversation: ConversationRef, **changes: object) -> ModelCall:
+def _call(env: WorkflowEnv, conversation: ConversationRef, **changes: object) -> ModelCall:
     call = ModelCall(
-        repository=world.repository,
+        repository=env.repository,
         conversation=conversation,
         agent="role=coder; task=x; attempt=1; agent=a; request=r",
     )
     return call.model_copy(update=changes)
 
 
-async def test_model(world: WorkflowEnv) -> None:
+async def test_model(env: WorkflowEnv) -> None:
     """The model plays its script in order, gives the same call the same reply, then fails."""
     run = ActivityEnvironment().run
     start = ConversationRef(id="c", head=BASE)
-    first = await run(world.model.call_model, _call(world, start))
-    again = await run(world.model.call_model, _call(world, start))
-    second = await run(world.model.call_model, _call(world, first.conversation))
+    first = await run(env.model.call_model, _call(env, start))
+    again = await run(env.model.call_model, _call(env, start))
+    second = await run(env.model.call_model, _call(env, first.conversation))
     with pytest.raises(ApplicationError, match="no reply is scripted"):
-        await run(world.model.call_model, _call(world, second.conversation))
+        await run(env.model.call_model, _call(env, second.conversation))
 
     assert first == again
     assert (first.stop_reason, first.says) == ("end_turn", "Hm.")
     assert (second.stop_reason, second.conversation.turns) == ("tool_use", 2)
     assert second.finish is not None
-    assert world.model.left() == 0
+    assert env.replies.left() == 0
 
 
-async def test_hands(world: WorkflowEnv) -> None:
-    """A write makes a checkpoint that follows from the call alone, so a repeat makes the same."""
+async def test_a_repeated_write_returns_what_was_recorded(env: WorkflowEnv) -> None:
+    """A write has its effect once for each call id, and none with a lease that is over."""
+    change = env.store.blob('{"path": "a", "content": "b"}')
     call = ToolCall(
-        repository=world.repository,
-        lease=world.lease,
+        repository=env.repository,
+        lease=env.lease,
         task_ref="x",
         call_id="1",
         tool="edit",
         expected=BASE,
-        arguments=oid("arguments"),
+        arguments=change,
     )
     run = ActivityEnvironment().run
-    once, twice = [await run(world.tools.apply_edit, call) for _ in range(2)]
-    other = await run(world.tools.run_command, call.model_copy(update={"call_id": "2"}))
+    once, twice = [await run(env.tools.apply_edit, call) for _ in range(2)]
+    env.store.release(env.lease.worktree, env.lease.epoch)
+    with pytest.raises(ApplicationError) as fenced:
+        await run(env.tools.run_command, call.model_copy(update={"call_id": "2"}))
 
     assert once == twice
-    assert once.checkpoint not in {None, BASE, other.checkpoint}
+    assert env.store.tree(once.checkpoint or "")["a"] == "b"
+    assert len(env.tool_calls) == 1
+    assert fenced.value.type == FailureKind.FENCED
 
 
-async def test_leases(world: WorkflowEnv) -> None:
+async def test_leases(env: WorkflowEnv) -> None:
     """The same owner and purpose get the same lease; an old lease frees nothing."""
     run = ActivityEnvironment().run
-    asks = LeaseWorktree(repository=world.repository, owner="w", purpose="p", commit=BASE)
-    first = await run(world.worktrees.lease_worktree, asks)
-    same = await run(world.worktrees.lease_worktree, asks)
-    free = ReleaseWorktree(repository=world.repository, lease=first)
-    await run(world.worktrees.release_worktree, free)
-    second = await run(world.worktrees.lease_worktree, asks)
-    await run(world.worktrees.release_worktree, free)
+    asks = LeaseWorktree(repository=env.repository, owner="w", purpose="p", commit=BASE)
+    first = await run(env.worktrees.lease_worktree, asks)
+    same = await run(env.worktrees.lease_worktree, asks)
+    free = ReleaseWorktree(repository=env.repository, lease=first)
+    await run(env.worktrees.release_worktree, free)
+    second = await run(env.worktrees.lease_worktree, asks)
+    await run(env.worktrees.release_worktree, free)
 
     assert first == same
     assert second.epoch > first.epoch
-    assert list(world.worktrees.open.values()) == [second]
+    ((holder, held),) = env.store.leases.items()
+    assert (holder, held.epoch) == ("w to p", second.epoch)
 
 
-async def test_target(world: WorkflowEnv) -> None:
+def _two_patches(env: WorkflowEnv, *paths: str) -> BuildChain:
+    store, base = env.store, env.store.tree(BASE)
+    commits = [
+        store.commit({**base, path: name}, BASE, note=name)
+        for name, path in zip("ab", paths, strict=True)
+    ]
+    return BuildChain(repository=env.repository, patches=tuple(zip("ab", commits, strict=True)))
+
+
+async def test_target(env: WorkflowEnv) -> None:
     """A chain lands by compare-and-swap: only on the tip that it was built on, and once."""
-    patches = MemoryPatches()
-    run = ActivityEnvironment().run
-    build = BuildChain(repository=world.repository, patches=(("a", oid("a")), ("b", oid("b"))))
+    patches, run = env.patches, ActivityEnvironment().run
+    build = _two_patches(env, "a", "b")
     chain = await run(patches.build_chain, build)
     last = chain.links[-1].commit or ""
-    land = LandChain(repository=world.repository, tip=chain.tip, candidate=last, titles=("a", "b"))
+    land = LandChain(repository=env.repository, tip=chain.tip, candidate=last, titles=("a", "b"))
     landed = [await run(patches.land_chain, land) for _ in range(2)]
-    stale = await run(patches.land_chain, land.model_copy(update={"candidate": oid("other")}))
+    stale = build.patches[1][1]
+    other = await run(patches.land_chain, land.model_copy(update={"candidate": stale}))
 
-    assert patches.holds(last) == ("a", "b")
-    assert [each.commit for each in landed] == [last, last]
-    assert patches.landings == [("a", "b")]
-    assert stale.commit is None
+    assert env.written(last) == {"a", "b"}
+    assert [each.commit for each in landed] == [env.tip, env.tip]
+    assert env.store.tree(env.tip) == env.store.tree(last)
+    assert env.landed == [("a", "b")]
+    assert other.commit is None
 
 
-async def test_conflicts(world: WorkflowEnv) -> None:
+async def test_conflicts(env: WorkflowEnv) -> None:
     """A patch conflicts with its neighbour while that waits, with the tip once it has landed."""
-    patches = MemoryPatches()
-    patches.clashes.add(frozenset({"a", "b"}))
-    run = ActivityEnvironment().run
-    build = BuildChain(repository=world.repository, patches=(("a", oid("a")), ("b", oid("b"))))
+    patches, run = env.patches, ActivityEnvironment().run
+    build = _two_patches(env, "same", "same")
     chain = await run(patches.build_chain, build)
     land = LandChain(
-        repository=world.repository,
+        repository=env.repository,
         tip=chain.tip,
         candidate=chain.links[0].commit or "",
         titles=("a",),

@@ -1,6 +1,6 @@
 """MergeQueueWorkflow on a real server: it lands exactly what passed, and tells every sender."""
 
-import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,46 +25,54 @@ from contracts.merge_queue import (
 from contracts.review import Patch
 from domain import ids
 from infra.store.open_stores import OpenStores
-from tests.fakes import BASE, failing, oid
+from tests.fakes.calls import failing
+from tests.fakes.store import BASE
 from tests.local_deployment import git
-from tests.workflows.world import LONGEST, WorkflowEnv, until
+from tests.workflows.workflow_env import LONGEST, WorkflowEnv, until
 from workflows.merge_queue import MergeQueueWorkflow
 
 pytestmark = pytest.mark.system
 
 
-class Line:
-    """A merge queue in a world, one listener as everybody's sender."""
+class RunningQueue:
+    """A merge queue at work; one listener is the sender of every patch."""
 
-    def __init__(self, world: WorkflowEnv, queue: WorkflowHandle[Any, Any], sender: Any) -> None:
-        self.world = world
-        self.queue = queue
+    def __init__(self, env: WorkflowEnv, sender: WorkflowHandle[Any, Any]) -> None:
+        self.env = env
+        self.queue = env.client.get_workflow_handle(env.id)
         self._sender = sender
+        self._opened = env.calls.hold("build_chain")
 
-    async def put(self, *names: str, member: str = "key") -> None:
+    def open(self) -> None:
+        """Let chains be built."""
+        self._opened.set()
+
+    async def put(self, *names: str, member: str = "key", path: str = "") -> None:
         """Queue patches by name, in order."""
         for name in names:
-            await self.queue.signal(MergeQueueWorkflow.enqueue, self.patch(name, member=member))
+            patch = self.patch(name, member=member, path=path)
+            await self.queue.signal(MergeQueueWorkflow.enqueue, patch)
 
-    def patch(self, name: str, *, member: str = "key") -> QueuedPatch:
-        """A patch by its name, which is its queue id."""
-        commit = oid("patch", name)
+    def patch(self, name: str, *, member: str = "key", path: str = "") -> QueuedPatch:
+        """A patch of one file; its name is its queue id, and the file's unless there is a path."""
+        store = self.env.store
+        commit = store.commit({**store.tree(BASE), path or name: name}, BASE, note=name)
         return QueuedPatch(
             id=name,
             task=name,
-            repository=self.world.repository.model_copy(update={"request_key": member}),
+            repository=self.env.repository.model_copy(update={"request_key": member}),
             patch=Patch(
                 task=name,
                 round=0,
                 base=BASE,
                 commit=commit,
-                tree=oid("tree", name),
+                tree=store.commits[commit].tree,
                 patch_id=name,
                 files=1,
                 added_lines=1,
                 deleted_lines=0,
-                paths=("a.py",),
-                diff=oid("diff", name),
+                paths=(path or name,),
+                diff=store.blob(f"diff of {name}"),
             ),
             reply_to=self._sender.id,
             acceptance=(f"test {name}",),
@@ -89,41 +97,34 @@ class Line:
 
 
 @asynccontextmanager
-async def at_work(client: Client, *, lanes: int = 2) -> AsyncIterator[Line]:
-    """A queue at work that holds its first chain until `line.world.patches.gate` is opened."""
-    world = WorkflowEnv(client, {})
-    world.patches.gate = asyncio.Event()
-    async with world.at_work():
-        sender = await world.listener()
-        start = MergeQueueStart(repository=world.repository, lanes=lanes)
-        queue = await client.start_workflow(
+async def at_work(client: Client, *, lanes: int = 2) -> AsyncIterator[RunningQueue]:
+    """A queue at work that has one patch and builds no chain before it is opened."""
+    env = WorkflowEnv(client, {})
+    async with env.at_work():
+        line = RunningQueue(env, await env.listener())
+        start = MergeQueueStart(repository=env.repository, lanes=lanes)
+        await client.start_workflow(
             MergeQueueWorkflow.run,
             start,
-            id=world.id,
-            task_queue=world.name,
+            id=env.id,
+            task_queue=env.name,
             execution_timeout=LONGEST,
             start_signal="enqueue",
-            start_signal_args=[Line(world, None, sender).patch("first")],  # type: ignore[arg-type]
+            start_signal_args=[line.patch("first")],
         )
-        await until(lambda: world.patches.chains)
-        yield Line(world, queue, sender)
-
-
-def opened(line: Line) -> None:
-    """Let chains be built."""
-    assert line.world.patches.gate is not None
-    line.world.patches.gate.set()
+        await until(lambda: env.calls.of("build_chain"))
+        yield line
 
 
 async def test_order(client: Client) -> None:
     """Patches land in the order in which they came, several at once, and each sender is told."""
     async with at_work(client) as line:
         await line.put("second", "third")
-        opened(line)
+        line.open()
         told = await line.verdicts(3)
         status = await line.end()
 
-    landed = [name for landing in line.world.patches.landings for name in landing]
+    landed = [name for landing in line.env.landed for name in landing]
     assert landed == ["first", "second", "third"]
     assert list(told) == landed
     assert all(verdict.landed for verdict in told.values())
@@ -134,13 +135,13 @@ async def test_same_again(client: Client) -> None:
     """A patch that is queued again, before or after it landed, lands once and is answered once."""
     async with at_work(client) as line:
         await line.put("first")
-        opened(line)
+        line.open()
         await line.verdicts(1)
         await line.put("first", "second")
         await line.verdicts(2)
         await line.end()
 
-    assert [name for landing in line.world.patches.landings for name in landing] == [
+    assert [name for landing in line.env.landed for name in landing] == [
         "first",
         "second",
     ]
@@ -149,13 +150,13 @@ async def test_same_again(client: Client) -> None:
 async def test_what_is_run(client: Client) -> None:
     """A prefix runs what its patches promise, what has landed promised, and the green checks."""
     async with at_work(client, lanes=1) as line:
-        opened(line)
+        line.open()
         await line.verdicts(1)
         await line.put("second")
         await line.verdicts(2)
         await line.end()
 
-    runs = [run.commands for run in line.world.checks.runs]
+    runs = [run.commands for run in line.env.calls.of("run_checks")]
     assert runs == [
         ("make test",),
         ("test first", "make test"),
@@ -167,22 +168,22 @@ async def test_what_is_run(client: Client) -> None:
 async def test_red_before(client: Client) -> None:
     """A check that is red without any patch is held against none."""
     async with at_work(client) as line:
-        line.world.checks.passes = lambda _run, command: command != "make test"
-        opened(line)
+        line.env.checks.passes = lambda _run, command: command != "make test"
+        line.open()
         told = await line.verdicts(1)
         await line.end()
 
     assert told["first"].landed
-    assert ("test first",) in [run.commands for run in line.world.checks.runs]
+    assert ("test first",) in [run.commands for run in line.env.calls.of("run_checks")]
 
 
 async def test_red(client: Client) -> None:
     """The patch that breaks the checks is found and sent back with the log; the others land."""
     async with at_work(client) as line:
-        holds = line.world.patches.holds
-        line.world.checks.passes = lambda run, _command: "bad" not in holds(run.commit)
+        store = line.env.store
+        line.env.checks.passes = lambda run, _command: "bad" not in store.tree(run.commit)
         await line.put("bad", "third")
-        opened(line)
+        line.open()
         told = await line.verdicts(3)
         status = await line.end()
 
@@ -191,7 +192,7 @@ async def test_red(client: Client) -> None:
     assert told["first"].landed
     assert told["third"].landed
     assert (status.landed, status.evicted) == (2, 1)
-    assert all("bad" not in landing for landing in line.world.patches.landings)
+    assert all("bad" not in landing for landing in line.env.landed)
 
 
 async def test_flake(client: Client) -> None:
@@ -201,36 +202,36 @@ async def test_flake(client: Client) -> None:
         return command != "test first" or run.fresh == 1
 
     async with at_work(client) as line:
-        line.world.checks.passes = passes
-        opened(line)
+        line.env.checks.passes = passes
+        line.open()
         told = await line.verdicts(1)
         await line.end()
 
     assert told["first"].landed
-    assert [run.fresh for run in line.world.checks.runs] == [0, 0, 1]
+    assert [run.fresh for run in line.env.calls.of("run_checks")] == [0, 0, 1]
 
 
 async def test_conflict_with_landed(client: Client) -> None:
     """A patch that conflicts with what has landed goes back at once, untested."""
     async with at_work(client) as line:
-        line.world.patches.clashes.add(frozenset({"first", "second"}))
-        opened(line)
+        line.open()
         await line.verdicts(1)
-        await line.put("second")
+        await line.put("second", path="first")
         told = await line.verdicts(2)
         await line.end()
 
     assert told["second"].eviction is Eviction.CONFLICT
-    assert told["second"].conflicts == ("a.py",)
-    assert all("test second" not in run.commands for run in line.world.checks.runs)
+    assert told["second"].conflicts == ("first",)
+    assert all("test second" not in run.commands for run in line.env.calls.of("run_checks"))
 
 
 async def test_conflict_with_neighbour(client: Client) -> None:
     """A patch that conflicts with one before it waits behind the others; then the tip decides."""
     async with at_work(client) as line:
-        line.world.patches.clashes.add(frozenset({"second", "third"}))
-        await line.put("second", "third", "fourth")
-        opened(line)
+        await line.put("second")
+        await line.put("third", path="second")
+        await line.put("fourth")
+        line.open()
         told = await line.verdicts(4)
         await line.end()
 
@@ -241,25 +242,32 @@ async def test_conflict_with_neighbour(client: Client) -> None:
 async def test_moved_tip(client: Client) -> None:
     """When somebody else moved the target, nothing lands untested: the round is made anew."""
     async with at_work(client) as line:
-        line.world.patches.intruders = 2
-        opened(line)
+        names = iter(("one", "two"))
+
+        async def move(_: object) -> None:
+            """Land something else twice, each time just before the queue does."""
+            for name in itertools.islice(names, 1):
+                line.env.store.move("target", name, "by another process")
+
+        line.env.calls.before["land_chain"] = move
+        line.open()
         told = await line.verdicts(1)
         status = await line.end()
 
-    assert told["first"].landed == line.world.patches.tip
+    assert told["first"].landed == line.env.tip
     assert status.rounds == 3
-    tested = [run.commit for run in line.world.checks.runs if len(run.commands) == 2]
+    tested = [run.commit for run in line.env.calls.of("run_checks") if len(run.commands) == 2]
     assert len(set(tested)) == 3
 
 
 async def test_broken_checks(client: Client) -> None:
     """Where the checks cannot be run everything goes back as untested, and the queue goes on."""
     async with at_work(client) as line:
-        line.world.checks.broken = failing(FailureKind.SANDBOX, "the sandbox does not hold")
+        line.env.calls.fail("run_checks", failing(FailureKind.SANDBOX, "the sandbox does not hold"))
         await line.put("second")
-        opened(line)
+        line.open()
         told = await line.verdicts(2)
-        line.world.checks.broken = None
+        del line.env.calls.before["run_checks"]
         await line.put("third")
         told |= await line.verdicts(3)
         await line.end()
@@ -274,27 +282,27 @@ async def test_withdrawn_while_built(client: Client) -> None:
     async with at_work(client) as line:
         await line.put("second")
         await line.queue.signal(MergeQueueWorkflow.withdraw, "first")
-        opened(line)
+        line.open()
         told = await line.verdicts(1)
         await line.end()
 
     assert list(told) == ["second"]
-    assert line.world.patches.landings == [("second",)]
+    assert line.env.landed == [("second",)]
 
 
 async def test_withdrawn_while_tested(client: Client) -> None:
     """A patch withdrawn while it is tested does not land, whatever the test says."""
     async with at_work(client) as line:
-        gate = line.world.checks.gate = asyncio.Event()
+        gate = line.env.calls.hold("run_checks")
         await line.put("second")
-        opened(line)
-        await until(lambda: line.world.checks.runs)
+        line.open()
+        await until(lambda: line.env.calls.of("run_checks"))
         await line.queue.signal(MergeQueueWorkflow.withdraw, "first")
         gate.set()
         await line.verdicts(1)
         await line.end()
 
-    assert line.world.patches.landings == [("second",)]
+    assert line.env.landed == [("second",)]
 
 
 async def test_leave(client: Client) -> None:
@@ -302,22 +310,22 @@ async def test_leave(client: Client) -> None:
     async with at_work(client) as line:
         await line.put("other", member="other")
         await line.queue.signal(MergeQueueWorkflow.leave, "key")
-        opened(line)
+        line.open()
         await line.verdicts(1)
         await line.queue.signal(MergeQueueWorkflow.leave, "other")
         status = MergeQueueStatus.model_validate(await line.queue.result())
 
     assert (status.landed, status.evicted) == (1, 0)
-    assert line.world.patches.landings == [("other",)]
+    assert line.env.landed == [("other",)]
 
 
 async def test_status(client: Client) -> None:
     """The status tells what waits and what is tested."""
     async with at_work(client) as line:
-        gate = line.world.checks.gate = asyncio.Event()
+        gate = line.env.calls.hold("run_checks")
         await line.put("second")
-        opened(line)
-        await until(lambda: line.world.checks.runs)
+        line.open()
+        await until(lambda: line.env.calls.of("run_checks"))
         status = await line.queue.query(MergeQueueWorkflow.status)
         gate.set()
         await line.verdicts(2)
@@ -330,11 +338,11 @@ async def test_status(client: Client) -> None:
 async def test_nobody_listens(client: Client) -> None:
     """A sender that is gone needs no answer: the queue goes on."""
     async with at_work(client) as line:
-        gone = line.patch("gone").model_copy(update={"reply_to": f"{line.world.id}/nobody"})
+        gone = line.patch("gone").model_copy(update={"reply_to": f"{line.env.id}/nobody"})
         await line.queue.signal(MergeQueueWorkflow.enqueue, gone)
-        opened(line)
+        line.open()
         await line.verdicts(1)
-        await until(lambda: "gone" in str(line.world.patches.landings))
+        await until(lambda: "gone" in str(line.env.landed))
         status = await line.end()
 
     assert status.landed == 2
@@ -343,11 +351,11 @@ async def test_nobody_listens(client: Client) -> None:
 async def test_idle(client: Client) -> None:
     """An empty queue that nobody left properly ends by itself; its time is skipped here."""
     skipper = TimeSkipper(client)
-    world = WorkflowEnv(client, {})
-    async with world.at_work():
-        sender = await world.listener()
-        start = MergeQueueStart(repository=world.repository, members=("key",))
-        handle = await world.start(MergeQueueWorkflow, start, client=skipper.client)
+    env = WorkflowEnv(client, {})
+    async with env.at_work():
+        sender = await env.listener()
+        start = MergeQueueStart(repository=env.repository, members=("key",))
+        handle = await env.start(MergeQueueWorkflow, start, client=skipper.client)
         status = MergeQueueStatus.model_validate(await handle.result())
         await sender.signal("stop")
 
@@ -357,12 +365,12 @@ async def test_idle(client: Client) -> None:
 async def test_real_start(client: Client) -> None:
     """Signal-with-start reaches the queue that runs, and starts one where none does."""
     async with at_work(client) as line:
-        opened(line)
+        line.open()
         await line.verdicts(1)
-        world = line.world
+        env = line.env
         for name in ("second", "third"):
-            await world.queues.enqueue_patch(
-                EnqueuePatch(queue_id=world.id, queued=line.patch(name))
+            await env.merge_queue.enqueue_patch(
+                EnqueuePatch(queue_id=env.id, queued=line.patch(name))
             )
         told = await line.verdicts(3)
         await line.end()
@@ -378,12 +386,12 @@ async def test_late_message(client: Client, tmp_path: Path) -> None:
     git(tmp_path, "init", "-q", "person")
     async with at_work(client) as line:
         stores = OpenStores(tmp_path)
-        world, queues = line.world, MergeQueueClient(client, stores)
+        env, queues = line.env, MergeQueueClient(client, stores)
         patch = line.patch("late")
         store = await stores.clone(tmp_path / "person", patch.repository.key)
 
         async def enqueue(name: str) -> WorkflowHandle[Any, Any]:
-            queue = f"{world.id}/{name}"
+            queue = f"{env.id}/{name}"
             request = EnqueuePatch(queue_id=queue, queued=patch)
             assert await ActivityEnvironment().run(queues.enqueue_patch, request) is None
             return client.get_workflow_handle(queue)
@@ -392,7 +400,7 @@ async def test_late_message(client: Client, tmp_path: Path) -> None:
         note = await store.put_blob(evicted.model_dump_json().encode())
         ref = ids.verdict_ref(patch.repository.request_key, patch.patch.task, patch.patch.round)
         await store.advance(ref, note, None)
-        forgotten = EnqueuePatch(queue_id=f"{world.id}/forgotten", queued=patch)
+        forgotten = EnqueuePatch(queue_id=f"{env.id}/forgotten", queued=patch)
         assert await ActivityEnvironment().run(queues.enqueue_patch, forgotten) == evicted
         with pytest.raises(RPCError, match="not found"):
             await client.get_workflow_handle(forgotten.queue_id).describe()

@@ -18,8 +18,9 @@ from contracts.review import Finding, ReviewFinish, Verdict
 from contracts.subtask import SubtaskReport, SubtaskStart
 from contracts.task import TaskState
 from contracts.tools import CoderFinish
-from tests.fakes import ScriptedReply, acts, failing, finishes, oid, says
-from tests.workflows.world import WorkflowEnv, until
+from tests.fakes.calls import failing
+from tests.fakes.model import ScriptedReply, ScriptedUse, acts, finishes, says
+from tests.workflows.workflow_env import WorkflowEnv, until
 from workflows.subtask import SubtaskWorkflow
 
 pytestmark = pytest.mark.system
@@ -60,47 +61,47 @@ async def at_work(
     verdicts: Sequence[Callable[[QueuedPatch], MergeVerdict]] = (),
     **changes: object,
 ) -> AsyncIterator[tuple[WorkflowEnv, Callable[[], Any]]]:
-    """A world at work, and the function that starts a subtask in it."""
-    world = WorkflowEnv(client, {"coder/x": coder, "reviewer/x": reviewer}, verdicts=verdicts)
+    """An environment at work, and the function that starts a subtask in it."""
+    env = WorkflowEnv(client, {"coder/x": coder, "reviewer/x": reviewer}, verdicts=verdicts)
     start = SubtaskStart(
-        request_id=f"{world.id}/listener",
+        request_id=f"{env.id}/listener",
         request="Do x.",
-        repository=world.repository,
+        repository=env.repository,
         task=TASK,
-        queue_id=f"{world.id}/queue",
+        queue_id=f"{env.id}/queue",
     ).model_copy(update=changes)
-    async with world.at_work():
-        yield world, lambda: world.start(SubtaskWorkflow, start)
+    async with env.at_work():
+        yield env, lambda: env.start(SubtaskWorkflow, start)
 
 
 async def played(client: Client, **given: Any) -> tuple[WorkflowEnv, SubtaskReport]:
-    """A subtask's world and report, once it has ended by itself and freed its worktrees."""
-    async with at_work(client, **given) as (world, start):
+    """A subtask's environment and report, once it has ended by itself and freed its worktrees."""
+    async with at_work(client, **given) as (env, start):
         handle: WorkflowHandle[Any, SubtaskReport] = await start()
         report = await handle.result()
-        assert world.worktrees.open == {}
-        return world, report
+        assert env.store.leases == {}
+        return env, report
 
 
 async def test_lands(client: Client) -> None:
     """A task whose patch passes checks and review lands, with all that it used in its report."""
-    world, report = await played(client, coder=[EDIT, DONE], reviewer=[GOOD], verdicts=[landed])
+    env, report = await played(client, coder=[EDIT, DONE], reviewer=[GOOD], verdicts=[landed])
 
     assert (report.state, report.landed, report.rounds) == (TaskState.DONE, "d" * 40, 0)
     assert (report.turns, report.cost_microusd, report.agent) == (3, 3_000, None)
     assert report.lane.startswith("worktree: ")
-    queued = world.queues.queued[0]
-    assert (queued.acceptance, queued.reply_to) == ((CHECK,), world.id)
-    assert [asked.commit for asked in world.worktrees.asked] == [None, queued.patch.commit]
+    queued = env.calls.of("enqueue_patch")[0].queued
+    assert (queued.acceptance, queued.reply_to) == ((CHECK,), env.id)
+    assert [asked.commit for asked in env.calls.of("lease_worktree")] == [None, queued.patch.commit]
 
 
 async def test_reports(client: Client) -> None:
     """The request hears of every change, in order: running, review, queue, done."""
     async with at_work(client, coder=[EDIT, DONE], reviewer=[GOOD], verdicts=[landed]) as (
-        world,
+        env,
         start,
     ):
-        listener = await world.listener()
+        listener = await env.listener()
         await (await start()).result()
         reports = [SubtaskReport.model_validate(each) for each in await listener.query("reports")]
 
@@ -109,8 +110,8 @@ async def test_reports(client: Client) -> None:
     assert states[-1] is TaskState.DONE
     assert states.index(TaskState.REVIEW) > 0
     assert {report.agent for report in reports} >= {
-        f"{world.id}/coder-1",
-        f"{world.id}/reviewer-1",
+        f"{env.id}/coder-1",
+        f"{env.id}/reviewer-1",
     }
 
 
@@ -118,39 +119,41 @@ async def test_red_acceptance(client: Client) -> None:
     """A red acceptance command sends the agent back, in its conversation, with the output."""
     async with at_work(
         client, coder=[EDIT, DONE, EDIT, DONE], reviewer=[GOOD], verdicts=[landed]
-    ) as (world, start):
-        world.checks.passes = lambda _run, _command: len(world.checks.runs) > 1
+    ) as (env, start):
+        env.checks.passes = lambda _run, _command: len(env.calls.of("run_checks")) > 1
         report = await (await start()).result()
 
     assert (report.state, report.rounds) == (TaskState.DONE, 1)
-    again = world.model.calls[2]
+    again = env.model_calls[2]
     assert again.message is not None
     assert CHECK in again.message
-    assert again.documents == (("checks", oid("log", world.checks.runs[0].commit, CHECK)),)
-    assert len(world.model.opened) == 2
+    ((label, log),) = again.documents
+    tree = env.store.commits[env.calls.of("run_checks")[0].commit].tree
+    assert (label, env.store.blobs[log]) == ("checks", f"log of {tree}")
+    assert len(env.model.opened) == 2
 
 
 async def test_stays_red(client: Client) -> None:
     """A task whose commands stay red is given up after three rounds and says which command."""
-    async with at_work(client, coder=[EDIT, DONE] * 3) as (world, start):
-        world.checks.passes = lambda _run, _command: False
+    async with at_work(client, coder=[EDIT, DONE] * 3) as (env, start):
+        env.checks.passes = lambda _run, _command: False
         report = await (await start()).result()
 
     assert report.state is TaskState.FAILED
     assert "given up after 3 rounds" in report.reason
     assert CHECK in report.reason
-    assert world.worktrees.open == {}
+    assert env.store.leases == {}
 
 
 async def test_revised(client: Client) -> None:
     """A blocking finding sends the agent back with it; the next reviewer is a fresh one."""
-    world, report = await played(
+    env, report = await played(
         client, coder=[EDIT, DONE, EDIT, DONE], reviewer=[BAD, GOOD], verdicts=[landed]
     )
 
     assert (report.state, report.rounds) == (TaskState.DONE, 1)
-    assert "negative numbers" in (world.model.told("coder/x")[2] or "")
-    agents = [opened.agent_id.removeprefix(world.id) for opened in world.model.opened]
+    assert "negative numbers" in (env.messages("coder/x")[2] or "")
+    agents = [opened.agent_id.removeprefix(env.id) for opened in env.model.opened.values()]
     assert agents == ["/coder-1", "/reviewer-1", "/reviewer-2"]
 
 
@@ -167,8 +170,8 @@ async def test_person(client: Client, choice: Choice, state: TaskState, reason: 
     """A patch whose reviewer was cut waits for a person, and what they say happens."""
     async with at_work(
         client, coder=[EDIT, DONE, EDIT, DONE], reviewer=[CUT, GOOD], verdicts=[landed]
-    ) as (world, start):
-        listener = await world.listener()
+    ) as (env, start):
+        listener = await env.listener()
         handle = await start()
         (asked,) = await until(lambda: listener.query("asked"))
         waiting = await handle.query(SubtaskWorkflow.status)
@@ -185,16 +188,16 @@ async def test_person(client: Client, choice: Choice, state: TaskState, reason: 
     assert waiting.state is TaskState.REVIEW
     assert "waits for a person" in waiting.reason
     assert (report.state, report.reason) == (state, reason)
-    assert ("not like this" in str(world.model.told("coder/x"))) is (choice is Choice.REVISE)
-    assert world.worktrees.open == {}
+    assert ("not like this" in str(env.messages("coder/x"))) is (choice is Choice.REVISE)
+    assert env.store.leases == {}
 
 
 async def test_human_review(client: Client) -> None:
     """Where the request asks for it, a person decides although the reviewer approves."""
     async with at_work(
         client, coder=[EDIT, DONE], reviewer=[GOOD], verdicts=[landed], human_review=True
-    ) as (world, start):
-        listener = await world.listener()
+    ) as (env, start):
+        listener = await env.listener()
         handle = await start()
         (asked,) = await until(lambda: listener.query("asked"))
         await handle.cancel()
@@ -202,8 +205,8 @@ async def test_human_review(client: Client) -> None:
             await handle.result()
 
     assert asked["kind"] == "review"
-    assert world.queues.queued == []
-    assert world.worktrees.open == {}
+    assert env.calls.of("enqueue_patch") == []
+    assert env.store.leases == {}
 
 
 @pytest.mark.parametrize(
@@ -226,43 +229,43 @@ async def test_cut_agent(client: Client, script: list[ScriptedReply], reason: st
 
 async def test_unusable_patch(client: Client) -> None:
     """A patch that changes only what the task may not is sent back before anything is run."""
-    async with at_work(
-        client, coder=[EDIT, DONE, EDIT, DONE], reviewer=[GOOD], verdicts=[landed]
-    ) as (world, start):
-        world.patches.shape = lambda made: {} if made.round else {"paths": ("b.py",)}
-        report = await (await start()).result()
+    stray = acts(("edit", "README"))
+    undone = ScriptedUse("edit", "README", '{"path": "README", "content": "hello"}')
+    back = ScriptedReply(uses=(undone, *EDIT.uses))
+    env, report = await played(
+        client, coder=[stray, DONE, back, DONE], reviewer=[GOOD], verdicts=[landed]
+    )
 
     assert report.rounds == 1
-    assert "outside" in (world.model.told("coder/x")[2] or "")
-    assert len(world.checks.runs) == 1
+    assert "outside" in (env.messages("coder/x")[2] or "")
+    assert len(env.calls.of("run_checks")) == 1
 
 
 async def test_conflict(client: Client) -> None:
     """A patch evicted for a conflict is rebased; the agent resolves it and it is queued anew."""
-    world, report = await played(
+
+    def conflict(queued: QueuedPatch) -> MergeVerdict:
+        env.store.move("target", "a.py", "what another task wrote")
+        return evicted(Eviction.CONFLICT)(queued)
+
+    async with at_work(
         client,
         coder=[EDIT, DONE, EDIT, DONE],
         reviewer=[GOOD, GOOD],
-        verdicts=[evicted(Eviction.CONFLICT), landed],
-    )
+        verdicts=[conflict, landed],
+    ) as (env, start):
+        report = await (await start()).result()
 
     assert (report.state, report.rounds) == (TaskState.DONE, 1)
-    first, second = world.queues.queued
+    first, second = [each.queued for each in env.calls.of("enqueue_patch")]
     assert first.id != second.id
-    rebased = oid(world.patches.tip, first.patch.commit)
-    assert second.patch.commit == oid("patch", "x", 1, oid(rebased, _last_call(world)))
-    assert "conflict markers in: a.py" in (world.model.told("coder/x")[2] or "")
-
-
-def _last_call(world: WorkflowEnv) -> str:
-    call_id = getattr(world.tools.calls[-1], "call_id", "")
-    assert call_id
-    return str(call_id)
+    assert env.store.commits[second.patch.commit].parents == (env.tip,)
+    assert "conflict markers in: a.py" in (env.messages("coder/x")[2] or "")
 
 
 async def test_always_evicted(client: Client) -> None:
     """A patch that the queue never takes is given up after two ways back."""
-    world, report = await played(
+    env, report = await played(
         client,
         coder=[EDIT, DONE] * 3,
         reviewer=[GOOD] * 3,
@@ -271,7 +274,7 @@ async def test_always_evicted(client: Client) -> None:
 
     assert report.state is TaskState.FAILED
     assert "merge queue" in report.reason
-    assert len(world.queues.queued) == 3
+    assert len(env.calls.of("enqueue_patch")) == 3
 
 
 async def test_untested(client: Client) -> None:
@@ -287,26 +290,26 @@ async def test_untested(client: Client) -> None:
 async def test_reading_task(client: Client) -> None:
     """A task that only reads is done when its commands pass: nothing to review, nothing to land."""
     task = TASK.model_copy(update={"writes": ()})
-    world, report = await played(client, coder=[DONE], task=task)
+    env, report = await played(client, coder=[DONE], task=task)
 
     assert (report.state, report.reason) == (TaskState.DONE, "done")
-    assert world.queues.queued == []
+    assert env.calls.of("enqueue_patch") == []
 
 
 async def test_cancel_in_queue(client: Client) -> None:
     """A task cancelled in the merge queue takes its patch out and frees its worktree."""
-    async with at_work(client, coder=[EDIT, DONE], reviewer=[GOOD]) as (world, start):
-        queue = await world.listener("/queue")
+    async with at_work(client, coder=[EDIT, DONE], reviewer=[GOOD]) as (env, start):
+        queue = await env.listener("/queue")
         handle = await start()
-        await until(lambda: world.queues.queued)
+        await until(lambda: env.calls.of("enqueue_patch"))
         await handle.cancel()
         with pytest.raises(WorkflowFailureError) as caught:
             await handle.result()
         withdrawn = await until(lambda: queue.query("withdrawn"))
 
     assert isinstance(caught.value.cause, CancelledError)
-    assert withdrawn == [world.queues.queued[0].id]
-    assert world.worktrees.open == {}
+    assert withdrawn == [env.calls.of("enqueue_patch")[0].queued.id]
+    assert env.store.leases == {}
 
 
 async def test_note(client: Client) -> None:
@@ -315,18 +318,18 @@ async def test_note(client: Client) -> None:
     script = [acts(("edit", "a.py"), waits=speaks), DONE]
     async with at_work(
         client, coder=script, reviewer=[GOOD], verdicts=[landed], notes=("use tabs",)
-    ) as (world, start):
+    ) as (env, start):
         handle = await start()
-        await until(lambda: world.model.calls)
+        await until(lambda: env.model_calls)
         await handle.signal(SubtaskWorkflow.add_note, Note(text="mind the tests"))
-        agent = client.get_workflow_handle(f"{world.id}/coder-1")
+        agent = client.get_workflow_handle(f"{env.id}/coder-1")
         await until(lambda: _heard(agent, "add_note"))
         speaks.set()
         await handle.result()
 
-    assert "mind the tests" in (world.model.told("coder/x")[1] or "")
+    assert "mind the tests" in (env.messages("coder/x")[1] or "")
     assert ("Notes from the person who made the request", "use tabs") in (
-        world.model.opened[0].facts
+        next(iter(env.model.opened.values())).facts
     )
 
 

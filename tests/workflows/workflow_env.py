@@ -1,13 +1,12 @@
-"""
-The world of a workflow test: a task queue and a host of its own, and memory behind every port.
-"""
+"""What a workflow test reaches: a task queue and a host of its own, a fake behind every port."""
 
 import asyncio
 import contextlib
 import datetime as dt
+import functools
 import inspect
 import uuid
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,26 +14,24 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
-from activities.policy import CurrentPolicy
-from contracts.merge_queue import MergeVerdict, QueuedPatch
+from contracts.merge_queue import MergeQueueStart, MergeVerdict, QueuedPatch
+from contracts.model import ModelCall
+from contracts.ports import (
+    PORTS,
+    CheckActivities,
+    ModelActivities,
+    ReconcileActivities,
+    ToolActivities,
+)
 from contracts.store import RepositoryRef
 from contracts.task_queue import TaskQueue, checks_queue, host_queue
 from contracts.worktrees import WorktreeLease
 from runtime.interceptors import OrchestInterceptor
 from runtime.workflow_sandbox import workflow_runner
-from tests.fakes import (
-    BASE,
-    MemoryChecks,
-    MemoryDisk,
-    MemoryModel,
-    MemoryPatches,
-    MemoryQueues,
-    MemoryRepositories,
-    MemoryTools,
-    MemoryWorktrees,
-    ScriptedReply,
-    oid,
-)
+from tests.fakes.calls import CallLog
+from tests.fakes.model import ScriptedReplies, ScriptedReply, agent_of
+from tests.fakes.ports import FakePorts
+from tests.fakes.store import BASE
 from tests.workflows.listener import ListenerWorkflow
 from workflows.agent import AgentWorkflow
 from workflows.merge_queue import MergeQueueWorkflow
@@ -54,15 +51,16 @@ WORKFLOWS: tuple[type, ...] = (
     ReconcileWorkflow,
     ListenerWorkflow,
 )
+_ON_THE_HOST = frozenset({ToolActivities, ReconcileActivities})
 
 
-class WorkflowEnv:
+class WorkflowEnv(FakePorts):
     """
-    Everything that a workflow can reach.
+    A task queue and a host of its own, with a fake behind every port.
 
     Args:
         scripts: the model's replies by "role/task".
-        verdicts: answers in the merge queue's place; None lets the real one work.
+        verdicts: answers in the merge queue's place; None starts the real one.
     """
 
     def __init__(
@@ -75,62 +73,96 @@ class WorkflowEnv:
         self.client = client
         self.name = uuid.uuid4().hex[:12]
         self.id = f"test/{self.name}"
-        self.model = MemoryModel(scripts)
-        self.tools = MemoryTools()
-        self.disk = MemoryDisk()
-        self.checks = MemoryChecks()
-        self.patches = MemoryPatches()
-        self.repositories = MemoryRepositories(self.name)
-        self.worktrees = MemoryWorktrees(self.name, lambda: self.patches.tip)
-        answers = None if verdicts is None else deque(verdicts)
-        self.queues = MemoryQueues(client, self.name, answers)
+        self.calls = CallLog()
+        self.replies = ScriptedReplies(scripts)
+        self._verdicts = None if verdicts is None else deque(verdicts)
+        super().__init__(self.name, before=self.calls, replies=self.replies, enqueue=self._enqueue)
 
-    @property
+    @functools.cached_property
     def repository(self) -> RepositoryRef:
         """The repository of a workflow that is started without a request."""
+        self.store.tips["target"] = BASE
         return RepositoryRef(
             key=f"memory-{self.name}",
             request_key="key",
             target="target",
-            environment=oid("environment"),
+            environment=self.store.blob("environment"),
             host_id=self.name,
         )
 
-    @property
+    @functools.cached_property
     def lease(self) -> WorktreeLease:
         """A lease for an agent that is started without a subtask."""
-        return WorktreeLease(worktree="w", epoch=1, host_id=self.name, commit=BASE)
+        held = self.store.lease("the test", BASE)
+        return WorktreeLease(
+            worktree=held.worktree, epoch=held.epoch, host_id=self.name, commit=BASE
+        )
+
+    @property
+    def tip(self) -> str:
+        """The tip of the only target."""
+        (tip,) = self.store.tips.values()
+        return tip
+
+    @property
+    def landed(self) -> list[tuple[str, ...]]:
+        """The titles of each landing, oldest first."""
+        return [landing.titles for landing in self.patches.landings]
+
+    @property
+    def tool_calls(self) -> list[Any]:
+        """Reads and writes, oldest first."""
+        return self.calls.of("read_files", "apply_edit", "run_command")
+
+    @property
+    def model_calls(self) -> list[ModelCall]:
+        """The calls that needed a reply, oldest first."""
+        return self.calls.of("call_model")
+
+    def messages(self, agent: str) -> list[str | None]:
+        """The message of every call of one "role/task"."""
+        return [call.message for call in self.model_calls if agent_of(call) == agent]
+
+    def written(self, commit: str) -> set[str]:
+        """The paths that a commit has and the base has not."""
+        return set(self.store.changed(BASE, commit))
+
+    async def _enqueue(self, queue_id: str, start: MergeQueueStart, patch: QueuedPatch) -> None:
+        if self._verdicts is None:
+            await self.client.start_workflow(
+                "MergeQueueWorkflow",
+                start,
+                id=queue_id,
+                task_queue=self.name,
+                start_signal="enqueue",
+                start_signal_args=[patch],
+            )
+        elif self._verdicts:
+            sender = self.client.get_workflow_handle(patch.reply_to)
+            await sender.signal("merge_verdict", self._verdicts.popleft()(patch))
+
+    def _queue(self, port: type) -> str:
+        if port is ModelActivities:
+            return TaskQueue.MODEL
+        if port is CheckActivities:
+            return checks_queue(self.name)
+        return host_queue(self.name) if port in _ON_THE_HOST else TaskQueue.GIT
 
     def _workers(self) -> list[Worker]:
-        model, tools, patches, policy = self.model, self.tools, self.patches, CurrentPolicy()
-        git: list[Callable[..., Any]] = [
-            self.repositories.open_repository,
-            self.repositories.deliver_branch,
-            self.repositories.withdraw_delivery,
-            self.repositories.close_request,
-            self.worktrees.lease_worktree,
-            self.worktrees.release_worktree,
-            patches.make_patch,
-            patches.rebase_patch,
-            patches.build_chain,
-            patches.land_chain,
-            self.queues.enqueue_patch,
-            policy.judge_plan,
-            policy.judge_review,
-        ]
-        talk: list[Callable[..., Any]] = [model.open_conversation, model.call_model]
-        hands: list[Callable[..., Any]] = [
-            tools.read_files,
-            tools.apply_edit,
-            tools.run_command,
-            tools.call_tool,
-        ]
-        hands.append(self.disk.reconcile)
+        served: defaultdict[str, list[Callable[..., Any]]] = defaultdict(list)
+        for port in PORTS:
+            fake = self.of(port)
+            served[self._queue(port)] += (getattr(fake, each) for each in port.__abstractmethods__)
         return [
-            self._hands(TaskQueue.MODEL, talk),
-            self._hands(TaskQueue.GIT, git),
-            self._hands(host_queue(self.name), hands),
-            self._hands(checks_queue(self.name), [self.checks.run_checks]),
+            *(
+                Worker(
+                    self.client,
+                    task_queue=queue,
+                    activities=activities,
+                    interceptors=[OrchestInterceptor()],
+                )
+                for queue, activities in served.items()
+            ),
             # Ended first, so that nothing comes back while its workflows are let go.
             Worker(
                 self.client,
@@ -141,14 +173,6 @@ class WorkflowEnv:
                 workflow_failure_exception_types=[Exception],
             ),
         ]
-
-    def _hands(self, queue: str, activities: Sequence[Callable[..., Any]]) -> Worker:
-        return Worker(
-            self.client,
-            task_queue=queue,
-            activities=activities,
-            interceptors=[OrchestInterceptor()],
-        )
 
     @contextlib.asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
@@ -182,7 +206,7 @@ class WorkflowEnv:
     async def start(
         self, workflow: type, payload: object, *, name: str = "", client: Client | None = None
     ) -> WorkflowHandle[Any, Any]:
-        """Start a workflow under this world's id, followed by a name."""
+        """Start a workflow under this environment's id, followed by a name."""
         return await (client or self.client).start_workflow(
             workflow.run,  # type: ignore[attr-defined]
             payload,

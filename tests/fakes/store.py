@@ -1,6 +1,4 @@
-"""
-A git store in memory: trees as mappings, commits by digest, merges by path, leases with epochs.
-"""
+"""A git store in memory: trees as mappings, commits by digest, merges by path, and leases."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -14,11 +12,11 @@ MARKED = "<<<<<<<"
 
 def oid(*parts: object) -> str:
     """Return an object id over some parts."""
-    return hashlib.sha1("\0".join(map(str, parts)).encode()).hexdigest()
+    return hashlib.sha1("\0".join(map(str, parts)).encode(), usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True)
-class Commit:
+class StoredCommit:
     """A commit: its parents, the first of which it is made on, and its tree's id."""
 
     parents: tuple[str, ...]
@@ -26,16 +24,16 @@ class Commit:
 
 
 @dataclass(frozen=True)
-class Merged:
-    """A merge: its tree, and the paths in which both sides changed the same."""
+class MergedTree:
+    """A merge: its tree, and the paths that both sides changed differently."""
 
     tree: Tree
     conflicts: tuple[str, ...]
 
 
 @dataclass
-class Lease:
-    """Who has a worktree."""
+class HeldLease:
+    """Who holds a worktree."""
 
     holder: str
     worktree: str
@@ -44,9 +42,9 @@ class Lease:
 
 
 @dataclass
-class Memory:
+class MemoryStore:
     """
-    Everything durable.
+    Everything durable that the fakes share.
 
     Attributes:
         leases: by holder; at the end of a request there must be none.
@@ -56,15 +54,19 @@ class Memory:
         withdrawn: branches that are not delivered any more.
     """
 
+    host_id: str = ""
     trees: dict[str, Tree] = field(default_factory=dict)
-    commits: dict[str, Commit] = field(default_factory=dict)
+    commits: dict[str, StoredCommit] = field(default_factory=dict)
     blobs: dict[str, str] = field(default_factory=dict)
-    leases: dict[str, Lease] = field(default_factory=dict)
+    leases: dict[str, HeldLease] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
     tips: dict[str, str] = field(default_factory=dict)
     branches: dict[str, str] = field(default_factory=dict)
     claims: dict[str, str] = field(default_factory=dict)
     withdrawn: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.commit({"README": "hello"}, note="base")
 
     def blob(self, text: str) -> str:
         """Keep a text."""
@@ -77,7 +79,7 @@ class Memory:
         tree_id = oid("tree", *sorted(tree.items()))
         self.trees[tree_id] = tree
         key = oid("commit", tree_id, *parents, note)
-        self.commits[key] = Commit(parents, tree_id)
+        self.commits[key] = StoredCommit(parents, tree_id)
         return key
 
     def tree(self, commit: str) -> Tree:
@@ -89,7 +91,7 @@ class Memory:
         old, new = self.tree(base), self.tree(commit)
         return tuple(sorted(p for p in {*old, *new} if old.get(p) != new.get(p)))
 
-    def merge(self, top: str, commit: str) -> Merged:
+    def merge(self, top: str, commit: str) -> MergedTree:
         """Return `commit`, made on its first parent, merged with `top`."""
         base, ours, theirs = (
             self.tree(self.commits[commit].parents[0]),
@@ -105,27 +107,21 @@ class Memory:
             else:
                 tree[path] = f"{MARKED} {ours.get(path)} {theirs.get(path)}"
                 conflicts.append(path)
-        return Merged(tree, tuple(conflicts))
+        return MergedTree(tree, tuple(conflicts))
 
-    def ancestors(self, commit: str) -> frozenset[str]:
-        """Return a commit and everything below it."""
-        found: set[str] = set()
-        waiting = [commit]
-        while waiting:
-            each = waiting.pop()
-            if each not in found:
-                found.add(each)
-                waiting.extend(self.commits[each].parents)
-        return frozenset(found)
+    def move(self, target: str, path: str, content: str) -> None:
+        """Commit one file on a target, as another process does between a test and its landing."""
+        tip = self.tips[target]
+        self.tips[target] = self.commit({**self.tree(tip), path: content}, tip, note="moved")
 
-    def lease(self, holder: str, commit: str) -> Lease:
+    def lease(self, holder: str, commit: str) -> HeldLease:
         """Give a holder its worktree: the one it has, a free one, or a new one."""
         if holder in self.leases:
             return self.leases[holder]
         taken = {lease.worktree for lease in self.leases.values()}
         name = next(f"w{n}" for n in range(len(taken) + 1) if f"w{n}" not in taken)
         self.epochs[name] = self.epochs.get(name, 0) + 1
-        self.leases[holder] = Lease(holder, name, self.epochs[name], commit)
+        self.leases[holder] = HeldLease(holder, name, self.epochs[name], commit)
         return self.leases[holder]
 
     def release(self, worktree: str, epoch: int) -> None:
@@ -135,5 +131,9 @@ class Memory:
                 del self.leases[holder]
 
     def holds(self, worktree: str, epoch: int) -> bool:
-        """Return whether a lease still stands."""
+        """Return whether a lease is current."""
         return any((e.worktree, e.epoch) == (worktree, epoch) for e in self.leases.values())
+
+
+(BASE,) = MemoryStore().commits
+"""The commit on which every request starts."""

@@ -1,0 +1,54 @@
+"""Checks: commands that pass or fail on a commit's tree."""
+
+from collections.abc import Callable
+
+from temporalio import activity
+from typing_extensions import override
+
+from contracts.checks import CheckResult, ChecksReport, RunChecks
+from contracts.ports import CheckActivities
+from tests.fakes.calls import Before, Fake
+from tests.fakes.store import MemoryStore
+
+
+class FakeChecks(Fake, CheckActivities):
+    """
+    Records each outcome by tree and command; a rerun that passes replaces a failure.
+
+    Attributes:
+        passes: whether one of a request's commands passes; by default every one does.
+        passed: every (tree, command) that passed.
+    """
+
+    def __init__(self, store: MemoryStore, before: Before) -> None:
+        super().__init__(store, before)
+        self._journal: dict[tuple[str, str, int], bool] = {}
+        self.passes: Callable[[RunChecks, str], bool] = lambda _request, _command: True
+        self.passed: set[tuple[str, str]] = set()
+
+    @override
+    @activity.defn
+    async def run_checks(self, request: RunChecks) -> ChecksReport:
+        await self._before("run_checks", request)
+        tree_id = self._store.commits[request.commit].tree
+        results: list[CheckResult] = []
+        for command in request.commands:
+            passed = self._run(tree_id, request, command)
+            results.append(CheckResult(command=command, exit_code=int(not passed), seconds=1.0))
+            if not passed:
+                break
+            self.passed.add((tree_id, command))
+        return ChecksReport(
+            commit=request.commit,
+            tree=tree_id,
+            results=tuple(results),
+            log=self._store.blob(f"log of {tree_id}"),
+        )
+
+    def _run(self, tree_id: str, request: RunChecks, command: str) -> bool:
+        key = (tree_id, command, request.fresh)
+        if key not in self._journal:
+            self._journal[key] = self.passes(request, command)
+            if self._journal[key] and request.fresh:
+                self._journal[tree_id, command, 0] = True
+        return self._journal[key]

@@ -1,0 +1,211 @@
+"""The model: an agent's replies, priced, each made once."""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+from typing_extensions import override
+
+from contracts.agent import AgentLimits, OpenedConversation
+from contracts.base import Contract
+from contracts.failures import FailureKind
+from contracts.model import ModelCall, ModelTurn, OpenConversation, ToolUse, Usage
+from contracts.ports import ModelActivities
+from contracts.store import ConversationRef
+from domain import ids
+from tests.fakes.calls import Before, Fake, failing
+from tests.fakes.judging import config_of, effect_of, verdict_of
+from tests.fakes.store import MemoryStore, oid
+
+MODEL = "claude-sonnet-5-5"
+_USAGE = Usage(input_tokens=900, output_tokens=100)
+
+
+@dataclass(frozen=True)
+class ScriptedUse:
+    """
+    A tool call of a reply.
+
+    Attributes:
+        subject: what policy judges.
+        arguments: JSON; "" leaves them to `ScriptedReplies`.
+        problem: why the call is unusable.
+    """
+
+    name: str
+    subject: str
+    arguments: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class ScriptedReply:
+    """
+    One reply.
+
+    Attributes:
+        finish: JSON of what a lone `finish` hands in.
+        waits: the reply comes only once this is set.
+        fails: no reply: the call fails.
+    """
+
+    stop: str = "tool_use"
+    uses: tuple[ScriptedUse, ...] = ()
+    finish: str | None = None
+    says: str = ""
+    usage: Usage = _USAGE
+    cost_microusd: int = 1_000
+    waits: asyncio.Event | None = None
+    fails: ApplicationError | None = None
+
+    @property
+    def discarded(self) -> bool:
+        """True for a reply that does not become part of the conversation."""
+        return self.stop in {"max_tokens", "refusal"}
+
+
+Replies = Callable[[str, ModelCall], Awaitable[ScriptedReply]]
+"""Takes a turn's id and its call."""
+
+
+def acts(*uses: tuple[str, str], waits: asyncio.Event | None = None) -> ScriptedReply:
+    """A reply that calls tools, each on a subject."""
+    return ScriptedReply(uses=tuple(ScriptedUse(*use) for use in uses), waits=waits)
+
+
+def finishes(output: Contract, *, cost_microusd: int = 1_000) -> ScriptedReply:
+    """A reply that hands in."""
+    use = ScriptedUse("finish", "")
+    handed_in = output.model_dump_json()
+    return ScriptedReply(uses=(use,), finish=handed_in, cost_microusd=cost_microusd)
+
+
+def says(text: str, stop: str = "end_turn") -> ScriptedReply:
+    """A reply without a tool call."""
+    return ScriptedReply(stop=stop, says=text)
+
+
+def agent_header(call: ModelCall) -> dict[str, str]:
+    """The fields of a call's agent header: role, task, attempt and more."""
+    return dict(part.split("=", 1) for part in call.agent.split("; "))
+
+
+def agent_of(call: ModelCall) -> str:
+    """The "role/task" that makes a call."""
+    header = agent_header(call)
+    return f"{header['role']}/{header['task']}"
+
+
+class ScriptedReplies:
+    """Replies in the order of a script, one script per "role/task"."""
+
+    def __init__(self, scripts: Mapping[str, Iterable[ScriptedReply]]) -> None:
+        self._scripts = {agent: deque(script) for agent, script in scripts.items()}
+
+    async def __call__(self, turn_id: str, request: ModelCall) -> ScriptedReply:
+        """Return the next reply of the agent that calls."""
+        agent = agent_of(request)
+        if not self._scripts.get(agent):
+            raise failing(FailureKind.MODEL_REQUEST, f"no reply is scripted for {agent}")
+        reply = self._scripts[agent].popleft()
+        if reply.waits:
+            await reply.waits.wait()
+        if reply.fails:
+            raise reply.fails
+        uses = tuple(
+            use if use.arguments else replace(use, arguments=_arguments(use, turn_id))
+            for use in reply.uses
+        )
+        return replace(reply, uses=uses)
+
+    def left(self) -> int:
+        """How many replies were not asked for."""
+        return sum(map(len, self._scripts.values()))
+
+
+def _arguments(use: ScriptedUse, turn_id: str) -> str:
+    """Arguments on a use's subject; each edit writes another content."""
+    content = turn_id if use.name == "edit" else ""
+    return json.dumps({"path": use.subject, "content": content})
+
+
+class FakeModel(Fake, ModelActivities):
+    """
+    Replies as `replies` says; the same call again gets the same turn.
+
+    Attributes:
+        opened: by the conversation's id.
+        spent: microUSD of every turn.
+        limits: pinned for agents that open a conversation.
+    """
+
+    def __init__(self, store: MemoryStore, before: Before, replies: Replies) -> None:
+        super().__init__(store, before)
+        self._replies = replies
+        self._turns: dict[str, ModelTurn] = {}
+        self.opened: dict[str, OpenConversation] = {}
+        self.spent = 0
+        self.limits = AgentLimits()
+
+    @override
+    @activity.defn
+    async def open_conversation(self, request: OpenConversation) -> OpenedConversation:
+        await self._before("open_conversation", request)
+        name = ids.conversation_id(
+            request.repository.request_key, request.agent_id, request.generation
+        )
+        self.opened[name] = request
+        return OpenedConversation(
+            id=name,
+            head=oid("opening", name),
+            model=MODEL,
+            config=config_of(MODEL, self.limits),
+        )
+
+    @override
+    @activity.defn
+    async def call_model(self, request: ModelCall) -> ModelTurn:
+        turn_id = oid("turn", request.conversation.head, request.variant)
+        if turn_id not in self._turns:
+            await self._before("call_model", request)
+            reply = await self._replies(turn_id, request)
+            self._turns[turn_id] = self._turn(turn_id, request.conversation, reply)
+            self.spent += reply.cost_microusd
+        return self._turns[turn_id]
+
+    def _turn(self, turn_id: str, before: ConversationRef, reply: ScriptedReply) -> ModelTurn:
+        uses = tuple(
+            ToolUse(
+                id=f"use-{turn_id[:8]}-{number}",
+                name=use.name,
+                arguments=None if use.problem else self._store.blob(use.arguments),
+                subject=use.subject,
+                problem=use.problem,
+                effect=effect_of(use.name),
+                verdict=None if use.problem else verdict_of(use.name, use.subject),
+            )
+            for number, use in enumerate(reply.uses)
+        )
+        after = before.model_copy(
+            update={
+                "head": turn_id,
+                "turns": before.turns + 1,
+                "context_tokens": reply.usage.context_tokens,
+                "open_calls": tuple(use.id for use in uses),
+            }
+        )
+        return ModelTurn(
+            conversation=before if reply.discarded else after,
+            stop_reason=reply.stop,
+            tool_uses=uses,
+            finish=reply.finish,
+            says=reply.says,
+            usage=reply.usage,
+            cost_microusd=reply.cost_microusd,
+            model=MODEL,
+            discarded=reply.discarded,
+        )

@@ -1,0 +1,80 @@
+"""Tools: reads change nothing; an edit changes one path; both only with a current lease."""
+
+import json
+from collections.abc import Callable
+
+from temporalio import activity
+from typing_extensions import override
+
+from activities.failures import failed
+from contracts.failures import FailureKind
+from contracts.ports import ToolActivities
+from contracts.tools import ReadCall, ReadResults, ToolCall, ToolOutcome, ToolResult
+from contracts.worktrees import WorktreeLease
+from tests.fakes.calls import Before, Fake
+from tests.fakes.store import MemoryStore
+
+
+class FakeTools(Fake, ToolActivities):
+    """
+    Records each write by its call id; a repeat returns what was recorded.
+
+    Attributes:
+        fails: whether a write ends as failed.
+    """
+
+    def __init__(self, store: MemoryStore, before: Before) -> None:
+        super().__init__(store, before)
+        self._journal: dict[str, ToolResult] = {}
+        self.fails: Callable[[ToolCall], bool] = lambda _: False
+
+    @override
+    @activity.defn
+    async def read_files(self, request: ReadCall) -> ReadResults:
+        self._fence(request.lease)
+        await self._before("read_files", request)
+        output = self._store.blob("text")
+        return ReadResults(
+            results=tuple(
+                ToolResult(call_id=call_id, outcome=ToolOutcome.DONE, output=output)
+                for call_id, _, _ in request.calls
+            )
+        )
+
+    @override
+    @activity.defn
+    async def apply_edit(self, request: ToolCall) -> ToolResult:
+        return await self._write("apply_edit", request)
+
+    @override
+    @activity.defn
+    async def run_command(self, request: ToolCall) -> ToolResult:
+        return await self._write("run_command", request)
+
+    @override
+    @activity.defn
+    async def call_tool(self, request: ToolCall) -> ToolResult:
+        return await self._write("call_tool", request)
+
+    async def _write(self, name: str, request: ToolCall) -> ToolResult:
+        if request.call_id in self._journal:
+            return self._journal[request.call_id]
+        self._fence(request.lease)
+        await self._before(name, request)
+        checkpoint = request.expected
+        if request.tool == "edit":
+            change = json.loads(self._store.blobs[request.arguments])
+            tree = {**self._store.tree(request.expected), change["path"]: change["content"]}
+            checkpoint = self._store.commit(tree, request.expected, note=request.call_id)
+        result = ToolResult(
+            call_id=request.call_id,
+            outcome=ToolOutcome.FAILED if self.fails(request) else ToolOutcome.DONE,
+            output=self._store.blob(f"output of {request.tool} {request.arguments}"),
+            checkpoint=checkpoint,
+        )
+        self._journal[request.call_id] = result
+        return result
+
+    def _fence(self, lease: WorktreeLease) -> None:
+        if not self._store.holds(lease.worktree, lease.epoch):
+            raise failed(FailureKind.FENCED, "a later holder has the worktree")
