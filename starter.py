@@ -1,6 +1,4 @@
-"""
-The hand: run, watch, answer, list. It parses what a person typed and leaves the rest to console.
-"""
+"""The command line: run, watch, answer and list requests. Its code is in cli/."""
 
 import getpass
 import io
@@ -11,11 +9,10 @@ from pathlib import Path
 
 from cli.context import CliContext
 from cli.main import main
-from runtime.services.child_process import end_process
 
 
-def _surroundings() -> CliContext:
-    # A terminal that cannot show a character gets another one, never a traceback.
+def _context() -> CliContext:
+    # A terminal that cannot show a character gets a replacement, never a traceback.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -29,5 +26,14 @@ def _user() -> str:
         return ""
 
 
+def _end(code: int) -> None:
+    """End with an exit code; threads of the SDK, where there are any, are not waited for."""
+    if "asyncio" in sys.modules:
+        from runtime.services.child_process import end_process  # noqa: PLC0415 - asyncio is slow
+
+        end_process(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    end_process(main(sys.argv[1:], _surroundings()))
+    _end(main(sys.argv[1:], _context()))

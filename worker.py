@@ -21,24 +21,26 @@ import structlog
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from activities.agent_setup import AgentSetup
 from activities.checks import CleanChecks
 from activities.disk_space import DiskSpaceInterceptor
 from activities.merge_queue import MergeQueueClient
 from activities.model import MessagesModel
 from activities.patches import StorePatches
+from activities.policy import CurrentPolicy
 from activities.reconcile import HostReconciler
 from activities.repository import UserRepositories
-from activities.tools import WorktreeTools
+from activities.tools.dispatch import WorktreeTools
 from activities.worktrees import PooledWorktrees
-from contracts.model import Role
 from contracts.repository import Environment
 from contracts.task_queue import TaskQueue, checks_queue, host_queue
 from infra.anthropic.client import MessagesClient
 from infra.commands import CommandRunner
 from infra.disk_space import low_space_reason
+from infra.roles.files import RoleFiles
 from infra.sandbox import Sandbox, SandboxUnavailable, end_orphan, find_orphans
-from infra.store.open_stores import Stores
-from infra.worktrees.open_pools import Pools
+from infra.store.open_stores import OpenStores
+from infra.worktrees.open_pools import OpenPools
 from runtime import logging, settings
 from runtime.connect import connect
 from runtime.errors import SetupError
@@ -95,20 +97,21 @@ async def build_activities(
 ) -> AsyncIterator[ActivitySet]:
     """Make the activities, and close their connections and processes at the end."""
     host = host_id(config)
-    stores = Stores(config.stores)
+    stores = OpenStores(config.stores)
     uid_base = SANDBOX_UID_BASE if os.geteuid() == 0 else None
-    pools = Pools(stores, config.worktrees, host_id=host, uid_base=uid_base)
+    pools = OpenPools(stores, config.worktrees, host_id=host, uid_base=uid_base)
     own = Environment(
         path=config.path, virtual_env=str(config.virtual_env) if config.virtual_env else None
     )
     runner = CommandRunner(sandbox, hide=(config.home,))
-    door = MessagesClient(
+    messages = MessagesClient(
         api_key=config.model_key.get_secret_value() if config.model_key else None,
         auth_token=config.model_token.get_secret_value() if config.model_token else None,
         base_url=config.model_base_url,
     )
-    names = {role: config.model_for(role.value) for role in Role}
-    model = MessagesModel(stores, door, model_names=names, effort=config.effort)
+    setup = AgentSetup(RoleFiles(), model_for=config.model_for, effort=config.effort)
+    model = MessagesModel(stores, messages, setup)
+    policy = CurrentPolicy()
     repositories = UserRepositories(stores, host_id=host, fallback=own)
     worktrees = PooledWorktrees(pools.get)
     patches = StorePatches(stores)
@@ -133,12 +136,20 @@ async def build_activities(
                 patches.build_chain,
                 patches.land_chain,
                 queues.enqueue_patch,
+                policy.judge_plan,
+                policy.judge_review,
             ],
-            host=[tools.read_files, tools.apply_edit, tools.run_command, reconciler.reconcile],
+            host=[
+                tools.read_files,
+                tools.apply_edit,
+                tools.run_command,
+                tools.call_tool,
+                reconciler.reconcile,
+            ],
             checks=[checks.run_checks],
         )
     finally:
-        await door.close()
+        await messages.close()
         await stores.close()
 
 

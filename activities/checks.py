@@ -19,9 +19,9 @@ from domain import ids
 from domain.text import clip, for_people
 from infra.commands import CommandRun, CommandRunner, undo
 from infra.store import ANY, RefUpdate, Store, journal
-from infra.store.open_stores import Stores
-from infra.worktrees.open_pools import Pools
-from infra.worktrees.pool import WorktreeHandle
+from infra.store.open_stores import OpenStores
+from infra.worktrees.handle import WorktreeHandle
+from infra.worktrees.open_pools import OpenPools
 
 _LOG_BYTES = 60_000
 _TAIL = 900
@@ -38,7 +38,7 @@ class _Outcome:
 class CleanChecks(CheckActivities):
     """Checks in pooled worktrees that are cleaned of every leftover first."""
 
-    def __init__(self, stores: Stores, pools: Pools, runner: CommandRunner) -> None:
+    def __init__(self, stores: OpenStores, pools: OpenPools, runner: CommandRunner) -> None:
         self._stores = stores
         self._pools = pools
         self._runner = runner

@@ -2,7 +2,8 @@
 
 import contextlib
 import datetime as dt
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from types import MappingProxyType
 
 from temporalio.exceptions import ApplicationError
 
@@ -11,25 +12,35 @@ from domain import failures
 from infra.anthropic.client import ModelServiceError
 from infra.disk_space import LowSpaceError, is_disk_full
 from infra.git.command import GitError, GitMissingError
+from infra.roles.files import RoleError
 from infra.sandbox import SandboxUnavailable
 from infra.store import ObjectMissing, RefConflict, StoreError
-from infra.worktrees.pool import Fenced, WorktreeBroken, WorktreeBusy
+from infra.worktrees.errors import Fenced, WorktreeBroken, WorktreeBusy
 
 _BOUND = 2_000
 
-_TRANSLATED = (
-    ModelServiceError, SandboxUnavailable, LowSpaceError, Fenced, WorktreeBusy, WorktreeBroken,
-    GitError, GitMissingError, StoreError, ObjectMissing, RefConflict, OSError,
+_KINDS: Mapping[type[Exception], FailureKind] = MappingProxyType(
+    {
+        RoleError: FailureKind.REFUSED,
+        LowSpaceError: FailureKind.DISK,
+        Fenced: FailureKind.FENCED,
+        WorktreeBusy: FailureKind.BUSY,
+    }
+)
+_TRANSLATED: tuple[type[Exception], ...] = (
+    *_KINDS, ModelServiceError, SandboxUnavailable, WorktreeBroken, GitError, GitMissingError,
+    StoreError, ObjectMissing, RefConflict, OSError,
 )  # fmt: skip
 
 
 def failed(
     kind: FailureKind, message: str, *, retry_after_seconds: float | None = None
 ) -> ApplicationError:
-    """Return the error that Temporal records: its type is the kind, its text is bounded."""
+    """Return the error that Temporal records: its type is the kind, its detail the advice."""
     delay = dt.timedelta(seconds=retry_after_seconds) if retry_after_seconds else None
     return ApplicationError(
         message[:_BOUND],
+        failures.advice(kind),
         type=kind.value,
         non_retryable=not failures.retryable(kind),
         next_retry_delay=delay,
@@ -47,24 +58,18 @@ async def translated_failures(doing: str = "working on a worktree") -> AsyncIter
 
 def translated(error: Exception, doing: str) -> ApplicationError:
     """Return the failure that an error of infra means."""
-    match error:
-        case ModelServiceError():
-            return failed(error.kind, str(error), retry_after_seconds=error.retry_after_seconds)
-        case SandboxUnavailable():
-            return failed(FailureKind.SANDBOX, f"no command can run: {error}")
-        case LowSpaceError():
-            return failed(FailureKind.DISK, str(error))
-        case Fenced():
-            return failed(FailureKind.FENCED, str(error))
-        case WorktreeBusy():
-            return failed(FailureKind.BUSY, str(error))
-        case OSError():
-            if is_disk_full(error):
-                return failed(FailureKind.DISK, f"no room left on the disk while {doing}")
-            return failed(FailureKind.STORE, f"{error.strerror or error} while {doing}")
-        case _ if is_disk_full(error):
-            return failed(FailureKind.DISK, f"no room left on the disk: {error}")
-        case ObjectMissing():
-            return failed(FailureKind.STORE, f"the store lost an object: {error}")
-        case _:
-            return failed(FailureKind.STORE, str(error))
+    if isinstance(error, ModelServiceError):
+        return failed(error.kind, str(error), retry_after_seconds=error.retry_after_seconds)
+    if isinstance(error, SandboxUnavailable):
+        return failed(FailureKind.SANDBOX, f"no command can run: {error}")
+    if isinstance(error, OSError):
+        if is_disk_full(error):
+            return failed(FailureKind.DISK, f"no room left on the disk while {doing}")
+        return failed(FailureKind.STORE, f"{error.strerror or error} while {doing}")
+    if kind := _KINDS.get(type(error)):
+        return failed(kind, str(error))
+    if is_disk_full(error):
+        return failed(FailureKind.DISK, f"no room left on the disk: {error}")
+    if isinstance(error, ObjectMissing):
+        return failed(FailureKind.STORE, f"the store lost an object: {error}")
+    return failed(FailureKind.STORE, str(error))

@@ -16,7 +16,7 @@ from contracts.task_queue import WORKFLOW_TASK_TIMEOUT, TaskQueue
 from domain import ids
 from domain.text import one_line
 from infra.store import records
-from infra.store.open_stores import Stores
+from infra.store.open_stores import OpenStores
 
 _MERGE_QUEUE = "MergeQueueWorkflow"
 _REQUEST = "RequestWorkflow"
@@ -25,7 +25,7 @@ _REQUEST = "RequestWorkflow"
 class MergeQueueClient(QueueActivities):
     """Signal-with-start by the worker's own client."""
 
-    def __init__(self, client: Client, stores: Stores) -> None:
+    def __init__(self, client: Client, stores: OpenStores) -> None:
         self._client = client
         self._stores = stores
 
@@ -46,7 +46,7 @@ class MergeQueueClient(QueueActivities):
             return None
         await self._client.start_workflow(
             _MERGE_QUEUE,
-            MergeQueueStart(repository=request.queued.repository, lanes=request.lanes),
+            MergeQueueStart(repository=request.queued.repository, limits=request.limits),
             id=request.queue_id,
             task_queue=TaskQueue.WORKFLOWS,
             task_timeout=WORKFLOW_TASK_TIMEOUT,

@@ -8,24 +8,25 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel
 from temporalio import activity
 from typing_extensions import override
 
+from activities.agent_setup import AgentSetup
 from activities.failures import translated_failures
-from contracts.model import ModelCall, ModelTurn, OpenConversation, Role, ToolUse
+from contracts.agent import OpenedConversation
+from contracts.model import ModelCall, ModelTurn, OpenConversation, ToolUse
 from contracts.ports import ModelActivities
-from contracts.store import ConversationRef
-from contracts.tools import ToolName
+from contracts.tools import FINISH
 from domain import ids
-from domain.agent import models
+from domain.agent.configuration import AgentConfiguration
+from domain.approvals.rules import judge
 from domain.text import one_line
-from domain.tools.registry import MAX_FINISH_BYTES, InvalidCall, Registry, registry_for
+from domain.tools.registry import MAX_FINISH_BYTES, InvalidCall, Registry
 from infra.anthropic.client import MessagesClient, ModelReply
 from infra.conversation import opening
 from infra.conversation.log import ConversationLog, Message, TurnContent, compose, turn_key
-from infra.store import Batch, Store, StoreError
-from infra.store.open_stores import Stores
+from infra.store import Batch, Store, StoreError, trees
+from infra.store.open_stores import OpenStores
 
 _HOUR = {"type": "ephemeral", "ttl": "1h"}
 _SHORT = {"type": "ephemeral"}
@@ -33,46 +34,38 @@ _DISCARDED = frozenset({"max_tokens", "refusal", "model_context_window_exceeded"
 
 
 class MessagesModel(ModelActivities):
-    """
-    Agents' conversations over the Messages API.
+    """Agents' conversations over the Messages API."""
 
-    Args:
-        models: the model's name by role.
-        effort: the API's effort level; None leaves the model's default.
-    """
-
-    def __init__(
-        self,
-        stores: Stores,
-        client: MessagesClient,
-        *,
-        model_names: Mapping[Role, str],
-        effort: str | None = None,
-    ) -> None:
+    def __init__(self, stores: OpenStores, client: MessagesClient, setup: AgentSetup) -> None:
         self._stores = stores
         self._client = client
-        self._models = model_names
-        self._effort = effort
+        self._setup = setup
         self._log = ConversationLog()
         self._unkept: dict[str, ModelReply] = {}
 
     @override
     @activity.defn
-    async def open_conversation(self, request: OpenConversation) -> ConversationRef:
+    async def open_conversation(self, request: OpenConversation) -> OpenedConversation:
         """
-        Write a conversation's root.
+        Resolve the role and write a conversation's root.
 
-        Safe to repeat: the same request makes the same objects.
+        Safe to repeat: a root that is there with this opening counts, with its configuration.
         """
         store = await self._stores.get(request.repository.key)
         name = ids.conversation_id(
             request.repository.request_key, request.agent_id, request.generation
         )
-        config = self._config(request.role)
         async with translated_failures("opening a conversation"):
-            opening = await _opening(store, request)
-            head = await self._log.open(store, name, config=config, opening=opening)
-        return ConversationRef(id=name, head=head, model=str(config["model"]))
+            configuration = self._setup.configure(request.role)
+            first = await _opening(store, request)
+            log = await self._log.open(store, name, configuration=configuration, opening=first)
+        pinned = log.configuration
+        return OpenedConversation(
+            id=name,
+            head=log.head,
+            model=(pinned or configuration).model,
+            config=pinned.pinned(log.configuration_id) if pinned else None,
+        )
 
     @override
     @activity.defn
@@ -105,13 +98,14 @@ class MessagesModel(ModelActivities):
             )
         sent = await self._log.filled(store, [message] if message else [])
         messages = (*window.messages, *sent)
+        agent = window.configuration or self._setup.configure(str(window.config["role"]))
         wire = _request(window.config, messages, request.max_output_tokens)
         started = dt.datetime.now(dt.UTC)
         reply = self._unkept.pop(key, None)
         if reply is None:
             reply = await self._client.call(wire, agent=request.agent)
         batch = store.batch()
-        turn = _read(batch, reply, request, Role(window.config["role"]))
+        turn = _read(batch, reply, request, agent=agent, registry=self._setup.registry(agent))
         said = TurnContent(message, tuple(sent), reply.content)
         try:
             turn = await self._log.append(
@@ -124,20 +118,9 @@ class MessagesModel(ModelActivities):
         _log_turn(turn, (dt.datetime.now(dt.UTC) - started).total_seconds())
         return turn
 
-    def _config(self, role: Role) -> dict[str, Any]:
-        config: dict[str, Any] = {
-            "role": role.value,
-            "model": self._models[role],
-            "system": opening.role_prompt(role),
-            "tools": [spec.definition() for spec in registry_for(role).specs()],
-        }
-        if self._effort:
-            config["output_config"] = {"effort": self._effort}
-        return config
-
 
 async def _opening(store: Store, request: OpenConversation) -> Message:
-    files = opening.repository_map(await store.paths(request.commit))
+    files = opening.repository_map(await trees.paths(store, request.commit))
     blocks: list[dict[str, Any]] = [{"type": "text", "text": opening.opening(request.facts, files)}]
     for label, document in request.documents:
         blocks.append({"type": "text", "text": {"$blob": document, "$label": label}})
@@ -163,58 +146,59 @@ def _marked(message: Message, marker: Mapping[str, str]) -> Message:
     return {**message, "content": [*before, {**tail, "cache_control": dict(marker)}]}
 
 
-def _read(batch: Batch, reply: ModelReply, request: ModelCall, role: Role) -> ModelTurn:
-    """Return the turn that a reply means, its tool calls checked, their arguments in the batch."""
+def _read(
+    batch: Batch,
+    reply: ModelReply,
+    request: ModelCall,
+    *,
+    agent: AgentConfiguration,
+    registry: Registry,
+) -> ModelTurn:
+    """Return the turn that a reply means: its calls checked and judged, their arguments stored."""
     discarded = reply.stop_reason in _DISCARDED
-    uses: list[ToolUse] = []
-    finish: str | None = None
-    registry = registry_for(role)
-    for block in reply.content:
-        if block.get("type") != "tool_use" or discarded:
-            continue
-        use, done = _use(batch, registry, block)
-        uses.append(use)
-        finish = done or finish
+    calls = [block for block in reply.content if block.get("type") == "tool_use" and not discarded]
+    read = [_use(batch, agent, registry, block) for block in calls]
     texts = [str(block.get("text", "")) for block in reply.content if block.get("type") == "text"]
     return ModelTurn(
         conversation=request.conversation,
         stop_reason=reply.stop_reason,
-        tool_uses=tuple(uses),
-        finish=finish,
+        tool_uses=tuple(use for use, _ in read),
+        finish=next((finish for _, finish in reversed(read) if finish), None),
         says=one_line(" ".join(texts) or reply.detail, 120),
         usage=reply.usage,
-        cost_microusd=models.cost_microusd(
-            request.conversation.model, reply.usage, written_1h=reply.written_1h
-        ),
+        cost_microusd=agent.cost_microusd(reply.usage, written_1h=reply.written_1h),
         model=reply.model,
         request_id=reply.request_id,
         discarded=discarded,
     )
 
 
-def _use(batch: Batch, registry: Registry, block: Mapping[str, Any]) -> tuple[ToolUse, str | None]:
+def _use(
+    batch: Batch, agent: AgentConfiguration, registry: Registry, block: Mapping[str, Any]
+) -> tuple[ToolUse, str | None]:
     """Return what a call comes to, and what it hands in when it is a `finish`."""
     name, identity = str(block.get("name", "")), str(block.get("id", ""))
+    pinned = agent.tool(name)
+    effect = pinned.effect if pinned else None
     checked = registry.check(name, block.get("input"))
     if isinstance(checked, InvalidCall):
-        return ToolUse(id=identity, name=name[:64], problem=checked.message), None
-    finish = checked.model_dump_json() if name == ToolName.FINISH else None
-    if finish and len(finish.encode()) > MAX_FINISH_BYTES:
+        problem = checked.message
+        return ToolUse(id=identity, name=name[:64], problem=problem, effect=effect), None
+    data = checked.model_dump_json()
+    if name == FINISH and len(data.encode()) > MAX_FINISH_BYTES:
         problem = f"What you hand in is longer than {MAX_FINISH_BYTES} bytes. Make it shorter."
-        return ToolUse(id=identity, name=name, problem=problem), None
+        return ToolUse(id=identity, name=name, problem=problem, effect=effect), None
+    spec = registry.get(name)
+    assert spec is not None  # noqa: S101 - a call of an unknown tool is invalid
     use = ToolUse(
         id=identity,
         name=name,
-        arguments=batch.blob(checked.model_dump_json().encode()),
-        subject=_subject(registry, name, checked),
+        arguments=batch.blob(data.encode()),
+        subject=one_line(str(getattr(checked, spec.subject, "")), 380),
+        effect=effect,
+        verdict=None if name == FINISH else judge(spec, checked.model_dump()),
     )
-    return use, finish
-
-
-def _subject(registry: Registry, name: str, arguments: BaseModel) -> str:
-    spec = registry.get(name)
-    value = str(getattr(arguments, spec.subject, "")) if spec else ""
-    return one_line(value, 380)
+    return use, data if name == FINISH else None
 
 
 def _log_turn(turn: ModelTurn, seconds: float) -> None:

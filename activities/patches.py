@@ -19,21 +19,13 @@ from contracts.merge_queue import (
 from contracts.ports import PatchActivities
 from contracts.review import MakePatch, Patch
 from domain import ids
-from domain.review.patch import in_scope
-from domain.review.verdict import risks
+from domain.review.patch import in_scope, judged
+from domain.review.risk import risks
 from domain.text import clip, for_people
-from infra.store import (
-    ANY,
-    Commit,
-    Conflicted,
-    Merged,
-    PathChange,
-    RefConflict,
-    RefUpdate,
-    Store,
-    records,
-)
-from infra.store.open_stores import Stores
+from infra.store import ANY, Commit, RefConflict, RefUpdate, Store, diffs, merges, records
+from infra.store.diffs import PathChange
+from infra.store.merges import Conflicted, Merged
+from infra.store.open_stores import OpenStores
 
 _DIFF_BYTES = 256 * 1024
 _PATHS = 200
@@ -43,7 +35,7 @@ _OUTSIDE = 20
 class StorePatches(PatchActivities):
     """Commits, merges and landings by object id."""
 
-    def __init__(self, stores: Stores) -> None:
+    def __init__(self, stores: OpenStores) -> None:
         self._stores = stores
 
     @override
@@ -66,8 +58,8 @@ class StorePatches(PatchActivities):
                 )
             ref = ids.patch_ref(key, request.task, request.round)
             await store.update_refs(RefUpdate(ref, commit, ANY))
-            await store.verify_complete(commit, excluding=request.base)
-            return await _described(store, request, commit, tree)
+            await merges.verify_complete(store, commit, excluding=request.base)
+            return judged(request, await _described(store, request, commit, tree))
 
     @override
     @activity.defn
@@ -82,7 +74,7 @@ class StorePatches(PatchActivities):
         async with translated_failures():
             first = ids.rebase_tip_ref(key, patch.task, patch.round)
             tip = store.ref(first) or await _tip(store, request.repository.target)
-            merged = await store.merge(tip, patch.commit)
+            merged = await merges.merge(store, tip, patch.commit)
             conflicts = merged.paths if isinstance(merged, Conflicted) else ()
             checkpoint = tip
             when = (await store.get_commit(tip)).author_seconds + 1
@@ -188,20 +180,20 @@ async def _link(store: Store, patch_id: str, commit: str, *, tip: str, top: str)
     The top itself is the candidate of a patch that it holds already: one that has landed comes
     again when the server's database is older than the store.
     """
-    await store.verify_complete(commit, excluding=tip)
+    await merges.verify_complete(store, commit, excluding=tip)
     patch = await store.get_commit(commit)
     if patch.parents[:1] == (top,):
         return ChainLink(id=patch_id, commit=commit)
-    merged = await store.merge(top, commit)
+    merged = await merges.merge(store, top, commit)
     if isinstance(merged, Merged):
         above = await store.get_commit(top)
-        if merged.tree == above.tree and await store.contains(top, commit):
+        if merged.tree == above.tree and await merges.contains(store, top, commit):
             return ChainLink(id=patch_id, commit=top)
         when = max(patch.author_seconds, above.author_seconds) + 1
         title = patch.message.splitlines()[0]
         merge = await store.put_commit(merged.tree, (top, commit), f"Merge: {title}", when=when)
         return ChainLink(id=patch_id, commit=merge)
-    alone = merged if top == tip else await store.merge(tip, commit)
+    alone = merged if top == tip else await merges.merge(store, tip, commit)
     return ChainLink(
         id=patch_id,
         conflicts=merged.paths[:_PATHS],
@@ -210,19 +202,19 @@ async def _link(store: Store, patch_id: str, commit: str, *, tip: str, top: str)
 
 
 async def _described(store: Store, request: MakePatch, commit: str, tree: str) -> Patch:
-    changes = await store.changes(request.base, commit)
+    changes = await diffs.changes(store, request.base, commit)
     paths = [change.path for change in changes]
     outside = [path for path in paths if not in_scope(path, request.writes)]
     added = sum(change.added_lines or 0 for change in changes)
     deleted = sum(change.deleted_lines or 0 for change in changes)
-    diff, _ = await store.patch_text(request.base, commit, _DIFF_BYTES)
+    diff, _ = await diffs.patch_text(store, request.base, commit, _DIFF_BYTES)
     return Patch(
         task=request.task,
         round=request.round,
         base=request.base,
         commit=commit,
         tree=tree,
-        patch_id=await store.patch_id(request.base, commit) or "",
+        patch_id=await diffs.patch_id(store, request.base, commit) or "",
         files=len(changes),
         added_lines=added,
         deleted_lines=deleted,
@@ -237,7 +229,7 @@ async def _described(store: Store, request: MakePatch, commit: str, tree: str) -
         ),
         markers=await _marked(store, request.base, commit, changes),
         diff=await store.put_blob(diff.encode("utf-8", "backslashreplace")),
-        diffstat=clip(for_people(await store.diffstat(request.base, commit)), 1_000),
+        diffstat=clip(for_people(await diffs.diffstat(store, request.base, commit)), 1_000),
     )
 
 

@@ -20,9 +20,10 @@ from contracts.repository import OpenRequest
 from domain import ids
 from infra.sandbox import end_orphan, find_orphans
 from infra.store import ANY, RefUpdate, Store, StoreError, records
-from infra.store.open_stores import Stores
-from infra.worktrees.open_pools import Pools
-from infra.worktrees.pool import WorktreeBusy, WorktreePool
+from infra.store.open_stores import OpenStores
+from infra.worktrees.errors import WorktreeBusy
+from infra.worktrees.open_pools import OpenPools
+from infra.worktrees.pool import WorktreePool
 
 
 @dataclass
@@ -44,8 +45,8 @@ class HostReconciler(ReconcileActivities):
 
     def __init__(
         self,
-        stores: Stores,
-        pools: Pools,
+        stores: OpenStores,
+        pools: OpenPools,
         client: Client,
         *,
         home: Path,

@@ -26,13 +26,23 @@ from contracts.repository import (
     RepositoryOpened,
 )
 from contracts.store import RepositoryRef
-from domain import ids
+from domain import ids, limits
 from domain.text import clip, for_people
 from infra.git.command import GitCommand, GitError, GitTimeoutError
 from infra.locks import locked
 from infra.repository_preflight import Inspected, RequestRefused, inspect, locate
-from infra.store import ANY, BranchTaken, RefConflict, RefUpdate, Store, records
-from infra.store.open_stores import Stores
+from infra.store import (
+    ANY,
+    BranchTaken,
+    RefConflict,
+    RefUpdate,
+    Store,
+    diffs,
+    records,
+    transport,
+    trees,
+)
+from infra.store.open_stores import OpenStores
 
 _TRIES = 3
 _ROOM_BYTES = 200_000_000
@@ -46,7 +56,7 @@ class UserRepositories(RepositoryActivities):
         fallback: the environment of checks when a request brings none: the worker's.
     """
 
-    def __init__(self, stores: Stores, *, host_id: str, fallback: Environment) -> None:
+    def __init__(self, stores: OpenStores, *, host_id: str, fallback: Environment) -> None:
         self._stores = stores
         self._host_id = host_id
         self._fallback = fallback
@@ -120,7 +130,7 @@ class UserRepositories(RepositoryActivities):
         base_ref = ids.base_ref(request.request_key)
         base = await store.resolve(base_ref)
         if base is None:
-            base = await store.fetch(found.path, found.base, base_ref)
+            base = await transport.fetch(store, found.path, found.base, base_ref)
         target = ids.target_name(branch, request.request_key)
         if await store.resolve(ids.target_ref(target)) is None:
             await store.advance(ids.target_ref(target), base, None)
@@ -137,8 +147,9 @@ class UserRepositories(RepositoryActivities):
             base=base,
             base_name=found.base_name,
             branch=branch,
-            files=len(await store.paths(base)),
+            files=len(await trees.paths(store, base)),
             store=str(store.path),
+            limits=limits.REQUEST,
         )
         record = await records.write(store, opened)
         await store.update_refs(RefUpdate(ids.opened_ref(request.request_key), record, ANY))
@@ -224,7 +235,7 @@ async def _push(store: Store, request: DeliverBranch) -> None:
         try:
             # git keeps the turn when this process dies: whoever looks sees what it has come to.
             path = Path(request.path)
-            push = store.push(path, request.commit, request.branch, pass_fds=(turn,))
+            push = transport.push(store, path, request.commit, request.branch, pass_fds=(turn,))
             await _to_its_end(push)
         except BranchTaken as taken:
             why = (
@@ -245,11 +256,11 @@ async def _has_branch(store: Store, request: DeliverBranch) -> bool:
         await asyncio.to_thread(locate, request.path)
     except RequestRefused:
         return False
-    return await store.pushed(Path(request.path), request.commit, request.branch)
+    return await transport.pushed(store, Path(request.path), request.commit, request.branch)
 
 
 async def _delivered(store: Store, request: DeliverBranch) -> Delivered:
-    stat = await store.diffstat(request.base, request.commit)
+    stat = await diffs.diffstat(store, request.base, request.commit)
     return Delivered(
         branch=request.branch,
         commit=request.commit,

@@ -10,7 +10,8 @@ from contracts.ports import WorktreeActivities
 from contracts.worktrees import LeaseWorktree, ReleaseWorktree, WorktreeLease
 from domain import ids
 from infra.store import ObjectMissing
-from infra.worktrees.pool import WorktreeBusy, WorktreePool
+from infra.worktrees.errors import WorktreeBusy
+from infra.worktrees.pool import WorktreePool
 
 Pools = Callable[[str], Awaitable[WorktreePool]]
 """Gives the open pool of a repository key."""

@@ -5,6 +5,7 @@ import asyncio
 
 from bench import demo, turns
 from bench.figures import Figure
+from runtime.services.child_process import end_process
 
 
 def main() -> None:
@@ -29,3 +30,4 @@ def _show(figures: list[Figure]) -> None:
 
 if __name__ == "__main__":
     main()
+    end_process(0)

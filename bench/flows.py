@@ -9,9 +9,10 @@ from typing import ClassVar
 from temporalio import activity, workflow
 
 with workflow.unsafe.imports_passed_through():
+    from contracts import roles
     from contracts.agent import AgentLimits, AgentResult, AgentStart
     from contracts.base import Contract
-    from contracts.model import OpenConversation, Role
+    from contracts.model import OpenConversation
     from contracts.repository import RepositoryOpened
     from contracts.request import RequestStart
     from contracts.task_queue import WORKFLOW_TASK_TIMEOUT, TaskQueue
@@ -93,14 +94,14 @@ class BenchAgentWorkflow:
             AgentStart(
                 request_id=name,
                 repository=opened.repository,
-                role=Role.CODER,
+                role=roles.CODER,
                 task_ref="count",
                 lease=lease,
                 checkpoint=opened.base,
                 opening=OpenConversation(
                     repository=opened.repository,
                     agent_id=f"{name}/agent",
-                    role=Role.CODER,
+                    role=roles.CODER,
                     facts=(("Request", "Count."), ("Task", "Count upwards in counter.txt.")),
                     commit=opened.base,
                 ),

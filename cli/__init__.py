@@ -1,1 +1,1 @@
-"""What a person sees and types: the commands, the live view, the report. It decides nothing."""
+"""The command line: its commands, the views of a request, the client of the service."""

@@ -1,12 +1,10 @@
-"""
-What a command gets from its process: environment, clock, streams; nothing here reads a global.
-"""
+"""What a command gets from its process: environment, clock, streams; no global is read."""
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from rich.console import Console
+from typing import TextIO
 
 
 @dataclass(frozen=True)
@@ -21,8 +19,8 @@ class CliContext:
         user: the caller's name, recorded with answers.
         program: how the caller runs starter.py, for the commands that are shown.
         lasting: requests outlive this process; False for a demonstration that cleans up.
-        out: where results go.
-        err: where progress and problems go.
+        stdout: where results go.
+        stderr: where progress and errors go.
     """
 
     environ: Mapping[str, str]
@@ -31,15 +29,18 @@ class CliContext:
     user: str = ""
     program: str = "python starter.py"
     lasting: bool = True
-    out: Console = field(default_factory=Console)
-    err: Console = field(default_factory=lambda: Console(stderr=True))
+    stdout: TextIO = field(default_factory=lambda: sys.stdout)
+    stderr: TextIO = field(default_factory=lambda: sys.stderr)
 
-    def say(self, *lines: str) -> None:
+    def print_out(self, *lines: str) -> None:
         """Print lines of a result, exactly as they are."""
-        for line in lines:
-            self.out.out(line, highlight=False)
+        _write(self.stdout, lines)
 
-    def tell(self, *lines: str) -> None:
-        """Print lines about how it goes, exactly as they are."""
-        for line in lines:
-            self.err.out(line, highlight=False)
+    def print_err(self, *lines: str) -> None:
+        """Print lines about progress or an error, exactly as they are."""
+        _write(self.stderr, lines)
+
+
+def _write(stream: TextIO, lines: tuple[str, ...]) -> None:
+    stream.writelines(f"{line}\n" for line in lines)
+    stream.flush()

@@ -1,8 +1,6 @@
-"""How a command ends: its exit code, and the sentence when it is refused."""
+"""How a command ends: its exit code, and the errors that end it with one sentence."""
 
 from enum import IntEnum
-
-from contracts.visibility import RunState
 
 
 class ExitCode(IntEnum):
@@ -15,31 +13,12 @@ class ExitCode(IntEnum):
     USAGE = 2
     """The command line, or what it asks for, cannot be carried out as given."""
     WAITING = 3
-    """The request is not finished: detached or interrupted, it waits for a person to come back."""
+    """The request is not finished: detached or interrupted."""
 
 
 class UsageError(Exception):
-    """
-    The person's input cannot be carried out; the text is one sentence that says what to change.
-    """
+    """The input cannot be carried out; the text is one sentence that says what to change."""
 
 
 class ServiceUnavailable(Exception):  # noqa: N818 - named for what happened
-    """Nobody answers just now: the server or every worker is away. The text says which."""
-
-
-def exit_code(state: RunState, *, refused: bool) -> ExitCode:
-    """
-    Return the exit code of a request in `state`.
-
-    Args:
-        state: of the request.
-        refused: it failed because the person's input cannot be carried out.
-    """
-    if refused:
-        return ExitCode.USAGE
-    if state is RunState.DONE:
-        return ExitCode.DELIVERED
-    if state in (RunState.FAILED, RunState.CANCELLED):
-        return ExitCode.FAILED
-    return ExitCode.WAITING
+    """The server or every worker does not answer; the text says which."""

@@ -1,15 +1,15 @@
-"""Figures and foreign texts as people read them: short, with units, harmless to a terminal."""
+"""Figures with units, and untrusted texts made harmless to a terminal."""
 
 from domain.text import for_people, one_line
 
 
 def clean(text: str, limit: int = 300) -> str:
-    """Return a text from outside as one harmless line of at most `limit` characters."""
+    """Return an untrusted text as one harmless line of at most `limit` characters."""
     return one_line(text, limit)
 
 
 def clean_lines(text: str, limit: int = 40) -> list[str]:
-    """Return a text from outside as at most `limit` harmless lines, indentation kept."""
+    """Return an untrusted text as at most `limit` harmless, still indented lines."""
     lines = [line.rstrip() for line in for_people(text, 20_000).strip("\n").split("\n")]
     lines = lines if any(lines) else []
     hidden = len(lines) - limit
@@ -17,7 +17,7 @@ def clean_lines(text: str, limit: int = 40) -> list[str]:
 
 
 def money(usd: float) -> str:
-    """Return dollars, to the hundredth of a cent while they are few."""
+    """Return dollars, below one dollar to the hundredth of a cent."""
     return f"${usd:.2f}" if usd >= 1 or usd == 0 else f"${usd:.4f}"
 
 

@@ -9,14 +9,14 @@ from contracts.visibility import RunState
 from domain.ids import REQUEST_PREFIX
 
 DIGEST_CHARACTERS = 12
-"""How much of a digest is shown and asked back; an answer is checked against the whole."""
+"""How much of a digest is shown and compared; an answer carries the whole."""
 
 _REVISABLE = (ApprovalKind.PLAN, ApprovalKind.REVIEW)
-"""What has an agent behind it that can try again."""
+"""What an agent can be asked to do again."""
 
 
 def deep_link(ui_url: str | None, workflow_id: str, *, run_id: str, namespace: str) -> str:
-    """Return the address of a request's card in the web UI, "" when there is no UI."""
+    """Return the address of a request's page in the web UI, "" when there is no UI."""
     if not ui_url:
         return ""
     run = f"{quote(workflow_id, safe='')}/{quote(run_id, safe='')}"
@@ -30,51 +30,53 @@ def short_id(workflow_id: str) -> str:
     return workflow_id.removeprefix(REQUEST_PREFIX)
 
 
-def command(program: str, verb: str, *words: str) -> str:
+def command_line(program: str, verb: str, *words: str) -> str:
     """Return a command line, quoted for the shell."""
     return " ".join([program, verb, *(shlex.quote(word) for word in words)])
 
 
-def answers(program: str, workflow_id: str, approval: Approval) -> list[str]:
+def answer_commands(program: str, workflow_id: str, approval: Approval) -> list[str]:
     """Return the commands that answer an approval; each quotes the digest of what is asked."""
     words = (short_id(workflow_id), clean(approval.id, 120))
-    seen = ("--digest", approval.digest[:DIGEST_CHARACTERS]) if approval.digest else ()
+    digest = ("--digest", approval.digest[:DIGEST_CHARACTERS]) if approval.digest else ()
     lines = [
-        command(program, "approve", *words, *seen),
-        command(program, "reject", *words, *seen, "--reason", "WHY"),
+        command_line(program, "approve", *words, *digest),
+        command_line(program, "reject", *words, *digest, "--reason", "WHY"),
     ]
     if approval.kind in _REVISABLE:
-        lines.append(command(program, "revise", *words, *seen, "--feedback", "WHAT TO CHANGE"))
+        lines.append(
+            command_line(program, "revise", *words, *digest, "--feedback", "WHAT TO CHANGE")
+        )
     return lines
 
 
-def kept(command: str, state: RunState) -> list[str]:
+def salvage_hint(command: str, state: RunState) -> list[str]:
     """Return where the work of a request is that ended without delivering it."""
     if not command or state not in (RunState.FAILED, RunState.CANCELLED):
         return []
-    return [f"Its work so far is kept in the store; list it with: {command}"]
+    return [f"Its work so far is in the store; list it with: {command}"]
 
 
-def left_behind(program: str, workflow_id: str, *, stops: bool) -> list[str]:
+def detached_hints(program: str, workflow_id: str, *, stops: bool) -> list[str]:
     """
-    Return what a person is told who leaves a request that is not finished.
+    Return how to come back to a request that is not finished.
 
     Args:
         program: how starter.py is called.
         workflow_id: of the request.
-        stops: server and worker were brought up for this command alone and end with it.
+        stops: server and worker were started for this command alone and end with it.
     """
     name = short_id(workflow_id)
-    what = (
-        f"{workflow_id} is kept. Its server and worker were brought up for this command and "
-        "stop with it unless another uses them; nothing is lost, nothing finished is done twice."
+    state = (
+        f"{workflow_id} is not lost. Its server and worker were started for this command and "
+        "stop with it unless another uses them; nothing finished is done twice."
         if stops
         else f"{workflow_id} goes on in the background as long as a worker runs."
     )
-    ways = {
-        "Go on with it:" if stops else "Come back to it:": command(program, "watch", name),
-        "Keep a worker up:": command(program, "up"),
-        "Look at it:": command(program, "status", name),
-        "Give it up:": command(program, "cancel", name),
+    commands = {
+        "Go on with it:" if stops else "Come back to it:": command_line(program, "watch", name),
+        "Keep a worker up:": command_line(program, "up"),
+        "Look at it:": command_line(program, "status", name),
+        "Give it up:": command_line(program, "cancel", name),
     }
-    return [what, *(f"  {way:<18} {line}" for way, line in ways.items())]
+    return [state, *(f"  {label:<18} {line}" for label, line in commands.items())]

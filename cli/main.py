@@ -1,102 +1,60 @@
-"""From what a person typed to an exit code."""
+"""
+From what a person typed to an exit code.
 
-import asyncio
+What a command needs is imported once the command is known, so that `--help` answers at once.
+"""
+
 import contextlib
-import signal
-import threading
-from collections.abc import Iterator, Sequence
+import difflib
+from collections.abc import Sequence
 
-from cli.commands import answer, look, reconcile, run
+from cli.command_files import is_group, split_command, summaries
 from cli.context import CliContext
 from cli.exit_codes import ExitCode, ServiceUnavailable, UsageError
-from cli.parser import (
-    AddNote,
-    Cancel,
-    Command,
-    ListRequests,
-    Reconcile,
-    Respond,
-    Run,
-    Status,
-    Up,
-    Watch,
-    parse,
-)
+from cli.formatting import clean
+from cli.help_pages import HELP_FLAGS, PROGRAM, group_page
 from runtime.errors import SettingsError, SetupError
-from runtime.services.process_supervisor import supervise
-from runtime.settings import load
 
 
-def main(words: Sequence[str], around: CliContext) -> ExitCode:
-    """
-    Carry out what a person typed and return how it ended.
-
-    Problems are told in one sentence on standard error.
-    """
-    command = parse(words)
+def main(words: Sequence[str], context: CliContext) -> ExitCode:
+    """Execute what a person typed and return the exit code; an error is one line on stderr."""
     try:
-        return asyncio.run(execute(command, around))
-    except (UsageError, SettingsError) as problem:
-        around.tell(f"orchestcode: {problem}")
+        return _execute(words, context)
+    except (UsageError, SettingsError) as error:
+        context.print_err(f"orchestcode: {error}")
         return ExitCode.USAGE
-    except (ServiceUnavailable, SetupError) as problem:
-        around.tell(f"orchestcode: {problem}")
+    except (ServiceUnavailable, SetupError) as error:
+        context.print_err(f"orchestcode: {error}")
         return ExitCode.FAILED
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        around.tell("orchestcode: interrupted.")
+    except KeyboardInterrupt:
+        context.print_err("orchestcode: interrupted.")
         return ExitCode.WAITING
+    except BrokenPipeError:
+        # The reader of the output has closed it, as `head` does; nothing more can be flushed.
+        with contextlib.suppress(BrokenPipeError):
+            context.stdout.close()
+        return ExitCode.FAILED
 
 
-async def execute(command: Command, around: CliContext) -> ExitCode:
-    """
-    Carry out one command.
+def _execute(words: Sequence[str], context: CliContext) -> ExitCode:
+    name, rest = split_command(words)
+    if is_group(name):
+        return _show_group(name, rest, context)
+    from cli.command import execute, load_command  # noqa: PLC0415 - only a known command pays
 
-    Raises:
-        UsageError: it cannot be carried out as given.
-        ServiceUnavailable: the server answers no more.
-        SetupError: server or worker cannot be brought up.
-    """
-    if isinstance(command, Up):
-        settings = load(around.environ)
-        unused = command.until_unused
-        return ExitCode(await supervise(settings, until_unused=unused, announce=around.tell))
-    with _ended_like_ctrl_c(signal.SIGTERM):
-        return await _dispatch(command, around)
+    return execute(load_command(name), rest, context)
 
 
-async def _dispatch(
-    command: Run | Watch | Status | ListRequests | Respond | AddNote | Cancel | Reconcile,
-    around: CliContext,
-) -> ExitCode:
-    match command:
-        case Run():
-            return await run.run(command, around)
-        case Watch():
-            return await run.watch(command, around)
-        case Status():
-            return await look.status(command, around)
-        case ListRequests():
-            return await look.list_requests(command, around)
-        case Respond():
-            return await answer.respond(command, around)
-        case AddNote():
-            return await answer.note(command, around)
-        case Cancel():
-            return await answer.cancel(command, around)
-        case Reconcile():
-            return await reconcile.reconcile(command, around)
-
-
-@contextlib.contextmanager
-def _ended_like_ctrl_c(number: signal.Signals) -> Iterator[None]:
-    """Let a signal end the command as Ctrl-C does: in order, and saying what goes on."""
-    task = asyncio.current_task()
-    loop = asyncio.get_running_loop()
-    if task is None or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    loop.add_signal_handler(number, task.cancel)
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(number)
+def _show_group(group: tuple[str, ...], rest: Sequence[str], context: CliContext) -> ExitCode:
+    """Show the help page of a group of commands, or refuse words that name none of them."""
+    hint = f"(see {' '.join([PROGRAM, *group])} --help)"
+    match rest:
+        case [flag, *_] if flag in HELP_FLAGS:
+            context.print_out(group_page(group))
+            return ExitCode.DELIVERED
+        case [word, *_] if not word.startswith("-"):
+            closest = difflib.get_close_matches(word, summaries(group), n=1)
+            meant = f"; did you mean {closest[0]}?" if closest else ""
+            raise UsageError(f"there is no command {clean(word, 80)}{meant} {hint}")
+        case _:
+            raise UsageError(f"the COMMAND is missing {hint}")

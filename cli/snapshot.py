@@ -1,8 +1,10 @@
-"""Everything that a person can know of a request at one moment."""
+"""What is known of a request at one moment: its status, its agents, its merge queue."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from cli.client import RequestClient
 from contracts.agent import AgentStatus
 from contracts.merge_queue import MergeQueueStatus
 from contracts.request import RequestStatus
@@ -10,19 +12,20 @@ from contracts.task import TaskState
 from contracts.visibility import RunState
 
 PLANNER = "planner"
-"""Where the planner stands among the agents, which are otherwise keyed by task."""
+"""The planner's key among the agents, which are otherwise keyed by task."""
+_AGENT_AT_WORK = (TaskState.RUNNING, TaskState.REVIEW, TaskState.BLOCKED)
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """
-    One look at a request.
+    A request at one moment.
 
     Attributes:
-        status: the request's own word.
+        status: as the request reports it.
         agents: by task id, and PLANNER; only those at work.
         queue: None while the request has none or it does not run.
-        trouble: why nothing newer is known, "" when all is well.
+        problem: why nothing newer is known, "" when all is well.
         seconds: since the request started.
         link: its page in the web UI, "" when unknown.
     """
@@ -30,30 +33,36 @@ class Snapshot:
     status: RequestStatus
     agents: Mapping[str, AgentStatus] = field(default_factory=dict)
     queue: MergeQueueStatus | None = None
-    trouble: str = ""
+    problem: str = ""
     seconds: float = 0.0
     link: str = ""
 
 
-def unknown(request_id: str, **known: str) -> Snapshot:
-    """Return the first snapshot of a request, before anybody answered."""
-    return Snapshot(
-        RequestStatus(id=request_id, state=RunState.RUNNING, reason="starting"),
-        link=known.get("link", ""),
-    )
+def starting(request_id: str, *, link: str) -> Snapshot:
+    """Return the first snapshot of a request, before it has reported anything."""
+    status = RequestStatus(id=request_id, state=RunState.RUNNING, reason="starting")
+    return Snapshot(status, link=link)
 
 
-def with_status(snapshot: Snapshot, status: RequestStatus) -> Snapshot:
-    """
-    Return the snapshot with another status and no agents at work: how a request looks at its end.
-    """
-    return replace(snapshot, status=status, agents={}, queue=None, trouble="")
+def ended(snapshot: Snapshot, status: RequestStatus) -> Snapshot:
+    """Return the snapshot with the last status, and no agents at work."""
+    return replace(snapshot, status=status, agents={}, queue=None, problem="")
+
+
+async def take_snapshot(requests: RequestClient, status: RequestStatus) -> Snapshot:
+    """Return a snapshot with this status and with what agents and merge queue report."""
+    agent_ids = agents_at_work(status)
+    agents = await asyncio.gather(*(requests.agent(name) for name in agent_ids.values()))
+    queue = await requests.queue(status.merge_queue) if status.merge_queue else None
+    known = {task: agent for task, agent in zip(agent_ids, agents, strict=True) if agent}
+    return Snapshot(status, known, queue)
 
 
 def agents_at_work(status: RequestStatus) -> dict[str, str]:
     """Return the workflow ids of the agents at work, by task id and PLANNER."""
-    at_work = (TaskState.RUNNING, TaskState.REVIEW, TaskState.BLOCKED)
-    agents = {task.id: task.agent for task in status.tasks if task.agent and task.state in at_work}
+    agents = {
+        task.id: task.agent for task in status.tasks if task.agent and task.state in _AGENT_AT_WORK
+    }
     if status.planner:
         agents[PLANNER] = status.planner
     return agents

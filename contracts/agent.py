@@ -1,30 +1,93 @@
 """An agent: one role at work in one worktree, turn by turn."""
 
+from abc import ABC, abstractmethod
 from enum import StrEnum
 
 from pydantic import Field
+from temporalio import activity
 
+from contracts import wire_defaults
 from contracts.base import Contract, ObjectId, ShortText
-from contracts.model import OpenConversation, Role, ToolAnswer, Usage
+from contracts.model import ModelCall, ModelTurn, OpenConversation, ToolAnswer, Usage
+from contracts.roles import RoleName
 from contracts.store import ConversationRef, RepositoryRef
 from contracts.worktrees import WorktreeLease
 
 
 class AgentLimits(Contract):
     """
-    What ends an agent that does not end by itself.
+    What ends an agent that does not end by itself; pinned at its start.
 
     Attributes:
         turns: model calls in all.
         seconds: wall time of the whole agent, and of each model call at most.
         budget_microusd: money that it may spend; reserved by its caller.
         output_tokens: most that one reply may be.
+        largest_reply_tokens: the same for a reply that is asked for again because it was cut.
+        smallest_reply_tokens: with money for less the agent is cut.
+        first_context_tokens, growth_tokens: what an unread opening may come to, and what the
+            results of one turn may add; reserved before a call.
+        nudges: reminders in a row of an agent that replies without a tool call.
+        discarded_replies: repeats of a turn whose reply was cut.
+        bad_calls: tool calls in a row that could not be run.
+        same_call_warning, same_call_stop: the same call with the same outcome in a row.
+        approval_seconds: a question about one of its calls that is not answered for this long is
+            denied; set by its caller.
     """
 
-    turns: int = 60
-    seconds: int = 7_200
-    budget_microusd: int = 5_000_000
-    output_tokens: int = 16_000
+    turns: int = wire_defaults.AGENT_TURNS
+    seconds: int = wire_defaults.AGENT_SECONDS
+    budget_microusd: int = wire_defaults.AGENT_BUDGET_MICROUSD
+    output_tokens: int = wire_defaults.REPLY_TOKENS
+    largest_reply_tokens: int = wire_defaults.LARGEST_REPLY_TOKENS
+    smallest_reply_tokens: int = wire_defaults.SMALLEST_REPLY_TOKENS
+    first_context_tokens: int = wire_defaults.FIRST_CONTEXT_TOKENS
+    growth_tokens: int = wire_defaults.GROWTH_TOKENS
+    nudges: int = wire_defaults.NUDGES
+    discarded_replies: int = wire_defaults.DISCARDED_REPLIES
+    bad_calls: int = wire_defaults.BAD_CALLS
+    same_call_warning: int = wire_defaults.SAME_CALL_WARNING
+    same_call_stop: int = wire_defaults.SAME_CALL_STOP
+    approval_seconds: int = wire_defaults.APPROVAL_SECONDS
+
+
+class ModelPrices(Contract):
+    """
+    What the loop needs to know of the model before it calls it.
+
+    Attributes:
+        input_usd, output_usd: dollars per million tokens.
+        max_output_tokens: most that the model can reply.
+    """
+
+    input_usd: float
+    output_usd: float
+    max_output_tokens: int
+
+
+class AgentConfig(Contract):
+    """
+    An agent's configuration as it was resolved at its start, whatever is tuned meanwhile.
+
+    Attributes:
+        id: object id of the whole: prompt, tools, model, prices, limits.
+        limits: without the money, which the caller of the agent reserves.
+    """
+
+    id: ObjectId
+    limits: AgentLimits
+    prices: ModelPrices
+
+
+class OpenedConversation(ConversationRef):
+    """
+    A new conversation, and the configuration of its agent.
+
+    Attributes:
+        config: None in histories from before 2026-12.
+    """
+
+    config: AgentConfig | None = None
 
 
 class AgentStart(Contract):
@@ -40,12 +103,14 @@ class AgentStart(Contract):
         conversation: the log to go on with.
         message, documents: told first when it goes on (feedback, a log).
         notes: texts to tell after that, each whole: a person's, or what continue-as-new carries.
+        limits: its money; of an agent without a pinned configuration the other limits, too.
+        config: pinned by the agent's first run for all later ones; None before that.
         answers, progress: what continue-as-new carries.
     """
 
     request_id: str
     repository: RepositoryRef
-    role: Role
+    role: RoleName
     task_ref: str
     attempt: int = 1
     lease: WorktreeLease
@@ -57,6 +122,7 @@ class AgentStart(Contract):
     notes: tuple[str, ...] = ()
     limits: AgentLimits = AgentLimits()
     seen: ObjectId | None = None
+    config: AgentConfig | None = None
     answers: tuple[ToolAnswer, ...] = ()
     progress: "AgentProgress | None" = None
 
@@ -115,6 +181,7 @@ class AgentResult(Contract):
     failure: str | None = None
     checkpoint: ObjectId
     conversation: ConversationRef | None
+    config: AgentConfig | None = None
     seen: ObjectId | None = None
     turns: int = 0
     usage: Usage = Usage()
@@ -125,7 +192,7 @@ class AgentResult(Contract):
 class AgentStatus(Contract):
     """What the `status` query of an agent tells."""
 
-    role: Role
+    role: RoleName
     task_ref: str
     turns: int
     tokens: int
@@ -145,3 +212,17 @@ class Note(Contract):
 
     text: str = Field(min_length=1, max_length=4_000)
     task: str | None = None
+
+
+class ModelActivities(ABC):
+    """The model's service; task queue `model`."""
+
+    @activity.defn
+    @abstractmethod
+    async def open_conversation(self, request: OpenConversation) -> OpenedConversation:
+        """Resolve the role, and write its configuration and the opening message to the store."""
+
+    @activity.defn
+    @abstractmethod
+    async def call_model(self, request: ModelCall) -> ModelTurn:
+        """Get the model's next turn, journaled before it returns."""

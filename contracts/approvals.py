@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from contracts import wire_defaults
 from contracts.base import Contract, HumanInput, ObjectId, ShortText
 
 
@@ -39,7 +40,7 @@ class Approval(Contract):
     risk: ShortText = ""
     artefact: ObjectId | None = None
     asked_by: str | None = None
-    deadline_seconds: int = 86_400
+    deadline_seconds: int = wire_defaults.APPROVAL_SECONDS
 
 
 class Choice(StrEnum):

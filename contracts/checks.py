@@ -1,5 +1,10 @@
 """Checks: commands that the system itself runs, on a clean checkout of one commit."""
 
+from abc import ABC, abstractmethod
+
+from temporalio import activity
+
+from contracts import wire_defaults
 from contracts.base import Contract, ObjectId, ShortText
 from contracts.store import RepositoryRef
 
@@ -20,7 +25,7 @@ class RunChecks(Contract):
     repository: RepositoryRef
     commit: ObjectId
     commands: tuple[str, ...]
-    timeout_seconds: int = 1_200
+    timeout_seconds: int = wire_defaults.CHECK_SECONDS
     fresh: int = 0
 
 
@@ -66,3 +71,12 @@ class ChecksReport(Contract):
     def passed(self) -> bool:
         """True when every command passed."""
         return all(result.passed for result in self.results)
+
+
+class CheckActivities(ABC):
+    """The system's own commands on clean checkouts; task queue `test/<host-id>`."""
+
+    @activity.defn
+    @abstractmethod
+    async def run_checks(self, request: RunChecks) -> ChecksReport:
+        """Run commands on a commit in a clean worktree."""

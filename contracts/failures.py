@@ -12,6 +12,9 @@ Expected outcomes (a red test, a missing file, a refused edit) are values, not f
 
 from enum import StrEnum
 
+from contracts.base import Contract
+from contracts.visibility import RunState
+
 
 class FailureKind(StrEnum):
     """The name of a failure, as it stands in histories, logs and metrics."""
@@ -46,3 +49,20 @@ class FailureKind(StrEnum):
     """A resource is held by another attempt that still runs; retried."""
     BUG = "Bug"
     """An error of ours. Never retried."""
+
+
+class RetryAdvice(Contract):
+    """
+    What a workflow does about a failure, decided where it was raised and recorded in its details.
+
+    Attributes:
+        waits: the workflow waits, visibly, and tries again; else it gives up.
+        state: how a run stands while it waits or after it gave up.
+        longest_pause_seconds: pauses double from 1 s up to this.
+        most_pauses: after so many it gives up.
+    """
+
+    waits: bool
+    state: RunState
+    longest_pause_seconds: float = 60.0
+    most_pauses: int = 2_000

@@ -1,11 +1,13 @@
 """The merge queue: patches in, landed commits or reasons out."""
 
+from abc import ABC, abstractmethod
 from enum import StrEnum
 
-from pydantic import Field
+from temporalio import activity
 
 from contracts.base import Contract, ObjectId, ShortText, TaskId
-from contracts.review import Patch
+from contracts.limits import RequestLimits
+from contracts.review import MakePatch, Patch
 from contracts.store import RepositoryRef
 
 
@@ -34,7 +36,7 @@ class EnqueuePatch(Contract):
 
     queue_id: str
     queued: QueuedPatch
-    lanes: int = 2
+    limits: RequestLimits = RequestLimits()
 
 
 class Eviction(StrEnum):
@@ -104,7 +106,7 @@ class MergeQueueStart(Contract):
 
     Attributes:
         repository: whose store and target; the environment is each patch's own.
-        lanes: checks run at once.
+        limits: of the request whose patches it lands.
         idle_seconds: an empty queue that nobody left properly ends after this long: a month, since
             people may keep a request waiting for days and a queue that has ended has forgotten
             what must go on passing.
@@ -113,7 +115,7 @@ class MergeQueueStart(Contract):
     """
 
     repository: RepositoryRef
-    lanes: int = Field(default=2, ge=1, le=16)
+    limits: RequestLimits = RequestLimits()
     idle_seconds: int = 2_592_000
     queue: tuple[QueuedPatch, ...] = ()
     settled: tuple[str, ...] = ()
@@ -180,3 +182,41 @@ class MergeQueueStatus(Contract):
     landed: int
     evicted: int
     rounds: int
+
+
+class PatchActivities(ABC):
+    """Patches and the chain of the merge queue, made without a work tree; task queue `git`."""
+
+    @activity.defn
+    @abstractmethod
+    async def make_patch(self, request: MakePatch) -> Patch:
+        """Turn a checkpoint into one commit on its base, and say what it changes."""
+
+    @activity.defn
+    @abstractmethod
+    async def rebase_patch(self, request: RebasePatch) -> RebasedPatch:
+        """Merge a patch with the target's tip, conflict markers included, as a new checkpoint."""
+
+    @activity.defn
+    @abstractmethod
+    async def build_chain(self, request: BuildChain) -> Chain:
+        """Stack patches on the target's tip."""
+
+    @activity.defn
+    @abstractmethod
+    async def land_chain(self, request: LandChain) -> Landed:
+        """Move the target by compare-and-swap to a commit with the tested tree."""
+
+
+class QueueActivities(ABC):
+    """Messages to singletons that may not run yet; task queue `git`."""
+
+    @activity.defn
+    @abstractmethod
+    async def enqueue_patch(self, request: EnqueuePatch) -> MergeVerdict | None:
+        """
+        Signal the merge queue, starting it when it does not run.
+
+        Returns:
+            Why the patch did not land, when that is known from a time that history has forgotten.
+        """

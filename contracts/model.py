@@ -1,19 +1,12 @@
 """One call of a model: what goes in, what comes out. Never messages, only references to them."""
 
-from enum import StrEnum
-
 from pydantic import Field
 
+from contracts import wire_defaults
 from contracts.base import Contract, ObjectId, ShortText
+from contracts.roles import RoleName
 from contracts.store import ConversationRef, RepositoryRef
-
-
-class Role(StrEnum):
-    """What an agent is for; prompt, tools and output schema differ."""
-
-    PLANNER = "planner"
-    CODER = "coder"
-    REVIEWER = "reviewer"
+from contracts.verdicts import CallVerdict, Effect
 
 
 class Usage(Contract):
@@ -57,7 +50,7 @@ class OpenConversation(Contract):
 
     repository: RepositoryRef
     agent_id: str
-    role: Role
+    role: RoleName
     facts: tuple[tuple[str, str], ...] = ()
     documents: tuple[tuple[str, ObjectId], ...] = ()
     commit: ObjectId
@@ -98,19 +91,22 @@ class ModelCall(Contract):
     answers: tuple[ToolAnswer, ...] = ()
     message: str | None = Field(default=None, max_length=16_000)
     documents: tuple[tuple[str, ObjectId], ...] = ()
-    max_output_tokens: int = 16_000
+    max_output_tokens: int = wire_defaults.REPLY_TOKENS
     variant: int = 0
 
 
 class ToolUse(Contract):
     """
-    One tool call of a reply.
+    One tool call of a reply, checked and judged where its arguments were in hand.
 
     Attributes:
         arguments: object id of the JSON arguments, None when they are not usable.
-        subject: what it acts on, in one line for policy and people (a path, a command).
+        subject: what it acts on, as people are shown it (a path, a command), cut.
         problem: why it cannot be run (unknown tool, arguments that fail the schema); told to
             the model as an error result.
+        effect: what it may change; None when it cannot be run, and in histories from before
+            2026-12, as `verdict`.
+        verdict: whether it may be run, judged from its whole arguments.
     """
 
     id: str
@@ -118,6 +114,8 @@ class ToolUse(Contract):
     arguments: ObjectId | None = None
     subject: str = Field(default="", max_length=400)
     problem: ShortText = ""
+    effect: Effect | None = None
+    verdict: CallVerdict | None = None
 
 
 class ModelTurn(Contract):

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from contracts import wire_defaults
 from contracts.base import Contract, ShortText, TaskId
 
 
@@ -45,7 +46,7 @@ class PlanDraft(Contract):
     """What the planner hands in: not yet validated beyond its shape."""
 
     summary: str = Field(min_length=1, max_length=2_000)
-    tasks: tuple[TaskSpec, ...] = Field(min_length=1, max_length=24)
+    tasks: tuple[TaskSpec, ...] = Field(min_length=1, max_length=wire_defaults.PLAN_TASKS)
 
 
 class AddedEdge(Contract):

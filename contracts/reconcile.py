@@ -1,5 +1,9 @@
 """Reconciling a host's disk with the two ledgers: open workflows and the store."""
 
+from abc import ABC, abstractmethod
+
+from temporalio import activity
+
 from contracts.base import Contract
 
 
@@ -33,3 +37,12 @@ class ReconcileReport(Contract):
     leases: int
     mended: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+
+
+class ReconcileActivities(ABC):
+    """A host's look at its own disk; task queue `host/<host-id>`."""
+
+    @activity.defn
+    @abstractmethod
+    async def reconcile(self, request: Reconcile) -> ReconcileReport:
+        """Free what belongs to workflows that have ended."""

@@ -1,6 +1,11 @@
 """In from the user's repository and out to it."""
 
+from abc import ABC, abstractmethod
+
+from temporalio import activity
+
 from contracts.base import Contract, ObjectId, ShortText
+from contracts.limits import RequestLimits
 from contracts.store import RepositoryRef
 
 
@@ -66,6 +71,7 @@ class RepositoryOpened(Contract):
 
     Attributes:
         store: where the store lies on its host.
+        limits: pinned for the request; None in histories from before 2026-12.
     """
 
     repository: RepositoryRef
@@ -75,6 +81,7 @@ class RepositoryOpened(Contract):
     branch: str
     files: int
     store: str = ""
+    limits: RequestLimits | None = None
 
 
 class DeliverBranch(Contract):
@@ -101,3 +108,27 @@ class CloseRequest(Contract):
     repository: RepositoryRef
     request_id: str
     branch: str
+
+
+class RepositoryActivities(ABC):
+    """The user's repository: read at the start, given one branch at the end; task queue `git`."""
+
+    @activity.defn
+    @abstractmethod
+    async def open_repository(self, request: OpenRepository) -> RepositoryOpened:
+        """Check every condition, then bring the base commit into the store and claim the branch."""
+
+    @activity.defn
+    @abstractmethod
+    async def deliver_branch(self, request: DeliverBranch) -> Delivered:
+        """Push the branch without running any hook."""
+
+    @activity.defn
+    @abstractmethod
+    async def withdraw_delivery(self, request: DeliverBranch) -> Delivered | None:
+        """Return what a delivery that gave no answer has come to; None = nothing, for good."""
+
+    @activity.defn
+    @abstractmethod
+    async def close_request(self, request: CloseRequest) -> None:
+        """Give up the claim on the branch."""

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from contracts import wire_defaults
 from contracts.approvals import AnswerRecord, Approval, ApprovalKind
 from contracts.base import Contract, HumanInput, ObjectId, ShortText
 from contracts.checks import CheckResult
@@ -39,8 +40,8 @@ class RequestStart(HumanInput):
     branch: str | None = Field(default=None, min_length=1, max_length=200)
     checks: tuple[_Command, ...] = Field(default=(), max_length=20)
     approve: tuple[ApprovalKind, ...] = ()
-    budget_usd: float = Field(default=10.0, gt=0, le=100_000)
-    max_parallel: int = Field(default=4, ge=1, le=64)
+    budget_usd: float = Field(default=wire_defaults.REQUEST_BUDGET_USD, gt=0, le=100_000)
+    max_parallel: int = Field(default=wire_defaults.PARALLEL_TASKS, ge=1, le=64)
     environment: Environment | None = None
     resumes: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]{0,79}$")
 

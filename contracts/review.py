@@ -5,6 +5,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from contracts.base import Contract, HumanInput, ObjectId, ShortText, TaskId
+from contracts.planning import TaskSpec
 from contracts.store import RepositoryRef
 
 
@@ -16,6 +17,7 @@ class MakePatch(Contract):
         base: the commit that the task started from (or was last rebased on).
         message: the commit message.
         round: counts the task's patches from 0.
+        spec, summary: the task and what its agent says, by which the patch is judged.
     """
 
     repository: RepositoryRef
@@ -25,6 +27,8 @@ class MakePatch(Contract):
     checkpoint: ObjectId
     writes: tuple[str, ...]
     message: str = Field(max_length=8_000)
+    spec: TaskSpec | None = None
+    summary: str = Field(default="", max_length=4_000)
 
 
 class Patch(Contract):
@@ -39,6 +43,8 @@ class Patch(Contract):
         risks: why a person should look, in words.
         diff: object id of the unified diff, cut at 256 KiB.
         markers: paths that still hold conflict markers.
+        judged: looked at when it was made; False in histories from before 2026-12.
+        problem: why it is not even reviewed, as its agent is told; "" for nothing.
     """
 
     task: TaskId
@@ -56,6 +62,8 @@ class Patch(Contract):
     markers: tuple[str, ...] = ()
     diff: ObjectId
     diffstat: ShortText = ""
+    judged: bool = False
+    problem: str = Field(default="", max_length=8_000)
 
 
 class Verdict(StrEnum):

@@ -4,6 +4,7 @@ from pydantic import Field
 
 from contracts.agent import AgentLimits
 from contracts.base import Contract, ObjectId, ShortText
+from contracts.limits import RequestLimits
 from contracts.planning import TaskSpec
 from contracts.store import RepositoryRef
 from contracts.task import TaskState
@@ -18,9 +19,10 @@ class SubtaskStart(Contract):
         plan_summary: what the whole plan is about.
         checks: the request's checks; the task's acceptance commands come before them.
         human_review: a person decides on every patch.
-        limits: of the coder; the reviewer gets a third of the turns.
+        limits: the money of the task's agents.
         notes: a person's notes so far.
-        merge_lanes: how many checks the merge queue runs at once.
+        request_limits: pinned when the request was opened; None in requests from before 2026-12,
+            whose patches and reviews the workflow judges itself.
     """
 
     request_id: str
@@ -32,7 +34,7 @@ class SubtaskStart(Contract):
     human_review: bool = False
     limits: AgentLimits = AgentLimits()
     notes: tuple[str, ...] = ()
-    merge_lanes: int = 2
+    request_limits: RequestLimits | None = None
     queue_id: str
 
 

@@ -1,34 +1,18 @@
-"""Tools: what a model may call, the arguments of each, and what a call comes to."""
+"""Tools: how calls are dispatched, and what they come to; a tool is a file of activities/tools."""
 
+from abc import ABC, abstractmethod
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Final
 
 from pydantic import Field
+from temporalio import activity
 
 from contracts.base import Contract, HumanInput, ObjectId
 from contracts.store import RepositoryRef
 from contracts.worktrees import WorktreeLease
 
-
-class ToolName(StrEnum):
-    """Every tool by the name the model uses."""
-
-    VIEW = "view"
-    SEARCH = "search"
-    EDIT = "edit"
-    RUN_COMMAND = "run_command"
-    FINISH = "finish"
-
-
-class Effect(StrEnum):
-    """What a tool may change, which decides how its calls are dispatched."""
-
-    READ = "read"
-    """Changes nothing; the calls of one turn go in one activity."""
-    WRITE = "write"
-    """Changes the worktree; one activity a call, in order, each followed by a checkpoint."""
-    END = "end"
-    """Ends the agent's work; nothing is run."""
+FINISH: Final = "finish"
+"""The tool by which every agent hands in its work; its arguments are the role's output."""
 
 
 class RetryClass(StrEnum):
@@ -41,54 +25,16 @@ class RetryClass(StrEnum):
 
 
 class ApprovalClass(StrEnum):
-    """What stands between a call and its effect."""
+    """What stands between a call and its effect: which rules judge it."""
 
     FREE = "free"
-    """Confined to the agent's own worktree: no question."""
-    BY_SUBJECT = "by_subject"
-    """domain.approvals.rules judges the call's subject: allow, ask or deny."""
-
-
-_Path = Annotated[str, Field(max_length=1_000, description="Path relative to the repository root.")]
-
-
-class ViewArguments(HumanInput):
-    """Show a file with line numbers, or list a folder."""
-
-    path: _Path
-    view_range: list[int] | None = Field(
-        default=None,
-        min_length=2,
-        max_length=2,
-        description="First and last line, counting from 1; -1 as last means the end.",
-    )
-
-
-class SearchArguments(HumanInput):
-    """Find lines that match an extended regular expression."""
-
-    pattern: str = Field(min_length=1, max_length=1_000, description="Extended regular expression.")
-    path: str = Field(default=".", max_length=1_000, description="Folder or file to search in.")
-    ignore_case: bool = False
-
-
-class EditArguments(HumanInput):
-    """Change one file: create it, replace one exact and unique text, or insert after a line."""
-
-    command: Literal["create", "str_replace", "insert"]
-    path: _Path
-    file_text: str | None = Field(default=None, description="create: the whole content.")
-    old_str: str | None = Field(default=None, description="str_replace: text that occurs once.")
-    new_str: str | None = Field(default=None, description="str_replace: what takes its place.")
-    insert_line: int | None = Field(default=None, ge=0, description="insert: 0 is the top.")
-    insert_text: str | None = Field(default=None, description="insert: the text.")
-
-
-class RunCommandArguments(HumanInput):
-    """Run a shell command in the sandbox, in the repository root."""
-
-    command: str = Field(min_length=1, max_length=20_000, description="A bash command line.")
-    timeout_seconds: int = Field(default=120, ge=1, le=1_200)
+    """Confined to the agent's own worktree and changing nothing that runs elsewhere: allowed."""
+    PATH = "path"
+    """Its subject is a path that it changes: protected paths ask, unsafe ones are denied."""
+    COMMAND = "command"
+    """Its subject is a command that runs in the sandbox."""
+    ASK = "ask"
+    """A person decides on each call."""
 
 
 class CoderFinish(HumanInput):
@@ -114,7 +60,7 @@ class ToolCall(Contract):
     lease: WorktreeLease
     task_ref: str
     call_id: str
-    tool: ToolName
+    tool: str
     expected: ObjectId
     arguments: ObjectId
     seen: ObjectId | None = None
@@ -127,7 +73,7 @@ class ReadCall(Contract):
     lease: WorktreeLease
     task_ref: str
     expected: ObjectId
-    calls: tuple[tuple[str, ToolName, ObjectId], ...]
+    calls: tuple[tuple[str, str, ObjectId], ...]
     seen: ObjectId | None = None
 
 
@@ -165,3 +111,27 @@ class ReadResults(Contract):
 
     results: tuple[ToolResult, ...]
     seen: ObjectId | None = None
+
+
+class ToolActivities(ABC):
+    """An agent's tool calls in its worktree; task queue `host/<host-id>`."""
+
+    @activity.defn
+    @abstractmethod
+    async def read_files(self, request: ReadCall) -> ReadResults:
+        """Answer the read-only calls of one turn."""
+
+    @activity.defn
+    @abstractmethod
+    async def apply_edit(self, request: ToolCall) -> ToolResult:
+        """Change one file and checkpoint the worktree."""
+
+    @activity.defn
+    @abstractmethod
+    async def run_command(self, request: ToolCall) -> ToolResult:
+        """Run one command in the sandbox and checkpoint the worktree."""
+
+    @activity.defn
+    @abstractmethod
+    async def call_tool(self, request: ToolCall) -> ToolResult:
+        """Carry out a tool that writes, by its name, and checkpoint the worktree."""

@@ -1,5 +1,9 @@
 """Worktrees: leased, pooled git working directories."""
 
+from abc import ABC, abstractmethod
+
+from temporalio import activity
+
 from contracts.base import Contract, ObjectId
 from contracts.store import RepositoryRef
 
@@ -49,3 +53,17 @@ class ReleaseWorktree(Contract):
     lease: WorktreeLease
     owner: str = ""
     purpose: str = ""
+
+
+class WorktreeActivities(ABC):
+    """Leases on pooled worktrees; task queue `git`."""
+
+    @activity.defn
+    @abstractmethod
+    async def lease_worktree(self, request: LeaseWorktree) -> WorktreeLease:
+        """Lease a worktree that holds the commit, the same one for the same holder."""
+
+    @activity.defn
+    @abstractmethod
+    async def release_worktree(self, request: ReleaseWorktree) -> None:
+        """Return a worktree to the pool; a lease that is over already changes nothing."""

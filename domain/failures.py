@@ -1,109 +1,73 @@
-"""What a kind of failure means for whoever waits: try again, wait visibly, or give up."""
+"""
+What each kind of failure means: does the server retry, does the workflow wait, how does it look.
 
-from typing import assert_never
+Tuned freely: the answer is recorded with the failure, so workflows never replay this table.
+"""
 
-from contracts.failures import FailureKind
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from contracts.failures import FailureKind, RetryAdvice
 from contracts.visibility import RunState
 
-MOST_DEATHS = 50
-"""How often in a row an activity may be lost with its worker before it is given up."""
-MOST_MOVES = 20
-"""How many worktrees one call may lose, one after the other, before its agent is given up."""
-_MOST_PAUSES = 2_000
-_LONGEST_PAUSE = 60.0
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """
+    The answer to one kind of failure.
+
+    Attributes:
+        retried: the server tries again by itself, a few times and soon.
+        waits: the workflow then waits visibly and tries again.
+        state: how a run stands that meets it.
+    """
+
+    retried: bool
+    waits: bool
+    state: RunState
+
+
+_MODEL = Strategy(retried=True, waits=True, state=RunState.WAITING_MODEL)
+_HOST = Strategy(retried=True, waits=True, state=RunState.WAITING_INFRA)
+_FINAL = Strategy(retried=False, waits=False, state=RunState.FAILED)
+_SETUP = Strategy(retried=False, waits=False, state=RunState.WAITING_INFRA)
+
+STRATEGIES = MappingProxyType(
+    {
+        FailureKind.RATE_LIMITED: _MODEL,
+        FailureKind.OVERLOADED: _MODEL,
+        FailureKind.UNREACHABLE: _MODEL,
+        FailureKind.MALFORMED: _MODEL,
+        FailureKind.STORE: _HOST,
+        FailureKind.BUSY: _HOST,
+        FailureKind.DISK: Strategy(retried=False, waits=True, state=RunState.WAITING_INFRA),
+        FailureKind.SANDBOX: _SETUP,
+        FailureKind.CREDENTIALS: _SETUP,
+        FailureKind.SPEND_LIMIT: Strategy(
+            retried=False, waits=False, state=RunState.WAITING_BUDGET
+        ),
+        FailureKind.REFUSED: _FINAL,
+        FailureKind.MODEL_REQUEST: _FINAL,
+        FailureKind.CONTEXT_FULL: _FINAL,
+        FailureKind.FENCED: _FINAL,
+        FailureKind.BUG: _FINAL,
+    }
+)
+LONGEST_PAUSE_SECONDS = 60.0
+MOST_PAUSES = 2_000
 
 
 def retryable(kind: FailureKind) -> bool:
     """Return whether the server should try again by itself, a few times and soon."""
-    match kind:
-        case (
-            FailureKind.RATE_LIMITED
-            | FailureKind.OVERLOADED
-            | FailureKind.UNREACHABLE
-            | FailureKind.MALFORMED
-            | FailureKind.STORE
-            | FailureKind.BUSY
-        ):
-            return True
-        case (
-            FailureKind.REFUSED
-            | FailureKind.MODEL_REQUEST
-            | FailureKind.CREDENTIALS
-            | FailureKind.SPEND_LIMIT
-            | FailureKind.CONTEXT_FULL
-            | FailureKind.DISK
-            | FailureKind.SANDBOX
-            | FailureKind.FENCED
-            | FailureKind.BUG
-        ):
-            return False
-        case unknown:
-            assert_never(unknown)
+    return STRATEGIES[kind].retried
 
 
-def waiting_state(kind: FailureKind) -> RunState:
-    """Return how a run that meets this failure stands while it is not solved."""
-    match kind:
-        case (
-            FailureKind.RATE_LIMITED
-            | FailureKind.OVERLOADED
-            | FailureKind.UNREACHABLE
-            | FailureKind.MALFORMED
-        ):
-            return RunState.WAITING_MODEL
-        case FailureKind.SPEND_LIMIT:
-            return RunState.WAITING_BUDGET
-        case (
-            FailureKind.STORE
-            | FailureKind.DISK
-            | FailureKind.BUSY
-            | FailureKind.SANDBOX
-            | FailureKind.CREDENTIALS
-        ):
-            return RunState.WAITING_INFRA
-        case (
-            FailureKind.REFUSED
-            | FailureKind.MODEL_REQUEST
-            | FailureKind.CONTEXT_FULL
-            | FailureKind.FENCED
-            | FailureKind.BUG
-        ):
-            return RunState.FAILED
-        case unknown:
-            assert_never(unknown)
-
-
-def waited_for(kind: FailureKind) -> bool:
-    """Return whether a run waits, visibly, until the trouble is over."""
-    return kind is FailureKind.DISK or retryable(kind)
-
-
-def lease_lost(kind: str | None) -> bool:
-    """
-    Return whether another worktree mends a failure of this recorded kind.
-
-    What is in a worktree is in the store as well, up to the last checkpoint.
-    """
-    return _known(kind) is FailureKind.FENCED
-
-
-def pause_seconds(kind: str | None, tries: int) -> float | None:
-    """
-    Return how long to wait before trying again, None when waiting does not mend it.
-
-    `kind` is a FailureKind's value, or whatever else stands in a history.
-    """
-    known = _known(kind)
-    if known is None or not waited_for(known) or tries >= _MOST_PAUSES:
-        return None
-    return min(2.0 ** min(tries, 10), _LONGEST_PAUSE)
-
-
-def state_of(kind: str | None) -> RunState:
-    """Return how a run that meets a failure of this recorded kind stands."""
-    known = _known(kind)
-    return waiting_state(known) if known else RunState.WAITING_INFRA
-
-
-def _known(kind: str | None) -> FailureKind | None:
-    return next((member for member in FailureKind if member.value == kind), None)
+def advice(kind: FailureKind) -> RetryAdvice:
+    """Return what a workflow does about this failure, for the details in which it is recorded."""
+    strategy = STRATEGIES[kind]
+    return RetryAdvice(
+        waits=strategy.waits,
+        state=strategy.state,
+        longest_pause_seconds=LONGEST_PAUSE_SECONDS,
+        most_pauses=MOST_PAUSES,
+    )

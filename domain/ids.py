@@ -5,9 +5,8 @@ Every name that lands in a history, a ref or a branch: derived, never random, an
 import hashlib
 import re
 import unicodedata
-from typing import assert_never
 
-from contracts.model import Role
+from contracts import roles
 
 REQUEST_PREFIX = "request/"
 
@@ -63,9 +62,9 @@ def subtask_id(request_id: str, task: str) -> str:
     return f"{request_id}/task/{task}"
 
 
-def agent_id(parent: str, role: Role, attempt: int) -> str:
+def agent_id(parent: str, role: str, attempt: int) -> str:
     """Return the workflow id of an agent's round, counted from 1."""
-    return f"{parent}/{role.value}-{attempt}"
+    return f"{parent}/{role}-{attempt}"
 
 
 def queue_id(repository: str, target: str) -> str:
@@ -92,17 +91,17 @@ def holder(owner: str, request: str, purpose: str) -> str:
     return f"{owner}|{request}|{purpose}"
 
 
-def purpose(role: Role, attempt: int) -> str:
+def purpose(role: str, attempt: int) -> str:
     """Return what a role's worktree is for: a coder keeps one over all its rounds."""
     match role:
-        case Role.PLANNER:
+        case roles.PLANNER:
             return "plan"
-        case Role.CODER:
+        case roles.CODER:
             return "work"
-        case Role.REVIEWER:
+        case roles.REVIEWER:
             return f"review-{attempt}"
-        case unknown:
-            assert_never(unknown)
+        case _:
+            return f"{role}-{attempt}"
 
 
 def owner_of(holder: str) -> str | None:

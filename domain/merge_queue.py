@@ -9,14 +9,11 @@ one. The workflow executes these decisions and owns the queue; this module knows
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from contracts.limits import RequestLimits
 from contracts.merge_queue import ChainLink
 
 # Beta prior of the share of bad patches: one in twenty, as admission leaves them.
 _PRIOR_BAD, _PRIOR_GOOD = 1, 19
-# With more bad patches than this the plain window of `lanes` patches wins on rounds.
-_MANY_BAD = 0.15
-# Up to this many expected bad patches the whole queue is one window.
-_FEW_EXPECTED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +64,9 @@ class Split:
     aside: tuple[str, ...]
 
 
-def cuts(state: QueueState, lanes: int) -> tuple[int, ...]:
+def cuts(state: QueueState, limits: RequestLimits) -> tuple[int, ...]:
     """
-    Return the lengths of the prefixes to test in parallel, ascending, at most `lanes`.
+    Return the lengths of the prefixes to test in parallel, ascending, at most one a test slot.
 
     Empty when nothing waits, and when the first patch is to blame by elimination: the tree with
     it on top has been seen red already and is never tested again.
@@ -77,23 +74,25 @@ def cuts(state: QueueState, lanes: int) -> tuple[int, ...]:
     red = _red(state)
     if not state.waiting or red == 1:
         return ()
-    lanes = max(1, lanes)
+    slots = max(1, limits.test_slots)
     if red is None:
-        window = _window(state, lanes)
-        count = min(lanes, window)
+        window = _window(state, limits)
+        count = min(slots, window)
         return tuple(-(-window * step // count) for step in range(1, count + 1))
-    count = min(lanes, red - 1)
+    count = min(slots, red - 1)
     return tuple(red * step // (count + 1) for step in range(1, count + 1))
 
 
-def _window(state: QueueState, lanes: int) -> int:
+def _window(state: QueueState, limits: RequestLimits) -> int:
+    slots = max(1, limits.test_slots)
     bad = _PRIOR_BAD + state.failures
     share = bad / (bad + _PRIOR_GOOD + state.successes)
-    if share >= _MANY_BAD:
-        return min(lanes, state.waiting)
-    if share * state.waiting <= _FEW_EXPECTED:
+    if share >= limits.many_bad_share:
+        # With so many bad patches the plain window wins on rounds.
+        return min(slots, state.waiting)
+    if share * state.waiting <= limits.few_expected_bad:
         return state.waiting
-    return min(state.waiting, max(lanes, round(1 / share)))
+    return min(state.waiting, max(slots, round(1 / share)))
 
 
 def _red(state: QueueState) -> int | None:

@@ -9,7 +9,7 @@ from domain.text import for_people
 from infra.disk_space import LowSpaceError, free_bytes, low_space_reason
 from infra.sandbox import Command, CommandOutcome, Mounts, Sandbox
 from infra.store import Store
-from infra.worktrees.pool import WorktreeHandle
+from infra.worktrees.handle import WorktreeHandle
 
 _SHOWN_BYTES = 30_000
 _FULL_BYTES = 1_000_000

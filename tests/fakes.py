@@ -17,6 +17,7 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from typing_extensions import override
 
+from contracts.agent import AgentLimits, OpenedConversation
 from contracts.base import Contract
 from contracts.checks import CheckResult, ChecksReport, RunChecks
 from contracts.failures import FailureKind
@@ -53,10 +54,12 @@ from contracts.repository import (
     RepositoryOpened,
 )
 from contracts.review import MakePatch, Patch
-from contracts.store import ConversationRef, RepositoryRef
-from contracts.tools import ReadCall, ReadResults, ToolCall, ToolName, ToolOutcome, ToolResult
+from contracts.store import RepositoryRef
+from contracts.tools import ReadCall, ReadResults, ToolCall, ToolOutcome, ToolResult
 from contracts.worktrees import LeaseWorktree, ReleaseWorktree, WorktreeLease
-from domain import ids
+from domain import failures, ids, limits
+from domain.review.patch import judged
+from tests.judging import config_of, effect_of, verdict_of
 
 BASE = "b" * 40
 """The commit on which every request of a memory repository starts."""
@@ -69,8 +72,8 @@ def oid(*parts: object) -> str:
 
 
 def failing(kind: FailureKind, text: str) -> ApplicationError:
-    """A failure as a door of the product would raise it, never retried."""
-    return ApplicationError(text, type=kind, non_retryable=True)
+    """Return a failure as an activity raises it, not retried by the server."""
+    return ApplicationError(text, failures.advice(kind), type=kind, non_retryable=True)
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class ScriptedReply:
     """
 
     stop: str = "tool_use"
-    uses: tuple[tuple[ToolName, str, bool], ...] = ()
+    uses: tuple[tuple[str, str, bool], ...] = ()
     finish: Contract | None = None
     text: str = ""
     cost_microusd: int = 1_000
@@ -94,14 +97,14 @@ class ScriptedReply:
     fails: ApplicationError | None = None
 
 
-def acts(*uses: tuple[ToolName, str], waits: asyncio.Event | None = None) -> ScriptedReply:
+def acts(*uses: tuple[str, str], waits: asyncio.Event | None = None) -> ScriptedReply:
     """A reply that calls tools."""
     return ScriptedReply(uses=tuple((name, subject, False) for name, subject in uses), waits=waits)
 
 
 def finishes(output: Contract, *, cost_microusd: int = 1_000) -> ScriptedReply:
     """A reply that hands in."""
-    call = ((ToolName.FINISH, "", False),)
+    call = (("finish", "", False),)
     return ScriptedReply(uses=call, finish=output, cost_microusd=cost_microusd)
 
 
@@ -116,11 +119,13 @@ class MemoryModel(ModelActivities):
 
     Attributes:
         opened, calls: what was asked, oldest first.
+        limits: pinned for agents that open a conversation.
     """
 
     def __init__(self, scripts: Mapping[str, Iterable[ScriptedReply]]) -> None:
         self._scripts = {who: deque(script) for who, script in scripts.items()}
         self._journal: dict[str, ModelTurn] = {}
+        self.limits = AgentLimits()
         self.opened: list[OpenConversation] = []
         self.calls: list[ModelCall] = []
 
@@ -134,10 +139,12 @@ class MemoryModel(ModelActivities):
 
     @override
     @activity.defn
-    async def open_conversation(self, request: OpenConversation) -> ConversationRef:
+    async def open_conversation(self, request: OpenConversation) -> OpenedConversation:
         self.opened.append(request)
         name = f"{request.agent_id}#{request.generation}"
-        return ConversationRef(id=name, head=oid("root", name), model=MODEL)
+        return OpenedConversation(
+            id=name, head=oid("root", name), model=MODEL, config=config_of(MODEL, self.limits)
+        )
 
     @override
     @activity.defn
@@ -185,6 +192,8 @@ def _turn(said: ScriptedReply, request: ModelCall) -> ModelTurn:
                 arguments=None if bad else oid(name, subject),
                 subject=subject,
                 problem="the arguments do not fit" if bad else "",
+                effect=effect_of(name),
+                verdict=None if bad else verdict_of(name, subject),
             )
             for place, (name, subject, bad) in enumerate(said.uses)
         ),
@@ -210,7 +219,7 @@ class MemoryTools(ToolActivities):
     def __init__(self) -> None:
         self.calls: list[ReadCall | ToolCall] = []
         self.lost: set[str] = set()
-        self.failed: frozenset[ToolName] = frozenset()
+        self.failed: frozenset[str] = frozenset()
 
     @override
     @activity.defn
@@ -230,6 +239,11 @@ class MemoryTools(ToolActivities):
     @override
     @activity.defn
     async def run_command(self, request: ToolCall) -> ToolResult:
+        return self._write(request)
+
+    @override
+    @activity.defn
+    async def call_tool(self, request: ToolCall) -> ToolResult:
         return self._write(request)
 
     def _called(self, request: ReadCall | ToolCall) -> None:
@@ -369,7 +383,7 @@ class MemoryPatches(PatchActivities):
             paths=request.writes,
             diff=oid("diff", commit),
         )
-        return plain.model_copy(update=dict(self.shape(request)))
+        return judged(request, plain.model_copy(update=dict(self.shape(request))))
 
     @override
     @activity.defn
@@ -453,6 +467,7 @@ class MemoryRepositories(RepositoryActivities):
             base_name="main",
             branch=request.branch or request.suggested_branch,
             files=1,
+            limits=limits.REQUEST,
         )
 
     @override
@@ -514,7 +529,7 @@ class MemoryQueues(QueueActivities):
     async def _start(self, request: EnqueuePatch) -> None:
         await self.client.start_workflow(
             "MergeQueueWorkflow",
-            MergeQueueStart(repository=request.queued.repository, lanes=request.lanes),
+            MergeQueueStart(repository=request.queued.repository, limits=request.limits),
             id=request.queue_id,
             task_queue=self.task_queue,
             start_signal="enqueue",

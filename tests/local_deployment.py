@@ -236,7 +236,7 @@ class LocalDeployment:
         """Wait for a request's end and return it."""
         try:
             async with asyncio.timeout(seconds):
-                return await RequestClient(await self.client()).ending(handle.id)
+                return await RequestClient(await self.client()).outcome(handle.id)
         except TimeoutError:
             tail = log_tail(self.settings.logs / "worker.log", lines=30)
             said = await self.status(handle)

@@ -9,10 +9,12 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from contracts.agent import (
+        AgentLimits,
         AgentProgress,
         AgentResult,
         AgentStart,
         AgentStatus,
+        ModelPrices,
         Note,
         StopCause,
     )
@@ -21,7 +23,8 @@ with workflow.unsafe.imports_passed_through():
     from contracts.model import ModelCall, ModelTurn, ToolAnswer
     from contracts.ports import ModelActivities
     from contracts.store import ConversationRef
-    from domain.agent import inputs, loop
+    from domain import wire
+    from domain.agent import loop, messages
     from workflows import activity_options, retrying
     from workflows.retrying import ChildOfRequest
     from workflows.tool_calls import ToolDispatcher
@@ -46,6 +49,7 @@ class AgentWorkflow(ChildOfRequest):
         self._request_id = start.request_id
         self._tools = ToolDispatcher(start)
         self._conversation: ConversationRef | None = start.conversation
+        self._config = start.config
         self._progress = start.progress or AgentProgress(started_at=workflow.time())
         self._answers = start.answers
         self._notes = [*([start.message] if start.message else []), *start.notes]
@@ -64,11 +68,7 @@ class AgentWorkflow(ChildOfRequest):
     async def _loop(self) -> AgentResult:
         conversation = self._start.conversation
         if conversation is None:
-            conversation = await retrying.call(
-                ModelActivities.open_conversation,
-                self._start.opening,
-                activity_options.model("open the conversation"),
-            )
+            conversation = await self._open()
         while True:
             result = await self._turn(conversation)
             if result is not None:
@@ -81,7 +81,7 @@ class AgentWorkflow(ChildOfRequest):
     @workflow.signal(description='Tell the agent something: {"text": "…"}')
     def add_note(self, note: Note) -> None:
         """Keep a person's text for the next turn."""
-        self._notes.append(inputs.note(note.text))
+        self._notes.append(messages.note(note.text))
 
     @workflow.signal(description="The desk's decision on a question that this agent asked")
     def decided(self, decision: Decision) -> None:
@@ -103,6 +103,16 @@ class AgentWorkflow(ChildOfRequest):
             context_tokens=conversation.context_tokens if conversation else 0,
         )
 
+    async def _open(self) -> ConversationRef:
+        """Open the conversation; the configuration that it resolves is pinned from here on."""
+        opened = await retrying.execute(
+            ModelActivities.open_conversation,
+            self._start.opening,
+            activity_options.model("open the conversation"),
+        )
+        self._config = opened.config
+        return ConversationRef.model_validate(opened, from_attributes=True)
+
     async def _turn(self, conversation: ConversationRef) -> AgentResult | None:
         """Make one turn; return the result when it was the last."""
         permit = self._permit(conversation)
@@ -112,7 +122,7 @@ class AgentWorkflow(ChildOfRequest):
         self._conversation = turn.conversation
         # Judged by the counters from before it: what was reminded of or repeated already.
         waiting = bool(self._notes) and workflow.patched("note-before-finish-2026-11")
-        step = loop.after_turn(turn, self._progress, waiting=waiting)
+        step = loop.after_turn(turn, self._progress, self._limits(), waiting=waiting)
         self._progress = loop.with_usage(self._progress, turn)
         match step:
             case loop.Finish(output):
@@ -128,7 +138,7 @@ class AgentWorkflow(ChildOfRequest):
             case loop.CallTools(uses):
                 self._answers = await self._tools.act(conversation.id, uses)
                 self._progress = loop.answered(self._progress, uses, self._answers)
-                self._tell(loop.warning(self._progress))
+                self._tell(loop.warning(self._progress, self._limits()))
             case loop.Nudge(message):
                 self._answers = ()
                 self._tell(message)
@@ -138,8 +148,27 @@ class AgentWorkflow(ChildOfRequest):
 
     def _permit(self, conversation: ConversationRef) -> loop.CallModel | loop.Stop:
         return loop.may_call(
-            self._progress, self._start.limits, conversation=conversation, now=workflow.time()
+            self._progress,
+            self._limits(),
+            self._prices(conversation),
+            conversation=conversation,
+            now=workflow.time(),
         )
+
+    def _limits(self) -> AgentLimits:
+        """Return the pinned limits with those that the agent's caller set."""
+        if self._config is None:
+            return self._start.limits
+        own = self._start.limits
+        return self._config.limits.model_copy(
+            update={
+                "budget_microusd": own.budget_microusd,
+                "approval_seconds": own.approval_seconds,
+            }
+        )
+
+    def _prices(self, conversation: ConversationRef) -> ModelPrices:
+        return self._config.prices if self._config else wire.prices(conversation.model)
 
     def _tell(self, message: str | None) -> None:
         if message:
@@ -151,8 +180,8 @@ class AgentWorkflow(ChildOfRequest):
         """
         number = conversation.turns + 1
         self._tools.doing = f"turn {number}: model"
-        message, told = inputs.message(self._notes)
-        turn = await retrying.call(
+        message, told = messages.message(self._notes)
+        turn = await retrying.execute(
             ModelActivities.call_model,
             ModelCall(
                 repository=self._start.repository,
@@ -164,9 +193,7 @@ class AgentWorkflow(ChildOfRequest):
                 max_output_tokens=output_tokens,
                 variant=self._progress.variant,
             ),
-            activity_options.model(
-                f"{self._start.role.value} {self._start.task_ref}: turn {number}"
-            ),
+            activity_options.model(f"{self._start.role} {self._start.task_ref}: turn {number}"),
         )
         if not turn.discarded:
             self._notes = self._notes[told:]
@@ -176,14 +203,14 @@ class AgentWorkflow(ChildOfRequest):
     def _agent_header(self) -> str:
         start = self._start
         return (
-            f"role={start.role.value}; task={start.task_ref}; attempt={start.attempt}; "
+            f"role={start.role}; task={start.task_ref}; attempt={start.attempt}; "
             f"agent={workflow.info().workflow_id}; request={start.request_id}"
         )
 
     def _failed(self, error: ActivityError) -> AgentResult:
         """Return the result of an agent whose world failed: its work so far is kept."""
         kind = retrying.kind_of(error) or FailureKind.BUG.value
-        result = self._result(cut=loop.Stop(StopCause.FAILURE, inputs.cause(error)))
+        result = self._result(cut=loop.Stop(StopCause.FAILURE, messages.cause(error)))
         return result.model_copy(update={"failure": kind})
 
     def _carried(self) -> AgentStart:
@@ -191,6 +218,7 @@ class AgentWorkflow(ChildOfRequest):
         return self._start.model_copy(
             update={
                 "conversation": self._conversation,
+                "config": self._config,
                 "lease": self._tools.lease,
                 "checkpoint": self._tools.checkpoint,
                 "seen": self._tools.seen,
@@ -209,6 +237,7 @@ class AgentWorkflow(ChildOfRequest):
             reason=cut.reason[:1_000] if cut else "",
             checkpoint=self._tools.checkpoint,
             conversation=self._conversation,
+            config=self._config,
             seen=self._tools.seen,
             turns=self._progress.turns,
             usage=self._progress.usage,

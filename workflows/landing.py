@@ -3,6 +3,7 @@
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from contracts.limits import RequestLimits
     from contracts.merge_queue import (
         EnqueuePatch,
         MergeVerdict,
@@ -46,9 +47,13 @@ class Landing:
         )
         self._queued = queued.id
         await self._reporter.set(TaskState.RUNNING, "in the merge queue")
-        known = await retrying.call(
+        known = await retrying.execute(
             QueueActivities.enqueue_patch,
-            EnqueuePatch(queue_id=start.queue_id, queued=queued, lanes=start.merge_lanes),
+            EnqueuePatch(
+                queue_id=start.queue_id,
+                queued=queued,
+                limits=start.request_limits or RequestLimits(),
+            ),
             activity_options.external_effect(f"queue the patch of {patch.task}"),
         )
         cancellation.raise_if_cancelled()
@@ -60,7 +65,7 @@ class Landing:
 
     async def rebase(self, patch: Patch, verdict: MergeVerdict) -> RebasedPatch:
         """Put a patch that did not land on top of what has."""
-        return await retrying.call(
+        return await retrying.execute(
             PatchActivities.rebase_patch,
             RebasePatch(repository=self._start.repository, patch=patch, verdict=verdict),
             activity_options.store(f"rebase {patch.task}"),

@@ -1,4 +1,4 @@
-"""PrefixChecks of the merge queue: checks on prefixes of the chain, several at once."""
+"""Checks of the merge queue: on prefixes of the chain, several at once."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -6,35 +6,9 @@ from collections.abc import Callable, Sequence
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from contracts.checks import ChecksReport, RunChecks
+    from contracts.checks import ChecksReport
     from contracts.merge_queue import ChainLink, QueuedPatch
-    from contracts.ports import CheckActivities
-    from contracts.store import RepositoryRef
-    from workflows import activity_options, cancellation, retrying
-
-
-async def run_checks(
-    repository: RepositoryRef,
-    commit: str,
-    commands: tuple[str, ...],
-    *,
-    summary: str,
-    fresh: int = 0,
-) -> ChecksReport:
-    """Run commands on a clean checkout of a commit; `fresh` counts deliberate reruns."""
-    report = await retrying.call(
-        CheckActivities.run_checks,
-        RunChecks(
-            repository=repository,
-            commit=commit,
-            commands=commands,
-            timeout_seconds=activity_options.CHECK_SECONDS,
-            fresh=fresh,
-        ),
-        activity_options.checks(repository.host_id, summary, commands=len(commands)),
-    )
-    cancellation.raise_if_cancelled()
-    return report
+    from workflows.checks import run_checks
 
 
 class PrefixChecks:
@@ -59,25 +33,25 @@ class PrefixChecks:
         links: Sequence[ChainLink],
         cuts: Sequence[int],
         *,
-        heard: Callable[[], bool],
+        wanted: Callable[[], bool],
     ) -> dict[int, ChecksReport] | None:
         """
-        Return the report of each prefix length, None once nobody would hear it.
+        Return the report of each prefix length, None once `wanted` turns false.
 
-        A red one is run once more before it is believed. When `heard` turns false the commands
+        A failed prefix is rerun once to rule out a flake. When `wanted` turns false the commands
         are ended: a cancelled request leaves no process and no worktree in use.
         """
-        trials = asyncio.create_task(self._all(queue, tip, links, cuts))
+        running = asyncio.create_task(self._all(queue, tip, links, cuts))
         try:
-            await workflow.wait_condition(lambda: trials.done() or not heard())
-            if trials.done():
-                return await trials
-            trials.cancel()
-            await workflow.wait((trials,))
-            # Asked for, so that nobody reports it as unheard.
-            _ = trials.cancelled() or trials.exception()
+            await workflow.wait_condition(lambda: running.done() or not wanted())
+            if running.done():
+                return await running
+            running.cancel()
+            await workflow.wait((running,))
+            # Retrieved, so that asyncio does not report it as never retrieved.
+            _ = running.cancelled() or running.exception()
         finally:
-            trials.cancel()
+            running.cancel()
         return None
 
     async def _all(

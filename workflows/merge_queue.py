@@ -26,7 +26,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.ports import PatchActivities
     from contracts.visibility import Blocker
     from domain import merge_queue
-    from domain.agent import inputs
+    from domain.agent import messages
     from workflows import activity_options, retrying
     from workflows.merge_checks import PrefixChecks
     from workflows.visibility import show
@@ -53,7 +53,7 @@ class MergeQueueWorkflow:
         self._queue: list[QueuedPatch] = list(start.queue)
         self._settled: list[str] = list(start.settled)
         self._members: list[str] = list(start.members)
-        self._trials = PrefixChecks(start.landed_acceptance)
+        self._checks = PrefixChecks(start.landed_acceptance)
         self._state = merge_queue.QueueState(0, None, start.failures, start.successes)
         self._order: tuple[str, ...] = ()
         self._red: ChecksReport | None = None
@@ -71,7 +71,7 @@ class MergeQueueWorkflow:
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise
-                await self._give_up(inputs.cause(error))
+                await self._give_up(messages.cause(error))
             if workflow.info().is_continue_as_new_suggested():
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 workflow.continue_as_new(self._carried())
@@ -133,7 +133,7 @@ class MergeQueueWorkflow:
     async def _round(self) -> None:
         """Make one round: build, sort out conflicts, test prefixes, land or evict."""
         self._rounds += 1
-        chain = await retrying.call(
+        chain = await retrying.execute(
             PatchActivities.build_chain,
             BuildChain(
                 repository=self._start.repository,
@@ -148,11 +148,11 @@ class MergeQueueWorkflow:
         if merge_queue.eliminated(self._state):
             await self._evict_first(links)
             return
-        cuts = merge_queue.cuts(self._state, self._start.lanes)
+        cuts = merge_queue.cuts(self._state, self._start.limits)
         self._testing = tuple(link.id for link in links)
         try:
-            reports = await self._trials.run(
-                self._queue, chain.tip, links, cuts, heard=lambda: any(self._waiting(links))
+            reports = await self._checks.run(
+                self._queue, chain.tip, links, cuts, wanted=lambda: any(self._waiting(links))
             )
         finally:
             self._testing = ()
@@ -201,7 +201,7 @@ class MergeQueueWorkflow:
         Move the target to the tested tree; when somebody else moved it, the round is made anew.
         """
         queued = {waiting.id: waiting for waiting in self._queue}
-        landed = await retrying.call(
+        landed = await retrying.execute(
             PatchActivities.land_chain,
             LandChain(
                 repository=self._start.repository,
@@ -220,7 +220,7 @@ class MergeQueueWorkflow:
         self._order = self._order[len(links) :]
         for link in links:
             if link.id in queued:
-                self._trials.landed(queued[link.id].acceptance)
+                self._checks.landed(queued[link.id].acceptance)
             await self._settle(link.id, MergeVerdict(id=link.id, landed=landed.commit))
 
     async def _evict_first(self, links: Sequence[ChainLink]) -> None:
@@ -267,7 +267,7 @@ class MergeQueueWorkflow:
                 "queue": tuple(self._queue),
                 "settled": tuple(self._settled),
                 "members": tuple(self._members),
-                "landed_acceptance": self._trials.promised,
+                "landed_acceptance": self._checks.promised,
                 "failures": self._state.failures,
                 "successes": self._state.successes,
                 "evicted": self._evicted,

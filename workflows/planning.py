@@ -1,25 +1,28 @@
 """
 Planning a request: the planner's turns, one repair, a person's say, and the single-task fallback.
 
-What a valid plan is, is decided in domain.planning.plan.
+What a valid plan is, is judged in an activity and recorded.
 """
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
+    from contracts import roles
     from contracts.agent import AgentResult
     from contracts.failures import FailureKind
-    from contracts.model import Role
-    from contracts.planning import Plan, PlanDraft
+    from contracts.limits import RequestLimits
+    from contracts.planning import Plan
+    from contracts.policy import JudgePlan, PlanJudgement
+    from contracts.ports import PolicyActivities
     from contracts.repository import RepositoryOpened
     from contracts.request import RequestStart
     from contracts.task_queue import WORKFLOW_TASK_TIMEOUT
     from contracts.worktrees import WorktreeLease
-    from domain import ids
+    from domain import ids, wire
     from domain.agent import inputs
     from domain.planning import plan as plans
-    from workflows import cancellation
+    from workflows import activity_options, cancellation, retrying
     from workflows.agent import AgentWorkflow
     from workflows.worktrees import worktree_lease
 
@@ -45,30 +48,41 @@ class Planning:
 
     async def plan(self, budget: int, *, feedback: str | None = None) -> Plan:
         """Return a valid plan; `feedback` sends the planner back with a person's words."""
-        purpose = ids.purpose(Role.PLANNER, 1)
+        purpose = ids.purpose(roles.PLANNER, 1)
         async with worktree_lease(
             self._opened.repository, purpose, commit=self._opened.base
         ) as lease:
             return await self._plan(lease, budget, feedback)
 
     async def _plan(self, lease: WorktreeLease, budget: int, message: str | None) -> Plan:
-        problem = plans.PlanProblem(("the planner was cut",))
-        for _ in range(2):
-            draft = await self._ask(lease, budget - self.spent, message)
-            if isinstance(draft, str):
-                return self._fallback(draft)
-            outcome = plans.validate(draft) if isinstance(draft, PlanDraft) else draft
-            if isinstance(outcome, Plan):
-                return outcome
-            problem, message = outcome, plans.repair_message(outcome)
-        return self._fallback(f"its plan was not valid: {'; '.join(problem.problems)}")
+        limits = self._opened.limits or RequestLimits()
+        problems: tuple[str, ...] = ("the planner was cut",)
+        for _ in range(limits.planner_attempts):
+            result = await self._run_planner(lease, budget - self.spent, message)
+            if result.output is None:
+                return self._fallback(f"the planner was cut ({result.cut}): {result.reason}")
+            judged = await self._judge(result.output)
+            if judged.plan:
+                return judged.plan
+            problems, message = judged.problems, plans.repair_message(judged.problems)
+        return self._fallback(f"its plan was not valid: {'; '.join(problems)}")
 
-    async def _ask(
+    async def _judge(self, output: str) -> PlanJudgement:
+        """Have a plan judged; requests from before 2026-12 judge it here, as they did."""
+        if self._opened.limits is None:
+            return plans.judge(output, wire.PLAN)
+        return await retrying.execute(
+            PolicyActivities.judge_plan,
+            JudgePlan(output=output),
+            activity_options.store("judge the plan"),
+        )
+
+    async def _run_planner(
         self, lease: WorktreeLease, budget: int, message: str | None
-    ) -> PlanDraft | plans.PlanProblem | str:
-        """Run the planner once; a str says why no plan came."""
+    ) -> AgentResult:
+        """Run the planner once."""
         self._attempt += 1
-        self.agent = ids.agent_id(self._request_id, Role.PLANNER, self._attempt)
+        self.agent = ids.agent_id(self._request_id, roles.PLANNER, self._attempt)
         result = await workflow.execute_child_workflow(
             AgentWorkflow.run,
             inputs.planner(
@@ -94,9 +108,7 @@ class Planning:
             raise ApplicationError(
                 f"the planner failed: {result.reason}", type=result.failure, non_retryable=True
             )
-        if result.output is None:
-            return f"the planner was cut ({result.cut}): {result.reason}"
-        return plans.parse(result.output)
+        return result
 
     def _fallback(self, why: str) -> Plan:
         workflow.logger.warning("plan.fallback", extra={"reason": why[:500]})

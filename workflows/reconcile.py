@@ -15,7 +15,7 @@ class ReconcileWorkflow:
     @workflow.run
     async def run(self, request: Reconcile) -> ReconcileReport:
         """Have the host compare its disk with the open workflows."""
-        return await retrying.call(
+        return await retrying.execute(
             ReconcileActivities.reconcile,
             request,
             activity_options.host(request.host_id, "compare the disk with the open workflows"),

@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.request import RequestStart
     from domain import ids
     from workflows import activity_options, cancellation, retrying
-    from workflows.merge_checks import run_checks
+    from workflows.checks import run_checks
     from workflows.signals import signal_if_running
 
 
@@ -27,7 +27,7 @@ async def open_repository(start: RequestStart) -> RepositoryOpened:
     """Check every condition and bring the base into the store."""
     info = workflow.info()
     key = start.resumes or ids.request_key(info.workflow_id, info.first_execution_run_id)
-    return await retrying.call(
+    return await retrying.execute(
         RepositoryActivities.open_repository,
         OpenRepository(
             request_id=info.workflow_id,
@@ -48,7 +48,7 @@ async def check_merged_tree(
     opened: RepositoryOpened, commands: tuple[str, ...]
 ) -> tuple[str, ChecksReport]:
     """Run commands on the target's tip; return the tip and the report."""
-    chain = await retrying.call(
+    chain = await retrying.execute(
         PatchActivities.build_chain,
         BuildChain(repository=opened.repository, patches=()),
         activity_options.store("read the target's tip"),
@@ -73,7 +73,7 @@ async def deliver(opened: RepositoryOpened, tip: str) -> Delivered:
         commit=tip,
         base=opened.base,
     )
-    push = retrying.call(
+    push = retrying.execute(
         RepositoryActivities.deliver_branch,
         order,
         activity_options.external_effect(f"deliver {opened.branch}"),
@@ -83,7 +83,7 @@ async def deliver(opened: RepositoryOpened, tip: str) -> Delivered:
     try:
         return await push
     except (ActivityError, asyncio.CancelledError):
-        delivered = await retrying.call(
+        delivered = await retrying.execute(
             RepositoryActivities.withdraw_delivery,
             order,
             activity_options.store(f"withdraw the delivery of {opened.branch}"),
@@ -99,7 +99,7 @@ async def close(opened: RepositoryOpened, *, used_queue: bool) -> None:
     if used_queue:
         queue = ids.queue_id(repository.key, repository.target)
         await signal_if_running(queue, "leave", repository.request_key)
-    await retrying.call(
+    await retrying.execute(
         RepositoryActivities.close_request,
         CloseRequest(
             repository=repository,

@@ -24,13 +24,15 @@ with workflow.unsafe.imports_passed_through():
     from contracts.approvals import Approval, ApprovalKind, Choice
     from contracts.checks import CheckResult
     from contracts.failures import FailureKind
+    from contracts.limits import RequestLimits
     from contracts.planning import Plan
     from contracts.repository import Delivered, RepositoryOpened
     from contracts.request import RequestStart, RequestStatus
     from contracts.subtask import SubtaskReport
     from contracts.task import TaskStatus
     from contracts.visibility import OC_KEPT, Blocker, RunState
-    from domain.agent import inputs
+    from domain.agent import messages
+    from domain.approvals import questions
     from domain.request import status as requests
     from domain.request.markdown import card
     from domain.scheduling import budget
@@ -180,15 +182,24 @@ class RequestWorkflow(ApprovalHandlers):
         planning, feedback = self._planning, None
         assert planning is not None  # noqa: S101 - set by the only caller
         total = budget.microusd(start.budget_usd)
+        limits = opened.limits or RequestLimits()
         while True:
             self._say("plans")
-            lease = budget.grant(total, spent=planning.spent, reserved=0, waiting_tasks=3)
-            plan = await planning.plan(planning.spent + lease, feedback=feedback)
+            allowance = budget.grant(
+                total,
+                spent=planning.spent,
+                reserved=0,
+                waiting_tasks=limits.planner_shares,
+                floor=limits.smallest_allowance_microusd,
+            )
+            plan = await planning.plan(planning.spent + allowance, feedback=feedback)
             self._plan = plan
             self._new_scheduler(start, opened, plan)
             if ApprovalKind.PLAN not in start.approve:
                 return plan
-            decision = await self._inbox.ask(inputs.plan_approval(plan))
+            decision = await self._inbox.ask(
+                questions.plan_approval(plan, deadline_seconds=limits.approval_seconds)
+            )
             if decision.choice is Choice.APPROVE:
                 return plan
             if decision.choice is Choice.REJECT:
@@ -209,7 +220,12 @@ class RequestWorkflow(ApprovalHandlers):
     async def _deliver(self, start: RequestStart, opened: RepositoryOpened, tip: str) -> None:
         if ApprovalKind.DELIVERY in start.approve:
             summary = requests.delivery_summary(self._rows(), self._checks)
-            approval = inputs.delivery_approval(tip, summary, opened.branch)
+            approval = questions.delivery_approval(
+                tip,
+                summary,
+                opened.branch,
+                deadline_seconds=(opened.limits or RequestLimits()).approval_seconds,
+            )
             decision = await self._inbox.ask(approval)
             if decision.choice is not Choice.APPROVE:
                 self._fail(f"not delivered, {decision.by} says: {decision.reason}", "Rejected")
@@ -253,7 +269,7 @@ class RequestWorkflow(ApprovalHandlers):
         if isinstance(error, ApplicationError) and error.details:
             raise error
         failure = error if isinstance(error, ApplicationError) else error.cause
-        self._fail(inputs.cause(error), getattr(failure, "type", None) or FailureKind.BUG)
+        self._fail(messages.cause(error), getattr(failure, "type", None) or FailureKind.BUG)
 
     def _fail(self, reason: str, kind: str) -> NoReturn:
         status = self._closed(RunState.FAILED, reason)

@@ -1,9 +1,7 @@
 """
-Carrying an activity out, whatever the world is like.
+Execute an activity; the server retries briefly, then the workflow waits visibly and retries.
 
-Short troubles are retried by the server, long ones are waited for visibly.
-
-What is waited for, and how long, is decided in domain.failures.
+What is waited for, and how long, is recorded with the failure as RetryAdvice.
 """
 
 import asyncio
@@ -17,8 +15,9 @@ from temporalio.exceptions import TimeoutError as TimedOut
 from temporalio.workflow import ActivityConfig
 
 with workflow.unsafe.imports_passed_through():
+    from contracts.failures import RetryAdvice
     from contracts.visibility import Blocker, RunState
-    from domain import failures
+    from domain import retries, wire
     from workflows.signals import signal_if_running
     from workflows.visibility import show
 
@@ -53,15 +52,15 @@ class ChildOfRequest:
         await signal_if_running(self._request_id, "obstacle", blocker)
 
 
-async def call(
+async def execute(
     method: Callable[[Any, Request], Awaitable[Result]], request: Request, config: ActivityConfig
 ) -> Result:
     """
     Return the result of an activity.
 
     Raises:
-        ActivityError: it failed in a way that waiting does not mend.
-        asyncio.CancelledError: the caller was told to stop, and it failed in another way.
+        ActivityError: non-retryable failure, or retries exhausted.
+        asyncio.CancelledError: the caller was cancelled, and it failed in another way.
     """
     tries, told, stops = 0, "", _stops()
     while True:
@@ -79,7 +78,7 @@ async def call(
                 reason = f"{_said(error)}; tries again in {pause:.0f} s"
                 # Once a minute for days would fill a history with the same sentence.
                 if reason != told or not workflow.patched("obstacle-told-once-2026-11"):
-                    await _show(failures.state_of(kind_of(error)), reason)
+                    await _show(_advice(error).state, reason)
                 told = reason
                 await workflow.sleep(dt.timedelta(seconds=pause), summary=_said(error)[:150])
             continue
@@ -98,10 +97,18 @@ def _pause(error: ActivityError, tries: int) -> float | None:
     """Return how long to wait before the next try, 0 for at once, None to give up."""
     cause = error.cause
     if isinstance(cause, ApplicationError) and cause.type != _SHUTDOWN:
-        return failures.pause_seconds(cause.type, tries)
+        return retries.pause_seconds(_advice(error), tries)
     timed_out = isinstance(cause, TimedOut) and cause.type in _LOST
     died = timed_out or isinstance(cause, ApplicationError)
-    return 0.0 if died and tries < failures.MOST_DEATHS else None
+    return 0.0 if died and tries < retries.MOST_DEATHS else None
+
+
+def _advice(error: ActivityError) -> RetryAdvice:
+    """Return what is recorded with a failure; what old histories went by, where nothing is."""
+    cause = error.cause
+    if isinstance(cause, ApplicationError) and cause.details:
+        return RetryAdvice.model_validate(cause.details[0])
+    return wire.advice(kind_of(error))
 
 
 def kind_of(error: ActivityError) -> str | None:

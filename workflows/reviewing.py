@@ -1,24 +1,29 @@
 """
 The review of a patch: a reviewer in a fresh context, and a person where a rule says so.
 
-What a verdict means, and who must decide, is domain.review.verdict.
+What a verdict means, and who must decide, is judged in an activity and recorded.
 """
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from contracts import roles
     from contracts.approvals import Decision
     from contracts.checks import ChecksReport
-    from contracts.model import Role
+    from contracts.limits import RequestLimits
+    from contracts.policy import JudgeReview, ReviewJudgement
+    from contracts.ports import PolicyActivities
     from contracts.review import Patch, ReviewFinish, ReviewItem
     from contracts.subtask import SubtaskStart
     from contracts.task import TaskState
     from contracts.tools import CoderFinish
     from contracts.visibility import RunState
-    from domain import ids
+    from domain import ids, wire
     from domain.agent import inputs
+    from domain.approvals import questions
     from domain.review.rework import Rounds
-    from domain.review.verdict import NeedsPerson, answer, decide
+    from domain.review.verdict import answer, decide
+    from workflows import activity_options, retrying
     from workflows.task_report import TaskReporter
     from workflows.visibility import show
     from workflows.worktrees import worktree_lease
@@ -58,18 +63,40 @@ class Reviewing:
         verdict = await self._verdict(
             patch, finish, checks, attempt=rounds.total + 1, budget=budget
         )
-        decision = decide(item, verdict, patch, rounds_left=rounds.left)
-        if isinstance(decision, NeedsPerson):
-            return await self._ask(decision, patch)
-        return decision
+        judged = await self._judge(item, verdict, patch, rounds)
+        return await self._ask(judged, patch) if judged.why else judged.item
+
+    async def _judge(
+        self, item: ReviewItem, verdict: ReviewFinish | None, patch: Patch, rounds: Rounds
+    ) -> ReviewJudgement:
+        """Have the verdict judged; requests from before 2026-12 judge it here, as they did."""
+        limits = self._start.request_limits
+        if limits is None:
+            return decide(
+                item,
+                verdict,
+                patch,
+                rounds_left=rounds.left(RequestLimits()),
+                blocking_priority=wire.BLOCKING_PRIORITY,
+            )
+        return await retrying.execute(
+            PolicyActivities.judge_review,
+            JudgeReview(
+                item=item,
+                output=verdict.model_dump_json() if verdict else None,
+                patch=patch,
+                rounds_left=rounds.left(limits),
+            ),
+            activity_options.store(f"judge the review of {patch.task}"),
+        )
 
     async def _verdict(
         self, patch: Patch, finish: CoderFinish, checks: ChecksReport, *, attempt: int, budget: int
     ) -> ReviewFinish | None:
         """Run the reviewer in a worktree of its own; None when it was cut."""
-        agent = ids.agent_id(workflow.info().workflow_id, Role.REVIEWER, attempt)
+        agent = ids.agent_id(workflow.info().workflow_id, roles.REVIEWER, attempt)
         async with worktree_lease(
-            self._start.repository, ids.purpose(Role.REVIEWER, attempt), commit=patch.commit
+            self._start.repository, ids.purpose(roles.REVIEWER, attempt), commit=patch.commit
         ) as lease:
             start = inputs.reviewer(
                 self._start,
@@ -84,12 +111,18 @@ class Reviewing:
             result = await self._reporter.run_agent(start)
         return ReviewFinish.model_validate_json(result.output) if result.output else None
 
-    async def _ask(self, needed: NeedsPerson, patch: Patch) -> ReviewItem:
+    async def _ask(self, judged: ReviewJudgement, patch: Patch) -> ReviewItem:
         """Ask a person and wait; the patch stays exactly as it is."""
-        approval = inputs.review_approval(needed, patch, asked_by=workflow.info().workflow_id)
-        await self._reporter.set(TaskState.REVIEW, f"waits for a person: {needed.why}")
+        limits = self._start.request_limits or RequestLimits()
+        approval = questions.review_approval(
+            judged,
+            patch,
+            asked_by=workflow.info().workflow_id,
+            deadline_seconds=limits.approval_seconds,
+        )
+        await self._reporter.set(TaskState.REVIEW, f"waits for a person: {judged.why}")
         await self._reporter.ask(approval)
         show(RunState.WAITING_REVIEW, 1)
         await workflow.wait_condition(lambda: approval.id in self._decisions)
         show(RunState.RUNNING, 0)
-        return answer(needed.item, self._decisions[approval.id])
+        return answer(judged.item, self._decisions[approval.id])

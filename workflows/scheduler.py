@@ -12,6 +12,7 @@ from temporalio.exceptions import ChildWorkflowError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from contracts.agent import Note
+    from contracts.limits import RequestLimits
     from contracts.planning import Plan, TaskSpec
     from contracts.repository import RepositoryOpened
     from contracts.request import RequestStart
@@ -19,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.task import TaskState, TaskStatus
     from contracts.task_queue import WORKFLOW_TASK_TIMEOUT
     from domain import ids
-    from domain.agent import inputs
+    from domain.agent import messages
     from domain.request import status as requests
     from domain.scheduling import budget, ready
     from workflows.signals import signal_if_running
@@ -123,6 +124,7 @@ class TaskScheduler:
             spent=self.spent,
             reserved=sum(self._allowances.values()),
             waiting_tasks=sum(row.state is TaskState.PENDING for row in self.rows.values()),
+            floor=(self._opened.limits or RequestLimits()).smallest_allowance_microusd,
         )
         row = self.rows[task_id]
         if not allowance:
@@ -163,7 +165,7 @@ class TaskScheduler:
         except ChildWorkflowError as error:
             cancelled = is_cancelled_exception(error)
             state = TaskState.CANCELLED if cancelled else TaskState.FAILED
-            reason = "cancelled" if cancelled else inputs.cause(error)
+            reason = "cancelled" if cancelled else messages.cause(error)
             # Without a result, what it reported last is what is known of its cost.
             self.spent += budget.microusd(self.rows[task.id].cost_usd)
             self._row(requests.ended(self.rows[task.id], state, reason))

@@ -10,10 +10,11 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ChildWorkflowError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from contracts import roles
     from contracts.agent import AgentResult, Note
     from contracts.approvals import Decision
+    from contracts.limits import RequestLimits
     from contracts.merge_queue import MergeVerdict
-    from contracts.model import Role
     from contracts.ports import PatchActivities
     from contracts.review import MakePatch, Patch, ReviewState
     from contracts.subtask import SubtaskReport, SubtaskStart
@@ -21,12 +22,12 @@ with workflow.unsafe.imports_passed_through():
     from contracts.tools import CoderFinish
     from contracts.worktrees import WorktreeLease
     from domain import ids, lanes
-    from domain.agent import inputs
+    from domain.agent import inputs, messages
     from domain.review import patch as patches
     from domain.review import rework
     from workflows import activity_options, cancellation, retrying
+    from workflows.checks import run_checks
     from workflows.landing import Landing
-    from workflows.merge_checks import run_checks
     from workflows.retrying import ChildOfRequest
     from workflows.reviewing import Reviewing
     from workflows.signals import signal_if_running
@@ -78,7 +79,7 @@ class SubtaskWorkflow(ChildOfRequest):
         except (ActivityError, ChildWorkflowError) as error:
             if is_cancelled_exception(error):
                 raise
-            await self._reporter.fail(inputs.cause(error))
+            await self._reporter.fail(messages.cause(error))
         finally:
             await cancellation.run_to_completion(self._landing.withdraw())
         await workflow.wait_condition(workflow.all_handlers_finished)
@@ -115,7 +116,7 @@ class SubtaskWorkflow(ChildOfRequest):
         if refused:
             self._fail(refused)
         await self._reporter.set(TaskState.RUNNING, "")
-        async with worktree_lease(self._start.repository, ids.purpose(Role.CODER, 1)) as lease:
+        async with worktree_lease(self._start.repository, ids.purpose(roles.CODER, 1)) as lease:
             self._base = self._checkpoint = lease.commit
             while not await self._one_round(lease):
                 pass
@@ -124,9 +125,8 @@ class SubtaskWorkflow(ChildOfRequest):
         """Let the agent work and take its patch as far as it goes; True when the task is done."""
         finish = await self._code(lease)
         patch = await self._patch(finish)
-        problem = patches.judge(patch, task=self._start.task, agent_summary=finish.summary)
-        if problem:
-            return await self._back(rework.Cause.PATCH, problem.feedback)
+        if problem := self._patch_problem(patch, finish):
+            return await self._back(rework.Cause.PATCH, problem)
         checks = await run_checks(
             self._start.repository,
             patch.commit,
@@ -157,7 +157,7 @@ class SubtaskWorkflow(ChildOfRequest):
         result = await self._reporter.run_agent(
             inputs.coder(
                 self._start,
-                agent_id=ids.agent_id(self._id, Role.CODER, attempt),
+                agent_id=ids.agent_id(self._id, roles.CODER, attempt),
                 attempt=attempt,
                 lease=lease,
                 checkpoint=self._checkpoint,
@@ -179,7 +179,7 @@ class SubtaskWorkflow(ChildOfRequest):
         return max(self._start.limits.budget_microusd - spent, 0)
 
     async def _patch(self, finish: CoderFinish) -> Patch:
-        return await retrying.call(
+        return await retrying.execute(
             PatchActivities.make_patch,
             MakePatch(
                 repository=self._start.repository,
@@ -189,9 +189,18 @@ class SubtaskWorkflow(ChildOfRequest):
                 checkpoint=self._checkpoint,
                 writes=self._start.task.writes,
                 message=patches.commit_message(self._start.task, finish),
+                spec=self._start.task,
+                summary=finish.summary,
             ),
             activity_options.store(f"make the patch of {self._start.task.id}"),
         )
+
+    def _patch_problem(self, patch: Patch, finish: CoderFinish) -> str:
+        """Return why a patch is not reviewed; patches from before 2026-12 are judged here."""
+        if patch.judged:
+            return patch.problem
+        found = patches.judge(patch, task=self._start.task, agent_summary=finish.summary)
+        return found.feedback if found else ""
 
     async def _land(self, patch: Patch) -> bool:
         """
@@ -214,7 +223,7 @@ class SubtaskWorkflow(ChildOfRequest):
 
     async def _back(self, cause: rework.Cause, message: str, *documents: tuple[str, str]) -> bool:
         """Send the task back to its agent, or fail it when it had its share; never done (False)."""
-        more = rework.next_round(self._rounds, cause)
+        more = rework.next_round(self._rounds, cause, self._start.request_limits or RequestLimits())
         if more is None:
             self._fail(f"given up after {self._rounds.total + 1} rounds ({cause}): {message}")
         self._rounds, self._message, self._documents = more, message, documents

@@ -64,7 +64,7 @@ class TaskReporter:
                 start,
                 id=agent,
                 task_timeout=WORKFLOW_TASK_TIMEOUT,
-                static_summary=f"{start.role.value} of {start.task_ref}, round {start.attempt}",
+                static_summary=f"{start.role} of {start.task_ref}, round {start.attempt}",
             )
         finally:
             self.starting = False

@@ -1,7 +1,7 @@
 """
-An agent's tool calls: judged, then carried out in order, reads together, writes one by one.
+An agent's tool calls: run in order, reads together, writes one by one.
 
-Whether a call may be carried out is decided in domain.approvals.rules.
+Whether a call may be run was judged where its arguments were in hand, and is recorded with it.
 """
 
 import asyncio
@@ -17,12 +17,11 @@ with workflow.unsafe.imports_passed_through():
     from contracts.approvals import Approval, ApprovalKind, Choice, Decision
     from contracts.model import ToolAnswer, ToolUse
     from contracts.ports import ToolActivities, WorktreeActivities
-    from contracts.tools import Effect, ReadCall, ToolCall, ToolName, ToolOutcome, ToolResult
+    from contracts.tools import ReadCall, ToolCall, ToolOutcome, ToolResult
+    from contracts.verdicts import Effect, Permission
     from contracts.worktrees import LeaseWorktree, WorktreeLease
-    from domain import failures, ids
+    from domain import ids, retries, wire
     from domain.agent import loop
-    from domain.approvals import rules
-    from domain.tools.registry import ToolSpec, registry_for
     from workflows import activity_options, cancellation, retrying
 
 Call = TypeVar("Call", ReadCall, ToolCall)
@@ -42,7 +41,6 @@ class ToolDispatcher:
 
     def __init__(self, start: AgentStart) -> None:
         self._start = start
-        self._registry = registry_for(start.role)
         self._decisions: dict[str, Decision] = {}
         self.lease = start.lease
         self.checkpoint = start.checkpoint
@@ -57,7 +55,7 @@ class ToolDispatcher:
         """Answer the calls of one turn, in their order."""
         answers: dict[str, ToolAnswer] = {}
         judged = [(use, await self._judge(use)) for use in uses]
-        for reading, group in groupby(judged, key=lambda pair: self._reads(pair[0])):
+        for reading, group in groupby(judged, key=lambda pair: wire.effect(pair[0]) is Effect.READ):
             pairs = list(group)
             answers |= {use.id: answer for use, answer in pairs if answer is not None}
             free = [use for use, answer in pairs if answer is None]
@@ -68,36 +66,34 @@ class ToolDispatcher:
                     answers[use.id] = await self._write(conversation, use)
         return tuple(answers[use.id] for use in uses)
 
-    def _reads(self, use: ToolUse) -> bool:
-        spec = self._registry.get(use.name)
-        return spec is not None and spec.effect is Effect.READ
-
     async def _judge(self, use: ToolUse) -> ToolAnswer | None:
-        """Return the answer of a call that is not carried out, None for one that may be."""
-        spec = self._registry.get(use.name)
-        if use.problem or use.arguments is None or spec is None:
+        """Return the answer of a call that is not run, None for one that may be."""
+        effect = wire.effect(use)
+        if use.problem or use.arguments is None or effect is None:
             return ToolAnswer(tool_use_id=use.id, text=use.problem or "no arguments", is_error=True)
-        if spec.effect is Effect.END:
+        if effect is Effect.END:
             return ToolAnswer(tool_use_id=use.id, text=loop.FINISH_ALONE, is_error=True)
-        match rules.judge(spec, use.subject):
-            case rules.Allow():
+        verdict = wire.verdict(use)
+        match verdict.permission:
+            case Permission.ALLOW:
                 return None
-            case rules.Deny(_, why):
-                return _refused(use, why)
-            case rules.Ask(rule, why):
-                return await self._ask(spec, use, f"{rule}: {why}")
+            case Permission.DENY:
+                return _refused(use, verdict.reason)
+            case Permission.ASK:
+                return await self._ask(use, f"{verdict.rule}: {verdict.reason}")
 
-    async def _ask(self, spec: ToolSpec, use: ToolUse, why: str) -> ToolAnswer | None:
+    async def _ask(self, use: ToolUse, why: str) -> ToolAnswer | None:
         """Ask a person through the request's desk; None when they approve this very call."""
         me = workflow.info().workflow_id
         approval = Approval(
             id=f"tool/{self._start.task_ref}/{ids.digest(me, use.id)}",
             kind=ApprovalKind.TOOL,
-            what=f"{spec.name.value} {use.subject}",
+            what=f"{use.name} {use.subject}",
             why=why[:1_000],
-            digest=ids.digest(spec.name, use.arguments or "", self.checkpoint, length=64),
+            digest=ids.digest(use.name, use.arguments or "", self.checkpoint, length=64),
             artefact=use.arguments,
             asked_by=me,
+            deadline_seconds=self._start.limits.approval_seconds,
         )
         self.doing = f"waits for a person: {approval.what}"
         inbox = workflow.get_external_workflow_handle(self._start.request_id)
@@ -118,7 +114,7 @@ class ToolDispatcher:
                 lease=self.lease,
                 task_ref=self._start.task_ref,
                 expected=self.checkpoint,
-                calls=tuple((use.id, ToolName(use.name), use.arguments or "") for use in uses),
+                calls=tuple((use.id, use.name, use.arguments or "") for use in uses),
                 seen=self.seen,
             ),
         )
@@ -126,19 +122,15 @@ class ToolDispatcher:
         return {use.id: _answer(use, got) for use, got in zip(uses, found.results, strict=True)}
 
     async def _write(self, conversation: str, use: ToolUse) -> ToolAnswer:
-        name = ToolName(use.name)
-        self.doing = f"{name.value} {use.subject}"[:120]
-        port = ToolActivities.run_command
-        if name is ToolName.EDIT:
-            port = ToolActivities.apply_edit
+        self.doing = f"{use.name} {use.subject}"[:120]
         result = await self._reach(
-            port,
+            _activity(use.name),
             ToolCall(
                 repository=self._start.repository,
                 lease=self.lease,
                 task_ref=self._start.task_ref,
                 call_id=ids.call_id(conversation, use.id),
-                tool=name,
+                tool=use.name,
                 expected=self.checkpoint,
                 arguments=use.arguments or "",
                 seen=self.seen,
@@ -150,11 +142,11 @@ class ToolDispatcher:
 
     async def _reach(self, port: Callable[[Any, Call], Awaitable[Result]], request: Call) -> Result:
         """Have a call carried out in the worktree; in another one, when this one is lost."""
-        for _ in range(failures.MOST_MOVES):
+        for _ in range(retries.MOST_MOVES):
             try:
                 return await self._carry_out(port, request)
             except ActivityError as error:
-                lost = failures.lease_lost(retrying.kind_of(error))
+                lost = retries.lease_lost(retrying.kind_of(error))
                 if not (lost and workflow.patched("lease-again-2026-11")):
                     raise
             self.lease = await self._another()
@@ -164,7 +156,7 @@ class ToolDispatcher:
     async def _carry_out(
         self, port: Callable[[Any, Call], Awaitable[Result]], request: Call
     ) -> Result:
-        result = await retrying.call(
+        result = await retrying.execute(
             port, request, activity_options.host(self.lease.host_id, self.doing)
         )
         cancellation.raise_if_cancelled()
@@ -174,7 +166,7 @@ class ToolDispatcher:
         """Lease again, as whoever leased the first: they free both."""
         start, parent = self._start, workflow.info().parent
         lease = await cancellation.complete_despite_cancel(
-            retrying.call(
+            retrying.execute(
                 WorktreeActivities.lease_worktree,
                 LeaseWorktree(
                     repository=start.repository,
@@ -187,6 +179,17 @@ class ToolDispatcher:
         )
         cancellation.raise_if_cancelled()
         return lease
+
+
+def _activity(tool: str) -> Callable[[Any, ToolCall], Awaitable[ToolResult]]:
+    """Return the activity that carries a tool out: two have names of their own in histories."""
+    match tool:
+        case "edit":
+            return ToolActivities.apply_edit
+        case "run_command":
+            return ToolActivities.run_command
+        case _:
+            return ToolActivities.call_tool
 
 
 def _answer(use: ToolUse, result: ToolResult) -> ToolAnswer:

@@ -18,7 +18,7 @@ async def worktree_lease(
 ) -> AsyncIterator[WorktreeLease]:
     """Lease a worktree at a commit, None for the target's tip, and free it at the end."""
     lease = await cancellation.complete_despite_cancel(
-        retrying.call(
+        retrying.execute(
             WorktreeActivities.lease_worktree,
             LeaseWorktree(
                 repository=repository,
@@ -37,7 +37,7 @@ async def worktree_lease(
 
 
 async def _release(repository: RepositoryRef, purpose: str, lease: WorktreeLease) -> None:
-    await retrying.call(
+    await retrying.execute(
         WorktreeActivities.release_worktree,
         ReleaseWorktree(
             repository=repository,

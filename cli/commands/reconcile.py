@@ -1,26 +1,40 @@
-"""Keeping a host tidy by hand: what the worker also does at its start and every few minutes."""
+"""
+Free worktrees and claims of requests that have ended.
 
-from cli import parser
-from cli.context import CliContext
+A worker does the same when it starts and every few minutes.
+
+Examples:
+  starter.py reconcile --dry-run
+  starter.py reconcile --forgotten
+"""
+
+from cli.client.connection import connected
 from cli.exit_codes import ExitCode
 from cli.formatting import clean
-from cli.service import reach
+from cli.parameters import Context
 from contracts.reconcile import Reconcile
 from runtime.host import host_id
 from runtime.settings import load
 
 
-async def reconcile(typed: parser.Reconcile, around: CliContext) -> ExitCode:
-    """Free what belongs to requests that have ended, or say what would be freed."""
-    wanted = Reconcile(
-        host_id=host_id(load(around.environ)), dry_run=typed.dry_run, forgotten=typed.forgotten
+async def command(*, dry_run: bool = False, forgotten: bool = False, context: Context) -> ExitCode:
+    """
+    Reconcile this host.
+
+    Args:
+        dry_run: say what would be done
+        forgotten: start requests again that the server does not know any more
+    """
+    host = host_id(load(context.environ))
+    async with connected(context, worker=True) as service:
+        order = Reconcile(host_id=host, dry_run=dry_run, forgotten=forgotten)
+        report = await service.requests.reconcile(order)
+    verb = "Would be repaired" if report.dry_run else "Repaired"
+    context.print_out(
+        f"{report.leases} leases and claims looked at on this host.",
+        *(f"{verb}: {clean(line)}" for line in report.mended),
+        *(f"Left alone: {clean(line)}" for line in report.left),
     )
-    async with reach(around, worker=True) as service:
-        report = await service.requests.reconcile(wanted)
-    verb = "Would be mended" if report.dry_run else "Mended"
-    around.say(f"{report.leases} leases and claims looked at on this host.")
-    around.say(*(f"{verb}: {clean(line)}" for line in report.mended))
-    around.say(*(f"Left alone: {clean(line)}" for line in report.left))
     if not report.mended and not report.left:
-        around.say("Everything belongs to an open request.")
+        context.print_out("Everything belongs to an open request.")
     return ExitCode.DELIVERED

@@ -1,26 +1,34 @@
-"""`run` and `watch`: a request from its start, or from where it stands, to its end."""
+"""
+Start a request and watch it until its branch is there.
 
-import asyncio
+Starts server and worker if none runs, and keeps both running while it watches. Ctrl-C leaves the
+request; `starter.py watch ID` goes on with it.
+
+Examples:
+  starter.py run --repo ~/src/shop --check "make test" "Fix the cart's test"
+  starter.py run --repo . --approve plan,delivery --budget-usd 5 "Add a helper"
+"""
+
 import secrets
+from typing import Annotated
 
+from cyclopts import Parameter
 from pydantic import ValidationError
 
-from cli import hints
-from cli.client import RequestSummary
+from cli.client.connection import connected
 from cli.context import CliContext
-from cli.exit_codes import ExitCode, UsageError, exit_code
+from cli.exit_codes import ExitCode, UsageError
 from cli.formatting import clean
-from cli.parser import Run, Watch
-from cli.service import Service, reach
-from cli.snapshot import unknown
-from cli.views.report import closing
-from cli.views.screen import shown_on
-from cli.watcher import Watcher
+from cli.parameters import Context, converted
+from cli.watcher import come_back, watch_to_end
+from contracts.approvals import ApprovalKind
 from contracts.repository import Environment
 from contracts.request import RequestStart
 from domain.ids import request_workflow_id
 from runtime.settings import Settings, load
 
+STEPS = (ApprovalKind.PLAN, ApprovalKind.REVIEW, ApprovalKind.DELIVERY)
+"""The steps that `--approve` may name."""
 NO_KEY = (
     "No model key is set: export ANTHROPIC_API_KEY (or ANTHROPIC_AUTH_TOKEN, or "
     "ANTHROPIC_BASE_URL for a service that needs none), or see everything at work without one: "
@@ -28,99 +36,100 @@ NO_KEY = (
 )
 
 
-async def run(typed: Run, around: CliContext) -> ExitCode:
-    """
-    Start a request; watch it unless it is to be detached.
+def _steps(text: str) -> tuple[ApprovalKind, ...]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    wrong = [name for name in names if name not in STEPS]
+    if wrong or not names:
+        raise ValueError(f"{', '.join(wrong) or 'nothing'} is not among {', '.join(STEPS)}")
+    return tuple(dict.fromkeys(ApprovalKind(name) for name in names))
 
-    Raises:
-        UsageError: there is no model key, or the request cannot be made as typed.
+
+def _dollars(text: str) -> float:
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = 0.0
+    if not 0 < amount <= 100_000:
+        raise ValueError(f"{text} is not an amount between 0 and 100000")
+    return amount
+
+
+def _task_count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
+        raise ValueError(f"{text} is not a number from 1 to 64")
+    return int(text)
+
+
+async def command(
+    request: str,
+    /,
+    *,
+    repo: Annotated[str, Parameter(metavar="PATH")],
+    base: Annotated[str | None, Parameter(metavar="REF")] = None,
+    branch: Annotated[str | None, Parameter(metavar="NAME")] = None,
+    check: Annotated[tuple[str, ...], Parameter(metavar="CMD")] = (),
+    approve: Annotated[tuple[ApprovalKind, ...], converted(_steps, metavar="STEPS")] = (),
+    budget_usd: Annotated[float | None, converted(_dollars, metavar="USD")] = None,
+    max_parallel: Annotated[int | None, converted(_task_count, metavar="N")] = None,
+    detach: bool = False,
+    context: Context,
+) -> ExitCode:
     """
-    settings = load(around.environ)
+    Start a request; watch it unless it is detached.
+
+    Args:
+        request: what to do, in words
+        repo: the git repository
+        base: branch, tag or commit to start from (default: HEAD)
+        branch: the branch to deliver (default: orchestcode/…)
+        check: a command that must pass on the merged tree; may be given several times
+        approve: what waits for you: plan, review, delivery, separated by commas
+        budget_usd: what all model calls may cost
+        max_parallel: tasks that run at once
+        detach: start it and return at once (exit code 3)
+    """
+    settings = load(context.environ)
     if not (settings.model_key or settings.model_token or settings.model_base_url):
         raise UsageError(NO_KEY)
-    start = request_start(typed, settings, around)
+    limits = {"budget_usd": budget_usd, "max_parallel": max_parallel}
+    start = _request_start(
+        request=request.strip(),
+        repository=_folder(repo, context),
+        base=base,
+        branch=branch,
+        checks=check,
+        approve=approve,
+        environment=_environment(settings),
+        **{name: limit for name, limit in limits.items() if limit is not None},
+    )
     request_id = request_workflow_id(start.request, secrets.token_hex(3))
-    async with reach(around, worker=True) as service:
-        found = await service.requests.start(start, request_id=request_id)
-        around.tell(f"orchestcode: started {found.id}")
-        if typed.detach:
-            around.tell(*_left_behind(found, service, around))
+    async with connected(context, worker=True) as service:
+        started = await service.requests.start(start, request_id=request_id)
+        context.print_err(f"orchestcode: started {started.id}")
+        if detach:
+            context.print_err(*come_back(started, service, context))
             return ExitCode.WAITING
-        return await _until_ended(found, service, around)
+        return await watch_to_end(started, service, context)
 
 
-async def watch(typed: Watch, around: CliContext) -> ExitCode:
-    """Watch a request until it ends, with server and worker brought up if need be."""
-    async with reach(around, worker=True) as service:
-        found = await service.requests.find(typed.id)
-        return await _until_ended(found, service, around)
-
-
-async def _until_ended(found: RequestSummary, service: Service, around: CliContext) -> ExitCode:
-    """Show a request until it ends, or until the person leaves it."""
-    watcher = Watcher(service.requests, found, now=around.now)
-    first = unknown(found.id, link=service.link(found))
-    try:
-        with shown_on(around.out, program=around.program) as view:
-            ending, last = await watcher.until_ended(first, view)
-    except asyncio.CancelledError:
-        _take_back_cancellation()
-        if around.lasting:
-            around.tell("", *_left_behind(found, service, around))
-        return ExitCode.WAITING
-    if ending.refused:
-        around.say("", f"Refused: {clean(last.status.reason, 1_000)}")
-    else:
-        around.say("", *closing(last.status, seconds=last.seconds, link=last.link))
-    return exit_code(ending.state, refused=ending.refused)
-
-
-def _take_back_cancellation() -> None:
-    """Let the command end in order after Ctrl-C: what it brought up is let go as usual."""
-    task = asyncio.current_task()
-    if task:
-        task.uncancel()
-
-
-def _left_behind(found: RequestSummary, service: Service, around: CliContext) -> list[str]:
-    return hints.left_behind(around.program, found.id, stops=service.started)
-
-
-def request_start(typed: Run, settings: Settings, around: CliContext) -> RequestStart:
-    """
-    Return the workflow's input for what a person typed.
-
-    Raises:
-        UsageError: a value is not allowed, or the repository is no folder.
-    """
-    folder = (around.folder / typed.repository).resolve()
+def _folder(repo: str, context: CliContext) -> str:
+    folder = (context.folder / repo).resolve()
     if not folder.is_dir():
         raise UsageError(f"There is no folder {clean(str(folder))}; --repo names a repository.")
-    environment = Environment(
-        path=settings.path,
-        virtual_env=str(settings.virtual_env) if settings.virtual_env else None,
-    )
-    chosen = {
-        name: value
-        for name, value in (("budget_usd", typed.budget_usd), ("max_parallel", typed.max_parallel))
-        if value is not None
-    }
+    return str(folder)
+
+
+def _environment(settings: Settings) -> Environment:
+    virtual_env = str(settings.virtual_env) if settings.virtual_env else None
+    return Environment(path=settings.path, virtual_env=virtual_env)
+
+
+def _request_start(**values: object) -> RequestStart:
+    """Return the workflow's input; refuse a value that it does not allow."""
     try:
-        return RequestStart(
-            repository=str(folder),
-            request=typed.request.strip(),
-            base=typed.base,
-            branch=typed.branch,
-            checks=typed.checks,
-            approve=typed.approve,
-            environment=environment,
-            **chosen,
-        )
+        return RequestStart.model_validate(values)
     except ValidationError as error:
-        raise UsageError(_first_problem(error)) from error
-
-
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"The request's {where} is not allowed: {first['msg'].lower()}."
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        problem = f"The request's {where} is not allowed: {first['msg'].lower()}."
+        raise UsageError(problem) from error

@@ -1,1 +1,1 @@
-"""What a request looks like: live, as plain lines, as a report."""
+"""How a request is shown: live on a terminal, as plain lines, as a report."""

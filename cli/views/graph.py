@@ -1,4 +1,4 @@
-"""The plan as a graph in text: each task below the dependency that it waits for longest."""
+"""The plan as a tree in text: each task below the dependency that starts last."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,11 +9,10 @@ from contracts.task import TaskStatus
 @dataclass(frozen=True)
 class Row:
     """
-    One task in the drawing.
+    One task in the tree.
 
     Attributes:
-        rail: what stands before the task and ties it to the one above; "" for a task that
-            depends on nothing.
+        rail: connects the task with the one above; "" for a task that depends on nothing.
         also: its further dependencies, which the rail does not show.
     """
 
@@ -26,7 +25,7 @@ def draw(tasks: Sequence[TaskStatus]) -> tuple[Row, ...]:
     """
     Return the tasks as rows of a tree, every task once, dependencies above their dependents.
 
-    A task hangs below its deepest dependency; tasks that depend on nothing stand at the left.
+    A task is a child of its deepest dependency; tasks that depend on nothing are roots.
     """
     levels = _levels(tasks)
     parents = {task.id: _parent(task, levels) for task in tasks}
@@ -37,9 +36,7 @@ def draw(tasks: Sequence[TaskStatus]) -> tuple[Row, ...]:
 
 
 def _levels(tasks: Sequence[TaskStatus]) -> dict[str, int]:
-    """
-    Return the length of the longest chain before each task; a cycle ends at the number of tasks.
-    """
+    """Return the longest chain before each task; a cycle ends at the number of tasks."""
     levels = {task.id: 0 for task in tasks}
     for _ in tasks:
         for task in tasks:

@@ -1,4 +1,4 @@
-"""The live view: one snapshot as a picture for a terminal."""
+"""The live view: one snapshot, laid out for a terminal."""
 
 import re
 
@@ -17,9 +17,20 @@ from contracts.approvals import Approval
 from contracts.merge_queue import MergeQueueStatus
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import RunState
+from domain.request.task_marks import TASK_MARKS
+
+_TASK_STYLES = {
+    TaskState.PENDING: "dim",
+    TaskState.RUNNING: "cyan",
+    TaskState.BLOCKED: "yellow",
+    TaskState.REVIEW: "magenta",
+    TaskState.DONE: "green",
+    TaskState.FAILED: "red",
+    TaskState.CANCELLED: "dim",
+}
 
 
-def picture(snapshot: Snapshot, *, program: str) -> RenderableType:
+def live_view(snapshot: Snapshot, *, program: str) -> RenderableType:
     """Return the whole view: head, what waits for a person, the plan, merge queue, checks."""
     status = snapshot.status
     return Group(
@@ -32,7 +43,7 @@ def picture(snapshot: Snapshot, *, program: str) -> RenderableType:
         _plan(snapshot),
         *([Text(f"merge queue  {queue_line(snapshot.queue)}")] if snapshot.queue else []),
         *[_check(check_line(check), passed=check.passed) for check in status.checks],
-        *([Text(snapshot.trouble, "yellow")] if snapshot.trouble else []),
+        *([Text(snapshot.problem, "yellow")] if snapshot.problem else []),
     )
 
 
@@ -48,10 +59,9 @@ def _head(snapshot: Snapshot) -> list[RenderableType]:
         f"  {span(snapshot.seconds)}  {spent}",
         *([f"  {clean(status.model)}"] if status.model else []),
     )
-    told = status.summary or status.request
     lines: list[RenderableType] = [head]
-    if told:
-        lines.append(Text(clean(told), "dim"))
+    if about := status.summary or status.request:
+        lines.append(Text(clean(about), "dim"))
     if status.reason:
         lines.append(Text(clean(status.reason, 500)))
     if snapshot.link:
@@ -69,7 +79,7 @@ def _question(snapshot: Snapshot, approval: Approval, program: str) -> Renderabl
         Text("  answer in another terminal:"),
         *[
             Text(f"    {line}", "cyan", overflow="fold")
-            for line in hints.answers(program, snapshot.status.id, approval)
+            for line in hints.answer_commands(program, snapshot.status.id, approval)
         ],
     ]
     return Padding(Group(*lines), (0, 0, 0, 1))
@@ -94,34 +104,32 @@ def _plan(snapshot: Snapshot) -> RenderableType:
 
 def _agent_cells(agent: AgentStatus) -> list[Text]:
     return [
-        Text(f"{mark(TaskState.RUNNING)} {agent.task_ref}"),
+        Text(f"{TASK_MARKS[TaskState.RUNNING]} {agent.task_ref}"),
         Text("planning", "cyan"),
-        Text(agent.role.value),
+        Text(agent.role),
         Text(str(agent.turns)),
         Text(count(agent.tokens)),
         Text(money(agent.cost_usd)),
         Text(""),
-        _cut(act(agent)),
+        _cut(agent_activity(agent)),
     ]
 
 
 def _task_cells(row: Row, agent: AgentStatus | None) -> list[Text]:
-    """
-    Return one task's cells. Its sums grow when an agent ends, so a running agent may be ahead.
-    """
+    """Return one task's cells; its sums grow when an agent ends, so a running one may be ahead."""
     task = row.task
-    style = _task_style(task.state)
+    style = _TASK_STYLES[task.state]
     tokens = max(task.tokens, agent.tokens if agent else 0)
     cost = max(task.cost_usd, agent.cost_usd if agent else 0.0)
     return [
-        Text.assemble((row.rail, "dim"), (f"{mark(task.state)} {task.id}", style)),
+        Text.assemble((row.rail, "dim"), (f"{TASK_MARKS[task.state]} {task.id}", style)),
         Text(task.state.value, style),
-        Text(agent.role.value if agent else ""),
+        Text(agent.role if agent else ""),
         Text(_unless_zero(agent.turns if agent else task.turns)),
         Text(_unless_zero(tokens, count(tokens))),
         Text(_unless_zero(cost, money(cost))),
         Text(_unless_zero(task.rounds)),
-        _cut(doing(row, agent)),
+        _cut(task_activity(row, agent)),
     ]
 
 
@@ -133,18 +141,18 @@ def _cut(text: str) -> Text:
     return Text(text, no_wrap=True, overflow="ellipsis")
 
 
-def act(agent: AgentStatus) -> str:
-    """Return what an agent does in words, without the turn that stands beside it."""
+def agent_activity(agent: AgentStatus) -> str:
+    """Return what an agent does in words, without the turn, which has its own column."""
     words = re.sub(r"^turn \d+: ", "", clean(agent.doing))
     return "asks the model" if words == "model" else words
 
 
-def doing(row: Row, agent: AgentStatus | None) -> str:
-    """Return what happens with a task in words: its agent's act, a reason, or its title."""
+def task_activity(row: Row, agent: AgentStatus | None) -> str:
+    """Return what happens with a task: what its agent does, a reason, or its title."""
     task = row.task
     also = f"also after {', '.join(row.also)}: " if row.also and _before_start(task) else ""
     if agent and task.state is not TaskState.BLOCKED:
-        return act(agent) or clean(task.reason or task.title)
+        return agent_activity(agent) or clean(task.reason or task.title)
     if task.state is TaskState.DONE:
         landed = f"landed {commit(task.commit)}, " if task.commit else ""
         return f"{landed}{clean(task.title)}"
@@ -156,7 +164,7 @@ def _before_start(task: TaskStatus) -> bool:
 
 
 def queue_line(queue: MergeQueueStatus) -> str:
-    """Return the merge queue's standing in one line."""
+    """Return the merge queue's status in one line."""
     waiting = [name for name in queue.waiting if name not in queue.testing]
     parts = [
         f"testing {', '.join(map(_patch, queue.testing))}" if queue.testing else "",
@@ -169,40 +177,13 @@ def queue_line(queue: MergeQueueStatus) -> str:
 
 
 def _patch(name: str) -> str:
-    """
-    Return a queued patch, `<request key>/<task>/<round>`, by its task and the rounds it needed.
-    """
+    """Return a queued patch, `<request key>/<task>/<round>`, as its task and round."""
     task, went_back = ["", *clean(name).split("/")][-2:]
     return f"{task} (round {int(went_back) + 1})" if went_back.strip("0").isdecimal() else task
 
 
 def _check(line: str, *, passed: bool) -> Text:
     return Text(f"check  {line}", "green" if passed else "red")
-
-
-def mark(state: TaskState) -> str:
-    """Return the sign of a task's state."""
-    return {
-        TaskState.PENDING: "○",
-        TaskState.RUNNING: "●",
-        TaskState.BLOCKED: "◌",
-        TaskState.REVIEW: "◆",
-        TaskState.DONE: "✔",
-        TaskState.FAILED: "✘",
-        TaskState.CANCELLED: "⊘",
-    }[state]
-
-
-def _task_style(state: TaskState) -> str:
-    return {
-        TaskState.PENDING: "dim",
-        TaskState.RUNNING: "cyan",
-        TaskState.BLOCKED: "yellow",
-        TaskState.REVIEW: "magenta",
-        TaskState.DONE: "green",
-        TaskState.FAILED: "red",
-        TaskState.CANCELLED: "dim",
-    }[state]
 
 
 def _state_style(state: RunState) -> str:

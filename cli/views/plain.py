@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from cli import hints
 from cli.formatting import clean, clean_lines, commit, count, money
 from cli.snapshot import PLANNER, Snapshot
-from cli.views.live import act, queue_line
+from cli.views.live import agent_activity, queue_line
 from cli.views.report import check_line
 from contracts.agent import AgentStatus
 from contracts.approvals import Approval
@@ -18,11 +18,11 @@ from contracts.task import TaskStatus
 
 
 def changes(before: Snapshot | None, after: Snapshot, *, program: str) -> list[str]:
-    """Return the lines that tell what is new in `after`; none when nothing is."""
+    """Return a line for everything that is new in `after`."""
     parts = (_request, _plan, _tasks, _agents, _merge, _checks, _connection)
-    told = [line for part in parts for line in part(before, after)]
-    told += _approvals(before, after, program)
-    return [f"{after.seconds:8.1f}s  {line}" for line in told]
+    lines = [line for part in parts for line in part(before, after)]
+    lines += _approvals(before, after, program)
+    return [f"{after.seconds:8.1f}s  {line}" for line in lines]
 
 
 def _request(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
@@ -68,20 +68,20 @@ def _task_line(task: TaskStatus) -> str:
         if task.turns
         else "",
     ]
-    told = "; ".join(fact for fact in facts if fact)
-    return f"task {task.id} {task.state}{_why(task.reason)}" + (f" [{told}]" if told else "")
+    shown = "; ".join(fact for fact in facts if fact)
+    return f"task {task.id} {task.state}{_why(task.reason)}" + (f" [{shown}]" if shown else "")
 
 
 def _agents(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
     for name, agent in after.agents.items():
         was = before.agents.get(name) if before else None
-        if was is None or _act(was) != _act(agent):
+        if was is None or _activity(was) != _activity(agent):
             who = PLANNER if name == PLANNER else f"{name} {agent.role}"
             spent = f"[{count(agent.tokens)} tokens, {money(agent.cost_usd)}]"
-            yield f"agent {who} turn {agent.turns}{_why(act(agent))} {spent}"
+            yield f"agent {who} turn {agent.turns}{_why(agent_activity(agent))} {spent}"
 
 
-def _act(agent: AgentStatus) -> tuple[object, ...]:
+def _activity(agent: AgentStatus) -> tuple[object, ...]:
     return agent.role, agent.turns, agent.doing
 
 
@@ -98,10 +98,10 @@ def _checks(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
 
 
 def _connection(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
-    was = before.trouble if before else ""
-    if after.trouble and after.trouble != was:
-        yield f"connection {after.trouble}"
-    if was and not after.trouble:
+    was = before.problem if before else ""
+    if after.problem and after.problem != was:
+        yield f"connection {after.problem}"
+    if was and not after.problem:
         yield "connection is back"
 
 
@@ -113,8 +113,8 @@ def _approvals(before: Snapshot | None, after: Snapshot, program: str) -> Iterat
             yield from _question(after, approval, program)
     for name, _ in sorted(old - new):
         yield f"approval {clean(name)} no longer waits"
-    taken = len(before.status.refused_answers) if before else 0
-    for refused in after.status.refused_answers[taken:]:
+    known = len(before.status.refused_answers) if before else 0
+    for refused in after.status.refused_answers[known:]:
         yield f"answer not taken: {clean(refused.problem)} (received {clean(refused.received)})"
 
 
@@ -124,7 +124,7 @@ def _question(after: Snapshot, approval: Approval, program: str) -> Iterator[str
     yield f"approval {clean(approval.id)} waits: {clean(approval.what)} {why}"
     for line in clean_lines(approval.detail):
         yield f"approval {clean(approval.id)} | {line}"
-    for line in hints.answers(program, after.status.id, approval):
+    for line in hints.answer_commands(program, after.status.id, approval):
         yield f"approval answer with: {line}"
 
 

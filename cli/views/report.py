@@ -1,10 +1,16 @@
-"""A request's end, or its present standing, as plain lines and as a JSON document."""
+"""The report of a request that has ended, and a request's status as a JSON document."""
 
 from cli.formatting import clean, clean_lines, commit, money, plural, span
 from contracts.checks import CheckResult
 from contracts.request import RequestStatus
-from contracts.task import TaskState, TaskStatus
+from contracts.task import TaskState
 from contracts.visibility import RunState
+
+_SHARED_KEYS = {"id", "state", "reason", "commit"}
+_REQUEST_KEYS = _SHARED_KEYS | {"branch", "model", "request", "repository", "summary"}
+_TASK_KEYS = _SHARED_KEYS | {"title", "depends_on", "turns", "tokens", "rounds"}
+_CHECK_KEYS = {"command", "exit_code", "timed_out"}
+_APPROVAL_KEYS = {"id", "kind", "what", "why", "risk", "digest"}
 
 
 def closing(status: RequestStatus, *, seconds: float, link: str) -> list[str]:
@@ -19,7 +25,7 @@ def closing(status: RequestStatus, *, seconds: float, link: str) -> list[str]:
     return [
         *_verdict(status),
         *[f"  {line}" for line in clean_lines(status.diffstat)],
-        *_tasks_left(status),
+        *_unfinished_tasks(status),
         *_checks(status),
         _figures(status, seconds),
         *([f"Details: {link}"] if link else []),
@@ -27,19 +33,22 @@ def closing(status: RequestStatus, *, seconds: float, link: str) -> list[str]:
 
 
 def _verdict(status: RequestStatus) -> list[str]:
-    """Return how it ended, and the branch: also of a failed request, when part of it was green."""
+    """Return how it ended, and the branch, which a partly failed request delivers too."""
     delivered = []
     if status.branch and status.commit:
         delivered = [f"Delivered: branch {clean(status.branch)} at {commit(status.commit)}"]
     if status.state is RunState.DONE:
         return delivered or ["Done: the request needed no change, so there is no branch"]
-    said = "Cancelled" if status.state is RunState.CANCELLED else "Failed"
-    return [f"{said}: {clean(status.reason or 'no reason was given', 1_000)}", *delivered]
+    verdict = "Cancelled" if status.state is RunState.CANCELLED else "Failed"
+    return [f"{verdict}: {clean(status.reason or 'no reason was given', 1_000)}", *delivered]
 
 
-def _tasks_left(status: RequestStatus) -> list[str]:
-    left = [task for task in status.tasks if task.state is not TaskState.DONE]
-    return [f"Not done: {task.id} ({task.state}) {clean(task.reason)}".rstrip() for task in left]
+def _unfinished_tasks(status: RequestStatus) -> list[str]:
+    return [
+        f"Not done: {task.id} ({task.state}) {clean(task.reason)}".rstrip()
+        for task in status.tasks
+        if task.state is not TaskState.DONE
+    ]
 
 
 def _checks(status: RequestStatus) -> list[str]:
@@ -73,59 +82,28 @@ def document(status: RequestStatus) -> dict[str, object]:
     """
     Return what `--json` prints of one request.
 
-    Keys: id, state, reason, branch, commit, cost_usd, model, request, repository, summary;
-    tasks (each: id, title, state, reason, depends_on, turns, tokens, cost in US dollars, rounds,
-    commit); checks (each: command, passed, exit_code, seconds, timed_out) of the merged tree;
-    approvals (each: id, kind, what, why, risk, digest) that wait for a person. Keys may be
-    added, none is renamed; what is not known yet is null, "" or empty.
+    Keys may be added, none is renamed; what is not known yet is null, "" or empty.
     """
     return {
-        "id": status.id,
-        "state": status.state.value,
-        "reason": status.reason,
-        "tasks": [_task_document(task) for task in status.tasks],
-        "branch": status.branch,
-        "commit": status.commit,
-        "checks": [_check_document(result) for result in status.checks],
+        **status.model_dump(mode="json", include=_REQUEST_KEYS),
         "cost_usd": round(status.cost_usd, 6),
-        "model": status.model,
-        "request": status.request,
-        "repository": status.repository,
-        "summary": status.summary,
-        "approvals": [
+        "tasks": [
             {
-                "id": approval.id,
-                "kind": approval.kind.value,
-                "what": approval.what,
-                "why": approval.why,
-                "risk": approval.risk,
-                "digest": approval.digest,
+                **task.model_dump(mode="json", include=_TASK_KEYS),
+                "cost": round(task.cost_usd, 6),
             }
+            for task in status.tasks
+        ],
+        "checks": [
+            {
+                **check.model_dump(mode="json", include=_CHECK_KEYS),
+                "passed": check.passed,
+                "seconds": round(check.seconds, 3),
+            }
+            for check in status.checks
+        ],
+        "approvals": [
+            approval.model_dump(mode="json", include=_APPROVAL_KEYS)
             for approval in status.approvals
         ],
-    }
-
-
-def _task_document(task: TaskStatus) -> dict[str, object]:
-    return {
-        "id": task.id,
-        "title": task.title,
-        "state": task.state.value,
-        "reason": task.reason,
-        "depends_on": list(task.depends_on),
-        "turns": task.turns,
-        "tokens": task.tokens,
-        "cost": round(task.cost_usd, 6),
-        "rounds": task.rounds,
-        "commit": task.commit,
-    }
-
-
-def _check_document(result: CheckResult) -> dict[str, object]:
-    return {
-        "command": result.command,
-        "passed": result.passed,
-        "exit_code": result.exit_code,
-        "seconds": round(result.seconds, 3),
-        "timed_out": result.timed_out,
     }

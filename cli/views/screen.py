@@ -1,4 +1,4 @@
-"""Where a watched request is shown: a terminal that is redrawn, or lines that are added."""
+"""Where a watched request is shown: a terminal that is redrawn, or a stream of lines."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from rich.live import Live
 from typing_extensions import override
 
 from cli.snapshot import Snapshot
-from cli.views.live import picture
+from cli.views.live import live_view
 from cli.views.plain import changes
 
 
@@ -38,7 +38,7 @@ class LineView(View):
 
 
 class TerminalView(View):
-    """A picture that is redrawn in place."""
+    """The live view, redrawn in place."""
 
     def __init__(self, live: Live, *, program: str) -> None:
         self._live = live
@@ -46,12 +46,12 @@ class TerminalView(View):
 
     @override
     def show(self, snapshot: Snapshot) -> None:
-        self._live.update(picture(snapshot, program=self._program), refresh=True)
+        self._live.update(live_view(snapshot, program=self._program), refresh=True)
 
 
 @contextmanager
 def shown_on(console: Console, *, program: str) -> Iterator[View]:
-    """Give the view that suits where the output goes; the last snapshot stays on a terminal."""
+    """Yield the view that fits the output; on a terminal the last snapshot stays."""
     if console.is_terminal and not console.is_dumb_terminal:
         with Live(console=console, auto_refresh=False, redirect_stderr=False) as live:
             yield TerminalView(live, program=program)

@@ -3,25 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from contracts.agent import AgentLimits, AgentProgress, StopCause
+from contracts.agent import AgentLimits, AgentProgress, ModelPrices, StopCause
 from contracts.model import ModelTurn, ToolAnswer, ToolUse
 from contracts.store import ConversationRef
-from contracts.tools import ToolName
-from domain.agent import models
+from contracts.tools import FINISH
 from domain.ids import digest
-
-FIRST_CONTEXT_TOKENS = 12_000
-"""What an unread opening may come to."""
-GROWTH_TOKENS = 8_000
-"""What the results of one turn may add to the context."""
-SMALLEST_REPLY_TOKENS = 1_500
-"""A reply below this is not worth its context."""
-LARGEST_REPLY_TOKENS = 64_000
-MAX_NUDGES = 2
-MAX_REPEATS = 2
-MAX_BAD_CALLS = 5
-SAME_CALL_NUDGE = 3
-SAME_CALL_STOP = 5
 
 GO_ON = (
     "You ended your turn without calling a tool. If the work is done, call `finish`; "
@@ -100,35 +86,45 @@ class Stop:
 
 
 def may_call(
-    progress: AgentProgress, limits: AgentLimits, *, conversation: ConversationRef, now: float
+    progress: AgentProgress,
+    limits: AgentLimits,
+    prices: ModelPrices,
+    *,
+    conversation: ConversationRef,
+    now: float,
 ) -> CallModel | Stop:
     """
     Decide whether the agent may call the model once more; `now` in seconds of the run's clock.
 
-    The whole price of the call is reserved before it is made, so spending stays within the lease.
+    The whole price of the call is reserved before it is made, so spending stays within the budget.
     """
     if progress.turns >= limits.turns:
         return Stop(StopCause.TURNS, f"{limits.turns} turns are used up")
     if now - progress.started_at >= limits.seconds:
         return Stop(StopCause.TIME, f"{limits.seconds} seconds are used up")
-    context = conversation.context_tokens + GROWTH_TOKENS
+    context = conversation.context_tokens + limits.growth_tokens
     if conversation.turns == 0:
-        context = FIRST_CONTEXT_TOKENS
+        context = limits.first_context_tokens
     left = limits.budget_microusd - progress.cost_microusd
-    output = models.affordable_output(
-        conversation.model, context_tokens=context, money_microusd=left
-    )
-    if output < SMALLEST_REPLY_TOKENS:
-        return Stop(
-            StopCause.BUDGET, f"the next call could cost more than the ${left / 1e6:.2f} left"
-        )
+    output = affordable_output(prices, context_tokens=context, money_microusd=left)
+    if output < limits.smallest_reply_tokens:
+        why = f"the next call could cost more than the ${left / 1e6:.2f} left"
+        return Stop(StopCause.BUDGET, why)
     wanted = limits.output_tokens * 2**progress.variant
-    ceiling = min(LARGEST_REPLY_TOKENS, models.facts(conversation.model).max_output_tokens)
+    ceiling = min(limits.largest_reply_tokens, prices.max_output_tokens)
     return CallModel(min(wanted, output, ceiling))
 
 
+def affordable_output(prices: ModelPrices, *, context_tokens: int, money_microusd: int) -> int:
+    """
+    Return how many output tokens the money buys after reading the context uncached, never negative.
+    """
+    left = money_microusd - 1.25 * prices.input_usd * context_tokens
+    return max(int(left / prices.output_usd), 0)
+
+
 def after_turn(
-    turn: ModelTurn, progress: AgentProgress, *, waiting: bool = False
+    turn: ModelTurn, progress: AgentProgress, limits: AgentLimits, *, waiting: bool = False
 ) -> CallTools | Finish | FinishDeferred | Nudge | RetryTurn | Stop:
     """
     Decide what follows from a reply. Tools run only when the reply stopped for them.
@@ -138,13 +134,13 @@ def after_turn(
     """
     match turn.stop_reason:
         case "tool_use" if turn.tool_uses:
-            return _tools(turn, progress, waiting=waiting)
+            return _tools(turn, progress, limits, waiting=waiting)
         case "end_turn" | "stop_sequence" | "tool_use":
-            return _silent(progress)
+            return _silent(progress, limits)
         case "pause_turn":
             return Nudge(None)
         case "max_tokens":
-            return _too_long(progress)
+            return _too_long(progress, limits)
         case "refusal":
             return Stop(StopCause.REFUSAL, turn.says or "the model declined to answer")
         case "model_context_window_exceeded":
@@ -154,26 +150,28 @@ def after_turn(
 
 
 def _tools(
-    turn: ModelTurn, progress: AgentProgress, *, waiting: bool
+    turn: ModelTurn, progress: AgentProgress, limits: AgentLimits, *, waiting: bool
 ) -> CallTools | Finish | FinishDeferred | Stop:
     only = turn.tool_uses[0] if len(turn.tool_uses) == 1 else None
-    if only and only.name == ToolName.FINISH and turn.finish is not None:
+    if only and only.name == FINISH and turn.finish is not None:
         return FinishDeferred(only, turn.finish) if waiting else Finish(turn.finish)
-    if progress.bad_calls >= MAX_BAD_CALLS:
+    if progress.bad_calls >= limits.bad_calls:
         return Stop(StopCause.LOOP, f"{progress.bad_calls} tool calls in a row could not be run")
-    if _repeats(progress.recent) >= SAME_CALL_STOP:
-        return Stop(StopCause.LOOP, f"the same call was made {SAME_CALL_STOP} times")
+    if _repeats(progress.recent) >= limits.same_call_stop:
+        return Stop(StopCause.LOOP, f"the same call was made {limits.same_call_stop} times")
     return CallTools(turn.tool_uses)
 
 
-def _silent(progress: AgentProgress) -> Nudge | Stop:
-    if progress.nudges >= MAX_NUDGES:
-        return Stop(StopCause.SILENT, "it stopped without calling finish, after two reminders")
+def _silent(progress: AgentProgress, limits: AgentLimits) -> Nudge | Stop:
+    if progress.nudges >= limits.nudges:
+        return Stop(
+            StopCause.SILENT, f"it stopped without calling finish, after {limits.nudges} reminders"
+        )
     return Nudge(GO_ON)
 
 
-def _too_long(progress: AgentProgress) -> RetryTurn | Stop:
-    if progress.variant >= MAX_REPEATS:
+def _too_long(progress: AgentProgress, limits: AgentLimits) -> RetryTurn | Stop:
+    if progress.variant >= limits.discarded_replies:
         return Stop(StopCause.SILENT, "its replies stay longer than one reply may be")
     return RetryTurn(CUT_SHORT if progress.variant else None)
 
@@ -205,9 +203,9 @@ def answered(
     return progress.model_copy(update={"bad_calls": bad, "recent": tuple(recent[-8:])})
 
 
-def warning(progress: AgentProgress) -> str | None:
+def warning(progress: AgentProgress, limits: AgentLimits) -> str | None:
     """Return what to tell an agent that goes in circles, None while it does not."""
-    return CIRCLES if _repeats(progress.recent) == SAME_CALL_NUDGE else None
+    return CIRCLES if _repeats(progress.recent) == limits.same_call_warning else None
 
 
 def _repeats(recent: Sequence[str]) -> int:

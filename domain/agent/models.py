@@ -1,6 +1,8 @@
 """
 What is known of models: prices, windows, abilities. Dated data, of November 2026.
 
+Tuned freely: an agent goes by what was pinned at its start.
+
 Cost of a call = p_in * (input + 1.25 * write_5m + 2 * write_1h + read_factor * cache_read)
                + p_out * output.
 """
@@ -8,6 +10,7 @@ Cost of a call = p_in * (input + 1.25 * write_5m + 2 * write_1h + read_factor * 
 import math
 from dataclasses import dataclass
 
+from contracts.agent import ModelPrices
 from contracts.model import Usage
 
 REHEARSED = " (rehearsed)"
@@ -55,23 +58,23 @@ def facts(model: str) -> ModelFacts:
     return next((known for known in FACTS if name.startswith(known.name)), _UNKNOWN)
 
 
-def cost_microusd(model: str, usage: Usage, *, written_1h: int = 0) -> int:
+def cost_microusd(known: ModelFacts, usage: Usage, *, written_1h: int = 0) -> int:
     """
     Return what a call costs in millionths of a dollar, rounded up.
 
     `written_1h` is the part of the cache writes that was kept for an hour.
     """
-    known = facts(model)
     written_5m = max(usage.cache_write_tokens - written_1h, 0)
     weighted = usage.input_tokens + 1.25 * written_5m + 2 * written_1h
     weighted += known.read_factor * usage.cache_read_tokens
     return math.ceil(known.input_usd * weighted + known.output_usd * usage.output_tokens)
 
 
-def affordable_output(model: str, *, context_tokens: int, money_microusd: int) -> int:
-    """
-    Return how many output tokens the money buys after reading the context uncached, never negative.
-    """
+def prices(model: str) -> ModelPrices:
+    """Return what an agent's loop needs to know of a model, to be pinned at its start."""
     known = facts(model)
-    left = money_microusd - 1.25 * known.input_usd * context_tokens
-    return max(int(left / known.output_usd), 0)
+    return ModelPrices(
+        input_usd=known.input_usd,
+        output_usd=known.output_usd,
+        max_output_tokens=known.max_output_tokens,
+    )

@@ -1,57 +1,36 @@
 """
-May a tool call be carried out: ordered rules, the first that matches decides, no match asks.
+May a tool call be run: ordered rules, the first that matches decides, no match asks.
 
-The sandbox is the boundary; a question is only for crossing it. The risk is judged from what a call
-acts on, not from the tool's name.
+The sandbox is the boundary; a question is only for crossing it. The risk is judged from a call's
+whole arguments, not from the tool's name. Tuned freely: verdicts are recorded with the turn.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from contracts.tools import ApprovalClass, Effect, ToolName
-from domain.editing import edit
+from contracts.tools import ApprovalClass
+from contracts.verdicts import CallVerdict, Permission
+from domain.approvals.paths import PathNames, path_verdict
 from domain.tools.registry import ToolSpec
 
 
-@dataclass(frozen=True)
-class Allow:
-    """Carry it out."""
+def judge(
+    spec: ToolSpec, arguments: Mapping[str, object], known: PathNames | None = None
+) -> CallVerdict:
+    """
+    Judge one call by its tool and its whole arguments.
 
-    rule: str
-
-
-@dataclass(frozen=True)
-class Ask:
-    """A person decides; `why` says which rule asks."""
-
-    rule: str
-    why: str
-
-
-@dataclass(frozen=True)
-class Deny:
-    """Do not carry it out; the model is told `why` and can do something else."""
-
-    rule: str
-    why: str
-
-
-def judge(spec: ToolSpec, subject: str) -> Allow | Ask | Deny:
-    """Judge one call by its tool and subject (a path, a command line)."""
-    if spec.approval is ApprovalClass.FREE or spec.effect is not Effect.WRITE:
-        return Allow("changes nothing")
-    if spec.name is ToolName.EDIT:
-        return _edit(subject)
-    if spec.name is ToolName.RUN_COMMAND:
-        return Allow("runs in the sandbox")
-    return Ask("no rule", f"no rule speaks of {spec.name.value}")
-
-
-def _edit(path: str) -> Allow | Ask | Deny:
-    problem = edit.path_problem(path)
-    if problem:
-        return Deny("path", problem)
-    if edit.protected(path):
-        return Ask(
-            "protected path", f"{path} is read by tools outside the sandbox and can run code there"
-        )
-    return Allow("inside the worktree")
+    Args:
+        spec: the tool.
+        arguments: validated, by name.
+        known: the names that matter in paths; those of today when left out.
+    """
+    match spec.approval:
+        case ApprovalClass.FREE:
+            return CallVerdict(rule="changes nothing")
+        case ApprovalClass.COMMAND:
+            return CallVerdict(rule="runs in the sandbox")
+        case ApprovalClass.PATH:
+            return path_verdict(str(arguments.get(spec.subject, "")), known)
+        case ApprovalClass.ASK:
+            why = f"no rule allows {spec.name}"
+            return CallVerdict(permission=Permission.ASK, rule="no rule", reason=why)

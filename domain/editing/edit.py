@@ -18,7 +18,6 @@ from domain.editing import matching
 from domain.editing.diff import bounded, difference
 from domain.editing.document import Document, decode, parse, universal
 from domain.editing.matching import Match, MatchKind
-from domain.editing.paths import path_problem, protected
 from domain.editing.syntax import new_problems
 
 __all__ = (
@@ -30,8 +29,6 @@ __all__ = (
     "digest",
     "insert",
     "new_problems",
-    "path_problem",
-    "protected",
     "str_replace",
     "view",
 )

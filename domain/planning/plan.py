@@ -15,14 +15,28 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from contracts.planning import AddedEdge, Plan, PlanDraft, TaskSpec
+from contracts.policy import PlanJudgement
 from domain.planning import write_patterns
 from domain.text import clip, one_line
 
 _MOST_PROBLEMS = 12
-_MOST_PATTERNS = 32
-_MOST_COMMANDS = 12
-_COMMAND_CHARS = 4_000
 _FENCE = re.compile(r"\A\s*```[a-z]*\n(.*?)\n?```\s*\Z", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRules:
+    """
+    The limits of a plan.
+
+    Attributes:
+        patterns, commands: of one task.
+        command_chars: of one acceptance command.
+    """
+
+    tasks: int
+    patterns: int
+    commands: int
+    command_chars: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +105,21 @@ def _shown(error: ErrorDetails) -> str:
     return clip(repr(error.get("input")), 80)
 
 
-def validate(draft: PlanDraft, *, max_tasks: int = 24) -> Plan | PlanProblem:
+def judge(output: str, rules: PlanRules) -> PlanJudgement:
+    """Return the plan that a planner's output makes, or what is wrong with it."""
+    draft = parse(output)
+    found = validate(draft, rules) if isinstance(draft, PlanDraft) else draft
+    if isinstance(found, Plan):
+        return PlanJudgement(plan=found)
+    return PlanJudgement(problems=found.problems)
+
+
+def validate(draft: PlanDraft, rules: PlanRules) -> Plan | PlanProblem:
     """Return the plan that a draft makes, or everything that is wrong with it."""
     tasks = tuple(_tidy(task) for task in draft.tasks)
     problems = [
-        *_count_problems(tasks, max_tasks),
-        *(problem for task in tasks for problem in _task_problems(task)),
+        *_count_problems(tasks, rules.tasks),
+        *(problem for task in tasks for problem in _task_problems(task, rules)),
         *_reference_problems(tasks),
     ]
     if not problems:
@@ -125,22 +148,22 @@ def _count_problems(tasks: Sequence[TaskSpec], most: int) -> Iterable[str]:
             yield f"{count} tasks are called '{key}': give every task an id of its own."
 
 
-def _task_problems(task: TaskSpec) -> Iterable[str]:
-    for pattern in task.writes[:_MOST_PATTERNS]:
+def _task_problems(task: TaskSpec, rules: PlanRules) -> Iterable[str]:
+    for pattern in task.writes[: rules.patterns]:
         if (wrong := write_patterns.refusal(pattern)) is not None:
             yield f"Task '{task.id}' writes {pattern[:80]!r}, which {wrong}."
-    if len(task.writes) > _MOST_PATTERNS:
-        yield f"Task '{task.id}' writes more than {_MOST_PATTERNS} patterns: name folders instead."
+    if len(task.writes) > rules.patterns:
+        yield f"Task '{task.id}' writes more than {rules.patterns} patterns: name folders instead."
     if task.writes and not task.acceptance:
         yield (
             f"Task '{task.id}' writes but has no acceptance command: add one that exits 0 when "
             "the task is done."
         )
-    if len(task.acceptance) > _MOST_COMMANDS:
-        yield f"Task '{task.id}' has more than {_MOST_COMMANDS} acceptance commands: join some."
-    if any(len(each) > _COMMAND_CHARS or "\0" in each for each in task.acceptance):
+    if len(task.acceptance) > rules.commands:
+        yield f"Task '{task.id}' has more than {rules.commands} acceptance commands: join some."
+    if any(len(each) > rules.command_chars or "\0" in each for each in task.acceptance):
         yield (
-            f"An acceptance command of task '{task.id}' is longer than {_COMMAND_CHARS} "
+            f"An acceptance command of task '{task.id}' is longer than {rules.command_chars} "
             "characters or holds a NUL: put it into a script of the repository."
         )
 
@@ -257,9 +280,9 @@ def single_task(request: str, checks: tuple[str, ...], *, why: str) -> Plan:
     return Plan(summary=clip(why, 2_000), tasks=(task,), fallback=True)
 
 
-def repair_message(problem: PlanProblem) -> str:
+def repair_message(problems: Sequence[str]) -> str:
     """Return what the planner is told when its plan cannot be used."""
-    points = "\n".join(f"- {each}" for each in problem.problems)
+    points = "\n".join(f"- {each}" for each in problems)
     return (
         f"The plan cannot be used yet:\n{points}\n"
         "Correct these points and hand in the whole plan again."

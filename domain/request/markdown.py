@@ -8,25 +8,14 @@ never wraps a code block: hence lists, and code of short lines.
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
-from types import MappingProxyType
 
 from contracts.approvals import Approval
 from contracts.request import RequestStatus
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import RunState
+from domain.request.task_marks import TASK_MARKS
 from domain.text import for_people, one_line
 
-_MARKS = MappingProxyType(
-    {
-        TaskState.PENDING: "·",
-        TaskState.RUNNING: "▶",
-        TaskState.BLOCKED: "■",
-        TaskState.REVIEW: "?",
-        TaskState.DONE: "✓",
-        TaskState.FAILED: "✗",
-        TaskState.CANCELLED: "–",
-    }
-)
 _ENDED = (RunState.DONE, RunState.FAILED, RunState.CANCELLED)
 _MOST_BYTES = 18_000
 _CUT = "\n\n… [cut; `status` of the command line shows all]"
@@ -124,7 +113,7 @@ def _task(task: TaskStatus) -> str:
         else "",
     )
     told = "; ".join(fact for fact in facts if fact)
-    return f"- {_MARKS[task.state]} **{task.id}** ({_prose(task.title, 80)}): {told}"
+    return f"- {TASK_MARKS[task.state]} **{task.id}** ({_prose(task.title, 80)}): {told}"
 
 
 def _result(status: RequestStatus) -> Iterator[str]:

@@ -172,6 +172,7 @@ def subtask(
         checks=start.checks,
         human_review=ApprovalKind.REVIEW in start.approve or task.risk is Risk.HIGH,
         limits=AgentLimits(budget_microusd=allowance),
+        request_limits=opened.limits,
         notes=tuple(each.text for each in notes if each.task in {None, task.id}),
         queue_id=ids.queue_id(repository.key, repository.target),
     )

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from contracts.planning import TaskSpec
-from contracts.review import Patch
+from contracts.review import MakePatch, Patch
 from contracts.tools import CoderFinish
 from domain.planning import write_patterns
-from domain.text import for_people, listing, one_line
+from domain.text import clip, for_people, listing, one_line
 
 TRAILER = "OrchestCode-Task"
 """The commit trailer that names the task."""
 _TITLE_CHARS = 72
 _BODY_CHARS = 4_000
+_PROBLEM_CHARS = 8_000
 
 
 class Flaw(StrEnum):
@@ -46,6 +47,15 @@ def judge(patch: Patch, *, task: TaskSpec, agent_summary: str) -> PatchProblem |
     Return the weightiest thing that is wrong with a patch, None when it may go on to the checks.
     """
     return next(iter(_problems(patch, task, agent_summary)), None)
+
+
+def judged(request: MakePatch, patch: Patch) -> Patch:
+    """Return the patch with what is wrong with it; older workflows judge it themselves."""
+    if request.spec is None:
+        return patch
+    found = judge(patch, task=request.spec, agent_summary=request.summary)
+    problem = clip(found.feedback, _PROBLEM_CHARS) if found else ""
+    return patch.model_copy(update={"judged": True, "problem": problem})
 
 
 def _problems(patch: Patch, task: TaskSpec, summary: str) -> Iterable[PatchProblem]:

@@ -4,13 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from contracts.checks import ChecksReport
+from contracts.limits import RequestLimits
 from contracts.merge_queue import Eviction, MergeVerdict
 from domain.text import listing
-
-MAX_ROUNDS = 2
-"""Going back for checks, review or an unusable patch."""
-MAX_EVICTIONS = 2
-"""Going back because the merge queue did not take it."""
 
 
 class Cause(StrEnum):
@@ -34,19 +30,18 @@ class Rounds:
         """All of them."""
         return self.own + self.evictions
 
-    @property
-    def left(self) -> int:
-        """How often the task may still go back for checks or review."""
-        return MAX_ROUNDS - self.own
+    def left(self, limits: RequestLimits) -> int:
+        """Return how often the task may still go back for checks or review."""
+        return limits.rework_rounds - self.own
 
 
-def next_round(rounds: Rounds, cause: Cause) -> Rounds | None:
+def next_round(rounds: Rounds, cause: Cause, limits: RequestLimits) -> Rounds | None:
     """Return the count after one more round, None when the task has had its share."""
     if cause is Cause.QUEUE:
         more = Rounds(rounds.own, rounds.evictions + 1)
-        return more if more.evictions <= MAX_EVICTIONS else None
+        return more if more.evictions <= limits.evictions else None
     more = Rounds(rounds.own + 1, rounds.evictions)
-    return more if more.own <= MAX_ROUNDS else None
+    return more if more.own <= limits.rework_rounds else None
 
 
 def checks_feedback(report: ChecksReport) -> str:

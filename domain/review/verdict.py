@@ -7,15 +7,13 @@ gate, and risky changes need a person whatever the reviewer says.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from contracts.approvals import Choice, Decision
+from contracts.policy import ReviewJudgement
 from contracts.review import Finding, Patch, ReviewFinish, ReviewItem, ReviewState, Verdict
-from domain.review import risk
 from domain.text import clip, for_people, listing, one_line
 
-_BLOCKING_PRIORITY = 1
 _FEEDBACK_CHARS = 16_000
 
 _MOVES = MappingProxyType(
@@ -35,22 +33,6 @@ _OF_CHOICE = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class NeedsPerson:
-    """
-    The item waits for a person.
-
-    Attributes:
-        item: still pending, `human_required` set.
-        why: one sentence.
-        feedback: what the reviewer found, for the card; "" for nothing.
-    """
-
-    item: ReviewItem
-    why: str
-    feedback: str = ""
-
-
 def move(state: ReviewState, to: ReviewState) -> ReviewState:
     """
     Return `to`.
@@ -63,12 +45,12 @@ def move(state: ReviewState, to: ReviewState) -> ReviewState:
     return to
 
 
-def blocking(verdict: ReviewFinish, patch: Patch) -> tuple[Finding, ...]:
-    """Return the findings that block: priority 0 or 1, with a path that the patch touches."""
+def blocking(verdict: ReviewFinish, patch: Patch, priority: int) -> tuple[Finding, ...]:
+    """Return the findings that block: up to this priority, with a path that the patch touches."""
     return tuple(
         finding
         for finding in verdict.findings
-        if finding.priority <= _BLOCKING_PRIORITY and _touches(patch, finding.path)
+        if finding.priority <= priority and _touches(patch, finding.path)
     )
 
 
@@ -93,16 +75,22 @@ def _same(wanted: str, known: str) -> bool:
 
 
 def decide(
-    item: ReviewItem, verdict: ReviewFinish | None, patch: Patch, *, rounds_left: int
-) -> ReviewItem | NeedsPerson:
+    item: ReviewItem,
+    verdict: ReviewFinish | None,
+    patch: Patch,
+    *,
+    rounds_left: int,
+    blocking_priority: int,
+) -> ReviewJudgement:
     """
-    Return the item as the reviewer's verdict leaves it, or that a person must decide.
+    Return the item as the reviewer's verdict leaves it, and why a person must decide if so.
 
     Args:
         item: pending, for the tree of `patch`.
         verdict: None when the reviewer was cut before it said anything.
         patch: what the reviewer read.
         rounds_left: how often the agent may still be sent back.
+        blocking_priority: findings up to this priority block.
 
     Raises:
         ValueError: the item is not pending, or is of another tree.
@@ -110,10 +98,11 @@ def decide(
     _check(item, patch.tree)
     if verdict is None:
         return _needs_person(item, "The reviewer was cut before it reached a verdict.")
-    found = blocking(verdict, patch)
+    found = blocking(verdict, patch, blocking_priority)
     if found and rounds_left > 0:
         words = feedback(verdict, found)
-        return _moved(item, ReviewState.REVISED, by="reviewer", feedback=words)
+        item = _moved(item, ReviewState.REVISED, by="reviewer", feedback=words)
+        return ReviewJudgement(item=item)
     words = report(verdict, found or verdict.findings)
     if found:
         why = "The reviewer still finds blocking problems and no round is left."
@@ -126,7 +115,8 @@ def decide(
         return _needs_person(item, why, feedback=words)
     if item.human_required:
         return _needs_person(item, "A person decides on every patch of this task.", feedback=words)
-    return _moved(item, ReviewState.APPROVED, by="reviewer", feedback="")
+    item = _moved(item, ReviewState.APPROVED, by="reviewer", feedback="")
+    return ReviewJudgement(item=item)
 
 
 def answer(item: ReviewItem, decision: Decision) -> ReviewItem:
@@ -144,20 +134,6 @@ def answer(item: ReviewItem, decision: Decision) -> ReviewItem:
     return _moved(item, to, by=one_line(decision.by, 100) or "a person", feedback=words)
 
 
-def risks(
-    paths: Sequence[str],
-    *,
-    added: int,
-    deleted: int,
-    outside: Sequence[str],
-    deleted_tests: Sequence[str],
-) -> tuple[str, ...]:
-    """Return why a person should look at a change, see `domain.review.risk`."""
-    return risk.risks(
-        paths, added=added, deleted=deleted, outside=outside, deleted_tests=deleted_tests
-    )
-
-
 def _check(item: ReviewItem, tree: str) -> None:
     if item.state is not ReviewState.PENDING:
         raise ValueError(f"review item {item.id!r} is {item.state} already")
@@ -171,8 +147,9 @@ def _moved(item: ReviewItem, to: ReviewState, *, by: str, feedback: str) -> Revi
     )
 
 
-def _needs_person(item: ReviewItem, why: str, *, feedback: str = "") -> NeedsPerson:
-    return NeedsPerson(item.model_copy(update={"human_required": True}), why, feedback)
+def _needs_person(item: ReviewItem, why: str, *, feedback: str = "") -> ReviewJudgement:
+    item = item.model_copy(update={"human_required": True})
+    return ReviewJudgement(item=item, why=why[:1_000], feedback=clip(feedback, _FEEDBACK_CHARS))
 
 
 def feedback(verdict: ReviewFinish, findings: Sequence[Finding]) -> str:

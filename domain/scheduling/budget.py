@@ -7,7 +7,7 @@ All amounts are integer microUSD (1 USD = 1,000,000); knows nothing of prices.
 _MICRO = 1_000_000
 
 
-def grant(total: int, *, spent: int, reserved: int, waiting_tasks: int, floor: int = 50_000) -> int:
+def grant(total: int, *, spent: int, reserved: int, waiting_tasks: int, floor: int) -> int:
     """
     Return the lease for one more task: an even share of what is free, 0 when it cannot start.
 

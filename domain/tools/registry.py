@@ -1,30 +1,18 @@
 """
 The tool registry: name -> definition, JSON Schema, effect, retry class, approval class.
 
-A definition can be read and its arguments checked without an agent. Which code carries a tool out
-is decided by its effect: reads are batched, writes are one activity each, `finish` runs nothing.
+A definition can be read and its arguments checked without an agent. How a call is dispatched is
+decided by its effect: reads are batched, writes are one activity each, `finish` runs nothing.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
-from contracts.model import Role
-from contracts.planning import PlanDraft
-from contracts.review import ReviewFinish
-from contracts.tools import (
-    ApprovalClass,
-    CoderFinish,
-    EditArguments,
-    Effect,
-    RetryClass,
-    RunCommandArguments,
-    SearchArguments,
-    ToolName,
-    ViewArguments,
-)
+from contracts.tools import ApprovalClass, RetryClass
+from contracts.verdicts import Effect
 
 MAX_FINISH_BYTES = 49_152
 
@@ -38,7 +26,7 @@ class ToolSpec:
         subject: the argument that says what a call acts on.
     """
 
-    name: ToolName
+    name: str
     description: str
     arguments: type[BaseModel]
     effect: Effect
@@ -46,12 +34,12 @@ class ToolSpec:
     approval: ApprovalClass
     subject: str
 
-    def definition(self) -> dict[str, object]:
+    def definition(self) -> dict[str, JsonValue]:
         """Return the tool as the Messages API wants it."""
-        schema = self.arguments.model_json_schema()
+        schema: dict[str, JsonValue] = self.arguments.model_json_schema()
         schema.pop("title", None)
         schema.pop("description", None)
-        return {"name": self.name.value, "description": self.description, "input_schema": schema}
+        return {"name": self.name, "description": self.description, "input_schema": schema}
 
 
 @dataclass(frozen=True)
@@ -68,7 +56,7 @@ class Registry:
         tools: dict[str, ToolSpec] = {}
         for spec in specs:
             if spec.name in tools:
-                raise ValueError(f"two tools are called {spec.name.value!r}")
+                raise ValueError(f"two tools are called {spec.name!r}")
             tools[spec.name] = spec
         self._tools: Mapping[str, ToolSpec] = MappingProxyType(dict(sorted(tools.items())))
 
@@ -99,94 +87,3 @@ def _explain(name: str, error: ValidationError) -> str:
         for problem in error.errors(include_url=False, include_input=False)[:8]
     ]
     return f"The arguments of {name} do not fit its schema: {'; '.join(lines)}"[:1_000]
-
-
-_VIEW = ToolSpec(
-    ToolName.VIEW,
-    "Show a file of the repository with line numbers, or list a folder two levels deep. "
-    "Give view_range to see part of a long file.",
-    ViewArguments,
-    Effect.READ,
-    RetryClass.PURE,
-    ApprovalClass.FREE,
-    "path",
-)
-_SEARCH = ToolSpec(
-    ToolName.SEARCH,
-    "Find lines that match an extended regular expression in text files. Returns path:line:text, "
-    "at most 200 matches.",
-    SearchArguments,
-    Effect.READ,
-    RetryClass.PURE,
-    ApprovalClass.FREE,
-    "pattern",
-)
-_EDIT = ToolSpec(
-    ToolName.EDIT,
-    "Change one file. create writes a new file; str_replace replaces one text that occurs exactly "
-    "once; insert puts text after a line. View a file before you change it.",
-    EditArguments,
-    Effect.WRITE,
-    RetryClass.JOURNALED,
-    ApprovalClass.BY_SUBJECT,
-    "path",
-)
-_RUN = ToolSpec(
-    ToolName.RUN_COMMAND,
-    "Run a bash command line in a sandbox, in the repository root. No network. Each command "
-    "starts in a fresh shell; files stay, processes do not.",
-    RunCommandArguments,
-    Effect.WRITE,
-    RetryClass.JOURNALED,
-    ApprovalClass.BY_SUBJECT,
-    "command",
-)
-
-
-def _finish(arguments: type[BaseModel], description: str) -> ToolSpec:
-    return ToolSpec(
-        ToolName.FINISH,
-        description,
-        arguments,
-        Effect.END,
-        RetryClass.PURE,
-        ApprovalClass.FREE,
-        "summary",
-    )
-
-
-PLANNER = Registry(
-    [_VIEW, _SEARCH, _finish(PlanDraft, "Hand in the plan. Call it alone, once it is complete.")]
-)
-CODER = Registry(
-    [
-        _VIEW,
-        _SEARCH,
-        _EDIT,
-        _RUN,
-        _finish(
-            CoderFinish,
-            "Say that the task is done. The system then runs the acceptance commands itself; "
-            "if they fail you get their output. Call it alone.",
-        ),
-    ]
-)
-REVIEWER = Registry(
-    [
-        _VIEW,
-        _SEARCH,
-        _RUN,
-        _finish(ReviewFinish, "Hand in the review: a verdict and findings. Call it alone."),
-    ]
-)
-
-
-def registry_for(role: Role) -> Registry:
-    """Return the tools of a role."""
-    match role:
-        case Role.PLANNER:
-            return PLANNER
-        case Role.CODER:
-            return CODER
-        case Role.REVIEWER:
-            return REVIEWER

@@ -1,7 +1,9 @@
 """
 Conversation logs in the store: append-only, one commit a turn, byte-stable.
 
-    root   config.json  input.json         the frozen configuration, the opening message
+    root   config.json  agent.json  input.json
+                                           what every request begins with, the agent's frozen
+                                           configuration, the opening message
     turn n turn.json  in.0 …  out.0 …      what was appended, what came and its journal; the texts
 
 `input` is a list of messages; a text that lives in an object of its own stands there as
@@ -14,12 +16,13 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from contracts.model import ModelCall, ModelTurn, ToolAnswer
 from contracts.store import ConversationRef
 from domain import ids
+from domain.agent.configuration import AgentConfiguration
 from infra.store import Batch, RefUpdate, Store, TreeEntry
 
 Message = dict[str, Any]
@@ -40,10 +43,27 @@ class Window:
     Attributes:
         config: model, system, tools and whatever else must not change within the window.
         messages: oldest first, texts filled in, no cache markers.
+        configuration: the agent's; None in logs from before 2026-12.
     """
 
     config: dict[str, Any]
     messages: tuple[Message, ...]
+    configuration: AgentConfiguration | None = None
+
+
+@dataclass(frozen=True)
+class OpenedLog:
+    """
+    A log's root.
+
+    Attributes:
+        head: the root's commit.
+        configuration: the agent's, and its object id; None and "" in logs from before 2026-12.
+    """
+
+    head: str
+    configuration: AgentConfiguration | None
+    configuration_id: str
 
 
 @dataclass(frozen=True)
@@ -79,18 +99,36 @@ class ConversationLog:
         self._remembered = remembered
 
     async def open(
-        self, store: Store, conversation: str, *, config: dict[str, Any], opening: Message
-    ) -> str:
-        """Write a log's root; return its id. The same content opens the same log again."""
+        self,
+        store: Store,
+        conversation: str,
+        *,
+        configuration: AgentConfiguration,
+        opening: Message,
+    ) -> OpenedLog:
+        """
+        Write a log's root, or return the one that is there if it has the same opening.
+
+        A repeated attempt, or one of a history older than the store, thus goes on with the
+        configuration of the first, and finds the turns that follow it.
+        """
+        ref = ids.conversation_ref(conversation)
+        tip = store.ref(ref)
+        if tip is not None and (first := await _first(store, tip, opening)) is not None:
+            return first
         batch = store.batch()
-        config_blob = batch.blob(canonical(config))
-        files = {"config.json": config_blob, "input.json": batch.blob(canonical([opening]))}
+        agent = batch.blob(configuration.model_dump_json().encode())
+        config = {"role": configuration.role, **configuration.request_fields()}
+        files = {
+            "config.json": batch.blob(canonical(config)),
+            "agent.json": agent,
+            "input.json": batch.blob(canonical([opening])),
+        }
         head = batch.commit(_tree(batch, files), (), f"open {conversation}", when=0)
         await batch.write()
-        ref = ids.conversation_ref(conversation)
-        if store.ref(ref) is None:
+        if tip is None:
             await store.advance(ref, head, None)
-        return head
+        return OpenedLog(head, configuration, agent)
 
     async def recorded(self, store: Store, call: ModelCall, key: str) -> ModelTurn | None:
         """
@@ -122,10 +160,11 @@ class ConversationLog:
         while parents := (await store.get_commit(chain[-1])).parents:
             chain.append(parents[0])
         config = json.loads(await store.get_blob(f"{chain[-1]}:config.json"))
+        configuration, _ = await _configuration(store, chain[-1])
         messages: list[Message] = []
         for commit in reversed(chain):
             messages += await self._said(store, commit, root=commit == chain[-1])
-        return self._remember(head, Window(config, tuple(messages)))
+        return self._remember(head, Window(config, tuple(messages), configuration))
 
     async def append(
         self,
@@ -164,7 +203,7 @@ class ConversationLog:
         if not turn.discarded:
             # As it was written, so that memory and store can never differ.
             answer = {"role": "assistant", "content": json.loads(written)["reply"]}
-            self._remember(head, Window(window.config, (*window.messages, *said.sent, answer)))
+            self._remember(head, replace(window, messages=(*window.messages, *said.sent, answer)))
         return _with_head(turn, call.conversation, head)
 
     async def _move(self, store: Store, conversation: ConversationRef, head: str) -> None:
@@ -198,6 +237,25 @@ class ConversationLog:
         while len(self._windows) > self._remembered:
             self._windows.popitem(last=False)
         return window
+
+
+async def _first(store: Store, tip: str, opening: Message) -> OpenedLog | None:
+    """Return the root of a log that has this opening, None when it has another."""
+    head = tip
+    while parents := (await store.get_commit(head)).parents:
+        head = parents[0]
+    if await store.get_blob(f"{head}:input.json") != canonical([opening]):
+        return None
+    return OpenedLog(head, *await _configuration(store, head))
+
+
+async def _configuration(store: Store, root: str) -> tuple[AgentConfiguration | None, str]:
+    """Return the configuration at a root and its id."""
+    entry = await store.entry_at(root, "agent.json")
+    if entry is None:
+        return None, ""
+    data = await store.get_blob(entry.oid)
+    return AgentConfiguration.model_validate_json(data), entry.oid
 
 
 async def _after(store: Store, tip: str, head: str, key: str) -> tuple[str, Any] | None:

@@ -1,24 +1,9 @@
-"""
-What an agent is told: the role's prompt, and the opening message made of facts and documents.
-
-The prompts are files beside this one; changing their words never touches a workflow.
-"""
+"""The opening message of a conversation, made of facts and documents."""
 
 import json
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 
-from contracts.model import Role
-
-_PROMPTS = Path(__file__).resolve().parent.parent / "roles"
 _MAP_BYTES = 6_000
-
-
-@cache
-def role_prompt(role: Role) -> str:
-    """Return the system prompt of a role: the same bytes for every agent of it, for the cache."""
-    return (_PROMPTS / f"{role.value}.md").read_text("utf-8")
 
 
 def repository_map(paths: Sequence[str], limit_bytes: int = _MAP_BYTES) -> str:

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
 
-from domain.editing.paths import path_problem
+from domain.approvals.paths import path_problem
 
 READ_LIMIT_BYTES = 20 * 1024 * 1024
 """The largest file that is read: the largest that a model takes (a PDF)."""

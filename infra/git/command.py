@@ -160,11 +160,16 @@ class GitCommand:
         git_dir: the repository, or `<store>/worktrees/<name>` of a linked worktree.
         work_tree: the checked-out files; also the working directory of the command. None =
             commands that touch no files.
+        share: open files that every git process shares: a lock on one of them is held until the
+            last of these processes has ended, also after the worker's death.
     """
 
-    def __init__(self, git_dir: Path, *, work_tree: Path | None = None) -> None:
+    def __init__(
+        self, git_dir: Path, *, work_tree: Path | None = None, share: tuple[int, ...] = ()
+    ) -> None:
         self.git_dir = git_dir.absolute()
         self.work_tree = None if work_tree is None else work_tree.absolute()
+        self._share = share
         self._binary = git_binary()
 
     async def __call__(
@@ -249,7 +254,7 @@ class GitCommand:
             env=self.environment(reads=reads) | dict(env or {}),
             cwd=self._folder(),
             start_new_session=True,
-            pass_fds=pass_fds,
+            pass_fds=(*pass_fds, *self._share),
             limit=PIPE_LIMIT,
         )
 

@@ -1,32 +1,18 @@
-"""The bare, content-addressed store: what the rest of the room imports."""
+"""The bare, content-addressed store: the names that most of its users need."""
 
-from infra.store.store import (
-    ANY,
-    Batch,
-    BranchTaken,
-    Commit,
-    Conflicted,
-    GitObject,
-    Merged,
-    ObjectMissing,
-    PathChange,
-    RefConflict,
-    RefUpdate,
-    Store,
-    StoreError,
-    TreeEntry,
-)
+from infra.store.batch import Batch
+from infra.store.errors import BranchTaken, ObjectMissing, RefConflict, StoreError
+from infra.store.object_format import Commit, GitObject, TreeEntry
+from infra.store.refs import ANY, RefUpdate
+from infra.store.store import Store
 
 __all__ = [
     "ANY",
     "Batch",
     "BranchTaken",
     "Commit",
-    "Conflicted",
     "GitObject",
-    "Merged",
     "ObjectMissing",
-    "PathChange",
     "RefConflict",
     "RefUpdate",
     "Store",

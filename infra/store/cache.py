@@ -1,11 +1,9 @@
-"""
-Objects that were read or written lately, so that a turn need not ask git for what it just made.
-"""
+"""Objects read or written recently, so that a turn need not ask git for what it just wrote."""
 
 from collections import OrderedDict
 from typing import Final
 
-from infra.store.git_processes import GitObject
+from infra.store.object_format import GitObject
 
 KEPT_BYTES: Final = 32 << 20
 """How much is kept in all."""
@@ -16,9 +14,9 @@ LARGEST_BYTES: Final = 256 << 10
 
 class RecentObjects:
     """
-    Durable objects by id, the ones used longest ago forgotten first.
+    Durable objects by id; the least recently used are dropped first.
 
-    An id names one content for ever, so what is kept cannot be out of date.
+    An id names one content for ever, so a kept object cannot be out of date.
     """
 
     def __init__(self) -> None:
@@ -26,7 +24,7 @@ class RecentObjects:
         self._bytes = 0
 
     def get(self, oid: str) -> GitObject | None:
-        """Return the object; None when it is not at hand."""
+        """Return the object; None when it is not kept."""
         found = self._objects.get(oid)
         if found is not None:
             self._objects.move_to_end(oid)

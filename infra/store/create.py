@@ -1,4 +1,4 @@
-"""Making a store out of a repository, and telling whether a folder is one of ours."""
+"""Creating a store from a repository, and checking that a folder is an OrchestCode store."""
 
 import asyncio
 import os
@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from infra.fsync import sync_folder, sync_tree
 from infra.git.command import GitCommand, GitError
-from infra.store.objects import sync_folder, sync_tree
-from infra.store.types import StoreError
+from infra.store.errors import StoreError
+from infra.store.remote import remote_error, remote_url
 
 CONFIG: Final[Mapping[str, str]] = {
     # Version 1 and core.bare in config.worktree: what extensions.worktreeConfig asks for.
@@ -42,14 +43,9 @@ ATTRIBUTES: Final = "* -text -filter -ident -working-tree-encoding"
 """First line of `info/attributes`: bytes are stored as they are and no filter is ever chosen."""
 
 
-def place_of(repository: Path) -> str:
-    """Return how git is told where another repository is: absolute, so never an option."""
-    return str(repository.absolute())
-
-
-async def make(source: Path, path: Path) -> None:
+async def create_store(source: Path, path: Path) -> None:
     """
-    Clone a repository into a store that does not exist yet; the caller holds the lock.
+    Clone a repository into a store that does not exist yet; the caller holds the store's lock.
 
     The copy becomes visible under its name only when complete and synced.
 
@@ -59,16 +55,17 @@ async def make(source: Path, path: Path) -> None:
     await asyncio.to_thread(_remove_leftovers, path)
     fresh = path.parent / f".{path.name}.new-{secrets.token_hex(6)}"
     git = GitCommand(fresh)
+    url = remote_url(source)
     options = ("--quiet", "--bare", "--no-hardlinks", "--dissociate", "--template=")
     try:
         try:
-            await git("clone", *options, "--", place_of(source), str(fresh), timeout_seconds=3_600)
+            await git("clone", *options, "--", url, str(fresh), timeout_seconds=3_600)
             form = await git("rev-parse", "--show-object-format", reads=True)
         except GitError as failed:
-            raise outside(failed, place_of(source)) from failed
+            raise remote_error(failed, url) from failed
         _check_format(source, form.text)
         await asyncio.to_thread(_settle, fresh)
-        _place_at(fresh, path)
+        _rename(fresh, path)
     except BaseException:
         await asyncio.to_thread(shutil.rmtree, fresh, ignore_errors=True)
         raise
@@ -76,16 +73,18 @@ async def make(source: Path, path: Path) -> None:
 
 
 def _remove_leftovers(path: Path) -> None:
-    # Half-made copies of killed clones: whoever holds the lock is the only one making any.
+    # Incomplete copies of killed clones: no other process creates one while we hold the lock.
     for leftover in path.parent.glob(f".{path.name}.new-*"):
         shutil.rmtree(leftover)
 
 
-def _place_at(fresh: Path, path: Path) -> None:
+def _rename(fresh: Path, path: Path) -> None:
     try:
         fresh.rename(path)
     except OSError as failed:
-        raise StoreError(f"{path} is taken by something that is no store") from failed
+        raise StoreError(
+            f"{path} exists but is not an OrchestCode store; move it away."
+        ) from failed
 
 
 def _check_format(source: Path, form: str) -> None:
@@ -117,9 +116,9 @@ def _config_text(values: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-async def verify(path: Path) -> None:
+async def verify_config(path: Path) -> None:
     """
-    Check that a store is configured exactly as we made it, so that it runs no foreign program.
+    Check that a store has exactly our configuration, so that it runs no foreign program.
 
     Raises:
         StoreError: it is not; the wrong keys are named.
@@ -143,15 +142,3 @@ async def _read_config(path: Path, name: str) -> dict[str, str]:
         raise StoreError(f"the configuration of {path} cannot be read: {failed.stderr}") from failed
     rows = (row.partition("\n") for row in os.fsdecode(found.out).split("\0") if row)
     return {key: value for key, _, value in rows}
-
-
-def outside(failed: GitError, place: str) -> StoreError:
-    """Say in one sentence why git could not work with another repository."""
-    said = failed.stderr
-    if "dubious ownership" in said:
-        return StoreError(f"{place} belongs to another user; run the worker as its owner")
-    if "does not appear to be a git repository" in said or "does not exist" in said:
-        return StoreError(f"there is no git repository at {place}")
-    # Without git's many options: a person reads this where the request shows what it waits for.
-    command = failed.args_tail.partition(" ")[0]
-    return StoreError(f"{place}: git {command}: {said or f'exit code {failed.code}'}")

@@ -1,9 +1,9 @@
 """
-The two git children a store keeps running: one reads objects, one moves references.
+The two git children that a store keeps running: one reads objects, one moves references.
 
-Each is started when first needed, spoken to by one task at a time, and started anew after it
-died. A conversation that was cut (an error, a cancellation) ends the child, because its stream
-would be out of step.
+Each is started when first needed, used by one task at a time, and started again after it died. An
+exchange that was cut (an error, a cancellation) ends the child, because its stream would be out of
+step.
 """
 
 import asyncio
@@ -12,7 +12,6 @@ import fcntl
 import os
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -20,29 +19,13 @@ from typing_extensions import override
 
 from infra.git.command import STDERR_LIMIT, GitCommand, bounded, end_group
 from infra.locks import holder, take_lock
-from infra.store.objects import ObjectKind, is_kind
-from infra.store.types import StoreError
+from infra.store.errors import StoreError
+from infra.store.object_format import GitObject, ObjectKind, is_kind
 
 T = TypeVar("T")
 
-TURN_SECONDS = 120.0
-"""How long a writer waits for another's turn, which takes milliseconds, or seconds to pack."""
-
-
-@dataclass(frozen=True)
-class GitObject:
-    """
-    One object, whole.
-
-    Attributes:
-        oid: its id.
-        kind: blob, tree, commit or tag.
-        data: its content, as git hashes it, without the header.
-    """
-
-    oid: str
-    kind: ObjectKind
-    data: bytes
+LOCK_SECONDS = 120.0
+"""How long a writer waits for another one, which takes milliseconds, or seconds to pack."""
 
 
 class ChildDiedError(Exception):
@@ -55,31 +38,26 @@ class ChildDiedError(Exception):
 
     def __init__(self, stderr: str) -> None:
         self.stderr = stderr
-        super().__init__(stderr or "the git child ended without a word")
+        super().__init__(stderr or "the git child ended without a message")
 
 
-class Child:
+class GitProcess:
     """
     A long-lived git process that answers requests on stdin in order on stdout.
 
     Args:
-        git: how to start it.
+        git: starts it.
         args: its command.
-        share: an open file descriptor that the child keeps open as well; None = none.
+        share: open file descriptors that the child keeps open as well.
     """
 
-    def __init__(self, git: GitCommand, *args: str, share: int | None = None) -> None:
+    def __init__(self, git: GitCommand, *args: str, share: tuple[int, ...] = ()) -> None:
         self._git = git
         self._args = args
         self._share = share
-        self._lock = asyncio.Lock()
+        self._in_use = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._messages: IO[bytes] | None = None
-
-    @property
-    def pid(self) -> int | None:
-        """Return the process id of the running child; None = none was needed yet."""
-        return None if self._process is None else self._process.pid
 
     async def ask(
         self, request: bytes, answer: Callable[[asyncio.StreamReader], Awaitable[T]]
@@ -94,7 +72,7 @@ class Child:
         Raises:
             ChildDiedError: it ended meanwhile; whether it acted on the request is unknown.
         """
-        async with self._lock:
+        async with self._in_use:
             process = self._process or await self._start()
             if process.stdin is None or process.stdout is None:
                 raise ChildDiedError("no pipes")
@@ -110,17 +88,15 @@ class Child:
 
     async def close(self) -> None:
         """End the child; a later request starts a new one."""
-        async with self._lock:
+        async with self._in_use:
             await self._end()
 
     async def _start(self) -> asyncio.subprocess.Process:
-        # A file, not a pipe: nobody has to empty it while the child lives.
+        # A file, not a pipe: it need not be emptied while the child lives.
         self._messages = tempfile.TemporaryFile()  # noqa: SIM115 - closed in _end
         try:
             self._process = await self._git.spawn(
-                *self._args,
-                stderr=self._messages,
-                pass_fds=() if self._share is None else (self._share,),
+                *self._args, stderr=self._messages, pass_fds=self._share
             )
         except BaseException:
             self._messages.close()
@@ -142,8 +118,8 @@ class Child:
                 messages.close()
 
 
-class ObjectReader(Child):
-    """`git cat-file --batch-command`: objects and ids by any name git understands."""
+class CatFileProcess(GitProcess):
+    """`git cat-file --batch-command`: objects and ids by every name that git understands."""
 
     def __init__(self, git: GitCommand) -> None:
         super().__init__(git, "cat-file", "--batch-command")
@@ -182,7 +158,7 @@ class ObjectReader(Child):
 
 def _line(name: str) -> bytes:
     if not name or "\n" in name or "\0" in name:
-        raise ValueError(f"{name!r} is no name for one line")
+        raise ValueError(f"{name!r} does not fit on one line")
     return os.fsencode(name) + b"\n"
 
 
@@ -196,57 +172,57 @@ def _parse_head(line: bytes) -> tuple[str, ObjectKind, int] | None:
     return oid, kind, int(size)
 
 
-class ReferenceWriter(Child):
+class UpdateRefProcess(GitProcess):
     """
     `git update-ref --stdin`: one transaction at a time, across all processes of this host.
 
-    The turn is taken by a lock on a file. The child shares the open file, so after a kill of
-    its parent the lock is held until the child, too, is done. Whoever has the turn therefore
-    knows that a reference's `.lock` file belongs to nobody of ours.
+    The transactions exclude each other by a lock on a file. The child shares the open file, so
+    after a kill of its parent the lock is held until the child, too, has ended. The holder of the
+    lock therefore knows that a reference's `.lock` file belongs to no living writer of the product.
 
     Args:
-        git: how to start it.
-        turn_file: the file to lock; created when missing.
+        git: starts it.
+        lock_file: the file to lock; created when missing.
     """
 
-    def __init__(self, git: GitCommand, turn_file: Path) -> None:
+    def __init__(self, git: GitCommand, lock_file: Path) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        self._turn_file = turn_file
-        self._turn = os.open(turn_file, flags, 0o644)
-        self._mine = asyncio.Lock()
-        super().__init__(git, "update-ref", "--stdin", share=self._turn)
+        self._lock_file = lock_file
+        self._lock_fd = os.open(lock_file, flags, 0o644)
+        self._mutex = asyncio.Lock()
+        super().__init__(git, "update-ref", "--stdin", share=(self._lock_fd,))
 
     @contextlib.asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def lock(self) -> AsyncIterator[None]:
         """
         Hold the right to move references; not re-entrant.
 
         Raises:
             StoreError: another process kept it all the time.
         """
-        async with self._mine:
+        async with self._mutex:
             await self._take()
             try:
                 yield
             finally:
-                fcntl.flock(self._turn, fcntl.LOCK_UN)
+                fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
 
     async def _take(self) -> None:
         try:
-            async with asyncio.timeout(TURN_SECONDS):
-                await take_lock(self._turn)
+            async with asyncio.timeout(LOCK_SECONDS):
+                await take_lock(self._lock_fd)
         except TimeoutError:
             raise StoreError(
-                f"{holder(self._turn_file)} has kept the references of the store for "
-                f"{TURN_SECONDS:.0f} s: end it, then this goes on by itself"
+                f"{holder(self._lock_file)} has kept the references of the store for "
+                f"{LOCK_SECONDS:.0f} s: end it, then this goes on by itself"
             ) from None
 
     async def transact(self, commands: bytes) -> None:
         """
-        Run the commands as one transaction; the caller holds the turn.
+        Run the commands as one transaction; the caller holds the lock.
 
         Raises:
-            ChildDiedError: refused (`fatal:` stands in its words) or killed (outcome unknown).
+            ChildDiedError: refused (`fatal:` is in its message) or killed (outcome unknown).
         """
 
         async def read(stream: asyncio.StreamReader) -> None:
@@ -257,8 +233,8 @@ class ReferenceWriter(Child):
 
     @override
     async def close(self) -> None:
-        """End the child and give the lock file back; the writer is unusable afterwards."""
+        """End the child and close the lock file; the process is unusable afterwards."""
         await super().close()
-        if self._turn >= 0:
-            os.close(self._turn)
-            self._turn = -1
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1

@@ -6,7 +6,7 @@ from pathlib import Path
 from infra.store import Store
 
 
-class Stores:
+class OpenStores:
     """Stores by repository key, under one folder."""
 
     def __init__(self, root: Path) -> None:
@@ -39,7 +39,7 @@ class Stores:
             return self._open[key]
 
     async def clone(self, source: Path, key: str) -> Store:
-        """Return the open store of a repository, made from it when it does not exist yet."""
+        """Return the open store of a repository, created from it when it does not exist yet."""
         async with self._lock:
             if key not in self._open:
                 self._open[key] = await Store.clone(source, self.path(key))

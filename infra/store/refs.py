@@ -2,23 +2,32 @@
 
 import asyncio
 import contextlib
+import enum
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
+from infra.fsync import sync_folder
 from infra.git.command import GitCommand
-from infra.store.git_processes import ChildDiedError, ReferenceWriter
-from infra.store.objects import OID, is_oid, sync_folder
-from infra.store.types import ANY, RefConflict, RefUpdate, StoreError
+from infra.store.errors import RefConflict, StoreError
+from infra.store.git_processes import ChildDiedError, UpdateRefProcess
+from infra.store.object_format import OID, is_oid
 
 REF_ROOT: Final = "refs/oc/"
-"""Every reference of the store stands below this."""
+"""The folder of all references of the store."""
+
+LOCK_FILE: Final = "oc-refs.turn"
+"""
+The file whose lock guards moving references. Its name is that of older versions: under another one
+an old worker that still runs and a new one would not exclude each other.
+"""
 
 REF_LOCK_SECONDS: Final = 1.0
-"""A reference's lock file that stays unchanged so long while we have the turn is a leftover."""
+"""A reference's lock file that stays unchanged so long while we hold the lock is a leftover."""
 
 PACKED_LOCK_SECONDS: Final = 10.0
 """The same for `packed-refs.lock`: packing tens of thousands of references takes seconds."""
@@ -29,24 +38,46 @@ _BLOCKED_TRIES = 200  # git itself waits 0.1 s each time
 _LOCK_EXISTS = re.compile(r"Unable to create '(?P<path>[^\n]+\.lock)': File exists")
 
 
+class AnyValue(enum.Enum):
+    """The type of ANY."""
+
+    ANY = "any"
+    """The reference may be anywhere, or missing."""
+
+
+ANY: Final = AnyValue.ANY
+"""As the old value of an update: do not compare."""
+
+
+@dataclass(frozen=True)
+class RefUpdate:
+    """
+    One move of a reference.
+
+    Attributes:
+        ref: full name below `refs/oc/`.
+        new: the id it shall have; None = delete it.
+        old: the id it must have now; None = it must not exist; ANY = not compared.
+    """
+
+    ref: str
+    new: str | None
+    old: str | Literal[AnyValue.ANY] | None
+
+
 class References:
     """
     The references of one store.
 
     Args:
         store: the bare repository.
-        git: the door to it.
+        git: runs git in it.
     """
 
     def __init__(self, store: Path, git: GitCommand) -> None:
         self._store = store
-        self._writer = ReferenceWriter(git, store / "oc-refs.turn")
+        self._writer = UpdateRefProcess(git, store / LOCK_FILE)
         self._durable: set[str] = set()
-
-    @property
-    def pid(self) -> int | None:
-        """Return the process id of the child that moves references; None = none runs."""
-        return self._writer.pid
 
     async def close(self) -> None:
         """End the child."""
@@ -56,19 +87,13 @@ class References:
         """Return the id a reference holds; None = it does not exist."""
         return read_ref(self._store, ref)
 
-    @contextlib.asynccontextmanager
-    async def held(self) -> AsyncIterator[None]:
-        """Hold the turn to move references, against every other writer of this host."""
-        async with self._writer.turn():
-            yield
-
     async def update(self, *updates: RefUpdate) -> None:
         """Move references; see `Store.update_refs`."""
         for update in updates:
             _check_update(update)
         if len({update.ref for update in updates}) != len(updates):
-            raise StoreError("one reference stands twice in one transaction")
-        async with self._writer.turn():
+            raise StoreError("one reference occurs twice in one transaction")
+        async with self._writer.lock():
             folders = self._folders_to_sync(updates)
             await self._transact(updates)
             if len(folders) == 1:
@@ -77,7 +102,7 @@ class References:
                 await asyncio.gather(*(asyncio.to_thread(self._sync, each) for each in folders))
 
     def _sync(self, folder: str) -> None:
-        # A folder whose last reference went is gone.
+        # The folder goes with its last reference.
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             sync_folder(f"{self._store}/{folder}")
 
@@ -124,7 +149,7 @@ class References:
 
 def check_ref(ref: str) -> None:
     """
-    Refuse what git would not take for the name of a reference.
+    Refuse what git does not accept as the name of a reference.
 
     Raises:
         StoreError: it cannot be a name.
@@ -142,10 +167,10 @@ def check_ref(ref: str) -> None:
 def _check_update(update: RefUpdate) -> None:
     check_ref(update.ref)
     if not update.ref.startswith(REF_ROOT):
-        raise StoreError(f"{update.ref} does not stand below {REF_ROOT}")
+        raise StoreError(f"{update.ref} is not below {REF_ROOT}")
     for value in (update.new, update.old):
         if isinstance(value, str) and not is_oid(value):
-            raise StoreError(f"{value!r} is no object id ({update.ref})")
+            raise StoreError(f"{value!r} is not an object id ({update.ref})")
 
 
 def _command(update: RefUpdate) -> bytes:
@@ -182,7 +207,7 @@ class _Leftovers:
     """
     Decides whether a `.lock` file that is in the way belongs to a dead writer, and removes it.
 
-    Called only by whoever has the turn, so no living writer of ours can hold the file.
+    Its caller holds the store's lock, so no living writer of the product can hold the file.
     """
 
     def __init__(self, store: Path) -> None:

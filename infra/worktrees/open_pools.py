@@ -3,11 +3,11 @@
 import asyncio
 from pathlib import Path
 
-from infra.store.open_stores import Stores
+from infra.store.open_stores import OpenStores
 from infra.worktrees.pool import WorktreePool
 
 
-class Pools:
+class OpenPools:
     """
     Pools by repository key.
 
@@ -15,7 +15,9 @@ class Pools:
         uid_base: first user id of worktrees when the worker is root, None when it is not.
     """
 
-    def __init__(self, stores: Stores, root: Path, *, host_id: str, uid_base: int | None) -> None:
+    def __init__(
+        self, stores: OpenStores, root: Path, *, host_id: str, uid_base: int | None
+    ) -> None:
         self._stores = stores
         self._root = root
         self._host_id = host_id

@@ -144,7 +144,9 @@ def end_process(code: int) -> NoReturn:
     Flush standard output and error and end the process at once with an exit code.
 
     The interpreter's own exit can block for ever: it waits for the SDK's threads while one of
-    them, with the reply to an abandoned call, waits for the interpreter.
+    them, with the reply to an abandoned call, waits for the interpreter. It can also
+    crash: a thread of the SDK that has just handed over a result still releases Python objects
+    (https://github.com/temporalio/sdk-python/issues/300).
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):

@@ -13,23 +13,28 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from activities.agent_setup import AgentSetup
 from activities.model import MessagesModel
+from contracts import roles
+from contracts.agent import OpenedConversation
 from contracts.failures import FailureKind
-from contracts.model import ModelCall, ModelTurn, OpenConversation, Role, ToolAnswer
+from contracts.model import ModelCall, ModelTurn, OpenConversation, ToolAnswer
 from contracts.store import ConversationRef, RepositoryRef
-from contracts.tools import ToolName
 from domain import ids
 from domain.agent import models
 from domain.tools.registry import MAX_FINISH_BYTES
 from infra.anthropic.client import MessagesClient
 from infra.conversation.log import ConversationLog
-from infra.store import Store, StoreError
-from infra.store.open_stores import Stores
+from infra.roles.files import RoleFiles
+from infra.store import Store, StoreError, trees
+from infra.store.object_format import EMPTY_TREE
+from infra.store.open_stores import OpenStores
 from rehearsal import journal
 from rehearsal.server import Server, serve
 from tests.activities.test_worktrees import empty_store
 
 MODEL = "claude-sonnet-5-5"
+SETUP = AgentSetup(RoleFiles(), model_for=lambda _role: MODEL)
 REPOSITORY = RepositoryRef(
     key="demo", host_id="here", request_key="r1", target="main", environment="0" * 40
 )
@@ -38,7 +43,7 @@ _TIMEOUT = httpx2.Timeout(connect=5, write=5, pool=5, read=0.5)
 
 
 @dataclass
-class Desk:
+class ModelEnv:
     """
     The activity on a store, and the server that answers it.
 
@@ -48,7 +53,7 @@ class Desk:
     """
 
     store: Store
-    stores: Stores
+    stores: OpenStores
     clients: list[MessagesClient] = field(default_factory=list)
 
     def model(self, server: Server | None) -> MessagesModel:
@@ -60,11 +65,13 @@ class Desk:
             timeout=_TIMEOUT,
         )
         self.clients.append(client)
-        return MessagesModel(self.stores, client, model_names=dict.fromkeys(Role, MODEL))
+        return MessagesModel(self.stores, client, SETUP)
 
-    async def opened(self, model: MessagesModel, role: Role = Role.CODER) -> ConversationRef:
+    async def opened(
+        self, model: MessagesModel, role: roles.RoleName = roles.CODER
+    ) -> OpenedConversation:
         """Open a conversation."""
-        tree = await self.store.put_tree(())
+        tree = await trees.with_paths(self.store, EMPTY_TREE, {})
         request = OpenConversation(
             repository=REPOSITORY,
             agent_id="request/x/task/a/coder-1",
@@ -76,10 +83,10 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+async def desk(tmp_path: Path) -> AsyncIterator[ModelEnv]:
     """A store without content."""
     async with await empty_store(tmp_path) as store:
-        desk = Desk(store, Stores(tmp_path))
+        desk = ModelEnv(store, OpenStores(tmp_path))
         try:
             yield desk
         finally:
@@ -109,7 +116,7 @@ def script(*turns: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def failing(desk: Desk, **fault: Any) -> AsyncIterator[tuple[ApplicationError, Server]]:
+async def failing(desk: ModelEnv, **fault: Any) -> AsyncIterator[tuple[ApplicationError, Server]]:
     """Give the failure of a call that meets a fault for ever."""
     play = script({"say": "Never heard.", "call": [VIEW], "fault": [{"times": 99, **fault}]})
     async with serve(play) as server:
@@ -121,7 +128,7 @@ async def failing(desk: Desk, **fault: Any) -> AsyncIterator[tuple[ApplicationEr
         yield raised.value, server
 
 
-async def test_two_turns_of_a_conversation(desk: Desk) -> None:
+async def test_two_turns_of_a_conversation(desk: ModelEnv) -> None:
     """
     The reply's calls come back as references, and their results are sent with the next request.
     """
@@ -147,7 +154,7 @@ async def test_two_turns_of_a_conversation(desk: Desk) -> None:
     assert journal.failures(entries) == []
 
 
-async def test_the_cost_is_that_of_the_tokens_used(desk: Desk) -> None:
+async def test_the_cost_is_that_of_the_tokens_used(desk: ModelEnv) -> None:
     """What the service counted is what the turn says, priced by kind of token."""
     async with serve(script({"say": "So."}, {"say": "On."})) as server:
         model = desk.model(server)
@@ -157,13 +164,15 @@ async def test_the_cost_is_that_of_the_tokens_used(desk: Desk) -> None:
 
     hour = used[0]["cache_creation"]["ephemeral_1h_input_tokens"]
     assert hour > 0
-    assert first.cost_microusd == models.cost_microusd(MODEL, first.usage, written_1h=hour)
+    assert first.cost_microusd == models.cost_microusd(
+        models.facts(MODEL), first.usage, written_1h=hour
+    )
     assert first.usage.output_tokens == used[0]["output_tokens"]
     assert second.usage.cache_read_tokens == used[1]["cache_read_input_tokens"] > 0
     assert second.cost_microusd < first.cost_microusd
 
 
-async def test_a_lost_acknowledgement_makes_no_second_call(desk: Desk) -> None:
+async def test_a_lost_acknowledgement_makes_no_second_call(desk: ModelEnv) -> None:
     """A worker that never saw the call returns the journaled turn and does not ask the service."""
     async with serve(script({"say": "Once.", "call": [VIEW]})) as server:
         model = desk.model(server)
@@ -177,7 +186,7 @@ async def test_a_lost_acknowledgement_makes_no_second_call(desk: Desk) -> None:
 
 
 async def test_a_reply_that_the_store_could_not_take_is_kept_for_the_next_attempt(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: ModelEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     It is paid for: once the disk has room again it is written, and the service is not asked again.
@@ -202,7 +211,7 @@ async def test_a_reply_that_the_store_could_not_take_is_kept_for_the_next_attemp
     assert (told.says, asked) == ("Once.", 1)
 
 
-async def test_a_restarted_worker_sends_what_the_first_would_have_sent(desk: Desk) -> None:
+async def test_a_restarted_worker_sends_what_the_first_would_have_sent(desk: ModelEnv) -> None:
     """The window is read from the store, to the byte, and the service's cache still holds."""
     async with serve(
         script({"say": "One."}, {"say": "Two."}, {"say": "Three."}),
@@ -210,7 +219,7 @@ async def test_a_restarted_worker_sends_what_the_first_would_have_sent(desk: Des
         journal_path=Path(desk.store.path).parent / "j.jsonl",
     ) as server:
         model = desk.model(server)
-        conversation = await desk.opened(model)
+        conversation: ConversationRef = await desk.opened(model)
         for number in range(3):
             message = f"Step {number}." if number else None
             told = await turn(desk.model(server), call(conversation, message=message))
@@ -221,7 +230,7 @@ async def test_a_restarted_worker_sends_what_the_first_would_have_sent(desk: Des
     assert told.usage.cache_read_tokens > 0
 
 
-async def test_a_reply_of_thinking_is_sent_back_as_it_came(desk: Desk) -> None:
+async def test_a_reply_of_thinking_is_sent_back_as_it_came(desk: ModelEnv) -> None:
     """Sealed blocks survive the journal: the service refuses any that was changed."""
     play = script({"think": "Hm ✓.", "say": "Look.", "call": [VIEW]}, {"say": "Done."})
     async with serve(play) as server:
@@ -263,7 +272,7 @@ _STATUS = FailureKind.OVERLOADED
     ],
 )  # fmt: skip
 async def test_a_fault_is_classed_at_the_door(
-    desk: Desk,
+    desk: ModelEnv,
     fault: dict[str, Any],
     kind: FailureKind,
     retried: bool,  # noqa: FBT001
@@ -289,7 +298,7 @@ async def test_a_fault_is_classed_at_the_door(
 )
 @pytest.mark.parametrize("code", [429, 529])
 async def test_the_next_attempt_waits_as_long_as_the_service_asks(
-    desk: Desk, code: int, headers: dict[str, str], seconds: float | None
+    desk: ModelEnv, code: int, headers: dict[str, str], seconds: float | None
 ) -> None:
     """A retry-after becomes the retry's delay; without one the policy's own back-off holds."""
     async with failing(desk, kind="status", code=code, headers=headers) as (failure, _):
@@ -298,7 +307,7 @@ async def test_the_next_attempt_waits_as_long_as_the_service_asks(
     assert failure.next_retry_delay == (None if seconds is None else dt.timedelta(seconds=seconds))
 
 
-async def test_without_a_key_nothing_is_asked(desk: Desk) -> None:
+async def test_without_a_key_nothing_is_asked(desk: ModelEnv) -> None:
     """The person is told what to set."""
     model = desk.model(None)
     with pytest.raises(ApplicationError, match="ANTHROPIC_API_KEY") as raised:
@@ -308,7 +317,7 @@ async def test_without_a_key_nothing_is_asked(desk: Desk) -> None:
     assert raised.value.non_retryable
 
 
-async def test_after_a_fault_the_call_succeeds_and_is_journaled_once(desk: Desk) -> None:
+async def test_after_a_fault_the_call_succeeds_and_is_journaled_once(desk: ModelEnv) -> None:
     """The retry is the same call: the log holds one turn."""
     play = script({"say": "At last.", "fault": [{"kind": "cut_chunked", "times": 1}]})
     async with serve(play) as server:
@@ -334,7 +343,7 @@ async def test_after_a_fault_the_call_succeeds_and_is_journaled_once(desk: Desk)
     ],
 )
 async def test_arguments_that_do_not_fit_are_a_problem_told_to_the_model(
-    desk: Desk, tool: str, arguments: dict[str, Any], said: str
+    desk: ModelEnv, tool: str, arguments: dict[str, Any], said: str
 ) -> None:
     """Nothing is run and nothing fails: the model gets the sentence as an error result."""
     async with serve(script({"call": [{"tool": tool, "input": arguments}]})) as server:
@@ -354,7 +363,7 @@ async def test_arguments_that_do_not_fit_are_a_problem_told_to_the_model(
         pytest.param(MAX_FINISH_BYTES, False, id="too long"),
     ],
 )
-async def test_what_is_handed_in_has_its_limit(desk: Desk, size: int, taken: bool) -> None:  # noqa: FBT001
+async def test_what_is_handed_in_has_its_limit(desk: ModelEnv, size: int, taken: bool) -> None:  # noqa: FBT001
     """A finish within the limit comes back as JSON; a longer one is a problem."""
     plan = {
         "summary": "Plan.",
@@ -365,11 +374,11 @@ async def test_what_is_handed_in_has_its_limit(desk: Desk, size: int, taken: boo
     }
     async with serve(script({"call": [{"tool": "finish", "input": plan}]})) as server:
         model = desk.model(server)
-        conversation = await desk.opened(model, Role.PLANNER)
+        conversation = await desk.opened(model, roles.PLANNER)
         told = await turn(model, call(conversation))
 
     use = told.tool_uses[0]
-    assert use.name == ToolName.FINISH
+    assert use.name == "finish"
     assert (told.finish is not None) is taken
     assert bool(use.problem) is not taken
     assert told.finish is None or json.loads(told.finish)["summary"] == "Plan."
@@ -383,7 +392,7 @@ async def test_what_is_handed_in_has_its_limit(desk: Desk, size: int, taken: boo
     ],
 )
 async def test_a_reply_that_does_not_count_is_discarded_but_paid_for(
-    desk: Desk, fault: dict[str, Any], stop: str
+    desk: ModelEnv, fault: dict[str, Any], stop: str
 ) -> None:
     """
     No tool of it runs, the conversation stays, its cost is told, and the repeat is a new call.
@@ -401,7 +410,7 @@ async def test_a_reply_that_does_not_count_is_discarded_but_paid_for(
     assert (again.discarded, again.conversation.turns) == (False, 1)
 
 
-async def test_a_paused_reply_is_sent_back_and_goes_on(desk: Desk) -> None:
+async def test_a_paused_reply_is_sent_back_and_goes_on(desk: ModelEnv) -> None:
     """A pause asks for the same conversation with nothing new said."""
     play = script({"say": "Then the end.", "fault": [{"kind": "pause_turn", "times": 1}]})
     async with serve(play) as server:

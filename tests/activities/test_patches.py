@@ -19,6 +19,7 @@ from contracts.merge_queue import (
 from contracts.repository import DeliverBranch
 from contracts.review import Patch
 from domain import ids
+from infra.store import trees
 from tests.infra.bench import ActivityEnv, Job
 from tests.local_deployment import commit, git
 
@@ -59,7 +60,7 @@ async def files(job: Job, commit: str) -> dict[str, str]:
     """Return a commit's files."""
     return {
         path: (await job.store.get_blob(f"{commit}:{path}")).decode()
-        for path in await job.store.paths(commit)
+        for path in await trees.paths(job.store, commit)
     }
 
 

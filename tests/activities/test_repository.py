@@ -20,6 +20,7 @@ from contracts.repository import CloseRequest, DeliverBranch, Delivered, Environ
 from domain import ids
 from infra.git.command import git_binary
 from infra.locks import locked
+from infra.store import trees
 from tests.infra.bench import ActivityEnv, Job, person
 from tests.local_deployment import changed, commit, git, snapshot
 
@@ -306,7 +307,7 @@ async def test_every_kind_of_repository_is_taken(workbench: ActivityEnv) -> None
         job = await workbench.open(place, request=f"request/r{number}", branch=f"made-{number}")
         assert Path(job.opened.path) == root
         assert job.base == git(place, "rev-parse", "HEAD")
-        assert await job.store.paths(job.base)
+        assert await trees.paths(job.store, job.base)
         assert changed(before[place], snapshot(place)) == set(), place
 
     keys = {path.name for path in (workbench.home / "stores").glob("*.git")}
@@ -664,12 +665,12 @@ import asyncio, sys
 from pathlib import Path
 from temporalio.testing import ActivityEnvironment
 from activities.repository import UserRepositories
-from infra.store.open_stores import Stores
+from infra.store.open_stores import OpenStores
 from contracts.repository import DeliverBranch, Environment
 
 async def main(stores, slow, order):
     order = DeliverBranch.model_validate_json(order)
-    found = Stores(Path(stores))
+    found = OpenStores(Path(stores))
     store = await found.get(order.repository.key)
     store.git._binary = slow
     path = Environment(path="/usr/bin:/bin")

@@ -12,7 +12,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from contracts.failures import FailureKind
-from contracts.tools import ToolCall, ToolName
+from contracts.tools import ToolCall
 from domain import ids
 from infra import commands
 from tests.infra.bench import ActivityEnv, Agent, Job, alive, said, token
@@ -21,7 +21,7 @@ from tests.local_deployment import ROOT, until
 
 async def test_a_repeated_call_returns_what_was_recorded(agent: Agent) -> None:
     """A call whose end was recorded is not done again, whatever the worktree holds since."""
-    call = await agent.call(ToolName.RUN_COMMAND, command="echo once >> log.txt; cat log.txt")
+    call = await agent.call("run_command", command="echo once >> log.txt; cat log.txt")
     first = await agent.make(call)
     agent.at = first.checkpoint or ""
     await agent.run("echo twice >> log.txt")
@@ -37,7 +37,7 @@ async def test_what_an_earlier_attempt_left_is_undone(agent: Agent) -> None:
     await agent.edit("create", "kept.txt", file_text="kept\n")
     pool = await agent.job.pool()
     lease = agent.lease
-    async with pool.enter(lease.worktree, lease.epoch, agent.at) as place:
+    async with pool.open_worktree(lease.worktree, lease.epoch, agent.at) as place:
         place.begin("call-lost")
         (agent.path / "half.txt").write_text("half done")
         (agent.path / "kept.txt").unlink()
@@ -77,7 +77,7 @@ async def test_a_call_starts_from_the_checkpoint_it_expects(agent: Agent) -> Non
 
 async def test_an_old_epoch_is_refused_for_good(job: Job, agent: Agent) -> None:
     """Whoever lost the worktree can neither change nor read it, and is not retried."""
-    edit = await agent.call(ToolName.EDIT, command="create", path="z.txt", file_text="z")
+    edit = await agent.call("edit", command="create", path="z.txt", file_text="z")
     pool = await job.pool()
     await pool.release(agent.lease.worktree, agent.lease.epoch)
     later = await job.agent("b")
@@ -94,7 +94,7 @@ async def test_a_call_recorded_before_the_lease_ended_is_still_answered(
     job: Job, agent: Agent
 ) -> None:
     """A lost acknowledgement is free even when the worktree belongs to somebody else by now."""
-    call = await agent.call(ToolName.EDIT, command="create", path="z.txt", file_text="z\n")
+    call = await agent.call("edit", command="create", path="z.txt", file_text="z\n")
     first = await agent.make(call)
     pool = await job.pool()
     await pool.release(agent.lease.worktree, agent.lease.epoch)
@@ -104,7 +104,7 @@ async def test_a_call_recorded_before_the_lease_ended_is_still_answered(
 
 async def test_two_attempts_at_one_call_act_once(agent: Agent) -> None:
     """An attempt that overtakes another waits for it and returns the same outcome."""
-    call = await agent.call(ToolName.RUN_COMMAND, command="echo x >> log.txt; sleep 0.3")
+    call = await agent.call("run_command", command="echo x >> log.txt; sleep 0.3")
 
     first, second = await asyncio.gather(agent.make(call), agent.make(call))
 
@@ -117,18 +117,18 @@ KILLED = """
     import asyncio, os, sys
     from pathlib import Path
     from temporalio.testing import ActivityEnvironment
-    from infra.worktrees.open_pools import Pools
+    from infra.worktrees.open_pools import OpenPools
     from infra.commands import CommandRunner
     from infra.sandbox import Sandbox
-    from infra.store.open_stores import Stores
-    from activities.tools import WorktreeTools
+    from infra.store.open_stores import OpenStores
+    from activities.tools.dispatch import WorktreeTools
     from contracts.tools import ToolCall
 
     async def main() -> None:
         home, scratch = Path(sys.argv[1]), Path(sys.argv[2])
-        stores = Stores(home / "stores")
+        stores = OpenStores(home / "stores")
         uid_base = 60_000 if os.geteuid() == 0 else None
-        pools = Pools(stores, home / "worktrees", host_id="bench", uid_base=uid_base)
+        pools = OpenPools(stores, home / "worktrees", host_id="bench", uid_base=uid_base)
         sandbox = Sandbox()
         await sandbox.probe(scratch)
         tools = WorktreeTools(stores, pools, CommandRunner(sandbox, hide=(home,)))
@@ -165,7 +165,7 @@ async def test_a_worker_killed_in_the_middle_of_a_command(
     """Its processes die with it, and the repeated call starts from the checkpoint and acts once."""
     word, go = token(), workbench.folder / "go"
     line = f"echo half >> log.txt; cat a.txt > {word}; [ -e {go} ] || sleep 60"
-    call = await agent.call(ToolName.RUN_COMMAND, command=line)
+    call = await agent.call("run_command", command=line)
     scratch = workbench.folder / "scratch"
     scratch.mkdir()
     worker = started_worker(workbench, scratch, call)
@@ -185,7 +185,7 @@ async def test_a_command_past_its_limit_is_one_result(agent: Agent) -> None:
     """It ends once, as a timed-out result that keeps what was written, and no process is left."""
     word = token()
     line = f"echo before; echo {word} > f.txt; (exec -a {word} sleep 60) & exec -a {word} sleep 60"
-    call = await agent.call(ToolName.RUN_COMMAND, command=line, timeout_seconds=1)
+    call = await agent.call("run_command", command=line, timeout_seconds=1)
 
     result = await agent.make(call)
 
@@ -350,9 +350,9 @@ async def test_views_of_all_kinds_of_files(agent: Agent) -> None:
 async def test_reading_calls_of_one_turn_come_back_in_order(agent: Agent) -> None:
     """One failed view does not spoil the others, and what was seen is remembered."""
     told = await agent.read(
-        (ToolName.VIEW, {"path": "gone.txt"}),
-        (ToolName.SEARCH, {"pattern": "t[wh]"}),
-        (ToolName.VIEW, {"path": "b.txt"}),
+        ("view", {"path": "gone.txt"}),
+        ("search", {"pattern": "t[wh]"}),
+        ("view", {"path": "b.txt"}),
     )
 
     assert [each.outcome for each in told] == ["failed", "done", "done"]

@@ -18,9 +18,10 @@ from contracts.store import RepositoryRef
 from contracts.worktrees import LeaseWorktree, ReleaseWorktree, WorktreeLease
 from domain import ids
 from infra.git.command import GitError
-from infra.store import ObjectMissing, Store, StoreError
-from infra.store.objects import TreeEntry
-from infra.worktrees.pool import Fenced, WorktreeBroken, WorktreeBusy, WorktreePool
+from infra.store import ObjectMissing, Store, StoreError, trees
+from infra.store.object_format import EMPTY_TREE
+from infra.worktrees.errors import Fenced, WorktreeBroken, WorktreeBusy
+from infra.worktrees.pool import WorktreePool
 
 REPOSITORY = RepositoryRef(
     key="demo", host_id="here", request_key="r1", target="main", environment="0" * 40
@@ -54,7 +55,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     """A store with one commit on the target, and its pool."""
     async with await empty_store(tmp_path) as store:
         blob = await store.put_blob(b"hello\n")
-        tree = await store.put_tree([TreeEntry("100644", "a.txt", blob)])
+        tree = await trees.with_paths(store, EMPTY_TREE, {"a.txt": ("100644", blob)})
         base = await store.put_commit(tree, (), "base", when=1_700_000_000)
         await store.advance("refs/oc/target/main", base, None)
         pool = WorktreePool(
@@ -82,7 +83,9 @@ async def test_a_lease_names_a_worktree_that_holds_the_commit(world: World) -> N
 
     assert (lease.worktree, lease.epoch, lease.host_id) == ("w1", 1, "here")
     assert lease.commit == world.base
-    async with world.pool.enter(lease.worktree, lease.epoch, lease.commit, write=False) as place:
+    async with world.pool.open_worktree(
+        lease.worktree, lease.epoch, lease.commit, write=False
+    ) as place:
         assert (place.path / "a.txt").read_bytes() == b"hello\n"
 
 
@@ -121,12 +124,14 @@ async def test_deleted_worktrees_are_leased_anew_and_freed_together(world: World
     first = await world.lease("task/a", world.base)
     shutil.rmtree(world.pool_folder)
     with pytest.raises(Fenced):
-        async with world.pool.enter(first.worktree, first.epoch, world.base):
+        async with world.pool.open_worktree(first.worktree, first.epoch, world.base):
             pass
 
     second = await world.lease("task/a", world.base)
     assert second.worktree != first.worktree
-    async with world.pool.enter(second.worktree, second.epoch, world.base, write=False) as place:
+    async with world.pool.open_worktree(
+        second.worktree, second.epoch, world.base, write=False
+    ) as place:
         assert (place.path / "a.txt").read_bytes() == b"hello\n"
     await world.release(first, "task/a")
     assert world.pool.leases() == []
@@ -144,7 +149,7 @@ async def test_a_worktree_in_use_is_busy(world: World) -> None:
     """A release waits for the call that still runs, then fails and is repeated."""
     lease = await world.lease("task/a", world.base)
 
-    async with world.pool.enter(lease.worktree, lease.epoch, world.base):
+    async with world.pool.open_worktree(lease.worktree, lease.epoch, world.base):
         with pytest.raises(ApplicationError) as caught:
             await world.release(lease)
 

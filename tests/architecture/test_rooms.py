@@ -70,6 +70,8 @@ def test_pure_rooms_hold_no_state(room: str) -> None:
     for file in files(room):
         for node in ast.parse(file.read_text("utf-8")).body:
             value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+                continue
             if isinstance(value, ast.List | ast.Dict | ast.Set | ast.ListComp | ast.DictComp):
                 mutable.append(f"{file.relative_to(ROOT)}:{node.lineno}")
 

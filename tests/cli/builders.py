@@ -1,10 +1,10 @@
-"""Values for the console's tests, as a request would tell them."""
+"""Values for the tests of the CLI, as a request reports them."""
 
 from cli.snapshot import Snapshot
+from contracts import roles
 from contracts.agent import AgentStatus
 from contracts.approvals import Approval, ApprovalKind
 from contracts.checks import CheckResult
-from contracts.model import Role
 from contracts.request import RequestStatus
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import RunState
@@ -17,13 +17,13 @@ def task(
     name: str, state: TaskState = TaskState.PENDING, *after: str, **more: object
 ) -> TaskStatus:
     """Return a task titled after its name."""
-    told = {"id": name, "title": f"Do {name}", "state": state, "depends_on": after, **more}
-    return TaskStatus.model_validate(told)
+    values = {"id": name, "title": f"Do {name}", "state": state, "depends_on": after, **more}
+    return TaskStatus.model_validate(values)
 
 
 def status(*tasks: TaskStatus, **more: object) -> RequestStatus:
     """Return a running request with these tasks."""
-    told = {
+    values = {
         "id": REQUEST_ID,
         "state": RunState.RUNNING,
         "request": "Mend the shop",
@@ -31,7 +31,7 @@ def status(*tasks: TaskStatus, **more: object) -> RequestStatus:
         "tasks": tasks,
         **more,
     }
-    return RequestStatus.model_validate(told)
+    return RequestStatus.model_validate(values)
 
 
 def snapshot(*tasks: TaskStatus, **more: object) -> Snapshot:
@@ -39,9 +39,9 @@ def snapshot(*tasks: TaskStatus, **more: object) -> Snapshot:
     return Snapshot(status(*tasks, **more), seconds=1.5)
 
 
-def agent(name: str, role: Role = Role.CODER, **more: object) -> AgentStatus:
+def agent(name: str, role: roles.RoleName = roles.CODER, **more: object) -> AgentStatus:
     """Return an agent in its third turn."""
-    told = {
+    values = {
         "role": role,
         "task_ref": name,
         "turns": 3,
@@ -50,12 +50,12 @@ def agent(name: str, role: Role = Role.CODER, **more: object) -> AgentStatus:
         "doing": "run_command python3 -m unittest",
         **more,
     }
-    return AgentStatus.model_validate(told)
+    return AgentStatus.model_validate(values)
 
 
 def approval(name: str = "plan", **more: object) -> Approval:
     """Return a question about the plan."""
-    told = {
+    values = {
         "id": name,
         "kind": ApprovalKind.PLAN,
         "what": "carry out a plan of 3 tasks",
@@ -63,15 +63,15 @@ def approval(name: str = "plan", **more: object) -> Approval:
         "digest": "0123456789abcdef" * 4,
         **more,
     }
-    return Approval.model_validate(told)
+    return Approval.model_validate(values)
 
 
 def check(exit_code: int | None = 0, **more: object) -> CheckResult:
     """Return the end of a check that took 0.8 s."""
-    told = {
+    values = {
         "command": "python3 -m unittest -q",
         "exit_code": exit_code,
         "seconds": 0.8,
         **more,
     }
-    return CheckResult.model_validate(told)
+    return CheckResult.model_validate(values)

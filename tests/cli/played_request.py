@@ -1,7 +1,7 @@
 """
-A request that plays its part without agents: it shows what it is told and ends when it is told.
+A request without agents: it reports a fixed status and ends when it is answered.
 
-It stands under the product's wire names, on a real server, so that the console is tested alone.
+It uses the product's wire names on a real server, so that the CLI is tested alone.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ COMMIT = "3f9c" * 10
 @workflow.defn(name="RequestWorkflow")
 class PlayedRequest:
     """
-    Waits for an approval of its plan, then ends as its words say: delivered, refused or failed.
+    Waits for an approval of its plan, then ends as its request says: delivered, refused or failed.
     """
 
     @workflow.init
@@ -56,13 +56,13 @@ class PlayedRequest:
         await workflow.wait_condition(lambda: self._answer is not None)
         assert self._answer is not None
         if self._answer[0] is not Choice.APPROVE:
-            told = self._status(RunState.FAILED, f"rejected: {self._answer[1]}")
-            raise ApplicationError(told.reason, told, type="Rejected", non_retryable=True)
+            status = self._status(RunState.FAILED, f"rejected: {self._answer[1]}")
+            raise ApplicationError(status.reason, status, type="Rejected", non_retryable=True)
         return self._status(RunState.DONE, "")
 
     @workflow.query
     def status(self) -> RequestStatus:
-        """Return the standing; the reason holds the notes."""
+        """Return the status; the reason holds the notes."""
         return self._status(RunState.WAITING_APPROVAL, f"waits; notes: {', '.join(self._notes)}")
 
     @workflow.query
@@ -72,19 +72,20 @@ class PlayedRequest:
 
     @workflow.signal
     def approve(self, answer: Answer) -> None:
-        """Take an approval that was left behind."""
+        """Take an approval that was sent without a worker."""
         self._answer = (Choice.APPROVE, answer.reason)
 
     @workflow.signal
     def note(self, note: Note) -> None:
-        """Keep a note."""
+        """Store a note."""
         self._notes.append(note.text)
 
     @workflow.update
     def decide(self, decide: Decide) -> Receipt:
         """Take an answer."""
         self._answer = (decide.choice, decide.reason)
-        return Receipt(approval="plan", choice=decide.choice, message=f"taken from {decide.by}")
+        message = f"{decide.choice} taken from {decide.by}: {decide.reason}"
+        return Receipt(approval="plan", choice=decide.choice, message=message)
 
     @decide.validator
     def check(self, decide: Decide) -> None:
@@ -120,7 +121,7 @@ class PlayedRequest:
 
 @contextlib.asynccontextmanager
 async def playing(client: Client) -> AsyncIterator[None]:
-    """Run a worker of played requests, known to the server, so that no other is brought up."""
+    """Run a worker of played requests, known to the server, so that no other is started."""
     async with Worker(client, task_queue=TaskQueue.WORKFLOWS, workflows=[PlayedRequest]):
         while not await _polled(client):
             pass

@@ -17,16 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from rich.console import Console
 from temporalio.client import Client
 
-from cli import client as requests_room
 from cli import watcher
-from cli.client import RequestClient
+from cli.client import RequestClient, queries
+from cli.command import load_command
+from cli.command_files import split_command
 from cli.context import CliContext
 from cli.exit_codes import ExitCode, ServiceUnavailable, UsageError
-from cli.main import execute, main
-from cli.parser import parse
+from cli.main import main
 from contracts.request import RequestStart
 from tests.cli.played_request import COMMIT, playing
 
@@ -46,21 +45,22 @@ class Person:
         self.out = io.StringIO()
         self.err = io.StringIO()
 
-    def around(self) -> CliContext:
-        """Return the surroundings of the next command, with empty streams."""
+    def context(self) -> CliContext:
+        """Return the context of the next command, with empty streams."""
         self.out, self.err = io.StringIO(), io.StringIO()
         return CliContext(
             environ=self.environ,
             folder=self.folder,
             now=time.time,
             user="ada",
-            out=Console(file=self.out),
-            err=Console(file=self.err),
+            stdout=self.out,
+            stderr=self.err,
         )
 
     async def types(self, *words: str) -> ExitCode:
-        """Carry a command out and return its exit code."""
-        return await execute(parse(words), self.around())
+        """Execute a command and return its exit code."""
+        name, rest = split_command(words)
+        return await load_command(name).run(rest, self.context())
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -74,15 +74,15 @@ async def tidy(client: Client) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let an absent worker be noticed soon."""
-    monkeypatch.setattr(requests_room, "QUERY_SECONDS", 0.7)
-    monkeypatch.setattr(watcher, "SETTLE_SECONDS", 0.5)
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Report an unavailable worker soon."""
+    monkeypatch.setattr(queries, "QUERY_SECONDS", 0.7)
+    monkeypatch.setattr(watcher, "UNAVAILABLE_SECONDS", 0.5)
 
 
 @pytest.fixture
 async def person(
-    temporal_server: "EmbeddedServer", tmp_path: Path, home: Path, impatience: None
+    temporal_server: "EmbeddedServer", tmp_path: Path, home: Path, short_timeouts: None
 ) -> Person:
     """A person with a model key and an empty folder `repo`, who uses the session's server."""
     (tmp_path / "repo").mkdir()
@@ -117,7 +117,7 @@ async def until(true: Callable[[], bool]) -> None:
     assert true()
 
 
-async def test_run_watches_to_the_end_while_another_hand_approves(
+async def test_run_watches_to_the_end_while_another_terminal_approves(
     client: Client, person: Person
 ) -> None:
     """
@@ -135,9 +135,9 @@ async def test_run_watches_to_the_end_while_another_hand_approves(
         assert "taken from ada" in person.out.getvalue()
         assert await run is ExitCode.DELIVERED
 
-    told = out.getvalue()
+    printed = out.getvalue()
     for word in ("Delivered: branch orchestcode/x", "claude-x (rehearsed)", "task one done"):
-        assert word in told
+        assert word in printed
     first = await anext(client.get_workflow_handle("request/" + answer[1]).fetch_history_events())
     payload = first.workflow_execution_started_event_attributes.input.payloads[0].data
     sent = RequestStart.model_validate_json(payload)
@@ -178,10 +178,10 @@ async def test_an_interruption_leaves_the_request_and_says_so(
         begun = time.monotonic()
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(number)
-        _, told = await process.communicate()
+        _, printed = await process.communicate()
         assert time.monotonic() - begun < 1
-        assert (process.returncode, told.count(b"goes on in the background")) == (3, 1)
-        assert (await RequestClient(client).found(name)).closed is None
+        assert (process.returncode, printed.count(b"goes on in the background")) == (3, 1)
+        assert (await RequestClient(client).summary(name)).closed is None
 
 
 async def test_a_refused_request_ends_with_usage(client: Client, person: Person) -> None:
@@ -193,8 +193,10 @@ async def test_a_refused_request_ends_with_usage(client: Client, person: Person)
     assert "Refused: there is no base branch x" in person.out.getvalue()
 
 
-async def test_a_rejected_request_fails_with_its_last_word(client: Client, person: Person) -> None:
-    """A rejection ends `watch` with 1; `status` later tells the same from the history alone."""
+async def test_a_rejected_request_fails_with_its_last_status(
+    client: Client, person: Person
+) -> None:
+    """A rejection ends `watch` with 1; `status` later shows the same from the history alone."""
     async with playing(client):
         name = await started(client)
         assert await person.types("reject", name, "--reason", "too big") is ExitCode.DELIVERED
@@ -202,10 +204,10 @@ async def test_a_rejected_request_fails_with_its_last_word(client: Client, perso
         assert "Failed: rejected: too big" in person.out.getvalue()
 
     assert await person.types("status", name, "--json") is ExitCode.DELIVERED
-    told = json.loads(person.out.getvalue())
-    assert told["state"] == "FAILED"
-    assert told["reason"] == "rejected: too big"
-    assert told["tasks"][0]["id"] == "one"
+    printed = json.loads(person.out.getvalue())
+    assert printed["state"] == "FAILED"
+    assert printed["reason"] == "rejected: too big"
+    assert printed["tasks"][0]["id"] == "one"
 
 
 async def test_status_needs_a_worker_only_while_the_request_is_open(
@@ -213,7 +215,7 @@ async def test_status_needs_a_worker_only_while_the_request_is_open(
 ) -> None:
     """
     Without a worker an open request shows what the server knows and says that no worker answers;
-    an answer that is left meanwhile counts when a worker comes; the end is told without one.
+    an answer sent meanwhile counts when a worker comes; the end needs none.
     """
     async with playing(client):
         name = await started(client)
@@ -221,12 +223,12 @@ async def test_status_needs_a_worker_only_while_the_request_is_open(
         assert "request WAITING_APPROVAL: waits" in person.out.getvalue()
 
     await person.types("status", name, "--json")
-    told = json.loads(person.out.getvalue())
-    assert told["state"] == "WAITING_APPROVAL"
-    assert "No worker answers" in told["reason"]
-    assert told["request"] == "Mend the shop"
+    printed = json.loads(person.out.getvalue())
+    assert printed["state"] == "WAITING_APPROVAL"
+    assert "No worker answers" in printed["reason"]
+    assert printed["request"] == "Mend the shop"
     assert await person.types("approve", name) is ExitCode.DELIVERED
-    assert "The answer is kept" in person.out.getvalue()
+    assert "The answer is sent" in person.out.getvalue()
     with pytest.raises(UsageError, match="cannot be compared"):
         await person.types("approve", name, "--digest", "0123")
 
@@ -245,15 +247,26 @@ async def test_answers_that_cannot_count_are_refused(client: Client, person: Per
         with pytest.raises(UsageError, match="no longer what you saw"):
             await person.types("approve", name, "--digest", "ffff")
         assert await person.types("approve", name, "--digest", "0123") is ExitCode.DELIVERED
-        await RequestClient(client).ending(name)
+        await RequestClient(client).outcome(name)
         with pytest.raises(UsageError, match="has ended"):
             await person.types("approve", name)
 
 
+@pytest.mark.parametrize(
+    ("verb", "option"), [("approve", "--reason"), ("reject", "--reason"), ("revise", "--feedback")]
+)
+async def test_each_answer_sends_its_choice(
+    verb: str, option: str, client: Client, person: Person
+) -> None:
+    """`approve`, `reject` and `revise` each reach the request as that choice, with the text."""
+    async with playing(client):
+        name = await started(client)
+        assert await person.types(verb, name, "plan", option, "as agreed") is ExitCode.DELIVERED
+        assert person.out.getvalue() == f"{verb} taken from ada: as agreed\n"
+
+
 async def test_notes_reach_the_request(client: Client, person: Person) -> None:
-    """
-    A note is told to the request; one for a task that does not exist is refused with the names.
-    """
+    """A note reaches the request; one for an unknown task is refused with the tasks' names."""
     async with playing(client):
         name = await started(client)
         assert await person.types("note", name, "use tabs") is ExitCode.DELIVERED
@@ -300,7 +313,7 @@ async def test_requests_are_found_by_any_unambiguous_name(client: Client) -> Non
         await requests.find('x" OR WorkflowId STARTS_WITH "')
     for end in ("one", "other"):
         await client.get_workflow_handle(f"request/{mark}-{end}").terminate()
-    assert (await requests.ending(f"request/{mark}-one")).reason == "it was terminated by a person"
+    assert (await requests.outcome(f"request/{mark}-one")).reason == "it was terminated by a person"
 
 
 async def test_list_shows_every_request_without_a_worker(client: Client, person: Person) -> None:
@@ -308,7 +321,7 @@ async def test_list_shows_every_request_without_a_worker(client: Client, person:
     async with playing(client):
         ended, waiting = await started(client), await started(client)
         await person.types("approve", ended)
-        await RequestClient(client).ending(ended)
+        await RequestClient(client).outcome(ended)
         await RequestClient(client).status(waiting)
     await asyncio.sleep(0.5)
 
@@ -317,23 +330,23 @@ async def test_list_shows_every_request_without_a_worker(client: Client, person:
     assert "DONE" in rows[ended.removeprefix("request/")]
     assert rows[waiting.removeprefix("request/")].split()[1:3] == ["WAITING_APPROVAL", "1"]
     await person.types("list", "--json")
-    told = {one["id"]: one for one in json.loads(person.out.getvalue())}
-    assert told[ended]["branch"] == "orchestcode/x"
-    assert "No worker answers" in told[waiting]["reason"]
-    assert told[ended].keys() == told[waiting].keys()
+    printed = {one["id"]: one for one in json.loads(person.out.getvalue())}
+    assert printed[ended]["branch"] == "orchestcode/x"
+    assert "No worker answers" in printed[waiting]["reason"]
+    assert printed[ended].keys() == printed[waiting].keys()
 
 
 def test_run_without_a_model_key_says_what_to_do(person: Person) -> None:
     """Without a key nothing is started; one sentence names the variable and `make demo`."""
     del person.environ["ANTHROPIC_API_KEY"]
 
-    code = main(["run", "--repo", "repo", "Mend it"], person.around())
+    code = main(["run", "--repo", "repo", "Mend it"], person.context())
 
     assert code is ExitCode.USAGE
-    told = person.err.getvalue()
-    assert "ANTHROPIC_API_KEY" in told
-    assert "make demo" in told
-    assert told.count("\n") == 1
+    printed = person.err.getvalue()
+    assert "ANTHROPIC_API_KEY" in printed
+    assert "make demo" in printed
+    assert printed.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -349,27 +362,27 @@ def test_run_refuses_bad_input_before_anything_starts(
     words: list[str], said: str, person: Person
 ) -> None:
     """What cannot be a request ends with 2 and one sentence, before any service is asked."""
-    code = main(["run", *words], person.around())
+    code = main(["run", *words], person.context())
 
     assert code is ExitCode.USAGE
     assert said in person.err.getvalue()
     assert person.err.getvalue().count("\n") == 1
 
 
-async def test_a_server_that_is_gone_is_told(tmp_path: Path) -> None:
+async def test_a_server_that_is_gone_is_named(tmp_path: Path) -> None:
     """An address where nothing listens ends with one sentence."""
     person = Person(
         {"ORCHESTCODE_HOME": str(tmp_path), "TEMPORAL_ADDRESS": "127.0.0.1:1"}, tmp_path
     )
 
-    code = await asyncio.to_thread(main, ["list"], person.around())
+    code = await asyncio.to_thread(main, ["list"], person.context())
 
     assert code is ExitCode.FAILED
     assert "No Temporal service answers at 127.0.0.1:1" in person.err.getvalue()
 
 
-@pytest.mark.usefixtures("impatience")
-async def test_queries_tell_who_is_away(client: Client) -> None:
+@pytest.mark.usefixtures("short_timeouts")
+async def test_a_query_names_what_does_not_answer(client: Client) -> None:
     """Without any worker a query says that no worker answers."""
     name = await started(client)
 
@@ -377,8 +390,8 @@ async def test_queries_tell_who_is_away(client: Client) -> None:
         await RequestClient(client).status(name)
 
 
-@pytest.mark.usefixtures("impatience")
-async def test_watch_outlives_a_server_that_is_away(settings: "Settings", tmp_path: Path) -> None:
+@pytest.mark.usefixtures("short_timeouts")
+async def test_watch_continues_after_a_server_outage(settings: "Settings", tmp_path: Path) -> None:
     """While the server is down `watch` says so; when it is back, so does `watch`, and goes on."""
     from runtime.connect import connect  # noqa: PLC0415
     from runtime.services.embedded_server import EmbeddedServer  # noqa: PLC0415
@@ -393,12 +406,12 @@ async def test_watch_outlives_a_server_that_is_away(settings: "Settings", tmp_pa
             name = await started(client)
             watch = asyncio.create_task(person.types("watch", name))
             await until(lambda: "approval plan waits" in person.out.getvalue())
-            told = person.out
+            printed = person.out
             os.kill(server.pid, signal.SIGKILL)
             await server.wait()
-            await until(lambda: "connection The Temporal server does not" in told.getvalue())
+            await until(lambda: "connection The Temporal server does not" in printed.getvalue())
             await server.start()
-            await until(lambda: "connection is back" in told.getvalue())
+            await until(lambda: "connection is back" in printed.getvalue())
             await person.types("approve", name)
             assert await watch is ExitCode.DELIVERED
     finally:

@@ -1,6 +1,4 @@
-"""
-Specification of the demonstration's material: the script and the sample repository fit together.
-"""
+"""The demonstration's material: the script and the sample repository fit together."""
 
 import json
 import subprocess
@@ -12,15 +10,13 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from activities.tools.edit import EditArguments
+from activities.tools.run_command import RunCommandArguments
+from activities.tools.search import SearchArguments
+from activities.tools.view import ViewArguments
 from contracts.planning import PlanDraft
 from contracts.review import ReviewFinish
-from contracts.tools import (
-    CoderFinish,
-    EditArguments,
-    RunCommandArguments,
-    SearchArguments,
-    ViewArguments,
-)
+from contracts.tools import CoderFinish
 from examples.demo.deployment import HERE, DemoDeployment, sample_repository
 
 SCRIPT = json.loads((HERE / "script.json").read_text(encoding="utf-8"))
@@ -107,10 +103,10 @@ def test_the_sample_repository_is_clean_and_has_one_commit(tmp_path: Path) -> No
     shop = sample_repository(tmp_path / "shop")
 
     def git(*words: str) -> str:
-        told = subprocess.run(
+        ran = subprocess.run(
             ["git", "-C", str(shop), *words], check=True, capture_output=True, text=True
         )
-        return told.stdout.strip()
+        return ran.stdout.strip()
 
     assert git("status", "--porcelain") == ""
     assert git("rev-list", "--count", "main") == "1"

@@ -1,4 +1,4 @@
-"""Specification of what a person sees: picture, lines, report, table, JSON document."""
+"""What a person sees: live view, lines, report, table, JSON document."""
 
 import datetime as dt
 import io
@@ -12,17 +12,17 @@ from rich.console import Console
 
 from cli import hints
 from cli.client import RequestSummary
-from cli.commands import look
+from cli.commands.list import table
 from cli.formatting import clean, clean_lines, count, money, span
 from cli.snapshot import PLANNER, Snapshot, agents_at_work
 from cli.views.graph import draw
-from cli.views.live import picture
+from cli.views.live import live_view
 from cli.views.plain import changes
 from cli.views.report import closing, document
 from cli.views.screen import shown_on
+from contracts import roles
 from contracts.approvals import AnswerRecord, ApprovalKind
 from contracts.merge_queue import MergeQueueStatus
-from contracts.model import Role
 from contracts.planning import AddedEdge
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import RunState
@@ -38,9 +38,9 @@ DIAMOND = (
 
 
 def drawn(shown: Snapshot) -> str:
-    """Return the picture's text on a wide terminal."""
+    """Return the live view's text on a wide terminal."""
     console = Console(file=io.StringIO(), width=200, force_terminal=False)
-    console.print(picture(shown, program=PROGRAM))
+    console.print(live_view(shown, program=PROGRAM))
     output = console.file
     assert isinstance(output, io.StringIO)
     return output.getvalue()
@@ -63,8 +63,8 @@ names = st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=8)
 @given(names, st.data())
 def test_the_graph_draws_every_task_exactly_once(ids: list[str], data: st.DataObject) -> None:
     """
-    Whatever the dependencies, cycles and unknown names among them, no task is lost or doubled;
-    a task with a rail stands below the task that the rail leads to.
+    For any dependencies, cycles and unknown names included, no task is lost or doubled; a task
+    with a rail names its other dependencies only.
     """
     after = st.lists(st.sampled_from([*"abcdefgh"]), unique=True, max_size=4)
     tasks = [task(name, TaskState.PENDING, *data.draw(after)) for name in ids]
@@ -77,10 +77,8 @@ def test_the_graph_draws_every_task_exactly_once(ids: list[str], data: st.DataOb
         assert bool(row.rail) == (len(row.also) < len(row.task.depends_on))
 
 
-def test_the_picture_shows_what_every_task_does() -> None:
-    """
-    State, agent, turn, tokens, cost, rounds, the landed commit and the reason all stand there.
-    """
+def test_the_live_view_shows_what_every_task_does() -> None:
+    """State, agent, turn, tokens, cost, rounds, the landed commit and the reason are shown."""
     queue = MergeQueueStatus(
         target="t",
         tip=None,
@@ -104,7 +102,7 @@ def test_the_picture_shows_what_every_task_does() -> None:
         link="http://ui/x",
     )
 
-    told = drawn(shown)
+    printed = drawn(shown)
 
     for word in (
         REQUEST_ID,
@@ -123,36 +121,36 @@ def test_the_picture_shows_what_every_task_does() -> None:
         "testing base; waiting left (round 2); landed 1; sent back 2",
         "exit 0  python3 -m unittest -q",
     ):
-        assert word in told
+        assert word in printed
 
 
 def test_the_planner_is_shown_before_there_is_a_plan() -> None:
-    """While the plan is made, its agent stands where the tasks will."""
-    told = drawn(replace(snapshot(), agents={PLANNER: agent("planner", Role.PLANNER)}))
+    """While the plan is made, the planner is shown in place of the tasks."""
+    printed = drawn(replace(snapshot(), agents={PLANNER: agent("planner", roles.PLANNER)}))
 
-    assert "planning" in told
-    assert "run_command python3 -m unittest" in told
+    assert "planning" in printed
+    assert "run_command python3 -m unittest" in printed
 
 
 def test_a_question_comes_with_the_commands_that_answer_it() -> None:
-    """Picture and lines show what waits, why, and three commands with the id and the digest."""
+    """Live view and lines show what waits, why, and three commands with the id and the digest."""
     shown = replace(snapshot(approvals=(approval(detail="1. mend"),)), link="http://ui/x")
 
-    for told in (drawn(shown), "\n".join(changes(None, shown, program=PROGRAM))):
+    for printed in (drawn(shown), "\n".join(changes(None, shown, program=PROGRAM))):
         for verb in ("approve", "reject", "revise"):
-            assert f"{PROGRAM} {verb} mend-the-shop-1a2b3c plan --digest 0123456789ab" in told
-        assert "carry out a plan of 3 tasks" in told
-        assert "1. mend" in told
-        assert "http://ui/x" in told
+            assert f"{PROGRAM} {verb} mend-the-shop-1a2b3c plan --digest 0123456789ab" in printed
+        assert "carry out a plan of 3 tasks" in printed
+        assert "1. mend" in printed
+        assert "http://ui/x" in printed
 
 
 def test_only_what_an_agent_made_can_be_sent_back() -> None:
     """A delivery is approved or rejected; nothing offers to revise it."""
     delivery = approval("delivery", kind=ApprovalKind.DELIVERY)
 
-    told = hints.answers(PROGRAM, REQUEST_ID, delivery)
+    printed = hints.answer_commands(PROGRAM, REQUEST_ID, delivery)
 
-    assert [line.split()[2] for line in told] == ["approve", "reject"]
+    assert [line.split()[2] for line in printed] == ["approve", "reject"]
 
 
 def test_the_deep_link_survives_any_workflow_id() -> None:
@@ -165,8 +163,8 @@ def test_the_deep_link_survives_any_workflow_id() -> None:
     assert hints.deep_link(None, "x", run_id="r", namespace="default") == ""
 
 
-def test_lines_tell_changes_and_nothing_else() -> None:
-    """The first snapshot tells all; an equal one tells nothing; one changed task tells one line."""
+def test_lines_show_changes_and_nothing_else() -> None:
+    """The first snapshot gives all lines, an equal one none, a changed task one."""
     first = snapshot(*DIAMOND, summary="Four tasks", model="m (rehearsed)")
     done = tuple(
         one.model_copy(update={"state": TaskState.DONE, "commit": COMMIT})
@@ -175,20 +173,18 @@ def test_lines_tell_changes_and_nothing_else() -> None:
         for one in DIAMOND
     )
 
-    told = changes(None, first, program=PROGRAM)
-    assert "     1.5s  plan: Four tasks" in told
-    assert "     1.5s  plan task top after left, right: Do top" in told
-    assert "     1.5s  model m (rehearsed)" in told
+    printed = changes(None, first, program=PROGRAM)
+    assert "     1.5s  plan: Four tasks" in printed
+    assert "     1.5s  plan task top after left, right: Do top" in printed
+    assert "     1.5s  model m (rehearsed)" in printed
     assert changes(first, first, program=PROGRAM) == []
     later = changes(first, snapshot(*done, summary="Four tasks", model="m (rehearsed)"), program="")
     assert len(later) == 1
     assert f"task left done [landed {COMMIT[:10]}; turns 1" in later[0]
 
 
-def test_lines_tell_agents_queue_checks_and_people() -> None:
-    """
-    A turn, the merge queue's move, a check, an answered question and a refused answer are told.
-    """
+def test_lines_show_agents_queue_checks_and_answers() -> None:
+    """A turn, the merge queue, a check, an answered approval and a refused answer are shown."""
     before = snapshot(*DIAMOND, approvals=(approval(),))
     refused = AnswerRecord(received="yes", problem="nothing of that name waits")
     queue = MergeQueueStatus(
@@ -200,7 +196,7 @@ def test_lines_tell_agents_queue_checks_and_people() -> None:
         queue=queue,
     )
 
-    told = "\n".join(changes(before, after, program=PROGRAM))
+    printed = "\n".join(changes(before, after, program=PROGRAM))
 
     for word in (
         "agent left coder turn 3: run_command python3 -m unittest [12.3k tokens, $0.0123]",
@@ -209,13 +205,13 @@ def test_lines_tell_agents_queue_checks_and_people() -> None:
         "approval plan no longer waits",
         "answer not taken: nothing of that name waits (received yes)",
     ):
-        assert word in told
+        assert word in printed
 
 
-def test_lines_tell_that_a_connection_went_and_came_back() -> None:
-    """A server or worker that is away is told once, and once more when it is back."""
+def test_lines_show_that_a_connection_is_lost_and_back() -> None:
+    """An unavailable server or worker is one line, its return another."""
     well = snapshot()
-    away = replace(well, trouble="No worker answers.")
+    away = replace(well, problem="No worker answers.")
 
     assert [line[11:] for line in changes(well, away, program="")] == [
         "connection No worker answers."
@@ -224,14 +220,14 @@ def test_lines_tell_that_a_connection_went_and_came_back() -> None:
     assert [line[11:] for line in changes(away, well, program="")] == ["connection is back"]
 
 
-def test_added_edges_are_told_with_the_plan() -> None:
+def test_added_edges_are_shown_with_the_plan() -> None:
     """An order that the planner did not ask for is shown with its reason."""
     edge = AddedEdge(before="a", after="b", reason="both write README.md")
     shown = snapshot(task("a"), task("b"), edges_added=(edge,))
 
-    told = "\n".join(changes(None, shown, program=PROGRAM))
+    printed = "\n".join(changes(None, shown, program=PROGRAM))
 
-    assert "plan order a before b: both write README.md" in told
+    assert "plan order a before b: both write README.md" in printed
 
 
 def test_the_report_of_a_delivery_holds_everything() -> None:
@@ -247,7 +243,7 @@ def test_the_report_of_a_delivery_holds_everything() -> None:
         model="m (rehearsed)",
     )
 
-    told = "\n".join(closing(done, seconds=65.2, link="http://ui/x"))
+    printed = "\n".join(closing(done, seconds=65.2, link="http://ui/x"))
 
     for word in (
         "Delivered: branch orchestcode/mend at 3f9c3f9c3f",
@@ -258,26 +254,26 @@ def test_the_report_of_a_delivery_holds_everything() -> None:
         "Cost: $1.23, wall time 1 min 05 s, 1 of 1 task done, model m (rehearsed)",
         "Details: http://ui/x",
     ):
-        assert word in told
+        assert word in printed
 
 
 def test_the_report_of_a_failure_names_what_was_not_done() -> None:
-    """The reason comes first; each task that is not done stands there with its own reason."""
+    """The reason comes first; each task that is not done is listed with its own reason."""
     failed = status(
         task("a", TaskState.FAILED, reason="given up after 3 rounds"),
         state=RunState.FAILED,
         reason="1 of 1 task failed",
     )
 
-    told = closing(failed, seconds=3.0, link="")
+    printed = closing(failed, seconds=3.0, link="")
 
-    assert told[0] == "Failed: 1 of 1 task failed"
-    assert "Not done: a (failed) given up after 3 rounds" in told
-    assert not any(line.startswith("Details") for line in told)
+    assert printed[0] == "Failed: 1 of 1 task failed"
+    assert "Not done: a (failed) given up after 3 rounds" in printed
+    assert not any(line.startswith("Details") for line in printed)
 
 
 def test_the_json_document_has_the_documented_keys() -> None:
-    """The documented keys are there with plain JSON values, for a full and for a bare status."""
+    """A full and a bare status have exactly the documented keys, with plain JSON values."""
     full = status(
         task("a", TaskState.DONE, turns=2, tokens=30, cost_usd=0.25),
         checks=(check(),),
@@ -287,38 +283,39 @@ def test_the_json_document_has_the_documented_keys() -> None:
         commit=COMMIT,
     )
 
-    told = json.loads(json.dumps(document(full)))
+    printed = json.loads(json.dumps(document(full)))
 
-    assert {"id", "state", "reason", "tasks", "branch", "commit", "checks", "cost_usd"} <= set(told)
+    keys = "id state reason branch commit cost_usd model request repository summary"
     assert (
-        told["id"],
-        told["state"],
-        told["branch"],
-        told["cost_usd"],
-    ) == (REQUEST_ID, "RUNNING", "b", 0.5)
-    one = told["tasks"][0]
-    assert tuple(one[key] for key in ("id", "state", "turns", "tokens", "cost")) == (
-        "a",
-        "done",
-        2,
-        30,
-        0.25,
+        set(printed) == {*keys.split(), "tasks", "checks", "approvals"} == set(document(status()))
     )
-    assert tuple(told["checks"][0][key] for key in ("command", "exit_code", "passed")) == (
-        "python3 -m unittest -q",
-        0,
-        True,
-    )
-    assert set(told) == set(document(status()))
+    assert (printed["id"], printed["state"], printed["cost_usd"]) == (REQUEST_ID, "RUNNING", 0.5)
+    assert printed["tasks"] == [
+        {
+            "id": "a",
+            "title": "Do a",
+            "state": "done",
+            "reason": "",
+            "depends_on": [],
+            "turns": 2,
+            "tokens": 30,
+            "cost": 0.25,
+            "rounds": 0,
+            "commit": None,
+        }
+    ]
+    command = {"command": "python3 -m unittest -q", "passed": True}
+    assert printed["checks"] == [{**command, "exit_code": 0, "seconds": 0.8, "timed_out": False}]
+    assert set(printed["approvals"][0]) == {"id", "kind", "what", "why", "risk", "digest"}
 
 
 HOSTILE = "\x1b]0;own\x07\x1b[31mred\x1b[0m [bold]x[/bold] \u202eevil\nsecond"
 
 
-def test_foreign_texts_cannot_reach_the_terminal() -> None:
+def test_untrusted_texts_reach_the_terminal_as_plain_text() -> None:
     """Escapes, control and bidirectional characters are gone from every view; markup stays text."""
     hostile = task("a", TaskState.BLOCKED, reason=HOSTILE)
-    told_by = status(
+    hostile_status = status(
         hostile,
         reason=HOSTILE,
         summary=HOSTILE,
@@ -329,16 +326,16 @@ def test_foreign_texts_cannot_reach_the_terminal() -> None:
         checks=(check(1, command=HOSTILE, tail=HOSTILE),),
         approvals=(approval(what=HOSTILE, why=HOSTILE, detail=HOSTILE, risk=HOSTILE),),
     )
-    shown = Snapshot(told_by, agents={"a": agent("a", doing=HOSTILE)})
+    shown = Snapshot(hostile_status, agents={"a": agent("a", doing=HOSTILE)})
 
-    for told in (
+    for printed in (
         drawn(shown),
         "\n".join(changes(None, shown, program=PROGRAM)),
-        "\n".join(closing(told_by, seconds=1, link="")),
+        "\n".join(closing(hostile_status, seconds=1, link="")),
     ):
-        assert "\x1b" not in told
-        assert "\u202e" not in told
-        assert "[bold]x[/bold]" in told
+        assert "\x1b" not in printed
+        assert "\u202e" not in printed
+        assert "[bold]x[/bold]" in printed
 
 
 def test_output_that_is_no_terminal_gets_lines_at_once() -> None:
@@ -354,7 +351,7 @@ def test_output_that_is_no_terminal_gets_lines_at_once() -> None:
     assert "\x1b" not in out.getvalue()
 
 
-def test_a_terminal_gets_a_picture_that_stays() -> None:
+def test_a_terminal_gets_a_live_view_that_stays() -> None:
     """On a terminal the last snapshot is left on the screen."""
     out = io.StringIO()
     console = Console(file=out, width=120, force_terminal=True, color_system=None)
@@ -373,13 +370,13 @@ def test_the_table_of_requests_is_aligned_and_names_what_waits() -> None:
     end = start + dt.timedelta(seconds=14.2)
     closed = RequestSummary("by-hand", "r", RunState.DONE, 0, start, end)
 
-    told = look.table([open_one, closed], now=start.timestamp() + 125)
+    printed = table([open_one, closed], now=start.timestamp() + 125)
 
-    assert told[1].split()[:3] == ["a-1", "WAITING_APPROVAL", "2"]
-    assert told[1].endswith("2 min 05 s")
-    assert told[2].startswith("by-hand")
-    assert told[2].endswith("14.2 s")
-    assert look.table([], now=0.0) == ["No requests yet."]
+    assert printed[1].split()[:3] == ["a-1", "WAITING_APPROVAL", "2"]
+    assert printed[1].endswith("2 min 05 s")
+    assert printed[2].startswith("by-hand")
+    assert printed[2].endswith("14.2 s")
+    assert table([], now=0.0) == ["No requests yet."]
 
 
 def test_only_agents_at_work_are_asked() -> None:
@@ -395,7 +392,7 @@ def test_only_agents_at_work_are_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("printed", "expected"),
     [
         pytest.param(count(950), "950", id="few"),
         pytest.param(count(12_345), "12.3k", id="thousands"),
@@ -409,9 +406,9 @@ def test_only_agents_at_work_are_asked() -> None:
         pytest.param(clean("a\n  b"), "a b", id="one line"),
     ],
 )
-def test_figures_are_short_and_have_units(told: str, expected: str) -> None:
+def test_figures_are_short_and_have_units(printed: str, expected: str) -> None:
     """Counts, dollars and durations read well at every size."""
-    assert expected == told
+    assert expected == printed
 
 
 def test_long_texts_say_how_much_is_hidden() -> None:
@@ -420,13 +417,13 @@ def test_long_texts_say_how_much_is_hidden() -> None:
     assert clean_lines("") == []
 
 
-def test_what_is_left_behind_says_how_to_come_back() -> None:
-    """Whoever leaves learns whether it goes on, and the commands to come back, look and give up."""
-    stays = "\n".join(hints.left_behind(PROGRAM, REQUEST_ID, stops=False))
-    stops = "\n".join(hints.left_behind(PROGRAM, REQUEST_ID, stops=True))
+def test_a_request_that_is_left_says_how_to_come_back() -> None:
+    """It says whether the request goes on, and how to come back, look and give up."""
+    stays = "\n".join(hints.detached_hints(PROGRAM, REQUEST_ID, stops=False))
+    stops = "\n".join(hints.detached_hints(PROGRAM, REQUEST_ID, stops=True))
 
     assert "goes on in the background" in stays
-    assert "is kept" in stops
+    assert "is not lost" in stops
     for verb in ("watch", "status", "cancel"):
         assert f"{PROGRAM} {verb} mend-the-shop-1a2b3c" in stays
         assert f"{PROGRAM} {verb} mend-the-shop-1a2b3c" in stops

@@ -124,4 +124,4 @@ def test_a_plan_has_a_bound() -> None:
 def test_every_failure_kind_has_a_strategy(kind: FailureKind) -> None:
     """Each kind is retried or not, and says how a waiting run is shown."""
     assert failures.retryable(kind) in {True, False}
-    assert failures.waiting_state(kind).value.isupper()
+    assert failures.advice(kind).state.value.isupper()

@@ -1,21 +1,27 @@
-"""What a kind of failure means: each is decided, and nobody waits for what time cannot mend."""
+"""What a kind of failure means: each has an answer, and no run waits for what time cannot solve."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.failures import FailureKind
+from contracts.failures import FailureKind, RetryAdvice
 from contracts.visibility import RunState
-from domain import failures
+from domain import failures, retries, wire
 
 KINDS = st.sampled_from(FailureKind)
 
 
+def test_every_kind_has_a_strategy() -> None:
+    """No failure is without an answer."""
+    assert set(failures.STRATEGIES) == set(FailureKind)
+
+
 @pytest.mark.parametrize("kind", FailureKind)
-def test_what_is_waited_for_is_shown_as_waiting(kind: FailureKind) -> None:
-    """A run that waits never stands as failed, one that gives up never as waiting for nothing."""
-    if failures.waited_for(kind):
-        assert failures.waiting_state(kind) is not RunState.FAILED
+def test_a_run_that_waits_is_shown_as_waiting(kind: FailureKind) -> None:
+    """A run that waits is never shown as failed."""
+    advice = failures.advice(kind)
+    if advice.waits:
+        assert advice.state is not RunState.FAILED
 
 
 @pytest.mark.parametrize(
@@ -28,37 +34,49 @@ def test_what_is_waited_for_is_shown_as_waiting(kind: FailureKind) -> None:
         FailureKind.BUG,
     ],
 )
-def test_what_time_does_not_mend_is_not_waited_for(kind: FailureKind) -> None:
-    """Trying again would end the same way, for ever."""
-    assert failures.pause_seconds(kind.value, 0) is None
-    assert failures.waiting_state(kind) is RunState.FAILED
+def test_a_failure_that_time_does_not_solve_is_final(kind: FailureKind) -> None:
+    """Another try would end the same way."""
+    advice = failures.advice(kind)
+
+    assert retries.pause_seconds(advice, 0) is None
+    assert advice.state is RunState.FAILED
 
 
 @given(KINDS, st.integers(0, 1_999))
 def test_pauses_grow_to_a_minute_and_stay_there(kind: FailureKind, tries: int) -> None:
-    """A run looks again soon at first, later once a minute."""
-    pause, following = (failures.pause_seconds(kind.value, n) for n in (tries, tries + 1))
+    """A run tries again soon at first, later once a minute."""
+    advice = failures.advice(kind)
+    pause, following = (retries.pause_seconds(advice, n) for n in (tries, tries + 1))
     if pause is not None:
         assert 1 <= pause <= 60
         assert following is None or following >= pause
 
 
 @given(KINDS)
-def test_nobody_waits_without_end(kind: FailureKind) -> None:
-    """After some thousand tries, more than a day, the failure stands."""
-    assert failures.pause_seconds(kind.value, 2_000) is None
+def test_every_wait_has_an_end(kind: FailureKind) -> None:
+    """After some thousand tries, more than a day, the failure is final."""
+    assert retries.pause_seconds(failures.advice(kind), 2_000) is None
 
 
 @given(st.text() | st.none())
-def test_a_kind_that_nobody_knows_is_given_up(kind: str | None) -> None:
-    """Whatever stands in a history from elsewhere is no reason to wait for ever."""
+def test_an_unknown_kind_of_an_old_history_is_final(kind: str | None) -> None:
+    """A failure of a type that is not ours, recorded without advice, is not waited for."""
     if kind not in {member.value for member in FailureKind}:
-        assert failures.pause_seconds(kind, 0) is None
-        assert not failures.lease_lost(kind)
-        assert failures.state_of(kind) is RunState.WAITING_INFRA
+        assert retries.pause_seconds(wire.advice(kind), 0) is None
+        assert not retries.lease_lost(kind)
+        assert wire.advice(kind).state is RunState.WAITING_INFRA
 
 
-def test_only_a_lost_lease_is_mended_by_another_worktree() -> None:
-    """A worktree that is in use, or a full disk, would be no better elsewhere."""
-    mended = [kind for kind in FailureKind if failures.lease_lost(kind.value)]
-    assert mended == [FailureKind.FENCED]
+def test_a_lost_lease_is_solved_by_another_worktree() -> None:
+    """Only a fenced worktree is."""
+    assert [kind for kind in FailureKind if retries.lease_lost(kind.value)] == [FailureKind.FENCED]
+
+
+@given(KINDS, st.integers(0, 3_000))
+def test_recorded_advice_decides_whatever_the_table_says(kind: FailureKind, tries: int) -> None:
+    """What a workflow does follows from the advice alone."""
+    never = RetryAdvice(waits=False, state=failures.advice(kind).state)
+    once = RetryAdvice(waits=True, state=never.state, longest_pause_seconds=5, most_pauses=1)
+
+    assert retries.pause_seconds(never, tries) is None
+    assert retries.pause_seconds(once, tries) == (1.0 if tries == 0 else None)

@@ -9,7 +9,7 @@ PROGRAM = """
 from contracts.approvals import Approval, ApprovalKind, Choice
 from contracts.planning import PlanDraft, TaskSpec
 from contracts.task import TaskState
-from domain import merge_queue
+from domain import limits, merge_queue
 from domain.approvals import inbox
 from domain.planning import plan
 from domain.review.risk import risks
@@ -26,11 +26,11 @@ tasks = [
         ("bench", (), ("bench/",)),
     ]
 ]
-valid = plan.validate(PlanDraft(summary="s", tasks=tuple(tasks)))
+valid = plan.validate(PlanDraft(summary="s", tasks=tuple(tasks)), limits.PLAN)
 print(valid)
 circle = [task.model_copy(update={"depends_on": ("deploy", "tests")}) for task in tasks]
-print(plan.validate(PlanDraft(summary="s", tasks=tuple(circle[:1] + circle[3:]))))
-print(plan.validate(PlanDraft(summary="s", tasks=tuple(tasks + tasks[2:]))))
+print(plan.validate(PlanDraft(summary="s", tasks=tuple(circle[:1] + circle[3:])), limits.PLAN))
+print(plan.validate(PlanDraft(summary="s", tasks=tuple(tasks + tasks[2:])), limits.PLAN))
 nodes = [
     schedule.TaskNode(
         task.id,

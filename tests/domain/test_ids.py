@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from contracts.model import Role
+from contracts import roles
 from domain import branches, ids
 
 TEXT = st.text(max_size=200)
@@ -102,7 +102,7 @@ def test_workflow_ids_tell_where_they_belong() -> None:
     subtask = ids.subtask_id("request/x", "fix")
 
     assert subtask == "request/x/task/fix"
-    assert ids.agent_id(subtask, Role.CODER, 2) == "request/x/task/fix/coder-2"
+    assert ids.agent_id(subtask, roles.CODER, 2) == "request/x/task/fix/coder-2"
     assert ids.queue_id("shop-1", "main-2") == "merge/shop-1/main-2"
 
 
@@ -117,7 +117,11 @@ def test_two_repositories_of_one_name_have_two_stores() -> None:
 
 def test_a_coder_keeps_its_worktree_over_all_rounds_a_reviewer_does_not() -> None:
     """The names are in histories: an agent leases again under the name its parent used."""
-    named = [(role.value, ids.purpose(role, n)) for role in Role for n in (1, 2)]
+    named = [
+        (role, ids.purpose(role, n))
+        for role in (roles.PLANNER, roles.CODER, roles.REVIEWER)
+        for n in (1, 2)
+    ]
     assert named == [
         ("planner", "plan"), ("planner", "plan"), ("coder", "work"), ("coder", "work"),
         ("reviewer", "review-1"), ("reviewer", "review-2"),

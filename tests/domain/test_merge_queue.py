@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts.limits import RequestLimits
 from contracts.merge_queue import ChainLink
 from domain.merge_queue import (
     QueueState,
@@ -28,7 +29,7 @@ class World:
     queue: list[int]
     bad: frozenset[int] = frozenset()
     pairs: tuple[tuple[int, int], ...] = ()
-    lanes: int = 4
+    slots: int = 4
     arrivals: list[int] = field(default_factory=list)
     landed: list[int] = field(default_factory=list)
     evicted: list[int] = field(default_factory=list)
@@ -55,10 +56,10 @@ class World:
 
     def round(self, state: QueueState) -> QueueState:
         """Test once and land."""
-        tests = cuts(state, self.lanes)
+        tests = cuts(state, RequestLimits(test_slots=self.slots))
         assert tests
         assert list(tests) == sorted(frozenset(tests))
-        assert len(tests) <= self.lanes
+        assert len(tests) <= self.slots
         assert 1 <= tests[0] <= tests[-1] <= state.waiting == len(self.queue)
         assert state.red_prefix is None or tests[-1] < state.red_prefix
         self.rounds += 1
@@ -85,7 +86,7 @@ def worlds(draw: st.DrawFn) -> World:
         arrivals=list(range(first, count)),
         bad=draw(st.frozensets(numbers)),
         pairs=tuple(draw(st.lists(pair, max_size=6))) if count > 1 else (),
-        lanes=draw(st.integers(1, 8)),
+        slots=draw(st.integers(1, 8)),
     )
 
 
@@ -114,19 +115,19 @@ def test_the_search_ends_soon(world: World) -> None:
     assert world.rounds <= 2 * count
 
 
-def _trials(count: int, share: float, lanes: int) -> list[World]:
+def _trials(count: int, share: float, slots: int) -> list[World]:
     played = []
     for seed in range(300):
         dice = random.Random(seed)
         bad = frozenset(number for number in range(count) if dice.random() < share)
-        world = World(queue=list(range(count)), bad=bad, lanes=lanes)
+        world = World(queue=list(range(count)), bad=bad, slots=slots)
         world.play()
         played.append(world)
     return played
 
 
 @pytest.mark.parametrize(
-    ("count", "share", "lanes", "most"),
+    ("count", "share", "slots", "most"),
     [
         (16, 0.05, 4, 3.0),
         (16, 0.0, 4, 1.0),
@@ -137,10 +138,10 @@ def _trials(count: int, share: float, lanes: int) -> list[World]:
     ],
 )
 def test_rounds_stay_as_few_as_the_search_was_chosen_for(
-    count: int, share: float, lanes: int, most: float
+    count: int, share: float, slots: int, most: float
 ) -> None:
     """Mean rounds over 300 seeded worlds, with a tenth above the published simulation."""
-    played = _trials(count, share, lanes)
+    played = _trials(count, share, slots)
 
     assert sum(world.rounds for world in played) / len(played) <= most
 
@@ -175,23 +176,28 @@ def test_what_is_red_by_elimination_is_never_tested_again() -> None:
     done = conclude(QueueState(waiting=6), [1, 3], [4, 6])
 
     assert eliminated(done.state)
-    assert cuts(done.state, 4) == ()
+    assert cuts(done.state, RequestLimits(test_slots=4)) == ()
     assert after_eviction(done.state) == QueueState(waiting=2, failures=1, successes=3)
 
 
 def test_nothing_is_tested_when_nothing_waits() -> None:
     """An empty queue has no cuts and nobody to evict."""
-    assert cuts(QueueState(waiting=0, red_prefix=1), 4) == ()
+    assert cuts(QueueState(waiting=0, red_prefix=1), RequestLimits(test_slots=4)) == ()
     assert not eliminated(QueueState(waiting=0, red_prefix=1))
     with pytest.raises(ValueError, match="empty queue"):
         after_eviction(QueueState(waiting=0))
 
 
 def test_many_bad_patches_narrow_the_window() -> None:
-    """Few failures: the whole queue; more: about one expected failure; many: one patch a lane."""
-    assert cuts(QueueState(waiting=40), 4) == (10, 20, 30, 40)
-    assert cuts(QueueState(waiting=40, failures=2, successes=8), 4) == (3, 5, 8, 10)
-    assert cuts(QueueState(waiting=40, failures=8), 4) == (1, 2, 3, 4)
+    """Few failures: the whole queue; more: about one expected failure; many: one patch a slot."""
+    assert cuts(QueueState(waiting=40), RequestLimits(test_slots=4)) == (10, 20, 30, 40)
+    assert cuts(QueueState(waiting=40, failures=2, successes=8), RequestLimits(test_slots=4)) == (
+        3,
+        5,
+        8,
+        10,
+    )
+    assert cuts(QueueState(waiting=40, failures=8), RequestLimits(test_slots=4)) == (1, 2, 3, 4)
 
 
 def test_a_new_chain_keeps_a_red_prefix_only_when_all_of_it_is_the_same() -> None:

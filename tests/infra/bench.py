@@ -19,18 +19,18 @@ from temporalio.testing import ActivityEnvironment
 from activities.checks import CleanChecks
 from activities.patches import StorePatches
 from activities.repository import UserRepositories
-from activities.tools import WorktreeTools
+from activities.tools.dispatch import WorktreeTools
 from activities.worktrees import PooledWorktrees
 from contracts.checks import ChecksReport, RunChecks
 from contracts.repository import Environment, OpenRepository, RepositoryOpened
 from contracts.review import MakePatch, Patch
-from contracts.tools import ReadCall, ReadResults, ToolCall, ToolName, ToolResult
+from contracts.tools import ReadCall, ReadResults, ToolCall, ToolResult
 from contracts.worktrees import LeaseWorktree, WorktreeLease
 from infra.commands import CommandRunner
 from infra.sandbox import Sandbox
-from infra.store import Store
-from infra.store.open_stores import Stores
-from infra.worktrees.open_pools import Pools
+from infra.store import Store, trees
+from infra.store.open_stores import OpenStores
+from infra.worktrees.open_pools import OpenPools
 from infra.worktrees.pool import WorktreePool
 from tests.local_deployment import commit, git
 
@@ -38,7 +38,7 @@ ENVIRONMENT = Environment(path="/usr/local/bin:/usr/bin:/bin")
 """A PATH of the system alone."""
 
 HOST = "bench"
-_WRITES = {ToolName.EDIT: "apply_edit", ToolName.RUN_COMMAND: "run_command"}
+_WRITES = {"edit": "apply_edit", "run_command": "run_command"}
 
 
 @dataclass
@@ -55,8 +55,8 @@ class ActivityEnv:
     folder: Path
     home: Path
     person: Path
-    stores: Stores
-    pools: Pools
+    stores: OpenStores
+    pools: OpenPools
     tools: WorktreeTools
     checks: CleanChecks
     patches: StorePatches
@@ -168,7 +168,7 @@ class Job:
             path: None if data is None else (mode, await self.store.put_blob(_bytes(data)))
             for path, data in files.items()
         }
-        tree = await self.store.with_paths(parent, entries)
+        tree = await trees.with_paths(self.store, parent, entries)
         return await self.store.put_commit(tree, (parent,), "checkpoint", when=1_700_000_500)
 
 
@@ -195,7 +195,7 @@ class Agent:
         pool = self.job.opened.repository.key
         return self.job.bench.home / "worktrees" / pool / self.lease.worktree
 
-    async def call(self, tool: ToolName, **arguments: object) -> ToolCall:
+    async def call(self, tool: str, **arguments: object) -> ToolCall:
         """Return the next acting call, not yet made."""
         self.calls += 1
         return ToolCall(
@@ -217,13 +217,11 @@ class Agent:
 
     async def edit(self, command: str, path: str, **arguments: object) -> "Said":
         """Edit a file."""
-        return await self._next(
-            await self.call(ToolName.EDIT, command=command, path=path, **arguments)
-        )
+        return await self._next(await self.call("edit", command=command, path=path, **arguments))
 
     async def run(self, line: str, **arguments: object) -> "Said":
         """Run a command."""
-        return await self._next(await self.call(ToolName.RUN_COMMAND, command=line, **arguments))
+        return await self._next(await self.call("run_command", command=line, **arguments))
 
     async def _next(self, call: ToolCall) -> "Said":
         result = await self.make(call)
@@ -231,7 +229,7 @@ class Agent:
         self.at, self.seen = result.checkpoint, result.seen
         return Said(result, await said(self.job.store, result))
 
-    async def read(self, *calls: tuple[ToolName, Mapping[str, object]]) -> list["Said"]:
+    async def read(self, *calls: tuple[str, Mapping[str, object]]) -> list["Said"]:
         """Answer the reading calls of one turn."""
         stored = [
             (f"use-{n}", tool, await self.job.arguments(arguments))
@@ -253,17 +251,18 @@ class Agent:
 
     async def view(self, path: str, **arguments: object) -> "Said":
         """View one file."""
-        return (await self.read((ToolName.VIEW, {"path": path, **arguments})))[0]
+        return (await self.read(("view", {"path": path, **arguments})))[0]
 
     async def search(self, pattern: str, **arguments: object) -> "Said":
         """Search once."""
-        return (await self.read((ToolName.SEARCH, {"pattern": pattern, **arguments})))[0]
+        return (await self.read(("search", {"pattern": pattern, **arguments})))[0]
 
     async def files(self) -> dict[str, bytes]:
         """Return the checkpoint's files."""
         store = self.job.store
         return {
-            path: await store.get_blob(f"{self.at}:{path}") for path in await store.paths(self.at)
+            path: await store.get_blob(f"{self.at}:{path}")
+            for path in await trees.paths(store, self.at)
         }
 
 
@@ -313,7 +312,7 @@ async def bench(
     """
     folder = _open_folder()
     home = folder / "home"
-    stores = Stores(home / "stores")
+    stores = OpenStores(home / "stores")
     try:
         yield _assembled(sandbox, folder, stores, person(folder / "person", files))
     finally:
@@ -327,10 +326,10 @@ def _open_folder() -> Path:
     return folder
 
 
-def _assembled(sandbox: Sandbox, folder: Path, stores: Stores, repository: Path) -> ActivityEnv:
+def _assembled(sandbox: Sandbox, folder: Path, stores: OpenStores, repository: Path) -> ActivityEnv:
     home = folder / "home"
     uid_base = 60_000 if os.geteuid() == 0 else None
-    pools = Pools(stores, home / "worktrees", host_id=HOST, uid_base=uid_base)
+    pools = OpenPools(stores, home / "worktrees", host_id=HOST, uid_base=uid_base)
     runner = CommandRunner(sandbox, hide=(home,))
     return ActivityEnv(
         folder=folder,

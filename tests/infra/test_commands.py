@@ -174,11 +174,11 @@ async def test_pytest_runs_in_the_sandbox(workbench: ActivityEnv) -> None:
 async def test_without_a_sandbox_no_command_runs(workbench: ActivityEnv, job: Job) -> None:
     """The failure says why, is not retried, and the worktree is restored at the next call."""
     agent = await job.agent()
-    runner = workbench.tools._runner
-    workbench.tools._runner = CommandRunner(Sandbox(), hide=())
+    runner = workbench.tools._commands
+    workbench.tools._commands = CommandRunner(Sandbox(), hide=())
     with pytest.raises(ApplicationError) as caught:
         await agent.run("touch ran")
-    workbench.tools._runner = runner
+    workbench.tools._commands = runner
 
     assert (caught.value.type, caught.value.non_retryable) == (FailureKind.SANDBOX, True)
     assert "no command can run: The sandbox was not probed yet" in caught.value.message

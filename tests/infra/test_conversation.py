@@ -11,9 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.model import _request
+from contracts.agent import AgentLimits
 from contracts.model import ModelCall, ModelTurn, ToolAnswer, ToolUse, Usage
 from contracts.store import ConversationRef, RepositoryRef
 from domain import ids
+from domain.agent.configuration import AgentConfiguration
+from domain.agent.models import facts
 from infra.conversation.log import (
     RECORDED,
     ConversationLog,
@@ -31,7 +34,16 @@ NAME = "agent-1"
 REPOSITORY = RepositoryRef(
     key="demo", host_id="here", request_key="r1", target="main", environment="0" * 40
 )
-CONFIG = {"role": "coder", "model": "claude-sonnet-5-5", "system": "Work.", "tools": []}
+CONFIG = AgentConfiguration(
+    role="coder",
+    model="claude-sonnet-5-5",
+    effort=None,
+    system="Work.",
+    tools=(),
+    prices=facts("claude-sonnet-5-5"),
+    limits=AgentLimits(),
+)
+OTHER = CONFIG.model_copy(update={"system": "Work well."})
 OPENING: Message = {"role": "user", "content": [{"type": "text", "text": "Begin."}]}
 
 
@@ -105,17 +117,17 @@ async def talk(tmp_path: Path) -> AsyncIterator[Talk]:
     """A conversation that was just opened."""
     async with await empty_store(tmp_path) as store:
         log = ConversationLog()
-        head = await log.open(store, NAME, config=CONFIG, opening=OPENING)
+        head = (await log.open(store, NAME, configuration=CONFIG, opening=OPENING)).head
         yield Talk(store, log, ConversationRef(id=NAME, head=head, model="claude-sonnet-5-5"))
 
 
 async def test_opening_twice_is_the_same_log(talk: Talk) -> None:
-    """The same content makes the same root, and a log that has gone on is not set back."""
+    """The first root counts with its configuration, and a log that has gone on is not set back."""
     root = talk.conversation.head
     await talk.go_on(talk.call())
-    again = await talk.log.open(talk.store, NAME, config=CONFIG, opening=OPENING)
+    again = await talk.log.open(talk.store, NAME, configuration=OTHER, opening=OPENING)
 
-    assert again == root
+    assert (again.head, again.configuration) == (root, CONFIG)
     assert talk.store.ref(ids.conversation_ref(NAME)) == talk.conversation.head
 
 
@@ -152,7 +164,8 @@ async def test_the_window_in_memory_is_the_window_in_the_store(talk: Talk) -> No
 
     assert canonical(list(fresh.messages)) == canonical(list((await talk.window()).messages))
     assert fresh == await talk.window()
-    assert fresh.config == CONFIG
+    assert fresh.config == {"role": "coder", **CONFIG.request_fields()}
+    assert fresh.configuration == CONFIG
 
 
 async def test_a_turn_whose_acknowledgement_was_lost_is_found(talk: Talk) -> None:
@@ -285,7 +298,7 @@ def test_cache_markers_are_few_and_well_placed(turns: int, pending: bool) -> Non
     if pending:
         messages.append({"role": "assistant", "content": [{"type": "text", "text": "paused"}]})
     before = json.dumps(messages)
-    request = _request(CONFIG, messages, 1_000)
+    request = _request(CONFIG.request_fields(), messages, 1_000)
     marks = [
         (place, block["cache_control"].get("ttl", "5m"))
         for place, message in enumerate(request["messages"])

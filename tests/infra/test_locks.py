@@ -13,6 +13,7 @@ import pytest
 
 from infra.locks import holder, take_lock
 from infra.store import Store, StoreError, git_processes
+from infra.store.object_format import EMPTY_TREE
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,7 +25,7 @@ print("has it", flush=True)
 sys.stdin.readline()
 """
 
-TURN_HOLDER = """
+REFS_LOCK_HOLDER = """
 import asyncio, sys
 from pathlib import Path
 from infra.store import Store, StoreError
@@ -32,7 +33,7 @@ from infra.store import Store, StoreError
 async def main(path):
     async with await Store.open(Path(path)) as store:
         await store.advance("refs/oc/x/other", await store.resolve("refs/oc/base"), None)
-        async with store.references_held():
+        async with store._refs._writer.lock():
             print("has it", flush=True)
             await asyncio.to_thread(sys.stdin.readline)
 
@@ -65,7 +66,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     )
     await source.wait()
     async with await Store.clone(tmp_path / "source.git", tmp_path / "s.git") as opened:
-        commit = await opened.put_commit(await opened.put_tree([]), [], "base", when=1)
+        commit = await opened.put_commit(EMPTY_TREE, [], "base", when=1)
         await opened.advance("refs/oc/base", commit, None)
         yield opened
 
@@ -154,7 +155,7 @@ async def test_the_holder_is_named(lock: Path) -> None:
 async def test_a_worker_stopped_while_it_moves_references_blocks_no_other(store: Store) -> None:
     """Its git child shares the lock; it goes with its parent."""
     commit = await store.resolve("refs/oc/base")
-    async with held_by_another(TURN_HOLDER, store.path) as process:
+    async with held_by_another(REFS_LOCK_HOLDER, store.path) as process:
         process.send_signal(signal.SIGSTOP)
         async with asyncio.timeout(30):
             await store.advance("refs/oc/x/a", commit, None)
@@ -167,9 +168,9 @@ async def test_a_worker_that_keeps_the_references_is_named(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that runs is not ended for a lock: after its time waiting fails and says who."""
-    monkeypatch.setattr(git_processes, "TURN_SECONDS", 1.2)
+    monkeypatch.setattr(git_processes, "LOCK_SECONDS", 1.2)
     commit = await store.resolve("refs/oc/base")
-    async with held_by_another(TURN_HOLDER, store.path) as other:
+    async with held_by_another(REFS_LOCK_HOLDER, store.path) as other:
         with pytest.raises(StoreError, match=f"process {other.pid} has kept .*: end it"):
             await store.advance("refs/oc/x/a", commit, None)
         assert other.returncode is None

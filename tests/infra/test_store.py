@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,18 +23,22 @@ from hypothesis import strategies as st
 from infra.store import (
     ANY,
     BranchTaken,
-    Conflicted,
-    Merged,
     ObjectMissing,
-    PathChange,
     RefConflict,
     RefUpdate,
     Store,
     StoreError,
     TreeEntry,
+    diffs,
+    merges,
+    refs,
+    transport,
+    trees,
 )
-from infra.store import refs as store_refs
-from infra.store.objects import EMPTY_TREE
+from infra.store.diffs import PathChange
+from infra.store.git_processes import GitProcess
+from infra.store.merges import Conflicted, Merged
+from infra.store.object_format import EMPTY_TREE
 
 CLEAN = {
     "PATH": os.environ["PATH"],
@@ -101,6 +105,25 @@ def path_of(handle: int) -> str:
     return str(Path(f"/proc/self/fd/{handle}").readlink())
 
 
+async def put_tree(store: Store, entries: Iterable[TreeEntry]) -> str:
+    """Store one tree; return its id."""
+    batch = store.batch()
+    oid = batch.tree(entries)
+    await batch.write()
+    return oid
+
+
+async def with_path(store: Store, tree: str, path: str, entry: tuple[str, str] | None) -> str:
+    """Return the tree with one path changed."""
+    return await trees.with_paths(store, tree, {path: entry})
+
+
+def pid_of(process: GitProcess) -> int:
+    """Return the process id of a running git child."""
+    assert process._process is not None
+    return process._process.pid
+
+
 def forget(store: Store, oid: str) -> None:
     """Delete a loose object, as a broken disk would."""
     loose_path(store, oid).unlink()
@@ -131,7 +154,7 @@ def person(tmp_path: Path) -> Path:
 async def store(person: Path, tmp_path: Path) -> AsyncIterator[Store]:
     """The store of the person's repository; whatever a test leaves must satisfy git."""
     async with await Store.clone(person, tmp_path / "stores" / "s.git") as opened:
-        await opened.fetch(person, "main", "refs/oc/run/base")
+        await transport.fetch(opened, person, "main", "refs/oc/run/base")
         yield opened
 
 
@@ -183,7 +206,7 @@ async def test_a_tree_has_the_id_git_gives_it(
     shared: Store, names: list[str], modes: list[str], turned: random.Random
 ) -> None:
     """Entries in any order, of any kind and with any name make the tree of `git mktree`."""
-    blob, empty = await shared.put_blob(b"content"), await shared.put_tree([])
+    blob, empty = await shared.put_blob(b"content"), await put_tree(shared, [])
     objects = {"40000": empty, "160000": "5" * 40}
     entries = [
         TreeEntry(mode, name, objects.get(mode, blob))
@@ -192,7 +215,7 @@ async def test_a_tree_has_the_id_git_gives_it(
     turned.shuffle(entries)
     kinds = {"40000": "tree", "160000": "commit"}
     rows = [f"{e.mode:0>6} {kinds.get(e.mode, 'blob')} {e.oid}\t{e.name}\0" for e in entries]
-    oid = await shared.put_tree(entries)
+    oid = await put_tree(shared, entries)
 
     assert oid == git(shared.path, "mktree", "-z", data=os.fsencode("".join(rows)))
     assert set(await shared.get_tree(oid)) == set(entries)
@@ -203,14 +226,14 @@ async def test_a_name_no_file_can_have_is_refused(store: Store, name: str) -> No
     """A tree never gets a name that a checkout could not write, or should not."""
     blob = await store.put_blob(b"x")
     with pytest.raises(StoreError):
-        await store.put_tree([TreeEntry("100644", name, blob)])
+        await put_tree(store, [TreeEntry("100644", name, blob)])
 
 
 async def test_a_name_stands_once_in_a_tree(store: Store) -> None:
     """The same name twice is refused, also as a file and a folder."""
-    blob, tree = await store.put_blob(b"x"), await store.put_tree([])
+    blob, tree = await store.put_blob(b"x"), await put_tree(store, [])
     with pytest.raises(StoreError, match="twice"):
-        await store.put_tree([TreeEntry("100644", "a", blob), TreeEntry("40000", "a", tree)])
+        await put_tree(store, [TreeEntry("100644", "a", blob), TreeEntry("40000", "a", tree)])
 
 
 async def test_a_commit_is_what_git_would_have_made(store: Store) -> None:
@@ -255,10 +278,10 @@ async def test_objects_are_found_by_id_reference_and_path(store: Store, person: 
 @pytest.mark.parametrize("name", ["two words", "new\nline", "x\udce9", "-x", " ", "tab\t", "a:b"])
 async def test_unusual_paths_are_read_by_name(store: Store, name: str) -> None:
     """Spaces, newlines, foreign bytes and leading dashes are names like any other."""
-    tree = await store.with_path(EMPTY_TREE, f"d/{name}", ("100644", await store.put_blob(b"x")))
+    tree = await with_path(store, EMPTY_TREE, f"d/{name}", ("100644", await store.put_blob(b"x")))
 
     assert await store.get_blob(f"{tree}:d/{name}") == b"x"
-    assert await store.paths(tree) == [f"d/{name}"]
+    assert await trees.paths(store, tree) == [f"d/{name}"]
 
 
 async def test_large_objects_are_stored_like_small_ones(store: Store) -> None:
@@ -374,10 +397,10 @@ async def test_changing_a_path_equals_the_index(
     """Any sequence of sets and removals gives the tree of update-index and write-tree."""
     blob = await shared.put_blob(b"content")
     index = tmp_path_factory.mktemp("index") / "index"
-    tree = await shared.put_tree([])
+    tree = await put_tree(shared, [])
     for path, mode in steps:
         before = tree
-        tree = await shared.with_path(before, path, None if mode is None else (mode, blob))
+        tree = await with_path(shared, before, path, None if mode is None else (mode, blob))
         entry = await shared.entry_at(tree, path)
 
         assert tree == index_step(shared, index, path, mode, blob)
@@ -387,23 +410,23 @@ async def test_changing_a_path_equals_the_index(
 async def test_many_paths_change_at_once(store: Store) -> None:
     """Several paths in one call give the tree of the same calls one by one."""
     blob = ("100644", await store.put_blob(b"x"))
-    at_once = await store.with_paths(
-        "refs/oc/run/base", {"src/deep/b.txt": None, "src/new": blob, "top": blob}
+    at_once = await trees.with_paths(
+        store, "refs/oc/run/base", {"src/deep/b.txt": None, "src/new": blob, "top": blob}
     )
-    one = await store.with_path("refs/oc/run/base", "src/deep/b.txt", None)
-    one = await store.with_path(await store.with_path(one, "src/new", blob), "top", blob)
+    one = await with_path(store, "refs/oc/run/base", "src/deep/b.txt", None)
+    one = await with_path(store, await with_path(store, one, "src/new", blob), "top", blob)
 
     assert at_once == one
-    assert await store.paths(one) == ["a.txt", "src/c.txt", "src/new", "top"]
+    assert await trees.paths(store, one) == ["a.txt", "src/c.txt", "src/new", "top"]
     with pytest.raises(StoreError, match="inside another"):
-        await store.with_paths(one, {"src": blob, "src/x": blob})
+        await trees.with_paths(store, one, {"src": blob, "src/x": blob})
 
 
 async def test_only_the_trees_along_the_path_are_written(store: Store) -> None:
     """Two levels down, three trees are new and nothing else."""
     blob = await store.put_blob(b"x")
     before = set(store.path.glob("objects/??/*"))
-    await store.with_path("refs/oc/run/base", "src/deep/new", ("100644", blob))
+    await with_path(store, "refs/oc/run/base", "src/deep/new", ("100644", blob))
 
     assert len(set(store.path.glob("objects/??/*")) - before) == 3
 
@@ -412,7 +435,7 @@ async def test_only_the_trees_along_the_path_are_written(store: Store) -> None:
 async def test_a_path_that_leaves_the_tree_is_refused(store: Store, path: str) -> None:
     """Absolute, climbing and empty components never reach a tree."""
     with pytest.raises(StoreError):
-        await store.with_path("refs/oc/run/base", path, None)
+        await with_path(store, "refs/oc/run/base", path, None)
 
 
 # ---- references
@@ -469,7 +492,7 @@ async def add_commits(path: Path, count: int) -> None:
 
 async def test_two_processes_lose_no_update(store: Store) -> None:
     """Two processes append to one reference at the same time, and every commit is in it."""
-    await store.put_tree([])
+    await put_tree(store, [])
     other = await asyncio.create_subprocess_exec(sys.executable, "-c", ADDER, str(store.path))
     await add_commits(store.path, 15)
 
@@ -514,20 +537,19 @@ async def test_one_stale_update_moves_nothing(store: Store) -> None:
 
 
 async def test_repeating_an_advance_is_a_success(store: Store) -> None:
-    """After a lost acknowledgement, also of half a transaction, the same call succeeds."""
+    """After a lost acknowledgement the same call succeeds; one from elsewhere is refused."""
     one, two, three = await some_commits(store, 3)
     await store.advance("refs/oc/x/a", one, None)
     await store.advance("refs/oc/x/a", one, None)
-    moves = (RefUpdate("refs/oc/x/a", two, one), RefUpdate("refs/oc/x/b", two, None))
-    await store.update_refs(moves[0])
-    await store.advance_all(*moves)
+    await store.update_refs(RefUpdate("refs/oc/x/a", two, one))
+    await store.advance("refs/oc/x/a", two, one)
     with pytest.raises(RefConflict):
         await store.advance("refs/oc/x/a", three, one)
 
-    assert await store.refs("refs/oc/x") == {"refs/oc/x/a": two, "refs/oc/x/b": two}
+    assert await store.refs("refs/oc/x") == {"refs/oc/x/a": two}
     await store.advance("refs/oc/x/a", None, two)
     await store.advance("refs/oc/x/a", None, two)
-    assert await store.refs("refs/oc/x") == {"refs/oc/x/b": two}
+    assert await store.refs("refs/oc/x") == {}
 
 
 @pytest.mark.parametrize(
@@ -554,9 +576,8 @@ async def test_killed_children_are_replaced(store: Store) -> None:
     """After kill -9 of the reader and of the reference writer the next calls simply work."""
     one, two = await some_commits(store, 2)
     await store.advance("refs/oc/x/a", one, None)
-    for pid in (store._reader.pid, store._refs.pid):
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
+    for process in (store._cat_file, store._refs._writer):
+        os.kill(pid_of(process), signal.SIGKILL)
     await store.advance("refs/oc/x/a", two, one)
 
     assert await store.resolve("refs/oc/x/a") == two
@@ -571,9 +592,9 @@ async def test_a_child_killed_in_the_middle_of_moving_references_is_survived(sto
         moves = (RefUpdate("refs/oc/x/a", new, old), RefUpdate("refs/oc/x/b", new, old))
         call = asyncio.create_task(store.update_refs(*moves))
         await asyncio.sleep(n * 0.000_2)
-        if store._refs.pid is not None and n % 3:
+        if store._refs._writer._process is not None and n % 3:
             with contextlib.suppress(ProcessLookupError):  # killed in the last round already
-                os.kill(store._refs.pid, signal.SIGKILL)
+                os.kill(pid_of(store._refs._writer), signal.SIGKILL)
         await call
         old = new
 
@@ -585,8 +606,8 @@ async def test_a_lock_left_by_a_killed_writer_is_removed(
     store: Store, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """A lock file nobody holds delays the next move, it does not end the work."""
-    monkeypatch.setattr(store_refs, "REF_LOCK_SECONDS", 0.1)
-    monkeypatch.setattr(store_refs, "PACKED_LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(refs, "REF_LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(refs, "PACKED_LOCK_SECONDS", 0.1)
     (one,) = await some_commits(store, 1)
     await store.advance("refs/oc/x/a", one, None)
     (store.path / name).touch()
@@ -600,7 +621,7 @@ async def test_writers_wait_while_references_are_held(store: Store) -> None:
     """Whoever packs or cleans holds the turn; others go on when it is given back."""
     (one,) = await some_commits(store, 1)
     async with await Store.open(store.path) as second:
-        async with second.references_held():
+        async with second._refs._writer.lock():
             move = asyncio.create_task(store.advance("refs/oc/x/a", one, None))
             await asyncio.sleep(0.05)
             seen = await second.resolve("refs/oc/x/a")
@@ -677,7 +698,7 @@ async def test_the_store_survives_what_the_person_does_to_the_original(
     borrowing = tmp_path / "borrowing"
     git(tmp_path, "clone", "--quiet", "--shared", str(person), str(borrowing))
     async with await Store.clone(borrowing, tmp_path / "s.git") as store:
-        base = await store.fetch(borrowing, "main", "refs/oc/run/base")
+        base = await transport.fetch(store, borrowing, "main", "refs/oc/run/base")
         git(person, "checkout", "--quiet", "--orphan", "other")
         git(person, "rm", "-rfq", ".")
         commit_files(person, {"z": "z"})
@@ -685,7 +706,7 @@ async def test_the_store_survives_what_the_person_does_to_the_original(
         git(person, "reflog", "expire", "--expire=now", "--all")
         git(person, "gc", "--prune=now", "--quiet")
 
-        await store.verify_complete(base)
+        await merges.verify_complete(store, base)
 
 
 @pytest.mark.parametrize(
@@ -730,7 +751,8 @@ async def test_sha256_repositories_are_refused(tmp_path: Path) -> None:
 async def test_changes_tell_what_happened_to_each_path(store: Store) -> None:
     """Added, modified, deleted and retyped paths with their line counts; binary has none."""
     text, binary = await store.put_blob(b"one\n2\nthree\nfour\n"), await store.put_blob(b"\0\1")
-    after = await store.with_paths(
+    after = await trees.with_paths(
+        store,
         "refs/oc/run/base",
         {
             "a.txt": ("100644", text),
@@ -740,24 +762,24 @@ async def test_changes_tell_what_happened_to_each_path(store: Store) -> None:
         },
     )
 
-    assert await store.changes("refs/oc/run/base", after) == [
+    assert await diffs.changes(store, "refs/oc/run/base", after) == [
         PathChange("a.txt", "M", 2, 1),
         PathChange("new\n:\udcff", "A", None, None),
         PathChange("src/c.txt", "D", 0, 1),
         PathChange("src/deep/b.txt", "T", 4, 1),
     ]
-    assert "4 files changed" in await store.diffstat("refs/oc/run/base", after)
-    assert await store.changes(after, after) == []
+    assert "4 files changed" in await diffs.diffstat(store, "refs/oc/run/base", after)
+    assert await diffs.changes(store, after, after) == []
 
 
 async def test_a_long_patch_is_cut_at_a_line(store: Store) -> None:
     """The text is a unified diff; one above the limit says so and ends with a whole line."""
     lines = b"".join(b"line %d\n" % n for n in range(50_000))
-    after = await store.with_path(
-        "refs/oc/run/base", "long.txt", ("100644", await store.put_blob(lines))
+    after = await with_path(
+        store, "refs/oc/run/base", "long.txt", ("100644", await store.put_blob(lines))
     )
-    whole, whole_cut = await store.patch_text("refs/oc/run/base", after, 10_000_000)
-    short, short_cut = await store.patch_text("refs/oc/run/base", after, 1_005)
+    whole, whole_cut = await diffs.patch_text(store, "refs/oc/run/base", after, 10_000_000)
+    short, short_cut = await diffs.patch_text(store, "refs/oc/run/base", after, 1_005)
 
     assert whole.startswith("diff --git a/long.txt b/long.txt")
     assert "+line 49999\n" in whole
@@ -772,16 +794,18 @@ async def test_the_same_change_has_the_same_patch_id(store: Store) -> None:
     base = "refs/oc/run/base"
 
     async def with_text(tree: str, data: bytes) -> str:
-        return await store.with_path(tree, "a.txt", ("100644", await store.put_blob(data)))
+        return await with_path(store, tree, "a.txt", ("100644", await store.put_blob(data)))
 
     head = b"".join(b"%d\n" % n for n in range(20))
     other = await with_text(base, head + b"one\ntwo\nthree\n")
-    here = await store.patch_id(base, await with_text(base, b"one\nTWO\nthree\n"))
-    binary = [await store.patch_id(base, await with_text(base, data)) for data in (b"\0a", b"\0b")]
-    there = await store.patch_id(other, await with_text(other, head + b"one\nTWO\nthree\n"))
+    here = await diffs.patch_id(store, base, await with_text(base, b"one\nTWO\nthree\n"))
+    binary = [
+        await diffs.patch_id(store, base, await with_text(base, data)) for data in (b"\0a", b"\0b")
+    ]
+    there = await diffs.patch_id(store, other, await with_text(other, head + b"one\nTWO\nthree\n"))
 
     assert here is not None
-    assert await store.patch_id(base, base) is None
+    assert await diffs.patch_id(store, base, base) is None
     assert binary[0] != binary[1]
     assert there != binary[0]
 
@@ -795,7 +819,7 @@ async def edited(store: Store, base: str, files: dict[str, bytes | None]) -> str
         path: None if data is None else ("100644", await store.put_blob(data))
         for path, data in files.items()
     }
-    tree = await store.with_paths(base, entries)
+    tree = await trees.with_paths(store, base, entries)
     return await store.put_commit(tree, [base], f"edit {sorted(files)}", when=5)
 
 
@@ -809,12 +833,17 @@ async def test_a_clean_merge_gives_the_tree_with_both_changes(store: Store) -> N
     base = await base_of(store)
     ours = await edited(store, base, {"a.txt": b"ONE\ntwo\nthree\n"})
     theirs = await edited(store, base, {"src/c.txt": b"C\n", "src/new": b"n\n"})
-    merged = await store.merge(ours, theirs)
+    merged = await merges.merge(store, ours, theirs)
 
     assert isinstance(merged, Merged)
     assert await store.get_blob(f"{merged.tree}:a.txt") == b"ONE\ntwo\nthree\n"
     assert await store.get_blob(f"{merged.tree}:src/c.txt") == b"C\n"
-    assert await store.paths(merged.tree) == ["a.txt", "src/c.txt", "src/deep/b.txt", "src/new"]
+    assert await trees.paths(store, merged.tree) == [
+        "a.txt",
+        "src/c.txt",
+        "src/deep/b.txt",
+        "src/new",
+    ]
 
 
 async def test_a_conflict_names_its_paths(store: Store) -> None:
@@ -822,7 +851,7 @@ async def test_a_conflict_names_its_paths(store: Store) -> None:
     base = await base_of(store)
     ours = await edited(store, base, {"a.txt": b"1\ntwo\nthree\n", "src/c.txt": None})
     theirs = await edited(store, base, {"a.txt": b"eins\ntwo\nthree\n", "src/c.txt": b"cc\n"})
-    verdict = await store.merge(ours, theirs)
+    verdict = await merges.merge(store, ours, theirs)
 
     assert isinstance(verdict, Conflicted)
     assert verdict.paths == ("a.txt", "src/c.txt")
@@ -833,7 +862,7 @@ async def test_a_conflict_names_its_paths(store: Store) -> None:
 async def test_an_unknown_side_is_missing_not_conflicted(store: Store) -> None:
     """Git answers an unknown object with the exit code of a conflict."""
     with pytest.raises(ObjectMissing):
-        await store.merge(await base_of(store), "1" * 40)
+        await merges.merge(store, await base_of(store), "1" * 40)
 
 
 async def test_unrelated_histories_are_no_conflict(store: Store) -> None:
@@ -841,7 +870,7 @@ async def test_unrelated_histories_are_no_conflict(store: Store) -> None:
     base = await base_of(store)
     tree = (await store.get_commit(base)).tree
     with pytest.raises(StoreError, match="unrelated"):
-        await store.merge(base, await store.put_commit(tree, [], "alone", when=1))
+        await merges.merge(store, base, await store.put_commit(tree, [], "alone", when=1))
 
 
 @pytest.mark.parametrize("touched", [False, True], ids=["other-side-untouched", "other-side-too"])
@@ -853,11 +882,11 @@ async def test_a_missing_tree_is_never_a_verdict(store: Store, *, touched: bool)
         ours = await edited(store, base, {"a.txt": b"ours\n"})
     theirs = await edited(store, base, {"src/new": b"n\n"})
     forget(store, (await store.get_commit(theirs)).tree)
-    await store.verify_complete(ours)
+    await merges.verify_complete(store, ours)
     with pytest.raises(ObjectMissing):
-        await store.verify_complete(theirs, excluding=base)
+        await merges.verify_complete(store, theirs, excluding=base)
     with pytest.raises(StoreError):
-        await store.merge(ours, theirs)
+        await merges.merge(store, ours, theirs)
 
 
 async def test_a_missing_blob_is_never_a_verdict(store: Store) -> None:
@@ -867,24 +896,24 @@ async def test_a_missing_blob_is_never_a_verdict(store: Store) -> None:
     theirs = await edited(store, base, {"a.txt": b"one\ntwo\nTHREE\n"})
     forget(store, await store.resolve(f"{theirs}:a.txt") or "")
     with pytest.raises(StoreError):
-        await store.merge(ours, theirs)
+        await merges.merge(store, ours, theirs)
     with pytest.raises(ObjectMissing):
-        await store.verify_complete(theirs, excluding=ours)
+        await merges.verify_complete(store, theirs, excluding=ours)
 
 
 async def test_completeness_is_checked_only_beyond_what_is_excluded(store: Store) -> None:
     """What the excluded commit reaches is taken for granted."""
     base = await base_of(store)
     child = await edited(store, base, {"x": b"x"})
-    await store.verify_complete(child)
+    await merges.verify_complete(store, child)
     grandchild = await edited(store, child, {"y": b"y"})
     forget(store, await store.resolve(f"{child}:x") or "")
     with pytest.raises(ObjectMissing):
-        await store.verify_complete(grandchild)
+        await merges.verify_complete(store, grandchild)
     with pytest.raises(ObjectMissing):
-        await store.verify_complete("2" * 40)
+        await merges.verify_complete(store, "2" * 40)
 
-    await store.verify_complete(grandchild, excluding=child)
+    await merges.verify_complete(store, grandchild, excluding=child)
 
 
 # ---- the person's repository
@@ -914,10 +943,10 @@ async def test_fetching_leaves_the_original_byte_for_byte(store: Store, hooked: 
     (hooked.parent / "ran").unlink(missing_ok=True)
     before = snapshot(hooked)
     found = [
-        await store.fetch(hooked, what, f"refs/oc/run{n}/base")
+        await transport.fetch(store, hooked, what, f"refs/oc/run{n}/base")
         for n, what in enumerate(["topic/x", "HEAD", "main", second, third])
     ]
-    await store.verify_complete(third)
+    await merges.verify_complete(store, third)
 
     assert found == [second, third, third, second, third]
     assert await store.resolve("refs/oc/run0/base") == second
@@ -929,9 +958,9 @@ async def test_what_is_not_there_cannot_be_fetched(store: Store, person: Path) -
     """A missing branch or commit is missing; a missing repository is an error."""
     for what in ("nothing", "3" * 40, "--upload-pack=touch x"):
         with pytest.raises(ObjectMissing):
-            await store.fetch(person, what, "refs/oc/run/other")
+            await transport.fetch(store, person, what, "refs/oc/run/other")
     with pytest.raises(StoreError, match="no git repository"):
-        await store.fetch(person / "nowhere", "main", "refs/oc/run/other")
+        await transport.fetch(store, person / "nowhere", "main", "refs/oc/run/other")
 
     assert await store.refs("refs/oc") == {"refs/oc/run/base": await base_of(store)}
 
@@ -941,7 +970,7 @@ async def test_a_rewritten_branch_is_fetched_as_it_is_now(store: Store, person: 
     git(person, "commit", "--quiet", "--amend", "-m", "rewritten")
     now = git(person, "rev-parse", "HEAD")
 
-    assert await store.fetch(person, "main", "refs/oc/run/base") == now
+    assert await transport.fetch(store, person, "main", "refs/oc/run/base") == now
     assert await store.resolve("refs/oc/run/base") == now
 
 
@@ -949,8 +978,8 @@ async def test_pushing_adds_one_branch_and_changes_nothing_else(store: Store, ho
     """Only the branch, its log and its objects are new upstream; no hook runs."""
     new = await edited(store, await base_of(store), {"delivered": b"d\n"})
     before = snapshot(hooked)
-    await store.push(hooked, new, "orchestcode/feature")
-    await store.push(hooked, new, "orchestcode/feature")
+    await transport.push(store, hooked, new, "orchestcode/feature")
+    await transport.push(store, hooked, new, "orchestcode/feature")
     after = snapshot(hooked)
     added = {name for name in after if name not in before}
 
@@ -973,9 +1002,9 @@ async def test_any_shape_of_repository_works(person: Path, tmp_path: Path, kind:
     else:
         git(person, "worktree", "add", "--quiet", "-b", "side", str(place))
     async with await Store.clone(place, tmp_path / "s.git") as store:
-        base = await store.fetch(place, "main", "refs/oc/run/base")
-        await store.verify_complete(base)
-        await store.push(place, base, "feature")
+        base = await transport.fetch(store, place, "main", "refs/oc/run/base")
+        await merges.verify_complete(store, base)
+        await transport.push(store, place, base, "feature")
 
     assert git(place, "rev-parse", "feature") == base
 
@@ -986,7 +1015,7 @@ async def test_a_branch_that_exists_is_never_overwritten(store: Store, person: P
     git(person, "branch", "feature")
     new = await edited(store, await base_of(store), {"x": b"x"})
     with pytest.raises(BranchTaken) as taken:
-        await store.push(person, new, "feature")
+        await transport.push(store, person, new, "feature")
 
     assert (taken.value.branch, taken.value.at) == ("feature", there)
     assert git(person, "rev-parse", "feature") == there
@@ -998,7 +1027,7 @@ async def test_a_checked_out_branch_is_refused(store: Store, hooked: Path) -> No
     (hooked.parent / "ran").unlink(missing_ok=True)
     new = await edited(store, await base_of(store), {"x": b"x"})
     with pytest.raises(StoreError, match="checked out"):
-        await store.push(hooked, new, "unborn")
+        await transport.push(store, hooked, new, "unborn")
 
     assert not (hooked / "x").exists()
 
@@ -1009,7 +1038,7 @@ async def test_an_impossible_branch_name_is_refused(
 ) -> None:
     """The name is judged before git sees it."""
     with pytest.raises(StoreError):
-        await store.push(person, await base_of(store), branch)
+        await transport.push(store, person, await base_of(store), branch)
 
 
 async def test_racing_pushes_of_one_branch_give_it_to_one(store: Store, person: Path) -> None:
@@ -1017,7 +1046,7 @@ async def test_racing_pushes_of_one_branch_give_it_to_one(store: Store, person: 
     base = await base_of(store)
     news = [await edited(store, base, {"x": b"%d" % n}) for n in range(4)]
     outcomes = await asyncio.gather(
-        *(store.push(person, new, "feature") for new in news), return_exceptions=True
+        *(transport.push(store, person, new, "feature") for new in news), return_exceptions=True
     )
     there = git(person, "rev-parse", "feature")
 
@@ -1063,5 +1092,5 @@ async def test_a_batch_makes_the_same_objects_as_single_calls(store: Store) -> N
 
     assert early is None
     assert await store.get_blob(f"{commit}:f") == b"together"
-    assert await store.put_tree([TreeEntry("100644", "f", blob)]) == tree
+    assert await put_tree(store, [TreeEntry("100644", "f", blob)]) == tree
     assert await store.put_commit(tree, [], "m", when=7) == commit

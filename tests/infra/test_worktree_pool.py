@@ -17,9 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from infra.store import ObjectMissing, Store
-from infra.worktrees.layout import remove, unlock
-from infra.worktrees.pool import Fenced, WorktreeBroken, WorktreeBusy, WorktreeHandle, WorktreePool
+from infra.store import ObjectMissing, Store, diffs, transport, trees
+from infra.worktrees.errors import Fenced, WorktreeBroken, WorktreeBusy
+from infra.worktrees.files import remove, unlock
+from infra.worktrees.handle import WorktreeHandle
+from infra.worktrees.pool import WorktreePool
 
 ROOT = Path(__file__).parents[2]
 CLEAN = {
@@ -85,7 +87,7 @@ async def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     git(person, "-c", "core.autocrlf=false", "add", "-A")
     git(person, "commit", "-q", "-m", "base")
     async with await Store.clone(person, folder / "store.git") as store:
-        await store.fetch(person, "main", "refs/oc/target/main")
+        await transport.fetch(store, person, "main", "refs/oc/target/main")
     return folder / "store.git"
 
 
@@ -256,7 +258,7 @@ async def test_an_old_epoch_is_refused(world: World, pool: WorktreePool) -> None
 
 async def enter_once(pool: WorktreePool, name: str, epoch: int, expected: str) -> Path:
     """Enter, do nothing, and leave."""
-    async with pool.enter(name, epoch, expected) as place:
+    async with pool.open_worktree(name, epoch, expected) as place:
         return place.path
 
 
@@ -278,7 +280,7 @@ async def test_one_entry_waits_for_the_other(world: World) -> None:
     await pool.open()
     lease = await pool.lease("task/a", world.base)
 
-    async with pool.enter(lease.name, lease.epoch, world.base):
+    async with pool.open_worktree(lease.name, lease.epoch, world.base):
         with pytest.raises(WorktreeBusy):
             await enter_once(pool, lease.name, lease.epoch, world.base)
         with pytest.raises(WorktreeBusy):
@@ -297,7 +299,7 @@ async def main(store, root, name, epoch, expected):
     async with await Store.open(Path(store)) as opened:
         pool = WorktreePool(opened, Path(root), host_id="here", uid_base=None)
         await pool.open()
-        async with pool.enter(name, int(epoch), expected) as place:
+        async with pool.open_worktree(name, int(epoch), expected) as place:
             place.begin("call-1")
             (place.path / "plain.py").write_text("half ")
             print("inside", flush=True)
@@ -333,7 +335,7 @@ async def test_a_second_process_has_to_wait_too(world: World, pool: WorktreePool
     out, _ = await process.communicate(b"\n")
 
     commit = out.decode().strip()
-    async with pool.enter(lease.name, lease.epoch, commit) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, commit) as place:
         assert (place.path / "plain.py").read_text() == "done"
         assert (await place.scan(commit, "again")).commit == commit
 
@@ -346,7 +348,7 @@ async def test_a_stopped_process_does_not_keep_its_worktree(
     process = await other_process(world, lease.name, str(lease.epoch), world.base)
     process.send_signal(signal.SIGSTOP)
 
-    async with pool.enter(lease.name, lease.epoch, world.base) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
         assert (await place.scan(world.base, "nothing")).commit == world.base
     assert await process.wait() == -signal.SIGKILL
 
@@ -360,7 +362,7 @@ async def test_a_killed_process_frees_the_worktree_and_its_half_work_is_undone(
     process.send_signal(signal.SIGKILL)
     await process.communicate()
 
-    async with pool.enter(lease.name, lease.epoch, world.base) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
         assert (place.path / "plain.py").read_text() == "print('hello')\n"
 
 
@@ -370,7 +372,7 @@ async def test_a_killed_process_frees_the_worktree_and_its_half_work_is_undone(
 async def test_everything_is_restored_byte_for_byte(world: World, pool: WorktreePool) -> None:
     """A checkpoint of odd files comes back as it was after a crash in the next call."""
     lease = await pool.lease("task/a", world.base)
-    async with pool.enter(lease.name, lease.epoch, world.base) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
         place.begin("call-1")
         (place.path / "crlf.txt").write_bytes(b"mixed\r\nends\n\r\n")
         (place.path / "plain.py").chmod(0o755)
@@ -383,11 +385,11 @@ async def test_everything_is_restored_byte_for_byte(world: World, pool: Worktree
         saved = contents(place.path)
         commit = await checkpoint(place, world.base)
 
-    async with pool.enter(lease.name, lease.epoch, commit) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, commit) as place:
         place.begin("call-2")
         leave_a_mess_again(place.path)
 
-    async with pool.enter(lease.name, lease.epoch, commit, write=False) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, commit, write=False) as place:
         assert contents(place.path) == saved
 
 
@@ -403,7 +405,7 @@ def leave_a_mess_again(folder: Path) -> None:
 async def test_a_change_that_keeps_size_and_time_is_seen(world: World, pool: WorktreePool) -> None:
     """A scan notices other bytes of the same length even when the old time was put back."""
     lease = await pool.lease("task/a", world.base)
-    async with pool.enter(lease.name, lease.epoch, world.base) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
         file = place.path / "plain.py"
         before = file.stat()
         file.write_text("print('HELLO')\n")
@@ -418,14 +420,14 @@ async def test_another_expected_commit_is_restored(world: World, pool: WorktreeP
     """A worktree that is at a later checkpoint is brought back to the one that is expected."""
     lease = await pool.lease("task/a", world.base)
     pristine = contents(lease.path)
-    async with pool.enter(lease.name, lease.epoch, world.base) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
         place.begin("call-1")
         (place.path / "plain.py").write_text("later")
         later = await checkpoint(place, world.base)
 
-    async with pool.enter(lease.name, lease.epoch, world.base) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
         assert contents(place.path) == pristine
-    async with pool.enter(lease.name, lease.epoch, later) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, later) as place:
         assert (place.path / "plain.py").read_text() == "later"
 
 
@@ -444,7 +446,7 @@ async def test_lock_files_of_a_killed_git_are_in_nobodys_way(
     (private / f"{lease.name}.index.lock").touch()
     (private / f"{lease.name}.git" / "refs" / "heads" / "work.lock").touch()
 
-    async with pool.enter(lease.name, lease.epoch, world.base) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
         place.begin("call-1")
         (place.path / "plain.py").write_text("new")
         commit = await checkpoint(place, world.base)
@@ -479,8 +481,8 @@ async def test_a_git_that_outlives_its_worker_keeps_the_worktree(world: World) -
     pool = world.pool(wait_seconds=0.2)
     await pool.open()
     lease = await pool.lease("task/a", world.base)
-    async with pool.enter(lease.name, lease.epoch, world.base) as place:
-        survivor = await place._files._git.spawn("update-index", "--stdin")
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
+        survivor = await place._reset._git.spawn("update-index", "--stdin")
 
     with pytest.raises(WorktreeBusy):
         await enter_once(pool, lease.name, lease.epoch, world.base)
@@ -528,7 +530,7 @@ async def test_a_broken_worktree_is_made_afresh(
     mark_in_flight(world, lease.name)
     damage(world, lease.name)
 
-    async with pool.enter(lease.name, lease.epoch, world.base) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
         assert contents(place.path) == pristine
         assert (await place.scan(world.base, "nothing")).commit == world.base
     assert list((world.store.path / "worktrees").iterdir()) == [
@@ -559,12 +561,12 @@ async def test_after_a_reboot_no_file_is_trusted(world: World, pool: WorktreePoo
     os.utime(file, (1, 1))  # git would not trust a time as late as the index's own
     believe(world.store.path / "worktrees" / lease.name / "index", file)
     believe(world.folder / "pool" / ".pool" / f"{lease.name}.index", file)
-    async with pool.enter(lease.name, lease.epoch, world.base) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
         assert (await place.scan(world.base, "fooled")).commit == world.base
 
     mark_in_flight(world, lease.name, in_flight=None, boot="another boot")
 
-    async with pool.enter(lease.name, lease.epoch, world.base) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
         assert (place.path / "plain.py").read_text() == "print('hello')\n"
 
 
@@ -596,7 +598,7 @@ def test_closed_folders_and_files_are_opened_again(tmp_path: Path) -> None:
 async def test_a_scan_without_changes_is_the_parent(world: World, pool: WorktreePool) -> None:
     """Nothing changed: no new commit; the same change twice: the same commit."""
     lease = await pool.lease("task/a", world.base)
-    async with pool.enter(lease.name, lease.epoch, world.base) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
         nothing = await place.scan(world.base, "work")
         (place.path / "a.txt").write_text("a")
         first = await place.scan(world.base, "work")
@@ -617,25 +619,25 @@ async def test_a_scan_is_right_after_checkpoints_made_without_one(
 ) -> None:
     """Edits recorded tree by tree, of ignored files too, survive the next command's scan."""
     lease = await pool.lease("task/a", world.base)
-    async with pool.enter(lease.name, lease.epoch, world.base) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
         place.begin("edit")
         (place.path / "kept.log").write_text("ignored, but made by an edit")
         (place.path / "plain.py").unlink()
         oid = await world.store.put_blob(b"ignored, but made by an edit")
-        tree = await world.store.with_paths(
-            world.base, {"kept.log": ("100644", oid), "plain.py": None}
+        tree = await trees.with_paths(
+            world.store, world.base, {"kept.log": ("100644", oid), "plain.py": None}
         )
         edited = await world.store.put_commit(tree, (world.base,), "edit", when=1)
         await place.settle(edited)
 
-    async with pool.enter(lease.name, lease.epoch, edited) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, edited) as place:
         (place.path / "other.log").write_text("ignored, made by a command")
         assert (await place.scan(edited, "command")).commit == edited
         (place.path / "kept.log").unlink()
         (place.path / "b.txt").write_text("b")
         scan = await place.scan(edited, "command")
 
-    changes = await world.store.changes(edited, scan.commit)
+    changes = await diffs.changes(world.store, edited, scan.commit)
     assert [(change.path, change.status) for change in changes] == [
         ("b.txt", "A"),
         ("kept.log", "D"),
@@ -660,7 +662,7 @@ async def test_a_nested_repository_is_left_out_and_its_programs_never_run(
     """It is reported, its files are in no checkpoint, and restore and lease run nothing of it."""
     marker = world.folder / "ran"
     lease = await pool.lease("task/a", world.base)
-    async with pool.enter(lease.name, lease.epoch, world.base) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
         place.begin("call-1")
         for name in ("sub", "glob[*]", "plain.py", "src/deep/sub"):
             if name == "plain.py":
@@ -675,10 +677,10 @@ async def test_a_nested_repository_is_left_out_and_its_programs_never_run(
 
     assert scan.skipped == ("glob[*]/", "plain.py/", "src/deep/sub/", "sub/")
     assert again.commit == scan.commit
-    changes = await world.store.changes(world.base, scan.commit)
+    changes = await diffs.changes(world.store, world.base, scan.commit)
     assert [(c.path, c.status) for c in changes] == [("own.txt", "A"), ("plain.py", "D")]
     mark_in_flight(world, lease.name)
-    async with pool.enter(lease.name, lease.epoch, scan.commit) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, scan.commit) as place:
         assert not (place.path / "sub").exists()
     await pool.release(lease.name, lease.epoch)
     await pool.lease("task/b", world.base)
@@ -690,10 +692,10 @@ async def test_a_submodule_stays_a_link_and_its_programs_never_run(
 ) -> None:
     """A link of the base stays in every checkpoint; what is put in its folder is reported."""
     marker = world.folder / "ran"
-    tree = await world.store.with_path(world.base, "lib/mod", ("160000", "2" * 40))
+    tree = await trees.with_paths(world.store, world.base, {"lib/mod": ("160000", "2" * 40)})
     linked = await world.store.put_commit(tree, (world.base,), "link", when=1)
     lease = await pool.lease("task/a", linked)
-    async with pool.enter(lease.name, lease.epoch, linked) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, linked) as place:
         place.begin("call-1")
         assert (await place.scan(linked, "work")).skipped == ()
         plant_repository(place.path / "lib" / "mod", marker)
@@ -714,7 +716,7 @@ async def test_a_replaced_git_file_is_not_followed(world: World, pool: WorktreeP
     """
     marker = world.folder / "ran"
     lease = await pool.lease("task/a", world.base)
-    async with pool.enter(lease.name, lease.epoch, world.base) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
         place.begin("call-1")
         (place.path / ".git").unlink()
         git(place.path, "init", "-q")
@@ -724,9 +726,9 @@ async def test_a_replaced_git_file_is_not_followed(world: World, pool: WorktreeP
 
         scan = await place.scan(world.base, "work")
 
-    changes = await world.store.changes(world.base, scan.commit)
+    changes = await diffs.changes(world.store, world.base, scan.commit)
     assert [change.path for change in changes] == ["x.dat"]
-    async with pool.enter(lease.name, lease.epoch, world.base) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
         assert (place.path / ".git").read_text().startswith("gitdir: ")
     assert not marker.exists()
 
@@ -734,7 +736,7 @@ async def test_a_replaced_git_file_is_not_followed(world: World, pool: WorktreeP
 async def test_files_that_git_never_stores_are_reported(world: World, pool: WorktreePool) -> None:
     """A pipe, a look-alike of `.git` and a linked `.gitmodules` do not stop a checkpoint."""
     lease = await pool.lease("task/a", world.base)
-    async with pool.enter(lease.name, lease.epoch, world.base) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
         (place.path / ".GIT").mkdir()
         (place.path / ".GIT" / "config").write_text("x")
         (place.path / ".gitmodules").symlink_to("plain.py")
@@ -746,7 +748,7 @@ async def test_files_that_git_never_stores_are_reported(world: World, pool: Work
         scan = await place.scan(world.base, "work")
 
     assert scan.skipped == (".GIT/config", ".gitmodules", "plain.py")
-    changes = await world.store.changes(world.base, scan.commit)
+    changes = await diffs.changes(world.store, world.base, scan.commit)
     assert [change.path for change in changes] == ["own.txt"]
 
 
@@ -757,7 +759,7 @@ async def test_an_empty_folder_in_the_place_of_the_worktree_is_no_checkpoint(
     A worktree that looks empty because it is not there is refused, and released without rescue.
     """
     lease = await pool.lease("task/a", world.base)
-    async with pool.enter(lease.name, lease.epoch, world.base) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
         place.path.rename(place.path.with_name("elsewhere"))
         place.path.mkdir()
 
@@ -773,7 +775,7 @@ async def test_deleting_every_file_is_an_honest_checkpoint(
 ) -> None:
     """A worktree emptied by its agent gives the empty tree, and comes back empty."""
     lease = await pool.lease("task/a", world.base)
-    async with pool.enter(lease.name, lease.epoch, world.base) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
         place.begin("call-1")
         for entry in place.path.iterdir():
             if entry.is_dir():
@@ -783,7 +785,7 @@ async def test_deleting_every_file_is_an_honest_checkpoint(
         commit = await checkpoint(place, world.base)
     mark_in_flight(world, lease.name)
 
-    async with pool.enter(lease.name, lease.epoch, commit) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, commit) as place:
         assert contents(place.path) == {}
         assert (await place.scan(commit, "nothing")).commit == commit
 
@@ -812,7 +814,7 @@ async def test_a_scan_reads_no_unchanged_file(world: World, uid_base: int | None
     await pool.open()
     lease = await pool.lease("task/a", world.base)
     assert stale_entries(world, lease.name) == ""
-    async with pool.enter(lease.name, lease.epoch, world.base) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
         place.begin("call-1")
         (place.path / "plain.py").write_text("changed")
         (place.path / "many").mkdir()
@@ -824,7 +826,7 @@ async def test_a_scan_reads_no_unchanged_file(world: World, uid_base: int | None
         assert stale_entries(world, lease.name) == "run.sh\n"
         assert (await place.scan(scan.commit, "touched")).commit == scan.commit
     assert stale_entries(world, lease.name) == ""
-    async with pool.enter(lease.name, lease.epoch, scan.commit):
+    async with pool.open_worktree(lease.name, lease.epoch, scan.commit):
         assert stale_entries(world, lease.name) == ""
 
 
@@ -832,7 +834,7 @@ async def test_a_reader_cannot_settle(world: World, pool: WorktreePool) -> None:
     """An entry to read leaves no mark in the record."""
     lease = await pool.lease("task/a", world.base)
 
-    async with pool.enter(lease.name, lease.epoch, world.base, write=False) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, world.base, write=False) as place:
         with pytest.raises(RuntimeError):
             place.begin("call-1")
 
@@ -879,7 +881,7 @@ async def test_work_is_rescued_although_the_administrative_folder_is_lost(
 async def test_a_release_of_settled_work_pins_nothing(world: World, pool: WorktreePool) -> None:
     """What the last checkpoint holds needs no rescue."""
     lease = await pool.lease("task/a", world.base)
-    async with pool.enter(lease.name, lease.epoch, world.base) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
         place.begin("call-1")
         (place.path / "new.txt").write_text("new")
         await checkpoint(place, world.base)
@@ -940,7 +942,7 @@ async def test_git_in_the_sandbox_is_clean_and_reaches_nothing_of_the_store(
 ) -> None:
     """The private git directory shows a clean branch, takes commits, and the store is unchanged."""
     lease = await pool.lease("task/a", world.base)
-    async with pool.enter(lease.name, lease.epoch, world.base) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
         inside = {**CLEAN, "GIT_DIR": str(place.private_git), "GIT_WORK_TREE": str(place.path)}
 
         def private(*args: str) -> str:
@@ -968,12 +970,12 @@ async def test_under_root_every_worktree_has_a_user_of_its_own(world: World) -> 
     await pool.open()
     first = await pool.lease("task/a", world.base)
     second = await pool.lease("task/b", world.base)
-    async with pool.enter(first.name, first.epoch, world.base) as place:
+    async with pool.open_worktree(first.name, first.epoch, world.base) as place:
         place.begin("call-1")
         (place.path / "plain.py").write_text("root's")
         (place.path / "new").mkdir()
 
-    async with pool.enter(first.name, first.epoch, world.base) as place:
+    async with pool.open_worktree(first.name, first.epoch, world.base) as place:
         assert place.uid == 60_001
         assert owners(place.path) == owners(place.private_git) == {60_001}
         assert place.gitfile.stat().st_uid == 60_001

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
+from runtime.services.child_process import end_process
 from tests.kill_matrix import model_script
 from tests.kill_matrix.by_hand import carry_out_by_hand
 from tests.kill_matrix.plan import TOGETHER, USUAL, Mode, RunPlan, plans
@@ -148,4 +149,4 @@ async def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(sys.argv[1:])))
+    end_process(asyncio.run(main(sys.argv[1:])))

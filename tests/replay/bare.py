@@ -10,6 +10,7 @@ import json
 import sys
 from pathlib import Path
 
+from runtime.services.child_process import end_process
 from tests.replay.replaying import Forbidden
 
 FORBIDDEN = ("activities", "infra", "anthropic", "git")
@@ -39,3 +40,4 @@ async def main(file: str, module: str, name: str) -> dict[str, object]:
 
 if __name__ == "__main__":
     print(json.dumps(asyncio.run(main(*sys.argv[1:]))))
+    end_process(0)

@@ -21,6 +21,7 @@ from typing import Any
 from temporalio.client import Client, WorkflowExecution, WorkflowHistory
 from typing_extensions import override
 
+from runtime.services.child_process import end_process
 from runtime.services.embedded_server import EmbeddedServer
 from tests import model_scripts
 from tests.local_deployment import ROOT, Handle, LocalDeployment, until
@@ -302,3 +303,4 @@ async def main() -> None:
 
 if __name__ == "__main__":
     asyncio.run(main())
+    end_process(0)

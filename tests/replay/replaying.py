@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
+from runtime.services.child_process import end_process
+
 if TYPE_CHECKING:
     from temporalio.client import WorkflowHistory
     from temporalio.worker import Replayer
@@ -139,3 +141,4 @@ def main() -> dict[str, Any]:
 
 if __name__ == "__main__":
     print(json.dumps(main()))
+    end_process(0)

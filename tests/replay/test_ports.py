@@ -20,7 +20,7 @@ from temporalio.worker import Worker
 from activities.repository import UserRepositories
 from contracts.repository import Environment, OpenRepository, RepositoryOpened
 from contracts.task_queue import TaskQueue
-from infra.store.open_stores import Stores
+from infra.store.open_stores import OpenStores
 from runtime.workflow_sandbox import workflow_runner
 from tests.local_deployment import ROOT, commit, git
 from tests.replay.flows.ported import PortedWorkflow
@@ -42,7 +42,7 @@ def repository(tmp_path: Path) -> Path:
 async def _opened(client: Client, repository: Path) -> tuple[RepositoryOpened, str]:
     """What the real activity returned through its port, and the run's history."""
     name = uuid.uuid4().hex
-    stores = Stores(repository.parent / "stores")
+    stores = OpenStores(repository.parent / "stores")
     environment = Environment(path="/usr/bin:/bin")
     real = UserRepositories(stores, host_id="here", fallback=environment)
     request = OpenRepository(

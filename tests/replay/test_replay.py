@@ -46,8 +46,8 @@ PLANTS = {
         [
             (
                 "tool_calls.py",
-                "return spec is not None and spec.effect is Effect.READ",
-                "return False",
+                "wire.effect(pair[0]) is Effect.READ",
+                "False",
             )
         ],
         "AgentWorkflow/reworked-planner-1",

@@ -1,9 +1,9 @@
 """`python -m tests.simulation`: many seeds on all cores, the failing ones named."""
 
 import argparse
-import sys
 import time
 
+from runtime.services.child_process import end_process
 from tests.simulation.many import run_many, seeds_file
 from tests.simulation.simulate import simulate
 
@@ -58,4 +58,4 @@ def _show(seeds: range) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from activities.failures import failed
+from contracts.agent import OpenedConversation
 from contracts.checks import CheckResult, ChecksReport, RunChecks
 from contracts.failures import FailureKind
 from contracts.merge_queue import (
@@ -27,6 +28,7 @@ from contracts.merge_queue import (
     RebasePatch,
 )
 from contracts.model import ModelCall, ModelTurn, OpenConversation, ToolUse, Usage
+from contracts.policy import JudgePlan, JudgeReview, PlanJudgement, ReviewJudgement
 from contracts.ports import PORTS
 from contracts.reconcile import Reconcile, ReconcileReport
 from contracts.repository import (
@@ -36,14 +38,17 @@ from contracts.repository import (
     OpenRepository,
     RepositoryOpened,
 )
-from contracts.review import MakePatch, Patch
-from contracts.store import ConversationRef, RepositoryRef
-from contracts.tools import ReadCall, ReadResults, ToolCall, ToolName, ToolOutcome, ToolResult
+from contracts.review import MakePatch, Patch, ReviewFinish
+from contracts.store import RepositoryRef
+from contracts.tools import ReadCall, ReadResults, ToolCall, ToolOutcome, ToolResult
 from contracts.worktrees import LeaseWorktree, ReleaseWorktree, WorktreeLease
-from domain import ids
+from domain import ids, limits
 from domain.agent import models
-from domain.review.patch import in_scope
-from domain.review.verdict import risks
+from domain.planning import plan
+from domain.review import verdict
+from domain.review.patch import in_scope, judged
+from domain.review.risk import risks
+from tests.judging import config_of, effect_of, verdict_of
 from tests.simulation import script
 from tests.simulation.adapter import activity_types
 from tests.simulation.attempts import Activity
@@ -154,6 +159,7 @@ class Activities:
             base_name="main",
             branch=branch,
             files=1,
+            limits=limits.REQUEST,
         )
 
     def deliver_branch(self, key: str, attempt: int, request: DeliverBranch) -> Delivered:
@@ -195,13 +201,15 @@ class Activities:
 
     def open_conversation(
         self, key: str, attempt: int, request: OpenConversation
-    ) -> ConversationRef:
+    ) -> OpenedConversation:
         """Begin a log."""
         name = ids.conversation_id(
             request.repository.request_key, request.agent_id, request.generation
         )
         self.ledger.opened[name] = "\n".join(text for _, text in request.facts)
-        return ConversationRef(id=name, head=oid("opening", name), model=_MODEL)
+        return OpenedConversation(
+            id=name, head=oid("opening", name), model=_MODEL, config=config_of(_MODEL)
+        )
 
     def call_model(self, key: str, attempt: int, request: ModelCall) -> ModelTurn:
         """Reply as the script says; a turn that was made is not made again."""
@@ -238,7 +246,7 @@ class Activities:
             input_tokens=max(read, 4_000),
             output_tokens=chance.randint(20, min(request.max_output_tokens, 1_500)),
         )
-        cost = models.cost_microusd(_MODEL, usage)
+        cost = models.cost_microusd(models.facts(_MODEL), usage)
         self.ledger.spent += cost
         uses = tuple(
             ToolUse(
@@ -247,6 +255,8 @@ class Activities:
                 arguments=None if use.problem else self.memory.blob(use.arguments),
                 subject=use.subject,
                 problem=use.problem,
+                effect=effect_of(use.name),
+                verdict=None if use.problem else verdict_of(use.name, use.subject),
             )
             for number, use in enumerate(made.uses)
         )
@@ -300,6 +310,25 @@ class Activities:
         """Run a command that changes nothing."""
         return self._tool(key, attempt, request)
 
+    def call_tool(self, key: str, attempt: int, request: ToolCall) -> ToolResult:
+        """Carry out a tool of any name."""
+        return self._tool(key, attempt, request)
+
+    def judge_plan(self, _key: str, _attempt: int, request: JudgePlan) -> PlanJudgement:
+        """Judge a plan by the rules of today."""
+        return plan.judge(request.output, limits.PLAN)
+
+    def judge_review(self, _key: str, _attempt: int, request: JudgeReview) -> ReviewJudgement:
+        """Judge a review by the rules of today."""
+        finish = ReviewFinish.model_validate_json(request.output) if request.output else None
+        return verdict.decide(
+            request.item,
+            finish,
+            request.patch,
+            rounds_left=request.rounds_left,
+            blocking_priority=limits.BLOCKING_PRIORITY,
+        )
+
     def _tool(self, key: str, attempt: int, request: ToolCall) -> ToolResult:
         recorded = self._journal.get(request.call_id)
         if isinstance(recorded, ToolResult):
@@ -307,7 +336,7 @@ class Activities:
         self._fence(key, attempt, request.lease)
         self._room()
         checkpoint = request.expected
-        if request.tool is ToolName.EDIT:
+        if request.tool == "edit":
             change = json.loads(self.memory.blobs[request.arguments])
             tree = {**self.memory.tree(request.expected), change["path"]: change["content"]}
             checkpoint = self.memory.commit(tree, request.expected, note=request.call_id)
@@ -374,26 +403,29 @@ class Activities:
             commit = memory.commit(tree, request.base, note=request.message)
         paths = memory.changed(request.base, commit)
         outside = tuple(path for path in paths if not in_scope(path, request.writes))
-        return Patch(
-            task=request.task,
-            round=request.round,
-            base=request.base,
-            commit=commit,
-            tree=memory.commits[commit].tree,
-            patch_id=oid("patch", request.base, commit),
-            files=len(paths),
-            added_lines=len(paths),
-            deleted_lines=0,
-            paths=paths,
-            outside=outside,
-            risks=risks(paths, added=len(paths), deleted=0, outside=outside, deleted_tests=()),
-            markers=tuple(
-                path
-                for path in paths
-                if tree.get(path, "").startswith(MARKED)
-                and not old.get(path, "").startswith(MARKED)
+        return judged(
+            request,
+            Patch(
+                task=request.task,
+                round=request.round,
+                base=request.base,
+                commit=commit,
+                tree=memory.commits[commit].tree,
+                patch_id=oid("patch", request.base, commit),
+                files=len(paths),
+                added_lines=len(paths),
+                deleted_lines=0,
+                paths=paths,
+                outside=outside,
+                risks=risks(paths, added=len(paths), deleted=0, outside=outside, deleted_tests=()),
+                markers=tuple(
+                    path
+                    for path in paths
+                    if tree.get(path, "").startswith(MARKED)
+                    and not old.get(path, "").startswith(MARKED)
+                ),
+                diff=memory.blob(f"diff of {commit}"),
             ),
-            diff=memory.blob(f"diff of {commit}"),
         )
 
     def rebase_patch(self, key: str, attempt: int, request: RebasePatch) -> RebasedPatch:
@@ -478,7 +510,7 @@ class Activities:
         """Signal the queue, starting it when it does not run; never for a sender that has ended."""
         if request.queued.reply_to not in self._open():
             return
-        start = MergeQueueStart(repository=request.queued.repository, lanes=request.lanes)
+        start = MergeQueueStart(repository=request.queued.repository, limits=request.limits)
         self._enqueue(request.queue_id, start, request.queued)
 
 

@@ -4,7 +4,8 @@ import json
 import random
 from dataclasses import dataclass, replace
 
-from contracts.model import ModelCall, Role
+from contracts import roles
+from contracts.model import ModelCall
 from tests.simulation.scenario import Scenario
 
 SHARED = "shared"
@@ -56,12 +57,12 @@ def reply(scenario: Scenario, call: ModelCall, log: Log, *, chance: random.Rando
         return _trouble(chance)
     if chance.random() < manners.refusal:
         return Reply("refusal", says="I would rather not.", discarded=True)
-    match Role(header["role"]):
-        case Role.PLANNER:
+    match header["role"]:
+        case roles.PLANNER:
             return _plan(scenario, int(header["attempt"]))
-        case Role.CODER:
+        case roles.CODER:
             return _code(scenario, header["task"], log, chance=chance)
-        case Role.REVIEWER:
+        case _:
             return _review(scenario, header["task"], chance=chance)
 
 

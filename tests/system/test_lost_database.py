@@ -146,10 +146,10 @@ async def test_a_request_that_is_unknown_without_a_cause_waits_for_a_word() -> N
         assert "Left alone: request/asked-since is not known to this server" in told.stdout
         assert not await _known(stage, "asked-since")
         would = await stage.starter("reconcile", "--forgotten", "--dry-run")
-        assert "Would be mended: request/asked-since, which the server forgot" in would.stdout
+        assert "Would be repaired: request/asked-since, which the server forgot" in would.stdout
         assert not await _known(stage, "asked-since")
         did = await stage.starter("reconcile", "--forgotten")
-        assert "Mended: request/asked-since, which the server forgot, is started" in did.stdout
+        assert "Repaired: request/asked-since, which the server forgot, is started" in did.stdout
         status = await stage.delivered(await stage.handle("asked-since"), seconds=60)
 
         assert status.commit == git(folder, "rev-parse", "made")

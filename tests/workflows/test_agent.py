@@ -9,20 +9,23 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import CancelledError
 
+from contracts import roles
 from contracts.agent import AgentLimits, AgentResult, AgentStart, Note, StopCause
 from contracts.approvals import Choice, Decision
 from contracts.failures import FailureKind
-from contracts.model import OpenConversation, Role
-from contracts.tools import CoderFinish, ReadCall, ToolCall, ToolName
+from contracts.model import OpenConversation
+from contracts.store import ConversationRef
+from contracts.tools import CoderFinish, ReadCall, ToolCall
 from domain.agent import loop
-from tests.fakes import BASE, ScriptedReply, acts, failing, finishes, oid, says
+from tests.fakes import BASE, MODEL, ScriptedReply, acts, failing, finishes, oid, says
+from tests.judging import config_of
 from tests.workflows.world import WorkflowEnv, until
 from workflows.agent import AgentWorkflow
 
 pytestmark = pytest.mark.system
 
 DONE = finishes(CoderFinish(summary="done"))
-VIEW, EDIT, RUN = ToolName.VIEW, ToolName.EDIT, ToolName.RUN_COMMAND
+VIEW, EDIT, RUN = "view", "edit", "run_command"
 
 
 def agent(world: WorkflowEnv, **changes: object) -> AgentStart:
@@ -30,12 +33,12 @@ def agent(world: WorkflowEnv, **changes: object) -> AgentStart:
     start = AgentStart(
         request_id=f"{world.id}/listener",
         repository=world.repository,
-        role=Role.CODER,
+        role=roles.CODER,
         task_ref="x",
         lease=world.lease,
         checkpoint=BASE,
         opening=OpenConversation(
-            repository=world.repository, agent_id=world.id, role=Role.CODER, commit=BASE
+            repository=world.repository, agent_id=world.id, role=roles.CODER, commit=BASE
         ),
     )
     return start.model_copy(update=changes)
@@ -47,8 +50,10 @@ async def coder(
 ) -> AsyncIterator[tuple[WorkflowEnv, WorkflowHandle[Any, AgentResult]]]:
     """A coder at work on a script."""
     world = WorkflowEnv(client, {"coder/x": script})
+    start = agent(world, **changes)
+    world.model.limits = start.limits
     async with world.at_work():
-        yield world, await world.start(AgentWorkflow, agent(world, **changes))
+        yield world, await world.start(AgentWorkflow, start)
 
 
 async def played(
@@ -125,7 +130,7 @@ async def test_unusable_call(client: Client) -> None:
 async def test_finish_among_others(client: Client) -> None:
     """A finish beside other calls is answered, not obeyed: their results have not been seen."""
     both = ScriptedReply(
-        uses=((VIEW, "a.py", False), (ToolName.FINISH, "", False)), finish=CoderFinish(summary="s")
+        uses=((VIEW, "a.py", False), ("finish", "", False)), finish=CoderFinish(summary="s")
     )
     world, result = await played(client, [both, DONE])
 
@@ -138,7 +143,7 @@ async def test_reminders(client: Client) -> None:
     world, result = await played(client, [says("Well."), says("Hm."), says("So.")])
 
     assert (result.cut, result.output) == (StopCause.SILENT, None)
-    assert "two reminders" in result.reason
+    assert "2 reminders" in result.reason
     assert world.model.told("coder/x") == [None, loop.GO_ON, loop.GO_ON]
 
 
@@ -252,6 +257,42 @@ async def test_note_at_the_end(client: Client) -> None:
     second = world.model.calls[1]
     assert [answer.text for answer in second.answers] == [loop.FINISH_DEFERRED]
     assert (second.message or "").endswith("mind the tests")
+
+
+async def test_pinned_limits_cut_an_agent_whatever_its_caller_sent(client: Client) -> None:
+    """What its first activity resolved holds; of the caller's limits only the money does."""
+    world = WorkflowEnv(client, {"coder/x": [acts((VIEW, "a")), acts((VIEW, "b")), DONE]})
+    world.model.limits = AgentLimits(turns=2)
+    async with world.at_work():
+        handle = await world.start(AgentWorkflow, agent(world, limits=AgentLimits(turns=9)))
+        result = await handle.result()
+
+    assert (result.cut, result.turns) == (StopCause.TURNS, 2)
+    assert result.config is not None
+    assert result.config.limits.turns == 2
+
+
+async def test_an_agent_goes_on_with_the_configuration_that_it_is_given(client: Client) -> None:
+    """A round, or a run after continue-as-new, resolves nothing again."""
+    world = WorkflowEnv(client, {"coder/x": [acts((VIEW, "a")), DONE]})
+    pinned = config_of(MODEL, AgentLimits(turns=1))
+    conversation = ConversationRef(id="c", head="b" * 40, model=MODEL)
+    async with world.at_work():
+        start = agent(world, conversation=conversation, config=pinned)
+        result = await (await world.start(AgentWorkflow, start)).result()
+
+    assert (result.cut, result.turns) == (StopCause.TURNS, 1)
+    assert (result.config, world.model.opened) == (pinned, [])
+
+
+async def test_an_agent_of_a_role_of_ones_own_hands_in_what_it_found(client: Client) -> None:
+    """A role's name is a word on the wire: the workflow knows none of them."""
+    world = WorkflowEnv(client, {"triager/x": [acts((VIEW, "a")), DONE]})
+    async with world.at_work():
+        start = agent(world, role="triager")
+        result = await (await world.start(AgentWorkflow, start)).result()
+
+    assert (result.cut, result.turns) == (None, 2)
 
 
 async def test_note_too_late(client: Client) -> None:

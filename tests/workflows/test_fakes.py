@@ -6,11 +6,12 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from activities.policy import CurrentPolicy
 from contracts.merge_queue import BuildChain, LandChain
 from contracts.model import ModelCall
 from contracts.ports import PORTS
 from contracts.store import ConversationRef
-from contracts.tools import CoderFinish, ToolCall, ToolName
+from contracts.tools import CoderFinish, ToolCall
 from contracts.worktrees import LeaseWorktree, ReleaseWorktree
 from tests.fakes import BASE, MemoryPatches, finishes, oid, says
 from tests.workflows.world import WorkflowEnv
@@ -28,7 +29,7 @@ def test_every_port(world: WorkflowEnv) -> None:
     """There is one double for each port, with every method under the port's own name."""
     doubles = [
         *(world.model, world.repositories, world.worktrees, world.tools),
-        *(world.checks, world.patches, world.queues, world.disk),
+        *(world.checks, world.patches, world.queues, world.disk, CurrentPolicy()),
     ]
     for port in PORTS:
         (double,) = [each for each in doubles if isinstance(each, port)]
@@ -71,7 +72,7 @@ async def test_hands(world: WorkflowEnv) -> None:
         lease=world.lease,
         task_ref="x",
         call_id="1",
-        tool=ToolName.EDIT,
+        tool="edit",
         expected=BASE,
         arguments=oid("arguments"),
     )

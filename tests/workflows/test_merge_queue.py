@@ -24,7 +24,7 @@ from contracts.merge_queue import (
 )
 from contracts.review import Patch
 from domain import ids
-from infra.store.open_stores import Stores
+from infra.store.open_stores import OpenStores
 from tests.fakes import BASE, failing, oid
 from tests.local_deployment import git
 from tests.workflows.world import LONGEST, WorkflowEnv, until
@@ -377,7 +377,7 @@ async def test_late_message(client: Client, tmp_path: Path) -> None:
     """
     git(tmp_path, "init", "-q", "person")
     async with at_work(client) as line:
-        stores = Stores(tmp_path)
+        stores = OpenStores(tmp_path)
         world, queues = line.world, MergeQueueClient(client, stores)
         patch = line.patch("late")
         store = await stores.clone(tmp_path / "person", patch.repository.key)

@@ -25,7 +25,7 @@ from contracts.planning import PlanDraft, TaskSpec
 from contracts.request import RequestStatus
 from contracts.review import ReviewFinish, Verdict
 from contracts.task import TaskState
-from contracts.tools import CoderFinish, ToolName
+from contracts.tools import CoderFinish
 from contracts.visibility import RunState
 from tests.fakes import BASE, ScriptedReply, acts, failing, finishes, queue_id, says
 from tests.workflows.world import WorkflowEnv, until
@@ -35,7 +35,7 @@ from workflows.visibility import PENDING, STATE
 pytestmark = pytest.mark.system
 
 CHECK = "make test"
-CODER = [acts((ToolName.EDIT, "a")), finishes(CoderFinish(summary="done"))]
+CODER = [acts(("edit", "a")), finishes(CoderFinish(summary="done"))]
 REVIEWER = [finishes(ReviewFinish(verdict=Verdict.APPROVE, summary="right"))]
 CUT = [says("no", "refusal")]
 
@@ -117,7 +117,7 @@ async def attributes(handle: WorkflowHandle[Any, Any]) -> tuple[str | None, int 
 
 async def test_delivers(client: Client) -> None:
     """A request of three tasks, one after another, lands all of them and delivers one branch."""
-    planner = [acts((ToolName.VIEW, ".")), plan(task("a"), task("b"), task("c", "a"))]
+    planner = [acts(("view", ".")), plan(task("a"), task("b"), task("c", "a"))]
     async with at_work(client, scripts(planner, "a", "b", "c")) as world:
         handle = await world.start(RequestWorkflow, asked())
         done = await handle.result()
@@ -421,7 +421,7 @@ async def test_note(client: Client) -> None:
     """A note reaches the tasks at work, and those that start later in their opening."""
     speaks = asyncio.Event()
     script = scripts([plan(task("a"), task("b", "a"))], "a", "b")
-    script["coder/a"] = [acts((ToolName.EDIT, "a"), waits=speaks), CODER[1]]
+    script["coder/a"] = [acts(("edit", "a"), waits=speaks), CODER[1]]
     async with at_work(client, script) as world:
         handle = await world.start(RequestWorkflow, asked())
         await until(
@@ -454,7 +454,7 @@ async def _told(client: Client, request: str) -> bool:
 async def test_cancel(client: Client) -> None:
     """A cancelled request ends its tasks, gives everything back and is shown as cancelled."""
     script = scripts([plan(task("a"), task("b"))], "a")
-    script["coder/b"] = [acts((ToolName.EDIT, "b"), waits=asyncio.Event())]
+    script["coder/b"] = [acts(("edit", "b"), waits=asyncio.Event())]
     async with at_work(client, script) as world:
         handle = await world.start(RequestWorkflow, asked())
         await until(lambda: world.patches.landings)

@@ -17,7 +17,7 @@ from contracts.planning import TaskSpec
 from contracts.review import Finding, ReviewFinish, Verdict
 from contracts.subtask import SubtaskReport, SubtaskStart
 from contracts.task import TaskState
-from contracts.tools import CoderFinish, ToolName
+from contracts.tools import CoderFinish
 from tests.fakes import ScriptedReply, acts, failing, finishes, oid, says
 from tests.workflows.world import WorkflowEnv, until
 from workflows.subtask import SubtaskWorkflow
@@ -25,7 +25,7 @@ from workflows.subtask import SubtaskWorkflow
 pytestmark = pytest.mark.system
 
 CHECK = "make test"
-EDIT = acts((ToolName.EDIT, "a.py"))
+EDIT = acts(("edit", "a.py"))
 DONE = finishes(CoderFinish(summary="done"))
 GOOD = finishes(ReviewFinish(verdict=Verdict.APPROVE, summary="right"))
 CUT = says("no", "refusal")
@@ -312,7 +312,7 @@ async def test_cancel_in_queue(client: Client) -> None:
 async def test_note(client: Client) -> None:
     """A note reaches the agent at work, and stands in the opening of one that starts later."""
     speaks = asyncio.Event()
-    script = [acts((ToolName.EDIT, "a.py"), waits=speaks), DONE]
+    script = [acts(("edit", "a.py"), waits=speaks), DONE]
     async with at_work(
         client, coder=script, reviewer=[GOOD], verdicts=[landed], notes=("use tabs",)
     ) as (world, start):

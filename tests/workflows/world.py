@@ -15,6 +15,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
+from activities.policy import CurrentPolicy
 from contracts.merge_queue import MergeVerdict, QueuedPatch
 from contracts.store import RepositoryRef
 from contracts.task_queue import TaskQueue, checks_queue, host_queue
@@ -101,7 +102,7 @@ class WorkflowEnv:
         return WorktreeLease(worktree="w", epoch=1, host_id=self.name, commit=BASE)
 
     def _workers(self) -> list[Worker]:
-        model, tools, patches = self.model, self.tools, self.patches
+        model, tools, patches, policy = self.model, self.tools, self.patches, CurrentPolicy()
         git: list[Callable[..., Any]] = [
             self.repositories.open_repository,
             self.repositories.deliver_branch,
@@ -114,9 +115,16 @@ class WorkflowEnv:
             patches.build_chain,
             patches.land_chain,
             self.queues.enqueue_patch,
+            policy.judge_plan,
+            policy.judge_review,
         ]
         talk: list[Callable[..., Any]] = [model.open_conversation, model.call_model]
-        hands: list[Callable[..., Any]] = [tools.read_files, tools.apply_edit, tools.run_command]
+        hands: list[Callable[..., Any]] = [
+            tools.read_files,
+            tools.apply_edit,
+            tools.run_command,
+            tools.call_tool,
+        ]
         hands.append(self.disk.reconcile)
         return [
             self._hands(TaskQueue.MODEL, talk),

@@ -3,7 +3,7 @@
 from temporalio import exceptions
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutType
 
-from domain.agent.inputs import cause
+from domain.agent.messages import cause
 
 
 def _framed(error: BaseException) -> ActivityError:

@@ -8,13 +8,14 @@ from temporalio.exceptions import ApplicationError
 from contracts.agent import AgentLimits, AgentResult, AgentStart
 from contracts.checks import CheckResult, ChecksReport
 from contracts.planning import Plan, TaskSpec
+from contracts.policy import ReviewJudgement
 from contracts.review import Patch, ReviewItem
 from contracts.store import ConversationRef, RepositoryRef
 from contracts.subtask import SubtaskStart
 from contracts.tools import CoderFinish
 from contracts.worktrees import WorktreeLease
-from domain.agent import inputs
-from domain.review.verdict import NeedsPerson
+from domain.agent import inputs, messages
+from domain.approvals import questions
 
 OID, TIP, TREE = "0" * 40, "1" * 40, "2" * 40
 REPOSITORY = RepositoryRef(key="k", request_key="r", target="t", environment=OID, host_id="here")
@@ -68,7 +69,7 @@ def test_a_coder_that_goes_back_goes_on_in_its_conversation() -> None:
 
 
 def test_a_reviewer_begins_afresh_on_the_patch() -> None:
-    """It shares no context with the author, sees the very commit, and has a third of the turns."""
+    """It shares no context with the author, sees the very commit, and has money of its own."""
     checks = ChecksReport(
         commit=TIP, tree=TREE, log=OID,
         results=(CheckResult(command="pytest a", exit_code=0, seconds=1),),
@@ -81,7 +82,7 @@ def test_a_reviewer_begins_afresh_on_the_patch() -> None:
 
     assert (start.conversation, start.message, start.checkpoint) == (None, None, TIP)
     assert start.opening.documents == (("patch", OID),)
-    assert start.limits.turns == 20
+    assert start.limits.budget_microusd == 5
     assert facts["What its author says"] == "I mended it."
     assert facts["Changed outside the declared paths"] == "b.py"
     assert facts["Commands that passed on it"] == "pytest a"
@@ -90,7 +91,12 @@ def test_a_reviewer_begins_afresh_on_the_patch() -> None:
 def test_a_review_is_bound_to_the_tree() -> None:
     """An answer counts for what the person saw, and the card says how much changed."""
     item = ReviewItem(id="review/mend/1", task="mend", tree=TREE, patch_commit=TIP)
-    asked = inputs.review_approval(NeedsPerson(item, "it is risky", "Look."), PATCH, asked_by="s")
+    asked = questions.review_approval(
+        ReviewJudgement(item=item, why="it is risky", feedback="Look."),
+        PATCH,
+        asked_by="s",
+        deadline_seconds=60,
+    )
 
     assert (asked.id, asked.digest, asked.artefact) == ("review/mend/1", TREE, OID)
     assert asked.what == "the patch of mend: 2 files, +3 -1"
@@ -101,7 +107,7 @@ def test_another_plan_is_another_question() -> None:
     """The digest covers the whole plan, not only what is shown."""
     plan = Plan(summary="Mend.", tasks=(TASK,))
     other = Plan(summary="Mend.", tasks=(TASK.model_copy(update={"acceptance": ("true",)}),))
-    asked = [inputs.plan_approval(each) for each in (plan, other)]
+    asked = [questions.plan_approval(each, deadline_seconds=60) for each in (plan, other)]
 
     assert asked[0].what == "a plan of 1 task"
     assert "mend: Mend; writes a.py" in asked[0].detail
@@ -111,7 +117,7 @@ def test_another_plan_is_another_question() -> None:
 @given(st.text(max_size=6_000))
 def test_a_delivery_is_bound_to_the_commit(summary: str) -> None:
     """However long the summary, the question can be asked."""
-    asked = inputs.delivery_approval(TIP, summary, "orchestcode/x")
+    asked = questions.delivery_approval(TIP, summary, "orchestcode/x", deadline_seconds=60)
 
     assert asked.digest == TIP
     assert len(asked.detail) <= 4_000
@@ -126,7 +132,7 @@ def test_a_delivery_is_bound_to_the_commit(summary: str) -> None:
 )
 def test_a_failure_is_told_in_its_own_words(error: BaseException, said: str) -> None:
     """Not in those of the frames around it."""
-    assert inputs.cause(error) == said
+    assert messages.cause(error) == said
 
 
 @given(st.lists(st.text(min_size=1, max_size=30).map(lambda text: text * 200), max_size=12))
@@ -136,7 +142,7 @@ def test_every_note_is_told_whole_in_one_message_or_the_next(texts: list[str]) -
     """
     left, told = list(texts), []
     while left:
-        message, held = inputs.message(left)
+        message, held = messages.message(left)
         assert message is not None
         assert len(message) <= 16_000
         assert held >= 1
@@ -148,4 +154,4 @@ def test_every_note_is_told_whole_in_one_message_or_the_next(texts: list[str]) -
 
 def test_no_note_makes_no_message() -> None:
     """Silence is no message."""
-    assert inputs.message([]) == (None, 0)
+    assert messages.message([]) == (None, 0)

@@ -23,6 +23,10 @@ def turn(stop: str = "tool_use", *uses: ToolUse, **fields: object) -> ModelTurn:
     )
 
 
+LIMITS = AgentLimits()
+PRICES = models.prices(MODEL)
+
+
 def progress(**fields: object) -> AgentProgress:
     """Return counters, those not named as at the beginning."""
     return BEGUN.model_copy(update=fields)
@@ -30,7 +34,7 @@ def progress(**fields: object) -> AgentProgress:
 
 def may_call(progress: AgentProgress = BEGUN, now: float = 100.0, **limits: int) -> object:
     """Return the decision in the common conversation."""
-    return loop.may_call(progress, AgentLimits(**limits), conversation=TALK, now=now)
+    return loop.may_call(progress, AgentLimits(**limits), PRICES, conversation=TALK, now=now)
 
 
 @pytest.mark.parametrize(
@@ -61,16 +65,24 @@ def test_a_permitted_call_can_be_paid_in_full(spent: int, context: int, variant:
     """
     talk = TALK.model_copy(update={"context_tokens": context})
     decided = loop.may_call(
-        progress(cost_microusd=spent, variant=variant), AgentLimits(), conversation=talk, now=100.0
+        progress(cost_microusd=spent, variant=variant),
+        LIMITS,
+        PRICES,
+        conversation=talk,
+        now=100.0,
     )
     if isinstance(decided, loop.CallModel):
         worst = Usage(
-            cache_write_tokens=context + loop.GROWTH_TOKENS,
+            cache_write_tokens=context + LIMITS.growth_tokens,
             output_tokens=decided.max_output_tokens,
         )
 
-        assert models.cost_microusd(MODEL, worst) <= AgentLimits().budget_microusd - spent + 1
-        assert loop.SMALLEST_REPLY_TOKENS <= decided.max_output_tokens <= loop.LARGEST_REPLY_TOKENS
+        assert (
+            models.cost_microusd(models.facts(MODEL), worst)
+            <= AgentLimits().budget_microusd - spent + 1
+        )
+        assert LIMITS.smallest_reply_tokens <= decided.max_output_tokens
+        assert decided.max_output_tokens <= LIMITS.largest_reply_tokens
 
 
 def test_a_repeat_of_a_reply_that_was_too_long_may_be_longer() -> None:
@@ -87,8 +99,8 @@ def test_a_repeat_of_a_reply_that_was_too_long_may_be_longer() -> None:
 
 def test_calls_are_run_only_when_the_reply_stopped_for_them() -> None:
     """A call in a reply that ended otherwise is not one."""
-    assert loop.after_turn(turn("tool_use", VIEW), BEGUN) == loop.CallTools((VIEW,))
-    assert loop.after_turn(turn("end_turn", VIEW), BEGUN) == loop.Nudge(loop.GO_ON)
+    assert loop.after_turn(turn("tool_use", VIEW), BEGUN, LIMITS) == loop.CallTools((VIEW,))
+    assert loop.after_turn(turn("end_turn", VIEW), BEGUN, LIMITS) == loop.Nudge(loop.GO_ON)
 
 
 def test_finish_ends_the_work_only_alone() -> None:
@@ -96,23 +108,25 @@ def test_finish_ends_the_work_only_alone() -> None:
     alone = turn("tool_use", FINISH, finish="{}")
     beside = turn("tool_use", VIEW, FINISH, finish="{}")
 
-    assert loop.after_turn(alone, BEGUN) == loop.Finish("{}")
-    assert loop.after_turn(beside, BEGUN) == loop.CallTools((VIEW, FINISH))
+    assert loop.after_turn(alone, BEGUN, LIMITS) == loop.Finish("{}")
+    assert loop.after_turn(beside, BEGUN, LIMITS) == loop.CallTools((VIEW, FINISH))
 
 
 def test_an_agent_hears_what_came_meanwhile_before_it_is_done() -> None:
     """Its output is kept for the case that no turn is left."""
     alone = turn("tool_use", FINISH, finish="{}")
 
-    assert loop.after_turn(alone, BEGUN, waiting=True) == loop.FinishDeferred(FINISH, "{}")
-    assert loop.after_turn(turn("tool_use", VIEW), BEGUN, waiting=True) == loop.CallTools((VIEW,))
+    assert loop.after_turn(alone, BEGUN, LIMITS, waiting=True) == loop.FinishDeferred(FINISH, "{}")
+    assert loop.after_turn(turn("tool_use", VIEW), BEGUN, LIMITS, waiting=True) == loop.CallTools(
+        (VIEW,)
+    )
 
 
 def test_a_finish_that_does_not_fit_is_answered_not_taken() -> None:
     """Without validated output the call goes back with its problem."""
     bad = FINISH.model_copy(update={"arguments": None, "problem": "too long"})
 
-    assert loop.after_turn(turn("tool_use", bad), BEGUN) == loop.CallTools((bad,))
+    assert loop.after_turn(turn("tool_use", bad), BEGUN, LIMITS) == loop.CallTools((bad,))
 
 
 @pytest.mark.parametrize(
@@ -125,7 +139,7 @@ def test_a_finish_that_does_not_fit_is_answered_not_taken() -> None:
 )
 def test_what_follows_a_reply_without_calls(stop: str, decided: object) -> None:
     """A pause goes on, silence is nudged, a reply cut short is asked for again."""
-    assert loop.after_turn(turn(stop), BEGUN) == decided
+    assert loop.after_turn(turn(stop), BEGUN, LIMITS) == decided
 
 
 @pytest.mark.parametrize(
@@ -140,7 +154,7 @@ def test_what_follows_a_reply_without_calls(stop: str, decided: object) -> None:
 )
 def test_what_ends_the_loop(stop: str, used: AgentProgress, cut: StopCause) -> None:
     """Nothing goes on for ever: each kind of end has its name and a reason."""
-    decided = loop.after_turn(turn(stop), used)
+    decided = loop.after_turn(turn(stop), used, LIMITS)
 
     assert isinstance(decided, loop.Stop)
     assert decided.cut is cut
@@ -151,9 +165,9 @@ def test_the_same_call_with_the_same_result_is_warned_of_then_cut() -> None:
     """Going in circles is told at the third time and ended at the fifth."""
     used = BEGUN
     warned: list[bool] = []
-    while not isinstance(loop.after_turn(turn("tool_use", VIEW), used), loop.Stop):
+    while not isinstance(loop.after_turn(turn("tool_use", VIEW), used, LIMITS), loop.Stop):
         used = loop.answered(used, (VIEW,), (ToolAnswer(tool_use_id="u1", text="same"),))
-        warned.append(loop.warning(used) is not None)
+        warned.append(loop.warning(used, LIMITS) is not None)
 
     assert warned == [False, False, True, False, False]
 
@@ -164,8 +178,8 @@ def test_another_result_breaks_the_circle() -> None:
     for number in range(9):
         used = loop.answered(used, (VIEW,), (ToolAnswer(tool_use_id="u1", text=str(number)),))
 
-    assert loop.warning(used) is None
-    assert loop.after_turn(turn("tool_use", VIEW), used) == loop.CallTools((VIEW,))
+    assert loop.warning(used, LIMITS) is None
+    assert loop.after_turn(turn("tool_use", VIEW), used, LIMITS) == loop.CallTools((VIEW,))
     assert len(used.recent) <= 8
 
 
@@ -175,7 +189,7 @@ def test_calls_that_cannot_be_run_end_the_loop() -> None:
     used = BEGUN
     for number in range(5):
         used = loop.answered(used, (bad,), (ToolAnswer(tool_use_id="b", text=str(number)),))
-    cut = loop.after_turn(turn("tool_use", bad), used)
+    cut = loop.after_turn(turn("tool_use", bad), used, LIMITS)
     good = loop.answered(used, (VIEW,), (ToolAnswer(tool_use_id="u1", text="ok"),))
 
     assert isinstance(cut, loop.Stop)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from contracts.model import Usage
 from domain.agent import models
+from domain.agent.loop import affordable_output
 
 TOKENS = st.integers(min_value=0, max_value=1_000_000)
 NAMES = st.sampled_from([*(known.name for known in models.FACTS), "nobody-knows"])
@@ -39,12 +40,16 @@ def test_the_price_of_each_kind_of_token() -> None:
     """Opus 5.5: 4 in, 20 out, reads 5 %, writes 125 % for minutes and 200 % for an hour."""
     million = 1_000_000
     price = {
-        "in": models.cost_microusd("claude-opus-5-5", Usage(input_tokens=million)),
-        "out": models.cost_microusd("claude-opus-5-5", Usage(output_tokens=million)),
-        "read": models.cost_microusd("claude-opus-5-5", Usage(cache_read_tokens=million)),
-        "5m": models.cost_microusd("claude-opus-5-5", Usage(cache_write_tokens=million)),
+        "in": models.cost_microusd(models.facts("claude-opus-5-5"), Usage(input_tokens=million)),
+        "out": models.cost_microusd(models.facts("claude-opus-5-5"), Usage(output_tokens=million)),
+        "read": models.cost_microusd(
+            models.facts("claude-opus-5-5"), Usage(cache_read_tokens=million)
+        ),
+        "5m": models.cost_microusd(
+            models.facts("claude-opus-5-5"), Usage(cache_write_tokens=million)
+        ),
         "1h": models.cost_microusd(
-            "claude-opus-5-5", Usage(cache_write_tokens=million), written_1h=million
+            models.facts("claude-opus-5-5"), Usage(cache_write_tokens=million), written_1h=million
         ),
     }
 
@@ -63,8 +68,8 @@ def test_no_token_is_free_and_none_is_a_refund(
     usage = Usage(
         input_tokens=fresh, cache_read_tokens=read, cache_write_tokens=written, output_tokens=out
     )
-    cost = models.cost_microusd(name, usage)
-    more = models.cost_microusd(name, usage.plus(Usage(output_tokens=1)))
+    cost = models.cost_microusd(models.facts(name), usage)
+    more = models.cost_microusd(models.facts(name), usage.plus(Usage(output_tokens=1)))
 
     assert cost >= 0
     assert more > cost
@@ -74,8 +79,8 @@ def test_no_token_is_free_and_none_is_a_refund(
 @given(NAMES, TOKENS, st.integers(min_value=-1_000, max_value=100_000_000))
 def test_what_is_affordable_is_affordable(name: str, context: int, money: int) -> None:
     """Reading everything uncached into the cache and writing that much stays within the money."""
-    output = models.affordable_output(name, context_tokens=context, money_microusd=money)
+    output = affordable_output(models.prices(name), context_tokens=context, money_microusd=money)
     worst = Usage(cache_write_tokens=context, output_tokens=output)
 
     assert output >= 0
-    assert output == 0 or models.cost_microusd(name, worst) <= money + 1
+    assert output == 0 or models.cost_microusd(models.facts(name), worst) <= money + 1

@@ -4,61 +4,79 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.tools import ToolName
+from contracts.base import HumanInput
+from contracts.tools import ApprovalClass, RetryClass
+from contracts.verdicts import CallVerdict, Effect, Permission
 from domain.approvals import rules
-from domain.tools.registry import CODER, ToolSpec
+from domain.tools.registry import ToolSpec
+
+LONG = "x" * 5_000
 
 
-def spec(name: ToolName) -> ToolSpec:
-    """Return a coder's tool."""
-    found = CODER.get(name)
-    assert found is not None
-    return found
+def judge(approval: ApprovalClass, subject: str) -> CallVerdict:
+    """Judge a call of a tool of this class."""
+    spec = ToolSpec(
+        name="tool",
+        description="",
+        arguments=HumanInput,
+        effect=Effect.WRITE,
+        retry=RetryClass.JOURNALED,
+        approval=approval,
+        subject="subject",
+    )
+    return rules.judge(spec, {"subject": subject})
 
 
-@pytest.mark.parametrize("name", [ToolName.VIEW, ToolName.SEARCH, ToolName.FINISH])
-def test_reading_needs_no_question(name: ToolName) -> None:
-    """What changes nothing is allowed, whatever it looks at."""
-    assert isinstance(rules.judge(spec(name), ".git/config"), rules.Allow)
+def test_a_tool_that_changes_nothing_needs_no_question() -> None:
+    """It is allowed, whatever it looks at."""
+    assert judge(ApprovalClass.FREE, ".git/config").permission is Permission.ALLOW
 
 
 @pytest.mark.parametrize(
-    ("path", "decision"),
+    ("path", "permission"),
     [
-        pytest.param("src/app.py", rules.Allow, id="a file"),
-        pytest.param("docs/ä b.md", rules.Allow, id="an unusual name"),
-        pytest.param("../other/app.py", rules.Deny, id="climbs"),
-        pytest.param("/etc/passwd", rules.Deny, id="absolute"),
-        pytest.param(".git/hooks/pre-commit", rules.Deny, id="inside .git"),
-        pytest.param("", rules.Deny, id="empty"),
-        pytest.param(".vscode/tasks.json", rules.Ask, id="an editor's tasks"),
-        pytest.param(".github/workflows/ci.yml", rules.Ask, id="a workflow"),
+        pytest.param("src/app.py", Permission.ALLOW, id="a file"),
+        pytest.param("docs/ä b.md", Permission.ALLOW, id="an unusual name"),
+        pytest.param("../other/app.py", Permission.DENY, id="climbs"),
+        pytest.param("/etc/passwd", Permission.DENY, id="absolute"),
+        pytest.param(".git/hooks/pre-commit", Permission.DENY, id="inside .git"),
+        pytest.param("", Permission.DENY, id="empty"),
+        pytest.param(".vscode/tasks.json", Permission.ASK, id="an editor's tasks"),
+        pytest.param(".github/workflows/ci.yml", Permission.ASK, id="a workflow"),
+        pytest.param(f"{LONG}/.envrc", Permission.ASK, id="beyond what a person is shown"),
     ],
 )
-def test_an_edit_is_judged_by_its_path(path: str, decision: type) -> None:
+def test_a_change_of_a_file_is_judged_by_its_whole_path(path: str, permission: Permission) -> None:
     """Inside the worktree is free, outside is denied, what runs code elsewhere is asked."""
-    judged = rules.judge(spec(ToolName.EDIT), path)
+    judged = judge(ApprovalClass.PATH, path)
 
-    assert isinstance(judged, decision)
+    assert judged.permission is permission
     assert judged.rule
 
 
 def test_commands_run_in_the_sandbox_without_a_question() -> None:
     """The sandbox is the boundary, not the words of the command."""
-    judged = rules.judge(spec(ToolName.RUN_COMMAND), "rm -rf /")
+    judged = judge(ApprovalClass.COMMAND, "rm -rf /")
 
-    assert judged == rules.Allow("runs in the sandbox")
+    assert judged == CallVerdict(rule="runs in the sandbox")
+
+
+def test_a_tool_without_a_rule_asks() -> None:
+    """No match asks, and says that no rule matched."""
+    judged = judge(ApprovalClass.ASK, "anything")
+
+    assert (judged.permission, judged.rule) == (Permission.ASK, "no rule")
 
 
 @given(st.text(max_size=60))
-def test_every_edit_is_decided_with_a_reason(path: str) -> None:
+def test_every_change_of_a_file_is_decided_with_a_reason(path: str) -> None:
     """Any path at all gets a decision, and a refusal or question says why."""
-    judged = rules.judge(spec(ToolName.EDIT), path)
+    judged = judge(ApprovalClass.PATH, path)
 
-    assert isinstance(judged, rules.Allow) or judged.why
+    assert judged.permission is Permission.ALLOW or judged.reason
 
 
 @given(st.text(max_size=30))
-def test_nothing_that_climbs_is_allowed(rest: str) -> None:
+def test_a_path_that_climbs_is_never_allowed(rest: str) -> None:
     """No spelling after a step upwards leads back to permission."""
-    assert not isinstance(rules.judge(spec(ToolName.EDIT), f"../{rest}"), rules.Allow)
+    assert judge(ApprovalClass.PATH, f"../{rest}").permission is not Permission.ALLOW

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from domain.approvals.paths import path_problem, protected
 from domain.editing.document import decode, universal
 from domain.editing.edit import (
     EDIT_LIMIT_BYTES,
@@ -18,8 +19,6 @@ from domain.editing.edit import (
     digest,
     insert,
     new_problems,
-    path_problem,
-    protected,
     str_replace,
     view,
 )

@@ -4,6 +4,7 @@ From a planner's words to a plan: what is refused in which words, what is ordere
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.planning import Plan, PlanDraft, TaskSpec
+from domain import limits
 from domain.planning.plan import PlanProblem, overlap, parse, repair_message, single_task, validate
 
 PROPERTY = settings(deadline=None, max_examples=150)
@@ -32,14 +34,14 @@ def task(
 
 def plan_of(*tasks: TaskSpec) -> Plan:
     """The plan that these tasks make, which must be valid."""
-    plan = validate(PlanDraft(summary="s", tasks=tasks))
+    plan = validate(PlanDraft(summary="s", tasks=tasks), limits.PLAN)
     assert isinstance(plan, Plan)
     return plan
 
 
 def problems_of(*tasks: TaskSpec, max_tasks: int = 24) -> str:
     """All that is wrong with these tasks, which must be something."""
-    problem = validate(PlanDraft(summary="s", tasks=tasks), max_tasks=max_tasks)
+    problem = validate(PlanDraft(summary="s", tasks=tasks), replace(limits.PLAN, tasks=max_tasks))
     assert isinstance(problem, PlanProblem)
     assert problem.problems
     return "\n".join(problem.problems)
@@ -73,7 +75,7 @@ def ancestors(plan: Plan) -> dict[str, frozenset[str]]:
 @given(drafts())
 def test_in_a_valid_plan_no_two_unordered_tasks_write_one_path(draft: PlanDraft) -> None:
     """Whatever the draft: an order exists, and all that may collide is ordered by it."""
-    plan = validate(draft)
+    plan = validate(draft, limits.PLAN)
     assert isinstance(plan, Plan)
     before = ancestors(plan)  # fails unless the order is topological
 
@@ -86,7 +88,7 @@ def test_in_a_valid_plan_no_two_unordered_tasks_write_one_path(draft: PlanDraft)
 @given(drafts())
 def test_added_edges_follow_the_given_order_and_none_is_idle(draft: PlanDraft) -> None:
     """The task given first comes first; what the planner said is kept; edges stand in both."""
-    plan = validate(draft)
+    plan = validate(draft, limits.PLAN)
     assert isinstance(plan, Plan)
     given_order = [each.id for each in draft.tasks]
     needs = {each.id: each.depends_on for each in plan.tasks}
@@ -103,9 +105,9 @@ def test_added_edges_follow_the_given_order_and_none_is_idle(draft: PlanDraft) -
 @given(drafts())
 def test_a_valid_plan_stays_as_it_is(draft: PlanDraft) -> None:
     """Validated again, it gets no further edge and the same order."""
-    plan = validate(draft)
+    plan = validate(draft, limits.PLAN)
     assert isinstance(plan, Plan)
-    again = validate(PlanDraft(summary="s", tasks=plan.tasks))
+    again = validate(PlanDraft(summary="s", tasks=plan.tasks), limits.PLAN)
 
     assert isinstance(again, Plan)
     assert again.tasks == plan.tasks
@@ -259,7 +261,7 @@ def test_whatever_comes_is_a_draft_or_a_bounded_problem(text: str) -> None:
 
 def test_the_repair_lists_every_problem() -> None:
     """One turn, all points, and the demand for the whole plan."""
-    words = repair_message(PlanProblem(("First.", "Second.")))
+    words = repair_message(("First.", "Second."))
 
     assert "- First.\n- Second.\n" in words
     assert words.endswith("hand in the whole plan again.")
@@ -275,4 +277,4 @@ def test_one_task_is_always_possible(request_text: str) -> None:
     assert [each.id for each in plan.tasks] == ["task-1"]
     assert plan.tasks[0].writes == ("**",)
     assert plan.tasks[0].acceptance == ("make test",)
-    assert isinstance(validate(PlanDraft(summary="s", tasks=plan.tasks)), Plan)
+    assert isinstance(validate(PlanDraft(summary="s", tasks=plan.tasks), limits.PLAN), Plan)

@@ -57,7 +57,7 @@ def status(**changes: object) -> RequestStatus:
         '`"digest": "0123456789abcdef"`',
         "#### Tasks: 1 of 2 done",
         "- ✓ **one** (The first): done; 3 turns, 12,345 tokens, 0.0000 USD",
-        "- · **two** (The second): pending, after one",
+        "- ○ **two** (The second): pending, after one",
     ],
 )
 def test_a_waiting_request_says_what_waits_and_how_to_answer(said: str) -> None:

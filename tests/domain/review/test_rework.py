@@ -5,11 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.checks import CheckResult, ChecksReport
+from contracts.limits import RequestLimits
 from contracts.merge_queue import Eviction, MergeVerdict
 from domain.review import rework
 from domain.review.rework import Cause, Rounds
 
 OID = "0" * 40
+LIMITS = RequestLimits(rework_rounds=2, evictions=3)
 
 
 def report(*results: CheckResult, hint: str = "") -> ChecksReport:
@@ -22,13 +24,13 @@ def test_no_task_goes_back_for_ever(causes: list[Cause]) -> None:
     """Each kind of cause has its own share, and whatever comes, both together have an end."""
     rounds = Rounds()
     for cause in causes:
-        rounds = rework.next_round(rounds, cause) or rounds
+        rounds = rework.next_round(rounds, cause, LIMITS) or rounds
     evictions = causes.count(Cause.QUEUE)
 
-    assert rounds.evictions == min(evictions, rework.MAX_EVICTIONS)
-    assert rounds.own == min(len(causes) - evictions, rework.MAX_ROUNDS)
-    assert rounds.left == rework.MAX_ROUNDS - rounds.own
-    assert rounds.total <= rework.MAX_ROUNDS + rework.MAX_EVICTIONS
+    assert rounds.evictions == min(evictions, LIMITS.evictions)
+    assert rounds.own == min(len(causes) - evictions, LIMITS.rework_rounds)
+    assert rounds.left(LIMITS) == LIMITS.rework_rounds - rounds.own
+    assert rounds.total <= LIMITS.rework_rounds + LIMITS.evictions
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.review.verdict import risks
+from domain.review.risk import risks
 
 PROPERTY = settings(deadline=None, max_examples=150)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from contracts.approvals import Choice, Decision
 from contracts.review import Finding, Patch, ReviewFinish, ReviewItem, ReviewState, Verdict
-from domain.review.verdict import NeedsPerson, answer, blocking, decide, feedback, move
+from domain.review.verdict import answer, blocking, decide, feedback, move
 
 PROPERTY = settings(deadline=None, max_examples=200)
 TREE, OTHER = "a" * 40, "b" * 40
@@ -89,7 +89,7 @@ def verdict(word: Verdict, *findings: tuple[int, str | None]) -> ReviewFinish:
 )
 def test_a_path_is_recognised_however_it_is_written(path: str) -> None:
     """Reviewers copy paths from diffs, tracebacks and editors."""
-    assert blocking(verdict(Verdict.REVISE, (0, path)), patch("src/a.py"))
+    assert blocking(verdict(Verdict.REVISE, (0, path)), patch("src/a.py"), 1)
 
 
 @pytest.mark.parametrize(
@@ -98,14 +98,14 @@ def test_a_path_is_recognised_however_it_is_written(path: str) -> None:
 )
 def test_remarks_and_findings_elsewhere_do_not_block(priority: int, path: str | None) -> None:
     """Only priority 0 and 1 that point into the patch."""
-    assert blocking(verdict(Verdict.REVISE, (priority, path)), patch("src/a.py")) == ()
+    assert blocking(verdict(Verdict.REVISE, (priority, path)), patch("src/a.py"), 1) == ()
 
 
 def test_in_a_patch_too_large_to_list_a_finding_gets_the_benefit_of_the_doubt() -> None:
     """Of 300 changed files only the first are known by name."""
     found = verdict(Verdict.REVISE, (0, "far/away.py"))
 
-    assert blocking(found, patch("src/a.py", files=300))
+    assert blocking(found, patch("src/a.py", files=300), 1)
 
 
 @PROPERTY
@@ -123,33 +123,42 @@ def test_nothing_is_approved_against_the_rules(
 ) -> None:
     """Without a person: no risk, no demand for one, no blocking finding, no reject, a verdict."""
     given_patch = patch("src/a.py")
-    after = decide(item(*risks, human_required=human), found, given_patch, rounds_left=rounds_left)
+    after = decide(
+        item(*risks, human_required=human),
+        found,
+        given_patch,
+        rounds_left=rounds_left,
+        blocking_priority=1,
+    )
 
-    blocks = blocking(found, given_patch) if found else ()
-    if isinstance(after, NeedsPerson):
+    blocks = blocking(found, given_patch, 1) if found else ()
+    if after.why:
         assert after.item.state is ReviewState.PENDING
         assert after.item.human_required
         assert after.why.endswith(".")
-    elif after.state is ReviewState.REVISED:
+    elif after.item.state is ReviewState.REVISED:
         assert blocks
         assert rounds_left > 0
-        assert after.feedback
+        assert after.item.feedback
     else:
-        assert after.state is ReviewState.APPROVED
+        assert after.item.state is ReviewState.APPROVED
         assert found is not None
         assert found.verdict is not Verdict.REJECT
         assert not blocks
         assert not human
         assert not risks
-    assert (found is None) <= isinstance(after, NeedsPerson)
+    assert (found is None) <= bool(after.why)
 
 
 def test_a_blocking_finding_goes_back_to_the_agent_before_a_person_is_asked() -> None:
     """A risky patch with a known fault costs nobody's time yet."""
     found = verdict(Verdict.REVISE, (1, "src/a.py"), (3, "src/a.py"))
-    after = decide(item("touches billing"), found, patch("src/a.py"), rounds_left=1)
+    judged = decide(
+        item("touches billing"), found, patch("src/a.py"), rounds_left=1, blocking_priority=1
+    )
+    after = judged.item
 
-    assert isinstance(after, ReviewItem)
+    assert not judged.why
     assert after.state is ReviewState.REVISED
     assert after.decided_by == "reviewer"
     assert "1. [P1] Wrong (src/a.py)" in after.feedback
@@ -171,9 +180,10 @@ def test_a_person_is_asked_with_the_reason(
     found: ReviewFinish | None, given_item: ReviewItem, rounds_left: int, why: str
 ) -> None:
     """Who decides, and why it is not decided already."""
-    after = decide(given_item, found, patch("src/a.py"), rounds_left=rounds_left)
+    after = decide(
+        given_item, found, patch("src/a.py"), rounds_left=rounds_left, blocking_priority=1
+    )
 
-    assert isinstance(after, NeedsPerson)
     assert why in after.why
 
 
@@ -211,7 +221,9 @@ def test_a_decision_about_another_tree_is_refused(digest: str) -> None:
     with pytest.raises(ValueError, match="is about tree"):
         answer(item(), decision)
     with pytest.raises(ValueError, match="is about tree"):
-        decide(item(), verdict(Verdict.APPROVE), patch(tree=OTHER), rounds_left=1)
+        decide(
+            item(), verdict(Verdict.APPROVE), patch(tree=OTHER), rounds_left=1, blocking_priority=1
+        )
 
 
 @pytest.mark.parametrize("state", [ReviewState.APPROVED, ReviewState.REJECTED, ReviewState.REVISED])
@@ -222,7 +234,7 @@ def test_what_is_decided_is_not_decided_again(state: ReviewState) -> None:
     with pytest.raises(ValueError, match=f"is {state} already"):
         answer(item(state=state), decision)
     with pytest.raises(ValueError, match=f"is {state} already"):
-        decide(item(state=state), None, patch(), rounds_left=1)
+        decide(item(state=state), None, patch(), rounds_left=1, blocking_priority=1)
 
 
 @pytest.mark.parametrize(("state", "to"), list(itertools.product(ReviewState, repeat=2)))

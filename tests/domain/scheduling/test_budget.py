@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from domain.scheduling.budget import grant, microusd, usd
 
+FLOOR = 50_000
 PROPERTY = settings(deadline=None, max_examples=200)
 
 
@@ -36,20 +37,20 @@ def test_waiting_tasks_share_evenly_as_long_as_the_floor_allows(total: int, wait
     """Granted one after the other, the leases differ by a microdollar or go down to nothing."""
     leases = list[int]()
     for left in range(waiting, 0, -1):
-        leases.append(grant(total, spent=0, reserved=sum(leases), waiting_tasks=left))
+        leases.append(grant(total, spent=0, reserved=sum(leases), waiting_tasks=left, floor=FLOOR))
 
     paid = [lease for lease in leases if lease]
     assert leases == paid + [0] * (waiting - len(paid))
-    if total >= waiting * 50_000:
+    if total >= waiting * FLOOR:
         assert sum(leases) == total
         assert max(leases) - min(leases) <= 1
     else:
-        assert len(paid) == total // 50_000
+        assert len(paid) == total // FLOOR
 
 
 def test_a_budget_overspent_grants_nothing() -> None:
     """A bill larger than its lease ends the granting; it never goes below zero."""
-    assert grant(1_000_000, spent=1_200_000, reserved=0, waiting_tasks=1) == 0
+    assert grant(1_000_000, spent=1_200_000, reserved=0, waiting_tasks=1, floor=FLOOR) == 0
 
 
 def test_money_is_converted_to_the_nearest() -> None:

@@ -12,6 +12,7 @@ if (Path(os.environ["ORCHESTCODE_HOME"]) / "worker-fails").exists():
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from runtime.connect import connect
+from runtime.services.child_process import end_process
 from runtime.services.process_supervisor import mark_worker_ready
 from runtime.services.watchdog import send_heartbeats
 from runtime.settings import load
@@ -32,3 +33,4 @@ async def main() -> None:
 
 if __name__ == "__main__":
     asyncio.run(main())
+    end_process(0)

@@ -1,0 +1,57 @@
+"""How an agent is set up: its role's file, its tools, its model and that model's prices."""
+
+from collections.abc import Callable
+
+from activities.tools.registry import tools_by_name
+from domain.agent import models
+from domain.agent.configuration import AgentConfiguration, configure
+from domain.agent.outputs import finish_tool
+from domain.tools.registry import Registry
+from infra.roles.files import RoleFiles
+
+
+class AgentSetup:
+    """
+    Resolves roles.
+
+    Args:
+        model_for: the model's name by role, by the worker's settings.
+        effort: the API's effort level; None leaves the model's default.
+    """
+
+    def __init__(
+        self, roles: RoleFiles, *, model_for: Callable[[str], str], effort: str | None = None
+    ) -> None:
+        self._roles = roles
+        self._model_for = model_for
+        self._effort = effort
+
+    def configure(self, role: str) -> AgentConfiguration:
+        """
+        Return the configuration of an agent that starts now.
+
+        Raises:
+            RoleError: there is no such role, or its file cannot be used.
+        """
+        found = self._roles.get(role, tools=tools_by_name())
+        specs = [tools_by_name()[name].spec for name in found.tools]
+        model = found.model or self._model_for(role)
+        return configure(
+            found,
+            [*specs, finish_tool(found.output)],
+            model=model,
+            effort=self._effort,
+            prices=models.facts(model),
+        )
+
+    def registry(self, agent: AgentConfiguration) -> Registry:
+        """
+        Return the tools by which an agent's calls are checked: those pinned that there still are.
+
+        Raises:
+            RoleError: its role's file cannot be used any more.
+        """
+        tools = tools_by_name()
+        specs = [tools[tool.name].spec for tool in agent.tools if tool.name in tools]
+        output = self._roles.get(agent.role, tools=tools).output
+        return Registry([*specs, finish_tool(output)])

@@ -1,0 +1,1 @@
+"""An agent's tools: a file each, found by the registry and carried out by the dispatcher."""

@@ -1,0 +1,164 @@
+"""
+Tool calls as activities: each a transaction on a worktree.
+
+A call is journaled under its id before it is answered, fenced by the worktree's epoch, and starts
+from the expected checkpoint whatever an earlier attempt left behind.
+"""
+
+from temporalio import activity
+from typing_extensions import override
+
+from activities.failures import failed, translated_failures
+from activities.tools.registry import tools_by_name
+from activities.tools.tool import Tool, ToolContext, ToolOutput, load_seen, save_seen
+from contracts.failures import FailureKind
+from contracts.ports import ToolActivities
+from contracts.tools import ReadCall, ReadResults, ToolCall, ToolResult
+from domain import ids
+from domain.text import one_line
+from infra.commands import CommandRunner
+from infra.disk_space import is_disk_full
+from infra.store import Batch, RefUpdate, Store, journal
+from infra.store.open_stores import OpenStores
+from infra.worktrees.handle import WorktreeHandle
+from infra.worktrees.open_pools import OpenPools
+
+
+class WorktreeTools(ToolActivities):
+    """Tool calls on this host's worktrees."""
+
+    def __init__(self, stores: OpenStores, pools: OpenPools, commands: CommandRunner) -> None:
+        self._stores = stores
+        self._pools = pools
+        self._commands = commands
+
+    @override
+    @activity.defn
+    async def read_files(self, request: ReadCall) -> ReadResults:
+        """
+        Answer the read-only calls of one turn.
+
+        Safe to repeat: it changes nothing but the record of what the agent has seen.
+        """
+        lease = request.lease
+        store = await self._stores.get(request.repository.key)
+        pool = await self._pools.get(request.repository.key)
+        results: list[ToolResult] = []
+        async with (
+            translated_failures(),
+            pool.open_worktree(
+                lease.worktree, lease.epoch, request.expected, write=False
+            ) as worktree,
+        ):
+            context = await self._context(request, store, worktree)
+            for call_id, name, arguments in request.calls:
+                output = await _execute(_tool(name), context, arguments)
+                results.append(_result(context.batch, call_id, output))
+        known = save_seen(context.batch, context.seen, request.seen)
+        await context.batch.write()
+        return ReadResults(results=tuple(results), seen=known)
+
+    @override
+    @activity.defn
+    async def apply_edit(self, request: ToolCall) -> ToolResult:
+        """Carry out `edit`, as `call_tool` does; this name stands in histories."""
+        return await self._transact(request)
+
+    @override
+    @activity.defn
+    async def run_command(self, request: ToolCall) -> ToolResult:
+        """Carry out `run_command`, as `call_tool` does; this name stands in histories."""
+        return await self._transact(request)
+
+    @override
+    @activity.defn
+    async def call_tool(self, request: ToolCall) -> ToolResult:
+        """
+        Carry out a tool that writes and checkpoint the worktree.
+
+        Safe to repeat: a finished call is found in the journal, an unfinished one is undone first.
+        """
+        return await self._transact(request)
+
+    async def _context(
+        self, request: ReadCall | ToolCall, store: Store, worktree: WorktreeHandle
+    ) -> ToolContext:
+        return ToolContext(
+            worktree=worktree,
+            store=store,
+            seen=await load_seen(store, request.seen),
+            batch=store.batch(),
+            expected=request.expected,
+            environment=request.repository.environment,
+            commands=self._commands,
+        )
+
+    async def _transact(self, request: ToolCall) -> ToolResult:
+        """Do a call once: recorded outcome, or fence, restore, act, checkpoint, journal."""
+        tool, lease = _tool(request.tool), request.lease
+        store = await self._stores.get(request.repository.key)
+        pool = await self._pools.get(request.repository.key)
+        ref = ids.call_ref(request.repository.request_key, request.task_ref, request.call_id)
+        async with translated_failures():
+            found = await journal.recorded(store, ref)
+            if found is not None:
+                return ToolResult.model_validate_json(found)
+            async with pool.open_worktree(
+                lease.worktree, lease.epoch, request.expected
+            ) as worktree:
+                # Another attempt may have ended while this one waited for the worktree.
+                found = await journal.recorded(store, ref)
+                if found is not None:
+                    return ToolResult.model_validate_json(found)
+                context = await self._context(request, store, worktree)
+                return await _act(request, tool, context, ref)
+
+
+async def _act(request: ToolCall, tool: Tool, context: ToolContext, ref: str) -> ToolResult:
+    worktree, batch = context.worktree, context.batch
+    worktree.begin(request.call_id)
+    try:
+        output = await _execute(tool, context, request.arguments)
+    except Exception as error:
+        if is_disk_full(error):
+            await worktree.clear()
+        raise
+    checkpoint = output.checkpoint or request.expected
+    seen = save_seen(batch, context.seen, request.seen)
+    result = _result(batch, request.call_id, output).model_copy(
+        update={"checkpoint": checkpoint, "seen": seen}
+    )
+    attachments = {"output": result.output, **output.attachments}
+    entry = journal.entry(batch, result.model_dump_json().encode(), attachments)
+    await batch.write()
+    names = (request.repository.request_key, request.task_ref, request.call_id)
+    pin = RefUpdate(ids.checkpoint_ref(*names), checkpoint, None)
+    await journal.settle(context.store, entry, ref, pin)
+    await worktree.settle(checkpoint)
+    return result
+
+
+def _tool(name: str) -> Tool:
+    tool = tools_by_name().get(name)
+    if tool is None:
+        known = ", ".join(tools_by_name())
+        raise failed(
+            FailureKind.REFUSED,
+            f"this worker has no tool {name!r} (it has {known}): add its file to activities/tools "
+            "and start the worker again",
+        )
+    return tool
+
+
+async def _execute(tool: Tool, context: ToolContext, arguments: str) -> ToolOutput:
+    data = await context.store.get_blob(arguments)
+    return await tool.execute(context, tool.spec.arguments.model_validate_json(data))
+
+
+def _result(batch: Batch, call_id: str, output: ToolOutput) -> ToolResult:
+    return ToolResult(
+        call_id=call_id,
+        outcome=output.outcome,
+        output=batch.blob(output.text.encode("utf-8", "replace")),
+        preview=one_line(output.text, 80),
+    )

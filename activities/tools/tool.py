@@ -1,0 +1,105 @@
+"""
+What a tool is: its specification, and what carries it out in a worktree.
+
+A file of this folder that defines TOOL is a tool; `docs/extending.md` shows how to add one.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from contracts.tools import ToolOutcome
+from domain.tools.registry import ToolSpec
+from infra.commands import CommandRunner
+from infra.store import Batch, Store
+from infra.worktrees.handle import WorktreeHandle
+
+Seen = dict[str, str]
+"""sha256 of each file as the agent knows it, by path."""
+
+RelativePath = Annotated[
+    str, Field(max_length=1_000, description="Path relative to the repository root.")
+]
+
+
+@dataclass
+class ToolOutput:
+    """
+    What one call did.
+
+    Attributes:
+        text: for the model.
+        checkpoint: the worktree's new state, None when it did not change.
+        attachments: object ids kept with the journal entry, by name.
+    """
+
+    text: str
+    outcome: ToolOutcome = ToolOutcome.DONE
+    checkpoint: str | None = None
+    attachments: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ToolContext:
+    """
+    What a call works with.
+
+    Attributes:
+        worktree: open, at the checkpoint `expected`; read-only for a tool that reads.
+        seen: changed by the tool, and recorded after the call.
+        batch: objects that are written together with the journal entry.
+        environment: object id of the request's execution environment.
+        commands: runs commands in the sandbox.
+    """
+
+    worktree: WorktreeHandle
+    store: Store
+    seen: Seen
+    batch: Batch
+    expected: str
+    environment: str
+    commands: CommandRunner
+
+
+@dataclass(frozen=True)
+class Tool:
+    """
+    One tool.
+
+    Attributes:
+        execute: carries a call out, its arguments an instance of `spec.arguments`. Expected
+            failures are outputs; an exception means that the attempt is to be repeated.
+    """
+
+    spec: ToolSpec
+    execute: Callable[[ToolContext, Any], Awaitable[ToolOutput]]
+
+
+def failed(text: str) -> ToolOutput:
+    """Return the output of a call that could not do what it was asked."""
+    return ToolOutput(text, ToolOutcome.FAILED)
+
+
+async def load_seen(store: Store, oid: str | None) -> Seen:
+    """Return the agent's record of file digests."""
+    if oid is None:
+        return {}
+    loaded: Seen = json.loads(await store.get_blob(oid))
+    return loaded
+
+
+def save_seen(batch: Batch, seen: Seen, before: str | None) -> str | None:
+    """Add the record of file digests and return its id; an empty one is not written."""
+    if not seen:
+        return before
+    return batch.blob(json.dumps(seen, sort_keys=True).encode())
+
+
+def plain_path(path: str) -> str:
+    """
+    Return a path in the one form in which trees name it and the record of viewed files does.
+    """
+    return "/".join(part for part in path.split("/") if part not in {"", "."})

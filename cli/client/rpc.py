@@ -1,0 +1,53 @@
+"""Calls to the Temporal service: their time limits, and their errors as errors of the CLI."""
+
+import asyncio
+import contextlib
+import datetime as dt
+from collections.abc import AsyncIterator
+
+from temporalio.service import RPCError, RPCStatusCode
+
+from cli.exit_codes import ServiceUnavailable, UsageError
+from cli.formatting import clean
+
+SERVER_UNAVAILABLE = "The Temporal server does not answer."
+WORKER_UNAVAILABLE = "No worker answers."
+RPC_TIMEOUT = dt.timedelta(seconds=5)
+POLL_SECONDS = 0.5
+"""Between two attempts at a service that does not answer."""
+_UNAVAILABLE_CODES = (
+    RPCStatusCode.UNAVAILABLE,
+    RPCStatusCode.DEADLINE_EXCEEDED,
+    RPCStatusCode.CANCELLED,
+)
+
+
+@contextlib.asynccontextmanager
+async def translated_errors(missing: str = "There is no such workflow.") -> AsyncIterator[None]:
+    """
+    Raise an RPC error as UsageError or ServiceUnavailable.
+
+    Args:
+        missing: the sentence when the workflow does not exist or has ended.
+    """
+    try:
+        yield
+    except RPCError as error:
+        raise_if_cancelled()
+        if error.status is RPCStatusCode.NOT_FOUND:
+            raise UsageError(missing) from error
+        if error.status in _UNAVAILABLE_CODES:
+            raise ServiceUnavailable(SERVER_UNAVAILABLE) from error
+        raise UsageError(f"The Temporal service refuses: {clean(error.message)}") from error
+
+
+def raise_if_cancelled() -> None:
+    """
+    Stop after Ctrl-C: the error of an interrupted call can hide the cancellation.
+
+    Raises:
+        asyncio.CancelledError: the current task is being cancelled.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

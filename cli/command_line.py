@@ -1,0 +1,125 @@
+"""
+The command line of one command: cyclopts binds its words to the parameters of a function.
+
+A word that begins with a dash is an option, unless it holds a blank, is a number or follows `--`.
+"""
+
+import difflib
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import pairwise
+
+from cyclopts import App, ArgumentCollection, CycloptsError, Parameter
+from cyclopts.argument import Argument
+from cyclopts.exceptions import MissingArgumentError, UnusedCliTokensError
+
+from cli.exit_codes import ExitCode, UsageError
+from cli.formatting import clean
+from cli.help_pages import HELP_FLAGS
+
+CommandFunction = Callable[..., Awaitable[ExitCode]]
+_OPTION = re.compile(r"-(?!\d+$|\d*\.\d+$)\S+")
+_ANY_PARAMETER = Parameter(negative=(), allow_leading_hyphen=True, allow_repeating=True)
+
+
+class CommandLine:
+    """
+    The command line that a function takes.
+
+    Attributes:
+        arguments: the parameters that may be typed, described by the Args of its docstring.
+    """
+
+    def __init__(self, function: CommandFunction, *, program: str) -> None:
+        """
+        Read a function's signature.
+
+        Args:
+            function: its arguments are what may be typed.
+            program: the words before them, for errors.
+        """
+        self._program = program
+        self._app = App(help_flags=(), version_flags=(), default_parameter=_ANY_PARAMETER)
+        self._app.default(function)
+        collection = self._app.assemble_argument_collection(parse_docstring=True)
+        self.arguments: ArgumentCollection = collection.filter_by(parse=True)
+
+    def asks_for_help(self, words: Sequence[str]) -> bool:
+        """Whether a help flag stands among the words, anywhere before a `--`."""
+        return not set(HELP_FLAGS).isdisjoint(_before_delimiter(words))
+
+    def parse(self, words: Sequence[str]) -> inspect.BoundArguments:
+        """
+        Return the values of the function's parameters.
+
+        Raises:
+            UsageError: the words are none of its command lines.
+        """
+        self._check_options(words)
+        try:
+            _, bound, _ = self._app.parse_args(words, exit_on_error=False, print_error=False)
+        except CycloptsError as error:
+            raise self._refused(_sentence(error)) from error
+        return bound
+
+    def _check_options(self, words: Sequence[str]) -> None:
+        """Refuse an unknown option, and an option where a value is missing."""
+        options = {name: argument for argument in self.arguments for name in argument.names}
+        for before, word in pairwise(["", *_before_delimiter(words)]):
+            if not _OPTION.fullmatch(word):
+                continue
+            name = word.partition("=")[0]
+            if before in options and takes_value(options[before]):
+                raise self._refused(f"the value of {label(options[before])} is missing")
+            if name not in options:
+                closest = difflib.get_close_matches(name, options, n=1)
+                hint = f"; did you mean {closest[0]}?" if closest else ""
+                raise self._refused(f"there is no option {clean(name, 80)}{hint}")
+
+    def _refused(self, problem: str) -> UsageError:
+        return UsageError(f"{problem} (see {self._program} --help)")
+
+
+def _before_delimiter(words: Sequence[str]) -> Sequence[str]:
+    """Return the words that may be options: those before a `--`."""
+    return words[: words.index("--")] if "--" in words else words
+
+
+def label(argument: Argument) -> str:
+    """Return what a person types for a parameter: `ID`, `--repo PATH`, `--json`."""
+    if argument.index is not None or not takes_value(argument):
+        return argument.name
+    return f"{argument.name} {argument.parameter.metavar or argument.name.strip('-').upper()}"
+
+
+def description(argument: Argument) -> str:
+    """Return what a parameter means, its choices and its default."""
+    text = " ".join((argument.parameter.help or "").split())
+    choices = None if argument.parameter.converter else argument.get_choices()
+    default = argument.field_info.default if argument.show_default else None
+    if choices:
+        text += f" ({', '.join(choices)})"
+    if isinstance(default, str | int | float) and default not in (False, ""):
+        text += f" (default: {default})"
+    return text
+
+
+def takes_value(argument: Argument) -> bool:
+    """Whether a value is typed for the parameter, and not its name alone."""
+    return bool(argument.token_count()[0])
+
+
+def _sentence(error: CycloptsError) -> str:
+    """Return what is wrong with a command line, and what to do."""
+    argument = error.argument
+    match error:
+        case MissingArgumentError() if argument:
+            missing = f"the value of {label(argument)}" if error.keyword else label(argument)
+            return f"{missing} is missing"
+        case UnusedCliTokensError(unused_tokens=[first, *_]):
+            return f"{clean(first, 80)} is one word too many; quote a text that holds blanks"
+        case _ if argument and error.msg:
+            return f"{argument.name}: {clean(str(error.msg))}"
+        case _:
+            return clean(str(error)).removesuffix(".")

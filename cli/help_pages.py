@@ -1,0 +1,94 @@
+"""The help pages: of all commands, of a group of commands, of one command."""
+
+import shutil
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+
+from cli.command_files import group_summary, summaries
+
+PROGRAM = "starter.py"
+HELP_FLAGS = ("-h", "--help")
+_EXIT_CODES = """\
+Exit codes:
+  0  delivered (commands that only look or answer: they did)
+  1  failed or cancelled
+  2  the command line, or what it asks for, cannot be carried out as given
+  3  not finished: detached or interrupted, it waits for a person to come back"""
+_WIDEST_LABEL = 20
+_WIDEST_PAGE = 100
+
+
+def group_page(group: Sequence[str]) -> str:
+    """Return the page of a group of commands; the empty name is that of all."""
+    program = " ".join([PROGRAM, *group])
+    return _page(
+        f"Usage: {program} COMMAND ...",
+        f"{group_summary(group)}.",
+        _table("Commands:", summaries(group)),
+        f"`{program} COMMAND --help` shows what a command takes.",
+        _EXIT_CODES,
+    )
+
+
+def command_page(
+    name: Sequence[str],
+    about: str,
+    *,
+    usage: Sequence[str],
+    arguments: Mapping[str, str],
+    options: Mapping[str, str],
+) -> str:
+    """
+    Return the page of one command.
+
+    Args:
+        name: its words.
+        about: what it does, in a sentence or more, with examples.
+        usage: what may be typed after its name.
+        arguments: the description of each, by its name.
+        options: the description of each, by what is typed for it.
+    """
+    command = " ".join([PROGRAM, *name])
+    # A part like `[--repo PATH]` is not broken.
+    parts = " ".join(part.replace(" ", "\0") for part in ["[--help]", *usage])
+    line = textwrap.fill(f"Usage: {command} {parts}", _columns(), subsequent_indent=" " * 4)
+    return _page(
+        line.replace("\0", " "),
+        *map(_paragraph, about.split("\n\n")),
+        _table("Arguments:", arguments),
+        _table("Options:", {**options, "-h, --help": "show this page"}),
+        _EXIT_CODES,
+    )
+
+
+def _page(*sections: str) -> str:
+    return "\n\n".join(section for section in sections if section)
+
+
+def _paragraph(text: str) -> str:
+    """Return a paragraph wrapped to the terminal; one with indented lines stays as it is."""
+    return text if "\n " in text else textwrap.fill(text, _columns())
+
+
+def _table(title: str, rows: Mapping[str, str]) -> str:
+    """Return a title and a line or more for each row, the texts below each other."""
+    if not rows:
+        return ""
+    labels = [len(label) for label in rows if len(label) <= _WIDEST_LABEL]
+    indent = " " * (max(labels, default=_WIDEST_LABEL) + 4)
+    lines = [line for label, text in rows.items() for line in _row(label, text, indent)]
+    return "\n".join([title, *lines])
+
+
+def _row(label: str, text: str, indent: str) -> Iterator[str]:
+    first = f"  {label}"
+    if len(first) + 2 > len(indent):
+        yield first
+        first = ""
+    yield textwrap.fill(
+        text, _columns(), initial_indent=first.ljust(len(indent)), subsequent_indent=indent
+    ).rstrip()
+
+
+def _columns() -> int:
+    return min(shutil.get_terminal_size().columns, _WIDEST_PAGE)

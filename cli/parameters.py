@@ -1,0 +1,41 @@
+"""Types of parameters that commands share: what they are called, what they accept, their help."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+from cyclopts import Parameter, Token
+
+from cli.context import CliContext
+
+Context = Annotated[CliContext, Parameter(parse=False)]
+"""The process around the command; every command gets it, nobody types it."""
+
+RequestId = Annotated[
+    str,
+    Parameter(
+        name="ID",
+        help="a workflow id, its part after request/, or an unambiguous beginning of either",
+    ),
+]
+AsJson = Annotated[bool, Parameter(name="--json", help="print JSON instead of text")]
+ApprovalId = Annotated[
+    str | None, Parameter(name="APPROVAL", help="may be left out while only one waits")
+]
+Digest = Annotated[
+    str | None, Parameter(metavar="HEX", help="refuse unless what waits is still what you saw")
+]
+
+
+def converted(convert: Callable[[str], object], *, metavar: str) -> Parameter:
+    """
+    Return a parameter of one value with a conversion of its own; given twice, the last counts.
+
+    Args:
+        convert: from what was typed; raises ValueError with what is wrong.
+        metavar: stands for the value in the help.
+    """
+
+    def convert_last(_: Any, tokens: Sequence[Token]) -> object:
+        return convert(tokens[-1].value)
+
+    return Parameter(converter=convert_last, n_tokens=1, metavar=metavar)

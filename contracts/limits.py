@@ -1,0 +1,31 @@
+"""Limits that hold for one request from its opening to its end, whatever is tuned meanwhile."""
+
+from contracts import wire_defaults
+from contracts.base import Contract
+
+
+class RequestLimits(Contract):
+    """
+    The numbers that the workflows of a request go by.
+
+    Attributes:
+        rework_rounds: how often a task goes back for checks, review or an unusable patch.
+        evictions: how often it goes back because the merge queue did not take it.
+        planner_attempts: plans that the planner may hand in before the single task is taken.
+        planner_shares: the planner may spend one of so many shares of the budget.
+        smallest_allowance_microusd: a task with less money is not started.
+        test_slots: prefixes that the merge queue tests at once.
+        many_bad_share: with a larger share of bad patches the queue tests plain windows.
+        few_expected_bad: up to so many expected bad patches the whole queue is one window.
+        approval_seconds: an approval that is not answered for this long is denied.
+    """
+
+    rework_rounds: int = wire_defaults.REWORK_ROUNDS
+    evictions: int = wire_defaults.EVICTIONS
+    planner_attempts: int = wire_defaults.PLANNER_ATTEMPTS
+    planner_shares: int = wire_defaults.PLANNER_SHARES
+    smallest_allowance_microusd: int = wire_defaults.SMALLEST_ALLOWANCE_MICROUSD
+    test_slots: int = wire_defaults.TEST_SLOTS
+    many_bad_share: float = wire_defaults.MANY_BAD_SHARE
+    few_expected_bad: int = wire_defaults.FEW_EXPECTED_BAD
+    approval_seconds: int = wire_defaults.APPROVAL_SECONDS

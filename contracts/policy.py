@@ -1,0 +1,79 @@
+"""Judgements: what people tune is judged in an activity, and the result is recorded."""
+
+from abc import ABC, abstractmethod
+
+from pydantic import Field
+from temporalio import activity
+
+from contracts.base import Contract, ShortText
+from contracts.planning import Plan
+from contracts.review import Patch, ReviewItem
+
+
+class JudgePlan(Contract):
+    """
+    Ask whether a planner's output is a plan.
+
+    Attributes:
+        output: the JSON that it handed in.
+    """
+
+    output: str = Field(max_length=49_152)
+
+
+class PlanJudgement(Contract):
+    """
+    A valid plan, or what is wrong with the draft.
+
+    Attributes:
+        plan: None when it is not valid.
+        problems: sentences for the planner, each says what to change.
+    """
+
+    plan: Plan | None = None
+    problems: tuple[ShortText, ...] = ()
+
+
+class JudgeReview(Contract):
+    """
+    Ask what a reviewer's verdict makes of a patch.
+
+    Attributes:
+        item: pending, for the tree of `patch`.
+        output: the JSON of its ReviewFinish; None when the reviewer was cut.
+        rounds_left: how often the agent may still be sent back.
+    """
+
+    item: ReviewItem
+    output: str | None = Field(default=None, max_length=49_152)
+    patch: Patch
+    rounds_left: int
+
+
+class ReviewJudgement(Contract):
+    """
+    The item as the rules leave it.
+
+    Attributes:
+        item: pending when a person must decide.
+        why: why a person must decide, in a sentence; "" when the rules decided.
+        feedback: what the reviewer found, for that person.
+    """
+
+    item: ReviewItem
+    why: ShortText = ""
+    feedback: str = Field(default="", max_length=16_000)
+
+
+class PolicyActivities(ABC):
+    """What people tune, judged and recorded; task queue `git`."""
+
+    @activity.defn
+    @abstractmethod
+    async def judge_plan(self, request: JudgePlan) -> PlanJudgement:
+        """Judge what a planner handed in."""
+
+    @activity.defn
+    @abstractmethod
+    async def judge_review(self, request: JudgeReview) -> ReviewJudgement:
+        """Judge what a reviewer's verdict makes of a patch."""

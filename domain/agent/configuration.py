@@ -1,0 +1,112 @@
+"""
+An agent's configuration: resolved once, frozen, kept in the store under its content's id.
+
+Its prompt, tools, model, prices and limits hold for the whole agent. What is not in it holds as it
+is at the moment: the rules that judge a call, the code that carries a tool out.
+"""
+
+from collections.abc import Iterable
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from contracts.agent import AgentConfig, AgentLimits, ModelPrices
+from contracts.model import Usage
+from contracts.tools import ApprovalClass, RetryClass
+from contracts.verdicts import Effect
+from domain.agent.models import ModelFacts, cost_microusd
+from domain.agent.roles import Role
+from domain.tools.registry import ToolSpec
+
+
+class PinnedTool(BaseModel):
+    """
+    A tool as the agent's model is told of it, and how its calls are handled.
+
+    Attributes:
+        definition: as the Messages API wants it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    definition: dict[str, JsonValue]
+    effect: Effect
+    retry: RetryClass
+    approval: ApprovalClass
+    subject: str
+
+
+class AgentConfiguration(BaseModel):
+    """
+    Everything that an agent begins with, but its task.
+
+    Attributes:
+        effort: the API's effort level; None leaves the model's default.
+        system: the role's prompt.
+        tools: sorted by name: the order in which the model is told of them.
+        prices: what is known of the model.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    role: str
+    model: str
+    effort: str | None
+    system: str
+    tools: tuple[PinnedTool, ...]
+    prices: ModelFacts
+    limits: AgentLimits
+
+    def pinned(self, oid: str) -> AgentConfig:
+        """Return what the agent's workflow needs of it; `oid` is its id in the store."""
+        prices = ModelPrices(
+            input_usd=self.prices.input_usd,
+            output_usd=self.prices.output_usd,
+            max_output_tokens=self.prices.max_output_tokens,
+        )
+        return AgentConfig(id=oid, limits=self.limits, prices=prices)
+
+    def request_fields(self) -> dict[str, JsonValue]:
+        """Return the fields of every request of the agent, in their order on the wire."""
+        fields: dict[str, JsonValue] = {
+            "model": self.model,
+            "system": self.system,
+            "tools": [tool.definition for tool in self.tools],
+        }
+        if self.effort:
+            fields["output_config"] = {"effort": self.effort}
+        return fields
+
+    def tool(self, name: str) -> PinnedTool | None:
+        """Return a tool by its name, None when the agent has none of that name."""
+        return next((tool for tool in self.tools if tool.name == name), None)
+
+    def cost_microusd(self, usage: Usage, *, written_1h: int) -> int:
+        """Return what a call costs by the pinned prices."""
+        return cost_microusd(self.prices, usage, written_1h=written_1h)
+
+
+def configure(
+    role: Role, specs: Iterable[ToolSpec], *, model: str, effort: str | None, prices: ModelFacts
+) -> AgentConfiguration:
+    """Return the configuration of an agent that starts now; `specs` with its `finish`."""
+    return AgentConfiguration(
+        role=role.name,
+        model=model,
+        effort=effort,
+        system=role.prompt,
+        tools=tuple(_pinned(spec) for spec in sorted(specs, key=lambda spec: spec.name)),
+        prices=prices,
+        limits=role.limits,
+    )
+
+
+def _pinned(spec: ToolSpec) -> PinnedTool:
+    return PinnedTool(
+        name=spec.name,
+        definition=spec.definition(),
+        effect=spec.effect,
+        retry=spec.retry,
+        approval=spec.approval,
+        subject=spec.subject,
+    )

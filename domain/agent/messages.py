@@ -1,0 +1,41 @@
+"""What an agent is told between its turns, and how a failure is put in words."""
+
+from collections.abc import Sequence
+
+from domain.text import for_people
+
+_GAP = "\n\n"
+_MESSAGE_CHARS = 16_000
+
+
+def note(text: str) -> str:
+    """Return a person's words as an agent is told them."""
+    return f"A note from the person who made the request: {text}"
+
+
+def message(texts: Sequence[str]) -> tuple[str | None, int]:
+    """
+    Return one message with as many of the first texts as it holds, and how many these are.
+
+    A single text that is too long is cut; the others wait for the next message.
+    """
+    held, length = 0, 0
+    for text in texts:
+        length += len(text) + len(_GAP)
+        if held and length > _MESSAGE_CHARS:
+            break
+        held += 1
+    return _GAP.join(texts[:held])[:_MESSAGE_CHARS] or None, held
+
+
+def cause(error: BaseException) -> str:
+    """
+    Return a failure's own sentence, fit to show.
+
+    It is that of the outermost error that somebody raised in so many words: Temporal's frames
+    around it say only where, and its causes are written for us.
+    """
+    inner = error
+    while not hasattr(inner, "non_retryable") and getattr(inner, "cause", None) is not None:
+        inner = inner.cause  # type: ignore[attr-defined]
+    return for_people(str(getattr(inner, "message", "") or inner), 900)

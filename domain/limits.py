@@ -1,0 +1,23 @@
+"""
+Numbers that people tune. They hold for requests that are opened after a change.
+
+Opening a request pins them, and the result is recorded: workflows never read this module.
+"""
+
+from contracts.limits import RequestLimits
+from domain.planning.plan import PlanRules
+
+REQUEST = RequestLimits(
+    rework_rounds=2,
+    evictions=2,
+    planner_attempts=2,
+    planner_shares=3,
+    smallest_allowance_microusd=50_000,
+    test_slots=2,
+    many_bad_share=0.15,
+    few_expected_bad=3,
+    approval_seconds=86_400,
+)
+PLAN = PlanRules(tasks=24, patterns=32, commands=12, command_chars=4_000)
+BLOCKING_PRIORITY = 1
+"""Findings of a review up to this priority block."""

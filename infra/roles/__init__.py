@@ -1,0 +1,1 @@
+"""Roles as files: a prompt with front matter, one file a role."""

@@ -1,0 +1,102 @@
+"""Differences between two trees or commits: paths, a summary, a patch, an id of the change."""
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+from infra.git.command import GitResult
+from infra.store.errors import StoreError
+from infra.store.store import Store
+
+
+@dataclass(frozen=True)
+class PathChange:
+    """
+    One path that differs between two trees; a moved file is one D and one A.
+
+    Attributes:
+        path: from the root, components separated by "/".
+        status: A added, M modified (content or mode), D deleted, T another type of entry.
+        added_lines: None = binary.
+        deleted_lines: None = binary.
+    """
+
+    path: str
+    status: Literal["A", "M", "D", "T"]
+    added_lines: int | None
+    deleted_lines: int | None
+
+
+async def changes(store: Store, before: str, after: str) -> list[PathChange]:
+    """Return what differs, sorted by path as git does."""
+    options = ("-z", "--raw", "--numstat", "--no-renames")
+    return _parsed((await _diff(store, *options, between=(before, after))).out)
+
+
+async def diffstat(store: Store, before: str, after: str) -> str:
+    """Return git's diffstat: at most 50 files and the sum."""
+    found = await _diff(store, "--stat=100,80,50", between=(before, after))
+    return found.out.decode("utf-8", "replace").rstrip("\n")
+
+
+async def patch_text(store: Store, before: str, after: str, limit_bytes: int) -> tuple[str, bool]:
+    """
+    Return a unified diff, renames found, and whether it was cut.
+
+    A cut diff ends with a whole line and is at most `limit_bytes` long. Bytes that are not
+    UTF-8 are replaced, so it is for reading, not for applying.
+    """
+    options = ("-p", "--find-renames")
+    found = await _diff(store, *options, between=(before, after), max_bytes=limit_bytes)
+    data = found.out
+    if found.truncated:
+        data = data[: data.rfind(b"\n") + 1]
+    return data.decode("utf-8", "replace"), found.truncated
+
+
+async def patch_id(store: Store, before: str, after: str) -> str | None:
+    """
+    Return an id of the change itself, equal where the same change was made elsewhere.
+
+    Line numbers and white space do not count. None = no difference.
+    """
+    options = ("-p", "--full-index", "--no-renames")
+    patch = await _diff(store, *options, between=(before, after))
+    found = await store.run("patch-id", "--stable", stdin=patch.out)
+    return found.text.split(" ")[0] or None
+
+
+async def _diff(
+    store: Store, *options: str, between: tuple[str, str], max_bytes: int | None = None
+) -> GitResult:
+    before, after = await store.full_id(between[0]), await store.full_id(between[1])
+    return await store.run(
+        "diff-tree", "-r", "--no-ext-diff", "--no-textconv", *options, before, after,
+        reads=True, max_bytes=max_bytes,
+    )  # fmt: skip
+
+
+def _parsed(out: bytes) -> list[PathChange]:
+    """Read the output of `diff-tree -r -z --raw --numstat`."""
+    fields = [os.fsdecode(field) for field in out.split(b"\0") if field]
+    status: dict[str, str] = {}
+    at = 0
+    while at < len(fields) and fields[at].startswith(":"):
+        status[fields[at + 1]] = fields[at].split(" ")[4]
+        at += 2
+    counts: dict[str, tuple[int | None, int | None]] = {}
+    for row in fields[at:]:
+        added, deleted, path = row.split("\t", 2)
+        counts[path] = (_lines(added), _lines(deleted))
+    return [_change(path, letter, counts.get(path, (0, 0))) for path, letter in status.items()]
+
+
+def _change(path: str, letter: str, counts: tuple[int | None, int | None]) -> PathChange:
+    if letter in {"A", "M", "D", "T"}:
+        kind: Literal["A", "M", "D", "T"] = letter  # type: ignore[assignment]
+        return PathChange(path, kind, *counts)
+    raise StoreError(f"git reports {path!r} with the status {letter!r}")
+
+
+def _lines(word: str) -> int | None:
+    return None if word == "-" else int(word)

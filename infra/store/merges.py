@@ -1,0 +1,134 @@
+"""Merging two commits without a work tree, and checking that nothing they need is missing."""
+
+import contextlib
+import os
+import re
+from dataclasses import dataclass
+
+from infra.fsync import sync_folder
+from infra.git.command import GitError, GitResult, bounded
+from infra.store.errors import ObjectMissing, StoreError
+from infra.store.object_format import OID
+from infra.store.store import Store
+
+_COMPLAINT = re.compile(r"^(?:error|fatal):", re.MULTILINE)
+"""A line of stderr that voids the exit code."""
+
+_GONE = re.compile(
+    r"missing|bad object|bad tree object|could not read|unable to read|corrupt|is empty"
+    r"|unable to parse|not a valid object|failed to (?:traverse|parse|read)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Merged:
+    """
+    The two sides merge cleanly.
+
+    Attributes:
+        tree: id of the merged tree, in the store.
+    """
+
+    tree: str
+
+
+@dataclass(frozen=True)
+class Conflicted:
+    """
+    The two sides do not merge by themselves.
+
+    Attributes:
+        paths: the conflicted paths, sorted, each once.
+        messages: what git says about them, one per line.
+        tree: the merge as far as it goes, conflict markers where it does not; never to be landed.
+    """
+
+    paths: tuple[str, ...]
+    messages: str
+    tree: str
+
+
+async def verify_complete(store: Store, commit: str, *, excluding: str | None = None) -> None:
+    """
+    Check that everything a commit reaches is in the store.
+
+    Args:
+        store: the store.
+        commit: the commit.
+        excluding: a commit known to be complete; what it reaches is not walked again.
+
+    Raises:
+        ObjectMissing: something is missing or unreadable; `detail` says what.
+    """
+    limits = [] if excluding is None else [f"^{await store.full_id(excluding)}"]
+    start = await store.full_id(commit)
+    try:
+        found = await store.git("rev-list", "--objects", "--quiet", start, *limits, reads=True)
+    except GitError as failed:
+        if failed.code > 0 and _GONE.search(failed.stderr):
+            raise ObjectMissing(commit, failed.stderr) from failed
+        raise StoreError(str(failed)) from failed
+    if _COMPLAINT.search(found.err):
+        raise ObjectMissing(commit, bounded(found.err.strip(), 500))
+
+
+async def merge(store: Store, ours: str, theirs: str) -> Merged | Conflicted:
+    """
+    Merge two commits without a work tree; no commit is made.
+
+    The exit code alone is no verdict: git also says "clean" with an empty tree, or
+    "conflict", when a tree object is missing. The caller verifies both sides first.
+
+    Raises:
+        ObjectMissing: one side is not in the store.
+        StoreError: anything that is neither a clean merge nor a conflict; never evict for it.
+    """
+    sides = [await store.resolve(side) or "" for side in (ours, theirs)]
+    if "" in sides:
+        raise ObjectMissing((ours, theirs)[sides.index("")])
+    found = await store.run("merge-tree", "--write-tree", "-z", "--messages", *sides, ok=(0, 1))
+    verdict = _parsed(found)
+    if verdict is None:
+        said = bounded(found.err.strip(), 500) or f"exit {found.code} without a tree"
+        raise StoreError(f"merging {theirs} into {ours}: {said}")
+    if isinstance(verdict, Merged):
+        # git syncs the objects it makes, not their names; the root tree is the last one.
+        with contextlib.suppress(FileNotFoundError):
+            sync_folder(f"{store.path}/objects/{verdict.tree[:2]}")
+    return verdict
+
+
+async def contains(store: Store, commit: str, older: str) -> bool:
+    """
+    Return whether a commit is another one, or has it among its ancestors.
+
+    Raises:
+        ObjectMissing: one of them is not in the store.
+    """
+    both = [await store.full_id(older), await store.full_id(commit)]
+    return (await store.run("merge-base", "--is-ancestor", *both, ok=(0, 1))).code == 0
+
+
+def _parsed(found: GitResult) -> Merged | Conflicted | None:
+    """Return the verdict; None = git's answer is neither a clean merge nor a conflict."""
+    tree, _, rest = found.out.partition(b"\0")
+    if _COMPLAINT.search(found.err) or OID.fullmatch(tree.decode("ascii", "replace")) is None:
+        return None
+    if found.code == 0:
+        return Merged(tree.decode("ascii"))
+    entries, _, messages = rest.partition(b"\0\0")
+    rows = [os.fsdecode(row) for row in entries.split(b"\0") if row]
+    paths = sorted({row.split("\t", 1)[1] for row in rows if "\t" in row})
+    return Conflicted(tuple(paths), _messages(messages), tree.decode("ascii"))
+
+
+def _messages(data: bytes) -> str:
+    fields = data.decode("utf-8", "replace").split("\0")
+    lines: list[str] = []
+    at = 0
+    while at < len(fields) and fields[at].isdigit():
+        end = at + int(fields[at]) + 3  # number of paths, the paths, the type, the text
+        lines.append(fields[end - 1].strip())
+        at = end
+    return "\n".join(lines)

@@ -1,0 +1,182 @@
+"""Git's object formats: ids, trees and commits, encoded and decoded. No input or output."""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, TypeGuard
+
+from infra.git.command import IDENTITY_EMAIL, IDENTITY_NAME
+from infra.store.errors import StoreError
+
+KINDS: Final = ("blob", "tree", "commit", "tag")
+ObjectKind = Literal["blob", "tree", "commit", "tag"]
+"""The four kinds of git objects."""
+
+OID = re.compile(r"[0-9a-f]{40}")
+
+MODES: Final = frozenset({"100644", "100755", "120000", "40000", "160000"})
+"""Every mode a tree may hold: file, executable, symbolic link, tree, link to a repository."""
+
+TREE_MODE: Final = "40000"
+
+EMPTY_TREE: Final = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+"""The id of the tree without entries."""
+
+_IDENTITY = f"{IDENTITY_NAME} <{IDENTITY_EMAIL}>"
+
+
+@dataclass(frozen=True)
+class GitObject:
+    """
+    One object, whole.
+
+    Attributes:
+        oid: its id.
+        kind: blob, tree, commit or tag.
+        data: its content, as git hashes it, without the header.
+    """
+
+    oid: str
+    kind: ObjectKind
+    data: bytes
+
+
+@dataclass(frozen=True)
+class TreeEntry:
+    """
+    One name in a tree.
+
+    Attributes:
+        mode: git's octal mode without leading zero: 100644, 100755, 120000, 40000, 160000.
+        name: one path component; bytes that are not UTF-8 are surrogate escapes.
+        oid: what the name stands for.
+    """
+
+    mode: str
+    name: str
+    oid: str
+
+    @property
+    def is_tree(self) -> bool:
+        """Return whether the entry is a folder."""
+        return self.mode == TREE_MODE
+
+
+@dataclass(frozen=True)
+class Commit:
+    """
+    A commit, read.
+
+    Attributes:
+        oid: its id.
+        tree: id of the tree it records.
+        parents: ids, in order; empty for a first commit.
+        message: the whole message, as written.
+        author_seconds: author time, seconds since the epoch.
+    """
+
+    oid: str
+    tree: str
+    parents: tuple[str, ...]
+    message: str
+    author_seconds: int
+
+
+def is_oid(name: str) -> bool:
+    """Return whether the name is a full object id."""
+    return OID.fullmatch(name) is not None
+
+
+def is_kind(name: str) -> TypeGuard[ObjectKind]:
+    """Return whether the name is one of git's four kinds."""
+    return name in KINDS
+
+
+def object_id(kind: str, data: bytes) -> str:
+    """Return the id of an object, which is a hash of its kind, length and content."""
+    digest = hashlib.sha1(b"%s %d\0" % (kind.encode(), len(data)), usedforsecurity=False)
+    digest.update(data)
+    return digest.hexdigest()
+
+
+def encode_tree(entries: Iterable[TreeEntry]) -> bytes:
+    """
+    Return the content of a tree object, its entries in git's order.
+
+    Raises:
+        StoreError: a name no file can have, a repeated name, an unknown mode, a short id.
+    """
+    rows = sorted((_checked(entry) for entry in entries), key=_tree_order)
+    names = [entry.name for entry in rows]
+    if len(set(names)) != len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise StoreError(f"the name {repeated!r} occurs twice in one tree")
+    return b"".join(
+        b"%s %s\0%s" % (row.mode.encode(), os.fsencode(row.name), bytes.fromhex(row.oid))
+        for row in rows
+    )
+
+
+def _checked(entry: TreeEntry) -> TreeEntry:
+    name = entry.name
+    if not name or name in {".", ".."} or name.lower() == ".git" or "/" in name or "\0" in name:
+        raise StoreError(f"{name!r} cannot be a name in a tree")
+    if entry.mode not in MODES:
+        raise StoreError(f"{entry.mode!r} is not a mode of git ({name!r})")
+    if not is_oid(entry.oid):
+        raise StoreError(f"{entry.oid!r} is not an object id ({name!r})")
+    return entry
+
+
+def _tree_order(entry: TreeEntry) -> bytes:
+    name = os.fsencode(entry.name)
+    return name + b"/" if entry.is_tree else name
+
+
+def decode_tree(data: bytes) -> tuple[TreeEntry, ...]:
+    """Return the entries of a tree object, in its order."""
+    entries: list[TreeEntry] = []
+    at = 0
+    while at < len(data):
+        space = data.index(b" ", at)
+        end = data.index(b"\0", space)
+        oid = data[end + 1 : end + 21].hex()
+        mode = data[at:space].decode("ascii").lstrip("0")
+        entries.append(TreeEntry(mode, os.fsdecode(data[space + 1 : end]), oid))
+        at = end + 21
+    return tuple(entries)
+
+
+def encode_commit(tree: str, parents: Sequence[str], message: str, *, when: int) -> bytes:
+    """
+    Return the content of a commit object; author and committer are the system.
+
+    Args:
+        tree: id of the recorded tree.
+        parents: ids, in order.
+        message: as it is; a NUL, which git cannot hold, becomes U+FFFD.
+        when: author and commit time, seconds since the epoch; recorded as UTC.
+
+    Raises:
+        StoreError: a short id.
+    """
+    for oid in (tree, *parents):
+        if not is_oid(oid):
+            raise StoreError(f"{oid!r} is not an object id")
+    lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
+    lines += [f"{role} {_IDENTITY} {when} +0000" for role in ("author", "committer")]
+    text = "\n".join(lines) + "\n\n" + message.replace("\0", "\ufffd")
+    return text.encode("utf-8", "surrogateescape")
+
+
+def decode_commit(oid: str, data: bytes) -> Commit:
+    """Return a commit object as values; the message's foreign bytes are replaced."""
+    head, _, message = data.partition(b"\n\n")
+    fields = [line.partition(b" ") for line in head.split(b"\n")]
+    tree = next(value.decode() for key, _, value in fields if key == b"tree")
+    parents = tuple(value.decode() for key, _, value in fields if key == b"parent")
+    author = next(value for key, _, value in fields if key == b"author")
+    seconds = int(author.rsplit(b" ", 2)[1])
+    return Commit(oid, tree, parents, message.decode("utf-8", "replace"), seconds)

@@ -1,0 +1,90 @@
+"""Trees changed and listed by path, without an index or a work tree."""
+
+import os
+from collections.abc import Mapping
+
+from infra.store.batch import Batch
+from infra.store.errors import StoreError
+from infra.store.object_format import TREE_MODE, TreeEntry
+from infra.store.reader import path_parts
+from infra.store.store import Store
+
+Entry = tuple[str, str]
+"""Mode and object id, as in TreeEntry."""
+
+
+async def paths(store: Store, tree: str) -> list[str]:
+    """Return every file path below a tree or commit, in git's order."""
+    words = ("ls-tree", "-r", "-z", "--name-only", "--full-tree")
+    listing = await store.run(*words, await store.full_id(tree), reads=True)
+    return [os.fsdecode(name) for name in listing.out.split(b"\0") if name]
+
+
+async def with_paths(
+    store: Store, tree: str, entries: Mapping[str, Entry | None], *, batch: Batch | None = None
+) -> str:
+    """
+    Return the tree that has the given entries at their paths, everything else as before.
+
+    Only the trees along the paths are written. Missing folders are created, emptied ones
+    vanish; a file in the way of a folder, or a folder in the way of a file, is replaced.
+
+    Args:
+        store: where the trees are.
+        tree: id of a tree or commit.
+        entries: mode and id by path, its components separated by "/"; None = remove it.
+        batch: the trees are added to it and not written yet; None = write them at once.
+
+    Raises:
+        StoreError: an impossible path, or one that lies inside another.
+    """
+    wanted = {path_parts(path): entry for path, entry in entries.items()}
+    names = set(wanted)
+    for parts in wanted:
+        if any(parts[:depth] in names for depth in range(1, len(parts))):
+            raise StoreError(f"{'/'.join(parts)} lies inside another changed path")
+    waiting = store.batch() if batch is None else batch
+    rows = await _edited(store, await store.get_tree(tree), wanted, waiting)
+    edited = waiting.tree(rows)
+    if batch is None:
+        await waiting.write()
+    return edited
+
+
+async def _edited(
+    store: Store,
+    rows: tuple[TreeEntry, ...],
+    wanted: Mapping[tuple[str, ...], Entry | None],
+    batch: Batch,
+) -> tuple[TreeEntry, ...]:
+    table = {row.name: row for row in rows}
+    below: dict[str, dict[tuple[str, ...], Entry | None]] = {}
+    for (name, *rest), entry in wanted.items():
+        if rest:
+            below.setdefault(name, {})[tuple(rest)] = entry
+        elif entry is None:
+            table.pop(name, None)
+        else:
+            table[name] = TreeEntry(entry[0], name, entry[1])
+    for name, inner in below.items():
+        await _edit_folder(store, table, name, inner, batch=batch)
+    return tuple(table.values())
+
+
+async def _edit_folder(
+    store: Store,
+    table: dict[str, TreeEntry],
+    name: str,
+    inner: Mapping[tuple[str, ...], Entry | None],
+    *,
+    batch: Batch,
+) -> None:
+    there = table.get(name)
+    if not any(inner.values()) and (there is None or not there.is_tree):
+        return  # nothing to remove there, and what is in the way stays
+    rows = await store.get_tree(there.oid) if there is not None and there.is_tree else ()
+    edited = await _edited(store, rows, inner, batch)
+    if edited:
+        table[name] = TreeEntry(TREE_MODE, name, batch.tree(edited))
+    else:
+        table.pop(name, None)

@@ -1,0 +1,143 @@
+"""One worktree whose lock is held: what may be done in it, and the record of what was done."""
+
+import asyncio
+from dataclasses import replace
+
+from infra.store import Store
+from infra.worktrees.layout import Layout
+from infra.worktrees.locks import WorktreeLocks
+from infra.worktrees.private_git import create_private_git
+from infra.worktrees.records import LEASING, RESTORING, WorktreeRecord, WorktreeRecords, boot_id
+from infra.worktrees.reset import WorktreeReset
+from infra.worktrees.scan import Scan, WorktreeScanner
+from infra.worktrees.scan_index import ScanIndex
+
+
+class WorktreeHandle:
+    """
+    A worktree for as long as its lock is held; the pool makes it.
+
+    Attributes:
+        name: the worktree.
+        path: its working directory, absolute.
+        store: the store's folder.
+        private_git: the git directory for commands in the sandbox.
+        gitfile: the file to mount over `.git` of the working directory.
+        uid: user and group that own the files and run the commands; None = the worker's own.
+            What the worker itself writes must be given to it.
+        record: as it was last written.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        layout: Layout,
+        record: WorktreeRecord,
+        *,
+        lock: int,
+        records: WorktreeRecords,
+        index: ScanIndex,
+        locks: WorktreeLocks,
+        write: bool,
+    ) -> None:
+        self.name = layout.name
+        self.path = layout.path
+        self.store = layout.store
+        self.private_git = layout.private_git
+        self.gitfile = layout.gitfile
+        self.uid = record.uid
+        self.record = record
+        self._layout = layout
+        self._records = records
+        self._store = store
+        self._resets = locks.resets
+        self._writable = write
+        self._reset = WorktreeReset(
+            store, layout, lock=lock, uid=record.uid, index=index, locks=locks
+        )
+        self._scanner = WorktreeScanner(store, layout, lock=lock, index=index)
+
+    # ---- made ready by the pool
+
+    async def prepare(self) -> None:
+        """Bring a worktree that was just leased to its commit; nothing when that was done."""
+        if self.record.in_flight != LEASING:
+            return
+        await self._bring(self.record.commit)
+        await asyncio.to_thread(
+            create_private_git, self._layout, self.record.commit, self.record.uid
+        )
+        self._write(replace(self.record, in_flight=None))
+
+    async def restore(self, expected: str) -> None:
+        """
+        Bring the files to a checkpoint, unless they are known to equal it.
+
+        Args:
+            expected: full id of a commit: the last checkpoint.
+        """
+        record, layout = self.record, self._layout
+        settled = record.in_flight is None and record.checkpoint == expected
+        if settled and record.boot == boot_id() and layout.intact():
+            return
+        await self._store.require_commit(expected)
+        leasing = record.in_flight == LEASING  # this lease never had its private directory
+        self._write(replace(record, in_flight=LEASING if leasing else RESTORING))
+        await self._bring(expected)
+        if leasing or not layout.private_git.is_dir() or not layout.gitfile.is_file():
+            await asyncio.to_thread(create_private_git, layout, expected, record.uid)
+        self._write(replace(self.record, checkpoint=expected, in_flight=None))
+
+    async def _bring(self, commit: str) -> None:
+        """Reset the files; the record of this boot is not yet written."""
+        async with self._resets:
+            await self._reset.reset(commit, trusted=self.record.boot == boot_id())
+        self.record = replace(self.record, boot=boot_id())
+
+    # ---- during a call
+
+    def begin(self, call_id: str) -> None:
+        """
+        Note that a call is about to change files; call it before the first change.
+
+        Until `settle`, every opening restores the files first: the note outlives this process. It
+        need not outlive a crash of the host, because files of another boot are never trusted.
+        """
+        self._note(replace(self.record, in_flight=call_id))
+
+    async def settle(self, checkpoint: str) -> None:
+        """
+        Note that the files equal a commit; as lasting as what `begin` notes.
+
+        Args:
+            checkpoint: full id of a commit that is in the store, pinned.
+        """
+        self._note(replace(self.record, checkpoint=checkpoint, in_flight=None))
+
+    async def scan(self, parent: str, message: str, *, when: int | None = None) -> Scan:
+        """Record the files as a commit on `parent`; see `WorktreeScanner.scan`."""
+        return await self._scanner.scan(parent, message, when=when)
+
+    async def clear(self) -> None:
+        """Delete what a call wrote, to free space; the caller must not settle afterwards."""
+        await self._reset.clear()
+
+    async def undo(self, commit: str) -> None:
+        """
+        Bring the files back to a commit after a call that filled the disk.
+
+        Args:
+            commit: full id of a commit: the last checkpoint.
+        """
+        # Without some free space git cannot even write what it needs for the rest.
+        await self._reset.clear()
+        await self._reset.reset(commit, trusted=False)
+
+    def _note(self, record: WorktreeRecord) -> None:
+        if not self._writable:
+            raise RuntimeError(f"{self.name} is open for reading only")
+        self._write(record, lasting=False)
+
+    def _write(self, record: WorktreeRecord, *, lasting: bool = True) -> None:
+        self._records.write(record, lasting=lasting)
+        self.record = record

@@ -1,0 +1,57 @@
+"""The git directory that sandboxed commands see in place of the store."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+from infra.git.command import IDENTITY_EMAIL, IDENTITY_NAME
+from infra.worktrees.files import own, remove
+from infra.worktrees.layout import Layout
+
+BRANCH: Final = "work"
+"""The branch that it has checked out."""
+
+
+def create_private_git(layout: Layout, commit: str, uid: int | None) -> None:
+    """
+    Create the git directory that commands in the worktree see, on a branch at `commit`.
+
+    It borrows the store's objects and has references, configuration and index of its own, so
+    nothing done in it reaches the store. It is written file by file: from its first lease on it
+    belongs to the agent, and the worker's git must never run in it.
+
+    Args:
+        layout: the worktree, just reset to the commit.
+        commit: full id.
+        uid: its owner; None = the worker.
+    """
+    folder = layout.private_git
+    remove(folder)
+    for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info"):
+        (folder / name).mkdir(parents=True)
+    folder.chmod(0o700)
+    (folder / "HEAD").write_text(f"ref: refs/heads/{BRANCH}\n")
+    (folder / "refs" / "heads" / BRANCH).write_text(f"{commit}\n")
+    (folder / "config").write_text(_config(layout.path))
+    (folder / "objects" / "info" / "alternates").write_text(f"{layout.store / 'objects'}\n")
+    for name in ("attributes", "exclude"):
+        if (layout.store / "info" / name).is_file():
+            shutil.copyfile(layout.store / "info" / name, folder / "info" / name)
+    shutil.copy2(layout.index, folder / "index")
+    remove(layout.gitfile)
+    layout.gitfile.write_text(f"gitdir: {folder}\n")
+    if uid is not None:
+        own(folder, uid)
+        os.chown(layout.gitfile, uid, uid, follow_symlinks=False)
+
+
+def _config(worktree: Path) -> str:
+    quoted = str(worktree).replace("\\", "\\\\").replace('"', '\\"')
+    return (
+        "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n"
+        f'\tlogallrefupdates = true\n\tworktree = "{quoted}"\n'
+        f"[user]\n\tname = {IDENTITY_NAME}\n\temail = {IDENTITY_EMAIL}\n"
+        # Packing would copy nothing of the store, but its daemon may outlive the command.
+        "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
+    )

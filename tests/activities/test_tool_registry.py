@@ -1,0 +1,108 @@
+"""Tools by name: what a model is told of them, and what comes of its arguments."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from activities.agent_setup import AgentSetup
+from activities.tools.edit import EditArguments
+from activities.tools.registry import tools_by_name
+from contracts import roles
+from contracts.tools import ApprovalClass, RetryClass
+from contracts.verdicts import Effect
+from domain.tools.registry import InvalidCall, Registry
+from infra.roles.files import RoleFiles
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+ROLES = (roles.PLANNER, roles.CODER, roles.REVIEWER)
+SETUP = AgentSetup(RoleFiles(), model_for=lambda _role: "claude-opus-5-5")
+
+
+def registry_for(role: str) -> Registry:
+    """Return the tools of a role's agent."""
+    return SETUP.registry(SETUP.configure(role))
+
+
+CODER = registry_for(roles.CODER)
+
+
+@pytest.mark.parametrize(
+    ("role", "names"),
+    [
+        pytest.param(roles.PLANNER, ["finish", "search", "view"], id="planner"),
+        pytest.param(roles.CODER, ["edit", "finish", "run_command", "search", "view"], id="coder"),
+        pytest.param(roles.REVIEWER, ["finish", "run_command", "search", "view"], id="reviewer"),
+    ],
+)
+def test_each_role_has_its_tools_in_one_order(role: str, names: list[str]) -> None:
+    """Sorted by name, so that the bytes a model is told are the same in every process."""
+    assert [spec.name for spec in registry_for(role).specs()] == names
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_definition_is_a_json_schema_of_an_object(role: str) -> None:
+    """The Messages API takes each as it is."""
+    for spec in registry_for(role).specs():
+        told = json.loads(json.dumps(spec.definition()))
+
+        assert told.keys() == {"name", "description", "input_schema"}
+        assert told["input_schema"]["type"] == "object"
+        assert told["input_schema"].get("additionalProperties") is not True
+        assert spec.subject in told["input_schema"]["properties"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_whatever_writes_is_journaled_and_judged(role: str) -> None:
+    """No tool changes files without a journal entry and a rule."""
+    for spec in registry_for(role).specs():
+        writes = spec.effect is Effect.WRITE
+
+        assert (spec.retry is RetryClass.JOURNALED) == writes
+        assert (spec.approval is not ApprovalClass.FREE) == writes
+
+
+def test_a_name_is_taken_once() -> None:
+    """A second tool of the same name is a mistake of ours, told at import."""
+    spec = CODER.specs()[0]
+    with pytest.raises(ValueError, match=f"two tools are called '{spec.name}'"):
+        Registry([spec, spec])
+
+
+def test_arguments_that_fit_come_back_typed() -> None:
+    """What is run is what was validated."""
+    given_ = {"command": "create", "path": "a.py", "file_text": "x\n"}
+
+    assert CODER.check("edit", given_) == EditArguments(
+        command="create", path="a.py", file_text="x\n"
+    )
+
+
+@given(st.sampled_from([*tools_by_name(), "finish", "fly", ""]), JSON)
+def test_any_arguments_are_either_checked_or_a_sentence(name: str, arguments: object) -> None:
+    """
+    Whatever a model sends, the answer is arguments or a problem of bounded length, never an error.
+    """
+    checked = CODER.check(name, arguments)
+
+    assert isinstance(checked, BaseModel | InvalidCall)
+    if isinstance(checked, InvalidCall):
+        assert 0 < len(checked.message) <= 1_000
+
+
+def test_a_problem_names_the_argument() -> None:
+    """The model can mend what it is told of."""
+    checked = CODER.check("view", {"path": "a", "view_range": [1]})
+
+    assert isinstance(checked, InvalidCall)
+    assert "view_range" in checked.message

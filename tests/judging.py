@@ -1,0 +1,25 @@
+"""What the fakes record of tools and agents: the verdicts and configuration of the product."""
+
+from activities.tools.registry import tools_by_name
+from contracts.agent import AgentConfig, AgentLimits
+from contracts.tools import FINISH
+from contracts.verdicts import CallVerdict, Effect
+from domain.agent import models
+from domain.approvals.rules import judge
+
+
+def effect_of(name: str) -> Effect | None:
+    """Return what a tool may change, None for one that there is not."""
+    tool = tools_by_name().get(name)
+    return tool.spec.effect if tool else Effect.END if name == FINISH else None
+
+
+def verdict_of(name: str, subject: str) -> CallVerdict | None:
+    """Return how a call is judged."""
+    tool = tools_by_name().get(name)
+    return judge(tool.spec, {tool.spec.subject: subject}) if tool else None
+
+
+def config_of(model: str, limits: AgentLimits | None = None) -> AgentConfig:
+    """Return the pinned configuration of an agent; limits are those of a coder when left out."""
+    return AgentConfig(id="c" * 40, limits=limits or AgentLimits(), prices=models.prices(model))

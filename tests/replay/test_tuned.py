@@ -1,0 +1,32 @@
+"""What people tune is never replayed: all of it changes, and every history comes to the same."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TUNED = (
+    *("domain.failures.STRATEGIES", "domain.limits.REQUEST", "domain.limits.PLAN"),
+    *("domain.agent.models.FACTS", "domain.agent.models.cost_microusd"),
+    *("domain.approvals.rules.judge", "domain.approvals.paths.NAMES"),
+    *("domain.review.risk.risks", "domain.agent.outputs.OUTPUTS", "domain.agent.roles.read_role"),
+)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_every_history_replays_after_every_rule_price_and_limit_changed(seed: int) -> None:
+    """
+    Prompts, tools and rules are in no module that a workflow imports; their values are changed at
+    random and their functions refuse to be called.
+    """
+    command = [sys.executable, "-m", "tests.replay.tuned", str(seed)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+
+    assert set(TUNED) <= set(found["tuned"])
+    assert "domain.agent.loop.GO_ON" in found["reworded"]
+    assert len(found["replayed"]) >= 115
+    assert found["failures"] == {}

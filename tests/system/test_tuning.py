@@ -1,0 +1,109 @@
+"""
+What people tune is changed while a request waits: it goes on by what was pinned at its beginning.
+
+The new code is a copy of the product with another prompt, tool description, limits, prices and one
+more protected path.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.model import Usage
+from domain.agent import models
+from rehearsal.journal import Entry
+from tests.local_deployment import ROOT, LocalDeployment, git
+from tests.model_scripts import Task, create, done, play, script, turn
+
+LAYERS = ("activities", "contracts", "domain", "infra", "runtime", "workflows")
+CHANGES = (
+    ("infra/roles/coder.md", "You carry out one task", "You were retuned to carry out one task"),
+    ("infra/roles/coder.md", "turns: 60", "turns: 1"),
+    ("infra/roles/reviewer.md", "You review", "You were retuned to review"),
+    ("activities/tools/view.py", "Show a file of the repository", "Retuned: show a file"),
+    ("domain/agent/models.py", '"claude-opus-5-5", 4, 20', '"claude-opus-5-5", 40, 200'),
+    ("domain/approvals/paths.py", '*(".mcp.json", ', '*("late.cfg", ".mcp.json", '),
+    ("domain/limits.py", "approval_seconds=86_400", "approval_seconds=1"),
+)
+"""File, what stands there once, what takes its place."""
+
+
+def retuned(folder: Path) -> Path:
+    """Make the copy in which everything is tuned otherwise."""
+    for layer in LAYERS:
+        shutil.copytree(ROOT / layer, folder / layer, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "worker.py", folder)
+    for name, old, new in CHANGES:
+        file = folder / name
+        text = file.read_text("utf-8")
+        assert text.count(old) == 1, f"{name} no longer has one {old!r}: adapt this test"
+        file.write_text(text.replace(old, new), "utf-8")
+    return folder
+
+
+def configurations(store: str, role: str) -> list[dict[str, Any]]:
+    """Return what every conversation of a role began with, as the store holds it."""
+    heads = git(Path(store), "for-each-ref", "--format=%(objectname)", "refs/oc/conv").split()
+    roots = [git(Path(store), "rev-list", "--max-parents=0", head).strip() for head in heads]
+    found = [json.loads(git(Path(store), "show", f"{root}:config.json")) for root in roots]
+    return [config for config in found if config["role"] == role]
+
+
+def cost_usd(entry: Entry, *, factor: int) -> float:
+    """Return what a call costs at today's prices times a factor."""
+    used = entry.usage or {}
+    usage = Usage(
+        input_tokens=used["input_tokens"],
+        cache_read_tokens=used["cache_read_input_tokens"],
+        cache_write_tokens=used["cache_creation_input_tokens"],
+        output_tokens=used["output_tokens"],
+    )
+    hour = used["cache_creation"]["ephemeral_1h_input_tokens"]
+    known = models.facts(str(entry.model))
+    return models.cost_microusd(known, usage, written_1h=hour) * factor / 1e6
+
+
+@pytest.mark.system
+async def test_a_waiting_request_goes_on_by_what_it_began_with(tmp_path: Path) -> None:
+    """
+    Prompt, tools, prices and limits stay an agent's own over the restart; the next agent begins
+    with the new ones; the next call is judged by the new rules.
+    """
+    task = Task(
+        id="a",
+        writes=(".envrc", "late.cfg"),
+        coder=(
+            turn(create(".envrc", "x=1\n")),
+            turn(create("late.cfg", "y=1\n")),
+            done(),
+        ),
+    )
+    async with LocalDeployment(
+        script(play("tuned", task)), environ={"ORCHESTCODE_MODEL": "claude-opus-5-5"}
+    ) as own:
+        handle = await own.start_request("tuned", own.repository("tuned", {"a": "a\n"}))
+        first = await own.waiting(handle)
+        await own.kill_worker()
+        await own.start_worker(retuned(tmp_path / "copy"))
+        await handle.signal("approve", first.approvals[0].id)
+        second = await own.waiting(handle)
+        while second.approvals[0].id == first.approvals[0].id:
+            second = await own.waiting(handle)
+        await handle.signal("approve", second.approvals[0].id)
+        status = await own.delivered(handle)
+        store = str(next(own.settings.stores.glob("*.git")))
+        (coder,) = configurations(store, "coder")
+        (reviewer,) = configurations(store, "reviewer")
+        calls = own.journal(handle.id)
+
+    asked = [each.approvals[0].what for each in (first, second)]
+    assert asked == ["edit .envrc", "edit late.cfg"]
+    assert "retuned" not in coder["system"]
+    assert "Retuned" not in json.dumps(coder["tools"])
+    assert "retuned" in reviewer["system"]
+    assert "Retuned" in json.dumps(reviewer["tools"])
+    spent = sum(cost_usd(call, factor=10 if call.role == "reviewer" else 1) for call in calls)
+    assert status.cost_usd == pytest.approx(spent, abs=1e-5)
