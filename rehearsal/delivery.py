@@ -32,7 +32,7 @@ class Wait(NamedTuple):
 
 
 class Hangup(NamedTuple):
-    """Close the connection, by a TCP reset if asked."""
+    """Close the connection, by a TCP reset if `reset`."""
 
     reset: bool = False
 

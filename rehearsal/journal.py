@@ -40,8 +40,8 @@ class Entry:
         request_bytes: its length.
         request_id: the response's request-id.
         message_id: the reply's id, or None.
-        model: the model asked for, or None.
-        stream: whether a stream was asked for.
+        model: the requested model, or None.
+        stream: whether the request asks for a stream.
         sdk_retries: the client library's own count, None when it sent none.
         status: the HTTP status; 0 when no byte of a response was sent.
         fault: the kind of the fault, or None.

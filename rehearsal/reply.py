@@ -103,19 +103,19 @@ def truncate(reply: GeneratedReply, budget: int, *, reason: str) -> GeneratedRep
         budget: the largest number of output tokens.
         reason: the stop reason of a truncated reply.
     """
-    kept: list[ReplyPart] = []
+    parts: list[ReplyPart] = []
     for part in reply.parts:
         size = part_tokens(part, older=reply.older)
         if size > budget:
             share = max(budget - tokens.BLOCK_OVERHEAD, 0) / size
-            kept += [_shortened(part, share)] if share > 0 else []
-            return dataclasses.replace(reply, parts=kept, stop_reason=reason)
+            parts += [_truncated_part(part, share)] if share > 0 else []
+            return dataclasses.replace(reply, parts=parts, stop_reason=reason)
         budget -= size
-        kept.append(part)
+        parts.append(part)
     return reply
 
 
-def _shortened(part: ReplyPart, share: float) -> ReplyPart:
+def _truncated_part(part: ReplyPart, share: float) -> ReplyPart:
     if part.raw is not None:
         return part._replace(raw=part.raw[: int(len(part.raw) * share)])
     key = "text" if "text" in part.block else "thinking"
@@ -136,7 +136,7 @@ def apply_fault(reply: GeneratedReply, fault: Fault, *, key: str) -> GeneratedRe
     parts = list(reply.parts)
     match fault.kind:
         case "truncate_tool":
-            return _truncated(reply, fault.number("keep"))
+            return _with_truncated_call(reply, fault.number("keep"))
         case "refuse":
             return _refused(reply, fault)
         case "pause_turn":
@@ -165,10 +165,10 @@ def apply_fault(reply: GeneratedReply, fault: Fault, *, key: str) -> GeneratedRe
             return reply
 
 
-def _truncated(reply: GeneratedReply, keep: float) -> GeneratedReply:
+def _with_truncated_call(reply: GeneratedReply, keep: float) -> GeneratedReply:
     calls = [i for i, part in enumerate(reply.parts) if part.raw is not None]
     last = calls[-1] if calls else len(reply.parts) - 1
-    parts = [*reply.parts[:last], *(_shortened(p, keep) for p in reply.parts[last : last + 1])]
+    parts = [*reply.parts[:last], *(_truncated_part(p, keep) for p in reply.parts[last : last + 1])]
     return dataclasses.replace(reply, parts=parts, stop_reason="max_tokens")
 
 
@@ -178,8 +178,8 @@ def _refused(reply: GeneratedReply, fault: Fault) -> GeneratedReply:
         "category": fault.values["category"],
         "explanation": fault.text("explanation") or None,
     }
-    spoken = [p for p in reply.parts if p.raw is None] if fault.values["mid"] else []
-    parts = [*spoken[:-1], *(_shortened(part, 0.5) for part in spoken[-1:])]
+    text = [p for p in reply.parts if p.raw is None] if fault.values["mid"] else []
+    parts = [*text[:-1], *(_truncated_part(part, 0.5) for part in text[-1:])]
     return dataclasses.replace(reply, parts=parts, stop_reason="refusal", stop_details=details)
 
 

@@ -355,10 +355,10 @@ def check_expectation(expect: Expectation, request: Prompt) -> None:
 
 
 def _check_texts(expect: Expectation, request: Prompt) -> str | None:
-    spoken = prompt.plain_text(request.incoming())
+    user = prompt.plain_text(request.incoming())
     system = prompt.system_text(request)
     for place, text, wanted in (
-        ("last user text", spoken, expect.last_user_contains),
+        ("last user text", user, expect.last_user_contains),
         ("system prompt", system, expect.system_contains),
     ):
         for one in wanted:

@@ -81,7 +81,7 @@ def read(data: object) -> Script:
     except (ValueError, TypeError) as error:
         raise ScriptError(f"script: {error}") from error
     if not script.casts and script.toolless is None:
-        raise ScriptError("script: needs at minimum one cast")
+        raise ScriptError("script: needs at least one cast")
     return script
 
 
@@ -111,7 +111,7 @@ class _ObjectReader:
     def count(self, key: str, *, minimum: int, default: int | None = None) -> int:
         value = int(self.require(key, int) if default is None else self.take(key, int, default))
         if value < minimum:
-            raise ScriptError(f"{self.path}.{key}: must be at minimum {minimum}")
+            raise ScriptError(f"{self.path}.{key}: must be at least {minimum}")
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -235,7 +235,7 @@ def _soak(reader: _ObjectReader | None) -> SoakFaults | None:
     soak = SoakFaults(rate, [_fault(one) for one in reader.children("faults")])
     reader.finish()
     if not 0 <= rate <= 1 or not soak.faults:
-        raise ScriptError(f"{reader.path}: needs a rate from 0 to 1 and at minimum one fault")
+        raise ScriptError(f"{reader.path}: needs a rate from 0 to 1 and at least one fault")
     return soak
 
 

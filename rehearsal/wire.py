@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 Json = dict[str, Any]
-"""A JSON object as parsed: key order kept."""
+"""A parsed JSON object, in its key order."""
 
 ERROR_TYPES: Final[Mapping[int, str]] = {
     400: "invalid_request_error",
@@ -65,7 +65,7 @@ def bad_request(message: str) -> ApiError:
 
 def canonical(value: object) -> bytes:
     """
-    Return compact UTF-8 JSON, key order kept.
+    Return compact UTF-8 JSON in the same key order.
 
     Raises:
         UnicodeEncodeError: a string contains a lone surrogate.
