@@ -110,8 +110,8 @@ class BodyReader:
                 end = at + len(old.text)
             else:
                 same_history = False
-                one, end = _message(text, at)
-                messages.append(one)
+                message, end = _message(text, at)
+                messages.append(message)
             at = end if text[end] == "," else _skip(text, end)
             if text[at] == "]":
                 self._remember(messages)
@@ -119,7 +119,7 @@ class BodyReader:
             at = _skip(text, _expect(text, at, ","))
 
     def _remember(self, messages: list[Any]) -> None:
-        if not all(isinstance(one, Message) for one in messages):
+        if not all(isinstance(message, Message) for message in messages):
             return
         self._conversations.pop(messages[0].text, None)
         self._conversations[messages[0].text] = messages

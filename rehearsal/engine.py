@@ -324,7 +324,7 @@ def _response(generated: GeneratedReply, entry: Entry) -> Response:
     headers = {**_headers(entry.request_id), "content-type": "text/event-stream; charset=utf-8"}
     headers["cache-control"] = "no-cache"
     return Response(
-        200, headers, [wire.event(one) for one in reply.events(generated)], streamed=True
+        200, headers, [wire.event(event) for event in reply.events(generated)], streamed=True
     )
 
 

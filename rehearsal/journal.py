@@ -106,9 +106,9 @@ def line(entry: Entry) -> bytes:
 def parse(text: str) -> list[Entry]:
     """Return the entries of a journal's text; incomplete lines are skipped."""
     entries = []
-    for one in text.splitlines():
+    for each in text.splitlines():
         try:
-            data = json.loads(one)
+            data = json.loads(each)
         except ValueError:
             continue
         entries.append(Entry(**{key: value for key, value in data.items() if key in _FIELDS}))
@@ -204,7 +204,7 @@ def failures(entries: Iterable[Entry]) -> list[Entry]:
 def conversations(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
     """Return the model calls of each conversation, in the order they were received."""
     found: dict[str, list[Entry]] = {}
-    for entry in sorted(entries, key=lambda one: one.time_received):
+    for entry in sorted(entries, key=lambda each: each.time_received):
         if entry.kind == "messages" and entry.conversation:
             found.setdefault(entry.conversation, []).append(entry)
     return found

@@ -361,9 +361,9 @@ def _check_texts(expect: Expectation, request: Prompt) -> str | None:
         ("last user text", user, expect.last_user_contains),
         ("system prompt", system, expect.system_contains),
     ):
-        for one in wanted:
-            if one not in text:
-                return f"expected the {place} to contain {one!r}, it is {shortened(text)!r}"
+        for expected in wanted:
+            if expected not in text:
+                return f"expected the {place} to contain {expected!r}, it is {shortened(text)!r}"
     return None
 
 
@@ -380,9 +380,9 @@ def _check_results(expect: Expectation, request: Prompt) -> str | None:
             return (
                 f"expected result {i} to have is_error={wanted.is_error}, it is {shortened(text)!r}"
             )
-        for one in wanted.contains:
-            if one not in text:
-                return f"expected result {i} to contain {one!r}, it is {shortened(text)!r}"
+        for expected in wanted.contains:
+            if expected not in text:
+                return f"expected result {i} to contain {expected!r}, it is {shortened(text)!r}"
     return None
 
 

@@ -67,7 +67,7 @@ def read(data: object) -> Script:
     """
     reader = _ObjectReader(data, "script")
     script = Script(
-        casts=[_cast(one) for one in reader.children("casts")],
+        casts=[_cast(child) for child in reader.children("casts")],
         seed=reader.take("seed", int, 0),
         models=reader.take("models", dict, {}),
         soak=_soak(reader.child("soak")),
@@ -127,7 +127,7 @@ class _ObjectReader:
 
     def children(self, key: str) -> list["_ObjectReader"]:
         value = self.take(key, list, [])
-        return [_ObjectReader(one, f"{self.path}.{key}[{i}]") for i, one in enumerate(value)]
+        return [_ObjectReader(child, f"{self.path}.{key}[{i}]") for i, child in enumerate(value)]
 
     def rest(self) -> dict[str, Any]:
         rest, self._unread = self._unread, {}
@@ -142,10 +142,10 @@ def _cast(reader: _ObjectReader) -> Conversation:
     generate = reader.child("generate")
     cast = Conversation(
         match=_match(reader.child("match")),
-        turns=[_turn(one) for one in reader.children("turns")],
+        turns=[_turn(child) for child in reader.children("turns")],
         generate=None if generate is None else _generate(generate),
-        finish=[_turn(one) for one in reader.children("finish")],
-        asides=[_turn(one, aside=True) for one in reader.children("asides")],
+        finish=[_turn(child) for child in reader.children("finish")],
+        asides=[_turn(child, aside=True) for child in reader.children("asides")],
         offset=reader.count("offset", minimum=0, default=0),
     )
     reader.take("about", str | list, None)
@@ -175,10 +175,10 @@ def _turn(reader: _ObjectReader, *, aside: bool = False) -> Turn:
     turn = Turn(
         think=reader.take("think", str, None),
         say=reader.take("say", str, None),
-        call=[_call(one) for one in reader.children("call")],
+        call=[_call(child) for child in reader.children("call")],
         stop=reader.take("stop", str, None),
         expect=_expect(reader.child("expect")),
-        fault=[_fault(one) for one in reader.children("fault")],
+        fault=[_fault(child) for child in reader.children("fault")],
         usage=reader.take("usage", dict, {}),
         delay_ms=float(reader.take("delay_ms", int | float, 0)),
         when=reader.texts("when") if aside else (),
@@ -205,7 +205,7 @@ def _expect(reader: _ObjectReader | None) -> Expectation:
     results = None
     if has_results is not None:
         readers = _ObjectReader({"results": has_results}, reader.path).children("results")
-        results = [_expected_result(one) for one in readers]
+        results = [_expected_result(child) for child in readers]
     expect = Expectation(
         results, reader.texts("last_user_contains"), reader.texts("system_contains")
     )
@@ -232,7 +232,7 @@ def _soak(reader: _ObjectReader | None) -> SoakFaults | None:
     if reader is None:
         return None
     rate = float(reader.require("rate", int | float))
-    soak = SoakFaults(rate, [_fault(one) for one in reader.children("faults")])
+    soak = SoakFaults(rate, [_fault(child) for child in reader.children("faults")])
     reader.finish()
     if not 0 <= rate <= 1 or not soak.faults:
         raise ScriptError(f"{reader.path}: needs a rate from 0 to 1 and at least one fault")

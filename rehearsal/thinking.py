@@ -117,10 +117,10 @@ def _check_message(
     """Return the paths of a message's thinking blocks that belong to another history."""
     paths: list[str] = []
     dropping = False
-    for i, one in enumerate(blocks, start):
+    for i, block in enumerate(blocks, start):
         # With a dropped block the thinking blocks directly after it are dropped too.
-        dropping = one.kind == "thinking" and (dropping or _other_history(key, request, index=i))
-        paths += [one.path] if dropping else []
+        dropping = block.kind == "thinking" and (dropping or _other_history(key, request, index=i))
+        paths += [block.path] if dropping else []
     return paths
 
 
@@ -135,22 +135,22 @@ def _drop_report(path: str) -> Json:
 
 def _other_history(key: bytes, request: Prompt, *, index: int) -> bool:
     """Return whether a block was signed behind another history than the request's."""
-    one = request.blocks[index]
-    content = verify_signature(key, str(one.raw.get("signature")))
+    block = request.blocks[index]
+    content = verify_signature(key, str(block.raw.get("signature")))
     if content is None or (
-        content.text and content.text != _text_digest(one.raw.get("thinking", ""))
+        content.text and content.text != _text_digest(block.raw.get("thinking", ""))
     ):
         last = max(b.turn for b in request.blocks if b.role == "assistant")
-        raise _modified(one, latest=one.turn == last)
+        raise _modified(block, latest=block.turn == last)
     if content.model != request.model.id or not request.model.bound_thinking:
         return False
     return content.prefix != request.prefix(index)
 
 
-def _modified(one: Block, *, latest: bool) -> Exception:
+def _modified(block: Block, *, latest: bool) -> Exception:
     if latest:
         return bad_request(
-            f"{one.path}: `thinking` or `redacted_thinking` blocks in the latest assistant message "
-            "cannot be modified. These blocks must remain as they were in the original response."
+            f"{block.path}: `thinking` or `redacted_thinking` blocks in the latest assistant "
+            "message cannot be modified. These blocks must remain as they were in the original response."
         )
-    return bad_request(f"{one.path}: Invalid `signature` in `thinking` block")
+    return bad_request(f"{block.path}: Invalid `signature` in `thinking` block")
