@@ -151,6 +151,7 @@ def _modified(block: Block, *, latest: bool) -> Exception:
     if latest:
         return bad_request(
             f"{block.path}: `thinking` or `redacted_thinking` blocks in the latest assistant "
-            "message cannot be modified. These blocks must remain as they were in the original response."
+            "message cannot be modified. These blocks must remain as they were in the original "
+            "response."
         )
     return bad_request(f"{block.path}: Invalid `signature` in `thinking` block")
