@@ -9,10 +9,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cyclopts import ArgumentCollection
-
 from cli.command_files import module_name
-from cli.command_line import CommandFunction, CommandLine, description, label
+from cli.command_line import CommandFunction, CommandLine
 from cli.context import CliContext
 from cli.exit_codes import ExitCode
 from cli.help_pages import PROGRAM, command_page
@@ -44,24 +42,10 @@ class Command:
         """
         command_line = CommandLine(self.function, program=" ".join([PROGRAM, *self.name]))
         if command_line.asks_for_help(words):
-            context.print_out(self._help_page(command_line.arguments))
+            context.print_out(command_page(self.name, self.about, command_line.arguments))
             return ExitCode.DELIVERED
         bound = command_line.parse(words)
         return await self.function(*bound.args, **bound.kwargs, context=context)
-
-    def _help_page(self, arguments: ArgumentCollection) -> str:
-        positional = [argument for argument in arguments if argument.index is not None]
-        options = [argument for argument in arguments if argument.index is None]
-        return command_page(
-            self.name,
-            self.about,
-            usage=[
-                label(argument) if argument.required else f"[{label(argument)}]"
-                for argument in (*options, *positional)
-            ],
-            arguments={label(argument): description(argument) for argument in positional},
-            options={label(argument): description(argument) for argument in options},
-        )
 
 
 def load_command(name: tuple[str, ...]) -> Command:

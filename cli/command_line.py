@@ -11,12 +11,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from itertools import pairwise
 
 from cyclopts import App, ArgumentCollection, CycloptsError, Parameter
-from cyclopts.argument import Argument
 from cyclopts.exceptions import MissingArgumentError, UnusedCliTokensError
 
 from cli.exit_codes import ExitCode, UsageError
 from cli.formatting import clean
-from cli.help_pages import HELP_FLAGS
+from cli.help_pages import HELP_FLAGS, label, takes_value
 
 CommandFunction = Callable[..., Awaitable[ExitCode]]
 _OPTION = re.compile(r"-(?!\d+$|\d*\.\d+$)\S+")
@@ -84,30 +83,6 @@ class CommandLine:
 def _before_delimiter(words: Sequence[str]) -> Sequence[str]:
     """Return the words that may be options: those before a `--`."""
     return words[: words.index("--")] if "--" in words else words
-
-
-def label(argument: Argument) -> str:
-    """Return what a person types for a parameter: `ID`, `--repo PATH`, `--json`."""
-    if argument.index is not None or not takes_value(argument):
-        return argument.name
-    return f"{argument.name} {argument.parameter.metavar or argument.name.strip('-').upper()}"
-
-
-def description(argument: Argument) -> str:
-    """Return what a parameter means, its choices and its default."""
-    text = " ".join((argument.parameter.help or "").split())
-    choices = None if argument.parameter.converter else argument.get_choices()
-    default = argument.field_info.default if argument.show_default else None
-    if choices:
-        text += f" ({', '.join(choices)})"
-    if isinstance(default, str | int | float) and default not in (False, ""):
-        text += f" (default: {default})"
-    return text
-
-
-def takes_value(argument: Argument) -> bool:
-    """Whether a value is typed for the parameter, and not its name alone."""
-    return bool(argument.token_count()[0])
 
 
 def _sentence(error: CycloptsError) -> str:

@@ -3,8 +3,13 @@
 import shutil
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from cli.command_files import group_summary, summaries
+
+if TYPE_CHECKING:
+    from cyclopts import ArgumentCollection
+    from cyclopts.argument import Argument
 
 PROGRAM = "starter.py"
 HELP_FLAGS = ("-h", "--help")
@@ -30,35 +35,53 @@ def group_page(group: Sequence[str]) -> str:
     )
 
 
-def command_page(
-    name: Sequence[str],
-    about: str,
-    *,
-    usage: Sequence[str],
-    arguments: Mapping[str, str],
-    options: Mapping[str, str],
-) -> str:
+def command_page(name: Sequence[str], about: str, parameters: "ArgumentCollection") -> str:
     """
     Return the page of one command.
 
     Args:
         name: its words.
         about: what it does, in a sentence or more, with examples.
-        usage: what may be typed after its name.
-        arguments: the description of each, by its name.
-        options: the description of each, by what is typed for it.
+        parameters: what may be typed after its name.
     """
-    command = " ".join([PROGRAM, *name])
-    # A part like `[--repo PATH]` is not broken.
-    parts = " ".join(part.replace(" ", "\0") for part in ["[--help]", *usage])
-    line = textwrap.fill(f"Usage: {command} {parts}", _columns(), subsequent_indent=" " * 4)
+    rows = {label(parameter): _description(parameter) for parameter in parameters}
+    options = {name: text for name, text in rows.items() if name.startswith("-")}
+    arguments = {name: text for name, text in rows.items() if name not in options}
+    required = {label(parameter) for parameter in parameters if parameter.required}
+    parts = [part if part in required else f"[{part}]" for part in ("--help", *options, *arguments)]
+    usage = " ".join(["Usage:", PROGRAM, *name, *(part.replace(" ", "\0") for part in parts)])
     return _page(
-        line.replace("\0", " "),
+        # A part like `[--repo PATH]` is not broken.
+        textwrap.fill(usage, _columns(), subsequent_indent=" " * 4).replace("\0", " "),
         *map(_paragraph, about.split("\n\n")),
         _table("Arguments:", arguments),
         _table("Options:", {**options, "-h, --help": "show this page"}),
         _EXIT_CODES,
     )
+
+
+def label(argument: "Argument") -> str:
+    """Return what a person types for a parameter: `ID`, `--repo PATH`, `--json`."""
+    if argument.index is not None or not takes_value(argument):
+        return argument.name
+    return f"{argument.name} {argument.parameter.metavar or argument.name.strip('-').upper()}"
+
+
+def _description(argument: "Argument") -> str:
+    """Return what a parameter means, its choices and its default."""
+    text = " ".join((argument.parameter.help or "").split())
+    choices = None if argument.parameter.converter else argument.get_choices()
+    default = argument.field_info.default if argument.show_default else None
+    if choices:
+        text += f" ({', '.join(choices)})"
+    if isinstance(default, str | int | float) and default not in (False, ""):
+        text += f" (default: {default})"
+    return text
+
+
+def takes_value(argument: "Argument") -> bool:
+    """Whether a value is typed for the parameter, and not its name alone."""
+    return bool(argument.token_count()[0])
 
 
 def _page(*sections: str) -> str:

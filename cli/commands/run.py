@@ -6,7 +6,7 @@ request; `starter.py watch ID` goes on with it.
 
 Examples:
   starter.py run --repo ~/src/shop --check "make test" "Fix the cart's test"
-  starter.py run --repo . --approve plan,delivery --budget-usd 5 "Add a helper"
+  starter.py run --repo . --approve plan,delivery --budget-usd 5 "Add discounts"
 """
 
 import secrets

@@ -65,5 +65,14 @@ def test_a_script_that_speaks_to_a_server_ends_its_process_itself() -> None:
         if (block := _main_block(file)) is not None
     }
 
-    assert {"worker.py", "starter.py", "tests/replay/replaying.py"} <= ends.keys()
+    assert {"worker.py", "tests/replay/replaying.py"} <= ends.keys()
     assert [name for name, last in ends.items() if not last.startswith("end_process(")] == []
+
+
+def test_the_command_line_ends_its_process_itself_once_asyncio_ran() -> None:
+    """starter.py loads a command's modules only when it is named, and ends by way of `_end`."""
+    block = _main_block(ROOT / "starter.py")
+
+    assert block is not None
+    assert ast.unparse(block.body[-1]).startswith("_end(")
+    assert "end_process(code)" in (ROOT / "starter.py").read_text("utf-8")

@@ -11,7 +11,7 @@ import pytest
 
 from cli.command import load_command
 from cli.command_files import COMMANDS, summaries
-from cli.command_line import CommandLine, description
+from cli.command_line import CommandLine
 
 ROOT = Path(__file__).resolve().parents[2]
 GREET = '''"""
@@ -105,7 +105,7 @@ def test_every_command_is_documented(name: str) -> None:
     assert max(map(len, command.about.splitlines())) <= 100
     assert inspect.iscoroutinefunction(command.function)
     for argument in CommandLine(command.function, program="").arguments:
-        assert description(argument), argument.name
+        assert argument.parameter.help, argument.name
 
 
 def test_every_file_of_the_folder_is_a_command() -> None:

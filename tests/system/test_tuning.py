@@ -20,10 +20,10 @@ from tests.model_scripts import Task, create, done, play, script, turn
 
 LAYERS = ("activities", "contracts", "domain", "infra", "runtime", "workflows")
 CHANGES = (
-    ("infra/roles/coder.md", "You carry out one task", "You were retuned to carry out one task"),
+    ("infra/roles/coder.md", "You carry out one task", "You were altered to carry out one task"),
     ("infra/roles/coder.md", "turns: 60", "turns: 1"),
-    ("infra/roles/reviewer.md", "You review", "You were retuned to review"),
-    ("activities/tools/view.py", "Show a file of the repository", "Retuned: show a file"),
+    ("infra/roles/reviewer.md", "You review", "You were altered to review"),
+    ("activities/tools/view.py", "Show a file of the repository", "Altered: show a file"),
     ("domain/agent/models.py", '"claude-opus-5-5", 4, 20', '"claude-opus-5-5", 40, 200'),
     ("domain/approvals/paths.py", '*(".mcp.json", ', '*("late.cfg", ".mcp.json", '),
     ("domain/limits.py", "approval_seconds=86_400", "approval_seconds=1"),
@@ -31,7 +31,7 @@ CHANGES = (
 """File, what stands there once, what takes its place."""
 
 
-def retuned(folder: Path) -> Path:
+def altered(folder: Path) -> Path:
     """Make the copy in which everything is tuned otherwise."""
     for layer in LAYERS:
         shutil.copytree(ROOT / layer, folder / layer, ignore=shutil.ignore_patterns("__pycache__"))
@@ -87,7 +87,7 @@ async def test_a_waiting_request_goes_on_by_what_it_began_with(tmp_path: Path) -
         handle = await own.start_request("tuned", own.repository("tuned", {"a": "a\n"}))
         first = await own.waiting(handle)
         await own.kill_worker()
-        await own.start_worker(retuned(tmp_path / "copy"))
+        await own.start_worker(altered(tmp_path / "copy"))
         await handle.signal("approve", first.approvals[0].id)
         second = await own.waiting(handle)
         while second.approvals[0].id == first.approvals[0].id:
@@ -101,9 +101,9 @@ async def test_a_waiting_request_goes_on_by_what_it_began_with(tmp_path: Path) -
 
     asked = [each.approvals[0].what for each in (first, second)]
     assert asked == ["edit .envrc", "edit late.cfg"]
-    assert "retuned" not in coder["system"]
-    assert "Retuned" not in json.dumps(coder["tools"])
-    assert "retuned" in reviewer["system"]
-    assert "Retuned" in json.dumps(reviewer["tools"])
+    assert "altered" not in coder["system"]
+    assert "Altered" not in json.dumps(coder["tools"])
+    assert "altered" in reviewer["system"]
+    assert "Altered" in json.dumps(reviewer["tools"])
     spent = sum(cost_usd(call, factor=10 if call.role == "reviewer" else 1) for call in calls)
     assert status.cost_usd == pytest.approx(spent, abs=1e-5)
