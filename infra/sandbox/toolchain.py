@@ -117,8 +117,9 @@ def _is_prefix(folder: Path) -> bool:
         return False
     if any(_exists(folder / mark) for mark in ("pyvenv.cfg", *_PREFIX_MARKS)):
         return True
-    has_python = any((folder / "bin").glob("python3*"))
-    return has_python and any(_exists(each / "os.py") for each in (folder / "lib").glob("python3*"))
+    libraries = _matching(folder / "lib", "python3*")
+    has_python = bool(_matching(folder / "bin", "python3*"))
+    return has_python and any(_exists(each / "os.py") for each in libraries)
 
 
 def _unit_of(path: Path) -> Path:
@@ -174,6 +175,14 @@ def _homes(hidden: Iterable[Path]) -> set[Path]:
     listed = {Path(entry.pw_dir) for entry in pwd.getpwall()}
     children = set(Path("/home").glob("*"))
     return {home for home in listed | children if _under(home, tuple(hidden))}
+
+
+def _matching(folder: Path, pattern: str) -> list[Path]:
+    """List what matches in a folder; one that this user may not enter holds nothing."""
+    try:
+        return list(folder.glob(pattern))
+    except PermissionError:
+        return []
 
 
 def _exists(path: Path) -> bool:
