@@ -15,7 +15,7 @@ Before = Callable[[str, Any], Awaitable[None]]
 
 
 def failing(kind: FailureKind, text: str) -> ApplicationError:
-    """A failure that is never retried, as the product's adapters raise it."""
+    """Return a failure as an activity raises it, not retried by the server."""
     return ApplicationError(text, failures.advice(kind), type=kind, non_retryable=True)
 
 

@@ -18,7 +18,7 @@ from contracts.ports import ModelActivities
 from contracts.store import ConversationRef
 from domain import ids
 from tests.fakes.calls import Before, Fake, failing
-from tests.fakes.judging import config_of, effect_of, verdict_of
+from tests.fakes.policy import config_of, effect_of, verdict_of
 from tests.fakes.store import MemoryStore, oid
 
 MODEL = "claude-sonnet-5-5"

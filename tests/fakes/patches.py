@@ -55,30 +55,28 @@ class FakePatches(Fake, PatchActivities):
             commit = store.commit(tree, request.base, note=request.message)
         paths = store.changed(request.base, commit)
         outside = tuple(path for path in paths if not in_scope(path, request.writes))
-        return judged(
-            request,
-            Patch(
-                task=request.task,
-                round=request.round,
-                base=request.base,
-                commit=commit,
-                tree=store.commits[commit].tree,
-                patch_id=oid("patch", request.base, commit),
-                files=len(paths),
-                added_lines=len(paths),
-                deleted_lines=0,
-                paths=paths,
-                outside=outside,
-                risks=risks(paths, added=len(paths), deleted=0, outside=outside, deleted_tests=()),
-                markers=tuple(
-                    path
-                    for path in paths
-                    if tree.get(path, "").startswith(MARKED)
-                    and not old.get(path, "").startswith(MARKED)
-                ),
-                diff=store.blob(f"diff of {commit}"),
+        patch = Patch(
+            task=request.task,
+            round=request.round,
+            base=request.base,
+            commit=commit,
+            tree=store.commits[commit].tree,
+            patch_id=oid("patch", request.base, commit),
+            files=len(paths),
+            added_lines=len(paths),
+            deleted_lines=0,
+            paths=paths,
+            outside=outside,
+            risks=risks(paths, added=len(paths), deleted=0, outside=outside, deleted_tests=()),
+            markers=tuple(
+                path
+                for path in paths
+                if tree.get(path, "").startswith(MARKED)
+                and not old.get(path, "").startswith(MARKED)
             ),
+            diff=store.blob(f"diff of {commit}"),
         )
+        return judged(request, patch)
 
     @override
     @activity.defn

@@ -1,4 +1,4 @@
-"""One fake for each port, all on the same store."""
+"""One fake for each port, all on the same store; policy has no effect and is the real one."""
 
 from abc import ABC
 from collections.abc import Callable, Collection
@@ -43,6 +43,7 @@ class FakePorts:
         self.worktrees = FakeWorktrees(store, before)
         self.tools = FakeTools(store, before)
         self.checks = FakeChecks(store, before)
+        self.policy = CurrentPolicy()
         self.patches = patches(store, before)
         self.merge_queue = FakeMergeQueue(store, before, enqueue)
         self.reconciler = FakeReconciler(store, before, running)

@@ -21,17 +21,15 @@ from tests.simulation.adapter import activity_types
 from tests.simulation.attempts import Activity
 from tests.simulation.scenario import Scenario
 
-_NEED_ROOM = frozenset(
-    {
-        "lease_worktree",
-        "release_worktree",
-        "apply_edit",
-        "run_command",
-        "run_checks",
-        "make_patch",
-        "build_chain",
-    }
-)
+_WRITES = frozenset({"apply_edit", "run_command", "call_tool"})
+_TOOLS = _WRITES | {"read_files"}
+_NEED_ROOM = _WRITES | {
+    "lease_worktree",
+    "release_worktree",
+    "run_checks",
+    "make_patch",
+    "build_chain",
+}
 """Activities that write to the disk."""
 
 
@@ -110,7 +108,7 @@ class SimulatedActivities(FakePorts):
     async def _interfere(self, name: str, request: Any) -> None:
         """Let an attempt fail, or something happen just before its effect."""
         world = self._scenario.world
-        if name in {"read_files", "apply_edit", "run_command"}:
+        if name in _TOOLS:
             self._lose_worktree(request.lease.worktree, request.lease.epoch)
         if name in _NEED_ROOM and self._during(world.full_disk):
             raise failed(FailureKind.DISK, "no room left on the disk")

@@ -19,8 +19,8 @@ from contracts.store import ConversationRef
 from contracts.tools import CoderFinish, ReadCall, ToolCall
 from domain.agent import loop
 from tests.fakes.calls import failing
-from tests.fakes.judging import config_of
 from tests.fakes.model import MODEL, ScriptedReply, ScriptedUse, acts, finishes, says
+from tests.fakes.policy import config_of
 from tests.fakes.store import BASE
 from tests.workflows.workflow_env import WorkflowEnv, until
 from workflows.agent import AgentWorkflow
@@ -32,7 +32,7 @@ VIEW, EDIT, RUN = "view", "edit", "run_command"
 
 
 def agent(env: WorkflowEnv, **changes: object) -> AgentStart:
-    """A coder's start in a env."""
+    """A coder's start."""
     start = AgentStart(
         request_id=f"{env.id}/listener",
         repository=env.repository,

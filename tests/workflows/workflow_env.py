@@ -112,7 +112,7 @@ class WorkflowEnv(FakePorts):
     @property
     def tool_calls(self) -> list[Any]:
         """Reads and writes, oldest first."""
-        return self.calls.of("read_files", "apply_edit", "run_command")
+        return self.calls.of("read_files", "apply_edit", "run_command", "call_tool")
 
     @property
     def model_calls(self) -> list[ModelCall]:
