@@ -75,7 +75,7 @@ class CommandRunner:
         extra: Mapping[str, str] | None = None,
     ) -> CommandRun:
         """
-        Run one command line; whatever it does comes back as a value.
+        Run one command line; its end comes back as a value.
 
         Raises:
             SandboxUnavailable: no command may run here.

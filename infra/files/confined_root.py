@@ -1,7 +1,7 @@
 """
 A folder that paths cannot leave: opened beneath it, or refused with a sentence for the model.
 
-openat2 refuses symbolic links and whatever leads out of the root in the same step in which it
+openat2 refuses symbolic links and what leads out of the root in the same step in which it
 opens, so there is no moment between check and use.
 """
 

@@ -488,7 +488,7 @@ async def test_a_branch_made_meanwhile_is_not_overwritten(workbench: ActivityEnv
 
     sentence = await refused(delivered(job, made))
 
-    assert "was made by somebody else meanwhile" in sentence
+    assert "was made by another process meanwhile" in sentence
     told = sentence.partition("take the result with: ")[2]
     git(workbench.person, *shlex.split(told)[1:])
     assert git(workbench.person, "rev-parse", "FETCH_HEAD").strip() == made
