@@ -107,8 +107,8 @@ class MergeQueueStart(Contract):
     Attributes:
         repository: whose store and target; the environment is each patch's own.
         limits: of the request whose patches it lands.
-        idle_seconds: an empty queue that its requests did not leave ends after this long: a
-            month, since people may keep a request waiting for days and a queue that has ended has forgotten
+        idle_seconds: an empty queue that its requests did not leave ends after this long, a month:
+            people may keep a request waiting for days, and a queue that has ended has forgotten
             what must go on passing.
         queue, settled, members, landed_acceptance, failures, successes, evicted, rounds: what
             continue-as-new carries.
