@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.git import command
+from infra.git import command, process_group
 from infra.git.command import GitCommand, GitError, GitMissingError, GitTimeoutError
 
 
@@ -175,7 +175,7 @@ async def test_output_above_the_limit_ends_the_command(git: GitCommand) -> None:
 @pytest.fixture
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """KILL follows TERM soon."""
-    monkeypatch.setattr(command, "GRACE_SECONDS", 0.3)
+    monkeypatch.setattr(process_group, "GRACE_SECONDS", 0.3)
 
 
 async def test_time_running_out_ends_the_whole_process_group(
@@ -215,7 +215,7 @@ async def test_git_runs_in_a_process_group_of_its_own(git: GitCommand) -> None:
     """A signal to our own group does not reach git, so only we decide when it ends."""
     process = await git.spawn("cat-file", "--batch")
     group = os.getpgid(process.pid)
-    await command.end_group(process)
+    await process_group.end_group(process)
 
     assert group == process.pid != os.getpgid(0)
     assert process.returncode in {0, -signal.SIGTERM}
