@@ -362,9 +362,10 @@ def driver_command(place: WorktreeHandle, lines: Sequence[str], *, drop: bool) -
 
 
 def public_interpreter(dropped: Sequence[str]) -> str:
-    """Find an interpreter another user may start: not one in somebody's home."""
+    """Find an interpreter that another user may start: neither it nor its base is in a home."""
     for candidate in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
-        check = "import sys; sys.exit(sys.version_info < (3, 11))"
+        found = "sys.version_info >= (3, 11) and os.access(sys._base_executable, os.X_OK)"
+        check = f"import os, sys; sys.exit(not ({found}))"
         command = [*dropped, candidate, "-c", check]
         if not subprocess.run(command, check=False, capture_output=True).returncode:
             return candidate
