@@ -1,8 +1,8 @@
 """
 A folder that paths cannot leave: opened beneath it, or refused with a sentence for the model.
 
-openat2 refuses symbolic links and what leads out of the root in the same step in which it
-opens, so there is no moment between check and use.
+openat2 refuses symbolic links and paths out of the root in the same step in which it opens, so
+there is no moment between check and use.
 """
 
 import errno

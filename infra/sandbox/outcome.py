@@ -35,7 +35,7 @@ _REMEDIES: Mapping[str, str] = MappingProxyType(
         "Permission denied": "make the folders above the worktree and the store enterable for all",
     }
 )
-"""What to do about a start failure, by a piece of the launcher's own words."""
+"""What to do about a failed start, by a piece of the launcher's message."""
 
 _HINTS: Mapping[bytes, str] = MappingProxyType(
     {
@@ -45,15 +45,15 @@ _HINTS: Mapping[bytes, str] = MappingProxyType(
         b"Could not resolve host": "there is no network",
         b"Name or service not known": "there is no network",
         b"EAI_AGAIN": "there is no network",
-        b"Permission denied": "files outside the worktree belong to somebody else",
+        b"Permission denied": "files outside the worktree belong to another user",
         b"Operation not permitted": "this system call is not available",
     }
 )
-"""What a failed command's own words mean in here; the first that occurs is told."""
+"""What a failed command's output means in the sandbox; the first match is the hint."""
 
 
 def unrunnable(command: Command) -> CommandOutcome | None:
-    """Answer for text no operating system would take; None when there is nothing against it."""
+    """Return the outcome of a command that no operating system would take; None = it can run."""
     for text in (command.line, command.cwd, *command.env.values()):
         try:
             encoded = os.fsencode(text)
@@ -67,7 +67,7 @@ def unrunnable(command: Command) -> CommandOutcome | None:
 
 
 def _not_run(output: bytes) -> CommandOutcome:
-    """Make the outcome of a command that could not be started for its own fault."""
+    """Return the outcome of a command that could not be started because of its text."""
     return CommandOutcome(
         exit_code=_COMMAND_NOT_RUN,
         signal=None,
@@ -80,7 +80,7 @@ def _not_run(output: bytes) -> CommandOutcome:
 
 
 def command_outcome(ending: ProcessExit) -> CommandOutcome:
-    """Put an ending in the words of a shell."""
+    """Return how a run ended, as a shell reports it."""
     ours = ended_by_us(ending)
     code = ending.returncode if ending.returncode >= 0 else 128 - ending.returncode
     return CommandOutcome(
@@ -96,17 +96,17 @@ def command_outcome(ending: ProcessExit) -> CommandOutcome:
 
 
 def ended_by_us(ending: ProcessExit) -> bool:
-    """Tell whether a limit ended it."""
+    """Return whether a limit ended it."""
     return ending.timed_out or ending.output_exceeded or ending.memory_exceeded
 
 
 def _signal_of(code: int) -> int | None:
-    """Read the signal out of a shell's exit code."""
+    """Return the signal in a shell's exit code."""
     return code - 128 if 129 <= code <= 128 + 64 else None
 
 
 def _hint(output: bytes) -> str | None:
-    """Recognise the sandbox in the words of a failed command."""
+    """Return what a failed command's output says about the sandbox, or None."""
     for words, meaning in _HINTS.items():
         if words in output:
             return f"blocked by sandbox: {meaning}"
@@ -114,7 +114,7 @@ def _hint(output: bytes) -> str | None:
 
 
 def not_starting(output: bytes) -> str:
-    """Make one sentence with the remedy out of the launcher's last words."""
+    """Return one sentence with the remedy for the launcher's last message."""
     text = output.decode("utf-8", "replace").strip()
     words = text.splitlines()[-1][:300] if text else "no message"
     remedy = next((cure for piece, cure in _REMEDIES.items() if piece in text), None)

