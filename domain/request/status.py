@@ -114,7 +114,7 @@ def incomplete_message(rows: Sequence[TaskStatus]) -> str | None:
 
 def salvage_command(opened: RepositoryOpened) -> str:
     """Return where a request's work is kept, however it ends: a command that lists it."""
-    prefix = f"refs/oc/{opened.repository.request_key}/"
+    prefix = ids.request_refs(opened.repository.request_key)
     return f"git -C {shlex.quote(opened.store)} for-each-ref {prefix}"
 
 
