@@ -73,9 +73,7 @@ async def test_an_error_that_git_repeats_is_a_refusal(env: ActivityEnv, victim: 
     assert caught.value.message.endswith("bad object HEAD")
 
 
-async def test_an_agent_is_not_told_that_its_search_was_killed(
-    agent: Agent, victim: Victim
-) -> None:
+async def test_a_killed_search_is_no_answer_for_an_agent(agent: Agent, victim: Victim) -> None:
     """The search fails as a whole and is made again; its next attempt finds what there is."""
     await agent.edit("create", "straw.txt", file_text="the needle\n")
     victim.of("grep", KILLED, times=1)
