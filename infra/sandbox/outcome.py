@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from infra.sandbox.process import ProcessExit
+from infra.sandbox.launch import ProcessExit
 from infra.sandbox.types import Command, CommandOutcome
 
 _LINE_LIMIT_BYTES = 128 * 1024 - 1

@@ -21,10 +21,11 @@ from pathlib import Path
 
 from infra.sandbox.argv import Descriptors, is_root, launch_arguments, payload_uid
 from infra.sandbox.installation import installed_bwrap, required_bwrap
+from infra.sandbox.launch import Launch, ProcessExit
 from infra.sandbox.outcome import command_outcome, ended_by_us, not_starting, unrunnable
 from infra.sandbox.ownership import hand_over
 from infra.sandbox.probe import canary_command, canary_mounts, not_holding, reached_sockets
-from infra.sandbox.process import Launch, ProcessExit, supervise
+from infra.sandbox.process import supervise
 from infra.sandbox.seccomp import filter_bytes
 from infra.sandbox.types import Command, CommandOutcome, Mounts, SandboxUnavailable
 

@@ -29,7 +29,7 @@ def site_packages(place: Path) -> Path:
     return next(place.glob("lib/python3*/site-packages"))
 
 
-async def test_the_environment_is_small_and_sensible(workbench: ActivityEnv, job: Job) -> None:
+async def test_the_environment_is_small_and_sensible(env: ActivityEnv, job: Job) -> None:
     """
     PATH is the user's, HOME an empty folder of the sandbox, LANG is UTF-8; no key is inherited.
     """
@@ -48,19 +48,19 @@ async def test_the_environment_is_small_and_sensible(workbench: ActivityEnv, job
     assert str(agent.path) in lines
 
 
-async def test_the_products_data_is_hidden(workbench: ActivityEnv, job: Job) -> None:
+async def test_the_products_data_is_hidden(env: ActivityEnv, job: Job) -> None:
     """
     Of the home folder a command sees its own worktree and, to read, the store: no other
     worktree, no record, no log, no database.
     """
     first, second = await job.agent("a"), await job.agent("b")
-    (workbench.home / "logs").mkdir()
-    (workbench.home / "logs" / "worker.log").write_text("secret\n")
+    (env.home / "logs").mkdir()
+    (env.home / "logs" / "worker.log").write_text("secret\n")
     store = job.store.path
 
     result = await first.run(
-        f"ls -A {workbench.home} {workbench.home}/worktrees/*;"
-        f"cat {workbench.home}/logs/worker.log; ls {second.path}; touch {store}/x {store}/objects/x"
+        f"ls -A {env.home} {env.home}/worktrees/*;"
+        f"cat {env.home}/logs/worker.log; ls {second.path}; touch {store}/x {store}/objects/x"
     )
 
     assert result.outcome == "failed"
@@ -80,13 +80,13 @@ def users_folder(request: pytest.FixtureRequest) -> Iterator[Path]:
 
 
 async def test_the_users_repository_is_neither_written_nor_needed(
-    workbench: ActivityEnv, users_folder: Path
+    env: ActivityEnv, users_folder: Path
 ) -> None:
     """
     A command cannot change the repository that the request came from, and works when it is gone.
     """
     repository = person(users_folder / "project")
-    agent = await (await workbench.open(repository)).agent()
+    agent = await (await env.open(repository)).agent()
     before = snapshot(repository)
 
     await agent.run(f"cd {repository} && echo pwned | tee a.txt new.txt .git/config .git/HEAD")
@@ -100,16 +100,16 @@ async def test_the_users_repository_is_neither_written_nor_needed(
     )
 
 
-async def test_python_of_a_virtual_environment_runs_the_users_tools(workbench: ActivityEnv) -> None:
+async def test_python_of_a_virtual_environment_runs_the_users_tools(env: ActivityEnv) -> None:
     """
     `python3 -m pytest` of the active virtual environment works, also in the user's own folder,
     beside the repository's files, with packages of its own.
     """
-    place = made_environment(workbench.person / ".venv")
+    place = made_environment(env.person / ".venv")
     site = site_packages(place)
     (site / "onlyhere.py").write_text("print('from the environment')\n")
     environment = Environment(path=f"{place / 'bin'}:{ENVIRONMENT.path}", virtual_env=str(place))
-    job = await workbench.open(environment=environment)
+    job = await env.open(environment=environment)
     agent = await job.agent()
 
     own = await agent.run(
@@ -123,7 +123,7 @@ async def test_python_of_a_virtual_environment_runs_the_users_tools(workbench: A
 
 
 async def test_an_editable_install_leads_to_the_worktree(
-    workbench: ActivityEnv, users_folder: Path
+    env: ActivityEnv, users_folder: Path
 ) -> None:
     """
     An environment that points into the user's checkout finds the worktree's files there, and
@@ -138,7 +138,7 @@ async def test_an_editable_install_leads_to_the_worktree(
     environment = Environment(
         path=f"{virtual_env / 'bin'}:{ENVIRONMENT.path}", virtual_env=str(virtual_env)
     )
-    job = await workbench.open(repository, environment=environment)
+    job = await env.open(repository, environment=environment)
     agent = await job.agent()
     await agent.view("src/package/__init__.py")
     await agent.edit("str_replace", "src/package/__init__.py", old_str="committed", new_str="mine")
@@ -155,11 +155,11 @@ async def test_an_editable_install_leads_to_the_worktree(
     assert sorted(await agent.files()) == ["src/package/__init__.py"]
 
 
-async def test_pytest_runs_in_the_sandbox(workbench: ActivityEnv) -> None:
+async def test_pytest_runs_in_the_sandbox(env: ActivityEnv) -> None:
     """The tests of a worktree are found, run and reported, with the interpreter of these tests."""
     prefix = Path(sys.prefix)
     environment = Environment(path=f"{prefix / 'bin'}:{ENVIRONMENT.path}", virtual_env=str(prefix))
-    job = await workbench.open(environment=environment)
+    job = await env.open(environment=environment)
     agent = await job.agent()
     await agent.edit(
         "create",
@@ -173,14 +173,14 @@ async def test_pytest_runs_in_the_sandbox(workbench: ActivityEnv) -> None:
     assert sorted(await agent.files()) == ["a.txt", "b.txt", "test_it.py"]
 
 
-async def test_without_a_sandbox_no_command_runs(workbench: ActivityEnv, job: Job) -> None:
+async def test_without_a_sandbox_no_command_runs(env: ActivityEnv, job: Job) -> None:
     """The failure says why, is not retried, and the worktree is restored at the next call."""
     agent = await job.agent()
-    runner = workbench.tools._commands
-    workbench.tools._commands = CommandRunner(Sandbox(), hide=())
+    runner = env.tools._commands
+    env.tools._commands = CommandRunner(Sandbox(), hide=())
     with pytest.raises(ApplicationError) as caught:
         await agent.run("touch ran")
-    workbench.tools._commands = runner
+    env.tools._commands = runner
 
     assert (caught.value.type, caught.value.non_retryable) == (FailureKind.SANDBOX, True)
     assert "no command can run: The sandbox was not probed yet" in caught.value.message
