@@ -116,7 +116,7 @@ class CleanChecks(CheckActivities):
             place, command, environment, timeout_seconds=request.timeout_seconds
         )
         if ran.disk_full:
-            # If it was not this command that took the room, nobody knows whether it is red:
+            # If it was not this command that took the room, it is unknown whether it is red:
             # nothing is recorded, and it is run again.
             await undo(place, request.commit)
         result = CheckResult(

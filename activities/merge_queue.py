@@ -36,8 +36,8 @@ class MergeQueueClient(QueueActivities):
         Signal the merge queue, starting it when it does not run.
 
         Safe to repeat: the queue takes each patch id once. For a sender that has ended meanwhile
-        nothing is done: a late attempt would start a queue that nobody ends. A patch that did not
-        land before a database was lost does not land: its agent has gone on from there.
+        nothing is done: a late attempt would start a queue that no request ends. A patch
+        that did not land before a database was lost does not land: its agent has gone on.
         """
         known = await self._known(request.queued)
         if known is not None:

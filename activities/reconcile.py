@@ -129,7 +129,8 @@ class HostReconciler(ReconcileActivities):
             found.leases += 1
             owner = ids.owner_of(record.holder or "")
             if owner is None:
-                found.left.append(f"{record.name} is held by {record.holder!r}, nobody we know")
+                held = f"{record.name} is held by {record.holder!r}, which is no workflow of ours"
+                found.left.append(held)
                 continue
             if await is_open(self._client, owner):
                 continue

@@ -233,13 +233,13 @@ async def _push(store: Store, request: DeliverBranch) -> None:
             why = f"the delivery of {request.branch!r} was withdrawn; {kept}"
             raise failed(FailureKind.REFUSED, why)
         try:
-            # git keeps the turn when this process dies: whoever looks sees what it has come to.
+            # git keeps the lock when this process dies: the next holder sees what it has come to.
             path = Path(request.path)
             push = transport.push(store, path, request.commit, request.branch, pass_fds=(turn,))
             await _to_its_end(push)
         except BranchTaken as taken:
             why = (
-                f"the branch {request.branch!r} was made by somebody else meanwhile, at "
+                f"the branch {request.branch!r} was made by another process meanwhile, at "
                 f"{taken.at[:12]}; {kept}"
             )
             raise failed(FailureKind.REFUSED, why) from taken
@@ -314,7 +314,7 @@ async def _check_served(path: Path) -> None:
             raise
         except GitError as error:
             why = _why_not_served(path, error)
-            # What is said twice is a verdict; once, somebody may have killed git or its child.
+            # What is said twice is a verdict; once, git or its child may have been killed.
             if why == said and error.code > 0:
                 raise failed(FailureKind.REFUSED, why) from error
             if not left:

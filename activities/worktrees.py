@@ -82,7 +82,7 @@ class PooledWorktrees(WorktreeActivities):
 
 
 async def _tip(pool: WorktreePool, target: str) -> str:
-    ref = f"refs/oc/target/{target}"
+    ref = ids.target_ref(target)
     tip = await pool.store.resolve(ref)
     if tip is None:
         raise ObjectMissing(ref)

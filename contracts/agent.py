@@ -67,7 +67,7 @@ class ModelPrices(Contract):
 
 class AgentConfig(Contract):
     """
-    An agent's configuration as it was resolved at its start, whatever is tuned meanwhile.
+    An agent's configuration as it was resolved at its start, also when it is tuned meanwhile.
 
     Attributes:
         id: object id of the whole: prompt, tools, model, prices, limits.

@@ -79,7 +79,7 @@ class Decide(HumanInput):
 
 
 class Decision(Contract):
-    """What was decided, for whoever asked."""
+    """What was decided, for the workflow that asked."""
 
     approval: str
     choice: Choice

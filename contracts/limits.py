@@ -1,4 +1,4 @@
-"""Limits that hold for one request from its opening to its end, whatever is tuned meanwhile."""
+"""Limits that are pinned when a request is opened and hold until its end."""
 
 from contracts import wire_defaults
 from contracts.base import Contract

@@ -47,7 +47,7 @@ class Eviction(StrEnum):
     RED = "red"
     """The checks fail on the tree that has it on top."""
     UNTESTED = "could not be tested"
-    """The checks cannot run at all; nobody is to blame."""
+    """The checks cannot run at all; no patch is to blame."""
 
 
 class MergeVerdict(Contract):
@@ -107,8 +107,8 @@ class MergeQueueStart(Contract):
     Attributes:
         repository: whose store and target; the environment is each patch's own.
         limits: of the request whose patches it lands.
-        idle_seconds: an empty queue that nobody left properly ends after this long: a month, since
-            people may keep a request waiting for days and a queue that has ended has forgotten
+        idle_seconds: an empty queue that its requests did not leave ends after this long, a month:
+            people may keep a request waiting for days, and a queue that has ended has forgotten
             what must go on passing.
         queue, settled, members, landed_acceptance, failures, successes, evicted, rounds: what
             continue-as-new carries.
@@ -167,7 +167,7 @@ class LandChain(Contract):
 
 
 class Landed(Contract):
-    """The target after landing; None when somebody else moved it first."""
+    """The target after landing; None when another process moved it first."""
 
     commit: ObjectId | None
 

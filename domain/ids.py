@@ -115,6 +115,11 @@ def base_ref(request: str) -> str:
     return f"refs/oc/{request}/base"
 
 
+def request_refs(request: str) -> str:
+    """Return what the names of all refs of a request begin with."""
+    return f"refs/oc/{request}/"
+
+
 def began_ref(request: str) -> str:
     """
     Return the ref of the time when the request began: the date of its patches.

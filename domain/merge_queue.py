@@ -138,13 +138,13 @@ def after_eviction(state: QueueState) -> QueueState:
         ValueError: nothing waits.
     """
     if not state.waiting:
-        raise ValueError("nobody can be evicted from an empty queue")
+        raise ValueError("no patch can be evicted from an empty queue")
     return replace(state, waiting=state.waiting - 1, red_prefix=None, failures=state.failures + 1)
 
 
 def rechained(state: QueueState, *, usable: int, kept: int) -> QueueState:
     """
-    Return the queue for a chain that was built anew.
+    Return the queue for a chain that was built again.
 
     Args:
         state: the queue as the last round left it.

@@ -1,4 +1,4 @@
-"""Running the user's commands in a worktree: their PATH and virtual environment, our sandbox."""
+"""The user's commands, run in a worktree: their PATH and virtual environment, our sandbox."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,12 +18,13 @@ _FULL_BYTES = 1_000_000
 @dataclass(frozen=True)
 class CommandRun:
     """
-    A command's end and its output, made fit for a model.
+    How a command ended, and its output as text for a model.
 
     Attributes:
+        outcome: as the sandbox reports it.
         text: at most 30 kB of output, its middle cut out when there was more.
-        whole: everything that was kept.
-        disk_full: it failed and left the worktree's disk without room; it may have failed for it.
+        whole: all output that was kept.
+        disk_full: it failed and the worktree's disk is full, which may be the reason.
     """
 
     outcome: CommandOutcome
@@ -33,12 +34,12 @@ class CommandRun:
 
     @property
     def passed(self) -> bool:
-        """True when it ended by itself with exit code 0."""
+        """Return whether it ended by itself with exit code 0."""
         return self.outcome.exit_code == 0 and not self.outcome.timed_out
 
     @property
     def ending(self) -> str:
-        """How it ended, in words."""
+        """Return how it ended, in words."""
         outcome = self.outcome
         if outcome.timed_out:
             return f"timed out after {outcome.duration_seconds:.0f} s, all its processes were ended"
@@ -62,12 +63,12 @@ class CommandRunner:
         self._hide = hide
 
     async def environment(self, store: Store, oid: str) -> Environment:
-        """Return the environment that a request brought."""
+        """Return the environment that a request was started with."""
         return Environment.model_validate_json(await store.get_blob(oid))
 
     async def run(
         self,
-        place: WorktreeHandle,
+        worktree: WorktreeHandle,
         line: str,
         environment: Environment,
         *,
@@ -75,17 +76,17 @@ class CommandRunner:
         extra: Mapping[str, str] | None = None,
     ) -> CommandRun:
         """
-        Run one command line; whatever it does comes back as a value.
+        Run one command line; every way in which it can end is a value.
 
         Raises:
             SandboxUnavailable: no command may run here.
         """
         mounts = Mounts(
-            worktree=place.path,
-            store=place.store,
-            private_git=place.private_git,
-            gitfile=place.gitfile,
-            uid=place.uid,
+            worktree=worktree.path,
+            store=worktree.store,
+            private_git=worktree.private_git,
+            gitfile=worktree.gitfile,
+            uid=worktree.uid,
             hide=self._hide,
             shadows_checkout=Path(environment.checkout) if environment.checkout else None,
         )
@@ -100,19 +101,19 @@ class CommandRunner:
         )
         outcome = await self._sandbox.run(mounts, command)
         ran = CommandRun(outcome, readable(outcome.output), outcome.output)
-        free = None if ran.passed else free_bytes(place.path)
+        free = None if ran.passed else free_bytes(worktree.path)
         return replace(ran, disk_full=free is not None and free < _FULL_BYTES)
 
 
-async def undo(place: WorktreeHandle, commit: str) -> None:
+async def undo(worktree: WorktreeHandle, commit: str) -> None:
     """
     Bring a worktree back to a commit after a command that may have filled the disk.
 
     Raises:
-        LowSpaceError: there is still no room, so the command did not take it.
+        LowSpaceError: the disk is still full, so the command did not fill it.
     """
-    await place.undo(commit)
-    low = low_space_reason(place.path, place.store)
+    await worktree.undo(commit)
+    low = low_space_reason(worktree.path, worktree.store)
     if low:
         raise LowSpaceError(low)
 

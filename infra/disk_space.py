@@ -1,4 +1,4 @@
-"""Room on the disk: how much is left, and which errors mean that there is none."""
+"""Free disk space: how much there is, and which errors mean that there is none."""
 
 import errno
 import os
@@ -11,8 +11,7 @@ from infra.store import StoreError
 from infra.store.git_processes import ChildDiedError
 
 LEAST_BYTES: Final = 50_000_000
-"""Nothing begins with less room; what is left is for the work at hand, the database and the logs.
-"""
+"""No activity begins with less; the rest is for running work, the database and the logs."""
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FULL_MESSAGE = re.compile(
     r"No space left on device|Disk quota exceeded|File too large|write error"
@@ -22,11 +21,11 @@ _FULL_MESSAGE = re.compile(
 
 
 class LowSpaceError(Exception):
-    """A disk has too little room to go on; the text names the folder and the amount."""
+    """A disk has too little free space to go on; the text names the folder and the amount."""
 
 
 def free_bytes(folder: Path) -> int | None:
-    """Return the room left on the disk of a folder, None when it cannot be told."""
+    """Return the free bytes on the disk of a folder; None = unknown."""
     try:
         state = os.statvfs(folder)
     except OSError:
@@ -35,7 +34,7 @@ def free_bytes(folder: Path) -> int | None:
 
 
 def low_space_reason(*folders: Path) -> str | None:
-    """Return which folder is on a disk with too little room, and how much is needed, or None."""
+    """Return which folder's disk has too little free space, and how much it needs; None = none."""
     for folder in folders:
         free = free_bytes(folder)
         if free is not None and free < LEAST_BYTES:
@@ -47,7 +46,7 @@ def low_space_reason(*folders: Path) -> str | None:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Return whether an error, or one of its causes, means a disk without room."""
+    """Return whether an error, or one of its causes, means a full disk."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in _FULL:
@@ -59,7 +58,7 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 def _message(error: BaseException) -> str:
-    """Return what git printed, without the words that it was given; "" for other errors."""
+    """Return what git printed, without its arguments; "" for other errors."""
     if isinstance(error, GitError | ChildDiedError):
         return error.stderr
     return str(error) if isinstance(error, StoreError) and error.__cause__ is None else ""

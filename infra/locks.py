@@ -1,10 +1,14 @@
 """
-File locks between the processes of a host, and what is done about a holder that stands still.
+File locks between the processes of a host; a stopped process that holds one is killed.
 
-A lock belongs to an open file: whoever shares it, as git children do, holds it too, and the kernel
-frees it when the last of them is gone. A dead process therefore never keeps one. A stopped process
-(SIGSTOP, Ctrl-Z) would for ever. It is ended: a worker's death costs nothing that is finished, and
-everything that was to be done after a death is done already.
+A lock belongs to an open file: a child that shares the file, as git's do, holds the lock too, and
+the kernel frees it when the last of them has ended. So a dead process never keeps one, but a
+stopped process (SIGSTOP, Ctrl-Z) would keep it for ever. It is killed: a worker's death costs no
+finished work, and the next worker repairs what it left.
+
+`runtime/locks.py` takes the same kind of lock in another way: it tries once, shared or exclusive,
+and never waits, kills or names a holder. The two lines in which both open and lock a file are not
+worth a layer that runtime and infra could both import.
 """
 
 import asyncio
@@ -20,7 +24,7 @@ from typing import Final
 _FIRST_PAUSE_SECONDS: Final = 0.001
 _LONGEST_PAUSE_SECONDS: Final = 0.02
 LOOK_SECONDS: Final = 0.75
-"""Between looks at the holder; one that is stopped at two looks is ended."""
+"""Seconds between looks at the holder; one that is stopped at two looks is killed."""
 
 _STOPPED = "T"
 """The state of a process after SIGSTOP; one that a debugger holds is in state t."""
@@ -34,8 +38,8 @@ async def locked(file: Path) -> AsyncIterator[int]:
     Hold the lock of a file, against every process of this host and every other holder in this one.
 
     Yields:
-        The descriptor of the locked file: a child that is given it holds the lock, too, and keeps
-        it after the death of its parent.
+        The descriptor of the locked file: a child that inherits it holds the lock, too, and keeps
+        it after its parent's death.
     """
     handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -49,8 +53,7 @@ async def take_lock(handle: int) -> None:
     """
     Take the exclusive lock of an open file, waiting without blocking the event loop.
 
-    A holder that stays stopped (about two seconds) is killed, if it is a process that we may see
-    and signal.
+    A holder that stays stopped (about two seconds) is killed, if this user may see and signal it.
     """
     loop = asyncio.get_running_loop()
     pause, look = _FIRST_PAUSE_SECONDS, loop.time() + LOOK_SECONDS
@@ -88,7 +91,9 @@ def _end_stopped(file: os.stat_result, before: frozenset[int]) -> frozenset[int]
                     continue
                 now.add(pid)
                 if pid in before:
-                    _log.warning("process %d stood still with a lock that is needed: ended", pid)
+                    _log.warning(
+                        "process %d was stopped while it held a lock that is needed: killed", pid
+                    )
                     signal.pidfd_send_signal(process, signal.SIGKILL)
             finally:
                 os.close(process)
@@ -96,7 +101,7 @@ def _end_stopped(file: os.stat_result, before: frozenset[int]) -> frozenset[int]
 
 
 def _holders(file: os.stat_result) -> Iterator[int]:
-    """Yield the processes that took the lock and still have the file open, as far as we may see."""
+    """Yield the processes that took the lock and still have the file open, as far as visible."""
     inode = str(file.st_ino)
     try:
         lines = Path("/proc/locks").read_text().splitlines()
@@ -115,8 +120,8 @@ def _holds(pid: int, file: os.stat_result) -> bool:
     """
     Return whether a process has the file open with the lock on it.
 
-    The number in the list of locks is not enough: it may be that of a dead process by now, whose
-    child has the lock, or another's to whom it was given since.
+    The process id in the list of locks is not enough: that process may be dead by now while its
+    child has the lock, or the id may have been reused since.
     """
     with contextlib.suppress(OSError):
         for each in Path(f"/proc/{pid}/fd").iterdir():

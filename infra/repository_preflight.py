@@ -1,7 +1,7 @@
 """
-A look at the user's repository before anything is touched: every condition, each with its sentence.
+Checks of the user's repository before a request touches it: each condition with its own sentence.
 
-GitPython reads here, from files alone: no git process runs in the user's repository, so none of its
+GitPython reads the files itself: no git process runs in the user's repository, so none of its
 hooks, filters or monitors does.
 """
 
@@ -21,7 +21,7 @@ from domain.text import clip
 _NO_COMMIT = "0" * 40
 """What git writes where there is no commit."""
 _WARNINGS = threading.Lock()
-"""What is caught of warnings is the whole process's: two threads would give back each other's."""
+"""Warning filters belong to the whole process: two threads would restore each other's."""
 
 
 class RequestRefused(Exception):  # noqa: N818 - named for what happened
@@ -31,13 +31,13 @@ class RequestRefused(Exception):  # noqa: N818 - named for what happened
 @dataclass(frozen=True)
 class Inspected:
     """
-    What was found.
+    What a request will start from.
 
     Attributes:
         path: the repository: its working directory, or the bare repository itself.
-        real_path: the same without symbolic links: what the store is named by.
+        real_path: the same without symbolic links; the store's name is made of it.
         base: commit id.
-        base_name: how a person calls it.
+        base_name: as a person names it.
     """
 
     path: Path
@@ -48,13 +48,13 @@ class Inspected:
 
 def locate(path: str) -> Path:
     """
-    Return the repository that a path lies in, by its real path: what the store is named by.
+    Return the real path of the repository that a path lies in; the store's name is made of it.
 
     Raises:
         RequestRefused: there is none.
     """
     with _open(path) as repository:
-        return _place(repository).resolve()
+        return _root(repository).resolve()
 
 
 def inspect(
@@ -68,31 +68,31 @@ def inspect(
     """
     repository = _open(path)
     with repository:
-        place = _place(repository)
+        folder = _root(repository)
         _check_format(repository)
         oid, name = _base(repository, base)
         _check_branch(repository, branch)
         for command in checks:
             _check_command(repository, oid, command, environment)
-        return Inspected(place, str(place.resolve()), oid, name)
+        return Inspected(folder, str(folder.resolve()), oid, name)
 
 
 def _open(path: str) -> git.Repo:
-    place = Path(path)
-    if not place.is_absolute():
+    folder = Path(path)
+    if not folder.is_absolute():
         raise RequestRefused(f"the repository must be an absolute path, not {path!r}")
-    if not _is_folder(place):
+    if not _is_folder(folder):
         raise RequestRefused(f"there is no folder {clip(path, 200)!r}: name a git repository")
     try:
         with _WARNINGS, warnings.catch_warnings():
-            # GitDB is slower than git and trusts what it reads: a person's own files, once a run.
+            # GitDB is slower than git and trusts what it reads: the user's own files, once a run.
             warnings.simplefilter("ignore", DeprecationWarning)
             return git.Repo(
-                place,
+                folder,
                 # Reads the files itself; the default asks a git process of the repository's.
                 odbt=git.GitDB,
                 search_parent_directories=True,
-                # A dollar sign in a path is meant as it stands.
+                # A dollar sign in a path is only a character.
                 expand_vars=False,
             )
     except (InvalidGitRepositoryError, NoSuchPathError) as error:
@@ -103,13 +103,13 @@ def _open(path: str) -> git.Repo:
         raise RequestRefused(f"the repository {path!r} cannot be read: {error}") from error
 
 
-def _place(repository: git.Repo) -> Path:
+def _root(repository: git.Repo) -> Path:
     return Path(repository.working_tree_dir or repository.git_dir)
 
 
-def _is_folder(place: Path) -> bool:
+def _is_folder(folder: Path) -> bool:
     try:
-        return place.is_dir()
+        return folder.is_dir()
     except OSError:  # a name that is too long, a folder that may not be entered
         return False
 

@@ -1,7 +1,7 @@
 """
 Regenerate the pinned requirement files: hashes, markers for every platform, no index address.
 
-uv is installed into a throw-away environment, since nothing else of the project needs it.
+uv is installed into a temporary environment, since nothing else in the project needs it.
 """
 
 import subprocess

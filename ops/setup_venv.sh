@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the virtual environment and installs one pinned requirements file into it. Safe to repeat.
+# Creates the virtual environment and installs one pinned requirements file into it. Repeatable.
 set -euo pipefail
 venv=$1 requirements=$2 python=${PYTHON:-python3}
 say() { printf '%s\n' "orchestcode: $*" >&2; }

@@ -1,12 +1,12 @@
 """
-Rehearsal: a Messages API server that plays a script, on loopback.
+Rehearsal: a Messages API server on loopback that answers from a script.
 
-It validates, counts, caches, seals and fails as the real API does,
-but every word it says was written by the author of the script.
-It knows nothing of the product: it speaks HTTP and reads a JSON file,
-and stands on the standard library alone.
+It validates requests, counts tokens, caches prompts, signs thinking and fails as the real API does;
+the texts of its replies come from the script.
+It knows nothing of the product: it serves HTTP, reads a JSON file
+and needs only the standard library.
 
-A reply never passes for a real model's:
-its ``model`` field ends in " (rehearsed)"
-and every response carries the header ``x-rehearsed: true``.
+Its replies cannot be mistaken for a real model's:
+their ``model`` field ends in " (rehearsed)"
+and every response has the header ``x-rehearsed: true``.
 """

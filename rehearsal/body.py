@@ -1,8 +1,8 @@
 """
-Reading request bodies: JSON, with a memory for conversations that only grow.
+Reading request bodies: JSON, with a cache of the messages of growing conversations.
 
-A conversation sends its whole past with every turn. Messages whose text has not
-changed are recognised by comparing text and are neither parsed nor checked again,
+A conversation sends its whole history with every turn. Messages whose text is
+unchanged are found by comparing text and are neither parsed nor checked again,
 so that a long conversation costs hardly more than a short one.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, Final
 from rehearsal.wire import Json
 
 _REMEMBERED: Final = 256
-"""Conversations kept in memory; the oldest goes first."""
+"""Conversations held in memory; the oldest is removed first."""
 
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 _decode: Final = json.JSONDecoder().raw_decode
@@ -21,45 +21,45 @@ _decode: Final = json.JSONDecoder().raw_decode
 
 class Message(dict[str, Any]):
     """
-    One message, with what has been found out about it.
+    One message, with the results of earlier checks.
 
-    The same object comes again only behind the same earlier messages,
-    so what was found out may depend on them too.
+    The same object is reused only behind the same earlier messages,
+    so results may depend on those too.
 
     Attributes:
         text: the JSON it was read from.
-        checked: its shape is known to be right.
-        settled: all calls up to its end were rightly answered.
+        checked: its structure is valid.
+        paired: all tool calls up to its end have their results.
         blocks: its blocks as a prompt holds them, by whether the tokenizer is an older one.
-        trails: running digests at its end and at each of its blocks,
-            by the digest of all that stands before the messages.
-        sealed: the models, with such a digest, for which its thinking was found in order.
+        digests: running digests at its end and at each of its blocks,
+            by the digest of everything before the messages.
+        verified: the models, with such a digest, for which its thinking was verified.
     """
 
-    __slots__ = ("blocks", "checked", "sealed", "settled", "text", "trails")
+    __slots__ = ("blocks", "checked", "digests", "paired", "text", "verified")
 
     def __init__(self, value: Json, text: str) -> None:
         super().__init__(value)
         self.text = text
         self.checked = False
-        self.settled = False
+        self.paired = False
         self.blocks: dict[bool, list[Any]] = {}
-        self.trails: dict[bytes, tuple[Any, list[bytes]]] = {}
-        self.sealed: set[tuple[str, bytes]] = set()
+        self.digests: dict[bytes, tuple[Any, list[bytes]]] = {}
+        self.verified: set[tuple[str, bytes]] = set()
 
-    def elsewhere(self) -> "Message":
-        """Return the same message behind others: what depended on them is forgotten."""
+    def in_other_conversation(self) -> "Message":
+        """Return the message for another conversation, without results that depend on this one."""
         other = Message(self, self.text)
         other.checked = self.checked
         other.blocks = self.blocks
         return other
 
 
-class Bodies:
-    """Reads bodies and remembers the latest messages of each conversation."""
+class BodyReader:
+    """Reads bodies and caches the latest messages of each conversation."""
 
     def __init__(self) -> None:
-        self._known: dict[str, list[Message]] = {}
+        self._conversations: dict[str, list[Message]] = {}
 
     def read(self, raw: bytes) -> object:
         """
@@ -72,7 +72,7 @@ class Bodies:
         try:
             return self._object(text)
         except (IndexError, ValueError):
-            # Anything but an ordinary object is left to the ordinary reader and its errors.
+            # The standard parser reads everything unusual and raises the errors.
             return json.loads(text)
 
     def _object(self, text: str) -> Json:
@@ -100,18 +100,18 @@ class Bodies:
         if text[at] == "]":
             return [], at + 1
         first, _ = _message(text, at)
-        known = self._known.get(_text_of(first), [])
+        cached = self._conversations.get(_text_of(first), [])
         messages: list[Any] = []
-        same_past = True
+        same_history = True
         while True:
-            old = known[len(messages)] if len(messages) < len(known) else None
+            old = cached[len(messages)] if len(messages) < len(cached) else None
             if old is not None and text.startswith(old.text, at):
-                messages.append(old if same_past else old.elsewhere())
+                messages.append(old if same_history else old.in_other_conversation())
                 end = at + len(old.text)
             else:
-                same_past = False
-                one, end = _message(text, at)
-                messages.append(one)
+                same_history = False
+                message, end = _message(text, at)
+                messages.append(message)
             at = end if text[end] == "," else _skip(text, end)
             if text[at] == "]":
                 self._remember(messages)
@@ -119,16 +119,16 @@ class Bodies:
             at = _skip(text, _expect(text, at, ","))
 
     def _remember(self, messages: list[Any]) -> None:
-        if not all(isinstance(one, Message) for one in messages):
+        if not all(isinstance(message, Message) for message in messages):
             return
-        self._known.pop(messages[0].text, None)
-        self._known[messages[0].text] = messages
-        if len(self._known) > _REMEMBERED:
-            del self._known[next(iter(self._known))]
+        self._conversations.pop(messages[0].text, None)
+        self._conversations[messages[0].text] = messages
+        if len(self._conversations) > _REMEMBERED:
+            del self._conversations[next(iter(self._conversations))]
 
 
 class _UnusualError(ValueError):
-    """Text that is not written the way an ordinary object is."""
+    """Text that this reader does not parse itself."""
 
 
 def _text_of(message: Any) -> str:

@@ -1,9 +1,9 @@
 """
-The prompt cache: what a request reads, writes and pays, as the API accounts for it.
+The prompt cache: which input tokens a request reads, writes and pays for in full.
 
-Entries are digests of exact prefixes. A prefix is read back only through a marker,
-which looks at most twenty positions behind itself.
-Time comes from the caller, in seconds since the epoch.
+Entries are digests of exact prefixes. A prefix is read only through a marker,
+which looks back at most twenty positions.
+The caller passes the time, in seconds since the epoch.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from rehearsal.prompt import Block, Prompt
 from rehearsal.wire import Json
 
 LOOK_BACK: Final = 20
-"""Positions a marker sees, its own included; a run of calls or of results is one."""
+"""Positions that a marker checks, its own included; a run of calls or of results is one."""
 
 TTL_SECONDS: Final[Mapping[str, int]] = {"5m": 300, "1h": 3_600}
 _LAYERS: Final[Mapping[str, int]] = {"tools": 0, "system": 1, "messages": 2}
@@ -25,7 +25,7 @@ _REMEMBERED: Final = 4_096
 
 
 @dataclasses.dataclass(frozen=True)
-class Account:
+class TokenSplit:
     """
     How a request's input tokens split; the four sum up to the whole input.
 
@@ -55,11 +55,11 @@ class Fingerprint:
 
 
 @dataclasses.dataclass(frozen=True)
-class Reading:
-    """A request seen against the cache; nothing is stored before `Cache.commit`."""
+class CacheLookup:
+    """What a request finds in the cache; nothing is stored before `Cache.commit`."""
 
-    account: Account
-    alive: tuple[tuple[bytes, int], ...]
+    tokens: TokenSplit
+    refreshed: tuple[tuple[bytes, int], ...]
     fingerprint: Fingerprint
     digests: Sequence[bytes]
 
@@ -71,8 +71,8 @@ class Cache:
         self._entries: dict[bytes, tuple[float, int]] = {}
         self._replies: dict[str, Fingerprint] = {}
 
-    def read(self, request: Prompt, now: float) -> Reading:
-        """Account for a request without changing anything."""
+    def look_up(self, request: Prompt, now: float) -> CacheLookup:
+        """Look a request's prefixes up without changing the cache."""
         blocks = request.blocks
         salts = _salts(request)
         digests = _digests(request, salts)
@@ -80,47 +80,47 @@ class Cache:
         least = request.model.min_cacheable_tokens
         marks = [i for i, b in enumerate(blocks) if b.ttl and totals[i] >= least]
         hit = self._hit(blocks, digests, marks=marks, now=now)
-        alive = [(digests[i], TTL_SECONDS[blocks[i].ttl or "5m"]) for i in marks]
+        refreshed = [(digests[i], TTL_SECONDS[blocks[i].ttl or "5m"]) for i in marks]
         if hit is not None and hit not in marks:
-            alive.append((digests[hit], TTL_SECONDS["5m"]))
-        account = _split(blocks, totals, marks=marks, hit=hit)
-        mark = _fingerprint(request, salts, digests=digests)
-        return Reading(account, tuple(alive), mark, digests)
+            refreshed.append((digests[hit], TTL_SECONDS["5m"]))
+        split = _split(blocks, totals, marks=marks, hit=hit)
+        fingerprint = _fingerprint(request, salts, digests=digests)
+        return CacheLookup(split, tuple(refreshed), fingerprint, digests)
 
     def _hit(
         self, blocks: Sequence[Block], digests: Sequence[bytes], *, marks: list[int], now: float
     ) -> int | None:
         for mark in reversed(marks):
-            for i in window(blocks, mark):
+            for i in lookback(blocks, mark):
                 if self._entries.get(digests[i], (0.0, 0))[0] > now:
                     return i
         return None
 
-    def commit(self, reading: Reading, now: float, *, message_id: str) -> None:
+    def commit(self, lookup: CacheLookup, now: float, *, message_id: str) -> None:
         """
-        Store what a request wrote and refresh what it read.
+        Store the entries that a request wrote and refresh those it read.
 
-        Called when the reply begins, with the time the request came.
-        A live entry keeps its own time to live, a new one takes its marker's.
+        Called when the reply begins, with the time of the request.
+        A live entry keeps its time to live, a new one gets its marker's.
         """
-        for key, seconds in reading.alive:
+        for key, seconds in lookup.refreshed:
             expires, own = self._entries.get(key, (0.0, 0))
             lifetime = own if expires > now else seconds
             self._entries[key] = (now + lifetime, lifetime)
-        self._replies[message_id] = reading.fingerprint
+        self._replies[message_id] = lookup.fingerprint
         if len(self._replies) > _REMEMBERED:
             del self._replies[next(iter(self._replies))]
 
     def evict(self) -> None:
-        """Forget every entry, as the API may at any time."""
+        """Remove every entry, as the API may at any time."""
         self._entries.clear()
 
-    def diagnose(self, reading: Reading, previous: str | None) -> Json | None:
+    def diagnose(self, lookup: CacheLookup, previous: str | None) -> Json | None:
         """
-        Say where this request left the previous one's prefix.
+        Return where this request diverges from the previous one's prefix.
 
         Args:
-            reading: this request.
+            lookup: this request.
             previous: the id of the reply to compare with; None on a first turn.
 
         Returns:
@@ -131,17 +131,17 @@ class Cache:
         old = self._replies.get(previous)
         if old is None:
             return {"cache_miss_reason": {"type": "previous_message_not_found"}}
-        reason = _divergence(old, reading)
+        reason = _divergence(old, lookup)
         if reason is None:
             return None
         if reason == "unavailable":
             return {"cache_miss_reason": {"type": reason}}
-        missed = max(old.tokens - reading.account.read, 0)
+        missed = max(old.tokens - lookup.tokens.read, 0)
         return {"cache_miss_reason": {"type": reason, "cache_missed_input_tokens": missed}}
 
 
-def window(blocks: Sequence[Block], mark: int) -> Iterator[int]:
-    """Yield the places that a marker looks at, nearest first."""
+def lookback(blocks: Sequence[Block], mark: int) -> Iterator[int]:
+    """Yield the positions that a marker checks, nearest first."""
     positions = 0
     previous = ""
     for i in range(mark, -1, -1):
@@ -156,12 +156,12 @@ def window(blocks: Sequence[Block], mark: int) -> Iterator[int]:
 
 def _split(
     blocks: Sequence[Block], totals: list[int], *, marks: list[int], hit: int | None
-) -> Account:
+) -> TokenSplit:
     whole = totals[-1] if totals else 0
     a = totals[hit] if hit is not None else 0
     b = max((totals[m] for m in marks if blocks[m].ttl == "1h" and totals[m] > a), default=a)
     c = max((totals[m] for m in marks), default=0)
-    return Account(a, b - a, max(c - b, 0), whole - max(a, c))
+    return TokenSplit(a, b - a, max(c - b, 0), whole - max(a, c))
 
 
 def _digests(request: Prompt, salts: tuple[bytes, ...]) -> list[bytes]:
@@ -177,11 +177,11 @@ def _digests(request: Prompt, salts: tuple[bytes, ...]) -> list[bytes]:
         digests.append(running.digest())
     for salt in salts[salted:]:
         running.update(salt)
-    return digests + request.trail(running)
+    return digests + request.running_digests(running)
 
 
 def _salts(request: Prompt) -> tuple[bytes, ...]:
-    """Return what, besides blocks, each layer's entries depend on, defaults resolved."""
+    """Return what each layer's entries depend on besides blocks, defaults resolved."""
     body = request.body
     output = body.get("output_config") or {}
     tools = [request.model.id]
@@ -212,8 +212,8 @@ def _fingerprint(
     return Fingerprint(request.model.id, salts, layers, len(request.blocks), last, total)
 
 
-def _divergence(old: Fingerprint, reading: Reading) -> str | None:
-    new = reading.fingerprint
+def _divergence(old: Fingerprint, lookup: CacheLookup) -> str | None:
+    new = lookup.fingerprint
     if old.model != new.model or old.salts[:2] != new.salts[:2]:
         return "model_changed"
     if old.layers[1] != new.layers[1]:
@@ -222,5 +222,5 @@ def _divergence(old: Fingerprint, reading: Reading) -> str | None:
         return "tools_changed"
     if old.salts != new.salts:
         return "unavailable"
-    kept = old.blocks <= new.blocks and reading.digests[old.blocks - 1] == old.prefix
-    return None if kept else "messages_changed"
+    unchanged = old.blocks <= new.blocks and lookup.digests[old.blocks - 1] == old.prefix
+    return None if unchanged else "messages_changed"

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on a stream: requests in, acts out. Knows nothing of messages."""
+"""HTTP/1.1 on a stream: reads requests and executes the steps that send responses."""
 
 import asyncio
 import dataclasses
@@ -12,17 +12,16 @@ from rehearsal.delivery import DeliveryStep, Hangup, Wait, Write
 READ_LIMIT: Final = 4 * 1024 * 1024
 """Bytes buffered before the reader pauses the client."""
 
-
-_LOOK_SECONDS: Final = 0.05
-"""How often a waiting server looks whether its client is still there."""
+_POLL_SECONDS: Final = 0.05
+"""How often a waiting server checks that its client is still connected."""
 
 
 class MalformedHttpError(Exception):
-    """Bytes that are no HTTP request."""
+    """Bytes that are not an HTTP request."""
 
 
 class TooLargeError(Exception):
-    """A body above the limit; it is not read."""
+    """A body above the limit, which is not read."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +32,8 @@ class Request:
     Attributes:
         method: upper case.
         path: without the query.
-        headers: by lower-case name, the last one wins.
-        body: as sent, transfer coding undone.
+        headers: by lower-case name; of equal names the last.
+        body: the bytes, transfer coding decoded.
     """
 
     method: str
@@ -44,7 +43,7 @@ class Request:
 
     @property
     def keep_alive(self) -> bool:
-        """Whether the client will use the connection again."""
+        """Whether the client keeps the connection open."""
         return self.headers.get("connection", "").lower() != "close"
 
 
@@ -52,7 +51,7 @@ async def read_request(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, limit: int
 ) -> Request | None:
     """
-    Read the next request of a connection; None when the client is gone.
+    Read the next request of a connection; None when the client has disconnected.
 
     Raises:
         MalformedHttpError: not HTTP.
@@ -72,10 +71,10 @@ async def read_request(
 
 
 def _head(head: bytes) -> tuple[str, str, dict[str, str]]:
-    first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
-    parts = first.split(" ")
+    request_line, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
+    parts = request_line.split(" ")
     if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
-        raise MalformedHttpError(f"not a request line: {first[:100]!r}")
+        raise MalformedHttpError(f"not a request line: {request_line[:100]!r}")
     pairs = (line.partition(":") for line in lines)
     return parts[0].upper(), parts[1], {k.strip().lower(): v.strip() for k, _, v in pairs}
 
@@ -86,7 +85,7 @@ async def _body(reader: asyncio.StreamReader, headers: Mapping[str, str], limit:
     try:
         length = int(headers.get("content-length", "0"))
     except ValueError as error:
-        raise MalformedHttpError("content-length is no number") from error
+        raise MalformedHttpError("content-length is not a number") from error
     if length > limit:
         raise TooLargeError
     return await reader.readexactly(length) if length > 0 else b""
@@ -99,7 +98,7 @@ async def _chunks(reader: asyncio.StreamReader, limit: int) -> bytes:
         try:
             size = int(line.split(b";")[0], 16)
         except ValueError as error:
-            raise MalformedHttpError("chunk size is no number") from error
+            raise MalformedHttpError("chunk size is not a number") from error
         if len(body) + size > limit:
             raise TooLargeError
         body += (await reader.readexactly(size + 2))[:size]
@@ -107,64 +106,64 @@ async def _chunks(reader: asyncio.StreamReader, limit: int) -> bytes:
             return bytes(body)
 
 
-async def perform(
+async def send_steps(
     writer: asyncio.StreamWriter,
-    acts: Sequence[DeliveryStep],
+    steps: Sequence[DeliveryStep],
     *,
-    gone: Callable[[], bool],
+    client_gone: Callable[[], bool],
     on_bytes: Callable[[], None],
 ) -> bool:
     """
-    Do the acts in order; neighbouring writes leave in one piece.
+    Execute steps in order; adjacent writes are sent in one piece.
 
     Args:
         writer: the connection.
-        acts: what to do.
-        gone: whether the client has left; asked while nothing is sent.
+        steps: the steps.
+        client_gone: returns whether the client has disconnected; called during waits.
         on_bytes: called after every piece that was written.
 
     Returns:
         Whether the connection is still open.
     """
-    waiting = bytearray()
-    for act in acts:
-        if isinstance(act, Write):
-            waiting += act.data
+    pending = bytearray()
+    for step in steps:
+        if isinstance(step, Write):
+            pending += step.data
             continue
-        _flush(writer, waiting, on_bytes)
-        if isinstance(act, Hangup):
-            _hang_up(writer, reset=act.reset)
+        _flush(writer, pending, on_bytes)
+        if isinstance(step, Hangup):
+            _hang_up(writer, reset=step.reset)
             return False
-        if not await _pause(writer, act, gone):
+        if not await _pause(writer, step, client_gone):
             return False
-    _flush(writer, waiting, on_bytes)
+    _flush(writer, pending, on_bytes)
     return not writer.transport.is_closing()
 
 
-def _flush(writer: asyncio.StreamWriter, waiting: bytearray, on_bytes: Callable[[], None]) -> None:
-    if waiting and not writer.transport.is_closing():
-        writer.write(bytes(waiting))
+def _flush(writer: asyncio.StreamWriter, pending: bytearray, on_bytes: Callable[[], None]) -> None:
+    if pending and not writer.transport.is_closing():
+        writer.write(bytes(pending))
         on_bytes()
-    waiting.clear()
+    pending.clear()
 
 
-async def _pause(writer: asyncio.StreamWriter, act: Wait, gone: Callable[[], bool]) -> bool:
-    """Wait, but not for a client that has left; tell whether it is still there."""
+async def _pause(writer: asyncio.StreamWriter, step: Wait, client_gone: Callable[[], bool]) -> bool:
+    """Wait while the client is connected; return whether it still is."""
     await writer.drain()
-    left = act.seconds
-    while left > 0:
-        if gone():
+    remaining = step.seconds
+    while remaining > 0:
+        if client_gone():
             return False
-        await asyncio.sleep(min(left, _LOOK_SECONDS))
-        left -= _LOOK_SECONDS
-    return not gone()
+        await asyncio.sleep(min(remaining, _POLL_SECONDS))
+        remaining -= _POLL_SECONDS
+    return not client_gone()
 
 
 def _hang_up(writer: asyncio.StreamWriter, *, reset: bool) -> None:
     if not reset:
         writer.close()
         return
-    # Lingering for no time at all makes the kernel send a reset instead of a farewell.
-    connected = writer.get_extra_info("socket")
-    connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    # A linger time of 0 makes the kernel send a reset instead of a FIN.
+    client = writer.get_extra_info("socket")
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

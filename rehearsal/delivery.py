@@ -1,8 +1,8 @@
 """
-How a response leaves: the acts on the socket, and the faults that bend them.
+How a response is sent: the steps on the socket, altered by a fault.
 
-Pure: bytes in, acts out; `rehearsal.connection` performs them.
-Acts that follow each other without a wait are written at once.
+Pure functions from bytes to steps; `rehearsal.connection` executes the steps.
+Steps without a wait between them are written at once.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from rehearsal.wire import ApiError
 _END: Final = b"0\r\n\r\n"
 _REASONS: Final[Mapping[int, str]] = {200: "OK", 400: "Bad Request", 404: "Not Found"}
 _BEFORE_RESET: Final = 0.05
-"""Seconds that sent bytes get to arrive before a reset destroys what was not read."""
+"""Seconds for sent bytes to arrive before a reset discards what was not read."""
 
 
 class Write(NamedTuple):
@@ -26,13 +26,13 @@ class Write(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """Send nothing for a while."""
+    """Send nothing for some seconds."""
 
     seconds: float
 
 
 class Hangup(NamedTuple):
-    """Close the connection, by a reset instead of a farewell if asked."""
+    """Close the connection, by a TCP reset if `reset`."""
 
     reset: bool = False
 
@@ -43,13 +43,13 @@ DeliveryStep = Write | Wait | Hangup
 @dataclasses.dataclass(frozen=True)
 class Response:
     """
-    What is to be sent.
+    A response to send.
 
     Attributes:
         status: the HTTP status.
         headers: without framing.
         pieces: the events of a stream, or the parts of one body.
-        streamed: chunked framing, one chunk per piece.
+        streamed: whether each piece is sent as a chunk.
     """
 
     status: int
@@ -59,91 +59,93 @@ class Response:
 
 
 @dataclasses.dataclass(frozen=True)
-class Delivery:
-    """Acts, and whether the client has a whole response when all are done."""
+class DeliveryPlan:
+    """Steps, and whether they send a complete response."""
 
-    acts: Sequence[DeliveryStep]
-    whole: bool
+    steps: Sequence[DeliveryStep]
+    complete: bool
 
 
-def plan(response: Response, fault: Fault | None, *, delay_seconds: float = 0.0) -> Delivery:
-    """Return the acts that deliver a response, bent by a fault."""
-    deliver = _streamed if response.streamed else _single
-    delivery = deliver(response, fault)
+def plan(response: Response, fault: Fault | None, *, delay_seconds: float = 0.0) -> DeliveryPlan:
+    """Return the steps that send a response, altered by a fault."""
+    plan_steps = _streamed if response.streamed else _single
+    delivery = plan_steps(response, fault)
     if delay_seconds <= 0:
         return delivery
-    return dataclasses.replace(delivery, acts=[Wait(delay_seconds), *delivery.acts])
+    return dataclasses.replace(delivery, steps=[Wait(delay_seconds), *delivery.steps])
 
 
-def _streamed(response: Response, fault: Fault | None) -> Delivery:
+def _streamed(response: Response, fault: Fault | None) -> DeliveryPlan:
     head = Write(_head(response, {"transfer-encoding": "chunked"}))
     body = [Write(_chunk(piece)) for piece in response.pieces]
     end = Write(_END)
     if fault is None:
-        return Delivery([head, *body, end], whole=True)
+        return DeliveryPlan([head, *body, end], complete=True)
     match fault.kind:
         case "cut_clean":
-            return Delivery([head, *body[: int(fault.number("after"))], end], whole=False)
+            return DeliveryPlan([head, *body[: int(fault.number("after"))], end], complete=False)
         case "cut_close":
             closing = Write(_head(response, {"connection": "close"}))
             plain = [Write(piece) for piece in response.pieces[: int(fault.number("after"))]]
-            return Delivery([closing, *plain, Hangup()], whole=False)
+            return DeliveryPlan([closing, *plain, Hangup()], complete=False)
         case "error_event":
             broken = Write(_chunk(_error_event(fault, response.headers.get("request-id", ""))))
-            return Delivery([head, *body[: int(fault.number("after"))], broken, end], whole=False)
+            return DeliveryPlan(
+                [head, *body[: int(fault.number("after"))], broken, end], complete=False
+            )
         case "pings_only":
-            return Delivery([head, *_pings(fault), end], whole=False)
+            return DeliveryPlan([head, *_pings(fault), end], complete=False)
         case _:
             return _common(head, body, end, fault)
 
 
-def _single(response: Response, fault: Fault | None) -> Delivery:
+def _single(response: Response, fault: Fault | None) -> DeliveryPlan:
     size = sum(map(len, response.pieces))
     head = Write(_head(response, {"content-length": str(size)}))
     body = [Write(piece) for piece in response.pieces]
     if fault is None:
-        return Delivery([head, *body], whole=True)
+        return DeliveryPlan([head, *body], complete=True)
     match fault.kind:
         case "cut_clean":
             short = Write(_head(response, {"content-length": str(len(response.pieces[0]))}))
-            return Delivery([short, body[0]], whole=False)
+            return DeliveryPlan([short, body[0]], complete=False)
         case "cut_close":
             closing = Write(_head(response, {"connection": "close"}))
-            return Delivery([closing, body[0], Hangup()], whole=False)
+            return DeliveryPlan([closing, body[0], Hangup()], complete=False)
         case "pings_only":
-            return Delivery([Wait(fault.number("seconds")), Hangup()], whole=False)
+            return DeliveryPlan([Wait(fault.number("seconds")), Hangup()], complete=False)
         case _:
             return _common(head, body, Write(b""), fault)
 
 
-def _common(head: Write, body: list[Write], end: Write, fault: Fault) -> Delivery:
-    """Bend what streams and single bodies have in common."""
+def _common(head: Write, body: list[Write], end: Write, fault: Fault) -> DeliveryPlan:
+    """Apply a fault that is the same for streams and single bodies."""
     after = int(fault.values.get("after", 0))
     match fault.kind:
         case "no_response" | "lost_ack":
-            return Delivery([Hangup()], whole=False)
+            return DeliveryPlan([Hangup()], complete=False)
         case "cut_chunked":
-            return Delivery([head, *_first(body, after), Hangup()], whole=False)
+            return DeliveryPlan([head, *_first(body, after), Hangup()], complete=False)
         case "reset":
             sent: list[DeliveryStep] = (
                 [head, *_first(body, after), Wait(_BEFORE_RESET)] if after else []
             )
-            return Delivery([*sent, Hangup(reset=True)], whole=False)
+            return DeliveryPlan([*sent, Hangup(reset=True)], complete=False)
         case "stall":
             wait = Wait(fault.number("seconds"))
             if not after:
-                return Delivery([wait, head, *body, end], whole=True)
-            return Delivery([head, *body[:after], wait, *body[after:], end], whole=True)
+                return DeliveryPlan([wait, head, *body, end], complete=True)
+            return DeliveryPlan([head, *body[:after], wait, *body[after:], end], complete=True)
         case "slow":
             wait = Wait(fault.number("ms") / 1_000)
-            spaced: list[DeliveryStep] = [act for one in body for act in (wait, one)]
-            return Delivery([head, *spaced, end], whole=True)
+            spaced: list[DeliveryStep] = [step for piece in body for step in (wait, piece)]
+            return DeliveryPlan([head, *spaced, end], complete=True)
         case _:
-            return Delivery([head, *body, end], whole=True)
+            return DeliveryPlan([head, *body, end], complete=True)
 
 
 def _first(body: list[Write], after: int) -> list[Write]:
-    """Return what is sent before a cut, which never is the whole body."""
+    """Return what is sent before a disconnect, at most all but the last piece."""
     return body[: min(after, len(body) - 1)]
 
 
@@ -151,7 +153,7 @@ def _pings(fault: Fault) -> list[DeliveryStep]:
     every = max(fault.number("every_ms"), 1.0) / 1_000
     count = max(int(fault.number("seconds") / every), 1)
     ping = Write(_chunk(wire.event({"type": "ping"})))
-    return [act for _ in range(count) for act in (ping, Wait(every))]
+    return [step for _ in range(count) for step in (ping, Wait(every))]
 
 
 def _error_event(fault: Fault, request_id: str) -> bytes:

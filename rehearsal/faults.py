@@ -1,9 +1,9 @@
 """
-Faults: what may go wrong with a reply, and when.
+Faults: their kinds and parameters, and which attempt gets which.
 
-A fault is data; `rehearsal.reply` bends the message and `rehearsal.delivery` the bytes.
-A turn lists its faults one after the other, each for a number of attempts,
-so a client that tries again meets the next one and at last the true reply.
+A fault is data; `rehearsal.reply` alters the message and `rehearsal.delivery` the bytes.
+A turn lists its faults in order, each for a number of attempts,
+so a client that retries gets the next fault and finally the real reply.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ KINDS: Final[Mapping[str, Mapping[str, Any]]] = {
     },
     "html_200": {},
     "json_200": {},
-    # the message is bent
+    # the message is altered
     "truncate_tool": {"keep": 0.5},
     "refuse": {"category": "cyber", "explanation": "", "mid": False},
     "pause_turn": {},
@@ -33,7 +33,7 @@ KINDS: Final[Mapping[str, Mapping[str, Any]]] = {
     "unknown_event": {},
     "unknown_block": {},
     "unseal": {},
-    # the bytes are bent
+    # the bytes are altered
     "error_event": {
         "after": 4,
         "type": "overloaded_error",
@@ -50,23 +50,23 @@ KINDS: Final[Mapping[str, Mapping[str, Any]]] = {
     "stall": {"after": 4, "seconds": 1.0},
     "pings_only": {"seconds": 1.0, "every_ms": 100.0},
     "slow": {"ms": 50.0},
-    # the cache is bent
+    # the cache is altered
     "evict": {},
 }
 """Every kind with its parameters and their defaults."""
 
-UNANSWERED: Final = frozenset({"status", "html_200", "json_200", "no_response"})
-"""Kinds where no model runs: nothing is cached and nothing is billed."""
+NO_MODEL_RUNS: Final = frozenset({"status", "html_200", "json_200", "no_response"})
+"""Kinds with which no model runs: nothing is cached and nothing is billed."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
     """
-    One thing that goes wrong.
+    One fault.
 
     Attributes:
         kind: a key of `KINDS`.
-        times: for how many attempts, at least 1.
+        times: the number of attempts, at least 1.
         values: every parameter of the kind, defaults filled in.
     """
 
@@ -96,7 +96,7 @@ class Fault:
         return float(self.values[key])
 
     def text(self, key: str) -> str:
-        """Return a parameter that is a text; "" when it was null."""
+        """Return a parameter that is a text; "" for null."""
         return str(self.values[key] or "")
 
 
@@ -107,29 +107,29 @@ def _check(kind: str, key: str, *, value: object) -> None:
     wanted = type(defaults[key])
     if value is None and wanted is str:
         return
-    fits = int | float if wanted in {int, float} else wanted
-    if not isinstance(value, fits) or (isinstance(value, bool) and wanted is not bool):
+    matches = int | float if wanted in {int, float} else wanted
+    if not isinstance(value, matches) or (isinstance(value, bool) and wanted is not bool):
         raise ValueError(f"{kind}.{key} must be of type {wanted.__name__}")
 
 
-def sprinkled(faults: Sequence[Fault], rate: float, *, place: str, attempt: int) -> Fault | None:
+def random_fault(faults: Sequence[Fault], rate: float, *, key: str, attempt: int) -> Fault | None:
     """
-    Return a fault chosen by chance, always the same for the same place.
+    Return a random fault, always the same for the same key.
 
     Args:
-        faults: what may happen.
-        rate: the share of places that are hit, 0 to 1.
-        place: names seed, conversation and turn.
-        attempt: counted from 1; a place is hit for as long as its fault says.
+        faults: the possible faults.
+        rate: the share of keys with a fault, 0 to 1.
+        key: seed, conversation and turn.
+        attempt: counted from 1; a fault lasts for its number of attempts.
     """
-    chance = hashlib.sha256(place.encode()).digest()
+    chance = hashlib.sha256(key.encode()).digest()
     if int.from_bytes(chance[:4], "big") >= rate * 2**32:
         return None
-    return due([faults[chance[4] % len(faults)]], attempt)
+    return fault_for_attempt([faults[chance[4] % len(faults)]], attempt)
 
 
-def due(faults: Sequence[Fault], attempt: int) -> Fault | None:
-    """Return the fault that meets an attempt, counted from 1; None when all are spent."""
+def fault_for_attempt(faults: Sequence[Fault], attempt: int) -> Fault | None:
+    """Return the fault of an attempt, counted from 1; None after the last fault."""
     for fault in faults:
         if attempt <= fault.times:
             return fault

@@ -1,9 +1,9 @@
 """
-The journal: one JSON line per request, and what can be proved from it.
+The journal: one JSON line per request, and checks of a journal.
 
 A line is written in one piece to a file opened for appending, so a killed server
-loses at most the requests it had not finished, and a cut last line is skipped.
-The readers are pure functions over entries; they prove, for instance,
+loses at most unfinished requests, and a truncated last line is skipped.
+The checks are pure functions over entries; one proves, for instance,
 that no finished model call was repeated.
 """
 
@@ -23,38 +23,38 @@ _LAYERS: Final = ("tools", "system")
 @dataclasses.dataclass(frozen=True)
 class Entry:
     """
-    One request and what became of it. Times are seconds since the epoch.
+    One request and its outcome. Times are in seconds since the epoch.
 
     Attributes:
         n: number of the request in this journal, counted from 1.
         kind: "messages", "prewarm" or "count_tokens".
         time_received: when the whole request had arrived.
         time_first_byte: when the first byte was written; None when none was.
-        time_done: when the last byte was written or the connection was gone.
-        role, task, attempt, agent, request: what the agent header said, or None.
-        conversation: who asks and a digest of the first message.
-        turn: replies answered before this request, asides left out.
-        aside: an aside answered, which counts for no turn.
-        seen: how many times this turn of this conversation was asked, from 1.
+        time_done: when the last byte was written or the connection was lost.
+        role, task, attempt, agent, request: the fields of the agent header, or None.
+        conversation: the agent and a digest of the first message.
+        turn: the finished replies before this request, without asides.
+        aside: whether an aside answered, which is not counted as a turn.
+        seen: the number of this attempt at this turn of this conversation, from 1.
         digest: SHA-256 of the request's bytes.
         request_bytes: its length.
         request_id: the response's request-id.
         message_id: the reply's id, or None.
-        model: the model asked for, or None.
-        stream: whether a stream was asked for.
+        model: the requested model, or None.
+        stream: whether the request asks for a stream.
         sdk_retries: the client library's own count, None when it sent none.
-        status: the HTTP status; 0 when no response was begun.
-        fault: the kind of the fault that was played, or None.
-        finished: the whole reply was written to the socket.
-        billed: a model ran: its tokens are counted even if the reply was lost.
+        status: the HTTP status; 0 when no byte of a response was sent.
+        fault: the kind of the fault, or None.
+        finished: whether the whole response was written to the socket.
+        billed: whether a model ran; its tokens are counted even if the reply was lost.
         stop_reason: as sent, or None.
         tools: names of the tools called, in order.
         usage: the final usage, or None.
-        unanswered: the script had no turn for this request.
-        unexpected: the request did not hold what its turn expects.
-        failure: the error's sentence, or None.
-        retry_after_seconds: how long the response told the client to wait, or None.
-        body: the raw request, where bodies are kept.
+        unanswered: whether the script had no turn for this request.
+        unexpected: whether the request did not meet its turn's expectation.
+        failure: the error message, or None.
+        retry_after_seconds: the response's retry-after, or None.
+        body: the raw request, when bodies are recorded.
     """
 
     n: int
@@ -96,7 +96,7 @@ _FIELDS: Final = frozenset(field.name for field in dataclasses.fields(Entry))
 
 
 def line(entry: Entry) -> bytes:
-    """Return an entry as its line; a body is left out unless it was kept."""
+    """Return an entry as a line, without a body that is None."""
     data = {field: getattr(entry, field) for field in Entry.__dataclass_fields__}
     if entry.body is None:
         del data["body"]
@@ -104,11 +104,11 @@ def line(entry: Entry) -> bytes:
 
 
 def parse(text: str) -> list[Entry]:
-    """Return the entries of a journal's text; lines that are not whole are skipped."""
+    """Return the entries of a journal's text; incomplete lines are skipped."""
     entries = []
-    for one in text.splitlines():
+    for each in text.splitlines():
         try:
-            data = json.loads(one)
+            data = json.loads(each)
         except ValueError:
             continue
         entries.append(Entry(**{key: value for key, value in data.items() if key in _FIELDS}))
@@ -125,12 +125,12 @@ def read(path: pathlib.Path) -> list[Entry]:
     return parse(path.read_text(encoding="utf-8"))
 
 
-class Writer:
+class JournalWriter:
     """
-    Keeps entries, and appends each to a file if there is one.
+    Collects entries and appends each to a file, if there is one.
 
     Attributes:
-        entries: those of the file as found, then those of this server.
+        entries: those found in the file, then those of this server.
     """
 
     def __init__(self, path: pathlib.Path | None) -> None:
@@ -157,61 +157,61 @@ class Writer:
             self._file = -1
 
 
-# --- what a journal proves ------------------------------------------------------------------
+# --- checks ---------------------------------------------------------------------------------
 
 
 def repeated(entries: Iterable[Entry], *, same_bytes: bool = True) -> list[Entry]:
     """
-    Return the finished model calls that had been finished before: paid twice.
+    Return the model calls that were finished a second time, and so paid twice.
 
     Args:
         entries: in journal order.
-        same_bytes: only calls whose request is the same to the byte;
-            otherwise any second finished call of a turn, which is stricter,
-            but also names deliberate repeats, such as one with larger max_tokens.
+        same_bytes: only calls with a request of the same bytes;
+            otherwise every second finished call of a turn, which is stricter
+            but includes deliberate repeats, such as one with larger max_tokens.
     """
     done: set[tuple[str, int, str]] = set()
-    again = []
+    second = []
     for entry in entries:
         if not entry.finished or entry.kind != "messages" or entry.message_id is None:
             continue
-        who = (entry.agent or entry.conversation) if same_bytes else entry.conversation
-        key = (who, entry.turn, entry.digest if same_bytes else "")
+        owner = (entry.agent or entry.conversation) if same_bytes else entry.conversation
+        key = (owner, entry.turn, entry.digest if same_bytes else "")
         if key in done:
-            again.append(entry)
+            second.append(entry)
         done.add(key)
-    return again
+    return second
 
 
-def impatient(entries: Iterable[Entry]) -> list[Entry]:
-    """Return the requests that came before the wait was over that their turn was told."""
+def early_retries(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the retries sent before the retry-after of their turn was over."""
     early = []
     for calls in conversations(entries).values():
-        told: dict[int, float] = {}
+        earliest: dict[int, float] = {}
         for entry in calls:
-            if entry.time_received < told.get(entry.turn, 0.0):
+            if entry.time_received < earliest.get(entry.turn, 0.0):
                 early.append(entry)
             if entry.retry_after_seconds is not None:
-                told[entry.turn] = entry.time_done + entry.retry_after_seconds
+                earliest[entry.turn] = entry.time_done + entry.retry_after_seconds
     return early
 
 
 def failures(entries: Iterable[Entry]) -> list[Entry]:
-    """Return the requests that a script did not foresee: unanswered or unexpected."""
+    """Return the requests that the script did not foresee: unanswered or unexpected."""
     return [entry for entry in entries if entry.unanswered or entry.unexpected]
 
 
 def conversations(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
-    """Return the model calls by conversation, each in the order they were received."""
+    """Return the model calls of each conversation, in the order they were received."""
     found: dict[str, list[Entry]] = {}
-    for entry in sorted(entries, key=lambda one: one.time_received):
+    for entry in sorted(entries, key=lambda each: each.time_received):
         if entry.kind == "messages" and entry.conversation:
             found.setdefault(entry.conversation, []).append(entry)
     return found
 
 
 def cache_read_share(entries: Iterable[Entry]) -> float:
-    """Return which share of all input tokens was read from the cache, 0 to 1."""
+    """Return the share of input tokens that was read from the cache, 0 to 1."""
     used = [entry.usage for entry in entries if entry.usage and entry.billed]
     read_tokens = sum(int(usage["cache_read_input_tokens"]) for usage in used)
     rest = sum(
@@ -222,10 +222,10 @@ def cache_read_share(entries: Iterable[Entry]) -> float:
 
 def prefix_breaks(entries: Iterable[Entry]) -> list[tuple[Entry, Entry, str]]:
     """
-    Return the pairs of successive requests where the later one rewrote history.
+    Return the pairs of successive requests where the later one rewrote the history.
 
-    Within a conversation the blocks of each request, cache markers stripped,
-    must be a prefix, to the byte, of those of the next request of a later turn.
+    Within a conversation the blocks of each request, without cache markers,
+    must be a prefix, to the byte, of the blocks of the next request.
 
     Args:
         entries: with bodies (``--journal-bodies``).
@@ -234,7 +234,7 @@ def prefix_breaks(entries: Iterable[Entry]) -> list[tuple[Entry, Entry, str]]:
         Earlier entry, later entry, and where they first differ.
 
     Raises:
-        ValueError: an entry was kept without its body.
+        ValueError: an entry has no body.
     """
     breaks = []
     for calls in conversations(entries).values():
@@ -246,8 +246,8 @@ def prefix_breaks(entries: Iterable[Entry]) -> list[tuple[Entry, Entry, str]]:
 
 
 def _successive(calls: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
-    good = [entry for entry in calls if entry.billed]
-    return [(a, b) for a, b in itertools.pairwise(good) if b.turn >= a.turn]
+    billed = [entry for entry in calls if entry.billed]
+    return [(a, b) for a, b in itertools.pairwise(billed) if b.turn >= a.turn]
 
 
 def first_difference(before: Sequence[str], after: Sequence[str]) -> str | None:
@@ -262,7 +262,7 @@ def first_difference(before: Sequence[str], after: Sequence[str]) -> str | None:
 
 def _blocks(entry: Entry) -> list[str]:
     if entry.body is None:
-        raise ValueError(f"request {entry.n} was journaled without its body")
+        raise ValueError(f"request {entry.n} was recorded without its body")
     body = json.loads(entry.body)
     blocks = [
         f"{layer} {_stripped(item)}" for layer in _LAYERS for item in _listed(body.get(layer))
@@ -277,5 +277,5 @@ def _listed(content: str | list[Json] | None) -> list[Json]:
 
 
 def _stripped(block: Json) -> str:
-    kept = {key: value for key, value in block.items() if key != "cache_control"}
-    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+    rest = {key: value for key, value in block.items() if key != "cache_control"}
+    return json.dumps(rest, ensure_ascii=False, separators=(",", ":"))

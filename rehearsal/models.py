@@ -1,8 +1,8 @@
 """
-What each model can do: the table behind GET /v1/models and behind the rules.
+The capabilities of each model, for GET /v1/models and the rules.
 
-The figures are dated data (2026-11). A script may override any of them under its
-``models`` key, for instance to shrink a window so that a handoff comes early.
+The figures are as of 2026-11. A script can override any of them under its
+``models`` key, for instance shrink a window so that a handoff comes early.
 """
 
 import dataclasses
@@ -20,24 +20,24 @@ _EXTENDED: Final = ("enabled", "disabled")
 @dataclasses.dataclass(frozen=True)
 class Model:
     """
-    One model's abilities and limits, tokens throughout.
+    One model's capabilities and limits, in tokens.
 
     Attributes:
         id: the name that requests use.
         max_input_tokens: the context window.
         max_tokens: the largest allowed ``max_tokens``.
-        min_cacheable_tokens: a shorter prefix is silently not cached.
+        min_cacheable_tokens: a shorter prefix is not cached.
         thinking: the accepted ``thinking.type`` values.
         thinking_default: the type when a request names none.
         display: "summarized" or "omitted" when a request names none.
         efforts: accepted effort levels, lowest first; empty when unsupported.
         effort_default: the level when a request names none.
-        disabled_below: thinking may be disabled only at efforts before this one.
+        disabled_below: thinking may be disabled only at efforts below this one.
         forced_tools: whether ``tool_choice`` any and tool are accepted.
-        bound_thinking: whether thinking blocks are bound to their whole prefix.
+        bound_thinking: whether thinking blocks are valid only behind their own prefix.
         system_messages: whether role "system" is accepted inside ``messages``.
         prefill: whether the last message may be the assistant's.
-        older_tokenizer: counts as the models before 4.7.
+        older_tokenizer: whether tokens are counted as by the models before 4.7.
         lifecycle: "active", "deprecated" or "retired".
     """
 
@@ -111,13 +111,13 @@ def table(overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, Model]:
     Return the table with a script's changes; an unknown id adds a model.
 
     Raises:
-        ValueError: a change names no ability of a model.
+        ValueError: a change names an unknown field.
     """
     result = dict(MODELS)
     fields = {field.name for field in dataclasses.fields(Model)} - {"id"}
     for name, change in overrides.items():
         if unknown := sorted(set(change) - fields):
-            raise ValueError(f"models.{name}: unknown abilities {unknown}; known: {sorted(fields)}")
+            raise ValueError(f"models.{name}: unknown fields {unknown}; known: {sorted(fields)}")
         plain: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in change.items()
         }
@@ -127,7 +127,7 @@ def table(overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, Model]:
 
 def find(models: Mapping[str, Model], name: object) -> Model:
     """
-    Return the model a request names.
+    Return the model that a request names.
 
     Raises:
         ApiError: 404 when it is unknown or retired.
@@ -139,16 +139,16 @@ def find(models: Mapping[str, Model], name: object) -> Model:
 
 
 def info(model: Model) -> Json:
-    """Return the model as GET /v1/models/{id} shows it."""
-    gone = "2026-05-01T00:00:00Z" if model.lifecycle != "active" else None
+    """Return the body of GET /v1/models/{id}."""
+    deprecated = "2026-05-01T00:00:00Z" if model.lifecycle != "active" else None
     return {
         "type": "model",
         "id": model.id,
         "display_name": f"{model.id} (rehearsed)",
         "created_at": "2026-01-01T00:00:00Z",
         "lifecycle": model.lifecycle,
-        "deprecated_at": gone,
-        "retires_at": "2026-11-30T00:00:00Z" if gone else None,
+        "deprecated_at": deprecated,
+        "retires_at": "2026-11-30T00:00:00Z" if deprecated else None,
         "line": model.id.split("-")[1],
         "max_input_tokens": model.max_input_tokens,
         "max_tokens": model.max_tokens,
@@ -157,7 +157,7 @@ def info(model: Model) -> Json:
 
 
 def listing(models: Mapping[str, Model]) -> Json:
-    """Return the one page of GET /v1/models."""
+    """Return the body of GET /v1/models, a single page."""
     data = [info(model) for model in models.values()]
     return {
         "data": data,

@@ -1,5 +1,5 @@
 """
-Placeholders: how a script speaks of what the request holds.
+Placeholders: references of a script to the content of the request.
 
 ``{{result.0}}`` is the first tool result just received, ``{{result.2.0}}`` the first
 that answered turn 2; ``{{user}}``, ``{{last_user}}`` and ``{{system}}`` are texts;
@@ -21,15 +21,15 @@ _FILLER: Final = "the quick brown fox jumps over the lazy dog; "
 
 
 @dataclasses.dataclass(frozen=True)
-class Values:
+class PlaceholderValues:
     """
-    What placeholders stand for in one request.
+    The values of placeholders in one request.
 
     Attributes:
-        names: who asks, by the agent header's fields; None where it said nothing.
+        names: the fields of the agent header; absent ones are None.
         request: the request.
         index: {{turn}}.
-        number: {{n}}, the number among generated turns, counted from 0.
+        number: {{n}}, the number among the generated turns, counted from 0.
         filler_bytes: the length of {{filler}}.
     """
 
@@ -39,7 +39,7 @@ class Values:
     number: int = 0
     filler_bytes: int = 0
 
-    def _of(self, name: str) -> str | int:
+    def _value(self, name: str) -> str | int:
         if name in {"turn", "n"}:
             return self.index if name == "turn" else self.number
         if name == "filler":
@@ -62,13 +62,13 @@ class Values:
             return prompt.first_text(self.request)
         if name == "system":
             return prompt.system_text(self.request)
-        return prompt.said(self.request.incoming())
+        return prompt.plain_text(self.request.incoming())
 
     def _result(self, name: str) -> str:
         try:
-            *turn, place = [int(part) for part in name.split(".")[1:]]
+            *turn, position = [int(part) for part in name.split(".")[1:]]
             results = self.request.results()[turn[0] if turn else -1]
-            return prompt.text_of(results[place].get("content"))
+            return prompt.text_of(results[position].get("content"))
         except (ValueError, IndexError) as error:
             raise bad_request(f"rehearsal: there is no {{{{{name}}}}} in this request") from error
 
@@ -77,13 +77,13 @@ class Values:
         Return a text with its placeholders filled in.
 
         Raises:
-            ApiError: 400 when a placeholder is unknown or points at nothing.
+            ApiError: 400 when a placeholder is unknown or refers to nothing.
         """
         return _PLACEHOLDER.sub(self._replace, text) if "{{" in text else text
 
     def _replace(self, found: re.Match[str]) -> str:
         name, plus, pattern = found.groups()
-        value = self._of(name)
+        value = self._value(name)
         if plus is not None:
             return str(int(value) + int(plus))
         if pattern is None:
@@ -107,5 +107,5 @@ class Values:
 
 
 def shortened(text: str, limit: int = 300) -> str:
-    """Return a text short enough for an error's sentence."""
+    """Return a text shortened for an error message."""
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"

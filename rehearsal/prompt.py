@@ -1,9 +1,9 @@
 """
-A request as the model would see it: one flat run of blocks, layer by layer.
+A request as the model sees it: one flat sequence of blocks, layer by layer.
 
-Cache, seals, limits, matching and the journal all read this one form.
-Cache markers are stripped from the bytes, string content equals one text block,
-and key order is kept, because the real cache is exact to the byte.
+Cache, signatures, limits, matching and the journal all use this form.
+Cache markers are removed from the bytes, string content equals one text block,
+and key order is preserved, because the real cache is exact to the byte.
 """
 
 import base64
@@ -33,10 +33,10 @@ class Block(NamedTuple):
         kind: the block's ``type``; "tool" for a tool definition.
         data: role and canonical JSON without cache markers.
         tokens: the estimate for this block.
-        ttl: "5m" or "1h" where a marker stands, else None.
-        raw: the block as it came.
-        path: where it stands, as the API's messages name it.
-        turn: index of the message it came from; -1 outside of messages.
+        ttl: "5m" or "1h" for a block with a cache marker, else None.
+        raw: the block as received.
+        path: its position, as the API's error messages name it.
+        turn: index of its message; -1 outside of messages.
     """
 
     layer: str
@@ -53,11 +53,11 @@ class Block(NamedTuple):
 @dataclasses.dataclass(frozen=True)
 class Prompt:
     """
-    A valid request's content.
+    The content of a valid request.
 
     Attributes:
         blocks: tools, then system, then messages.
-        head: how many of them stand before the messages.
+        head: how many of them are before the messages.
         body: the request as parsed.
         model: the model it names.
     """
@@ -69,59 +69,59 @@ class Prompt:
 
     @property
     def messages(self) -> list[Message]:
-        """The messages as they came."""
+        """The messages as received."""
         messages: list[Message] = self.body["messages"]
         return messages
 
     @functools.cached_property
     def content(self) -> tuple[bytes, list[bytes]]:
-        """The digest of tools and system, and that of the content up to each message block."""
+        """The digest of tools and system, and the running digest at each message block."""
         running = running_digest(self.blocks[: self.head])
-        return running.digest(), self.trail(running)
+        return running.digest(), self.running_digests(running)
 
     def prefix(self, index: int) -> str:
         """Return the digest of all blocks before a message block, or before the very end."""
         head, digests = self.content
         return _short(digests[index - self.head - 1] if index > self.head else head)
 
-    def trail(self, running: Any) -> list[bytes]:
+    def running_digests(self, running: Any) -> list[bytes]:
         """
-        Go on with a running digest over the messages; return it at each of their blocks.
+        Continue a running digest over the messages; return it at each of their blocks.
 
-        Messages remember their part, so only what is new is digested.
+        Messages cache their digests, so only new messages are digested.
         """
         key = running.digest()
         digests: list[bytes] = []
         for message in self.messages:
-            known = message.trails.get(key)
+            known = message.digests.get(key)
             if known is None:
                 own = []
                 running = running.copy()
                 for block in message.blocks[self.model.older_tokenizer]:
                     running.update(len(block.data).to_bytes(8, "big") + block.data)
                     own.append(running.digest())
-                known = message.trails[key] = (running, own)
+                known = message.digests[key] = (running, own)
             running = known[0]
             digests += known[1]
         return digests
 
     def layer(self, name: str) -> list[Block]:
-        """Return the blocks of "tools" or "system", which stand before the messages."""
+        """Return the blocks of "tools" or "system"."""
         return [block for block in self.blocks[: self.head] if block.layer == name]
 
     def turn(self) -> int:
         """
-        Return how many replies of the assistant have been answered by somebody.
+        Return how many finished replies the messages contain.
 
-        Neighbouring assistant messages are one reply (a paused one and its rest),
-        and a reply at the very end is still going on.
+        Adjacent assistant messages are one reply (a paused one and its rest),
+        and a reply at the very end is not finished.
         """
         roles = [message["role"] for message in self.messages]
         ends = itertools.pairwise(roles)
         return sum(a == "assistant" and b != "assistant" for a, b in ends)
 
     def incoming(self) -> list[Block]:
-        """Return the blocks that came after the assistant's last word."""
+        """Return the blocks after the assistant's last message."""
         messages = self.messages
         last = len(messages) - 1
         while last >= 0 and messages[last]["role"] != "assistant":
@@ -130,7 +130,7 @@ class Prompt:
         return list(behind)[::-1]
 
     def results(self) -> list[list[Json]]:
-        """Return the tool results by the turn they answered, oldest turn first."""
+        """Return the tool results of each turn, oldest turn first."""
         found: list[list[Json]] = []
         previous = ""
         for message in self.messages:
@@ -156,13 +156,13 @@ def text_of(content: object) -> str:
     return "\n".join(b["text"] for b in content if isinstance(b, dict) and "text" in b)
 
 
-def said(blocks: Sequence[Block]) -> str:
-    """Return the plain text of some blocks: what a person wrote, no tool output."""
+def plain_text(blocks: Sequence[Block]) -> str:
+    """Return the text of some blocks, without tool output."""
     return "\n".join(block.raw["text"] for block in blocks if block.kind == "text")
 
 
 def first_text(prompt: Prompt) -> str:
-    """Return the text of the first message, which names a conversation."""
+    """Return the text of the first message, which identifies a conversation."""
     return text_of(prompt.messages[0]["content"])
 
 
@@ -177,7 +177,7 @@ def content_blocks(content: str | list[Json]) -> list[Json]:
 
 
 def build(body: Json, model: Model) -> Prompt:
-    """Flatten a request whose shape has been checked and whose messages are `Message`."""
+    """Flatten a request whose structure is checked and whose messages are `Message`."""
     blocks = [_block(item, model) for item in _head(body)]
     head = len(blocks)
     for i, message in enumerate(body["messages"]):
@@ -186,7 +186,7 @@ def build(body: Json, model: Model) -> Prompt:
             known = [_block(item, model) for item in _message(message, i)]
             message.blocks[model.older_tokenizer] = known
         blocks += known
-    return Prompt(_marked_automatically(blocks, body), head, body, model)
+    return Prompt(_with_automatic_marker(blocks, body), head, body, model)
 
 
 class _Item(NamedTuple):
@@ -228,8 +228,8 @@ def _block(item: _Item, model: Model) -> Block:
 
 
 def _bytes(raw: Json, kind: str) -> bytes:
-    # The API ignores text that a client puts into an omitted thinking block:
-    # the seal alone stands for it.
+    # The API ignores text that a client adds to an omitted thinking block:
+    # only its signature counts.
     if kind == "thinking":
         return wire.canonical({"type": kind, "signature": raw.get("signature")})
     if "cache_control" in raw:
@@ -244,11 +244,11 @@ def ttl(raw: Json) -> str | None:
 
 
 def cacheable(block: Block) -> bool:
-    """Tell whether a marker may stand on this block."""
+    """Return whether a block may have a cache marker."""
     return block.kind not in THINKING and not (block.kind == "text" and not block.raw["text"])
 
 
-def _marked_automatically(blocks: list[Block], body: Json) -> list[Block]:
+def _with_automatic_marker(blocks: list[Block], body: Json) -> list[Block]:
     marker = ttl(body)
     if marker is None:
         return blocks
@@ -259,12 +259,12 @@ def _marked_automatically(blocks: list[Block], body: Json) -> list[Block]:
 
 
 def digest(blocks: Sequence[Block]) -> str:
-    """Return the digest of a run of blocks: the prefix that a seal is bound to."""
+    """Return the digest of a sequence of blocks, for instance of a signature's prefix."""
     return _short(running_digest(blocks).digest())
 
 
 def running_digest(blocks: Sequence[Block]) -> Any:
-    """Return the hash object that has seen some blocks; it can go on from there."""
+    """Return a hash object over some blocks, which can be continued."""
     running = hashlib.sha256()
     for block in blocks:
         running.update(len(block.data).to_bytes(8, "big") + block.data)
@@ -276,7 +276,7 @@ def _short(full: bytes) -> str:
 
 
 def thinking_type(body: Json, model: Model) -> str:
-    """Return the kind of thinking that a request gets, the model's default included."""
+    """Return a request's type of thinking, by default the model's."""
     wanted: dict[str, Any] = body.get("thinking") or {}
     return str(wanted.get("type") or model.thinking_default)
 

@@ -1,8 +1,8 @@
 """
-The checks of the Messages API, in the API's order, each with its status and sentence.
+The validation rules of the Messages API, in the API's order, with its statuses and messages.
 
-Sentences that the API documents are used word for word; the others are ours.
-A check raises `ApiError`; passing all of them yields a `Prompt`.
+Documented error messages are used verbatim; the others are our own.
+A check raises `ApiError`; a request that passes all becomes a `Prompt`.
 """
 
 import itertools
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from rehearsal import models, prompt, thinking
-from rehearsal.body import Bodies, Message
+from rehearsal.body import BodyReader, Message
 from rehearsal.models import Model
 from rehearsal.prompt import Prompt
 from rehearsal.wire import ApiError, Json, bad_request
@@ -59,7 +59,7 @@ BETA_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "mcp_servers": ("mcp-client-2026-09-15", "mcp-client-2025-11-20"),
     "billing_policy": ("user-profiles-billing-2026-10-01",),
 }
-"""Top-level fields that exist only behind a beta header; none of them is rehearsed."""
+"""Top-level fields that need a beta header; none of them is supported here."""
 
 TASK_BUDGET_BETA: Final = "task-budgets-2026-03-13"
 CLEAR_AT_BETA: Final = "mid-conversation-system-clear-at-2026-08-21"
@@ -73,12 +73,12 @@ _PREFILL: Final = (
 
 
 def betas(headers: Mapping[str, str]) -> frozenset[str]:
-    """Return the beta features that a request switched on."""
+    """Return the beta features that a request enables."""
     return frozenset(filter(None, map(str.strip, headers.get("anthropic-beta", "").split(","))))
 
 
 def authenticate(headers: Mapping[str, str]) -> None:
-    """Demand a key (any will do) and an API version, as the door of the API does."""
+    """Require an API key (any value) and an API version."""
     bearer = headers.get("authorization", "").removeprefix("Bearer ").strip()
     if not bearer and not headers.get("x-api-key"):
         raise ApiError(401, "x-api-key header is required")
@@ -86,16 +86,16 @@ def authenticate(headers: Mapping[str, str]) -> None:
         raise bad_request("anthropic-version: header is required")
 
 
-def parse(raw: bytes, bodies: Bodies) -> Json:
+def parse(raw: bytes, bodies: BodyReader) -> Json:
     """
     Return the body as an object.
 
     Args:
-        raw: as it came.
-        bodies: reads it, and remembers what it has read.
+        raw: the bytes.
+        bodies: the reader, which caches messages.
 
     Raises:
-        ApiError: 413 above 32 MB; 400 for anything but a JSON object in Unicode.
+        ApiError: 413 above 32 MB; 400 for anything but a JSON object in UTF-8.
     """
     if len(raw) > MAX_BODY_BYTES:
         raise ApiError(413, "Request exceeds the maximum size")
@@ -108,44 +108,44 @@ def parse(raw: bytes, bodies: Bodies) -> Json:
     return body
 
 
-def admit(
+def check_request(
     body: Json, headers: Mapping[str, str], table: Mapping[str, Model], *, counting: bool = False
 ) -> Prompt:
     """
-    Check a request up to its size and return it as a prompt.
+    Check a request, except its size, and return it as a prompt.
 
     Args:
         body: the parsed request.
         headers: by lower-case name.
-        table: the models that exist.
-        counting: a count_tokens request has no ``max_tokens``.
+        table: the models.
+        counting: whether it is a count_tokens request, which has no ``max_tokens``.
 
     Raises:
         ApiError: the first rule that the request breaks.
     """
-    granted = betas(headers)
+    enabled = betas(headers)
     model = models.find(table, body.get("model"))
-    _fields(body, granted)
+    _check_fields(body, enabled)
     if not counting:
-        _max_tokens(body, model)
-    _messages(body)
-    _last_message(body, model)
-    _system_messages(body, model)
-    _tool_pairs(body)
-    _tools(body, model)
-    _format(body)
-    _grammar_limits(body)
-    _thinking(body, model)
-    _nested_betas(body, granted)
+        _check_max_tokens(body, model)
+    _check_messages(body)
+    _check_last_message(body, model)
+    _check_system_messages(body, model)
+    _check_tool_pairs(body)
+    _check_tools(body, model)
+    _check_format(body)
+    _check_grammar_limits(body)
+    _check_thinking(body, model)
+    _check_nested_betas(body, enabled)
     try:
         request = prompt.build(body, model)
     except UnicodeEncodeError as error:
         raise bad_request(f"The request body is not valid JSON: {error.reason}") from error
-    _markers(request)
+    _check_markers(request)
     return request
 
 
-def sized(request: Prompt) -> int:
+def count_input_tokens(request: Prompt) -> int:
     """
     Return the input tokens of a request.
 
@@ -159,17 +159,17 @@ def sized(request: Prompt) -> int:
     return total
 
 
-def _fields(body: Json, granted: frozenset[str]) -> None:
+def _check_fields(body: Json, enabled: frozenset[str]) -> None:
     for field in body:
         if field in _SAMPLING:
             raise bad_request(f"{field}: This parameter is not supported by this API version")
-        if not granted.isdisjoint(BETA_FIELDS.get(field, ())):
+        if not enabled.isdisjoint(BETA_FIELDS.get(field, ())):
             raise bad_request(f"{field}: not rehearsed")
         if field not in _FIELDS:
             raise bad_request(f"{field}: Extra inputs are not permitted")
 
 
-def _max_tokens(body: Json, model: Model) -> None:
+def _check_max_tokens(body: Json, model: Model) -> None:
     limit = body.get("max_tokens")
     if limit is None:
         raise bad_request("max_tokens: Field required")
@@ -181,10 +181,10 @@ def _max_tokens(body: Json, model: Model) -> None:
             f"output tokens for {model.id}"
         )
     if limit == 0:
-        _prewarm(body)
+        _check_prewarm(body)
 
 
-def _prewarm(body: Json) -> None:
+def _check_prewarm(body: Json) -> None:
     clashes = {
         "stream": body.get("stream"),
         "output_config.format": (body.get("output_config") or {}).get("format"),
@@ -196,7 +196,7 @@ def _prewarm(body: Json) -> None:
             raise bad_request(f"max_tokens: 0 cannot be combined with {field}")
 
 
-def _messages(body: Json) -> None:
+def _check_messages(body: Json) -> None:
     messages = body.get("messages")
     if not isinstance(messages, list):
         raise bad_request("messages: Field required")
@@ -208,23 +208,23 @@ def _messages(body: Json) -> None:
         if not isinstance(message, Message):
             raise bad_request(f"messages.{i}: Input should be an object")
         if not message.checked:
-            _message(message, f"messages.{i}")
+            _check_message(message, f"messages.{i}")
             message.checked = True
     if messages[0]["role"] != "user":
         raise bad_request('messages: first message must use the "user" role')
-    _content(body.get("system") or [], "system")
+    _check_content(body.get("system") or [], "system")
 
 
-def _message(message: Message, path: str) -> None:
+def _check_message(message: Message, path: str) -> None:
     if message.get("role") not in {"user", "assistant", "system"}:
         raise bad_request(f"{path}.role: Input should be 'user', 'assistant' or 'system'")
     content = message.get("content")
     if not isinstance(content, str | list) or not content:
         raise bad_request(f"{path}: all messages must have non-empty content")
-    _content(content, f"{path}.content")
+    _check_content(content, f"{path}.content")
 
 
-def _content(content: Any, path: str) -> None:
+def _check_content(content: Any, path: str) -> None:
     if isinstance(content, str):
         if content and not content.strip():
             raise bad_request(f"{path}: text content blocks must contain non-whitespace text")
@@ -233,10 +233,10 @@ def _content(content: Any, path: str) -> None:
         if not isinstance(block, dict) or not isinstance(block.get("type"), str):
             raise bad_request(f"{path}.{j}.type: Field required")
         if block["type"] == "text":
-            _text(block.get("text"), f"{path}.{j}")
+            _check_text(block.get("text"), f"{path}.{j}")
 
 
-def _text(text: Any, path: str) -> None:
+def _check_text(text: Any, path: str) -> None:
     if not isinstance(text, str):
         raise bad_request(f"{path}.text: Field required")
     if not text:
@@ -245,20 +245,20 @@ def _text(text: Any, path: str) -> None:
         raise bad_request(f"{path}: text content blocks must contain non-whitespace text")
 
 
-def _last_message(body: Json, model: Model) -> None:
+def _check_last_message(body: Json, model: Model) -> None:
     last = body["messages"][-1]
-    if last["role"] == "assistant" and not model.prefill and not _paused(last["content"]):
+    if last["role"] == "assistant" and not model.prefill and not _is_paused(last["content"]):
         raise bad_request(_PREFILL)
 
 
-def _paused(content: str | list[Json]) -> bool:
-    """Tell whether a reply stopped in the middle of a server's tool: it may be resumed."""
+def _is_paused(content: str | list[Json]) -> bool:
+    """Return whether a reply stopped in the middle of a server tool, so that it can be resumed."""
     blocks = prompt.content_blocks(content)
     answered = {block.get("tool_use_id") for block in blocks}
     return any(b["type"] == "server_tool_use" and b.get("id") not in answered for b in blocks)
 
 
-def _system_messages(body: Json, model: Model) -> None:
+def _check_system_messages(body: Json, model: Model) -> None:
     messages = body["messages"]
     for i, message in enumerate(messages):
         if message["role"] != "system":
@@ -282,58 +282,60 @@ def _after_server_tool(content: str | list[Json]) -> bool:
     return bool(kind.endswith("_tool_result"))
 
 
-_Place = tuple[str, Json]
-"""A block with the path it stands at."""
+_LocatedBlock = tuple[str, Json]
+"""The path of a block, and the block."""
 
 
-def _runs(messages: list[Message], start: int) -> Iterator[tuple[str, list[_Place], int]]:
+def _merge_messages(
+    messages: list[Message], start: int
+) -> Iterator[tuple[str, list[_LocatedBlock], int]]:
     """
-    Yield the messages with equal neighbours merged, as the API reads them.
+    Yield the messages, adjacent ones of one role merged, as the API reads them.
 
-    Each run comes with its role, its blocks and the index of the message behind it.
+    Each comes with its role, its blocks and the index of the message behind it.
     """
-    places: list[_Place] = []
+    located: list[_LocatedBlock] = []
     for i, message in enumerate(messages[start:], start):
         role = message["role"]
         blocks = enumerate(_blocks(message))
-        places += [(f"messages.{i}.content.{j}", block) for j, block in blocks]
+        located += [(f"messages.{i}.content.{j}", block) for j, block in blocks]
         if i + 1 == len(messages) or messages[i + 1]["role"] != role:
-            yield role, places, i + 1
-            places = []
+            yield role, located, i + 1
+            located = []
 
 
-def _tool_pairs(body: Json) -> None:
+def _check_tool_pairs(body: Json) -> None:
     seen: set[str] = set()
     open_calls: dict[str, str] = {}
     messages: list[Message] = body["messages"]
-    start = _settled(messages)
+    start = _paired_count(messages)
     for message in messages[:start]:
         if message["role"] == "assistant":
             seen.update(b["id"] for b in _blocks(message) if b["type"] == "tool_use")
-    for role, places, end in _runs(messages, start):
-        results = [(path, b) for path, b in places if b["type"] == "tool_result"]
+    for role, located, end in _merge_messages(messages, start):
+        results = [(path, b) for path, b in located if b["type"] == "tool_result"]
         if role == "user":
-            _results(places, results, open_calls)
+            _check_results(located, results, open_calls)
             open_calls = {}
-            messages[end - 1].settled = True
+            messages[end - 1].paired = True
             continue
         if open_calls or results:
-            raise _unanswered(open_calls) if open_calls else _stray(*results[0])
+            raise _unanswered(open_calls) if open_calls else _unexpected_result(*results[0])
         if role == "assistant":
-            open_calls = _calls(places, seen)
+            open_calls = _read_calls(located, seen)
     if open_calls:
         raise _unanswered(open_calls)
 
 
-def _settled(messages: list[Message]) -> int:
+def _paired_count(messages: list[Message]) -> int:
     """
-    Return how many messages from the first on are known to pair rightly.
+    Return how many messages, from the first on, were already found to pair calls and results.
 
-    A message of the same role that follows makes no difference:
-    all calls are answered, so whatever result it brings is a stray.
+    A following message of the same role makes no difference:
+    all calls have results, so a further result is unexpected.
     """
     for i in range(len(messages) - 1, 0, -1):
-        if messages[i - 1].settled:
+        if messages[i - 1].paired:
             return i
     return 0
 
@@ -342,9 +344,9 @@ def _blocks(message: Message) -> list[Json]:
     return prompt.content_blocks(message["content"])
 
 
-def _calls(places: list[_Place], seen: set[str]) -> dict[str, str]:
+def _read_calls(located: list[_LocatedBlock], seen: set[str]) -> dict[str, str]:
     calls: dict[str, str] = {}
-    for path, block in places:
+    for path, block in located:
         if block["type"] != "tool_use":
             continue
         key = block.get("id")
@@ -357,18 +359,20 @@ def _calls(places: list[_Place], seen: set[str]) -> dict[str, str]:
     return calls
 
 
-def _results(places: list[_Place], results: list[_Place], open_calls: dict[str, str]) -> None:
-    left = dict(open_calls)
+def _check_results(
+    located: list[_LocatedBlock], results: list[_LocatedBlock], open_calls: dict[str, str]
+) -> None:
+    unanswered = dict(open_calls)
     for path, block in results:
-        if left.pop(str(block.get("tool_use_id")), None) is None:
-            raise _stray(path, block)
-    if left:
-        raise _unanswered(left)
-    if [block for _, block in places[: len(results)]] != [block for _, block in results]:
-        raise bad_request(f"{places[0][0]}: `tool_result` blocks must come before other content")
+        if unanswered.pop(str(block.get("tool_use_id")), None) is None:
+            raise _unexpected_result(path, block)
+    if unanswered:
+        raise _unanswered(unanswered)
+    if [block for _, block in located[: len(results)]] != [block for _, block in results]:
+        raise bad_request(f"{located[0][0]}: `tool_result` blocks must come before other content")
 
 
-def _stray(path: str, block: Json) -> ApiError:
+def _unexpected_result(path: str, block: Json) -> ApiError:
     key = block.get("tool_use_id")
     return bad_request(
         f"{path}: unexpected `tool_use_id` found in `tool_result` blocks: {key}. "
@@ -386,10 +390,10 @@ def _unanswered(open_calls: Mapping[str, str]) -> ApiError:
     )
 
 
-def _tools(body: Json, model: Model) -> None:
+def _check_tools(body: Json, model: Model) -> None:
     names: set[str] = set()
     for i, tool in enumerate(body.get("tools") or ()):
-        _tool(tool, f"tools.{i}", names)
+        _check_tool(tool, f"tools.{i}", names)
     if sum(bool(tool.get("strict")) for tool in body.get("tools") or ()) > _MAX_STRICT_TOOLS:
         raise bad_request(f"tools: at most {_MAX_STRICT_TOOLS} strict tools are allowed")
     choice = body.get("tool_choice") or {"type": "auto"}
@@ -401,7 +405,7 @@ def _tools(body: Json, model: Model) -> None:
         raise bad_request(f"tool_choice.name: Tool '{choice.get('name')}' not found in tools")
 
 
-def _tool(tool: Any, path: str, names: set[str]) -> None:
+def _check_tool(tool: Any, path: str, names: set[str]) -> None:
     if not isinstance(tool, dict) or not _TOOL_NAME.fullmatch(str(tool.get("name", ""))):
         raise bad_request(f"{path}.name: String should match pattern '^[a-zA-Z0-9_-]{{1,64}}$'")
     if tool["name"] in names:
@@ -414,14 +418,14 @@ def _tool(tool: Any, path: str, names: set[str]) -> None:
         raise bad_request(f"{path}.custom.input_schema.type: Input should be 'object'")
 
 
-def _format(body: Json) -> None:
+def _check_format(body: Json) -> None:
     wanted = (body.get("output_config") or {}).get("format")
     if wanted is None:
         return
     if wanted.get("type") != "json_schema" or not isinstance(wanted.get("schema"), dict):
         raise bad_request("output_config.format: a json_schema with a schema is required")
     for path, schema in _schemas(wanted["schema"], "output_config.format.schema"):
-        _schema(path, schema)
+        _check_schema(path, schema)
 
 
 _UNSUPPORTED: Final = frozenset(
@@ -439,7 +443,7 @@ _UNSUPPORTED: Final = frozenset(
 )
 
 
-def _schema(path: str, schema: Json) -> None:
+def _check_schema(path: str, schema: Json) -> None:
     if schema.get("type") == "object" and schema.get("additionalProperties") is not False:
         raise bad_request(
             f"{path}: For 'object' type, 'additionalProperties' must be explicitly set to false"
@@ -450,8 +454,8 @@ def _schema(path: str, schema: Json) -> None:
         raise bad_request(f"{path}: 'minItems' may be 0 or 1")
 
 
-def _grammar_limits(body: Json) -> None:
-    """Check what all schemas that bind the output may hold together."""
+def _check_grammar_limits(body: Json) -> None:
+    """Check the limits for all schemas of a request together."""
     wanted = (body.get("output_config") or {}).get("format") or {}
     strict = [tool["input_schema"] for tool in body.get("tools") or () if tool.get("strict")]
     optional = unions = 0
@@ -469,7 +473,7 @@ def _grammar_limits(body: Json) -> None:
 
 
 def _schemas(schema: Any, path: str) -> Iterator[tuple[str, Json]]:
-    """Yield a schema and all schemas inside it, with their paths."""
+    """Yield a schema and all schemas nested in it, with their paths."""
     if not isinstance(schema, dict):
         return
     yield path, schema
@@ -482,7 +486,7 @@ def _schemas(schema: Any, path: str) -> Iterator[tuple[str, Json]]:
             yield from _schemas(inner, f"{path}.{key}.{i}")
 
 
-def _thinking(body: Json, model: Model) -> None:
+def _check_thinking(body: Json, model: Model) -> None:
     wanted = body.get("thinking") or {"type": model.thinking_default}
     kind = wanted.get("type")
     effort = (body.get("output_config") or {}).get("effort")
@@ -495,9 +499,9 @@ def _thinking(body: Json, model: Model) -> None:
     if effort is not None and effort not in model.efforts:
         raise bad_request(f"output_config.effort: '{effort}' is not supported on this model")
     if kind == "disabled" and effort is not None and model.disabled_below is not None:
-        _disabled_effort(str(effort), model.disabled_below)
+        _check_disabled_effort(str(effort), model.disabled_below)
     if kind == "enabled":
-        _budget(wanted.get("budget_tokens"), body.get("max_tokens"))
+        _check_budget(wanted.get("budget_tokens"), body.get("max_tokens"))
     if wanted.get("display") not in {None, "summarized", "omitted"}:
         raise bad_request("thinking.display: Input should be 'summarized' or 'omitted'")
 
@@ -508,12 +512,12 @@ def _refused_thinking(kind: str) -> str:
     return f'"thinking.type.{kind}" is not supported for this model.'
 
 
-def _disabled_effort(effort: str, below: str) -> None:
+def _check_disabled_effort(effort: str, below: str) -> None:
     if models.EFFORTS.index(effort) >= models.EFFORTS.index(below):
         raise bad_request(f"\"thinking.type.disabled\" is not supported with effort '{effort}'.")
 
 
-def _budget(budget: Any, limit: Any) -> None:
+def _check_budget(budget: Any, limit: Any) -> None:
     if not isinstance(budget, int) or budget < MIN_THINKING_TOKENS:
         raise bad_request(
             f"thinking.enabled.budget_tokens: Input should be greater than or equal to "
@@ -523,28 +527,28 @@ def _budget(budget: Any, limit: Any) -> None:
         raise bad_request("`max_tokens` must be greater than `thinking.budget_tokens`")
 
 
-def _nested_betas(body: Json, granted: frozenset[str]) -> None:
+def _check_nested_betas(body: Json, enabled: frozenset[str]) -> None:
     binding = (body.get("thinking") or {}).get("block_binding")
-    if binding is not None and thinking.BINDING_BETA not in granted:
+    if binding is not None and thinking.BINDING_BETA not in enabled:
         raise bad_request("thinking.block_binding: Extra inputs are not permitted")
     budget = (body.get("output_config") or {}).get("task_budget")
-    if budget is not None and TASK_BUDGET_BETA not in granted:
+    if budget is not None and TASK_BUDGET_BETA not in enabled:
         raise bad_request("output_config.task_budget: Extra inputs are not permitted")
     for i, message in enumerate(body["messages"]):
         if len(message) > 2:
-            _message_betas(message, f"messages.{i}", granted)
+            _check_message_betas(message, f"messages.{i}", enabled)
 
 
-def _message_betas(message: Json, path: str, granted: frozenset[str]) -> None:
+def _check_message_betas(message: Json, path: str, enabled: frozenset[str]) -> None:
     known = {"clear_at": CLEAR_AT_BETA, "output_config": MESSAGE_CONFIG_BETA}
     changes = dict.fromkeys(("tool_addition", "tool_removal"), TOOL_CHANGES_BETA)
     for field in set(message) - {"role", "content"}:
         beta = {**known, **changes}.get(field)
-        fate = "not rehearsed" if beta in granted else "Extra inputs are not permitted"
-        raise bad_request(f"{path}.{field}: {fate}")
+        reason = "not rehearsed" if beta in enabled else "Extra inputs are not permitted"
+        raise bad_request(f"{path}.{field}: {reason}")
 
 
-def _markers(request: Prompt) -> None:
+def _check_markers(request: Prompt) -> None:
     explicit = [b for b in request.blocks if b.raw.get("cache_control") is not None]
     automatic = prompt.ttl(request.body)
     count = len(explicit) + (automatic is not None)
@@ -554,7 +558,7 @@ def _markers(request: Prompt) -> None:
         )
     marked = [block for block in request.blocks if block.ttl]
     for block in explicit:
-        _marker(block)
+        _check_marker(block)
     for before, after in itertools.pairwise(marked):
         if before.ttl == "5m" and after.ttl == "1h":
             raise bad_request(
@@ -567,7 +571,7 @@ def _markers(request: Prompt) -> None:
         raise bad_request("cache_control: conflicts with the ttl of the last block's marker")
 
 
-def _marker(block: prompt.Block) -> None:
+def _check_marker(block: prompt.Block) -> None:
     marker = block.raw["cache_control"]
     if not isinstance(marker, dict) or marker.get("type") != "ephemeral":
         raise bad_request(f"{block.path}.cache_control.type: Input should be 'ephemeral'")

@@ -1,10 +1,10 @@
 """
-The script: who is answered with what, as written by an author in one JSON file.
+The script: which requests are answered with which replies.
 
-A step is a function of the request alone: the cast is chosen by who asks,
-the turn by how many replies the request already carries.
-So concurrent agents and retries are answered alike, and a restart changes nothing.
-`rehearsal.script_loader` reads it from JSON.
+The reply depends on the request alone: the agent determines the conversation,
+and the number of replies that the request already contains determines the turn.
+So concurrent agents, retries and a restarted server need no state.
+`rehearsal.script_loader` reads scripts from JSON.
 """
 
 import dataclasses
@@ -14,28 +14,28 @@ from typing import Any
 
 from rehearsal import prompt
 from rehearsal.faults import Fault
-from rehearsal.placeholders import Values, shortened
+from rehearsal.placeholders import PlaceholderValues, shortened
 from rehearsal.prompt import Prompt
 from rehearsal.wire import ApiError, Json
 
 
 class UnansweredError(ApiError):
-    """No turn of the script answers a request: 400, with what was seen."""
+    """No turn of the script answers a request; a 400 that describes the request."""
 
 
 class UnexpectedError(ApiError):
-    """A request does not hold what its turn expects: 400, with both."""
+    """A request does not meet its turn's expectation; a 400 that names both."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Agent:
+class AgentIdentity:
     """
-    Who asks, from the header ``x-orchestcode-agent``; None where it said nothing.
+    The agent that sent a request, by the header ``x-orchestcode-agent``; absent fields are None.
 
     Attributes:
         role: for instance planner, coder, reviewer.
         task: the task's key within its request.
-        attempt: which try at the task, counted by the client.
+        attempt: the attempt at the task, counted by the client.
         agent: the id of the agent's workflow.
         request: the id of the whole request.
     """
@@ -47,24 +47,24 @@ class Agent:
     request: str | None = None
 
     @classmethod
-    def parse(cls, header: str) -> "Agent":
+    def parse(cls, header: str) -> "AgentIdentity":
         """Read ``role=coder; task=fix-parser; attempt=1``; "-" and "" mean absent."""
         pairs = (part.partition("=") for part in header.split(";"))
-        said = {key.strip(): value.strip() for key, _, value in pairs}
+        fields = {key.strip(): value.strip() for key, _, value in pairs}
         known = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{k: v for k, v in said.items() if k in known and v not in {"", "-"}})
+        return cls(**{k: v for k, v in fields.items() if k in known and v not in {"", "-"}})
 
 
 @dataclasses.dataclass(frozen=True)
-class Match:
+class ConversationMatch:
     """
-    Which conversations a cast answers; what is not named matches everything.
+    Which conversations are answered; each default matches every conversation.
 
     Attributes:
         names: shell patterns by the header's field, for instance {"task": "fix-*"}.
         model: shell pattern of the model's id.
-        contains: texts that must all stand in the first message.
-        system_contains: texts that must all stand in the system prompt.
+        contains: texts that the first message must all contain.
+        system_contains: texts that the system prompt must all contain.
     """
 
     names: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -72,39 +72,39 @@ class Match:
     contains: Sequence[str] = ()
     system_contains: Sequence[str] = ()
 
-    def fits(self, agent: Agent, request: Prompt) -> bool:
-        """Tell whether a conversation is one of this cast's."""
-        said = dataclasses.asdict(agent)
+    def matches(self, agent: AgentIdentity, request: Prompt) -> bool:
+        """Return whether an agent's request belongs to a matching conversation."""
+        fields = dataclasses.asdict(agent)
         for name, pattern in self.names.items():
-            if said[name] is None or not fnmatch.fnmatchcase(said[name], pattern):
+            if fields[name] is None or not fnmatch.fnmatchcase(fields[name], pattern):
                 return False
         return (
             fnmatch.fnmatchcase(request.model.id, self.model)
-            and _holds(prompt.first_text(request), self.contains)
-            and _holds(prompt.system_text(request), self.system_contains)
+            and _contains_all(prompt.first_text(request), self.contains)
+            and _contains_all(prompt.system_text(request), self.system_contains)
         )
 
 
-def _holds(text: str, wanted: Sequence[str]) -> bool:
-    return all(one in text for one in wanted)
+def _contains_all(text: str, parts: Sequence[str]) -> bool:
+    return all(part in text for part in parts)
 
 
 @dataclasses.dataclass(frozen=True)
 class ExpectedResult:
-    """What one tool result must be; None and () demand nothing."""
+    """What one tool result must be; None and () require nothing."""
 
     is_error: bool | None = None
     contains: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True)
-class Expect:
+class Expectation:
     """
-    What a request must hold before its turn is played.
+    What a request must contain before its turn answers it.
 
     Attributes:
-        results: the tool results just received, in order; None demands nothing.
-        last_user_contains: texts in what was said since the last reply.
+        results: the tool results since the last reply, in order; None requires nothing.
+        last_user_contains: texts in the user's words since the last reply.
         system_contains: texts in the system prompt.
     """
 
@@ -114,8 +114,8 @@ class Expect:
 
 
 @dataclasses.dataclass(frozen=True)
-class ToolCall:
-    """One scripted tool call; strings inside the input may hold placeholders."""
+class ScriptedToolCall:
+    """One scripted tool call; strings inside the input may contain placeholders."""
 
     tool: str
     input: Json
@@ -127,22 +127,22 @@ class Turn:
     One reply.
 
     Attributes:
-        think: what is thought first; only sent when the request has thinking on.
-        say: text, before the calls.
+        think: the thinking, sent first and only when the request has thinking on.
+        say: the text, before the calls.
         call: tool calls, in order.
         stop: the stop reason; by default tool_use with calls, else end_turn.
-        expect: checked first; a failure answers 400 and marks the journal.
-        fault: what goes wrong, one after the other, counted in attempts.
+        expect: checked first; a failure is a 400 and is marked in the journal.
+        fault: the faults of the first attempts, in order.
         usage: fields of the reply's usage to overwrite, tokens.
-        delay_ms: silence before the first byte.
-        when: texts; only for asides, which answer whenever the incoming text holds them.
+        delay_ms: the pause before the first byte.
+        when: texts; only for asides, which answer every request that contains them.
     """
 
     think: str | None = None
     say: str | None = None
-    call: Sequence[ToolCall] = ()
+    call: Sequence[ScriptedToolCall] = ()
     stop: str | None = None
-    expect: Expect = Expect()
+    expect: Expectation = Expectation()
     fault: Sequence[Fault] = ()
     usage: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     delay_ms: float = 0.0
@@ -150,18 +150,18 @@ class Turn:
 
     @property
     def stop_reason(self) -> str:
-        """The stop reason, default resolved."""
+        """The stop reason, its default resolved."""
         return self.stop or ("tool_use" if self.call else "end_turn")
 
 
 @dataclasses.dataclass(frozen=True)
-class Generate:
+class GeneratedTurns:
     """
-    Many like turns, for benchmarks.
+    Many turns from one template, for benchmarks.
 
     Attributes:
         turns: how many.
-        bytes: the length of what {{filler}} stands for.
+        bytes: the length of {{filler}}.
         turn: the template.
     """
 
@@ -173,26 +173,26 @@ class Generate:
 @dataclasses.dataclass(frozen=True)
 class Conversation:
     """
-    One part to play: its turns, then generated ones, then the finish.
+    The replies of matching conversations (a cast): turns, then generated turns, then the finish.
 
     Attributes:
-        match: the conversations it answers.
+        match: the conversations that it answers.
         turns: the written turns, oldest first.
-        generate: turns made from a template, after the written ones.
+        generate: turns from a template, after the written ones.
         finish: turns after the generated ones.
-        asides: turns that answer certain words at any point and count for nothing.
-        offset: turns that had been played in the conversation before this cast's first.
+        asides: turns that answer certain words at any point and are not counted as turns.
+        offset: replies in the conversation before the first turn.
     """
 
-    match: Match
+    match: ConversationMatch
     turns: Sequence[Turn] = ()
-    generate: Generate | None = None
+    generate: GeneratedTurns | None = None
     finish: Sequence[Turn] = ()
     asides: Sequence[Turn] = ()
     offset: int = 0
 
     def length(self) -> int:
-        """Return how many turns this cast can play."""
+        """Return the number of turns."""
         return len(self.turns) + (self.generate.turns if self.generate else 0) + len(self.finish)
 
     def turn(self, index: int) -> tuple[Turn, int] | None:
@@ -208,13 +208,13 @@ class Conversation:
 
 
 @dataclasses.dataclass(frozen=True)
-class Soak:
+class SoakFaults:
     """
-    Faults sprinkled over all turns that script none, for soak runs.
+    Random faults of the turns that script none, for soak runs.
 
     Attributes:
-        rate: the share of turns that are hit, 0 to 1.
-        faults: what may happen; one of them is chosen for a turn.
+        rate: the share of turns with a fault, 0 to 1.
+        faults: the faults, one of which is chosen for a turn.
     """
 
     rate: float
@@ -224,32 +224,32 @@ class Soak:
 @dataclasses.dataclass(frozen=True)
 class Script:
     """
-    Everything a server plays.
+    A whole script.
 
     Attributes:
-        casts: the first that matches wins.
-        seed: all ids and seals follow from it.
+        casts: the first that matches answers.
+        seed: determines all ids and signatures.
         models: changes to the model table, by model id.
-        soak: faults at random, but the same for the same seed, or None.
-        toolless: the answer to a request without tools that no cast matches, or None.
+        soak: random faults, the same for the same seed, or None.
+        toolless: the reply to a request without tools that no cast matches, or None.
     """
 
     casts: Sequence[Conversation]
     seed: int = 0
     models: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
-    soak: Soak | None = None
+    soak: SoakFaults | None = None
     toolless: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
-class Step:
+class ResolvedTurn:
     """
-    The turn that answers a request, placeholders filled in.
+    The turn that answers a request, its placeholders filled in.
 
     Attributes:
-        turn: what to reply.
-        index: the turn's number in its conversation, counted from 0, asides left out.
-        aside: it answered certain words, not a place in the conversation.
+        turn: the reply.
+        index: the turn's number in its conversation, counted from 0, without asides.
+        aside: whether the turn is an aside.
     """
 
     turn: Turn
@@ -257,80 +257,83 @@ class Step:
     aside: bool = False
 
 
-def index_of(request: Prompt, cast: Conversation | None) -> int:
-    """Return the number of the turn that a request asks for, counted from 0."""
-    asides = [turn.when for turn in cast.asides] if cast else []
+def turn_index(request: Prompt, conversation: Conversation | None) -> int:
+    """Return the number of the turn that answers a request, counted from 0."""
+    asides = [turn.when for turn in conversation.asides] if conversation else []
     if not asides:
         return request.turn()
     return request.turn() - sum(
-        any(_holds(text, when) for when in asides) for text in _prompts(request)
+        any(_contains_all(text, when) for when in asides) for text in _answered_texts(request)
     )
 
 
-def _prompts(request: Prompt) -> Iterator[str]:
+def _answered_texts(request: Prompt) -> Iterator[str]:
     """Yield, for every finished reply, the text that it answered."""
-    said: list[str] = []
+    texts: list[str] = []
     previous = ""
     for message in request.messages:
         if message["role"] != "assistant":
-            said.append(_spoken(message))
+            texts.append(_plain_text(message))
         elif previous != "assistant":
-            yield "\n".join(said)
-            said = []
+            yield "\n".join(texts)
+            texts = []
         previous = message["role"]
 
 
-def _spoken(message: Json) -> str:
+def _plain_text(message: Json) -> str:
     blocks = prompt.content_blocks(message["content"])
     return "\n".join(block["text"] for block in blocks if block["type"] == "text")
 
 
-def choose(script: Script, agent: Agent, request: Prompt) -> Conversation | None:
+def find_conversation(script: Script, agent: AgentIdentity, request: Prompt) -> Conversation | None:
     """Return the first cast that matches, or None."""
-    return next((cast for cast in script.casts if cast.match.fits(agent, request)), None)
+    return next((cast for cast in script.casts if cast.match.matches(agent, request)), None)
 
 
-def step(script: Script, agent: Agent, request: Prompt) -> Step:
+def resolve_turn(script: Script, agent: AgentIdentity, request: Prompt) -> ResolvedTurn:
     """
     Return the turn that answers a request.
 
     Raises:
-        ApiError: 400 that names what was seen, when the script has no answer
-            or a placeholder points at nothing.
+        ApiError: 400, when the script has no answer or a placeholder refers to nothing.
     """
-    cast = choose(script, agent, request)
-    index = index_of(request, cast)
-    if cast is None:
-        return _toolless(script, agent, request)
-    incoming = prompt.said(request.incoming())
+    conversation = find_conversation(script, agent, request)
+    index = turn_index(request, conversation)
+    if conversation is None:
+        return _answer_without_tools(script, agent, request)
+    incoming = prompt.plain_text(request.incoming())
     names = dataclasses.asdict(agent)
-    for aside in cast.asides:
-        if _holds(incoming, aside.when):
-            return Step(_filled(aside, Values(names, request, index)), index, aside=True)
-    found = cast.turn(index - cast.offset)
+    for aside in conversation.asides:
+        if _contains_all(incoming, aside.when):
+            return ResolvedTurn(
+                _filled_in(aside, PlaceholderValues(names, request, index)), index, aside=True
+            )
+    found = conversation.turn(index - conversation.offset)
     if found is None:
-        raise _unanswered(agent, request, index=index, length=cast.length())
+        raise _unanswered(agent, request, index=index, length=conversation.length())
     turn, number = found
-    size = cast.generate.bytes if cast.generate else 0
-    return Step(_filled(turn, Values(names, request, index, number, size)), index)
+    size = conversation.generate.bytes if conversation.generate else 0
+    return ResolvedTurn(
+        _filled_in(turn, PlaceholderValues(names, request, index, number, size)), index
+    )
 
 
-def _toolless(script: Script, agent: Agent, request: Prompt) -> Step:
+def _answer_without_tools(script: Script, agent: AgentIdentity, request: Prompt) -> ResolvedTurn:
     if script.toolless is None or request.body.get("tools"):
         raise _unanswered(agent, request, index=request.turn(), length=None)
-    return Step(Turn(say=script.toolless), request.turn())
+    return ResolvedTurn(Turn(say=script.toolless), request.turn())
 
 
 def _unanswered(
-    agent: Agent, request: Prompt, *, index: int, length: int | None
+    agent: AgentIdentity, request: Prompt, *, index: int, length: int | None
 ) -> UnansweredError:
     why = "no cast matches" if length is None else f"its cast ends after {length} turns"
     names = ", ".join(f"{k}={v or '-'}" for k, v in dataclasses.asdict(agent).items())
-    seen = prompt.said(request.incoming()) or _result_texts(request)
+    content = prompt.plain_text(request.incoming()) or _result_texts(request)
     return UnansweredError(
         400,
         f"rehearsal: nothing is scripted for turn {index} of {names}: {why}. "
-        f"The request says: {shortened(seen)!r}",
+        f"The request says: {shortened(content)!r}",
     )
 
 
@@ -339,32 +342,32 @@ def _result_texts(request: Prompt) -> str:
     return "\n".join(prompt.text_of(block.get("content")) for block in blocks)
 
 
-def check(expect: Expect, request: Prompt) -> None:
+def check_expectation(expect: Expectation, request: Prompt) -> None:
     """
     Compare a request with what its turn expects.
 
     Raises:
-        UnexpectedError: with what was expected and what came.
+        UnexpectedError: it names what was expected and what came.
     """
     failure = _check_texts(expect, request) or _check_results(expect, request)
     if failure is not None:
         raise UnexpectedError(400, f"rehearsal: {failure}")
 
 
-def _check_texts(expect: Expect, request: Prompt) -> str | None:
-    spoken = prompt.said(request.incoming())
+def _check_texts(expect: Expectation, request: Prompt) -> str | None:
+    user = prompt.plain_text(request.incoming())
     system = prompt.system_text(request)
     for place, text, wanted in (
-        ("last user text", spoken, expect.last_user_contains),
+        ("last user text", user, expect.last_user_contains),
         ("system prompt", system, expect.system_contains),
     ):
-        for one in wanted:
-            if one not in text:
-                return f"expected the {place} to contain {one!r}, it is {shortened(text)!r}"
+        for expected in wanted:
+            if expected not in text:
+                return f"expected the {place} to contain {expected!r}, it is {shortened(text)!r}"
     return None
 
 
-def _check_results(expect: Expect, request: Prompt) -> str | None:
+def _check_results(expect: Expectation, request: Prompt) -> str | None:
     if expect.results is None:
         return None
     results = [b.raw for b in request.incoming() if b.kind == "tool_result"]
@@ -377,14 +380,14 @@ def _check_results(expect: Expect, request: Prompt) -> str | None:
             return (
                 f"expected result {i} to have is_error={wanted.is_error}, it is {shortened(text)!r}"
             )
-        for one in wanted.contains:
-            if one not in text:
-                return f"expected result {i} to contain {one!r}, it is {shortened(text)!r}"
+        for expected in wanted.contains:
+            if expected not in text:
+                return f"expected result {i} to contain {expected!r}, it is {shortened(text)!r}"
     return None
 
 
-def _filled(turn: Turn, values: Values) -> Turn:
-    calls = [ToolCall(call.tool, values.fill_all(call.input)) for call in turn.call]
+def _filled_in(turn: Turn, values: PlaceholderValues) -> Turn:
+    calls = [ScriptedToolCall(call.tool, values.fill_all(call.input)) for call in turn.call]
     think = None if turn.think is None else values.fill(turn.think)
     say = None if turn.say is None else values.fill(turn.say)
     return dataclasses.replace(turn, think=think, say=say, call=calls)

@@ -1,8 +1,8 @@
 """
 Reading a script from its JSON file.
 
-Every key is known or refused, by name and place,
-so that a misspelt expectation cannot pass for a fulfilled one.
+An unknown key is refused with its name and path,
+so that a misspelt expectation is never silently skipped.
 """
 
 import dataclasses
@@ -13,15 +13,15 @@ from typing import Any, Final
 from rehearsal import models
 from rehearsal.faults import Fault
 from rehearsal.script import (
-    Agent,
+    AgentIdentity,
     Conversation,
-    Expect,
+    ConversationMatch,
+    Expectation,
     ExpectedResult,
-    Generate,
-    Match,
+    GeneratedTurns,
     Script,
-    Soak,
-    ToolCall,
+    ScriptedToolCall,
+    SoakFaults,
     Turn,
 )
 
@@ -33,11 +33,11 @@ STOPS: Final = (
     "refusal",
     "model_context_window_exceeded",
 )
-"""Stop reasons that a turn may script; pause_turn is a fault, since its rest must follow."""
+"""Stop reasons that a turn may have; pause_turn is a fault, since the rest must follow."""
 
 
 class ScriptError(ValueError):
-    """A script that cannot be played, with the place of the mistake."""
+    """An invalid script; the text names the path of the mistake."""
 
 
 def load(path: pathlib.Path) -> Script:
@@ -45,7 +45,7 @@ def load(path: pathlib.Path) -> Script:
     Read a script file.
 
     Raises:
-        ScriptError: it is not JSON, or not a script; the text names the place.
+        ScriptError: it is not JSON, or not a valid script; the text names the path.
         OSError: it cannot be read.
     """
     try:
@@ -63,19 +63,19 @@ def read(data: object) -> Script:
     Read a script from parsed JSON.
 
     Raises:
-        ScriptError: it is not a script; the text names the place.
+        ScriptError: it is not a valid script; the text names the path.
     """
-    form = _Form(data, "script")
+    reader = _ObjectReader(data, "script")
     script = Script(
-        casts=[_cast(one) for one in form.forms("casts")],
-        seed=form.take("seed", int, 0),
-        models=form.take("models", dict, {}),
-        soak=_soak(form.form("soak")),
-        toolless=form.take("toolless", str, None),
+        casts=[_cast(child) for child in reader.children("casts")],
+        seed=reader.take("seed", int, 0),
+        models=reader.take("models", dict, {}),
+        soak=_soak(reader.child("soak")),
+        toolless=reader.take("toolless", str, None),
     )
-    form.take("$schema", str, None)
-    form.take("about", str | list, None)
-    form.done()
+    reader.take("$schema", str, None)
+    reader.take("about", str | list, None)
+    reader.finish()
     try:
         models.table(script.models)
     except (ValueError, TypeError) as error:
@@ -85,33 +85,33 @@ def read(data: object) -> Script:
     return script
 
 
-class _Form:
-    """A JSON object being read: every key is taken once, what is left over is a mistake."""
+class _ObjectReader:
+    """A JSON object being read: each key is taken once; a key that is left over is a mistake."""
 
     def __init__(self, data: object, path: str) -> None:
         if not isinstance(data, dict):
             raise ScriptError(f"{path}: must be an object")
         self.path = path
-        self._left = dict(data)
+        self._unread = dict(data)
 
     def take(self, key: str, kind: Any, default: Any) -> Any:
-        value = self._left.pop(key, None)
+        value = self._unread.pop(key, None)
         if value is None:
             return default
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise ScriptError(f"{self.path}.{key}: wrong type {type(value).__name__}")
         return value
 
-    def need(self, key: str, kind: Any) -> Any:
+    def require(self, key: str, kind: Any) -> Any:
         value = self.take(key, kind, None)
         if value is None:
             raise ScriptError(f"{self.path}.{key}: is missing")
         return value
 
-    def count(self, key: str, *, least: int, default: int | None = None) -> int:
-        value = int(self.need(key, int) if default is None else self.take(key, int, default))
-        if value < least:
-            raise ScriptError(f"{self.path}.{key}: must be at least {least}")
+    def count(self, key: str, *, minimum: int, default: int | None = None) -> int:
+        value = int(self.require(key, int) if default is None else self.take(key, int, default))
+        if value < minimum:
+            raise ScriptError(f"{self.path}.{key}: must be at least {minimum}")
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -121,126 +121,128 @@ class _Form:
             raise ScriptError(f"{self.path}.{key}: must be a text or a list of texts")
         return tuple(texts)
 
-    def form(self, key: str) -> "_Form | None":
-        value = self._left.pop(key, None)
-        return None if value is None else _Form(value, f"{self.path}.{key}")
+    def child(self, key: str) -> "_ObjectReader | None":
+        value = self._unread.pop(key, None)
+        return None if value is None else _ObjectReader(value, f"{self.path}.{key}")
 
-    def forms(self, key: str) -> list["_Form"]:
+    def children(self, key: str) -> list["_ObjectReader"]:
         value = self.take(key, list, [])
-        return [_Form(one, f"{self.path}.{key}[{i}]") for i, one in enumerate(value)]
+        return [_ObjectReader(child, f"{self.path}.{key}[{i}]") for i, child in enumerate(value)]
 
     def rest(self) -> dict[str, Any]:
-        left, self._left = self._left, {}
-        return left
+        rest, self._unread = self._unread, {}
+        return rest
 
-    def done(self) -> None:
-        if self._left:
-            raise ScriptError(f"{self.path}: unknown keys {sorted(self._left)}")
+    def finish(self) -> None:
+        if self._unread:
+            raise ScriptError(f"{self.path}: unknown keys {sorted(self._unread)}")
 
 
-def _cast(form: _Form) -> Conversation:
-    generate = form.form("generate")
+def _cast(reader: _ObjectReader) -> Conversation:
+    generate = reader.child("generate")
     cast = Conversation(
-        match=_match(form.form("match")),
-        turns=[_turn(one) for one in form.forms("turns")],
+        match=_match(reader.child("match")),
+        turns=[_turn(child) for child in reader.children("turns")],
         generate=None if generate is None else _generate(generate),
-        finish=[_turn(one) for one in form.forms("finish")],
-        asides=[_turn(one, aside=True) for one in form.forms("asides")],
-        offset=form.count("offset", least=0, default=0),
+        finish=[_turn(child) for child in reader.children("finish")],
+        asides=[_turn(child, aside=True) for child in reader.children("asides")],
+        offset=reader.count("offset", minimum=0, default=0),
     )
-    form.take("about", str | list, None)
-    form.done()
+    reader.take("about", str | list, None)
+    reader.finish()
     return cast
 
 
-def _match(form: _Form | None) -> Match:
-    if form is None:
-        return Match()
+def _match(reader: _ObjectReader | None) -> ConversationMatch:
+    if reader is None:
+        return ConversationMatch()
     names = {}
-    for field in dataclasses.fields(Agent):
-        value = form.take(field.name, str | int, None)
+    for field in dataclasses.fields(AgentIdentity):
+        value = reader.take(field.name, str | int, None)
         if value is not None:
             names[field.name] = str(value)
-    match = Match(
+    match = ConversationMatch(
         names=names,
-        model=form.take("model", str, "*"),
-        contains=form.texts("contains"),
-        system_contains=form.texts("system_contains"),
+        model=reader.take("model", str, "*"),
+        contains=reader.texts("contains"),
+        system_contains=reader.texts("system_contains"),
     )
-    form.done()
+    reader.finish()
     return match
 
 
-def _turn(form: _Form, *, aside: bool = False) -> Turn:
+def _turn(reader: _ObjectReader, *, aside: bool = False) -> Turn:
     turn = Turn(
-        think=form.take("think", str, None),
-        say=form.take("say", str, None),
-        call=[_call(one) for one in form.forms("call")],
-        stop=form.take("stop", str, None),
-        expect=_expect(form.form("expect")),
-        fault=[_fault(one) for one in form.forms("fault")],
-        usage=form.take("usage", dict, {}),
-        delay_ms=float(form.take("delay_ms", int | float, 0)),
-        when=form.texts("when") if aside else (),
+        think=reader.take("think", str, None),
+        say=reader.take("say", str, None),
+        call=[_call(child) for child in reader.children("call")],
+        stop=reader.take("stop", str, None),
+        expect=_expect(reader.child("expect")),
+        fault=[_fault(child) for child in reader.children("fault")],
+        usage=reader.take("usage", dict, {}),
+        delay_ms=float(reader.take("delay_ms", int | float, 0)),
+        when=reader.texts("when") if aside else (),
     )
-    form.take("about", str | list, None)
-    form.done()
+    reader.take("about", str | list, None)
+    reader.finish()
     if turn.stop is not None and turn.stop not in STOPS:
-        raise ScriptError(f"{form.path}.stop: must be one of {', '.join(STOPS)}")
+        raise ScriptError(f"{reader.path}.stop: must be one of {', '.join(STOPS)}")
     if aside and not turn.when:
-        raise ScriptError(f"{form.path}.when: is missing")
+        raise ScriptError(f"{reader.path}.when: is missing")
     return turn
 
 
-def _call(form: _Form) -> ToolCall:
-    call = ToolCall(form.need("tool", str), form.take("input", dict, {}))
-    form.done()
+def _call(reader: _ObjectReader) -> ScriptedToolCall:
+    call = ScriptedToolCall(reader.require("tool", str), reader.take("input", dict, {}))
+    reader.finish()
     return call
 
 
-def _expect(form: _Form | None) -> Expect:
-    if form is None:
-        return Expect()
-    has_results = form.take("results", list, None)
+def _expect(reader: _ObjectReader | None) -> Expectation:
+    if reader is None:
+        return Expectation()
+    has_results = reader.take("results", list, None)
     results = None
     if has_results is not None:
-        forms = _Form({"results": has_results}, form.path).forms("results")
-        results = [_expected_result(one) for one in forms]
-    expect = Expect(results, form.texts("last_user_contains"), form.texts("system_contains"))
-    form.done()
+        readers = _ObjectReader({"results": has_results}, reader.path).children("results")
+        results = [_expected_result(child) for child in readers]
+    expect = Expectation(
+        results, reader.texts("last_user_contains"), reader.texts("system_contains")
+    )
+    reader.finish()
     return expect
 
 
-def _expected_result(form: _Form) -> ExpectedResult:
-    result = ExpectedResult(form.take("is_error", bool, None), form.texts("contains"))
-    form.done()
+def _expected_result(reader: _ObjectReader) -> ExpectedResult:
+    result = ExpectedResult(reader.take("is_error", bool, None), reader.texts("contains"))
+    reader.finish()
     return result
 
 
-def _fault(form: _Form) -> Fault:
-    kind = form.need("kind", str)
-    times = form.take("times", int, 1)
+def _fault(reader: _ObjectReader) -> Fault:
+    kind = reader.require("kind", str)
+    times = reader.take("times", int, 1)
     try:
-        return Fault.read(kind, times, form.rest())
+        return Fault.read(kind, times, reader.rest())
     except ValueError as error:
-        raise ScriptError(f"{form.path}: {error}") from error
+        raise ScriptError(f"{reader.path}: {error}") from error
 
 
-def _soak(form: _Form | None) -> Soak | None:
-    if form is None:
+def _soak(reader: _ObjectReader | None) -> SoakFaults | None:
+    if reader is None:
         return None
-    rate = float(form.need("rate", int | float))
-    soak = Soak(rate, [_fault(one) for one in form.forms("faults")])
-    form.done()
+    rate = float(reader.require("rate", int | float))
+    soak = SoakFaults(rate, [_fault(child) for child in reader.children("faults")])
+    reader.finish()
     if not 0 <= rate <= 1 or not soak.faults:
-        raise ScriptError(f"{form.path}: needs a rate from 0 to 1 and at least one fault")
+        raise ScriptError(f"{reader.path}: needs a rate from 0 to 1 and at least one fault")
     return soak
 
 
-def _generate(form: _Form) -> Generate:
-    turns = form.count("turns", least=1)
-    size = form.count("bytes", least=0, default=0)
-    rest = form.rest()
+def _generate(reader: _ObjectReader) -> GeneratedTurns:
+    turns = reader.count("turns", minimum=1)
+    size = reader.count("bytes", minimum=0, default=0)
+    rest = reader.rest()
     if "tool" in rest:
         rest["call"] = [{"tool": rest.pop("tool"), "input": rest.pop("input", {})}]
-    return Generate(turns, size, _turn(_Form(rest, form.path)))
+    return GeneratedTurns(turns, size, _turn(_ObjectReader(rest, reader.path)))

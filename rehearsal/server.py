@@ -1,8 +1,8 @@
 """
-The server: connections, requests and the journal around a stage.
+The server: connections, requests and the journal around an engine.
 
-One asyncio loop, kept-open connections, no thread.
-A reply's bytes leave in one write and its journal line follows at once,
+One asyncio loop, keep-alive connections, no threads.
+A reply's bytes are sent in one write, and its journal line is written at once,
 before anything else runs on the loop.
 """
 
@@ -31,21 +31,21 @@ class Server:
     A rehearsal server; `serve` starts and ends one.
 
     Args:
-        play: the script.
-        path: the journal's file, or None to keep entries in memory only.
-        bodies: also journal the raw text of every request.
-        clock: what time it is; the cache's lifetimes follow it.
+        script: the answers.
+        path: the journal's file, or None to hold entries in memory only.
+        bodies: also record the raw text of every request.
+        clock: the current time, which decides when cache entries expire.
 
     Attributes:
-        base_url: where it listens, without ``/v1``; "" before it does.
+        base_url: the address without ``/v1``; "" before `start`.
     """
 
     def __init__(
-        self, play: Script, *, path: pathlib.Path | None, bodies: bool, clock: Clock
+        self, script: Script, *, path: pathlib.Path | None, bodies: bool, clock: Clock
     ) -> None:
         self.base_url = ""
-        self._journal = journal.Writer(path)
-        self._stage = Engine(play, self._journal.entries)
+        self._journal = journal.JournalWriter(path)
+        self._engine = Engine(script, self._journal.entries)
         self._bodies = bodies
         self._clock = clock
         self._listener: asyncio.Server | None = None
@@ -53,18 +53,18 @@ class Server:
 
     @property
     def entries(self) -> list[Entry]:
-        """The journal so far, without bodies, in the order the requests were done."""
+        """The journal entries so far, without bodies, in the order the requests ended."""
         return list(self._journal.entries)
 
     async def start(self, host: str, port: int) -> None:
         """
-        Listen; port 0 takes a free one.
+        Listen; port 0 chooses a free port.
 
         Raises:
             ValueError: the address is not a loopback address.
-            OSError: the port is taken.
+            OSError: the port is in use.
         """
-        if not loopback(host):
+        if not is_loopback(host):
             raise ValueError(f"{host} is not a loopback address")
         self._listener = await asyncio.start_server(
             self._connected, host, port, limit=connection.READ_LIMIT
@@ -74,7 +74,7 @@ class Server:
         self.base_url = f"http://{shown}:{address[1]}"
 
     async def close(self) -> None:
-        """End at once, open connections included; unfinished requests are journaled as such."""
+        """Stop at once; requests on open connections are recorded as unfinished."""
         if self._listener is not None:
             self._listener.close()
         tasks = list(self._open)
@@ -89,90 +89,108 @@ class Server:
             return
         self._open[task] = writer
         try:
-            await self._converse(reader, writer)
+            await self._serve_requests(reader, writer)
         except (ConnectionError, asyncio.CancelledError):
-            # The client left or the server ends: either way this connection is over.
+            # The client has disconnected, or the server stops.
             writer.transport.abort()
         finally:
             self._open.pop(task, None)
             writer.close()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve_requests(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         while True:
             try:
                 request = await connection.read_request(reader, writer, limit=rules.MAX_BODY_BYTES)
             except connection.TooLargeError:
                 error = ApiError(413, "Request exceeds the maximum size")
-                return await _send(writer, engine.failure(error, "req_too_large"))
+                return await _send(writer, engine.error_response(error, "req_too_large"))
             except connection.MalformedHttpError as error:
-                return await _send(writer, engine.failure(ApiError(400, str(error)), "req_bad"))
+                return await _send(
+                    writer, engine.error_response(ApiError(400, str(error)), "req_bad")
+                )
             if request is None:
                 return None
-            open_still = await self._answer(request, reader, writer)
-            if not open_still or not request.keep_alive:
+            still_open = await self._handle(request, reader, writer)
+            if not still_open or not request.keep_alive:
                 return None
 
-    async def _answer(
+    async def _handle(
         self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bool:
         now = self._clock()
-        if request.method == "POST" and request.path == "/v1/messages":
-            scene = self._stage.messages(request.headers, request.body, now)
-            return await self._perform(scene, request, reader=reader, writer=writer)
-        if request.method == "POST" and request.path == "/v1/messages/count_tokens":
-            scene = self._stage.count_tokens(request.headers, request.body, now)
-            return await self._perform(scene, request, reader=reader, writer=writer)
-        await _send(writer, self._other(request), bodyless=request.method == "HEAD")
+        endpoints = {
+            "/v1/messages": self._engine.messages,
+            "/v1/messages/count_tokens": self._engine.count_tokens,
+        }
+        if request.method == "POST" and request.path in endpoints:
+            planned = endpoints[request.path](request.headers, request.body, now)
+            return await self._deliver(planned, request, reader=reader, writer=writer)
+        await _send(writer, self._other_response(request), bodyless=request.method == "HEAD")
         return not writer.transport.is_closing()
 
-    def _other(self, request: Request) -> Response:
+    def _other_response(self, request: Request) -> Response:
         if request.method in {"GET", "HEAD"}:
             if request.path == "/v1/models" or request.path.startswith("/v1/models/"):
-                return self._stage.look_up(request.headers, request.path)
+                return self._engine.models_response(request.headers, request.path)
             if request.path == "/":
-                return _hello()
-        return engine.failure(ApiError(404, "Not found"), wire.name("req_", request.path))
+                return _root_response()
+        return engine.error_response(ApiError(404, "Not found"), wire.name("req_", request.path))
 
-    async def _perform(
+    async def _deliver(
         self,
-        scene: PlannedResponse,
+        planned: PlannedResponse,
         request: Request,
         *,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> bool:
-        first: list[float] = []
+        first_byte: list[float] = []
 
-        def note() -> None:
-            if not first:
-                first.append(self._clock())
+        def mark_first_byte() -> None:
+            if not first_byte:
+                first_byte.append(self._clock())
 
-        plan = delivery.plan(scene.response, scene.fault, delay_seconds=scene.delay_seconds)
+        plan = delivery.plan(planned.response, planned.fault, delay_seconds=planned.delay_seconds)
         finished = False
         try:
-            # One turn of the loop, so that a client which died meanwhile is seen to be gone.
+            # One iteration of the loop, so that a client that died meanwhile is noticed.
             await asyncio.sleep(0)
-            alive = await connection.perform(
-                writer, plan.acts, gone=lambda: _gone(reader, writer), on_bytes=note
+            alive = await connection.send_steps(
+                writer,
+                plan.steps,
+                client_gone=lambda: _client_gone(reader, writer),
+                on_bytes=mark_first_byte,
             )
-            # A client that hung up in the meantime has not got what was written.
-            finished = plan.whole and alive and not _gone(reader, writer)
+            # A client that disconnected meanwhile did not get what was written.
+            finished = plan.complete and alive and not _client_gone(reader, writer)
         finally:
-            self._note(scene, request, first=first[0] if first else None, finished=finished)
+            self._write_entry(
+                planned,
+                request,
+                first_byte=first_byte[0] if first_byte else None,
+                finished=finished,
+            )
         await writer.drain()
         return alive
 
-    def _note(
-        self, scene: PlannedResponse, request: Request, *, first: float | None, finished: bool
+    def _write_entry(
+        self,
+        planned: PlannedResponse,
+        request: Request,
+        *,
+        first_byte: float | None,
+        finished: bool,
     ) -> None:
         body = request.body.decode("utf-8", "replace") if self._bodies else None
         self._journal.append(
             dataclasses.replace(
-                scene.entry,
-                time_first_byte=first,
+                planned.entry,
+                time_first_byte=first_byte,
                 time_done=self._clock(),
                 finished=finished,
-                status=scene.entry.status if first is not None else 0,
+                status=planned.entry.status if first_byte is not None else 0,
                 body=body,
             )
         )
@@ -181,23 +199,23 @@ class Server:
 async def _send(
     writer: asyncio.StreamWriter, response: Response, *, bodyless: bool = False
 ) -> None:
-    acts = list(delivery.plan(response, None).acts)
-    acts = acts[:1] if bodyless else acts
-    await connection.perform(writer, acts, gone=lambda: False, on_bytes=lambda: None)
+    steps = list(delivery.plan(response, None).steps)
+    steps = steps[:1] if bodyless else steps
+    await connection.send_steps(writer, steps, client_gone=lambda: False, on_bytes=lambda: None)
     await writer.drain()
 
 
-def _gone(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+def _client_gone(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
     return reader.at_eof() or writer.transport.is_closing()
 
 
-def _hello() -> Response:
+def _root_response() -> Response:
     headers = {"x-rehearsed": "true", "content-type": "application/json"}
     return Response(200, headers, [b'{"rehearsal":true}'], streamed=False)
 
 
-def loopback(host: str) -> bool:
-    """Tell whether an address reaches this machine only."""
+def is_loopback(host: str) -> bool:
+    """Return whether an address is reachable from this machine only."""
     if host == "localhost":
         return True
     try:
@@ -208,7 +226,7 @@ def loopback(host: str) -> bool:
 
 @contextlib.asynccontextmanager
 async def serve(
-    play: Script | Json | pathlib.Path,
+    script: Script | Json | pathlib.Path,
     *,
     host: str = "127.0.0.1",
     port: int = 0,
@@ -220,21 +238,21 @@ async def serve(
     Run a server for the length of a with-block.
 
     Args:
-        play: a script, its parsed JSON, or its file.
+        script: a script, its parsed JSON, or its file.
         host: a loopback address.
-        port: 0 takes a free one.
-        journal_path: a file to append to; entries are kept in memory in any case.
-        journal_bodies: also journal the raw text of every request.
-        clock: what time it is, seconds since the epoch.
+        port: 0 chooses a free port.
+        journal_path: a file to append to; entries are held in memory in any case.
+        journal_bodies: also record the raw text of every request.
+        clock: the current time, in seconds since the epoch.
 
     Yields:
-        The server: ``base_url`` and ``entries`` are of interest.
+        The server, with its ``base_url`` and ``entries``.
 
     Raises:
-        ScriptError: the script cannot be played.
+        ScriptError: the script is invalid.
         ValueError: the address is not a loopback address.
     """
-    server = Server(as_script(play), path=journal_path, bodies=journal_bodies, clock=clock)
+    server = Server(load_script(script), path=journal_path, bodies=journal_bodies, clock=clock)
     try:
         await server.start(host, port)
         yield server
@@ -242,13 +260,15 @@ async def serve(
         await server.close()
 
 
-def as_script(play: Script | Json | pathlib.Path) -> Script:
+def load_script(script: Script | Json | pathlib.Path) -> Script:
     """
-    Return a script in whichever form it was given.
+    Return a script from its file, from parsed JSON, or as it is.
 
     Raises:
-        ScriptError: it cannot be played.
+        ScriptError: it is invalid.
     """
-    if isinstance(play, Script):
-        return play
-    return script_loader.load(play) if isinstance(play, pathlib.Path) else script_loader.read(play)
+    if isinstance(script, Script):
+        return script
+    if isinstance(script, pathlib.Path):
+        return script_loader.load(script)
+    return script_loader.read(script)

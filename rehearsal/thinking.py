@@ -1,9 +1,9 @@
 """
-Seals: the signature of a thinking block and what becomes of it when it comes back.
+Signatures of thinking blocks, and their verification when a block is sent back.
 
-A seal is an HMAC over the model, the digest of everything before the block and the
-text. The parts travel inside the signature, so a seal can say *what* no longer fits:
-the text was changed, the history was changed, or another model is asked.
+A signature is an HMAC over the model, the digest of everything before the block and the text.
+It contains these parts, so verification finds *what* differs:
+the text, the history or the model.
 """
 
 import base64
@@ -22,14 +22,14 @@ BINDING_BETA: Final = "thinking-binding-controls-2026-08-01"
 
 
 @dataclasses.dataclass(frozen=True)
-class Seal:
+class SignedContent:
     """
-    What a signature vouches for.
+    The content of a signature.
 
     Attributes:
-        model: the model that thought.
+        model: the model that produced the block.
         prefix: digest of all blocks before this one.
-        text: digest of the text shown; "" when the text was omitted.
+        text: digest of the shown text; "" when the text was omitted.
     """
 
     model: str
@@ -45,14 +45,14 @@ def _text_digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16] if text else ""
 
 
-def sign(key: bytes, seal: Seal) -> str:
-    """Return the signature of a seal, base64."""
-    payload = wire.canonical(dataclasses.astuple(seal))
+def sign(key: bytes, content: SignedContent) -> str:
+    """Return a signature, base64."""
+    payload = wire.canonical(dataclasses.astuple(content))
     return base64.b64encode(wire.canonical([payload.decode(), _mac(key, payload)])).decode()
 
 
-def unseal(key: bytes, signature: str) -> Seal | None:
-    """Return what a signature vouches for; None when it is not ours or was changed."""
+def verify_signature(key: bytes, signature: str) -> SignedContent | None:
+    """Return the content of a signature; None when it is invalid."""
     try:
         payload, mac = json.loads(base64.b64decode(signature, validate=True))
         model, prefix, text = json.loads(payload)
@@ -60,52 +60,54 @@ def unseal(key: bytes, signature: str) -> Seal | None:
         return None
     if not hmac.compare_digest(_mac(key, payload.encode()), str(mac)):
         return None
-    return Seal(model, prefix, text)
+    return SignedContent(model, prefix, text)
 
 
-def block(key: bytes, request: Prompt, *, text: str, display: str) -> Json:
+def signed_block(key: bytes, request: Prompt, *, text: str, display: str) -> Json:
     """
-    Return a sealed thinking block that continues a request.
+    Return a signed thinking block that continues a request.
 
     Args:
         key: the server's secret.
-        request: everything that came before.
-        text: what was thought.
-        display: "omitted" sends the seal without the text.
+        request: everything before the block.
+        text: the thinking.
+        display: "omitted" sends the signature without the text.
     """
     shown = text if display != "omitted" else ""
-    seal = Seal(request.model.id, request.prefix(len(request.blocks)), _text_digest(shown))
-    return {"type": "thinking", "thinking": shown, "signature": sign(key, seal)}
+    content = SignedContent(
+        request.model.id, request.prefix(len(request.blocks)), _text_digest(shown)
+    )
+    return {"type": "thinking", "thinking": shown, "signature": sign(key, content)}
 
 
-def check(key: bytes, request: Prompt, betas: frozenset[str]) -> list[Json] | None:
+def check_signatures(key: bytes, request: Prompt, betas: frozenset[str]) -> list[Json] | None:
     """
-    Check every thinking block of a request against its seal.
+    Verify every thinking block of a request.
 
     Returns:
         The reply's ``input_transformations``; None without the binding beta.
 
     Raises:
-        ApiError: 400 for a changed block, or for a foreign history
-            unless the request asked to drop such blocks.
+        ApiError: 400 for a modified block, or for a block of another history
+            unless the request asks to drop such blocks.
     """
-    drop = _mode(request) == "drop_block"
+    drop = _mismatch_behavior(request) == "drop_block"
     dropped: list[Json] = []
-    place = request.head
-    mark = (request.model.id, request.content[0])
+    start = request.head
+    context = (request.model.id, request.content[0])
     for message in request.messages:
         blocks = message.blocks[request.model.older_tokenizer]
-        if mark not in message.sealed:
-            found = _check_message(key, request, blocks=blocks, start=place)
-            if found and not drop:
+        if context not in message.verified:
+            mismatched = _check_message(key, request, blocks=blocks, start=start)
+            if mismatched and not drop:
                 raise bad_request(
-                    f"{found[0]}: Invalid `signature` in `thinking` block. "
+                    f"{mismatched[0]}: Invalid `signature` in `thinking` block. "
                     "The block is bound to a different conversation"
                 )
-            dropped += [_report(path) for path in found]
-            if not found:
-                message.sealed.add(mark)
-        place += len(blocks)
+            dropped += [_drop_report(path) for path in mismatched]
+            if not mismatched:
+                message.verified.add(context)
+        start += len(blocks)
     return dropped if BINDING_BETA in betas else None
 
 
@@ -113,40 +115,43 @@ def _check_message(
     key: bytes, request: Prompt, *, blocks: Sequence[Block], start: int
 ) -> list[str]:
     """Return the paths of a message's thinking blocks that belong to another history."""
-    found: list[str] = []
+    paths: list[str] = []
     dropping = False
-    for i, one in enumerate(blocks, start):
-        # A dropped block takes the thinking that follows it at once along.
-        dropping = one.kind == "thinking" and (dropping or _foreign(key, request, index=i))
-        found += [one.path] if dropping else []
-    return found
+    for i, block in enumerate(blocks, start):
+        # With a dropped block the thinking blocks directly after it are dropped too.
+        dropping = block.kind == "thinking" and (dropping or _other_history(key, request, index=i))
+        paths += [block.path] if dropping else []
+    return paths
 
 
-def _mode(request: Prompt) -> str:
+def _mismatch_behavior(request: Prompt) -> str:
     binding = (request.body.get("thinking") or {}).get("block_binding") or {}
     return str(binding.get("prefix_mismatch_behavior") or "error")
 
 
-def _report(path: str) -> Json:
+def _drop_report(path: str) -> Json:
     return {"type": "thinking_dropped", "path": path, "reason": "prefix_binding_mismatch"}
 
 
-def _foreign(key: bytes, request: Prompt, *, index: int) -> bool:
-    """Tell whether a block belongs to another history than the one before it."""
-    one = request.blocks[index]
-    seal = unseal(key, str(one.raw.get("signature")))
-    if seal is None or (seal.text and seal.text != _text_digest(one.raw.get("thinking", ""))):
+def _other_history(key: bytes, request: Prompt, *, index: int) -> bool:
+    """Return whether a block was signed behind another history than the request's."""
+    block = request.blocks[index]
+    content = verify_signature(key, str(block.raw.get("signature")))
+    if content is None or (
+        content.text and content.text != _text_digest(block.raw.get("thinking", ""))
+    ):
         last = max(b.turn for b in request.blocks if b.role == "assistant")
-        raise _changed(one, latest=one.turn == last)
-    if seal.model != request.model.id or not request.model.bound_thinking:
+        raise _modified(block, latest=block.turn == last)
+    if content.model != request.model.id or not request.model.bound_thinking:
         return False
-    return seal.prefix != request.prefix(index)
+    return content.prefix != request.prefix(index)
 
 
-def _changed(one: Block, *, latest: bool) -> Exception:
+def _modified(block: Block, *, latest: bool) -> Exception:
     if latest:
         return bad_request(
-            f"{one.path}: `thinking` or `redacted_thinking` blocks in the latest assistant message "
-            "cannot be modified. These blocks must remain as they were in the original response."
+            f"{block.path}: `thinking` or `redacted_thinking` blocks in the latest assistant "
+            "message cannot be modified. These blocks must remain as they were in the original "
+            "response."
         )
-    return bad_request(f"{one.path}: Invalid `signature` in `thinking` block")
+    return bad_request(f"{block.path}: Invalid `signature` in `thinking` block")

@@ -1,15 +1,15 @@
-"""Tokens: one estimate, used by usage, limits and count_tokens alike."""
+"""The estimate of tokens that usage, limits and count_tokens share."""
 
 from typing import Final
 
 BYTES_PER_TOKEN: Final = 3.6
-"""Of English text and code with the tokenizer of 4.7 and later."""
+"""English text and code with the tokenizer of models from 4.7 on."""
 
 BLOCK_OVERHEAD: Final = 4
-"""Tokens that frame a block, whatever it holds."""
+"""Tokens added for each block."""
 
 OLDER_RATIO: Final = 1.3
-"""Models before 4.7 count fewer tokens for the same bytes, by this factor."""
+"""By this factor models before 4.7 count fewer tokens for the same bytes."""
 
 
 def of_bytes(size: int, *, older: bool = False) -> int:
@@ -19,5 +19,5 @@ def of_bytes(size: int, *, older: bool = False) -> int:
 
 
 def of_block(size: int, *, older: bool = False) -> int:
-    """Return the tokens of one block of ``size`` bytes, frame included."""
+    """Return the tokens of one block of ``size`` bytes, overhead included."""
     return of_bytes(size, older=older) + BLOCK_OVERHEAD

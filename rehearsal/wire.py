@@ -1,8 +1,4 @@
-"""
-The shapes on the wire: canonical JSON, server-sent events, errors, names.
-
-Pure functions over values. Knows neither sockets nor scripts.
-"""
+"""The wire format: canonical JSON, server-sent events, errors, ids. Pure functions."""
 
 import hashlib
 import json
@@ -10,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 Json = dict[str, Any]
-"""A JSON object as parsed: key order kept."""
+"""A parsed JSON object, in its key order."""
 
 ERROR_TYPES: Final[Mapping[int, str]] = {
     400: "invalid_request_error",
@@ -35,7 +31,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",",
 
 class ApiError(Exception):
     """
-    A refusal, as the API words it.
+    An error response of the API.
 
     Attributes:
         status: the HTTP status.
@@ -63,22 +59,22 @@ class ApiError(Exception):
 
 
 def bad_request(message: str) -> ApiError:
-    """Return the commonest refusal: 400 invalid_request_error."""
+    """Return a 400 invalid_request_error."""
     return ApiError(400, message)
 
 
 def canonical(value: object) -> bytes:
     """
-    Return compact UTF-8 JSON, key order kept.
+    Return compact UTF-8 JSON in the same key order.
 
     Raises:
-        UnicodeEncodeError: a string holds half of a surrogate pair.
+        UnicodeEncodeError: a string contains a lone surrogate.
     """
     return _encode(value).encode()
 
 
 def loose(value: object) -> bytes:
-    """Return compact JSON in ASCII: half surrogates travel as escapes."""
+    """Return compact JSON in ASCII; lone surrogates are escaped."""
     return json.dumps(value, separators=(",", ":")).encode()
 
 
@@ -96,6 +92,6 @@ def event(data: Json) -> bytes:
 
 
 def name(prefix: str, *parts: object) -> str:
-    """Return an id that depends on nothing but its parts: same parts, same id."""
+    """Return an id that depends only on its parts."""
     text = "\0".join(str(part) for part in parts)
     return f"{prefix}01{hashlib.sha256(text.encode()).hexdigest()[:22]}"

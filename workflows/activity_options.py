@@ -77,7 +77,7 @@ def external_effect(summary: str) -> ActivityConfig:
     """
     Return the options of what reaches others: a message to another workflow, a branch.
 
-    Also whoever is cancelled waits for its end, so that it is known whether it came too late.
+    A cancelled caller waits for its end, so that it is known whether it came too late.
     """
     return {
         **store(summary),

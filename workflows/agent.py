@@ -83,7 +83,7 @@ class AgentWorkflow(ChildOfRequest):
         """Keep a person's text for the next turn."""
         self._notes.append(messages.note(note.text))
 
-    @workflow.signal(description="The desk's decision on a question that this agent asked")
+    @workflow.signal(description="A person's decision on a question that this agent asked")
     def decided(self, decision: Decision) -> None:
         """Take a person's decision; the first one stands."""
         self._tools.decided(decision)

@@ -1,5 +1,5 @@
 """
-The desk of a request: where questions wait for people, and how answers reach whoever asked.
+The pending approvals of a request, and how answers reach the workflow that asked.
 
 What an answer means, and whether it counts, is decided in domain.approvals.inbox.
 """
@@ -44,7 +44,7 @@ class PendingApprovals:
         return decision
 
     async def take(self, payload: object, choice: Choice) -> AnswerOutcome:
-        """Take an answer, tell whoever asked, and return what became of it."""
+        """Take an answer, tell the workflow that asked, and return what became of it."""
         outcome = self.inbox.take(payload, choice)
         self._set(outcome.inbox)
         await self._tell(outcome)
@@ -59,7 +59,7 @@ class PendingApprovals:
         self._set(self.inbox.withdraw_of(asked_by))
 
     async def keep_deadlines(self) -> None:
-        """Deny what nobody answers in time, for as long as the request runs."""
+        """Deny what is not answered in time, for as long as the request runs."""
         while True:
             version, due = self._version, self.inbox.due()
             wait = None if due is None else dt.timedelta(seconds=max(due - workflow.time(), 0))
@@ -91,24 +91,24 @@ class ApprovalHandlers:
     """
     The handlers by which people answer: signals for the web UI and CLI, an update with a reply.
 
-    A workflow that inherits them keeps its desk in `_inbox`.
+    A workflow that inherits them keeps its pending approvals in `_inbox`.
     """
 
     _inbox: PendingApprovals
 
     @workflow.signal(description='Approve what waits: {"approval": "plan"}, or nothing')
     async def approve(self, payload: Any = None) -> None:  # noqa: ANN401, RUF100
-        """Approve; whatever cannot be taken is kept and shown."""
+        """Approve; an answer that cannot be taken is kept and shown."""
         await self._inbox.take(payload, Choice.APPROVE)
 
     @workflow.signal(description='Reject what waits: {"approval": "plan", "reason": "…"}')
     async def reject(self, payload: Any = None) -> None:  # noqa: ANN401, RUF100
-        """Reject; whatever cannot be taken is kept and shown."""
+        """Reject; an answer that cannot be taken is kept and shown."""
         await self._inbox.take(payload, Choice.REJECT)
 
     @workflow.signal(description='Send it back with feedback: {"approval": "…", "reason": "…"}')
     async def revise(self, payload: Any = None) -> None:  # noqa: ANN401, RUF100
-        """Send it back; whatever cannot be taken is kept and shown."""
+        """Send it back; an answer that cannot be taken is kept and shown."""
         await self._inbox.take(payload, Choice.REVISE)
 
     @workflow.update(description='Answer with a reply: {"choice": "approve", "approval": "plan"}')

@@ -60,7 +60,7 @@ async def run_to_completion(work: Coroutine[Any, Any, None]) -> None:
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:
-        # A shield keeps the work alive, but nobody would wait for it.
+        # A shield keeps the work alive, but no task would wait for it.
         await workflow.wait_condition(task.done)
         task.result()
         raise

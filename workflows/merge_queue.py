@@ -64,7 +64,7 @@ class MergeQueueWorkflow:
 
     @workflow.run
     async def run(self, start: MergeQueueStart) -> MergeQueueStatus:
-        """Serve the queue until nobody needs it."""
+        """Serve the queue until no request needs it."""
         while await self._waits_for_work():
             try:
                 await self._round()
@@ -95,7 +95,7 @@ class MergeQueueWorkflow:
 
     @workflow.signal(description="A request needs the queue no longer, by its request key")
     def leave(self, request_key: str) -> None:
-        """Forget a request and whatever it has queued."""
+        """Forget a request and its queued patches."""
         self._members = [member for member in self._members if member != request_key]
         self._queue = [
             queued for queued in self._queue if queued.repository.request_key != request_key
@@ -119,12 +119,12 @@ class MergeQueueWorkflow:
         show(blocker.state, 0)
 
     async def _waits_for_work(self) -> bool:
-        """Wait for a patch; return False when the queue is empty and nobody will send one."""
+        """Wait for a patch; return False when the queue is empty and no request will send one."""
         try:
             await workflow.wait_condition(
                 lambda: bool(self._queue) or not self._members,
                 timeout=dt.timedelta(seconds=self._start.idle_seconds),
-                timeout_summary="nobody has sent a patch for this long",
+                timeout_summary="no patch for this long",
             )
         except TimeoutError:
             return False
@@ -198,7 +198,7 @@ class MergeQueueWorkflow:
         self, chain: Chain, links: Sequence[ChainLink], after: merge_queue.QueueState
     ) -> None:
         """
-        Move the target to the tested tree; when somebody else moved it, the round is made anew.
+        Move the target to the tested tree; when another process moved it, the round is repeated.
         """
         queued = {waiting.id: waiting for waiting in self._queue}
         landed = await retrying.execute(

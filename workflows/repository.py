@@ -63,8 +63,8 @@ async def deliver(opened: RepositoryOpened, tip: str) -> Delivered:
     """
     Push the branch into the user's repository.
 
-    A delivery that is cancelled, or fails, is withdrawn: an attempt of which nobody heard may have
-    come about all the same, and then it counts.
+    A delivery that is cancelled, or fails, is withdrawn: an attempt whose result was lost may have
+    made the branch all the same, and then it counts.
     """
     order = DeliverBranch(
         repository=opened.repository,

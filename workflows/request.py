@@ -59,7 +59,7 @@ class RequestWorkflow(ApprovalHandlers):
     """
 
     @workflow.init
-    def __init__(self, payload: Any) -> None:  # noqa: ANN401, RUF100 - whatever a person typed
+    def __init__(self, payload: Any) -> None:  # noqa: ANN401, RUF100 - as a person typed it
         self._id = workflow.info().workflow_id
         self._start: RequestStart | None = None
         self._opened: RepositoryOpened | None = None
@@ -132,7 +132,7 @@ class RequestWorkflow(ApprovalHandlers):
 
     @workflow.signal(dynamic=True, description="Anything else: kept and shown")
     def unknown(self, name: str, args: Sequence[RawValue]) -> None:
-        """Keep a signal whose name nobody knows, where people see it."""
+        """Keep a signal of an unknown name, where people see it."""
         self._inbox.refuse(
             name, f"there is no signal {name!r}: send approve, reject, revise or note"
         )
@@ -254,7 +254,7 @@ class RequestWorkflow(ApprovalHandlers):
         workflow.set_current_details(card(status))
 
     def _closed(self, state: RunState, reason: str) -> RequestStatus:
-        """Show how the request has ended; whatever is still reported changes that no more."""
+        """Show how the request has ended; later reports do not change that."""
         self._ending = (state, reason)
         self._show()
         return self.status()

@@ -69,7 +69,7 @@ class TaskScheduler:
         """
         Run every task that can run; the rest is blocked or failed, with the reason.
 
-        `notes` is read anew for each task that starts.
+        `notes` is read again for each task that starts.
         """
         while True:
             self._block()

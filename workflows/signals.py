@@ -1,4 +1,4 @@
-"""Signals to workflows that may have ended: then nobody listens, and nothing is lost."""
+"""Signals to workflows that may have ended; such a signal is dropped, and nothing is lost."""
 
 import asyncio
 

@@ -48,7 +48,7 @@ class SubtaskWorkflow(ChildOfRequest):
     2. coder -> patch -> the system's own run of the acceptance commands -> reviewer -> decision;
     3. goes back to the coder with what was found, a bounded number of times;
     4. queues the patch, and goes back once more when the queue does not take it;
-    5. frees the worktree, whatever happened.
+    5. frees the worktree, also after a failure.
 
     Signals: `add_note`, `decided`, `merge_verdict`. Query: `status`.
     """
@@ -94,7 +94,7 @@ class SubtaskWorkflow(ChildOfRequest):
         if self._reporter.report.agent:
             await signal_if_running(self._reporter.report.agent, "add_note", note)
 
-    @workflow.signal(description="The desk's decision on this task's patch")
+    @workflow.signal(description="A person's decision on this task's patch")
     def decided(self, decision: Decision) -> None:
         """Take a person's decision."""
         self._reviewing.decided(decision)
@@ -151,7 +151,7 @@ class SubtaskWorkflow(ChildOfRequest):
     async def _code(self, lease: WorktreeLease) -> CoderFinish:
         """Run the coder: a new conversation at first, the same one when it goes back."""
         attempt = self._rounds.total + 1
-        # The opening tells the first notes; later ones may have found nobody at work.
+        # The opening tells the first notes; later ones may have found no agent at work.
         late = self._notes[self._noted :] if self._coder else []
         self._noted = len(self._notes)
         result = await self._reporter.run_agent(

@@ -49,7 +49,7 @@ class TaskReporter:
         await self.set(TaskState.FAILED, reason)
 
     async def ask(self, approval: Contract) -> None:
-        """Put a question to a person on the request's desk."""
+        """Put a question into the request's approval inbox."""
         await signal_if_running(self._request_id, "ask", approval)
 
     async def run_agent(self, start: AgentStart) -> AgentResult:

@@ -83,7 +83,7 @@ class ToolDispatcher:
                 return await self._ask(use, f"{verdict.rule}: {verdict.reason}")
 
     async def _ask(self, use: ToolUse, why: str) -> ToolAnswer | None:
-        """Ask a person through the request's desk; None when they approve this very call."""
+        """Ask a person through the request; None when they approve this very call."""
         me = workflow.info().workflow_id
         approval = Approval(
             id=f"tool/{self._start.task_ref}/{ids.digest(me, use.id)}",
@@ -163,7 +163,7 @@ class ToolDispatcher:
         return result
 
     async def _another(self) -> WorktreeLease:
-        """Lease again, as whoever leased the first: they free both."""
+        """Lease again under the first lease's owner, who frees both."""
         start, parent = self._start, workflow.info().parent
         lease = await cancellation.complete_despite_cancel(
             retrying.execute(

@@ -1,4 +1,4 @@
-"""A worktree for as long as a block lasts, freed whatever happens."""
+"""A worktree for as long as a block lasts, freed also after a failure."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -2,7 +2,7 @@
 Tool calls as activities: each a transaction on a worktree.
 
 A call is journaled under its id before it is answered, fenced by the worktree's epoch, and starts
-from the expected checkpoint whatever an earlier attempt left behind.
+from the expected checkpoint, whatever an earlier attempt left in the worktree.
 """
 
 from temporalio import activity

@@ -13,7 +13,8 @@ from contracts.verdicts import Effect
 from domain.approvals.paths import path_problem
 from domain.editing import edit
 from domain.tools.registry import ToolSpec
-from infra.files.confined_files import ConfinedFiles, PathRefused
+from infra.files.confined_files import ConfinedFiles
+from infra.files.confined_root import PathRefused
 from infra.git.command import GitCommand
 from infra.store import trees
 
@@ -44,7 +45,7 @@ async def execute(context: ToolContext, arguments: EditArguments) -> ToolOutput:
             decided = _decide(arguments, data, context.seen.get(path))
             if isinstance(decided, edit.Refused):
                 return failed(decided.message)
-            written = editor.write(arguments.path, decided.after, mode=None)
+            written = editor.write(arguments.path, decided.after)
     except PathRefused as error:
         return failed(f"Error: {error}")
     context.seen[path] = edit.digest(decided.after)

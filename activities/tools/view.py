@@ -8,7 +8,9 @@ from contracts.tools import ApprovalClass, RetryClass
 from contracts.verdicts import Effect
 from domain.editing import edit
 from domain.tools.registry import ToolSpec
-from infra.files.confined_files import ConfinedFiles, PathRefused
+from infra.files.confined_files import ConfinedFiles
+from infra.files.confined_root import PathRefused
+from infra.files.listing import list_directory
 
 
 class ViewArguments(HumanInput):
@@ -29,7 +31,7 @@ async def execute(context: ToolContext, arguments: ViewArguments) -> ToolOutput:
     try:
         with ConfinedFiles(context.worktree.path) as files:
             if path == "." or files.is_folder(path):
-                return ToolOutput("\n".join(files.list_directory(path)) or "(empty folder)")
+                return ToolOutput("\n".join(list_directory(files, path)) or "(empty folder)")
             found = files.read(path)
     except PathRefused as error:
         return failed(f"Error: {error}")

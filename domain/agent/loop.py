@@ -22,7 +22,7 @@ CIRCLES = (
     "read the message again, look at another file, or finish and say what is in the way."
 )
 FINISH_DEFERRED = (
-    "You are not done yet: somebody wrote to you while you worked. Read it below, do what it asks, "
+    "You are not done yet: a message came while you worked. Read it below, do what it asks, "
     "then call `finish` again."
 )
 FINISH_ALONE = "Call finish alone, after you have seen the results of your other calls."
@@ -72,7 +72,7 @@ class Nudge:
 
 @dataclass(frozen=True)
 class RetryTurn:
-    """Ask for the same turn anew: the reply was discarded."""
+    """Ask for the same turn again: the reply was discarded."""
 
     message: str | None
 

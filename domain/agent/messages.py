@@ -32,7 +32,7 @@ def cause(error: BaseException) -> str:
     """
     Return a failure's own sentence, fit to show.
 
-    It is that of the outermost error that somebody raised in so many words: Temporal's frames
+    It is that of the outermost error that was raised with a sentence: Temporal's frames
     around it say only where, and its causes are written for us.
     """
     inner = error

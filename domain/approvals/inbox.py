@@ -1,5 +1,5 @@
 """
-The desk where questions wait for people, and the reading of whatever people type.
+The inbox where questions wait for people, and the reading of what people type.
 
 The first answer wins; one that cannot be taken is kept and shown, never dropped. Time comes in as
 an argument, in seconds. Knows nothing of signals and updates, which share these decisions.
@@ -39,7 +39,7 @@ class Resolved:
     An answer that names exactly one waiting approval.
 
     Attributes:
-        digest: of the approval, in full, whatever the person gave.
+        digest: of the approval, in full, however much of it the person gave.
         by: who answers, "" when they did not say.
     """
 
@@ -85,7 +85,7 @@ def parse_answer(
     if digest and not _same_digest(digest, found.digest):
         return (
             f"'{found.id}' has changed since you looked at it (you name digest {digest[:12]}, it "
-            f"is {found.digest[:12]} now): look at it again and answer anew."
+            f"is {found.digest[:12]} now): look at it again and answer again."
         )
     return Resolved(found.id, found.digest, given.get("reason", ""), given.get("by", ""))
 
@@ -148,9 +148,7 @@ def _find(name: str, pending: Sequence[Approval], decided: Sequence[Decision]) -
     if not name:
         if len(pending) == 1:
             return pending[0]
-        problem = (
-            "Say which approval you mean." if pending else "Your answer came to an empty desk."
-        )
+        problem = "Say which approval you mean." if pending else "No approval is pending."
         return f"{problem} {_how(pending)}"
     wanted = name.casefold()
     for approval in pending:
@@ -178,7 +176,7 @@ class AnswerOutcome:
     What became of an answer.
 
     Attributes:
-        desk: the desk afterwards.
+        inbox: the inbox afterwards.
         decision: None when the answer was refused.
         message: for the person: what was done, or the problem in one sentence.
         asked_by: workflow id that waits for the decision, None when the request itself asks.
@@ -194,7 +192,7 @@ class ApprovalInbox(Contract):
     """
     All questions of a request: what waits, what was decided, what was not taken.
 
-    A value: every change returns a new desk. Survives continue-as-new as it is.
+    A value: every change returns a new inbox. Survives continue-as-new as it is.
 
     Attributes:
         waiting: oldest first.
@@ -213,7 +211,7 @@ class ApprovalInbox(Contract):
 
     def open(self, approval: Approval, *, now: float) -> "ApprovalInbox":
         """
-        Return the desk with `approval` waiting.
+        Return the inbox with `approval` waiting.
 
         The same question again changes nothing. With another digest it replaces the old one, whose
         answers are stale from now on; a decision of that id no longer counts.
@@ -261,7 +259,7 @@ class ApprovalInbox(Contract):
         )
 
     def refuse(self, payload: object, problem: str) -> "ApprovalInbox":
-        """Return the desk with an answer among those that were not taken."""
+        """Return the inbox with an answer among those that were not taken."""
         record = AnswerRecord(
             received=one_line(_written(payload), 300), problem=one_line(problem, 1_000)
         )
@@ -269,7 +267,7 @@ class ApprovalInbox(Contract):
 
     def expire(self, now: float) -> tuple["ApprovalInbox", tuple[AnswerOutcome, ...]]:
         """
-        Return the desk after everything overdue at `now` was denied, with the denials in order.
+        Return the inbox after everything overdue at `now` was denied, with the denials in order.
         """
         inbox = self
         denials: list[AnswerOutcome] = []
@@ -286,12 +284,12 @@ class ApprovalInbox(Contract):
         return min((each.until for each in self.waiting), default=None)
 
     def withdraw(self, approval: str) -> "ApprovalInbox":
-        """Return the desk without a question that nobody asks any more."""
+        """Return the inbox without the questions of a workflow that has ended."""
         kept = tuple(each for each in self.waiting if each.approval.id != approval)
         return self.model_copy(update={"waiting": kept})
 
     def withdraw_of(self, asked_by: str) -> "ApprovalInbox":
-        """Return the desk without the questions of a workflow that has ended."""
+        """Return the inbox without the questions of a workflow that has ended."""
         kept = tuple(each for each in self.waiting if each.approval.asked_by != asked_by)
         return self.model_copy(update={"waiting": kept})
 

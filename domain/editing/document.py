@@ -1,5 +1,5 @@
 """
-A text file as lines, so that whatever an edit does not touch comes back byte for byte.
+A text file as lines, so that what an edit does not touch comes back byte for byte.
 
 Decoding remembers the byte order mark, the encoding and the end of every single line;
 encoding gives exactly the same bytes back. Knows nothing of paths, edits or matches.
@@ -128,7 +128,7 @@ def decode(data: bytes) -> Document | None:
     Return the text that `data` is, or None when it is not text.
 
     UTF-8, or Unicode under a byte order mark, or, when the bytes look like Western European
-    text, windows-1252. Whatever is returned encodes to exactly `data` again.
+    text, windows-1252. What is returned encodes to exactly `data` again.
     """
     mark, encoding = _form(data)
     try:

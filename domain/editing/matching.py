@@ -263,7 +263,7 @@ def _with_ends(
     Args:
         lines: content and line end; an empty end takes that of the line before.
         before: the end of the line before the first, empty when there is none.
-        last: the end of the last line, whatever `lines` says.
+        last: the end of the last line, also when `lines` says otherwise.
         default: the end where none is known.
     """
     for index, (content, known) in enumerate(lines):

@@ -24,7 +24,7 @@ _DETAIL_CHARS = 6_000
 """Of all approvals together, so that how to answer the last of them is not cut off."""
 _SHOWN_REFUSALS = 5
 _REASON = '"reason": "..."'
-# What would make emphasis, a link, an image, HTML, an entity, a formula ($) or a dash of somebody's
+# What would make emphasis, a link, an image, HTML, an entity, a formula ($) or a dash of a person's
 # words. An underscore within a word is none of these.
 _MARKUP = re.compile(r"[\\`*\[\]<>~&$]|-(?=-)|(?<![^\W_])_|_(?![^\W_])")
 
@@ -143,7 +143,7 @@ def _because(reason: str, limit: int) -> str:
 
 def _prose(text: str, limit: int) -> str:
     """
-    Return somebody's words as one line that means nothing to markdown; JSON in it can be copied.
+    Return a person's words as one line that means nothing to markdown; JSON in it can be copied.
     """
     parts = _JSON.split(one_line(text, limit))
     return "".join(

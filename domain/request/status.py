@@ -24,7 +24,7 @@ from domain.text import listing, one_line
 
 
 def read(payload: object) -> RequestStart | str:
-    """Return the request that somebody typed, or what is wrong with it in one sentence."""
+    """Return the request that a person typed, or what is wrong with it in one sentence."""
     if not isinstance(payload, dict):
         return 'The input must be a JSON object: {"repository": "/path", "request": "what to do"}.'
     try:
@@ -113,8 +113,8 @@ def incomplete_message(rows: Sequence[TaskStatus]) -> str | None:
 
 
 def salvage_command(opened: RepositoryOpened) -> str:
-    """Return where a request's work is kept whatever becomes of it: a command that lists it."""
-    prefix = f"refs/oc/{opened.repository.request_key}/"
+    """Return where a request's work is kept, however it ends: a command that lists it."""
+    prefix = ids.request_refs(opened.repository.request_key)
     return f"git -C {shlex.quote(opened.store)} for-each-ref {prefix}"
 
 
@@ -138,7 +138,7 @@ def final_commands(
 
 
 def note(payload: object, known: Sequence[str]) -> Note | str:
-    """Return the note that somebody typed, or what is wrong with it."""
+    """Return the note that a person typed, or what is wrong with it."""
     fields = {"text": payload} if isinstance(payload, str) else payload
     try:
         found = Note.model_validate(fields)

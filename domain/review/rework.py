@@ -57,7 +57,7 @@ def checks_feedback(report: ChecksReport) -> str:
     hint = f"\n{report.hint}" if report.hint else ""
     return (
         f"The system ran the commands on a clean checkout of your change. This one failed ({how}):"
-        f"\n    {red.command}{hint}\nIts output is below. Mend the cause, then finish again."
+        f"\n    {red.command}{hint}\nIts output is below. Fix the cause, then finish again."
     )
 
 
@@ -73,7 +73,7 @@ def eviction_feedback(verdict: MergeVerdict) -> str:
     return (
         "Your patch passes alone but fails on top of what landed meanwhile."
         f"{met} Your worktree now holds your change on top of that work. "
-        "The failing output is below. Mend the cause, then finish again."
+        "The failing output is below. Fix the cause, then finish again."
     )
 
 

@@ -2,7 +2,7 @@
 What becomes of a patch under review: what blocks, who must look, what a decision makes of it.
 
 A verdict is a model's opinion and a finding counts only when it points into the patch; the checks
-gate, and risky changes need a person whatever the reviewer says.
+gate, and risky changes need a person also when the reviewer approves.
 """
 
 import re

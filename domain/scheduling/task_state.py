@@ -42,5 +42,5 @@ def move(present: TaskState, to: TaskState) -> TaskState:
 
 
 def terminal(state: TaskState) -> bool:
-    """Return whether the task is over unless somebody retries it: done, failed or cancelled."""
+    """Return whether the task is over unless it is retried: done, failed or cancelled."""
     return state in (TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED)

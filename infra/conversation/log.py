@@ -41,7 +41,7 @@ class Window:
     One context window as the API is sent it.
 
     Attributes:
-        config: model, system, tools and whatever else must not change within the window.
+        config: model, system, tools and what else must not change within the window.
         messages: oldest first, texts filled in, no cache markers.
         configuration: the agent's; None in logs from before 2026-12.
     """

@@ -1,1 +1,1 @@
-"""The one way to run git."""
+"""git as a child process."""

@@ -1,18 +1,16 @@
 """
-The one door to git: every git process of the product starts here.
+The only way to run git: every git process of the product starts here.
 
 The child gets a clean environment (PATH and a fixed identity, no user or system configuration),
 an explicit GIT_DIR, hooks and fsmonitor switched off, and a process group of its own, which is
-ended as a whole when time runs out or the caller is cancelled. This module knows no repository
-layout and no command's meaning.
+ended as a whole when time runs out or the caller is cancelled. Repository layouts and the meaning
+of commands are not known here.
 """
 
 import asyncio
-import contextlib
 import functools
 import os
 import shutil
-import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +18,10 @@ from typing import IO
 
 from typing_extensions import override
 
+from infra.git.process_group import PIPE_LIMIT, converse, end_group
+
 STDERR_LIMIT = 2_000
 """Characters of stderr kept in an error; what lies in the middle is dropped."""
-
-GRACE_SECONDS = 5.0
-"""Time a process group has between TERM and KILL: git removes its lock files on TERM only."""
 
 IDENTITY_NAME = "OrchestCode"
 IDENTITY_EMAIL = "orchestcode@localhost"
@@ -43,12 +40,9 @@ SAFE_OPTIONS = (
 )
 """Options before every command: nothing that a repository names is ever executed."""
 
-PIPE_LIMIT = 1 << 20
-"""Bytes buffered per pipe before the child has to wait for the reader."""
-
 
 class GitMissingError(Exception):
-    """No git executable stands on PATH: nothing can work until an operator installs it."""
+    """No git executable is on PATH; an operator has to install it."""
 
 
 class GitError(Exception):
@@ -73,24 +67,24 @@ class GitError(Exception):
 
 
 class GitKilledError(GitError):
-    """Somebody killed git (an operator, the kernel for want of memory): it has said nothing."""
+    """git was killed by a signal (an operator, lack of memory): its output is not a verdict."""
 
 
 class GitTimeoutError(GitError):
-    """A git command did not end in time; its whole process group was ended."""
+    """A git command exceeded its time; its whole process group was ended."""
 
 
 @dataclass(frozen=True)
 class GitResult:
     """
-    What a finished git command left.
+    The result of a finished git command.
 
     Attributes:
         code: exit code, one of the accepted ones.
         out: stdout, exactly.
         err: stderr as text; bytes that are not UTF-8 are replaced.
         truncated: stdout was longer than `max_bytes` and the command was ended early;
-            `code` says nothing then.
+            `code` means nothing then.
     """
 
     code: int
@@ -124,32 +118,6 @@ def git_binary() -> str:
     if found is None:
         raise GitMissingError("git was not found on PATH; install git 2.39 or newer")
     return str(Path(found).absolute())
-
-
-async def end_group(process: asyncio.subprocess.Process) -> None:
-    """
-    End a child and everything in its process group: TERM, wait, then KILL.
-
-    Safe for a child that already ended. The pipes are drained, so nothing stays open.
-    """
-    if process.stdin is not None:
-        process.stdin.close()
-    try:
-        if process.returncode is None:
-            _signal_group(process.pid, signal.SIGTERM)
-        async with asyncio.timeout(GRACE_SECONDS):
-            await process.communicate()
-    except TimeoutError:
-        pass
-    finally:
-        # Also after a quiet end: a child's child may have outlived its parent.
-        _signal_group(process.pid, signal.SIGKILL)
-    await process.communicate()
-
-
-def _signal_group(group: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)
 
 
 class GitCommand:
@@ -209,7 +177,7 @@ class GitCommand:
         )
         try:
             async with asyncio.timeout(timeout_seconds):
-                out, err, truncated = await _converse(process, stdin, max_bytes)
+                out, err, truncated = await converse(process, stdin, max_bytes)
         except TimeoutError as late:
             await end_group(process)
             raise GitTimeoutError(args, -15, f"not done after {timeout_seconds} s") from late
@@ -259,7 +227,7 @@ class GitCommand:
         )
 
     def environment(self, *, reads: bool = False) -> dict[str, str]:
-        """Return the complete environment of a child; nothing of ours leaks in but PATH."""
+        """Return the complete environment of a child: of our own only PATH is in it."""
         variables = {
             "PATH": os.pathsep.join(os.get_exec_path()),
             "HOME": "/nonexistent",
@@ -280,8 +248,8 @@ class GitCommand:
         return variables
 
     def _folder(self) -> Path:
-        # Never the folder we were started in: git would take it for a work tree, or fail when
-        # it has been removed since.
+        # Never the folder we were started in: git would take it for a work tree, or fail if it
+        # was removed since.
         if self.work_tree is not None:
             return self.work_tree
         return self.git_dir if self.git_dir.is_dir() else Path("/")
@@ -290,31 +258,3 @@ class GitCommand:
 def _with_index(env: Mapping[str, str] | None, index_file: Path | None) -> dict[str, str]:
     private = {} if index_file is None else {"GIT_INDEX_FILE": str(index_file.absolute())}
     return private | dict(env or {})
-
-
-async def _converse(
-    process: asyncio.subprocess.Process, stdin: bytes | None, max_bytes: int | None
-) -> tuple[bytes, bytes, bool]:
-    if max_bytes is None:
-        out, err = await process.communicate(stdin)
-        return out, err, False
-    if stdin is not None or process.stdout is None or process.stderr is None:
-        raise ValueError("max_bytes needs a command without stdin")
-    async with asyncio.TaskGroup() as group:
-        messages = group.create_task(process.stderr.read())
-        out = await _read_at_most(process.stdout, max_bytes + 1)
-        if len(out) > max_bytes:
-            _signal_group(process.pid, signal.SIGKILL)  # it only reads: no lock to clean up
-            while await process.stdout.read(PIPE_LIMIT):
-                pass
-    await process.wait()
-    return out[:max_bytes], messages.result(), len(out) > max_bytes
-
-
-async def _read_at_most(stream: asyncio.StreamReader, count: int) -> bytes:
-    parts: list[bytes] = []
-    missing = count
-    while missing and (part := await stream.read(min(missing, PIPE_LIMIT))):
-        parts.append(part)
-        missing -= len(part)
-    return b"".join(parts)

@@ -1,7 +1,7 @@
 """
 The files of the roles: `<name>.md`, front matter and below it the prompt.
 
-Read anew for each agent that starts, so a changed file holds for agents that start after it.
+Read again for each agent that starts, so a changed file holds for agents that start after it.
 """
 
 from collections.abc import Iterable

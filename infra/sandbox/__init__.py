@@ -1,19 +1,10 @@
-"""The sandbox of commands: what the rest of the room imports."""
+"""The sandbox of commands: the names that its users need."""
 
 from infra.sandbox.orphans import end_orphan, find_orphans
-from infra.sandbox.sandbox import (
-    DEFAULT_PATH,
-    PAYLOAD_UID,
-    Command,
-    CommandOutcome,
-    Mounts,
-    Sandbox,
-    SandboxUnavailable,
-    toolchain_binds,
-)
+from infra.sandbox.sandbox import Sandbox
+from infra.sandbox.types import PAYLOAD_UID, Command, CommandOutcome, Mounts, SandboxUnavailable
 
 __all__ = [
-    "DEFAULT_PATH",
     "PAYLOAD_UID",
     "Command",
     "CommandOutcome",
@@ -22,5 +13,4 @@ __all__ = [
     "SandboxUnavailable",
     "end_orphan",
     "find_orphans",
-    "toolchain_binds",
 ]

@@ -1,8 +1,8 @@
 """
-The argument vector: what the inside of the sandbox looks like and how a payload loses its rights.
+bubblewrap's arguments: what the sandbox looks like inside and how a payload loses its privileges.
 
-Knows bubblewrap's options and setpriv's; starts nothing. Order is meaning here: covers come before
-what is shown again below them, so that the more special mount always wins.
+Nothing is started here. The order matters: covers come before what is shown again below them, so
+that the more specific mount always wins.
 """
 
 import os
@@ -46,7 +46,7 @@ class Descriptors:
 
 
 def is_root() -> bool:
-    """Tell which way in is this worker's."""
+    """Return whether this worker is root, which decides how it enters the sandbox."""
     return os.geteuid() == 0
 
 
@@ -57,14 +57,13 @@ def payload_uid(mounts: Mounts) -> int:
 
 def launch_arguments(mounts: Mounts, command: Command) -> Callable[[Descriptors], list[str]]:
     """
-    Prepare everything after the launcher's own name; what is left open are the descriptors.
+    Prepare everything after the launcher's own name but the descriptors.
 
     Looks at the file system (what is hidden, which tools lie there), so it may take milliseconds.
 
     Args:
         mounts: with absolute, resolved paths.
         command: what to run.
-
     """
     checkout = _checkout(mounts)
     hidden = tuple(sorted({*_hidden(mounts), *filter(None, (checkout,))}))
@@ -92,7 +91,7 @@ def launch_arguments(mounts: Mounts, command: Command) -> Callable[[Descriptors]
 
 
 def _isolation() -> Iterator[str]:
-    """Say which namespaces are new and which privileges are left."""
+    """Yield which namespaces are new and which privileges are left."""
     if is_root():
         yield from ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts")
         yield "--unshare-cgroup-try"
@@ -132,10 +131,10 @@ class _Mount:
 
 def _hidden(mounts: Mounts) -> tuple[Path, ...]:
     """
-    Name the folders to cover: always, this worker's home, the caller's, and what is closed.
+    Return the folders to cover: the fixed ones, this worker's home, the caller's, closed ones.
 
-    A folder only its owner may enter bars the payload's way to what is mounted from below it,
-    and nothing else in it could be read anyway: covering it opens the way.
+    A folder that only its owner may enter keeps the payload from what is mounted from below it,
+    and nothing else in it could be read anyway: a cover makes it enterable.
     """
     folders = [*map(Path, _HIDDEN), *_own_home(), *mounts.hide]
     covered = {folder.resolve() for folder in folders if _is_there(folder)}
@@ -147,7 +146,7 @@ def _hidden(mounts: Mounts) -> tuple[Path, ...]:
 
 def _checkout(mounts: Mounts) -> Path | None:
     """
-    Return the person's checkout when it can be covered without covering what makes commands run.
+    Return the user's checkout when it can be covered without covering what makes commands run.
     """
     folder = mounts.shadows_checkout
     if folder is None or not _is_there(folder) or not folder.is_dir():
@@ -160,7 +159,7 @@ def _checkout(mounts: Mounts) -> Path | None:
 
 
 def _links(mounts: Mounts, checkout: Path | None, hidden: Sequence[Path]) -> Iterator[str]:
-    """Spell out the links by which the worktree's files are found where the checkout has them."""
+    """Yield the links by which the worktree's files are found where the checkout has them."""
     if checkout is None:
         return
     cover = next(folder for folder in hidden if _within(checkout, folder))
@@ -173,7 +172,7 @@ def _links(mounts: Mounts, checkout: Path | None, hidden: Sequence[Path]) -> Ite
 
 
 def _is_there(path: Path) -> bool:
-    """Tell whether there is something to cover; what this user cannot reach, the payload cannot."""
+    """Return whether a path exists; what this user cannot reach, the payload cannot either."""
     try:
         path.stat()
     except OSError:
@@ -182,7 +181,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _own_home() -> list[Path]:
-    """Name the worker's home, unless it has none or an account that lives in a system folder."""
+    """Return the worker's home, unless it has none or one in a system folder."""
     try:
         home = Path(pwd.getpwuid(os.geteuid()).pw_dir)
     except KeyError:
@@ -191,7 +190,7 @@ def _own_home() -> list[Path]:
 
 
 def _view(mounts: Mounts, hidden: Sequence[Path]) -> list[_Mount]:
-    """Order everything from the outside in, so that the more special always wins."""
+    """Order everything from the outside in, so that the more specific always wins."""
     wanted = [
         *(_Mount(target=path, source=None if path.is_dir() else _NOTHING) for path in hidden),
         *(_Mount(target=path, source=path) for path in mounts.read),
@@ -204,13 +203,13 @@ def _view(mounts: Mounts, hidden: Sequence[Path]) -> list[_Mount]:
 
 
 def _memory_bytes(command: Command) -> int:
-    """Say how much a file system in memory may hold."""
+    """Return how much a file system in memory may hold."""
     limit = command.memory_limit_bytes
     return _TMP_BYTES if limit is None else min(limit, _TMP_BYTES)
 
 
 def _mount_arguments(view: Sequence[_Mount], size_bytes: int) -> Iterator[str]:
-    """Spell the mounts out: the host read-only, fresh /dev and /proc, then the view."""
+    """Yield the mounts: the host read-only, fresh /dev and /proc, then the view."""
     yield from ("--ro-bind", "/", "/", "--dev", "/dev")
     yield from ("--perms", "1777", "--size", str(size_bytes), "--tmpfs", "/dev/shm")  # noqa: S108
     # The kernel's switches follow the global user 0 and need a cover of their own.
@@ -230,7 +229,7 @@ def _mount_arguments(view: Sequence[_Mount], size_bytes: int) -> Iterator[str]:
 
 
 def _one_mount(mount: _Mount, size_bytes: int) -> Iterator[str]:
-    """Spell one mount out."""
+    """Yield one mount."""
     if mount.source is not None:
         yield from ("--bind" if mount.writable else "--ro-bind", str(mount.source))
     elif str(mount.target) == "/tmp":  # noqa: S108
@@ -248,7 +247,7 @@ def _parents(target: Path, cover: Path) -> Iterator[str]:
 
 
 def _within(path: Path, folder: Path) -> bool:
-    """Tell whether a path is the folder or lies below it."""
+    """Return whether a path is the folder or lies below it."""
     return path == folder or folder in path.parents
 
 
@@ -278,6 +277,6 @@ def _payload(mounts: Mounts, command: Command, marker: int) -> Iterator[str]:
 
 
 def _within_limit(kind: int, wanted: int) -> int:
-    """Return the wanted limit, or the hard one the worker itself stands under."""
+    """Return the wanted limit, or the worker's own hard limit where that is lower."""
     hard = resource.getrlimit(kind)[1]
     return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

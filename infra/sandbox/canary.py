@@ -25,18 +25,17 @@ _CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
 class CanaryFacts(TypedDict):
     """
-    What the worker tells its canary.
+    What the worker passes to its canary.
 
     Attributes:
         nonce: repeated in the answer, so that no canned answer passes.
         loopback_port: a TCP port on which the worker listens.
         namespaces: the worker's own namespaces, kind to identity.
-        environment: the only names that may stand in the environment.
+        environment: the only names that the environment may have.
         store: a folder that must be readable and not writable.
         secret: a file in a hidden folder.
         sockets: host unix sockets; the canary tries to connect to each.
         foreign: a folder outside the worktree whose parent the worker can write.
-
     """
 
     nonce: str
@@ -51,13 +50,12 @@ class CanaryFacts(TypedDict):
 
 class CanaryReport(TypedDict):
     """
-    What the canary says.
+    What the canary answers.
 
     Attributes:
         nonce: as it was given.
-        leaks: one sentence for each thing that should have been impossible, or impossible to miss.
+        leaks: one sentence for each thing that was possible and should not be, or the reverse.
         sockets: the host unix sockets that could be reached.
-
     """
 
     nonce: str
@@ -66,7 +64,7 @@ class CanaryReport(TypedDict):
 
 
 def main() -> None:
-    """Try everything and print the answer."""
+    """Try every way out and print the answer."""
     facts: CanaryFacts = json.loads(Path(sys.argv[1]).read_text("utf-8"))
     answer = CanaryReport(
         nonce=facts["nonce"],
@@ -180,13 +178,13 @@ def _open_for_writing(path: str) -> None:
 
 
 def _read_something(path: Path) -> None:
-    """Raise OSError for a file with nothing in it, as for one that cannot be read."""
+    """Raise OSError for an empty file, as for one that cannot be read."""
     if not path.read_bytes():
         raise OSError(path)
 
 
 def _happens(attempt: Callable[..., object], *arguments: object) -> bool:
-    """Tell whether an attempt goes through."""
+    """Return whether an attempt succeeds."""
     try:
         attempt(*arguments)
     except OSError:

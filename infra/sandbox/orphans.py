@@ -1,9 +1,9 @@
 """
-Sandboxes whose worker is gone: found in /proc, and ended.
+Sandboxes whose worker is dead: found in /proc, and killed.
 
 bubblewrap asks the kernel to be killed with its parent only after it has started, and its inner
 process only after the outer one has let it go on. A worker that is killed in between leaves a
-process that waits for ever, or a command that nobody watches.
+process that waits for ever, or a command that no worker supervises.
 """
 
 import contextlib
@@ -20,20 +20,20 @@ def find_orphans(home: Path) -> list[int]:
     Return the sandbox processes of a home that belong to no living worker, lowest id first.
 
     Args:
-        home: the product's data folder; it stands in every command line of a sandbox of ours.
+        home: the product's data folder; every command line of a sandbox of ours names it.
     """
     folders = Path("/proc").glob("[0-9]*")
     return sorted(pid for pid in (int(one.name) for one in folders) if _orphaned(pid, home))
 
 
 def end_orphan(pid: int, home: Path) -> bool:
-    """Kill an orphan and with it everything in its sandbox; False when it was gone already."""
+    """Kill an orphan and with it everything in its sandbox; False = it had ended already."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
         return False
     try:
-        # Looked at again under the descriptor: the number may have passed to another process.
+        # Checked again under the descriptor: the id may have been reused for another process.
         if not _orphaned(pid, home):
             return False
         with contextlib.suppress(ProcessLookupError):
@@ -44,7 +44,7 @@ def end_orphan(pid: int, home: Path) -> bool:
 
 
 def _orphaned(pid: int, home: Path) -> bool:
-    """Say whether a process is a sandbox of this home above which there is no worker."""
+    """Return whether a process is a sandbox of this home without a worker among its ancestors."""
     if not _ours(_command(pid), home):
         return False
     parent = _parent(pid)
@@ -59,7 +59,7 @@ def _orphaned(pid: int, home: Path) -> bool:
 
 
 def _ours(command: list[bytes], home: Path) -> bool:
-    """Say whether a command line is that of a sandbox of this home."""
+    """Return whether a command line is that of a sandbox of this home."""
     if not command or not command[0].endswith(_LAUNCHER):
         return False
     inside = os.fsencode(home)
@@ -74,7 +74,7 @@ def _command(pid: int) -> list[bytes]:
 
 
 def _parent(pid: int) -> int | None:
-    """Return a process's parent, 0 for none, None when the process has gone."""
+    """Return a process's parent; 0 = none, None = the process has ended."""
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except OSError:

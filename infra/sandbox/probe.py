@@ -1,8 +1,8 @@
 """
-The canary seen from outside: its throw-away place, its command, and what to make of its answer.
+The canary seen from outside: its throw-away worktree, its command, and the verdict on its answer.
 
-`canary.py` is the script that runs inside. Believes only an answer that repeats a nonce
-from a process that ended well; silence is as bad as a leak.
+`canary.py` is the script that runs inside. Only an answer that repeats a nonce, from a process
+that ended well, counts; no answer is as bad as a leak.
 """
 
 import json
@@ -17,13 +17,12 @@ _CANARY_SECONDS = 30.0
 _SOCKETS_LIMIT = 500
 
 
-def canary_place(folder: Path, port: int) -> tuple[Mounts, str]:
+def canary_mounts(folder: Path, port: int) -> tuple[Mounts, str]:
     """
-    Lay out a throw-away worktree, and everything the canary must not get at.
+    Create a throw-away worktree, and everything that the canary must not reach.
 
     Returns:
         What to mount, and the nonce an honest answer repeats.
-
     """
     folder.chmod(0o755)
     worktree, store, private, hide, foreign = (
@@ -70,9 +69,9 @@ def canary_command() -> Command:
 
 
 def _allowed_names() -> list[str]:
-    """Name all variables a command without its own finds: ours, bash's and the interpreter's."""
-    ours = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "VIRTUAL_ENV"]
-    return [*ours, "PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"]
+    """Name the variables of a command without its own: the sandbox's, bash's, the interpreter's."""
+    fixed = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "VIRTUAL_ENV"]
+    return [*fixed, "PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"]
 
 
 def _host_sockets() -> list[str]:
@@ -86,7 +85,7 @@ def _host_sockets() -> list[str]:
 
 
 def reached_sockets(outcome: CommandOutcome, nonce: str) -> list[str]:
-    """Believe an answer that repeats the nonce and has nothing to tell; return reached sockets."""
+    """Return the sockets that the canary reached; refuse an answer with leaks or a wrong nonce."""
     try:
         answer = json.loads(outcome.output)
         answered, leaks, sockets = answer["nonce"], answer["leaks"], answer["sockets"]
@@ -100,7 +99,7 @@ def reached_sockets(outcome: CommandOutcome, nonce: str) -> list[str]:
 
 
 def _not_answering(outcome: CommandOutcome) -> str:
-    """Say how the canary fell silent."""
+    """Return the sentence for a canary that gave no answer."""
     text = outcome.output.decode("utf-8", "replace").strip()
     words = text.splitlines()[-1][:300].rstrip(".") if text else f"exit {outcome.exit_code}"
     return (
@@ -110,7 +109,7 @@ def _not_answering(outcome: CommandOutcome) -> str:
 
 
 def not_holding(leak: str) -> str:
-    """Make one sentence with the remedy out of the first leak."""
+    """Return one sentence with the remedy for the first leak."""
     return (
         f"The sandbox does not hold ({leak.rstrip('.')}): use bubblewrap 0.8 or newer, not "
         "replaced or wrapped, or run the worker on a machine where it is allowed to isolate."

@@ -1,9 +1,9 @@
 """
 One contained process from start to end: its output, its limits, its certain death.
 
-Knows pipes, process file descriptors and bubblewrap's status lines; does not know what the
-sandbox looks like inside. Whatever happens (an end, a time limit, a flood, a cancellation), the
-whole process namespace is gone when `supervise` returns or raises.
+Pipes, process file descriptors and bubblewrap's status lines are handled here; what the sandbox
+looks like inside is not known. In every case (an end, a time limit, a flood of output, a
+cancellation), the whole process namespace has ended when `supervise` returns or raises.
 """
 
 import asyncio
@@ -13,72 +13,20 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Literal
 
+from infra.sandbox.launch import Launch, ProcessExit
 from infra.sandbox.rss_limit import holds_more
 
 _READ_BYTES = 262_144
 _LINGER_SECONDS = 10.0
-_PATIENCE_SECONDS = 1.0
+_SPARE_LAUNCHER_SECONDS = 1.0
 _STATUS_LIMIT_BYTES = 65_536
 
 _WATCH_SECONDS = 0.25
 
 _Reason = Literal["ended", "timed_out", "output_exceeded", "memory_exceeded"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Launch:
-    """
-    What to start and how much of it to bear.
-
-    Attributes:
-        argv: given a file descriptor for bubblewrap's status lines and one for the marker the
-            payload's first step writes, the whole argument vector.
-        descriptors: further file descriptors to pass on; owned, and closed, by the caller.
-        owner: user id that may reopen the output by name (`> /dev/stderr`), None for our own.
-        environment: of the launcher itself, which the payload can read in /proc/1/environ.
-        timeout_seconds: wall clock.
-        output_limit_bytes: more output than this ends the process.
-        memory_limit_bytes: more memory than this, of all processes together, ends them; looked
-            at four times a second; None sets no limit.
-
-    """
-
-    argv: Callable[[int, int], Sequence[str]]
-    descriptors: tuple[int, ...]
-    owner: int | None
-    environment: Mapping[str, str]
-    timeout_seconds: float
-    output_limit_bytes: int
-    memory_limit_bytes: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProcessExit:
-    """
-    How a contained process came to its end.
-
-    Attributes:
-        started: the payload's first step ran; False is a failure of the launcher.
-        returncode: of the launcher, negative for a signal it died of.
-        timed_out: it was ended at its time limit.
-        output_exceeded: it was ended for too much output.
-        memory_exceeded: it was ended for too much memory.
-        duration_seconds: from the start to the end of its last process.
-        output: stdout and stderr as they came, up to the limit.
-
-    """
-
-    started: bool
-    returncode: int
-    timed_out: bool
-    output_exceeded: bool
-    memory_exceeded: bool
-    duration_seconds: float
-    output: bytes
 
 
 async def supervise(
@@ -96,7 +44,6 @@ async def supervise(
 
     Raises:
         OSError: the launcher could not be started, or its processes would not die.
-
     """
     contained = _Contained(launch, on_output)
     watch = asyncio.create_task(contained.watch_memory())
@@ -112,7 +59,7 @@ async def supervise(
 
 
 class _Contained:
-    """The running process: reads when the loop says so, knows when the last process has gone."""
+    """The running process: read when the loop says so, until its last process has ended."""
 
     def __init__(self, launch: Launch, on_output: Callable[[int], None] | None) -> None:
         self._loop = asyncio.get_running_loop()
@@ -169,25 +116,25 @@ class _Contained:
             raise
 
     def _watch(self, descriptor: int, callback: Callable[[], None]) -> None:
-        """Have the loop call back when the descriptor has something to say."""
+        """Have the loop call back when the descriptor is readable."""
         os.set_blocking(descriptor, False)
         self._open.add(descriptor)
         self._loop.add_reader(descriptor, callback)
 
     def _close(self, descriptor: int) -> None:
-        """Stop watching a descriptor and give it back."""
+        """Stop watching a descriptor and close it."""
         if descriptor in self._open:
             self._open.discard(descriptor)
             self._loop.remove_reader(descriptor)
             os.close(descriptor)
 
     def _close_all(self) -> None:
-        """Give every descriptor back."""
+        """Close every descriptor."""
         for descriptor in tuple(self._open):
             self._close(descriptor)
 
     def _read_output(self) -> None:
-        """Take one piece of output; the end of the pipe stops the watching."""
+        """Read one piece of output; at the end of the pipe, stop watching it."""
         piece = _read(self._output_fd)
         if piece is None:
             return
@@ -204,7 +151,7 @@ class _Contained:
             self._decide("output_exceeded")
 
     def _read_status(self) -> None:
-        """Learn the first process of the namespace from the launcher's first status line."""
+        """Read the first process of the namespace from the launcher's first status line."""
         piece = _read(self._status_fd)
         if piece is None:
             return
@@ -240,24 +187,24 @@ class _Contained:
                 self._decide("memory_exceeded")
 
     def _decide(self, reason: _Reason) -> None:
-        """Let the first reason stand."""
+        """Keep the first reason."""
         if not self.outcome.done():
             self.outcome.set_result(reason)
 
     def _settle(self) -> None:
-        """Declare everything gone once launcher, status pipe and namespace have ended."""
+        """Note that everything has ended once launcher, status pipe and namespace have."""
         waiting = {self._exit_fd, self._status_fd, self._namespace} & self._open
         if not waiting and not self._gone.done():
             self._gone.set_result(None)
 
-    def _kill(self, *, patient: bool) -> None:
+    def _kill(self, *, spare_launcher: bool) -> None:
         """
         Kill the namespace's first process, and with it all others, then the launcher.
 
-        A launcher killed before it told its child could leave that child waiting for ever, so a
-        `patient` call lets it come that far.
+        A launcher killed before it has signalled its child could leave that child waiting for
+        ever: with `spare_launcher`, one that has not come so far is left alone.
         """
-        if patient and self._namespace is None and self._status_fd in self._open:
+        if spare_launcher and self._namespace is None and self._status_fd in self._open:
             return
         if self._namespace in self._open and self._namespace is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -271,13 +218,12 @@ class _Contained:
 
         Raises:
             TimeoutError: processes are still there after ten seconds of being killed.
-
         """
         cancelled = False
         start = self._loop.time()
         try:
             while not self._gone.done() and self._loop.time() < start + _LINGER_SECONDS:
-                self._kill(patient=self._loop.time() < start + _PATIENCE_SECONDS)
+                self._kill(spare_launcher=self._loop.time() < start + _SPARE_LAUNCHER_SECONDS)
                 try:
                     await asyncio.wait((self._gone,), timeout=0.05)
                 except asyncio.CancelledError:
@@ -290,7 +236,7 @@ class _Contained:
             raise TimeoutError("Contained processes outlived their SIGKILL.")
 
     def _finish(self) -> None:
-        """Take what is left in the pipes, reap the launcher, close everything."""
+        """Read what is left in the pipes, reap the launcher, close everything."""
         while self._output_fd in self._open and self._more_output():
             pass
         os.set_blocking(self._marker_fd, False)
@@ -301,13 +247,13 @@ class _Contained:
         self._duration_seconds = time.monotonic() - self._started_at
 
     def _more_output(self) -> bool:
-        """Take one more piece of output and tell whether another may follow."""
+        """Read one more piece of output; return whether another may follow."""
         before = len(self._output)
         self._read_output()
         return before < len(self._output) < self._launch.output_limit_bytes
 
     def ending(self, reason: _Reason) -> ProcessExit:
-        """Sum up, after `end`."""
+        """Return how it ended; called after `end`."""
         return ProcessExit(
             started=self._marked,
             returncode=self._process.returncode,
@@ -320,7 +266,7 @@ class _Contained:
 
 
 def _read(descriptor: int) -> bytes | None:
-    """Read what is there: empty at the end of the pipe, None when nothing waits."""
+    """Return what can be read now: empty at the end of the pipe, None when there is nothing."""
     try:
         return os.read(descriptor, _READ_BYTES)
     except BlockingIOError:

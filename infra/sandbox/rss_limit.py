@@ -16,15 +16,14 @@ _PARENT, _RESIDENT = 1, 21  # fields of /proc/N/stat, counted after the name
 
 def holds_more(first: int, limit_bytes: int) -> bool:
     """
-    Tell whether a process and its descendants together hold more memory than a limit.
+    Return whether a process and its descendants together hold more memory than a limit.
 
-    Shared pages count once: the dear proportional figures are read only when the cheap ones,
+    Shared pages count once: the expensive proportional figures are read only when the cheap ones,
     which count such a page for every process, are above the limit.
 
     Args:
         first: the process at the top.
         limit_bytes: compared with anonymous and mapped memory; files in a tmpfs do not count.
-
     """
     resident = dict(_family(first))
     if sum(resident.values()) <= limit_bytes:
@@ -56,14 +55,14 @@ def _processes() -> Iterator[tuple[int, int, int]]:
             stat = Path("/proc", number, "stat").read_bytes()
         except OSError:
             continue
-        # The name stands in parentheses and may hold any byte, so count from its end.
+        # The name is in parentheses and may hold any byte, so count from its end.
         fields = stat.rpartition(b")")[2].split()
         yield int(number), int(fields[_PARENT]), int(fields[_RESIDENT]) * _PAGE_BYTES
 
 
 def _share(process: int, resident_bytes: int) -> int:
     """
-    Return a process's proportional share: all it has where that is secret, none once it ended.
+    Return a process's proportional share; all it has where that is unreadable, 0 once it ended.
     """
     try:
         lines = Path(f"/proc/{process}/smaps_rollup").read_text("ascii", "replace").splitlines()

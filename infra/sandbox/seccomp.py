@@ -1,10 +1,10 @@
 """
 The system calls a sandboxed command may not make, as a classic-BPF program.
 
-A pure generator: names in, bytes out. It knows the two architectures the product runs on and
-nothing else of the world; `sandbox.py` hands the bytes to bubblewrap, which installs them.
-The filter allows by default and takes away what either widens the attack surface of the kernel
-or would let a command build itself a new namespace and undo the read-only mounts in it.
+A pure generator for the two architectures the product runs on: names in, bytes out; `sandbox.py`
+gives the bytes to bubblewrap, which installs them. The filter allows by default and denies what
+widens the attack surface of the kernel, or would let a command create a new namespace and undo the
+read-only mounts in it.
 """
 
 import errno
@@ -40,7 +40,7 @@ DENIED_FAMILIES = (17, 38, 40, 44)
 """AF_PACKET, AF_ALG, AF_VSOCK, AF_XDP: kernel surface no build or test needs."""
 
 DENIED_IOCTLS = (0x5412, 0x541C)
-"""TIOCSTI and TIOCLINUX: typing into the terminal of whoever started the worker."""
+"""TIOCSTI and TIOCLINUX: typing into the terminal in which the worker was started."""
 
 _X86_64 = {
     "acct": 163,
@@ -132,7 +132,7 @@ _AARCH64 = {
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
     """
-    What the filter must know about one processor family.
+    The numbers of one processor family that the filter needs.
 
     Attributes:
         audit: the AUDIT_ARCH value the kernel reports for native system calls.
@@ -141,8 +141,7 @@ class Architecture:
         socket: number of `socket`.
         ioctl: number of `ioctl`.
         x32: whether the kernel may offer the x32 calling convention beside the native one.
-        denied: numbers of the system calls refused whatever their arguments, by name.
-
+        denied: numbers of the system calls refused with any arguments, by name.
     """
 
     audit: int
@@ -205,7 +204,6 @@ def filter_bytes(arch: str, *, deny_unix_sockets: bool) -> bytes:
 
     Raises:
         ValueError: there is no table for `arch`.
-
     """
     if arch not in ARCHITECTURES:
         raise ValueError(f"No system call table for {arch!r}; known: {', '.join(ARCHITECTURES)}.")
@@ -213,11 +211,11 @@ def filter_bytes(arch: str, *, deny_unix_sockets: bool) -> bytes:
 
 
 def _program(arch: Architecture, *, deny_unix_sockets: bool) -> list[_Line]:
-    """Spell the filter out with labels: architecture, number, then arguments where they matter."""
+    """Return the filter with labels: architecture, number, then arguments where they matter."""
     families = (AF_UNIX, *DENIED_FAMILIES) if deny_unix_sockets else DENIED_FAMILIES
     return [
         _Instruction(_LOAD, _ARCHITECTURE),
-        # A foreign convention has other numbers, so nothing below would hold: stop the process.
+        # A foreign convention has other numbers, so the rules below would not apply: kill it.
         _Instruction(_JUMP_EQUAL, arch.audit, otherwise="kill"),
         _Instruction(_LOAD, _NUMBER),
         *([_Instruction(_JUMP_GREATER_EQUAL, _X32_BIT, then="absent")] if arch.x32 else []),

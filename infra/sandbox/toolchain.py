@@ -1,10 +1,10 @@
 """
-Which folders under a hidden one hold the person's tools, and so must be shown again.
+Which folders under a hidden one hold the user's tools, and so must be shown again.
 
-The sandbox covers home folders; interpreters of version managers live exactly there. This module
-looks at the PATH and the virtual environment the *operator* configured and names the narrowest
-folders that make them work. It never follows a link out of a folder an agent can write, because
-such a link would choose what the agent gets to read.
+The sandbox covers home folders, where version managers keep their interpreters. From the PATH and
+the virtual environment that the *operator* configured, this module names the narrowest folders
+that make them work. It never follows a link out of a folder an agent can write, because such a
+link would choose what the agent can read.
 """
 
 import os
@@ -36,8 +36,7 @@ def toolchain_binds(
 
     Returns:
         Absolute paths to bind read-only onto themselves, none below another one, sorted.
-        A hidden folder itself, or a person's home, is never among them.
-
+        A hidden folder itself, or a home, is never among them.
     """
     environment = "" if virtual_env is None else f":{virtual_env / 'bin'}"
     trusted = _entries(path + environment, untrusted)
@@ -57,12 +56,11 @@ def toolchain_variables(path: str, *, untrusted: Sequence[Path] = ()) -> dict[st
     """
     Name the variables tools on `path` need because HOME is another one inside.
 
-    rustup's proxies look for the toolchains below HOME unless told where they are.
+    rustup's proxies look for the toolchains below HOME unless a variable names them.
 
     Args:
         path: the PATH of the command.
         untrusted: as for `toolchain_binds`.
-
     """
     for entry in _entries(path, untrusted):
         if (toolchains := _rustup_home(entry)) is not None:
@@ -78,12 +76,8 @@ def _entries(path: str, untrusted: Sequence[Path]) -> list[Path]:
 
 def _rustup_home(entry: Path) -> Path | None:
     """Find the toolchains beside a `.cargo/bin`, None for any other entry."""
-    background_task = entry.parent.parent / ".rustup"
-    return (
-        background_task
-        if entry.parts[-2:] == (".cargo", "bin") and _exists(background_task)
-        else None
-    )
+    toolchains = entry.parent.parent / ".rustup"
+    return toolchains if entry.parts[-2:] == (".cargo", "bin") and _exists(toolchains) else None
 
 
 def _needs_of(folder: Path, hidden: Sequence[Path]) -> Iterator[Path]:
@@ -100,7 +94,7 @@ def _needs_of(folder: Path, hidden: Sequence[Path]) -> Iterator[Path]:
 
 def root_of(folder: Path) -> Path:
     """
-    Return the installation a bin folder belongs to, or the folder itself when it stands alone.
+    Return the installation a bin folder belongs to, or the folder itself when it belongs to none.
 
     A folder `…/shims` belongs to the version manager around it; `bin` belongs to its parent only
     when that is recognisably an installation, never merely because it is the parent: the parent
@@ -112,13 +106,14 @@ def root_of(folder: Path) -> Path:
 
 
 def _is_prefix(folder: Path) -> bool:
-    """Tell an environment, or an installation of python, node or go, from any other folder."""
+    """Return whether a folder is an environment, or an installation of python, node or go."""
     if folder.name == ".local":
         return False
     if any(_exists(folder / mark) for mark in ("pyvenv.cfg", *_PREFIX_MARKS)):
         return True
-    has_python = any((folder / "bin").glob("python3*"))
-    return has_python and any(_exists(each / "os.py") for each in (folder / "lib").glob("python3*"))
+    libraries = _matching(folder / "lib", "python3*")
+    has_python = bool(_matching(folder / "bin", "python3*"))
+    return has_python and any(_exists(each / "os.py") for each in libraries)
 
 
 def _unit_of(path: Path) -> Path:
@@ -170,14 +165,22 @@ def _steps(link: Path) -> Iterator[Path]:
 
 
 def _homes(hidden: Iterable[Path]) -> set[Path]:
-    """Name the folders that are somebody's home: children of /home, and what the system lists."""
+    """Name every home folder: children of /home, and what the system lists."""
     listed = {Path(entry.pw_dir) for entry in pwd.getpwall()}
     children = set(Path("/home").glob("*"))
     return {home for home in listed | children if _under(home, tuple(hidden))}
 
 
+def _matching(folder: Path, pattern: str) -> list[Path]:
+    """List what matches in a folder; one that this user may not enter holds nothing."""
+    try:
+        return list(folder.glob(pattern))
+    except PermissionError:
+        return []
+
+
 def _exists(path: Path) -> bool:
-    """Tell whether this user can see a path; one behind a closed folder does not exist for us."""
+    """Return whether this user can see a path; one behind a closed folder counts as missing."""
     try:
         path.stat()
     except OSError:
@@ -186,5 +189,5 @@ def _exists(path: Path) -> bool:
 
 
 def _under(path: Path, folders: Sequence[Path]) -> bool:
-    """Tell whether a path is one of the folders or lies below one."""
+    """Return whether a path is one of the folders or lies below one."""
     return any(path == folder or folder in path.parents for folder in folders)

@@ -1,8 +1,7 @@
 """
-What the sandbox takes and gives: mounts and a command in, an outcome out, or one exception.
+What the sandbox takes and returns: mounts and a command in, an outcome out, or one exception.
 
-Values only; knows nothing of how containment is done. Import these names from
-`infra.sandbox`.
+Values only. Import these names from `infra.sandbox`.
 """
 
 import re
@@ -42,14 +41,13 @@ class Mounts:
         hide: folders or files to cover besides /root, /home, /run, /tmp and the worker's own
             home; what is mounted from below them is shown again.
         read: further files or folders to show read-only.
-        stands_for: the person's own checkout, which the worktree stands for: covered, so that
-            nothing uncommitted can be read, and what lies at the worktree's top is found in its
-            place by links, because an environment with an editable install leads there. None, and
-            folders of the system: nothing is done.
+        shadows_checkout: the user's own checkout, covered so that nothing uncommitted can be
+            read; links in its place lead to what lies at the worktree's top, because an
+            environment with an editable install leads there. None, and folders of the system:
+            nothing is covered.
 
     Raises:
         ValueError: `uid` is not positive.
-
     """
 
     worktree: Path
@@ -88,7 +86,6 @@ class Command:
 
     Raises:
         ValueError: a variable's name is not a shell name.
-
     """
 
     line: str
@@ -109,10 +106,10 @@ class Command:
 @dataclass(frozen=True, kw_only=True)
 class CommandOutcome:
     """
-    How a command ended; every ending is a value, also one we caused.
+    How a command ended; every ending is a value, also one that a limit caused.
 
     Attributes:
-        exit_code: as a shell reports it (128 + n for signal n); None when we ended the command.
+        exit_code: as a shell reports it (128 + n for signal n); None when a limit ended it.
         signal: the signal that ended it, None when it ended by itself.
         timed_out: it was ended at its time limit.
         output_exceeded: it was ended for more output than its limit.
@@ -121,7 +118,6 @@ class CommandOutcome:
         hint: "blocked by sandbox: …" when the command failed and its output looks like it ran
             into the sandbox, else None.
         memory_exceeded: it was ended for more memory than its limit.
-
     """
 
     exit_code: int | None

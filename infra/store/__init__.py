@@ -1,4 +1,4 @@
-"""The bare, content-addressed store: the names that most of its users need."""
+"""The bare, content-addressed store; these are the names that most of its users need."""
 
 from infra.store.batch import Batch
 from infra.store.errors import BranchTaken, ObjectMissing, RefConflict, StoreError

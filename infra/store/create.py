@@ -127,10 +127,12 @@ async def verify_config(path: Path) -> None:
         found = await _read_config(path, name)
         if found != wanted:
             wrong = sorted(key for key, _ in found.items() ^ wanted.items())
-            raise StoreError(f"the configuration of {path} is not ours: {', '.join(wrong)}")
+            raise StoreError(
+                f"the configuration of {path} is not OrchestCode's: {', '.join(wrong)}"
+            )
     attributes = path / "info" / "attributes"
     if not attributes.is_file() or attributes.read_text().split("\n")[0] != ATTRIBUTES:
-        raise StoreError(f"{attributes} does not begin with our line")
+        raise StoreError(f"{attributes} does not begin with OrchestCode's line")
 
 
 async def _read_config(path: Path, name: str) -> dict[str, str]:

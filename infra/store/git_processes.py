@@ -17,7 +17,8 @@ from typing import IO, TypeVar
 
 from typing_extensions import override
 
-from infra.git.command import STDERR_LIMIT, GitCommand, bounded, end_group
+from infra.git.command import STDERR_LIMIT, GitCommand, bounded
+from infra.git.process_group import end_group
 from infra.locks import holder, take_lock
 from infra.store.errors import StoreError
 from infra.store.object_format import GitObject, ObjectKind, is_kind

@@ -1,7 +1,7 @@
 """
-The journal: what a call came to, recorded in the store under the call's id before it is told.
+The journal: the outcome of each call, recorded under the call's id before the call is answered.
 
-A repeat of the call finds the record and returns it; that is what makes an effect happen once.
+A repeated call finds the record and returns it, so its effect happens once.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ RECORD = "record.json"
 
 
 async def recorded(store: Store, ref: str) -> bytes | None:
-    """Return the record under a ref, None when the call has not ended."""
+    """Return the record under a ref; None = the call has not ended."""
     entry = store.ref(ref)
     return None if entry is None else await store.get_blob(f"{entry}:{RECORD}")
 

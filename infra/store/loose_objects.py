@@ -38,7 +38,7 @@ class LooseObjects:
         folder = f"{self._folder}/{oid[:2]}"
         path = f"{folder}/{oid[2:]}"
         if _refreshed(path):
-            sync_folder(folder)  # whoever wrote it may not have come so far yet
+            sync_folder(folder)  # its writer may not have synced the name yet
         elif not self._packs.holds(oid):
             start = time.perf_counter()
             self._write(folder, path, b"%s %d\0" % (kind.encode(), len(data)) + data)
@@ -84,7 +84,7 @@ def _write_all(handle: int, data: bytes) -> None:
 
 def _refreshed(path: str) -> bool:
     # Like git: a new time stamp keeps the old object from the next prune. An empty file is what
-    # a power cut leaves of an object that nobody synced; it is written again.
+    # a power cut leaves of an object that was never synced; it is written again.
     try:
         if os.stat(path).st_size == 0:  # noqa: PTH116
             return False

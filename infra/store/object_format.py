@@ -51,7 +51,7 @@ class TreeEntry:
     Attributes:
         mode: git's octal mode without leading zero: 100644, 100755, 120000, 40000, 160000.
         name: one path component; bytes that are not UTF-8 are surrogate escapes.
-        oid: what the name stands for.
+        oid: id of the object of that name.
     """
 
     mode: str

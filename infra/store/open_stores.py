@@ -1,4 +1,4 @@
-"""The stores of this host, opened once each and shared by all activities of the process."""
+"""The stores of this host, each opened once and shared by all activities of the process."""
 
 import asyncio
 from pathlib import Path
@@ -15,7 +15,7 @@ class OpenStores:
         self._lock = asyncio.Lock()
 
     def path(self, key: str) -> Path:
-        """Return where the store of a repository lies, whether it exists or not."""
+        """Return the path of a repository's store, which need not exist."""
         return self._root / f"{key}.git"
 
     def keys(self) -> list[str]:

@@ -1,5 +1,7 @@
 """
-Notes: contracts that the store keeps under a ref, as a history that has forgotten a step finds it.
+Records: values that the store keeps under a ref.
+
+A workflow whose history lacks a finished step finds the step's result in them.
 """
 
 import contextlib
@@ -13,20 +15,18 @@ Kind = TypeVar("Kind", bound=Contract)
 
 
 async def write(store: Store, value: Contract) -> str:
-    """Write a note and return its object id, for a ref to hold."""
+    """Write a record and return its object id, for a ref to hold."""
     return await store.put_blob(value.model_dump_json().encode())
 
 
 async def read(store: Store, ref: str, kind: type[Kind]) -> Kind | None:
-    """Return the note that a ref holds, None when there is none."""
+    """Return the record that a ref holds; None = there is none."""
     oid = store.ref(ref)
     return None if oid is None else kind.model_validate_json(await store.get_blob(oid))
 
 
 async def write_time(store: Store, ref: str) -> None:
-    """
-    Note the present second under a ref; the first one that is noted there stays.
-    """
+    """Record the present second under a ref; the first one recorded there stays."""
     if store.ref(ref) is None:
         now = await store.put_blob(b"%d" % time.time())
         with contextlib.suppress(RefConflict):
@@ -34,8 +34,6 @@ async def write_time(store: Store, ref: str) -> None:
 
 
 async def read_time(store: Store, ref: str) -> int | None:
-    """
-    Return the second that is noted under a ref, None when there is none.
-    """
+    """Return the second that is recorded under a ref; None = there is none."""
     oid = store.ref(ref)
     return None if oid is None else int(await store.get_blob(oid))

@@ -108,7 +108,7 @@ class References:
 
     def _folders_to_sync(self, updates: Iterable[RefUpdate]) -> list[str]:
         # git syncs the file of a reference, but not its name in the folder, nor the folder's
-        # name in the one above when it had to be made.
+        # name in the one above when that had to be created.
         wanted: set[str] = set()
         for update in updates:
             folder = update.ref.rpartition("/")[0]
@@ -133,7 +133,7 @@ class References:
             except ChildDiedError as died:
                 killed = "fatal:" not in died.stderr
                 if killed or "fatal: commit" in died.stderr:
-                    # What it had done stays done, the rest is tried again.
+                    # What it has moved stays moved; the rest is tried again.
                     pending = [u for u in pending if read_ref(self._store, u.ref) != u.new]
                 self._raise_conflict(pending)
                 await leftovers.wait_or_remove(died.stderr, killed=killed)
@@ -231,10 +231,10 @@ class _Leftovers:
         if self._tries > limit or (blocked is None and "fatal:" in stderr):
             raise StoreError(f"references could not be moved: {stderr or 'git was killed'}")
         if blocked is not None:
-            self._look(Path(blocked["path"]))
+            self._remove_if_stale(Path(blocked["path"]))
             await asyncio.sleep(0.05)
 
-    def _look(self, file: Path) -> None:
+    def _remove_if_stale(self, file: Path) -> None:
         now = time.monotonic()
         try:
             stat = file.stat()
@@ -244,8 +244,8 @@ class _Leftovers:
         if identity != self._seen:
             self._seen, self._since = identity, now
         packed = file.name == "packed-refs.lock"
-        patience = PACKED_LOCK_SECONDS if packed else REF_LOCK_SECONDS
-        # Our own child was killed in this very transaction: the file is its leftover.
-        waited = self._killed or now - self._since >= patience
+        limit = PACKED_LOCK_SECONDS if packed else REF_LOCK_SECONDS
+        # Our own child was killed in this transaction: the file is its leftover.
+        waited = self._killed or now - self._since >= limit
         if waited and file.is_relative_to(self._store):
             file.unlink(missing_ok=True)

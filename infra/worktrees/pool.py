@@ -116,7 +116,7 @@ class WorktreePool:
         Raises:
             ObjectMissing: the commit is not in the store.
             WorktreeBusy: the holder's worktree is in use, or too many lease at the same time.
-            WorktreeBroken: the files do not come to equal the commit.
+            WorktreeBroken: the files cannot be made equal to the commit.
             GitError: git failed.
         """
         await self.store.require_commit(commit)
@@ -257,7 +257,7 @@ class WorktreePool:
             Fenced: the lease is over.
             WorktreeBusy: the previous opening did not end in time.
             ObjectMissing: the commit is not in the store.
-            WorktreeBroken: the files do not come to equal the commit.
+            WorktreeBroken: the files cannot be made equal to the commit.
             GitError: git failed.
         """
         self._records.leased(name, epoch)

@@ -68,7 +68,7 @@ class WorktreeReset:
             trusted: the index says truly which files are unchanged; False after a reboot.
 
         Raises:
-            WorktreeBroken: the files do not come to equal the commit.
+            WorktreeBroken: the files cannot be made equal to the commit.
             GitError: git failed, also on a worktree that was just created.
         """
         if not self._layout.intact():

@@ -1,5 +1,5 @@
-"""Fixtures of the activity tests that need every part."""
+"""Fixtures of tests on real activities."""
 
-from tests.infra.conftest import agent, job, proved_sandbox, workbench
+from tests.infra.conftest import agent, env, job, proved_sandbox
 
-__all__ = ["agent", "job", "proved_sandbox", "workbench"]
+__all__ = ["agent", "env", "job", "proved_sandbox"]

@@ -46,18 +46,18 @@ async def test_checks_do_not_share_a_worktree_with_agents(job: Job) -> None:
     assert (await agent.run("cat mine.txt")).text == "x\n[exit code 0]"
 
 
-async def test_an_outcome_is_recorded_and_not_run_again(workbench: ActivityEnv, job: Job) -> None:
+async def test_an_outcome_is_recorded_and_not_run_again(env: ActivityEnv, job: Job) -> None:
     """
     The same command on the same tree is answered from the record: on another commit, for
     another request; not in another environment, nor with another time limit.
     """
-    command = f"cat {workbench.folder}/now"
-    (workbench.folder / "now").write_text("first\n")
+    command = f"cat {env.folder}/now"
+    (env.folder / "now").write_text("first\n")
     first = await job.check(job.base, command)
-    (workbench.folder / "now").write_text("second\n")
+    (env.folder / "now").write_text("second\n")
     same_tree = await job.store.put_commit(first.tree, (job.base,), "again", when=1_700_000_900)
-    other = await workbench.open(request="request/two", branch="second")
-    elsewhere = await workbench.open(
+    other = await env.open(request="request/two", branch="second")
+    elsewhere = await env.open(
         request="request/three",
         branch="third",
         environment=Environment(path=f"{ENVIRONMENT.path}:/opt"),
@@ -94,11 +94,9 @@ async def test_a_red_check_stops_the_run(job: Job) -> None:
     assert "never" not in log
 
 
-async def test_a_fresh_rerun_that_passes_replaces_the_red_one(
-    workbench: ActivityEnv, job: Job
-) -> None:
+async def test_a_fresh_rerun_that_passes_replaces_the_red_one(env: ActivityEnv, job: Job) -> None:
     """A flaky check is believed green; a red rerun is recorded for itself and changes nothing."""
-    flag = workbench.folder / "flag"
+    flag = env.folder / "flag"
     command = f"test -e {flag}"
     red = await job.check(job.base, command)
     still_red = await job.check(job.base, command, fresh=1)

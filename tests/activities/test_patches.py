@@ -30,7 +30,7 @@ EVICTED = MergeVerdict(id="one/mine/0", eviction=Eviction.CONFLICT, reason="conf
 async def rebased(job: Job, patch: Patch, verdict: MergeVerdict = EVICTED) -> RebasedPatch:
     """Put a patch on top of what has landed."""
     request = RebasePatch(repository=job.opened.repository, patch=patch, verdict=verdict)
-    return await ActivityEnvironment().run(job.bench.patches.rebase_patch, request)
+    return await ActivityEnvironment().run(job.env.patches.rebase_patch, request)
 
 
 async def chained(job: Job, *patches: Patch) -> Chain:
@@ -39,7 +39,7 @@ async def chained(job: Job, *patches: Patch) -> Chain:
         repository=job.opened.repository,
         patches=tuple((patch.task, patch.commit) for patch in patches),
     )
-    return await ActivityEnvironment().run(job.bench.patches.build_chain, request)
+    return await ActivityEnvironment().run(job.env.patches.build_chain, request)
 
 
 async def landed(job: Job, tip: str, candidate: str, *titles: str) -> str | None:
@@ -47,7 +47,7 @@ async def landed(job: Job, tip: str, candidate: str, *titles: str) -> str | None
     request = LandChain(
         repository=job.opened.repository, tip=tip, candidate=candidate, titles=titles or ("a",)
     )
-    done: Landed = await ActivityEnvironment().run(job.bench.patches.land_chain, request)
+    done: Landed = await ActivityEnvironment().run(job.env.patches.land_chain, request)
     return done.commit
 
 
@@ -95,25 +95,25 @@ async def test_a_repeated_patch_is_the_same_patch(job: Job) -> None:
 
 
 @pytest.fixture
-def in_2015(workbench: ActivityEnv, monkeypatch: pytest.MonkeyPatch) -> str:
+def in_2015(env: ActivityEnv, monkeypatch: pytest.MonkeyPatch) -> str:
     """
     The last commit of the person's repository, made in 2015.
     """
-    (workbench.person / "old.txt").write_text("old\n")
+    (env.person / "old.txt").write_text("old\n")
     with monkeypatch.context() as then:
         for name in ("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"):
             then.setenv(name, "2015-06-01T12:00:00Z")
-        return commit(workbench.person, "Long ago")
+        return commit(env.person, "Long ago")
 
 
 async def test_delivered_commits_are_dated_by_when_the_request_began(
-    workbench: ActivityEnv, in_2015: str
+    env: ActivityEnv, in_2015: str
 ) -> None:
     """
     Patches, merges and landings on a base of 2015 are dated now: no tool takes the branch for old.
     """
     before = int(time.time())
-    job = await workbench.open()
+    job = await env.open()
     after = time.time()
     patches = [
         await job.patch(await job.changed({f"{name}.txt": "x\n"}), task=name) for name in "abc"
@@ -127,9 +127,9 @@ async def test_delivered_commits_are_dated_by_when_the_request_began(
         commit=tip,
         base=job.base,
     )
-    await ActivityEnvironment().run(workbench.repositories.deliver_branch, order)
+    await ActivityEnvironment().run(env.repositories.deliver_branch, order)
 
-    log = git(workbench.person, "log", "--format=%at %ct", f"{in_2015}..{job.opened.branch}")
+    log = git(env.person, "log", "--format=%at %ct", f"{in_2015}..{job.opened.branch}")
     dates = [tuple(map(int, line.split())) for line in log.splitlines()]
     assert job.base == in_2015
     assert len(dates) == 6
@@ -139,34 +139,34 @@ async def test_delivered_commits_are_dated_by_when_the_request_began(
 
 
 async def test_a_patch_is_the_same_when_its_request_is_opened_again_later(
-    workbench: ActivityEnv, in_2015: str, monkeypatch: pytest.MonkeyPatch
+    env: ActivityEnv, in_2015: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     The time of the first opening counts, also of one that was cut short before it was noted whole.
     """
-    job = await workbench.open()
+    job = await env.open()
     checkpoint = await job.changed({"a.txt": "x\n"})
     first = await job.patch(checkpoint)
     later = time.time() + 3_600
     monkeypatch.setattr(time, "time", lambda: later)
 
-    again = await workbench.open()
+    again = await env.open()
     assert await again.patch(checkpoint) == first
     await job.store.advance(OPENED, None, job.store.ref(OPENED))
-    once_more = await workbench.open()
+    once_more = await env.open()
     assert await once_more.patch(checkpoint) == first
 
 
 async def test_patches_of_a_request_without_a_noted_time_are_dated_from_their_base(
-    workbench: ActivityEnv, in_2015: str
+    env: ActivityEnv, in_2015: str
 ) -> None:
     """
     A request that older code opened makes the commits that it made then, also once opened again.
     """
-    job = await workbench.open()
+    job = await env.open()
     await job.store.advance(BEGAN, None, job.store.ref(BEGAN))
 
-    again = await workbench.open()
+    again = await env.open()
     patch = await again.patch(await again.changed({"a.txt": "x\n"}))
 
     base = await job.store.get_commit(in_2015)
@@ -174,13 +174,13 @@ async def test_patches_of_a_request_without_a_noted_time_are_dated_from_their_ba
 
 
 async def test_a_patch_is_later_than_its_base(
-    workbench: ActivityEnv, monkeypatch: pytest.MonkeyPatch
+    env: ActivityEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     Where the worker's clock is behind the base's date, the patch is dated from the base.
     """
     monkeypatch.setattr(time, "time", lambda: 1_000_000_000.0)
-    job = await workbench.open()
+    job = await env.open()
 
     patch = await job.patch(await job.changed({"a.txt": "x\n"}))
 

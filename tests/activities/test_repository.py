@@ -53,13 +53,13 @@ def delivery(job: Job, commit: str, path: Path | None = None) -> DeliverBranch:
 async def delivered(job: Job, commit: str, path: Path | None = None) -> Delivered:
     """Deliver a commit under the request's branch."""
     order = delivery(job, commit, path)
-    return await ActivityEnvironment().run(job.bench.repositories.deliver_branch, order)
+    return await ActivityEnvironment().run(job.env.repositories.deliver_branch, order)
 
 
 async def withdrawn(job: Job, commit: str) -> Delivered | None:
     """Withdraw the delivery of a commit."""
     order = delivery(job, commit)
-    return await ActivityEnvironment().run(job.bench.repositories.withdraw_delivery, order)
+    return await ActivityEnvironment().run(job.env.repositories.withdraw_delivery, order)
 
 
 async def closed(job: Job, request_id: str) -> None:
@@ -67,7 +67,7 @@ async def closed(job: Job, request_id: str) -> None:
     request = CloseRequest(
         repository=job.opened.repository, request_id=request_id, branch=job.opened.branch
     )
-    await ActivityEnvironment().run(job.bench.repositories.close_request, request)
+    await ActivityEnvironment().run(job.env.repositories.close_request, request)
 
 
 # ---- what is refused
@@ -154,15 +154,15 @@ FOREIGN = (
     ],
 )
 async def test_a_repository_that_cannot_be_worked_on_is_refused(
-    workbench: ActivityEnv, make: Callable[[Path], Path], words: str
+    env: ActivityEnv, make: Callable[[Path], Path], words: str
 ) -> None:
     """In one sentence, with nothing made and nothing touched."""
-    place = make(workbench.folder)
-    before = snapshot(workbench.folder)
+    place = make(env.folder)
+    before = snapshot(env.folder)
 
-    assert words in await refused(workbench.open(place))
-    assert workbench.made() == []
-    assert changed(before, snapshot(workbench.folder)) == set()
+    assert words in await refused(env.open(place))
+    assert env.made() == []
+    assert changed(before, snapshot(env.folder)) == set()
 
 
 @pytest.mark.parametrize(
@@ -176,25 +176,25 @@ async def test_a_repository_that_cannot_be_worked_on_is_refused(
     ],
 )
 async def test_a_path_that_names_nothing_is_refused(
-    workbench: ActivityEnv, path: str, words: str
+    env: ActivityEnv, path: str, words: str
 ) -> None:
     """Whatever the path looks like, the answer is a short sentence."""
-    sentence = await refused(workbench.open(path))
+    sentence = await refused(env.open(path))
 
     assert words in sentence
     assert len(sentence) < 400
-    assert workbench.made() == []
+    assert env.made() == []
 
 
 @pytest.mark.parametrize(
     "base", ["nowhere", "-x", "main..v1", "^main", "main:a.txt", "HEAD~9", "f" * 40, "0" * 40, "\0"]
 )
-async def test_a_base_that_is_no_commit_is_refused(workbench: ActivityEnv, base: str) -> None:
+async def test_a_base_that_is_no_commit_is_refused(env: ActivityEnv, base: str) -> None:
     """Not every word that git understands is a place to start from."""
-    assert "not a branch, tag or commit" in (await refused(workbench.open(base=base))).replace(
+    assert "not a branch, tag or commit" in (await refused(env.open(base=base))).replace(
         "there is no branch", "not a branch"
     )
-    assert workbench.made() == []
+    assert env.made() == []
 
 
 @pytest.mark.parametrize(
@@ -213,15 +213,15 @@ async def test_a_base_that_is_no_commit_is_refused(workbench: ActivityEnv, base:
     ],
 )
 async def test_a_branch_that_cannot_be_made_is_refused(
-    workbench: ActivityEnv, branch: str, words: str
+    env: ActivityEnv, branch: str, words: str
 ) -> None:
     """Before any work, not at its delivery."""
-    git(workbench.person, "branch", "taken/x")
+    git(env.person, "branch", "taken/x")
     if branch == "unborn":
-        git(workbench.person, "checkout", "-q", "--orphan", "unborn")
+        git(env.person, "checkout", "-q", "--orphan", "unborn")
 
-    assert words in await refused(workbench.open(branch=branch, base="main"))
-    assert workbench.made() == []
+    assert words in await refused(env.open(branch=branch, base="main"))
+    assert env.made() == []
 
 
 @pytest.mark.parametrize(
@@ -235,42 +235,40 @@ async def test_a_branch_that_cannot_be_made_is_refused(
         ("~/tool", "do not see your home folder"),
     ],
 )
-async def test_a_check_that_cannot_run_is_refused(
-    workbench: ActivityEnv, check: str, words: str
-) -> None:
+async def test_a_check_that_cannot_run_is_refused(env: ActivityEnv, check: str, words: str) -> None:
     """A missing program is found before the first model call, on the request's own PATH."""
-    assert words in await refused(workbench.open(checks=("true", check)))
-    assert workbench.made() == []
+    assert words in await refused(env.open(checks=("true", check)))
+    assert env.made() == []
 
 
-async def test_checks_are_looked_up_where_they_will_run(workbench: ActivityEnv) -> None:
+async def test_checks_are_looked_up_where_they_will_run(env: ActivityEnv) -> None:
     """On the request's PATH, in the base commit, or left to the shell where only it can tell."""
-    tools = workbench.folder / "tools"
+    tools = env.folder / "tools"
     tools.mkdir()
     (tools / "mytool").write_text("#!/bin/sh\n")
     (tools / "mytool").chmod(0o755)
-    script = workbench.person / "run.sh"
+    script = env.person / "run.sh"
     script.write_text("#!/bin/sh\n")
     script.chmod(0o755)
-    commit(workbench.person, "script")
+    commit(env.person, "script")
     script.unlink()  # the base counts, not the checkout
     environment = Environment(path=f"{tools}:/usr/bin:/bin")
     checks = ("mytool --all", "./run.sh", "run.sh || true", "cd x && anything", "[ -e a.txt ]")
 
     with pytest.raises(ApplicationError, match=r"there is no 'run\.sh' on the PATH"):
-        await workbench.open(checks=checks, environment=environment)
-    assert await workbench.open(checks=(*checks[:2], *checks[3:]), environment=environment)
+        await env.open(checks=checks, environment=environment)
+    assert await env.open(checks=(*checks[:2], *checks[3:]), environment=environment)
 
 
 # ---- what is taken
 
 
-async def test_every_kind_of_repository_is_taken(workbench: ActivityEnv) -> None:
+async def test_every_kind_of_repository_is_taken(env: ActivityEnv) -> None:
     """
     Dirty, detached, bare, shallow, packed, with submodules, in a linked worktree, in a
     sub-folder, in a folder with spaces and foreign letters: each opens, and none is changed.
     """
-    folder, source = workbench.folder, workbench.person
+    folder, source = env.folder, env.person
     (source / "a.txt").write_text("dirty\n")
     (source / "untracked.txt").write_text("x\n")
     (source / "sub" / "folder").mkdir(parents=True)
@@ -304,13 +302,13 @@ async def test_every_kind_of_repository_is_taken(workbench: ActivityEnv) -> None
     before = {place: snapshot(place) for place in places}
 
     for number, (place, root) in enumerate(places.items()):
-        job = await workbench.open(place, request=f"request/r{number}", branch=f"made-{number}")
+        job = await env.open(place, request=f"request/r{number}", branch=f"made-{number}")
         assert Path(job.opened.path) == root
         assert job.base == git(place, "rev-parse", "HEAD")
         assert await trees.paths(job.store, job.base)
         assert changed(before[place], snapshot(place)) == set(), place
 
-    keys = {path.name for path in (workbench.home / "stores").glob("*.git")}
+    keys = {path.name for path in (env.home / "stores").glob("*.git")}
     assert len(keys) == len(set(places.values())) - 1  # a link to a repository is that repository
 
 
@@ -325,65 +323,65 @@ async def test_every_kind_of_repository_is_taken(workbench: ActivityEnv) -> None
     ],
 )
 async def test_a_base_may_be_named_in_many_ways(
-    workbench: ActivityEnv, base: str | None, name: str
+    env: ActivityEnv, base: str | None, name: str
 ) -> None:
     """HEAD, a branch, an annotated tag, an expression, a remote's branch, a short id."""
-    place = workbench.person
+    place = env.person
     git(place, "tag", "-a", "v1", "-m", "one")
     git(place, "update-ref", "refs/remotes/origin/x", "HEAD")
     (place / "c.txt").write_text("c\n")
     commit(place, "second")
 
-    job = await workbench.open(base=base)
+    job = await env.open(base=base)
 
     assert job.base == git(place, "rev-parse", f"{base or 'HEAD'}^{{commit}}")
     assert job.opened.base_name == name
-    short = await workbench.open(request="request/s", branch="s", base=job.base[:9])
+    short = await env.open(request="request/s", branch="s", base=job.base[:9])
     assert short.base == job.base
 
 
-async def test_a_branch_wins_over_a_tag_of_its_name(workbench: ActivityEnv) -> None:
+async def test_a_branch_wins_over_a_tag_of_its_name(env: ActivityEnv) -> None:
     """A person who says "release" means the branch."""
-    place = workbench.person
+    place = env.person
     git(place, "tag", "release")
     git(place, "checkout", "-q", "-b", "release")
     (place / "c.txt").write_text("c\n")
     tip = commit(place, "second")
 
-    assert (await workbench.open(base="release")).base == tip
+    assert (await env.open(base="release")).base == tip
 
 
-async def test_the_base_of_the_first_attempt_stands(workbench: ActivityEnv) -> None:
+async def test_the_base_of_the_first_attempt_stands(env: ActivityEnv) -> None:
     """A repeated opening gives the same answer, also when the branch has moved on since."""
-    first = await workbench.open()
-    (workbench.person / "c.txt").write_text("c\n")
-    moved = commit(workbench.person, "second")
+    first = await env.open()
+    (env.person / "c.txt").write_text("c\n")
+    moved = commit(env.person, "second")
 
-    again = await workbench.open()
-    other = await workbench.open(request="request/two", branch="second")
+    again = await env.open()
+    other = await env.open(request="request/two", branch="second")
 
     assert again.opened == first.opened
     assert other.base == moved
 
 
-async def test_a_request_whose_branch_is_delivered_opens_as_before(workbench: ActivityEnv) -> None:
+async def test_a_request_whose_branch_is_delivered_opens_as_before(env: ActivityEnv) -> None:
     """
     A database from a backup may not know that the request is done. The branch is claimed anew.
     """
-    job = await workbench.open()
+    job = await env.open()
     await delivered(job, await job.changed({"b.txt": "made\n"}))
     await closed(job, "request/one")
 
-    assert (await workbench.open()).opened == job.opened
+    assert (await env.open()).opened == job.opened
     assert await job.store.get_blob(ids.claim_ref("made")) == b"request/one"
-    assert "exists already" in await refused(workbench.open(request="request/two"))
+    assert "exists already" in await refused(env.open(request="request/two"))
 
 
-async def test_two_requests_cannot_make_one_branch(workbench: ActivityEnv) -> None:
+async def test_two_requests_cannot_make_one_branch(env: ActivityEnv) -> None:
     """The second is told who makes it; when the first is closed, the branch is free."""
     outcomes = await asyncio.gather(
-        workbench.open(request="request/one"),
-        workbench.open(request="request/two"),
+        env.open(request="request/one"),
+        env.open(request="request/two"),
         return_exceptions=True,
     )
     won = [each for each in outcomes if isinstance(each, Job)]
@@ -395,17 +393,17 @@ async def test_two_requests_cannot_make_one_branch(workbench: ActivityEnv) -> No
     assert lost[0].type == FailureKind.REFUSED
     assert f"is being made by {winner}: name another with --branch" in lost[0].message
     await closed(won[0], loser)  # not theirs to give up
-    assert "is being made by" in await refused(workbench.open(request=loser))
+    assert "is being made by" in await refused(env.open(request=loser))
     await closed(won[0], winner)
     await closed(won[0], winner)
-    assert (await workbench.open(request=loser)).opened.branch == "made"
+    assert (await env.open(request=loser)).opened.branch == "made"
 
 
-async def test_requests_of_one_repository_share_its_store(workbench: ActivityEnv) -> None:
+async def test_requests_of_one_repository_share_its_store(env: ActivityEnv) -> None:
     """Each has its own base, target and claim in it."""
     first, second = await asyncio.gather(
-        workbench.open(request="request/one", branch="one"),
-        workbench.open(request="request/two", branch="two"),
+        env.open(request="request/one", branch="one"),
+        env.open(request="request/two", branch="two"),
     )
 
     assert first.opened.repository.key == second.opened.repository.key
@@ -421,12 +419,12 @@ async def test_requests_of_one_repository_share_its_store(workbench: ActivityEnv
     )
 
 
-async def test_the_suggested_branch_stands_in(workbench: ActivityEnv) -> None:
+async def test_the_suggested_branch_stands_in(env: ActivityEnv) -> None:
     """
     A request that names no branch gets the suggestion; one that brings no environment, the
     worker's.
     """
-    job = await workbench.open(branch="", environment=None)
+    job = await env.open(branch="", environment=None)
 
     assert job.opened.branch == "suggested"
     stored = await job.store.get_blob(job.opened.repository.environment)
@@ -436,13 +434,13 @@ async def test_the_suggested_branch_stands_in(workbench: ActivityEnv) -> None:
 # ---- what is delivered
 
 
-async def test_a_delivered_branch_is_all_that_changes(workbench: ActivityEnv) -> None:
+async def test_a_delivered_branch_is_all_that_changes(env: ActivityEnv) -> None:
     """
     No hook, filter, monitor or clean-up of the person's runs; checkout, index, configuration and
     every other reference stay byte for byte; delivering twice is delivering once.
     """
-    place = workbench.person
-    ran = workbench.folder / "ran"
+    place = env.person
+    ran = env.folder / "ran"
     for name in (
         *("pre-receive", "update", "post-receive", "post-update", "reference-transaction"),
         *("pre-push", "post-checkout", "post-merge", "pre-auto-gc", "fsmonitor", "proc-receive"),
@@ -460,7 +458,7 @@ async def test_a_delivered_branch_is_all_that_changes(workbench: ActivityEnv) ->
     (place / "a.txt").write_text("dirty\n")
     before = snapshot(place)
 
-    job = await workbench.open()
+    job = await env.open()
     made = await job.changed({"b.txt": "made\n"})
     first = await delivered(job, made)
     second = await delivered(job, made)
@@ -480,32 +478,32 @@ async def test_a_delivered_branch_is_all_that_changes(workbench: ActivityEnv) ->
     assert git(place, "fsck", "--strict", "--no-dangling") == ""
 
 
-async def test_a_branch_made_meanwhile_is_not_overwritten(workbench: ActivityEnv) -> None:
+async def test_a_branch_made_meanwhile_is_not_overwritten(env: ActivityEnv) -> None:
     """The person's branch stays; the sentence says where the result is kept."""
-    job = await workbench.open()
+    job = await env.open()
     made = await job.changed({"b.txt": "made\n"})
-    git(workbench.person, "branch", "made")
+    git(env.person, "branch", "made")
 
     sentence = await refused(delivered(job, made))
 
-    assert "was made by somebody else meanwhile" in sentence
+    assert "was made by another process meanwhile" in sentence
     told = sentence.partition("take the result with: ")[2]
-    git(workbench.person, *shlex.split(told)[1:])
-    assert git(workbench.person, "rev-parse", "FETCH_HEAD").strip() == made
-    assert git(workbench.person, "rev-parse", "made") == job.base
+    git(env.person, *shlex.split(told)[1:])
+    assert git(env.person, "rev-parse", "FETCH_HEAD").strip() == made
+    assert git(env.person, "rev-parse", "made") == job.base
 
 
 @pytest.mark.parametrize("trouble", ["beside", "moved away", "checked out"])
 async def test_a_delivery_that_cannot_be_made_now_can_be_made_later(
-    workbench: ActivityEnv, trouble: str
+    env: ActivityEnv, trouble: str
 ) -> None:
     """
     A name in the way, a repository that is away: the attempt fails in words, changes nothing,
     and succeeds once the person has cleared the way.
     """
-    job = await workbench.open()
+    job = await env.open()
     made = await job.changed({"b.txt": "made\n"})
-    place, away = workbench.person, workbench.folder / "away"
+    place, away = env.person, env.folder / "away"
     if trouble == "beside":
         git(place, "branch", "made/below")
     elif trouble == "moved away":
@@ -529,9 +527,9 @@ async def test_a_delivery_that_cannot_be_made_now_can_be_made_later(
 
 
 @pytest.mark.parametrize("kind", ["bare", "shallow", "linked", "module", "borrowing"])
-async def test_every_kind_of_repository_gets_its_branch(workbench: ActivityEnv, kind: str) -> None:
+async def test_every_kind_of_repository_gets_its_branch(env: ActivityEnv, kind: str) -> None:
     """The branch arrives whole, and can be checked out there."""
-    folder, source = workbench.folder, workbench.person
+    folder, source = env.folder, env.person
     (source / "a.txt").write_text("second\n")
     commit(source, "second")
     place = folder / kind
@@ -545,7 +543,7 @@ async def test_every_kind_of_repository_gets_its_branch(workbench: ActivityEnv, 
         options = {"bare": "--bare", "shallow": "--depth=1", "borrowing": "--shared"}[kind]
         git(folder, "clone", "-q", options, f"file://{source}", str(place))
 
-    job = await workbench.open(place)
+    job = await env.open(place)
     made = await job.changed({"b.txt": "made\n"})
     await delivered(job, made)
 
@@ -573,53 +571,53 @@ async def appeared(file: Path) -> None:
 
 
 async def test_a_push_that_has_begun_is_carried_to_its_end(
-    workbench: ActivityEnv, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    env: ActivityEnv, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """
     Cancelled in the middle, the delivery tells that it came about: nobody takes a branch back.
     """
-    job = await workbench.open()
+    job = await env.open()
     slow, begun = slow_git(tmp_path)
     # The store made its command before; only what it starts from now on is slow.
     monkeypatch.setattr(job.store.git, "_binary", str(slow))
     around = ActivityEnvironment()
     order = delivery(job, job.base)
-    delivering = asyncio.create_task(around.run(workbench.repositories.deliver_branch, order))
+    delivering = asyncio.create_task(around.run(env.repositories.deliver_branch, order))
     await appeared(begun)
     around.cancel()
 
     told = await delivering
     assert told.commit == job.base
-    assert git(workbench.person, "rev-parse", job.opened.branch).strip() == job.base
+    assert git(env.person, "rev-parse", job.opened.branch).strip() == job.base
 
 
-async def test_a_delivery_that_waits_for_its_turn_can_be_cancelled(workbench: ActivityEnv) -> None:
+async def test_a_delivery_that_waits_for_its_turn_can_be_cancelled(env: ActivityEnv) -> None:
     """
     As long as another delivery from the store pushes, nothing has begun that must be carried out.
     """
-    job = await workbench.open()
+    job = await env.open()
     around = ActivityEnvironment()
     async with locked(job.store.path / "oc-delivery.turn"):
         order = delivery(job, job.base)
-        waiting = asyncio.create_task(around.run(workbench.repositories.deliver_branch, order))
+        waiting = asyncio.create_task(around.run(env.repositories.deliver_branch, order))
         await asyncio.sleep(0.3)
         around.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
 
-    assert git(workbench.person, "branch", "--list", job.opened.branch) == ""
+    assert git(env.person, "branch", "--list", job.opened.branch) == ""
 
 
 # ---- a delivery of which nobody heard
 
 
 async def test_a_delivery_that_came_about_counts_when_it_is_withdrawn(
-    workbench: ActivityEnv,
+    env: ActivityEnv,
 ) -> None:
     """
     The branch is there: that is told, as often as it is asked, and a repeated delivery agrees.
     """
-    job = await workbench.open()
+    job = await env.open()
     made = await job.changed({"b.txt": "made\n"})
     told = await delivered(job, made)
 
@@ -627,35 +625,35 @@ async def test_a_delivery_that_came_about_counts_when_it_is_withdrawn(
     assert await delivered(job, made) == told
 
 
-async def test_a_withdrawn_delivery_never_comes_about(workbench: ActivityEnv) -> None:
+async def test_a_withdrawn_delivery_never_comes_about(env: ActivityEnv) -> None:
     """An attempt that comes after the withdrawal is refused, and the branch is never there."""
-    job = await workbench.open()
+    job = await env.open()
     made = await job.changed({"b.txt": "made\n"})
 
     assert [await withdrawn(job, made) for _ in range(2)] == [None, None]
     assert "was withdrawn" in await refused(delivered(job, made))
-    assert git(workbench.person, "branch", "--list", job.opened.branch) == ""
+    assert git(env.person, "branch", "--list", job.opened.branch) == ""
 
 
-async def test_a_request_that_a_person_resets_may_deliver_after_all(workbench: ActivityEnv) -> None:
+async def test_a_request_that_a_person_resets_may_deliver_after_all(env: ActivityEnv) -> None:
     """
     A withdrawal binds the run that made it, not the one that `temporal workflow reset` begins.
     """
-    job = await workbench.open()
+    job = await env.open()
     assert await withdrawn(job, job.base) is None
     again = ActivityEnvironment()
     again.info = dataclasses.replace(again.info, workflow_run_id="another")
     order = delivery(job, job.base)
 
-    told = await again.run(workbench.repositories.deliver_branch, order)
+    told = await again.run(env.repositories.deliver_branch, order)
 
-    assert told.commit == git(workbench.person, "rev-parse", job.opened.branch).strip()
+    assert told.commit == git(env.person, "rev-parse", job.opened.branch).strip()
 
 
-async def test_a_repository_that_is_gone_has_been_given_nothing(workbench: ActivityEnv) -> None:
+async def test_a_repository_that_is_gone_has_been_given_nothing(env: ActivityEnv) -> None:
     """Whoever has moved their repository away can still have the request cancelled."""
-    job = await workbench.open()
-    workbench.person.rename(workbench.folder / "away")
+    job = await env.open()
+    env.person.rename(env.folder / "away")
 
     assert await withdrawn(job, job.base) is None
 
@@ -682,13 +680,13 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 async def test_a_delivery_is_withdrawn_once_the_git_of_a_dead_worker_has_ended(
-    workbench: ActivityEnv, tmp_path: Path
+    env: ActivityEnv, tmp_path: Path
 ) -> None:
     """Killed in the middle of a push, a worker leaves git at work; what that comes to counts."""
-    job = await workbench.open()
+    job = await env.open()
     slow, begun = slow_git(tmp_path)
     order = delivery(job, job.base).model_dump_json()
-    stores = str(workbench.home / "stores")
+    stores = str(env.home / "stores")
     worker = await asyncio.create_subprocess_exec(
         sys.executable, "-c", PUSHING, stores, str(slow), order, cwd=Path(__file__).parents[2]
     )
@@ -696,24 +694,24 @@ async def test_a_delivery_is_withdrawn_once_the_git_of_a_dead_worker_has_ended(
     worker.kill()
     await worker.wait()
 
-    assert git(workbench.person, "branch", "--list", job.opened.branch) == ""
+    assert git(env.person, "branch", "--list", job.opened.branch) == ""
     told = await withdrawn(job, job.base)
     assert told is not None
     assert told.commit == job.base
-    assert git(workbench.person, "rev-parse", job.opened.branch).strip() == job.base
+    assert git(env.person, "rev-parse", job.opened.branch).strip() == job.base
 
 
 async def test_a_push_that_fails_says_in_one_look_what_is_in_the_way(
-    workbench: ActivityEnv,
+    env: ActivityEnv,
 ) -> None:
     """The sentence names the repository and git's reason, not the options of git's command."""
-    job = await workbench.open()
-    (workbench.person / f".git/refs/heads/{job.opened.branch}.lock").touch()
+    job = await env.open()
+    (env.person / f".git/refs/heads/{job.opened.branch}.lock").touch()
 
     with pytest.raises(ApplicationError) as caught:
         await delivered(job, job.base)
 
     assert caught.value.type == FailureKind.STORE
-    assert caught.value.message.startswith(f"{workbench.person}: git push: ")
+    assert caught.value.message.startswith(f"{env.person}: git push: ")
     assert f"{job.opened.branch}.lock': File exists" in caught.value.message
     assert "--quiet" not in caught.value.message

@@ -21,18 +21,18 @@ async def test_matches_name_path_and_line(agent: Agent) -> None:
 
 
 async def test_a_search_follows_no_link_and_enters_no_repository(
-    workbench: ActivityEnv, agent: Agent
+    env: ActivityEnv, agent: Agent
 ) -> None:
     """What lies outside, or in a nested repository, is not searched."""
-    (workbench.folder / "outside").mkdir()
-    (workbench.folder / "outside" / "s").write_text("needle\n")
+    (env.folder / "outside").mkdir()
+    (env.folder / "outside" / "s").write_text("needle\n")
     await agent.run(
-        f"ln -s {workbench.folder}/outside out; ln -s {workbench.folder}/outside/s link;"
+        f"ln -s {env.folder}/outside out; ln -s {env.folder}/outside/s link;"
         "git init -q inner; echo needle > inner/n; mkfifo pipe"
     )
 
     assert (await agent.search("needle")).text == "No matches."
-    for path in ("out", "link", "..", str(workbench.folder), "../person", ".git"):
+    for path in ("out", "link", "..", str(env.folder), "../person", ".git"):
         found = await agent.search("needle", path=path)
         assert "needle" not in found.text.replace("'needle'", ""), path
 

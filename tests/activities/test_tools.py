@@ -15,7 +15,7 @@ from contracts.failures import FailureKind
 from contracts.tools import ToolCall
 from domain import ids
 from infra import commands
-from tests.infra.bench import ActivityEnv, Agent, Job, alive, said, token
+from tests.infra.bench import ActivityEnv, Agent, Job, alive, reply_text, token
 from tests.local_deployment import ROOT, until
 
 
@@ -128,7 +128,7 @@ KILLED = """
         home, scratch = Path(sys.argv[1]), Path(sys.argv[2])
         stores = OpenStores(home / "stores")
         uid_base = 60_000 if os.geteuid() == 0 else None
-        pools = OpenPools(stores, home / "worktrees", host_id="bench", uid_base=uid_base)
+        pools = OpenPools(stores, home / "worktrees", host_id="test-host", uid_base=uid_base)
         sandbox = Sandbox()
         await sandbox.probe(scratch)
         tools = WorktreeTools(stores, pools, CommandRunner(sandbox, hide=(home,)))
@@ -139,12 +139,10 @@ KILLED = """
 """
 
 
-def started_worker(
-    workbench: ActivityEnv, scratch: Path, call: ToolCall
-) -> subprocess.Popen[bytes]:
+def started_worker(env: ActivityEnv, scratch: Path, call: ToolCall) -> subprocess.Popen[bytes]:
     """Start a process that makes the call as a worker would."""
     worker = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(KILLED), str(workbench.home), str(scratch)],
+        [sys.executable, "-c", textwrap.dedent(KILLED), str(env.home), str(scratch)],
         cwd=ROOT,
         stdin=subprocess.PIPE,
     )
@@ -159,16 +157,14 @@ def owners(folder: Path) -> set[int]:
     return {path.stat().st_uid for path in (folder, *folder.rglob("*"))}
 
 
-async def test_a_worker_killed_in_the_middle_of_a_command(
-    workbench: ActivityEnv, agent: Agent
-) -> None:
+async def test_a_worker_killed_in_the_middle_of_a_command(env: ActivityEnv, agent: Agent) -> None:
     """Its processes die with it, and the repeated call starts from the checkpoint and acts once."""
-    word, go = token(), workbench.folder / "go"
+    word, go = token(), env.folder / "go"
     line = f"echo half >> log.txt; cat a.txt > {word}; [ -e {go} ] || sleep 60"
     call = await agent.call("run_command", command=line)
-    scratch = workbench.folder / "scratch"
+    scratch = env.folder / "scratch"
     scratch.mkdir()
-    worker = started_worker(workbench, scratch, call)
+    worker = started_worker(env, scratch, call)
     await until((agent.path / word).exists, seconds=20)
     worker.kill()
     worker.wait()
@@ -190,7 +186,7 @@ async def test_a_command_past_its_limit_is_one_result(agent: Agent) -> None:
     result = await agent.make(call)
 
     assert result.outcome == "timed_out"
-    text = await said(agent.job.store, result)
+    text = await reply_text(agent.job.store, result)
     assert text.startswith("before\n[timed out after 1 s, all its processes were ended]")
     assert alive(word) == []
     assert await agent.make(call) == result
@@ -264,7 +260,7 @@ async def test_a_file_named_like_a_pattern_is_itself(agent: Agent) -> None:
 
 
 async def test_nested_repositories_are_reported(agent: Agent) -> None:
-    """A repository inside the worktree is not recorded, nor is an edit in it, and both are said."""
+    """A repository inside the worktree is not recorded, nor is an edit in it; both say so."""
     made = await agent.run("git init -q inner && echo x > inner/x.txt")
     edited = await agent.edit("create", "inner/y.txt", file_text="y\n")
     after = await agent.run("cat inner/y.txt")
@@ -296,11 +292,11 @@ async def test_a_refused_edit_changes_nothing_and_is_a_value(agent: Agent) -> No
     assert (await agent.run("cat a.txt")).text == "one\ntwo\nthree\n[exit code 0]"
 
 
-async def test_an_edit_follows_no_link_out(workbench: ActivityEnv, agent: Agent) -> None:
+async def test_an_edit_follows_no_link_out(env: ActivityEnv, agent: Agent) -> None:
     """A link that a command made does not lead an edit or a view to a file outside."""
-    outside = workbench.folder / "secret.txt"
+    outside = env.folder / "secret.txt"
     outside.write_text("secret\n")
-    await agent.run(f"ln -s {outside} link; ln -s {workbench.folder} folder; ln -s a.txt inside")
+    await agent.run(f"ln -s {outside} link; ln -s {env.folder} folder; ln -s a.txt inside")
 
     tries = [
         await agent.view("link"),
@@ -312,7 +308,7 @@ async def test_an_edit_follows_no_link_out(workbench: ActivityEnv, agent: Agent)
     assert {told.outcome for told in tries} == {"failed"}
     assert "use 'a.txt'" in (await agent.view("inside")).text
     assert outside.read_text() == "secret\n"
-    assert not (workbench.folder / "new.txt").exists()
+    assert not (env.folder / "new.txt").exists()
 
 
 async def test_files_deleted_and_renamed_by_commands_are_recorded(agent: Agent) -> None:
@@ -323,7 +319,7 @@ async def test_files_deleted_and_renamed_by_commands_are_recorded(agent: Agent) 
 
 
 async def test_views_of_all_kinds_of_files(agent: Agent) -> None:
-    """Text is numbered, other encodings are said, and what cannot be shown is a sentence."""
+    """Text is numbered, other encodings are reply_text, and what cannot be shown is a sentence."""
     await agent.run(
         "printf 'caf\\xe9\\n' > latin.txt; printf '\\0\\1\\2' > binary.bin; : > empty.txt;"
         "head -c 2000000 /dev/zero | tr '\\0' x > huge.txt; mkfifo pipe; mkdir folder"

@@ -47,6 +47,7 @@ class FakePorts:
         self.patches = patches(store, before)
         self.merge_queue = FakeMergeQueue(store, before, enqueue)
         self.reconciler = FakeReconciler(store, before, running)
+        self.policy = CurrentPolicy()
 
     def of(self, port: type[ABC]) -> ABC:
         """The fake of a port."""

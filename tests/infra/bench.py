@@ -1,6 +1,4 @@
-"""
-A workbench for activity tests: a person's repository, the store made of it, and every real part.
-"""
+"""The environment of activity tests: a user's repository, its store, and every real activity."""
 
 import asyncio
 import json
@@ -37,19 +35,19 @@ from tests.local_deployment import commit, git
 ENVIRONMENT = Environment(path="/usr/local/bin:/usr/bin:/bin")
 """A PATH of the system alone."""
 
-HOST = "bench"
+HOST = "test-host"
 _WRITES = {"edit": "apply_edit", "run_command": "run_command"}
 
 
 @dataclass
 class ActivityEnv:
     """
-    The parts, made as the worker makes them, and short calls of them.
+    The activities, made as the worker makes them, and short calls of them.
 
     Attributes:
-        folder: of this bench alone; `person` lies in it.
+        folder: of this environment alone; `person` lies in it.
         home: the product's data, which commands must not see.
-        person: the person's repository.
+        person: the user's repository.
     """
 
     folder: Path
@@ -91,26 +89,26 @@ class ActivityEnv:
         return Job(self, opened, store)
 
     def made(self) -> list[str]:
-        """Return what there is of stores: nothing, when a request was refused in time."""
+        """Return the names of the stores: none, when a request was refused in time."""
         return sorted(path.name for path in (self.home / "stores").glob("*"))
 
 
 @dataclass
 class Job:
-    """One request's work on the bench."""
+    """One request in the environment."""
 
-    bench: ActivityEnv
+    env: ActivityEnv
     opened: RepositoryOpened
     store: Store
 
     @property
     def base(self) -> str:
-        """The commit that the request starts from."""
+        """Return the commit that the request starts from."""
         return self.opened.base
 
     async def pool(self) -> WorktreePool:
         """Return the worktree pool of the repository's store."""
-        return await self.bench.pools.get(self.opened.repository.key)
+        return await self.env.pools.get(self.opened.repository.key)
 
     async def lease(self, purpose: str = "a", commit: str | None = None) -> WorktreeLease:
         """Lease a worktree at the base, or at a commit."""
@@ -120,10 +118,10 @@ class Job:
             purpose=purpose,
             commit=commit or self.base,
         )
-        return await ActivityEnvironment().run(self.bench.worktrees.lease_worktree, request)
+        return await ActivityEnvironment().run(self.env.worktrees.lease_worktree, request)
 
     async def agent(self, task: str = "a", commit: str | None = None) -> "Agent":
-        """Return an agent's hands in a worktree of its own."""
+        """Return an agent with a worktree of its own."""
         lease = await self.lease(task, commit)
         return Agent(self, lease, task, lease.commit)
 
@@ -136,7 +134,7 @@ class Job:
         request = RunChecks(
             repository=self.opened.repository, commit=commit, commands=commands, **options
         )
-        return await ActivityEnvironment().run(self.bench.checks.run_checks, request)
+        return await ActivityEnvironment().run(self.env.checks.run_checks, request)
 
     async def patch(
         self,
@@ -157,7 +155,7 @@ class Job:
             writes=writes,
             message=f"Do {task}\n\nOrchestCode-Task: {task}\n",
         )
-        return await ActivityEnvironment().run(self.bench.patches.make_patch, request)
+        return await ActivityEnvironment().run(self.env.patches.make_patch, request)
 
     async def changed(
         self, files: Mapping[str, str | bytes | None], on: str | None = None, mode: str = "100644"
@@ -191,9 +189,9 @@ class Agent:
 
     @property
     def path(self) -> Path:
-        """The worktree's files."""
+        """Return the worktree's folder."""
         pool = self.job.opened.repository.key
-        return self.job.bench.home / "worktrees" / pool / self.lease.worktree
+        return self.job.env.home / "worktrees" / pool / self.lease.worktree
 
     async def call(self, tool: str, **arguments: object) -> ToolCall:
         """Return the next acting call, not yet made."""
@@ -211,25 +209,25 @@ class Agent:
 
     async def make(self, call: ToolCall) -> ToolResult:
         """Make a call as Temporal does, once or again."""
-        activity = getattr(self.job.bench.tools, _WRITES[call.tool])
+        activity = getattr(self.job.env.tools, _WRITES[call.tool])
         result: ToolResult = await ActivityEnvironment().run(activity, call)
         return result
 
-    async def edit(self, command: str, path: str, **arguments: object) -> "Said":
+    async def edit(self, command: str, path: str, **arguments: object) -> "ToolReply":
         """Edit a file."""
         return await self._next(await self.call("edit", command=command, path=path, **arguments))
 
-    async def run(self, line: str, **arguments: object) -> "Said":
+    async def run(self, line: str, **arguments: object) -> "ToolReply":
         """Run a command."""
         return await self._next(await self.call("run_command", command=line, **arguments))
 
-    async def _next(self, call: ToolCall) -> "Said":
+    async def _next(self, call: ToolCall) -> "ToolReply":
         result = await self.make(call)
         assert result.checkpoint is not None
         self.at, self.seen = result.checkpoint, result.seen
-        return Said(result, await said(self.job.store, result))
+        return ToolReply(result, await reply_text(self.job.store, result))
 
-    async def read(self, *calls: tuple[str, Mapping[str, object]]) -> list["Said"]:
+    async def read(self, *calls: tuple[str, Mapping[str, object]]) -> list["ToolReply"]:
         """Answer the reading calls of one turn."""
         stored = [
             (f"use-{n}", tool, await self.job.arguments(arguments))
@@ -244,16 +242,19 @@ class Agent:
             seen=self.seen,
         )
         results: ReadResults = await ActivityEnvironment().run(
-            self.job.bench.tools.read_files, request
+            self.job.env.tools.read_files, request
         )
         self.seen = results.seen
-        return [Said(result, await said(self.job.store, result)) for result in results.results]
+        return [
+            ToolReply(result, await reply_text(self.job.store, result))
+            for result in results.results
+        ]
 
-    async def view(self, path: str, **arguments: object) -> "Said":
+    async def view(self, path: str, **arguments: object) -> "ToolReply":
         """View one file."""
         return (await self.read(("view", {"path": path, **arguments})))[0]
 
-    async def search(self, pattern: str, **arguments: object) -> "Said":
+    async def search(self, pattern: str, **arguments: object) -> "ToolReply":
         """Search once."""
         return (await self.read(("search", {"pattern": pattern, **arguments})))[0]
 
@@ -267,7 +268,7 @@ class Agent:
 
 
 @dataclass(frozen=True)
-class Said:
+class ToolReply:
     """A result and its text for the model."""
 
     result: ToolResult
@@ -275,17 +276,17 @@ class Said:
 
     @property
     def outcome(self) -> str:
-        """How the call ended."""
+        """Return how the call ended."""
         return self.result.outcome.value
 
 
-async def said(store: Store, result: ToolResult) -> str:
+async def reply_text(store: Store, result: ToolResult) -> str:
     """Return a result's text for the model."""
     return (await store.get_blob(result.output)).decode()
 
 
 def person(folder: Path, files: Mapping[str, str | bytes] | None = None) -> Path:
-    """Make a person's repository with one commit on main."""
+    """Create a user's repository with one commit on main."""
     folder.mkdir(parents=True)
     git(folder, "init", "-q", "-b", "main")
     for path, data in (files or {"a.txt": "one\ntwo\nthree\n", "b.txt": "b\n"}).items():
@@ -296,19 +297,19 @@ def person(folder: Path, files: Mapping[str, str | bytes] | None = None) -> Path
 
 
 @asynccontextmanager
-async def probed(folder: Path) -> AsyncIterator[Sandbox]:
-    """Give a sandbox that holds."""
+async def probed_sandbox(folder: Path) -> AsyncIterator[Sandbox]:
+    """Yield a sandbox that holds."""
     sandbox = Sandbox()
     await sandbox.probe(folder)
     yield sandbox
 
 
 @asynccontextmanager
-async def bench(
+async def activity_env(
     sandbox: Sandbox, *, files: Mapping[str, str | bytes] | None = None
 ) -> AsyncIterator[ActivityEnv]:
     """
-    Set everything up in a folder outside /tmp, where a command could see it, and clear it away.
+    Yield the environment in a folder outside /tmp, where a command could see it; remove it after.
     """
     folder = _open_folder()
     home = folder / "home"
@@ -321,7 +322,7 @@ async def bench(
 
 
 def _open_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="orchestcode-bench-"))
+    folder = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="orchestcode-test-"))
     folder.chmod(0o755)
     return folder
 
@@ -346,12 +347,12 @@ def _assembled(sandbox: Sandbox, folder: Path, stores: OpenStores, repository: P
 
 
 def token() -> str:
-    """Return a word that nothing else on this machine uses."""
-    return f"bench{secrets.token_hex(6)}"
+    """Return a word that no other process on this machine uses."""
+    return f"token{secrets.token_hex(6)}"
 
 
 def alive(word: str) -> list[str]:
-    """Return the command lines of living processes that have this word in them."""
+    """Return the command lines of living processes that contain this word."""
     found: list[str] = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:

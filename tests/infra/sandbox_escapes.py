@@ -88,7 +88,7 @@ def kernel(facts: dict[str, str]) -> dict[str, Callable[[], object]]:
 
 
 def network(facts: dict[str, str]) -> dict[str, Callable[[], object]]:
-    """Reaching anybody."""
+    """Reach any host or socket outside."""
     port = int(facts["port"])
     return {
         "TCP to the host": lambda: connect(socket.AF_INET, ("127.0.0.1", port)),
@@ -133,7 +133,7 @@ def open_and_close(path: str, flags: int) -> None:
 
 
 def signal_host(facts: dict[str, str]) -> bool:
-    """Signal a process by its number outside; in here the number may mean nobody, or us."""
+    """Signal a process by its number outside; in the sandbox it may be unused, or ours."""
     os.kill(int(facts["host_pid"]), 0)
     return facts["host_pid_name"] in Path(f"/proc/{facts['host_pid']}/cmdline").read_text("utf-8")
 
@@ -156,7 +156,7 @@ def environments() -> str:
 
 
 def command(*argv: str) -> bool:
-    """Run a program and tell whether it succeeded."""
+    """Run a program and return whether it succeeded."""
     return not subprocess.run(argv, check=False, capture_output=True, stdin=DEVNULL).returncode
 
 
@@ -179,7 +179,7 @@ def clone_user_namespace() -> bool:
 
 
 def denied_by_filter(number: int, argument: int) -> bool:
-    """Tell the filter's EPERM from the complaint of a call that was looked at."""
+    """Return whether a call fails with the filter's EPERM, not with an error of its own."""
     LIBC.syscall(number, argument, 0, 0, 0, 0)
     return ctypes.get_errno() not in {1, 13}
 

@@ -1,4 +1,4 @@
-"""Running the user's commands: their PATH and virtual environment, nothing else of theirs."""
+"""The user's commands: run with the user's PATH and virtual environment, and nothing else."""
 
 import shutil
 import sys
@@ -29,14 +29,14 @@ def site_packages(place: Path) -> Path:
     return next(place.glob("lib/python3*/site-packages"))
 
 
-async def test_the_environment_is_small_and_sensible(workbench: ActivityEnv, job: Job) -> None:
+async def test_the_environment_is_small_and_sensible(env: ActivityEnv, job: Job) -> None:
     """
     PATH is the user's, HOME an empty folder of the sandbox, LANG is UTF-8; no key is inherited.
     """
     agent = await job.agent()
-    told = await agent.run('env | sort; ls -A "$HOME"; pwd; locale charmap 2>/dev/null')
+    result = await agent.run('env | sort; ls -A "$HOME"; pwd; locale charmap 2>/dev/null')
 
-    lines = told.text.splitlines()
+    lines = result.text.splitlines()
     names = {line.partition("=")[0] for line in lines if "=" in line}
     assert f"PATH={ENVIRONMENT.path}" in lines
     assert {"HOME=/tmp/home", "LANG=C.UTF-8", "CI=1", "PYTHONDONTWRITEBYTECODE=1"} <= set(lines)
@@ -48,51 +48,51 @@ async def test_the_environment_is_small_and_sensible(workbench: ActivityEnv, job
     assert str(agent.path) in lines
 
 
-async def test_the_products_data_is_hidden(workbench: ActivityEnv, job: Job) -> None:
+async def test_the_products_data_is_hidden(env: ActivityEnv, job: Job) -> None:
     """
     Of the home folder a command sees its own worktree and, to read, the store: no other
     worktree, no record, no log, no database.
     """
     first, second = await job.agent("a"), await job.agent("b")
-    (workbench.home / "logs").mkdir()
-    (workbench.home / "logs" / "worker.log").write_text("secret\n")
+    (env.home / "logs").mkdir()
+    (env.home / "logs" / "worker.log").write_text("secret\n")
     store = job.store.path
 
-    told = await first.run(
-        f"ls -A {workbench.home} {workbench.home}/worktrees/*;"
-        f"cat {workbench.home}/logs/worker.log; ls {second.path}; touch {store}/x {store}/objects/x"
+    result = await first.run(
+        f"ls -A {env.home} {env.home}/worktrees/*;"
+        f"cat {env.home}/logs/worker.log; ls {second.path}; touch {store}/x {store}/objects/x"
     )
 
-    assert told.outcome == "failed"
-    assert "secret" not in told.text
-    assert "logs" not in told.text.splitlines()
-    assert str(second.path.name) not in told.text.split("\n")[0]
+    assert result.outcome == "failed"
+    assert "secret" not in result.text
+    assert "logs" not in result.text.splitlines()
+    assert str(second.path.name) not in result.text.split("\n")[0]
     assert not (store / "x").exists()
     assert not (store / "objects" / "x").exists()
 
 
 @pytest.fixture(params=["/var/tmp", "/tmp"])
-def theirs(request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A folder of the person's, where a command could see it or where it could not."""
+def users_folder(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A folder of the user, one that a command could see and one that it could not."""
     with tempfile.TemporaryDirectory(dir=request.param, prefix="orchestcode-person-") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
 
 
 async def test_the_users_repository_is_neither_written_nor_needed(
-    workbench: ActivityEnv, theirs: Path
+    env: ActivityEnv, users_folder: Path
 ) -> None:
     """
     A command cannot change the repository that the request came from, and works when it is gone.
     """
-    repository = person(theirs / "project")
-    agent = await (await workbench.open(repository)).agent()
+    repository = person(users_folder / "project")
+    agent = await (await env.open(repository)).agent()
     before = snapshot(repository)
 
     await agent.run(f"cd {repository} && echo pwned | tee a.txt new.txt .git/config .git/HEAD")
 
     assert changed(before, snapshot(repository)) == set()
-    # The worktree stands in its place: what was written there was written here.
+    # The worktree is mounted in its place: what was written there was written here.
     assert await agent.files() == {"a.txt": b"pwned\n", "b.txt": b"b\n"}
     shutil.rmtree(repository)
     assert (await agent.run("git checkout -q -f; git log --format=%s; cat a.txt")).text == (
@@ -100,16 +100,16 @@ async def test_the_users_repository_is_neither_written_nor_needed(
     )
 
 
-async def test_python_of_a_virtual_environment_runs_the_users_tools(workbench: ActivityEnv) -> None:
+async def test_python_of_a_virtual_environment_runs_the_users_tools(env: ActivityEnv) -> None:
     """
-    `python3 -m pytest` of the active virtual environment works, wherever it lies: here in the
-    user's own folder, beside the repository's files, with packages of its own.
+    `python3 -m pytest` of the active virtual environment works, also in the user's own folder,
+    beside the repository's files, with packages of its own.
     """
-    place = made_environment(workbench.person / ".venv")
+    place = made_environment(env.person / ".venv")
     site = site_packages(place)
     (site / "onlyhere.py").write_text("print('from the environment')\n")
     environment = Environment(path=f"{place / 'bin'}:{ENVIRONMENT.path}", virtual_env=str(place))
-    job = await workbench.open(environment=environment)
+    job = await env.open(environment=environment)
     agent = await job.agent()
 
     own = await agent.run(
@@ -123,23 +123,25 @@ async def test_python_of_a_virtual_environment_runs_the_users_tools(workbench: A
 
 
 async def test_an_editable_install_leads_to_the_worktree(
-    workbench: ActivityEnv, theirs: Path
+    env: ActivityEnv, users_folder: Path
 ) -> None:
     """
-    An environment that points into the person's checkout finds the worktree's files there, and
-    nothing that the person has not committed: wherever the checkout lies.
+    An environment that points into the user's checkout finds the worktree's files there, and
+    nothing that the user has not committed, in either place.
     """
-    repository = person(theirs / "project", {"src/package/__init__.py": "VALUE = 'theirs'\n"})
+    repository = person(
+        users_folder / "project", {"src/package/__init__.py": "VALUE = 'committed'\n"}
+    )
     (repository / ".env").write_text("secret\n")
     virtual_env = made_environment(repository / ".venv")
     (site_packages(virtual_env) / "editable.pth").write_text(f"{repository / 'src'}\n")
     environment = Environment(
         path=f"{virtual_env / 'bin'}:{ENVIRONMENT.path}", virtual_env=str(virtual_env)
     )
-    job = await workbench.open(repository, environment=environment)
+    job = await env.open(repository, environment=environment)
     agent = await job.agent()
     await agent.view("src/package/__init__.py")
-    await agent.edit("str_replace", "src/package/__init__.py", old_str="theirs", new_str="mine")
+    await agent.edit("str_replace", "src/package/__init__.py", old_str="committed", new_str="mine")
 
     imported = await agent.run("cd / && python3 -c 'import package; print(package.VALUE)'")
     looked = await agent.run(f"cat {repository}/.env; ls -A {repository}; touch {repository}/x")
@@ -153,11 +155,11 @@ async def test_an_editable_install_leads_to_the_worktree(
     assert sorted(await agent.files()) == ["src/package/__init__.py"]
 
 
-async def test_pytest_runs_in_the_sandbox(workbench: ActivityEnv) -> None:
+async def test_pytest_runs_in_the_sandbox(env: ActivityEnv) -> None:
     """The tests of a worktree are found, run and reported, with the interpreter of these tests."""
     prefix = Path(sys.prefix)
     environment = Environment(path=f"{prefix / 'bin'}:{ENVIRONMENT.path}", virtual_env=str(prefix))
-    job = await workbench.open(environment=environment)
+    job = await env.open(environment=environment)
     agent = await job.agent()
     await agent.edit(
         "create",
@@ -165,27 +167,27 @@ async def test_pytest_runs_in_the_sandbox(workbench: ActivityEnv) -> None:
         file_text="def test_it(tmp_path):\n    (tmp_path / 'x').write_text('ü')\n    assert True\n",
     )
 
-    told = await agent.run("python3 -m pytest -q -p no:cacheprovider test_it.py")
+    result = await agent.run("python3 -m pytest -q -p no:cacheprovider test_it.py")
 
-    assert "1 passed" in told.text
+    assert "1 passed" in result.text
     assert sorted(await agent.files()) == ["a.txt", "b.txt", "test_it.py"]
 
 
-async def test_without_a_sandbox_no_command_runs(workbench: ActivityEnv, job: Job) -> None:
+async def test_without_a_sandbox_no_command_runs(env: ActivityEnv, job: Job) -> None:
     """The failure says why, is not retried, and the worktree is restored at the next call."""
     agent = await job.agent()
-    runner = workbench.tools._commands
-    workbench.tools._commands = CommandRunner(Sandbox(), hide=())
+    runner = env.tools._commands
+    env.tools._commands = CommandRunner(Sandbox(), hide=())
     with pytest.raises(ApplicationError) as caught:
         await agent.run("touch ran")
-    workbench.tools._commands = runner
+    env.tools._commands = runner
 
     assert (caught.value.type, caught.value.non_retryable) == (FailureKind.SANDBOX, True)
     assert "no command can run: The sandbox was not probed yet" in caught.value.message
     assert (await agent.run("ls")).text == "a.txt\nb.txt\n[exit code 0]"
 
 
-def test_output_is_readable_whatever_it_is() -> None:
+def test_any_output_becomes_readable_text() -> None:
     """Broken UTF-8, terminal codes and length do not reach a model; head and tail do."""
     long = readable(b"first\n" + b"x" * 100_000 + b"\nlast\n")
 

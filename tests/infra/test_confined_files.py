@@ -1,4 +1,4 @@
-"""Files beneath a root: what the editor keeps, what it refuses, and that nothing leads outside."""
+"""Files beneath a root: what is kept, what is refused, and that no path leads outside."""
 
 import os
 import re
@@ -7,13 +7,14 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from infra.files import confined_files as editor_module
-from infra.files.confined_files import ConfinedFiles, EditorUnavailableError, PathRefused
+from infra.files import openat2
+from infra.files.confined_files import ConfinedFiles
+from infra.files.confined_root import ConfinementUnavailableError, PathRefused
+from infra.files.listing import list_directory
 
 RACE_TRIES = 400
 ATTACK = """
@@ -25,12 +26,12 @@ print("at work", flush=True)
 while True:
     exchange(-100, one, -100, other, 2)
 """
-NOBODY = 65_534
+OTHER_USER = 65_534
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """The folder that the editor is confined to."""
+    """The folder that the files are confined to."""
     folder = tmp_path / "root"
     folder.mkdir()
     return folder
@@ -46,8 +47,8 @@ def outside(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def editor(root: Path) -> Iterator[ConfinedFiles]:
-    """An editor of the root."""
+def files(root: Path) -> Iterator[ConfinedFiles]:
+    """The files beneath the root."""
     with ConfinedFiles(root) as opened:
         yield opened
 
@@ -62,40 +63,35 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def test_what_is_written_is_read(editor: ConfinedFiles, root: Path) -> None:
-    """Content, digest and mode come back; folders are made; an absent file is None."""
-    assert editor.read("a/b/c.txt") is None
+def test_what_is_written_is_read(files: ConfinedFiles, root: Path) -> None:
+    """Content and mode come back; folders are created; an absent file is None."""
+    assert files.read("a/b/c.txt") is None
 
-    written = editor.write("a/b/c.txt", b"one\r\n")
+    written = files.write("a/b/c.txt", b"one\r\n")
 
-    read = editor.read("a/b/c.txt")
-    assert read is not None
-    assert (read.data, read.mode, read.links) == (b"one\r\n", 0o644, 1)
-    assert read.sha256 == written.sha256 == sha256(b"one\r\n").hexdigest()
-    assert written.links == 0
+    read = files.read("a/b/c.txt")
+    assert read == written
+    assert (written.data, written.mode) == (b"one\r\n", 0o644)
     assert (root / "a/b/c.txt").read_bytes() == b"one\r\n"
-    assert editor.read("a/b/c.txt/d") is None
+    assert files.read("a/b/c.txt/d") is None
     assert [p.name for p in (root / "a/b").iterdir()] == ["c.txt"]
 
 
-def test_the_mode_is_kept_but_for_setuid(editor: ConfinedFiles, root: Path) -> None:
-    """An executable stays one; setuid and setgid go; an explicit mode wins."""
+def test_the_mode_is_kept_but_for_setuid(files: ConfinedFiles, root: Path) -> None:
+    """An executable stays one; setuid and setgid go."""
     script = root / "run.sh"
     script.write_bytes(b"#!/bin/sh\n")
     script.chmod(0o6755)
 
-    assert editor.write("run.sh", b"#!/bin/sh\ntrue\n").mode == 0o755
+    assert files.write("run.sh", b"#!/bin/sh\ntrue\n").mode == 0o755
     assert mode(script) == 0o755
 
-    editor.write("run.sh", b"", mode=0o600)
-    assert mode(script) == 0o600
 
-
-def test_the_umask_does_not_matter(editor: ConfinedFiles, root: Path) -> None:
+def test_the_umask_does_not_matter(files: ConfinedFiles, root: Path) -> None:
     """New files are 0644 and new folders 0755 under any umask."""
     old = os.umask(0o077)
     try:
-        editor.write("d/e/f", b"")
+        files.write("d/e/f", b"")
     finally:
         os.umask(old)
 
@@ -103,30 +99,29 @@ def test_the_umask_does_not_matter(editor: ConfinedFiles, root: Path) -> None:
 
 
 def test_a_hard_link_is_broken_not_followed(
-    editor: ConfinedFiles, root: Path, outside: Path
+    files: ConfinedFiles, root: Path, outside: Path
 ) -> None:
     """A file with a second name elsewhere is replaced; the other name keeps the old content."""
     os.link(outside / "f.txt", root / "f.txt")
 
-    written = editor.write("f.txt", b"inside")
+    files.write("f.txt", b"inside")
 
-    assert written.links == 2
     assert (outside / "f.txt").read_bytes() == b"outside"
     assert (root / "f.txt").read_bytes() == b"inside"
 
 
-def test_a_reader_sees_the_old_file_until_it_is_replaced(editor: ConfinedFiles, root: Path) -> None:
-    """Whoever has the file open keeps the old content: nothing is written in place."""
+def test_a_reader_sees_the_old_file_until_it_is_replaced(files: ConfinedFiles, root: Path) -> None:
+    """A reader that has the file open keeps the old content: nothing is written in place."""
     (root / "f").write_bytes(b"old")
 
     with (root / "f").open("rb") as reader:
-        editor.write("f", b"new content")
+        files.write("f", b"new content")
 
         assert reader.read() == b"old"
 
 
 def test_a_failed_write_leaves_nothing(
-    editor: ConfinedFiles, root: Path, monkeypatch: pytest.MonkeyPatch
+    files: ConfinedFiles, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the disk is full, the old file stays and no half-written one is left."""
     (root / "f").write_bytes(b"old")
@@ -136,7 +131,7 @@ def test_a_failed_write_leaves_nothing(
 
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(OSError, match="No space left"):
-        editor.write("f", b"new")
+        files.write("f", b"new")
 
     assert {p.name: p.read_bytes() for p in root.iterdir()} == {"f": b"old"}
 
@@ -146,20 +141,22 @@ def test_a_failed_write_leaves_nothing(
     ["", "/etc/passwd", "../outside/f.txt", "a/../../x", ".git/config", "x/.GIT/hooks/h", "a\0b"],
     ids=ascii,
 )
-def test_refused_names_reach_no_file(editor: ConfinedFiles, root: Path, path: str) -> None:
+def test_refused_names_reach_no_file(files: ConfinedFiles, root: Path, path: str) -> None:
     """What the rules for paths refuse is refused by every method, before anything is touched."""
     (root / ".git").mkdir()
-    for act in (editor.read, editor.delete, editor.is_folder, editor.list_directory):
+    for act in (files.read, files.is_folder):
         with pytest.raises(PathRefused):
             act(path)
     with pytest.raises(PathRefused):
-        editor.write(path, b"x")
+        list_directory(files, path)
+    with pytest.raises(PathRefused):
+        files.write(path, b"x")
 
     assert [p.name for p in root.rglob("*")] == [".git"]
 
 
 @pytest.mark.parametrize(
-    ("link", "target", "path", "words"),
+    ("link", "target", "path", "sentence"),
     [
         ("l.txt", "real.txt", "l.txt", "'l.txt' is a symbolic link to 'real.txt': use 'real.txt'"),
         ("l", "d", "l/x.txt", "'l' is a symbolic link to 'd': use 'd/x.txt'"),
@@ -177,7 +174,7 @@ def test_refused_names_reach_no_file(editor: ConfinedFiles, root: Path, path: st
     ],
 )
 def test_symbolic_links_are_refused_with_the_path_to_use(
-    root: Path, outside: Path, link: str, target: str, path: str, words: str
+    root: Path, outside: Path, link: str, target: str, path: str, sentence: str
 ) -> None:
     """Every method names the link and the real path inside, and no path of the host."""
     (root / "d").mkdir()
@@ -186,10 +183,10 @@ def test_symbolic_links_are_refused_with_the_path_to_use(
     real = target.replace("ROOT", str(root)).replace("OUTSIDE", str(outside))
     (root / link).symlink_to(real)
 
-    with ConfinedFiles(root) as editor:
-        acts = (editor.read, editor.delete, lambda p: editor.write(p, b"changed"))
+    with ConfinedFiles(root) as files:
+        acts = (files.read, lambda p: files.write(p, b"changed"))
         for act in acts:
-            with pytest.raises(PathRefused, match=re.escape(words)) as refused:
+            with pytest.raises(PathRefused, match=re.escape(sentence)) as refused:
                 act(path)
             assert str(root.parent) not in str(refused.value)
 
@@ -199,7 +196,7 @@ def test_symbolic_links_are_refused_with_the_path_to_use(
     assert (outside / "f.txt").read_bytes() == b"outside"
 
 
-def test_what_is_no_regular_file_is_refused(editor: ConfinedFiles, root: Path) -> None:
+def test_what_is_no_regular_file_is_refused(files: ConfinedFiles, root: Path) -> None:
     """A FIFO does not block, a socket, a device and a folder are named as what they are."""
     os.mkfifo(root / "pipe")
     (root / "folder").mkdir()
@@ -211,26 +208,26 @@ def test_what_is_no_regular_file_is_refused(editor: ConfinedFiles, root: Path) -
             names.append("null")
 
         for name in names:
-            for act in (editor.read, editor.delete, lambda p: editor.write(p, b"x")):
+            for act in (files.read, lambda p: files.write(p, b"x")):
                 with pytest.raises(PathRefused, match=r"not a (regular )?file"):
                     act(name)
 
     assert stat.S_ISFIFO((root / "pipe").stat().st_mode)
 
 
-def test_a_file_in_the_way_of_a_folder_is_refused(editor: ConfinedFiles, root: Path) -> None:
-    """A file is not replaced by a folder, nor a name that is too long cut."""
+def test_a_file_in_the_way_of_a_folder_is_refused(files: ConfinedFiles, root: Path) -> None:
+    """A file is never replaced by a folder, and a name that is too long is never cut."""
     (root / "a").write_bytes(b"file")
 
     with pytest.raises(PathRefused, match="has a file where a folder is needed"):
-        editor.write("a/b", b"x")
+        files.write("a/b", b"x")
     with pytest.raises(PathRefused, match="too long"):
-        editor.write("n" * 300, b"x")
+        files.write("n" * 300, b"x")
 
     assert (root / "a").read_bytes() == b"file"
 
 
-def test_a_file_beyond_the_limit_is_refused(editor: ConfinedFiles, root: Path) -> None:
+def test_a_file_beyond_the_limit_is_refused(files: ConfinedFiles, root: Path) -> None:
     """
     The limit itself is allowed, one byte more is not, and a huge file is not read to find out.
     """
@@ -238,30 +235,22 @@ def test_a_file_beyond_the_limit_is_refused(editor: ConfinedFiles, root: Path) -
     with (root / "sparse").open("wb") as sparse:
         sparse.truncate(1 << 40)
 
-    state = editor.read("f", limit_bytes=5)
+    state = files.read("f", limit_bytes=5)
     assert state is not None
     assert state.data == b"12345"
     for name, limit in (("f", 4), ("sparse", 20 * 1024 * 1024)):
         with pytest.raises(PathRefused, match=f"larger than {limit:,} bytes"):
-            editor.read(name, limit_bytes=limit)
-
-
-def test_delete_says_whether_there_was_a_file(editor: ConfinedFiles, root: Path) -> None:
-    """A second deletion is no error, nor is one in a folder that never was."""
-    editor.write("d/f", b"x")
-
-    assert [editor.delete(p) for p in ("d/f", "d/f", "no/f", "d/f/g")] == [True] + [False] * 3
-    assert list((root / "d").iterdir()) == []
+            files.read(name, limit_bytes=limit)
 
 
 def test_a_listing_is_bounded_and_leaves_out_control_folders(
-    editor: ConfinedFiles, root: Path
+    files: ConfinedFiles, root: Path
 ) -> None:
     """
     Two levels, folders with a slash, links with their target, odd names escaped, .git left out.
     """
     for path in ("b/c/d.txt", "a.txt", "node_modules/x/y.js"):
-        editor.write(path, b"")
+        files.write(path, b"")
     (root / ".git").mkdir()
     (root / ".orchestcode-0123456789abcdef").touch()
     (root / "link").symlink_to("b/c")
@@ -269,38 +258,38 @@ def test_a_listing_is_bounded_and_leaves_out_control_folders(
     (root / "new\nline").touch()
     Path(os.fsdecode(os.fsencode(root) + b"/\xff")).touch()
 
-    entries = editor.list_directory(".")
+    entries = list_directory(files, ".")
 
     top = ["a.txt", "away -> a place outside", "b/", "link -> b/c", "new\\nline", "node_modules/"]
     assert entries == sorted([*top, "b/c/", "\\udcff"])
-    assert editor.list_directory("b/", depth=1) == ["b/c/"]
-    assert "b/c/d.txt" in editor.list_directory(".", depth=3)
-    few = editor.list_directory(".", limit=3)
+    assert list_directory(files, "b/", depth=1) == ["b/c/"]
+    assert "b/c/d.txt" in list_directory(files, ".", depth=3)
+    few = list_directory(files, ".", limit=3)
     assert len(few) == 4
     assert few[-1] == "[5 more entries are not shown]"
     assert "\n".join(entries).encode()
-    assert editor.is_folder("b")
-    assert not editor.is_folder("a.txt")
-    assert not editor.is_folder("none")
-    for path, words in (("a.txt", "is not a folder"), ("link", "symbolic link to 'b/c'")):
-        with pytest.raises(PathRefused, match=words):
-            editor.list_directory(path)
+    assert files.is_folder("b")
+    assert not files.is_folder("a.txt")
+    assert not files.is_folder("none")
+    for path, sentence in (("a.txt", "is not a folder"), ("link", "symbolic link to 'b/c'")):
+        with pytest.raises(PathRefused, match=sentence):
+            list_directory(files, path)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_new_files_and_folders_belong_to_the_owner(root: Path) -> None:
     """
-    With an owner all that is made is the owner's, folders that were there stay as they were; for
-    root without one, a replaced file keeps the owner it had.
+    With an owner everything new is the owner's, existing folders stay as they were; for root
+    without one, a replaced file keeps its owner.
     """
     (root / "old").mkdir()
-    with ConfinedFiles(root, owner=(NOBODY, NOBODY)) as editor:
-        editor.write("old/new/f", b"")
-    with ConfinedFiles(root) as editor:
-        editor.write("old/new/f", b"again")
+    with ConfinedFiles(root, owner=(OTHER_USER, OTHER_USER)) as files:
+        files.write("old/new/f", b"")
+    with ConfinedFiles(root) as files:
+        files.write("old/new/f", b"again")
 
     owners = [(root / p).stat().st_uid for p in ("old", "old/new", "old/new/f")]
-    assert owners == [0, NOBODY, NOBODY]
+    assert owners == [0, OTHER_USER, OTHER_USER]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
@@ -309,16 +298,16 @@ def test_a_hard_link_to_another_users_file_is_not_read(root: Path, outside: Path
     os.link(outside / "f.txt", root / "f.txt")
 
     with (
-        ConfinedFiles(root, owner=(NOBODY, NOBODY)) as editor,
+        ConfinedFiles(root, owner=(OTHER_USER, OTHER_USER)) as files,
         pytest.raises(PathRefused, match="hard link to another user's file"),
     ):
-        editor.read("f.txt")
+        files.read("f.txt")
 
 
 def test_a_swapped_folder_leads_nowhere(root: Path, outside: Path) -> None:
     """
-    While another process exchanges a folder and a link to the outside, no write, read or deletion
-    reaches the outside, and enough of them come through to show that both states occurred.
+    While another process exchanges a folder and a link to the outside, no write or read reaches
+    the outside, and enough of them succeed to show that both states occurred.
     """
     (root / "d").mkdir()
     (root / "d/f.txt").write_bytes(b"inside")
@@ -338,51 +327,48 @@ def test_a_swapped_folder_leads_nowhere(root: Path, outside: Path) -> None:
 
 
 def _try_one(root: Path, index: int) -> bool:
-    """Write, read or delete something in the swapped folder; whether it was not refused."""
-    with ConfinedFiles(root) as editor:
+    """Write or read something in the swapped folder; return whether it was not refused."""
+    with ConfinedFiles(root) as files:
         try:
-            match index % 3:
-                case 0:
-                    editor.write(f"d/folder-{index % 2}/f.txt", b"written")
-                    editor.write("d/g.txt", b"written")
-                case 1:
-                    state = editor.read("d/f.txt")
-                    assert state is not None
-                    assert state.data == b"inside"
-                case _:
-                    assert not editor.delete("d/none.txt")
-                    editor.delete("d/g.txt")
+            if index % 2:
+                state = files.read("d/f.txt")
+                assert state is not None
+                assert state.data == b"inside"
+            else:
+                files.write(f"d/folder-{index % 4}/f.txt", b"written")
+                files.write("d/g.txt", b"written")
         except PathRefused:
             return False
     return True
 
 
-def test_without_openat2_there_is_no_editor(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_openat2_nothing_is_read_or_written(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     A kernel that lacks the syscall is refused at once with what it needs, never worked around.
     """
-    monkeypatch.setattr(editor_module, "_OPENAT2", 9_999)  # no kernel has this one
+    monkeypatch.setattr(openat2, "_OPENAT2", 9_999)  # no kernel has this one
     before = descriptors()
 
-    with pytest.raises(EditorUnavailableError, match=re.escape("Linux 5.6 or newer")):
+    with pytest.raises(ConfinementUnavailableError, match=re.escape("Linux 5.6 or newer")):
         ConfinedFiles(root)
 
     assert descriptors() == before
 
 
 def test_no_descriptor_is_left_open(root: Path) -> None:
-    """Success and refusal alike give back every descriptor."""
+    """After success and after refusal every descriptor is closed."""
     (root / "l").symlink_to("x")
     before = descriptors()
 
     for _ in range(20):
-        with ConfinedFiles(root) as editor:
-            editor.write("a/b/c", b"x")
-            editor.read("a/b/c")
-            editor.list_directory(".")
+        with ConfinedFiles(root) as files:
+            files.write("a/b/c", b"x")
+            files.read("a/b/c")
+            list_directory(files, ".")
             for path in ("l", "l/x", "a", "a/b/c/d"):
                 with pytest.raises(PathRefused):
-                    editor.write(path, b"x")
-            editor.delete("a/b/c")
+                    files.write(path, b"x")
 
     assert descriptors() == before

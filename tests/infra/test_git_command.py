@@ -1,4 +1,4 @@
-"""The one door to git: clean environment, nothing foreign executed, whole process groups ended."""
+"""Running git: a clean environment, no foreign program, whole process groups ended."""
 
 import asyncio
 import os
@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from infra.git import command
+from infra.git import command, process_group
 from infra.git.command import GitCommand, GitError, GitMissingError, GitTimeoutError
 
 
 @pytest.fixture
 async def git(tmp_path: Path) -> GitCommand:
-    """A door to a fresh bare repository."""
+    """Git in a fresh bare repository."""
     command = GitCommand(tmp_path / "repository.git")
     await command("init", "--quiet", "--bare", "--template=", str(command.git_dir))
     return command
@@ -58,10 +58,10 @@ async def test_output_comes_back_as_bytes_and_input_goes_in(git: GitCommand) -> 
     assert (read.code, read.err, read.truncated) == (0, "", False)
 
 
-async def test_an_unexpected_exit_code_is_an_error_that_says_what_git_said(
+async def test_an_unexpected_exit_code_is_an_error_with_gits_message(
     git: GitCommand,
 ) -> None:
-    """The error carries the command, the code and git's words."""
+    """The error carries the command, the code and git's message."""
     with pytest.raises(GitError) as caught:
         await git("cat-file", "blob", "0" * 40)
 
@@ -142,7 +142,7 @@ async def test_hooks_and_fsmonitor_of_a_hostile_repository_do_not_run(tmp_path: 
 
 
 async def test_the_work_tree_is_explicit(tmp_path: Path) -> None:
-    """Git works on the named files, wherever the process was started and whatever they hold."""
+    """Git works on the named files, from any folder and with any content."""
     work, outside = tmp_path / "work", tmp_path / "outside.git"
     (work / ".git").mkdir(parents=True)  # not a repository: discovery would fail on it
     (work / "file").write_text("text\n")
@@ -154,7 +154,7 @@ async def test_the_work_tree_is_explicit(tmp_path: Path) -> None:
 
 
 async def test_file_names_that_are_not_utf8_survive(git: GitCommand) -> None:
-    """A surrogate escape in an argument is the byte it stands for."""
+    """A surrogate escape in an argument reaches git as its byte."""
     blob = (await git("hash-object", "-w", "--stdin", stdin=b"x")).text
     listing = b"100644 blob " + blob.encode() + b"\tx\xe9\0"
     tree = (await git("mktree", "-z", stdin=listing)).text
@@ -175,13 +175,13 @@ async def test_output_above_the_limit_ends_the_command(git: GitCommand) -> None:
 @pytest.fixture
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """KILL follows TERM soon."""
-    monkeypatch.setattr(command, "GRACE_SECONDS", 0.3)
+    monkeypatch.setattr(process_group, "GRACE_SECONDS", 0.3)
 
 
 async def test_time_running_out_ends_the_whole_process_group(
     git: GitCommand, tmp_path: Path, short_grace: None
 ) -> None:
-    """Also a grandchild that ignores TERM is gone when the error arrives."""
+    """Also a grandchild that ignores TERM has ended when the error is raised."""
     pid_file = tmp_path / "pid"
     stubborn = _program(
         tmp_path / "stubborn", f"trap '' TERM; echo $$ > {pid_file}; while :; do sleep 0.05; done"
@@ -215,14 +215,14 @@ async def test_git_runs_in_a_process_group_of_its_own(git: GitCommand) -> None:
     """A signal to our own group does not reach git, so only we decide when it ends."""
     process = await git.spawn("cat-file", "--batch")
     group = os.getpgid(process.pid)
-    await command.end_group(process)
+    await process_group.end_group(process)
 
     assert group == process.pid != os.getpgid(0)
     assert process.returncode in {0, -signal.SIGTERM}
 
 
 def test_a_missing_git_is_a_clear_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without git on PATH the operator is told so, instead of a stray file-not-found."""
+    """Without git on PATH the error names git, instead of a bare file-not-found."""
     monkeypatch.setenv("PATH", str(tmp_path))
     command.git_binary.cache_clear()
     try:

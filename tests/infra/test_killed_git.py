@@ -1,4 +1,4 @@
-"""A git process that somebody kills has said nothing: no verdict, no answer for an agent."""
+"""A git that was killed gives no verdict and no answer for an agent."""
 
 import shlex
 from pathlib import Path
@@ -18,7 +18,7 @@ ALWAYS = 1_000
 
 
 class Victim:
-    """A git whose command of a kind comes to a bad end the first few times."""
+    """A git whose command of one kind is killed or fails the first few times."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         self._patch = monkeypatch
@@ -26,7 +26,7 @@ class Victim:
         self._script = folder / "git"
 
     def of(self, command: str, end: str, *, times: int) -> None:
-        """Let a command end like that so often."""
+        """Let a command end in this way so many times."""
         left = shlex.quote(str(self._left))
         self._left.write_text("x" * times)
         self._script.write_text(
@@ -46,36 +46,34 @@ def victim(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Victim:
 
 @pytest.mark.parametrize("end", [KILLED, CHILD_KILLED], ids=["git", "its child"])
 async def test_a_repository_is_not_refused_because_git_was_killed(
-    workbench: ActivityEnv, victim: Victim, end: str
+    env: ActivityEnv, victim: Victim, end: str
 ) -> None:
     """Git, or the git that it asks, is killed while it looks: it looks again."""
     victim.of("ls-remote", end, times=1)
-    job = await workbench.open()
+    job = await env.open()
     assert job.opened.base_name == "main"
 
 
 async def test_a_git_that_is_killed_again_and_again_is_tried_later(
-    workbench: ActivityEnv, victim: Victim
+    env: ActivityEnv, victim: Victim
 ) -> None:
     """The kernel may have no memory for it: a failure of the store, retried, never a refusal."""
     victim.of("ls-remote", KILLED, times=ALWAYS)
     with pytest.raises(ApplicationError) as caught:
-        await workbench.open()
+        await env.open()
     assert (caught.value.type, caught.value.non_retryable) == (FailureKind.STORE, False)
 
 
-async def test_what_git_says_twice_is_a_refusal(workbench: ActivityEnv, victim: Victim) -> None:
-    """A repository that git cannot serve is refused with git's words, at once."""
+async def test_an_error_that_git_repeats_is_a_refusal(env: ActivityEnv, victim: Victim) -> None:
+    """A repository that git cannot read is refused with git's message, at once."""
     victim.of("ls-remote", "echo 'fatal: bad object HEAD' >&2; exit 128", times=ALWAYS)
     with pytest.raises(ApplicationError) as caught:
-        await workbench.open()
+        await env.open()
     assert caught.value.type == FailureKind.REFUSED
     assert caught.value.message.endswith("bad object HEAD")
 
 
-async def test_an_agent_is_not_told_that_its_search_was_killed(
-    agent: Agent, victim: Victim
-) -> None:
+async def test_a_killed_search_is_no_answer_for_an_agent(agent: Agent, victim: Victim) -> None:
     """The search fails as a whole and is made again; its next attempt finds what there is."""
     await agent.edit("create", "straw.txt", file_text="the needle\n")
     victim.of("grep", KILLED, times=1)

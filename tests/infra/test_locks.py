@@ -1,4 +1,4 @@
-"""Locks between processes: a holder that stands still is ended, one that works is waited for."""
+"""Locks between processes: a stopped holder is killed, a working one is waited for."""
 
 import asyncio
 import fcntl
@@ -21,7 +21,7 @@ HOLDER = """
 import fcntl, os, sys
 handle = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
 fcntl.flock(handle, fcntl.LOCK_EX)
-print("has it", flush=True)
+print("locked", flush=True)
 sys.stdin.readline()
 """
 
@@ -34,7 +34,7 @@ async def main(path):
     async with await Store.open(Path(path)) as store:
         await store.advance("refs/oc/x/other", await store.resolve("refs/oc/base"), None)
         async with store._refs._writer.lock():
-            print("has it", flush=True)
+            print("locked", flush=True)
             await asyncio.to_thread(sys.stdin.readline)
 
 asyncio.run(main(sys.argv[1]))
@@ -42,15 +42,15 @@ asyncio.run(main(sys.argv[1]))
 
 
 @asynccontextmanager
-async def held_by_another(code: str, path: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A process that has the lock, and is gone afterwards."""
+async def held_by_process(code: str, path: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Start a process that holds the lock; kill it afterwards."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", code, str(path),
         cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
         assert process.stdout is not None
-        assert await process.stdout.readline() == b"has it\n"
+        assert await process.stdout.readline() == b"locked\n"
         yield process
     finally:
         if process.returncode is None:
@@ -78,7 +78,7 @@ def lock(tmp_path: Path) -> Path:
 
 
 async def take(lock: Path) -> None:
-    """Take the lock and give it back."""
+    """Take the lock and release it."""
     handle = os.open(lock, os.O_RDWR)
     try:
         async with asyncio.timeout(30):
@@ -88,16 +88,16 @@ async def take(lock: Path) -> None:
 
 
 async def test_a_stopped_holder_is_ended(lock: Path) -> None:
-    """A process that was stopped and never continued keeps nobody waiting for ever."""
-    async with held_by_another(HOLDER, lock) as process:
+    """A process that was stopped for good is killed, so its lock is free."""
+    async with held_by_process(HOLDER, lock) as process:
         process.send_signal(signal.SIGSTOP)
         await take(lock)
         assert await process.wait() == -signal.SIGKILL
 
 
 async def test_a_working_holder_is_waited_for(lock: Path) -> None:
-    """However long it takes, a process that runs keeps its lock."""
-    async with held_by_another(HOLDER, lock) as process:
+    """A process that runs keeps its lock for as long as it wants."""
+    async with held_by_process(HOLDER, lock) as process:
         waiting = asyncio.create_task(take(lock))
         await asyncio.sleep(2.5)
         assert not waiting.done()
@@ -110,7 +110,7 @@ async def test_a_working_holder_is_waited_for(lock: Path) -> None:
 
 async def test_a_short_stop_costs_nothing(lock: Path) -> None:
     """A process that is stopped and soon goes on lives: it must be found stopped twice."""
-    async with held_by_another(HOLDER, lock) as process:
+    async with held_by_process(HOLDER, lock) as process:
         waiting = asyncio.create_task(take(lock))
         await asyncio.sleep(0.6)
         process.send_signal(signal.SIGSTOP)
@@ -125,8 +125,8 @@ async def test_a_short_stop_costs_nothing(lock: Path) -> None:
 
 
 async def test_a_stopped_process_that_only_waits_is_left_alone(lock: Path) -> None:
-    """Who has the file open without its lock stands in nobody's way."""
-    async with held_by_another(HOLDER, lock) as process:
+    """A process that has the file open without its lock is not killed."""
+    async with held_by_process(HOLDER, lock) as process:
         other = os.open(lock, os.O_RDWR)
         bystander = await asyncio.create_subprocess_exec("sleep", "60", pass_fds=[other])
         bystander.send_signal(signal.SIGSTOP)
@@ -142,8 +142,8 @@ async def test_a_stopped_process_that_only_waits_is_left_alone(lock: Path) -> No
 
 
 async def test_the_holder_is_named(lock: Path) -> None:
-    """A person is told which process to look at."""
-    async with held_by_another(HOLDER, lock) as process:
+    """The error can name the process that holds a lock."""
+    async with held_by_process(HOLDER, lock) as process:
         assert holder(lock) == f"process {process.pid}"
     handle = os.open(lock, os.O_RDWR)
     fcntl.flock(handle, fcntl.LOCK_EX)
@@ -155,7 +155,7 @@ async def test_the_holder_is_named(lock: Path) -> None:
 async def test_a_worker_stopped_while_it_moves_references_blocks_no_other(store: Store) -> None:
     """Its git child shares the lock; it goes with its parent."""
     commit = await store.resolve("refs/oc/base")
-    async with held_by_another(REFS_LOCK_HOLDER, store.path) as process:
+    async with held_by_process(REFS_LOCK_HOLDER, store.path) as process:
         process.send_signal(signal.SIGSTOP)
         async with asyncio.timeout(30):
             await store.advance("refs/oc/x/a", commit, None)
@@ -167,10 +167,10 @@ async def test_a_worker_stopped_while_it_moves_references_blocks_no_other(store:
 async def test_a_worker_that_keeps_the_references_is_named(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that runs is not ended for a lock: after its time waiting fails and says who."""
+    """A running process is not killed for a lock: waiting ends with an error that names it."""
     monkeypatch.setattr(git_processes, "LOCK_SECONDS", 1.2)
     commit = await store.resolve("refs/oc/base")
-    async with held_by_another(REFS_LOCK_HOLDER, store.path) as other:
+    async with held_by_process(REFS_LOCK_HOLDER, store.path) as other:
         with pytest.raises(StoreError, match=f"process {other.pid} has kept .*: end it"):
             await store.advance("refs/oc/x/a", commit, None)
         assert other.returncode is None

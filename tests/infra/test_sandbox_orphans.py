@@ -78,8 +78,8 @@ async def test_a_sandbox_whose_worker_was_killed_is_ended(start: Start, tmp_path
     assert alive(other)
 
 
-def test_a_process_that_has_gone_is_no_orphan(tmp_path: Path) -> None:
-    """The number of a process that ended meanwhile harms nobody."""
+def test_a_process_that_has_ended_is_no_orphan(tmp_path: Path) -> None:
+    """The id of a process that ended meanwhile kills no other process."""
     with subprocess.Popen(["true"]) as gone:
         gone.wait()
         assert not end_orphan(gone.pid, tmp_path)

@@ -57,7 +57,7 @@ def judge(
 
 @both
 def test_every_denied_call_gets_eperm(arch: str) -> None:
-    """Each call of the table is refused whatever its arguments."""
+    """Each call of the table is refused with any arguments."""
     denied = ARCHITECTURES[arch].denied
 
     assert {REFUSE} == {judge(arch, number, (NEW_USER, 1)) for number in denied.values()}
@@ -92,7 +92,7 @@ def test_a_foreign_calling_convention_ends_the_process(arch: str, number: int, a
 
 @given(st.integers(0, 0xBFFFFFFF))
 def test_x32_does_not_exist(number: int) -> None:
-    """The second convention of x86_64 shares the audit value and is told apart by a bit."""
+    """The second convention of x86_64 shares the audit value and differs in a bit of the number."""
     assert judge("x86_64", X32 + number) == ABSENT
 
 
@@ -112,7 +112,7 @@ def test_clone_may_not_make_a_user_namespace(arch: str, flags: int) -> None:
 
 @given(architectures, st.integers(0, 50), st.booleans(), st.integers(0, 2**32 - 1))
 def test_socket_families(arch: str, family: int, deny_unix: bool, high: int) -> None:  # noqa: FBT001
-    """Exotic families are refused, unix sockets on request, whatever stands in the unused half."""
+    """Exotic families are refused, unix sockets on request, with any value in the unused half."""
     refused = family in DENIED_FAMILIES or (deny_unix and family == 1)
     seen = judge(arch, ARCHITECTURES[arch].socket, (family + high * HIGH, 0), deny_unix=deny_unix)
 

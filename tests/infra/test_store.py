@@ -1,6 +1,6 @@
 """
-The store: durable objects, compare-and-swap references, honest merges, and a person's
-repository in which nothing changes but one branch.
+The store: durable objects, compare-and-swap references, merges that are never guessed, and a
+user's repository in which only one branch changes.
 """
 
 import asyncio
@@ -131,7 +131,7 @@ def forget(store: Store, oid: str) -> None:
 
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
-    """A folder in memory where there is one: what is synced is tested, not how long it takes."""
+    """A folder in memory where there is one: that files are synced is tested, not how fast."""
     memory = Path("/dev/shm")
     usable = memory.is_dir() and os.access(memory, os.W_OK)
     with tempfile.TemporaryDirectory(dir=memory if usable else None) as folder:
@@ -152,7 +152,7 @@ def person(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def store(person: Path, tmp_path: Path) -> AsyncIterator[Store]:
-    """The store of the person's repository; whatever a test leaves must satisfy git."""
+    """The store of the person's repository."""
     async with await Store.clone(person, tmp_path / "stores" / "s.git") as opened:
         await transport.fetch(opened, person, "main", "refs/oc/run/base")
         yield opened
@@ -229,7 +229,7 @@ async def test_a_name_no_file_can_have_is_refused(store: Store, name: str) -> No
         await put_tree(store, [TreeEntry("100644", name, blob)])
 
 
-async def test_a_name_stands_once_in_a_tree(store: Store) -> None:
+async def test_a_name_occurs_once_in_a_tree(store: Store) -> None:
     """The same name twice is refused, also as a file and a folder."""
     blob, tree = await store.put_blob(b"x"), await put_tree(store, [])
     with pytest.raises(StoreError, match="twice"):
@@ -448,7 +448,7 @@ async def some_commits(store: Store, count: int) -> list[str]:
 
 
 async def test_of_sixteen_racing_updates_one_wins(store: Store) -> None:
-    """Two openings of one store, sixteen tasks: one moves the reference, all others are told."""
+    """Two openings of one store, sixteen tasks: one moves the reference, the others fail."""
     old, *news = await some_commits(store, 17)
     await store.advance("refs/oc/target/main", old, None)
     async with await Store.open(store.path) as second:
@@ -477,7 +477,7 @@ asyncio.run(add_commits(Path(sys.argv[1]), 15))
 
 
 async def add_commits(path: Path, count: int) -> None:
-    """Append commits to one reference, each on top of whatever is there now."""
+    """Append commits to one reference, each on top of the last one."""
     async with await Store.open(path) as store:
         added = 0
         while added < count:
@@ -564,7 +564,7 @@ async def test_a_reference_outside_our_names_is_refused(store: Store, ref: str) 
         await store.update_refs(RefUpdate(ref, one, ANY))
 
 
-async def test_a_reference_cannot_stand_inside_another(store: Store) -> None:
+async def test_a_reference_cannot_be_inside_another(store: Store) -> None:
     """A leaf in the way of a folder is an error of naming, not a conflict."""
     (one,) = await some_commits(store, 1)
     await store.advance("refs/oc/x/leaf", one, None)
@@ -605,7 +605,7 @@ async def test_a_child_killed_in_the_middle_of_moving_references_is_survived(sto
 async def test_a_lock_left_by_a_killed_writer_is_removed(
     store: Store, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """A lock file nobody holds delays the next move, it does not end the work."""
+    """A lock file without a living holder only delays the next move."""
     monkeypatch.setattr(refs, "REF_LOCK_SECONDS", 0.1)
     monkeypatch.setattr(refs, "PACKED_LOCK_SECONDS", 0.1)
     (one,) = await some_commits(store, 1)
@@ -617,8 +617,8 @@ async def test_a_lock_left_by_a_killed_writer_is_removed(
     assert not (store.path / name).exists()
 
 
-async def test_writers_wait_while_references_are_held(store: Store) -> None:
-    """Whoever packs or cleans holds the turn; others go on when it is given back."""
+async def test_writers_wait_while_references_are_locked(store: Store) -> None:
+    """While one process holds the lock, the others wait; they go on when it is released."""
     (one,) = await some_commits(store, 1)
     async with await Store.open(store.path) as second:
         async with second._refs._writer.lock():
@@ -643,7 +643,7 @@ async def test_a_cancelled_read_leaves_the_next_one_right(store: Store) -> None:
         assert await store.get_blob("refs/oc/run/base:a.txt") == b"one\ntwo\nthree\n"
 
 
-# ---- making and opening
+# ---- creating and opening
 
 
 async def test_a_fresh_store_is_bare_configured_and_holds_no_foreign_names(
@@ -673,15 +673,15 @@ async def test_a_worktree_of_the_store_is_not_bare(store: Store, tmp_path: Path)
         assert await again.resolve("refs/oc/run/base")
 
 
-def half_made(path: Path) -> None:
-    """Leave what a killed clone leaves beside the place of its store."""
+def leave_half_a_clone(path: Path) -> None:
+    """Create what a killed clone leaves beside its store."""
     (path.parent / f".{path.name}.new-0123" / "objects").mkdir(parents=True)
 
 
 async def test_cloning_many_times_at_once_makes_one_store(person: Path, tmp_path: Path) -> None:
-    """Clones wait for each other, a half-made copy of a killed one is removed, all can write."""
+    """Clones wait for each other, the incomplete copy of a killed one is removed, all can write."""
     path = tmp_path / "many" / "s.git"
-    half_made(path)
+    leave_half_a_clone(path)
     stores = await asyncio.gather(*(Store.clone(person, path) for _ in range(4)))
     oids = {await one.put_blob(b"x") for one in stores}
     for one in stores:
@@ -722,8 +722,8 @@ async def test_a_store_with_another_configuration_is_refused(
         await Store.open(store.path)
 
 
-async def test_places_without_a_repository_are_refused(tmp_path: Path) -> None:
-    """A folder that is none, and one that is missing, give one clear sentence each."""
+async def test_folders_without_a_repository_are_refused(tmp_path: Path) -> None:
+    """A plain folder and a missing one give one clear sentence each."""
     (tmp_path / "plain").mkdir()
     with pytest.raises(StoreError, match="no git repository"):
         await Store.clone(tmp_path / "plain", tmp_path / "s.git")
@@ -748,7 +748,7 @@ async def test_sha256_repositories_are_refused(tmp_path: Path) -> None:
 # ---- differences
 
 
-async def test_changes_tell_what_happened_to_each_path(store: Store) -> None:
+async def test_changes_have_a_status_and_line_counts(store: Store) -> None:
     """Added, modified, deleted and retyped paths with their line counts; binary has none."""
     text, binary = await store.put_blob(b"one\n2\nthree\nfour\n"), await store.put_blob(b"\0\1")
     after = await trees.with_paths(
@@ -866,7 +866,7 @@ async def test_an_unknown_side_is_missing_not_conflicted(store: Store) -> None:
 
 
 async def test_unrelated_histories_are_no_conflict(store: Store) -> None:
-    """Two roots cannot be merged; that is an error of whoever asks."""
+    """Two roots cannot be merged; that is an error of the caller."""
     base = await base_of(store)
     tree = (await store.get_commit(base)).tree
     with pytest.raises(StoreError, match="unrelated"):
@@ -875,7 +875,7 @@ async def test_unrelated_histories_are_no_conflict(store: Store) -> None:
 
 @pytest.mark.parametrize("touched", [False, True], ids=["other-side-untouched", "other-side-too"])
 async def test_a_missing_tree_is_never_a_verdict(store: Store, *, touched: bool) -> None:
-    """Git calls it clean with an empty tree, or an invented conflict; we call it broken."""
+    """Git calls it clean with an empty tree, or invents a conflict; the store reports it broken."""
     base = await base_of(store)
     ours = base
     if touched:
@@ -902,7 +902,7 @@ async def test_a_missing_blob_is_never_a_verdict(store: Store) -> None:
 
 
 async def test_completeness_is_checked_only_beyond_what_is_excluded(store: Store) -> None:
-    """What the excluded commit reaches is taken for granted."""
+    """What the excluded commit reaches is not checked again."""
     base = await base_of(store)
     child = await edited(store, base, {"x": b"x"})
     await merges.verify_complete(store, child)
@@ -954,7 +954,7 @@ async def test_fetching_leaves_the_original_byte_for_byte(store: Store, hooked: 
     assert not (store.path / "FETCH_HEAD").exists()
 
 
-async def test_what_is_not_there_cannot_be_fetched(store: Store, person: Path) -> None:
+async def test_what_does_not_exist_cannot_be_fetched(store: Store, person: Path) -> None:
     """A missing branch or commit is missing; a missing repository is an error."""
     for what in ("nothing", "3" * 40, "--upload-pack=touch x"):
         with pytest.raises(ObjectMissing):
@@ -1022,7 +1022,7 @@ async def test_a_branch_that_exists_is_never_overwritten(store: Store, person: P
 
 
 async def test_a_checked_out_branch_is_refused(store: Store, hooked: Path) -> None:
-    """Also one without a commit yet: its files would change under the person's hands."""
+    """Also one without a commit yet: its files would change while the person works on them."""
     git(hooked, "checkout", "--quiet", "--orphan", "unborn")
     (hooked.parent / "ran").unlink(missing_ok=True)
     new = await edited(store, await base_of(store), {"x": b"x"})
@@ -1036,7 +1036,7 @@ async def test_a_checked_out_branch_is_refused(store: Store, hooked: Path) -> No
 async def test_an_impossible_branch_name_is_refused(
     store: Store, person: Path, branch: str
 ) -> None:
-    """The name is judged before git sees it."""
+    """The name is checked before git sees it."""
     with pytest.raises(StoreError):
         await transport.push(store, person, await base_of(store), branch)
 

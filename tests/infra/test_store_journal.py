@@ -1,4 +1,4 @@
-"""The journal: a call's end under its id, once and for all."""
+"""The journal: the outcome of a call under its id, recorded once."""
 
 import pytest
 
@@ -24,8 +24,8 @@ async def test_what_is_settled_is_found_with_its_attachments(job: Job) -> None:
     assert await job.store.resolve(OTHER) == job.base
 
 
-async def test_the_first_end_stands(job: Job) -> None:
-    """A second end under the same id is refused, and moves nothing of what comes with it."""
+async def test_the_first_outcome_is_kept(job: Job) -> None:
+    """A second outcome under the same id is refused, and moves none of its references."""
     batch = job.store.batch()
     first, second = journal.entry(batch, b"first", {}), journal.entry(batch, b"second", {})
     await batch.write()

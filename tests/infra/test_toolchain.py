@@ -1,6 +1,7 @@
 """Which parts of a hidden home are shown to commands: enough to work, never more."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,25 @@ def test_the_interpreter_behind_an_environment_is_shown(home: Path, tmp_path: Pa
 
     assert toolchain_binds("/usr/bin", venv, (home,)) == (prefix,)
     assert binds(home, venv / "bin") == [prefix]
+
+
+def test_an_installation_that_the_worker_may_not_enter_is_no_error(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only its bin folder is named; bubblewrap then says that it cannot be found."""
+    prefix = home / ".pyenv/versions/3.11.7"
+    venv = environment(tmp_path / "venv", installed_python(prefix))
+
+    real = Path.glob
+
+    def closed(path: Path, pattern: str) -> Iterator[Path]:
+        if prefix in path.parents:
+            raise PermissionError(path)
+        return real(path, pattern)
+
+    monkeypatch.setattr(Path, "glob", closed)
+
+    assert prefix / "bin" in binds(home, venv / "bin")
 
 
 def test_every_name_on_the_way_to_an_interpreter_is_shown(home: Path, tmp_path: Path) -> None:
@@ -175,7 +195,7 @@ def test_links_in_a_circle_are_survived(home: Path) -> None:
 
 
 def test_this_machines_own_tools(home: Path) -> None:
-    """Whatever PATH the tests run with, no home is shown."""
+    """With the PATH of the tests themselves, no home is shown."""
     hidden = tuple(map(Path, ("/root", "/home", "/run", "/tmp")))
     shown = toolchain_binds(os.environ["PATH"], None, hidden)
 

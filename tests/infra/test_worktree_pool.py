@@ -43,7 +43,7 @@ def git(folder: Path, *args: str) -> str:
 
 
 @dataclass(frozen=True)
-class World:
+class PoolEnv:
     """A store made of a small repository with everything that is hard to restore."""
 
     store: Store
@@ -92,17 +92,17 @@ async def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def world(template: Path, tmp_path: Path) -> AsyncIterator[World]:
+async def world(template: Path, tmp_path: Path) -> AsyncIterator[PoolEnv]:
     """One store and its base commit."""
     shutil.copytree(template, tmp_path / "store.git")
     async with await Store.open(tmp_path / "store.git") as store:
         base = await store.resolve("refs/oc/target/main")
         assert base is not None
-        yield World(store, base, tmp_path)
+        yield PoolEnv(store, base, tmp_path)
 
 
 @pytest.fixture
-async def pool(world: World) -> WorktreePool:
+async def pool(world: PoolEnv) -> WorktreePool:
     """An open pool on that store."""
     made = world.pool()
     await made.open()
@@ -132,11 +132,11 @@ def contents(folder: Path) -> dict[bytes, tuple[str, bytes]]:
     return found
 
 
-async def checkpoint(place: WorktreeHandle, parent: str, message: str = "work") -> str:
+async def checkpoint(worktree: WorktreeHandle, parent: str, message: str = "work") -> str:
     """Scan and settle, as a tool call does; the scan must record everything."""
-    scan = await place.scan(parent, message)
+    scan = await worktree.scan(parent, message)
     assert scan.skipped == ()
-    await place.settle(scan.commit)
+    await worktree.settle(scan.commit)
     return scan.commit
 
 
@@ -144,7 +144,7 @@ async def checkpoint(place: WorktreeHandle, parent: str, message: str = "work") 
 
 
 async def test_sixteen_holders_lease_at_once_without_a_failure(
-    world: World, pool: WorktreePool
+    world: PoolEnv, pool: WorktreePool
 ) -> None:
     """Sixteen concurrent first leases give sixteen worktrees, each complete."""
     leases = await asyncio.gather(*(pool.lease(f"task/{n}", world.base) for n in range(16)))
@@ -155,7 +155,7 @@ async def test_sixteen_holders_lease_at_once_without_a_failure(
     assert all(contents(lease.path) == first for lease in leases)
 
 
-async def test_the_same_holder_gets_the_same_lease(world: World, pool: WorktreePool) -> None:
+async def test_the_same_holder_gets_the_same_lease(world: PoolEnv, pool: WorktreePool) -> None:
     """Repeated and concurrent leases of one holder are one lease, with its first commit."""
     both = await asyncio.gather(pool.lease("task/a", world.base), pool.lease("task/a", world.base))
     other = await world.store.put_commit(
@@ -169,7 +169,9 @@ async def test_the_same_holder_gets_the_same_lease(world: World, pool: WorktreeP
     assert [record.holder for record in pool.leases()] == ["task/a"]
 
 
-async def test_a_new_pool_object_knows_the_leases_on_disk(world: World, pool: WorktreePool) -> None:
+async def test_a_new_pool_object_knows_the_leases_on_disk(
+    world: PoolEnv, pool: WorktreePool
+) -> None:
     """A restarted worker finds the same names, holders and epochs."""
     lease = await pool.lease("task/a", world.base)
     restarted = world.pool()
@@ -180,7 +182,7 @@ async def test_a_new_pool_object_knows_the_leases_on_disk(world: World, pool: Wo
 
 
 async def test_a_released_worktree_is_reset_and_leased_again(
-    world: World, pool: WorktreePool
+    world: PoolEnv, pool: WorktreePool
 ) -> None:
     """
     The next lease gets the same directory with a higher epoch and nothing of the last one in it.
@@ -228,9 +230,9 @@ async def test_an_unknown_commit_is_refused_before_anything_is_leased(
 
 
 async def test_an_unreadable_record_takes_its_worktree_out_of_use(
-    world: World, pool: WorktreePool
+    world: PoolEnv, pool: WorktreePool
 ) -> None:
-    """When nobody can tell the epoch, the worktree is never leased again."""
+    """A worktree whose epoch is unknown is never leased again."""
     lease = await pool.lease("task/a", world.base)
     (world.folder / "pool" / ".pool" / f"{lease.name}.json").write_text("{")
 
@@ -242,51 +244,51 @@ async def test_an_unreadable_record_takes_its_worktree_out_of_use(
 # ---- fence
 
 
-async def test_an_old_epoch_is_refused(world: World, pool: WorktreePool) -> None:
-    """After a release, and after the next lease, the old lease can neither enter nor release."""
+async def test_an_old_epoch_is_refused(world: PoolEnv, pool: WorktreePool) -> None:
+    """After a release, and after the next lease, the old lease can neither open nor release."""
     old = await pool.lease("task/a", world.base)
     await pool.release(old.name, old.epoch)
     with pytest.raises(Fenced):
-        await enter_once(pool, old.name, old.epoch, world.base)
+        await open_once(pool, old.name, old.epoch, world.base)
     new = await pool.lease("task/b", world.base)
 
     with pytest.raises(Fenced):
-        await enter_once(pool, old.name, old.epoch, world.base)
+        await open_once(pool, old.name, old.epoch, world.base)
     assert not await pool.release(old.name, old.epoch)
-    assert await enter_once(pool, new.name, new.epoch, world.base) == new.path
+    assert await open_once(pool, new.name, new.epoch, world.base) == new.path
 
 
-async def enter_once(pool: WorktreePool, name: str, epoch: int, expected: str) -> Path:
-    """Enter, do nothing, and leave."""
-    async with pool.open_worktree(name, epoch, expected) as place:
-        return place.path
+async def open_once(pool: WorktreePool, name: str, epoch: int, expected: str) -> Path:
+    """Open, do nothing, and close."""
+    async with pool.open_worktree(name, epoch, expected) as worktree:
+        return worktree.path
 
 
 @pytest.mark.parametrize("name", ["w99", "", "../w1", "w", "store.git"])
 async def test_a_name_the_pool_never_gave_is_refused(
-    world: World, pool: WorktreePool, name: str
+    world: PoolEnv, pool: WorktreePool, name: str
 ) -> None:
     """An unknown or impossible name is a lease that is over."""
     await pool.lease("task/a", world.base)
 
     with pytest.raises(Fenced):
-        await enter_once(pool, name, 1, world.base)
+        await open_once(pool, name, 1, world.base)
     assert not await pool.release(name, 1)
 
 
-async def test_one_entry_waits_for_the_other(world: World) -> None:
-    """Two entries never overlap; the second gives up after its time."""
+async def test_one_opening_waits_for_the_other(world: PoolEnv) -> None:
+    """Two openings never overlap; the second gives up after its time."""
     pool = world.pool(wait_seconds=0.2)
     await pool.open()
     lease = await pool.lease("task/a", world.base)
 
     async with pool.open_worktree(lease.name, lease.epoch, world.base):
         with pytest.raises(WorktreeBusy):
-            await enter_once(pool, lease.name, lease.epoch, world.base)
+            await open_once(pool, lease.name, lease.epoch, world.base)
         with pytest.raises(WorktreeBusy):
             await pool.release(lease.name, lease.epoch)
 
-    await enter_once(pool, lease.name, lease.epoch, world.base)
+    await open_once(pool, lease.name, lease.epoch, world.base)
 
 
 OTHER_PROCESS = """
@@ -299,98 +301,98 @@ async def main(store, root, name, epoch, expected):
     async with await Store.open(Path(store)) as opened:
         pool = WorktreePool(opened, Path(root), host_id="here", uid_base=None)
         await pool.open()
-        async with pool.open_worktree(name, int(epoch), expected) as place:
-            place.begin("call-1")
-            (place.path / "plain.py").write_text("half ")
-            print("inside", flush=True)
+        async with pool.open_worktree(name, int(epoch), expected) as worktree:
+            worktree.begin("call-1")
+            (worktree.path / "plain.py").write_text("half ")
+            print("open", flush=True)
             await asyncio.to_thread(sys.stdin.readline)
-            (place.path / "plain.py").write_text("done")
-            scan = await place.scan(expected, "other process")
-            await place.settle(scan.commit)
+            (worktree.path / "plain.py").write_text("done")
+            scan = await worktree.scan(expected, "other process")
+            await worktree.settle(scan.commit)
             print(scan.commit, flush=True)
 
 asyncio.run(main(*sys.argv[1:]))
 """
 
 
-async def other_process(world: World, *args: str) -> asyncio.subprocess.Process:
-    """Start a second worker that enters the worktree, and wait until it is inside."""
+async def other_process(world: PoolEnv, *args: str) -> asyncio.subprocess.Process:
+    """Start a second worker that opens the worktree, and wait until it has."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", OTHER_PROCESS, str(world.store.path), str(world.folder / "pool"),
         *args, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None
-    assert await process.stdout.readline() == b"inside\n"
+    assert await process.stdout.readline() == b"open\n"
     return process
 
 
-async def test_a_second_process_has_to_wait_too(world: World, pool: WorktreePool) -> None:
+async def test_a_second_process_has_to_wait_too(world: PoolEnv, pool: WorktreePool) -> None:
     """The lock holds between processes, and what the other one settled is what is found."""
     lease = await pool.lease("task/a", world.base)
     process = await other_process(world, lease.name, str(lease.epoch), world.base)
     impatient = world.pool(wait_seconds=0.2)
     with pytest.raises(WorktreeBusy):
-        await enter_once(impatient, lease.name, lease.epoch, world.base)
+        await open_once(impatient, lease.name, lease.epoch, world.base)
 
     out, _ = await process.communicate(b"\n")
 
     commit = out.decode().strip()
-    async with pool.open_worktree(lease.name, lease.epoch, commit) as place:
-        assert (place.path / "plain.py").read_text() == "done"
-        assert (await place.scan(commit, "again")).commit == commit
+    async with pool.open_worktree(lease.name, lease.epoch, commit) as worktree:
+        assert (worktree.path / "plain.py").read_text() == "done"
+        assert (await worktree.scan(commit, "again")).commit == commit
 
 
 async def test_a_stopped_process_does_not_keep_its_worktree(
-    world: World, pool: WorktreePool
+    world: PoolEnv, pool: WorktreePool
 ) -> None:
-    """SIGSTOP in the middle of a call: whoever needs the worktree next ends the process."""
+    """SIGSTOP in the middle of a call: the next one that needs the worktree kills it."""
     lease = await pool.lease("task/a", world.base)
     process = await other_process(world, lease.name, str(lease.epoch), world.base)
     process.send_signal(signal.SIGSTOP)
 
-    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
-        assert (await place.scan(world.base, "nothing")).commit == world.base
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as worktree:
+        assert (await worktree.scan(world.base, "nothing")).commit == world.base
     assert await process.wait() == -signal.SIGKILL
 
 
 async def test_a_killed_process_frees_the_worktree_and_its_half_work_is_undone(
-    world: World, pool: WorktreePool
+    world: PoolEnv, pool: WorktreePool
 ) -> None:
-    """SIGKILL in the middle of a call: the next entry finds the checkpoint, not half a file."""
+    """SIGKILL in the middle of a call: the next opening finds the checkpoint, not half a file."""
     lease = await pool.lease("task/a", world.base)
     process = await other_process(world, lease.name, str(lease.epoch), world.base)
     process.send_signal(signal.SIGKILL)
     await process.communicate()
 
-    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
-        assert (place.path / "plain.py").read_text() == "print('hello')\n"
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as worktree:
+        assert (worktree.path / "plain.py").read_text() == "print('hello')\n"
 
 
 # ---- restore
 
 
-async def test_everything_is_restored_byte_for_byte(world: World, pool: WorktreePool) -> None:
+async def test_everything_is_restored_byte_for_byte(world: PoolEnv, pool: WorktreePool) -> None:
     """A checkpoint of odd files comes back as it was after a crash in the next call."""
     lease = await pool.lease("task/a", world.base)
-    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
-        place.begin("call-1")
-        (place.path / "crlf.txt").write_bytes(b"mixed\r\nends\n\r\n")
-        (place.path / "plain.py").chmod(0o755)
-        (place.path / "link").unlink()
-        (place.path / "link").symlink_to("src/größe ✓.md")
-        (place.path / "new dir").mkdir()
-        (place.path / "new dir" / "x.dat").write_bytes(bytes(range(256)))
-        (place.path / os.fsdecode(b"new dir/\xfe\xed")).write_text("odd")
-        (place.path / "run.sh").unlink()
-        saved = contents(place.path)
-        commit = await checkpoint(place, world.base)
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as worktree:
+        worktree.begin("call-1")
+        (worktree.path / "crlf.txt").write_bytes(b"mixed\r\nends\n\r\n")
+        (worktree.path / "plain.py").chmod(0o755)
+        (worktree.path / "link").unlink()
+        (worktree.path / "link").symlink_to("src/größe ✓.md")
+        (worktree.path / "new dir").mkdir()
+        (worktree.path / "new dir" / "x.dat").write_bytes(bytes(range(256)))
+        (worktree.path / os.fsdecode(b"new dir/\xfe\xed")).write_text("odd")
+        (worktree.path / "run.sh").unlink()
+        saved = contents(worktree.path)
+        commit = await checkpoint(worktree, world.base)
 
-    async with pool.open_worktree(lease.name, lease.epoch, commit) as place:
-        place.begin("call-2")
-        leave_a_mess_again(place.path)
+    async with pool.open_worktree(lease.name, lease.epoch, commit) as worktree:
+        worktree.begin("call-2")
+        leave_a_mess_again(worktree.path)
 
-    async with pool.open_worktree(lease.name, lease.epoch, commit, write=False) as place:
-        assert contents(place.path) == saved
+    async with pool.open_worktree(lease.name, lease.epoch, commit, write=False) as worktree:
+        assert contents(worktree.path) == saved
 
 
 def leave_a_mess_again(folder: Path) -> None:
@@ -402,38 +404,38 @@ def leave_a_mess_again(folder: Path) -> None:
     (folder / "left.log").write_text("ignored, and left over")
 
 
-async def test_a_change_that_keeps_size_and_time_is_seen(world: World, pool: WorktreePool) -> None:
+async def test_a_change_that_keeps_size_and_time_is_seen(
+    world: PoolEnv, pool: WorktreePool
+) -> None:
     """A scan notices other bytes of the same length even when the old time was put back."""
     lease = await pool.lease("task/a", world.base)
-    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
-        file = place.path / "plain.py"
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as worktree:
+        file = worktree.path / "plain.py"
         before = file.stat()
         file.write_text("print('HELLO')\n")
         os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
-        scan = await place.scan(world.base, "work")
+        scan = await worktree.scan(world.base, "work")
 
     assert await world.store.get_blob(f"{scan.commit}:plain.py") == b"print('HELLO')\n"
 
 
-async def test_another_expected_commit_is_restored(world: World, pool: WorktreePool) -> None:
+async def test_another_expected_commit_is_restored(world: PoolEnv, pool: WorktreePool) -> None:
     """A worktree that is at a later checkpoint is brought back to the one that is expected."""
     lease = await pool.lease("task/a", world.base)
     pristine = contents(lease.path)
-    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
-        place.begin("call-1")
-        (place.path / "plain.py").write_text("later")
-        later = await checkpoint(place, world.base)
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as worktree:
+        worktree.begin("call-1")
+        (worktree.path / "plain.py").write_text("later")
+        later = await checkpoint(worktree, world.base)
 
-    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
-        assert contents(place.path) == pristine
-    async with pool.open_worktree(lease.name, lease.epoch, later) as place:
-        assert (place.path / "plain.py").read_text() == "later"
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as worktree:
+        assert contents(worktree.path) == pristine
+    async with pool.open_worktree(lease.name, lease.epoch, later) as worktree:
+        assert (worktree.path / "plain.py").read_text() == "later"
 
 
-async def test_lock_files_of_a_killed_git_are_in_nobodys_way(
-    world: World, pool: WorktreePool
-) -> None:
+async def test_lock_files_of_a_killed_git_are_removed(world: PoolEnv, pool: WorktreePool) -> None:
     """SIGKILL of a git that holds the index leaves locks; restore, scan and lease go on."""
     lease = await pool.lease("task/a", world.base)
     admin = world.store.path / "worktrees" / lease.name
@@ -446,10 +448,10 @@ async def test_lock_files_of_a_killed_git_are_in_nobodys_way(
     (private / f"{lease.name}.index.lock").touch()
     (private / f"{lease.name}.git" / "refs" / "heads" / "work.lock").touch()
 
-    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
-        place.begin("call-1")
-        (place.path / "plain.py").write_text("new")
-        commit = await checkpoint(place, world.base)
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as worktree:
+        worktree.begin("call-1")
+        (worktree.path / "plain.py").write_text("new")
+        commit = await checkpoint(worktree, world.base)
 
     assert await world.store.get_blob(f"{commit}:plain.py") == b"new"
     assert list(private.rglob("*.lock")) == [private / f"{lease.name}.lock"]
@@ -470,43 +472,43 @@ async def kill_git_while_it_locks(path: Path, admin: Path) -> Path:
     return lock
 
 
-def mark_in_flight(world: World, name: str, **more: object) -> None:
+def mark_in_flight(world: PoolEnv, name: str, **more: object) -> None:
     """Change a record as a crash would have left it."""
     file = world.folder / "pool" / ".pool" / f"{name}.json"
     file.write_text(json.dumps(json.loads(file.read_bytes()) | {"in_flight": "call-0"} | more))
 
 
-async def test_a_git_that_outlives_its_worker_keeps_the_worktree(world: World) -> None:
-    """A child of a killed worker may still write, so nobody enters before it ended."""
+async def test_a_git_that_outlives_its_worker_keeps_the_worktree(world: PoolEnv) -> None:
+    """A child of a killed worker may still write, so the worktree is not opened before it ended."""
     pool = world.pool(wait_seconds=0.2)
     await pool.open()
     lease = await pool.lease("task/a", world.base)
-    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
-        survivor = await place._reset._git.spawn("update-index", "--stdin")
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as worktree:
+        survivor = await worktree._reset._git.spawn("update-index", "--stdin")
 
     with pytest.raises(WorktreeBusy):
-        await enter_once(pool, lease.name, lease.epoch, world.base)
+        await open_once(pool, lease.name, lease.epoch, world.base)
     await survivor.communicate(b"")
-    await enter_once(pool, lease.name, lease.epoch, world.base)
+    await open_once(pool, lease.name, lease.epoch, world.base)
 
 
-def delete_folder(world: World, name: str) -> None:
+def delete_folder(world: PoolEnv, name: str) -> None:
     """Lose the working directory."""
     subprocess.run(["rm", "-rf", str(world.folder / "pool" / name)], check=True)
 
 
-def delete_admin(world: World, name: str) -> None:
+def delete_admin(world: PoolEnv, name: str) -> None:
     """Lose the administrative folder."""
     subprocess.run(["rm", "-rf", str(world.store.path / "worktrees" / name)], check=True)
 
 
-def empty_commondir(world: World, name: str) -> None:
+def empty_commondir(world: PoolEnv, name: str) -> None:
     """Leave what a killed `worktree add` leaves."""
     (world.store.path / "worktrees" / name / "commondir").write_text("")
     (world.store.path / "worktrees" / name / "locked").write_text("initializing")
 
 
-def spoil_index(world: World, name: str) -> None:
+def spoil_index(world: PoolEnv, name: str) -> None:
     """Leave what a loss of power leaves."""
     (world.store.path / "worktrees" / name / "index").write_bytes(b"")
     (world.folder / "pool" / ".pool" / f"{name}.index").write_bytes(b"")
@@ -521,18 +523,18 @@ def spoil_index(world: World, name: str) -> None:
         pytest.param(spoil_index, id="index"),
     ],
 )
-async def test_a_broken_worktree_is_made_afresh(
-    world: World, pool: WorktreePool, damage: Callable[[World, str], None]
+async def test_a_broken_worktree_is_created_again(
+    world: PoolEnv, pool: WorktreePool, damage: Callable[[PoolEnv, str], None]
 ) -> None:
-    """Whatever is lost, the next entry has a complete worktree of the same name."""
+    """After any loss the next opening has a complete worktree of the same name."""
     lease = await pool.lease("task/a", world.base)
     pristine = contents(lease.path)
     mark_in_flight(world, lease.name)
     damage(world, lease.name)
 
-    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
-        assert contents(place.path) == pristine
-        assert (await place.scan(world.base, "nothing")).commit == world.base
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as worktree:
+        assert contents(worktree.path) == pristine
+        assert (await worktree.scan(world.base, "nothing")).commit == world.base
     assert list((world.store.path / "worktrees").iterdir()) == [
         world.store.path / "worktrees" / lease.name
     ]
@@ -541,7 +543,7 @@ async def test_a_broken_worktree_is_made_afresh(
 
 def believe(index: Path, file: Path) -> None:
     """
-    Make an index take the bytes that are in a file now for the ones that it was told of.
+    Make an index take a file's present bytes for the ones that it recorded.
 
     The entry's times are set to the file's.
     """
@@ -553,7 +555,7 @@ def believe(index: Path, file: Path) -> None:
     index.write_bytes(data + hashlib.sha1(data).digest())
 
 
-async def test_after_a_reboot_no_file_is_trusted(world: World, pool: WorktreePool) -> None:
+async def test_after_a_reboot_no_file_is_trusted(world: PoolEnv, pool: WorktreePool) -> None:
     """Bytes lost with the power are found although the size and the times are right."""
     lease = await pool.lease("task/a", world.base)
     file = lease.path / "plain.py"
@@ -561,13 +563,13 @@ async def test_after_a_reboot_no_file_is_trusted(world: World, pool: WorktreePoo
     os.utime(file, (1, 1))  # git would not trust a time as late as the index's own
     believe(world.store.path / "worktrees" / lease.name / "index", file)
     believe(world.folder / "pool" / ".pool" / f"{lease.name}.index", file)
-    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
-        assert (await place.scan(world.base, "fooled")).commit == world.base
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as worktree:
+        assert (await worktree.scan(world.base, "fooled")).commit == world.base
 
     mark_in_flight(world, lease.name, in_flight=None, boot="another boot")
 
-    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
-        assert (place.path / "plain.py").read_text() == "print('hello')\n"
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as worktree:
+        assert (worktree.path / "plain.py").read_text() == "print('hello')\n"
 
 
 def test_closed_folders_and_files_are_opened_again(tmp_path: Path) -> None:
@@ -595,15 +597,15 @@ def test_closed_folders_and_files_are_opened_again(tmp_path: Path) -> None:
 # ---- scan
 
 
-async def test_a_scan_without_changes_is_the_parent(world: World, pool: WorktreePool) -> None:
+async def test_a_scan_without_changes_is_the_parent(world: PoolEnv, pool: WorktreePool) -> None:
     """Nothing changed: no new commit; the same change twice: the same commit."""
     lease = await pool.lease("task/a", world.base)
-    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
-        nothing = await place.scan(world.base, "work")
-        (place.path / "a.txt").write_text("a")
-        first = await place.scan(world.base, "work")
-        second = await place.scan(world.base, "work")
-        dated = await place.scan(world.base, "work", when=1_700_000_000)
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as worktree:
+        nothing = await worktree.scan(world.base, "work")
+        (worktree.path / "a.txt").write_text("a")
+        first = await worktree.scan(world.base, "work")
+        second = await worktree.scan(world.base, "work")
+        dated = await worktree.scan(world.base, "work", when=1_700_000_000)
 
     assert (nothing.commit, nothing.skipped) == (world.base, ())
     assert first == second
@@ -615,27 +617,27 @@ async def test_a_scan_without_changes_is_the_parent(world: World, pool: Worktree
 
 
 async def test_a_scan_is_right_after_checkpoints_made_without_one(
-    world: World, pool: WorktreePool
+    world: PoolEnv, pool: WorktreePool
 ) -> None:
     """Edits recorded tree by tree, of ignored files too, survive the next command's scan."""
     lease = await pool.lease("task/a", world.base)
-    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
-        place.begin("edit")
-        (place.path / "kept.log").write_text("ignored, but made by an edit")
-        (place.path / "plain.py").unlink()
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as worktree:
+        worktree.begin("edit")
+        (worktree.path / "kept.log").write_text("ignored, but made by an edit")
+        (worktree.path / "plain.py").unlink()
         oid = await world.store.put_blob(b"ignored, but made by an edit")
         tree = await trees.with_paths(
             world.store, world.base, {"kept.log": ("100644", oid), "plain.py": None}
         )
         edited = await world.store.put_commit(tree, (world.base,), "edit", when=1)
-        await place.settle(edited)
+        await worktree.settle(edited)
 
-    async with pool.open_worktree(lease.name, lease.epoch, edited) as place:
-        (place.path / "other.log").write_text("ignored, made by a command")
-        assert (await place.scan(edited, "command")).commit == edited
-        (place.path / "kept.log").unlink()
-        (place.path / "b.txt").write_text("b")
-        scan = await place.scan(edited, "command")
+    async with pool.open_worktree(lease.name, lease.epoch, edited) as worktree:
+        (worktree.path / "other.log").write_text("ignored, made by a command")
+        assert (await worktree.scan(edited, "command")).commit == edited
+        (worktree.path / "kept.log").unlink()
+        (worktree.path / "b.txt").write_text("b")
+        scan = await worktree.scan(edited, "command")
 
     changes = await diffs.changes(world.store, edited, scan.commit)
     assert [(change.path, change.status) for change in changes] == [
@@ -657,52 +659,52 @@ def plant_repository(folder: Path, marker: Path) -> None:
 
 
 async def test_a_nested_repository_is_left_out_and_its_programs_never_run(
-    world: World, pool: WorktreePool
+    world: PoolEnv, pool: WorktreePool
 ) -> None:
     """It is reported, its files are in no checkpoint, and restore and lease run nothing of it."""
     marker = world.folder / "ran"
     lease = await pool.lease("task/a", world.base)
-    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
-        place.begin("call-1")
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as worktree:
+        worktree.begin("call-1")
         for name in ("sub", "glob[*]", "plain.py", "src/deep/sub"):
             if name == "plain.py":
-                (place.path / name).unlink()
-            (place.path / name).mkdir()
-            plant_repository(place.path / name, marker)
-        (place.path / "own.txt").write_text("own")
+                (worktree.path / name).unlink()
+            (worktree.path / name).mkdir()
+            plant_repository(worktree.path / name, marker)
+        (worktree.path / "own.txt").write_text("own")
 
-        scan = await place.scan(world.base, "work")
-        again = await place.scan(scan.commit, "work")
-        await place.settle(scan.commit)
+        scan = await worktree.scan(world.base, "work")
+        again = await worktree.scan(scan.commit, "work")
+        await worktree.settle(scan.commit)
 
     assert scan.skipped == ("glob[*]/", "plain.py/", "src/deep/sub/", "sub/")
     assert again.commit == scan.commit
     changes = await diffs.changes(world.store, world.base, scan.commit)
     assert [(c.path, c.status) for c in changes] == [("own.txt", "A"), ("plain.py", "D")]
     mark_in_flight(world, lease.name)
-    async with pool.open_worktree(lease.name, lease.epoch, scan.commit) as place:
-        assert not (place.path / "sub").exists()
+    async with pool.open_worktree(lease.name, lease.epoch, scan.commit) as worktree:
+        assert not (worktree.path / "sub").exists()
     await pool.release(lease.name, lease.epoch)
     await pool.lease("task/b", world.base)
     assert not marker.exists()
 
 
 async def test_a_submodule_stays_a_link_and_its_programs_never_run(
-    world: World, pool: WorktreePool
+    world: PoolEnv, pool: WorktreePool
 ) -> None:
     """A link of the base stays in every checkpoint; what is put in its folder is reported."""
     marker = world.folder / "ran"
     tree = await trees.with_paths(world.store, world.base, {"lib/mod": ("160000", "2" * 40)})
     linked = await world.store.put_commit(tree, (world.base,), "link", when=1)
     lease = await pool.lease("task/a", linked)
-    async with pool.open_worktree(lease.name, lease.epoch, linked) as place:
-        place.begin("call-1")
-        assert (await place.scan(linked, "work")).skipped == ()
-        plant_repository(place.path / "lib" / "mod", marker)
+    async with pool.open_worktree(lease.name, lease.epoch, linked) as worktree:
+        worktree.begin("call-1")
+        assert (await worktree.scan(linked, "work")).skipped == ()
+        plant_repository(worktree.path / "lib" / "mod", marker)
 
-        scan = await place.scan(linked, "work")
+        scan = await worktree.scan(linked, "work")
 
-        await place.settle(scan.commit)
+        await worktree.settle(scan.commit)
     assert (scan.commit, scan.skipped) == (linked, ("lib/mod/",))
     await pool.release(lease.name, lease.epoch)
     again = await pool.lease("task/b", linked)
@@ -710,42 +712,42 @@ async def test_a_submodule_stays_a_link_and_its_programs_never_run(
     assert not marker.exists()
 
 
-async def test_a_replaced_git_file_is_not_followed(world: World, pool: WorktreePool) -> None:
+async def test_a_replaced_git_file_is_not_followed(world: PoolEnv, pool: WorktreePool) -> None:
     """
     A repository planted in the place of `.git` runs nothing and vanishes with the next restore.
     """
     marker = world.folder / "ran"
     lease = await pool.lease("task/a", world.base)
-    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
-        place.begin("call-1")
-        (place.path / ".git").unlink()
-        git(place.path, "init", "-q")
-        git(place.path, "config", "filter.evil.clean", f"touch {marker}; cat")
-        git(place.path, "config", "core.fsmonitor", f"touch {marker}")
-        (place.path / "x.dat").write_text("x")
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as worktree:
+        worktree.begin("call-1")
+        (worktree.path / ".git").unlink()
+        git(worktree.path, "init", "-q")
+        git(worktree.path, "config", "filter.evil.clean", f"touch {marker}; cat")
+        git(worktree.path, "config", "core.fsmonitor", f"touch {marker}")
+        (worktree.path / "x.dat").write_text("x")
 
-        scan = await place.scan(world.base, "work")
+        scan = await worktree.scan(world.base, "work")
 
     changes = await diffs.changes(world.store, world.base, scan.commit)
     assert [change.path for change in changes] == ["x.dat"]
-    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
-        assert (place.path / ".git").read_text().startswith("gitdir: ")
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as worktree:
+        assert (worktree.path / ".git").read_text().startswith("gitdir: ")
     assert not marker.exists()
 
 
-async def test_files_that_git_never_stores_are_reported(world: World, pool: WorktreePool) -> None:
+async def test_files_that_git_never_stores_are_reported(world: PoolEnv, pool: WorktreePool) -> None:
     """A pipe, a look-alike of `.git` and a linked `.gitmodules` do not stop a checkpoint."""
     lease = await pool.lease("task/a", world.base)
-    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
-        (place.path / ".GIT").mkdir()
-        (place.path / ".GIT" / "config").write_text("x")
-        (place.path / ".gitmodules").symlink_to("plain.py")
-        (place.path / "plain.py").unlink()
-        os.mkfifo(place.path / "plain.py")
-        os.mkfifo(place.path / "pipe")
-        (place.path / "own.txt").write_text("own")
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as worktree:
+        (worktree.path / ".GIT").mkdir()
+        (worktree.path / ".GIT" / "config").write_text("x")
+        (worktree.path / ".gitmodules").symlink_to("plain.py")
+        (worktree.path / "plain.py").unlink()
+        os.mkfifo(worktree.path / "plain.py")
+        os.mkfifo(worktree.path / "pipe")
+        (worktree.path / "own.txt").write_text("own")
 
-        scan = await place.scan(world.base, "work")
+        scan = await worktree.scan(world.base, "work")
 
     assert scan.skipped == (".GIT/config", ".gitmodules", "plain.py")
     changes = await diffs.changes(world.store, world.base, scan.commit)
@@ -753,44 +755,44 @@ async def test_files_that_git_never_stores_are_reported(world: World, pool: Work
 
 
 async def test_an_empty_folder_in_the_place_of_the_worktree_is_no_checkpoint(
-    world: World, pool: WorktreePool
+    world: PoolEnv, pool: WorktreePool
 ) -> None:
     """
     A worktree that looks empty because it is not there is refused, and released without rescue.
     """
     lease = await pool.lease("task/a", world.base)
-    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
-        place.path.rename(place.path.with_name("elsewhere"))
-        place.path.mkdir()
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as worktree:
+        worktree.path.rename(worktree.path.with_name("elsewhere"))
+        worktree.path.mkdir()
 
         with pytest.raises(WorktreeBroken):
-            await place.scan(world.base, "work")
+            await worktree.scan(world.base, "work")
 
     assert await pool.release(lease.name, lease.epoch)
     assert await world.store.refs("refs/oc/rescue") == {}
 
 
 async def test_deleting_every_file_is_an_honest_checkpoint(
-    world: World, pool: WorktreePool
+    world: PoolEnv, pool: WorktreePool
 ) -> None:
     """A worktree emptied by its agent gives the empty tree, and comes back empty."""
     lease = await pool.lease("task/a", world.base)
-    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
-        place.begin("call-1")
-        for entry in place.path.iterdir():
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as worktree:
+        worktree.begin("call-1")
+        for entry in worktree.path.iterdir():
             if entry.is_dir():
                 shutil.rmtree(entry)
             elif entry.name != ".git":
                 entry.unlink()
-        commit = await checkpoint(place, world.base)
+        commit = await checkpoint(worktree, world.base)
     mark_in_flight(world, lease.name)
 
-    async with pool.open_worktree(lease.name, lease.epoch, commit) as place:
-        assert contents(place.path) == {}
-        assert (await place.scan(commit, "nothing")).commit == commit
+    async with pool.open_worktree(lease.name, lease.epoch, commit) as worktree:
+        assert contents(worktree.path) == {}
+        assert (await worktree.scan(commit, "nothing")).commit == commit
 
 
-def stale_entries(world: World, name: str) -> str:
+def stale_entries(world: PoolEnv, name: str) -> str:
     """Return the files that a scan would have to read: their times are not those of the index."""
     pool = world.folder / "pool"
     environment = {
@@ -806,37 +808,37 @@ def stale_entries(world: World, name: str) -> str:
 
 
 @pytest.mark.parametrize("uid_base", [None, 60_000])
-async def test_a_scan_reads_no_unchanged_file(world: World, uid_base: int | None) -> None:
-    """From the lease on, the index knows every file that did not change, whoever owns it."""
+async def test_a_scan_reads_no_unchanged_file(world: PoolEnv, uid_base: int | None) -> None:
+    """From the lease on, the index knows every unchanged file of any owner."""
     if uid_base is not None and os.geteuid() != 0:
         uid_base = None
     pool = world.pool(uid_base=uid_base)
     await pool.open()
     lease = await pool.lease("task/a", world.base)
     assert stale_entries(world, lease.name) == ""
-    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
-        place.begin("call-1")
-        (place.path / "plain.py").write_text("changed")
-        (place.path / "many").mkdir()
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as worktree:
+        worktree.begin("call-1")
+        (worktree.path / "plain.py").write_text("changed")
+        (worktree.path / "many").mkdir()
         for number in range(50):
-            (place.path / "many" / f"{number}.txt").write_text(str(number))
-        scan = await place.scan(world.base, "many")
+            (worktree.path / "many" / f"{number}.txt").write_text(str(number))
+        scan = await worktree.scan(world.base, "many")
         assert stale_entries(world, lease.name) == ""
-        os.utime(place.path / "run.sh", (1, 1))  # git compares whole seconds
+        os.utime(worktree.path / "run.sh", (1, 1))  # git compares whole seconds
         assert stale_entries(world, lease.name) == "run.sh\n"
-        assert (await place.scan(scan.commit, "touched")).commit == scan.commit
+        assert (await worktree.scan(scan.commit, "touched")).commit == scan.commit
     assert stale_entries(world, lease.name) == ""
     async with pool.open_worktree(lease.name, lease.epoch, scan.commit):
         assert stale_entries(world, lease.name) == ""
 
 
-async def test_a_reader_cannot_settle(world: World, pool: WorktreePool) -> None:
-    """An entry to read leaves no mark in the record."""
+async def test_a_reader_cannot_settle(world: PoolEnv, pool: WorktreePool) -> None:
+    """An opening to read changes nothing in the record."""
     lease = await pool.lease("task/a", world.base)
 
-    async with pool.open_worktree(lease.name, lease.epoch, world.base, write=False) as place:
+    async with pool.open_worktree(lease.name, lease.epoch, world.base, write=False) as worktree:
         with pytest.raises(RuntimeError):
-            place.begin("call-1")
+            worktree.begin("call-1")
 
     assert [record.in_flight for record in pool.leases()] == [None]
 
@@ -844,7 +846,9 @@ async def test_a_reader_cannot_settle(world: World, pool: WorktreePool) -> None:
 # ---- release and checks
 
 
-async def test_a_release_rescues_what_is_not_checkpointed(world: World, pool: WorktreePool) -> None:
+async def test_a_release_rescues_what_is_not_checkpointed(
+    world: PoolEnv, pool: WorktreePool
+) -> None:
     """Untracked and changed files are pinned by name and epoch before the worktree is free."""
     lease = await pool.lease("task/a", world.base)
     (lease.path / "untracked.txt").write_text("precious")
@@ -860,9 +864,9 @@ async def test_a_release_rescues_what_is_not_checkpointed(world: World, pool: Wo
 
 
 async def test_work_is_rescued_although_the_administrative_folder_is_lost(
-    world: World, pool: WorktreePool
+    world: PoolEnv, pool: WorktreePool
 ) -> None:
-    """The files alone are enough for a rescue; a worktree that is gone has nothing to rescue."""
+    """The files alone are enough for a rescue; a deleted worktree has nothing to rescue."""
     lease = await pool.lease("task/a", world.base)
     other = await pool.lease("task/b", world.base)
     (lease.path / "untracked.txt").write_text("precious")
@@ -878,19 +882,19 @@ async def test_work_is_rescued_although_the_administrative_folder_is_lost(
     assert (await pool.lease("task/c", world.base)).name == lease.name
 
 
-async def test_a_release_of_settled_work_pins_nothing(world: World, pool: WorktreePool) -> None:
+async def test_a_release_of_settled_work_pins_nothing(world: PoolEnv, pool: WorktreePool) -> None:
     """What the last checkpoint holds needs no rescue."""
     lease = await pool.lease("task/a", world.base)
-    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
-        place.begin("call-1")
-        (place.path / "new.txt").write_text("new")
-        await checkpoint(place, world.base)
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as worktree:
+        worktree.begin("call-1")
+        (worktree.path / "new.txt").write_text("new")
+        await checkpoint(worktree, world.base)
 
     assert await pool.release(lease.name, lease.epoch)
     assert await world.store.refs("refs/oc/rescue") == {}
 
 
-async def test_a_rescue_cut_short_keeps_both_states(world: World, pool: WorktreePool) -> None:
+async def test_a_rescue_cut_short_keeps_both_states(world: PoolEnv, pool: WorktreePool) -> None:
     """A rescue reference that exists with another commit is never moved."""
     lease = await pool.lease("task/a", world.base)
     ref = f"refs/oc/rescue/{lease.name}/{lease.epoch}"
@@ -904,29 +908,29 @@ async def test_a_rescue_cut_short_keeps_both_states(world: World, pool: Worktree
 
 
 async def test_a_checkout_for_checks_is_clean_and_free_again(
-    world: World, pool: WorktreePool
+    world: PoolEnv, pool: WorktreePool
 ) -> None:
     """Checks get a tree without leftovers of earlier ones, and give it back when they fail."""
     with contextlib.suppress(RuntimeError):
-        async with pool.checkout(world.base) as place:
-            pristine = contents(place.path)
-            first = place.path
-            (place.path / "build").mkdir()
-            (place.path / "build" / "cache.log").write_text("ignored")
+        async with pool.checkout(world.base) as worktree:
+            pristine = contents(worktree.path)
+            first = worktree.path
+            (worktree.path / "build").mkdir()
+            (worktree.path / "build" / "cache.log").write_text("ignored")
             assert pool.leases() == []
             raise RuntimeError
 
-    async with pool.checkout(world.base) as place, pool.checkout(world.base) as other:
-        assert place.path == first
+    async with pool.checkout(world.base) as worktree, pool.checkout(world.base) as other:
+        assert worktree.path == first
         assert other.path != first
-        assert contents(place.path) == contents(other.path) == pristine
+        assert contents(worktree.path) == contents(other.path) == pristine
     assert await world.store.refs("refs/oc/rescue") == {}
 
 
-async def test_a_checkout_of_a_dead_process_is_free(world: World, pool: WorktreePool) -> None:
-    """Only the lock says that checks still run; a record alone keeps nobody out."""
-    async with pool.checkout(world.base) as place:
-        name = place.name
+async def test_a_checkout_of_a_dead_process_is_free(world: PoolEnv, pool: WorktreePool) -> None:
+    """Only the lock says that checks still run; a record alone keeps no lease out."""
+    async with pool.checkout(world.base) as worktree:
+        name = worktree.name
     mark_in_flight(world, name, holder="checks/of-a-dead-process", epoch=7)
 
     lease = await pool.lease("task/a", world.base)
@@ -938,48 +942,52 @@ async def test_a_checkout_of_a_dead_process_is_free(world: World, pool: Worktree
 
 
 async def test_git_in_the_sandbox_is_clean_and_reaches_nothing_of_the_store(
-    world: World, pool: WorktreePool
+    world: PoolEnv, pool: WorktreePool
 ) -> None:
     """The private git directory shows a clean branch, takes commits, and the store is unchanged."""
     lease = await pool.lease("task/a", world.base)
-    async with pool.open_worktree(lease.name, lease.epoch, world.base) as place:
-        inside = {**CLEAN, "GIT_DIR": str(place.private_git), "GIT_WORK_TREE": str(place.path)}
+    async with pool.open_worktree(lease.name, lease.epoch, world.base) as worktree:
+        inside = {
+            **CLEAN,
+            "GIT_DIR": str(worktree.private_git),
+            "GIT_WORK_TREE": str(worktree.path),
+        }
 
         def private(*args: str) -> str:
             done = subprocess.run(
-                ["git", *args], cwd=place.path, env=inside, check=True, capture_output=True
+                ["git", *args], cwd=worktree.path, env=inside, check=True, capture_output=True
             )
             return done.stdout.decode().strip()
 
         refs = await world.store.refs("refs")
         assert private("status", "--porcelain", "--branch") == "## work"
         assert private("log", "--format=%s") == "base"
-        (place.path / "new.txt").write_text("new")
+        (worktree.path / "new.txt").write_text("new")
         private("add", "-A")
         private("commit", "-q", "-m", "agent")
         assert private("log", "-1", "--format=%an") == "OrchestCode"
-        assert place.gitfile.read_text() == f"gitdir: {place.private_git}\n"
+        assert worktree.gitfile.read_text() == f"gitdir: {worktree.private_git}\n"
         assert await world.store.refs("refs") == refs
         assert await world.store.resolve(private("rev-parse", "HEAD")) is None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to other users")
-async def test_under_root_every_worktree_has_a_user_of_its_own(world: World) -> None:
+async def test_under_root_every_worktree_has_a_user_of_its_own(world: PoolEnv) -> None:
     """Files, private directory and gitfile belong to base + number, after lease and restore."""
     pool = world.pool(uid_base=60_000)
     await pool.open()
     first = await pool.lease("task/a", world.base)
     second = await pool.lease("task/b", world.base)
-    async with pool.open_worktree(first.name, first.epoch, world.base) as place:
-        place.begin("call-1")
-        (place.path / "plain.py").write_text("root's")
-        (place.path / "new").mkdir()
+    async with pool.open_worktree(first.name, first.epoch, world.base) as worktree:
+        worktree.begin("call-1")
+        (worktree.path / "plain.py").write_text("root's")
+        (worktree.path / "new").mkdir()
 
-    async with pool.open_worktree(first.name, first.epoch, world.base) as place:
-        assert place.uid == 60_001
-        assert owners(place.path) == owners(place.private_git) == {60_001}
-        assert place.gitfile.stat().st_uid == 60_001
-        assert (await place.scan(world.base, "nothing")).commit == world.base
+    async with pool.open_worktree(first.name, first.epoch, world.base) as worktree:
+        assert worktree.uid == 60_001
+        assert owners(worktree.path) == owners(worktree.private_git) == {60_001}
+        assert worktree.gitfile.stat().st_uid == 60_001
+        assert (await worktree.scan(world.base, "nothing")).commit == world.base
     assert owners(second.path) == {60_002}
     assert await pool.release(first.name, first.epoch)
     again = await pool.lease("task/c", world.base)

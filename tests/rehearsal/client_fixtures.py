@@ -1,4 +1,4 @@
-"""What the rehearsal tests share: a real client of the vendor's library and a conversation."""
+"""Fixtures of the rehearsal tests: a client of the vendor's library, and conversations."""
 
 import contextlib
 import dataclasses
@@ -21,7 +21,7 @@ HEADER = "x-orchestcode-agent"
 async def client_of(
     server: Server, *, read_timeout: float = 5.0
 ) -> AsyncIterator[anthropic.AsyncAnthropic]:
-    """A client of one server that retries nothing and uses no proxy."""
+    """A client of one server, without retries and without a proxy."""
     http = httpx2.AsyncClient(trust_env=False, timeout=httpx2.Timeout(5.0, read=read_timeout))
     client = anthropic.AsyncAnthropic(
         api_key="any", base_url=server.base_url, max_retries=0, http_client=http
@@ -31,8 +31,8 @@ async def client_of(
 
 
 @dataclasses.dataclass
-class Talk:
-    """One growing conversation."""
+class ClientConversation:
+    """A growing conversation with the server."""
 
     client: anthropic.AsyncAnthropic
     agent: str = "role=coder; task=fix-parser; attempt=1; agent=a-1; request=r-1"
@@ -42,7 +42,7 @@ class Talk:
     options: Json = dataclasses.field(default_factory=dict)
 
     def request(self) -> Json:
-        """The whole request as keyword arguments."""
+        """Return the request as keyword arguments."""
         return {
             "model": OPUS,
             "max_tokens": 4_000,
@@ -53,42 +53,42 @@ class Talk:
         }
 
     async def ask(self) -> anthropic.types.Message:
-        """Stream the reply to the end."""
+        """Stream a reply to its end."""
         async with self.client.messages.stream(**self.request()) as stream:
             return await stream.get_final_message()
 
     async def events(self) -> list[str]:
-        """Stream the reply and name the raw events."""
+        """Stream a reply and return the types of its events."""
         stream = await self.client.messages.create(**self.request(), stream=True)
         async with stream:
             return [event.type async for event in stream]
 
-    async def whole(self) -> anthropic.types.Message:
-        """Ask for the reply in one piece."""
+    async def ask_without_stream(self) -> anthropic.types.Message:
+        """Request a reply without streaming."""
         message: anthropic.types.Message = await self.client.messages.create(**self.request())
         return message
 
     def answer(self, message: anthropic.types.Message, *results: str, text: str = "") -> None:
-        """Append a reply and what its calls returned."""
+        """Append a reply and the results of its tool calls."""
         content = [block.to_dict() for block in message.content]
         ids = [block.id for block in message.content if block.type == "tool_use"]
-        back: list[Json] = [
+        answer: list[Json] = [
             {"type": "tool_result", "tool_use_id": key, "content": result}
             for key, result in zip(ids, results, strict=True)
         ]
         if text:
-            back.append({"type": "text", "text": text})
+            answer.append({"type": "text", "text": text})
         self.messages += [
             {"role": "assistant", "content": content},
-            {"role": "user", "content": back},
+            {"role": "user", "content": answer},
         ]
 
 
-def cast(*turns: Json, **match: Any) -> Json:
-    """A script of one cast."""
+def one_cast(*turns: Json, **match: Any) -> Json:
+    """Return a script of one cast."""
     return {"seed": 7, "casts": [{"match": match, "turns": list(turns)}]}
 
 
 def read_call(path: str = "p.py") -> Json:
-    """A scripted call of the read tool."""
+    """Return a scripted call of the read tool."""
     return {"tool": "read", "input": {"path": path}}

@@ -1,4 +1,4 @@
-"""The memory for growing conversations: it saves time and changes no answer."""
+"""The cache of growing conversations: it changes no response."""
 
 import copy
 import json
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rehearsal import rules, script_loader, thinking
-from rehearsal.body import Bodies
+from rehearsal.body import BodyReader
 from rehearsal.cache import Cache
 from rehearsal.engine import Engine
 from rehearsal.models import MODELS
@@ -19,19 +19,19 @@ from tests.rehearsal.client_fixtures import OPUS, READ, Json, read_call
 
 TURNS: Final = 5
 KEY: Final = {"x-api-key": "any", "anthropic-version": "2026-10-21"}
-PLAY: Final = script_loader.read(
+SCRIPT: Final = script_loader.read(
     {"casts": [{"generate": {"turns": TURNS, "think": "hm {{n}}", "call": [read_call()]}}]}
 )
 
 
 def grown() -> Json:
-    """A conversation of some turns, as the server itself spoke it."""
-    stage = Engine(PLAY, [])
+    """Return a request of several turns, made with the server's replies."""
+    engine = Engine(SCRIPT, [])
     body: Json = {"model": OPUS, "max_tokens": 999, "system": "s", "tools": [READ]}
     body["messages"] = [{"role": "user", "content": "go"}]
     for turn in range(TURNS):
-        scene = stage.messages(KEY, canonical(body), 0.0)
-        content = json.loads(b"".join(scene.response.pieces))["content"]
+        planned = engine.messages(KEY, canonical(body), 0.0)
+        content = json.loads(b"".join(planned.response.pieces))["content"]
         result = {"type": "tool_result", "tool_use_id": content[-1]["id"], "content": f"r{turn}"}
         body["messages"] += [
             {"role": "assistant", "content": content},
@@ -41,17 +41,17 @@ def grown() -> Json:
 
 
 GROWN: Final = grown()
-SECRET: Final = Engine(PLAY, [])._key
+SECRET: Final = Engine(SCRIPT, [])._key
 
 
-def outcome(body: Json, bodies: Bodies) -> object:
-    """Everything that rules, seals and cache find out about a request."""
+def outcome(body: Json, bodies: BodyReader) -> object:
+    """Return what rules, signatures and cache find out about a request."""
     try:
-        request = rules.admit(rules.parse(canonical(body), bodies), KEY, MODELS)
-        seals = thinking.check(SECRET, request, frozenset([thinking.BINDING_BETA]))
+        request = rules.check_request(rules.parse(canonical(body), bodies), KEY, MODELS)
+        dropped = thinking.check_signatures(SECRET, request, frozenset([thinking.BINDING_BETA]))
     except ApiError as error:
         return error.status, error.message
-    return seals, request.turn(), Cache().read(request, 0.0).digests, request.total_tokens
+    return dropped, request.turn(), Cache().look_up(request, 0.0).digests, request.total_tokens
 
 
 def _swap_keys(message: Json) -> None:
@@ -76,40 +76,40 @@ EDITS: Final[Mapping[str, Edit]] = {
     "plain": lambda messages, i: messages[i].update(content="something else"),
 }
 
-PLACES: Final = st.tuples(st.sampled_from(sorted(EDITS)), st.integers(0, 2 * TURNS))
+ANY_EDIT: Final = st.tuples(st.sampled_from(sorted(EDITS)), st.integers(0, 2 * TURNS))
 
 
 def changed(edits: list[tuple[str, int]]) -> Json:
-    """The conversation with some edits, those out of reach left out."""
+    """Return the request with some edits, except those out of range."""
     body = copy.deepcopy(GROWN)
-    for name, place in edits:
+    for name, position in edits:
         messages = body["messages"]
-        if place < len(messages) and messages[place]["content"]:
-            EDITS[name](messages, place)
+        if position < len(messages) and messages[position]["content"]:
+            EDITS[name](messages, position)
     return body
 
 
-@given(st.lists(st.lists(PLACES, max_size=3), min_size=1, max_size=4))
-def test_a_remembered_conversation_is_judged_like_a_new_one(
+@given(st.lists(st.lists(ANY_EDIT, max_size=3), min_size=1, max_size=4))
+def test_a_cached_conversation_is_checked_like_a_new_one(
     history: list[list[tuple[str, int]]],
 ) -> None:
-    """Whatever was asked before, a request finds the same rules, digests and tokens."""
-    warm = Bodies()
+    """A request has the same errors, digests and tokens after any earlier requests."""
+    warm = BodyReader()
     for edits in history:
         body = changed(edits)
 
-        assert outcome(body, warm) == outcome(body, Bodies())
+        assert outcome(body, warm) == outcome(body, BodyReader())
 
 
-def test_seals_found_in_order_are_still_checked_behind_another_past() -> None:
-    """A rewritten result breaks the seals after it though the same server saw them whole."""
-    stage = Engine(script_loader.read({"casts": [{"generate": {"turns": 9, "say": "x"}}]}), [])
-    whole = stage.messages(KEY, canonical(GROWN), 0.0).entry
+def test_verified_signatures_are_checked_again_behind_another_history() -> None:
+    """A rewritten result invalidates signatures that the server had already verified."""
+    engine = Engine(script_loader.read({"casts": [{"generate": {"turns": 9, "say": "x"}}]}), [])
+    whole = engine.messages(KEY, canonical(GROWN), 0.0).entry
     body = copy.deepcopy(GROWN)
     body["messages"][2]["content"][0]["content"] = "rewritten"
-    broken = stage.messages(KEY, canonical(body), 0.0).entry
-    system = stage.messages(KEY, canonical({**GROWN, "system": "t"}), 0.0).entry
-    again = stage.messages(KEY, canonical(GROWN), 0.0).entry
+    broken = engine.messages(KEY, canonical(body), 0.0).entry
+    system = engine.messages(KEY, canonical({**GROWN, "system": "t"}), 0.0).entry
+    again = engine.messages(KEY, canonical(GROWN), 0.0).entry
 
     assert (whole.status, again.status) == (200, 200)
     assert "messages.3.content.0" in str(broken.failure)
@@ -130,9 +130,9 @@ def test_seals_found_in_order_are_still_checked_behind_another_past() -> None:
         '{"a":"ü\\u00fc","messages":[{"t":"\\"},{"}]}\n',
     ],
 )
-def test_bodies_are_read_as_the_ordinary_reader_reads_them(text: str) -> None:
-    """Spaces, duplicate keys and odd shapes make no difference, the second time either."""
-    bodies = Bodies()
+def test_bodies_are_read_as_by_the_standard_parser(text: str) -> None:
+    """Also with spaces, duplicate keys and unusual values, and also from the cache."""
+    bodies = BodyReader()
 
     assert bodies.read(text.encode()) == json.loads(text)
     assert bodies.read(text.encode()) == json.loads(text)
@@ -142,7 +142,7 @@ def test_bodies_are_read_as_the_ordinary_reader_reads_them(text: str) -> None:
     "text",
     ["", "{", '{"a"', '{"a":1', '{"a":1,}', '{"messages":[', '{"messages":[{}', "{} {}", "{1:2}"],
 )
-def test_what_is_not_json_is_refused(text: str) -> None:
-    """A text that breaks off anywhere is an error, never a shorter object."""
+def test_invalid_json_is_refused(text: str) -> None:
+    """A truncated text is an error, never a shorter object."""
     with pytest.raises(ValueError, match=r".+"):
-        Bodies().read(text.encode())
+        BodyReader().read(text.encode())

@@ -1,4 +1,4 @@
-"""The faults: each one as the vendor's client meets it, and the true reply after it."""
+"""Faults: the effect of each on the vendor's client, and the real reply after it."""
 
 import json
 import time
@@ -8,11 +8,11 @@ import httpx2
 import pytest
 
 from rehearsal.server import serve
-from tests.rehearsal.client_fixtures import Json, Talk, cast, client_of, read_call
+from tests.rehearsal.client_fixtures import ClientConversation, Json, client_of, one_cast, read_call
 
 TURN: Json = {"say": "I shall read the file now.", "call": [read_call()]}
 SHORT = 0.3
-"""Seconds a client waits for bytes in these tests."""
+"""Seconds that a client waits for bytes."""
 
 DISCONNECTS = [
     pytest.param({"kind": "cut_chunked"}, httpx2.RemoteProtocolError, id="cut-chunked"),
@@ -34,18 +34,18 @@ DISCONNECTS = [
 
 
 @pytest.mark.parametrize(("fault", "error"), DISCONNECTS)
-async def test_a_fault_is_met_as_the_real_client_meets_it_and_a_retry_gets_through(
+async def test_a_fault_raises_the_clients_own_error_and_a_retry_succeeds(
     fault: Json, error: type[Exception]
 ) -> None:
-    """The first attempt fails with the client's own error, the second is the true reply."""
+    """The second attempt gets the real reply."""
     async with (
-        serve(cast({**TURN, "fault": [fault]})) as server,
+        serve(one_cast({**TURN, "fault": [fault]})) as server,
         client_of(server, read_timeout=SHORT) as client,
     ):
-        talk = Talk(client)
+        conversation = ClientConversation(client)
         with pytest.raises(error):
-            await talk.ask()
-        message = await talk.ask()
+            await conversation.ask()
+        message = await conversation.ask()
 
     assert message.stop_reason == "tool_use"
     ordered = sorted(server.entries, key=lambda entry: entry.n)
@@ -61,21 +61,21 @@ async def test_a_fault_is_met_as_the_real_client_meets_it_and_a_retry_gets_throu
         pytest.param({"kind": "cut_close"}, id="closed"),
     ],
 )
-async def test_a_clean_cut_looks_like_an_end_without_stop_reason(fault: Json) -> None:
-    """The client reports no error: only the missing stop reason tells."""
-    async with serve(cast({**TURN, "fault": [fault]})) as server, client_of(server) as client:
-        cut = await Talk(client).ask()
+async def test_a_clean_cut_ends_a_reply_without_a_stop_reason(fault: Json) -> None:
+    """The client raises no error."""
+    async with serve(one_cast({**TURN, "fault": [fault]})) as server, client_of(server) as client:
+        cut = await ClientConversation(client).ask()
         entry = server.entries[0]
 
     assert cut.stop_reason is None
     assert (entry.finished, entry.billed) == (False, True)
 
 
-async def test_a_cut_just_before_the_end_shows_a_stop_reason_but_no_message_stop() -> None:
-    """A negative `after` counts from the end: everything but message_stop arrives."""
-    play = cast({**TURN, "fault": [{"kind": "cut_clean", "after": -1}]})
-    async with serve(play) as server, client_of(server) as client:
-        events = await Talk(client).events()
+async def test_a_cut_before_the_last_event_leaves_a_stop_reason() -> None:
+    """A negative `after` counts from the end: every event but message_stop arrives."""
+    script = one_cast({**TURN, "fault": [{"kind": "cut_clean", "after": -1}]})
+    async with serve(script) as server, client_of(server) as client:
+        events = await ClientConversation(client).events()
         entry = server.entries[0]
 
     assert events[-1] == "message_delta"
@@ -92,14 +92,14 @@ STATUS = [
 
 
 @pytest.mark.parametrize(("values", "kind"), STATUS)
-async def test_a_status_fault_carries_type_headers_and_body(values: Json, kind: str | None) -> None:
-    """Code, error type, headers and even a foreign body are the script's to choose."""
+async def test_a_status_fault_has_type_headers_and_body(values: Json, kind: str | None) -> None:
+    """The script sets status, error type, headers and even a body that is not JSON."""
     async with (
-        serve(cast({**TURN, "fault": [{"kind": "status", **values}]})) as server,
+        serve(one_cast({**TURN, "fault": [{"kind": "status", **values}]})) as server,
         client_of(server) as client,
     ):
         with pytest.raises(anthropic.APIStatusError) as failed:
-            await Talk(client).ask()
+            await ClientConversation(client).ask()
         entry = server.entries[0]
 
     assert failed.value.status_code == values["code"]
@@ -110,52 +110,52 @@ async def test_a_status_fault_carries_type_headers_and_body(values: Json, kind: 
         assert failed.value.response.headers[name] == value
 
 
-async def test_a_spend_limit_looks_like_a_rate_limit_but_for_its_code() -> None:
-    """The error code reaches the client, in a response as in an event of a stream."""
+async def test_a_spend_limit_is_a_rate_limit_with_its_own_error_code() -> None:
+    """The client gets the code from a response as well as from an event."""
     code = "enforced_spend_limit_reached"
     faults = [
         {"kind": "status", "code": 429, "error_code": code},
         {"kind": "error_event", "type": "rate_limit_error", "error_code": code},
     ]
-    async with serve(cast({**TURN, "fault": faults})) as server, client_of(server) as client:
+    async with serve(one_cast({**TURN, "fault": faults})) as server, client_of(server) as client:
         with pytest.raises(anthropic.RateLimitError) as first:
-            await Talk(client).ask()
+            await ClientConversation(client).ask()
         with pytest.raises(anthropic.APIStatusError) as second:
-            await Talk(client).ask()
+            await ClientConversation(client).ask()
 
     assert first.value.error_code == second.value.error_code == code
     assert (second.value.status_code, second.value.type) == (200, "rate_limit_error")
 
 
-async def test_an_error_event_may_hold_no_json() -> None:
-    """Then neither type nor code survive."""
+async def test_an_error_event_may_contain_no_json() -> None:
+    """The client then has neither type nor code."""
     fault = {"kind": "error_event", "raw": "upstream connect error"}
-    async with serve(cast({**TURN, "fault": [fault]})) as server, client_of(server) as client:
+    async with serve(one_cast({**TURN, "fault": [fault]})) as server, client_of(server) as client:
         with pytest.raises(anthropic.APIStatusError) as failed:
-            await Talk(client).ask()
+            await ClientConversation(client).ask()
 
     assert (failed.value.type, failed.value.error_code) == (None, None)
 
 
-async def test_a_cut_tool_call_still_parses_as_a_smaller_one() -> None:
-    """The trap of max_tokens: the input is a valid object with its second half missing."""
+async def test_a_truncated_tool_call_still_parses() -> None:
+    """With max_tokens the input is a valid object without its second half."""
     call = {"tool": "edit", "input": {"path": "a.py", "content": "line\n" * 40}}
-    play = cast({"call": [call], "fault": [{"kind": "truncate_tool"}]})
-    async with serve(play) as server, client_of(server) as client:
-        cut = await Talk(client).ask()
-        true = await Talk(client).ask()
+    script = one_cast({"call": [call], "fault": [{"kind": "truncate_tool"}]})
+    async with serve(script) as server, client_of(server) as client:
+        truncated = await ClientConversation(client).ask()
+        complete = await ClientConversation(client).ask()
 
-    assert cut.stop_reason == "max_tokens"
-    assert cut.content[0].to_dict()["input"] == {"path": "a.py"}
-    assert true.content[0].to_dict()["input"] == call["input"]
+    assert truncated.stop_reason == "max_tokens"
+    assert truncated.content[0].to_dict()["input"] == {"path": "a.py"}
+    assert complete.content[0].to_dict()["input"] == call["input"]
 
 
-async def test_a_refusal_says_its_category_before_or_amid_the_output() -> None:
-    """A refusal is a 200; before any output it holds nothing and costs no output."""
+async def test_a_refusal_has_a_category_before_or_amid_the_output() -> None:
+    """It is a 200; before any output it has no content and no output tokens."""
     faults = [{"kind": "refuse"}, {"kind": "refuse", "category": None, "mid": True}]
-    async with serve(cast({**TURN, "fault": faults})) as server, client_of(server) as client:
-        talk = Talk(client)
-        before, amid = await talk.ask(), await talk.ask()
+    async with serve(one_cast({**TURN, "fault": faults})) as server, client_of(server) as client:
+        conversation = ClientConversation(client)
+        before, amid = await conversation.ask(), await conversation.ask()
 
     assert (before.stop_reason, before.content, before.usage.output_tokens) == ("refusal", [], 0)
     assert before.stop_details is not None
@@ -166,56 +166,56 @@ async def test_a_refusal_says_its_category_before_or_amid_the_output() -> None:
 
 
 async def test_a_paused_reply_is_resumed_by_sending_it_back() -> None:
-    """The pause is appended as it is; the rest is the same turn, and the next one is the next."""
-    play = cast({"call": [read_call()], "fault": [{"kind": "pause_turn"}]}, {"say": "done"})
-    async with serve(play) as server, client_of(server) as client:
-        talk = Talk(client)
-        paused = await talk.ask()
+    """The rest belongs to the same turn."""
+    script = one_cast({"call": [read_call()], "fault": [{"kind": "pause_turn"}]}, {"say": "done"})
+    async with serve(script) as server, client_of(server) as client:
+        conversation = ClientConversation(client)
+        paused = await conversation.ask()
         pause = [block.to_dict() for block in paused.content]
-        talk.messages.append({"role": "assistant", "content": pause})
-        rest = await talk.ask()
-        talk.answer(rest, "ok")
-        last = await talk.ask()
+        conversation.messages.append({"role": "assistant", "content": pause})
+        rest = await conversation.ask()
+        conversation.answer(rest, "ok")
+        last = await conversation.ask()
 
     assert (paused.stop_reason, rest.stop_reason) == ("pause_turn", "tool_use")
     assert last.content[0].to_dict()["text"] == "done"
 
 
-async def test_an_empty_end_is_followed_by_the_true_reply() -> None:
-    """After "Please continue" in the same turn the true reply comes."""
-    play = cast({**TURN, "fault": [{"kind": "empty_end_turn"}]})
-    async with serve(play) as server, client_of(server) as client:
-        talk = Talk(client)
-        empty = await talk.ask()
-        talk.messages.append({"role": "user", "content": "Please continue"})
-        true = await talk.ask()
+async def test_an_empty_reply_is_followed_by_the_real_one() -> None:
+    """A user message "Please continue" in the same turn gets it."""
+    script = one_cast({**TURN, "fault": [{"kind": "empty_end_turn"}]})
+    async with serve(script) as server, client_of(server) as client:
+        conversation = ClientConversation(client)
+        empty = await conversation.ask()
+        conversation.messages.append({"role": "user", "content": "Please continue"})
+        complete = await conversation.ask()
 
     assert (empty.stop_reason, empty.content) == ("end_turn", [])
     assert empty.usage.output_tokens == 2
-    assert true.stop_reason == "tool_use"
+    assert complete.stop_reason == "tool_use"
 
 
-async def test_unknown_events_and_blocks_pass_through() -> None:
-    """A newer API may send what no client knows; the reply is complete all the same."""
+async def test_a_reply_with_unknown_events_and_blocks_is_complete() -> None:
+    """A newer API may send some."""
     faults = [{"kind": "unknown_event"}, {"kind": "unknown_block"}]
-    async with serve(cast({**TURN, "fault": faults})) as server, client_of(server) as client:
-        events = await Talk(client).events()
-        message = await Talk(client).ask()
+    async with serve(one_cast({**TURN, "fault": faults})) as server, client_of(server) as client:
+        events = await ClientConversation(client).events()
+        message = await ClientConversation(client).ask()
 
     assert "rehearsed_event" in events
     assert message.content[0].to_dict()["type"] == "rehearsed_block"
     assert message.stop_reason == "tool_use"
 
 
-async def test_slow_and_stalled_streams_arrive_whole_for_a_patient_client() -> None:
-    """Slowness alone loses nothing, and the journal shows the time it took."""
+async def test_slow_and_stalled_streams_arrive_completely() -> None:
+    """For a client with a long read time-out; the journal has the times."""
     faults = [{"kind": "slow", "ms": 10}, {"kind": "stall", "seconds": 0.1}]
     async with (
-        serve(cast({**TURN, "delay_ms": 50, "fault": faults})) as server,
+        serve(one_cast({**TURN, "delay_ms": 50, "fault": faults})) as server,
         client_of(server) as client,
     ):
         started = time.monotonic()
-        messages = [await Talk(client).ask() for _ in range(2)]
+        messages = [await ClientConversation(client).ask() for _ in range(2)]
         took = time.monotonic() - started
         entries = server.entries
 
@@ -228,7 +228,7 @@ async def test_slow_and_stalled_streams_arrive_whole_for_a_patient_client() -> N
         assert entry.finished
 
 
-WHOLE = [
+NOT_STREAMED = [
     pytest.param({"kind": "html_200"}, str, id="html"),
     pytest.param({"kind": "cut_clean"}, json.JSONDecodeError, id="broken-json"),
     pytest.param({"kind": "cut_chunked", "after": 1}, anthropic.APIConnectionError, id="cut"),
@@ -237,27 +237,27 @@ WHOLE = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "outcome"), WHOLE)
-async def test_faults_meet_whole_replies_too(fault: Json, outcome: type) -> None:
-    """A request without `stream` meets the same faults in its own form."""
-    async with serve(cast({**TURN, "fault": [fault]})) as server, client_of(server) as client:
-        talk = Talk(client)
+@pytest.mark.parametrize(("fault", "outcome"), NOT_STREAMED)
+async def test_faults_apply_to_replies_without_stream_too(fault: Json, outcome: type) -> None:
+    """The client gets each fault in another form."""
+    async with serve(one_cast({**TURN, "fault": [fault]})) as server, client_of(server) as client:
+        conversation = ClientConversation(client)
         if issubclass(outcome, Exception):
             with pytest.raises(outcome):
-                await talk.whole()
+                await conversation.ask_without_stream()
         else:
-            assert isinstance(await talk.whole(), outcome)
-        true = await talk.whole()
+            assert isinstance(await conversation.ask_without_stream(), outcome)
+        complete = await conversation.ask_without_stream()
 
-    assert true.stop_reason == "tool_use"
+    assert complete.stop_reason == "tool_use"
 
 
 async def test_a_fault_never_hides_a_mistake_of_the_client() -> None:
-    """A failed expectation is refused even where a fault is due, and uses no attempt up."""
+    """A failed expectation is refused before a fault, and is not counted as an attempt."""
     turn = {**TURN, "expect": {"last_user_contains": "magic"}, "fault": [{"kind": "no_response"}]}
-    async with serve(cast(turn)) as server, client_of(server) as client:
+    async with serve(one_cast(turn)) as server, client_of(server) as client:
         with pytest.raises(anthropic.BadRequestError, match="magic"):
-            await Talk(client).ask()
-        right = Talk(client, messages=[{"role": "user", "content": "the magic word"}])
+            await ClientConversation(client).ask()
+        right = ClientConversation(client, messages=[{"role": "user", "content": "the magic word"}])
         with pytest.raises(anthropic.APIConnectionError):
             await right.ask()

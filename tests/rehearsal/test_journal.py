@@ -1,4 +1,4 @@
-"""The journal: what it keeps, what it survives, and what can be proved from it."""
+"""The journal: its entries, its file, and the checks of it."""
 
 import asyncio
 import json
@@ -15,29 +15,29 @@ from tests.rehearsal.client_fixtures import (
     HEADER,
     OPUS,
     READ,
+    ClientConversation,
     Json,
-    Talk,
-    cast,
     client_of,
+    one_cast,
     read_call,
 )
 
-PLAY = cast({"think": "hm", "call": [read_call()]}, {"say": "done"})
+SCRIPT = one_cast({"think": "hm", "call": [read_call()]}, {"say": "done"})
 
 
 def entry(n: int, **fields: Any) -> Entry:
-    """A finished model call of one conversation."""
+    """Return an entry of a finished model call of one conversation."""
     common = {"conversation": "c", "agent": "a", "finished": True, "billed": True}
     return Entry(n, "messages", float(n), **{"message_id": f"m{n}", **common, **fields})
 
 
-async def test_a_line_tells_who_asked_what_came_back_and_when(tmp_path: Path) -> None:
-    """Every request leaves one line with the agent, the turn, the times, tools and usage."""
+async def test_an_entry_describes_request_and_response(tmp_path: Path) -> None:
+    """Every request has one entry with agent, turn, times, tools and usage."""
     path = tmp_path / "journal.jsonl"
-    async with serve(PLAY, journal_path=path) as server, client_of(server) as client:
-        talk = Talk(client)
-        talk.answer(await talk.ask(), "text")
-        message = await talk.whole()
+    async with serve(SCRIPT, journal_path=path) as server, client_of(server) as client:
+        conversation = ClientConversation(client)
+        conversation.answer(await conversation.ask(), "text")
+        message = await conversation.ask_without_stream()
         await client.messages.count_tokens(
             model=OPUS,
             messages=[{"role": "user", "content": "x"}],
@@ -59,14 +59,14 @@ async def test_a_line_tells_who_asked_what_came_back_and_when(tmp_path: Path) ->
     assert all(line.status == 200 for line in (first, second, third))
 
 
-async def test_bodies_are_kept_on_demand_and_show_the_raw_request(tmp_path: Path) -> None:
-    """With bodies the request can be read back as it was sent."""
+async def test_bodies_are_recorded_on_demand(tmp_path: Path) -> None:
+    """The entry then holds the request as it was sent."""
     path = tmp_path / "journal.jsonl"
     async with (
-        serve(PLAY, journal_path=path, journal_bodies=True) as server,
+        serve(SCRIPT, journal_path=path, journal_bodies=True) as server,
         client_of(server) as client,
     ):
-        await Talk(client).ask()
+        await ClientConversation(client).ask()
     body = json.loads(journal.read(path)[0].body or "")
 
     assert body["messages"] == [{"role": "user", "content": "fix the parser"}]
@@ -76,16 +76,16 @@ async def test_bodies_are_kept_on_demand_and_show_the_raw_request(tmp_path: Path
 async def test_a_restarted_server_continues_its_journal_and_its_count_of_attempts(
     tmp_path: Path,
 ) -> None:
-    """A fault that was played is not played again; numbers go on; a cut line is passed over."""
+    """A fault is not repeated, numbers continue, and a truncated line is skipped."""
     path = tmp_path / "journal.jsonl"
-    play = cast({"say": "fine", "fault": [{"kind": "status", "code": 529}]})
-    async with serve(play, journal_path=path) as server, client_of(server) as client:
+    script = one_cast({"say": "fine", "fault": [{"kind": "status", "code": 529}]})
+    async with serve(script, journal_path=path) as server, client_of(server) as client:
         with pytest.raises(anthropic.APIStatusError):
-            await Talk(client).ask()
+            await ClientConversation(client).ask()
     with path.open("ab") as file:
         file.write(b'{"n": 2, "kind": "mess')
-    async with serve(play, journal_path=path) as server, client_of(server) as client:
-        message = await Talk(client).ask()
+    async with serve(script, journal_path=path) as server, client_of(server) as client:
+        message = await ClientConversation(client).ask()
     lines = journal.read(path)
 
     assert message.stop_reason == "end_turn"
@@ -99,13 +99,13 @@ async def test_a_restarted_server_continues_its_journal_and_its_count_of_attempt
         pytest.param({"kind": "stall", "seconds": 60}, id="stalled"),
     ],
 )
-async def test_a_client_that_left_has_not_finished(tmp_path: Path, fault: Json) -> None:
-    """A cancelled call is billed but not finished, and journaled soon after."""
+async def test_a_call_that_the_client_cancels_is_not_finished(tmp_path: Path, fault: Json) -> None:
+    """It is billed, and recorded soon after."""
     path = tmp_path / "journal.jsonl"
-    play = cast({"say": "slowly", "fault": [fault]})
-    async with serve(play, journal_path=path) as server, client_of(server) as client:
+    script = one_cast({"say": "slowly", "fault": [fault]})
+    async with serve(script, journal_path=path) as server, client_of(server) as client:
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(Talk(client).ask(), 0.3)
+            await asyncio.wait_for(ClientConversation(client).ask(), 0.3)
         for _ in range(40):
             if server.entries:
                 break
@@ -117,8 +117,8 @@ async def test_a_client_that_left_has_not_finished(tmp_path: Path, fault: Json) 
     ]
 
 
-def test_a_call_finished_twice_is_repeated() -> None:
-    """Only finished calls count, and only the second and later ones are named."""
+def test_a_call_that_is_finished_twice_is_repeated() -> None:
+    """Only finished calls count, and only the second and later ones are returned."""
     calls = [
         entry(1, turn=0, digest="x"),
         entry(2, turn=1, digest="y", finished=False),
@@ -134,21 +134,21 @@ def test_a_call_finished_twice_is_repeated() -> None:
 
 
 async def test_an_append_only_conversation_breaks_no_prefix(tmp_path: Path) -> None:
-    """Moving cache markers is allowed; changing, dropping or reordering what was sent is not."""
+    """Moving cache markers is allowed; changing earlier content is not."""
     path = tmp_path / "journal.jsonl"
-    play = cast({"call": [read_call()]}, {"call": [read_call()]}, {"say": "done"})
+    script = one_cast({"call": [read_call()]}, {"call": [read_call()]}, {"say": "done"})
     async with (
-        serve(play, journal_path=path, journal_bodies=True) as server,
+        serve(script, journal_path=path, journal_bodies=True) as server,
         client_of(server) as client,
     ):
-        talk = Talk(client, options={"model": "claude-opus-5"})
+        conversation = ClientConversation(client, options={"model": "claude-opus-5"})
         for result in ("one", "two"):
-            talk.answer(await talk.ask(), result)
-            talk.messages[-1]["content"][0]["cache_control"] = {"type": "ephemeral"}
-        await talk.ask()
+            conversation.answer(await conversation.ask(), result)
+            conversation.messages[-1]["content"][0]["cache_control"] = {"type": "ephemeral"}
+        await conversation.ask()
         good = journal.prefix_breaks(journal.read(path))
-        talk.messages[2]["content"][0]["content"] = "rewritten"
-        await asyncio.gather(talk.ask())
+        conversation.messages[2]["content"][0]["content"] = "rewritten"
+        await asyncio.gather(conversation.ask())
     (broken,) = journal.prefix_breaks(journal.read(path))
 
     assert good == []
@@ -156,23 +156,23 @@ async def test_an_append_only_conversation_breaks_no_prefix(tmp_path: Path) -> N
     assert "rewritten" in broken[2]
 
 
-def test_prefixes_cannot_be_proved_without_bodies() -> None:
-    """The check refuses to pass on entries that kept no body."""
+def test_the_prefix_check_needs_bodies() -> None:
+    """It raises for entries without a body."""
     with pytest.raises(ValueError, match="without its body"):
         journal.prefix_breaks([entry(1), entry(2, turn=1)])
 
 
-def test_impatience_and_failures_are_named() -> None:
-    """A retry before retry-after is over, and every request the script did not foresee."""
-    told = entry(1, time_done=1.0, retry_after_seconds=5.0, status=429)
-    calls = [told, entry(2), entry(9), entry(10, unanswered=True), entry(11, unexpected=True)]
+def test_early_retries_and_failures_are_found() -> None:
+    """A retry before its retry-after, and every request that the script did not foresee."""
+    limited = entry(1, time_done=1.0, retry_after_seconds=5.0, status=429)
+    calls = [limited, entry(2), entry(9), entry(10, unanswered=True), entry(11, unexpected=True)]
 
-    assert [call.n for call in journal.impatient(calls)] == [2]
+    assert [call.n for call in journal.early_retries(calls)] == [2]
     assert [call.n for call in journal.failures(calls)] == [10, 11]
 
 
-def test_the_share_of_cache_reads_is_weighed_by_tokens() -> None:
-    """Reads over all input of billed calls."""
+def test_the_share_of_cache_reads_is_weighted_by_tokens() -> None:
+    """Cache reads divided by all input of billed calls."""
     usage = {"cache_read_input_tokens": 90, "cache_creation_input_tokens": 5, "input_tokens": 5}
 
     assert journal.cache_read_share([entry(1, usage=usage), entry(2)]) == 0.9

@@ -1,4 +1,4 @@
-"""The rules: each mistake of a client is refused with the API's status and sentence."""
+"""The rules: each mistake of a client is refused with the API's status and message."""
 
 import copy
 import json
@@ -17,13 +17,13 @@ HEADERS: Final[Mapping[str, str]] = {
     "authorization": "Bearer any",
     "anthropic-version": "2026-10-21",
 }
-PLAY: Final = script_loader.read({"casts": [{"generate": {"turns": 50, "say": "yes"}}]})
+SCRIPT: Final = script_loader.read({"casts": [{"generate": {"turns": 50, "say": "yes"}}]})
 
 Change = Callable[[Json], Any]
 
 
-def good() -> Json:
-    """A request that is right in every way: two turns, two calls, a system message."""
+def valid_request() -> Json:
+    """Return a valid request: two turns, two calls, a system message."""
     calls = [{"type": "tool_use", "id": f"t{i}", "name": "read", "input": {}} for i in range(2)]
     results = [{"type": "tool_result", "tool_use_id": f"t{i}", "content": "x"} for i in range(2)]
     marked = {"type": "text", "text": "go", "cache_control": {"type": "ephemeral", "ttl": "1h"}}
@@ -42,15 +42,15 @@ def good() -> Json:
 
 
 def ask(body: Any, **headers: str) -> Entry:
-    """Put one request to a fresh stage."""
+    """Send one request to a new engine and return its entry."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     joined = {**HEADERS, **{key.replace("_", "-"): value for key, value in headers.items()}}
-    return Engine(PLAY, []).messages({k: v for k, v in joined.items() if v}, raw, 0.0).entry
+    return Engine(SCRIPT, []).messages({k: v for k, v in joined.items() if v}, raw, 0.0).entry
 
 
-def test_a_right_request_is_answered() -> None:
-    """The request that the other tests break passes all rules."""
-    entry = ask(good())
+def test_a_valid_request_is_answered() -> None:
+    """The request that the other tests change passes all rules."""
+    entry = ask(valid_request())
 
     assert (entry.status, entry.failure) == (200, None)
 
@@ -66,18 +66,18 @@ def put(**fields: Any) -> Change:
     return change
 
 
-def content(place: int, value: Any) -> Change:
+def content(position: int, value: Any) -> Change:
     """Replace the content of one message."""
-    return lambda body: body["messages"][place].update(content=value)
+    return lambda body: body["messages"][position].update(content=value)
 
 
 def result(key: str, text: str = "x") -> Json:
-    """A tool result."""
+    """Return a tool result."""
     return {"type": "tool_result", "tool_use_id": key, "content": text}
 
 
 def mark(*ttls: str) -> Change:
-    """Mark the system prompt's blocks, one for each time to live."""
+    """Add marked blocks to the system prompt, one for each time to live."""
     blocks = [
         {"type": "text", "text": f"s{i}", "cache_control": {"type": "ephemeral", "ttl": ttl}}
         for i, ttl in enumerate(ttls)
@@ -86,7 +86,7 @@ def mark(*ttls: str) -> Change:
 
 
 def model(name: str, **fields: Any) -> Change:
-    """Ask another model, without the message that not all of them take."""
+    """Use another model, without the system message that not all models accept."""
 
     def change(body: Json) -> None:
         del body["messages"][3:]
@@ -105,13 +105,13 @@ def schema(value: Json) -> Change:
     return put(output_config={"format": {"type": "json_schema", "schema": value}})
 
 
-def cut(place: int) -> Change:
-    """Drop the messages from a place on."""
-    return lambda body: body["messages"].__delitem__(slice(place, None))
+def cut(position: int) -> Change:
+    """Remove the messages from a position on."""
+    return lambda body: body["messages"].__delitem__(slice(position, None))
 
 
 def wide(value: Json, count: int) -> Json:
-    """An object of many properties; they are optional unless they may be null."""
+    """Return the schema of an object with many properties, optional unless they may be null."""
     names = [f"p{i}" for i in range(count)]
     required = names if isinstance(value["type"], list) else []
     properties = dict.fromkeys(names, value)
@@ -123,7 +123,7 @@ OPEN = {"type": "object", "properties": {"a": {"type": "integer", "minimum": 1}}
 CLOSED = {**OPEN, "additionalProperties": False}
 
 CASES: Final[Mapping[str, tuple[Change, int, str]]] = {
-    # 1. the door
+    # 1. fields and model
     "model-missing": (put(model=None), 404, "model: None"),
     "model-unknown": (put(model="claude-none"), 404, "model: claude-none"),
     "model-retired": (put(model="claude-opus-4-1"), 404, "model: claude-opus-4-1"),
@@ -260,17 +260,17 @@ CASES: Final[Mapping[str, tuple[Change, int, str]]] = {
 }
 
 
-@pytest.mark.parametrize(("change", "status", "sentence"), CASES.values(), ids=CASES.keys())
-def test_a_mistake_is_refused_with_its_own_sentence(
-    change: Change, status: int, sentence: str
+@pytest.mark.parametrize(("change", "status", "message"), CASES.values(), ids=CASES.keys())
+def test_a_mistake_is_refused_with_its_own_message(
+    change: Change, status: int, message: str
 ) -> None:
-    """One change to a right request, one status, one sentence."""
-    body = good()
+    """Each change to a valid request has its status and message."""
+    body = valid_request()
     change(body)
     entry = ask(body)
 
     assert entry.status == status
-    assert sentence in str(entry.failure)
+    assert message in str(entry.failure)
     assert not entry.billed
 
 
@@ -286,42 +286,42 @@ def test_a_mistake_is_refused_with_its_own_sentence(
         pytest.param({}, b'{"model":"claude-opus-5-5"} x', 400, id="trailing"),
     ],
 )
-def test_the_door_demands_a_key_a_version_and_an_object(
+def test_a_request_needs_a_key_a_version_and_an_object(
     headers: dict[str, str], raw: bytes, status: int
 ) -> None:
-    """What never reaches the rules is refused before them."""
+    """These are checked before the rules."""
     assert ask(raw, **headers).status == status
 
 
-def test_a_feature_behind_a_granted_beta_is_named_as_not_rehearsed() -> None:
-    """Asking rightly for what this server cannot do is said, not ignored."""
-    body = good() | {"fallbacks": "default"}
+def test_a_beta_feature_is_refused_as_not_rehearsed() -> None:
+    """A feature that this server does not support is never ignored."""
+    body = valid_request() | {"fallbacks": "default"}
     entry = ask(body, anthropic_beta="other-beta,server-side-fallback-2026-07-01")
 
     assert entry.failure == "fallbacks: not rehearsed"
 
 
-def test_every_beta_is_one_that_the_vendors_library_names() -> None:
-    """A gate with a misspelt name would never open."""
+def test_every_beta_name_is_known_to_the_vendors_library() -> None:
+    """A misspelt name would never match."""
     known = get_args(get_args(anthropic.types.AnthropicBetaParam)[1])
-    gates = [name for names in rules.BETA_FIELDS.values() for name in names]
-    gates += [rules.TASK_BUDGET_BETA, rules.CLEAR_AT_BETA, rules.MESSAGE_CONFIG_BETA]
-    gates += [rules.TOOL_CHANGES_BETA, thinking.BINDING_BETA]
+    betas = [name for names in rules.BETA_FIELDS.values() for name in names]
+    betas += [rules.TASK_BUDGET_BETA, rules.CLEAR_AT_BETA, rules.MESSAGE_CONFIG_BETA]
+    betas += [rules.TOOL_CHANGES_BETA, thinking.BINDING_BETA]
 
-    assert set(gates) - set(known) == set()
+    assert set(betas) - set(known) == set()
 
 
-def test_half_a_surrogate_pair_is_refused() -> None:
-    """Text that is no Unicode cannot be a prompt."""
-    body = good()
+def test_a_lone_surrogate_is_refused() -> None:
+    """Text that is not valid Unicode cannot be a prompt."""
+    body = valid_request()
     body["messages"][0]["content"] = "broken \ud800"
 
     assert ask(body).status == 400
 
 
-def test_neighbours_of_one_role_are_read_as_one_message() -> None:
-    """Results may come in one user message and a person's words in the next."""
-    body = good()
+def test_adjacent_messages_of_one_role_are_read_as_one() -> None:
+    """Results may be in one user message and a person's words in the next."""
+    body = valid_request()
     body["messages"][3:] = [{"role": "user", "content": "and hurry"}]
 
     assert ask(body).status == 200

@@ -1,4 +1,4 @@
-"""The seals: thinking must come back untouched, in the history it was thought in."""
+"""Signatures: thinking must be sent back unchanged, in its own history."""
 
 import base64
 
@@ -7,10 +7,10 @@ import pytest
 
 from rehearsal import thinking
 from rehearsal.server import serve
-from tests.rehearsal.client_fixtures import Json, Talk, cast, client_of, read_call
+from tests.rehearsal.client_fixtures import ClientConversation, Json, client_of, one_cast, read_call
 
 SHOWN: Json = {"thinking": {"type": "adaptive", "display": "summarized"}}
-PLAY = cast(
+SCRIPT = one_cast(
     {"think": "first thought", "call": [read_call()]},
     {"think": "second thought", "call": [read_call("q.py")]},
     {"think": "third thought", "say": "done"},
@@ -18,16 +18,16 @@ PLAY = cast(
 BETA = {"anthropic-beta": thinking.BINDING_BETA}
 
 
-async def _two_turns(talk: Talk) -> None:
+async def _two_turns(conversation: ClientConversation) -> None:
     for result in ("one", "two"):
-        talk.answer(await talk.ask(), result)
+        conversation.answer(await conversation.ask(), result)
 
 
-async def test_thinking_is_omitted_or_shown_as_asked_and_sealed_either_way() -> None:
-    """Omitted thinking sends the seal alone and still counts as output."""
-    async with serve(PLAY) as server, client_of(server) as client:
-        hidden = await Talk(client).ask()
-        shown = await Talk(client, options=SHOWN).ask()
+async def test_thinking_is_omitted_or_shown_and_always_signed() -> None:
+    """Omitted thinking sends the signature alone and still counts as output."""
+    async with serve(SCRIPT) as server, client_of(server) as client:
+        hidden = await ClientConversation(client).ask()
+        shown = await ClientConversation(client, options=SHOWN).ask()
 
     blocks = [message.content[0] for message in (hidden, shown)]
     assert [block.to_dict()["thinking"] for block in blocks] == ["", "first thought"]
@@ -37,11 +37,11 @@ async def test_thinking_is_omitted_or_shown_as_asked_and_sealed_either_way() -> 
         assert message.usage.output_tokens_details.thinking_tokens > 0
 
 
-async def test_a_model_that_does_not_think_sends_no_thinking() -> None:
-    """Where thinking is off the scripted thought is left out."""
+async def test_without_thinking_none_is_sent() -> None:
+    """Scripted thinking is left out when the request disables it."""
     off: Json = {"model": "claude-opus-5", "thinking": {"type": "disabled"}}
-    async with serve(PLAY) as server, client_of(server) as client:
-        message = await Talk(client, options=off).ask()
+    async with serve(SCRIPT) as server, client_of(server) as client:
+        message = await ClientConversation(client, options=off).ask()
 
     assert [block.type for block in message.content] == ["tool_use"]
 
@@ -49,66 +49,66 @@ async def test_a_model_that_does_not_think_sends_no_thinking() -> None:
 @pytest.mark.parametrize(
     "options", [pytest.param({}, id="omitted"), pytest.param(SHOWN, id="shown")]
 )
-async def test_an_untouched_history_is_accepted(options: Json) -> None:
-    """All thinking of the past comes back with every turn and fits."""
-    async with serve(PLAY) as server, client_of(server) as client:
-        talk = Talk(client, options=options)
-        await _two_turns(talk)
-        last = await talk.ask()
+async def test_an_unchanged_history_is_accepted(options: Json) -> None:
+    """All earlier thinking is sent back with every turn and is valid."""
+    async with serve(SCRIPT) as server, client_of(server) as client:
+        conversation = ClientConversation(client, options=options)
+        await _two_turns(conversation)
+        last = await conversation.ask()
 
     assert last.stop_reason == "end_turn"
 
 
-async def test_a_changed_thought_cannot_come_back() -> None:
-    """In the latest reply the refusal says that it cannot be modified."""
-    async with serve(PLAY) as server, client_of(server) as client:
-        talk = Talk(client, options=SHOWN)
-        talk.answer(await talk.ask(), "one")
-        talk.messages[1]["content"][0]["thinking"] = "another thought"
+async def test_changed_thinking_is_refused() -> None:
+    """In the latest reply the error says that it cannot be modified."""
+    async with serve(SCRIPT) as server, client_of(server) as client:
+        conversation = ClientConversation(client, options=SHOWN)
+        conversation.answer(await conversation.ask(), "one")
+        conversation.messages[1]["content"][0]["thinking"] = "other thinking"
         with pytest.raises(anthropic.BadRequestError, match="cannot be modified"):
-            await talk.ask()
+            await conversation.ask()
 
 
-async def test_a_broken_seal_in_an_older_reply_is_invalid() -> None:
-    """So is a signature that this server never made."""
-    async with serve(PLAY) as server, client_of(server) as client:
-        talk = Talk(client, options=SHOWN)
-        await _two_turns(talk)
-        talk.messages[1]["content"][0]["signature"] = base64.b64encode(b"[1]").decode()
+async def test_an_unknown_signature_in_an_older_reply_is_invalid() -> None:
+    """The signature was not made by this server."""
+    async with serve(SCRIPT) as server, client_of(server) as client:
+        conversation = ClientConversation(client, options=SHOWN)
+        await _two_turns(conversation)
+        conversation.messages[1]["content"][0]["signature"] = base64.b64encode(b"[1]").decode()
         with pytest.raises(anthropic.BadRequestError, match="Invalid `signature`"):
-            await talk.ask()
+            await conversation.ask()
 
 
 async def test_thinking_is_bound_to_everything_before_it() -> None:
-    """A rewritten tool result earlier on breaks the seals after it."""
-    async with serve(PLAY) as server, client_of(server) as client:
-        talk = Talk(client)
-        await _two_turns(talk)
-        talk.messages[2]["content"][0]["content"] = "rewritten"
+    """A rewritten earlier tool result invalidates the signatures after it."""
+    async with serve(SCRIPT) as server, client_of(server) as client:
+        conversation = ClientConversation(client)
+        await _two_turns(conversation)
+        conversation.messages[2]["content"][0]["content"] = "rewritten"
         with pytest.raises(anthropic.BadRequestError, match="bound to a different conversation"):
-            await talk.ask()
+            await conversation.ask()
 
 
-async def test_models_without_binding_do_not_mind_a_changed_history() -> None:
-    """Opus 5 checks the thought itself, not what came before it."""
-    async with serve(PLAY) as server, client_of(server) as client:
-        talk = Talk(client, options={"model": "claude-opus-5"})
-        await _two_turns(talk)
-        talk.messages[2]["content"][0]["content"] = "rewritten"
-        message = await talk.ask()
+async def test_models_without_binding_accept_a_changed_history() -> None:
+    """Opus 5 checks the thinking itself, not what is before it."""
+    async with serve(SCRIPT) as server, client_of(server) as client:
+        conversation = ClientConversation(client, options={"model": "claude-opus-5"})
+        await _two_turns(conversation)
+        conversation.messages[2]["content"][0]["content"] = "rewritten"
+        message = await conversation.ask()
 
     assert message.stop_reason == "end_turn"
 
 
-async def test_foreign_thinking_may_be_dropped_and_is_reported() -> None:
-    """With the beta, drop_block removes what does not fit and says where."""
-    async with serve(PLAY) as server, client_of(server) as client:
-        talk = Talk(client)
-        await _two_turns(talk)
-        talk.messages[2]["content"][0]["content"] = "rewritten"
+async def test_thinking_of_another_history_can_be_dropped() -> None:
+    """With the beta, drop_block removes such blocks and reports their paths."""
+    async with serve(SCRIPT) as server, client_of(server) as client:
+        conversation = ClientConversation(client)
+        await _two_turns(conversation)
+        conversation.messages[2]["content"][0]["content"] = "rewritten"
         binding = {"prefix_mismatch_behavior": "drop_block"}
-        talk.options = {"thinking": {"type": "adaptive", "block_binding": binding}}
-        request = talk.request()
+        conversation.options = {"thinking": {"type": "adaptive", "block_binding": binding}}
+        request = conversation.request()
         request["extra_headers"] |= BETA
         message = await client.messages.create(**request)
 
@@ -121,32 +121,34 @@ async def test_foreign_thinking_may_be_dropped_and_is_reported() -> None:
     ]
 
 
-async def test_with_the_beta_the_report_is_there_even_when_empty() -> None:
-    """An untouched history reports an empty list."""
-    async with serve(PLAY) as server, client_of(server) as client:
-        request = Talk(client).request()
+async def test_with_the_beta_the_report_may_be_empty() -> None:
+    """An unchanged history reports an empty list."""
+    async with serve(SCRIPT) as server, client_of(server) as client:
+        request = ClientConversation(client).request()
         request["extra_headers"] |= BETA
         message = await client.messages.create(**request)
 
     assert message.to_dict()["input_transformations"] == []
 
 
-async def test_an_unsealed_reply_is_refused_when_it_comes_back() -> None:
-    """The unseal fault makes the next turn fail as a corrupted history would."""
-    play = cast({**PLAY["casts"][0]["turns"][0], "fault": [{"kind": "unseal"}]}, {"say": "never"})
-    async with serve(play) as server, client_of(server) as client:
-        talk = Talk(client)
-        talk.answer(await talk.ask(), "one")
+async def test_a_reply_with_a_broken_signature_is_refused_when_it_is_sent_back() -> None:
+    """The unseal fault makes the next turn fail, as a corrupted history would."""
+    script = one_cast(
+        {**SCRIPT["casts"][0]["turns"][0], "fault": [{"kind": "unseal"}]}, {"say": "never"}
+    )
+    async with serve(script) as server, client_of(server) as client:
+        conversation = ClientConversation(client)
+        conversation.answer(await conversation.ask(), "one")
         with pytest.raises(anthropic.BadRequestError, match="cannot be modified"):
-            await talk.ask()
+            await conversation.ask()
 
 
-async def test_another_models_thinking_is_ignored() -> None:
-    """A fallback to another model may send the history as it is."""
-    async with serve(PLAY) as server, client_of(server) as client:
-        talk = Talk(client)
-        talk.answer(await talk.ask(), "one")
-        talk.options = {"model": "claude-sonnet-5-5"}
-        message = await talk.ask()
+async def test_thinking_of_another_model_is_ignored() -> None:
+    """A fallback to another model can send the history unchanged."""
+    async with serve(SCRIPT) as server, client_of(server) as client:
+        conversation = ClientConversation(client)
+        conversation.answer(await conversation.ask(), "one")
+        conversation.options = {"model": "claude-sonnet-5-5"}
+        message = await conversation.ask()
 
     assert message.stop_reason == "tool_use"

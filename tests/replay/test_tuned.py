@@ -28,5 +28,5 @@ def test_every_history_replays_after_every_rule_price_and_limit_changed(seed: in
 
     assert set(TUNED) <= set(found["tuned"])
     assert "domain.agent.loop.GO_ON" in found["reworded"]
-    assert len(found["replayed"]) >= 115
+    assert len(found["replayed"]) >= 230
     assert found["failures"] == {}

@@ -209,7 +209,8 @@ async def test_server_and_worker_killed_on_a_full_disk_come_back_when_there_is_r
             os.kill(record.worker_pid, signal.SIGKILL)
             await until(lambda: _told(up, "The worker ended (signal SIGKILL)"))
             await until(lambda: _told(up, "The Temporal server ended (signal SIGKILL)"))
-            await until(lambda: _told(up, f"\nThe disk of {home} is full: 0 MB are free"))
+            # With how much is free when it looks, which may be before the disk is quite full.
+            await until(lambda: _told(up, f"\nThe disk of {home} is full: "))
 
         await until(lambda: _told(up, f"The disk of {home} has room again"))
         async with asyncio.timeout(90):

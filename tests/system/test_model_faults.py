@@ -66,7 +66,7 @@ async def test_every_ordinary_fault_of_the_service_is_outlived(stage: LocalDeplo
     met = {entry.fault for entry in entries if entry.fault}
     assert met == {"status", "cut_clean", "reset", "bad_tool_json", "truncate_tool"}
     assert journal.failures(entries) == []
-    assert journal.impatient(entries) == []
+    assert journal.early_retries(entries) == []
     limited = [entry for entry in entries if entry.task == "limited" and entry.role == "coder"]
     assert limited[0].status == 429
     assert limited[1].time_received - limited[0].time_done >= 3

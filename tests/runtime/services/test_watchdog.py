@@ -76,14 +76,14 @@ async def test_a_full_pipe_does_not_block_the_child() -> None:
 
 async def test_a_service_that_hangs_or_refuses_fails_its_probes() -> None:
     """One healthy answer resets the count."""
-    asked: list[int] = []
+    probes: list[int] = []
 
     async def probe() -> bool:
-        asked.append(len(asked))
-        if len(asked) % 2:
+        probes.append(len(probes))
+        if len(probes) % 2:
             await asyncio.sleep(60)
-        return len(asked) == 8
+        return len(probes) == 8
 
     async with asyncio.timeout(20):
         await wait_for_failed_probes(probe, seconds=1)
-    assert len(asked) == 8 + 10
+    assert len(probes) == 8 + 10

@@ -1,4 +1,4 @@
-"""The play: who is answered with what, over the vendor's own client."""
+"""The replies: which request gets which, through the vendor's client library."""
 
 import asyncio
 
@@ -7,11 +7,18 @@ import pytest
 
 from rehearsal import script_loader
 from rehearsal.server import serve
-from tests.rehearsal.client_fixtures import OPUS, Json, Talk, cast, client_of, read_call
+from tests.rehearsal.client_fixtures import (
+    OPUS,
+    ClientConversation,
+    Json,
+    client_of,
+    one_cast,
+    read_call,
+)
 
 SHOWN: Json = {"thinking": {"type": "adaptive", "display": "summarized"}}
 
-FULL = cast(
+FULL = one_cast(
     {"think": "look first", "say": "I look.", "call": [read_call(), read_call("q.py")]},
     {
         "expect": {"results": [{"is_error": False, "contains": "def parse"}, {}]},
@@ -25,15 +32,15 @@ FULL = cast(
 )
 
 
-async def test_a_conversation_is_played_turn_by_turn() -> None:
-    """Thinking, text, several calls, expectations, placeholders and the end come as scripted."""
+async def test_a_conversation_is_answered_turn_by_turn() -> None:
+    """With thinking, text, several calls, expectations, placeholders and an end."""
     async with serve(FULL) as server, client_of(server) as client:
-        talk = Talk(client, options=SHOWN)
-        first = await talk.ask()
-        talk.answer(first, "def parse(): ...", "second")
-        second = await talk.ask()
-        talk.answer(second, "ok")
-        third = await talk.ask()
+        conversation = ClientConversation(client, options=SHOWN)
+        first = await conversation.ask()
+        conversation.answer(first, "def parse(): ...", "second")
+        second = await conversation.ask()
+        conversation.answer(second, "ok")
+        third = await conversation.ask()
 
     assert [block.type for block in first.content] == ["thinking", "text", "tool_use", "tool_use"]
     assert first.stop_reason == "tool_use"
@@ -44,11 +51,11 @@ async def test_a_conversation_is_played_turn_by_turn() -> None:
     assert third.content[0].to_dict()["text"] == "Turn 2 of fix-parser; first said: second"
 
 
-async def test_streamed_and_whole_replies_are_the_same_message() -> None:
-    """Without `stream` the same content, stop reason and usage come in one piece."""
+async def test_streamed_and_single_replies_are_the_same_message() -> None:
+    """Content, stop reason and usage are the same without `stream`."""
     async with serve(FULL) as server, client_of(server) as client:
-        streamed = await Talk(client, options=SHOWN).ask()
-        whole = await Talk(client, options=SHOWN).whole()
+        streamed = await ClientConversation(client, options=SHOWN).ask()
+        whole = await ClientConversation(client, options=SHOWN).ask_without_stream()
 
     texts = [[b.to_dict() for b in message.content] for message in (streamed, whole)]
     for blocks in texts:
@@ -59,13 +66,13 @@ async def test_streamed_and_whole_replies_are_the_same_message() -> None:
     assert streamed.stop_reason == whole.stop_reason
 
 
-async def test_events_come_in_the_order_of_the_api() -> None:
-    """A stream opens with message_start and closes with message_delta and message_stop."""
+async def test_events_are_in_the_order_of_the_api() -> None:
+    """A stream begins with message_start and ends with message_delta and message_stop."""
     async with (
-        serve(cast({"say": "hello", "call": [read_call()]})) as server,
+        serve(one_cast({"say": "hello", "call": [read_call()]})) as server,
         client_of(server) as client,
     ):
-        events = await Talk(client).events()
+        events = await ClientConversation(client).events()
 
     assert events == [
         "message_start",
@@ -81,13 +88,13 @@ async def test_events_come_in_the_order_of_the_api() -> None:
     ]
 
 
-async def test_no_reply_passes_for_a_real_models() -> None:
-    """The model's name and a header say on every response that it was rehearsed."""
+async def test_every_response_is_marked_as_rehearsed() -> None:
+    """By the model's name and by a header."""
     async with serve(FULL) as server, client_of(server) as client:
-        request = Talk(client).request()
+        request = ClientConversation(client).request()
         raw = await client.messages.with_raw_response.create(**request)
         with pytest.raises(anthropic.NotFoundError) as failed:
-            await client.models.retrieve("claude-nobody")
+            await client.models.retrieve("claude-none")
         models = await client.models.list()
 
     assert (await raw.parse()).model == f"{OPUS} (rehearsed)"
@@ -99,12 +106,12 @@ async def test_no_reply_passes_for_a_real_models() -> None:
 
 
 async def test_tool_ids_repeat_for_the_same_request_and_differ_between_turns() -> None:
-    """Ids follow from seed and request: a retry gets the same, the next turn gets others."""
+    """Seed and request determine the ids."""
     async with serve(FULL) as server, client_of(server) as client:
-        talk = Talk(client)
-        first, again = await talk.ask(), await talk.ask()
-        talk.answer(first, "def parse", "x")
-        second = await talk.ask()
+        conversation = ClientConversation(client)
+        first, again = await conversation.ask(), await conversation.ask()
+        conversation.answer(first, "def parse", "x")
+        second = await conversation.ask()
 
     ids = [[b.id for b in m.content if b.type == "tool_use"] for m in (first, again, second)]
     assert ids[0] == ids[1]
@@ -136,21 +143,23 @@ CASTS: Json = {
 async def test_the_first_matching_cast_answers(
     agent: str, first: str, system: str, expected: str
 ) -> None:
-    """Casts match by the agent header or, without it, by words of the request."""
+    """Casts match by the agent header or by texts of the request."""
     async with serve(CASTS) as server, client_of(server) as client:
-        talk = Talk(client, agent, [{"role": "user", "content": first}], {"system": system})
-        message = await talk.ask()
+        conversation = ClientConversation(
+            client, agent, [{"role": "user", "content": first}], {"system": system}
+        )
+        message = await conversation.ask()
 
     assert message.content[0].to_dict()["text"] == expected
 
 
-async def test_a_request_that_nothing_answers_fails_loudly() -> None:
-    """Past the end of a cast the answer is a 400 that names role, task, turn and what came."""
-    async with serve(cast({"say": "only one"})) as server, client_of(server) as client:
-        talk = Talk(client)
-        talk.answer(await talk.ask(), text="and now?")
+async def test_a_request_without_a_turn_is_an_error() -> None:
+    """After the last turn of a cast the 400 names role, task, turn and the request's text."""
+    async with serve(one_cast({"say": "only one"})) as server, client_of(server) as client:
+        conversation = ClientConversation(client)
+        conversation.answer(await conversation.ask(), text="and now?")
         with pytest.raises(anthropic.BadRequestError) as failed:
-            await talk.ask()
+            await conversation.ask()
         entry = server.entries[-1]
 
     for word in ("turn 1", "role=coder", "task=fix-parser", "and now?"):
@@ -159,7 +168,7 @@ async def test_a_request_that_nothing_answers_fails_loudly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expect", "said"),
+    ("expect", "message"),
     [
         pytest.param({"results": [{"contains": "nothing"}]}, "nothing", id="contains"),
         pytest.param({"results": [{"is_error": True}]}, "is_error=True", id="is-error"),
@@ -168,19 +177,19 @@ async def test_a_request_that_nothing_answers_fails_loudly() -> None:
         pytest.param({"system_contains": ["You are"]}, "You are", id="system"),
     ],
 )
-async def test_a_failed_expectation_says_what_was_expected_and_what_came(
-    expect: Json, said: str
+async def test_a_failed_expectation_names_what_was_expected_and_what_came(
+    expect: Json, message: str
 ) -> None:
-    """A request that does not hold what its turn expects is refused and marked."""
-    play = cast({"call": [read_call()]}, {"expect": expect, "say": "never"})
-    async with serve(play) as server, client_of(server) as client:
-        talk = Talk(client)
-        talk.answer(await talk.ask(), "the file's text")
+    """The request is refused, and its entry is marked."""
+    script = one_cast({"call": [read_call()]}, {"expect": expect, "say": "never"})
+    async with serve(script) as server, client_of(server) as client:
+        conversation = ClientConversation(client)
+        conversation.answer(await conversation.ask(), "the file's text")
         with pytest.raises(anthropic.BadRequestError, match="rehearsal: expected") as failed:
-            await talk.ask()
+            await conversation.ask()
         entry = server.entries[-1]
 
-    assert said in str(failed.value)
+    assert message in str(failed.value)
     assert entry.unexpected
 
 
@@ -191,7 +200,7 @@ def _input(message: anthropic.types.Message) -> Json:
 
 
 async def test_generated_turns_follow_the_written_ones() -> None:
-    """A template plays as many turns as asked, numbered, filled, and then the finish."""
+    """A template makes numbered turns with filler, followed by the finish."""
     template = {"old": "v{{n}}", "new": "v{{n+1}}", "at": "{{turn}}", "pad": "{{filler}}"}
     part: Json = {
         "turns": [{"call": [read_call()]}],
@@ -199,11 +208,11 @@ async def test_generated_turns_follow_the_written_ones() -> None:
         "finish": [{"say": "done"}],
     }
     async with serve({"casts": [part]}) as server, client_of(server) as client:
-        talk = Talk(client)
+        conversation = ClientConversation(client)
         inputs = []
-        while (message := await talk.ask()).stop_reason == "tool_use":
+        while (message := await conversation.ask()).stop_reason == "tool_use":
             inputs.append(_input(message))
-            talk.answer(message, "ok")
+            conversation.answer(message, "ok")
 
     edits = inputs[1:]
     assert [(e["old"], e["new"], e["at"]) for e in edits] == [
@@ -215,55 +224,55 @@ async def test_generated_turns_follow_the_written_ones() -> None:
     assert len({e["pad"] for e in edits}) == 3
 
 
-async def test_an_aside_answers_certain_words_and_counts_for_no_turn() -> None:
-    """Words named in an aside are answered wherever they come; the turns go on after it."""
-    play = cast({"call": [read_call()]}, {"say": "second"})
-    play["casts"][0]["asides"] = [{"when": "write a note", "say": "a note"}]
-    async with serve(play) as server, client_of(server) as client:
-        talk = Talk(client)
-        talk.answer(await talk.ask(), "ok", text="now write a note")
-        note = await talk.ask()
-        talk.answer(note, text="go on")
-        second = await talk.ask()
+async def test_an_aside_answers_certain_words_and_is_not_counted() -> None:
+    """It answers its words at any point, and the next turn follows as usual."""
+    script = one_cast({"call": [read_call()]}, {"say": "second"})
+    script["casts"][0]["asides"] = [{"when": "write a note", "say": "a note"}]
+    async with serve(script) as server, client_of(server) as client:
+        conversation = ClientConversation(client)
+        conversation.answer(await conversation.ask(), "ok", text="now write a note")
+        note = await conversation.ask()
+        conversation.answer(note, text="go on")
+        second = await conversation.ask()
 
     assert note.content[0].to_dict()["text"] == "a note"
     assert second.content[0].to_dict()["text"] == "second"
 
 
-async def test_a_rework_in_the_same_conversation_starts_at_its_offset() -> None:
-    """A cast with an offset counts its turns from there."""
-    play: Json = {
+async def test_a_cast_with_an_offset_counts_its_turns_from_there() -> None:
+    """For a rework in the same conversation."""
+    script: Json = {
         "casts": [
             {"match": {"attempt": 1}, "turns": [{"say": "one"}]},
             {"match": {"attempt": 2}, "offset": 1, "turns": [{"say": "two"}]},
         ]
     }
-    async with serve(play) as server, client_of(server) as client:
-        talk = Talk(client, "attempt=1")
-        talk.answer(await talk.ask(), text="not good enough")
-        talk.agent = "attempt=2"
-        again = await talk.ask()
+    async with serve(script) as server, client_of(server) as client:
+        conversation = ClientConversation(client, "attempt=1")
+        conversation.answer(await conversation.ask(), text="not good enough")
+        conversation.agent = "attempt=2"
+        again = await conversation.ask()
 
     assert again.content[0].to_dict()["text"] == "two"
 
 
-async def test_toolless_requests_get_a_short_text_where_the_script_says_so() -> None:
-    """Only a request without tools takes the fallback; one with tools still fails loudly."""
+async def test_a_script_can_answer_all_requests_without_tools() -> None:
+    """A request with tools that no cast matches is still an error."""
     async with serve({"toolless": "A title"}) as server, client_of(server) as client:
-        message = await Talk(client, options={"tools": []}).ask()
+        message = await ClientConversation(client, options={"tools": []}).ask()
         with pytest.raises(anthropic.BadRequestError, match="no cast matches"):
-            await Talk(client).ask()
+            await ClientConversation(client).ask()
 
     assert message.content[0].to_dict()["text"] == "A title"
 
 
-async def test_usage_may_be_overwritten_and_windows_shrunk() -> None:
-    """A script can claim any usage, and a small window ends a reply or refuses a prompt."""
-    play = cast({"say": "word " * 200, "usage": {"input_tokens": 120_000}})
-    play["models"] = {OPUS: {"max_input_tokens": 200}}
-    async with serve(play) as server, client_of(server) as client:
-        message = await Talk(client).ask()
-        long = Talk(client, messages=[{"role": "user", "content": "word " * 400}])
+async def test_usage_can_be_overwritten_and_windows_shrunk() -> None:
+    """A small window truncates a reply or refuses a prompt."""
+    script = one_cast({"say": "word " * 200, "usage": {"input_tokens": 120_000}})
+    script["models"] = {OPUS: {"max_input_tokens": 200}}
+    async with serve(script) as server, client_of(server) as client:
+        message = await ClientConversation(client).ask()
+        long = ClientConversation(client, messages=[{"role": "user", "content": "word " * 400}])
         with pytest.raises(
             anthropic.BadRequestError, match=r"prompt is too long: \d+ tokens > 200"
         ):
@@ -273,18 +282,18 @@ async def test_usage_may_be_overwritten_and_windows_shrunk() -> None:
     assert message.stop_reason == "model_context_window_exceeded"
 
 
-async def test_a_reply_longer_than_max_tokens_is_cut() -> None:
-    """The stop reason is max_tokens and the output no larger than asked."""
-    async with serve(cast({"say": "word " * 200})) as server, client_of(server) as client:
-        message = await Talk(client, options={"max_tokens": 50}).ask()
+async def test_a_reply_longer_than_max_tokens_is_truncated() -> None:
+    """The stop reason is max_tokens, and the output is not larger than requested."""
+    async with serve(one_cast({"say": "word " * 200})) as server, client_of(server) as client:
+        message = await ClientConversation(client, options={"max_tokens": 50}).ask()
 
     assert message.stop_reason == "max_tokens"
     assert 30 < message.usage.output_tokens <= 50
 
 
-async def test_the_model_door_tells_windows_and_abilities() -> None:
-    """The models endpoint answers what a worker needs to plan its context."""
-    async with serve(cast({"say": "x"})) as server, client_of(server) as client:
+async def test_the_models_endpoint_returns_windows_and_capabilities() -> None:
+    """They are what a worker needs to plan its context."""
+    async with serve(one_cast({"say": "x"})) as server, client_of(server) as client:
         model = await client.models.retrieve("claude-haiku-4-5")
         count = await client.messages.count_tokens(
             model=OPUS, messages=[{"role": "user", "content": "x" * 360}]
@@ -297,39 +306,37 @@ async def test_the_model_door_tells_windows_and_abilities() -> None:
     assert 100 <= count.input_tokens <= 130
 
 
-async def test_many_agents_at_once_each_get_their_own_part() -> None:
-    """Conversations that are under way together do not mix, whoever asks first."""
-    play = {"casts": [{"generate": {"turns": 3, "say": "{{task}} {{turn}}"}}]}
+async def test_concurrent_agents_each_get_their_own_turns() -> None:
+    """Conversations do not affect each other, in any order of requests."""
+    script = {"casts": [{"generate": {"turns": 3, "say": "{{task}} {{turn}}"}}]}
 
-    async def talk(client: anthropic.AsyncAnthropic, name: str) -> list[str]:
-        mine = Talk(client, f"role=coder; task={name}")
+    async def converse(client: anthropic.AsyncAnthropic, name: str) -> list[str]:
+        mine = ClientConversation(client, f"role=coder; task={name}")
         for _ in range(3):
             mine.answer(await mine.ask(), text="go on")
         replies = [m["content"][0]["text"] for m in mine.messages if m["role"] == "assistant"]
         return list(replies)
 
     names = [f"task-{i}" for i in range(16)]
-    async with serve(play) as server, client_of(server) as client:
-        said = await asyncio.gather(*(talk(client, name) for name in names))
+    async with serve(script) as server, client_of(server) as client:
+        replies = await asyncio.gather(*(converse(client, name) for name in names))
 
-    assert said == [[f"{name} {turn}" for turn in range(3)] for name in names]
+    assert replies == [[f"{name} {turn}" for turn in range(3)] for name in names]
 
 
-async def test_soak_faults_hit_the_same_turns_for_the_same_seed() -> None:
-    """
-    Sprinkled faults are chance to the reader but repeat with the seed, and a retry gets through.
-    """
-    play = cast({"say": "fine"})
-    play["soak"] = {"rate": 0.5, "faults": [{"kind": "status", "code": 529}]}
+async def test_soak_faults_repeat_for_the_same_seed() -> None:
+    """Random faults are the same for a seed, and a retry gets the reply."""
+    script = one_cast({"say": "fine"})
+    script["soak"] = {"rate": 0.5, "faults": [{"kind": "status", "code": 529}]}
 
     async def statuses() -> list[int]:
-        async with serve(script_loader.read(play)) as server, client_of(server) as client:
+        async with serve(script_loader.read(script)) as server, client_of(server) as client:
             for i in range(12):
-                talk = Talk(client, f"agent=a{i}")
+                conversation = ClientConversation(client, f"agent=a{i}")
                 try:
-                    await talk.ask()
+                    await conversation.ask()
                 except anthropic.APIStatusError:
-                    await talk.ask()
+                    await conversation.ask()
             return [entry.status for entry in server.entries]
 
     first = await statuses()

@@ -1,4 +1,4 @@
-"""The command: a real process on a real socket."""
+"""The command `python -m rehearsal`, as a process with a socket."""
 
 import asyncio
 import contextlib
@@ -14,8 +14,8 @@ import httpx2
 import pytest
 
 from rehearsal import journal
-from rehearsal.server import loopback, serve
-from tests.rehearsal.client_fixtures import OPUS, Json, cast
+from rehearsal.server import is_loopback, serve
+from tests.rehearsal.client_fixtures import OPUS, Json, one_cast
 
 ROOT = Path(__file__).parents[2]
 KEY = {"x-api-key": "any", "anthropic-version": "2026-10-21"}
@@ -36,26 +36,26 @@ async def command(*arguments: str) -> AsyncIterator[Process]:
 
 
 async def url_of(process: Process) -> str:
-    """Wait until the process listens; return where."""
+    """Wait until the process listens and return its address."""
     assert process.stdout is not None
     line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
     assert line.startswith("rehearsal listening on http://127.0.0.1:")
     return line.split()[-1]
 
 
-def script_file(folder: Path, play: Json) -> Path:
-    """Write a script."""
+def script_file(folder: Path, script: Json) -> Path:
+    """Write a script to a file."""
     path = folder / "script.json"
-    path.write_text(json.dumps(play), encoding="utf-8")
+    path.write_text(json.dumps(script), encoding="utf-8")
     return path
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_it_at_once_even_amid_a_reply(tmp_path: Path, number: int) -> None:
-    """Open connections do not hold it up; the reply under way is journaled as unfinished."""
-    play = cast({"say": "x", "fault": [{"kind": "stall", "seconds": 60}]})
+async def test_a_signal_stops_it_at_once_even_amid_a_reply(tmp_path: Path, number: int) -> None:
+    """Open connections do not delay it; the current reply is recorded as unfinished."""
+    script = one_cast({"say": "x", "fault": [{"kind": "stall", "seconds": 60}]})
     path = tmp_path / "journal.jsonl"
-    options = ("--script", str(script_file(tmp_path, play)), "--journal", str(path))
+    options = ("--script", str(script_file(tmp_path, script)), "--journal", str(path))
     async with command(*options) as process, httpx2.AsyncClient(trust_env=False) as client:
         url = await url_of(process)
         stream = client.stream(
@@ -74,7 +74,7 @@ async def test_a_signal_ends_it_at_once_even_amid_a_reply(tmp_path: Path, number
 
 
 async def test_the_journal_survives_a_kill(tmp_path: Path) -> None:
-    """What was answered before SIGKILL is on disk."""
+    """Every request that was answered before SIGKILL is on disk."""
     path = tmp_path / "journal.jsonl"
     script = script_file(tmp_path, {"casts": [{"generate": {"turns": 1, "say": "x"}}]})
     options = ("--script", str(script), "--journal", str(path), "--journal-bodies")
@@ -92,8 +92,8 @@ async def test_the_journal_survives_a_kill(tmp_path: Path) -> None:
     assert json.loads(lines[0].body or "") == ASK
 
 
-async def test_a_script_that_cannot_be_played_ends_with_its_mistake(tmp_path: Path) -> None:
-    """The place of the mistake is on standard error and the exit code is 2."""
+async def test_an_invalid_script_is_reported(tmp_path: Path) -> None:
+    """The path of the mistake is on standard error, and the exit code is 2."""
     script = script_file(tmp_path, {"casts": [{"turns": [{"sya": "typo"}]}]})
     async with command("--script", str(script), "--check") as process:
         _, errors = await process.communicate()
@@ -104,17 +104,17 @@ async def test_a_script_that_cannot_be_played_ends_with_its_mistake(tmp_path: Pa
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.org", "::"])
 async def test_only_loopback_addresses_are_served(host: str) -> None:
-    """A server that answers anybody with any key must not be reachable from elsewhere."""
-    assert not loopback(host)
+    """A server that accepts any key must not be reachable from other machines."""
+    assert not is_loopback(host)
     with pytest.raises(ValueError, match="not a loopback address"):
-        async with serve(cast({"say": "x"}), host=host):
+        async with serve(one_cast({"say": "x"}), host=host):
             pass
 
 
 async def test_one_connection_serves_many_requests() -> None:
-    """Connections are kept open, after errors too, and HEAD and unknown paths are answered."""
-    play = {"casts": [{"generate": {"turns": 1, "say": "x"}}]}
-    async with serve(play) as server:
+    """Also after errors; HEAD and unknown paths are answered too."""
+    script = {"casts": [{"generate": {"turns": 1, "say": "x"}}]}
+    async with serve(script) as server:
         port = int(server.base_url.rsplit(":", 1)[1])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         body = json.dumps(ASK).encode()
@@ -151,9 +151,9 @@ async def test_one_connection_serves_many_requests() -> None:
         pytest.param(b"POST / HTTP/1.1\r\ncontent-length: x\r\n\r\n", b"400", id="bad-length"),
     ],
 )
-async def test_what_is_no_request_is_refused_and_hung_up_on(head: bytes, status: bytes) -> None:
-    """Bodies above 32 MB are refused unread."""
-    async with serve(cast({"say": "x"})) as server:
+async def test_invalid_http_is_refused_and_disconnected(head: bytes, status: bytes) -> None:
+    """Bodies above 32 MB are refused without reading them."""
+    async with serve(one_cast({"say": "x"})) as server:
         port = int(server.base_url.rsplit(":", 1)[1])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(head)

@@ -1,0 +1,122 @@
+"""How a run ended, in the words of a shell, and what to do about a sandbox that does not start."""
+
+import os
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from infra.sandbox.launch import ProcessExit
+from infra.sandbox.types import Command, CommandOutcome
+
+_LINE_LIMIT_BYTES = 128 * 1024 - 1
+_COMMAND_NOT_RUN = 126
+
+_REMEDIES: Mapping[str, str] = MappingProxyType(
+    {
+        "No permissions to create new namespace": (
+            "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, or a container "
+            "profile that permits clone and unshare)"
+        ),
+        "Creating new namespace failed: Operation not permitted": (
+            "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, or a container "
+            "profile that permits clone and unshare)"
+        ),
+        "ENOSPC": "raise user.max_user_namespaces, or leave the sandbox the worker runs in",
+        "Failed to make / slave": "start the container with apparmor=unconfined",
+        "loopback: Failed RTM_NEWADDR": (
+            "give bwrap an AppArmor profile with `userns,` "
+            "(kernel.apparmor_restrict_unprivileged_userns is on)"
+        ),
+        "Can't mount proc": "run the worker outside an unprivileged container",
+        "setting up uid map": "give the container CAP_SETFCAP, or run the worker as another user",
+        "Can't find source path": (
+            "move the tool out of the folder only its owner may enter, or run the worker as root"
+        ),
+        "Unknown option": "install bubblewrap 0.8 or newer",
+        "Permission denied": "make the folders above the worktree and the store enterable for all",
+    }
+)
+"""What to do about a failed start, by a piece of the launcher's message."""
+
+_HINTS: Mapping[bytes, str] = MappingProxyType(
+    {
+        b"Read-only file system": "only the worktree and /tmp can be written",
+        b"Network is unreachable": "there is no network",
+        b"Temporary failure in name resolution": "there is no network",
+        b"Could not resolve host": "there is no network",
+        b"Name or service not known": "there is no network",
+        b"EAI_AGAIN": "there is no network",
+        b"Permission denied": "files outside the worktree belong to another user",
+        b"Operation not permitted": "this system call is not available",
+    }
+)
+"""What a failed command's output means in the sandbox; the first match is the hint."""
+
+
+def unrunnable(command: Command) -> CommandOutcome | None:
+    """Return the outcome of a command that no operating system would take; None = it can run."""
+    for text in (command.line, command.cwd, *command.env.values()):
+        try:
+            encoded = os.fsencode(text)
+        except UnicodeEncodeError:
+            return _not_run(b"bash: the command holds text that cannot be encoded\n")
+        if b"\0" in encoded:
+            return _not_run(b"bash: the command holds a NUL byte\n")
+        if len(encoded) > _LINE_LIMIT_BYTES:
+            return _not_run(b"bash: the command is too long, write it to a file and run that\n")
+    return None
+
+
+def _not_run(output: bytes) -> CommandOutcome:
+    """Return the outcome of a command that could not be started because of its text."""
+    return CommandOutcome(
+        exit_code=_COMMAND_NOT_RUN,
+        signal=None,
+        timed_out=False,
+        output_exceeded=False,
+        duration_seconds=0.0,
+        output=output,
+        hint=None,
+    )
+
+
+def command_outcome(ending: ProcessExit) -> CommandOutcome:
+    """Return how a run ended, as a shell reports it."""
+    ours = ended_by_us(ending)
+    code = ending.returncode if ending.returncode >= 0 else 128 - ending.returncode
+    return CommandOutcome(
+        exit_code=None if ours else code,
+        signal=9 if ours else _signal_of(code),
+        timed_out=ending.timed_out,
+        output_exceeded=ending.output_exceeded,
+        duration_seconds=ending.duration_seconds,
+        output=ending.output,
+        hint=None if ours or code == 0 else _hint(ending.output),
+        memory_exceeded=ending.memory_exceeded,
+    )
+
+
+def ended_by_us(ending: ProcessExit) -> bool:
+    """Return whether a limit ended it."""
+    return ending.timed_out or ending.output_exceeded or ending.memory_exceeded
+
+
+def _signal_of(code: int) -> int | None:
+    """Return the signal in a shell's exit code."""
+    return code - 128 if 129 <= code <= 128 + 64 else None
+
+
+def _hint(output: bytes) -> str | None:
+    """Return what a failed command's output says about the sandbox, or None."""
+    for words, meaning in _HINTS.items():
+        if words in output:
+            return f"blocked by sandbox: {meaning}"
+    return None
+
+
+def not_starting(output: bytes) -> str:
+    """Return one sentence with the remedy for the launcher's last message."""
+    text = output.decode("utf-8", "replace").strip()
+    words = text.splitlines()[-1][:300] if text else "no message"
+    remedy = next((cure for piece, cure in _REMEDIES.items() if piece in text), None)
+    cure = remedy or "see that bwrap works for the worker's user on this machine"
+    return f"The sandbox does not start ({words.rstrip('.')}): {cure}."
