@@ -2,9 +2,10 @@
 
 import functools
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from temporalio.client import Client
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
 from cli import hints
@@ -12,8 +13,9 @@ from cli.client.request_client import RequestClient
 from cli.client.summary import RequestSummary
 from cli.context import CliContext
 from runtime.connect import connect
-from runtime.services.startup import ensure_services
-from runtime.settings import load
+from runtime.errors import UnreachableError
+from runtime.services.startup import RunningServices, ensure_services
+from runtime.settings import Settings, load
 
 _WORKER_SECONDS = 20.0
 
@@ -60,8 +62,26 @@ async def connected(context: CliContext, *, worker: bool) -> AsyncIterator[Servi
         SetupError: the service cannot be found or started.
     """
     settings = load(context.environ)
-    async with ensure_services(settings, worker=worker, announce=context.print_err) as up:
-        client = await connect(settings, address=up.address, runtime=_quiet_runtime())
+    async with AsyncExitStack() as stack:
+        up, client = await _reach(stack, settings, context, worker=worker)
         # A server that was started just now has a worker starting behind it.
         worker_seconds = _WORKER_SECONDS if up.started and not worker else 0.0
         yield Service(RequestClient(client, worker_seconds=worker_seconds), up.ui_url, up.started)
+
+
+async def _reach(
+    stack: AsyncExitStack, settings: Settings, context: CliContext, *, worker: bool
+) -> tuple[RunningServices, Client]:
+    """Connect, once more when the embedded server that was found ended in the same moment."""
+    for last in (bool(settings.temporal_address), True):
+        services = ensure_services(settings, worker=worker, announce=context.print_err)
+        up = await stack.enter_async_context(services)
+        try:
+            client = await connect(settings, address=up.address, runtime=_quiet_runtime())
+        except UnreachableError:
+            if last:
+                raise
+            await stack.aclose()
+        else:
+            return up, client
+    raise AssertionError("the last try returns or raises")
