@@ -15,91 +15,100 @@ from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, Telemetr
 
 from runtime.services.child_process import end_process
 from tests.kill_matrix import model_script
-from tests.kill_matrix.by_hand import carry_out_by_hand
 from tests.kill_matrix.plan import TOGETHER, USUAL, Mode, RunPlan, plans
-from tests.kill_matrix.runs import UNDISTURBED, Outcome, carry_out
-from tests.kill_matrix.table import Facts, kills, line_of, log_run, publish, table
+from tests.kill_matrix.runs import UNDISTURBED, RunResult, execute
+from tests.kill_matrix.starter_runs import execute_with_starter
+from tests.kill_matrix.table import (
+    MatrixSetup,
+    line_of,
+    log_run,
+    processes_killed,
+    publish,
+    table,
+)
 from tests.local_deployment import ROOT, LocalDeployment
 
 _LOG = ROOT / "build" / "kill-matrix.jsonl"
 _DOCUMENT = ROOT / "docs" / "durability.md"
 _KEPT = ROOT / "build" / "kill-matrix"
-_RUNS_PER_STAGE = 8
-_MOST_TROUBLES = 3
+_RUNS_PER_DEPLOYMENT = 8
+_MOST_FAILURES = 3
 
 
 class Matrix:
     """
-    The runs of one matrix, some at a time, each group on a stage of its own.
+    The runs of one matrix, some at a time, each group on a deployment of its own.
 
     Attributes:
-        outcomes: of the runs so far, in the order of their ends.
+        results: of the runs so far, in the order of their ends.
     """
 
     def __init__(self, *, seed: int, jobs: int, log: Path) -> None:
         self._seed = seed
         self._jobs = jobs
         self._log = log
-        self.outcomes: list[Outcome] = []
+        self.results: list[RunResult] = []
 
-    async def undisturbed(self) -> Outcome:
-        """Carry the request out without any blow: the measure of all other runs."""
-        async with LocalDeployment(model_script.reference()) as stage:
-            return await carry_out(stage, UNDISTURBED, expected="", seed=self._seed)
+    async def undisturbed(self) -> RunResult:
+        """Execute the request without any kill: all other runs are compared with it."""
+        async with LocalDeployment(model_script.reference()) as deployment:
+            return await execute(deployment, UNDISTURBED, expected="", seed=self._seed)
 
     async def run(self, todo: Sequence[RunPlan], *, expected: str) -> None:
-        """Carry out all plans."""
+        """Execute all plans."""
         waiting = list(reversed(todo))
         async with asyncio.TaskGroup() as group:
             for _ in range(self._jobs):
                 group.create_task(self._work(waiting, expected))
 
     async def _work(self, waiting: list[RunPlan], expected: str) -> None:
-        troubles = 0
+        failures = 0
         while waiting:
             try:
-                await self._on_one_stage(waiting, expected)
-            except Exception as trouble:
-                troubles += 1
-                if troubles >= _MOST_TROUBLES:
+                await self._on_one_deployment(waiting, expected)
+            except Exception as error:
+                failures += 1
+                if failures >= _MOST_FAILURES:
                     raise
-                print(f"a stage could not be set up or cleared: {trouble!r}"[:500], flush=True)
+                print(f"a deployment could not be set up or cleared: {error!r}"[:500], flush=True)
 
-    async def _on_one_stage(self, waiting: list[RunPlan], expected: str) -> None:
-        """Carry out some runs on one stage; after a faulty one the next gets another."""
-        by_hand = waiting[-1].mode is Mode.STARTER
-        async with LocalDeployment(model_script.reference(), services=not by_hand) as stage:
-            for _ in range(1 if by_hand else _RUNS_PER_STAGE):
-                if not waiting or (waiting[-1].mode is Mode.STARTER) is not by_hand:
+    async def _on_one_deployment(self, waiting: list[RunPlan], expected: str) -> None:
+        """Execute some runs on one deployment; after a run with problems the next gets another."""
+        with_starter = waiting[-1].mode is Mode.STARTER
+        async with LocalDeployment(
+            model_script.reference(), services=not with_starter
+        ) as deployment:
+            for _ in range(1 if with_starter else _RUNS_PER_DEPLOYMENT):
+                if not waiting or (waiting[-1].mode is Mode.STARTER) is not with_starter:
                     break
-                outcome = await self._one(stage, waiting.pop(), expected)
-                if outcome.faults:
-                    self._keep(stage, outcome)
+                result = await self._one(deployment, waiting.pop(), expected)
+                if result.problems:
+                    self._keep(deployment, result)
                     break
 
-    async def _one(self, stage: LocalDeployment, plan: RunPlan, expected: str) -> Outcome:
+    async def _one(self, deployment: LocalDeployment, plan: RunPlan, expected: str) -> RunResult:
         if plan.mode is Mode.STARTER:
-            outcome = await carry_out_by_hand(stage, plan, expected=expected)
+            result = await execute_with_starter(deployment, plan, expected=expected)
         else:
-            outcome = await carry_out(stage, plan, expected=expected, seed=self._seed)
-        self.outcomes.append(outcome)
-        print(line_of(outcome), flush=True)
-        log_run(self._log, outcome, seed=self._seed)
-        return outcome
+            result = await execute(deployment, plan, expected=expected, seed=self._seed)
+        self.results.append(result)
+        print(line_of(result), flush=True)
+        log_run(self._log, result, seed=self._seed)
+        return result
 
-    def _keep(self, stage: LocalDeployment, outcome: Outcome) -> None:
-        """Keep a faulty run's folder for whoever looks into it."""
-        kept = _KEPT / f"seed-{self._seed}-run-{outcome.plan.number:03d}"
+    def _keep(self, deployment: LocalDeployment, result: RunResult) -> None:
+        """Keep the folder of a run with problems for inspection."""
+        kept = _KEPT / f"seed-{self._seed}-run-{result.plan.number:03d}"
         shutil.rmtree(kept, ignore_errors=True)
         with contextlib.suppress(shutil.Error, OSError):
-            shutil.copytree(stage.folder, kept, symlinks=True)
+            shutil.copytree(deployment.folder, kept, symlinks=True)
         print(f"        kept in {kept}", flush=True)
 
 
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.kill_matrix", description=__doc__)
-    parser.add_argument("--kills", type=int, default=USUAL, help="blows in all; 0: every event")
-    parser.add_argument("--together", type=int, default=TOGETHER, help="events struck in one run")
+    parser.add_argument("--kills", type=int, default=USUAL, help="kills in all; 0: every event")
+    parser.add_argument("--together", type=int, default=TOGETHER, help="kills at events in one run")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--mode", action="append", type=Mode, choices=list(Mode), metavar="MODE")
     parser.add_argument("--jobs", type=int, default=max(1, min((os.cpu_count() or 1), 4)))
@@ -112,25 +121,25 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
 
 
 async def main(words: Sequence[str]) -> int:
-    """Run the matrix; 1 when any run is not whole."""
+    """Run the matrix; 1 when any run has problems."""
     typed = _parsed(words)
     errors = TelemetryFilter(core_level="ERROR", other_level="ERROR")
-    # The SDK's own words on a server that is killed would stand between the lines.
+    # Otherwise the SDK prints errors about killed servers between the lines.
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=errors))))
     start = time.monotonic()
     typed.log.unlink(missing_ok=True)
     matrix = Matrix(seed=typed.seed, jobs=typed.jobs, log=typed.log)
     quiet = await matrix.undisturbed()
     print(line_of(quiet), flush=True)
-    if quiet.faults:
+    if quiet.problems:
         return 1
     modes = typed.mode or list(Mode)
     todo = plans(
-        quiet.points, blows=typed.kills, seed=typed.seed, modes=modes, together=typed.together
+        quiet.points, kills=typed.kills, seed=typed.seed, modes=modes, together=typed.together
     )
     chosen = [plan for plan in todo if typed.run in (None, plan.number)]
-    await matrix.run(chosen, expected=quiet.verdict.tree)
-    facts = Facts(
+    await matrix.run(chosen, expected=quiet.audit.tree)
+    setup = MatrixSetup(
         date=dt.datetime.now(dt.UTC).date().isoformat(),
         seed=typed.seed,
         jobs=typed.jobs,
@@ -139,12 +148,15 @@ async def main(words: Sequence[str]) -> int:
         quiet_seconds=quiet.seconds,
         wall_seconds=time.monotonic() - start,
     )
-    text = table(matrix.outcomes, facts)
+    text = table(matrix.results, setup)
     print(f"\n{text}")
     if typed.publish:
         publish(_DOCUMENT, text)
-    faulty = sum(bool(outcome.faults) for outcome in matrix.outcomes)
-    print(f"\n{kills(matrix.outcomes)} kills, {len(matrix.outcomes)} runs, {faulty} not whole")
+    faulty = sum(bool(result.problems) for result in matrix.results)
+    print(
+        f"\n{processes_killed(matrix.results)} processes killed, "
+        f"{len(matrix.results)} runs, {faulty} with problems"
+    )
     return 1 if faulty else 0
 
 

@@ -2,7 +2,7 @@
 The reference request: four coders at once, their reviewers, one merge of all four.
 
 Every model call takes 50 to 150 ms and every coder runs a command that must not run twice, so that
-a blow at any moment meets work in flight and a repeated effect changes the delivered tree.
+a kill at any moment interrupts work and a repeated effect changes the delivered tree.
 """
 
 from collections.abc import Sequence
@@ -26,11 +26,11 @@ TASKS = ("alder", "birch", "cedar", "dogwood")
 NAME = "matrix"
 """The request ids begin with it."""
 MARK = "OC_KILL_MATRIX"
-"""Stands in the environment of every process of a coder's command."""
+"""In the environment of every process of a coder's command."""
 FILES = {"README.md": "Four trees.\n", **{f"{name}.txt": f"old {name}\n" for name in TASKS}}
 CHECKS = ("test $(cat *.txt | grep -c -e old -e new) -eq 4",)
 _REWORKS = 4
-"""How often a coder may be sent back, as when one of its checks was struck."""
+"""How often a coder may be sent back, as when one of its checks was killed."""
 
 
 def _coder(name: str) -> Sequence[Json]:

@@ -1,4 +1,4 @@
-"""Which blow falls in which run, and when: drawn from a seed, before anything runs."""
+"""Which kills happen in which run, and when: drawn from a seed before anything runs."""
 
 import itertools
 import random
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tests.kill_matrix.following import Point
+from tests.kill_matrix.history_follower import HistoryPoint
 
 
 class FaultKind(StrEnum):
@@ -25,7 +25,7 @@ class FaultKind(StrEnum):
     GIT = "git process"
     """One of the long-lived git processes of the worker, SIGKILL."""
     FREEZE = "worker, frozen"
-    """The worker, SIGSTOP, later SIGCONT; nobody stands in for it."""
+    """The worker, SIGSTOP, later SIGCONT; it is not replaced."""
     ZOMBIE = "worker, frozen and replaced"
     """The worker, SIGSTOP; a second one takes over; SIGCONT while both live."""
     STARTER = "starter"
@@ -34,15 +34,15 @@ class FaultKind(StrEnum):
     """The supervisor, SIGKILL: server and worker die with it."""
 
     @property
-    def kills(self) -> int:
-        """How many processes are killed by it; a stop or a freeze kills none."""
+    def processes(self) -> int:
+        """How many processes it kills; a stop or a freeze kills none."""
         if self is FaultKind.BOTH:
             return 2
         return 0 if self in {FaultKind.TERM, FaultKind.FREEZE, FaultKind.ZOMBIE} else 1
 
 
 class Mode(StrEnum):
-    """How the moments of a run's blows are chosen."""
+    """How the moments of a run's kills are chosen."""
 
     EVENT = "event"
     """The worker dies when an event appears that the undisturbed run had."""
@@ -63,30 +63,30 @@ class Mode(StrEnum):
 @dataclass(frozen=True)
 class KillPoint:
     """
-    One blow.
+    One kill.
 
     Attributes:
-        at: falls when this point appears; None: `after` seconds after the last blow was mended.
+        at: the event; None: `after` seconds after the restart that followed the last kill.
         seconds: how long a freeze lasts, or how late `watch` follows.
     """
 
-    harm: FaultKind
-    at: Point | None = None
+    fault: FaultKind
+    at: HistoryPoint | None = None
     after: float = 0.0
     seconds: float = 0.0
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """One run of the reference request and the blows that fall in it."""
+    """One run of the reference request and its kill points."""
 
     number: int
     mode: Mode
-    strikes: tuple[KillPoint, ...]
+    kill_points: tuple[KillPoint, ...]
 
 
 USUAL = 280
-"""Blows of a matrix; more than 200 of them fall as kills even if some requests end before."""
+"""Kill points of a matrix: more than 200 processes are killed even if some requests end before."""
 TOGETHER = 10
 """Events at which the worker dies in one run, far apart."""
 _PER_RUN = {
@@ -110,79 +110,81 @@ _FREEZES = (6.0, 8.0, 12.0, 6.0, 20.0, 60.0)
 
 
 def plans(
-    points: Sequence[Point],
+    points: Sequence[HistoryPoint],
     *,
-    blows: int,
+    kills: int,
     seed: int,
     modes: Sequence[Mode],
     together: int = TOGETHER,
 ) -> list[RunPlan]:
     """
-    Return the runs for about this many blows, shared out over the modes, in a mixed order.
+    Return the runs for about this many kills, shared out over the modes, in a mixed order.
 
     Args:
         points: of the undisturbed run, in the order in which they appeared.
-        blows: in all; 0 means one for each point, and as many of the other modes as usual.
+        kills: in all; 0 means one for each point, and as many of the other modes as usual.
         seed: the same seed and points give the same plans.
         modes: that take part; each keeps its share of the others.
-        together: how many events are struck in one run.
+        together: how many kills at events one run has.
     """
-    wanted = blows or USUAL
+    wanted = kills or USUAL
     whole = sum(_SHARE[mode] for mode in modes)
     drawn: list[tuple[Mode, tuple[KillPoint, ...]]] = []
     for mode in modes:
-        # Of the mode's own, so that a mode alone is drawn as in the whole.
-        dice = random.Random(f"{seed} {mode}")
+        # One for each mode, so that a mode alone gets the same plans as among all.
+        rng = random.Random(f"{seed} {mode}")
         count = max(1, round(wanted * _SHARE[mode] / whole))
-        if mode is Mode.EVENT and not blows:
+        if mode is Mode.EVENT and not kills:
             count = len(points)
         size = together if mode is Mode.EVENT else _PER_RUN[mode]
-        drawn += [(mode, strikes) for strikes in _runs(mode, count, size, points, dice)]
+        drawn += [(mode, kill_points) for kill_points in _runs(mode, count, size, points, rng)]
     random.Random(seed).shuffle(drawn)
-    return [RunPlan(number, mode, strikes) for number, (mode, strikes) in enumerate(drawn, 1)]
+    return [
+        RunPlan(number, mode, kill_points) for number, (mode, kill_points) in enumerate(drawn, 1)
+    ]
 
 
 def _runs(
-    mode: Mode, count: int, size: int, points: Sequence[Point], dice: random.Random
+    mode: Mode, count: int, size: int, points: Sequence[HistoryPoint], rng: random.Random
 ) -> Iterator[tuple[KillPoint, ...]]:
-    """Yield the strikes of each run of one mode, at most `size` a run and `count` in all."""
+    """Yield the kill points of each run of one mode, at most `size` a run and `count` in all."""
     runs = -(-count // size)
     if mode is Mode.EVENT:
-        chosen = _spread(points, count, dice)
+        chosen = _spread(points, count, rng)
         for first in range(runs):
             # Every n-th, so that the points of one run lie far apart.
             yield tuple(KillPoint(FaultKind.WORKER, at=point) for point in chosen[first::runs])
         return
     for run in range(runs):
         here = min(size, count - run * size)
-        yield tuple(_strike(mode, run, number, dice) for number in range(here))
+        yield tuple(_kill_point(mode, run, number, rng) for number in range(here))
 
 
-def _spread(points: Sequence[Point], count: int, dice: random.Random) -> list[Point]:
+def _spread(points: Sequence[HistoryPoint], count: int, rng: random.Random) -> list[HistoryPoint]:
     """Return that many points, one out of each of as many equal stretches, in order."""
     if count >= len(points):
         return list(points)
     edges = [round(index * len(points) / count) for index in range(count + 1)]
-    return [points[dice.randrange(a, b)] for a, b in itertools.pairwise(edges)]
+    return [points[rng.randrange(a, b)] for a, b in itertools.pairwise(edges)]
 
 
-def _strike(mode: Mode, run: int, number: int, dice: random.Random) -> KillPoint:
-    after = dice.uniform(0.0, 2.0)
+def _kill_point(mode: Mode, run: int, number: int, rng: random.Random) -> KillPoint:
+    after = rng.uniform(0.0, 2.0)
     match mode:
         case Mode.SERVER:
-            return KillPoint(FaultKind.SERVER, after=dice.uniform(0.0, 0.5))
+            return KillPoint(FaultKind.SERVER, after=rng.uniform(0.0, 0.5))
         case Mode.TOOL:
-            harm = FaultKind.TOOL if number else FaultKind.GIT
-            return KillPoint(harm, after=dice.uniform(0.0, 0.15))
+            fault = FaultKind.TOOL if number else FaultKind.GIT
+            return KillPoint(fault, after=rng.uniform(0.0, 0.15))
         case Mode.FREEZE:
-            harm = FaultKind.ZOMBIE if (run + number) % 2 else FaultKind.FREEZE
+            fault = FaultKind.ZOMBIE if (run + number) % 2 else FaultKind.FREEZE
             seconds = _FREEZES[(2 * run + number) % len(_FREEZES)]
-            return KillPoint(harm, after=dice.uniform(0.3, 2.0), seconds=seconds)
+            return KillPoint(fault, after=rng.uniform(0.3, 2.0), seconds=seconds)
         case Mode.STARTER:
-            harm = FaultKind.SUPERVISOR if (run + number) % 2 else FaultKind.STARTER
-            return KillPoint(harm, after=after, seconds=dice.choice((0.0, 2.5)))
+            fault = FaultKind.SUPERVISOR if (run + number) % 2 else FaultKind.STARTER
+            return KillPoint(fault, after=after, seconds=rng.choice((0.0, 2.5)))
         case Mode.STOP:
             return KillPoint(FaultKind.TERM, after=after)
         case _:
-            harm = FaultKind.BOTH if dice.random() < 0.3 else FaultKind.WORKER
-            return KillPoint(harm, after=after)
+            fault = FaultKind.BOTH if rng.random() < 0.3 else FaultKind.WORKER
+            return KillPoint(fault, after=after)

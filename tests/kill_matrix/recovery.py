@@ -1,7 +1,7 @@
 """
-How soon the work goes on after a blow, read from the histories.
+How soon the work continues after a kill, read from the histories.
 
-All times are the server's; it runs on the same clock as the striker.
+All times are the server's; it runs on the same clock as the fault injector.
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,14 @@ from dataclasses import dataclass
 
 from temporalio.api.history.v1 import HistoryEvent
 
-from tests.kill_matrix.following import History, attributes_of, every_event, kind_of, seconds_of
-from tests.kill_matrix.kill_points import Kill
+from tests.kill_matrix.fault_injector import Kill
+from tests.kill_matrix.history_follower import (
+    History,
+    attributes_of,
+    every_event,
+    kind_of,
+    seconds_of,
+)
 
 _STEPS = {"WORKFLOW_TASK_COMPLETED", "ACTIVITY_TASK_COMPLETED"}
 """Events that a worker's finished work brings about."""
@@ -19,52 +25,52 @@ _STEPS = {"WORKFLOW_TASK_COMPLETED", "ACTIVITY_TASK_COMPLETED"}
 @dataclass(frozen=True)
 class Recovery:
     """
-    What followed one blow, in seconds after what was struck was back.
+    What followed one kill, in seconds after what was killed was back.
 
     Attributes:
         first: until any step was finished; None when the request had ended.
-        last: until the last step that was under way at the blow had been begun again; None when
-            none was, or when another blow fell before.
+        last: until the last activity that was interrupted by the kill was started again; None when
+            none was, or when another kill came before.
     """
 
-    blow: Kill
+    kill: Kill
     first: float | None
     last: float | None
 
 
-def recoveries(blows: Sequence[Kill], histories: Sequence[History]) -> list[Recovery]:
-    """Return what followed each blow after which something had to come back."""
+def recoveries(kills: Sequence[Kill], histories: Sequence[History]) -> list[Recovery]:
+    """Return what followed each kill after which something had to come back."""
     events = list(every_event(histories))
-    falls = [blow.time for blow in blows]
+    times = [kill.time for kill in kills]
     found = []
-    for blow in blows:
-        if blow.up is None:
+    for kill in kills:
+        if kill.up is None:
             continue
-        until = min((fall for fall in falls if fall > blow.time), default=float("inf"))
-        found.append(Recovery(blow, _first(events, blow, until), _last(events, blow, until)))
+        until = min((time for time in times if time > kill.time), default=float("inf"))
+        found.append(Recovery(kill, _first(events, kill, until), _last(events, kill, until)))
     return found
 
 
 def _first(
-    events: Sequence[tuple[History, HistoryEvent]], blow: Kill, until: float
+    events: Sequence[tuple[History, HistoryEvent]], kill: Kill, until: float
 ) -> float | None:
-    assert blow.up is not None
+    assert kill.up is not None
     after = min(
         (
             seconds_of(event)
             for _, event in events
-            if kind_of(event) in _STEPS and seconds_of(event) > (blow.gone or blow.time)
+            if kind_of(event) in _STEPS and seconds_of(event) > (kill.gone or kill.time)
         ),
         default=None,
     )
     if after is None or after > until:
         return None
-    return max(after - blow.up, 0.0)
+    return max(after - kill.up, 0.0)
 
 
-def _last(events: Sequence[tuple[History, HistoryEvent]], blow: Kill, until: float) -> float | None:
-    """Return when the last activity that was open at the blow was begun again."""
-    assert blow.up is not None
+def _last(events: Sequence[tuple[History, HistoryEvent]], kill: Kill, until: float) -> float | None:
+    """Return when the last activity that was open at the kill was begun again."""
+    assert kill.up is not None
     begun = []
     for history, event in events:
         if kind_of(event) != "ACTIVITY_TASK_STARTED":
@@ -72,10 +78,10 @@ def _last(events: Sequence[tuple[History, HistoryEvent]], blow: Kill, until: flo
         scheduled = seconds_of(history.scheduled(event))
         started = seconds_of(event)
         closed = _closed(history, event)
-        if scheduled < blow.time < closed and started > blow.time:
+        if scheduled < kill.time < closed and started > kill.time:
             if started > until:
                 return None
-            begun.append(started - blow.up)
+            begun.append(started - kill.up)
     return max(*begun, 0.0) if begun else None
 
 

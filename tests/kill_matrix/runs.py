@@ -1,4 +1,4 @@
-"""One run: the reference request, its blows, its end without help, and the checker's verdict."""
+"""One run: the reference request, its kills, its end without help, and the audit."""
 
 import asyncio
 import contextlib
@@ -10,9 +10,9 @@ from pathlib import Path
 
 from contracts.request import RequestStatus
 from tests.kill_matrix import model_script
-from tests.kill_matrix.audit import Evidence, Verdict, examine
-from tests.kill_matrix.following import Follower, Point
-from tests.kill_matrix.kill_points import Kill, Striker
+from tests.kill_matrix.audit import AuditReport, Evidence, examine
+from tests.kill_matrix.fault_injector import FaultInjector, Kill
+from tests.kill_matrix.history_follower import Follower, HistoryPoint
 from tests.kill_matrix.plan import FaultKind, KillPoint, Mode, RunPlan
 from tests.kill_matrix.recovery import Recovery, recoveries
 from tests.local_deployment import LocalDeployment, disturbed, snapshot, until
@@ -24,36 +24,36 @@ UNDISTURBED = RunPlan(0, Mode.EVENT, ())
 
 
 @dataclass
-class Outcome:
+class RunResult:
     """
     What became of one run.
 
     Attributes:
         seconds: from its start to its end.
-        points: that appeared, in order.
-        unstruck: blows that found nothing to strike before the request ended.
-        error: why the run could not be carried to its end; "" when it was.
-        evidence: what the checker read; None when it could not.
+        points: events that appeared, in order.
+        missed: kill points that the run ended before.
+        error: why the run was not completed; "" when it was.
+        evidence: what the audit read; None without an audit.
     """
 
     plan: RunPlan
     seconds: float = 0.0
-    blows: list[Kill] = field(default_factory=list)
+    kills: list[Kill] = field(default_factory=list)
     recoveries: list[Recovery] = field(default_factory=list)
-    verdict: Verdict = field(default_factory=Verdict)
-    points: list[Point] = field(default_factory=list)
-    unstruck: int = 0
+    audit: AuditReport = field(default_factory=AuditReport)
+    points: list[HistoryPoint] = field(default_factory=list)
+    missed: int = 0
     error: str = ""
     evidence: Evidence | None = None
 
     @property
-    def faults(self) -> list[str]:
+    def problems(self) -> list[str]:
         """Everything wrong, in sentences."""
-        return [*([self.error] if self.error else []), *self.verdict.faults]
+        return [*([self.error] if self.error else []), *self.audit.problems]
 
     @contextlib.contextmanager
-    def kept(self) -> Iterator[None]:
-        """Keep an error of the block as this run's: whatever it is, the other runs go on."""
+    def recording_error(self) -> Iterator[None]:
+        """Record an error of the block as this run's, so that the other runs continue."""
         try:
             yield
         except Exception as error:  # noqa: BLE001
@@ -61,110 +61,116 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Scene:
-    """A request's surroundings: the repository of a person, and how it was before."""
+class PreparedRepository:
+    """The repository of one run, and a snapshot from before it."""
 
-    stage: LocalDeployment
+    deployment: LocalDeployment
     repository: Path
     before: dict[str, str]
 
 
-def set_scene(stage: LocalDeployment, number: int) -> Scene:
+def prepare_repository(deployment: LocalDeployment, number: int) -> PreparedRepository:
     """Make the repository of one run."""
-    repository = stage.repository(f"wood-{number:03d}", model_script.FILES)
-    return Scene(stage, repository, snapshot(repository))
+    repository = deployment.repository(f"wood-{number:03d}", model_script.FILES)
+    return PreparedRepository(deployment, repository, snapshot(repository))
 
 
-async def carry_out(stage: LocalDeployment, plan: RunPlan, *, expected: str, seed: int) -> Outcome:
-    """Carry out one run on a stage with server and worker, which are whole again at its end."""
-    outcome = Outcome(plan)
-    with outcome.kept():
-        await _carry_out(outcome, stage, expected=expected, seed=seed)
-    return outcome
+async def execute(
+    deployment: LocalDeployment, plan: RunPlan, *, expected: str, seed: int
+) -> RunResult:
+    """Execute one run on a deployment whose server and worker run again at its end."""
+    result = RunResult(plan)
+    with result.recording_error():
+        await _execute(result, deployment, expected=expected, seed=seed)
+    return result
 
 
-async def _carry_out(outcome: Outcome, stage: LocalDeployment, *, expected: str, seed: int) -> None:
-    plan, scene = outcome.plan, set_scene(stage, outcome.plan.number)
-    striker = Striker(stage, random.Random(f"{seed} {plan.number}"))
-    armed = {strike.at: strike for strike in plan.strikes if strike.at}
+async def _execute(
+    result: RunResult, deployment: LocalDeployment, *, expected: str, seed: int
+) -> None:
+    plan, prepared = result.plan, prepare_repository(deployment, result.plan.number)
+    injector = FaultInjector(deployment, random.Random(f"{seed} {plan.number}"))
+    armed = {kill_point.at: kill_point for kill_point in plan.kill_points if kill_point.at}
     due: asyncio.Queue[KillPoint] = asyncio.Queue()
 
-    def appeared(point: Point) -> None:
+    def appeared(point: HistoryPoint) -> None:
         if point in armed:
             due.put_nowait(armed.pop(point))
 
     start = time.monotonic()
     name = f"{model_script.NAME}-{plan.number:03d}"
-    handle = await stage.start_request(name, scene.repository, checks=list(model_script.CHECKS))
-    follower = Follower(await stage.client(), handle.id, appeared=appeared)
-    timed = [strike for strike in plan.strikes if strike.at is None]
-    striking = asyncio.create_task(_strike_all(due, timed, striker))
+    handle = await deployment.start_request(
+        name, prepared.repository, checks=list(model_script.CHECKS)
+    )
+    follower = Follower(await deployment.client(), handle.id, appeared=appeared)
+    timed = [kill_point for kill_point in plan.kill_points if kill_point.at is None]
+    injecting = asyncio.create_task(_inject_all(due, timed, injector))
     try:
-        status = await stage.delivered(handle, seconds=END_SECONDS)
-        outcome.seconds = time.monotonic() - start
-        striking.cancel()
-        await _woken(stage, striker)
+        status = await deployment.delivered(handle, seconds=END_SECONDS)
+        result.seconds = time.monotonic() - start
+        injecting.cancel()
+        await _release_after_freeze(deployment, injector)
     finally:
-        striking.cancel()
-        await asyncio.gather(striking, return_exceptions=True)
-        await striker.close()
-        outcome.blows = striker.blows
+        injecting.cancel()
+        await asyncio.gather(injecting, return_exceptions=True)
+        await injector.close()
+        result.kills = injector.kills
     try:
         await follower.ended(seconds=_LEAVING_SECONDS)
     finally:
         await follower.close()
-    served = (stage.server.pid, stage.worker.pid)
-    await conclude(outcome, scene, follower, status=status, expected=expected, served=served)
+    served = (deployment.server.pid, deployment.worker.pid)
+    await conclude(result, prepared, follower, status=status, expected=expected, served=served)
 
 
-async def _woken(stage: LocalDeployment, striker: Striker) -> None:
-    """Give a worker that was frozen until after the end the time to give back what it woke with."""
-    if any(blow.harm in {FaultKind.FREEZE, FaultKind.ZOMBIE} for blow in striker.blows):
-        await striker.settle()
+async def _release_after_freeze(deployment: LocalDeployment, injector: FaultInjector) -> None:
+    """Let a worker that was frozen until after the end release what it holds."""
+    if any(kill.fault in {FaultKind.FREEZE, FaultKind.ZOMBIE} for kill in injector.kills):
+        await injector.settle()
         with contextlib.suppress(TimeoutError):
-            await until(lambda: not stage.left_behind(), seconds=_WAKING_SECONDS)
+            await until(lambda: not deployment.left_behind(), seconds=_WAKING_SECONDS)
 
 
-async def _strike_all(
-    due: asyncio.Queue[KillPoint], timed: Sequence[KillPoint], striker: Striker
+async def _inject_all(
+    due: asyncio.Queue[KillPoint], timed: Sequence[KillPoint], injector: FaultInjector
 ) -> None:
-    """Strike at the points as they are due, or at the times one after the other."""
-    for strike in timed:
-        await striker.mended()
-        await asyncio.sleep(strike.after)
-        await striker.strike(strike)
+    """Inject the timed kills one after the other, then those of events as they appear."""
+    for kill_point in timed:
+        await injector.restarted()
+        await asyncio.sleep(kill_point.after)
+        await injector.inject(kill_point)
     while True:
-        await striker.strike(await due.get())
+        await injector.inject(await due.get())
 
 
 async def conclude(
-    outcome: Outcome,
-    scene: Scene,
+    result: RunResult,
+    prepared: PreparedRepository,
     follower: Follower,
     *,
     status: RequestStatus,
     expected: str,
     served: Sequence[int],
 ) -> None:
-    """Let the checker read what a run left, and measure how it recovered."""
+    """Audit what a run left, and measure how it recovered."""
     histories = list(follower.histories.values())
     key = str(follower.repository["key"])
-    evidence = outcome.evidence = Evidence(
-        stage=scene.stage,
+    evidence = result.evidence = Evidence(
+        deployment=prepared.deployment,
         status=status,
-        user=scene.repository,
-        store=scene.stage.settings.stores / f"{key}.git",
+        user=prepared.repository,
+        store=prepared.deployment.settings.stores / f"{key}.git",
         request_key=str(follower.repository["request_key"]),
         histories=histories,
-        blows=outcome.blows,
+        kills=result.kills,
         expected=expected,
         served=served,
     )
-    outcome.verdict = await asyncio.to_thread(examine, evidence)
-    after = snapshot(scene.repository)
-    touched = disturbed(scene.before, after, branch=str(status.branch))
+    result.audit = await asyncio.to_thread(examine, evidence)
+    after = snapshot(prepared.repository)
+    touched = disturbed(prepared.before, after, branch=str(status.branch))
     if touched:
-        outcome.verdict.faults.append(f"touched in the user's repository: {sorted(touched)[:5]}")
-    outcome.points = follower.points
-    outcome.recoveries = recoveries(outcome.blows, histories)
-    outcome.unstruck = len(outcome.plan.strikes) - len(outcome.blows)
+        result.audit.problems.append(f"touched in the user's repository: {sorted(touched)[:5]}")
+    result.points = follower.points
+    result.recoveries = recoveries(result.kills, histories)
+    result.missed = len(result.plan.kill_points) - len(result.kills)

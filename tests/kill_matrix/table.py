@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.kill_matrix.plan import FaultKind
 from tests.kill_matrix.recovery import Recovery
-from tests.kill_matrix.runs import Outcome
+from tests.kill_matrix.runs import RunResult
 
 _BEGIN = "<!-- kill matrix: written by make kill-matrix -->"
 _END = "<!-- kill matrix: end -->"
@@ -20,7 +20,7 @@ GOAL_STOP_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Facts:
+class MatrixSetup:
     """
     How a matrix was made.
 
@@ -40,41 +40,41 @@ class Facts:
     wall_seconds: float
 
 
-def line_of(outcome: Outcome) -> str:
+def line_of(result: RunResult) -> str:
     """Return a run's line."""
-    plan, verdict = outcome.plan, outcome.verdict
-    firsts = " ".join(f"{one.first:.1f}" for one in outcome.recoveries if one.first is not None)
-    said = "ok" if not outcome.faults else f"FAULT {'; '.join(outcome.faults)[:600]}"
+    plan, audit = result.plan, result.audit
+    firsts = " ".join(f"{one.first:.1f}" for one in result.recoveries if one.first is not None)
+    said = "ok" if not result.problems else f"PROBLEMS {'; '.join(result.problems)[:600]}"
     return (
-        f"run {plan.number:03d}  {plan.mode.value:8} {len(outcome.blows):2} blows "
-        f"{outcome.seconds:6.1f} s  turns {verdict.turns} calls {verdict.calls} "
-        f"ids {verdict.objects}  repeated {verdict.repeated} in flight {verdict.in_flight}  "
-        f"on after [{firsts}] s  {said}"
+        f"run {plan.number:03d}  {plan.mode.value:8} {len(result.kills):2} kills "
+        f"{result.seconds:6.1f} s  turns {audit.turns} calls {audit.calls} "
+        f"ids {audit.objects}  repeated {audit.repeated} in flight {audit.in_flight}  "
+        f"continued after [{firsts}] s  {said}"
     )
 
 
-def log_run(path: Path, outcome: Outcome, *, seed: int) -> None:
+def log_run(path: Path, result: RunResult, *, seed: int) -> None:
     """Append a run to the JSON lines log."""
     record = {
-        "run": outcome.plan.number,
+        "run": result.plan.number,
         "seed": seed,
-        "mode": outcome.plan.mode,
-        "seconds": round(outcome.seconds, 2),
-        "strikes": [asdict(strike) for strike in outcome.plan.strikes],
-        "blows": [asdict(blow) for blow in outcome.blows],
-        "first": [one.first for one in outcome.recoveries],
-        "last": [one.last for one in outcome.recoveries],
-        "verdict": asdict(outcome.verdict),
-        "error": outcome.error,
+        "mode": result.plan.mode,
+        "seconds": round(result.seconds, 2),
+        "kill_points": [asdict(kill_point) for kill_point in result.plan.kill_points],
+        "kills": [asdict(kill) for kill in result.kills],
+        "first": [one.first for one in result.recoveries],
+        "last": [one.last for one in result.recoveries],
+        "audit": asdict(result.audit),
+        "error": result.error,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as log:
         log.write(json.dumps(record) + "\n")
 
 
-def table(outcomes: Sequence[Outcome], facts: Facts) -> str:
+def table(results: Sequence[RunResult], setup: MatrixSetup) -> str:
     """Return the matrix's table in Markdown."""
-    return "\n".join(_lines(outcomes, facts))
+    return "\n".join(_lines(results, setup))
 
 
 def publish(path: Path, text: str) -> None:
@@ -88,69 +88,67 @@ def publish(path: Path, text: str) -> None:
     path.write_text(f"{before}{_BEGIN}\n{text}\n{_END}{after}", encoding="utf-8")
 
 
-def kills(outcomes: Iterable[Outcome]) -> int:
+def processes_killed(results: Iterable[RunResult]) -> int:
     """Return how many processes were killed."""
-    return sum(blow.harm.kills for outcome in outcomes for blow in outcome.blows)
+    return sum(kill.fault.processes for result in results for kill in result.kills)
 
 
-def _lines(outcomes: Sequence[Outcome], facts: Facts) -> Iterator[str]:
+def _lines(results: Sequence[RunResult], setup: MatrixSetup) -> Iterator[str]:
     yield "## The kill matrix"
     yield ""
-    yield from _made(outcomes, facts)
+    yield from _made(results, setup)
     yield ""
-    yield from _harms(outcomes)
+    yield from _by_fault(results)
     yield ""
-    yield from _figures(outcomes)
+    yield from _figures(results)
     yield ""
-    yield from _short(outcomes)
+    yield from _problems(results)
 
 
-def _made(outcomes: Sequence[Outcome], facts: Facts) -> Iterator[str]:
-    unstruck = sum(outcome.unstruck for outcome in outcomes)
-    most = max((len(outcome.blows) for outcome in outcomes), default=0)
+def _made(results: Sequence[RunResult], setup: MatrixSetup) -> Iterator[str]:
+    missed = sum(result.missed for result in results)
+    most = max((len(result.kills) for result in results), default=0)
     yield (
-        f"Made on {facts.date} by `make kill-matrix` (seed {facts.seed}) on a machine with "
-        f"{facts.cores} cores, {facts.jobs} runs at a time, in {facts.wall_seconds / 60:.0f} "
-        f"minutes: **{kills(outcomes)} processes killed in {len(outcomes)} runs.** A run is one "
-        "request with four coders at once, each with five turns, a review of each, one merge of "
-        "all four, checks and delivery, on a real server, a real worker, real git and real "
-        "sandboxes; the model is the rehearsal server, whose replies take 50 to 150 ms. At most "
-        f"{most} blows fall in one run, each at another moment: a worker's at an event of the "
-        f"undisturbed run (it has {facts.points}, of which {_events(outcomes)} were struck) or at "
-        "a random instant. What was killed is started again at once, as the supervisor does it, "
-        "and nobody does anything else. Without blows the same run takes "
-        f"{facts.quiet_seconds:.0f} s here. {unstruck} more blows were planned but not struck: the "
-        "request ended before."
+        f"Made on {setup.date} by `make kill-matrix` (seed {setup.seed}) on a machine with "
+        f"{setup.cores} cores, {setup.jobs} runs at a time, in {setup.wall_seconds / 60:.0f} "
+        f"minutes: **{processes_killed(results)} processes killed in {len(results)} runs.** A run "
+        "is one request with four coders at once, each with five turns, a review of each, one "
+        "merge of all four, checks and delivery, on a real server, a real worker, real git and "
+        "real sandboxes; the model is the rehearsal server, whose replies take 50 to 150 ms. One "
+        f"run has at most {most} kills, each at another moment: a worker's at an event of the "
+        f"undisturbed run ({_events(results)} of its {setup.points} events) or at a random "
+        "instant. What was killed is started again at once, as the supervisor does it, without "
+        f"any other help. Without kills the same run takes {setup.quiet_seconds:.0f} s here. "
+        f"{missed} more kills were planned, but the request ended before."
     )
 
 
-def _events(outcomes: Sequence[Outcome]) -> int:
-    """Return at how many events a blow fell."""
-    blows = (blow for outcome in outcomes for blow in outcome.blows)
-    return len({blow.where for blow in blows if blow.harm is FaultKind.WORKER and blow.where})
+def _events(results: Sequence[RunResult]) -> int:
+    """Return at how many events a worker was killed."""
+    kills = (kill for result in results for kill in result.kills)
+    return len({kill.where for kill in kills if kill.fault is FaultKind.WORKER and kill.where})
 
 
-def _harms(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    blows = [blow for outcome in outcomes for blow in outcome.blows]
-    counts = Counter(blow.harm for blow in blows)
-    every = [one for outcome in outcomes for one in outcome.recoveries]
+def _by_fault(results: Sequence[RunResult]) -> Iterator[str]:
+    kills = [kill for result in results for kill in result.kills]
+    counts = Counter(kill.fault for kill in kills)
+    every = [one for result in results for one in result.recoveries]
     yield (
-        "| struck | blows | back after: p50 s | a step done: p50 / p95 / max s "
-        "| all begun again: p95 / max s |"
+        "| killed process | kills | back after: p50 s | a step done: p50 / p95 / max s "
+        "| all started again: p95 / max s |"
     )
     yield "|---|---|---|---|---|"
-    for harm in FaultKind:
-        if counts[harm]:
-            of_harm = [one for one in every if one.blow.harm is harm]
-            back = [blow.up - blow.time for blow in blows if blow.harm is harm and blow.up]
-            figures = f"{_at(back, 0.5)} | {_firsts(of_harm)} | {_lasts(of_harm)}"
-            yield f"| {harm.value} | {counts[harm]} | {figures} |"
+    for fault in FaultKind:
+        if counts[fault]:
+            of_fault = [one for one in every if one.kill.fault is fault]
+            back = [kill.up - kill.time for kill in kills if kill.fault is fault and kill.up]
+            figures = f"{_at(back, 0.5)} | {_firsts(of_fault)} | {_lasts(of_fault)}"
+            yield f"| {fault.value} | {counts[fault]} | {figures} |"
     yield ""
     yield (
-        "The last two figures count from the moment at which what was struck was back (the worker "
-        "polls, the server answers, a frozen worker goes on). The first of them is the next "
-        "finished step of any workflow of the request; the second is when the last activity that "
-        "was under way at the blow had been begun again."
+        "The last two figures count from the moment at which the process was back (the worker "
+        "polls, the server answers, a frozen worker continues): until any workflow of the request "
+        "finished a step, and until the last activity that was interrupted was started again."
     )
 
 
@@ -171,40 +169,40 @@ def _at(values: Sequence[float], share: float) -> str:
     return f"{sorted(values)[max(math.ceil(share * len(values)) - 1, 0)]:.1f}"
 
 
-def _figures(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    verdicts = [outcome.verdict for outcome in outcomes]
-    whole = sum(not outcome.faults for outcome in outcomes)
-    yield "| read after each run, without help of any process of ours | |"
+def _figures(results: Sequence[RunResult]) -> Iterator[str]:
+    audits = [result.audit for result in results]
+    passed = sum(not result.problems for result in results)
+    yield "| audited after each run, without any process of the product | |"
     yield "|---|---|"
-    yield f"| runs that are whole in every point | {whole} of {len(outcomes)} |"
-    yield f"| kept model calls bought again | {sum(one.repeated for one in verdicts)} |"
+    yield f"| runs that passed the audit in every point | {passed} of {len(results)} |"
+    yield f"| recorded model calls that were paid again | {sum(one.repeated for one in audits)} |"
     yield (
-        "| model calls whose reply was under way, or sent but not kept, at a blow: bought again | "
-        f"{sum(one.in_flight for one in verdicts)} of "
-        f"{sum(one.turns + one.in_flight for one in verdicts)} |"
+        "| model calls paid again: reply streaming, or sent but not recorded, at a kill | "
+        f"{sum(one.in_flight for one in audits)} of "
+        f"{sum(one.turns + one.in_flight for one in audits)} |"
     )
-    yield f"| tool calls, each with one journal entry | {sum(one.calls for one in verdicts)} |"
-    yield f"| model turns, each in its log | {sum(one.turns for one in verdicts)} |"
-    objects = sum(one.objects for one in verdicts)
+    yield f"| tool calls, each with one journal entry | {sum(one.calls for one in audits)} |"
+    yield f"| model turns, each in its log | {sum(one.turns for one in audits)} |"
+    objects = sum(one.objects for one in audits)
     yield f"| object ids in the histories, each in the store | {objects} |"
-    yield f"| refs of work put aside and not needed | {sum(one.rescued for one in verdicts)} |"
+    yield f"| refs of rescued work that was not needed | {sum(one.rescued for one in audits)} |"
 
 
-def _short(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """Yield what falls short, as it is."""
-    found = [f"run {one.plan.number}: {fault[:300]}" for one in outcomes for fault in one.faults]
-    every = [one for outcome in outcomes for one in outcome.recoveries if one.first is not None]
+def _problems(results: Sequence[RunResult]) -> Iterator[str]:
+    """Yield every problem."""
+    found = [f"run {one.plan.number}: {text[:300]}" for one in results for text in one.problems]
+    every = [one for result in results for one in result.recoveries if one.first is not None]
     late = [one for one in every if (one.first or 0.0) > _goal(one)]
     if late:
         found.append(
-            f"{len(late)} of {len(every)} blows were followed by a step later than the goal "
+            f"{len(late)} of {len(every)} kills were followed by a step later than the goal "
             f"({GOAL_SECONDS:.0f} s, after an orderly stop {GOAL_STOP_SECONDS:.0f} s)"
         )
-    yield "What falls short:" if found else "Nothing falls short."
+    yield "Problems:" if found else "No problems."
     if found:
         yield ""
         yield from (f"- {sentence}." for sentence in found)
 
 
 def _goal(recovery: Recovery) -> float:
-    return GOAL_STOP_SECONDS if recovery.blow.harm is FaultKind.TERM else GOAL_SECONDS
+    return GOAL_STOP_SECONDS if recovery.kill.fault is FaultKind.TERM else GOAL_SECONDS

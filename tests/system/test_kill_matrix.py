@@ -1,6 +1,6 @@
 """
-A sample of the kill matrix (`make kill-matrix` is the whole): struck again and again, a request
-ends whole by itself, and the checker that says so sees what it is there to see.
+A sample of the kill matrix (`make kill-matrix` is the whole): a request whose processes are killed
+again and again passes the audit, and the audit finds planted damage.
 """
 
 import os
@@ -13,72 +13,72 @@ import pytest
 from rehearsal import journal
 from tests.kill_matrix import model_script
 from tests.kill_matrix.audit import Evidence, examine
-from tests.kill_matrix.following import Point
+from tests.kill_matrix.history_follower import HistoryPoint
 from tests.kill_matrix.plan import FaultKind, KillPoint, Mode, RunPlan
-from tests.kill_matrix.runs import UNDISTURBED, Outcome, carry_out
+from tests.kill_matrix.runs import UNDISTURBED, RunResult, execute
 from tests.local_deployment import LocalDeployment, git
 
 SEED = 1
 AT = (
-    Point("/task/birch/coder-1", "ACTIVITY_TASK_SCHEDULED", "run_command", 1),
-    Point("/task/alder", "CHILD_WORKFLOW_EXECUTION_COMPLETED", "/task/alder/coder-1", 1),
-    Point("merge", "ACTIVITY_TASK_SCHEDULED", "land_chain", 1),
+    HistoryPoint("/task/birch/coder-1", "ACTIVITY_TASK_SCHEDULED", "run_command", 1),
+    HistoryPoint("/task/alder", "CHILD_WORKFLOW_EXECUTION_COMPLETED", "/task/alder/coder-1", 1),
+    HistoryPoint("merge", "ACTIVITY_TASK_SCHEDULED", "land_chain", 1),
 )
 
 
 @pytest.fixture(scope="module")
 async def own() -> AsyncIterator[LocalDeployment]:
-    """A stage whose processes are struck."""
-    async with LocalDeployment(model_script.reference()) as stage:
-        yield stage
+    """A deployment whose processes are killed."""
+    async with LocalDeployment(model_script.reference()) as deployment:
+        yield deployment
 
 
 @pytest.fixture(scope="module")
-async def quiet(own: LocalDeployment) -> Outcome:
-    """The reference request without any blow."""
-    return await carry_out(own, UNDISTURBED, expected="", seed=SEED)
+async def quiet(own: LocalDeployment) -> RunResult:
+    """The reference request without any kill."""
+    return await execute(own, UNDISTURBED, expected="", seed=SEED)
 
 
 async def test_a_worker_killed_at_three_events_loses_and_repeats_nothing(
-    own: LocalDeployment, quiet: Outcome
+    own: LocalDeployment, quiet: RunResult
 ) -> None:
     """
     Killed before a command, after an agent and before a landing, the request delivers its tree.
     """
-    strikes = tuple(KillPoint(FaultKind.WORKER, at=point) for point in AT)
-    plan = RunPlan(1, Mode.EVENT, strikes)
-    struck = await carry_out(own, plan, expected=quiet.verdict.tree, seed=SEED)
-    assert {blow.where for blow in struck.blows} == {str(point) for point in AT}
-    assert struck.faults == []
-    assert struck.verdict.repeated == 0
+    kill_points = tuple(KillPoint(FaultKind.WORKER, at=point) for point in AT)
+    plan = RunPlan(1, Mode.EVENT, kill_points)
+    killed = await execute(own, plan, expected=quiet.audit.tree, seed=SEED)
+    assert {kill.where for kill in killed.kills} == {str(point) for point in AT}
+    assert killed.problems == []
+    assert killed.audit.repeated == 0
 
 
-async def test_whatever_else_is_killed_the_request_is_whole(
-    own: LocalDeployment, quiet: Outcome
+async def test_a_request_survives_the_death_of_any_other_process(
+    own: LocalDeployment, quiet: RunResult
 ) -> None:
     """A git process, a command's process, the server, and worker and server at once."""
-    strikes = (
+    kill_points = (
         KillPoint(FaultKind.GIT),
         KillPoint(FaultKind.TOOL),
         KillPoint(FaultKind.SERVER),
         KillPoint(FaultKind.BOTH),
     )
-    plan = RunPlan(2, Mode.RANDOM, strikes)
-    struck = await carry_out(own, plan, expected=quiet.verdict.tree, seed=SEED)
-    assert len(struck.blows) >= 3
-    assert struck.faults == []
+    plan = RunPlan(2, Mode.RANDOM, kill_points)
+    killed = await execute(own, plan, expected=quiet.audit.tree, seed=SEED)
+    assert len(killed.kills) >= 3
+    assert killed.problems == []
 
 
-async def test_the_checker_sees_what_was_lost_repeated_or_left(quiet: Outcome) -> None:
+async def test_the_audit_finds_what_was_lost_repeated_or_left(quiet: RunResult) -> None:
     """
     A journal entry removed, an object gone, a reply paid for twice, a process left: each is named.
     """
     evidence = quiet.evidence
-    assert quiet.faults == []
+    assert quiet.problems == []
     assert evidence is not None
     with subprocess.Popen(["sleep", "600"], env={model_script.MARK: "1"}) as left:
         try:
-            faults = examine(_damaged(evidence, left.pid)).faults
+            problems = examine(_damaged(evidence, left.pid)).problems
         finally:
             left.kill()
     for words in (
@@ -88,7 +88,7 @@ async def test_the_checker_sees_what_was_lost_repeated_or_left(quiet: Outcome) -
         "another tree: ",
         "a command goes on after the end: ",
     ):
-        assert any(fault.startswith(words) for fault in faults), words
+        assert any(fault.startswith(words) for fault in problems), words
 
 
 def _damaged(evidence: Evidence, pid: int) -> Evidence:
@@ -99,7 +99,7 @@ def _damaged(evidence: Evidence, pid: int) -> Evidence:
     git(evidence.store, "update-ref", "-d", lost)
     loose = evidence.store / "objects" / record[:2] / record[2:]
     loose.unlink()
-    paid = evidence.stage.journal(evidence.status.id)[3]
-    with evidence.stage.journal_file.open("ab") as file:
+    paid = evidence.deployment.journal(evidence.status.id)[3]
+    with evidence.deployment.journal_file.open("ab") as file:
         file.write(journal.line(paid))
     return replace(evidence, expected="0" * 40, served=(*evidence.served, os.getpid()))

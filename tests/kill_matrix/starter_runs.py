@@ -1,7 +1,4 @@
-"""
-A run as a person makes it: `starter.py run` brings everything up, it or its supervisor is killed,
-and `watch` shows the rest.
-"""
+"""Runs by `starter.py run`: it or its supervisor is killed, and `watch` shows the rest."""
 
 import asyncio
 import contextlib
@@ -15,10 +12,10 @@ from contracts.visibility import RunState
 from runtime.records import running_supervisor
 from runtime.services.child_process import ChildProcess, log_tail
 from tests.kill_matrix import model_script
-from tests.kill_matrix.following import Follower
-from tests.kill_matrix.kill_points import Kill
+from tests.kill_matrix.fault_injector import Kill
+from tests.kill_matrix.history_follower import Follower
 from tests.kill_matrix.plan import FaultKind, KillPoint, RunPlan
-from tests.kill_matrix.runs import END_SECONDS, Outcome, conclude, set_scene
+from tests.kill_matrix.runs import END_SECONDS, RunResult, conclude, prepare_repository
 from tests.local_deployment import LocalDeployment, until
 
 _PAUSE_SECONDS = 0.05
@@ -26,22 +23,22 @@ _LEAVING_SECONDS = 40.0
 _STARTED = re.compile(r"started (request/\S+)")
 
 
-class Terminal:
+class StarterTerminal:
     """
     A person's terminal: one starter at a time, and the services that it brought up.
 
     Attributes:
         request_id: of the request that was started.
-        blows: that fell, oldest first.
+        kills: oldest first.
     """
 
-    def __init__(self, stage: LocalDeployment, log: Path) -> None:
-        self._stage = stage
+    def __init__(self, deployment: LocalDeployment, log: Path) -> None:
+        self._stage = deployment
         self._log = log
         self._starter: ChildProcess | None = None
         self._between = False
         self.request_id = ""
-        self.blows: list[Kill] = []
+        self.kills: list[Kill] = []
 
     async def run(self, repository: Path, words: str) -> None:
         """Type `run`, and return when the request has been started."""
@@ -52,25 +49,25 @@ class Terminal:
             raise AssertionError(f"`run` ended without a request:{log_tail(self._log)}")
         self.request_id = self._said()
 
-    async def strike(self, strike: KillPoint) -> None:
+    async def inject(self, kill_point: KillPoint) -> None:
         """Kill the starter or the supervisor, and wait until a person sees the request again."""
-        blow = Kill(strike.harm, "", time.time())
+        kill = Kill(kill_point.fault, "", time.time())
         supervisor = running_supervisor(self._stage.settings)
         if supervisor is None or not self._alive:
             return
-        if strike.harm is FaultKind.STARTER:
+        if kill_point.fault is FaultKind.STARTER:
             self._between = True
             await self._kill_starter()
-            self.blows.append(blow)
-            await asyncio.sleep(strike.seconds)
+            self.kills.append(kill)
+            await asyncio.sleep(kill_point.seconds)
             self._open("watch", self.request_id)
             self._between = False
         else:
             os.kill(supervisor.pid, signal.SIGKILL)
-            self.blows.append(blow)
+            self.kills.append(kill)
             await until(lambda: self._ready(but=supervisor.pid))
         await until(self._ready)
-        blow.up = time.time()
+        kill.up = time.time()
 
     async def ended(self) -> int:
         """Wait until the starter has shown the request's end, and return its exit code."""
@@ -109,54 +106,60 @@ class Terminal:
         return found.group(1) if found else ""
 
 
-async def carry_out_by_hand(stage: LocalDeployment, plan: RunPlan, *, expected: str) -> Outcome:
-    """Carry out one run on a stage without services of its own."""
-    outcome = Outcome(plan)
-    with outcome.kept():
-        await _carry_out(outcome, stage, expected=expected)
-    return outcome
+async def execute_with_starter(
+    deployment: LocalDeployment, plan: RunPlan, *, expected: str
+) -> RunResult:
+    """Execute one run on a deployment without services of its own."""
+    result = RunResult(plan)
+    with result.recording_error():
+        await _execute(result, deployment, expected=expected)
+    return result
 
 
-async def _carry_out(outcome: Outcome, stage: LocalDeployment, *, expected: str) -> None:
-    plan, scene = outcome.plan, set_scene(stage, outcome.plan.number)
-    terminal = Terminal(stage, stage.folder / f"terminal-{plan.number}.log")
+async def _execute(result: RunResult, deployment: LocalDeployment, *, expected: str) -> None:
+    plan, prepared = result.plan, prepare_repository(deployment, result.plan.number)
+    terminal = StarterTerminal(deployment, deployment.folder / f"terminal-{plan.number}.log")
     start = time.monotonic()
     try:
         async with asyncio.timeout(END_SECONDS):
-            await terminal.run(scene.repository, f"{model_script.NAME} {plan.number:03d}")
-            follower = Follower(await stage.client(), terminal.request_id, appeared=lambda _: None)
-            striking = asyncio.create_task(_strike_all(plan, terminal))
+            await terminal.run(prepared.repository, f"{model_script.NAME} {plan.number:03d}")
+            follower = Follower(
+                await deployment.client(), terminal.request_id, appeared=lambda _: None
+            )
+            injecting = asyncio.create_task(_inject_all(plan, terminal))
             code = await terminal.ended()
-            outcome.seconds = time.monotonic() - start
-            striking.cancel()
-            await asyncio.gather(striking, return_exceptions=True)
+            result.seconds = time.monotonic() - start
+            injecting.cancel()
+            await asyncio.gather(injecting, return_exceptions=True)
     finally:
-        outcome.blows = terminal.blows
+        result.kills = terminal.kills
         await terminal.close()
     with contextlib.suppress(TimeoutError):
-        await until(lambda: not stage.processes(), seconds=_LEAVING_SECONDS)
-    left = [f"outlives the starter: {line[:150]}" for line in stage.processes().values()]
-    # The merge queue may have been left in the middle of its last word, as `up` finds it.
-    await stage.start_server()
-    await stage.start_worker()
+        await until(lambda: not deployment.processes(), seconds=_LEAVING_SECONDS)
+    left = [f"outlives the starter: {line[:150]}" for line in deployment.processes().values()]
+    # The merge queue may have been stopped before its last signal; `up` would complete it.
+    await deployment.start_server()
+    await deployment.start_worker()
     try:
         await follower.ended(seconds=60)
-        ending = await stage.ending(await stage.handle(terminal.request_id.partition("/")[2]))
+        ending = await deployment.ending(
+            await deployment.handle(terminal.request_id.partition("/")[2])
+        )
         assert ending.status is not None, ending.reason
-        served = (stage.server.pid, stage.worker.pid)
+        served = (deployment.server.pid, deployment.worker.pid)
         await conclude(
-            outcome, scene, follower, status=ending.status, expected=expected, served=served
+            result, prepared, follower, status=ending.status, expected=expected, served=served
         )
     finally:
         await follower.close()
-        await stage.stop_worker()
-        await stage.server.stop()
+        await deployment.stop_worker()
+        await deployment.server.stop()
     if code or ending.state is not RunState.DONE:
         left.append(f"the starter ended with {code}, the request as {ending.state}")
-    outcome.verdict.faults += left
+    result.audit.problems += left
 
 
-async def _strike_all(plan: RunPlan, terminal: Terminal) -> None:
-    for strike in plan.strikes:
-        await asyncio.sleep(strike.after)
-        await terminal.strike(strike)
+async def _inject_all(plan: RunPlan, terminal: StarterTerminal) -> None:
+    for kill_point in plan.kill_points:
+        await asyncio.sleep(kill_point.after)
+        await terminal.inject(kill_point)

@@ -20,7 +20,7 @@ _ACTIVITY = "ACTIVITY_TASK_"
 
 
 @dataclass(frozen=True)
-class Point:
+class HistoryPoint:
     """
     A place in a request's life that can be found again in another run of it.
 
@@ -49,7 +49,7 @@ class History:
 
     workflow_id: str
     events: list[HistoryEvent] = field(default_factory=list)
-    points: list[Point] = field(default_factory=list)
+    points: list[HistoryPoint] = field(default_factory=list)
 
     def scheduled(self, event: HistoryEvent) -> HistoryEvent:
         """Return the event that scheduled the activity which this event tells of."""
@@ -70,7 +70,7 @@ class Follower:
     """
 
     def __init__(
-        self, client: Client, request_id: str, *, appeared: Callable[[Point], None]
+        self, client: Client, request_id: str, *, appeared: Callable[[HistoryPoint], None]
     ) -> None:
         self._client = client
         self._request_id = request_id
@@ -79,7 +79,7 @@ class Follower:
         self._queue_id: str | None = None
         self.repository: dict[str, Any] = {}
         self.histories: dict[str, History] = {}
-        self.points: list[Point] = []
+        self.points: list[HistoryPoint] = []
         self._follow(request_id)
 
     async def ended(self, *, seconds: float) -> None:
@@ -116,7 +116,7 @@ class Follower:
         short = history.workflow_id.removeprefix(self._request_id)
         workflow = "merge" if history.workflow_id == self._queue_id else short
         alike = sum((p.kind, p.about) == (kind, about) for p in history.points)
-        point = Point(workflow, kind, about, alike + 1)
+        point = HistoryPoint(workflow, kind, about, alike + 1)
         history.points.append(point)
         self.points.append(point)
         self._learn(history, event, point)
@@ -135,7 +135,7 @@ class Follower:
             return str(child).removeprefix(self._request_id)
         return str(getattr(attributes, "signal_name", ""))
 
-    def _learn(self, history: History, event: HistoryEvent, point: Point) -> None:
+    def _learn(self, history: History, event: HistoryEvent, point: HistoryPoint) -> None:
         """Follow the workflows that an event makes known."""
         if point.kind == "CHILD_WORKFLOW_EXECUTION_STARTED":
             self._follow(attributes_of(event).workflow_execution.workflow_id)
@@ -163,7 +163,7 @@ def seconds_of(event: HistoryEvent) -> float:
 
 
 def kind_of(event: HistoryEvent) -> str:
-    """Return an event's type as it stands in a point."""
+    """Return an event's type as points name it."""
     return EventType.Name(event.event_type).removeprefix("EVENT_TYPE_")
 
 

@@ -1,6 +1,4 @@
-"""
-The blows themselves: a process is killed or frozen, and what was killed is started again at once.
-"""
+"""Kills and freezes of a deployment's processes; what was killed is started again at once."""
 
 import asyncio
 import os
@@ -23,17 +21,17 @@ _PAUSE_SECONDS = 0.02
 @dataclass
 class Kill:
     """
-    One blow that fell. Times are seconds since the epoch.
+    One kill or freeze that happened. Times are seconds since the epoch.
 
     Attributes:
-        where: the point at which it fell, "" for an instant.
+        where: the event at which it happened, "" for a random instant.
         time: of the signal.
         gone: when an orderly stop was over; None for the others, which are gone at once.
-        up: when what was struck was back; None when it was struck again before.
+        up: when what was killed was back; None when it was killed again before.
         ended: when a frozen process went on; None for the others.
     """
 
-    harm: FaultKind
+    fault: FaultKind
     where: str
     time: float
     gone: float | None = None
@@ -41,26 +39,26 @@ class Kill:
     ended: float | None = None
 
 
-class Striker:
+class FaultInjector:
     """
-    Strikes the processes of one stage.
+    Kills and freezes the processes of one deployment.
 
     Attributes:
-        blows: that fell, oldest first.
+        kills: oldest first.
     """
 
-    def __init__(self, stage: LocalDeployment, dice: random.Random) -> None:
-        self._stage = stage
-        self._dice = dice
+    def __init__(self, deployment: LocalDeployment, rng: random.Random) -> None:
+        self._stage = deployment
+        self._rng = rng
         self._starting: list[asyncio.Task[None]] = []
         self._replaced: list[ChildProcess] = []
-        self._falling: asyncio.Future[None] | None = None
+        self._injecting: asyncio.Future[None] | None = None
         self._over = False
-        self.blows: list[Kill] = []
+        self.kills: list[Kill] = []
 
-    async def strike(self, strike: KillPoint) -> None:
-        """Let one blow fall; it returns when what was struck is being started again."""
-        blows: dict[FaultKind, Callable[[Kill, KillPoint], Coroutine[object, object, None]]] = {
+    async def inject(self, kill_point: KillPoint) -> None:
+        """Kill or freeze as a kill point says; return once the restart has begun."""
+        methods: dict[FaultKind, Callable[[Kill, KillPoint], Coroutine[object, object, None]]] = {
             FaultKind.WORKER: self._worker,
             FaultKind.TERM: self._term,
             FaultKind.SERVER: self._server,
@@ -70,22 +68,24 @@ class Striker:
             FaultKind.FREEZE: self._freeze,
             FaultKind.ZOMBIE: self._zombie,
         }
-        blow = Kill(strike.harm, str(strike.at or ""), time.time())
-        falling = self._falling = asyncio.ensure_future(blows[strike.harm](blow, strike))
-        # Carried through even when nobody waits any more: what was frozen must go on again.
-        await asyncio.shield(falling)
+        kill = Kill(kill_point.fault, str(kill_point.at or ""), time.time())
+        injecting = self._injecting = asyncio.ensure_future(
+            methods[kill_point.fault](kill, kill_point)
+        )
+        # Completed even when the caller is cancelled: what was frozen must continue.
+        await asyncio.shield(injecting)
 
-    async def mended(self) -> None:
-        """Wait until everything that was started again is there."""
+    async def restarted(self) -> None:
+        """Wait until everything that was started again is ready."""
         await asyncio.gather(*self._starting)
         self._starting.clear()
 
     async def settle(self) -> None:
-        """Carry the last blow through and mend it; no other falls."""
+        """Complete the last kill and its restart; no other follows."""
         self._over = True
-        if self._falling is not None:
-            await self._falling
-        await self.mended()
+        if self._injecting is not None:
+            await self._injecting
+        await self.restarted()
 
     async def close(self) -> None:
         """Settle, and end the workers that were replaced but live."""
@@ -95,107 +95,107 @@ class Striker:
             await process.stop(grace_seconds=20)
         self._replaced.clear()
 
-    def _fell(self, blow: Kill) -> None:
-        self.blows.append(blow)
+    def _record(self, kill: Kill) -> None:
+        self.kills.append(kill)
 
-    async def _worker(self, blow: Kill, _: KillPoint) -> None:
+    async def _worker(self, kill: Kill, _: KillPoint) -> None:
         if not self._stage.worker.alive:
-            return  # it dies already
-        blow.time = time.time()
+            return  # it is ending already
+        kill.time = time.time()
         await self._stage.kill_worker()
-        self._fell(blow)
-        self._start_worker(blow)
+        self._record(kill)
+        self._start_worker(kill)
 
-    async def _term(self, blow: Kill, _: KillPoint) -> None:
-        await self.mended()
-        blow.time = time.time()
-        self._fell(blow)
+    async def _term(self, kill: Kill, _: KillPoint) -> None:
+        await self.restarted()
+        kill.time = time.time()
+        self._record(kill)
         await self._stage.stop_worker()
-        blow.gone = time.time()
-        self._start_worker(blow)
+        kill.gone = time.time()
+        self._start_worker(kill)
 
-    async def _server(self, blow: Kill, _: KillPoint) -> None:
-        await self.mended()
-        blow.time = time.time()
+    async def _server(self, kill: Kill, _: KillPoint) -> None:
+        await self.restarted()
+        kill.time = time.time()
         await self._stage.kill_server()
-        self._fell(blow)
-        self._start(blow, self._stage.start_server())
+        self._record(kill)
+        self._start(kill, self._stage.start_server())
 
-    async def _both(self, blow: Kill, _: KillPoint) -> None:
-        await self.mended()
-        blow.time = time.time()
+    async def _both(self, kill: Kill, _: KillPoint) -> None:
+        await self.restarted()
+        kill.time = time.time()
         os.kill(self._stage.worker.pid, signal.SIGKILL)
         await self._stage.kill_server()
         await self._stage.worker.wait()
-        self._fell(blow)
-        self._start(blow, self._all())
+        self._record(kill)
+        self._start(kill, self._all())
 
     async def _all(self) -> None:
         await asyncio.gather(self._stage.start_server(), self._stage.start_worker())
 
-    async def _tool(self, blow: Kill, _: KillPoint) -> None:
+    async def _tool(self, kill: Kill, _: KillPoint) -> None:
         """Kill a process of a coder's command: the command, its shell, or the sandbox around it."""
-        await self._kill_child(blow, lambda pid: _is_tool(pid, self._stage.worker.pid))
+        await self._kill_child(kill, lambda pid: _is_tool(pid, self._stage.worker.pid))
 
-    async def _git(self, blow: Kill, _: KillPoint) -> None:
-        await self._kill_child(blow, lambda pid: _name(pid) == "git")
+    async def _git(self, kill: Kill, _: KillPoint) -> None:
+        await self._kill_child(kill, lambda pid: _name(pid) == "git")
 
-    async def _kill_child(self, blow: Kill, wanted: Callable[[int], bool]) -> None:
-        await self.mended()
+    async def _kill_child(self, kill: Kill, wanted: Callable[[int], bool]) -> None:
+        await self.restarted()
         end = time.monotonic() + _VICTIM_SECONDS
         while time.monotonic() < end and not self._over:
             found = [pid for pid in descendants(self._stage.worker.pid) if wanted(pid)]
             if found:
-                blow.time = time.time()
-                victim = self._dice.choice(found)
+                kill.time = time.time()
+                victim = self._rng.choice(found)
                 try:
                     os.kill(victim, signal.SIGKILL)
                 except ProcessLookupError:
                     continue
-                blow.where = blow.where or _name(victim)
-                self._fell(blow)
+                kill.where = kill.where or _name(victim)
+                self._record(kill)
                 return
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _freeze(self, blow: Kill, strike: KillPoint) -> None:
-        await self.mended()
+    async def _freeze(self, kill: Kill, kill_point: KillPoint) -> None:
+        await self.restarted()
         process = self._stage.worker
-        blow.time = time.time()
+        kill.time = time.time()
         os.kill(process.pid, signal.SIGSTOP)
-        self._fell(blow)
-        await asyncio.sleep(strike.seconds)
+        self._record(kill)
+        await asyncio.sleep(kill_point.seconds)
         if process.alive:
             os.kill(process.pid, signal.SIGCONT)
-            blow.up = blow.ended = time.time()
-        else:  # one that was replaced before lives, and ended it for a lock
-            self._start_worker(blow)
+            kill.up = kill.ended = time.time()
+        else:  # a worker that was replaced earlier ended it, for a lock
+            self._start_worker(kill)
 
-    async def _zombie(self, blow: Kill, strike: KillPoint) -> None:
-        await self.mended()
+    async def _zombie(self, kill: Kill, kill_point: KillPoint) -> None:
+        await self.restarted()
         process = self._stage.worker
-        blow.time = time.time()
+        kill.time = time.time()
         os.kill(process.pid, signal.SIGSTOP)
-        self._fell(blow)
+        self._record(kill)
         self._replaced.append(process)
-        self._start_worker(blow)
-        await asyncio.sleep(strike.seconds)
+        self._start_worker(kill)
+        await asyncio.sleep(kill_point.seconds)
         _go_on(process)
-        blow.ended = time.time()
+        kill.ended = time.time()
 
-    def _start_worker(self, blow: Kill) -> None:
-        self._start(blow, self._stage.start_worker())
+    def _start_worker(self, kill: Kill) -> None:
+        self._start(kill, self._stage.start_worker())
 
-    def _start(self, blow: Kill, starting: Coroutine[object, object, None]) -> None:
-        """Start what was killed, without waiting: the next blow may fall before it is there."""
+    def _start(self, kill: Kill, starting: Coroutine[object, object, None]) -> None:
+        """Start what was killed, without waiting: the next kill may come before it is ready."""
 
         async def start() -> None:
             try:
                 await starting
             except AssertionError:
-                if self.blows[-1] is blow:
+                if self.kills[-1] is kill:
                     raise
             else:
-                blow.up = time.time()
+                kill.up = time.time()
 
         self._starting.append(asyncio.create_task(start()))
 
@@ -237,7 +237,7 @@ def marked(pid: int) -> bool:
 
 
 def _is_tool(pid: int, worker: int) -> bool:
-    """Say whether a process is a coder's command or stands between it and the worker."""
+    """Return whether a process is a coder's command, or an ancestor of it below the worker."""
     if _name(pid) == "git" or pid == worker:
         return False
     return marked(pid) or any(marked(below) for below in descendants(pid))
