@@ -26,7 +26,7 @@ SECOND_QUEUE = "bench-second"
 _MINUTE = dt.timedelta(minutes=1)
 
 
-class Clock:
+class PairTimes:
     """When the first activity of each pair began and ended, in seconds of one clock."""
 
     begun: ClassVar[list[float]] = []
@@ -36,8 +36,8 @@ class Clock:
 @activity.defn
 async def empty_first() -> None:
     """Stand for a model call that takes no time."""
-    Clock.begun.append(time.perf_counter())
-    Clock.ended.append(time.perf_counter())
+    PairTimes.begun.append(time.perf_counter())
+    PairTimes.ended.append(time.perf_counter())
 
 
 @activity.defn

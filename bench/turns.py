@@ -18,7 +18,7 @@ from bench.flows import (
     BenchAgent,
     BenchAgentWorkflow,
     BenchPairsWorkflow,
-    Clock,
+    PairTimes,
     empty_first,
     empty_second,
 )
@@ -130,13 +130,13 @@ def _workers(client: Client) -> list[Worker]:
 
 async def _pairs(client: Client, pairs: int) -> tuple[list[float], float]:
     """Return the milliseconds between the first activities of pairs, and history bytes a pair."""
-    Clock.begun.clear()
-    Clock.ended.clear()
+    PairTimes.begun.clear()
+    PairTimes.ended.clear()
     handle = await client.start_workflow(
         BenchPairsWorkflow.run, pairs, id=f"bench-pairs-{uuid.uuid4().hex}", task_queue=PAIRS_QUEUE
     )
     await handle.result()
-    times = zip(Clock.ended, Clock.begun[1:], strict=False)
+    times = zip(PairTimes.ended, PairTimes.begun[1:], strict=False)
     gaps = [1_000 * (begun - ended) for ended, begun in times]
     return gaps, await _history_bytes(client, handle.id) / pairs
 

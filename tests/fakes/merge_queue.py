@@ -15,7 +15,7 @@ Enqueue = Callable[[str, MergeQueueStart, QueuedPatch], Awaitable[None]]
 
 
 class FakeMergeQueue(Fake, QueueActivities):
-    """Hands each patch to `enqueue`."""
+    """Passes each patch to `enqueue`."""
 
     def __init__(self, store: MemoryStore, before: Before, enqueue: Enqueue) -> None:
         super().__init__(store, before)

@@ -48,7 +48,7 @@ class ScriptedReply:
     One reply.
 
     Attributes:
-        finish: JSON of what a lone `finish` hands in.
+        finish: JSON output of a lone `finish`.
         waits: the reply comes only once this is set.
         fails: no reply: the call fails.
     """
@@ -78,7 +78,7 @@ def acts(*uses: tuple[str, str], waits: asyncio.Event | None = None) -> Scripted
 
 
 def finishes(output: Contract, *, cost_microusd: int = 1_000) -> ScriptedReply:
-    """A reply that hands in."""
+    """A reply that finishes the agent with an output."""
     use = ScriptedUse("finish", "")
     handed_in = output.model_dump_json()
     return ScriptedReply(uses=(use,), finish=handed_in, cost_microusd=cost_microusd)
@@ -135,7 +135,7 @@ def _arguments(use: ScriptedUse, turn_id: str) -> str:
 
 class FakeModel(Fake, ModelActivities):
     """
-    Replies as `replies` says; the same call again gets the same turn.
+    Answers each call once by `replies`; a repeated call gets the same turn.
 
     Attributes:
         opened: by the conversation's id.

@@ -157,9 +157,7 @@ def _same_call(one: Entry, other: Entry) -> bool:
 
 
 def _lost_by(kill: Kill, entry: Entry) -> bool:
-    """
-    Say whether a reply's last byte was sent just before a kill, or while the worker was frozen.
-    """
+    """Return whether a reply ended just before a kill or while the worker was frozen."""
     if kill.fault not in _INTERRUPTS:
         return False
     until = kill.ended or kill.time
@@ -194,9 +192,7 @@ def _completed(
 
 
 def _tool_ledger(evidence: Evidence, report: AuditReport) -> None:
-    """
-    Compare the tool calls in the histories with their journal entries: all there, and no more.
-    """
+    """Compare the tool calls in the histories with their journal entries, both ways."""
     refs = _refs(evidence.store, "refs/oc/")
     recorded: set[str] = set()
     for _, call, result in _completed(evidence, _ACTS):

@@ -1,6 +1,4 @@
-"""
-What the matrix prints and keeps: a line a run, JSON lines, and the table in docs/durability.md.
-"""
+"""The matrix's output: a line a run, JSON lines, and the table in docs/durability.md."""
 
 import json
 import math

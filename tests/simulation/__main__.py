@@ -49,11 +49,11 @@ def main() -> int:
 def _show(seeds: range) -> int:
     found = False
     for seed in seeds:
-        outcome = simulate(seed, words=True)
-        found = found or bool(outcome.violations)
-        print(f"seed {seed}: {outcome.ended}, trace {outcome.fingerprint}")
-        print(*outcome.lines, sep="\n")
-        print(*(f"VIOLATION {each}" for each in outcome.violations), sep="\n")
+        result = simulate(seed, words=True)
+        found = found or bool(result.violations)
+        print(f"seed {seed}: {result.ended}, trace {result.fingerprint}")
+        print(*result.lines, sep="\n")
+        print(*(f"VIOLATION {each}" for each in result.violations), sep="\n")
     return int(found)
 
 

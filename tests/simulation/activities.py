@@ -107,14 +107,14 @@ class SimulatedActivities(FakePorts):
 
     async def _interfere(self, name: str, request: Any) -> None:
         """Let an attempt fail, or something happen just before its effect."""
-        world = self._scenario.world
+        outside = self._scenario.outside
         if name in _TOOLS:
             self._lose_worktree(request.lease.worktree, request.lease.epoch)
-        if name in _NEED_ROOM and self._during(world.full_disk):
+        if name in _NEED_ROOM and self._during(outside.full_disk):
             raise failed(FailureKind.DISK, "no room left on the disk")
         if name == "open_repository" and self._chance("refused").random() < 0.01:
             raise failed(FailureKind.REFUSED, "there is no repository")
-        if name == "run_checks" and world.dead_sandbox:
+        if name == "run_checks" and outside.dead_sandbox:
             raise failed(FailureKind.SANDBOX, "the sandbox does not hold")
         if name == "call_model":
             self._fail_model_call()
@@ -122,29 +122,29 @@ class SimulatedActivities(FakePorts):
             self._move_target(request.repository.target)
 
     def _lose_worktree(self, worktree: str, epoch: int) -> None:
-        odds = self._scenario.world.lost_worktree
+        odds = self._scenario.outside.lost_worktree
         if odds and self._chance("lost", self._key, self._attempt).random() < odds:
             self.store.release(worktree, epoch)
             raise failed(FailureKind.FENCED, "the worktree was deleted")
 
     def _fail_model_call(self) -> None:
-        world = self._scenario.world
-        if world.dead_model is not None and self._now() > world.dead_model:
+        outside = self._scenario.outside
+        if outside.dead_model is not None and self._now() > outside.dead_model:
             raise failed(FailureKind.CREDENTIALS, "the key is not valid")
-        if self._during(world.overload):
+        if self._during(outside.overload):
             raise failed(FailureKind.OVERLOADED, "overloaded")
         draw = self._chance(self._key, self._attempt).random()
-        trouble = self._scenario.manners.trouble
-        if draw < trouble / 3:
+        flawed = self._scenario.manners.flawed
+        if draw < flawed / 3:
             raise failed(FailureKind.RATE_LIMITED, "slowly", retry_after_seconds=30)
-        if draw < trouble / 2:
+        if draw < flawed / 2:
             raise failed(FailureKind.OVERLOADED, "overloaded")
-        if draw < trouble * 0.51:
+        if draw < flawed * 0.51:
             raise failed(FailureKind.SPEND_LIMIT, "no money")
 
     def _move_target(self, target: str) -> None:
         """Move the target once between a test and its landing."""
-        odds = self._scenario.world.moved
+        odds = self._scenario.outside.moved
         if self._moved or self._attempt > 1 or not odds:
             return
         if self._chance("moved", self._key).random() < odds:
@@ -170,7 +170,7 @@ class SimulatedActivities(FakePorts):
     def _passes(self, request: RunChecks, command: str) -> bool:
         commit = self.store.commits[request.commit]
         draw = self._chance(f"check {commit.tree} {command} {request.fresh}").random()
-        if draw < self._scenario.world.flaky:
+        if draw < self._scenario.outside.flaky:
             return False
         tree = self.store.trees[commit.tree]
         verb, what = command.split(" ", 1)
@@ -178,7 +178,7 @@ class SimulatedActivities(FakePorts):
             return not any(each.startswith(("bad", MARKED)) for each in tree.values())
         if not tree.get(f"{what}/main", "").startswith("good"):
             return False
-        for pair in self._scenario.world.semantic:
+        for pair in self._scenario.outside.semantic:
             first = [tree.get(f"{task}/main", "").endswith(" 1") for task in pair]
             if what in pair and all(first):
                 return False

@@ -60,8 +60,8 @@ class _RememberingConverter(converter.PayloadConverter):
     """
     The project's converter with a memory: equal bytes decode to the one frozen value.
 
-    A simulation decodes the same answers again at every replay; contracts are frozen, so nobody can
-    tell. Values that are not contracts (what people typed) are decoded anew each time.
+    A simulation decodes the same answers again at every replay; contracts are frozen, so sharing
+    them is safe. Values that are not contracts (what people typed) are decoded each time.
     """
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class Birth:
     Attributes:
         parent: workflow id and run id of the parent, None for a root.
         first_run_id: of the chain of continue-as-new.
-        started_ns: the world's clock.
+        started_ns: by the simulated clock.
         seed: of `workflow.random()`.
     """
 
@@ -123,7 +123,7 @@ class Birth:
 @dataclass(frozen=True)
 class Completed:
     """
-    What an activation came to.
+    The result of an activation.
 
     Attributes:
         problem: why the workflow task failed, None when it did not.
@@ -140,7 +140,7 @@ def encode(value: object) -> Payload:
 
 
 def decode(payload: Payload, hint: Any = None) -> Any:
-    """Return the value of a payload; without a hint, what JSON says."""
+    """Return the value of a payload; without a hint, plain JSON."""
     return _PAYLOADS.from_payloads([payload], [hint] if hint else None)[0]
 
 
@@ -267,7 +267,7 @@ class Instance:
         return _completed(self._real.activate(act))
 
     def evict(self, run_id: str) -> None:
-        """Drop it as a worker does that ends or needs the room."""
+        """Evict it, as a worker does that ends or needs memory."""
         act = WorkflowActivation(run_id=run_id)
         act.jobs.add().remove_from_cache.message = "the simulation drops it"
         self.activate(act)
@@ -370,7 +370,7 @@ def cancelled() -> Failure:
 
 
 def timed_out() -> Failure:
-    """Return the failure of an attempt that nobody heard of again."""
+    """Return the failure of an attempt whose heartbeats stopped."""
     failure = Failure(message="activity Heartbeat timeout")
     failure.timeout_failure_info.timeout_type = TimeoutType.TIMEOUT_TYPE_HEARTBEAT
     return failure

@@ -1,4 +1,4 @@
-"""Activities: attempts that fail, hang, or work and are never heard of."""
+"""Activities: attempts that fail, hang, or succeed and lose their result."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,11 +11,11 @@ from contracts.failures import FailureKind
 from tests.simulation import adapter
 from tests.simulation.adapter import Job
 from tests.simulation.runs import Call, Run
-from tests.simulation.world import World
+from tests.simulation.temporal import SimulatedTemporal
 
 _WAIT_CANCELLED = 1
 _LOST_SECONDS = 5.0
-"""A heartbeat timeout and a little more: until then nobody misses a lost attempt."""
+"""A heartbeat timeout and a little more: then a lost attempt is noticed."""
 
 _CARRIED = frozenset({"deliver_branch"})
 """Activities that end as they would have, once they have begun, even when they are cancelled."""
@@ -26,15 +26,17 @@ Activity = Callable[[str, int, Any], object]
 
 class Attempts:
     """
-    The activities of a world.
+    The activities of a simulation.
 
     Args:
         activities: by name, each with its argument's type.
     """
 
-    def __init__(self, world: World, activities: dict[str, tuple[Activity, type]]) -> None:
-        self._world = world
-        self._clock = world.clock
+    def __init__(
+        self, temporal: SimulatedTemporal, activities: dict[str, tuple[Activity, type]]
+    ) -> None:
+        self._temporal = temporal
+        self._clock = temporal.clock
         self._activities = activities
 
     def schedule(self, run: Run, wanted: Any) -> Call:
@@ -60,8 +62,8 @@ class Attempts:
     def begin(self, call: Call) -> None:
         """Let the next attempt run."""
         call.attempt += 1
-        seconds = self._world.faults.work_seconds
-        if not self._world.calm and self._clock.odds(self._world.faults.slow):
+        seconds = self._temporal.faults.work_seconds
+        if not self._temporal.calm and self._clock.odds(self._temporal.faults.slow):
             seconds *= 100
         self._clock.soon(seconds, lambda: self._end(call))
 
@@ -79,7 +81,7 @@ class Attempts:
             if job.HasField("resolve_activity") and job.resolve_activity.seq == call.seq
         ]
         for job in untold:
-            # It has finished, but nobody knows: for the workflow it is cancelled all the same.
+            # It has finished, but its result is lost: the workflow sees a cancellation.
             call.run.pending.remove(job)
             call.done = False
         self._cancelled(call)
@@ -90,9 +92,9 @@ class Attempts:
         self._cancelled(call)
 
     def _stopped(self, call: Call) -> None:
-        """The worker has heard of the cancellation: too late, or it stops what it does."""
+        """The worker receives the cancellation, either in time or too late."""
         if call.done or call.lost:
-            return  # who is dead hears nothing
+            return  # a dead worker receives nothing
         if not self._clock.odds(0.5):
             self._cancelled(call)
             return
@@ -110,15 +112,15 @@ class Attempts:
         self._resolve(call, job)
 
     def _end(self, call: Call) -> None:
-        """An attempt comes to its end."""
+        """End an attempt."""
         if call.run.closed or (call.cancelled and call.cancellation != _WAIT_CANCELLED):
-            # Nobody waits any more, yet the worker may not have heard of that in time.
+            # The workflow does not wait any more, but the worker may not know that in time.
             if self._clock.odds(0.5):
                 self._perform(call)
             return
         if call.done:
             return
-        faults, calm = self._world.faults, self._world.calm
+        faults, calm = self._temporal.faults, self._temporal.calm
         if not calm and self._clock.odds(faults.fail):
             broken = ApplicationError("git failed", type=FailureKind.STORE.value)
             self._failed(call, adapter.failure_of(broken), broken)
@@ -143,7 +145,7 @@ class Attempts:
             self._failed(call, adapter.timed_out(), None)
 
     def _perform(self, call: Call) -> Payload | ApplicationError:
-        """Let the activity have its effect."""
+        """Run the activity."""
         function, hint = self._activities[call.kind]
         argument = adapter.decode(call.arguments[0], hint)
         try:
@@ -155,7 +157,7 @@ class Attempts:
         return adapter.encode(result)
 
     def _failed(self, call: Call, failure: Failure, error: ApplicationError | None) -> None:
-        """Try again, or give up as the retry policy says."""
+        """Retry, or fail, as the retry policy demands."""
         if call.cancelled and error is not None:
             self._cancelled(call)
             return
@@ -185,4 +187,4 @@ class Attempts:
         if not call.done:
             call.done = True
             job.resolve_activity.seq = call.seq
-            self._world.deliver(call.run, job)
+            self._temporal.deliver(call.run, job)

@@ -12,7 +12,7 @@ _NANOSECONDS = 1_000_000_000
 
 
 class LivelockError(Exception):
-    """The simulation does not come to an end by itself."""
+    """The simulation does not end by itself."""
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Clock:
         now: nanoseconds.
         chance: the only source of randomness of a simulation.
         steps: events so far.
-        last: seconds, when something was noted last; timers that nobody waits for come later.
+        last: seconds of the last trace line; timers without effect come later.
     """
 
     seed: int
@@ -62,7 +62,7 @@ class Clock:
 
     def run(self, until: Callable[[], bool]) -> None:
         """
-        Let everything happen until nothing is left, or `until` says that it is enough.
+        Run events until none is left or `until` returns True.
 
         Raises:
             LivelockError: more events than a simulation can need.
@@ -75,11 +75,11 @@ class Clock:
             event()
 
     def keep_lines(self) -> None:
-        """Keep the trace in words too."""
+        """Keep the trace as text, too."""
         self._lines = []
 
     def trace(self, *words: object) -> None:
-        """Note what happened."""
+        """Add a line to the trace."""
         self.last = self.seconds
         line = f"{self.seconds:.3f} " + " ".join(map(str, words))
         self._trace.update(line.encode() + b"\n")
@@ -88,7 +88,7 @@ class Clock:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The trace in words, when it was kept."""
+        """The trace as text, if it was kept."""
         return tuple(self._lines or ())
 
     @property

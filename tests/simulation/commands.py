@@ -10,25 +10,25 @@ from tests.simulation import adapter
 from tests.simulation.adapter import Command, Job
 from tests.simulation.attempts import Attempts
 from tests.simulation.runs import Child, Run
-from tests.simulation.world import World
+from tests.simulation.temporal import SimulatedTemporal
 
 _TERMINATE, _ABANDON = 1, 2
 
 
 class Commands:
     """
-    The service's side of a world.
+    The Temporal service's side of a simulation.
 
     A command that it does not know raises: a workflow that begins to use one needs it here.
     """
 
-    def __init__(self, world: World, attempts: Attempts) -> None:
-        self._world = world
+    def __init__(self, temporal: SimulatedTemporal, attempts: Attempts) -> None:
+        self._temporal = temporal
         self._attempts = attempts
         self._now: tuple[Command, ...] = ()
 
     def execute(self, run: Run, commands: Sequence[Command]) -> None:
-        """Carry the commands of one task out, in order."""
+        """Execute the commands of one task in order."""
         self._now = tuple(commands)
         for command in commands:
             getattr(self, f"_{adapter.variant(command)}")(run, command)
@@ -41,13 +41,13 @@ class Commands:
             if child.done or child.close_policy == _ABANDON:
                 continue
             child.done = True
-            below = self._world.open.get(child.workflow_id)
+            below = self._temporal.open.get(child.workflow_id)
             if below is None or below.parent is None or below.parent[0] is not run:
                 continue
             if child.close_policy == _TERMINATE:
-                self._world.close(below, "terminated")
+                self._temporal.close(below, "terminated")
             else:
-                self._world.cancel(child.workflow_id)
+                self._temporal.cancel(child.workflow_id)
 
     def _schedule_activity(self, run: Run, command: Command) -> None:
         wanted = command.schedule_activity
@@ -57,7 +57,7 @@ class Commands:
             and other.request_cancel_activity.seq == wanted.seq
             for other in self._now
         ):
-            # Asked for and taken back in one task: the service never hears of it.
+            # Scheduled and cancelled in one task: the service never sees it.
             self._attempts.cancel_unsent(call)
         else:
             self._attempts.begin(call)
@@ -69,19 +69,19 @@ class Commands:
         seq = command.start_timer.seq
         seconds = command.start_timer.start_to_fire_timeout.ToTimedelta().total_seconds()
         run.timers.add(seq)
-        self._world.clock.at(seconds, lambda: self._fire(run, seq))
+        self._temporal.clock.at(seconds, lambda: self._fire(run, seq))
 
     def _fire(self, run: Run, seq: int) -> None:
         if seq in run.timers:
             run.timers.discard(seq)
             job = Job()
             job.fire_timer.seq = seq
-            self._world.deliver(run, job)
+            self._temporal.deliver(run, job)
 
     def _cancel_timer(self, run: Run, command: Command) -> None:
         seq = command.cancel_timer.seq
         run.timers.discard(seq)
-        # The service takes back what has fired but was not told yet.
+        # The service withdraws a timer that has fired but was not delivered yet.
         run.pending[:] = [
             job
             for job in run.pending
@@ -104,11 +104,11 @@ class Commands:
             start.cancelled.failure.CopyFrom(
                 adapter.failed_child(child.workflow_id, wanted.workflow_type, adapter.cancelled())
             )
-            self._world.deliver(run, job)
+            self._temporal.deliver(run, job)
             return
         kind, arguments = wanted.workflow_type, tuple(wanted.input)
-        self._world.clock.soon(
-            self._world.faults.hop_seconds,
+        self._temporal.clock.soon(
+            self._temporal.faults.hop_seconds,
             lambda: self._start_child(run, child, kind=kind, arguments=arguments),
         )
 
@@ -120,7 +120,7 @@ class Commands:
         job = Job()
         start = job.resolve_child_workflow_execution_start
         start.seq = child.seq
-        if child.workflow_id in self._world.open:
+        if child.workflow_id in self._temporal.open:
             child.done = True
             start.failed.workflow_id = child.workflow_id
             start.failed.workflow_type = kind
@@ -128,24 +128,24 @@ class Commands:
                 Cause.START_CHILD_WORKFLOW_EXECUTION_FAILED_CAUSE_WORKFLOW_ALREADY_EXISTS
             )
         else:
-            below = self._world.start(kind, child.workflow_id, arguments, parent=run)
+            below = self._temporal.start(kind, child.workflow_id, arguments, parent=run)
             below.parent = (run, child)
             child.run_id = start.succeeded.run_id = below.run_id
             if child.cancel_wanted:
-                self._world.cancel(child.workflow_id)
-        self._world.deliver(run, job)
+                self._temporal.cancel(child.workflow_id)
+        self._temporal.deliver(run, job)
 
     def _cancel_child_workflow_execution(self, run: Run, command: Command) -> None:
         child = run.children[command.cancel_child_workflow_execution.child_workflow_seq]
         child.cancel_wanted = True
         if child.run_id and not child.done:
-            self._world.clock.soon(
-                self._world.faults.hop_seconds, lambda: self._cancel_child(child)
+            self._temporal.clock.soon(
+                self._temporal.faults.hop_seconds, lambda: self._cancel_child(child)
             )
 
     def _cancel_child(self, child: Child) -> None:
         if not child.done:
-            self._world.cancel(child.workflow_id)
+            self._temporal.cancel(child.workflow_id)
 
     def _signal_external_workflow_execution(self, run: Run, command: Command) -> None:
         wanted = command.signal_external_workflow_execution
@@ -160,18 +160,18 @@ class Commands:
         name, arguments, seq = wanted.signal_name, tuple(wanted.args), wanted.seq
 
         def arrive() -> None:
-            heard = self._world.signal(target, name, arguments)
-            self._world.clock.trace("signal", name, "to", target, heard)
+            heard = self._temporal.signal(target, name, arguments)
+            self._temporal.clock.trace("signal", name, "to", target, heard)
             self._answer_signal(run, seq, None if heard else adapter.unheard())
 
-        self._world.clock.soon(self._world.faults.hop_seconds, arrive)
+        self._temporal.clock.soon(self._temporal.faults.hop_seconds, arrive)
 
     def _answer_signal(self, run: Run, seq: int, failure: Failure | None) -> None:
         job = Job()
         job.resolve_signal_external_workflow.seq = seq
         if failure is not None:
             job.resolve_signal_external_workflow.failure.CopyFrom(failure)
-        self._world.deliver(run, job)
+        self._temporal.deliver(run, job)
 
     def _cancel_signal_workflow(self, run: Run, command: Command) -> None:
         """A signal that was sent cannot be taken back; one of the same task is not sent."""
@@ -179,17 +179,17 @@ class Commands:
     def _complete_workflow_execution(self, run: Run, command: Command) -> None:
         run.result = command.complete_workflow_execution.result
         self._tell_parent(run)
-        self._world.close(run, "completed")
+        self._temporal.close(run, "completed")
 
     def _fail_workflow_execution(self, run: Run, command: Command) -> None:
         failure = command.fail_workflow_execution.failure
         run.failure = adapter.error_of(failure)
         self._tell_parent(run, failure=failure)
-        self._world.close(run, "failed")
+        self._temporal.close(run, "failed")
 
     def _cancel_workflow_execution(self, run: Run, command: Command) -> None:
         self._tell_parent(run, failure=adapter.cancelled())
-        self._world.close(run, "cancelled")
+        self._temporal.close(run, "cancelled")
 
     def _tell_parent(self, run: Run, *, failure: Failure | None = None) -> None:
         if run.parent is None or run.parent[1].done:
@@ -206,15 +206,15 @@ class Commands:
             stopped = failure.HasField("canceled_failure_info")
             outcome = resolved.result.cancelled if stopped else resolved.result.failed
             outcome.failure.CopyFrom(wrapped)
-        self._world.deliver(parent, job)
+        self._temporal.deliver(parent, job)
 
     def _continue_as_new_workflow_execution(self, run: Run, command: Command) -> None:
         wanted = command.continue_as_new_workflow_execution
         parent = run.parent
-        self._world.close(run, "continued")
+        self._temporal.close(run, "continued")
         kind = wanted.workflow_type or run.kind
         above = parent[0] if parent else None
-        after = self._world.start(
+        after = self._temporal.start(
             kind, run.workflow_id, tuple(wanted.arguments), parent=above, after=run
         )
         after.parent = parent
@@ -222,7 +222,7 @@ class Commands:
             parent[1].run_id = after.run_id
 
     def _update_response(self, run: Run, command: Command) -> None:
-        """The sender's answer; watchers look at it."""
+        """The sender's answer; observers look at it."""
 
     def _set_patch_marker(self, run: Run, command: Command) -> None:
         patch = command.set_patch_marker.patch_id

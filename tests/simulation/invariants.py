@@ -1,4 +1,4 @@
-"""What must hold, whatever happened: looked at after every workflow task, and at the end."""
+"""What must always hold, checked after every workflow task and at the end."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,26 +18,26 @@ from tests.simulation.activities import SimulatedActivities
 from tests.simulation.adapter import Command, Job
 from tests.simulation.runs import Run
 from tests.simulation.scenario import Scenario
-from tests.simulation.world import World
+from tests.simulation.temporal import SimulatedTemporal
 
 _ANSWERS = frozenset({"approve", "reject", "revise"})
 _QUEUE_SECONDS = 3_600.0
-"""How long a merge queue may take to notice that everybody has left."""
+"""How long a merge queue may live on after its last request."""
 _ENDED = (TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED, TaskState.BLOCKED)
 _WAITING = (RunState.WAITING_APPROVAL, RunState.WAITING_REVIEW)
 _LOST = (TaskState.FAILED, TaskState.CANCELLED, TaskState.BLOCKED)
 
 
 @dataclass(frozen=True)
-class _Note:
+class _SentNote:
     seconds: float
     text: str
     task: str | None
 
 
 @dataclass(frozen=True)
-class _Told:
-    """Words from outside that a coder's call of a model carries."""
+class _CoderCall:
+    """The text from outside in a coder's call of the model."""
 
     seconds: float
     task: str
@@ -46,16 +46,16 @@ class _Told:
 
 @dataclass
 class Monitor:
-    """Watches a simulation."""
+    """Checks the invariants of a simulation."""
 
-    world: World
+    temporal: SimulatedTemporal
     activities: SimulatedActivities
     scenario: Scenario
     answers: int = 0
     decided: set[tuple[str, str, str, str]] = field(default_factory=set)
     refused: int = 0
-    notes: list[_Note] = field(default_factory=list)
-    told: list[_Told] = field(default_factory=list)
+    notes: list[_SentNote] = field(default_factory=list)
+    coder_calls: list[_CoderCall] = field(default_factory=list)
     verdicts: dict[str, MergeVerdict] = field(default_factory=dict)
     decisions: dict[tuple[str, str], Decision] = field(default_factory=dict)
     _records: tuple[AnswerRecord, ...] = ()
@@ -71,9 +71,9 @@ class Monitor:
                 self._message(run, command)
             if command.HasField("schedule_activity"):
                 self._scheduled(command)
-        at_work = sum(run.kind == "SubtaskWorkflow" for run in self.world.open.values())
+        at_work = sum(run.kind == "SubtaskWorkflow" for run in self.temporal.open.values())
         if at_work > self.scenario.payload["max_parallel"]:
-            self.world.violate(f"{at_work} tasks run at once")
+            self.temporal.violate(f"{at_work} tasks run at once")
 
     def _request(self, run: Run, jobs: Sequence[Job]) -> None:
         workflow = run.cache.workflow if run.cache else None
@@ -99,22 +99,24 @@ class Monitor:
                 self._noted(adapter.decode(job.signal_workflow.input[0]), kept, new)
 
     def _visible(self, run: Run, waiting: int) -> None:
-        """A request that waits for somebody shows it, and one that does not, does not."""
+        """A request is shown as waiting for a person exactly while it waits."""
         if run.closed or not run.attributes:
             return
         state = adapter.decode(run.attributes[OC_STATE])
         count = adapter.decode(run.attributes[OC_PENDING_APPROVALS])
         over = state in {RunState.DONE, RunState.FAILED, RunState.CANCELLED}
         if not over and (waiting != count or (waiting > 0) != (state in _WAITING)):
-            self.world.violate(f"{waiting} answers are waited for, shown are {count} and {state}")
+            self.temporal.violate(
+                f"{waiting} answers are waited for, shown are {count} and {state}"
+            )
 
     def _noted(self, payload: object, kept: dict[str, object], new: Sequence[object]) -> None:
         text = payload.get("text", "") if isinstance(payload, dict) else str(payload)
         if text in kept:
             task = payload.get("task") if isinstance(payload, dict) else None
-            self.notes.append(_Note(self.world.clock.seconds, text, task))
+            self.notes.append(_SentNote(self.temporal.clock.seconds, text, task))
         elif not new:
-            self.world.violate(f"the note {payload!r} was neither kept nor refused")
+            self.temporal.violate(f"the note {payload!r} was neither kept nor refused")
 
     def _message(self, run: Run, command: Command) -> None:
         sent = command.signal_external_workflow_execution
@@ -125,39 +127,41 @@ class Monitor:
             self._obstacles[run.run_id] = (words, times)
             # Twice: one call was given up in favour of another, which met the same.
             if times > 2:
-                self.world.violate(f"{run.workflow_id} tells the same again and again: {words!r}")
+                self.temporal.violate(
+                    f"{run.workflow_id} tells the same again and again: {words!r}"
+                )
         if sent.signal_name == "merge_verdict":
             verdict = adapter.decode(sent.args[0], MergeVerdict)
             first = self.verdicts.setdefault(verdict.id, verdict)
             if first != verdict:
-                self.world.violate(f"two verdicts on {verdict.id}: {first} and {verdict}")
+                self.temporal.violate(f"two verdicts on {verdict.id}: {first} and {verdict}")
         if sent.signal_name == "decided":
             decision = adapter.decode(sent.args[0], Decision)
             before = self.decisions.setdefault((decision.approval, decision.digest), decision)
             if before != decision:
-                self.world.violate(f"two decisions: {before} and {decision}")
+                self.temporal.violate(f"two decisions: {before} and {decision}")
 
     def _scheduled(self, command: Command) -> None:
         wanted = command.schedule_activity
         if wanted.activity_type != "call_model" or not self.scenario.people.notes:
             return
         if wanted.arguments[0].data in self._calls:
-            return  # tried again, word for word
+            return  # an identical retry
         self._calls.add(wanted.arguments[0].data)
         call = adapter.decode(wanted.arguments[0], ModelCall)
         header = agent_header(call)
         if header["role"] == "coder":
             opening = self.activities.model.opened[call.conversation.id]
             words = "\n".join((call.message or "", *(text for _, text in opening.facts)))
-            self.told.append(_Told(self.world.clock.seconds, header["task"], words))
+            self.coder_calls.append(_CoderCall(self.temporal.clock.seconds, header["task"], words))
 
     def final(self, request: Run) -> None:
         """Look at everything once nothing happens any more."""
         for sentence in self._problems(request):
-            self.world.violate(sentence)
+            self.temporal.violate(sentence)
 
     def _problems(self, request: Run) -> Iterable[str]:
-        yield from (f"{run.workflow_id} never ends" for run in self.world.open.values())
+        yield from (f"{run.workflow_id} never ends" for run in self.temporal.open.values())
         yield from self._money()
         yield from self._resources()
         yield from self._landings()
@@ -204,36 +208,34 @@ class Monitor:
             yield f"{self.answers} answers came, and none was taken or refused"
         for note in self.notes:
             late: dict[str, bool] = {}
-            for told in self.told:
-                if note.task in {None, told.task}:
-                    known = note.text in told.words
-                    late[told.task] = late.get(told.task, False) or known
+            for call in self.coder_calls:
+                if note.task in {None, call.task}:
+                    known = note.text in call.words
+                    late[call.task] = late.get(call.task, False) or known
             for task in sorted(late):
                 again = any(
-                    told.task == task and told.seconds > note.seconds + self._slack()
-                    for told in self.told
+                    call.task == task and call.seconds > note.seconds + self._slack()
+                    for call in self.coder_calls
                 )
                 if again and not late[task]:
                     yield f"{note.text!r} of second {note.seconds:.0f} never reached {task}"
 
     def _slack(self) -> float:
-        """
-        Return how long a person's note may be under way, through three workers that may crash.
-        """
+        """Return how long a note may travel through three workers that may crash."""
         faults = self.scenario.faults
         return 20 + 10 * (faults.hop_seconds + faults.task_seconds) + (60 if faults.crash else 0)
 
     def _queue(self, request: Run) -> Iterable[str]:
         if request.closed == "terminated":
-            return  # nobody could say good-bye: an idle queue ends by itself
-        for run in self.world.all:
+            return  # it could not leave the queue; an idle queue ends by itself
+        for run in self.temporal.all:
             if run.kind != "MergeQueueWorkflow" or run.closed == "continued":
                 continue
             if run.closed_at > request.closed_at + _QUEUE_SECONDS:
                 yield f"{run.workflow_id} outlives its last request"
 
     def _ending(self, request: Run) -> Iterable[str]:
-        """The request says how it ended, and every task of it why."""
+        """The request shows how it ended, and every task shows why."""
         if request.closed == "terminated":
             return
         shown = adapter.decode(request.attributes[OC_STATE]) if request.attributes else None

@@ -23,7 +23,7 @@ class Failure:
 
 @dataclass
 class Total:
-    """What many seeds came to."""
+    """The totals of many seeds."""
 
     seeds: int = 0
     failures: list[Failure] = field(default_factory=list)
@@ -54,7 +54,7 @@ def run_many(seeds: Sequence[int], *, jobs: int) -> Total:
         for chunk in chunks:
             total.add(run_chunk(chunk))
     else:
-        # Spawned: a fork would inherit the locks of whatever threads the parent has.
+        # Spawned: a fork would inherit locks that the parent's threads hold.
         context = multiprocessing.get_context("spawn")
         with context.Pool(jobs) as pool:
             for part in pool.imap_unordered(run_chunk, chunks):
@@ -68,17 +68,17 @@ def run_chunk(seeds: Iterable[int]) -> Total:
     total = Total()
     began = time.process_time()
     for seed in seeds:
-        outcome = simulate(seed)
+        result = simulate(seed)
         total.seeds += 1
-        total.ended[outcome.ended] += 1
-        total.hours += outcome.hours
-        total.runs += outcome.runs
-        total.crashes += outcome.counts.crashes
-        total.activations += outcome.counts.activations
-        total.replays += outcome.counts.replays
-        total.redone += outcome.counts.redone
-        if outcome.violations:
-            total.failures.append(Failure(seed, "\n  ".join(outcome.violations)[:4_000]))
+        total.ended[result.ended] += 1
+        total.hours += result.hours
+        total.runs += result.runs
+        total.crashes += result.counters.crashes
+        total.activations += result.counters.activations
+        total.replays += result.counters.replays
+        total.redone += result.counters.redone
+        if result.violations:
+            total.failures.append(Failure(seed, "\n  ".join(result.violations)[:4_000]))
     gc.collect()
     total.cpu_seconds = time.process_time() - began
     return total

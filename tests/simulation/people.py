@@ -1,6 +1,4 @@
-"""
-People: they look at the desk now and then, and answer well, twice, wrongly, late or not at all.
-"""
+"""People who look at the questions now and then, and answer well, twice, wrongly, late or never."""
 
 import functools
 from collections.abc import Sequence
@@ -11,30 +9,30 @@ from tests.simulation import adapter
 from tests.simulation.adapter import Command, Job
 from tests.simulation.runs import Run
 from tests.simulation.scenario import REQUEST_ID, People
-from tests.simulation.world import World
+from tests.simulation.temporal import SimulatedTemporal
 
 _MOST_ANSWERS = 15
 _MOST_LOOKS = 80
 
 
 class Crowd:
-    """Everybody who deals with the request of a simulation."""
+    """All people who deal with the request of a simulation."""
 
-    def __init__(self, world: World, people: People) -> None:
-        self._world = world
-        self._clock = world.clock
+    def __init__(self, temporal: SimulatedTemporal, people: People) -> None:
+        self._temporal = temporal
+        self._clock = temporal.clock
         self._people = people
         self._answers = 0
         self._looks = 0
 
     def arrive(self) -> None:
-        """Let everybody begin."""
+        """Schedule what they do first."""
         if self._people.pause is not None:
             self._clock.soon(self._people.pause, self._look)
         if self._people.cancel is not None:
-            self._clock.at(self._people.cancel, lambda: self._world.cancel(REQUEST_ID))
+            self._clock.at(self._people.cancel, lambda: self._temporal.cancel(REQUEST_ID))
         if self._people.terminate is not None:
-            self._clock.at(self._people.terminate, lambda: self._world.terminate(REQUEST_ID))
+            self._clock.at(self._people.terminate, lambda: self._temporal.terminate(REQUEST_ID))
         spread = self._clock.chance.choice((30.0, 300.0, 3_000.0))
         for number in range(self._people.notes):
             self._clock.soon(spread, functools.partial(self._note, number))
@@ -46,7 +44,7 @@ class Crowd:
         )
         if delivers and self._people.cancel_delivery:
             self._clock.soon(
-                self._world.faults.work_seconds, lambda: self._world.cancel(run.workflow_id)
+                self._temporal.faults.work_seconds, lambda: self._temporal.cancel(run.workflow_id)
             )
 
     def _note(self, number: int) -> None:
@@ -60,12 +58,12 @@ class Crowd:
         self._send("note", payload)
 
     def _look(self) -> None:
-        """Look at the desk, answer something, and come back later."""
+        """Answer one of the open questions, and look again later."""
         self._looks += 1
-        if REQUEST_ID not in self._world.open or self._looks > _MOST_LOOKS:
+        if REQUEST_ID not in self._temporal.open or self._looks > _MOST_LOOKS:
             return
         pending: list[Approval] = (
-            self._world.query(REQUEST_ID, "pending_approvals", list[Approval]) or []
+            self._temporal.query(REQUEST_ID, "pending_approvals", list[Approval]) or []
         )
         if pending and self._answers < _MOST_ANSWERS:
             self._answer(self._clock.chance.choice(pending), alone=len(pending) == 1)
@@ -90,7 +88,7 @@ class Crowd:
         if mess and chance.random() < 0.2:
             fields["digest"] = "0" * 64
         if chance.random() < 0.4:
-            self._world.update(REQUEST_ID, "decide", {"choice": choice, **fields})
+            self._temporal.update(REQUEST_ID, "decide", {"choice": choice, **fields})
         elif alone and choice == "approve" and chance.random() < 0.4:
             self._send(choice, chance.choice((None, "", "yes", {})))
         else:
@@ -111,9 +109,9 @@ class Crowd:
         self._send(name, payload)
 
     def _send(self, name: str, payload: object) -> None:
-        times = 2 if self._clock.odds(self._world.faults.duplicate) else 1
+        times = 2 if self._clock.odds(self._temporal.faults.duplicate) else 1
         for _ in range(times):
             self._clock.soon(
-                self._world.faults.hop_seconds,
-                lambda: self._world.signal(REQUEST_ID, name, [adapter.encode(payload)]),
+                self._temporal.faults.hop_seconds,
+                lambda: self._temporal.signal(REQUEST_ID, name, [adapter.encode(payload)]),
             )

@@ -24,9 +24,9 @@ class Call:
     Attributes:
         key: workflow id and activity id, the same over all attempts.
         deadline_ns: schedule-to-close.
-        cancelled: somebody asked for its end.
+        cancelled: its cancellation was requested.
         done: the workflow has its answer.
-        lost: an attempt has ended with its worker, and nobody misses it yet.
+        lost: an attempt ended with its worker, which is not noticed yet.
     """
 
     run: "Run"

@@ -1,12 +1,10 @@
-"""
-What a seed means: a request, the plan that its planner will make, its agents, its people, its luck.
-"""
+"""What a seed means: a request, the plan of its planner, its agents, its people and its faults."""
 
 import random
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tests.simulation.world import Faults
+from tests.simulation.temporal import Faults
 
 REQUEST_ID = "request/simulated-1"
 HOUR = 3_600.0
@@ -18,7 +16,7 @@ class Manners:
     How often an agent of this seed does what.
 
     Attributes:
-        trouble: a reply that is cut, silent, malformed or paused.
+        flawed: a reply that is cut, silent, malformed or paused.
         refusal: the model declines.
         bad: work that the acceptance commands find wrong.
         stray: a change of a file that all tasks share.
@@ -28,7 +26,7 @@ class Manners:
         turns: most edits before it finishes.
     """
 
-    trouble: float
+    flawed: float
     refusal: float
     bad: float
     stray: float
@@ -39,19 +37,19 @@ class Manners:
 
 
 @dataclass(frozen=True)
-class World:
+class OutsideFaults:
     """
-    How the world outside fails.
+    What fails outside the product.
 
     Attributes:
         flaky: a check that is red for no reason.
         semantic: pairs of tasks whose first versions pass alone and fail together.
         dead_model: from this second on the model refuses our key; None for never.
         dead_sandbox: checks cannot run at all.
-        moved: somebody else moves the target once.
-        full_disk: from when until when there is no room for anything.
+        moved: another process moves the target once.
+        full_disk: from when until when the disk is full.
         overload: from when until when the model takes no call.
-        lost_worktree: a worktree that is gone when a tool call comes to it.
+        lost_worktree: a worktree is deleted before a tool call.
     """
 
     flaky: float
@@ -70,7 +68,7 @@ class People:
     How people behave.
 
     Attributes:
-        pause: most seconds between two looks at the desk; None: nobody ever looks.
+        pause: most seconds between two looks at the questions; None: no one ever looks.
         approve: share of approvals among the answers.
         mess: answers that cannot be taken, come twice or contradict themselves.
         notes: most notes.
@@ -95,7 +93,7 @@ class Scenario:
 
     Attributes:
         payload: the input of RequestWorkflow.
-        tasks: TaskSpec fields, as the planner hands them in.
+        tasks: TaskSpec fields, as in the planner's plan.
         plan_flaw: "", "cycle", "prose" or "never": what is wrong with the first plan.
     """
 
@@ -104,14 +102,14 @@ class Scenario:
     tasks: tuple[dict[str, Any], ...]
     plan_flaw: str
     manners: Manners
-    world: World
+    outside: OutsideFaults
     people: People
     faults: Faults
 
     @property
     def sluggish(self) -> bool:
         """True when an activity may take longer than a cancelled workflow waits for it."""
-        return self.faults.slow > 0 or self.faults.work_seconds > 5 or self.world.full_disk[1] > 0
+        return self.faults.slow > 0 or self.faults.work_seconds > 5 or self.outside.full_disk[1] > 0
 
 
 def of(seed: int) -> Scenario:
@@ -124,7 +122,7 @@ def of(seed: int) -> Scenario:
         tasks=tasks,
         plan_flaw=chance.choices(("", "cycle", "prose", "never"), (85, 6, 6, 3))[0],
         manners=_manners(chance),
-        world=replace(_world(chance, tasks), lost_worktree=_lost(seed)),
+        outside=replace(_outside(chance, tasks), lost_worktree=_lost(seed)),
         people=replace(_people(chance), cancel_delivery=_late(seed)),
         faults=_faults(chance),
     )
@@ -169,7 +167,7 @@ def _payload(chance: random.Random) -> dict[str, Any]:
 def _manners(chance: random.Random) -> Manners:
     wild = chance.random() < 0.5
     return Manners(
-        trouble=0.12 if wild else 0.0,
+        flawed=0.12 if wild else 0.0,
         refusal=0.02 if wild else 0.0,
         bad=chance.choice((0.0, 0.2, 0.4)),
         stray=chance.choice((0.0, 0.0, 0.3)),
@@ -180,10 +178,10 @@ def _manners(chance: random.Random) -> Manners:
     )
 
 
-def _world(chance: random.Random, tasks: tuple[dict[str, Any], ...]) -> World:
+def _outside(chance: random.Random, tasks: tuple[dict[str, Any], ...]) -> OutsideFaults:
     names = [task["id"] for task in tasks if task["writes"]]
     pair = tuple(chance.sample(names, 2)) if len(names) > 1 and chance.random() < 0.3 else None
-    return World(
+    return OutsideFaults(
         flaky=chance.choice((0.0, 0.0, 0.1)),
         semantic=((pair[0], pair[1]),) if pair else (),
         dead_model=chance.uniform(0, HOUR) if chance.random() < 0.04 else None,

@@ -35,8 +35,8 @@ def reply(scenario: Scenario, call: ModelCall, log: Log, *, chance: random.Rando
     """Return the reply of an agent; `chance` is seeded with the turn."""
     header = agent_header(call)
     manners = scenario.manners
-    if chance.random() < manners.trouble:
-        return _trouble(chance)
+    if chance.random() < manners.flawed:
+        return _flawed(chance)
     if chance.random() < manners.refusal:
         return Reply("refusal", says="I would rather not.")
     match header["role"]:
@@ -61,7 +61,7 @@ def after(log: Log, made: Reply) -> Log:
     return log if made.discarded else replace(log, works=log.works + bool(made.uses))
 
 
-def _trouble(chance: random.Random) -> Reply:
+def _flawed(chance: random.Random) -> Reply:
     bad_call = Use("edit", "?", "{}", problem="the arguments are not JSON")
     unknown = Use("teleport", "home", "{}", problem="there is no such tool")
     reading = Use("view", "README", "{}")

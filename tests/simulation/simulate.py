@@ -19,7 +19,7 @@ from tests.simulation.commands import Commands
 from tests.simulation.invariants import Monitor
 from tests.simulation.people import Crowd
 from tests.simulation.scenario import REQUEST_ID
-from tests.simulation.world import Counts, World
+from tests.simulation.temporal import Counters, SimulatedTemporal
 from workflows.agent import AgentWorkflow
 from workflows.merge_queue import MergeQueueWorkflow
 from workflows.reconcile import ReconcileWorkflow
@@ -39,9 +39,9 @@ CLASSES: Mapping[str, type] = {
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SimulationResult:
     """
-    What became of a seed.
+    The result of one seed.
 
     Attributes:
         ended: how the request ended.
@@ -56,7 +56,7 @@ class Outcome:
     ended: str
     fingerprint: str
     hours: float
-    counts: Counts
+    counters: Counters
     runs: int
     lines: tuple[str, ...]
     activities: SimulatedActivities
@@ -68,15 +68,15 @@ def simulate(
     classes: Mapping[str, type] = CLASSES,
     patches: type[FakePatches] = FakePatches,
     words: bool = False,
-) -> Outcome:
+) -> SimulationResult:
     """
     Run a seed to its end.
 
     Args:
-        seed: says everything.
+        seed: decides everything.
         classes: workflow classes by type, for planted bugs.
         patches: the fake of their port, for planted bugs.
-        words: keep the trace in words.
+        words: keep the trace as text.
     """
     with _quiet():
         return _simulate(seed, dict(classes), patches, words=words)
@@ -106,58 +106,58 @@ def _quiet() -> Iterator[None]:
 
 def _simulate(
     seed: int, classes: dict[str, type], patches: type[FakePatches], *, words: bool
-) -> Outcome:
+) -> SimulationResult:
     plot = scenario.of(seed)
     clock = Clock(seed)
     if words:
         clock.keep_lines()
-    world = World(clock, plot.faults, classes)
+    temporal = SimulatedTemporal(clock, plot.faults, classes)
 
     def enqueue(queue: str, start: MergeQueueStart, patch: QueuedPatch) -> None:
-        if queue not in world.open:
-            world.start("MergeQueueWorkflow", queue, [adapter.encode(start)])
-        world.signal(queue, "enqueue", [adapter.encode(patch)])
+        if queue not in temporal.open:
+            temporal.start("MergeQueueWorkflow", queue, [adapter.encode(start)])
+        temporal.signal(queue, "enqueue", [adapter.encode(patch)])
 
     reached = SimulatedActivities(
         plot,
         now=lambda: clock.seconds,
         enqueue=enqueue,
-        running=world.open.keys,
+        running=temporal.open.keys,
         patches=patches,
     )
-    world.services = Commands(world, Attempts(world, reached.table()))
-    monitor = Monitor(world, reached, plot)
-    world.watchers.append(monitor)
-    request = world.start("RequestWorkflow", REQUEST_ID, [adapter.encode(plot.payload)])
-    crowd = Crowd(world, plot.people)
-    world.watchers.append(crowd)
+    temporal.executor = Commands(temporal, Attempts(temporal, reached.table()))
+    monitor = Monitor(temporal, reached, plot)
+    temporal.observers.append(monitor)
+    request = temporal.start("RequestWorkflow", REQUEST_ID, [adapter.encode(plot.payload)])
+    crowd = Crowd(temporal, plot.people)
+    temporal.observers.append(crowd)
     crowd.arrive()
     try:
-        world.run()
+        temporal.run()
         if request.closed == "terminated" or (request.closed == "cancelled" and plot.sluggish):
-            # What nobody could give back, or not soon enough, is the reconciler's.
+            # The reconciler frees what was not released, or not soon enough.
             look = Reconcile(host_id="host-1")
-            world.start("ReconcileWorkflow", "reconcile", [adapter.encode(look)])
-            world.run()
+            temporal.start("ReconcileWorkflow", "reconcile", [adapter.encode(look)])
+            temporal.run()
     except LivelockError as error:
-        world.violate(f"nothing comes to an end: {error}")
-    if not world.violations:
+        temporal.violate(f"nothing comes to an end: {error}")
+    if not temporal.violations:
         monitor.final(request)
-    _forget(world)
-    return Outcome(
+    _forget(temporal)
+    return SimulationResult(
         seed=seed,
-        violations=tuple(world.violations),
+        violations=tuple(temporal.violations),
         ended=request.closed,
         fingerprint=clock.fingerprint,
         hours=clock.last / 3_600,
-        counts=world.counts,
-        runs=len(world.all),
+        counters=temporal.counters,
+        runs=len(temporal.all),
         lines=clock.lines,
         activities=reached,
     )
 
 
-def _forget(world: World) -> None:
+def _forget(temporal: SimulatedTemporal) -> None:
     """End every instance in an orderly way, so that none is torn down by the garbage collector."""
-    for run in world.all:
-        world.drop(run)
+    for run in temporal.all:
+        temporal.drop(run)

@@ -1,4 +1,4 @@
-"""The canary: whatever private thing of the SDK the simulation stands on is still what it was."""
+"""The canary: every private part of the SDK that the simulation uses is unchanged."""
 
 import importlib
 import json
@@ -22,7 +22,7 @@ def test_the_private_side_of_the_sdk_is_what_it_was() -> None:
 
 
 def test_every_workflow_of_the_product_can_be_simulated() -> None:
-    """A workflow class that nobody gave to the simulation is named here."""
+    """Every workflow class of the product is known to the simulation."""
     found = set()
     for module in pkgutil.iter_modules(workflows.__path__, "workflows."):
         for value in vars(importlib.import_module(module.name)).values():

@@ -13,7 +13,7 @@ from contracts.request import RequestStatus
 from tests.fakes.patches import FakePatches
 from tests.simulation import scenario
 from tests.simulation.scenario import Scenario
-from tests.simulation.simulate import CLASSES, Outcome, simulate
+from tests.simulation.simulate import CLASSES, SimulationResult, simulate
 from workflows.merge_queue import MergeQueueWorkflow
 from workflows.request import RequestWorkflow
 
@@ -31,7 +31,7 @@ class RestlessRequest(RequestWorkflow):
     @workflow.run
     @override
     async def run(self, payload: Any) -> RequestStatus:
-        """Wait, then do it all the same."""
+        """Wait, then run as usual."""
         await workflow.sleep(1 + random.random())
         return await super().run(payload)
 
@@ -47,7 +47,7 @@ class ForgetfulQueue(MergeQueueWorkflow):
     @workflow.run
     @override
     async def run(self, start: MergeQueueStart) -> MergeQueueStatus:
-        """Serve as ever."""
+        """Run as usual."""
         return await super().run(start)
 
     @override
@@ -56,7 +56,7 @@ class ForgetfulQueue(MergeQueueWorkflow):
 
 
 class HastyPatches(FakePatches):
-    """Moves the target without looking where it stands, so that a repeat moves it again."""
+    """Moves the target without comparing its tip, so that a repeat moves it again."""
 
     @override
     @activity.defn
@@ -85,7 +85,7 @@ def test_a_landing_that_is_not_idempotent_is_found() -> None:
 
 
 def test_a_queue_that_continue_as_new_forgets_is_found() -> None:
-    """Whoever waited in it never gets an answer."""
+    """A patch that waited in it never gets an answer."""
     found = _first_violation(
         classes={**CLASSES, "MergeQueueWorkflow": ForgetfulQueue},
         fit=lambda plot: plot.faults.new_run > 0.2 and len(plot.tasks) > 1,
@@ -98,10 +98,10 @@ def _first_violation(
     classes: Mapping[str, type] = CLASSES,
     patches: type[FakePatches] = FakePatches,
     fit: Callable[[Scenario], bool] = lambda _: True,
-) -> Outcome:
+) -> SimulationResult:
     fitting = (seed for seed in itertools.count() if fit(scenario.of(seed)))
     for seed in itertools.islice(fitting, _MOST_SEEDS):
-        outcome = simulate(seed, classes=classes, patches=patches)
-        if outcome.violations:
-            return outcome
+        result = simulate(seed, classes=classes, patches=patches)
+        if result.violations:
+            return result
     raise AssertionError(f"not found in {_MOST_SEEDS} seeds")

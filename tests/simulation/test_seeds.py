@@ -1,4 +1,4 @@
-"""Five hundred worlds, and every one that ever found a fault."""
+"""Five hundred seeds, and every seed that ever found a bug."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ _SEEDS = range(500)
 
 
 def test_five_hundred_seeds_hold_every_invariant() -> None:
-    """Whatever crashes, is lost or comes late: requests end, patches land once, nothing is lost."""
+    """Requests end, patches land once and nothing is lost under every fault of 500 seeds."""
     total = run_many(_SEEDS, jobs=min(os.cpu_count() or 1, 4))
 
     assert total.failures == []
@@ -25,10 +25,10 @@ def test_five_hundred_seeds_hold_every_invariant() -> None:
 
 @pytest.mark.parametrize("seed", kept_seeds())
 def test_a_seed_that_once_found_a_fault_finds_none_now(seed: int) -> None:
-    """A fault that was mended stays mended."""
-    outcome = simulate(seed)
+    """A bug that was fixed stays fixed."""
+    result = simulate(seed)
 
-    assert outcome.violations == ()
+    assert result.violations == ()
 
 
 def test_a_seed_is_one_story() -> None:

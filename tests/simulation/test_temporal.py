@@ -1,6 +1,4 @@
-"""
-The simulated service keeps Temporal's rules, shown on small workflows; all else leans on them.
-"""
+"""The simulated service keeps Temporal's rules, shown on small workflows."""
 
 import asyncio
 import datetime as dt
@@ -23,20 +21,20 @@ from tests.simulation.attempts import Attempts
 from tests.simulation.clock import Clock
 from tests.simulation.commands import Commands
 from tests.simulation.runs import Run
-from tests.simulation.world import Faults, World
+from tests.simulation.temporal import Faults, SimulatedTemporal
 
 _MINUTE = dt.timedelta(minutes=1)
 
 
 @activity.defn
 async def work(what: str) -> str:
-    """Stand for any activity; the worlds below say what it does."""
+    """Any activity; the tests below define what it does."""
     raise NotImplementedError(what)
 
 
 @workflow.defn
-class Works:
-    """Calls one activity, and says what came of it."""
+class CallingWorkflow:
+    """Calls one activity and returns its result."""
 
     @workflow.run
     async def run(self, what: str) -> str:
@@ -59,7 +57,7 @@ class Works:
 
 
 @workflow.defn
-class Counts:
+class CountingWorkflow:
     """Counts by signal, by update with a validator, and over continue-as-new."""
 
     @workflow.init
@@ -82,7 +80,7 @@ class Counts:
 
     @workflow.update
     def take(self, number: int) -> int:
-        """Take a number and tell how many there are."""
+        """Take a number and return how many there are."""
         self._seen.append(number)
         return len(self._seen)
 
@@ -94,8 +92,8 @@ class Counts:
 
 
 @workflow.defn
-class Parent:
-    """Has a child, and signals somebody who is not there."""
+class ParentWorkflow:
+    """Has a child, and signals a workflow that does not run."""
 
     @workflow.run
     async def run(self, what: str) -> str:
@@ -106,7 +104,7 @@ class Parent:
             await workflow.get_external_workflow_handle("nobody").signal("count", 1)
         except ApplicationError:
             what += "-unheard"
-        handle = await workflow.start_child_workflow(Works.run, what, id="child")
+        handle = await workflow.start_child_workflow(CallingWorkflow.run, what, id="child")
         try:
             return await handle
         except ChildWorkflowError as error:
@@ -125,15 +123,15 @@ def test_an_activity_is_retried_until_it_succeeds() -> None:
             raise ApplicationError("not yet")
         return what
 
-    world, run = _ran(Works, "x", does=flaky)
+    temporal, run = _ran(CallingWorkflow, "x", does=flaky)
 
     assert _result(run) == "x"
     assert keys == [("run-0/1", 1), ("run-0/1", 2), ("run-0/1", 3)]
-    assert world.clock.seconds > 3
+    assert temporal.clock.seconds > 3
 
 
 def test_an_activity_is_given_up_by_kind_by_flag_and_by_time() -> None:
-    """What is not to be retried is not; what goes on failing ends with its schedule-to-close."""
+    """A non-retryable failure is not retried; a lasting one ends with its schedule-to-close."""
 
     def fails(error: ApplicationError) -> Callable[[str, int, str], object]:
         def fail(key: str, attempt: int, what: str) -> object:
@@ -146,114 +144,113 @@ def test_an_activity_is_given_up_by_kind_by_flag_and_by_time() -> None:
         ApplicationError("x", type="Final", non_retryable=True),
         ApplicationError("x", type="Slow", next_retry_delay=dt.timedelta(hours=1)),
     ):
-        world, run = _ran(Works, "x", does=fails(error))
+        temporal, run = _ran(CallingWorkflow, "x", does=fails(error))
 
         assert _result(run) == f"failed: {error.type}"
-        assert world.clock.seconds < 61
+        assert temporal.clock.seconds < 61
 
 
 def test_a_cancelled_activity_ends_at_once_or_when_it_has_really_ended() -> None:
-    """
-    One kind of cancellation does not wait for the worker; the other takes what the worker says.
-    """
+    """One kind of cancellation does not wait for the worker; the other does."""
     for what in ("hasty", "patient"):
-        world, run = _world(Works, what, faults=Faults(work_seconds=1_000))
-        world.clock.at(1, functools.partial(world.cancel, "it"))
-        world.run()
+        temporal, run = _temporal(CallingWorkflow, what, faults=Faults(work_seconds=1_000))
+        temporal.clock.at(1, functools.partial(temporal.cancel, "it"))
+        temporal.run()
 
         assert _result(run) == "cancelled", what
         assert run.closed_at < 3
 
 
 def test_no_signal_is_lost_when_a_run_continues_as_new() -> None:
-    """
-    What arrives while the last task of a run is made is given to the task made anew, or the next.
-    """
+    """A signal during a run's last task is delivered to its repetition or the next run."""
     redone = 0
     for seed in range(30):
-        world, _ = _world(Counts, [], seed=seed, faults=Faults(crash=0.2, task_seconds=2))
+        temporal, _ = _temporal(
+            CountingWorkflow, [], seed=seed, faults=Faults(crash=0.2, task_seconds=2)
+        )
         for number in range(5):
-            count = functools.partial(world.signal, "it", "count", [adapter.encode(number)])
-            world.clock.soon(10, count)
-        world.run()
+            count = functools.partial(temporal.signal, "it", "count", [adapter.encode(number)])
+            temporal.clock.soon(10, count)
+        temporal.run()
 
-        assert world.violations == []
-        assert sorted(_result(world.all[-1])) == [0, 1, 2, 3, 4]
-        redone += world.counts.redone
+        assert temporal.violations == []
+        assert sorted(_result(temporal.all[-1])) == [0, 1, 2, 3, 4]
+        redone += temporal.counters.redone
     assert redone
 
 
 def test_a_refused_update_leaves_no_trace() -> None:
-    """It stands in no history, so a replay after a crash does not know of it."""
-    world, run = _world(Counts, [1], faults=Faults(crash=0.5))
+    """It is in no history, so a replay after a crash does not see it."""
+    temporal, run = _temporal(CountingWorkflow, [1], faults=Faults(crash=0.5))
     for number in (-1, -2, 7, -3, 8, 9, 10):
-        world.clock.soon(100, functools.partial(world.update, "it", "take", number))
-    world.run()
+        temporal.clock.soon(100, functools.partial(temporal.update, "it", "take", number))
+    temporal.run()
 
-    assert world.violations == []
-    assert sorted(_result(world.all[-1])) == [1, 7, 8, 9, 10]
+    assert temporal.violations == []
+    assert sorted(_result(temporal.all[-1])) == [1, 7, 8, 9, 10]
     assert run.closed == "continued"
 
 
 def test_patches_signals_to_nobody_and_children_survive_crashes() -> None:
     """A crash at every second task changes nothing of what a workflow decides."""
     for seed in range(10):
-        world, run = _world(Parent, "x", seed=seed, faults=Faults(crash=0.5))
-        world.run()
+        temporal, run = _temporal(ParentWorkflow, "x", seed=seed, faults=Faults(crash=0.5))
+        temporal.run()
 
-        assert world.violations == []
+        assert temporal.violations == []
         assert _result(run) == "x-unheard"
         assert run.patches == ["a-change"]
 
 
 def test_a_child_follows_its_parent() -> None:
     """Cancelled with it, and terminated with it."""
-    world, run = _world(Parent, "x", faults=Faults(work_seconds=10_000))
-    world.clock.at(30, functools.partial(world.cancel, "it"))
-    world.run()
+    temporal, run = _temporal(ParentWorkflow, "x", faults=Faults(work_seconds=10_000))
+    temporal.clock.at(30, functools.partial(temporal.cancel, "it"))
+    temporal.run()
 
     assert _result(run) == "cancelled"
-    assert {each.workflow_id: each.closed for each in world.all}["child"] == "completed"
+    assert {each.workflow_id: each.closed for each in temporal.all}["child"] == "completed"
 
-    world, run = _world(Parent, "x", faults=Faults(work_seconds=10_000))
-    world.clock.at(30, functools.partial(world.terminate, "it"))
-    world.run()
+    temporal, run = _temporal(ParentWorkflow, "x", faults=Faults(work_seconds=10_000))
+    temporal.clock.at(30, functools.partial(temporal.terminate, "it"))
+    temporal.run()
 
-    assert {each.workflow_id: each.closed for each in world.all} == {
+    assert {each.workflow_id: each.closed for each in temporal.all} == {
         "it": "terminated",
         "child": "terminated",
     }
 
 
 def test_a_task_that_fails_is_a_violation() -> None:
-    """An exception that is no failure of the workflow wedges it, and the simulation says so."""
-    world, _ = _ran(Works, "x", does=lambda *_: 17)
+    """An exception that is no workflow failure blocks the workflow, which is a violation."""
+    temporal, _ = _ran(CallingWorkflow, "x", does=lambda *_: 17)
 
-    assert "a workflow task of it fails" in world.violations[0]
+    assert "a workflow task of it fails" in temporal.violations[0]
 
 
-def _world(
+def _temporal(
     cls: type,
     argument: object,
     *,
     seed: int = 1,
     faults: Faults | None = None,
     does: Callable[[str, int, str], object] = lambda _, __, what: what,
-) -> tuple[World, Run]:
+) -> tuple[SimulatedTemporal, Run]:
     classes: dict[str, type] = {
-        adapter.workflow_type(each): each for each in (Works, Counts, Parent)
+        adapter.workflow_type(each): each
+        for each in (CallingWorkflow, CountingWorkflow, ParentWorkflow)
     }
-    world = World(Clock(seed), faults or Faults(), classes)
-    world.services = Commands(world, Attempts(world, {"work": (does, str)}))
-    return world, world.start(adapter.workflow_type(cls), "it", [adapter.encode(argument)])
+    temporal = SimulatedTemporal(Clock(seed), faults or Faults(), classes)
+    temporal.executor = Commands(temporal, Attempts(temporal, {"work": (does, str)}))
+    return temporal, temporal.start(adapter.workflow_type(cls), "it", [adapter.encode(argument)])
 
 
 def _ran(
     cls: type, argument: object, *, does: Callable[[str, int, str], object]
-) -> tuple[World, Run]:
-    world, run = _world(cls, argument, does=does)
-    world.run()
-    return world, run
+) -> tuple[SimulatedTemporal, Run]:
+    temporal, run = _temporal(cls, argument, does=does)
+    temporal.run()
+    return temporal, run
 
 
 def _result(run: Run) -> Any:

@@ -1,7 +1,7 @@
 """
 A Temporal service and its workers, in one thread: runs, workflow tasks, crashes, replays, signals.
 
-What the commands of a workflow task do stands in `commands`, activities in `attempts`.
+`commands` executes what a workflow task asks for, `attempts` the activities.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from tests.simulation.runs import Committed, Run
 @dataclass(frozen=True)
 class Faults:
     """
-    How hostile the world is; each a probability, but for the delays in seconds.
+    How hostile the environment is; each a probability, but for the delays in seconds.
 
     Attributes:
         crash: of the worker, before and after each workflow task.
@@ -46,7 +46,7 @@ class Faults:
 
 
 @dataclass
-class Counts:
+class Counters:
     """What a simulation did."""
 
     activations: int = 0
@@ -55,25 +55,25 @@ class Counts:
     redone: int = 0
 
 
-class Watcher(Protocol):
-    """Somebody who looks at every workflow task that counts."""
+class Observer(Protocol):
+    """Sees every workflow task that is committed."""
 
     def committed(self, run: Run, jobs: Sequence[Job], commands: Sequence[Command]) -> None:
         """Look at a task and what it did; `run.cache` holds the workflow."""
 
 
-class Services(Protocol):
-    """What a world is given to carry commands out: see `commands` and `attempts`."""
+class CommandExecutor(Protocol):
+    """Executes the commands of workflow tasks: see `commands` and `attempts`."""
 
     def execute(self, run: Run, commands: Sequence[Command]) -> None:
-        """Carry the commands of one workflow task out."""
+        """Execute the commands of one workflow task."""
 
     def closed(self, run: Run) -> None:
         """Do what follows from a run's end."""
 
 
 @dataclass
-class World:
+class SimulatedTemporal:
     """
     Runs by workflow id, and the event queue that drives them.
 
@@ -88,20 +88,20 @@ class World:
     open: dict[str, Run] = field(default_factory=dict)
     all: list[Run] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
-    counts: Counts = field(default_factory=Counts)
-    watchers: list[Watcher] = field(default_factory=list)
+    counters: Counters = field(default_factory=Counters)
+    observers: list[Observer] = field(default_factory=list)
     calm: bool = False
 
     def __post_init__(self) -> None:
-        self.services: Services | None = None
+        self.executor: CommandExecutor | None = None
         self._queries = 0
 
     def run(self) -> None:
-        """Let everything happen until nothing more does."""
+        """Run until nothing more happens."""
         self.clock.run(until=lambda: bool(self.violations))
 
     def violate(self, sentence: str) -> None:
-        """Note that something happened that must not."""
+        """Record a violation of an invariant."""
         self.clock.trace("VIOLATION", sentence)
         self.violations.append(f"at {self.clock.seconds:.0f} s: {sentence}")
 
@@ -135,14 +135,14 @@ class World:
         return run
 
     def deliver(self, run: Run, job: Job) -> None:
-        """Give a run something to react to."""
+        """Deliver a job to a run."""
         if run.closed:
             return
         run.pending.append(job)
         self._wake(run)
 
     def signal(self, workflow_id: str, name: str, arguments: Sequence[Payload]) -> bool:
-        """Signal whichever run is open now; False when none is."""
+        """Signal the run that is open now; False when none is."""
         run = self.open.get(workflow_id)
         if run is None:
             return False
@@ -217,8 +217,8 @@ class World:
         if self.open.get(run.workflow_id) is run:
             del self.open[run.workflow_id]
         self.clock.trace("closed", run.workflow_id, how)
-        if self.services:
-            self.services.closed(run)
+        if self.executor:
+            self.executor.closed(run)
 
     def _wake(self, run: Run) -> None:
         if not run.at_work and not run.closed:
@@ -228,7 +228,7 @@ class World:
     def _crashed(self, run: Run) -> bool:
         if self.calm or not self.clock.odds(self.faults.crash):
             return False
-        self.counts.crashes += 1
+        self.counters.crashes += 1
         self.drop(run)
         return True
 
@@ -248,9 +248,9 @@ class World:
         return run.cache
 
     def _replay(self, run: Run, instance: Instance) -> None:
-        """Let a fresh instance live through the history; it must decide the same."""
+        """Replay the history in a fresh instance; it must decide the same."""
         for index, task in enumerate(run.log):
-            self.counts.replays += 1
+            self.counters.replays += 1
             act = adapter.as_replay(task.activation, flags=sorted(run.flags), patches=run.patches)
             done = instance.activate(act)
             if done.problem or adapter.written(done.commands) != task.commands:
@@ -275,7 +275,7 @@ class World:
             suggest_new_run=not self.calm and self.clock.odds(self.faults.new_run),
         )
         run.at_work = True
-        self.counts.activations += 1
+        self.counters.activations += 1
         done = instance.activate(act)
         if done.problem:
             self.violate(f"a workflow task of {run.workflow_id} fails: {done.problem}")
@@ -289,13 +289,11 @@ class World:
         self.clock.at(after, lambda: self._begin(run))
 
     def _commit(self, run: Run, act: Any, done: Completed) -> None:
-        """
-        Take a task's answer, unless something arrived that a closing command must not overlook.
-        """
+        """Commit a task, unless a job arrived that a closing command must not overlook."""
         if run.closed:
             return
         if run.pending and any(adapter.closes(command) for command in done.commands):
-            self.counts.redone += 1
+            self.counters.redone += 1
             self.drop(run)
             self._again(run, list(act.jobs), after=0.01)
             return
@@ -310,10 +308,10 @@ class World:
             run.workflow_id, *map(adapter.variant, jobs), ">", *map(adapter.variant, done.commands)
         )
         run.at_work = False
-        if self.services:
-            self.services.execute(run, commands)
-        for watcher in self.watchers:
-            watcher.committed(run, jobs, done.commands)
+        if self.executor:
+            self.executor.execute(run, commands)
+        for observer in self.observers:
+            observer.committed(run, jobs, done.commands)
         if run.pending:
             self._wake(run)
 
