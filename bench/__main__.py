@@ -1,4 +1,4 @@
-"""Measure and print: one JSON object a line. docs/benchmarks.md says what each figure means."""
+"""Measure and print: one JSON object a line. docs/benchmarks.md explains each figure."""
 
 import argparse
 import asyncio

@@ -1,4 +1,4 @@
-"""The demonstration's request as a whole: how long it takes, and how much memory it holds."""
+"""The demonstration's request: how long it takes, and how much memory it uses."""
 
 import subprocess
 import sys
@@ -36,7 +36,7 @@ class Processes:
                 self.worker = max(self.worker, _peak(pid))
 
     def _find(self) -> None:
-        # The supervisor leaves its parent, so whoever was one of them once stays one.
+        # The supervisor leaves its parent, so a process once found stays known.
         parents = {pid: _parent(pid) for pid in _processes()}
         grown = True
         while grown:

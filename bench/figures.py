@@ -1,6 +1,4 @@
-"""
-What is measured, by name. Names are given once and for ever; docs/benchmarks.md explains each.
-"""
+"""The figures by name. A name never changes; docs/benchmarks.md explains each."""
 
 import json
 import statistics

@@ -1,6 +1,4 @@
-"""
-Two workflows of the bench: pairs of empty activities, and one agent without a request around it.
-"""
+"""Two workflows of the bench: pairs of empty activities, and one agent without a request."""
 
 import datetime as dt
 import time
@@ -35,14 +33,14 @@ class PairTimes:
 
 @activity.defn
 async def empty_first() -> None:
-    """Stand for a model call that takes no time."""
+    """An empty activity in the place of a model call."""
     PairTimes.begun.append(time.perf_counter())
     PairTimes.ended.append(time.perf_counter())
 
 
 @activity.defn
 async def empty_second() -> None:
-    """Stand for a tool call that does nothing."""
+    """An empty activity in the place of a tool call."""
 
 
 @workflow.defn(failure_exception_types=[Exception])

@@ -79,8 +79,6 @@ def counter_repository(path: Path) -> Path:
 
 
 def bytes_below(path: Path) -> tuple[int, int]:
-    """
-    Return the bytes of all files below a folder, as written and as they take room on the disk.
-    """
+    """Return the bytes of all files below a folder: their sizes, and what they use on disk."""
     stats = [file.stat() for file in path.rglob("*") if file.is_file()]
     return sum(stat.st_size for stat in stats), sum(stat.st_blocks * 512 for stat in stats)

@@ -1,6 +1,4 @@
-"""
-Fixtures of every room. Imports stand inside the fixtures: a test that needs no server pays none.
-"""
+"""Fixtures of all tests; imports are inside the fixtures, so that tests pay for what they use."""
 
 import signal
 from collections.abc import AsyncIterator, Mapping
@@ -15,8 +13,8 @@ if TYPE_CHECKING:
     from runtime.services.embedded_server import EmbeddedServer
     from runtime.settings import Settings
 
-# A suite that a shell runs in the background is born deaf to Ctrl-C, and so would be every process
-# that it starts: those tests press it.
+# A suite that a shell runs in the background ignores SIGINT, and so would every process that it
+# starts; some tests send it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -34,7 +32,7 @@ def server_settings(tmp_path_factory: pytest.TempPathFactory) -> "Settings":
 
 @pytest.fixture(scope="session")
 async def temporal_server(server_settings: "Settings") -> AsyncIterator["EmbeddedServer"]:
-    """One real server for the session, started as the product starts it; `.address` says where."""
+    """One real server for the session, started as the product starts it; see `.address`."""
     from runtime.services.embedded_server import EmbeddedServer  # noqa: PLC0415
 
     server = EmbeddedServer(

@@ -72,7 +72,7 @@ class LocalDeployment:
     A home with rehearsal server, Temporal server and worker; nothing of it is left at the end.
 
     Args:
-        script: what the model says; a path or parsed JSON.
+        script: the model's replies; a path or parsed JSON.
         services: start a Temporal server and a worker. Without them `starter` brings up its own.
         environ: further variables of every process.
         web_ui: the Temporal server has one.
@@ -107,7 +107,7 @@ class LocalDeployment:
         self.settings: Settings = load({})
 
     async def __aenter__(self) -> Self:
-        """Start the rehearsal server and, unless told otherwise, Temporal and the worker."""
+        """Start the rehearsal server and, with services, Temporal and the worker."""
         try:
             await self._begin()
         except BaseException:
@@ -121,7 +121,7 @@ class LocalDeployment:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End every process of the stage and remove its folder."""
+        """End every process of the deployment and remove its folder."""
         await self._leave()
 
     async def _begin(self) -> None:
@@ -208,20 +208,20 @@ class LocalDeployment:
 
     @property
     def server(self) -> EmbeddedServer:
-        """The Temporal server of this stage."""
-        assert self._server is not None, "this stage has no server of its own"
+        """The Temporal server of this deployment."""
+        assert self._server is not None, "this deployment has no server of its own"
         return self._server
 
     @property
     def worker(self) -> ChildProcess:
-        """The worker process of this stage."""
-        assert self._worker is not None, "this stage has no worker of its own"
+        """The worker process of this deployment."""
+        assert self._worker is not None, "this deployment has no worker of its own"
         return self._worker
 
     # --- requests ------------------------------------------------------------------------------
 
     async def client(self) -> Client:
-        """Return a client of the stage's Temporal server."""
+        """Return a client of the deployment's Temporal server."""
         if self._client is None:
             address = self._server.address if self._server else None
             self._client = await connect(self.settings, address=address)
@@ -241,12 +241,12 @@ class LocalDeployment:
         )
 
     async def handle(self, name: str) -> Handle:
-        """Return the handle of the request `request/<name>`, whoever started it."""
+        """Return the handle of the request `request/<name>`."""
         client = await self.client()
         return client.get_workflow_handle(f"request/{name}", result_type=RequestStatus)
 
     async def status(self, handle: Handle) -> RequestStatus:
-        """Return what the request tells of itself just now."""
+        """Return the request's present status."""
         status: RequestStatus = await handle.query("status", result_type=RequestStatus)
         return status
 
@@ -261,7 +261,9 @@ class LocalDeployment:
             raise AssertionError(f"not ended after {seconds} s: {said!r}{tail}") from None
 
     async def delivered(self, handle: Handle, *, seconds: float = 120) -> RequestStatus:
-        """Wait for a request's end, which must be a delivered branch, and return its last word."""
+        """
+        Wait for a request's end, which must be a delivered branch, and return its last status.
+        """
         ending = await self.ending(handle, seconds=seconds)
         assert ending.state is RunState.DONE, f"{ending.state}: {ending.reason}"
         assert ending.status is not None
@@ -307,16 +309,16 @@ class LocalDeployment:
         return environ
 
     async def starter(self, *words: str, seconds: float = 90) -> subprocess.CompletedProcess[str]:
-        """Run starter.py with these words to its end."""
+        """Run starter.py with these arguments to its end."""
         return await self._run([sys.executable, str(ROOT / "starter.py"), *words], seconds)
 
     def open_starter(self, *words: str, log: Path) -> ChildProcess:
-        """Start starter.py with these words, its output appended to `log`."""
+        """Start starter.py with these arguments, its output appended to `log`."""
         command = [sys.executable, str(ROOT / "starter.py"), *words]
         return ChildProcess(command, environment=self.environ, log=log, folder=self.folder)
 
     async def temporal(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run the `temporal` CLI with these words on the stage's server."""
+        """Run the `temporal` CLI with these arguments on the deployment's server."""
         binary = str(find_binary(self.settings))
         return await self._run([binary, *words, "--address", self.server.address], 30)
 
@@ -352,23 +354,21 @@ class LocalDeployment:
     # --- what is left --------------------------------------------------------------------------
 
     def left_behind(self) -> list[str]:
-        """
-        Return what a request must not leave once it has ended: locks, leases, private git files.
-        """
+        """Return what an ended request must not leave: locks, leases, private git files."""
         homes = (self.settings.stores, self.settings.worktrees)
         locks = [str(path) for home in homes for path in home.rglob("*.lock") if _locks(path)]
         return locks + [f"leased: {name}" for name in self.leases()]
 
     def has_file(self, name: str) -> bool:
-        """Say whether any worktree holds a file of this name just now."""
+        """Return whether any worktree has a file of this name now."""
         # os.walk passes over folders that vanish meanwhile.
         return any(name in files for _, _, files in os.walk(self.settings.worktrees))
 
     def leases(self) -> list[str]:
         """
-        Return the worktrees that somebody still holds, with their holder.
+        Return the worktrees that are still held, with their holder.
 
-        One that was taken for checks is free without a word, as soon as nobody has its lock.
+        One that is held for checks is released when its lock is.
         """
         records = self.settings.worktrees.rglob("*.json")
         holders = ((path.name, json.loads(path.read_bytes()).get("holder")) for path in records)
@@ -377,7 +377,7 @@ class LocalDeployment:
         ]
 
     def processes(self) -> dict[int, str]:
-        """Return the living processes of this home, by id; the stage's own rehearsal left out."""
+        """Return the living processes of this home by id, without the rehearsal server."""
         own = self._rehearsal.pid if self._rehearsal else 0
         found = processes.of_home(self.settings.home)
         return {pid: line for pid, line in found.items() if pid != own}
@@ -396,9 +396,7 @@ async def until(
 
 
 def snapshot(folder: Path) -> dict[str, str]:
-    """
-    Return everything below a folder, `.git` included: path to mode, kind and sha256 of the bytes.
-    """
+    """Return everything below a folder, `.git` included: path to mode, kind and sha256."""
     return {str(path.relative_to(folder)): _fingerprint(path) for path in sorted(folder.rglob("*"))}
 
 
@@ -430,6 +428,6 @@ def _fingerprint(path: Path) -> str:
 
 
 def _locks(path: Path) -> bool:
-    """Say whether a lock file locks anything: git's does by being there, ours while it is held."""
+    """Return whether a lock file locks: git's does by existing, ours while it is held."""
     ours = path.parent.name == ".pool" or path.name.startswith((".", "oc-"))
     return is_held(path) if ours else True

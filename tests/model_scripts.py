@@ -1,5 +1,5 @@
 """
-What a rehearsed model says in a test: scripts of the rehearsal server, built from small parts.
+Scripts of the rehearsal server for tests, built from small parts.
 
 A play is the casts of one request. Many plays make one script, because each answers only the
 requests whose id begins with its name.
@@ -41,7 +41,7 @@ def command(line: str, **arguments: object) -> Json:
 
 
 def finish(**arguments: object) -> Json:
-    """Return a call that hands in an agent's work."""
+    """Return a call that finishes an agent with its output."""
     return {"tool": "finish", "input": arguments}
 
 
@@ -51,7 +51,7 @@ def turn(*calls: Json, say: str = "", **more: Any) -> Json:
 
 
 def done(summary: str = "It is done.", **more: Any) -> Json:
-    """Return the turn by which a coder says that it is done."""
+    """Return the turn in which a coder finishes."""
     return turn(finish(summary=summary), **more)
 
 
@@ -63,13 +63,13 @@ def approves(**more: Any) -> Json:
 @dataclass(frozen=True)
 class Task:
     """
-    One task of a plan, and what its agents say.
+    One task of a plan, and the turns of its agents.
 
     Attributes:
         id: of the task.
         coder: every turn of the coder, over all its rounds.
         writes: what the plan declares; empty means it only reads.
-        reviewer: every turn of every review; the reviewers of all rounds say the same.
+        reviewer: every turn of every review, the same in all rounds.
         risk: as the plan names it.
     """
 
@@ -82,7 +82,7 @@ class Task:
     risk: str = "normal"
 
     def spec(self) -> Json:
-        """Return the task as the planner hands it in."""
+        """Return the task as it is in the plan."""
         return {
             "id": self.id,
             "title": f"The task {self.id}",
@@ -111,7 +111,7 @@ def writes_file(name: str, path: str, text: str, **more: Any) -> Task:
 
 
 def plan_of(tasks: Sequence[Task], summary: str = "A small plan.", **more: Any) -> Json:
-    """Return the planner's turn that hands in a plan."""
+    """Return the planner's turn that finishes with a plan."""
     return turn(finish(summary=summary, tasks=[task.spec() for task in tasks]), **more)
 
 
@@ -120,9 +120,9 @@ def play(name: str, *tasks: Task, planner: Sequence[Json] = ()) -> list[Json]:
     Return the casts of the requests whose id begins with `request/<name>`.
 
     Args:
-        name: the words of the request as they stand in its id.
+        name: the request's text as in its id.
         tasks: of the plan.
-        planner: the planner's turns; by default one, which hands in the plan.
+        planner: the planner's turns; by default one with the plan.
     """
     request = f"request/{name}*"
     turns = list(planner) or [plan_of(tasks)]
@@ -131,9 +131,7 @@ def play(name: str, *tasks: Task, planner: Sequence[Json] = ()) -> list[Json]:
 
 
 def demo(name: str) -> list[Json]:
-    """
-    Return the casts of the demonstration, for the requests whose id begins with `request/<name>`.
-    """
+    """Return the casts of the demonstration for requests whose id begins with `request/<name>`."""
     written = json.loads((DEMO / "script.json").read_text(encoding="utf-8"))
     request = {"request": f"request/{name}*"}
     return [{**cast, "match": {**cast["match"], **request}} for cast in written["casts"]]

@@ -1,1 +1,1 @@
-"""The demonstration: one request, carried out from plan to tested branch with a rehearsed model."""
+"""The demonstration: one request from plan to tested branch, with a rehearsed model."""

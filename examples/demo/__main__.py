@@ -2,8 +2,8 @@
 The demonstration: `make demo`, or `python -m examples.demo [--keep]` in the repository's root.
 
 It makes a small repository with a failing test, starts the rehearsal server in the model's place,
-and carries one request out with the very code of `starter.py run`. Everything but the model's
-words is real. Afterwards nothing is left: no process, no folder.
+and runs one request with the code of `starter.py run`. Everything but the model's replies is real.
+Afterwards nothing is left: no process, no folder.
 """
 
 import argparse
@@ -35,10 +35,10 @@ def main() -> int:
     keep = parser.parse_args().keep
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with DemoDeployment(Path.cwd() / ".orchestcode-demo", os.environ, keep=keep) as stage:
-            code = _play(stage)
+        with DemoDeployment(Path.cwd() / ".orchestcode-demo", os.environ, keep=keep) as deployment:
+            code = _play(deployment)
             if keep:
-                _kept(stage)
+                _kept(deployment)
     except KeyboardInterrupt:
         code = ExitCode.WAITING
     if not keep:
@@ -46,8 +46,8 @@ def main() -> int:
     return code
 
 
-def _play(stage: DemoDeployment) -> int:
-    repository = sample_repository(stage.folder / "shop")
+def _play(deployment: DemoDeployment) -> int:
+    repository = sample_repository(deployment.folder / "shop")
     print(
         f"{REHEARSED} Everything else is real:\n"
         "the Temporal server, the worker, git, the sandbox, the commands and their results.\n"
@@ -56,11 +56,11 @@ def _play(stage: DemoDeployment) -> int:
         flush=True,
     )
     around = CliContext(
-        environ=stage.environ,
+        environ=deployment.environ,
         folder=Path.cwd(),
         now=time.time,
-        program=stage.program,
-        lasting=stage.keep,
+        program=deployment.program,
+        lasting=deployment.keep,
     )
     code = console(["run", "--repo", str(repository), "--check", CHECK, REQUEST], around)
     cost = " The cost is what these calls would have cost." if code is ExitCode.DELIVERED else ""
@@ -68,15 +68,15 @@ def _play(stage: DemoDeployment) -> int:
     return code
 
 
-def _kept(stage: DemoDeployment) -> None:
-    repository = f"git -C {stage.folder / 'shop'}"
+def _kept(deployment: DemoDeployment) -> None:
+    repository = f"git -C {deployment.folder / 'shop'}"
     print(
         "Kept, to look at:\n"
         f"  {repository} branch --list\n"
         f"  {repository} log --graph --stat --branches='orchestcode/*'\n"
-        f"  {stage.program} list\n"
-        f"  {stage.program} up        (server and web UI again)\n"
-        f"  rm -rf {stage.folder}"
+        f"  {deployment.program} list\n"
+        f"  {deployment.program} up        (server and web UI again)\n"
+        f"  rm -rf {deployment.folder}"
     )
 
 

@@ -1,6 +1,4 @@
-"""
-A model that is rehearsed and a repository to work on: what demonstration, benchmark and tests use.
-"""
+"""A rehearsed model and a repository to work on, for demonstration, benchmark and tests."""
 
 import os
 import subprocess

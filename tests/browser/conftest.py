@@ -1,7 +1,7 @@
 """
-A stage with the web UI, and the machine's own chromium to look at it.
+A deployment with the web UI, and the machine's own chromium to look at it.
 
-Imports of the driver stand inside the fixtures: the rest of the suite runs without it.
+The driver is imported inside the fixtures: the rest of the suite runs without it.
 """
 
 import os
@@ -30,14 +30,14 @@ _ARGUMENTS = (
 )
 _STEP_MS = 30_000
 _WIDTH, _HEIGHT = 1400, 1800
-"""High enough for a whole card in one screenshot: the UI scrolls inside its own frame."""
+"""High enough for a complete card in one screenshot: the UI scrolls inside its own frame."""
 
 
 @pytest.fixture(scope="session")
-async def stage() -> AsyncIterator[LocalDeployment]:
+async def deployment() -> AsyncIterator[LocalDeployment]:
     """Server with web UI, worker and the demo's rehearsed model, for all tests of this folder."""
-    async with LocalDeployment(DEMO / "script.json", web_ui=True) as stage:
-        yield stage
+    async with LocalDeployment(DEMO / "script.json", web_ui=True) as deployment:
+        yield deployment
 
 
 @pytest.fixture(scope="session")
@@ -69,8 +69,8 @@ async def context(chromium: str) -> AsyncIterator["BrowserContext"]:
 
 
 @pytest.fixture
-async def ui(context: "BrowserContext", stage: LocalDeployment) -> AsyncIterator[WebUi]:
+async def ui(context: "BrowserContext", deployment: LocalDeployment) -> AsyncIterator[WebUi]:
     """A tab of the test's own."""
     page = await context.new_page()
-    yield WebUi(page, stage)
+    yield WebUi(page, deployment)
     await page.close()

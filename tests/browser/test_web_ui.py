@@ -14,20 +14,20 @@ pytestmark = pytest.mark.browser
 PLAN = ["plan"]
 
 
-async def waiting_for_the_plan(stage: LocalDeployment, ui: WebUi, name: str) -> Handle:
+async def waiting_for_the_plan(deployment: LocalDeployment, ui: WebUi, name: str) -> Handle:
     """Start a request that asks for its plan's approval, and look at it once it waits."""
-    repository = stage.repository(name)
-    handle = await stage.start_request(name, repository, checks=[CHECK], approve=PLAN)
-    await stage.waiting(handle)
+    repository = deployment.repository(name)
+    handle = await deployment.start_request(name, repository, checks=[CHECK], approve=PLAN)
+    await deployment.waiting(handle)
     await ui.open(handle)
     return handle
 
 
-async def test_a_plan_is_approved_in_the_web_ui_and_the_branch_comes_out(
-    stage: LocalDeployment, ui: WebUi
+async def test_a_plan_is_approved_in_the_web_ui_and_the_branch_delivered(
+    deployment: LocalDeployment, ui: WebUi
 ) -> None:
-    """The card shows the plan and how to answer; the signal sent there lets the request go on."""
-    handle = await waiting_for_the_plan(stage, ui, "approved")
+    """The card shows the plan and how to answer; the signal sent there continues the request."""
+    handle = await waiting_for_the_plan(deployment, ui, "approved")
     card = await ui.card(
         "WAITING_APPROVAL",
         "Waits for you: a plan of 3 tasks",
@@ -37,7 +37,7 @@ async def test_a_plan_is_approved_in_the_web_ui_and_the_branch_comes_out(
     )
     await ui.shot("card-waiting")
     await ui.signal("approve", '{"approval": "plan"}', shot="signal-dialog")
-    status = await stage.delivered(handle, seconds=120)
+    status = await deployment.delivered(handle, seconds=120)
     await ui.card("DONE", "Tasks: 3 of 3 done", "Delivered", f"passed: {CHECK}")
     await ui.shot("card-done")
     await ui.tab("Timeline", "approve", "planner, attempt 1")
@@ -46,16 +46,16 @@ async def test_a_plan_is_approved_in_the_web_ui_and_the_branch_comes_out(
     await ui.shot("relationships")
 
     assert "(rehearsed)" in card
-    assert git(stage.folder / "approved", "rev-parse", str(status.branch)) == status.commit
+    assert git(deployment.folder / "approved", "rev-parse", str(status.branch)) == status.commit
 
 
 async def test_a_plan_is_rejected_in_the_web_ui_and_the_reason_is_kept(
-    stage: LocalDeployment, ui: WebUi
+    deployment: LocalDeployment, ui: WebUi
 ) -> None:
-    """The request fails with the person's words, and its card says so."""
-    handle = await waiting_for_the_plan(stage, ui, "rejected")
+    """The request fails with the person's reason, and its card shows it."""
+    handle = await waiting_for_the_plan(deployment, ui, "rejected")
     await ui.signal("reject", '{"approval": "plan", "reason": "not before the release"}')
-    ending = await stage.ending(handle)
+    ending = await deployment.ending(handle)
     await ui.card("FAILED", "the plan was rejected by a person: not before the release")
     await ui.shot("card-rejected")
 
@@ -63,11 +63,11 @@ async def test_a_plan_is_rejected_in_the_web_ui_and_the_reason_is_kept(
     assert ending.reason == "the plan was rejected by a person: not before the release"
 
 
-async def test_answers_that_cannot_be_taken_are_shown_and_an_update_replies(
-    stage: LocalDeployment, ui: WebUi
+async def test_refused_answers_are_shown_and_an_update_replies(
+    deployment: LocalDeployment, ui: WebUi
 ) -> None:
-    """A wrong name and a bad input stand on the card; the update is refused or taken at once."""
-    handle = await waiting_for_the_plan(stage, ui, "unclear")
+    """The card shows a wrong name and a bad input; the update is refused or accepted at once."""
+    handle = await waiting_for_the_plan(deployment, ui, "unclear")
     await ui.signal("accept", '{"approval": "plan"}', custom=True)
     await ui.card("there is no signal ‘accept’")
     await ui.signal("approve", '{"answer": "plan"}')
@@ -83,18 +83,18 @@ async def test_answers_that_cannot_be_taken_are_shown_and_an_update_replies(
     await ui.refused_update("decide", wrong, says=says, shot="update-refused")
     answer = '{"choice": "reject", "approval": "plan", "reason": "unclear", "by": "Ada"}'
     await ui.update("decide", answer)
-    ending = await stage.ending(handle)
+    ending = await deployment.ending(handle)
 
     assert ending.reason == "the plan was rejected by Ada: unclear"
 
 
-async def test_a_request_is_cancelled_in_the_web_ui(stage: LocalDeployment, ui: WebUi) -> None:
+async def test_a_request_is_cancelled_in_the_web_ui(deployment: LocalDeployment, ui: WebUi) -> None:
     """Request Cancellation ends a waiting request in order; nothing stays leased."""
-    handle = await waiting_for_the_plan(stage, ui, "cancelled")
+    handle = await waiting_for_the_plan(deployment, ui, "cancelled")
     await ui.cancel()
-    ending = await stage.ending(handle)
+    ending = await deployment.ending(handle)
     card = await ui.card("CANCELLED", "Tasks: 0 of 3 done")
 
     assert "Waits for you" not in card
     assert ending.state is RunState.CANCELLED
-    assert [held for held in stage.leases() if handle.id in held] == []
+    assert [held for held in deployment.leases() if handle.id in held] == []

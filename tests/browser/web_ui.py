@@ -23,12 +23,12 @@ class WebUi:
 
     Args:
         page: the tab.
-        stage: where the server with the web UI runs.
+        deployment: where the server with the web UI runs.
     """
 
-    def __init__(self, page: "Page", stage: LocalDeployment) -> None:
+    def __init__(self, page: "Page", deployment: LocalDeployment) -> None:
         self._page = page
-        self._stage = stage
+        self._stage = deployment
 
     async def open(self, handle: Handle) -> None:
         """Open the deep link that the product prints: the tab User Metadata of a request."""
@@ -37,9 +37,7 @@ class WebUi:
         await self._page.goto(deep_link(ui_url, handle.id, run_id=run, namespace=namespace))
 
     async def card(self, *words: str) -> str:
-        """
-        Return the card's text once all of `words` stand in it; the page is loaded anew meanwhile.
-        """
+        """Reload the page until the card's text has all of `words`; return the text."""
         seen = ""
 
         async def told() -> bool:
@@ -67,7 +65,7 @@ class WebUi:
         return text
 
     async def tab(self, name: str, *words: str) -> None:
-        """Go to another tab of the request and wait until it shows each of `words`."""
+        """Go to another tab of the request and wait until it shows each text of `words`."""
         await self._page.get_by_role("tab", name=name).click()
         for word in words:
             await self._page.get_by_text(word).locator("visible=true").first.wait_for()
@@ -97,7 +95,7 @@ class WebUi:
 
     async def update(self, name: str, payload: str) -> None:
         """
-        Send an update that is taken by More Actions, Send an Update; the dialog closes by itself.
+        Send an update that is accepted by More Actions, Send an Update; the dialog closes itself.
         """
         dialog = await self._submit_update(name, payload)
         await dialog.wait_for(state="hidden")
@@ -124,7 +122,7 @@ class WebUi:
         await self._page.get_by_role("dialog").get_by_test_id(_SUBMIT).click()
 
     async def shot(self, name: str) -> Path:
-        """Keep a screenshot of the whole page and return where."""
+        """Keep a screenshot of the page and return where."""
         path = SCREENSHOTS / f"{name}.png"
         await self._page.screenshot(path=path, full_page=True)
         return path
@@ -147,5 +145,5 @@ class WebUi:
             # The dialog keeps what was typed before.
             await self._page.keyboard.press("ControlOrMeta+a")
             await self._page.keyboard.insert_text(payload)
-            # Left alone, the box lays its JSON out anew and moves the button under the mouse.
+            # Otherwise the box reformats its JSON and moves the button under the mouse.
             await dialog.get_by_test_id(_SUBMIT).focus()

@@ -135,72 +135,74 @@ def _long_script() -> Json:
     return model_scripts.script(model_scripts.play("continued", *tasks))
 
 
-async def _answered(stage: LocalDeployment, handle: Handle, *answers: tuple[str, object]) -> None:
+async def _answered(
+    deployment: LocalDeployment, handle: Handle, *answers: tuple[str, object]
+) -> None:
     """Give answers, each as soon as something waits for it, until the request has ended."""
     for signal, payload in answers:
-        await stage.waiting(handle)
+        await deployment.waiting(handle)
         await handle.signal(signal, payload)
-        await until(lambda: _nothing_waits(stage, handle))
-    await stage.ending(handle)
+        await until(lambda: _nothing_waits(deployment, handle))
+    await deployment.ending(handle)
 
 
-async def _nothing_waits(stage: LocalDeployment, handle: Handle) -> bool:
-    return not (await stage.status(handle)).approvals
+async def _nothing_waits(deployment: LocalDeployment, handle: Handle) -> bool:
+    return not (await deployment.status(handle)).approvals
 
 
-async def _play_main(stage: LocalDeployment) -> None:
-    shop = stage.repository()
-    plain = stage.repository("plain", {"README.md": "Nothing yet.\n"})
+async def _play_main(deployment: LocalDeployment) -> None:
+    shop = deployment.repository()
+    plain = deployment.repository("plain", {"README.md": "Nothing yet.\n"})
 
     async def start(name: str, **options: object) -> Handle:
         folder = shop if name == "reworked" else plain
-        return await stage.start_request(name, folder, **{"checks": [_CHECK], **options})
+        return await deployment.start_request(name, folder, **{"checks": [_CHECK], **options})
 
     for name in ("happy", "reworked", "red", "evicted", "failed", "fallback"):
-        await stage.ending(await start(name))
-    await stage.ending(await start("refused", base="no-such-branch"))
-    await stage.ending(await start("mistyped", colour="red"))
+        await deployment.ending(await start(name))
+    await deployment.ending(await start("refused", base="no-such-branch"))
+    await deployment.ending(await start("mistyped", colour="red"))
     handle = await start("approved", approve=["plan", "review", "delivery"])
     await handle.signal("approve", {"approval": "nothing"})
     await handle.signal("agree", "plan")
-    await _answered(stage, handle, ("approve", None), ("approve", None), ("approve", None))
+    await _answered(deployment, handle, ("approve", None), ("approve", None), ("approve", None))
     handle = await start("rejected", approve=["plan"])
-    await _answered(stage, handle, ("reject", {"reason": "too small", "by": "Ann"}))
+    await _answered(deployment, handle, ("reject", {"reason": "too small", "by": "Ann"}))
     handle = await start("revised", approve=["plan"])
-    await _answered(stage, handle, ("revise", {"reason": "call it two"}), ("approve", None))
-    await _answered(stage, await start("asked"), ("approve", None))
+    await _answered(deployment, handle, ("revise", {"reason": "call it two"}), ("approve", None))
+    await _answered(deployment, await start("asked"), ("approve", None))
     handle = await start("noted")
-    await until(lambda: _coder_at_work(stage, handle))
+    await until(lambda: _coder_at_work(deployment, handle))
     await handle.signal("note", "mind the tests")
-    await stage.ending(handle)
+    await deployment.ending(handle)
     lock = plain / ".git/refs/heads/locked.lock"
     lock.touch()
     handle = await start("withdrawn", branch="locked")
-    await until(lambda: _delivers(stage, handle))
+    await until(lambda: _delivers(deployment, handle))
     await handle.cancel()
-    await stage.ending(handle)
+    await deployment.ending(handle)
     lock.unlink()
     handle = await start("cancelled")
-    await until(lambda: _landed(stage, handle))
+    await until(lambda: _landed(deployment, handle))
     await handle.cancel()
-    await stage.ending(handle)
+    await deployment.ending(handle)
 
 
-async def _coder_at_work(stage: LocalDeployment, handle: Handle) -> bool:
-    return any(row.agent for row in (await stage.status(handle)).tasks)
+async def _coder_at_work(deployment: LocalDeployment, handle: Handle) -> bool:
+    return any(row.agent for row in (await deployment.status(handle)).tasks)
 
 
-async def _delivers(stage: LocalDeployment, handle: Handle) -> bool:
-    return "delivers" in (await stage.status(handle)).reason
+async def _delivers(deployment: LocalDeployment, handle: Handle) -> bool:
+    return "delivers" in (await deployment.status(handle)).reason
 
 
-async def _landed(stage: LocalDeployment, handle: Handle) -> bool:
-    return any(row.commit for row in (await stage.status(handle)).tasks)
+async def _landed(deployment: LocalDeployment, handle: Handle) -> bool:
+    return any(row.commit for row in (await deployment.status(handle)).tasks)
 
 
-async def _play_long(stage: LocalDeployment) -> None:
-    plain = stage.repository("plain", {"README.md": "Nothing yet.\n"})
-    await stage.ending(await stage.start_request("continued", plain, checks=[_CHECK]))
+async def _play_long(deployment: LocalDeployment) -> None:
+    plain = deployment.repository("plain", {"README.md": "Nothing yet.\n"})
+    await deployment.ending(await deployment.start_request("continued", plain, checks=[_CHECK]))
 
 
 async def _histories(client: Client) -> AsyncIterator[tuple[str, str, WorkflowHistory]]:
@@ -219,9 +221,7 @@ async def _histories(client: Client) -> AsyncIterator[tuple[str, str, WorkflowHi
 
 
 def _case(run: WorkflowExecution, runs: Sequence[WorkflowExecution]) -> str:
-    """
-    Return the name of a run's file: the request's name, what it was, and which run it was of many.
-    """
+    """Return a run's file name: the request's name, what the run was, and its number of many."""
     if run.id.startswith("reconcile/"):
         return "scheduled"
     if run.id.startswith("merge/"):
@@ -246,7 +246,7 @@ def _scrubbed(value: Any) -> Any:
 
 
 def traces(text: str) -> list[str]:
-    """Return what a history tells of this machine: its name, its folders, its search path."""
+    """Return what of this machine is in a history: its name, its folders, its search path."""
     told = [socket.gethostname(), str(ROOT), str(Path.home()), sys.prefix]
     words = [*told, os.environ.get("PATH", "")]
     plain = "\n".join(_texts(json.loads(text)))
@@ -269,9 +269,9 @@ def _texts(value: Any) -> Iterator[str]:
         yield value
 
 
-async def _record(stage: LocalDeployment) -> int:
+async def _record(deployment: LocalDeployment) -> int:
     count = 0
-    async for workflow, case, history in _histories(await stage.client()):
+    async for workflow, case, history in _histories(await deployment.client()):
         text = scrubbed(history.to_json())
         if found := traces(text):
             raise SystemExit(f"{workflow} {case} tells of this machine: {found}")
@@ -283,18 +283,16 @@ async def _record(stage: LocalDeployment) -> int:
 
 
 async def main() -> None:
-    """
-    Replace every recorded history but those of code that is no more (`<case>-before-<change>`).
-    """
+    """Replace every recorded history but those of old code (`<case>-before-<change>`)."""
     for file in HISTORIES.rglob("*.json"):
         if "-before-" not in file.name:
             file.unlink()
-    async with _recording(_main_script()) as stage:
-        await _play_main(stage)
-        count = await _record(stage)
-    async with _recording(_long_script(), server_config=EARLY) as stage:
-        await _play_long(stage)
-        count += await _record(stage)
+    async with _recording(_main_script()) as deployment:
+        await _play_main(deployment)
+        count = await _record(deployment)
+    async with _recording(_long_script(), server_config=EARLY) as deployment:
+        await _play_long(deployment)
+        count += await _record(deployment)
     print(f"recorded {count} histories in {HISTORIES.relative_to(ROOT)}")
 
 

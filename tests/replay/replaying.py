@@ -118,7 +118,7 @@ def _read(file: Path) -> "WorkflowHistory":
 
 
 def main() -> dict[str, Any]:
-    """Replay what the command line names and return what there is to say of it."""
+    """Replay what the command line names and return the report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--without", action="append", default=[])

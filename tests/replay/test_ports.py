@@ -1,5 +1,6 @@
 """
-The pattern on which all rooms stand: workflows call activities through ports.
+Workflows call activities through ports. An implementation's bound method is registered, the port's
+method is called, and a replay needs neither the implementation nor any vendor.
 
 An implementation's bound method is registered, the port's method is called, and a replay needs
 neither the implementation nor any vendor.
@@ -82,10 +83,12 @@ async def _replayed(history: str, folder: Path, *, module: str, name: str) -> di
     return found
 
 
-async def test_ports(client: Client, repository: Path, tmp_path: Path) -> None:
+async def test_a_port_replays_without_its_implementation_and_not_under_another_name(
+    client: Client, repository: Path, tmp_path: Path
+) -> None:
     """
-    What is called through a port runs by its implementation, is recorded under the port's name,
-    replays without the implementation and its vendors, and fails to replay once it is renamed.
+    A call through a port runs the implementation, is recorded under the port's name, replays
+    without the implementation and its vendors, and does not replay under another name.
     """
     opened, history = await _opened(client, repository)
     same = await _replayed(

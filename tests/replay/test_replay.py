@@ -70,7 +70,7 @@ PLANTS = {
 """Changes that must not be made while requests are open."""
 
 
-def test_every_workflow(cases: list[str]) -> None:
+def test_every_recorded_history_replays(cases: list[str]) -> None:
     """Every workflow of the worker is recorded, along each of its main paths."""
     assert {name.split("/")[0] for name in cases} == _of_the_worker()
     requests = {name.split("/")[1] for name in cases if name.startswith("RequestWorkflow/")}
@@ -102,13 +102,13 @@ def _cases() -> list[str]:
     return [f"{file.parent.name}/{file.stem}" for file in sorted(HISTORIES.rglob("*.json"))]
 
 
-def test_nothing_of_a_machine(cases: list[str]) -> None:
-    """No history tells of the machine on which it was recorded."""
+def test_histories_hold_nothing_of_the_recording_machine(cases: list[str]) -> None:
+    """No history names the machine on which it was recorded."""
     for file in HISTORIES.rglob("*.json"):
         assert traces(file.read_text("utf-8")) == [], file
 
 
-async def test_cut_at_every_task() -> None:
+async def test_a_history_cut_at_every_task_replays() -> None:
     """A history replays from its start to each of its workflow tasks, as after a crash there."""
     cuts = [
         cut
@@ -146,7 +146,7 @@ class Ahead:
         return [name for name in self._cases if ALL or seed < WHOLE_SEEDS or _is_core(name)]
 
     def said(self, seed: int) -> dict[str, Any]:
-        """What the process of a seed said."""
+        """What the process of a seed printed."""
         for each in (seed, seed + 1):
             if each < SEEDS and each not in self._begun:
                 self._begun[each] = self._pool.submit(self._replay, each)
@@ -172,8 +172,8 @@ def _ahead(cases: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_seeds(seed: int, ahead: Ahead) -> None:
-    """Every history replays whatever the order of sets is, silently, and without any vendor."""
+def test_worker_settings_do_not_change_replay(seed: int, ahead: Ahead) -> None:
+    """Every history replays in any order of sets, silently, and without any vendor."""
     some, said = ahead.cases(seed), ahead.said(seed)
 
     assert said["failures"] == {}
@@ -183,7 +183,7 @@ def test_seeds(seed: int, ahead: Ahead) -> None:
 
 
 @pytest.mark.parametrize("plant", PLANTS)
-def test_planted_change(plant: str, tmp_path: Path) -> None:
+def test_a_planted_change_of_command_order_fails_replay(plant: str, tmp_path: Path) -> None:
     """A workflow that was changed without a patch fails to replay what it did before."""
     changes, case = PLANTS[plant]
     root = _planted(tmp_path / "root", changes)

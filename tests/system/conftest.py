@@ -1,6 +1,4 @@
-"""
-One stage for all system tests that do not kill anything; its script is what the modules rehearse.
-"""
+"""One deployment for all system tests that kill nothing; its script is the modules' PLAYS."""
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -16,10 +14,10 @@ from tests.model_scripts import Json, script
 @dataclass(frozen=True)
 class CompletedRun:
     """
-    The demo's request, carried out without any disturbance.
+    The demo's request, executed without any fault.
 
     Attributes:
-        status: its last word.
+        status: its last status.
         tree: of the delivered branch.
         before, after: snapshots of the user's repository.
     """
@@ -40,8 +38,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-async def stage(request: pytest.FixtureRequest) -> AsyncIterator[LocalDeployment]:
-    """The stage that all share; the plays of every collected module are rehearsed on it."""
+async def deployment(request: pytest.FixtureRequest) -> AsyncIterator[LocalDeployment]:
+    """The shared deployment; its script is the plays of every collected module."""
     async with LocalDeployment(script(*_plays(request.session))) as shared:
         yield shared
 
@@ -53,15 +51,13 @@ def _plays(session: pytest.Session) -> Iterator[list[Json]]:
 
 
 @pytest.fixture(scope="session")
-async def performance(stage: LocalDeployment) -> CompletedRun:
-    """
-    The demo's request without any disturbance; the modules that ask for it rehearse `demo-whole`.
-    """
-    repository = stage.repository("whole")
+async def completed_run(deployment: LocalDeployment) -> CompletedRun:
+    """The demo's request without any fault; its modules have the play `demo-whole`."""
+    repository = deployment.repository("whole")
     _customise(repository)
     before = snapshot(repository)
-    handle = await stage.start_request("demo-whole", repository, checks=[CHECK])
-    status = await stage.delivered(handle)
+    handle = await deployment.start_request("demo-whole", repository, checks=[CHECK])
+    status = await deployment.delivered(handle)
     return CompletedRun(
         repository=repository,
         status=status,
@@ -72,9 +68,7 @@ async def performance(stage: LocalDeployment) -> CompletedRun:
 
 
 def _customise(repository: Path) -> None:
-    """
-    Give a repository what must survive: hooks that would be noticed, config, refs, half-done work.
-    """
+    """Prepare what must survive: hooks that leave a trace, config, refs, uncommitted work."""
     for name in ("pre-push", "pre-receive", "update", "post-receive", "reference-transaction"):
         hook = repository / ".git" / "hooks" / name
         hook.write_text("#!/bin/sh\ntouch hook-ran\nexit 1\n")

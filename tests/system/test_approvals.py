@@ -1,6 +1,4 @@
-"""
-People in the loop: answers by the plain `temporal` CLI, by `starter.py`, and those that come amiss.
-"""
+"""People in the loop: answers by the `temporal` CLI and by `starter.py`, and refused answers."""
 
 import json
 
@@ -40,127 +38,129 @@ PLAYS = [
 ]
 
 
-async def _signal(stage: LocalDeployment, handle: Handle, name: str, payload: object) -> None:
+async def _signal(deployment: LocalDeployment, handle: Handle, name: str, payload: object) -> None:
     words = ["workflow", "signal", "--workflow-id", handle.id, "--name", name]
-    ended = await stage.temporal(*words, "--input", json.dumps(payload))
+    ended = await deployment.temporal(*words, "--input", json.dumps(payload))
     assert ended.returncode == 0, ended.stderr
 
 
 async def test_a_request_by_the_temporal_cli_alone_is_found_approved_and_delivered(
-    stage: LocalDeployment,
+    deployment: LocalDeployment,
 ) -> None:
-    """
-    Started, found among what waits, approved by signal: all with the plain CLI and little input.
-    """
-    folder = stage.repository("by-hand", SMALL)
+    """Start, find and approve a request by signal, all with the plain CLI and little input."""
+    folder = deployment.repository("by-hand", SMALL)
     payload = {"repository": str(folder), "request": "by hand", "approve": ["plan"]}
     words = ["workflow", "start", "--type", "RequestWorkflow", "--task-queue", "orchestcode"]
     words += ["--workflow-id", "request/by-hand", "--input", json.dumps(payload)]
-    started = await stage.temporal(*words)
+    started = await deployment.temporal(*words)
     assert started.returncode == 0, started.stderr
-    handle = await stage.handle("by-hand")
-    status = await stage.waiting(handle)
+    handle = await deployment.handle("by-hand")
+    status = await deployment.waiting(handle)
     assert (status.state, status.reason) == (
         RunState.WAITING_APPROVAL,
         "waits for a person: a plan of 1 task",
     )
-    await until(lambda: _listed(stage, handle))
-    await _signal(stage, handle, "approve", {"approval": "plan"})
-    ended = await stage.delivered(handle)
+    await until(lambda: _listed(deployment, handle))
+    await _signal(deployment, handle, "approve", {"approval": "plan"})
+    ended = await deployment.delivered(handle)
     assert git(folder, "show", f"{ended.branch}:hand.txt") == "by hand"
 
 
-async def _listed(stage: LocalDeployment, handle: Handle) -> bool:
-    """Say whether the CLI finds the request among those that wait."""
+async def _listed(deployment: LocalDeployment, handle: Handle) -> bool:
+    """Return whether the CLI lists the request among those that wait."""
     query = 'OcState="WAITING_APPROVAL" AND OcPendingApprovals=1'
-    ended = await stage.temporal("workflow", "list", "--query", query, "-o", "json")
+    ended = await deployment.temporal("workflow", "list", "--query", query, "-o", "json")
     return handle.id in ended.stdout
 
 
 async def test_a_rejected_plan_ends_the_request_with_the_persons_reason(
-    stage: LocalDeployment,
+    deployment: LocalDeployment,
 ) -> None:
-    """After a rejection the request has FAILED, says who and why, and nothing was delivered."""
-    folder = stage.repository("rejected", SMALL)
-    handle = await stage.start_request("rejected", folder, approve=["plan"])
-    await stage.waiting(handle)
-    ended = await stage.starter("reject", handle.id, "--reason", "far too big")
+    """After a rejection the request has FAILED with who and why, and nothing is delivered."""
+    folder = deployment.repository("rejected", SMALL)
+    handle = await deployment.start_request("rejected", folder, approve=["plan"])
+    await deployment.waiting(handle)
+    ended = await deployment.starter("reject", handle.id, "--reason", "far too big")
     assert ended.returncode == 0, ended.stderr
-    ending = await stage.ending(handle)
+    ending = await deployment.ending(handle)
     assert ending.state is RunState.FAILED
     assert ending.reason.startswith("the plan was rejected by ")
     assert ending.reason.endswith(": far too big")
     assert git(folder, "branch", "--format=%(refname:short)") == "main"
-    assert (await stage.starter("watch", handle.id)).returncode == 1
+    assert (await deployment.starter("watch", handle.id)).returncode == 1
 
 
-async def test_a_plan_sent_back_comes_again_with_the_feedback_heard(stage: LocalDeployment) -> None:
-    """The planner hears the feedback, and the new plan waits for a new answer."""
-    folder = stage.repository("revised", SMALL)
-    handle = await stage.start_request("revised", folder, approve=["plan"])
-    first = (await stage.waiting(handle)).approvals[0]
-    await _signal(stage, handle, "revise", {"approval": "plan", "reason": "add the second"})
+async def test_a_revised_plan_follows_the_feedback(
+    deployment: LocalDeployment,
+) -> None:
+    """The planner gets the feedback, and the new plan waits for a new answer."""
+    folder = deployment.repository("revised", SMALL)
+    handle = await deployment.start_request("revised", folder, approve=["plan"])
+    first = (await deployment.waiting(handle)).approvals[0]
+    await _signal(deployment, handle, "revise", {"approval": "plan", "reason": "add the second"})
 
     async def another() -> bool:
-        pending = (await stage.status(handle)).approvals
+        pending = (await deployment.status(handle)).approvals
         return bool(pending) and pending[0].digest != first.digest
 
     await until(another)
-    await _signal(stage, handle, "approve", {"approval": "plan", "digest": first.digest})
-    ended = await stage.starter("approve", handle.id)
+    await _signal(deployment, handle, "approve", {"approval": "plan", "digest": first.digest})
+    ended = await deployment.starter("approve", handle.id)
     assert ended.returncode == 0, ended.stderr
-    status = await stage.delivered(handle)
+    status = await deployment.delivered(handle)
     assert [task.id for task in status.tasks] == ["first", "second"]
     assert "has changed since you looked at it" in status.refused_answers[0].problem
 
 
-async def test_a_review_waits_for_a_person_and_lands_once_approved(stage: LocalDeployment) -> None:
-    """With `approve: review` the patch waits, `status` says so and exactly it lands afterwards."""
-    folder = stage.repository("reviewed", SMALL)
-    handle = await stage.start_request("reviewed", folder, approve=["review"])
-    status = await stage.waiting(handle)
+async def test_a_review_waits_for_a_person_and_lands_once_approved(
+    deployment: LocalDeployment,
+) -> None:
+    """With `approve: review` the patch waits, `status` shows it and exactly it lands afterwards."""
+    folder = deployment.repository("reviewed", SMALL)
+    handle = await deployment.start_request("reviewed", folder, approve=["review"])
+    status = await deployment.waiting(handle)
     assert status.state is RunState.WAITING_REVIEW
     assert status.reason == "waits for a person: the patch of only: 1 file, +1 -0"
     assert status.tasks[0].state is TaskState.REVIEW
     assert "waits for a person" in status.tasks[0].reason
-    shown = await stage.starter("status", handle.id)
+    shown = await deployment.starter("status", handle.id)
     assert shown.returncode == 0
     assert "review/only/0" in shown.stdout
-    await _signal(stage, handle, "approve", status.approvals[0].id)
-    ended = await stage.delivered(handle)
+    await _signal(deployment, handle, "approve", status.approvals[0].id)
+    ended = await deployment.delivered(handle)
     tree = git(folder, "rev-parse", f"{ended.branch}^{{tree}}")
     assert tree == status.approvals[0].digest
 
 
-async def test_a_risky_patch_waits_for_a_person_though_nobody_asked_for_reviews(
-    stage: LocalDeployment,
+async def test_a_risky_patch_waits_for_a_person_without_requested_reviews(
+    deployment: LocalDeployment,
 ) -> None:
     """A patch that touches authentication waits with its risk, and is not landed when rejected."""
-    folder = stage.repository("risky", SMALL)
-    handle = await stage.start_request("risky", folder)
-    status = await stage.waiting(handle)
+    folder = deployment.repository("risky", SMALL)
+    handle = await deployment.start_request("risky", folder)
+    status = await deployment.waiting(handle)
     assert "touches authentication or secrets" in status.approvals[0].risk
-    await _signal(stage, handle, "reject", {"reason": "no logins", "by": "Ada"})
-    ending = await stage.ending(handle)
+    await _signal(deployment, handle, "reject", {"reason": "no logins", "by": "Ada"})
+    ending = await deployment.ending(handle)
     assert ending.state is RunState.FAILED
     assert ending.reason == "0 of 1 tasks done; only failed: rejected by Ada: no logins"
 
 
-async def test_the_delivery_waits_for_a_person_and_is_left_out_when_refused(
-    stage: LocalDeployment,
+async def test_a_delivery_waits_for_a_person_and_does_not_happen_when_refused(
+    deployment: LocalDeployment,
 ) -> None:
     """With `approve: delivery` the branch is made only after a yes."""
-    folder = stage.repository("shipped", SMALL)
+    folder = deployment.repository("shipped", SMALL)
     yes, no = [
-        await stage.start_request(f"shipped-{answer}", folder, approve=["delivery"])
+        await deployment.start_request(f"shipped-{answer}", folder, approve=["delivery"])
         for answer in ("yes", "no")
     ]
-    await stage.waiting(yes)
-    await stage.waiting(no)
+    await deployment.waiting(yes)
+    await deployment.waiting(no)
     assert git(folder, "branch", "--format=%(refname:short)") == "main"
-    assert (await stage.starter("approve", yes.id, "delivery")).returncode == 0
-    assert (await stage.starter("reject", no.id, "--reason", "not today")).returncode == 0
-    delivered, refused = await stage.delivered(yes), await stage.ending(no)
+    assert (await deployment.starter("approve", yes.id, "delivery")).returncode == 0
+    assert (await deployment.starter("reject", no.id, "--reason", "not today")).returncode == 0
+    delivered, refused = await deployment.delivered(yes), await deployment.ending(no)
     assert refused.state is RunState.FAILED
     assert "not delivered" in refused.reason
     assert "not today" in refused.reason
@@ -168,21 +168,19 @@ async def test_the_delivery_waits_for_a_person_and_is_left_out_when_refused(
     assert branches == sorted(["main", str(delivered.branch)])
 
 
-async def test_answers_that_come_amiss_are_kept_and_shown(stage: LocalDeployment) -> None:
-    """
-    Unknown, unclear, unreadable, duplicate and misnamed answers stand in the status, each with why.
-    """
-    folder = stage.repository("amiss", SMALL)
-    handle = await stage.start_request("amiss", folder, approve=["plan", "delivery"])
-    await stage.waiting(handle)
-    await _signal(stage, handle, "approve", {"approval": "no-such"})
-    await _signal(stage, handle, "approve", {"verdict": "fine"})
-    await _signal(stage, handle, "approve", 7)
-    await _signal(stage, handle, "aprove", {"approval": "plan"})
-    await _signal(stage, handle, "approve", {"approval": "plan", "by": "Ada"})
-    await _signal(stage, handle, "approve", {"approval": "plan"})
-    await until(lambda: _waits_for_delivery(stage, handle))
-    refused = (await stage.status(handle)).refused_answers
+async def test_refused_answers_are_kept_and_shown(deployment: LocalDeployment) -> None:
+    """The status shows unknown, unclear, unreadable, duplicate and misnamed answers, with why."""
+    folder = deployment.repository("amiss", SMALL)
+    handle = await deployment.start_request("amiss", folder, approve=["plan", "delivery"])
+    await deployment.waiting(handle)
+    await _signal(deployment, handle, "approve", {"approval": "no-such"})
+    await _signal(deployment, handle, "approve", {"verdict": "fine"})
+    await _signal(deployment, handle, "approve", 7)
+    await _signal(deployment, handle, "aprove", {"approval": "plan"})
+    await _signal(deployment, handle, "approve", {"approval": "plan", "by": "Ada"})
+    await _signal(deployment, handle, "approve", {"approval": "plan"})
+    await until(lambda: _waits_for_delivery(deployment, handle))
+    refused = (await deployment.status(handle)).refused_answers
     waiting = 'Waiting: \'plan\' (a plan of 1 task). Answer with {"approval": "plan"}.'
     assert [record.problem for record in refused] == [
         f"Nothing called 'no-such' waits for an answer. {waiting}",
@@ -191,29 +189,27 @@ async def test_answers_that_come_amiss_are_kept_and_shown(stage: LocalDeployment
         "there is no signal 'aprove': send approve, reject, revise or note",
         "'plan' was already approved by Ada.",
     ]
-    late = await stage.starter("approve", handle.id, "plan")
+    late = await deployment.starter("approve", handle.id, "plan")
     assert late.returncode == 2
     assert "'plan' was already approved by Ada." in late.stderr
-    await _signal(stage, handle, "approve", "delivery")
-    await stage.delivered(handle)
-    gone = await stage.starter("approve", handle.id)
+    await _signal(deployment, handle, "approve", "delivery")
+    await deployment.delivered(handle)
+    gone = await deployment.starter("approve", handle.id)
     assert gone.returncode == 2
     assert "has ended" in gone.stderr
 
 
-async def _waits_for_delivery(stage: LocalDeployment, handle: Handle) -> bool:
-    return [each.id for each in (await stage.status(handle)).approvals] == ["delivery"]
+async def _waits_for_delivery(deployment: LocalDeployment, handle: Handle) -> bool:
+    return [each.id for each in (await deployment.status(handle)).approvals] == ["delivery"]
 
 
-async def test_a_note_reaches_the_agent_that_starts_later(stage: LocalDeployment) -> None:
-    """
-    A note given while the plan waits is in the coder's opening, and a note for nobody is refused.
-    """
-    folder = stage.repository("noted", SMALL)
-    handle = await stage.start_request("noted", folder, approve=["plan"])
-    await stage.waiting(handle)
-    assert (await stage.starter("note", handle.id, "keep it short")).returncode == 0
-    await _signal(stage, handle, "note", {"text": "x", "task": "no-such"})
-    await _signal(stage, handle, "approve", True)
-    status = await stage.delivered(handle)
+async def test_a_note_reaches_the_agent_that_starts_later(deployment: LocalDeployment) -> None:
+    """A note during planning is in the coder's opening; a note for an unknown task is refused."""
+    folder = deployment.repository("noted", SMALL)
+    handle = await deployment.start_request("noted", folder, approve=["plan"])
+    await deployment.waiting(handle)
+    assert (await deployment.starter("note", handle.id, "keep it short")).returncode == 0
+    await _signal(deployment, handle, "note", {"text": "x", "task": "no-such"})
+    await _signal(deployment, handle, "approve", True)
+    status = await deployment.delivered(handle)
     assert status.refused_answers[0].problem == "There is no task 'no-such': only."

@@ -1,6 +1,4 @@
-"""
-A clock that jumps and a memory that ends: neither is taken for progress, neither loses anything.
-"""
+"""A clock that jumps and a worker without memory: nothing is lost or taken for progress."""
 
 import asyncio
 import os
@@ -63,45 +61,45 @@ def _clock(environ: dict[str, str]) -> float:
 
 async def test_a_clock_that_jumps_changes_nothing(tmp_path: Path) -> None:
     """
-    The worker's wall clock jumps three days on amid a command, then six days back: no lease is
-    lost, no call repeated, no check taken for timed out, and the request ends at its first try.
+    The worker's wall clock jumps three days forward during a command, then six back: no lease is
+    lost, no call repeated, no check times out, and the request ends at its first attempt.
     """
     shift = tmp_path / "shift"
     (tmp_path / "sitecustomize.py").write_text(SITECUSTOMIZE)
     environ = {"PYTHONPATH": str(tmp_path), "ORCHESTCODE_TEST_SHIFT": str(shift)}
     _set(shift, 0)
     plays = play("jump", _task("sleep 1.2", "sleep 0.5"))
-    async with LocalDeployment(script(plays), environ=environ) as stage:
-        repository = stage.repository("jump", SMALL)
-        handle = await stage.start_request("jump", repository, checks=["sleep 0.5"])
-        await until(lambda: any("sleep 1.2" in line for line in stage.processes().values()))
+    async with LocalDeployment(script(plays), environ=environ) as deployment:
+        repository = deployment.repository("jump", SMALL)
+        handle = await deployment.start_request("jump", repository, checks=["sleep 0.5"])
+        await until(lambda: any("sleep 1.2" in line for line in deployment.processes().values()))
         _set(shift, DAYS)
         assert abs(_clock(environ) - time.time() - DAYS) < 60
-        await until(lambda: stage.has_file("a.txt"))
+        await until(lambda: deployment.has_file("a.txt"))
         _set(shift, -DAYS)
 
-        status = await stage.delivered(handle)
+        status = await deployment.delivered(handle)
 
         assert [task.rounds for task in status.tasks] == [0]
-        assert journal.repeated(stage.journal()) == []
-        assert stage.left_behind() == []
+        assert journal.repeated(deployment.journal()) == []
+        assert deployment.left_behind() == []
         assert git(repository, "show", f"{status.branch}:a.txt") == "a"
 
 
-async def test_a_worker_at_its_memory_limit_ends_and_another_goes_on(tmp_path: Path) -> None:
+async def test_a_worker_at_its_memory_limit_is_replaced(tmp_path: Path) -> None:
     """
-    A worker that gets no more memory does not limp on: it ends, the supervisor says so and starts
-    another, and the request is delivered; no finished model call is repeated.
+    A worker that gets no more memory ends; the supervisor reports it and starts another, the
+    request is delivered, and no finished model call is repeated.
     """
     log = tmp_path / "run.log"
     plays = play("remember", _task("true", "head -c 9000000 /dev/zero | tr '\\0' x"))
-    async with LocalDeployment(script(plays), services=False) as stage:
-        repository = stage.repository("remember", SMALL)
+    async with LocalDeployment(script(plays), services=False) as deployment:
+        repository = deployment.repository("remember", SMALL)
         words = ("--repo", str(repository), "--branch", "whole", "--check", "true", "remember")
-        run = stage.open_starter("run", *words, log=log)
-        await until(lambda: stage.has_file("a.txt") or not run.alive)
+        run = deployment.open_starter("run", *words, log=log)
+        await until(lambda: deployment.has_file("a.txt") or not run.alive)
         assert run.alive, log.read_text()
-        record = running_supervisor(stage.settings)
+        record = running_supervisor(deployment.settings)
         assert record
         assert record.worker_pid
         limit = _address_space(record.worker_pid) + HEADROOM_BYTES
@@ -110,9 +108,9 @@ async def test_a_worker_at_its_memory_limit_ends_and_another_goes_on(tmp_path: P
         async with asyncio.timeout(90):
             assert await run.wait() == 0, log.read_text()
 
-        told = (stage.settings.logs / "supervisor.log").read_text()
+        told = (deployment.settings.logs / "supervisor.log").read_text()
         assert "The worker ended (signal SIG" in told
-        assert journal.repeated(stage.journal()) == []
+        assert journal.repeated(deployment.journal()) == []
         assert git(repository, "show", "whole:a.txt") == "a"
 
 

@@ -1,6 +1,6 @@
 """
-A request that is closed before its end, at any moment and in any way: the person's repository stays
-as it was, everything is given back, and the work is where the person is told.
+A request that is closed early, at any moment and in any way: the repository is unchanged,
+everything is released, and the work is where the message to the person says.
 """
 
 import datetime as dt
@@ -62,41 +62,41 @@ PLAYS: Sequence[list[Json]] = (
 )  # fmt: skip
 
 
-async def _plans(stage: LocalDeployment, handle: Handle) -> None:
+async def _plans(deployment: LocalDeployment, handle: Handle) -> None:
     async def plans() -> bool:
-        return "plans" in (await stage.status(handle)).reason
+        return "plans" in (await deployment.status(handle)).reason
 
     await until(plans)
 
 
-async def _reviewing(stage: LocalDeployment, handle: Handle) -> None:
+async def _reviewing(deployment: LocalDeployment, handle: Handle) -> None:
     # The coder's last reply is there: what follows are the checks and the review.
-    await until(lambda: sum(one.role == "coder" for one in stage.journal(handle.id)) == 2)
+    await until(lambda: sum(one.role == "coder" for one in deployment.journal(handle.id)) == 2)
 
 
 def _runs(mark: str) -> Moment:
-    async def runs(stage: LocalDeployment, _handle: Handle) -> None:
-        await until(lambda: any(mark in line for line in stage.processes().values()))
+    async def runs(deployment: LocalDeployment, _handle: Handle) -> None:
+        await until(lambda: any(mark in line for line in deployment.processes().values()))
 
     return runs
 
 
-async def _asks(stage: LocalDeployment, handle: Handle) -> None:
-    await stage.waiting(handle)
+async def _asks(deployment: LocalDeployment, handle: Handle) -> None:
+    await deployment.waiting(handle)
 
 
-async def _delivers(stage: LocalDeployment, handle: Handle) -> None:
+async def _delivers(deployment: LocalDeployment, handle: Handle) -> None:
     async def delivers() -> bool:
-        return "delivers" in (await stage.status(handle)).reason
+        return "delivers" in (await deployment.status(handle)).reason
 
     await until(delivers)
 
 
-async def _reconciled(stage: LocalDeployment) -> None:
-    """Free what ended without a word, as a worker does at its start and every ten minutes."""
-    await (await stage.client()).execute_workflow(
+async def _reconciled(deployment: LocalDeployment) -> None:
+    """Free what ended without cleaning up, as a worker does at its start and every ten minutes."""
+    await (await deployment.client()).execute_workflow(
         "ReconcileWorkflow",
-        Reconcile(host_id=host_id(stage.settings)),
+        Reconcile(host_id=host_id(deployment.settings)),
         id="reconcile/closing",
         task_queue=TaskQueue.WORKFLOWS,
         result_type=ReconcileReport,
@@ -109,17 +109,17 @@ async def _kept(handle: Handle) -> str:
 
 
 def _listed(line: str) -> list[str]:
-    """Run the command that a person is told and return the names of the refs that it lists."""
+    """Run the command in the message to the person and return the refs that it lists."""
     ran = subprocess.run(shlex.split(line), capture_output=True, text=True, check=True)
     return [row.split("\t")[-1].split()[-1] for row in ran.stdout.splitlines()]
 
 
-def _held(stage: LocalDeployment, handle: Handle) -> list[str]:
+def _held(deployment: LocalDeployment, handle: Handle) -> list[str]:
     """Return the leases and the claim that a request still has."""
-    leases = [lease for lease in stage.leases() if handle.id in lease]
+    leases = [lease for lease in deployment.leases() if handle.id in lease]
     claims = [
         str(path)
-        for store in stage.settings.stores.iterdir()
+        for store in deployment.settings.stores.iterdir()
         for path in (store / ids.CLAIMS).rglob("*")
         if path.is_file() and _claimed_by(store, path.read_text().strip()) == handle.id
     ]
@@ -144,48 +144,46 @@ def _claimed_by(store: Path, blob: str) -> str:
         pytest.param("close-delivery", {"approve": ["delivery"]}, _asks, id="delivery-waits"),
     ],
 )
-async def test_cancelled_at_any_moment_a_request_gives_everything_back(
-    stage: LocalDeployment, name: str, options: dict[str, object], moment: Moment
+async def test_a_request_cancelled_at_any_moment_releases_everything(
+    deployment: LocalDeployment, name: str, options: dict[str, object], moment: Moment
 ) -> None:
     """
-    Cancelled amid anything: no lease, no claim, no process is left, the repository is the same to
-    the byte, and `cancel` prints the command that lists the work.
+    Cancelled at any moment: no lease, claim or process is left, the repository is the same to the
+    byte, and `cancel` prints the command that lists the work.
     """
-    repository = stage.repository(name, SMALL)
+    repository = deployment.repository(name, SMALL)
     before = snapshot(repository)
-    handle = await stage.start_request(name, repository, **options)
-    await moment(stage, handle)
+    handle = await deployment.start_request(name, repository, **options)
+    await moment(deployment, handle)
 
-    said = await stage.starter("cancel", handle.id)
+    said = await deployment.starter("cancel", handle.id)
 
     assert said.returncode == 0, said
-    assert (await stage.ending(handle)).state is RunState.CANCELLED
-    assert _held(stage, handle) == []
+    assert (await deployment.ending(handle)).state is RunState.CANCELLED
+    assert _held(deployment, handle) == []
     assert snapshot(repository) == before
-    await until(lambda: not any("sleep 747" in line for line in stage.processes().values()))
+    await until(lambda: not any("sleep 747" in line for line in deployment.processes().values()))
     kept = await _kept(handle)
     assert kept in said.stdout + said.stderr
     works = [ref for ref in _listed(kept) if "/task/a/" in ref]
     assert works or name == "close-planning"
 
 
-async def test_a_request_that_is_cancelled_while_its_delivery_fails_never_delivers(
-    stage: LocalDeployment,
+async def test_a_request_cancelled_during_a_failing_delivery_never_delivers(
+    deployment: LocalDeployment,
 ) -> None:
-    """
-    Another git has the branch locked: cancelled then, the request ends at once, without a branch.
-    """
-    repository = stage.repository("close-delivering", SMALL)
+    """Another git has locked the branch: the cancelled request ends at once, without a branch."""
+    repository = deployment.repository("close-delivering", SMALL)
     lock = repository / ".git/refs/heads/made.lock"
     lock.touch()
-    handle = await stage.start_request("close-delivering", repository, branch="made")
-    await _delivers(stage, handle)
+    handle = await deployment.start_request("close-delivering", repository, branch="made")
+    await _delivers(deployment, handle)
 
-    said = await stage.starter("cancel", handle.id)
+    said = await deployment.starter("cancel", handle.id)
 
     assert said.returncode == 0, said
-    assert (await stage.ending(handle, seconds=15)).state is RunState.CANCELLED
-    assert _held(stage, handle) == []
+    assert (await deployment.ending(handle, seconds=15)).state is RunState.CANCELLED
+    assert _held(deployment, handle) == []
     lock.unlink()
     assert git(repository, "branch", "--list", "made") == ""
 
@@ -197,64 +195,62 @@ exit $code
 """
 
 
-async def test_a_worker_that_dies_before_it_tells_of_its_delivery_misleads_nobody(
+async def test_a_worker_killed_after_its_push_leaves_a_request_that_ends_delivered(
     tmp_path: Path,
 ) -> None:
-    """
-    The push is made, the worker dies, the person cancels: the request ends delivered, as it is.
-    """
+    """After the push the worker dies and the person cancels: the request ends delivered."""
     git_command, pushed = tmp_path / "git", tmp_path / "pushed"
     git_command.write_text(SLOW_PUSH.format(git=shutil.which("git"), pushed=pushed))
     git_command.chmod(0o755)
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
     async with LocalDeployment(
         script(play("close-unheard", SIMPLE)), environ={"PATH": path}
-    ) as stage:
-        repository = stage.repository("close-unheard", SMALL)
-        handle = await stage.start_request("close-unheard", repository, branch="made")
+    ) as deployment:
+        repository = deployment.repository("close-unheard", SMALL)
+        handle = await deployment.start_request("close-unheard", repository, branch="made")
         await until(pushed.exists)
-        await stage.kill_worker()
+        await deployment.kill_worker()
         await handle.cancel()
-        await stage.start_worker()
-        ended = await stage.ending(handle)
+        await deployment.start_worker()
+        ended = await deployment.ending(handle)
 
         assert ended.state is RunState.DONE
         assert ended.status
         assert ended.status.commit == git(repository, "rev-parse", "made").strip()
-        assert _held(stage, handle) == []
+        assert _held(deployment, handle) == []
 
 
-async def test_a_terminated_request_gives_everything_back_at_the_next_reconciliation(
-    stage: LocalDeployment,
+async def test_the_reconciler_releases_everything_of_a_terminated_request(
+    deployment: LocalDeployment,
 ) -> None:
     """
-    Terminated while a person should review, which runs no clean-up: a reconciliation frees lease
-    and claim, and `status` still says where the work is.
+    Terminated during a review, it runs no clean-up: a reconciliation frees lease and claim, and
+    `status` still shows where the work is.
     """
-    repository = stage.repository("close-terminate", SMALL)
+    repository = deployment.repository("close-terminate", SMALL)
     before = snapshot(repository)
-    handle = await stage.start_request("close-terminate", repository, approve=["review"])
-    await stage.waiting(handle)
+    handle = await deployment.start_request("close-terminate", repository, approve=["review"])
+    await deployment.waiting(handle)
     await handle.terminate("a test ends it")
-    assert _held(stage, handle) != []
+    assert _held(deployment, handle) != []
 
-    await _reconciled(stage)
+    await _reconciled(deployment)
 
-    assert _held(stage, handle) == []
+    assert _held(deployment, handle) == []
     assert snapshot(repository) == before
-    await _told_where(stage, handle)
+    await _told_where(deployment, handle)
 
 
-async def test_a_request_whose_time_is_over_gives_everything_back_likewise(
-    stage: LocalDeployment,
+async def test_the_reconciler_releases_everything_of_a_timed_out_request(
+    deployment: LocalDeployment,
 ) -> None:
     """
-    Ended by its execution time-out amid a command: the command ends, a reconciliation frees the
-    rest, and `status` still says where the work is.
+    Ended by its execution timeout during a command: the command ends, a reconciliation frees the
+    rest, and `status` still shows where the work is.
     """
-    repository = stage.repository("close-timeout", SMALL)
+    repository = deployment.repository("close-timeout", SMALL)
     before = snapshot(repository)
-    handle = await (await stage.client()).start_workflow(
+    handle = await (await deployment.client()).start_workflow(
         "RequestWorkflow",
         {"repository": str(repository), "request": "close-timeout"},
         id="request/close-timeout",
@@ -262,23 +258,23 @@ async def test_a_request_whose_time_is_over_gives_everything_back_likewise(
         result_type=RequestStatus,
         execution_timeout=dt.timedelta(seconds=12),
     )
-    await _runs(MARKS["timeout"])(stage, handle)
+    await _runs(MARKS["timeout"])(deployment, handle)
 
     async def over() -> bool:
         return (await handle.describe()).status is WorkflowExecutionStatus.TIMED_OUT
 
     await until(over)
-    await until(lambda: not any(MARKS["timeout"] in one for one in stage.processes().values()))
-    await _reconciled(stage)
+    await until(lambda: not any(MARKS["timeout"] in one for one in deployment.processes().values()))
+    await _reconciled(deployment)
 
-    assert _held(stage, handle) == []
+    assert _held(deployment, handle) == []
     assert snapshot(repository) == before
-    await _told_where(stage, handle)
+    await _told_where(deployment, handle)
 
 
-async def _told_where(stage: LocalDeployment, handle: Handle) -> None:
+async def _told_where(deployment: LocalDeployment, handle: Handle) -> None:
     """Check that `status` prints the command that lists the work, and that it does list it."""
-    said = await stage.starter("status", handle.id)
+    said = await deployment.starter("status", handle.id)
     assert said.returncode == 0, said
     kept = await _kept(handle)
     assert kept in said.stdout + said.stderr

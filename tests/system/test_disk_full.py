@@ -1,6 +1,6 @@
 """
-A disk that fills up amid a request: the request waits, says how much room is needed, loses nothing
-and goes on by itself once there is some.
+A disk that fills up during a request: the request waits, shows how much space it needs, loses
+nothing and continues by itself once there is some.
 
 The disks are small file systems in memory, so these tests need the right to mount.
 """
@@ -83,7 +83,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def filled(folder: Path) -> Iterator[None]:
-    """Take all the room of a file system for as long as the block lasts."""
+    """Fill a file system for as long as the block lasts."""
     ballast = folder / "ballast"
     with ballast.open("wb") as file:
         for piece in PIECES:
@@ -98,49 +98,47 @@ def filled(folder: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 async def small() -> AsyncIterator[LocalDeployment]:
-    """A stage whose stores and worktrees lie on small disks of their own."""
+    """A deployment whose stores and worktrees lie on small disks of their own."""
     async with (
-        LocalDeployment(script(*PLAYS), services=False) as stage,
+        LocalDeployment(script(*PLAYS), services=False) as deployment,
         contextlib.AsyncExitStack() as disks,
     ):
-        stage.settings.ensure_home()
-        for folder in (stage.settings.stores, stage.settings.worktrees):
+        deployment.settings.ensure_home()
+        for folder in (deployment.settings.stores, deployment.settings.worktrees):
             disks.enter_context(small_disk(folder))
-        await stage.start_server()
-        await stage.start_worker()
-        disks.push_async_callback(stage.stop_worker)
-        yield stage
+        await deployment.start_server()
+        await deployment.start_worker()
+        disks.push_async_callback(deployment.stop_worker)
+        yield deployment
 
 
-async def _waiting(stage: LocalDeployment, handle: Handle) -> RequestStatus:
-    """Wait until the request says that it waits for room, and return what it says."""
+async def _waiting(deployment: LocalDeployment, handle: Handle) -> RequestStatus:
+    """Wait until the request waits for disk space, and return its reason."""
 
     async def waits() -> bool:
-        return (await stage.status(handle)).state is RunState.WAITING_INFRA
+        return (await deployment.status(handle)).state is RunState.WAITING_INFRA
 
     await until(waits)
-    return await stage.status(handle)
+    return await deployment.status(handle)
 
 
-async def _amid(stage: LocalDeployment, name: str) -> None:
-    """
-    Wait for a moment in which there is work to lose: a command runs, or an edit was just made.
-    """
+async def _amid(deployment: LocalDeployment, name: str) -> None:
+    """Wait for a moment with unfinished work: a command runs, or an edit was just made."""
 
     def works() -> bool:
-        command_runs = any(WRITES in line for line in stage.processes().values())
-        return command_runs or stage.has_file(f"{name}.txt")
+        command_runs = any(WRITES in line for line in deployment.processes().values())
+        return command_runs or deployment.has_file(f"{name}.txt")
 
     await until(works)
 
 
 @pytest.mark.parametrize("place", ["stores", "worktrees"])
-async def test_a_request_waits_for_room_and_goes_on_by_itself(
+async def test_a_request_waits_while_the_disk_is_full_and_continues(
     small: LocalDeployment, place: str
 ) -> None:
     """
-    A full disk under the stores, or under the worktrees: WAITING_INFRA, with how much is free and
-    needed, and found by OcState; once there is room it ends, and no finished call was repeated.
+    A full disk under the stores or the worktrees: WAITING_INFRA with how much is free and needed,
+    also found by OcState; once there is space it ends, and no finished call is repeated.
     """
     repository = small.repository(place, SMALL)
     handle = await small.start_request(place, repository)
@@ -160,12 +158,10 @@ async def test_a_request_waits_for_room_and_goes_on_by_itself(
     assert small.left_behind() == []
 
 
-async def test_a_command_that_fills_the_disk_itself_is_undone_and_the_model_told(
+async def test_a_command_that_fills_the_disk_is_undone_and_reported_to_the_model(
     small: LocalDeployment,
 ) -> None:
-    """
-    What it wrote is gone, so that nobody has to make room for it, and the agent does it otherwise.
-    """
+    """What the command wrote is removed, which frees the disk, and the agent tries otherwise."""
     repository = small.repository("greedy", SMALL)
     handle = await small.start_request("greedy", repository)
 
@@ -179,28 +175,32 @@ def _told(log: Path, words: str) -> bool:
     return log.exists() and words in log.read_text()
 
 
-async def test_server_and_worker_killed_on_a_full_disk_come_back_when_there_is_room(
+async def test_server_and_worker_killed_on_a_full_disk_restart_when_there_is_space(
     tmp_path: Path,
 ) -> None:
     """
-    The whole home is full, and then server and worker are killed: the supervisor says that the disk
-    is full, and once there is room all goes on by itself, on an intact database.
+    The home is full, and then server and worker are killed: the supervisor reports the full disk,
+    and once there is space everything continues by itself, on an intact database.
     """
     async with (
-        LocalDeployment(script(*PLAYS), services=False) as stage,
+        LocalDeployment(script(*PLAYS), services=False) as deployment,
         contextlib.AsyncExitStack() as disk,
     ):
-        home = stage.settings.ensure_home()
+        home = deployment.settings.ensure_home()
         disk.enter_context(small_disk(home))
-        disk.push_async_callback(stage.stop_supervisor)
-        repository, up, run = stage.repository("database", SMALL), tmp_path / "up", tmp_path / "run"
-        services = stage.open_starter("up", log=up)
+        disk.push_async_callback(deployment.stop_supervisor)
+        repository, up, run = (
+            deployment.repository("database", SMALL),
+            tmp_path / "up",
+            tmp_path / "run",
+        )
+        services = deployment.open_starter("up", log=up)
         await until(lambda: _told(up, "Ready:"))
         words = ("--repo", str(repository), "--branch", "whole", "--check", "true")
-        watching = stage.open_starter("run", *words, "database", log=run)
-        await until(lambda: stage.has_file("a.txt"))
+        watching = deployment.open_starter("run", *words, "database", log=run)
+        await until(lambda: deployment.has_file("a.txt"))
 
-        record = running_supervisor(stage.settings)
+        record = running_supervisor(deployment.settings)
         assert record
         assert record.server_pid
         assert record.worker_pid
@@ -216,7 +216,7 @@ async def test_server_and_worker_killed_on_a_full_disk_come_back_when_there_is_r
         async with asyncio.timeout(90):
             assert await watching.wait() == 0, log_tail(run, lines=40) + log_tail(up, lines=40)
         assert git(repository, "show", "whole:a.txt") == "a"
-        assert journal.repeated(stage.journal()) == []
+        assert journal.repeated(deployment.journal()) == []
         await services.stop(grace_seconds=30)
-        with contextlib.closing(sqlite3.connect(stage.settings.database)) as database:
+        with contextlib.closing(sqlite3.connect(deployment.settings.database)) as database:
             assert database.execute("pragma integrity_check").fetchone() == ("ok",)

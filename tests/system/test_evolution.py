@@ -1,8 +1,8 @@
 """
-A workflow is changed while requests are open: behind a patch they go on, without one they stop and
-wait for fitting code.
+A workflow is changed while requests are open: behind a patch they continue, without one they stop
+and wait for fitting code.
 
-The old code is the product as it stands; the new one is a copy of it with one more activity call
+The old code is the product as it is; the new one is a copy of it with one more activity call
 before the coder begins.
 """
 
@@ -62,25 +62,25 @@ def unpatched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 async def own() -> AsyncIterator[LocalDeployment]:
-    """A stage whose worker is exchanged; the old code's worker is there at first."""
+    """A deployment whose worker is exchanged; the old code's worker is there at first."""
     names = ("carried", "fresh", "stopped")
     plays = [play(name, writes_file("a", f"{name}.txt", "a\n", delay_ms=1_500)) for name in names]
-    async with LocalDeployment(script(*plays)) as stage:
-        yield stage
+    async with LocalDeployment(script(*plays)) as deployment:
+        yield deployment
 
 
-async def _begun(stage: LocalDeployment, name: str) -> Handle:
+async def _begun(deployment: LocalDeployment, name: str) -> Handle:
     """Start a request and kill its worker while the coder is at work."""
-    handle = await stage.start_request(name, stage.repository(name, SMALL))
-    # Its first reply is kept and being carried out; the second one is still to come.
-    await until(lambda: stage.has_file(f"{name}.txt"))
-    await stage.kill_worker()
+    handle = await deployment.start_request(name, deployment.repository(name, SMALL))
+    # Its first reply is recorded and being executed; the second one has not come yet.
+    await until(lambda: deployment.has_file(f"{name}.txt"))
+    await deployment.kill_worker()
     return handle
 
 
-async def _events(stage: LocalDeployment, handle: Handle) -> list[HistoryEvent]:
+async def _events(deployment: LocalDeployment, handle: Handle) -> list[HistoryEvent]:
     """Return the history of a request's only task so far."""
-    task = (await stage.client()).get_workflow_handle(f"{handle.id}/task/a")
+    task = (await deployment.client()).get_workflow_handle(f"{handle.id}/task/a")
     return list((await task.fetch_history()).events)
 
 
@@ -102,7 +102,7 @@ async def test_a_request_of_the_old_code_is_finished_by_the_new(
     own: LocalDeployment, patched: Path
 ) -> None:
     """
-    Killed amid the coder's work and taken over by patched code, a request keeps the old path; one
+    Killed during the coder's work and continued by patched code, a request keeps the old path; one
     that the new code starts takes the new path; no finished model call is repeated.
     """
     carried = await _begun(own, "carried")
@@ -119,17 +119,17 @@ async def test_a_request_of_the_old_code_is_finished_by_the_new(
     await own.stop_worker()
 
 
-async def _failed_tasks(stage: LocalDeployment, handle: Handle) -> list[HistoryEvent]:
+async def _failed_tasks(deployment: LocalDeployment, handle: Handle) -> list[HistoryEvent]:
     kind = EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
-    return [event for event in await _events(stage, handle) if event.event_type == kind]
+    return [event for event in await _events(deployment, handle) if event.event_type == kind]
 
 
 async def test_without_the_patch_a_request_stops_until_the_old_code_is_back(
     own: LocalDeployment, unpatched: Path
 ) -> None:
     """
-    The same change without a patch stops the run as non-deterministic and does nothing to it; the
-    old code, started again, takes it to its end.
+    The same change without a patch stops the run as non-deterministic and has no effect; the old
+    code, started again, completes it.
     """
     if not own.worker.alive:
         await own.start_worker()

@@ -59,7 +59,7 @@ PLAYS = [
 
 
 def _running(command_line: str) -> bool:
-    """Say whether a process with these words in its command line lives on this machine."""
+    """Return whether a process with this text in its command line lives on this machine."""
     wanted = command_line.encode().replace(b" ", b"\0")
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -71,15 +71,17 @@ def _running(command_line: str) -> bool:
 
 
 async def test_a_failed_task_fails_only_itself_and_blocks_what_needs_it(
-    stage: LocalDeployment,
+    deployment: LocalDeployment,
 ) -> None:
-    """The rest lands and is delivered; each lost task says why, and `run` ends with code 1."""
-    folder = stage.repository("partly", SMALL)
-    run = await stage.starter("run", "--repo", str(folder), "partly lost", "--branch", "partly")
+    """The rest is delivered; each lost task shows why, and `run` ends with code 1."""
+    folder = deployment.repository("partly", SMALL)
+    run = await deployment.starter(
+        "run", "--repo", str(folder), "partly lost", "--branch", "partly"
+    )
     assert run.returncode == 1, run
     assert git(folder, "diff", "--name-only", "main..partly") == "fine.txt"
     request = run.stderr.split("started ")[1].split()[0]
-    ending = await stage.ending(await stage.handle(request.removeprefix("request/")))
+    ending = await deployment.ending(await deployment.handle(request.removeprefix("request/")))
     assert ending.status is not None
     tasks = {task.id: task for task in ending.status.tasks}
     assert {name: task.state for name, task in tasks.items()} == {
@@ -99,45 +101,43 @@ async def test_a_failed_task_fails_only_itself_and_blocks_what_needs_it(
     assert ending.status.reason.startswith("1 of 5 tasks done; ")
 
 
-async def test_a_request_of_which_nothing_lands_delivers_nothing(stage: LocalDeployment) -> None:
+async def test_a_request_of_which_nothing_lands_delivers_nothing(
+    deployment: LocalDeployment,
+) -> None:
     """When every task is lost there is no branch, and the reason names the task."""
-    folder = stage.repository("lost", SMALL)
-    ending = await stage.ending(await stage.start_request("lost", folder))
+    folder = deployment.repository("lost", SMALL)
+    ending = await deployment.ending(await deployment.start_request("lost", folder))
     assert ending.state is RunState.FAILED
     assert ending.reason.startswith("0 of 1 tasks done; silent failed: the agent was cut")
     assert git(folder, "branch", "--format=%(refname:short)") == "main"
-    assert stage.left_behind() == []
+    assert deployment.left_behind() == []
 
 
-async def test_a_command_past_its_time_limit_ends_once_as_a_tool_result(
-    stage: LocalDeployment,
+async def test_a_command_past_its_time_limit_runs_once_and_is_a_tool_result(
+    deployment: LocalDeployment,
 ) -> None:
-    """
-    The model is told what the command printed and that it timed out; all its processes are gone.
-    """
-    folder = stage.repository("slow", SMALL)
-    handle = await stage.start_request("slow", folder)
-    await stage.delivered(handle)
-    turns = [entry.turn for entry in stage.journal(handle.id) if entry.role == "coder"]
+    """The model sees the output and the timeout; all processes of the command are gone."""
+    folder = deployment.repository("slow", SMALL)
+    handle = await deployment.start_request("slow", folder)
+    await deployment.delivered(handle)
+    turns = [entry.turn for entry in deployment.journal(handle.id) if entry.role == "coder"]
     assert turns == [0, 1, 2]
     assert not _running("sleep 7171")
 
 
-async def test_a_cancelled_request_leaves_nothing(stage: LocalDeployment) -> None:
-    """
-    Cancelled amid a command and a model call: worktrees free, no process, no branch, CANCELLED.
-    """
-    folder = stage.repository("cancel", SMALL)
-    handle = await stage.start_request("cancel", folder)
+async def test_a_cancelled_request_leaves_nothing(deployment: LocalDeployment) -> None:
+    """Cancelled during a command and a model call: no lease, process or branch is left."""
+    folder = deployment.repository("cancel", SMALL)
+    handle = await deployment.start_request("cancel", folder)
     await until(lambda: _running("sleep 7272"))
-    assert stage.leases() != []
-    cancelled = await stage.starter("cancel", handle.id)
+    assert deployment.leases() != []
+    cancelled = await deployment.starter("cancel", handle.id)
     assert cancelled.returncode == 0, cancelled
-    ending = await stage.ending(handle)
+    ending = await deployment.ending(handle)
     assert ending.state is RunState.CANCELLED
-    assert stage.left_behind() == []
+    assert deployment.left_behind() == []
     await until(lambda: not _running("sleep 7272"), seconds=15)
     assert git(folder, "branch", "--format=%(refname:short)") == "main"
-    watched = await stage.starter("watch", handle.id)
+    watched = await deployment.starter("watch", handle.id)
     assert watched.returncode == 1
     assert "cancelled" in watched.stdout.lower()

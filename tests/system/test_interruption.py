@@ -21,16 +21,14 @@ async def bare() -> AsyncIterator[LocalDeployment]:
         play(name, writes_file("a", "a.txt", "a\n", delay_ms=700), writes_file("b", "b.txt", "b\n"))
         for name in ("interrupt", "detach")
     ]
-    async with LocalDeployment(script(*plays), services=False) as stage:
-        yield stage
+    async with LocalDeployment(script(*plays), services=False) as deployment:
+        yield deployment
 
 
-async def test_ctrl_c_leaves_the_request_waiting_and_watch_takes_it_to_its_end(
+async def test_ctrl_c_detaches_and_watch_continues_to_the_end(
     bare: LocalDeployment, tmp_path: Path
 ) -> None:
-    """
-    Ctrl-C ends `run` with code 3 and all processes; `watch` goes on, ends with 0, repeats nothing.
-    """
+    """Ctrl-C ends `run` with code 3 and all processes; `watch` ends with 0 and repeats nothing."""
     folder, log = bare.repository("interrupted", SMALL), tmp_path / "run.log"
     words = ("run", "--repo", str(folder), "--branch", "whole", "--check", "true", "interrupt me")
     run = bare.open_starter(*words, log=log)
@@ -52,10 +50,8 @@ async def test_ctrl_c_leaves_the_request_waiting_and_watch_takes_it_to_its_end(
     assert bare.left_behind() == []
 
 
-async def test_a_detached_request_is_listed_and_goes_on_with_watch(bare: LocalDeployment) -> None:
-    """
-    `run --detach` comes back at once with code 3; `list` and `status` show it, `watch` ends it.
-    """
+async def test_a_detached_request_is_listed_and_continues_with_watch(bare: LocalDeployment) -> None:
+    """`run --detach` returns at once with code 3; `list` and `status` show it, `watch` ends it."""
     folder = bare.repository("detached", SMALL)
     words = ("run", "--repo", str(folder), "--branch", "whole", "--detach", "detach me")
     started = await bare.starter(*words)

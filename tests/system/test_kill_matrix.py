@@ -42,9 +42,7 @@ async def quiet(own: LocalDeployment) -> RunResult:
 async def test_a_worker_killed_at_three_events_loses_and_repeats_nothing(
     own: LocalDeployment, quiet: RunResult
 ) -> None:
-    """
-    Killed before a command, after an agent and before a landing, the request delivers its tree.
-    """
+    """Killed before a command, after an agent and before a landing, it delivers the same tree."""
     kill_points = tuple(KillPoint(FaultKind.WORKER, at=point) for point in AT)
     plan = RunPlan(1, Mode.EVENT, kill_points)
     killed = await execute(own, plan, expected=quiet.audit.tree, seed=SEED)
@@ -70,9 +68,7 @@ async def test_a_request_survives_the_death_of_any_other_process(
 
 
 async def test_the_audit_finds_what_was_lost_repeated_or_left(quiet: RunResult) -> None:
-    """
-    A journal entry removed, an object gone, a reply paid for twice, a process left: each is named.
-    """
+    """A lost journal entry or object, a reply paid twice, a process left: the audit names each."""
     evidence = quiet.evidence
     assert quiet.problems == []
     assert evidence is not None

@@ -1,9 +1,7 @@
 """
-SIGKILL amid the demo's request: it finishes with the same tree and no finished model call is made
-twice.
+SIGKILL during the demo's request: it ends with the same tree and repeats no finished model call.
 
-A reply that reached a process in the very moment of its death is lost with it: nobody can have
-kept it. Everything older counts.
+A reply that reaches a process at the moment of its death is lost with it; everything older counts.
 """
 
 import asyncio
@@ -38,15 +36,15 @@ def _longer(play: Sequence[Json]) -> list[Json]:
 
 @pytest.fixture(scope="module")
 async def own() -> AsyncIterator[LocalDeployment]:
-    """A stage whose processes are killed."""
+    """A deployment whose processes are killed."""
     plays = [_longer(demo(f"demo-{victim}")) for victim in ("worker", "server", "orderly")]
-    async with LocalDeployment(script(*plays)) as stage:
-        yield stage
+    async with LocalDeployment(script(*plays)) as deployment:
+        yield deployment
 
 
-async def _met(stage: LocalDeployment, workflow_id: str, activity: str) -> None:
+async def _met(deployment: LocalDeployment, workflow_id: str, activity: str) -> None:
     """Wait until an activity of a workflow is in the middle of its work."""
-    client = await stage.client()
+    client = await deployment.client()
 
     async def started() -> bool:
         try:
@@ -60,43 +58,43 @@ async def _met(stage: LocalDeployment, workflow_id: str, activity: str) -> None:
     await asyncio.sleep(0.5)
 
 
-async def _reviewed(stage: LocalDeployment, request: str) -> None:
+async def _reviewed(deployment: LocalDeployment, request: str) -> None:
     """Wait for a moment after the first review: between two activities, as likely as not."""
-    await until(lambda: any(one.role == "reviewer" for one in stage.journal(request)))
+    await until(lambda: any(one.role == "reviewer" for one in deployment.journal(request)))
     await asyncio.sleep(0.5)
 
 
 async def _disturbed(
-    stage: LocalDeployment, name: str, again: Callable[[], Coroutine[Any, Any, None]]
+    deployment: LocalDeployment, name: str, again: Callable[[], Coroutine[Any, Any, None]]
 ) -> tuple[RequestStatus, list[float]]:
     """
-    Carry the demo's request out with a kill amid a model call, a command and the queue's checks,
-    and one somewhere between.
+    Run the demo's request with kills during a model call, a command, the queue's checks and once
+    in between.
 
     Returns:
-        The request's last word, and when the kills were.
+        The request's last status, and when the kills were.
     """
-    repository = stage.repository(name)
-    handle = await stage.start_request(name, repository, checks=[f"sleep 1.5; {CHECK}"])
+    repository = deployment.repository(name)
+    handle = await deployment.start_request(name, repository, checks=[f"sleep 1.5; {CHECK}"])
     kills = []
 
     async def kill() -> None:
         kills.append(time.time())
         await again()
 
-    await _met(stage, f"{handle.id}/planner-1", "call_model")
+    await _met(deployment, f"{handle.id}/planner-1", "call_model")
     await kill()
-    await _met(stage, f"{handle.id}/task/mend-total/coder-1", "run_command")
+    await _met(deployment, f"{handle.id}/task/mend-total/coder-1", "run_command")
     await kill()
-    await _reviewed(stage, handle.id)
+    await _reviewed(deployment, handle.id)
     await kill()
-    await _met(stage, await _queue(stage, handle), "run_checks")
+    await _met(deployment, await _queue(deployment, handle), "run_checks")
     await kill()
-    return await stage.delivered(handle, seconds=180), kills
+    return await deployment.delivered(handle, seconds=180), kills
 
 
-async def _queue(stage: LocalDeployment, handle: Handle) -> str:
-    return str((await stage.status(handle)).merge_queue)
+async def _queue(deployment: LocalDeployment, handle: Handle) -> str:
+    return str((await deployment.status(handle)).merge_queue)
 
 
 def _made_twice(entries: Sequence[Entry], kills: Sequence[float]) -> list[Entry]:
@@ -106,12 +104,12 @@ def _made_twice(entries: Sequence[Entry], kills: Sequence[float]) -> list[Entry]
 
 def _died(again: Entry, entries: Sequence[Entry], kills: Sequence[float]) -> bool:
     first = next(each for each in entries if each.finished and each.digest == again.digest)
-    # The last bytes may leave the service just after the kill, for a socket that nobody reads.
+    # The last bytes may leave the service just after the kill, for a closed socket.
     return any(first.time_received <= kill < first.time_done + DYING_SECONDS for kill in kills)
 
 
-async def test_a_worker_killed_amid_a_call_a_command_and_a_check_loses_nothing(
-    own: LocalDeployment, performance: CompletedRun
+async def test_a_worker_killed_during_a_call_a_command_and_a_check_loses_nothing(
+    own: LocalDeployment, completed_run: CompletedRun
 ) -> None:
     """Killed four times and started again, the request delivers the tree of an undisturbed run."""
 
@@ -121,7 +119,7 @@ async def test_a_worker_killed_amid_a_call_a_command_and_a_check_loses_nothing(
 
     status, kills = await _disturbed(own, "demo-worker", again)
     tree = git(own.folder / "demo-worker", "rev-parse", f"{status.branch}^{{tree}}")
-    assert tree == performance.tree
+    assert tree == completed_run.tree
     entries = own.journal(status.id)
     assert any(not entry.finished for entry in entries), "no model call was hit"
     assert journal.failures(entries) == []
@@ -129,14 +127,14 @@ async def test_a_worker_killed_amid_a_call_a_command_and_a_check_loses_nothing(
     assert own.left_behind() == []
 
 
-async def test_a_server_killed_amid_a_call_a_command_and_a_check_loses_nothing(
-    own: LocalDeployment, performance: CompletedRun
+async def test_a_server_killed_during_a_call_a_command_and_a_check_loses_nothing(
+    own: LocalDeployment, completed_run: CompletedRun
 ) -> None:
     """
-    Killed four times and started on the same database, the server goes on where it was.
+    Killed four times and started on the same database, the server continues where it was.
 
     The first time it is away until the model call has ended and its heartbeat is overdue: the
-    reply, which nobody could be told of, is not asked for again.
+    reply, whose report was lost, is not requested again.
     """
     away = iter((5.0, 0.0, 0.0, 0.0))
 
@@ -147,19 +145,17 @@ async def test_a_server_killed_amid_a_call_a_command_and_a_check_loses_nothing(
 
     status, kills = await _disturbed(own, "demo-server", again)
     tree = git(own.folder / "demo-server", "rev-parse", f"{status.branch}^{{tree}}")
-    assert tree == performance.tree
+    assert tree == completed_run.tree
     entries = own.journal(status.id)
     assert journal.failures(entries) == []
     assert _made_twice(entries, kills) == []
     assert own.left_behind() == []
 
 
-async def test_a_worker_that_is_asked_to_end_waits_for_the_reply_that_is_being_paid_for(
+async def test_a_worker_asked_to_stop_waits_for_the_reply_in_flight(
     own: LocalDeployment,
 ) -> None:
-    """
-    SIGTERM amid a model call: the reply is kept before the worker ends, and nothing is asked twice.
-    """
+    """SIGTERM during a model call: the reply is kept before the worker ends, nothing repeated."""
     handle = await own.start_request("demo-orderly", own.repository("orderly"))
     await _met(own, f"{handle.id}/planner-1", "call_model")
     assert await own.stop_worker() == 0

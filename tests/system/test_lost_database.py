@@ -1,6 +1,4 @@
-"""
-The server's database is lost, or an old one is put back: the stores know what it has forgotten.
-"""
+"""The server's database is lost or restored from an old copy: the stores have the rest."""
 
 import asyncio
 import shutil
@@ -22,7 +20,7 @@ SMALL = {"README.md": "A small thing.\n"}
 
 
 def _task(name: str, *, seconds: str) -> Task:
-    """Return a task whose command can be told from all others by how long it sleeps."""
+    """Return a task whose command is recognised by how long it sleeps."""
     return Task(
         id=f"makes-{name}",
         coder=(
@@ -46,123 +44,123 @@ STORIES: dict[str, tuple[Script, Mapping[str, str], Sequence[str], Sequence[floa
     reference.NAME: (reference.reference(), reference.FILES, reference.CHECKS, (0.5,)),
     "together": (script(*test_merging.PLAYS), test_merging.NUMBERS, [test_merging.SUM], (0.5, 0)),
 }
-"""By request: what the model says, the repository's files, the checks, where copies are taken."""
+"""By request: the model's script, the repository's files, the checks, where copies are taken."""
 
 
-async def _lose(stage: LocalDeployment, copy: Path | None) -> None:
+async def _lose(deployment: LocalDeployment, copy: Path | None) -> None:
     """Let server and worker die and the database be gone; both are there again with this copy."""
-    await stage.kill_worker()
-    await stage.kill_server()
-    database = stage.settings.database
+    await deployment.kill_worker()
+    await deployment.kill_server()
+    database = deployment.settings.database
     kept = {backup_path(database), database.with_name("temporal.db.ready")}
-    for file in set(stage.settings.home.glob("temporal.db*")) - kept:
+    for file in set(deployment.settings.home.glob("temporal.db*")) - kept:
         file.unlink()
     if copy is None:
         backup_path(database).unlink(missing_ok=True)
     elif copy != backup_path(database):
         shutil.copy2(copy, backup_path(database))
-    await stage.start_server()
-    await stage.start_worker()
+    await deployment.start_server()
+    await deployment.start_worker()
 
 
 @pytest.mark.parametrize("name", [reference.NAME, "together"])
-async def test_an_old_database_costs_nothing_that_the_stores_know(name: str) -> None:
+async def test_a_restored_database_repeats_no_step_that_the_store_has(name: str) -> None:
     """
     Four coders, reviews and merges, or two patches of which one is sent back by the merge queue:
-    copies of the database from the request's midst and beginning are put back once it is done. It
-    comes to the very same commit, and no model call is made.
+    copies of the database from during the request are restored after its end. It ends with the same
+    commit, and no model call is made.
     """
     story, files, checks, shares = STORIES[name]
-    async with LocalDeployment(story) as stage:
-        folder = stage.repository(name, files)
-        handle = await stage.start_request(name, folder, checks=list(checks), branch="out")
-        delivered = asyncio.create_task(stage.delivered(handle))
+    async with LocalDeployment(story) as deployment:
+        folder = deployment.repository(name, files)
+        handle = await deployment.start_request(name, folder, checks=list(checks), branch="out")
+        delivered = asyncio.create_task(deployment.delivered(handle))
         copies: list[Path] = []
         while not delivered.done():
-            await asyncio.to_thread(back_up, stage.settings.database)
-            copies.append(stage.folder / f"copy-{len(copies)}")
-            shutil.copy2(backup_path(stage.settings.database), copies[-1])
+            await asyncio.to_thread(back_up, deployment.settings.database)
+            copies.append(deployment.folder / f"copy-{len(copies)}")
+            shutil.copy2(backup_path(deployment.settings.database), copies[-1])
             await asyncio.sleep(0.4)
-        commit, calls = (await delivered).commit, len(stage.journal())
+        commit, calls = (await delivered).commit, len(deployment.journal())
 
         for share in shares:
             copy = copies[int(share * len(copies))]
-            await _lose(stage, copy)
-            again = await stage.delivered(await stage.handle(name), seconds=60)
+            await _lose(deployment, copy)
+            again = await deployment.delivered(await deployment.handle(name), seconds=60)
 
             assert again.commit == commit == git(folder, "rev-parse", "out")
-            assert len(stage.journal()) == calls
-            assert stage.left_behind() == []
+            assert len(deployment.journal()) == calls
+            assert deployment.left_behind() == []
 
 
-async def test_a_request_that_the_server_forgot_is_started_again() -> None:
+async def test_a_request_missing_from_the_server_is_started_again() -> None:
     """
-    One that was begun after the last copy goes on under its id, with every finished call; one that
-    was given up since is not begun again. The database is lost twice, at last without any copy.
+    A request begun after the last copy continues under its id, with every finished call; one that
+    ended since then is not started again. The database is lost twice, at last without a copy.
     """
-    async with LocalDeployment(script(*PLAYS)) as stage:
+    async with LocalDeployment(script(*PLAYS)) as deployment:
         names = ("known-before", "asked-since", "given-up-since")
-        before, since, never = (stage.repository(name, SMALL) for name in names)
-        await stage.start_request(names[0], before, branch="made")
-        await until(lambda: _sleeps(stage, "6.011"))
-        await asyncio.to_thread(back_up, stage.settings.database)
-        await stage.start_request(names[1], since, branch="made")
-        given_up = await stage.start_request(names[2], never, branch="made")
-        await until(lambda: _sleeps(stage, "4.012"))
-        await until(lambda: _sleeps(stage, "9.013"))
+        before, since, never = (deployment.repository(name, SMALL) for name in names)
+        await deployment.start_request(names[0], before, branch="made")
+        await until(lambda: _sleeps(deployment, "6.011"))
+        await asyncio.to_thread(back_up, deployment.settings.database)
+        await deployment.start_request(names[1], since, branch="made")
+        given_up = await deployment.start_request(names[2], never, branch="made")
+        await until(lambda: _sleeps(deployment, "4.012"))
+        await until(lambda: _sleeps(deployment, "9.013"))
         await given_up.cancel()
-        assert (await stage.ending(given_up)).state is RunState.CANCELLED
+        assert (await deployment.ending(given_up)).state is RunState.CANCELLED
 
-        for copy in (backup_path(stage.settings.database), None):
-            await _lose(stage, copy)
-            await until(lambda: _sleeps(stage, "6.011"))
-            await until(lambda: _sleeps(stage, "4.012"))
+        for copy in (backup_path(deployment.settings.database), None):
+            await _lose(deployment, copy)
+            await until(lambda: _sleeps(deployment, "6.011"))
+            await until(lambda: _sleeps(deployment, "4.012"))
 
         for name, folder in zip(names[:2], (before, since), strict=True):
-            status = await stage.delivered(await stage.handle(name), seconds=60)
+            status = await deployment.delivered(await deployment.handle(name), seconds=60)
             assert status.commit == git(folder, "rev-parse", "made")
-        assert not await _known(stage, names[2])
-        assert journal.repeated(stage.journal()) == []
-        assert stage.left_behind() == []
+        assert not await _known(deployment, names[2])
+        assert journal.repeated(deployment.journal()) == []
+        assert deployment.left_behind() == []
 
 
-async def test_a_request_that_is_unknown_without_a_cause_waits_for_a_word() -> None:
+async def test_a_request_missing_without_a_restore_waits_for_a_command() -> None:
     """
-    To a server that was made anew, or restored by others, nothing is started unasked: `reconcile`
-    names the request, `reconcile --forgotten` starts it again, and no call is repeated.
+    A new or restored server without a loss of ours starts nothing by itself: `reconcile` names the
+    request, `reconcile --forgotten` starts it again, and no call is repeated.
     """
-    async with LocalDeployment(script(*PLAYS)) as stage:
-        folder = stage.repository("asked-since", SMALL)
-        await stage.start_request("asked-since", folder, branch="made")
-        await until(lambda: _sleeps(stage, "4.012"))
-        await stage.kill_worker()
-        await stage.kill_server()
-        for file in stage.settings.home.glob("temporal.db*"):
+    async with LocalDeployment(script(*PLAYS)) as deployment:
+        folder = deployment.repository("asked-since", SMALL)
+        await deployment.start_request("asked-since", folder, branch="made")
+        await until(lambda: _sleeps(deployment, "4.012"))
+        await deployment.kill_worker()
+        await deployment.kill_server()
+        for file in deployment.settings.home.glob("temporal.db*"):
             file.unlink()
-        await stage.start_server()
-        await stage.start_worker()
+        await deployment.start_server()
+        await deployment.start_worker()
 
-        told = await stage.starter("reconcile")
+        told = await deployment.starter("reconcile")
         assert "Left alone: request/asked-since is not known to this server" in told.stdout
-        assert not await _known(stage, "asked-since")
-        would = await stage.starter("reconcile", "--forgotten", "--dry-run")
+        assert not await _known(deployment, "asked-since")
+        would = await deployment.starter("reconcile", "--forgotten", "--dry-run")
         assert "Would be repaired: request/asked-since, which the server forgot" in would.stdout
-        assert not await _known(stage, "asked-since")
-        did = await stage.starter("reconcile", "--forgotten")
+        assert not await _known(deployment, "asked-since")
+        did = await deployment.starter("reconcile", "--forgotten")
         assert "Repaired: request/asked-since, which the server forgot, is started" in did.stdout
-        status = await stage.delivered(await stage.handle("asked-since"), seconds=60)
+        status = await deployment.delivered(await deployment.handle("asked-since"), seconds=60)
 
         assert status.commit == git(folder, "rev-parse", "made")
-        assert journal.repeated(stage.journal()) == []
-        assert stage.left_behind() == []
+        assert journal.repeated(deployment.journal()) == []
+        assert deployment.left_behind() == []
 
 
-def _sleeps(stage: LocalDeployment, seconds: str) -> bool:
-    return any(f"sleep {seconds}" in line for line in stage.processes().values())
+def _sleeps(deployment: LocalDeployment, seconds: str) -> bool:
+    return any(f"sleep {seconds}" in line for line in deployment.processes().values())
 
 
-async def _known(stage: LocalDeployment, name: str) -> bool:
-    handle: Handle = await stage.handle(name)
+async def _known(deployment: LocalDeployment, name: str) -> bool:
+    handle: Handle = await deployment.handle(name)
     try:
         await handle.describe()
     except RPCError:

@@ -1,5 +1,5 @@
 """
-Worktrees that somebody deletes under a running request: they hold nothing that is not elsewhere.
+Worktrees that are deleted under a running request: they hold nothing that is not stored elsewhere.
 """
 
 import shutil
@@ -24,18 +24,18 @@ TASK = Task(
 PLAYS = (play("deleted-worktrees", TASK),)
 
 
-async def test_deleted_worktrees_cost_nothing_that_is_finished(stage: LocalDeployment) -> None:
+async def test_deleted_worktrees_lose_no_finished_work(deployment: LocalDeployment) -> None:
     """
-    The folder of all worktrees is deleted while a command runs in one: the agent goes on in another
-    one from its last checkpoint, no model call is repeated, and the request is delivered.
+    All worktrees are deleted while a command runs in one: the agent continues in another one from
+    its last checkpoint, no model call is repeated, and the request is delivered.
     """
-    repository = stage.repository("lost-worktrees", SMALL)
-    handle = await stage.start_request("deleted-worktrees", repository)
-    await until(lambda: any(MARK in line for line in stage.processes().values()))
-    shutil.rmtree(stage.settings.worktrees, ignore_errors=True)
+    repository = deployment.repository("lost-worktrees", SMALL)
+    handle = await deployment.start_request("deleted-worktrees", repository)
+    await until(lambda: any(MARK in line for line in deployment.processes().values()))
+    shutil.rmtree(deployment.settings.worktrees, ignore_errors=True)
 
-    status = await stage.delivered(handle)
+    status = await deployment.delivered(handle)
 
     assert git(repository, "show", f"{status.branch}:a.txt") == "two"
-    assert journal.repeated(stage.journal(handle.id)) == []
-    assert [lease for lease in stage.leases() if handle.id in lease] == []
+    assert journal.repeated(deployment.journal(handle.id)) == []
+    assert [lease for lease in deployment.leases() if handle.id in lease] == []

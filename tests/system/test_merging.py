@@ -62,52 +62,52 @@ PLAYS = [
 ]
 
 
-async def test_patches_that_are_red_together_come_back_with_the_log_and_land_the_second_time(
-    stage: LocalDeployment,
+async def test_patches_that_fail_together_are_sent_back_and_land_in_the_second_round(
+    deployment: LocalDeployment,
 ) -> None:
-    """
-    One of two patches that pass alone is sent back with the failing output; both land in the end.
-    """
-    folder = stage.repository("together", NUMBERS)
-    handle = await stage.start_request("together", folder, checks=[SUM])
-    status = await stage.delivered(handle)
+    """One of two patches that pass alone is sent back with the failing output; both land."""
+    folder = deployment.repository("together", NUMBERS)
+    handle = await deployment.start_request("together", folder, checks=[SUM])
+    status = await deployment.delivered(handle)
     assert sorted(task.rounds for task in status.tasks) == [0, 1]
     kept = {git(folder, "show", f"{status.branch}:{side}.txt") for side in ("left", "right")}
     assert kept == {"1", "00"}
 
 
-async def test_a_conflict_comes_back_with_its_markers_and_lands_once_resolved(
-    stage: LocalDeployment,
+async def test_a_conflict_is_sent_back_with_markers_and_lands_when_resolved(
+    deployment: LocalDeployment,
 ) -> None:
-    """
-    The patch that lands second finds both versions in its worktree and lands what it made of them.
-    """
-    folder = stage.repository("conflict", SHARED)
-    handle = await stage.start_request("conflict", folder)
-    await stage.waiting(handle, count=2)
+    """The second agent finds both versions in its worktree and lands its resolution."""
+    folder = deployment.repository("conflict", SHARED)
+    handle = await deployment.start_request("conflict", folder)
+    await deployment.waiting(handle, count=2)
     await handle.signal("approve", Answer(approval="review/left/0"))
-    await until(lambda: _left_is_done(stage, handle.id))
+    await until(lambda: _left_is_done(deployment, handle.id))
     await handle.signal("approve", Answer(approval="review/right/0"))
 
     async def resolved() -> bool:
-        return [each.id for each in (await stage.status(handle)).approvals] == ["review/right/1"]
+        return [each.id for each in (await deployment.status(handle)).approvals] == [
+            "review/right/1"
+        ]
 
     await until(resolved)
     await handle.signal("approve")
-    status = await stage.delivered(handle)
+    status = await deployment.delivered(handle)
     shown = git(folder, "show", f"{status.branch}:shared.txt")
     assert shown.splitlines() == ["one", "left and right", "three"]
     assert {task.id: task.rounds for task in status.tasks} == {"left": 0, "right": 1}
 
 
-async def _left_is_done(stage: LocalDeployment, request: str) -> bool:
-    status = await stage.status(await stage.handle(request.removeprefix("request/")))
+async def _left_is_done(deployment: LocalDeployment, request: str) -> bool:
+    status = await deployment.status(await deployment.handle(request.removeprefix("request/")))
     return {task.id: task.state for task in status.tasks}["left"] is TaskState.DONE
 
 
-async def test_tasks_that_write_one_path_run_one_after_the_other(stage: LocalDeployment) -> None:
+async def test_tasks_that_write_one_path_run_in_sequence(
+    deployment: LocalDeployment,
+) -> None:
     """A common path becomes an edge that the status shows; the second builds on the first."""
-    folder = stage.repository("serial", {"README.md": "x\n"})
-    status = await stage.delivered(await stage.start_request("serial", folder))
+    folder = deployment.repository("serial", {"README.md": "x\n"})
+    status = await deployment.delivered(await deployment.start_request("serial", folder))
     assert [(edge.before, edge.after) for edge in status.edges_added] == [("a", "b")]
     assert git(folder, "show", f"{status.branch}:same.txt") == "b"

@@ -52,17 +52,17 @@ PLAYS = [
 ]
 
 
-async def test_every_ordinary_fault_of_the_service_is_outlived(stage: LocalDeployment) -> None:
-    """
-    429, 529, cut streams and malformed tool input: all six tasks land, each file as it should be.
-    """
-    folder = stage.repository("faulty", SMALL)
-    handle = await stage.start_request("faulty", folder, max_parallel=6)
-    status = await stage.delivered(handle)
+async def test_a_request_survives_every_common_fault_of_the_model_service(
+    deployment: LocalDeployment,
+) -> None:
+    """429, 529, cut streams and malformed tool input: all six tasks land with correct files."""
+    folder = deployment.repository("faulty", SMALL)
+    handle = await deployment.start_request("faulty", folder, max_parallel=6)
+    status = await deployment.delivered(handle)
     names = ("limited", "overloaded", "cut", "unparsable", "truncated", "mistaken")
     for name in names:
         assert git(folder, "show", f"{status.branch}:{name}.txt") == name
-    entries = stage.journal(handle.id)
+    entries = deployment.journal(handle.id)
     met = {entry.fault for entry in entries if entry.fault}
     assert met == {"status", "cut_clean", "reset", "bad_tool_json", "truncate_tool"}
     assert journal.failures(entries) == []

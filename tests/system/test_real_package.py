@@ -1,8 +1,8 @@
 """
-A real package: somebody else's code, with a test suite of its own, changed in three ways at once.
+A real package with a test suite of its own, changed in three ways at once.
 
 Its source distribution comes from the package index through pip, pinned by its hash, and is kept
-under build/. What the model says is rehearsed (real_package.json); what its tools do is real.
+under build/. The model's replies are rehearsed (real_package.json); its tools work for real.
 """
 
 import importlib.util
@@ -61,9 +61,7 @@ def _pip(*words: str, path: Path | None = None) -> None:
 
 
 def unpacked(archive: Path, folder: Path) -> Path:
-    """
-    Make a repository of the archive, as it was published, with a bug planted in a second commit.
-    """
+    """Make a repository of the published archive, and plant a bug in a second commit."""
     with tarfile.open(archive) as files:
         files.extractall(folder.parent / "unpacked", filter="data")
     next((folder.parent / "unpacked").iterdir()).rename(folder)
@@ -93,15 +91,15 @@ def worked(entries: Iterable[Entry], task: str) -> tuple[float, float]:
 
 
 @pytest.mark.system
-async def test_three_changes_of_a_real_package_at_once(tmp_path: Path) -> None:
-    """A mended bug, a new function and a page come out as three tested commits on one branch."""
-    async with LocalDeployment(SCRIPT) as stage:
-        package = unpacked(source_distribution(), stage.folder / "pathspec")
+async def test_three_parallel_changes_of_a_real_package_are_delivered(tmp_path: Path) -> None:
+    """A fixed bug, a new function and a page become three tested commits on one branch."""
+    async with LocalDeployment(SCRIPT) as deployment:
+        package = unpacked(source_distribution(), deployment.folder / "pathspec")
         assert "FAILED (failures=1)" in suite(package).stderr
         base, before = git(package, "rev-parse", "HEAD"), snapshot(package)
 
-        handle = await stage.start_request("pathspec", package, checks=[SUITE], branch="three")
-        status = await stage.delivered(handle, seconds=180)
+        handle = await deployment.start_request("pathspec", package, checks=[SUITE], branch="three")
+        status = await deployment.delivered(handle, seconds=180)
 
         tip = git(package, "rev-parse", "three")
         assert (status.branch, status.commit) == ("three", tip)
@@ -115,7 +113,7 @@ async def test_three_changes_of_a_real_package_at_once(tmp_path: Path) -> None:
             *(".git/refs/heads", ".git/refs/heads/three"),
             *(".git/logs/refs/heads", ".git/logs/refs/heads/three"),
         }
-        _look_at_journal(stage.journal())
+        _look_at_journal(deployment.journal())
 
 
 def _look_at_commits(package: Path, base: str) -> None:
@@ -138,7 +136,7 @@ def _look_at_commits(package: Path, base: str) -> None:
 
 
 def _look_at_files(package: Path, delivered: Path) -> None:
-    """The branch holds all three changes and nothing else, and the whole suite is green on it."""
+    """The branch holds all three changes and nothing else, and the test suite passes on it."""
     names = git(package, "diff", "--name-status", "main", "three").splitlines()
 
     assert names == [
@@ -156,9 +154,7 @@ def _look_at_files(package: Path, delivered: Path) -> None:
 
 
 def _look_at_journal(entries: list[Entry]) -> None:
-    """
-    The script foresaw every request, nothing was asked twice, and the three coders overlapped.
-    """
+    """The script answered every call, nothing was repeated, and the three coders overlapped."""
     assert journal.failures(entries) == []
     assert journal.repeated(entries) == []
     spans = [worked(entries, task) for task in TASKS]

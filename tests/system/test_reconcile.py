@@ -1,4 +1,4 @@
-"""What belongs to workflows that have ended is freed, what nobody can explain is left alone."""
+"""What ended workflows hold is freed; what has no explanation is left alone."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -25,9 +25,9 @@ PLAYS = [
 ]
 
 
-async def _reconcile(stage: LocalDeployment, *, dry_run: bool) -> ReconcileReport:
-    host = host_id(stage.settings)
-    report: ReconcileReport = await (await stage.client()).execute_workflow(
+async def _reconcile(deployment: LocalDeployment, *, dry_run: bool) -> ReconcileReport:
+    host = host_id(deployment.settings)
+    report: ReconcileReport = await (await deployment.client()).execute_workflow(
         "ReconcileWorkflow",
         Reconcile(host_id=host, dry_run=dry_run),
         id=f"reconcile/test-{dry_run}",
@@ -38,11 +38,11 @@ async def _reconcile(stage: LocalDeployment, *, dry_run: bool) -> ReconcileRepor
     return report
 
 
-async def _terminated(stage: LocalDeployment, repository: Path) -> Handle:
-    handle = await stage.start_request("terminated", repository)
+async def _terminated(deployment: LocalDeployment, repository: Path) -> Handle:
+    handle = await deployment.start_request("terminated", repository)
 
     async def runs_its_command() -> bool:
-        return any("sleep 7373" in line for line in stage.processes().values())
+        return any("sleep 7373" in line for line in deployment.processes().values())
 
     await until(runs_its_command)
     await handle.terminate("a test ends it without a word")
@@ -55,20 +55,20 @@ async def _terminated(stage: LocalDeployment, repository: Path) -> Handle:
 
 
 async def test_a_terminated_request_frees_its_worktrees_and_keeps_its_work(
-    stage: LocalDeployment,
+    deployment: LocalDeployment,
 ) -> None:
     """
     After a terminate, which runs no clean-up, a dry run names the leases and changes nothing; a
     reconciliation frees them; the work is on refs of the store, and the repository is untouched.
     """
-    shop = stage.repository("terminated", SMALL)
+    shop = deployment.repository("terminated", SMALL)
     before = git(shop, "for-each-ref")
-    handle = await _terminated(stage, shop)
+    handle = await _terminated(deployment, shop)
 
-    would = await _reconcile(stage, dry_run=True)
-    held = [lease for lease in stage.leases() if handle.id in lease]
-    did = await _reconcile(stage, dry_run=False)
-    left = [lease for lease in stage.leases() if handle.id in lease]
+    would = await _reconcile(deployment, dry_run=True)
+    held = [lease for lease in deployment.leases() if handle.id in lease]
+    did = await _reconcile(deployment, dry_run=False)
+    left = [lease for lease in deployment.leases() if handle.id in lease]
 
     assert held
     assert left == []
@@ -82,8 +82,8 @@ async def test_a_terminated_request_frees_its_worktrees_and_keeps_its_work(
     assert git(shop, "for-each-ref") == before
 
 
-async def test_reconciling_again_finds_nothing(stage: LocalDeployment) -> None:
-    """A second look mends nothing of what the first one mended."""
-    await _reconcile(stage, dry_run=False)
+async def test_reconciling_again_finds_nothing(deployment: LocalDeployment) -> None:
+    """A second reconciliation finds nothing left to free."""
+    await _reconcile(deployment, dry_run=False)
 
-    assert (await _reconcile(stage, dry_run=False)).mended == ()
+    assert (await _reconcile(deployment, dry_run=False)).mended == ()

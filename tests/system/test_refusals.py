@@ -1,4 +1,4 @@
-"""What cannot be carried out is refused in one sentence, before anything is touched."""
+"""Impossible requests are refused in one sentence, before anything is touched."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,26 +11,28 @@ from tests.model_scripts import play
 PLAYS = [play("refuse")]
 SMALL = {"README.md": "A small thing.\n"}
 Case = Callable[[LocalDeployment, Path], tuple[Path, tuple[str, ...], str]]
-"""Makes a repository; returns it, the options of `run` and what the refusal must say."""
+"""Makes a repository; returns it, the options of `run` and part of the refusal."""
 
 
-def _no_commits(stage: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...], str]:
+def _no_commits(deployment: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...], str]:
     folder.mkdir()
     git(folder, "init", "-q", "-b", "main")
     return folder, (), "the repository has no commit yet: commit something, so that there is a base"
 
 
-def _not_a_repository(stage: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...], str]:
+def _not_a_repository(
+    deployment: LocalDeployment, folder: Path
+) -> tuple[Path, tuple[str, ...], str]:
     folder.mkdir()
     return folder, (), "is not a git repository: run `git init` and commit there first"
 
 
-def _no_folder(stage: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...], str]:
+def _no_folder(deployment: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...], str]:
     return folder, (), f"There is no folder {folder}; --repo names a repository."
 
 
-def _no_base(stage: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...], str]:
-    stage.repository(folder.name, SMALL)
+def _no_base(deployment: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...], str]:
+    deployment.repository(folder.name, SMALL)
     return (
         folder,
         ("--base", "no-such"),
@@ -38,8 +40,8 @@ def _no_base(stage: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...
     )
 
 
-def _odd_base(stage: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...], str]:
-    stage.repository(folder.name, SMALL)
+def _odd_base(deployment: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...], str]:
+    deployment.repository(folder.name, SMALL)
     return (
         folder,
         ("--base", "abcdef0"),
@@ -47,8 +49,8 @@ def _odd_base(stage: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ..
     )
 
 
-def _no_command(stage: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...], str]:
-    stage.repository(folder.name, SMALL)
+def _no_command(deployment: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...], str]:
+    deployment.repository(folder.name, SMALL)
     return (
         folder,
         ("--check", "no-such-tool --all"),
@@ -56,21 +58,23 @@ def _no_command(stage: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, 
     )
 
 
-def _no_script(stage: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...], str]:
-    stage.repository(folder.name, SMALL)
+def _no_script(deployment: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...], str]:
+    deployment.repository(folder.name, SMALL)
     (folder / "check.sh").write_text("#!/bin/sh\n")
     return folder, ("--check", "./check.sh"), "there is no './check.sh' in the repository"
 
 
-def _branch_is_there(stage: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...], str]:
-    stage.repository(folder.name, SMALL)
+def _branch_is_there(
+    deployment: LocalDeployment, folder: Path
+) -> tuple[Path, tuple[str, ...], str]:
+    deployment.repository(folder.name, SMALL)
     git(folder, "branch", "taken")
     said = "the branch 'taken' exists already: name another with --branch, or delete it"
     return folder, ("--branch", "taken"), said
 
 
-def _bad_branch(stage: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...], str]:
-    stage.repository(folder.name, SMALL)
+def _bad_branch(deployment: LocalDeployment, folder: Path) -> tuple[Path, tuple[str, ...], str]:
+    deployment.repository(folder.name, SMALL)
     return folder, ("--branch", "a..b"), "'a..b' cannot be a branch"
 
 
@@ -88,27 +92,30 @@ CASES: tuple[Case, ...] = (
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.__name__.strip("_") for case in CASES])
-async def test_what_cannot_be_carried_out_is_refused_before_anything_is_touched(
-    stage: LocalDeployment, case: Case
+async def test_an_impossible_request_is_refused_before_anything_is_touched(
+    deployment: LocalDeployment, case: Case
 ) -> None:
-    """
-    `run` ends with code 2 after one sentence; the repository is as it was and no store was made.
-    """
-    folder, options, said = case(stage, stage.folder / case.__name__)
+    """`run` ends with code 2 after one sentence; the repository is unchanged, no store is made."""
+    folder, options, said = case(deployment, deployment.folder / case.__name__)
     before = snapshot(folder)
-    ended = await stage.starter("run", "--repo", str(folder), *options, "refuse me")
+    ended = await deployment.starter("run", "--repo", str(folder), *options, "refuse me")
     assert ended.returncode == 2, ended
     told = ended.stdout + ended.stderr
     assert said in told, told
     assert "Traceback" not in told
     assert snapshot(folder) == before
-    assert list(stage.settings.stores.glob(f"{case.__name__.strip('_').replace('_', '-')}*")) == []
+    assert (
+        list(deployment.settings.stores.glob(f"{case.__name__.strip('_').replace('_', '-')}*"))
+        == []
+    )
 
 
-async def test_bad_input_by_hand_fails_with_one_sentence(stage: LocalDeployment) -> None:
-    """A request started by the `temporal` CLI with unusable input says what is wrong with it."""
-    await _start(stage, "refuse-fields", '{"repo": "/x"}')
-    ending = await stage.ending(await stage.handle("refuse-fields"))
+async def test_unusable_input_by_the_temporal_cli_fails_with_one_sentence(
+    deployment: LocalDeployment,
+) -> None:
+    """A request started by the `temporal` CLI with unusable input fails with what is wrong."""
+    await _start(deployment, "refuse-fields", '{"repo": "/x"}')
+    ending = await deployment.ending(await deployment.handle("refuse-fields"))
     assert ending.refused
     assert ending.reason == (
         "The request's input is not usable: repository: Field required; request: Field required; "
@@ -118,19 +125,21 @@ async def test_bad_input_by_hand_fails_with_one_sentence(stage: LocalDeployment)
 
 @pytest.mark.parametrize("written", ["[1]", '"mend it"', "null"])
 async def test_input_that_is_no_object_is_refused_with_an_example(
-    stage: LocalDeployment, written: str
+    deployment: LocalDeployment, written: str
 ) -> None:
     """Input that is no JSON object at all is answered with what it should look like."""
     name = f"refuse-{'abc'[len(written) % 3]}-{len(written)}"
-    await _start(stage, name, written)
-    ending = await stage.ending(await stage.handle(name))
+    await _start(deployment, name, written)
+    ending = await deployment.ending(await deployment.handle(name))
     assert ending.refused
     assert ending.reason == (
         'The input must be a JSON object: {"repository": "/path", "request": "what to do"}.'
     )
 
 
-async def _start(stage: LocalDeployment, name: str, payload: str) -> None:
+async def _start(deployment: LocalDeployment, name: str, payload: str) -> None:
     words = ["workflow", "start", "--type", "RequestWorkflow", "--task-queue", "orchestcode"]
-    ended = await stage.temporal(*words, "--workflow-id", f"request/{name}", "--input", payload)
+    ended = await deployment.temporal(
+        *words, "--workflow-id", f"request/{name}", "--input", payload
+    )
     assert ended.returncode == 0, ended.stderr

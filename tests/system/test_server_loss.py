@@ -33,29 +33,29 @@ PLAYS = [
 ]
 
 
-async def test_a_server_killed_twenty_times_in_one_request_loses_nothing(tmp_path: Path) -> None:
+async def test_a_server_killed_twenty_times_loses_nothing(tmp_path: Path) -> None:
     """
     SIGKILL at 20 random moments, the last time away for a minute: the worker and `watch` reconnect
-    by themselves and say so, no finished model call is made again, and the tree is whole.
+    by themselves and show it, no finished model call is repeated, and the tree is complete.
     """
     dice = random.Random(20)
-    async with LocalDeployment(script(*PLAYS)) as stage:
-        folder = stage.repository("serverless", {"README.md": "A thing.\n"})
-        handle = await stage.start_request("serverless", folder, branch="whole")
+    async with LocalDeployment(script(*PLAYS)) as deployment:
+        folder = deployment.repository("serverless", {"README.md": "A thing.\n"})
+        handle = await deployment.start_request("serverless", folder, branch="whole")
         log = tmp_path / "watch.log"
-        watch = stage.open_starter("watch", handle.id, log=log)
-        await until(lambda: any(entry.role == "coder" for entry in stage.journal()))
+        watch = deployment.open_starter("watch", handle.id, log=log)
+        await until(lambda: any(entry.role == "coder" for entry in deployment.journal()))
         for number in range(KILLS):
             await asyncio.sleep(dice.uniform(0.1, 0.6))
-            await stage.kill_server()
+            await deployment.kill_server()
             await asyncio.sleep(AWAY_SECONDS if number == KILLS - 1 else 0)
-            await stage.start_server()
-        await stage.delivered(handle, seconds=120)
+            await deployment.start_server()
+        await deployment.delivered(handle, seconds=120)
         code = await watch.wait()
 
         assert code == 0
         assert "server" in log.read_text("utf-8")
         assert len(git(folder, "ls-tree", "-r", "--name-only", "whole").splitlines()) == 49
-        assert journal.repeated(stage.journal()) == []
-        assert journal.failures(stage.journal()) == []
-        assert stage.left_behind() == []
+        assert journal.repeated(deployment.journal()) == []
+        assert journal.failures(deployment.journal()) == []
+        assert deployment.left_behind() == []

@@ -1,4 +1,4 @@
-"""Processes that live but do not move: nobody has to notice, nobody has to act."""
+"""Frozen processes: they are replaced without a person."""
 
 import os
 import signal
@@ -23,24 +23,24 @@ async def bare() -> AsyncIterator[LocalDeployment]:
     environ = {"ORCHESTCODE_WATCHDOG_SECONDS": "3"}
     async with LocalDeployment(
         script(play("standstill", *tasks)), services=False, environ=environ
-    ) as stage:
-        yield stage
+    ) as deployment:
+        yield deployment
 
 
-def _brought_up(stage: LocalDeployment) -> SupervisorRecord:
-    record = running_supervisor(stage.settings)
+def _brought_up(deployment: LocalDeployment) -> SupervisorRecord:
+    record = running_supervisor(deployment.settings)
     assert record is not None
     assert record.worker_pid is not None
     assert record.server_pid is not None
     return record
 
 
-async def test_a_worker_and_a_server_that_stand_still_are_replaced_and_the_request_ends(
+async def test_a_frozen_worker_and_server_are_replaced_and_the_request_ends(
     bare: LocalDeployment, tmp_path: Path
 ) -> None:
     """
-    The worker is stopped amid a model call, then the server: `run` ends with 0, and only calls that
-    were under way are made again.
+    The worker, then the server is stopped during a model call: `run` ends with 0, and only calls in
+    flight are repeated.
     """
     folder, log = bare.repository("standstill", SMALL), tmp_path / "run.log"
     words = ("run", "--repo", str(folder), "--branch", "whole", "--check", "true", "standstill")
@@ -57,14 +57,14 @@ async def test_a_worker_and_a_server_that_stand_still_are_replaced_and_the_reque
     assert "The worker ended (signal SIGKILL); it starts again in 0.2 s." in told
     assert "The Temporal server has not answered for 3 s." in told
     assert git(folder, "diff", "--name-only", "main..whole").split() == ["a.txt", "b.txt"]
-    # A reply that reached the worker while it was stopped is kept by nobody: one for each coder.
+    # A reply that reached the worker while it was stopped is lost: one for each coder.
     assert len(journal.repeated(bare.journal())) <= 2
     await until(lambda: bare.processes() == {}, seconds=30)
 
 
 @pytest.fixture(scope="module")
 async def own() -> AsyncIterator[LocalDeployment]:
-    """A stage whose worker is frozen."""
+    """A deployment whose worker is frozen."""
     tasks = [
         Task(
             id=name,
@@ -76,16 +76,16 @@ async def own() -> AsyncIterator[LocalDeployment]:
         )
         for name in ("a", "b")
     ]
-    async with LocalDeployment(script(play("frozen", *tasks))) as stage:
-        yield stage
+    async with LocalDeployment(script(play("frozen", *tasks))) as deployment:
+        yield deployment
 
 
-async def test_a_worker_that_is_frozen_for_good_keeps_nothing_from_the_one_that_replaces_it(
+async def test_a_worker_frozen_for_good_blocks_nothing_of_its_replacement(
     own: LocalDeployment,
 ) -> None:
     """
-    Three workers one after the other are stopped amid their work and never go on; each time the
-    next one takes over, and what the frozen ones hold is not waited for.
+    Three workers are stopped in turn during their work and never continue; each time the next one
+    takes over without waiting for what the frozen ones hold.
     """
     repository = own.repository("frozen", SMALL)
     handle = await own.start_request("frozen", repository)
@@ -105,14 +105,14 @@ async def test_a_worker_that_is_frozen_for_good_keeps_nothing_from_the_one_that_
     changed = git(repository, "diff", "--name-only", f"main..{status.branch}").split()
     assert changed == [f"{name}{n}.txt" for name in "ab" for n in range(6)]
     assert own.left_behind() == []
-    # At most the two calls under way at each blow.
+    # At most the two calls in flight at each stop.
     assert len(journal.repeated(own.journal())) <= 2 * len(frozen)
 
 
-def _coded(stage: LocalDeployment, calls: int) -> bool:
-    return sum(entry.role == "coder" for entry in stage.journal()) >= calls
+def _coded(deployment: LocalDeployment, calls: int) -> bool:
+    return sum(entry.role == "coder" for entry in deployment.journal()) >= calls
 
 
-def _moved_on(stage: LocalDeployment, worker: int | None) -> bool:
-    record = running_supervisor(stage.settings)
+def _moved_on(deployment: LocalDeployment, worker: int | None) -> bool:
+    record = running_supervisor(deployment.settings)
     return record is not None and record.worker_ready and record.worker_pid != worker

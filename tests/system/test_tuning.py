@@ -1,5 +1,5 @@
 """
-What people tune is changed while a request waits: it goes on by what was pinned at its beginning.
+What people tune is changed while a request waits: the request keeps what it pinned.
 
 The new code is a copy of the product with another prompt, tool description, limits, prices and one
 more protected path.
@@ -28,7 +28,7 @@ CHANGES = (
     ("domain/approvals/paths.py", '*(".mcp.json", ', '*("late.cfg", ".mcp.json", '),
     ("domain/limits.py", "approval_seconds=86_400", "approval_seconds=1"),
 )
-"""File, what stands there once, what takes its place."""
+"""File, text that it has once, replacement."""
 
 
 def altered(folder: Path) -> Path:
@@ -67,10 +67,10 @@ def cost_usd(entry: Entry, *, factor: int) -> float:
 
 
 @pytest.mark.system
-async def test_a_waiting_request_goes_on_by_what_it_began_with(tmp_path: Path) -> None:
+async def test_a_waiting_request_keeps_the_limits_it_began_with(tmp_path: Path) -> None:
     """
-    Prompt, tools, prices and limits stay an agent's own over the restart; the next agent begins
-    with the new ones; the next call is judged by the new rules.
+    Prompt, tools, prices and limits of an agent survive the restart; the next agent begins with the
+    new ones; the next call is judged by the new rules.
     """
     task = Task(
         id="a",

@@ -1,4 +1,4 @@
-"""A workflow that stands where a request or a subtask would, and keeps what it is told."""
+"""A workflow in the place of a request or a subtask; it keeps the signals that it receives."""
 
 from temporalio import workflow
 
@@ -11,7 +11,7 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn
 class ListenerWorkflow:
-    """Hears questions, reports and verdicts until it is told to stop."""
+    """Receives questions, reports and verdicts until it is stopped."""
 
     def __init__(self) -> None:
         self._asked: list[Approval] = []
@@ -47,7 +47,7 @@ class ListenerWorkflow:
 
     @workflow.signal
     def obstacle(self, obstacle: Blocker) -> None:
-        """Hear what somebody waits for; nothing to keep."""
+        """Receive a blocker; nothing is kept."""
 
     @workflow.signal
     def stop(self) -> None:

@@ -67,8 +67,8 @@ async def played(
         return env, await handle.result()
 
 
-async def test_finish(client: Client) -> None:
-    """An agent returns what it hands in, with what its turns used."""
+async def test_an_agent_returns_its_output_and_usage(client: Client) -> None:
+    """An agent returns its output and what its turns used."""
     env, result = await played(client, [acts((VIEW, "a.py")), acts((EDIT, "a.py")), DONE])
 
     assert result.cut is None
@@ -77,7 +77,7 @@ async def test_finish(client: Client) -> None:
     assert env.written(result.checkpoint) == {"a.py"}
 
 
-async def test_dispatch(client: Client) -> None:
+async def test_reads_share_an_activity_and_writes_run_in_order(client: Client) -> None:
     """Neighbouring reads of a turn go in one activity, writes one by one, answers in call order."""
     turn = acts((VIEW, "a"), (VIEW, "b"), (EDIT, "a"), (RUN, "make"), (VIEW, "c"))
     env, _ = await played(client, [turn, DONE])
@@ -95,8 +95,8 @@ async def test_dispatch(client: Client) -> None:
     )
 
 
-async def test_lost_worktree(client: Client) -> None:
-    """An agent whose worktree is gone goes on in another one, at its last checkpoint."""
+async def test_an_agent_continues_in_another_worktree_from_its_checkpoint(client: Client) -> None:
+    """An agent whose worktree is gone continues in another one, at its last checkpoint."""
     env = WorkflowEnv(client, {"coder/x": [acts((EDIT, "a")), acts((VIEW, "a")), DONE]})
     async with env.at_work():
         env.store.release(env.lease.worktree, env.lease.epoch)
@@ -112,8 +112,8 @@ async def test_lost_worktree(client: Client) -> None:
     ] * 2
 
 
-async def test_every_worktree_lost(client: Client) -> None:
-    """An agent that loses every worktree it is given is given up, and the reason says why."""
+async def test_an_agent_that_loses_every_worktree_fails_with_the_reason(client: Client) -> None:
+    """An agent that loses every worktree fails, and the reason shows why."""
     env = WorkflowEnv(client, {"coder/x": [acts((EDIT, "a")), DONE]})
     async with env.at_work():
         env.calls.fail("apply_edit", failing(FailureKind.FENCED, "the lease is over"))
@@ -124,7 +124,7 @@ async def test_every_worktree_lost(client: Client) -> None:
     assert "the lease is over" in result.reason
 
 
-async def test_unusable_call(client: Client) -> None:
+async def test_a_call_with_unusable_arguments_is_answered_not_run(client: Client) -> None:
     """A call with unusable arguments is answered with its problem, and nothing is run."""
     broken = ScriptedReply(uses=(ScriptedUse(EDIT, "a.py", problem="the arguments do not fit"),))
     env, result = await played(client, [broken, DONE])
@@ -135,7 +135,7 @@ async def test_unusable_call(client: Client) -> None:
     assert env.model_calls[1].answers[0].text == "the arguments do not fit"
 
 
-async def test_finish_among_others(client: Client) -> None:
+async def test_a_finish_beside_other_calls_does_not_end_the_agent(client: Client) -> None:
     """A finish beside other calls is answered, not obeyed: their results have not been seen."""
     both = replace(DONE, uses=(ScriptedUse(VIEW, "a.py"), *DONE.uses))
     env, result = await played(client, [both, DONE])
@@ -144,8 +144,8 @@ async def test_finish_among_others(client: Client) -> None:
     assert env.model_calls[1].answers[1].text == loop.FINISH_ALONE
 
 
-async def test_reminders(client: Client) -> None:
-    """An agent that falls silent is reminded twice, then cut, and the cut says so."""
+async def test_a_silent_agent_is_reminded_twice_then_cut(client: Client) -> None:
+    """An agent without tool calls is reminded twice, then cut with the reason."""
     env, result = await played(client, [says("Well."), says("Hm."), says("So.")])
 
     assert (result.cut, result.output) == (StopCause.SILENT, None)
@@ -153,7 +153,7 @@ async def test_reminders(client: Client) -> None:
     assert env.messages("coder/x") == [None, loop.GO_ON, loop.GO_ON]
 
 
-async def test_silence_in_between(client: Client) -> None:
+async def test_work_resets_the_count_of_reminders(client: Client) -> None:
     """Reminders count in a row only: an agent that went on working has them all again."""
     script = [says("."), says("."), acts((VIEW, "a")), says("."), says("."), DONE]
     _, result = await played(client, script)
@@ -161,8 +161,8 @@ async def test_silence_in_between(client: Client) -> None:
     assert result.cut is None
 
 
-async def test_too_long(client: Client) -> None:
-    """A reply cut by its limit is asked for again with twice the room, then with a word on it."""
+async def test_a_reply_that_is_too_long_is_retried_with_twice_the_limit(client: Client) -> None:
+    """A reply cut by its limit is repeated with twice the limit, then with a message about it."""
     long = says("", "max_tokens")
     env, result = await played(client, [acts((VIEW, "a")), long, long, DONE])
 
@@ -178,7 +178,7 @@ async def test_too_long(client: Client) -> None:
     assert all(len(call.answers) == 1 for call in env.model_calls[1:])
 
 
-async def test_always_too_long(client: Client) -> None:
+async def test_replies_that_stay_too_long_cut_the_agent(client: Client) -> None:
     """Replies that stay too long cut the agent."""
     _, result = await played(client, [says("", "max_tokens")] * 3)
 
@@ -186,14 +186,14 @@ async def test_always_too_long(client: Client) -> None:
     assert "longer" in result.reason
 
 
-async def test_refusal(client: Client) -> None:
-    """A refusal cuts the agent, with the model's words."""
+async def test_a_refusal_cuts_the_agent_with_the_models_words(client: Client) -> None:
+    """A refusal cuts the agent, with the text of the refusal."""
     _, result = await played(client, [says("I would rather not.", "refusal")])
 
     assert (result.cut, result.reason) == (StopCause.REFUSAL, "I would rather not.")
 
 
-async def test_circles(client: Client) -> None:
+async def test_a_repeated_call_is_warned_of_after_three_and_cut_after_five(client: Client) -> None:
     """The same call with the same result is warned of after three times and cut after five."""
     env, result = await played(client, [acts((RUN, "make"))] * 6)
 
@@ -211,7 +211,9 @@ async def test_circles(client: Client) -> None:
     ],
     ids=["money", "turns", "time"],
 )
-async def test_limits(client: Client, limits: AgentLimits, cut: StopCause, calls: int) -> None:
+async def test_a_limit_cuts_the_agent_before_the_call_that_exceeds_it(
+    client: Client, limits: AgentLimits, cut: StopCause, calls: int
+) -> None:
     """A limit cuts the agent before the call that would pass it, and its work so far is kept."""
     script = [acts((EDIT, "a")), acts((EDIT, "b")), DONE]
     env, result = await played(client, script, limits=limits)
@@ -220,7 +222,7 @@ async def test_limits(client: Client, limits: AgentLimits, cut: StopCause, calls
     assert env.written(result.checkpoint) == ({"a", "b"} if calls else set())
 
 
-async def test_failing_world(client: Client) -> None:
+async def test_a_lasting_model_failure_ends_the_agent_and_keeps_its_work(client: Client) -> None:
     """An agent whose model fails for good ends with the failure's kind, and keeps its work."""
     broken = ScriptedReply(fails=failing(FailureKind.CREDENTIALS, "the key is wrong"))
     _, result = await played(client, [acts((EDIT, "a")), broken])
@@ -230,7 +232,7 @@ async def test_failing_world(client: Client) -> None:
     assert result.checkpoint != BASE
 
 
-async def test_note(client: Client) -> None:
+async def test_a_note_during_a_turn_reaches_the_next_turn_once(client: Client) -> None:
     """A note that comes while the model speaks reaches it at its next turn, once."""
     speaks = asyncio.Event()
     script = [acts((VIEW, "a"), waits=speaks), acts((VIEW, "b")), DONE]
@@ -247,8 +249,8 @@ async def test_note(client: Client) -> None:
         assert told[2] is None
 
 
-async def test_note_at_the_end(client: Client) -> None:
-    """A note that comes while the agent says that it is done is heard before it is done."""
+async def test_a_note_defers_a_finish_that_is_being_written(client: Client) -> None:
+    """A note that arrives during a finish defers the finish until the note was read."""
     speaks = asyncio.Event()
     last = replace(DONE, waits=speaks)
     async with coder(client, [last, acts((EDIT, "a")), DONE]) as (env, handle):
@@ -263,7 +265,7 @@ async def test_note_at_the_end(client: Client) -> None:
     assert (second.message or "").endswith("mind the tests")
 
 
-async def test_pinned_limits_cut_an_agent_whatever_its_caller_sent(client: Client) -> None:
+async def test_pinned_limits_override_the_limits_of_the_caller(client: Client) -> None:
     """What its first activity resolved holds; of the caller's limits only the money does."""
     env = WorkflowEnv(client, {"coder/x": [acts((VIEW, "a")), acts((VIEW, "b")), DONE]})
     env.model.limits = AgentLimits(turns=2)
@@ -276,7 +278,7 @@ async def test_pinned_limits_cut_an_agent_whatever_its_caller_sent(client: Clien
     assert result.config.limits.turns == 2
 
 
-async def test_an_agent_goes_on_with_the_configuration_that_it_is_given(client: Client) -> None:
+async def test_an_agent_keeps_the_configuration_it_was_started_with(client: Client) -> None:
     """A round, or a run after continue-as-new, resolves nothing again."""
     env = WorkflowEnv(client, {"coder/x": [acts((VIEW, "a")), DONE]})
     pinned = config_of(MODEL, AgentLimits(turns=1))
@@ -289,8 +291,8 @@ async def test_an_agent_goes_on_with_the_configuration_that_it_is_given(client: 
     assert (result.config, env.model.opened) == (pinned, {})
 
 
-async def test_an_agent_of_a_role_of_ones_own_hands_in_what_it_found(client: Client) -> None:
-    """A role's name is a word on the wire: the workflow knows none of them."""
+async def test_an_agent_of_a_custom_role_returns_its_output(client: Client) -> None:
+    """A role's name is data on the wire: the workflow knows none of them."""
     env = WorkflowEnv(client, {"triager/x": [acts((VIEW, "a")), DONE]})
     async with env.at_work():
         start = agent(env, role="triager")
@@ -299,7 +301,7 @@ async def test_an_agent_of_a_role_of_ones_own_hands_in_what_it_found(client: Cli
     assert (result.cut, result.turns) == (None, 2)
 
 
-async def test_note_too_late(client: Client) -> None:
+async def test_a_note_after_the_last_turn_keeps_the_finished_work(client: Client) -> None:
     """A note that comes when no turn is left does not undo what the agent has done."""
     speaks = asyncio.Event()
     last = replace(DONE, waits=speaks)
@@ -313,8 +315,8 @@ async def test_note_too_late(client: Client) -> None:
     assert (result.cut, result.turns) == (None, 1)
 
 
-async def test_feedback_first(client: Client) -> None:
-    """An agent that goes on is told the message and its documents first, and only once."""
+async def test_feedback_and_documents_come_first_and_once(client: Client) -> None:
+    """A continued agent gets the message and its documents first, and only once."""
     documents = (("checks", "c" * 40),)
     env, _ = await played(
         client, [acts((VIEW, "a")), DONE], message="two tests are red", documents=documents
@@ -324,8 +326,8 @@ async def test_feedback_first(client: Client) -> None:
     assert [call.documents for call in env.model_calls] == [documents, ()]
 
 
-async def test_continues(client: Client) -> None:
-    """An agent with a conversation opens none, and its turns and money are counted anew."""
+async def test_an_agent_with_a_conversation_opens_none_and_counts_from_zero(client: Client) -> None:
+    """An agent with a conversation opens none; turns and cost start from zero."""
     first, before = await played(client, [acts((VIEW, "a")), DONE])
     env, after = await played(client, [DONE], conversation=before.conversation)
 
@@ -340,8 +342,10 @@ async def test_continues(client: Client) -> None:
     [(Choice.APPROVE, 1, ""), (Choice.REJECT, 0, "Denied: not that file")],
     ids=["approved", "rejected"],
 )
-async def test_protected_path(client: Client, choice: Choice, edits: int, answer: str) -> None:
-    """An edit of a path that can run code outside waits for a person; what they say is done."""
+async def test_an_edit_of_a_protected_path_waits_for_a_person(
+    client: Client, choice: Choice, edits: int, answer: str
+) -> None:
+    """An edit of a path that can run code outside waits for a person's decision."""
     async with coder(client, [acts((EDIT, ".github/workflows/ci.yml")), DONE]) as (env, handle):
         inbox = await env.listener()
         (approval,) = await until(lambda: inbox.query("asked"))
@@ -356,7 +360,7 @@ async def test_protected_path(client: Client, choice: Choice, edits: int, answer
         assert env.model_calls[1].answers[0].text == answer
 
 
-async def test_first_decision_stands(client: Client) -> None:
+async def test_the_first_of_two_decisions_counts(client: Client) -> None:
     """Of two decisions on one question the first counts."""
     async with coder(client, [acts((EDIT, ".envrc")), DONE]) as (env, handle):
         inbox = await env.listener()
@@ -369,8 +373,8 @@ async def test_first_decision_stands(client: Client) -> None:
         assert env.tool_calls == []
 
 
-async def test_denied_path(client: Client) -> None:
-    """A path outside the repository is refused without asking anybody; the agent goes on."""
+async def test_a_path_outside_the_repository_is_denied_without_a_question(client: Client) -> None:
+    """A path outside the repository is refused without a question; the agent continues."""
     env, result = await played(client, [acts((EDIT, "../a")), DONE])
 
     assert result.output
@@ -386,7 +390,9 @@ async def test_denied_path(client: Client) -> None:
     ],
     ids=["while the model speaks", "while a person is asked"],
 )
-async def test_cancel(client: Client, script: Callable[[], list[ScriptedReply]]) -> None:
+async def test_a_cancelled_agent_ends_at_once(
+    client: Client, script: Callable[[], list[ScriptedReply]]
+) -> None:
     """A cancelled agent ends as cancelled, at once."""
     async with coder(client, script()) as (env, handle):
         await env.listener()
@@ -398,9 +404,9 @@ async def test_cancel(client: Client, script: Callable[[], list[ScriptedReply]])
         assert isinstance(caught.value.cause, CancelledError)
 
 
-async def test_cancel_at_any_moment(client: Client) -> None:
-    """Wherever a cancellation meets an agent, it ends as cancelled: none is swallowed."""
-    # The agents share the script, so that none may come to an end by itself.
+async def test_an_agent_cancelled_at_any_moment_ends_cancelled(client: Client) -> None:
+    """An agent cancelled at any moment ends as cancelled."""
+    # The agents share the script, so none may end by itself.
     env = WorkflowEnv(client, {"coder/x": [acts((VIEW, "a")), acts((EDIT, ".envrc"))] * 45})
     async with env.at_work():
         await env.listener()
@@ -418,8 +424,8 @@ async def test_cancel_at_any_moment(client: Client) -> None:
     assert [type(each) for each in causes] == [CancelledError] * 30
 
 
-async def test_status(client: Client) -> None:
-    """The status says what the agent is doing while it waits."""
+async def test_the_status_shows_what_an_agent_waits_for(client: Client) -> None:
+    """The status shows what the agent waits for."""
     speaks = asyncio.Event()
     async with coder(client, [acts((VIEW, "a")), replace(DONE, waits=speaks)]) as (env, handle):
         await until(lambda: len(env.model_calls) == 2)

@@ -26,7 +26,7 @@ def _env(client: Client) -> WorkflowEnv:
     return WorkflowEnv(client, {"coder/x": [says("Hm."), finishes(CoderFinish(summary="done"))]})
 
 
-def test_every_port(env: WorkflowEnv) -> None:
+def test_every_port_has_one_fake_with_all_its_activities(env: WorkflowEnv) -> None:
     """There is one fake for each port, with every method under the port's own name."""
     for port in PORTS:
         for name in port.__abstractmethods__:
@@ -44,7 +44,7 @@ def _call(env: WorkflowEnv, conversation: ConversationRef, **changes: object) ->
     return call.model_copy(update=changes)
 
 
-async def test_model(env: WorkflowEnv) -> None:
+async def test_the_model_plays_its_script_and_repeats_a_repeated_call(env: WorkflowEnv) -> None:
     """The model plays its script in order, gives the same call the same reply, then fails."""
     run = ActivityEnvironment().run
     start = ConversationRef(id="c", head=BASE)
@@ -85,7 +85,7 @@ async def test_a_repeated_write_returns_what_was_recorded(env: WorkflowEnv) -> N
     assert fenced.value.type == FailureKind.FENCED
 
 
-async def test_leases(env: WorkflowEnv) -> None:
+async def test_a_holder_keeps_its_lease_and_an_old_lease_frees_nothing(env: WorkflowEnv) -> None:
     """The same owner and purpose get the same lease; an old lease frees nothing."""
     run = ActivityEnvironment().run
     asks = LeaseWorktree(repository=env.repository, owner="w", purpose="p", commit=BASE)
@@ -111,7 +111,7 @@ def _two_patches(env: WorkflowEnv, *paths: str) -> BuildChain:
     return BuildChain(repository=env.repository, patches=tuple(zip("ab", commits, strict=True)))
 
 
-async def test_target(env: WorkflowEnv) -> None:
+async def test_a_chain_lands_once_by_compare_and_swap(env: WorkflowEnv) -> None:
     """A chain lands by compare-and-swap: only on the tip that it was built on, and once."""
     patches, run = env.patches, ActivityEnvironment().run
     build = _two_patches(env, "a", "b")
@@ -129,7 +129,7 @@ async def test_target(env: WorkflowEnv) -> None:
     assert other.commit is None
 
 
-async def test_conflicts(env: WorkflowEnv) -> None:
+async def test_a_patch_conflicts_with_its_neighbour_or_with_the_tip(env: WorkflowEnv) -> None:
     """A patch conflicts with its neighbour while that waits, with the tip once it has landed."""
     patches, run = env.patches, ActivityEnvironment().run
     build = _two_patches(env, "same", "same")

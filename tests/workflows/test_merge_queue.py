@@ -1,4 +1,4 @@
-"""MergeQueueWorkflow on a real server: it lands exactly what passed, and tells every sender."""
+"""MergeQueueWorkflow on a real server: it lands exactly what passed, and answers every sender."""
 
 import itertools
 from collections.abc import AsyncIterator
@@ -91,7 +91,7 @@ class RunningQueue:
         return {verdict.id: verdict for verdict in told}
 
     async def end(self) -> MergeQueueStatus:
-        """The queue's last standing, after everybody has left."""
+        """Leave the queue, and return its last status."""
         await self.queue.signal(MergeQueueWorkflow.leave, "key")
         return MergeQueueStatus.model_validate(await self.queue.result())
 
@@ -116,8 +116,8 @@ async def at_work(client: Client, *, lanes: int = 2) -> AsyncIterator[RunningQue
         yield line
 
 
-async def test_order(client: Client) -> None:
-    """Patches land in the order in which they came, several at once, and each sender is told."""
+async def test_patches_land_in_order_and_each_sender_gets_a_verdict(client: Client) -> None:
+    """Patches land in the order of their arrival, several at once, and each sender is answered."""
     async with at_work(client) as line:
         await line.put("second", "third")
         line.open()
@@ -131,7 +131,7 @@ async def test_order(client: Client) -> None:
     assert (status.landed, status.evicted, status.waiting) == (3, 0, ())
 
 
-async def test_same_again(client: Client) -> None:
+async def test_a_patch_that_is_queued_twice_lands_and_is_answered_once(client: Client) -> None:
     """A patch that is queued again, before or after it landed, lands once and is answered once."""
     async with at_work(client) as line:
         await line.put("first")
@@ -147,7 +147,9 @@ async def test_same_again(client: Client) -> None:
     ]
 
 
-async def test_what_is_run(client: Client) -> None:
+async def test_a_prefix_runs_acceptance_of_all_its_patches_and_the_green_checks(
+    client: Client,
+) -> None:
     """A prefix runs what its patches promise, what has landed promised, and the green checks."""
     async with at_work(client, lanes=1) as line:
         line.open()
@@ -165,7 +167,7 @@ async def test_what_is_run(client: Client) -> None:
     ]
 
 
-async def test_red_before(client: Client) -> None:
+async def test_a_check_that_already_fails_without_patches_evicts_none(client: Client) -> None:
     """A check that is red without any patch is held against none."""
     async with at_work(client) as line:
         line.env.checks.passes = lambda _run, command: command != "make test"
@@ -177,7 +179,9 @@ async def test_red_before(client: Client) -> None:
     assert ("test first",) in [run.commands for run in line.env.calls.of("run_checks")]
 
 
-async def test_red(client: Client) -> None:
+async def test_the_patch_that_breaks_the_checks_is_evicted_and_the_others_land(
+    client: Client,
+) -> None:
     """The patch that breaks the checks is found and sent back with the log; the others land."""
     async with at_work(client) as line:
         store = line.env.store
@@ -195,7 +199,7 @@ async def test_red(client: Client) -> None:
     assert all("bad" not in landing for landing in line.env.landed)
 
 
-async def test_flake(client: Client) -> None:
+async def test_a_failed_prefix_is_rerun_once_to_rule_out_a_flake(client: Client) -> None:
     """A red run is made once more before it is believed: a flake costs a run, no patch."""
 
     def passes(run: RunChecks, command: str) -> bool:
@@ -211,7 +215,7 @@ async def test_flake(client: Client) -> None:
     assert [run.fresh for run in line.env.calls.of("run_checks")] == [0, 0, 1]
 
 
-async def test_conflict_with_landed(client: Client) -> None:
+async def test_a_patch_that_conflicts_with_the_tip_is_evicted_untested(client: Client) -> None:
     """A patch that conflicts with what has landed goes back at once, untested."""
     async with at_work(client) as line:
         line.open()
@@ -225,7 +229,7 @@ async def test_conflict_with_landed(client: Client) -> None:
     assert all("test second" not in run.commands for run in line.env.calls.of("run_checks"))
 
 
-async def test_conflict_with_neighbour(client: Client) -> None:
+async def test_a_patch_that_conflicts_with_a_neighbour_waits_behind_it(client: Client) -> None:
     """A patch that conflicts with one before it waits behind the others; then the tip decides."""
     async with at_work(client) as line:
         await line.put("second")
@@ -239,8 +243,8 @@ async def test_conflict_with_neighbour(client: Client) -> None:
     assert told["third"].eviction is Eviction.CONFLICT
 
 
-async def test_moved_tip(client: Client) -> None:
-    """When somebody else moved the target, nothing lands untested: the round is made anew."""
+async def test_a_target_moved_by_another_process_restarts_the_round(client: Client) -> None:
+    """When another process moved the target, nothing lands untested: the round starts again."""
     async with at_work(client) as line:
         names = iter(("one", "two"))
 
@@ -260,8 +264,8 @@ async def test_moved_tip(client: Client) -> None:
     assert len(set(tested)) == 3
 
 
-async def test_broken_checks(client: Client) -> None:
-    """Where the checks cannot be run everything goes back as untested, and the queue goes on."""
+async def test_checks_that_cannot_run_evict_all_as_untested(client: Client) -> None:
+    """When the checks cannot run, every patch is evicted as untested, and the queue continues."""
     async with at_work(client) as line:
         line.env.calls.fail("run_checks", failing(FailureKind.SANDBOX, "the sandbox does not hold"))
         await line.put("second")
@@ -277,7 +281,7 @@ async def test_broken_checks(client: Client) -> None:
     assert told["third"].landed
 
 
-async def test_withdrawn_while_built(client: Client) -> None:
+async def test_a_patch_withdrawn_while_the_chain_is_built_does_not_land(client: Client) -> None:
     """A patch withdrawn while the chain is built neither lands nor stops the others."""
     async with at_work(client) as line:
         await line.put("second")
@@ -290,8 +294,8 @@ async def test_withdrawn_while_built(client: Client) -> None:
     assert line.env.landed == [("second",)]
 
 
-async def test_withdrawn_while_tested(client: Client) -> None:
-    """A patch withdrawn while it is tested does not land, whatever the test says."""
+async def test_a_patch_withdrawn_while_it_is_tested_does_not_land(client: Client) -> None:
+    """A patch withdrawn while it is tested does not land, even if it passes."""
     async with at_work(client) as line:
         gate = line.env.calls.hold("run_checks")
         await line.put("second")
@@ -305,7 +309,9 @@ async def test_withdrawn_while_tested(client: Client) -> None:
     assert line.env.landed == [("second",)]
 
 
-async def test_leave(client: Client) -> None:
+async def test_a_request_that_leaves_takes_its_patches_and_the_last_ends_the_queue(
+    client: Client,
+) -> None:
     """A request that leaves takes its patches along; the queue ends with the last request."""
     async with at_work(client) as line:
         await line.put("other", member="other")
@@ -319,8 +325,8 @@ async def test_leave(client: Client) -> None:
     assert line.env.landed == [("other",)]
 
 
-async def test_status(client: Client) -> None:
-    """The status tells what waits and what is tested."""
+async def test_the_status_shows_what_waits_and_what_is_tested(client: Client) -> None:
+    """The status shows what waits and what is tested."""
     async with at_work(client) as line:
         gate = line.env.calls.hold("run_checks")
         await line.put("second")
@@ -335,8 +341,8 @@ async def test_status(client: Client) -> None:
     assert (status.testing[0], status.tip, status.landed) == ("first", BASE, 0)
 
 
-async def test_nobody_listens(client: Client) -> None:
-    """A sender that is gone needs no answer: the queue goes on."""
+async def test_the_queue_continues_when_a_sender_has_ended(client: Client) -> None:
+    """A sender that has ended needs no answer: the queue continues."""
     async with at_work(client) as line:
         gone = line.patch("gone").model_copy(update={"reply_to": f"{line.env.id}/nobody"})
         await line.queue.signal(MergeQueueWorkflow.enqueue, gone)
@@ -348,8 +354,8 @@ async def test_nobody_listens(client: Client) -> None:
     assert status.landed == 2
 
 
-async def test_idle(client: Client) -> None:
-    """An empty queue that nobody left properly ends by itself; its time is skipped here."""
+async def test_an_idle_queue_ends_by_itself(client: Client) -> None:
+    """An empty queue that no request left ends by itself; the test skips its time."""
     skipper = TimeSkipper(client)
     env = WorkflowEnv(client, {})
     async with env.at_work():
@@ -362,7 +368,7 @@ async def test_idle(client: Client) -> None:
     assert status.rounds == 0
 
 
-async def test_real_start(client: Client) -> None:
+async def test_signal_with_start_reaches_a_running_queue_or_starts_one(client: Client) -> None:
     """Signal-with-start reaches the queue that runs, and starts one where none does."""
     async with at_work(client) as line:
         line.open()
@@ -378,10 +384,10 @@ async def test_real_start(client: Client) -> None:
     assert all(verdict.landed for verdict in told.values())
 
 
-async def test_late_message(client: Client, tmp_path: Path) -> None:
+async def test_a_patch_of_an_ended_sender_starts_no_queue(client: Client, tmp_path: Path) -> None:
     """
-    A patch whose sender has ended starts no queue: nobody would be there to end it. Nor does one
-    that did not land in a time which a database has forgotten: it is told why at once.
+    A patch whose sender has ended starts no queue, and neither does one that was evicted in a time
+    that the database has lost: its sender gets the verdict at once.
     """
     git(tmp_path, "init", "-q", "person")
     async with at_work(client) as line:

@@ -15,7 +15,7 @@ from workflows.reconcile import ReconcileWorkflow
 pytestmark = pytest.mark.system
 
 
-async def test_one_look(client: Client) -> None:
+async def test_a_run_reconciles_once_on_the_named_host(client: Client) -> None:
     """One run is one look by the very host that was named, and its result is the report."""
     env = WorkflowEnv(client, {})
     asks = Reconcile(host_id=env.name, dry_run=True)
@@ -26,8 +26,8 @@ async def test_one_look(client: Client) -> None:
     assert found == ReconcileReport(host_id=env.name, dry_run=True, leases=0)
 
 
-async def test_stopped_once(client: Client) -> None:
-    """An activity that fails while it is told to stop is not begun again: nobody asks twice."""
+async def test_an_activity_that_fails_during_cancellation_is_not_retried(client: Client) -> None:
+    """An activity that fails during cancellation is not retried."""
     env = WorkflowEnv(client, {})
 
     async def look(_: object) -> None:

@@ -1,6 +1,4 @@
-"""
-RequestWorkflow on a real server, with its children and its merge queue: from words to a branch.
-"""
+"""RequestWorkflow on a real server, with its children and its merge queue."""
 
 import asyncio
 import contextlib
@@ -61,12 +59,12 @@ def coder(name: str, *, waits: asyncio.Event | None = None) -> list[ScriptedRepl
 
 
 def plan(*tasks: TaskSpec, cost_microusd: int = 1_000) -> ScriptedReply:
-    """A planner that hands in a plan."""
+    """The planner's reply with a plan."""
     return finishes(PlanDraft(summary="a plan", tasks=tasks), cost_microusd=cost_microusd)
 
 
 def scripts(planner: Iterable[ScriptedReply], *names: str) -> dict[str, Iterable[ScriptedReply]]:
-    """A planner's words, and for each name a coder and a reviewer that do their work."""
+    """The replies of a planner, and of a coder and a reviewer for each name."""
     work: dict[str, Iterable[ScriptedReply]] = {"planner/planner": planner}
     for name in names:
         work |= {f"coder/{name}": coder(name), f"reviewer/{name}": REVIEWER}
@@ -123,7 +121,7 @@ async def attributes(handle: WorkflowHandle[Any, Any]) -> tuple[str | None, int 
     return found.get(STATE), found.get(PENDING)
 
 
-async def test_delivers(client: Client) -> None:
+async def test_a_request_of_three_tasks_delivers_one_branch(client: Client) -> None:
     """A request of three tasks, one after another, lands all of them and delivers one branch."""
     planner = [acts(("view", ".")), plan(task("a"), task("b"), task("c", "a"))]
     async with at_work(client, scripts(planner, "a", "b", "c")) as env:
@@ -154,7 +152,9 @@ async def test_delivers(client: Client) -> None:
     ],
     ids=["no object", "a key missing", "an unknown key", "a bad value"],
 )
-async def test_bad_input(client: Client, payload: object, says_what: str) -> None:
+async def test_unusable_input_is_refused_before_anything_is_touched(
+    client: Client, payload: object, says_what: str
+) -> None:
     """A request whose input is not usable is refused in one sentence before anything is touched."""
     async with at_work(client, {}) as env:
         error, last = await failed(await env.start(RequestWorkflow, payload))
@@ -165,8 +165,8 @@ async def test_bad_input(client: Client, payload: object, says_what: str) -> Non
     assert env.calls.of("close_request") == []
 
 
-async def test_refused_repository(client: Client) -> None:
-    """A repository that cannot be used ends the request with the door's sentence."""
+async def test_an_unusable_repository_ends_the_request_with_the_reason(client: Client) -> None:
+    """A repository that cannot be used ends the request with the refusal's sentence."""
     async with at_work(client, {}) as env:
         refusal = failing(FailureKind.REFUSED, "/repository is not a git repository.")
         env.calls.fail("open_repository", refusal)
@@ -178,7 +178,7 @@ async def test_refused_repository(client: Client) -> None:
     )
 
 
-async def test_repair(client: Client) -> None:
+async def test_an_invalid_plan_goes_back_to_the_planner_once(client: Client) -> None:
     """A plan that is not valid goes back to the planner once, with what is wrong."""
     planner = [plan(task("a", "b"), task("b", "a")), plan(task("a"))]
     async with at_work(client, scripts(planner, "a")) as env:
@@ -194,8 +194,10 @@ async def test_repair(client: Client) -> None:
     [CUT, [plan(task("a", "nobody"))] * 2],
     ids=["a planner that was cut", "two plans that are not valid"],
 )
-async def test_fallback(client: Client, planner: list[ScriptedReply]) -> None:
-    """Without a valid plan the whole request becomes one task, and the status says why."""
+async def test_without_a_valid_plan_the_request_becomes_one_task(
+    client: Client, planner: list[ScriptedReply]
+) -> None:
+    """Without a valid plan the whole request becomes one task, and the status shows why."""
     async with at_work(client, scripts(planner, "task-1")) as env:
         done = await (await env.start(RequestWorkflow, asked())).result()
 
@@ -204,7 +206,7 @@ async def test_fallback(client: Client, planner: list[ScriptedReply]) -> None:
     assert done.state is RunState.DONE
 
 
-async def test_no_fallback(client: Client) -> None:
+async def test_without_plan_and_checks_a_request_is_refused(client: Client) -> None:
     """Without a plan and without checks nothing could be tested: refused, and shown as failed."""
     async with at_work(client, scripts(CUT)) as env:
         error, last = await failed(await env.start(RequestWorkflow, asked(checks=[])))
@@ -214,7 +216,7 @@ async def test_no_fallback(client: Client) -> None:
     assert len(env.calls.of("close_request")) == 1
 
 
-async def test_failing_planner(client: Client) -> None:
+async def test_a_lasting_model_failure_of_the_planner_ends_the_request(client: Client) -> None:
     """A planner whose model fails for good ends the request with that failure's kind."""
     planner = [ScriptedReply(fails=failing(FailureKind.CREDENTIALS, "the key is wrong"))]
     async with at_work(client, scripts(planner)) as env:
@@ -224,7 +226,7 @@ async def test_failing_planner(client: Client) -> None:
     assert "the key is wrong" in last.reason
 
 
-async def test_failed_task(client: Client) -> None:
+async def test_a_failed_task_blocks_only_its_dependents(client: Client) -> None:
     """A failed task fails only itself: dependents are blocked with the reason, the rest lands."""
     script = scripts([plan(task("a"), task("b", "a"), task("c"), task("d", "b"))], "c")
     async with at_work(client, script | {"coder/a": CUT}) as env:
@@ -241,8 +243,8 @@ async def test_failed_task(client: Client) -> None:
     assert last.commit == env.tip
 
 
-async def test_budget(client: Client) -> None:
-    """What the money does not reach is not started, and says so; what was done is delivered."""
+async def test_a_task_beyond_the_budget_is_not_started(client: Client) -> None:
+    """A task beyond the budget is not started and shows why; finished work is delivered."""
     async with at_work(client, scripts([plan(task("a"), task("b"), task("c"))], "a", "b")) as env:
         error, last = await failed(await env.start(RequestWorkflow, asked(budget_usd=0.12)))
 
@@ -255,7 +257,7 @@ async def test_budget(client: Client) -> None:
     assert last.cost_usd <= last.budget_usd
 
 
-async def test_red_at_the_end(client: Client) -> None:
+async def test_a_merged_tree_that_fails_its_checks_is_not_delivered(client: Client) -> None:
     """Nothing is delivered whose merged tree is red; the reason names command and commit."""
     async with at_work(client, scripts([plan(task("a"))], "a")) as env:
         env.checks.passes = lambda _run, command: command != CHECK
@@ -268,7 +270,7 @@ async def test_red_at_the_end(client: Client) -> None:
     assert len(env.calls.of("close_request")) == 1
 
 
-async def test_nothing_to_deliver(client: Client) -> None:
+async def test_a_request_that_only_reads_ends_without_a_branch(client: Client) -> None:
     """A request that only reads ends well without a branch."""
     reads = task("a").model_copy(update={"writes": ()})
     script = {"planner/planner": [plan(reads)], "coder/a": [DONE]}
@@ -280,7 +282,7 @@ async def test_nothing_to_deliver(client: Client) -> None:
     assert env.tip == BASE
 
 
-async def test_plan_approved(client: Client) -> None:
+async def test_a_plan_waits_for_its_approval_by_signal(client: Client) -> None:
     """A plan waits, visibly, for its approval by signal; then the work begins."""
     async with at_work(client, scripts([plan(task("a"))], "a")) as env:
         handle = await env.start(RequestWorkflow, asked(approve=["plan"]))
@@ -296,8 +298,8 @@ async def test_plan_approved(client: Client) -> None:
     assert done.state is RunState.DONE
 
 
-async def test_plan_rejected(client: Client) -> None:
-    """A rejected plan ends the request with the person's words, by an update with its receipt."""
+async def test_a_rejected_plan_ends_the_request_with_the_reason(client: Client) -> None:
+    """A rejected plan ends the request with the person's reason, by an update with its receipt."""
     async with at_work(client, scripts([plan(task("a"))])) as env:
         handle = await env.start(RequestWorkflow, asked(approve=["plan"]))
         await waits(handle, "plan")
@@ -314,8 +316,8 @@ async def test_plan_rejected(client: Client) -> None:
     assert env.calls.of("enqueue_patch") == []
 
 
-async def test_plan_sent_back(client: Client) -> None:
-    """A plan that is sent back is made anew with the person's words, and asked about again."""
+async def test_a_revised_plan_is_made_and_asked_about_again(client: Client) -> None:
+    """A revised plan is made with the person's reason, and asked about again."""
     planner = [plan(task("a")), plan(task("b"))]
     async with at_work(client, scripts(planner, "b")) as env:
         handle = await env.start(RequestWorkflow, asked(approve=["plan"]))
@@ -337,7 +339,9 @@ async def test_plan_sent_back(client: Client) -> None:
 @pytest.mark.parametrize(
     ("signal", "delivered"), [("approve", 1), ("reject", 0)], ids=["approved", "rejected"]
 )
-async def test_delivery(client: Client, signal: str, delivered: int) -> None:
+async def test_a_delivery_waits_for_its_approval(
+    client: Client, signal: str, delivered: int
+) -> None:
     """The branch is pushed only after its approval, where the request asks for it."""
     async with at_work(client, scripts([plan(task("a"))], "a")) as env:
         handle = await env.start(RequestWorkflow, asked(approve=["delivery"]))
@@ -354,8 +358,8 @@ async def test_delivery(client: Client, signal: str, delivered: int) -> None:
     assert waiting.approvals[0].digest == env.tip
 
 
-async def test_deadline(client: Client) -> None:
-    """What nobody answers in time is denied; a day passes here in a moment."""
+async def test_an_unanswered_question_is_denied_at_its_deadline(client: Client) -> None:
+    """A question without an answer is denied at its deadline; the test skips a day."""
     skipper = TimeSkipper(client)
     async with at_work(client, scripts([plan(task("a"))])) as env:
         with skipper.with_time_skipping_disabled():
@@ -370,7 +374,7 @@ async def test_deadline(client: Client) -> None:
     assert "rejected by the deadline" in last.reason
 
 
-async def test_review_asked_on_the_desk(client: Client) -> None:
+async def test_a_review_waits_in_the_requests_inbox(client: Client) -> None:
     """A task's patch waits on the request's desk, and the answer reaches the task."""
     async with at_work(client, scripts([plan(task("a"))], "a")) as env:
         handle = await env.start(RequestWorkflow, asked(approve=["review"]))
@@ -382,7 +386,7 @@ async def test_review_asked_on_the_desk(client: Client) -> None:
     assert done.state is RunState.DONE
 
 
-async def test_answers_not_taken(client: Client) -> None:
+async def test_answers_that_are_refused_are_kept_and_shown(client: Client) -> None:
     """A bad, a late, an unknown and a duplicate message are kept and shown, none is dropped."""
     async with at_work(client, scripts([plan(task("a"))], "a")) as env:
         handle = await env.start(RequestWorkflow, asked(approve=["plan"]))
@@ -405,7 +409,7 @@ async def test_answers_not_taken(client: Client) -> None:
     assert "already approved" in problems[4]
 
 
-async def test_update_refused(client: Client) -> None:
+async def test_a_refused_update_leaves_no_trace_in_history(client: Client) -> None:
     """An update that cannot be taken is refused with the reason, and never reaches history."""
     async with at_work(client, scripts([plan(task("a"))])) as env:
         handle = await env.start(RequestWorkflow, asked(approve=["plan"]))
@@ -425,7 +429,7 @@ async def test_update_refused(client: Client) -> None:
     )
 
 
-async def test_note(client: Client) -> None:
+async def test_a_note_reaches_running_and_later_tasks(client: Client) -> None:
     """A note reaches the tasks at work, and those that start later in their opening."""
     speaks = asyncio.Event()
     script = scripts([plan(task("a"), task("b", "a"))], "a", "b")
@@ -454,7 +458,7 @@ async def _told(client: Client, request: str) -> bool:
     )
 
 
-async def test_cancel(client: Client) -> None:
+async def test_a_cancelled_request_ends_its_tasks_and_releases_everything(client: Client) -> None:
     """A cancelled request ends its tasks, gives everything back and is shown as cancelled."""
     script = scripts([plan(task("a"), task("b"))], "a")
     script["coder/b"] = coder("b", waits=asyncio.Event())
@@ -477,8 +481,8 @@ async def test_cancel(client: Client) -> None:
     assert shown == (RunState.CANCELLED, 0)
 
 
-async def test_cancelled_too_late(client: Client) -> None:
-    """Cancelled while its branch is being delivered, a request ends delivered: nobody is misled."""
+async def test_a_request_cancelled_during_its_delivery_ends_delivered(client: Client) -> None:
+    """A request that is cancelled while its branch is being delivered ends as delivered."""
     async with at_work(client, scripts([plan(task("a"))], "a")) as env:
         gate = asyncio.Event()
 
@@ -506,7 +510,9 @@ async def test_cancelled_too_late(client: Client) -> None:
 
 @pytest.mark.parametrize("came_about", [True, False])
 @pytest.mark.parametrize("cancelled", [True, False])
-async def test_unheard_delivery(client: Client, *, came_about: bool, cancelled: bool) -> None:
+async def test_a_delivery_without_an_answer_is_looked_up_and_withdrawn(
+    client: Client, *, came_about: bool, cancelled: bool
+) -> None:
     """A delivery without an answer is looked for and withdrawn: if it came about, it counts."""
     async with at_work(client, scripts([plan(task("a"))], "a")) as env:
 
@@ -531,8 +537,10 @@ async def test_unheard_delivery(client: Client, *, came_about: bool, cancelled: 
     assert len(env.calls.of("close_request")) == 1
 
 
-async def test_cancel_at_any_moment(client: Client) -> None:
-    """Wherever a cancellation meets a request it ends cancelled, shown so, with all given back."""
+async def test_a_request_cancelled_at_any_moment_ends_cancelled_and_releases_everything(
+    client: Client,
+) -> None:
+    """A request cancelled at any moment ends cancelled, shows it, and releases everything."""
     count = 16
     env = WorkflowEnv(
         client,

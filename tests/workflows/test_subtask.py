@@ -83,7 +83,7 @@ async def played(client: Client, **given: Any) -> tuple[WorkflowEnv, SubtaskRepo
         return env, report
 
 
-async def test_lands(client: Client) -> None:
+async def test_a_task_lands_after_checks_and_review(client: Client) -> None:
     """A task whose patch passes checks and review lands, with all that it used in its report."""
     env, report = await played(client, coder=[EDIT, DONE], reviewer=[GOOD], verdicts=[landed])
 
@@ -95,8 +95,8 @@ async def test_lands(client: Client) -> None:
     assert [asked.commit for asked in env.calls.of("lease_worktree")] == [None, queued.patch.commit]
 
 
-async def test_reports(client: Client) -> None:
-    """The request hears of every change, in order: running, review, queue, done."""
+async def test_a_request_sees_every_change_of_a_task_in_order(client: Client) -> None:
+    """The request receives every change, in order: running, review, queue, done."""
     async with at_work(client, coder=[EDIT, DONE], reviewer=[GOOD], verdicts=[landed]) as (
         env,
         start,
@@ -115,7 +115,9 @@ async def test_reports(client: Client) -> None:
     }
 
 
-async def test_red_acceptance(client: Client) -> None:
+async def test_a_failed_acceptance_command_sends_the_agent_back_with_the_output(
+    client: Client,
+) -> None:
     """A red acceptance command sends the agent back, in its conversation, with the output."""
     async with at_work(
         client, coder=[EDIT, DONE, EDIT, DONE], reviewer=[GOOD], verdicts=[landed]
@@ -133,8 +135,8 @@ async def test_red_acceptance(client: Client) -> None:
     assert len(env.model.opened) == 2
 
 
-async def test_stays_red(client: Client) -> None:
-    """A task whose commands stay red is given up after three rounds and says which command."""
+async def test_a_task_that_stays_red_fails_after_three_rounds(client: Client) -> None:
+    """A task whose commands stay red fails after three rounds and names the command."""
     async with at_work(client, coder=[EDIT, DONE] * 3) as (env, start):
         env.checks.passes = lambda _run, _command: False
         report = await (await start()).result()
@@ -145,7 +147,9 @@ async def test_stays_red(client: Client) -> None:
     assert env.store.leases == {}
 
 
-async def test_revised(client: Client) -> None:
+async def test_a_blocking_finding_sends_the_agent_back_and_a_fresh_reviewer_looks(
+    client: Client,
+) -> None:
     """A blocking finding sends the agent back with it; the next reviewer is a fresh one."""
     env, report = await played(
         client, coder=[EDIT, DONE, EDIT, DONE], reviewer=[BAD, GOOD], verdicts=[landed]
@@ -166,8 +170,10 @@ async def test_revised(client: Client) -> None:
     ],
     ids=["approved", "rejected", "sent back"],
 )
-async def test_person(client: Client, choice: Choice, state: TaskState, reason: str) -> None:
-    """A patch whose reviewer was cut waits for a person, and what they say happens."""
+async def test_a_patch_whose_reviewer_was_cut_waits_for_a_person(
+    client: Client, choice: Choice, state: TaskState, reason: str
+) -> None:
+    """A patch whose reviewer was cut waits for a person's decision."""
     async with at_work(
         client, coder=[EDIT, DONE, EDIT, DONE], reviewer=[CUT, GOOD], verdicts=[landed]
     ) as (env, start):
@@ -192,7 +198,7 @@ async def test_person(client: Client, choice: Choice, state: TaskState, reason: 
     assert env.store.leases == {}
 
 
-async def test_human_review(client: Client) -> None:
+async def test_a_required_human_review_overrides_the_reviewers_approval(client: Client) -> None:
     """Where the request asks for it, a person decides although the reviewer approves."""
     async with at_work(
         client, coder=[EDIT, DONE], reviewer=[GOOD], verdicts=[landed], human_review=True
@@ -220,14 +226,18 @@ async def test_human_review(client: Client) -> None:
     ],
     ids=["cut", "failing"],
 )
-async def test_cut_agent(client: Client, script: list[ScriptedReply], reason: str) -> None:
+async def test_a_task_whose_agent_was_cut_fails_with_the_reason(
+    client: Client, script: list[ScriptedReply], reason: str
+) -> None:
     """A task whose agent was cut fails with the reason."""
     _, report = await played(client, coder=script)
 
     assert (report.state, report.reason) == (TaskState.FAILED, reason)
 
 
-async def test_unusable_patch(client: Client) -> None:
+async def test_a_patch_outside_the_declared_paths_is_sent_back_before_any_check(
+    client: Client,
+) -> None:
     """A patch that changes only what the task may not is sent back before anything is run."""
     stray = acts(("edit", "README"))
     undone = ScriptedUse("edit", "README", '{"path": "README", "content": "hello"}')
@@ -241,8 +251,8 @@ async def test_unusable_patch(client: Client) -> None:
     assert len(env.calls.of("run_checks")) == 1
 
 
-async def test_conflict(client: Client) -> None:
-    """A patch evicted for a conflict is rebased; the agent resolves it and it is queued anew."""
+async def test_an_evicted_conflict_is_rebased_resolved_and_queued_again(client: Client) -> None:
+    """A patch evicted for a conflict is rebased, resolved by the agent and queued again."""
 
     def conflict(queued: QueuedPatch) -> MergeVerdict:
         env.store.move("target", "a.py", "what another task wrote")
@@ -263,7 +273,7 @@ async def test_conflict(client: Client) -> None:
     assert "conflict markers in: a.py" in (env.messages("coder/x")[2] or "")
 
 
-async def test_always_evicted(client: Client) -> None:
+async def test_a_patch_that_is_evicted_three_times_fails_its_task(client: Client) -> None:
     """A patch that the queue never takes is given up after two ways back."""
     env, report = await played(
         client,
@@ -277,7 +287,7 @@ async def test_always_evicted(client: Client) -> None:
     assert len(env.calls.of("enqueue_patch")) == 3
 
 
-async def test_untested(client: Client) -> None:
+async def test_a_patch_that_could_not_be_tested_fails_its_task_at_once(client: Client) -> None:
     """A patch that could not be tested fails its task at once: the agent cannot help."""
     _, report = await played(
         client, coder=[EDIT, DONE], reviewer=[GOOD], verdicts=[evicted(Eviction.UNTESTED)]
@@ -287,7 +297,7 @@ async def test_untested(client: Client) -> None:
     assert report.reason == "not landed, could not be tested: no"
 
 
-async def test_reading_task(client: Client) -> None:
+async def test_a_task_that_only_reads_is_done_without_review_and_landing(client: Client) -> None:
     """A task that only reads is done when its commands pass: nothing to review, nothing to land."""
     task = TASK.model_copy(update={"writes": ()})
     env, report = await played(client, coder=[DONE], task=task)
@@ -296,7 +306,7 @@ async def test_reading_task(client: Client) -> None:
     assert env.calls.of("enqueue_patch") == []
 
 
-async def test_cancel_in_queue(client: Client) -> None:
+async def test_a_task_cancelled_in_the_queue_withdraws_its_patch(client: Client) -> None:
     """A task cancelled in the merge queue takes its patch out and frees its worktree."""
     async with at_work(client, coder=[EDIT, DONE], reviewer=[GOOD]) as (env, start):
         queue = await env.listener("/queue")
@@ -312,8 +322,8 @@ async def test_cancel_in_queue(client: Client) -> None:
     assert env.store.leases == {}
 
 
-async def test_note(client: Client) -> None:
-    """A note reaches the agent at work, and stands in the opening of one that starts later."""
+async def test_a_note_reaches_the_running_agent_and_later_openings(client: Client) -> None:
+    """A note reaches the running agent, and is in the opening of one that starts later."""
     speaks = asyncio.Event()
     script = [acts(("edit", "a.py"), waits=speaks), DONE]
     async with at_work(

@@ -180,7 +180,7 @@ class WorkflowEnv(FakePorts):
         Serve every queue for as long as the block lasts, then end what is still open.
 
         A worker drops open workflows as they are, and Python would run the ends of their blocks
-        wherever its garbage collector happens to be.
+        at any point, from its garbage collector.
         """
         async with contextlib.AsyncExitStack() as stack:
             for worker in self._workers():
@@ -216,14 +216,12 @@ class WorkflowEnv(FakePorts):
         )
 
     async def listener(self, name: str = "/listener") -> WorkflowHandle[Any, Any]:
-        """Start a workflow that hears what subtasks, agents and queues tell."""
+        """Start a workflow that receives the signals of subtasks, agents and queues."""
         return await self.start(ListenerWorkflow, None, name=name)
 
 
 async def until(seen: Callable[[], Any], *, seconds: float = 15.0) -> Any:
-    """
-    Wait until a function, awaited where it is asynchronous, returns something true; return that.
-    """
+    """Wait until a function, plain or async, returns something true, and return that."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while True:
