@@ -10,6 +10,7 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from bench.deployment import BenchDeployment, bytes_below, counter_repository, deployed, folder
 from bench.figures import Figure, Name, quantile
 from bench.flows import (
     FIRST_QUEUE,
@@ -22,7 +23,6 @@ from bench.flows import (
     empty_first,
     empty_second,
 )
-from bench.place import Bench, brought_up, bytes_below, counter_repository, folder
 from rehearsal import journal
 from runtime.workflow_sandbox import workflow_runner
 
@@ -72,7 +72,7 @@ async def measure(turns: int, rounds: int = 3) -> list[Figure]:
     They take turns because the machine's other work comes and goes.
     """
     with folder() as place:
-        async with brought_up(place, counting(turns)) as bench, AsyncExitStack() as stack:
+        async with deployed(place, counting(turns)) as bench, AsyncExitStack() as stack:
             for worker in _workers(bench.client):
                 await stack.enter_async_context(worker)
             repository = str(counter_repository(place / "repository"))
@@ -102,7 +102,7 @@ async def measure(turns: int, rounds: int = 3) -> list[Figure]:
 async def measure_long(turns: int = 500) -> list[Figure]:
     """Compare an agent's late turns with its early ones: neither may depend on what came before."""
     with folder() as place:
-        async with brought_up(place, counting(turns)) as bench, AsyncExitStack() as stack:
+        async with deployed(place, counting(turns)) as bench, AsyncExitStack() as stack:
             for worker in _workers(bench.client):
                 await stack.enter_async_context(worker)
             repository = counter_repository(place / "repository")
@@ -146,7 +146,7 @@ async def _history_bytes(client: Client, workflow_id: str) -> int:
     return described.raw_description.workflow_execution_info.history_size_bytes
 
 
-async def _play(bench: Bench, repository: str, turns: int) -> Played:
+async def _play(bench: BenchDeployment, repository: str, turns: int) -> Played:
     name = f"bench-agent-{uuid.uuid4().hex[:8]}"
     result = await bench.client.execute_workflow(
         BenchAgentWorkflow.run,

@@ -23,7 +23,7 @@ from runtime.settings import Settings, load
 
 
 @dataclass(frozen=True)
-class Bench:
+class BenchDeployment:
     """
     Services at work for one measurement.
 
@@ -50,8 +50,8 @@ def folder() -> Iterator[Path]:
 
 
 @contextlib.asynccontextmanager
-async def brought_up(place: Path, script: dict[str, Any]) -> AsyncIterator[Bench]:
-    """Have rehearsal, server and worker ready; they end with the block."""
+async def deployed(place: Path, script: dict[str, Any]) -> AsyncIterator[BenchDeployment]:
+    """Bring up rehearsal, server and worker for as long as the block lasts."""
     path = place / "script.json"
     path.write_text(json.dumps(script))
     rehearsal = RehearsalProcess(path, place)
@@ -62,7 +62,7 @@ async def brought_up(place: Path, script: dict[str, Any]) -> AsyncIterator[Bench
         )
         async with ensure_services(settings, announce=lambda _: None) as up:
             client = await connect(settings, address=up.address)
-            yield Bench(place, settings, client, rehearsal.journal)
+            yield BenchDeployment(place, settings, client, rehearsal.journal)
     finally:
         await rehearsal.stop()
 
