@@ -14,6 +14,7 @@ from cli.client.summary import RequestSummary
 from cli.context import CliContext
 from runtime.connect import connect
 from runtime.errors import UnreachableError
+from runtime.records import running_server
 from runtime.services.startup import RunningServices, ensure_services
 from runtime.settings import Settings, load
 
@@ -22,8 +23,7 @@ _WORKER_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Service:
-    """
-    A connected Temporal service.
+    """A connected Temporal service.
 
     Attributes:
         requests: its requests.
@@ -51,8 +51,7 @@ def _quiet_runtime() -> Runtime:
 
 @asynccontextmanager
 async def connected(context: CliContext, *, worker: bool) -> AsyncIterator[Service]:
-    """
-    Connect to the service for as long as the block lasts.
+    """Connect to the service for as long as the block lasts.
 
     Args:
         context: the process around the command.
@@ -66,7 +65,20 @@ async def connected(context: CliContext, *, worker: bool) -> AsyncIterator[Servi
         up, client = await _reach(stack, settings, context, worker=worker)
         # A server that was started just now has a worker starting behind it.
         worker_seconds = _WORKER_SECONDS if up.started and not worker else 0.0
-        yield Service(RequestClient(client, worker_seconds=worker_seconds), up.ui_url, up.started)
+        relocate = functools.partial(_relocate, settings)
+        requests = RequestClient(client, worker_seconds=worker_seconds, relocate=relocate)
+        yield Service(requests, up.ui_url, up.started)
+
+
+async def _relocate(settings: Settings, client: Client) -> Client | None:
+    """Return a client of the embedded server; None when the given one has its address."""
+    record = None if settings.temporal_address else running_server(settings)
+    if record is None or record.address == client.service_client.config.target_host:
+        return None
+    try:
+        return await connect(settings, address=record.address, runtime=_quiet_runtime())
+    except UnreachableError:
+        return None
 
 
 async def _reach(

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from cli.client.rpc import POLL_SECONDS
+from cli.client.server import ServerConnection
 from cli.exit_codes import ExitCode, UsageError
 from cli.formatting import clean
 from contracts.failures import FailureKind
@@ -28,8 +29,7 @@ _RESTART_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class RequestOutcome:
-    """
-    How a request ended.
+    """How a request ended.
 
     Attributes:
         status: the last that it reported; None when it ended without a report.
@@ -58,9 +58,8 @@ class RequestOutcome:
         return _EXIT_CODES.get(self.state, ExitCode.WAITING)
 
 
-async def wait_for_outcome(client: Client, request_id: str) -> RequestOutcome:
-    """
-    Wait until a request has ended, and return how; needs no worker.
+async def wait_for_outcome(server: ServerConnection, request_id: str) -> RequestOutcome:
+    """Wait until a request has ended, and return how; needs no worker.
 
     While the server does not answer it is asked again; one that has lost its database gets a
     minute to start the request again.
@@ -68,12 +67,12 @@ async def wait_for_outcome(client: Client, request_id: str) -> RequestOutcome:
     Raises:
         UsageError: the server does not know the request.
     """
-    handle: WorkflowHandle[object, RequestStatus] = client.get_workflow_handle(
-        request_id, result_type=RequestStatus
-    )
     now = asyncio.get_running_loop().time
     unknown_since: float | None = None
     while True:
+        handle: WorkflowHandle[object, RequestStatus] = server.client.get_workflow_handle(
+            request_id, result_type=RequestStatus
+        )
         try:
             status = await handle.result()
             return RequestOutcome(status, status.state)
@@ -84,6 +83,7 @@ async def wait_for_outcome(client: Client, request_id: str) -> RequestOutcome:
             unknown_since = (unknown_since or now()) if unknown else None
             if unknown_since and now() - unknown_since >= _RESTART_SECONDS:
                 raise UsageError(f"There is no {request_id} any more.") from error
+            await server.follow()
             await asyncio.sleep(POLL_SECONDS)
 
 

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import TypeVar
 
-from temporalio.client import Client, WorkflowQueryFailedError
+from temporalio.client import WorkflowQueryFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from cli.client.rpc import (
@@ -14,6 +14,7 @@ from cli.client.rpc import (
     WORKER_UNAVAILABLE,
     raise_if_cancelled,
 )
+from cli.client.server import ServerConnection
 from cli.exit_codes import ServiceUnavailable, UsageError
 from cli.formatting import clean
 
@@ -24,22 +25,20 @@ _Value = TypeVar("_Value")
 
 
 class WorkflowQueries:
-    """Queries the workflows of a client's namespace."""
+    """Queries the workflows of a server's namespace."""
 
-    def __init__(self, client: Client, *, worker_seconds: float) -> None:
-        """
-        Query through a connected client.
+    def __init__(self, server: ServerConnection, *, worker_seconds: float) -> None:
+        """Query a server.
 
         Args:
-            client: connected.
+            server: connected.
             worker_seconds: how long to wait for a worker that is known to be starting.
         """
-        self._client = client
+        self._server = server
         self._worker_seconds = worker_seconds
 
     async def ask(self, workflow_id: str, query: str, answer: type[_Value]) -> _Value:
-        """
-        Return the answer to a query; ask again while a worker starts, until one has answered.
+        """Return the answer to a query; ask again while a worker starts, until one has answered.
 
         Raises:
             ServiceUnavailable: the server or every worker does not answer.
@@ -68,7 +67,7 @@ class WorkflowQueries:
             return None
 
     async def _ask_once(self, workflow_id: str, query: str, answer: type[_Value]) -> _Value:
-        handle = self._client.get_workflow_handle(workflow_id)
+        handle = self._server.client.get_workflow_handle(workflow_id)
         async with self._translated_errors(workflow_id):
             # The client restarts its own time limit at each of its retries.
             async with asyncio.timeout(QUERY_SECONDS):
@@ -84,6 +83,7 @@ class WorkflowQueries:
             raise ServiceUnavailable(f"{workflow_id} cannot tell: {clean(str(error))}") from error
         except (RPCError, TimeoutError) as error:
             raise_if_cancelled()
+            await self._server.follow()
             if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
                 raise UsageError(f"There is no {workflow_id}.") from error
             raise ServiceUnavailable(await self._silent_party()) from error
@@ -92,6 +92,6 @@ class WorkflowQueries:
         """Return the sentence that names what does not answer: every worker, or the server."""
         with contextlib.suppress(RPCError, TimeoutError):
             async with asyncio.timeout(_HEALTH_SECONDS):
-                if await self._client.service_client.check_health():
+                if await self._server.client.service_client.check_health():
                     return WORKER_UNAVAILABLE
         return SERVER_UNAVAILABLE

@@ -1,5 +1,4 @@
-"""
-Find, start, read and answer the requests of a Temporal service.
+"""Find, start, read and answer the requests of a Temporal service.
 
 Workflow types, queries, signals and updates carry their wire names.
 """
@@ -21,6 +20,7 @@ from cli import hints
 from cli.client.outcome import RequestOutcome, wait_for_outcome
 from cli.client.queries import WorkflowQueries
 from cli.client.rpc import RPC_TIMEOUT, WORKER_UNAVAILABLE, translated_errors
+from cli.client.server import Relocate, ServerConnection
 from cli.client.summary import RequestSummary, first_line, summarize
 from cli.exit_codes import ServiceUnavailable, UsageError
 from cli.formatting import clean
@@ -41,23 +41,28 @@ _SUGGESTED = 5
 
 
 class RequestClient:
-    """
-    Reaches the requests of a client's namespace.
+    """Reaches the requests of a client's namespace.
 
     Every method raises ServiceUnavailable when the server or every worker does not answer, and
     UsageError when what the person named does not exist or is not allowed.
     """
 
-    def __init__(self, client: Client, *, worker_seconds: float = 0.0) -> None:
-        """
-        Use a connected client.
+    def __init__(
+        self, client: Client, *, worker_seconds: float = 0.0, relocate: Relocate | None = None
+    ) -> None:
+        """Use a connected client.
 
         Args:
             client: connected.
             worker_seconds: how long to wait for a worker that is known to be starting.
+            relocate: looks for the server after a failure; None when its address is fixed.
         """
-        self._client = client
-        self._queries = WorkflowQueries(client, worker_seconds=worker_seconds)
+        self._server = ServerConnection(client, relocate)
+        self._queries = WorkflowQueries(self._server, worker_seconds=worker_seconds)
+
+    @property
+    def _client(self) -> Client:
+        return self._server.client
 
     @property
     def namespace(self) -> str:
@@ -147,7 +152,7 @@ class RequestClient:
 
     async def outcome(self, request_id: str) -> RequestOutcome:
         """Wait until a request has ended, and return how; needs no worker."""
-        return await wait_for_outcome(self._client, request_id)
+        return await wait_for_outcome(self._server, request_id)
 
     async def reconcile(self, order: Reconcile) -> ReconcileReport:
         """Compare a host's disk with the open workflows, and return what was repaired."""

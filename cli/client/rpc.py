@@ -24,8 +24,7 @@ _UNAVAILABLE_CODES = (
 
 @contextlib.asynccontextmanager
 async def translated_errors(missing: str = "There is no such workflow.") -> AsyncIterator[None]:
-    """
-    Raise an RPC error as UsageError or ServiceUnavailable.
+    """Raise an RPC error as UsageError or ServiceUnavailable.
 
     Args:
         missing: the sentence when the workflow does not exist or has ended.
@@ -42,8 +41,7 @@ async def translated_errors(missing: str = "There is no such workflow.") -> Asyn
 
 
 def raise_if_cancelled() -> None:
-    """
-    Stop after Ctrl-C: the error of an interrupted call can hide the cancellation.
+    """Stop after Ctrl-C: the error of an interrupted call can hide the cancellation.
 
     Raises:
         asyncio.CancelledError: the current task is being cancelled.

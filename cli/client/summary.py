@@ -17,8 +17,7 @@ _ENDED = (RunState.DONE, RunState.FAILED, RunState.CANCELLED)
 
 @dataclass(frozen=True)
 class RequestSummary:
-    """
-    What the service knows of a request, with a worker or without.
+    """What the service knows of a request, with a worker or without.
 
     Attributes:
         state: the last one that the request reported, corrected when it has ended otherwise.
