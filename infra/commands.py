@@ -7,8 +7,9 @@ from pathlib import Path
 from contracts.repository import Environment
 from domain.text import for_people
 from infra.disk_space import LowSpaceError, free_bytes, low_space_reason
-from infra.sandbox import Command, CommandOutcome, Mounts, Sandbox
+from infra.sandbox import Command, CommandOutcome, Mounts, Sandbox, SandboxUnavailable
 from infra.store import Store
+from infra.worktrees.errors import WorktreeBroken
 from infra.worktrees.handle import WorktreeHandle
 
 _SHOWN_BYTES = 30_000
@@ -17,8 +18,7 @@ _FULL_BYTES = 1_000_000
 
 @dataclass(frozen=True)
 class CommandRun:
-    """
-    How a command ended, and its output as text for a model.
+    """How a command ended, and its output as text for a model.
 
     Attributes:
         outcome: as the sandbox reports it.
@@ -51,8 +51,7 @@ class CommandRun:
 
 
 class CommandRunner:
-    """
-    Runs command lines in worktrees.
+    """Runs command lines in worktrees.
 
     Args:
         hide: folders that no command may see (the product's own data).
@@ -75,11 +74,11 @@ class CommandRunner:
         timeout_seconds: float,
         extra: Mapping[str, str] | None = None,
     ) -> CommandRun:
-        """
-        Run one command line; every way in which it can end is a value.
+        """Run one command line; every way in which it can end is a value.
 
         Raises:
             SandboxUnavailable: no command may run here.
+            WorktreeBroken: the worktree was deleted while the command was being started.
         """
         mounts = Mounts(
             worktree=worktree.path,
@@ -99,15 +98,25 @@ class CommandRunner:
             path=environment.path,
             virtual_env=virtual_env,
         )
-        outcome = await self._sandbox.run(mounts, command)
+        try:
+            outcome = await self._sandbox.run(mounts, command)
+        except (SandboxUnavailable, ValueError, OSError) as error:
+            if _exists(worktree):
+                raise
+            raise WorktreeBroken(f"{worktree.path} was deleted: {error}") from error
         ran = CommandRun(outcome, readable(outcome.output), outcome.output)
         free = None if ran.passed else free_bytes(worktree.path)
         return replace(ran, disk_full=free is not None and free < _FULL_BYTES)
 
 
+def _exists(worktree: WorktreeHandle) -> bool:
+    """Return whether all that a command needs of its worktree is there."""
+    parts = (worktree.path, worktree.private_git, worktree.gitfile)
+    return all(part.exists() for part in parts)
+
+
 async def undo(worktree: WorktreeHandle, commit: str) -> None:
-    """
-    Bring a worktree back to a commit after a command that may have filled the disk.
+    """Bring a worktree back to a commit after a command that may have filled the disk.
 
     Raises:
         LowSpaceError: the disk is still full, so the command did not fill it.

@@ -6,6 +6,7 @@ import tempfile
 import venv
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -13,8 +14,10 @@ from temporalio.exceptions import ApplicationError
 from contracts.failures import FailureKind
 from contracts.repository import Environment
 from infra.commands import CommandRunner, readable
-from infra.sandbox import Sandbox
-from tests.infra.bench import ENVIRONMENT, ActivityEnv, Job, person
+from infra.sandbox import Sandbox, sandbox
+from infra.sandbox.launch import Launch, ProcessExit
+from infra.sandbox.process import supervise
+from tests.infra.bench import ENVIRONMENT, ActivityEnv, Agent, Job, person, reply_text
 from tests.local_deployment import changed, snapshot
 
 
@@ -30,8 +33,8 @@ def site_packages(place: Path) -> Path:
 
 
 async def test_the_environment_is_small_and_sensible(env: ActivityEnv, job: Job) -> None:
-    """
-    PATH is the user's, HOME an empty folder of the sandbox, LANG is UTF-8; no key is inherited.
+    """PATH is the user's, HOME an empty folder of the sandbox, LANG is UTF-8; no key
+    is inherited.
     """
     agent = await job.agent()
     result = await agent.run('env | sort; ls -A "$HOME"; pwd; locale charmap 2>/dev/null')
@@ -49,8 +52,7 @@ async def test_the_environment_is_small_and_sensible(env: ActivityEnv, job: Job)
 
 
 async def test_the_products_data_is_hidden(env: ActivityEnv, job: Job) -> None:
-    """
-    Of the home folder a command sees its own worktree and, to read, the store: no other
+    """Of the home folder a command sees its own worktree and, to read, the store: no other
     worktree, no record, no log, no database.
     """
     first, second = await job.agent("a"), await job.agent("b")
@@ -82,8 +84,8 @@ def users_folder(request: pytest.FixtureRequest) -> Iterator[Path]:
 async def test_the_users_repository_is_neither_written_nor_needed(
     env: ActivityEnv, users_folder: Path
 ) -> None:
-    """
-    A command cannot change the repository that the request came from, and works when it is gone.
+    """A command cannot change the repository that the request came from, and works
+    when it is gone.
     """
     repository = person(users_folder / "project")
     agent = await (await env.open(repository)).agent()
@@ -101,8 +103,7 @@ async def test_the_users_repository_is_neither_written_nor_needed(
 
 
 async def test_python_of_a_virtual_environment_runs_the_users_tools(env: ActivityEnv) -> None:
-    """
-    `python3 -m pytest` of the active virtual environment works, also in the user's own folder,
+    """`python3 -m pytest` of the active virtual environment works, also in the user's own folder,
     beside the repository's files, with packages of its own.
     """
     place = made_environment(env.person / ".venv")
@@ -125,8 +126,7 @@ async def test_python_of_a_virtual_environment_runs_the_users_tools(env: Activit
 async def test_an_editable_install_leads_to_the_worktree(
     env: ActivityEnv, users_folder: Path
 ) -> None:
-    """
-    An environment that points into the user's checkout finds the worktree's files there, and
+    """An environment that points into the user's checkout finds the worktree's files there, and
     nothing that the user has not committed, in either place.
     """
     repository = person(
@@ -185,6 +185,28 @@ async def test_without_a_sandbox_no_command_runs(env: ActivityEnv, job: Job) -> 
     assert (caught.value.type, caught.value.non_retryable) == (FailureKind.SANDBOX, True)
     assert "no command can run: The sandbox was not probed yet" in caught.value.message
     assert (await agent.run("ls")).text == "a.txt\nb.txt\n[exit code 0]"
+
+
+async def test_a_worktree_deleted_while_a_command_starts_is_no_fault_of_the_sandbox(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call fails as one to be retried; retried, it finds its files restored and runs."""
+
+    async def supervise_too_late(launch: Launch, **options: Any) -> ProcessExit:
+        # As bubblewrap finds it, after the mounts were checked.
+        shutil.rmtree(agent.path)
+        return await supervise(launch, **options)
+
+    call = await agent.call("run_command", command="cat a.txt")
+    with monkeypatch.context() as deleting:
+        deleting.setattr(sandbox, "supervise", supervise_too_late)
+        with pytest.raises(ApplicationError) as caught:
+            await agent.make(call)
+
+    assert (caught.value.type, caught.value.non_retryable) == (FailureKind.STORE, False)
+    assert "was deleted: The sandbox does not start" in caught.value.message
+    retried = await agent.make(call)
+    assert (await reply_text(agent.job.store, retried)).startswith("one\ntwo\nthree\n")
 
 
 def test_any_output_becomes_readable_text() -> None:
