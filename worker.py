@@ -1,5 +1,4 @@
-"""
-The worker process: settings -> vendors -> activities -> task queues.
+"""The worker process: settings -> vendors -> activities -> task queues.
 
 The only place that knows everything. It decides nothing: it introduces the rooms to each other.
 """
@@ -252,8 +251,7 @@ async def _probe(sandbox: Sandbox, config: Settings) -> None:
 
 
 def _settle_memory() -> None:
-    """
-    Take what the imports made out of the collector's way: it lives as long as the process.
+    """Take what the imports made out of the collector's way: it lives as long as the process.
 
     Otherwise each full collection goes over a million objects that never die, in the middle of a
     turn.

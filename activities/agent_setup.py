@@ -11,8 +11,7 @@ from infra.roles.files import RoleFiles
 
 
 class AgentSetup:
-    """
-    Resolves roles.
+    """Resolves roles.
 
     Args:
         model_for: the model's name by role, by the worker's settings.
@@ -27,8 +26,7 @@ class AgentSetup:
         self._effort = effort
 
     def configure(self, role: str) -> AgentConfiguration:
-        """
-        Return the configuration of an agent that starts now.
+        """Return the configuration of an agent that starts now.
 
         Raises:
             RoleError: there is no such role, or its file cannot be used.
@@ -45,8 +43,7 @@ class AgentSetup:
         )
 
     def registry(self, agent: AgentConfiguration) -> Registry:
-        """
-        Return the tools by which an agent's calls are checked: those pinned that there still are.
+        """Return the tools that check an agent's calls: those pinned that still exist.
 
         Raises:
             RoleError: its role's file cannot be used any more.

@@ -1,5 +1,4 @@
-"""
-Checks: the system's own run of commands on a clean checkout of one commit.
+"""Checks: the system's own run of commands on a clean checkout of one commit.
 
 Each command's outcome is recorded by (tree, command, environment), so that a rebuilt chain with an
 equal tree, a retry or the final look at the merged tree runs nothing twice.
@@ -46,8 +45,7 @@ class CleanChecks(CheckActivities):
     @override
     @activity.defn
     async def run_checks(self, request: RunChecks) -> ChecksReport:
-        """
-        Run commands in order until one fails.
+        """Run commands in order until one fails.
 
         Safe to repeat: finished commands are found in the record, the rest starts on a new clean
         checkout.
@@ -146,8 +144,7 @@ def _refs(request: RunChecks, tree: str, command: str) -> tuple[str, str]:
 
 
 async def _known(store: Store, request: RunChecks, tree: str, number: int) -> _Outcome | None:
-    """
-    Return the recorded outcome of one of the commands, None when it has to be run.
+    """Return the recorded outcome of one of the commands, None when it has to be run.
 
     A red one counts only if it was red with everything done that comes before it here.
     """
@@ -162,9 +159,7 @@ async def _known(store: Store, request: RunChecks, tree: str, number: int) -> _O
 
 
 def _answered(known: Sequence[_Outcome | None]) -> list[_Outcome] | None:
-    """
-    Return the outcomes when the record answers the whole request, None when something must run.
-    """
+    """Return the outcomes when the records answer the whole request, else None."""
     outcomes: list[_Outcome] = []
     for outcome in known:
         if outcome is None:

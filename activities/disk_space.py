@@ -1,5 +1,4 @@
-"""
-Room on the disk around every activity: looked for before it begins, named when it runs out.
+"""Room on the disk around every activity: looked for before it begins, named when it runs out.
 
 No reply is paid for that could not be kept, and nothing begins that cannot end.
 """
@@ -21,8 +20,7 @@ _FREEING: Final = frozenset({"release_worktree", "withdraw_delivery", "close_req
 
 
 class DiskSpaceInterceptor(Interceptor):
-    """
-    Installed on every worker with activities.
+    """Installed on every worker with activities.
 
     Args:
         folders: what activities write to.

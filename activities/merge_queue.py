@@ -32,8 +32,7 @@ class MergeQueueClient(QueueActivities):
     @override
     @activity.defn
     async def enqueue_patch(self, request: EnqueuePatch) -> MergeVerdict | None:
-        """
-        Signal the merge queue, starting it when it does not run.
+        """Signal the merge queue, starting it when it does not run.
 
         Safe to repeat: the queue takes each patch id once. For a sender that has ended meanwhile
         nothing is done: a late attempt would start a queue that no request ends. A patch
@@ -79,8 +78,7 @@ async def is_open(client: Client, workflow_id: str) -> bool:
 
 
 async def restart_request(client: Client, request: OpenRequest) -> None:
-    """
-    Start a request that the server's database has forgotten; its finished steps count.
+    """Start a request that the server's database has forgotten; its finished steps count.
 
     Safe to repeat: one that runs already goes on.
     """

@@ -1,5 +1,4 @@
-"""
-Model calls: conversation in, journaled turn out.
+"""Model calls: conversation in, journaled turn out.
 
 It does not know Temporal's order of things: which turn comes when is the workflow's business.
 """
@@ -46,8 +45,7 @@ class MessagesModel(ModelActivities):
     @override
     @activity.defn
     async def open_conversation(self, request: OpenConversation) -> OpenedConversation:
-        """
-        Resolve the role and write a conversation's root.
+        """Resolve the role and write a conversation's root.
 
         Safe to repeat: a root that is there with this opening counts, with its configuration.
         """
@@ -70,8 +68,7 @@ class MessagesModel(ModelActivities):
     @override
     @activity.defn
     async def call_model(self, request: ModelCall) -> ModelTurn:
-        """
-        Get the next turn.
+        """Get the next turn.
 
         Safe to repeat: a finished call is found in the log and returned, never made again. A call
         whose reply was lost on the way is made once more, since the service has no key for it.

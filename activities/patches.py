@@ -41,8 +41,7 @@ class StorePatches(PatchActivities):
     @override
     @activity.defn
     async def make_patch(self, request: MakePatch) -> Patch:
-        """
-        Turn a checkpoint into one commit on its base, and say what it changes.
+        """Turn a checkpoint into one commit on its base, and say what it changes.
 
         Safe to repeat: the same request makes the same objects.
         """
@@ -64,8 +63,7 @@ class StorePatches(PatchActivities):
     @override
     @activity.defn
     async def rebase_patch(self, request: RebasePatch) -> RebasedPatch:
-        """
-        Merge a patch with the target's tip into a checkpoint, conflict markers included.
+        """Merge a patch with the target's tip into a checkpoint, conflict markers included.
 
         Safe to repeat: the tip and the verdict of the first time stand, and make the same objects.
         """
@@ -95,8 +93,7 @@ class StorePatches(PatchActivities):
     @override
     @activity.defn
     async def build_chain(self, request: BuildChain) -> Chain:
-        """
-        Stack patches on the target's tip and pin every candidate.
+        """Stack patches on the target's tip and pin every candidate.
 
         Safe to repeat: it moves nothing but pins.
         """
@@ -116,8 +113,7 @@ class StorePatches(PatchActivities):
     @override
     @activity.defn
     async def land_chain(self, request: LandChain) -> Landed:
-        """
-        Move the target to a commit that has exactly the candidate's tree.
+        """Move the target to a commit that has exactly the candidate's tree.
 
         Safe to repeat: a target that is there already has landed. First-parent history holds only
         tested trees: the candidate itself when it is one step, else one commit over both.
@@ -146,8 +142,7 @@ class StorePatches(PatchActivities):
 
 
 async def _date(store: Store, request: str, base: Commit) -> int:
-    """
-    Return the date of a request's patch: when the request began, and later than the base.
+    """Return the date of a request's patch: when the request began, and later than the base.
 
     It is read from the store, so that a repeated step makes the same commit. Merges and landings
     take their dates from the patches.
@@ -174,8 +169,7 @@ async def _tip(store: Store, target: str) -> str:
 
 
 async def _link(store: Store, patch_id: str, commit: str, *, tip: str, top: str) -> ChainLink:
-    """
-    Return the candidate with one more patch; a patch made on the very top is its own candidate.
+    """Return the candidate with one more patch; a patch made on the very top is its own candidate.
 
     The top itself is the candidate of a patch that it holds already: one that has landed comes
     again when the server's database is older than the store.

@@ -1,5 +1,4 @@
-"""
-The reconciler: frees what belongs to workflows that have ended.
+"""The reconciler: frees what belongs to workflows that have ended.
 
 It leaves alone what it cannot explain, and says so.
 """
@@ -34,8 +33,7 @@ class _Found:
 
 
 class HostReconciler(ReconcileActivities):
-    """
-    Compares the stores, worktrees and sandboxes of this host with what is open and alive.
+    """Compares the stores, worktrees and sandboxes of this host with what is open and alive.
 
     Args:
         home: the product's data folder.
@@ -61,8 +59,7 @@ class HostReconciler(ReconcileActivities):
     @override
     @activity.defn
     async def reconcile(self, request: Reconcile) -> ReconcileReport:
-        """
-        Free the worktrees and claims of workflows that have ended; end what a killed worker left.
+        """Free worktrees and claims of ended workflows; end what a killed worker left.
 
         Requests that the server's database has forgotten are started again.
 

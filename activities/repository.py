@@ -49,8 +49,7 @@ _ROOM_BYTES = 200_000_000
 
 
 class UserRepositories(RepositoryActivities):
-    """
-    The user's repositories on this host.
+    """The user's repositories on this host.
 
     Args:
         fallback: the environment of checks when a request brings none: the worker's.
@@ -64,8 +63,7 @@ class UserRepositories(RepositoryActivities):
     @override
     @activity.defn
     async def open_repository(self, request: OpenRepository) -> RepositoryOpened:
-        """
-        Check every condition, then bring the base into the store and claim the branch.
+        """Check every condition, then bring the base into the store and claim the branch.
 
         Safe to repeat: what the first time came to stands, even once the branch is delivered.
 
@@ -171,8 +169,7 @@ class UserRepositories(RepositoryActivities):
     @override
     @activity.defn
     async def deliver_branch(self, request: DeliverBranch) -> Delivered:
-        """
-        Push the branch without running any hook of the user's.
+        """Push the branch without running any hook of the user's.
 
         Safe to repeat: the branch at this very commit counts as delivered. A push that has begun is
         carried to its end, also when this is cancelled: whether it came too late must be known.
@@ -188,8 +185,7 @@ class UserRepositories(RepositoryActivities):
     @override
     @activity.defn
     async def withdraw_delivery(self, request: DeliverBranch) -> Delivered | None:
-        """
-        Look whether an attempt to deliver came about; if none did, none ever will.
+        """Look whether an attempt to deliver came about; if none did, none ever will.
 
         Safe to repeat. A user's repository that is not there any more was given nothing.
         """
@@ -203,8 +199,7 @@ class UserRepositories(RepositoryActivities):
     @override
     @activity.defn
     async def close_request(self, request: CloseRequest) -> None:
-        """
-        Give up the claim on the branch, and note that the request has ended.
+        """Give up the claim on the branch, and note that the request has ended.
 
         Safe to repeat: a claim that is another's stays.
         """
@@ -298,8 +293,7 @@ async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def _check_served(path: Path) -> None:
-    """
-    Ask git itself whether it hands this repository out, before anything is made of it.
+    """Ask git itself whether it hands this repository out, before anything is made of it.
 
     Raises:
         FailureKind.REFUSED: another user's, an unknown format, a broken configuration.

@@ -18,8 +18,7 @@ Pools = Callable[[str], Awaitable[WorktreePool]]
 
 
 class PooledWorktrees(WorktreeActivities):
-    """
-    Worktree activities on the pools of this host.
+    """Worktree activities on the pools of this host.
 
     Args:
         pools: gives the open pool of a repository key.
@@ -31,8 +30,7 @@ class PooledWorktrees(WorktreeActivities):
     @override
     @activity.defn
     async def lease_worktree(self, request: LeaseWorktree) -> WorktreeLease:
-        """
-        Lease a worktree that holds the commit.
+        """Lease a worktree that holds the commit.
 
         Safe to repeat because a holder that has a lease gets the same one, with the commit of the
         first time, wherever the target's tip is now; one whose lease is over gets that commit too.
@@ -59,8 +57,7 @@ class PooledWorktrees(WorktreeActivities):
     @override
     @activity.defn
     async def release_worktree(self, request: ReleaseWorktree) -> None:
-        """
-        Give a worktree back, its unpinned work rescued, and all others of its holder.
+        """Give a worktree back, its unpinned work rescued, and all others of its holder.
 
         Safe to repeat because a lease that is over is left alone.
 

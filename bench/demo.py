@@ -13,8 +13,7 @@ _MIB = 1024
 
 
 class Processes:
-    """
-    The processes of one demonstration, seen through /proc.
+    """The processes of one demonstration, seen through /proc.
 
     Attributes:
         worker: the most memory that the worker held, in KiB.

@@ -24,8 +24,7 @@ from runtime.settings import Settings, load
 
 @dataclass(frozen=True)
 class BenchDeployment:
-    """
-    Services at work for one measurement.
+    """Services at work for one measurement.
 
     Attributes:
         folder: gone afterwards.

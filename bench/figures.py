@@ -25,8 +25,7 @@ class Name(StrEnum):
 
 @dataclass(frozen=True)
 class Figure:
-    """
-    One measured value.
+    """One measured value.
 
     Attributes:
         baseline: what it is compared with, measured in the same run; None = nothing fits.

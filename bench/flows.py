@@ -60,8 +60,7 @@ class BenchPairsWorkflow:
 
 
 class BenchAgent(Contract):
-    """
-    One coder to be run on a repository.
+    """One coder to be run on a repository.
 
     Attributes:
         path: the repository.

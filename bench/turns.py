@@ -51,8 +51,7 @@ def counting(turns: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Played:
-    """
-    What one agent's run left behind.
+    """What one agent's run left behind.
 
     Attributes:
         gaps: milliseconds from each reply's last byte to the next request, in order.
@@ -66,8 +65,7 @@ class Played:
 
 
 async def measure(turns: int, rounds: int = 3) -> list[Figure]:
-    """
-    Run agents of so many edit turns, and empty pairs before, between and after them.
+    """Run agents of so many edit turns, and empty pairs before, between and after them.
 
     They take turns because the machine's other work comes and goes.
     """

@@ -21,8 +21,7 @@ async def answer(
     reason: str,
     context: CliContext,
 ) -> ExitCode:
-    """
-    Answer what waits in a request.
+    """Answer what waits in a request.
 
     Args:
         choice: the answer.

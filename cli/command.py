@@ -18,8 +18,7 @@ from cli.help_pages import PROGRAM, command_page
 
 @dataclass(frozen=True)
 class Command:
-    """
-    A command that a person has chosen.
+    """A command that a person has chosen.
 
     Attributes:
         name: its words.
@@ -32,8 +31,7 @@ class Command:
     function: CommandFunction
 
     async def run(self, words: Sequence[str], context: CliContext) -> ExitCode:
-        """
-        Execute the command with the words that follow its name, or show its help page.
+        """Execute the command with the words that follow its name, or show its help page.
 
         Raises:
             UsageError: it cannot be carried out as given.
@@ -55,8 +53,7 @@ def load_command(name: tuple[str, ...]) -> Command:
 
 
 def execute(command: Command, words: Sequence[str], context: CliContext) -> ExitCode:
-    """
-    Execute a command to its end.
+    """Execute a command to its end.
 
     Raises:
         KeyboardInterrupt: it was interrupted and did not handle that itself.

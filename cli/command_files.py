@@ -1,5 +1,4 @@
-"""
-Find the commands: each file of cli/commands is one, each folder there is a group of commands.
+"""Find the commands: each file of cli/commands is one, each folder there is a group of commands.
 
 Only the first line of a file's docstring is read here; the file is imported when it is chosen.
 """

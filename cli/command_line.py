@@ -1,5 +1,4 @@
-"""
-The command line of one command: cyclopts binds its words to the parameters of a function.
+"""The command line of one command: cyclopts binds its words to the parameters of a function.
 
 A word that begins with a dash is an option, unless it holds a blank, is a number or follows `--`.
 """
@@ -23,16 +22,14 @@ _ANY_PARAMETER = Parameter(negative=(), allow_leading_hyphen=True, allow_repeati
 
 
 class CommandLine:
-    """
-    The command line that a function takes.
+    """The command line that a function takes.
 
     Attributes:
         arguments: the parameters that may be typed, described by the Args of its docstring.
     """
 
     def __init__(self, function: CommandFunction, *, program: str) -> None:
-        """
-        Read a function's signature.
+        """Read a function's signature.
 
         Args:
             function: its arguments are what may be typed.
@@ -49,8 +46,7 @@ class CommandLine:
         return not set(HELP_FLAGS).isdisjoint(_before_delimiter(words))
 
     def parse(self, words: Sequence[str]) -> inspect.BoundArguments:
-        """
-        Return the values of the function's parameters.
+        """Return the values of the function's parameters.
 
         Raises:
             UsageError: the words are none of its command lines.

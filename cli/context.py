@@ -9,8 +9,7 @@ from typing import TextIO
 
 @dataclass(frozen=True)
 class CliContext:
-    """
-    The process around one command.
+    """The process around one command.
 
     Attributes:
         environ: environment variables of the caller.

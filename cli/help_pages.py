@@ -36,8 +36,7 @@ def group_page(group: Sequence[str]) -> str:
 
 
 def command_page(name: Sequence[str], about: str, parameters: "ArgumentCollection") -> str:
-    """
-    Return the page of one command.
+    """Return the page of one command.
 
     Args:
         name: its words.

@@ -58,8 +58,7 @@ def salvage_hint(command: str, state: RunState) -> list[str]:
 
 
 def detached_hints(program: str, workflow_id: str, *, stops: bool) -> list[str]:
-    """
-    Return how to come back to a request that is not finished.
+    """Return how to come back to a request that is not finished.
 
     Args:
         program: how starter.py is called.

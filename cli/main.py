@@ -1,5 +1,4 @@
-"""
-From what a person typed to an exit code.
+"""From what a person typed to an exit code.
 
 What a command needs is imported once the command is known, so that `--help` answers at once.
 """

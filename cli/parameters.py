@@ -27,8 +27,7 @@ Digest = Annotated[
 
 
 def converted(convert: Callable[[str], object], *, metavar: str) -> Parameter:
-    """
-    Return a parameter of one value with a conversion of its own; given twice, the last counts.
+    """Return a parameter of one value with a conversion of its own; given twice, the last counts.
 
     Args:
         convert: from what was typed; raises ValueError with what is wrong.

@@ -18,8 +18,7 @@ _AGENT_AT_WORK = (TaskState.RUNNING, TaskState.REVIEW, TaskState.BLOCKED)
 
 @dataclass(frozen=True)
 class Snapshot:
-    """
-    A request at one moment.
+    """A request at one moment.
 
     Attributes:
         status: as the request reports it.

@@ -1,5 +1,4 @@
-"""
-Watch a request until it ends: poll it, show each snapshot, report the end.
+"""Watch a request until it ends: poll it, show each snapshot, report the end.
 
 While the server or every worker is unavailable it waits and says so; it never changes the request.
 """

@@ -1,5 +1,4 @@
-"""
-Names and shapes that cross a Temporal boundary, and the ports by which workflows reach the world.
+"""Names and shapes that cross a Temporal boundary, and the ports: every activity's signature.
 
 Nothing here decides, waits or touches the world.
 """

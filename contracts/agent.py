@@ -15,8 +15,7 @@ from contracts.worktrees import WorktreeLease
 
 
 class AgentLimits(Contract):
-    """
-    What ends an agent that does not end by itself; pinned at its start.
+    """What ends an agent that does not end by itself; pinned at its start.
 
     Attributes:
         turns: model calls in all.
@@ -52,8 +51,7 @@ class AgentLimits(Contract):
 
 
 class ModelPrices(Contract):
-    """
-    What the loop needs to know of the model before it calls it.
+    """What the loop needs to know of the model before it calls it.
 
     Attributes:
         input_usd, output_usd: dollars per million tokens.
@@ -66,8 +64,7 @@ class ModelPrices(Contract):
 
 
 class AgentConfig(Contract):
-    """
-    An agent's configuration as it was resolved at its start, also when it is tuned meanwhile.
+    """An agent's configuration as it was resolved at its start, also when it is tuned meanwhile.
 
     Attributes:
         id: object id of the whole: prompt, tools, model, prices, limits.
@@ -80,8 +77,7 @@ class AgentConfig(Contract):
 
 
 class OpenedConversation(ConversationRef):
-    """
-    A new conversation, and the configuration of its agent.
+    """A new conversation, and the configuration of its agent.
 
     Attributes:
         config: None in histories from before 2026-12.
@@ -91,8 +87,7 @@ class OpenedConversation(ConversationRef):
 
 
 class AgentStart(Contract):
-    """
-    Start an agent, or let one go on with its conversation.
+    """Start an agent, or let one go on with its conversation.
 
     Attributes:
         request_id: workflow id of the request: where its questions to people go.
@@ -141,8 +136,7 @@ class StopCause(StrEnum):
 
 
 class AgentProgress(Contract):
-    """
-    The counters of an agent's loop.
+    """The counters of an agent's loop.
 
     Attributes:
         nudges: replies in a row without a tool call.
@@ -165,8 +159,7 @@ class AgentProgress(Contract):
 
 
 class AgentResult(Contract):
-    """
-    How an agent ended.
+    """How an agent ended.
 
     Attributes:
         output: validated JSON of its `finish`, None when it was cut.
@@ -203,8 +196,7 @@ class AgentStatus(Contract):
 
 
 class Note(Contract):
-    """
-    A person's text for running agents.
+    """A person's text for running agents.
 
     Attributes:
         task: the task it is for; None means every one.

@@ -18,8 +18,7 @@ class ApprovalKind(StrEnum):
 
 
 class Approval(Contract):
-    """
-    One thing that waits for a person.
+    """One thing that waits for a person.
 
     Attributes:
         id: short and stable: "plan", "review/<task>/<round>", "delivery".
@@ -52,8 +51,7 @@ class Choice(StrEnum):
 
 
 class Answer(HumanInput):
-    """
-    A person's answer.
+    """A person's answer.
 
     Attributes:
         approval: id of the approval; may be left out while exactly one is pending.

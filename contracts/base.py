@@ -6,8 +6,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 
 class Contract(BaseModel):
-    """
-    A frozen value that crosses a Temporal boundary.
+    """A frozen value that crosses a Temporal boundary.
 
     Fields added later carry defaults and unknown ones are ignored, so that a history written by
     one release is read by the next and by the one before.

@@ -10,8 +10,7 @@ from contracts.store import RepositoryRef
 
 
 class RunChecks(Contract):
-    """
-    Ask for commands to be run on a commit, in a worktree without any leftovers.
+    """Ask for commands to be run on a commit, in a worktree without any leftovers.
 
     Each command's outcome is recorded by (tree, command, environment) and not run again unless
     `fresh` asks for it.
@@ -30,8 +29,7 @@ class RunChecks(Contract):
 
 
 class CheckResult(Contract):
-    """
-    One command's end.
+    """One command's end.
 
     Attributes:
         exit_code: None when it was ended by a signal or the time limit.
@@ -51,8 +49,7 @@ class CheckResult(Contract):
 
 
 class ChecksReport(Contract):
-    """
-    What the checks of one tree came to.
+    """What the checks of one tree came to.
 
     Attributes:
         log: object id of the whole output.

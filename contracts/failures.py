@@ -1,5 +1,4 @@
-"""
-Every way an attempt can fail, by origin; the value is the error type that Temporal records.
+"""Every way an attempt can fail, by origin; the value is the error type that Temporal records.
 
     user      REFUSED
     model     RATE_LIMITED  OVERLOADED  UNREACHABLE  MALFORMED
@@ -52,8 +51,7 @@ class FailureKind(StrEnum):
 
 
 class RetryAdvice(Contract):
-    """
-    What a workflow does about a failure, decided where it was raised and recorded in its details.
+    """What a workflow does about a failure: decided where it is raised, recorded in its details.
 
     Attributes:
         waits: the workflow waits, visibly, and tries again; else it gives up.

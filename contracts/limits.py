@@ -5,8 +5,7 @@ from contracts.base import Contract
 
 
 class RequestLimits(Contract):
-    """
-    The numbers that the workflows of a request go by.
+    """The numbers that the workflows of a request go by.
 
     Attributes:
         rework_rounds: how often a task goes back for checks, review or an unusable patch.

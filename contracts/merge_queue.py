@@ -12,8 +12,7 @@ from contracts.store import RepositoryRef
 
 
 class QueuedPatch(Contract):
-    """
-    One patch that waits to land.
+    """One patch that waits to land.
 
     Attributes:
         id: `<request key>/<task>/<round>`; enqueueing the same id again changes nothing.
@@ -51,8 +50,7 @@ class Eviction(StrEnum):
 
 
 class MergeVerdict(Contract):
-    """
-    The queue's answer for one patch.
+    """The queue's answer for one patch.
 
     Attributes:
         landed: the commit on the target that holds the patch, None when it was evicted.
@@ -71,8 +69,7 @@ class MergeVerdict(Contract):
 
 
 class RebasePatch(Contract):
-    """
-    Ask for a patch on top of what has landed meanwhile.
+    """Ask for a patch on top of what has landed meanwhile.
 
     Attributes:
         verdict: why it did not land. The first one stands, should the patch be queued again by a
@@ -85,8 +82,7 @@ class RebasePatch(Contract):
 
 
 class RebasedPatch(Contract):
-    """
-    The patch's tree on the present tip, as a checkpoint to work on.
+    """The patch's tree on the present tip, as a checkpoint to work on.
 
     Attributes:
         tip: the commit that it now stands on.
@@ -101,8 +97,7 @@ class RebasedPatch(Contract):
 
 
 class MergeQueueStart(Contract):
-    """
-    Start or carry on the queue of one repository and target.
+    """Start or carry on the queue of one repository and target.
 
     Attributes:
         repository: whose store and target; the environment is each patch's own.
@@ -135,8 +130,7 @@ class BuildChain(Contract):
 
 
 class ChainLink(Contract):
-    """
-    One patch in the chain.
+    """One patch in the chain.
 
     Attributes:
         commit: the candidate with this patch and all before it that merged; None on conflict.
@@ -214,8 +208,7 @@ class QueueActivities(ABC):
     @activity.defn
     @abstractmethod
     async def enqueue_patch(self, request: EnqueuePatch) -> MergeVerdict | None:
-        """
-        Signal the merge queue, starting it when it does not run.
+        """Signal the merge queue, starting it when it does not run.
 
         Returns:
             Why the patch did not land, when that is known from a time that history has forgotten.

@@ -38,8 +38,7 @@ class Usage(Contract):
 
 
 class OpenConversation(Contract):
-    """
-    Ask for a new conversation: system prompt, tools and the opening message, all in the store.
+    """Ask for a new conversation: system prompt, tools and the opening message, all in the store.
 
     Attributes:
         agent_id: workflow id of the agent; with `generation` it names the conversation.
@@ -58,8 +57,7 @@ class OpenConversation(Contract):
 
 
 class ToolAnswer(Contract):
-    """
-    What one tool call came to, as the next model call tells it.
+    """What one tool call came to, as the next model call tells it.
 
     Attributes:
         tool_use_id: the model's id of the call.
@@ -73,8 +71,7 @@ class ToolAnswer(Contract):
 
 
 class ModelCall(Contract):
-    """
-    Ask the model for its next turn.
+    """Ask the model for its next turn.
 
     Attributes:
         agent: "role=…; task=…; attempt=…" as sent in the request's agent header.
@@ -96,8 +93,7 @@ class ModelCall(Contract):
 
 
 class ToolUse(Contract):
-    """
-    One tool call of a reply, checked and judged where its arguments were in hand.
+    """One tool call of a reply, checked and judged where its arguments were in hand.
 
     Attributes:
         arguments: object id of the JSON arguments, None when they are not usable.
@@ -119,8 +115,7 @@ class ToolUse(Contract):
 
 
 class ModelTurn(Contract):
-    """
-    One finished reply, journaled in the store before this value exists.
+    """One finished reply, journaled in the store before this value exists.
 
     Attributes:
         conversation: the log after this turn; unchanged when the reply is discarded.

@@ -17,8 +17,7 @@ class Risk(StrEnum):
 
 
 class TaskSpec(Contract):
-    """
-    One node of the plan.
+    """One node of the plan.
 
     Attributes:
         id: unique within the plan.
@@ -58,8 +57,7 @@ class AddedEdge(Contract):
 
 
 class Plan(Contract):
-    """
-    A valid plan: unique ids, known dependencies, no cycle, no unordered tasks that write one path.
+    """A valid plan: unique ids, known dependencies, no cycle, no unordered writers of one path.
 
     Attributes:
         tasks: in topological order, ties by id.

@@ -11,8 +11,7 @@ from contracts.review import Patch, ReviewItem
 
 
 class JudgePlan(Contract):
-    """
-    Ask whether a planner's output is a plan.
+    """Ask whether a planner's output is a plan.
 
     Attributes:
         output: the JSON that it handed in.
@@ -22,8 +21,7 @@ class JudgePlan(Contract):
 
 
 class PlanJudgement(Contract):
-    """
-    A valid plan, or what is wrong with the draft.
+    """A valid plan, or what is wrong with the draft.
 
     Attributes:
         plan: None when it is not valid.
@@ -35,8 +33,7 @@ class PlanJudgement(Contract):
 
 
 class JudgeReview(Contract):
-    """
-    Ask what a reviewer's verdict makes of a patch.
+    """Ask what a reviewer's verdict makes of a patch.
 
     Attributes:
         item: pending, for the tree of `patch`.
@@ -51,8 +48,7 @@ class JudgeReview(Contract):
 
 
 class ReviewJudgement(Contract):
-    """
-    The item as the rules leave it.
+    """The item as the rules leave it.
 
     Attributes:
         item: pending when a person must decide.

@@ -1,5 +1,4 @@
-"""
-The system's whole reach outside: every port, one a component, defined beside its messages.
+"""The system's whole reach outside: every port, one a component, defined beside its messages.
 
 Workflows call these methods by `workflow.execute_activity_method(Port.method, input, …)` and never
 see who implements them; `worker.py` registers each implementation once. One parameter each; the

@@ -8,8 +8,7 @@ from contracts.base import Contract
 
 
 class Reconcile(Contract):
-    """
-    Compare what lies on a host's disk with the workflows that are open.
+    """Compare what lies on a host's disk with the workflows that are open.
 
     Attributes:
         dry_run: say what would be done and do nothing.
@@ -23,8 +22,7 @@ class Reconcile(Contract):
 
 
 class ReconcileReport(Contract):
-    """
-    What was found.
+    """What was found.
 
     Attributes:
         leases: how many leased worktrees and claims were looked at.

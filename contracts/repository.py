@@ -10,8 +10,7 @@ from contracts.store import RepositoryRef
 
 
 class Environment(Contract):
-    """
-    The environment in which the user's commands run, as captured where the request was made.
+    """The environment in which the user's commands run, as captured where the request was made.
 
     Attributes:
         path: PATH, colon-separated.
@@ -26,8 +25,7 @@ class Environment(Contract):
 
 
 class OpenRepository(Contract):
-    """
-    Look at the user's repository and bring its base commit into a store.
+    """Look at the user's repository and bring its base commit into a store.
 
     Nothing is written anywhere before every condition is met.
 
@@ -50,8 +48,7 @@ class OpenRepository(Contract):
 
 
 class OpenRequest(Contract):
-    """
-    What the store notes of a request as long as it is open.
+    """What the store notes of a request as long as it is open.
 
     Attributes:
         id: its workflow id.
@@ -66,8 +63,7 @@ class OpenRequest(Contract):
 
 
 class RepositoryOpened(Contract):
-    """
-    The store, the base and the branch that will be delivered.
+    """The store, the base and the branch that will be delivered.
 
     Attributes:
         store: where the store lies on its host.

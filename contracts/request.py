@@ -17,8 +17,7 @@ _Command = Annotated[str, StringConstraints(min_length=1, max_length=4_000, stri
 
 
 class RequestStart(HumanInput):
-    """
-    The input of RequestWorkflow, also by hand: `--input '{"repository": "/path", "request": "…"}'`.
+    """RequestWorkflow's input; by hand: `--input '{"repository": "/path", "request": "…"}'`.
 
     Attributes:
         repository: absolute path of a git repository on the worker's host.
@@ -47,8 +46,7 @@ class RequestStart(HumanInput):
 
 
 class RequestStatus(Contract):
-    """
-    What the `status` query tells, and what a closed request returns.
+    """What the `status` query tells, and what a closed request returns.
 
     Attributes:
         id: the workflow id.

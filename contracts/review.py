@@ -10,8 +10,7 @@ from contracts.store import RepositoryRef
 
 
 class MakePatch(Contract):
-    """
-    Ask for a worktree's checkpoint as one commit on its base.
+    """Ask for a worktree's checkpoint as one commit on its base.
 
     Attributes:
         base: the commit that the task started from (or was last rebased on).
@@ -32,8 +31,7 @@ class MakePatch(Contract):
 
 
 class Patch(Contract):
-    """
-    One task's offer: a commit, and what is known of it without trusting anyone.
+    """One task's offer: a commit, and what is known of it without trusting anyone.
 
     Attributes:
         commit: its only parent is `base`.
@@ -75,8 +73,7 @@ class Verdict(StrEnum):
 
 
 class Finding(HumanInput):
-    """
-    One thing that a reviewer found.
+    """One thing that a reviewer found.
 
     Attributes:
         priority: 0 and 1 block, 2 and 3 are remarks.
@@ -108,8 +105,7 @@ class ReviewState(StrEnum):
 
 
 class ReviewItem(Contract):
-    """
-    A patch that needs a decision before it is applied; the decision holds for `tree` alone.
+    """A patch that needs a decision before it is applied; the decision holds for `tree` alone.
 
     Attributes:
         decided_by: "reviewer", "rule" or the person's name; "" while pending.

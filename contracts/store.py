@@ -4,8 +4,7 @@ from contracts.base import Contract, ObjectId
 
 
 class ConversationRef(Contract):
-    """
-    A conversation log at one moment.
+    """A conversation log at one moment.
 
     Attributes:
         id: names the ref `refs/oc/conv/<id>`.
@@ -25,8 +24,7 @@ class ConversationRef(Contract):
 
 
 class RepositoryRef(Contract):
-    """
-    A managed store of one user repository and one request's place in it.
+    """A managed store of one user repository and one request's place in it.
 
     Attributes:
         key: names the store's folder; derived from the repository's real path.

@@ -11,8 +11,7 @@ from contracts.task import TaskState
 
 
 class SubtaskStart(Contract):
-    """
-    Run one task.
+    """Run one task.
 
     Attributes:
         request: the person's words, for the agent's opening.
@@ -39,8 +38,7 @@ class SubtaskStart(Contract):
 
 
 class SubtaskReport(Contract):
-    """
-    A subtask's present standing, as it tells its request by signal when it changes, and its result.
+    """A subtask's state: signalled to its request at each change, and its result.
 
     Attributes:
         agent: workflow id of the agent at work, None when none is.

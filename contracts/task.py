@@ -6,9 +6,7 @@ from contracts.base import Contract, ObjectId, TaskId
 
 
 class TaskState(StrEnum):
-    """
-    pending -> running -> (blocked | review) -> done, or failed, or cancelled.
-    """
+    """pending -> running -> (blocked | review) -> done, or failed, or cancelled."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -20,8 +18,7 @@ class TaskState(StrEnum):
 
 
 class TaskStatus(Contract):
-    """
-    One task as `status` shows it.
+    """One task as `status` shows it.
 
     Attributes:
         workflow_id: the SubtaskWorkflow, None before it starts.

@@ -45,8 +45,7 @@ class CoderFinish(HumanInput):
 
 
 class ToolCall(Contract):
-    """
-    One call that acts in a worktree.
+    """One call that acts in a worktree.
 
     Attributes:
         task_ref: `<task>` part of the call's ref names: a task id, or "planner".
@@ -87,8 +86,7 @@ class ToolOutcome(StrEnum):
 
 
 class ToolResult(Contract):
-    """
-    What one call came to.
+    """What one call came to.
 
     Attributes:
         call_id: the model's tool_use id for reads, the journal's call id for writes.

@@ -27,8 +27,7 @@ class Permission(StrEnum):
 
 
 class CallVerdict(Contract):
-    """
-    The judgement of one tool call, recorded with the turn.
+    """The judgement of one tool call, recorded with the turn.
 
     Attributes:
         rule: the name of the rule that decided.

@@ -30,8 +30,7 @@ class RunState(StrEnum):
 
 
 class Blocker(Contract):
-    """
-    What a workflow cannot go on without; state RUNNING says that it is gone.
+    """What a workflow cannot go on without; state RUNNING says that it is gone.
 
     Attributes:
         sender: workflow id of who met it.

@@ -1,5 +1,4 @@
-"""
-Defaults of contract fields that decide something: frozen for ever.
+"""Defaults of contract fields that decide something: frozen for ever.
 
 A field that has its default is not written to histories, so these values are part of every recorded
 history and never change. What people tune is `domain.limits`: it is written into messages.

@@ -9,8 +9,7 @@ from contracts.store import RepositoryRef
 
 
 class LeaseWorktree(Contract):
-    """
-    Ask for a worktree that holds `commit`. The same owner and purpose get the same lease again.
+    """Ask for a worktree that holds `commit`. The same owner and purpose get the same lease again.
 
     Attributes:
         owner: the workflow that frees it; when that has ended, the reconciler does.
@@ -25,8 +24,7 @@ class LeaseWorktree(Contract):
 
 
 class WorktreeLease(Contract):
-    """
-    The right to change one worktree until it is released or given to another.
+    """The right to change one worktree until it is released or given to another.
 
     Attributes:
         worktree: the worktree's name in the pool of its store.
@@ -42,8 +40,7 @@ class WorktreeLease(Contract):
 
 
 class ReleaseWorktree(Contract):
-    """
-    Give a worktree back. Unpinned work in it is pinned under `refs/oc/rescue/` first.
+    """Give a worktree back. Unpinned work in it is pinned under `refs/oc/rescue/` first.
 
     Attributes:
         owner, purpose: of the lease; every other lease of theirs is given back, too.

@@ -1,5 +1,4 @@
-"""
-What each kind of failure means: does the server retry, does the workflow wait, how does it look.
+"""What each kind of failure means: does the server retry, does the workflow wait, how does it look.
 
 Tuned freely: the answer is recorded with the failure, so workflows never replay this table.
 """
@@ -13,8 +12,7 @@ from contracts.visibility import RunState
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """
-    The answer to one kind of failure.
+    """The answer to one kind of failure.
 
     Attributes:
         retried: the server tries again by itself, a few times and soon.

@@ -1,6 +1,4 @@
-"""
-Every name that lands in a history, a ref or a branch: derived, never random, and never changed.
-"""
+"""Every name in a history, a ref or a branch: derived, never random, and never changed."""
 
 import hashlib
 import re
@@ -33,8 +31,7 @@ def request_workflow_id(request: str, nonce: str) -> str:
 
 
 def request_key(workflow_id: str, first_run_id: str) -> str:
-    """
-    Return the folder of a request's refs.
+    """Return the folder of a request's refs.
 
     It is the same over continue-as-new, and another when the workflow id is used again later.
     """
@@ -85,9 +82,7 @@ def call_id(conversation: str, tool_use_id: str) -> str:
 
 
 def holder(owner: str, request: str, purpose: str) -> str:
-    """
-    Return who holds a worktree: a lease's idempotency key, another for each request of one id.
-    """
+    """Return who holds a worktree: a lease's idempotency key, one for each request of an id."""
     return f"{owner}|{request}|{purpose}"
 
 
@@ -121,9 +116,7 @@ def request_refs(request: str) -> str:
 
 
 def began_ref(request: str) -> str:
-    """
-    Return the ref of the time when the request began: the date of its patches.
-    """
+    """Return the ref of the time when the request began: the date of its patches."""
     return f"refs/oc/{request}/began"
 
 
@@ -138,9 +131,7 @@ def withdrawn_ref(request: str, run: str) -> str:
 
 
 def lease_ref(request: str, owner: str, purpose: str) -> str:
-    """
-    Return the ref of the commit at which a worktree was leased that asked for the target's tip.
-    """
+    """Return the ref of the commit at which a worktree was leased at the target's tip."""
     return f"refs/oc/{request}/lease/{digest(owner, purpose)}"
 
 

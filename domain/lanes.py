@@ -8,8 +8,7 @@ OFFERED = (Lane.WORKTREE,)
 
 
 def choose(task: TaskSpec, *, override: Lane | None = None) -> LaneChoice:
-    """
-    Return the lane for `task` with the reason; `override` is a person's choice and always wins.
+    """Return the lane for `task` with the reason; `override` is a person's choice and always wins.
 
     Whether the lane is offered is `refusal`'s question: an override is never quietly replaced.
     """

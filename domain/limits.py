@@ -1,5 +1,4 @@
-"""
-Numbers that people tune. They hold for requests that are opened after a change.
+"""Numbers that people tune. They hold for requests that are opened after a change.
 
 Opening a request pins them, and the result is recorded: workflows never read this module.
 """

@@ -1,5 +1,4 @@
-"""
-The merge queue's search: which prefixes of the queue to test, what lands, who is to blame.
+"""The merge queue's search: which prefixes of the queue to test, what lands, who is to blame.
 
 The queue is ordered; the prefix of length n is the tip with the first n patches on top. A prefix
 that holds a bad patch, or two patches that do not go together, is red, and so is every longer
@@ -18,8 +17,7 @@ _PRIOR_BAD, _PRIOR_GOOD = 1, 19
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """
-    What the search knows of the queue.
+    """What the search knows of the queue.
 
     Attributes:
         waiting: patches in the queue that chain up without a textual conflict.
@@ -36,8 +34,7 @@ class QueueState:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """
-    What one round of tests decides.
+    """What one round of tests decides.
 
     Attributes:
         land: how many patches of the queue's front land, 0 for none.
@@ -50,8 +47,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """
-    A chain by what becomes of its links; each in queue order, as ids.
+    """A chain by what becomes of its links; each in queue order, as ids.
 
     Attributes:
         usable: merged into the chain.
@@ -65,8 +61,7 @@ class Split:
 
 
 def cuts(state: QueueState, limits: RequestLimits) -> tuple[int, ...]:
-    """
-    Return the lengths of the prefixes to test in parallel, ascending, at most one a test slot.
+    """Return the lengths of the prefixes to test in parallel, ascending, at most one a test slot.
 
     Empty when nothing waits, and when the first patch is to blame by elimination: the tree with
     it on top has been seen red already and is never tested again.
@@ -106,8 +101,7 @@ def eliminated(state: QueueState) -> bool:
 
 
 def conclude(state: QueueState, greens: Sequence[int], reds: Sequence[int]) -> Round:
-    """
-    Return what lands after a round, and the queue behind it.
+    """Return what lands after a round, and the queue behind it.
 
     The longest green prefix lands and clears every shorter red one: those were flakes. The
     shortest red prefix above it bounds the next search.
@@ -129,8 +123,7 @@ def conclude(state: QueueState, greens: Sequence[int], reds: Sequence[int]) -> R
 
 
 def after_eviction(state: QueueState) -> QueueState:
-    """
-    Return the queue without its first patch, which was to blame.
+    """Return the queue without its first patch, which was to blame.
 
     The patches behind it have been seen red only together with it, so nothing is known of them.
 
@@ -143,8 +136,7 @@ def after_eviction(state: QueueState) -> QueueState:
 
 
 def rechained(state: QueueState, *, usable: int, kept: int) -> QueueState:
-    """
-    Return the queue for a chain that was built again.
+    """Return the queue for a chain that was built again.
 
     Args:
         state: the queue as the last round left it.

@@ -16,8 +16,7 @@ def pause_seconds(advice: RetryAdvice, tries: int) -> float | None:
 
 
 def lease_lost(kind: str | None) -> bool:
-    """
-    Return whether a failure of this recorded kind is solved by another worktree.
+    """Return whether a failure of this recorded kind is solved by another worktree.
 
     What is in a worktree is in the store as well, up to the last checkpoint.
     """

@@ -17,8 +17,7 @@ BUILTINS = frozenset(
 
 
 def first_word(line: str) -> str | None:
-    """
-    Return the program that a command line starts with, None when only a shell can tell.
+    """Return the program that a command line starts with, None when only a shell can tell.
 
     Leading assignments are passed over; a builtin or keyword gives None too.
     """

@@ -1,5 +1,4 @@
-"""
-Text from models, tools and files made fit to show: nothing hidden, nothing that moves a cursor.
+"""Text from models, tools and files made fit to show: nothing hidden, nothing that moves a cursor.
 
 Knows nothing of where a text comes from; all of it is untrusted.
 """
@@ -29,8 +28,7 @@ _ELLIPSIS = "…"
 
 
 def for_people(text: str, limit: int = 2_000) -> str:
-    """
-    Return `text` as it may be shown to a person, at most `limit` characters.
+    """Return `text` as it may be shown to a person, at most `limit` characters.
 
     Terminal sequences, control characters except newline and tab, bidirectional and zero-width
     characters are gone; every line end is a newline; a cut is visible.
@@ -45,8 +43,7 @@ def one_line(text: str, limit: int = 200) -> str:
 
 
 def clip(text: str, limit: int) -> str:
-    """
-    Return `text`, cut with a visible mark when it is longer than `limit` characters.
+    """Return `text`, cut with a visible mark when it is longer than `limit` characters.
 
     The result, mark included, is never longer than `limit`.
     """

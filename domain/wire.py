@@ -1,5 +1,4 @@
-"""
-What histories from before 2026-12 were decided by; frozen, and read by workflows for those alone.
+"""What decided histories from before 2026-12: frozen, read by workflows for those alone.
 
 They recorded neither the verdict of a call nor the advice of a failure nor an agent's prices, so a
 replay decides again and has to come to the same. Rules, prices

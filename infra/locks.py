@@ -1,5 +1,4 @@
-"""
-File locks between the processes of a host; a stopped process that holds one is killed.
+"""File locks between the processes of a host; a stopped process that holds one is killed.
 
 A lock belongs to an open file: a child that shares the file, as git's do, holds the lock too, and
 the kernel frees it when the last of them has ended. So a dead process never keeps one, but a
@@ -34,8 +33,7 @@ _log = logging.getLogger(__name__)
 
 @contextlib.asynccontextmanager
 async def locked(file: Path) -> AsyncIterator[int]:
-    """
-    Hold the lock of a file, against every process of this host and every other holder in this one.
+    """Hold the lock of a file against all other processes of this host and holders in this one.
 
     Yields:
         The descriptor of the locked file: a child that inherits it holds the lock, too, and keeps
@@ -50,8 +48,7 @@ async def locked(file: Path) -> AsyncIterator[int]:
 
 
 async def take_lock(handle: int) -> None:
-    """
-    Take the exclusive lock of an open file, waiting without blocking the event loop.
+    """Take the exclusive lock of an open file, waiting without blocking the event loop.
 
     A holder that stays stopped (about two seconds) is killed, if this user may see and signal it.
     """
@@ -78,9 +75,7 @@ def holder(file: Path) -> str:
 
 
 def _end_stopped(file: os.stat_result, before: frozenset[int]) -> frozenset[int]:
-    """
-    Kill the holders that were stopped before and still are; return those that are stopped now.
-    """
+    """Kill the holders that were stopped before and still are; return those stopped now."""
     now = set()
     for pid in _holders(file):
         with contextlib.suppress(OSError):
@@ -117,8 +112,7 @@ def _holders(file: os.stat_result) -> Iterator[int]:
 
 
 def _holds(pid: int, file: os.stat_result) -> bool:
-    """
-    Return whether a process has the file open with the lock on it.
+    """Return whether a process has the file open with the lock on it.
 
     The process id in the list of locks is not enough: that process may be dead by now while its
     child has the lock, or the id may have been reused since.

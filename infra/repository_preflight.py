@@ -1,5 +1,4 @@
-"""
-Checks of the user's repository before a request touches it: each condition with its own sentence.
+"""Checks of the user's repository before a request touches it, each with its own sentence.
 
 GitPython reads the files itself: no git process runs in the user's repository, so none of its
 hooks, filters or monitors does.
@@ -30,8 +29,7 @@ class RequestRefused(Exception):  # noqa: N818 - named for what happened
 
 @dataclass(frozen=True)
 class Inspected:
-    """
-    What a request will start from.
+    """What a request will start from.
 
     Attributes:
         path: the repository: its working directory, or the bare repository itself.
@@ -47,8 +45,7 @@ class Inspected:
 
 
 def locate(path: str) -> Path:
-    """
-    Return the real path of the repository that a path lies in; the store's name is made of it.
+    """Return the real path of the repository that a path lies in; the store's name is made of it.
 
     Raises:
         RequestRefused: there is none.
@@ -60,8 +57,7 @@ def locate(path: str) -> Path:
 def inspect(
     path: str, *, base: str | None, branch: str, checks: tuple[str, ...], environment: Environment
 ) -> Inspected:
-    """
-    Return what the request will start from.
+    """Return what the request will start from.
 
     Raises:
         RequestRefused: a condition is not met.

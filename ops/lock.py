@@ -1,5 +1,4 @@
-"""
-Regenerate the pinned requirement files: hashes, markers for every platform, no index address.
+"""Regenerate the pinned requirement files: hashes, markers for every platform, no index address.
 
 uv is installed into a temporary environment, since nothing else in the project needs it.
 """

@@ -1,5 +1,4 @@
-"""
-Rehearsal: a Messages API server on loopback that answers from a script.
+"""Rehearsal: a Messages API server on loopback that answers from a script.
 
 It validates requests, counts tokens, caches prompts, signs thinking and fails as the real API does;
 the texts of its replies come from the script.

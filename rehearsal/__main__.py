@@ -1,5 +1,4 @@
-"""
-The command: ``python -m rehearsal --script FILE --port N --journal FILE``.
+"""The command: ``python -m rehearsal --script FILE --port N --journal FILE``.
 
 Prints one line, ``rehearsal listening on http://127.0.0.1:PORT``, once it listens,
 and stops at once on SIGTERM or SIGINT.

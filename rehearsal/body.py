@@ -1,5 +1,4 @@
-"""
-Reading request bodies: JSON, with a cache of the messages of growing conversations.
+"""Reading request bodies: JSON, with a cache of the messages of growing conversations.
 
 A conversation sends its whole history with every turn. Messages whose text is
 unchanged are found by comparing text and are neither parsed nor checked again,
@@ -20,8 +19,7 @@ _decode: Final = json.JSONDecoder().raw_decode
 
 
 class Message(dict[str, Any]):
-    """
-    One message, with the results of earlier checks.
+    """One message, with the results of earlier checks.
 
     The same object is reused only behind the same earlier messages,
     so results may depend on those too.
@@ -62,8 +60,7 @@ class BodyReader:
         self._conversations: dict[str, list[Message]] = {}
 
     def read(self, raw: bytes) -> object:
-        """
-        Return the JSON value of a body, its messages as `Message`.
+        """Return the JSON value of a body, its messages as `Message`.
 
         Raises:
             ValueError: it is not JSON in UTF-8.

@@ -1,5 +1,4 @@
-"""
-The prompt cache: which input tokens a request reads, writes and pays for in full.
+"""The prompt cache: which input tokens a request reads, writes and pays for in full.
 
 Entries are digests of exact prefixes. A prefix is read only through a marker,
 which looks back at most twenty positions.
@@ -26,8 +25,7 @@ _REMEMBERED: Final = 4_096
 
 @dataclasses.dataclass(frozen=True)
 class TokenSplit:
-    """
-    How a request's input tokens split; the four sum up to the whole input.
+    """How a request's input tokens split; the four sum up to the whole input.
 
     Attributes:
         read: taken from the cache.
@@ -97,8 +95,7 @@ class Cache:
         return None
 
     def commit(self, lookup: CacheLookup, now: float, *, message_id: str) -> None:
-        """
-        Store the entries that a request wrote and refresh those it read.
+        """Store the entries that a request wrote and refresh those it read.
 
         Called when the reply begins, with the time of the request.
         A live entry keeps its time to live, a new one gets its marker's.
@@ -116,8 +113,7 @@ class Cache:
         self._entries.clear()
 
     def diagnose(self, lookup: CacheLookup, previous: str | None) -> Json | None:
-        """
-        Return where this request diverges from the previous one's prefix.
+        """Return where this request diverges from the previous one's prefix.
 
         Args:
             lookup: this request.

@@ -26,8 +26,7 @@ class TooLargeError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """
-    One request.
+    """One request.
 
     Attributes:
         method: upper case.
@@ -50,8 +49,7 @@ class Request:
 async def read_request(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, limit: int
 ) -> Request | None:
-    """
-    Read the next request of a connection; None when the client has disconnected.
+    """Read the next request of a connection; None when the client has disconnected.
 
     Raises:
         MalformedHttpError: not HTTP.
@@ -113,8 +111,7 @@ async def send_steps(
     client_gone: Callable[[], bool],
     on_bytes: Callable[[], None],
 ) -> bool:
-    """
-    Execute steps in order; adjacent writes are sent in one piece.
+    """Execute steps in order; adjacent writes are sent in one piece.
 
     Args:
         writer: the connection.

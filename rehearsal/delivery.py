@@ -1,5 +1,4 @@
-"""
-How a response is sent: the steps on the socket, altered by a fault.
+"""How a response is sent: the steps on the socket, altered by a fault.
 
 Pure functions from bytes to steps; `rehearsal.connection` executes the steps.
 Steps without a wait between them are written at once.
@@ -42,8 +41,7 @@ DeliveryStep = Write | Wait | Hangup
 
 @dataclasses.dataclass(frozen=True)
 class Response:
-    """
-    A response to send.
+    """A response to send.
 
     Attributes:
         status: the HTTP status.

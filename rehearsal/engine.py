@@ -1,5 +1,4 @@
-"""
-The engine: plans the response to a request. It holds all state of a server, but no socket.
+"""The engine: plans the response to a request. It holds all state of a server, but no socket.
 
 Order: the rules of the API, then the script, then the fault of this attempt.
 A request that breaks a rule, or that the script does not answer, is refused
@@ -34,8 +33,7 @@ _LIMITS: Final[Mapping[str, int]] = {
 
 
 class PlannedResponse(NamedTuple):
-    """
-    The response to a request, and how it is sent.
+    """The response to a request, and how it is sent.
 
     Attributes:
         response: the whole response.
@@ -63,8 +61,7 @@ class _Admitted(NamedTuple):
 
 
 class Engine:
-    """
-    Answers requests from a script; holds the cache, the signing key and the count of attempts.
+    """Answers requests from a script; holds the cache, the signing key and the count of attempts.
 
     Args:
         script: the answers.
@@ -298,8 +295,7 @@ def _attempt_key(conversation: str, turn: int, *, aside: bool) -> tuple[str, int
 
 
 def conversation_key(agent: AgentIdentity, request: Prompt) -> str:
-    """
-    Return the key of a conversation: the agent, and a digest of the first message.
+    """Return the key of a conversation: the agent, and a digest of the first message.
 
     Two windows of one agent differ in their first message and so in their key.
     """

@@ -1,5 +1,4 @@
-"""
-Faults: their kinds and parameters, and which attempt gets which.
+"""Faults: their kinds and parameters, and which attempt gets which.
 
 A fault is data; `rehearsal.reply` alters the message and `rehearsal.delivery` the bytes.
 A turn lists its faults in order, each for a number of attempts,
@@ -61,8 +60,7 @@ NO_MODEL_RUNS: Final = frozenset({"status", "html_200", "json_200", "no_response
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """
-    One fault.
+    """One fault.
 
     Attributes:
         kind: a key of `KINDS`.
@@ -76,8 +74,7 @@ class Fault:
 
     @classmethod
     def read(cls, kind: str, times: int, values: Mapping[str, Any]) -> "Fault":
-        """
-        Fill in a kind's defaults.
+        """Fill in a kind's defaults.
 
         Raises:
             ValueError: the kind, a parameter or a parameter's type is unknown.
@@ -113,8 +110,7 @@ def _check(kind: str, key: str, *, value: object) -> None:
 
 
 def random_fault(faults: Sequence[Fault], rate: float, *, key: str, attempt: int) -> Fault | None:
-    """
-    Return a random fault, always the same for the same key.
+    """Return a random fault, always the same for the same key.
 
     Args:
         faults: the possible faults.

@@ -1,5 +1,4 @@
-"""
-The journal: one JSON line per request, and checks of a journal.
+"""The journal: one JSON line per request, and checks of a journal.
 
 A line is written in one piece to a file opened for appending, so a killed server
 loses at most unfinished requests, and a truncated last line is skipped.
@@ -22,8 +21,7 @@ _LAYERS: Final = ("tools", "system")
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """
-    One request and its outcome. Times are in seconds since the epoch.
+    """One request and its outcome. Times are in seconds since the epoch.
 
     Attributes:
         n: number of the request in this journal, counted from 1.
@@ -116,8 +114,7 @@ def parse(text: str) -> list[Entry]:
 
 
 def read(path: pathlib.Path) -> list[Entry]:
-    """
-    Return the entries of a journal file, in the order they were finished.
+    """Return the entries of a journal file, in the order they were finished.
 
     Raises:
         OSError: the file cannot be read.
@@ -126,8 +123,7 @@ def read(path: pathlib.Path) -> list[Entry]:
 
 
 class JournalWriter:
-    """
-    Collects entries and appends each to a file, if there is one.
+    """Collects entries and appends each to a file, if there is one.
 
     Attributes:
         entries: those found in the file, then those of this server.
@@ -161,8 +157,7 @@ class JournalWriter:
 
 
 def repeated(entries: Iterable[Entry], *, same_bytes: bool = True) -> list[Entry]:
-    """
-    Return the model calls that were finished a second time, and so paid twice.
+    """Return the model calls that were finished a second time, and so paid twice.
 
     Args:
         entries: in journal order.
@@ -221,8 +216,7 @@ def cache_read_share(entries: Iterable[Entry]) -> float:
 
 
 def prefix_breaks(entries: Iterable[Entry]) -> list[tuple[Entry, Entry, str]]:
-    """
-    Return the pairs of successive requests where the later one rewrote the history.
+    """Return the pairs of successive requests where the later one rewrote the history.
 
     Within a conversation the blocks of each request, without cache markers,
     must be a prefix, to the byte, of the blocks of the next request.

@@ -1,5 +1,4 @@
-"""
-The capabilities of each model, for GET /v1/models and the rules.
+"""The capabilities of each model, for GET /v1/models and the rules.
 
 The figures are as of 2026-11. A script can override any of them under its
 ``models`` key, for instance shrink a window so that a handoff comes early.
@@ -19,8 +18,7 @@ _EXTENDED: Final = ("enabled", "disabled")
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """
-    One model's capabilities and limits, in tokens.
+    """One model's capabilities and limits, in tokens.
 
     Attributes:
         id: the name that requests use.
@@ -107,8 +105,7 @@ MODELS: Final[Mapping[str, Model]] = {model.id: model for model in _TABLE}
 
 
 def table(overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, Model]:
-    """
-    Return the table with a script's changes; an unknown id adds a model.
+    """Return the table with a script's changes; an unknown id adds a model.
 
     Raises:
         ValueError: a change names an unknown field.
@@ -126,8 +123,7 @@ def table(overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, Model]:
 
 
 def find(models: Mapping[str, Model], name: object) -> Model:
-    """
-    Return the model that a request names.
+    """Return the model that a request names.
 
     Raises:
         ApiError: 404 when it is unknown or retired.

@@ -1,5 +1,4 @@
-"""
-Placeholders: references of a script to the content of the request.
+"""Placeholders: references of a script to the content of the request.
 
 ``{{result.0}}`` is the first tool result just received, ``{{result.2.0}}`` the first
 that answered turn 2; ``{{user}}``, ``{{last_user}}`` and ``{{system}}`` are texts;
@@ -22,8 +21,7 @@ _FILLER: Final = "the quick brown fox jumps over the lazy dog; "
 
 @dataclasses.dataclass(frozen=True)
 class PlaceholderValues:
-    """
-    The values of placeholders in one request.
+    """The values of placeholders in one request.
 
     Attributes:
         names: the fields of the agent header; absent ones are None.
@@ -73,8 +71,7 @@ class PlaceholderValues:
             raise bad_request(f"rehearsal: there is no {{{{{name}}}}} in this request") from error
 
     def fill(self, text: str) -> str:
-        """
-        Return a text with its placeholders filled in.
+        """Return a text with its placeholders filled in.
 
         Raises:
             ApiError: 400 when a placeholder is unknown or refers to nothing.

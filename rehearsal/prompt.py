@@ -1,5 +1,4 @@
-"""
-A request as the model sees it: one flat sequence of blocks, layer by layer.
+"""A request as the model sees it: one flat sequence of blocks, layer by layer.
 
 Cache, signatures, limits, matching and the journal all use this form.
 Cache markers are removed from the bytes, string content equals one text block,
@@ -24,8 +23,7 @@ _IMAGE_TOKENS: Final = 1_500
 
 
 class Block(NamedTuple):
-    """
-    One block of a request.
+    """One block of a request.
 
     Attributes:
         layer: "tools", "system" or "messages".
@@ -52,8 +50,7 @@ class Block(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Prompt:
-    """
-    The content of a valid request.
+    """The content of a valid request.
 
     Attributes:
         blocks: tools, then system, then messages.
@@ -85,8 +82,7 @@ class Prompt:
         return _short(digests[index - self.head - 1] if index > self.head else head)
 
     def running_digests(self, running: Any) -> list[bytes]:
-        """
-        Continue a running digest over the messages; return it at each of their blocks.
+        """Continue a running digest over the messages; return it at each of their blocks.
 
         Messages cache their digests, so only new messages are digested.
         """
@@ -110,8 +106,7 @@ class Prompt:
         return [block for block in self.blocks[: self.head] if block.layer == name]
 
     def turn(self) -> int:
-        """
-        Return how many finished replies the messages contain.
+        """Return how many finished replies the messages contain.
 
         Adjacent assistant messages are one reply (a paused one and its rest),
         and a reply at the very end is not finished.

@@ -20,8 +20,7 @@ _MIN_DELTA_LENGTH: Final = 64
 
 
 class ReplyPart(NamedTuple):
-    """
-    One content block of a reply.
+    """One content block of a reply.
 
     Attributes:
         block: the block; a tool call without its input.
@@ -36,8 +35,7 @@ class ReplyPart(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class GeneratedReply:
-    """
-    One finished message.
+    """One finished message.
 
     Attributes:
         id: msg_….
@@ -95,8 +93,7 @@ def tool_part(name: str, value: Json, key: str) -> ReplyPart:
 
 
 def truncate(reply: GeneratedReply, budget: int, *, reason: str) -> GeneratedReply:
-    """
-    Truncate a reply to a number of tokens.
+    """Truncate a reply to a number of tokens.
 
     Args:
         reply: the whole reply.
@@ -125,8 +122,7 @@ def _truncated_part(part: ReplyPart, share: float) -> ReplyPart:
 
 
 def apply_fault(reply: GeneratedReply, fault: Fault, *, key: str) -> GeneratedReply:
-    """
-    Apply a fault that changes the message; other faults leave it as it is.
+    """Apply a fault that changes the message; other faults leave it as it is.
 
     Args:
         reply: the real reply.

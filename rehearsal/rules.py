@@ -1,5 +1,4 @@
-"""
-The validation rules of the Messages API, in the API's order, with its statuses and messages.
+"""The validation rules of the Messages API, in the API's order, with its statuses and messages.
 
 Documented error messages are used verbatim; the others are our own.
 A check raises `ApiError`; a request that passes all becomes a `Prompt`.
@@ -87,8 +86,7 @@ def authenticate(headers: Mapping[str, str]) -> None:
 
 
 def parse(raw: bytes, bodies: BodyReader) -> Json:
-    """
-    Return the body as an object.
+    """Return the body as an object.
 
     Args:
         raw: the bytes.
@@ -111,8 +109,7 @@ def parse(raw: bytes, bodies: BodyReader) -> Json:
 def check_request(
     body: Json, headers: Mapping[str, str], table: Mapping[str, Model], *, counting: bool = False
 ) -> Prompt:
-    """
-    Check a request, except its size, and return it as a prompt.
+    """Check a request, except its size, and return it as a prompt.
 
     Args:
         body: the parsed request.
@@ -146,8 +143,7 @@ def check_request(
 
 
 def count_input_tokens(request: Prompt) -> int:
-    """
-    Return the input tokens of a request.
+    """Return the input tokens of a request.
 
     Raises:
         ApiError: 400 when they exceed the model's window.
@@ -289,8 +285,7 @@ _LocatedBlock = tuple[str, Json]
 def _merge_messages(
     messages: list[Message], start: int
 ) -> Iterator[tuple[str, list[_LocatedBlock], int]]:
-    """
-    Yield the messages, adjacent ones of one role merged, as the API reads them.
+    """Yield the messages, adjacent ones of one role merged, as the API reads them.
 
     Each comes with its role, its blocks and the index of the message behind it.
     """
@@ -328,8 +323,7 @@ def _check_tool_pairs(body: Json) -> None:
 
 
 def _paired_count(messages: list[Message]) -> int:
-    """
-    Return how many messages, from the first on, were already found to pair calls and results.
+    """Return how many messages, from the first on, were already found to pair calls and results.
 
     A following message of the same role makes no difference:
     all calls have results, so a further result is unexpected.

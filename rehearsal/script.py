@@ -1,5 +1,4 @@
-"""
-The script: which requests are answered with which replies.
+"""The script: which requests are answered with which replies.
 
 The reply depends on the request alone: the agent determines the conversation,
 and the number of replies that the request already contains determines the turn.
@@ -29,8 +28,7 @@ class UnexpectedError(ApiError):
 
 @dataclasses.dataclass(frozen=True)
 class AgentIdentity:
-    """
-    The agent that sent a request, by the header ``x-orchestcode-agent``; absent fields are None.
+    """The agent that sent a request, by the header ``x-orchestcode-agent``; absent fields are None.
 
     Attributes:
         role: for instance planner, coder, reviewer.
@@ -57,8 +55,7 @@ class AgentIdentity:
 
 @dataclasses.dataclass(frozen=True)
 class ConversationMatch:
-    """
-    Which conversations are answered; each default matches every conversation.
+    """Which conversations are answered; each default matches every conversation.
 
     Attributes:
         names: shell patterns by the header's field, for instance {"task": "fix-*"}.
@@ -99,8 +96,7 @@ class ExpectedResult:
 
 @dataclasses.dataclass(frozen=True)
 class Expectation:
-    """
-    What a request must contain before its turn answers it.
+    """What a request must contain before its turn answers it.
 
     Attributes:
         results: the tool results since the last reply, in order; None requires nothing.
@@ -123,8 +119,7 @@ class ScriptedToolCall:
 
 @dataclasses.dataclass(frozen=True)
 class Turn:
-    """
-    One reply.
+    """One reply.
 
     Attributes:
         think: the thinking, sent first and only when the request has thinking on.
@@ -156,8 +151,7 @@ class Turn:
 
 @dataclasses.dataclass(frozen=True)
 class GeneratedTurns:
-    """
-    Many turns from one template, for benchmarks.
+    """Many turns from one template, for benchmarks.
 
     Attributes:
         turns: how many.
@@ -172,8 +166,7 @@ class GeneratedTurns:
 
 @dataclasses.dataclass(frozen=True)
 class Conversation:
-    """
-    The replies of matching conversations (a cast): turns, then generated turns, then the finish.
+    """The replies of matching conversations (a cast): turns, then generated turns, then the finish.
 
     Attributes:
         match: the conversations that it answers.
@@ -209,8 +202,7 @@ class Conversation:
 
 @dataclasses.dataclass(frozen=True)
 class SoakFaults:
-    """
-    Random faults of the turns that script none, for soak runs.
+    """Random faults of the turns that script none, for soak runs.
 
     Attributes:
         rate: the share of turns with a fault, 0 to 1.
@@ -223,8 +215,7 @@ class SoakFaults:
 
 @dataclasses.dataclass(frozen=True)
 class Script:
-    """
-    A whole script.
+    """A whole script.
 
     Attributes:
         casts: the first that matches answers.
@@ -243,8 +234,7 @@ class Script:
 
 @dataclasses.dataclass(frozen=True)
 class ResolvedTurn:
-    """
-    The turn that answers a request, its placeholders filled in.
+    """The turn that answers a request, its placeholders filled in.
 
     Attributes:
         turn: the reply.
@@ -291,8 +281,7 @@ def find_conversation(script: Script, agent: AgentIdentity, request: Prompt) -> 
 
 
 def resolve_turn(script: Script, agent: AgentIdentity, request: Prompt) -> ResolvedTurn:
-    """
-    Return the turn that answers a request.
+    """Return the turn that answers a request.
 
     Raises:
         ApiError: 400, when the script has no answer or a placeholder refers to nothing.
@@ -343,8 +332,7 @@ def _result_texts(request: Prompt) -> str:
 
 
 def check_expectation(expect: Expectation, request: Prompt) -> None:
-    """
-    Compare a request with what its turn expects.
+    """Compare a request with what its turn expects.
 
     Raises:
         UnexpectedError: it names what was expected and what came.

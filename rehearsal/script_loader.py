@@ -1,5 +1,4 @@
-"""
-Reading a script from its JSON file.
+"""Reading a script from its JSON file.
 
 An unknown key is refused with its name and path,
 so that a misspelt expectation is never silently skipped.
@@ -41,8 +40,7 @@ class ScriptError(ValueError):
 
 
 def load(path: pathlib.Path) -> Script:
-    """
-    Read a script file.
+    """Read a script file.
 
     Raises:
         ScriptError: it is not JSON, or not a valid script; the text names the path.
@@ -59,8 +57,7 @@ def load(path: pathlib.Path) -> Script:
 
 
 def read(data: object) -> Script:
-    """
-    Read a script from parsed JSON.
+    """Read a script from parsed JSON.
 
     Raises:
         ScriptError: it is not a valid script; the text names the path.

@@ -1,5 +1,4 @@
-"""
-The server: connections, requests and the journal around an engine.
+"""The server: connections, requests and the journal around an engine.
 
 One asyncio loop, keep-alive connections, no threads.
 A reply's bytes are sent in one write, and its journal line is written at once,
@@ -27,8 +26,7 @@ Clock = Callable[[], float]
 
 
 class Server:
-    """
-    A rehearsal server; `serve` starts and ends one.
+    """A rehearsal server; `serve` starts and ends one.
 
     Args:
         script: the answers.
@@ -57,8 +55,7 @@ class Server:
         return list(self._journal.entries)
 
     async def start(self, host: str, port: int) -> None:
-        """
-        Listen; port 0 chooses a free port.
+        """Listen; port 0 chooses a free port.
 
         Raises:
             ValueError: the address is not a loopback address.
@@ -234,8 +231,7 @@ async def serve(
     journal_bodies: bool = False,
     clock: Clock = time.time,
 ) -> AsyncIterator[Server]:
-    """
-    Run a server for the length of a with-block.
+    """Run a server for the length of a with-block.
 
     Args:
         script: a script, its parsed JSON, or its file.
@@ -261,8 +257,7 @@ async def serve(
 
 
 def load_script(script: Script | Json | pathlib.Path) -> Script:
-    """
-    Return a script from its file, from parsed JSON, or as it is.
+    """Return a script from its file, from parsed JSON, or as it is.
 
     Raises:
         ScriptError: it is invalid.

@@ -1,5 +1,4 @@
-"""
-Signatures of thinking blocks, and their verification when a block is sent back.
+"""Signatures of thinking blocks, and their verification when a block is sent back.
 
 A signature is an HMAC over the model, the digest of everything before the block and the text.
 It contains these parts, so verification finds *what* differs:
@@ -23,8 +22,7 @@ BINDING_BETA: Final = "thinking-binding-controls-2026-08-01"
 
 @dataclasses.dataclass(frozen=True)
 class SignedContent:
-    """
-    The content of a signature.
+    """The content of a signature.
 
     Attributes:
         model: the model that produced the block.
@@ -64,8 +62,7 @@ def verify_signature(key: bytes, signature: str) -> SignedContent | None:
 
 
 def signed_block(key: bytes, request: Prompt, *, text: str, display: str) -> Json:
-    """
-    Return a signed thinking block that continues a request.
+    """Return a signed thinking block that continues a request.
 
     Args:
         key: the server's secret.
@@ -81,8 +78,7 @@ def signed_block(key: bytes, request: Prompt, *, text: str, display: str) -> Jso
 
 
 def check_signatures(key: bytes, request: Prompt, betas: frozenset[str]) -> list[Json] | None:
-    """
-    Verify every thinking block of a request.
+    """Verify every thinking block of a request.
 
     Returns:
         The reply's ``input_transformations``; None without the binding beta.

@@ -30,8 +30,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",",
 
 
 class ApiError(Exception):
-    """
-    An error response of the API.
+    """An error response of the API.
 
     Attributes:
         status: the HTTP status.
@@ -64,8 +63,7 @@ def bad_request(message: str) -> ApiError:
 
 
 def canonical(value: object) -> bytes:
-    """
-    Return compact UTF-8 JSON in the same key order.
+    """Return compact UTF-8 JSON in the same key order.
 
     Raises:
         UnicodeEncodeError: a string contains a lone surrogate.

@@ -35,8 +35,7 @@ _NO_RETRY = dt.timedelta(0)
 
 
 class _PydanticJson(PydanticJSONPlainPayloadConverter):
-    """
-    Pydantic values as JSON without fields that hold their default, which keeps histories small.
+    """Pydantic values as JSON without fields that hold their default, which keeps histories small.
 
     A field's default is therefore part of every recorded history and must never change.
     """
@@ -62,8 +61,7 @@ class _PayloadConverter(CompositePayloadConverter):
 
 
 class _FailureConverter(DefaultFailureConverter):
-    """
-    The SDK's failures; those with a kind of ours other than BUG carry no stack trace.
+    """The SDK's failures; those with a kind of ours other than BUG carry no stack trace.
 
     A person reads their sentence in the web UI, and it suffices. Their cause keeps its stack trace.
     """
@@ -96,8 +94,7 @@ async def connect(
     runtime: Runtime | None = None,
     retry_for: dt.timedelta = _NO_RETRY,
 ) -> Client:
-    """
-    Connect to the Temporal service and return a client.
+    """Connect to the Temporal service and return a client.
 
     Args:
         settings: profiles, TLS, namespace.

@@ -1,11 +1,10 @@
-"""
-Errors before any work begins; each text is one sentence that names the remedy.
+"""Errors before any work begins; each text is one sentence that names the remedy.
 
-    SetupError
-    ├── SettingsError       a variable holds an invalid value
-    ├── ServerError         the embedded server cannot be found or does not start
-    ├── UnreachableError    nothing answers at the address of the Temporal service
-    └── StartupError        server or worker did not come up in time
+SetupError
+├── SettingsError       a variable holds an invalid value
+├── ServerError         the embedded server cannot be found or does not start
+├── UnreachableError    nothing answers at the address of the Temporal service
+└── StartupError        server or worker did not come up in time
 """
 
 

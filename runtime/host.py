@@ -12,8 +12,7 @@ _MAX_NAME_LENGTH = 24
 
 
 def host_id(settings: Settings) -> str:
-    """
-    Return this host's id, the host name and eight random hex digits; it never changes.
+    """Return this host's id, the host name and eight random hex digits; it never changes.
 
     The first caller creates it; several at once all return the id of the one that was first.
     """

@@ -100,8 +100,7 @@ class _ActivityInterceptor(ActivityInboundInterceptor):
 
 
 def _is_stale(freezes: _FreezeDetector) -> bool:
-    """
-    Return whether the task was assigned during a freeze, longer than its heartbeat time-out ago.
+    """Return whether the task was assigned during a freeze, longer than its heartbeat time-out ago.
 
     The server has started another attempt by then. The two hosts' clocks are compared only after
     a freeze, so that otherwise a wrong clock refuses no task.
@@ -115,8 +114,7 @@ def _is_stale(freezes: _FreezeDetector) -> bool:
 
 @asynccontextmanager
 async def _heartbeats() -> AsyncIterator[asyncio.Task[None]]:
-    """
-    Send heartbeats while the block runs; yield their task, which is done only after a freeze.
+    """Send heartbeats while the block runs; yield their task, which is done only after a freeze.
 
     Heartbeats show only that this process lives; the start-to-close time-out bounds the work.
     """
@@ -132,8 +130,7 @@ async def _heartbeats() -> AsyncIterator[asyncio.Task[None]]:
 
 
 async def _send_heartbeats(main: asyncio.Task[object]) -> None:
-    """
-    Send heartbeats; cancel the activity once this process was frozen beyond the time-out.
+    """Send heartbeats; cancel the activity once this process was frozen beyond the time-out.
 
     By then another attempt has the work, and all further work here would be done twice.
     """

@@ -8,8 +8,7 @@ from pathlib import Path
 
 
 def try_lock(path: Path, *, shared: bool = False) -> int | None:
-    """
-    Take a lock without waiting and return its open descriptor; None when another process has it.
+    """Take a lock without waiting and return its open descriptor; None when another process has it.
 
     Closing the descriptor releases the lock, unless a child inherited the descriptor.
     """

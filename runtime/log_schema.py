@@ -1,5 +1,4 @@
-"""
-The keys that a log line may carry. A key that is not here is dropped from `extra=`.
+"""The keys that a log line may carry. A key that is not here is dropped from `extra=`.
 
 tests/architecture/test_log_keys.py fails on a key that is not listed here, and on a listed key that
 no call passes.

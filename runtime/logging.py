@@ -1,5 +1,4 @@
-"""
-Logs: one JSON line per event, from our code, libraries and the SDK's Rust core alike.
+"""Logs: one JSON line per event, from our code, libraries and the SDK's Rust core alike.
 
 Workflows use `workflow.logger`, activities `activity.logger`; other code uses structlog. Nothing is
 written while a workflow replays.
@@ -26,8 +25,7 @@ _MAX_TRACE_LENGTH = 32_000
 
 
 def configure(settings: Settings, *, file: Path | None = None) -> None:
-    """
-    Write every log of this process to a file, by default to standard error.
+    """Write every log of this process to a file, by default to standard error.
 
     Safe to repeat: the new configuration replaces the old one.
 

@@ -24,8 +24,7 @@ HISTOGRAM_BUCKETS: Mapping[str, Sequence[float]] = {
 
 
 def telemetry_runtime(settings: Settings) -> Runtime:
-    """
-    Create the SDK runtime; call it once per process and pass it to `connect`.
+    """Create the SDK runtime; call it once per process and pass it to `connect`.
 
     Metrics are served only when the settings hold an address for the Prometheus endpoint.
     """

@@ -1,5 +1,4 @@
-"""
-A process that runs out of memory ends at once, so that a new one takes over.
+"""A process that runs out of memory ends at once, so that a new one takes over.
 
 After a failed allocation it is unknown which task, lock or reply was lost; a process that continued
 would look healthy without being so. Ending it loses nothing, since every step can be repeated.

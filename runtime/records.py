@@ -1,5 +1,4 @@
-"""
-Records of running processes: small JSON files in the run folder, written atomically.
+"""Records of running processes: small JSON files in the run folder, written atomically.
 
 A record describes a process; the lock of the same name tells whether it still runs.
 """
@@ -16,8 +15,7 @@ from runtime.settings import Settings
 
 
 class ProcessRecord(BaseModel):
-    """
-    An immutable record of a process; unknown keys, written by another release, are ignored.
+    """An immutable record of a process; unknown keys, written by another release, are ignored.
 
     Attributes:
         pid: the process's id.
@@ -28,8 +26,7 @@ class ProcessRecord(BaseModel):
 
 
 class ServerRecord(ProcessRecord):
-    """
-    The embedded server; the record stays after its end, so that the next uses the same ports.
+    """The embedded server; the record stays after its end, so that the next uses the same ports.
 
     Attributes:
         port, ui_port: of the loopback interface; ui_port is None without a web UI.
@@ -50,8 +47,7 @@ class ServerRecord(ProcessRecord):
 
 
 class SupervisorRecord(ProcessRecord):
-    """
-    The supervisor, its server and its worker.
+    """The supervisor, its server and its worker.
 
     Attributes:
         address, ui_url: of the Temporal service; ui_url is None for one at TEMPORAL_ADDRESS.

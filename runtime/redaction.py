@@ -22,8 +22,7 @@ _TOKEN_PATTERNS = (
 
 
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
-    """
-    Return a function that replaces the given secrets and all token-shaped strings in a text.
+    """Return a function that replaces the given secrets and all token-shaped strings in a text.
 
     Secrets shorter than six characters are not replaced: they would match ordinary words.
     """

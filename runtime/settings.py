@@ -27,8 +27,7 @@ _PORTS = range(1, 65_536)
 
 @dataclass(frozen=True)
 class Settings:
-    """
-    The checked settings.
+    """The checked settings.
 
     Attributes:
         home: the folder of all OrchestCode files outside repositories.
@@ -122,8 +121,7 @@ class Settings:
         return tuple(value for value in (*credentials, api_key) if value)
 
     def ensure_home(self) -> Path:
-        """
-        Create the home folder and its subfolders, accessible to their owner only, and return it.
+        """Create the home folder and its subfolders, accessible to their owner only, and return it.
 
         Raises:
             SettingsError: a folder cannot be created.
@@ -140,8 +138,7 @@ class Settings:
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """
-    Read the settings from variables, by default the process's environment.
+    """Read the settings from variables, by default the process's environment.
 
     Empty variables count as absent.
 

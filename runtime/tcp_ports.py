@@ -9,8 +9,7 @@ from runtime.errors import ServerError
 
 
 def free_port(preferred: Sequence[int | None], *, exclude: int | None = None) -> int:
-    """
-    Return the first preferred port that is free, else any free one, never `exclude`.
+    """Return the first preferred port that is free, else any free one, never `exclude`.
 
     Raises:
         ServerError: no port is free.

@@ -7,8 +7,7 @@ _POLICY = workflow.SandboxImportNotificationPolicy
 
 
 def workflow_runner() -> SandboxedWorkflowRunner:
-    """
-    Return the sandboxed runner.
+    """Return the sandboxed runner.
 
     `contracts` and `domain` pass through, so that their classes are the worker's own. Any other
     import in a workflow module, the standard library's excepted, fails the worker's start.

@@ -1,5 +1,4 @@
-"""
-A home with server, worker and rehearsed model, for tests that need everything real.
+"""A home with server, worker and rehearsed model, for tests that need everything real.
 
 Every process is a child that can be killed and started again at any moment.
 """
@@ -68,8 +67,7 @@ Handle = WorkflowHandle[Any, RequestStatus]
 
 
 class LocalDeployment:
-    """
-    A home with rehearsal server, Temporal server and worker; nothing of it is left at the end.
+    """A home with rehearsal server, Temporal server and worker; nothing of it is left at the end.
 
     Args:
         script: the model's replies; a path or parsed JSON.
@@ -261,9 +259,7 @@ class LocalDeployment:
             raise AssertionError(f"not ended after {seconds} s: {said!r}{tail}") from None
 
     async def delivered(self, handle: Handle, *, seconds: float = 120) -> RequestStatus:
-        """
-        Wait for a request's end, which must be a delivered branch, and return its last status.
-        """
+        """Wait for a request's end, which must be a delivered branch; return its last status."""
         ending = await self.ending(handle, seconds=seconds)
         assert ending.state is RunState.DONE, f"{ending.state}: {ending.reason}"
         assert ending.status is not None
@@ -365,8 +361,7 @@ class LocalDeployment:
         return any(name in files for _, _, files in os.walk(self.settings.worktrees))
 
     def leases(self) -> list[str]:
-        """
-        Return the worktrees that are still held, with their holder.
+        """Return the worktrees that are still held, with their holder.
 
         One that is held for checks is released when its lock is.
         """

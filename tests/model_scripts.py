@@ -1,5 +1,4 @@
-"""
-Scripts of the rehearsal server for tests, built from small parts.
+"""Scripts of the rehearsal server for tests, built from small parts.
 
 A play is the casts of one request. Many plays make one script, because each answers only the
 requests whose id begins with its name.
@@ -62,8 +61,7 @@ def approves(**more: Any) -> Json:
 
 @dataclass(frozen=True)
 class Task:
-    """
-    One task of a plan, and the turns of its agents.
+    """One task of a plan, and the turns of its agents.
 
     Attributes:
         id: of the task.
@@ -116,8 +114,7 @@ def plan_of(tasks: Sequence[Task], summary: str = "A small plan.", **more: Any) 
 
 
 def play(name: str, *tasks: Task, planner: Sequence[Json] = ()) -> list[Json]:
-    """
-    Return the casts of the requests whose id begins with `request/<name>`.
+    """Return the casts of the requests whose id begins with `request/<name>`.
 
     Args:
         name: the request's text as in its id.
@@ -138,8 +135,7 @@ def demo(name: str) -> list[Json]:
 
 
 def script(*plays: Sequence[Json], **more: Any) -> Json:
-    """
-    Return one script of many plays; `more` may hold other keys of the top level.
+    """Return one script of many plays; `more` may hold other keys of the top level.
 
     Raises:
         ValueError: a play's requests would be answered by one before it.

@@ -1,5 +1,4 @@
-"""
-Time: order, waiting, messages, children, continue-as-new.
+"""Time: order, waiting, messages, children, continue-as-new.
 
 Decisions longer than a line live in domain.
 """

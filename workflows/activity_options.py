@@ -1,11 +1,10 @@
-"""
-Every timeout and retry policy, on one page: one function a port, giving an activity's options.
+"""Every timeout and retry policy, on one page: one function a port, giving an activity's options.
 
-    heartbeat   4 s for what runs long: a killed worker is missed after that long, and the worker
-                beats every 0.5 s, so a busy machine is not taken for a dead one
-    task        3 s for every workflow task: a worker killed inside one is missed after that long
-    attempts    a few, by the server; then the workflow waits visibly and tries again
-                (workflows/retrying.py). What ends a call at once is its failure's kind
+heartbeat   4 s for what runs long: a killed worker is missed after that long, and the worker
+            beats every 0.5 s, so a busy machine is not taken for a dead one
+task        3 s for every workflow task: a worker killed inside one is missed after that long
+attempts    a few, by the server; then the workflow waits visibly and tries again
+            (workflows/retrying.py). What ends a call at once is its failure's kind
 """
 
 import datetime as dt
@@ -15,7 +14,7 @@ from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
 from contracts.task_queue import TaskQueue, checks_queue, host_queue
 
-TAKING_PATIENCE = dt.timedelta(seconds=60)
+RELEASE_TIMEOUT = dt.timedelta(seconds=60)
 """How long a cancelled run waits for what it was taking, so that it can give it back."""
 
 CHECK_SECONDS = 1_200
@@ -62,9 +61,7 @@ def _summary(text: str) -> str:
 
 
 def model(summary: str) -> ActivityConfig:
-    """
-    Return the options of a model call: long, retried for hours, at the pace the service asks for.
-    """
+    """Return the options of a model call: long, retried for hours at the service's pace."""
     return {**_MODEL, "summary": _summary(summary)}
 
 
@@ -74,8 +71,7 @@ def store(summary: str) -> ActivityConfig:
 
 
 def external_effect(summary: str) -> ActivityConfig:
-    """
-    Return the options of what reaches others: a message to another workflow, a branch.
+    """Return the options of what reaches others: a message to another workflow, a branch.
 
     A cancelled caller waits for its end, so that it is known whether it came too late.
     """

@@ -1,5 +1,4 @@
-"""
-AgentWorkflow: one role at work, turn by turn.
+"""AgentWorkflow: one role at work, turn by turn.
 
 It knows ids of texts, never texts; what follows from a turn is decided in domain.agent.loop.
 """
@@ -32,8 +31,7 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn
 class AgentWorkflow(ChildOfRequest):
-    """
-    One agent.
+    """One agent.
 
     1. opens its conversation, or goes on with one;
     2. model -> tools -> model, until it calls `finish` or a limit cuts it;
@@ -175,9 +173,7 @@ class AgentWorkflow(ChildOfRequest):
             self._notes.append(message)
 
     async def _call_model(self, conversation: ConversationRef, output_tokens: int) -> ModelTurn:
-        """
-        Call the model with everything that waits to be told; a discarded reply keeps it waiting.
-        """
+        """Call the model with all that waits to be told; a discarded reply keeps it waiting."""
         number = conversation.turns + 1
         self._tools.doing = f"turn {number}: model"
         message, told = messages.message(self._notes)

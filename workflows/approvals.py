@@ -1,5 +1,4 @@
-"""
-The pending approvals of a request, and how answers reach the workflow that asked.
+"""The pending approvals of a request, and how answers reach the workflow that asked.
 
 What an answer means, and whether it counts, is decided in domain.approvals.inbox.
 """
@@ -19,8 +18,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 class PendingApprovals:
-    """
-    Open questions, their deadlines and answers.
+    """Open questions, their deadlines and answers.
 
     Args:
         changed: called after every change, to show it.
@@ -88,8 +86,7 @@ class PendingApprovals:
 
 
 class ApprovalHandlers:
-    """
-    The handlers by which people answer: signals for the web UI and CLI, an update with a reply.
+    """The handlers by which people answer: signals for the web UI and CLI, an update with a reply.
 
     A workflow that inherits them keeps its pending approvals in `_inbox`.
     """

@@ -13,36 +13,34 @@ Result = TypeVar("Result")
 
 
 def raise_if_cancelled() -> None:
-    """
-    Go no further when this workflow was told to stop.
+    """Stop here when the workflow is cancelled.
 
-    For the main task after a result that is waited for even then (a child's, a lease, a command):
-    by itself it hides the request.
+    For the main task after a result that it waited for all the same (a child's, a lease, a
+    command): such a result hides the cancellation.
 
     Raises:
-        asyncio.CancelledError: it was.
+        asyncio.CancelledError: the workflow is cancelled.
     """
     if workflow.cancellation_reason() is not None:
         raise asyncio.CancelledError
 
 
 async def complete_despite_cancel(work: Coroutine[Any, Any, Result]) -> Result:
-    """
-    Return what has to be given back, or can no longer be, also when this workflow is told to stop.
+    """Wait for work whose result must be released later, even if the workflow is cancelled.
 
-    After a minute the work is told so, too. Where it must be known whether it came too late, its
-    activities are to be waited for even then (`calls.outward`). The caller keeps what has to be
-    given back where it will be, then calls `raise_if_cancelled`.
+    After 60 s the work itself is cancelled, and its end is waited for. An activity whose effect
+    must be known even then takes `activity_options.external_effect`. The caller stores what it has
+    to release, then calls `raise_if_cancelled`.
 
     Raises:
-        asyncio.CancelledError, ActivityError: told to stop, and it ended without a result.
+        asyncio.CancelledError, ActivityError: the work ended without a result.
     """
     task = asyncio.create_task(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         try:
-            await workflow.wait_condition(task.done, timeout=activity_options.TAKING_PATIENCE)
+            await workflow.wait_condition(task.done, timeout=activity_options.RELEASE_TIMEOUT)
         except TimeoutError:
             task.cancel()
             await workflow.wait_condition(task.done)
@@ -50,11 +48,10 @@ async def complete_despite_cancel(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 async def run_to_completion(work: Coroutine[Any, Any, None]) -> None:
-    """
-    Do what must not be left half done, to its end, even when this workflow is told to stop.
+    """Do work to its end, even if the workflow is cancelled meanwhile.
 
     Raises:
-        asyncio.CancelledError: afterwards, when it was told to stop.
+        asyncio.CancelledError: afterwards, when the workflow is cancelled.
     """
     task = asyncio.create_task(work)
     try:

@@ -12,8 +12,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 class PrefixChecks:
-    """
-    What has to pass, and the runs of it.
+    """What has to pass, and the runs of it.
 
     Attributes:
         promised: acceptance commands of everything that has landed; each must go on passing.
@@ -35,8 +34,7 @@ class PrefixChecks:
         *,
         wanted: Callable[[], bool],
     ) -> dict[int, ChecksReport] | None:
-        """
-        Return the report of each prefix length, None once `wanted` turns false.
+        """Return the report of each prefix length, None once `wanted` turns false.
 
         A failed prefix is rerun once to rule out a flake. When `wanted` turns false the commands
         are ended: a cancelled request leaves no process and no worktree in use.
@@ -72,8 +70,7 @@ class PrefixChecks:
         return dict(zip(cuts, reports, strict=True))
 
     async def _required(self, queue: Sequence[QueuedPatch], tip: str) -> tuple[str, ...]:
-        """
-        Return the requests' checks that the tip passes already: no landing may break them.
+        """Return the requests' checks that the tip passes already: no landing may break them.
 
         A check that is red without any patch cannot be held against one; it is not forgotten, since
         each request runs all of its checks on the merged tree at its end.

@@ -1,5 +1,4 @@
-"""
-MergeQueueWorkflow: the single writer of one target.
+"""MergeQueueWorkflow: the single writer of one target.
 
 It lands exactly trees that passed; domain.merge_queue decides which prefixes to test.
 """
@@ -36,8 +35,7 @@ _REMEMBERED = 500
 
 @workflow.defn
 class MergeQueueWorkflow:
-    """
-    The queue of one repository and target.
+    """The queue of one repository and target.
 
     1. waits for patches;
     2. stacks them on the target's tip, tests some prefixes at once, lands the longest green one;
@@ -197,9 +195,7 @@ class MergeQueueWorkflow:
     async def _land(
         self, chain: Chain, links: Sequence[ChainLink], after: merge_queue.QueueState
     ) -> None:
-        """
-        Move the target to the tested tree; when another process moved it, the round is repeated.
-        """
+        """Move the target to the tested tree; if another process moved it, repeat the round."""
         queued = {waiting.id: waiting for waiting in self._queue}
         landed = await retrying.execute(
             PatchActivities.land_chain,
@@ -246,9 +242,7 @@ class MergeQueueWorkflow:
             await self._settle(queued.id, verdict)
 
     async def _settle(self, patch_id: str, verdict: MergeVerdict) -> None:
-        """
-        Take a patch out of the queue and tell its sender; a sender that is gone needs no answer.
-        """
+        """Take a patch out of the queue and tell its sender, if that still runs."""
         queued = next((waiting for waiting in self._queue if waiting.id == patch_id), None)
         if queued is None:
             return

@@ -1,5 +1,4 @@
-"""
-Planning a request: the planner's turns, one repair, a person's say, and the single-task fallback.
+"""Planning a request: planner's turns, one repair, a person's decision, single-task fallback.
 
 What a valid plan is, is judged in an activity and recorded.
 """
@@ -28,8 +27,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 class Planning:
-    """
-    The planner of one request, in a worktree of its own.
+    """The planner of one request, in a worktree of its own.
 
     Attributes:
         agent: workflow id of the planner at work, None when none is.

@@ -60,8 +60,7 @@ async def check_merged_tree(
 
 
 async def deliver(opened: RepositoryOpened, tip: str) -> Delivered:
-    """
-    Push the branch into the user's repository.
+    """Push the branch into the user's repository.
 
     A delivery that is cancelled, or fails, is withdrawn: an attempt whose result was lost may have
     made the branch all the same, and then it counts.

@@ -1,5 +1,4 @@
-"""
-RequestWorkflow: one request, from words to a tested branch.
+"""RequestWorkflow: one request, from words to a tested branch.
 
 It supervises without a model: what starts next, what is blocked and what is missing is decided in
 domain.
@@ -45,8 +44,7 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn
 class RequestWorkflow(ApprovalHandlers):
-    """
-    One request.
+    """One request.
 
     1. opens the repository: every condition is checked before anything is touched;
     2. plans (a person may approve the plan);
@@ -260,9 +258,7 @@ class RequestWorkflow(ApprovalHandlers):
         return self.status()
 
     def _give_up(self, error: ActivityError | ChildWorkflowError | ApplicationError) -> NoReturn:
-        """
-        End as cancelled or failed; an error of the request's own making has its status already.
-        """
+        """End as cancelled or failed; an error raised by the request has its status already."""
         if is_cancelled_exception(error):
             self._closed(RunState.CANCELLED, "cancelled")
             raise error

@@ -1,5 +1,4 @@
-"""
-Execute an activity; the server retries briefly, then the workflow waits visibly and retries.
+"""Execute an activity; the server retries briefly, then the workflow waits visibly and retries.
 
 What is waited for, and how long, is recorded with the failure as RetryAdvice.
 """
@@ -38,8 +37,7 @@ class ReportsBlocker(Protocol):
 
 
 class ChildOfRequest:
-    """
-    A child of a request: it shows a blocker itself and passes it on.
+    """A child of a request: it shows a blocker itself and passes it on.
 
     A workflow that inherits this keeps the request's workflow id in `_request_id`.
     """
@@ -55,8 +53,7 @@ class ChildOfRequest:
 async def execute(
     method: Callable[[Any, Request], Awaitable[Result]], request: Request, config: ActivityConfig
 ) -> Result:
-    """
-    Return the result of an activity.
+    """Return the result of an activity.
 
     Raises:
         ActivityError: non-retryable failure, or retries exhausted.

@@ -1,5 +1,4 @@
-"""
-The review of a patch: a reviewer in a fresh context, and a person where a rule says so.
+"""The review of a patch: a reviewer in a fresh context, and a person where a rule says so.
 
 What a verdict means, and who must decide, is judged in an activity and recorded.
 """

@@ -1,5 +1,4 @@
-"""
-The task board: runs every task of a plan as soon as it is ready, and keeps its table.
+"""The task board: runs every task of a plan as soon as it is ready, and keeps its table.
 
 What starts next, what is blocked and what a task may spend is decided in domain.
 """
@@ -28,8 +27,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 class TaskScheduler:
-    """
-    The tasks of one plan.
+    """The tasks of one plan.
 
     Args:
         spent: what was spent before, in microUSD.
@@ -66,8 +64,7 @@ class TaskScheduler:
         self.model = ""
 
     async def run(self, notes: Sequence[Note]) -> None:
-        """
-        Run every task that can run; the rest is blocked or failed, with the reason.
+        """Run every task that can run; the rest is blocked or failed, with the reason.
 
         `notes` is read again for each task that starts.
         """

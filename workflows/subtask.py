@@ -1,5 +1,4 @@
-"""
-SubtaskWorkflow: one task in its own worktree, from agent to landed patch.
+"""SubtaskWorkflow: one task in its own worktree, from agent to landed patch.
 
 How often it goes back, what a patch lacks and what a review means is decided in domain.
 """
@@ -41,8 +40,7 @@ class TaskFailed(Exception):  # noqa: N818 - a decision that ends the task, not 
 
 @workflow.defn
 class SubtaskWorkflow(ChildOfRequest):
-    """
-    One task of a plan.
+    """One task of a plan.
 
     1. chooses the lane, leases a worktree at the target's tip;
     2. coder -> patch -> the system's own run of the acceptance commands -> reviewer -> decision;
@@ -203,9 +201,7 @@ class SubtaskWorkflow(ChildOfRequest):
         return found.feedback if found else ""
 
     async def _land(self, patch: Patch) -> bool:
-        """
-        Land the patch; when it comes back it stands on what has landed, and the agent goes on.
-        """
+        """Land the patch; if it comes back, it is on the landed tip and the agent goes on."""
         verdict = await self._landing.land(patch)
         if verdict.landed:
             self._reporter.note(landed=verdict.landed)

@@ -16,8 +16,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 class TaskReporter:
-    """
-    How a task stands.
+    """How a task stands.
 
     Args:
         request_id: workflow id of the request, which is told.

@@ -1,5 +1,4 @@
-"""
-An agent's tool calls: run in order, reads together, writes one by one.
+"""An agent's tool calls: run in order, reads together, writes one by one.
 
 Whether a call may be run was judged where its arguments were in hand, and is recorded with it.
 """
@@ -29,8 +28,7 @@ Result = TypeVar("Result")
 
 
 class ToolDispatcher:
-    """
-    One agent's dealings with its worktree.
+    """One agent's dealings with its worktree.
 
     Attributes:
         lease: the worktree; another one when it was lost.

@@ -1,5 +1,4 @@
-"""
-Tool calls as activities: each a transaction on a worktree.
+"""Tool calls as activities: each a transaction on a worktree.
 
 A call is journaled under its id before it is answered, fenced by the worktree's epoch, and starts
 from the expected checkpoint, whatever an earlier attempt left in the worktree.
@@ -35,8 +34,7 @@ class WorktreeTools(ToolActivities):
     @override
     @activity.defn
     async def read_files(self, request: ReadCall) -> ReadResults:
-        """
-        Answer the read-only calls of one turn.
+        """Answer the read-only calls of one turn.
 
         Safe to repeat: it changes nothing but the record of what the agent has seen.
         """
@@ -73,8 +71,7 @@ class WorktreeTools(ToolActivities):
     @override
     @activity.defn
     async def call_tool(self, request: ToolCall) -> ToolResult:
-        """
-        Carry out a tool that writes and checkpoint the worktree.
+        """Carry out a tool that writes and checkpoint the worktree.
 
         Safe to repeat: a finished call is found in the journal, an unfinished one is undone first.
         """

@@ -117,9 +117,7 @@ def _is_repository(folder: Path) -> bool:
 
 
 async def _checkpoint(context: ToolContext, path: str, mode: str, data: bytes) -> str:
-    """
-    Return a commit whose tree is the expected one with this file: only what changed is written.
-    """
+    """Return a commit of the expected tree with this file; only what changed is written."""
     before = await context.store.get_commit(context.expected)
     changed = {path: (mode, context.batch.blob(data))}
     tree = await trees.with_paths(context.store, before.tree, changed, batch=context.batch)

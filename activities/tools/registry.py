@@ -12,8 +12,7 @@ from activities.tools.tool import Tool
 
 @cache
 def tools_by_name() -> Mapping[str, Tool]:
-    """
-    Return the tools by name.
+    """Return the tools by name.
 
     Raises:
         ValueError: two files define a tool of one name.

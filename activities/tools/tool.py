@@ -1,5 +1,4 @@
-"""
-What a tool is: its specification, and what carries it out in a worktree.
+"""What a tool is: its specification, and what carries it out in a worktree.
 
 A file of this folder that defines TOOL is a tool; `docs/extending.md` shows how to add one.
 """
@@ -27,8 +26,7 @@ RelativePath = Annotated[
 
 @dataclass
 class ToolOutput:
-    """
-    What one call did.
+    """What one call did.
 
     Attributes:
         text: for the model.
@@ -44,8 +42,7 @@ class ToolOutput:
 
 @dataclass(frozen=True)
 class ToolContext:
-    """
-    What a call works with.
+    """What a call works with.
 
     Attributes:
         worktree: open, at the checkpoint `expected`; read-only for a tool that reads.
@@ -66,8 +63,7 @@ class ToolContext:
 
 @dataclass(frozen=True)
 class Tool:
-    """
-    One tool.
+    """One tool.
 
     Attributes:
         execute: carries a call out, its arguments an instance of `spec.arguments`. Expected
@@ -99,7 +95,5 @@ def save_seen(batch: Batch, seen: Seen, before: str | None) -> str | None:
 
 
 def plain_path(path: str) -> str:
-    """
-    Return a path in the one form in which trees name it and the record of viewed files does.
-    """
+    """Return a path in the one form in which trees name it and the record of viewed files does."""
     return "/".join(part for part in path.split("/") if part not in {"", "."})

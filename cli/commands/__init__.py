@@ -1,5 +1,4 @@
-"""
-One request in, one planned, reviewed, tested and merged branch out.
+"""One request in, one planned, reviewed, tested and merged branch out.
 
 Each file here is a command, named after its verb (`dry_run.py` is `dry-run`); a folder is a group
 of commands. To add one, write its file and nothing else:

@@ -1,5 +1,4 @@
-"""
-Approve what waits, so that it goes ahead.
+"""Approve what waits, so that it goes ahead.
 
 `status` prints the complete command, with the digest of what you see. Without a worker the answer
 is stored with the server and counts as soon as a worker runs.

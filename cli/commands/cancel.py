@@ -1,5 +1,4 @@
-"""
-Give a request up.
+"""Give a request up.
 
 Waits until it has freed what it holds. Its worktrees are freed, its work so far stays in the
 store, your repository is not touched.

@@ -1,5 +1,4 @@
-"""
-List all requests, newest first.
+"""List all requests, newest first.
 
 The column WAITS FOR YOU counts the approvals that a request waits for. --json prints an array of
 the objects that `status --json` prints; `status --help` describes their keys.

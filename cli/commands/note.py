@@ -1,5 +1,4 @@
-"""
-Send a note to a request's agents.
+"""Send a note to a request's agents.
 
 An agent reads it at its next turn; with --task only that task's agent does.
 
@@ -21,8 +20,7 @@ from contracts.agent import Note
 async def command(
     request_id: RequestId, text: str, /, *, task: str | None = None, context: Context
 ) -> ExitCode:
-    """
-    Send a note.
+    """Send a note.
 
     Args:
         text: the note, up to 4,000 characters

@@ -1,5 +1,4 @@
-"""
-Free worktrees and claims of requests that have ended.
+"""Free worktrees and claims of requests that have ended.
 
 A worker does the same when it starts and every few minutes.
 
@@ -18,8 +17,7 @@ from runtime.settings import load
 
 
 async def command(*, dry_run: bool = False, forgotten: bool = False, context: Context) -> ExitCode:
-    """
-    Reconcile this host.
+    """Reconcile this host.
 
     Args:
         dry_run: say what would be done

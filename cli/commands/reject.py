@@ -1,5 +1,4 @@
-"""
-Reject what waits.
+"""Reject what waits.
 
 A rejected plan or delivery ends the request, a rejected patch its task; the work so far stays in
 the store. `status` prints the complete command, with the digest of what you see.

@@ -1,5 +1,4 @@
-"""
-Send what waits back to its agent.
+"""Send what waits back to its agent.
 
 A plan goes back to the planner, a patch to its coder; the new one waits for you again. `status`
 prints the complete command, with the digest of what you see.

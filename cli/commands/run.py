@@ -1,5 +1,4 @@
-"""
-Start a request and watch it until its branch is there.
+"""Start a request and watch it until its branch is there.
 
 Starts server and worker if none runs, and keeps both running while it watches. Ctrl-C leaves the
 request; `starter.py watch ID` goes on with it.
@@ -74,8 +73,7 @@ async def command(
     detach: bool = False,
     context: Context,
 ) -> ExitCode:
-    """
-    Start a request; watch it unless it is detached.
+    """Start a request; watch it unless it is detached.
 
     Args:
         request: what to do, in words

@@ -1,5 +1,4 @@
-"""
-Show a request's present state.
+"""Show a request's present state.
 
 Needs no worker: what the server knows is shown without one.
 

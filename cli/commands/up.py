@@ -1,5 +1,4 @@
-"""
-Run server and worker in the foreground.
+"""Run server and worker in the foreground.
 
 They are replaced when they end or hang, until Ctrl-C. The first lines printed are the addresses
 of the server and of the web UI.
@@ -15,8 +14,7 @@ from runtime.settings import load
 
 
 async def command(*, until_unused: bool = False, context: Context) -> ExitCode:
-    """
-    Supervise server and worker.
+    """Supervise server and worker.
 
     Args:
         until_unused: end when no command needs them

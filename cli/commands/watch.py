@@ -1,5 +1,4 @@
-"""
-Watch a request until it ends.
+"""Watch a request until it ends.
 
 Starts server and worker if none runs. On a terminal the view is redrawn in place, elsewhere each
 change is a line. Ctrl-C leaves the request; watch goes on with it.

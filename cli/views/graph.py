@@ -8,8 +8,7 @@ from contracts.task import TaskStatus
 
 @dataclass(frozen=True)
 class Row:
-    """
-    One task in the tree.
+    """One task in the tree.
 
     Attributes:
         rail: connects the task with the one above; "" for a task that depends on nothing.
@@ -22,8 +21,7 @@ class Row:
 
 
 def draw(tasks: Sequence[TaskStatus]) -> tuple[Row, ...]:
-    """
-    Return the tasks as rows of a tree, every task once, dependencies above their dependents.
+    """Return the tasks as rows of a tree, every task once, dependencies above their dependents.
 
     A task is a child of its deepest dependency; tasks that depend on nothing are roots.
     """

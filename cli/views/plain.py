@@ -1,5 +1,4 @@
-"""
-The view without a terminal: one line for every change between two snapshots.
+"""The view without a terminal: one line for every change between two snapshots.
 
 Every line begins with the seconds since the request's start and a word that says what it is
 about: request, model, plan, task, agent, merge, check, approval, answer, connection.

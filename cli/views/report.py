@@ -14,8 +14,7 @@ _APPROVAL_KEYS = {"id", "kind", "what", "why", "risk", "digest"}
 
 
 def closing(status: RequestStatus, *, seconds: float, link: str) -> list[str]:
-    """
-    Return the report of a request that has ended.
+    """Return the report of a request that has ended.
 
     Args:
         status: its last.
@@ -79,8 +78,7 @@ def _figures(status: RequestStatus, seconds: float) -> str:
 
 
 def document(status: RequestStatus) -> dict[str, object]:
-    """
-    Return what `--json` prints of one request.
+    """Return what `--json` prints of one request.
 
     Keys may be added, none is renamed; what is not known yet is null, "" or empty.
     """

@@ -1,5 +1,4 @@
-"""
-An agent's configuration: resolved once, frozen, kept in the store under its content's id.
+"""An agent's configuration: resolved once, frozen, kept in the store under its content's id.
 
 Its prompt, tools, model, prices and limits hold for the whole agent. What is not in it holds as it
 is at the moment: the rules that judge a call, the code that carries a tool out.
@@ -19,8 +18,7 @@ from domain.tools.registry import ToolSpec
 
 
 class PinnedTool(BaseModel):
-    """
-    A tool as the agent's model is told of it, and how its calls are handled.
+    """A tool as the agent's model is told of it, and how its calls are handled.
 
     Attributes:
         definition: as the Messages API wants it.
@@ -37,8 +35,7 @@ class PinnedTool(BaseModel):
 
 
 class AgentConfiguration(BaseModel):
-    """
-    Everything that an agent begins with, but its task.
+    """Everything that an agent begins with, but its task.
 
     Attributes:
         effort: the API's effort level; None leaves the model's default.

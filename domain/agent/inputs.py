@@ -73,8 +73,7 @@ def coder(
     late: tuple[str, ...] = (),
     budget: int,
 ) -> AgentStart:
-    """
-    Return how a task's agent begins, or goes on in the same conversation.
+    """Return how a task's agent begins, or goes on in the same conversation.
 
     Its opening tells all `notes`; `late` are those that came after that.
     """

@@ -51,8 +51,7 @@ class Finish:
 
 @dataclass(frozen=True)
 class FinishDeferred:
-    """
-    The agent says that it is done, but has not heard all yet.
+    """The agent says that it is done, but has not heard all yet.
 
     Attributes:
         use: its call of `finish`, to be answered with FINISH_DEFERRED.
@@ -93,8 +92,7 @@ def may_call(
     conversation: ConversationRef,
     now: float,
 ) -> CallModel | Stop:
-    """
-    Decide whether the agent may call the model once more; `now` in seconds of the run's clock.
+    """Decide whether the agent may call the model once more; `now` in seconds of the run's clock.
 
     The whole price of the call is reserved before it is made, so spending stays within the budget.
     """
@@ -116,9 +114,7 @@ def may_call(
 
 
 def affordable_output(prices: ModelPrices, *, context_tokens: int, money_microusd: int) -> int:
-    """
-    Return how many output tokens the money buys after reading the context uncached, never negative.
-    """
+    """Return how many output tokens the money buys after an uncached read of the context; ≥ 0."""
     left = money_microusd - 1.25 * prices.input_usd * context_tokens
     return max(int(left / prices.output_usd), 0)
 
@@ -126,8 +122,7 @@ def affordable_output(prices: ModelPrices, *, context_tokens: int, money_microus
 def after_turn(
     turn: ModelTurn, progress: AgentProgress, limits: AgentLimits, *, waiting: bool = False
 ) -> CallTools | Finish | FinishDeferred | Nudge | RetryTurn | Stop:
-    """
-    Decide what follows from a reply. Tools run only when the reply stopped for them.
+    """Decide what follows from a reply. Tools run only when the reply stopped for them.
 
     `progress` is that from before the reply; `waiting`: something came meanwhile that the agent has
     not been told.

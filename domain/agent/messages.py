@@ -14,8 +14,7 @@ def note(text: str) -> str:
 
 
 def message(texts: Sequence[str]) -> tuple[str | None, int]:
-    """
-    Return one message with as many of the first texts as it holds, and how many these are.
+    """Return one message with as many of the first texts as it holds, and how many these are.
 
     A single text that is too long is cut; the others wait for the next message.
     """
@@ -29,8 +28,7 @@ def message(texts: Sequence[str]) -> tuple[str | None, int]:
 
 
 def cause(error: BaseException) -> str:
-    """
-    Return a failure's own sentence, fit to show.
+    """Return a failure's own sentence, fit to show.
 
     It is that of the outermost error that was raised with a sentence: Temporal's frames
     around it say only where, and its causes are written for us.

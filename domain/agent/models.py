@@ -1,5 +1,4 @@
-"""
-What is known of models: prices, windows, abilities. Dated data, of November 2026.
+"""What is known of models: prices, windows, abilities. Dated data, of November 2026.
 
 Tuned freely: an agent goes by what was pinned at its start.
 
@@ -18,8 +17,7 @@ REHEARSED = " (rehearsed)"
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """
-    One model.
+    """One model.
 
     Attributes:
         input_usd, output_usd: dollars per million tokens.
@@ -59,8 +57,7 @@ def facts(model: str) -> ModelFacts:
 
 
 def cost_microusd(known: ModelFacts, usage: Usage, *, written_1h: int = 0) -> int:
-    """
-    Return what a call costs in millionths of a dollar, rounded up.
+    """Return what a call costs in millionths of a dollar, rounded up.
 
     `written_1h` is the part of the cache writes that was kept for an hour.
     """

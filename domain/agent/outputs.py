@@ -15,8 +15,7 @@ from domain.tools.registry import ToolSpec
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """
-    What `finish` takes.
+    """What `finish` takes.
 
     Attributes:
         description: of the tool, for the model.

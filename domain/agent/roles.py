@@ -12,8 +12,7 @@ from domain.agent.outputs import OUTPUTS, Output, output_of
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """
-    One role.
+    """One role.
 
     Attributes:
         model: None takes the one of the worker's settings.
@@ -45,8 +44,7 @@ class OutputFields(HumanInput):
 
 
 class RoleFields(HumanInput):
-    """
-    The front matter of a role's file.
+    """The front matter of a role's file.
 
     Attributes:
         output: a name of OUTPUTS, or fields of its own.
@@ -62,8 +60,7 @@ class RoleFields(HumanInput):
 def read_role(
     name: str, fields: Mapping[str, object], prompt: str, *, tools: tuple[str, ...]
 ) -> Role | str:
-    """
-    Return the role that a file describes, or what is wrong with it in one sentence.
+    """Return the role that a file describes, or what is wrong with it in one sentence.
 
     Args:
         name: of the file.

@@ -1,5 +1,4 @@
-"""
-The inbox where questions wait for people, and the reading of what people type.
+"""The inbox where questions wait for people, and the reading of what people type.
 
 The first answer wins; one that cannot be taken is kept and shown, never dropped. Time comes in as
 an argument, in seconds. Knows nothing of signals and updates, which share these decisions.
@@ -35,8 +34,7 @@ _FIELDS = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """
-    An answer that names exactly one waiting approval.
+    """An answer that names exactly one waiting approval.
 
     Attributes:
         digest: of the approval, in full, however much of it the person gave.
@@ -64,8 +62,7 @@ class Waiting(Contract):
 def parse_answer(
     payload: object, *, pending: Sequence[Approval], decided: Sequence[Decision] = ()
 ) -> Resolved | str:
-    """
-    Return which approval an answer means, or the problem in one sentence.
+    """Return which approval an answer means, or the problem in one sentence.
 
     Accepted are an id, an object with it ("approval", "id", "request_id"), and, while exactly one
     approval waits, nothing, `true`, "yes" or an object without an id.
@@ -172,8 +169,7 @@ def _how(pending: Sequence[Approval]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AnswerOutcome:
-    """
-    What became of an answer.
+    """What became of an answer.
 
     Attributes:
         inbox: the inbox afterwards.
@@ -189,8 +185,7 @@ class AnswerOutcome:
 
 
 class ApprovalInbox(Contract):
-    """
-    All questions of a request: what waits, what was decided, what was not taken.
+    """All questions of a request: what waits, what was decided, what was not taken.
 
     A value: every change returns a new inbox. Survives continue-as-new as it is.
 
@@ -210,8 +205,7 @@ class ApprovalInbox(Contract):
         return tuple(each.approval for each in self.waiting)
 
     def open(self, approval: Approval, *, now: float) -> "ApprovalInbox":
-        """
-        Return the inbox with `approval` waiting.
+        """Return the inbox with `approval` waiting.
 
         The same question again changes nothing. With another digest it replaces the old one, whose
         answers are stale from now on; a decision of that id no longer counts.
@@ -266,9 +260,7 @@ class ApprovalInbox(Contract):
         return self.model_copy(update={"refused": (*self.refused, record)[-_KEPT_REFUSALS:]})
 
     def expire(self, now: float) -> tuple["ApprovalInbox", tuple[AnswerOutcome, ...]]:
-        """
-        Return the inbox after everything overdue at `now` was denied, with the denials in order.
-        """
+        """Return the inbox after all overdue at `now` was denied, with the denials in order."""
         inbox = self
         denials: list[AnswerOutcome] = []
         for each in self.waiting:

@@ -1,5 +1,4 @@
-"""
-Which paths an agent may name, and which of them a person is asked about first.
+"""Which paths an agent may name, and which of them a person is asked about first.
 
 Looks at the text of a path only. That a path does not leave the worktree through a symbolic
 link is checked where files are opened.
@@ -18,8 +17,7 @@ _IGNORED = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u206a-\u206f\ufe
 
 @dataclass(frozen=True)
 class PathNames:
-    """
-    The names that matter in a path, in lower case.
+    """The names that matter in a path, in lower case.
 
     Attributes:
         control: folders that control git or this system: refused.
@@ -62,8 +60,7 @@ NAMES = PathNames(
 
 
 def path_problem(path: str, known: PathNames | None = None) -> str | None:
-    """
-    Return why an agent may not name this path, in a sentence for the agent; None: it may.
+    """Return why an agent may not name this path, in a sentence for the agent; None: it may.
 
     Refused are empty and absolute paths, `..`, characters that no file name has, and at any
     depth the folders that control git and this system.
@@ -84,8 +81,7 @@ def path_problem(path: str, known: PathNames | None = None) -> str | None:
 
 
 def protected(path: str, known: PathNames | None = None) -> bool:
-    """
-    Return whether a change of this path can run code outside the sandbox later: a person decides.
+    """Return whether a change of this path can later run code outside the sandbox.
 
     Compared without case, at any depth. True as well for what `path_problem` refuses by name.
     """

@@ -1,5 +1,4 @@
-"""
-May a tool call be run: ordered rules, the first that matches decides, no match asks.
+"""May a tool call be run: ordered rules, the first that matches decides, no match asks.
 
 The sandbox is the boundary; a question is only for crossing it. The risk is judged from a call's
 whole arguments, not from the tool's name. Tuned freely: verdicts are recorded with the turn.
@@ -16,8 +15,7 @@ from domain.tools.registry import ToolSpec
 def judge(
     spec: ToolSpec, arguments: Mapping[str, object], known: PathNames | None = None
 ) -> CallVerdict:
-    """
-    Judge one call by its tool and its whole arguments.
+    """Judge one call by its tool and its whole arguments.
 
     Args:
         spec: the tool.

@@ -1,5 +1,4 @@
-"""
-The difference between two versions of a text, as a bounded unified diff for a reader.
+"""The difference between two versions of a text, as a bounded unified diff for a reader.
 
 Made to be read by a model or a person, not applied: it is cut to size and hides line ends.
 """
@@ -16,8 +15,7 @@ _COMPARE_AT_MOST_LINES = 5_000
 
 
 def difference(path: str, before: Document | None, after: Document) -> str:
-    """
-    Return the unified diff from `before` (None: no file, or none that is text) to `after`.
+    """Return the unified diff from `before` (None: no file, or none that is text) to `after`.
 
     Three lines of context; at most `DIFF_LIMIT_BYTES`, and when cut, it says so.
     """
@@ -36,8 +34,7 @@ def difference(path: str, before: Document | None, after: Document) -> str:
 
 
 def bounded(lines: Sequence[str], *, limit_bytes: int = DIFF_LIMIT_BYTES, cut: bool = False) -> str:
-    """
-    Return the lines joined, as many as fit into `limit_bytes`, and whether any are missing.
+    """Return the lines joined, as many as fit into `limit_bytes`, and whether any are missing.
 
     Args:
         lines: without line ends.

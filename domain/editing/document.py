@@ -1,5 +1,4 @@
-"""
-A text file as lines, so that what an edit does not touch comes back byte for byte.
+"""A text file as lines, so that what an edit does not touch comes back byte for byte.
 
 Decoding remembers the byte order mark, the encoding and the end of every single line;
 encoding gives exactly the same bytes back. Knows nothing of paths, edits or matches.
@@ -36,8 +35,7 @@ def universal(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """
-    The lines of one text file.
+    """The lines of one text file.
 
     Attributes:
         contents: the lines without their ends, first line first; a file that ends with a line
@@ -79,8 +77,7 @@ class Document:
         return tuple(accumulate((len(c) + 1 for c in self.contents[:-1]), initial=0))
 
     def encode(self) -> bytes:
-        """
-        Return the file's bytes.
+        """Return the file's bytes.
 
         Raises:
             UnicodeEncodeError: a character that the file's encoding does not have.
@@ -88,8 +85,7 @@ class Document:
         return self.mark + self.raw.encode(self.encoding)
 
     def with_lines(self, first: int, last: int, lines: Sequence[tuple[str, str]]) -> "Document":
-        """
-        Return a document whose lines `first` up to, not including, `last` are `lines`.
+        """Return a document whose lines `first` up to, not including, `last` are `lines`.
 
         Args:
             first: index of the first line replaced, from 0.
@@ -105,9 +101,7 @@ class Document:
         return parse(text, encoding=self.encoding, mark=self.mark)
 
     def describe(self) -> str:
-        """
-        Return what is unusual about the file's form, or nothing for UTF-8 with LF and no mark.
-        """
+        """Return what is unusual about the file's form; nothing for UTF-8 with LF and no mark."""
         kinds = sorted({end for end in self.ends if end})
         names = {"\r\n": "CRLF", "\n": "LF", "\r": "CR"}
         encoding = self.encoding + (" with a byte order mark" if self.mark else "")
@@ -124,8 +118,7 @@ def parse(text: str, *, encoding: str = "utf-8", mark: bytes = b"") -> Document:
 
 
 def decode(data: bytes) -> Document | None:
-    """
-    Return the text that `data` is, or None when it is not text.
+    """Return the text that `data` is, or None when it is not text.
 
     UTF-8, or Unicode under a byte order mark, or, when the bytes look like Western European
     text, windows-1252. What is returned encodes to exactly `data` again.

@@ -1,5 +1,4 @@
-"""
-What an agent's edit makes of a file: bytes in, bytes or a refusal out.
+"""What an agent's edit makes of a file: bytes in, bytes or a refusal out.
 
 Keeps the encoding, the byte order mark, the line ends and the state of the last line; finds a
 quoted text by the ladder; refuses what is ambiguous or rests on a version the agent has not
@@ -54,8 +53,7 @@ _UNSEEN = "you had not viewed this file"
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """
-    An edit that may be written.
+    """An edit that may be written.
 
     Attributes:
         after: the file's new content.
@@ -79,8 +77,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Viewed:
-    """
-    What a view shows.
+    """What a view shows.
 
     Attributes:
         text: numbered lines, joined by LF, none at the end.
@@ -104,8 +101,7 @@ def digest(data: bytes) -> str:
 
 
 def create(before: bytes | None, text: str, *, seen_sha: str | None, path: str = "file") -> Outcome:
-    """
-    Make a file that holds `text`, in place of `before` if the agent has seen exactly that.
+    """Make a file that holds `text`, in place of `before` if the agent has seen exactly that.
 
     Args:
         before: the present content, None when there is no file.
@@ -144,8 +140,7 @@ def _overwritten(path: str, held: Document, text: str) -> Outcome:
 def str_replace(
     before: bytes | None, old: str, new: str, *, path: str, seen_sha: str | None
 ) -> Outcome:
-    """
-    Replace the one place where `old` stands by `new`.
+    """Replace the one place where `old` stands by `new`.
 
     A line that `old` and `new` share, and every line outside the place, stays byte for byte.
     A file never viewed, or changed since, is edited only when `old` is exact (line ends aside).
@@ -193,8 +188,7 @@ def _replaced(path: str, document: Document, place: Match, *, staleness: str) ->
 def insert(
     before: bytes | None, line: int, text: str, *, seen_sha: str | None, path: str = "file"
 ) -> Outcome:
-    """
-    Insert whole lines behind line `line` (0: at the top).
+    """Insert whole lines behind line `line` (0: at the top).
 
     A line number means nothing in a version the agent has not seen, so that is refused.
 
@@ -343,8 +337,7 @@ def view(
     path: str,
     limit_bytes: int = VIEW_LIMIT_BYTES,
 ) -> Viewed | Refused:
-    """
-    Show the lines of a file, numbered from 1 as `cat -n` does.
+    """Show the lines of a file, numbered from 1 as `cat -n` does.
 
     Args:
         data: the file's content.

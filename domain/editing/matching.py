@@ -1,5 +1,4 @@
-"""
-Where in a file the text an agent quotes stands: five rungs, each a little more forgiving.
+"""Where in a file the text an agent quotes stands: five rungs, each a little more forgiving.
 
 1. exact. 2. exact but for line ends. 3. whole lines, trailing blanks ignored. 4. whole lines,
 all shifted by the same indentation. 5. typographic punctuation folded. The first rung with any
@@ -52,8 +51,7 @@ class MatchKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """
-    One place where the quoted text stands.
+    """One place where the quoted text stands.
 
     Attributes:
         rung: how it was found.
@@ -71,8 +69,7 @@ class Match:
 
 
 def find(document: Document, old: str, new: str) -> tuple[Match, ...]:
-    """
-    Return the places of `old`, in the order of the file, from the first rung that has any.
+    """Return the places of `old`, in the order of the file, from the first rung that has any.
 
     At most `PLACES_LIMIT`; one or several is all that matters.
 
@@ -90,8 +87,7 @@ def find(document: Document, old: str, new: str) -> tuple[Match, ...]:
 
 
 def line_of(starts: Sequence[int], offset: int) -> int:
-    """
-    Return the number, from 1, of the line that `offset` lies in.
+    """Return the number, from 1, of the line that `offset` lies in.
 
     Args:
         starts: `Document.starts`; it is computed at each access, so get it once.
@@ -209,8 +205,7 @@ def _move(text: str, less: str, more: str) -> str | None:
 
 
 def replace_at(document: Document, place: Match) -> Document:
-    """
-    Return the document with the place's text replaced.
+    """Return the document with the place's text replaced.
 
     A line that the quoted text and the replacement share stays as the file has it: its line end,
     its trailing blanks, its punctuation. A new line takes the line end of the one it replaces,
@@ -257,8 +252,7 @@ def _align(old: list[str], new: list[str]) -> Sequence[tuple[str, int, int, int,
 def _with_ends(
     lines: Sequence[tuple[str, str]], *, before: str, last: str, default: str
 ) -> Iterator[tuple[str, str]]:
-    """
-    Yield the lines with an end each.
+    """Yield the lines with an end each.
 
     Args:
         lines: content and line end; an empty end takes that of the line before.

@@ -1,5 +1,4 @@
-"""
-Whether an edit broke the syntax of a file: parse only, nothing is run, nothing is forbidden.
+"""Whether an edit broke the syntax of a file: parse only, nothing is run, nothing is forbidden.
 
 Reports what is new relative to the version before, so that a file broken for other reasons is
 not held against the edit. Python, JSON and TOML.
@@ -46,8 +45,7 @@ class _Problem:
 
 
 def new_problems(path: str, before: bytes | None, after: bytes) -> tuple[str, ...]:
-    """
-    Return the syntax errors of `after` that `before` does not have, in the order of the file.
+    """Return the syntax errors of `after` that `before` does not have, in the order of the file.
 
     Args:
         path: its suffix says the language; anything but .py, .pyi, .json and .toml has none.

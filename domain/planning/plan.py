@@ -1,5 +1,4 @@
-"""
-From a planner's words to a valid plan, or to sentences that tell it what to change.
+"""From a planner's words to a valid plan, or to sentences that tell it what to change.
 
 Validation orders what the planner left open: of two unordered tasks that may write one path, the
 one given first comes first. Knows nothing of the repository; patterns are judged as patterns.
@@ -25,8 +24,7 @@ _FENCE = re.compile(r"\A\s*```[a-z]*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class PlanRules:
-    """
-    The limits of a plan.
+    """The limits of a plan.
 
     Attributes:
         patterns, commands: of one task.
@@ -41,8 +39,7 @@ class PlanRules:
 
 @dataclass(frozen=True, slots=True)
 class PlanProblem:
-    """
-    Why a plan cannot be used.
+    """Why a plan cannot be used.
 
     Attributes:
         problems: sentences for the planner, each says what to change; at least one.
@@ -260,8 +257,7 @@ def _ordered(tasks: Sequence[TaskSpec]) -> tuple[TaskSpec, ...]:
 
 
 def single_task(request: str, checks: tuple[str, ...], *, why: str) -> Plan:
-    """
-    Return the plan that is always possible: the whole request as one task that may write all.
+    """Return the plan that is always possible: the whole request as one task that may write all.
 
     Args:
         request: the person's words; they become the goal, cut when they are very long.

@@ -1,5 +1,4 @@
-"""
-Path patterns of a plan: what they cover, whether two of them can meet, which are refused.
+"""Path patterns of a plan: what they cover, whether two of them can meet, which are refused.
 
 A pattern is matched as fnmatch does on the whole repository path, so `*` crosses slashes. A
 trailing slash, or a name without wildcards and without a suffix, covers everything below a folder;
@@ -23,9 +22,7 @@ _MAX_DEEP = 2
 
 
 def normal(pattern: str) -> str:
-    """
-    Return a pattern without blanks around it, leading `./` and doubled slashes; `.` becomes `**`.
-    """
+    """Return a pattern without outer blanks, leading `./` and doubled slashes; `.` becomes `**`."""
     plain = re.sub(r"/{2,}", "/", re.sub(r"^(\./+)+", "", pattern.strip()))
     return "**" if plain in (".", "") and pattern.strip() else plain
 
@@ -81,8 +78,7 @@ def _readings(pattern: str) -> Iterable[str]:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """
-    What a pattern can cover, as far as overlap needs to know; everything in lower case.
+    """What a pattern can cover, as far as overlap needs to know; everything in lower case.
 
     Attributes:
         pattern: normal form; without the slash at its end when it is a folder.
@@ -139,8 +135,7 @@ def _compatible(one: str, other: str) -> bool:
 
 
 def overlap(a: str, b: str) -> bool:
-    """
-    Return whether two patterns may cover a common path; True when in doubt.
+    """Return whether two patterns may cover a common path; True when in doubt.
 
     Upper and lower case count as equal: on some file systems they are.
     """

@@ -1,5 +1,4 @@
-"""
-The card: what a person sees of a request in the web UI, as markdown.
+"""The card: what a person sees of a request in the web UI, as markdown.
 
 The web UI gives it half of the window, renders tables without any space between their columns and
 never wraps a code block: hence lists, and code of short lines.
@@ -142,9 +141,7 @@ def _because(reason: str, limit: int) -> str:
 
 
 def _prose(text: str, limit: int) -> str:
-    """
-    Return a person's words as one line that means nothing to markdown; JSON in it can be copied.
-    """
+    """Return a person's words as one line, markdown escaped; JSON in it can be copied."""
     parts = _JSON.split(one_line(text, limit))
     return "".join(
         f"`{part}`" if place % 2 else _MARKUP.sub(r"\\\g<0>", part)

@@ -129,9 +129,7 @@ def checks_failed_message(report: ChecksReport, rows: Sequence[TaskStatus], tip:
 def final_commands(
     plan: Plan, rows: Mapping[str, TaskStatus], checks: Iterable[str]
 ) -> tuple[str, ...]:
-    """
-    Return what must pass on the merged tree: what every finished task promised, then the checks.
-    """
+    """Return what must pass on the merged tree: every finished task's promises, then the checks."""
     done = [task for task in plan.tasks if rows[task.id].state is TaskState.DONE]
     promised = [command for task in done for command in task.acceptance]
     return tuple(dict.fromkeys((*promised, *checks)))

@@ -1,5 +1,4 @@
-"""
-What an agent hands in, looked at without trusting it.
+"""What an agent hands in, looked at without trusting it.
 
 Is it a patch for this task at all? Looks at the facts of the patch and at its text; whether the
 change is good is for the checks and the reviewer.
@@ -43,9 +42,7 @@ class PatchProblem:
 
 
 def judge(patch: Patch, *, task: TaskSpec, agent_summary: str) -> PatchProblem | None:
-    """
-    Return the weightiest thing that is wrong with a patch, None when it may go on to the checks.
-    """
+    """Return a patch's weightiest problem; None when it may go on to the checks."""
     return next(iter(_problems(patch, task, agent_summary)), None)
 
 
@@ -105,9 +102,7 @@ def in_scope(path: str, writes: Sequence[str]) -> bool:
 
 
 def commit_message(task: TaskSpec, finish: CoderFinish) -> str:
-    """
-    Return the commit message: a title, what the agent says, and one trailer that it cannot forge.
-    """
+    """Return the commit message: title, the agent's text, and a trailer that it cannot forge."""
     title = one_line(finish.commit_title, _TITLE_CHARS) or one_line(task.title, _TITLE_CHARS)
     lines = for_people(finish.summary, _BODY_CHARS).splitlines()
     own = [line.rstrip() for line in lines if not _is_trailer(line)]

@@ -1,5 +1,4 @@
-"""
-Why a person should look at a change, read off its paths and its size.
+"""Why a person should look at a change, read off its paths and its size.
 
 Paths are read as words ("src/authClient.py" is src, auth, client, py), so `author.py` is not taken
 for authentication. Prose is never sensitive by its words. A path can be risky in several ways.
@@ -55,8 +54,7 @@ def risks(
     outside: Sequence[str],
     deleted_tests: Sequence[str],
 ) -> tuple[str, ...]:
-    """
-    Return why a person should look at a change, one short sentence each, or nothing.
+    """Return why a person should look at a change, one short sentence each, or nothing.
 
     Args:
         paths: all changed paths, deleted and renamed ones too.

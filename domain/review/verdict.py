@@ -1,5 +1,4 @@
-"""
-What becomes of a patch under review: what blocks, who must look, what a decision makes of it.
+"""What becomes of a patch under review: what blocks, who must look, what a decision makes of it.
 
 A verdict is a model's opinion and a finding counts only when it points into the patch; the checks
 gate, and risky changes need a person also when the reviewer approves.
@@ -34,8 +33,7 @@ _OF_CHOICE = MappingProxyType(
 
 
 def move(state: ReviewState, to: ReviewState) -> ReviewState:
-    """
-    Return `to`.
+    """Return `to`.
 
     Raises:
         ValueError: a review item does not move that way.
@@ -82,8 +80,7 @@ def decide(
     rounds_left: int,
     blocking_priority: int,
 ) -> ReviewJudgement:
-    """
-    Return the item as the reviewer's verdict leaves it, and why a person must decide if so.
+    """Return the item as the reviewer's verdict leaves it, and why a person must decide if so.
 
     Args:
         item: pending, for the tree of `patch`.
@@ -120,8 +117,7 @@ def decide(
 
 
 def answer(item: ReviewItem, decision: Decision) -> ReviewItem:
-    """
-    Return the item as a person's decision leaves it.
+    """Return the item as a person's decision leaves it.
 
     Raises:
         ValueError: the item is not pending, or the decision is not about exactly its tree.
@@ -153,8 +149,7 @@ def _needs_person(item: ReviewItem, why: str, *, feedback: str = "") -> ReviewJu
 
 
 def feedback(verdict: ReviewFinish, findings: Sequence[Finding]) -> str:
-    """
-    Return what the agent is told of a review, at most 16,000 characters.
+    """Return what the agent is told of a review, at most 16,000 characters.
 
     Args:
         verdict: its summary is told.

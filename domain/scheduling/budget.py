@@ -1,5 +1,4 @@
-"""
-Money leases: what one more task may spend so that all together never exceed the budget.
+"""Money leases: what one more task may spend so that all together never exceed the budget.
 
 All amounts are integer microUSD (1 USD = 1,000,000); knows nothing of prices.
 """
@@ -8,8 +7,7 @@ _MICRO = 1_000_000
 
 
 def grant(total: int, *, spent: int, reserved: int, waiting_tasks: int, floor: int) -> int:
-    """
-    Return the lease for one more task: an even share of what is free, 0 when it cannot start.
+    """Return the lease for one more task: an even share of what is free, 0 when it cannot start.
 
     Args:
         total: the whole budget.

@@ -1,5 +1,4 @@
-"""
-Which tasks start now, and why the others do not.
+"""Which tasks start now, and why the others do not.
 
 Every answer is in an order that follows from the values alone, so a replay gives the same one.
 """
@@ -16,8 +15,7 @@ _AT_WORK = (TaskState.RUNNING, TaskState.BLOCKED, TaskState.REVIEW)
 
 @dataclass(frozen=True, slots=True)
 class TaskNode:
-    """
-    One task as the schedule sees it.
+    """One task as the schedule sees it.
 
     Attributes:
         depends_on: ids of the tasks that must be done first.
@@ -31,8 +29,7 @@ class TaskNode:
 
 
 def ready(task_nodes: Sequence[TaskNode], *, running: int, width: int) -> tuple[str, ...]:
-    """
-    Return the ids to start now, the most urgent first: at most `width - running`.
+    """Return the ids to start now, the most urgent first: at most `width - running`.
 
     A task is ready when it is pending and every dependency is done. Urgent is what heads the
     longest path of work (`ranks`); ties go by id.
@@ -53,8 +50,7 @@ def _startable(task_nodes: Sequence[TaskNode]) -> list[str]:
 
 
 def blocked(task_nodes: Sequence[TaskNode]) -> tuple[tuple[str, str], ...]:
-    """
-    Return the pending tasks that can never start as things stand, with the reason, by id.
+    """Return the pending tasks that can never start as things stand, with the reason, by id.
 
     A dependency failed, was cancelled, is not in the plan, or is itself blocked.
     """
@@ -89,8 +85,7 @@ def _sentence(key: str, known: dict[str, TaskNode], causes: dict[str, str]) -> s
 
 
 def stalled(task_nodes: Sequence[TaskNode]) -> str | None:
-    """
-    Return why nothing will ever happen again although tasks are pending; None when it will.
+    """Return why nothing will ever happen again although tasks are pending; None when it will.
 
     Nothing runs (or waits for a person), nothing is ready, something is pending.
     """
@@ -107,8 +102,7 @@ def stalled(task_nodes: Sequence[TaskNode]) -> str | None:
 
 
 def ranks(task_nodes: Sequence[TaskNode]) -> dict[str, int]:
-    """
-    Return each task's upward rank: its size plus the largest rank among those that wait for it.
+    """Return each task's upward rank: its size plus the largest rank among those that wait for it.
 
     Keys in the given order. Tasks in a circle, which no valid plan has, count their size alone.
     """

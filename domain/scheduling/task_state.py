@@ -29,8 +29,7 @@ def allowed(present: TaskState) -> tuple[TaskState, ...]:
 
 
 def move(present: TaskState, to: TaskState) -> TaskState:
-    """
-    Return `to`; to stay where one is counts as no move and is always fine.
+    """Return `to`; to stay where one is counts as no move and is always fine.
 
     Raises:
         ValueError: the move is not in the table.

@@ -1,5 +1,4 @@
-"""
-The tool registry: name -> definition, JSON Schema, effect, retry class, approval class.
+"""The tool registry: name -> definition, JSON Schema, effect, retry class, approval class.
 
 A definition can be read and its arguments checked without an agent. How a call is dispatched is
 decided by its effect: reads are batched, writes are one activity each, `finish` runs nothing.
@@ -19,8 +18,7 @@ MAX_FINISH_BYTES = 49_152
 
 @dataclass(frozen=True)
 class ToolSpec:
-    """
-    One tool.
+    """One tool.
 
     Attributes:
         subject: the argument that says what a call acts on.

@@ -1,5 +1,4 @@
-"""
-The demonstration: `make demo`, or `python -m examples.demo [--keep]` in the repository's root.
+"""The demonstration: `make demo`, or `python -m examples.demo [--keep]` in the repository's root.
 
 It makes a small repository with a failing test, starts the rehearsal server in the model's place,
 and runs one request with the code of `starter.py run`. Everything but the model's replies is real.

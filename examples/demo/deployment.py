@@ -29,8 +29,7 @@ _END_SECONDS = 20.0
 
 
 class DemoDeployment:
-    """
-    A fresh folder with a home of its own, and the rehearsal server; both are gone afterwards.
+    """A fresh folder with a home of its own, and the rehearsal server; both are gone afterwards.
 
     Attributes:
         folder: of this demonstration alone.

@@ -25,8 +25,7 @@ _DROPPED = (
 
 
 class RehearsalProcess:
-    """
-    The rehearsal server as a child of this process, ready when it is made.
+    """The rehearsal server as a child of this process, ready when it is made.
 
     Args:
         script: the model's replies.

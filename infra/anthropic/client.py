@@ -1,5 +1,4 @@
-"""
-The client of the Messages API: one streamed call, checked, or one classed failure.
+"""The client of the Messages API: one streamed call, checked, or one classed failure.
 
 It does not know conversations, tools or stores. Temporal does every retry: the client has none.
 """
@@ -24,8 +23,7 @@ _SPEND_CODES = ("enforced_spend_limit_reached", "contract_spend_limit_reached")
 
 @dataclass(frozen=True)
 class ModelReply:
-    """
-    One complete reply.
+    """One complete reply.
 
     Attributes:
         content: the blocks exactly as they will be sent back.
@@ -43,8 +41,7 @@ class ModelReply:
 
 
 class ModelServiceError(Exception):
-    """
-    A call that got no usable reply.
+    """A call that got no usable reply.
 
     Attributes:
         kind: RATE_LIMITED, OVERLOADED, UNREACHABLE and MALFORMED may be tried again; a call that
@@ -90,8 +87,7 @@ class MessagesClient:
             await self._client.close()
 
     async def call(self, request: Mapping[str, Any], *, agent: str) -> ModelReply:
-        """
-        Return the reply to one request (`model`, `max_tokens`, `system`, `tools`, `messages`).
+        """Return the reply to one request (`model`, `max_tokens`, `system`, `tools`, `messages`).
 
         Raises:
             ModelServiceError: there is no usable reply.

@@ -1,5 +1,4 @@
-"""
-Conversation logs in the store: append-only, one commit a turn, byte-stable.
+"""Conversation logs in the store: append-only, one commit a turn, byte-stable.
 
     root   config.json  agent.json  input.json
                                            what every request begins with, the agent's frozen
@@ -37,8 +36,7 @@ def canonical(value: object) -> bytes:
 
 @dataclass(frozen=True)
 class Window:
-    """
-    One context window as the API is sent it.
+    """One context window as the API is sent it.
 
     Attributes:
         config: model, system, tools and what else must not change within the window.
@@ -53,8 +51,7 @@ class Window:
 
 @dataclass(frozen=True)
 class OpenedLog:
-    """
-    A log's root.
+    """A log's root.
 
     Attributes:
         head: the root's commit.
@@ -68,8 +65,7 @@ class OpenedLog:
 
 @dataclass(frozen=True)
 class TurnContent:
-    """
-    What one turn adds to a window.
+    """What one turn adds to a window.
 
     Attributes:
         message: as it is journaled, its texts linked; None = nothing was said.
@@ -90,9 +86,7 @@ def turn_key(call: ModelCall) -> str:
 
 
 class ConversationLog:
-    """
-    Reads and appends logs; keeps the windows in hand so that a turn need not read its log again.
-    """
+    """Reads and appends logs; caches windows, so that a turn need not read its log again."""
 
     def __init__(self, remembered: int = 64) -> None:
         self._windows: OrderedDict[str, Window] = OrderedDict()
@@ -106,8 +100,7 @@ class ConversationLog:
         configuration: AgentConfiguration,
         opening: Message,
     ) -> OpenedLog:
-        """
-        Write a log's root, or return the one that is there if it has the same opening.
+        """Write a log's root, or return the one that is there if it has the same opening.
 
         A repeated attempt, or one of a history older than the store, thus goes on with the
         configuration of the first, and finds the turns that follow it.
@@ -131,8 +124,7 @@ class ConversationLog:
         return OpenedLog(head, configuration, agent)
 
     async def recorded(self, store: Store, call: ModelCall, key: str) -> ModelTurn | None:
-        """
-        Return the turn that this very call got before, None if it never got one.
+        """Return the turn that this very call got before, None if it never got one.
 
         It is the log's last one after a lost acknowledgement. It is an older one, or in what was
         put aside, when the server's database is older than the store, as one from a backup is.
@@ -176,8 +168,7 @@ class ConversationLog:
         said: TurnContent,
         turn: ModelTurn,
     ) -> ModelTurn:
-        """
-        Journal a turn and move the log's ref to it; return the turn with its head.
+        """Journal a turn and move the log's ref to it; return the turn with its head.
 
         Everything is on disk before this returns, the arguments of the turn's tool calls too,
         which wait in the batch. A discarded reply is journaled as well, but the returned
@@ -207,9 +198,7 @@ class ConversationLog:
         return _with_head(turn, call.conversation, head)
 
     async def _move(self, store: Store, conversation: ConversationRef, head: str) -> None:
-        """
-        Move the log's ref; a turn that stands in the way is an abandoned one and is pinned aside.
-        """
+        """Move the log's ref; an abandoned turn in its place is pinned aside."""
         ref = ids.conversation_ref(conversation.id)
         tip = store.ref(ref)
         if tip == head:
@@ -290,8 +279,7 @@ def compose(
     message: str | None,
     documents: Sequence[tuple[str, str]],
 ) -> Message | None:
-    """
-    Return the user message of a call: every open call answered, results first, then texts.
+    """Return the user message of a call: every open call answered, results first, then texts.
 
     None when there is nothing to say, as before the first turn and after a pause.
     """

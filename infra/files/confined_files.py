@@ -1,5 +1,4 @@
-"""
-Files of one worktree, and of nothing else.
+"""Files of one worktree, and of nothing else.
 
 Files are replaced, never written in place: a reader or a crash sees the old content or the new,
 and a hard link to a file elsewhere is broken instead of followed. Edits, digests and journals are
@@ -28,8 +27,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """
-    A regular file as it was read or written.
+    """A regular file as it was read or written.
 
     Attributes:
         data: the whole content.
@@ -41,8 +39,7 @@ class FileState:
 
 
 class ConfinedFiles(ConfinedRoot):
-    """
-    Reads and replaces files beneath one folder. Each method takes some milliseconds.
+    """Reads and replaces files beneath one folder. Each method takes some milliseconds.
 
     Args:
         root: as of ConfinedRoot.
@@ -59,8 +56,7 @@ class ConfinedFiles(ConfinedRoot):
         self._sync = os.fsync if synced else _unsynced
 
     def read(self, path: str, *, limit_bytes: int = READ_LIMIT_BYTES) -> FileState | None:
-        """
-        Return the file's content and mode; None when there is no such file.
+        """Return the file's content and mode; None when there is no such file.
 
         Raises:
             PathRefused: not a path for tools, not a regular file, behind a symbolic link, not
@@ -76,8 +72,7 @@ class ConfinedFiles(ConfinedRoot):
             os.close(fd)
 
     def write(self, path: str, data: bytes) -> FileState:
-        """
-        Make `data` the file's content, durably and at once; create the folders it needs.
+        """Make `data` the file's content, durably and at once; create the folders it needs.
 
         Safe to repeat: the same content comes out. When this returns, file and name are on disk.
         An existing file keeps its mode, a new one is 0644.

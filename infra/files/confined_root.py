@@ -1,5 +1,4 @@
-"""
-A folder that paths cannot leave: opened beneath it, or refused with a sentence for the model.
+"""A folder that paths cannot leave: opened beneath it, or refused with a sentence for the model.
 
 openat2 refuses symbolic links and paths out of the root in the same step in which it opens, so
 there is no moment between check and use.
@@ -43,8 +42,7 @@ class ConfinementUnavailableError(Exception):
 
 
 class ConfinedRoot:
-    """
-    An open folder, and paths beneath it.
+    """An open folder, and paths beneath it.
 
     A context manager, cheap to make: make one for each use, so that a folder that was replaced
     or mounted over in between is not missed.
@@ -89,8 +87,7 @@ class ConfinedRoot:
             self._root = -1
 
     def open(self, path: str, flags: int) -> int | None:
-        """
-        Open a path; None when there is nothing of that name, or no folder.
+        """Open a path; None when there is nothing of that name, or no folder.
 
         Raises:
             PathRefused: behind a symbolic link, or not to be opened in this way.
@@ -102,8 +99,7 @@ class ConfinedRoot:
                 return None
 
     def is_folder(self, path: str) -> bool:
-        """
-        Return whether the path is a folder, reached without symbolic links.
+        """Return whether the path is a folder, reached without symbolic links.
 
         Raises:
             PathRefused: not a path for tools, or behind a symbolic link.
@@ -164,8 +160,7 @@ class ConfinedRoot:
 
 
 def check_path(path: str) -> None:
-    """
-    Refuse a path that tools may not name.
+    """Refuse a path that tools may not name.
 
     Raises:
         PathRefused: it is absolute, climbs, or is git's own.

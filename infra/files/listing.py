@@ -14,8 +14,7 @@ _CLOSED_FOLDERS = frozenset({"node_modules", "__pycache__", ".venv"})
 
 
 def list_directory(root: ConfinedRoot, path: str, *, depth: int = 2, limit: int = 200) -> list[str]:
-    """
-    Return what lies in a folder, as paths relative to the root, sorted.
+    """Return what lies in a folder, as paths relative to the root, sorted.
 
     Folders end in "/", a symbolic link shows its target, unprintable characters are escaped.
     What is nearer to `path` comes first when `limit` entries do not suffice; then a sentence

@@ -13,8 +13,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def open_beneath(folder: int, path: str, flags: int) -> int:
-    """
-    Open a path beneath an open folder; return a descriptor that children do not inherit.
+    """Open a path beneath an open folder; return a descriptor that children do not inherit.
 
     Raises:
         OSError: ELOOP for a link on the way, EXDEV for a path that leads out, else as `open`.

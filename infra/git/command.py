@@ -1,5 +1,4 @@
-"""
-The only way to run git: every git process of the product starts here.
+"""The only way to run git: every git process of the product starts here.
 
 The child gets a clean environment (PATH and a fixed identity, no user or system configuration),
 an explicit GIT_DIR, hooks and fsmonitor switched off, and a process group of its own, which is
@@ -46,8 +45,7 @@ class GitMissingError(Exception):
 
 
 class GitError(Exception):
-    """
-    A git command ended with an exit code its caller does not accept.
+    """A git command ended with an exit code its caller does not accept.
 
     Attributes:
         args_tail: the command and its arguments, without the fixed options, bounded.
@@ -76,8 +74,7 @@ class GitTimeoutError(GitError):
 
 @dataclass(frozen=True)
 class GitResult:
-    """
-    The result of a finished git command.
+    """The result of a finished git command.
 
     Attributes:
         code: exit code, one of the accepted ones.
@@ -108,8 +105,7 @@ def bounded(text: str, limit: int) -> str:
 
 @functools.cache
 def git_binary() -> str:
-    """
-    Return the absolute path of git, looked up on PATH once per process.
+    """Return the absolute path of git, looked up on PATH once per process.
 
     Raises:
         GitMissingError: there is none.
@@ -121,8 +117,7 @@ def git_binary() -> str:
 
 
 class GitCommand:
-    """
-    Runs git against one explicit GIT_DIR, and one explicit work tree where there is one.
+    """Runs git against one explicit GIT_DIR, and one explicit work tree where there is one.
 
     Args:
         git_dir: the repository, or `<store>/worktrees/<name>` of a linked worktree.
@@ -152,8 +147,7 @@ class GitCommand:
         max_bytes: int | None = None,
         pass_fds: tuple[int, ...] = (),
     ) -> GitResult:
-        """
-        Run one git command to its end and return what it printed.
+        """Run one git command to its end and return what it printed.
 
         Args:
             args: the command and its arguments; names may hold surrogate escapes.
@@ -201,8 +195,7 @@ class GitCommand:
         stderr: int | IO[bytes] = asyncio.subprocess.PIPE,
         pass_fds: tuple[int, ...] = (),
     ) -> asyncio.subprocess.Process:
-        """
-        Start git and return the running child; the caller must end it with `end_group`.
+        """Start git and return the running child; the caller must end it with `end_group`.
 
         Args:
             args: as in a call.

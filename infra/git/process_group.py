@@ -15,8 +15,7 @@ PIPE_LIMIT = 1 << 20
 async def converse(
     process: asyncio.subprocess.Process, stdin: bytes | None, max_bytes: int | None
 ) -> tuple[bytes, bytes, bool]:
-    """
-    Feed a child and read it to its end; return stdout, stderr, and whether stdout was cut.
+    """Feed a child and read it to its end; return stdout, stderr, and whether stdout was cut.
 
     Args:
         process: just started.
@@ -49,8 +48,7 @@ async def _read_at_most(stream: asyncio.StreamReader, count: int) -> bytes:
 
 
 async def end_group(process: asyncio.subprocess.Process) -> None:
-    """
-    End a child and everything in its process group: TERM, wait, then KILL.
+    """End a child and everything in its process group: TERM, wait, then KILL.
 
     Safe for a child that already ended. The pipes are drained, so nothing stays open.
     """

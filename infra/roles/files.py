@@ -1,5 +1,4 @@
-"""
-The files of the roles: `<name>.md`, front matter and below it the prompt.
+"""The files of the roles: `<name>.md`, front matter and below it the prompt.
 
 Read again for each agent that starts, so a changed file holds for agents that start after it.
 """
@@ -21,8 +20,7 @@ class RoleError(Exception):
 
 
 class RoleFiles:
-    """
-    Roles by name.
+    """Roles by name.
 
     Args:
         folders: looked into in order; the first file of a name counts.
@@ -37,8 +35,7 @@ class RoleFiles:
         return tuple(sorted(found))
 
     def get(self, name: str, *, tools: Iterable[str]) -> Role:
-        """
-        Return a role; `tools` are the names of the tools that there are.
+        """Return a role; `tools` are the names of the tools that there are.
 
         Raises:
             RoleError: there is no such role, or its file cannot be used.

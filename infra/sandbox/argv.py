@@ -1,5 +1,4 @@
-"""
-bubblewrap's arguments: what the sandbox looks like inside and how a payload loses its privileges.
+"""bubblewrap's arguments: the sandbox's inside, and how a payload loses its privileges.
 
 Nothing is started here. The order matters: covers come before what is shown again below them, so
 that the more specific mount always wins.
@@ -56,8 +55,7 @@ def payload_uid(mounts: Mounts) -> int:
 
 
 def launch_arguments(mounts: Mounts, command: Command) -> Callable[[Descriptors], list[str]]:
-    """
-    Prepare everything after the launcher's own name but the descriptors.
+    """Prepare everything after the launcher's own name but the descriptors.
 
     Looks at the file system (what is hidden, which tools lie there), so it may take milliseconds.
 
@@ -130,8 +128,7 @@ class _Mount:
 
 
 def _hidden(mounts: Mounts) -> tuple[Path, ...]:
-    """
-    Return the folders to cover: the fixed ones, this worker's home, the caller's, closed ones.
+    """Return the folders to cover: the fixed ones, this worker's home, the caller's, closed ones.
 
     A folder that only its owner may enter keeps the payload from what is mounted from below it,
     and nothing else in it could be read anyway: a cover makes it enterable.
@@ -145,9 +142,7 @@ def _hidden(mounts: Mounts) -> tuple[Path, ...]:
 
 
 def _checkout(mounts: Mounts) -> Path | None:
-    """
-    Return the user's checkout when it can be covered without covering what makes commands run.
-    """
+    """Return the user's checkout when covering it covers nothing that commands need."""
     folder = mounts.shadows_checkout
     if folder is None or not _is_there(folder) or not folder.is_dir():
         return None
@@ -252,8 +247,7 @@ def _within(path: Path, folder: Path) -> bool:
 
 
 def _payload(mounts: Mounts, command: Command, marker: int) -> Iterator[str]:
-    """
-    Drop privileges, set limits, report the start, then become the command.
+    """Drop privileges, set limits, report the start, then become the command.
 
     The command's own variables are set only here: LD_PRELOAD must not reach `setpriv`, which
     still holds privileges. Nothing is looked up on PATH, which may lead into the worktree.

@@ -1,5 +1,4 @@
-"""
-The canary: runs *inside* the sandbox at worker start and reports every way it got out.
+"""The canary: runs *inside* the sandbox at worker start and reports every way it got out.
 
 Standard library only, run as a script by the worker's interpreter: `canary.py FACTS`, where FACTS
 is a JSON object written by the worker. Prints one JSON object: the nonce it was given and the
@@ -24,8 +23,7 @@ _CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
 
 class CanaryFacts(TypedDict):
-    """
-    What the worker passes to its canary.
+    """What the worker passes to its canary.
 
     Attributes:
         nonce: repeated in the answer, so that no canned answer passes.
@@ -49,8 +47,7 @@ class CanaryFacts(TypedDict):
 
 
 class CanaryReport(TypedDict):
-    """
-    What the canary answers.
+    """What the canary answers.
 
     Attributes:
         nonce: as it was given.

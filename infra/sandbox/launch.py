@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """
-    What to start, and its limits.
+    """What to start, and its limits.
 
     Attributes:
         argv: given a file descriptor for bubblewrap's status lines and one for the marker the
@@ -32,8 +31,7 @@ class Launch:
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessExit:
-    """
-    How a contained process ended.
+    """How a contained process ended.
 
     Attributes:
         started: the payload's first step ran; False is a failure of the launcher.

@@ -1,5 +1,4 @@
-"""
-Sandboxes whose worker is dead: found in /proc, and killed.
+"""Sandboxes whose worker is dead: found in /proc, and killed.
 
 bubblewrap asks the kernel to be killed with its parent only after it has started, and its inner
 process only after the outer one has let it go on. A worker that is killed in between leaves a
@@ -16,8 +15,7 @@ _WORKER = b"worker.py"
 
 
 def find_orphans(home: Path) -> list[int]:
-    """
-    Return the sandbox processes of a home that belong to no living worker, lowest id first.
+    """Return the sandbox processes of a home that belong to no living worker, lowest id first.
 
     Args:
         home: the product's data folder; every command line of a sandbox of ours names it.

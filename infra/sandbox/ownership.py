@@ -9,8 +9,7 @@ from infra.sandbox.types import Mounts
 
 
 def hand_over(mounts: Mounts) -> None:
-    """
-    Give worktree, private git directory and git file to the payload, following no link.
+    """Give worktree, private git directory and git file to the payload, following no link.
 
     git refuses to work in a worktree whose `.git` file belongs to another user. All names
     are used relative to an open folder, so that a command that runs meanwhile cannot redirect them.

@@ -1,5 +1,4 @@
-"""
-The canary seen from outside: its throw-away worktree, its command, and the verdict on its answer.
+"""The canary from outside: its throw-away worktree, its command, the verdict on its answer.
 
 `canary.py` is the script that runs inside. Only an answer that repeats a nonce, from a process
 that ended well, counts; no answer is as bad as a leak.
@@ -18,8 +17,7 @@ _SOCKETS_LIMIT = 500
 
 
 def canary_mounts(folder: Path, port: int) -> tuple[Mounts, str]:
-    """
-    Create a throw-away worktree, and everything that the canary must not reach.
+    """Create a throw-away worktree, and everything that the canary must not reach.
 
     Returns:
         What to mount, and the nonce an honest answer repeats.

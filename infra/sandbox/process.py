@@ -1,5 +1,4 @@
-"""
-One contained process from start to end: its output, its limits, its certain death.
+"""One contained process from start to end: its output, its limits, its certain death.
 
 Pipes, process file descriptors and bubblewrap's status lines are handled here; what the sandbox
 looks like inside is not known. In every case (an end, a time limit, a flood of output, a
@@ -32,8 +31,7 @@ _Reason = Literal["ended", "timed_out", "output_exceeded", "memory_exceeded"]
 async def supervise(
     launch: Launch, *, on_output: Callable[[int], None] | None = None
 ) -> ProcessExit:
-    """
-    Start a process, pump its output, end it in time, and wait until all of it is gone.
+    """Start a process, pump its output, end it in time, and wait until all of it is gone.
 
     Must be awaited in a loop whose thread lives as long as the worker: the kernel ends the
     process with the *thread* that started it.
@@ -198,8 +196,7 @@ class _Contained:
             self._gone.set_result(None)
 
     def _kill(self, *, spare_launcher: bool) -> None:
-        """
-        Kill the namespace's first process, and with it all others, then the launcher.
+        """Kill the namespace's first process, and with it all others, then the launcher.
 
         A launcher killed before it has signalled its child could leave that child waiting for
         ever: with `spare_launcher`, one that has not come so far is left alone.
@@ -213,8 +210,7 @@ class _Contained:
             self._process.kill()
 
     async def end(self) -> None:
-        """
-        Kill what still runs and wait for it, even while being cancelled.
+        """Kill what still runs and wait for it, even while being cancelled.
 
         Raises:
             TimeoutError: processes are still there after ten seconds of being killed.

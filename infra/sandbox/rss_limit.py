@@ -1,5 +1,4 @@
-"""
-How much memory a process and all its descendants hold, without control groups.
+"""How much memory a process and all its descendants hold, without control groups.
 
 Reads /proc and nothing else. Descendants cannot leave: in a process namespace an orphan becomes
 the child of the namespace's first process, not of the machine's.
@@ -15,8 +14,7 @@ _PARENT, _RESIDENT = 1, 21  # fields of /proc/N/stat, counted after the name
 
 
 def holds_more(first: int, limit_bytes: int) -> bool:
-    """
-    Return whether a process and its descendants together hold more memory than a limit.
+    """Return whether a process and its descendants together hold more memory than a limit.
 
     Shared pages count once: the expensive proportional figures are read only when the cheap ones,
     which count such a page for every process, are above the limit.
@@ -61,9 +59,7 @@ def _processes() -> Iterator[tuple[int, int, int]]:
 
 
 def _share(process: int, resident_bytes: int) -> int:
-    """
-    Return a process's proportional share; all it has where that is unreadable, 0 once it ended.
-    """
+    """Return a process's proportional share; all of it where unreadable, 0 once it ended."""
     try:
         lines = Path(f"/proc/{process}/smaps_rollup").read_text("ascii", "replace").splitlines()
     except PermissionError:

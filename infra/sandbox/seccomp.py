@@ -1,5 +1,4 @@
-"""
-The system calls a sandboxed command may not make, as a classic-BPF program.
+"""The system calls a sandboxed command may not make, as a classic-BPF program.
 
 A pure generator for the two architectures the product runs on: names in, bytes out; `sandbox.py`
 gives the bytes to bubblewrap, which installs them. The filter allows by default and denies what
@@ -131,8 +130,7 @@ _AARCH64 = {
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """
-    The numbers of one processor family that the filter needs.
+    """The numbers of one processor family that the filter needs.
 
     Attributes:
         audit: the AUDIT_ARCH value the kernel reports for native system calls.
@@ -192,8 +190,7 @@ _Line = _Instruction | str
 
 
 def filter_bytes(arch: str, *, deny_unix_sockets: bool) -> bytes:
-    """
-    Return the filter for `arch` as an array of `struct sock_filter`.
+    """Return the filter for `arch` as an array of `struct sock_filter`.
 
     Args:
         arch: a key of `ARCHITECTURES`.

@@ -1,5 +1,4 @@
-"""
-Which folders under a hidden one hold the user's tools, and so must be shown again.
+"""Which folders under a hidden one hold the user's tools, and so must be shown again.
 
 The sandbox covers home folders, where version managers keep their interpreters. From the PATH and
 the virtual environment that the *operator* configured, this module names the narrowest folders
@@ -25,8 +24,7 @@ def toolchain_binds(
     *,
     untrusted: Sequence[Path] = (),
 ) -> tuple[Path, ...]:
-    """
-    Name the files and folders under `hidden` that the tools on `path` need.
+    """Name the files and folders under `hidden` that the tools on `path` need.
 
     Args:
         path: the PATH of the command, entries separated by colons.
@@ -53,8 +51,7 @@ def toolchain_binds(
 
 
 def toolchain_variables(path: str, *, untrusted: Sequence[Path] = ()) -> dict[str, str]:
-    """
-    Name the variables tools on `path` need because HOME is another one inside.
+    """Name the variables tools on `path` need because HOME is another one inside.
 
     rustup's proxies look for the toolchains below HOME unless a variable names them.
 
@@ -93,8 +90,7 @@ def _needs_of(folder: Path, hidden: Sequence[Path]) -> Iterator[Path]:
 
 
 def root_of(folder: Path) -> Path:
-    """
-    Return the installation a bin folder belongs to, or the folder itself when it belongs to none.
+    """Return the installation of a bin folder, or the folder itself when it has none.
 
     A folder `…/shims` belongs to the version manager around it; `bin` belongs to its parent only
     when that is recognisably an installation, never merely because it is the parent: the parent

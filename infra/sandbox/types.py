@@ -1,5 +1,4 @@
-"""
-What the sandbox takes and returns: mounts and a command in, an outcome out, or one exception.
+"""What the sandbox takes and returns: mounts and a command in, an outcome out, or one exception.
 
 Values only. Import these names from `infra.sandbox`.
 """
@@ -17,8 +16,7 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class SandboxUnavailable(Exception):  # noqa: N818
-    """
-    Commands cannot be contained here; the text is one sentence with the remedy.
+    """Commands cannot be contained here; the text is one sentence with the remedy.
 
     Retrying does not help: the machine or the configuration has to change first.
     """
@@ -26,8 +24,7 @@ class SandboxUnavailable(Exception):  # noqa: N818
 
 @dataclass(frozen=True, kw_only=True)
 class Mounts:
-    """
-    What a command sees of the product: one worktree to write, the rest to read or not at all.
+    """What a command sees of the product: one worktree to write, the rest to read or not at all.
 
     Attributes:
         worktree: checked-out files, writable; its `.git` must be a file.
@@ -67,8 +64,7 @@ class Mounts:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """
-    A shell line and what it may use up.
+    """A shell line and what it may use up.
 
     Attributes:
         line: run by `bash -c`.
@@ -105,8 +101,7 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True)
 class CommandOutcome:
-    """
-    How a command ended; every ending is a value, also one that a limit caused.
+    """How a command ended; every ending is a value, also one that a limit caused.
 
     Attributes:
         exit_code: as a shell reports it (128 + n for signal n); None when a limit ended it.

@@ -15,8 +15,7 @@ Content = tuple[ObjectKind, bytes]
 
 
 class Batch:
-    """
-    Objects that name each other, collected first and then written side by side.
+    """Objects that name each other, collected first and then written side by side.
 
     Their ids are known at once, so blobs, their tree and its commit need not wait for each
     other: on a busy disk they share its waits. No id may leave before `write` returned.
@@ -34,8 +33,7 @@ class Batch:
         return self._add("blob", data)
 
     def tree(self, entries: Iterable[TreeEntry]) -> str:
-        """
-        Add a tree, its entries in any order; return its id.
+        """Add a tree, its entries in any order; return its id.
 
         Raises:
             StoreError: an impossible name, mode or id, or a name that occurs twice.

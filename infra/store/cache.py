@@ -13,8 +13,7 @@ LARGEST_BYTES: Final = 256 << 10
 
 
 class RecentObjects:
-    """
-    Durable objects by id; the least recently used are dropped first.
+    """Durable objects by id; the least recently used are dropped first.
 
     An id names one content for ever, so a kept object cannot be out of date.
     """

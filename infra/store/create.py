@@ -44,8 +44,7 @@ ATTRIBUTES: Final = "* -text -filter -ident -working-tree-encoding"
 
 
 async def create_store(source: Path, path: Path) -> None:
-    """
-    Clone a repository into a store that does not exist yet; the caller holds the store's lock.
+    """Clone a repository into a store that does not exist yet; the caller holds the store's lock.
 
     The copy becomes visible under its name only when complete and synced.
 
@@ -117,8 +116,7 @@ def _config_text(values: Mapping[str, str]) -> str:
 
 
 async def verify_config(path: Path) -> None:
-    """
-    Check that a store has exactly our configuration, so that it runs no foreign program.
+    """Check that a store has exactly our configuration, so that it runs no foreign program.
 
     Raises:
         StoreError: it is not; the wrong keys are named.

@@ -11,8 +11,7 @@ from infra.store.store import Store
 
 @dataclass(frozen=True)
 class PathChange:
-    """
-    One path that differs between two trees; a moved file is one D and one A.
+    """One path that differs between two trees; a moved file is one D and one A.
 
     Attributes:
         path: from the root, components separated by "/".
@@ -40,8 +39,7 @@ async def diffstat(store: Store, before: str, after: str) -> str:
 
 
 async def patch_text(store: Store, before: str, after: str, limit_bytes: int) -> tuple[str, bool]:
-    """
-    Return a unified diff, renames found, and whether it was cut.
+    """Return a unified diff, renames found, and whether it was cut.
 
     A cut diff ends with a whole line and is at most `limit_bytes` long. Bytes that are not
     UTF-8 are replaced, so it is for reading, not for applying.
@@ -55,8 +53,7 @@ async def patch_text(store: Store, before: str, after: str, limit_bytes: int) ->
 
 
 async def patch_id(store: Store, before: str, after: str) -> str | None:
-    """
-    Return an id of the change itself, equal where the same change was made elsewhere.
+    """Return an id of the change itself, equal where the same change was made elsewhere.
 
     Line numbers and white space do not count. None = no difference.
     """

@@ -4,16 +4,14 @@ from typing_extensions import override
 
 
 class StoreError(Exception):
-    """
-    The store could not do what was asked: a wrong argument or a broken environment.
+    """The store could not do what was asked: a wrong argument or a broken environment.
 
     Never a verdict on the work: retry, repair or ask, but do not evict a patch for it.
     """
 
 
 class ObjectMissing(Exception):  # noqa: N818 - named for what happened
-    """
-    An object, or one it needs, is not in the store.
+    """An object, or one it needs, is not in the store.
 
     Attributes:
         name: what was looked for.
@@ -31,8 +29,7 @@ class ObjectMissing(Exception):  # noqa: N818 - named for what happened
 
 
 class RefConflict(Exception):  # noqa: N818 - named for what happened
-    """
-    A reference is not where the caller expected it: another writer was faster.
+    """A reference is not where the caller expected it: another writer was faster.
 
     Attributes:
         ref: its full name.
@@ -52,8 +49,7 @@ class RefConflict(Exception):  # noqa: N818 - named for what happened
 
 
 class BranchTaken(Exception):  # noqa: N818 - named for what happened
-    """
-    The person's repository already has a branch of that name with other content.
+    """The person's repository already has a branch of that name with other content.
 
     Attributes:
         branch: the short name.

@@ -1,5 +1,4 @@
-"""
-The two git children that a store keeps running: one reads objects, one moves references.
+"""The two git children that a store keeps running: one reads objects, one moves references.
 
 Each is started when first needed, used by one task at a time, and started again after it died. An
 exchange that was cut (an error, a cancellation) ends the child, because its stream would be out of
@@ -30,8 +29,7 @@ LOCK_SECONDS = 120.0
 
 
 class ChildDiedError(Exception):
-    """
-    The child ended before it answered.
+    """The child ended before it answered.
 
     Attributes:
         stderr: what it said last, bounded; empty when it was killed.
@@ -43,8 +41,7 @@ class ChildDiedError(Exception):
 
 
 class GitProcess:
-    """
-    A long-lived git process that answers requests on stdin in order on stdout.
+    """A long-lived git process that answers requests on stdin in order on stdout.
 
     Args:
         git: starts it.
@@ -63,8 +60,7 @@ class GitProcess:
     async def ask(
         self, request: bytes, answer: Callable[[asyncio.StreamReader], Awaitable[T]]
     ) -> T:
-        """
-        Send a request and read its answer; one caller at a time.
+        """Send a request and read its answer; one caller at a time.
 
         Args:
             request: complete request lines.
@@ -174,8 +170,7 @@ def _parse_head(line: bytes) -> tuple[str, ObjectKind, int] | None:
 
 
 class UpdateRefProcess(GitProcess):
-    """
-    `git update-ref --stdin`: one transaction at a time, across all processes of this host.
+    """`git update-ref --stdin`: one transaction at a time, across all processes of this host.
 
     The transactions exclude each other by a lock on a file. The child shares the open file, so
     after a kill of its parent the lock is held until the child, too, has ended. The holder of the
@@ -195,8 +190,7 @@ class UpdateRefProcess(GitProcess):
 
     @contextlib.asynccontextmanager
     async def lock(self) -> AsyncIterator[None]:
-        """
-        Hold the right to move references; not re-entrant.
+        """Hold the right to move references; not re-entrant.
 
         Raises:
             StoreError: another process kept it all the time.
@@ -219,8 +213,7 @@ class UpdateRefProcess(GitProcess):
             ) from None
 
     async def transact(self, commands: bytes) -> None:
-        """
-        Run the commands as one transaction; the caller holds the lock.
+        """Run the commands as one transaction; the caller holds the lock.
 
         Raises:
             ChildDiedError: refused (`fatal:` is in its message) or killed (outcome unknown).

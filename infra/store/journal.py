@@ -1,5 +1,4 @@
-"""
-The journal: the outcome of each call, recorded under the call's id before the call is answered.
+"""The journal: the outcome of each call, recorded under the call's id before the call is answered.
 
 A repeated call finds the record and returns it, so its effect happens once.
 """

@@ -14,8 +14,7 @@ _LOOSE_LEVEL = 1  # what git uses for loose objects: speed; packing compresses a
 
 
 class LooseObjects:
-    """
-    Writes objects as loose files so that they survive a power cut once the call returns.
+    """Writes objects as loose files so that they survive a power cut once the call returns.
 
     Every file is synced under a temporary name, renamed into place, and its folder synced.
     Several processes may write the same object at once: each rename puts the same bytes there.

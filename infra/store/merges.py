@@ -23,8 +23,7 @@ _GONE = re.compile(
 
 @dataclass(frozen=True)
 class Merged:
-    """
-    The two sides merge cleanly.
+    """The two sides merge cleanly.
 
     Attributes:
         tree: id of the merged tree, in the store.
@@ -35,8 +34,7 @@ class Merged:
 
 @dataclass(frozen=True)
 class Conflicted:
-    """
-    The two sides do not merge by themselves.
+    """The two sides do not merge by themselves.
 
     Attributes:
         paths: the conflicted paths, sorted, each once.
@@ -50,8 +48,7 @@ class Conflicted:
 
 
 async def verify_complete(store: Store, commit: str, *, excluding: str | None = None) -> None:
-    """
-    Check that everything a commit reaches is in the store.
+    """Check that everything a commit reaches is in the store.
 
     Args:
         store: the store.
@@ -74,8 +71,7 @@ async def verify_complete(store: Store, commit: str, *, excluding: str | None = 
 
 
 async def merge(store: Store, ours: str, theirs: str) -> Merged | Conflicted:
-    """
-    Merge two commits without a work tree; no commit is made.
+    """Merge two commits without a work tree; no commit is made.
 
     The exit code alone is no verdict: git also says "clean" with an empty tree, or
     "conflict", when a tree object is missing. The caller verifies both sides first.
@@ -100,8 +96,7 @@ async def merge(store: Store, ours: str, theirs: str) -> Merged | Conflicted:
 
 
 async def contains(store: Store, commit: str, older: str) -> bool:
-    """
-    Return whether a commit is another one, or has it among its ancestors.
+    """Return whether a commit is another one, or has it among its ancestors.
 
     Raises:
         ObjectMissing: one of them is not in the store.

@@ -29,8 +29,7 @@ _IDENTITY = f"{IDENTITY_NAME} <{IDENTITY_EMAIL}>"
 
 @dataclass(frozen=True)
 class GitObject:
-    """
-    One object, whole.
+    """One object, whole.
 
     Attributes:
         oid: its id.
@@ -45,8 +44,7 @@ class GitObject:
 
 @dataclass(frozen=True)
 class TreeEntry:
-    """
-    One name in a tree.
+    """One name in a tree.
 
     Attributes:
         mode: git's octal mode without leading zero: 100644, 100755, 120000, 40000, 160000.
@@ -66,8 +64,7 @@ class TreeEntry:
 
 @dataclass(frozen=True)
 class Commit:
-    """
-    A commit, read.
+    """A commit, read.
 
     Attributes:
         oid: its id.
@@ -102,8 +99,7 @@ def object_id(kind: str, data: bytes) -> str:
 
 
 def encode_tree(entries: Iterable[TreeEntry]) -> bytes:
-    """
-    Return the content of a tree object, its entries in git's order.
+    """Return the content of a tree object, its entries in git's order.
 
     Raises:
         StoreError: a name no file can have, a repeated name, an unknown mode, a short id.
@@ -150,8 +146,7 @@ def decode_tree(data: bytes) -> tuple[TreeEntry, ...]:
 
 
 def encode_commit(tree: str, parents: Sequence[str], message: str, *, when: int) -> bytes:
-    """
-    Return the content of a commit object; author and committer are the system.
+    """Return the content of a commit object; author and committer are the system.
 
     Args:
         tree: id of the recorded tree.

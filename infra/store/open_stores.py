@@ -24,8 +24,7 @@ class OpenStores:
         return sorted(path.name.removesuffix(".git") for path in folders)
 
     async def get(self, key: str) -> Store:
-        """
-        Return the open store.
+        """Return the open store.
 
         Raises:
             StoreError: it does not exist or its configuration is not ours.

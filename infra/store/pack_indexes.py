@@ -9,8 +9,7 @@ from pathlib import Path
 
 
 class PackIndexes:
-    """
-    Answers whether a pack holds an object, without a git process.
+    """Answers whether a pack holds an object, without a git process.
 
     The folder is listed again whenever its time stamp changes.
 

@@ -23,8 +23,7 @@ CACHED_TREES: Final = 512
 
 
 class ObjectReader:
-    """
-    Reads the objects of one store.
+    """Reads the objects of one store.
 
     A name is an id, a reference, or `<tree-ish>:<path>`.
 
@@ -45,8 +44,7 @@ class ObjectReader:
         await self._cat_file.close()
 
     async def get(self, name: str) -> GitObject:
-        """
-        Return an object.
+        """Return an object.
 
         Raises:
             ObjectMissing: there is none of that name.
@@ -66,8 +64,7 @@ class ObjectReader:
         return found
 
     async def get_blob(self, name: str) -> bytes:
-        """
-        Return a blob's bytes.
+        """Return a blob's bytes.
 
         Raises:
             ObjectMissing: there is none of that name.
@@ -79,8 +76,7 @@ class ObjectReader:
         return found.data
 
     async def get_tree(self, name: str) -> tuple[TreeEntry, ...]:
-        """
-        Return the entries of a tree, or of the tree of a commit or tag, in git's order.
+        """Return the entries of a tree, or of the tree of a commit or tag, in git's order.
 
         Raises:
             ObjectMissing: there is none of that name.
@@ -97,8 +93,7 @@ class ObjectReader:
         return entries
 
     async def get_commit(self, name: str) -> Commit:
-        """
-        Return a commit, or the one that a tag names.
+        """Return a commit, or the one that a tag names.
 
         Raises:
             ObjectMissing: there is none of that name.
@@ -108,8 +103,7 @@ class ObjectReader:
         return decode_commit(found.oid, found.data)
 
     async def entry_at(self, tree: str, path: str) -> TreeEntry | None:
-        """
-        Return the entry at a path below a tree or commit; None = nothing is there.
+        """Return the entry at a path below a tree or commit; None = nothing is there.
 
         Raises:
             StoreError: the path is empty, absolute, or climbs.
@@ -137,8 +131,7 @@ class ObjectReader:
             raise StoreError(f"resolving {name!r}: {died.stderr}") from died
 
     async def full_id(self, name: str) -> str:
-        """
-        Return the id of an object, for a git command: no id is read as an option or as a path.
+        """Return the id of an object, for a git command: no id is read as an option or as a path.
 
         Raises:
             ObjectMissing: there is none of that name.
@@ -151,8 +144,7 @@ class ObjectReader:
         return found
 
     async def require_commit(self, oid: str) -> None:
-        """
-        Check that a commit is in the store.
+        """Check that a commit is in the store.
 
         Args:
             oid: full id of the commit.
@@ -171,8 +163,7 @@ class ObjectReader:
         reads: bool = False,
         max_bytes: int | None = None,
     ) -> GitResult:
-        """
-        Run a git command in the store; arguments as of `GitCommand`.
+        """Run a git command in the store; arguments as of `GitCommand`.
 
         Raises:
             ObjectMissing: git misses an object.
@@ -201,8 +192,7 @@ class ObjectReader:
 
 
 def path_parts(path: str) -> tuple[str, ...]:
-    """
-    Split a path of a tree into its components.
+    """Split a path of a tree into its components.
 
     Raises:
         StoreError: it is empty, absolute, or climbs.

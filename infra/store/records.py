@@ -1,5 +1,4 @@
-"""
-Records: values that the store keeps under a ref.
+"""Records: values that the store keeps under a ref.
 
 A workflow whose history lacks a finished step finds the step's result in them.
 """

@@ -21,9 +21,10 @@ REF_ROOT: Final = "refs/oc/"
 """The folder of all references of the store."""
 
 LOCK_FILE: Final = "oc-refs.turn"
-"""
-The file whose lock guards moving references. Its name is that of older versions: under another one
-an old worker that still runs and a new one would not exclude each other.
+"""The file whose lock guards moving references.
+
+Its name is that of older versions: under another one an old worker that still runs and a new one
+would not exclude each other.
 """
 
 REF_LOCK_SECONDS: Final = 1.0
@@ -51,8 +52,7 @@ ANY: Final = AnyValue.ANY
 
 @dataclass(frozen=True)
 class RefUpdate:
-    """
-    One move of a reference.
+    """One move of a reference.
 
     Attributes:
         ref: full name below `refs/oc/`.
@@ -66,8 +66,7 @@ class RefUpdate:
 
 
 class References:
-    """
-    The references of one store.
+    """The references of one store.
 
     Args:
         store: the bare repository.
@@ -148,8 +147,7 @@ class References:
 
 
 def check_ref(ref: str) -> None:
-    """
-    Refuse what git does not accept as the name of a reference.
+    """Refuse what git does not accept as the name of a reference.
 
     Raises:
         StoreError: it cannot be a name.
@@ -204,8 +202,7 @@ def _read_packed(store: Path, ref: str) -> str | None:
 
 
 class _Leftovers:
-    """
-    Decides whether a `.lock` file that is in the way belongs to a dead writer, and removes it.
+    """Decides whether a `.lock` file that is in the way belongs to a dead writer, and removes it.
 
     Its caller holds the store's lock, so no living writer of the product can hold the file.
     """
@@ -218,8 +215,7 @@ class _Leftovers:
         self._since = 0.0
 
     async def wait_or_remove(self, stderr: str, *, killed: bool) -> None:
-        """
-        Wait a moment after a failed transaction, or remove what blocks it.
+        """Wait a moment after a failed transaction, or remove what blocks it.
 
         Raises:
             StoreError: the failure is no leftover, or happened too often.

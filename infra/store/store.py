@@ -1,5 +1,4 @@
-"""
-The store: the bare, content-addressed git repository that holds every byte of the product's work.
+"""The store: the bare, content-addressed git repository that holds all bytes of the work.
 
 A plain clone with a configuration of our own. Only references under `refs/oc/` are in it. What a
 tree, a conversation or a review contains is not known here.
@@ -29,8 +28,7 @@ LARGE_BYTES: Final = 1 << 20
 """Objects above this size are written in a thread, smaller ones at once."""
 
 SLOW_SECONDS: Final = 0.003
-"""
-When writing an object took longer, the next one is written in a thread, so that a busy disk does
+"""When writing an object took longer, the next one is written in a thread, so that a busy disk does
 not hold up the event loop and objects put side by side share one journal commit.
 """
 
@@ -39,8 +37,7 @@ WRITERS: Final = 16
 
 
 class Store(ObjectReader):
-    """
-    One store; open it with `open` or `clone`, close it, or use `async with`.
+    """One store; open it with `open` or `clone`, close it, or use `async with`.
 
     Safe for many tasks of one event loop and for other processes using the same folder.
     """
@@ -55,8 +52,7 @@ class Store(ObjectReader):
 
     @classmethod
     async def clone(cls, source: Path, path: Path) -> Self:
-        """
-        Create the store of a repository, or open it when it exists.
+        """Create the store of a repository, or open it when it exists.
 
         Safe to repeat, also at the same time from several processes: the copy is made beside
         `path`, synced, and renamed there when complete.
@@ -76,8 +72,7 @@ class Store(ObjectReader):
 
     @classmethod
     async def open(cls, path: Path) -> Self:
-        """
-        Open a store, its configuration verified.
+        """Open a store, its configuration verified.
 
         Raises:
             StoreError: there is no store, or its configuration is not ours.
@@ -116,8 +111,7 @@ class Store(ObjectReader):
     async def put_commit(
         self, tree: str, parents: Sequence[str], message: str, *, when: int
     ) -> str:
-        """
-        Store a commit of the system; return its id, which is the same for the same arguments.
+        """Store a commit of the system; return its id, which is the same for the same arguments.
 
         Args:
             tree: id of the recorded tree.
@@ -156,8 +150,7 @@ class Store(ObjectReader):
     # ---- references
 
     def ref(self, name: str) -> str | None:
-        """
-        Return the id a reference holds; None = it does not exist. Read from its file at once.
+        """Return the id a reference holds; None = it does not exist. Read from its file at once.
 
         Args:
             name: full name below `refs/oc/`, as given to `update_refs`.
@@ -165,8 +158,7 @@ class Store(ObjectReader):
         return self._refs.read(name)
 
     async def refs(self, prefix: str) -> dict[str, str]:
-        """
-        Return the references below a folder, or the one of that exact name: name to id.
+        """Return the references below a folder, or the one of that exact name: name to id.
 
         Always name the narrowest folder: listing everything grows with the store's age.
         """
@@ -176,8 +168,7 @@ class Store(ObjectReader):
         return {name: oid for name, _, oid in (line.partition(" ") for line in lines)}
 
     async def update_refs(self, *updates: RefUpdate) -> None:
-        """
-        Move references, all or none, each compared with its expected value; durable on return.
+        """Move references, all or none, each compared with its expected value; durable on return.
 
         Raises:
             RefConflict: one is elsewhere; nothing was moved.
@@ -189,8 +180,7 @@ class Store(ObjectReader):
     async def advance(
         self, ref: str, new: str | None, old: str | Literal[AnyValue.ANY] | None
     ) -> None:
-        """
-        Move one reference; one that is at `new` already is a success, so it is safe to repeat.
+        """Move one reference; one that is at `new` already is a success, so it is safe to repeat.
 
         Raises:
             RefConflict: it is neither at `old` nor at `new`.

@@ -23,8 +23,7 @@ _RECEIVE: Final = (
 
 
 async def fetch(store: Store, source: Path, what: str, into_ref: str) -> str:
-    """
-    Bring a branch or commit of another repository into the store, whole, and pin it.
+    """Bring a branch or commit of another repository into the store, whole, and pin it.
 
     Safe to repeat. Nothing is written in `source` and none of its hooks runs.
 
@@ -62,8 +61,7 @@ async def fetch(store: Store, source: Path, what: str, into_ref: str) -> str:
 async def push(
     store: Store, target: Path, oid: str, branch: str, *, pass_fds: tuple[int, ...] = ()
 ) -> None:
-    """
-    Create a branch in another repository; nothing else in it changes and no hook runs.
+    """Create a branch in another repository; nothing else in it changes and no hook runs.
 
     Safe to repeat: a branch that is at `oid` already is a success.
 
@@ -97,8 +95,7 @@ async def push(
 
 
 async def pushed(store: Store, target: Path, oid: str, branch: str) -> bool:
-    """
-    Return whether another repository has a branch at a commit, as after a push.
+    """Return whether another repository has a branch at a commit, as after a push.
 
     Raises:
         StoreError: no repository there, or git failed.

@@ -23,8 +23,7 @@ async def paths(store: Store, tree: str) -> list[str]:
 async def with_paths(
     store: Store, tree: str, entries: Mapping[str, Entry | None], *, batch: Batch | None = None
 ) -> str:
-    """
-    Return the tree that has the given entries at their paths, everything else as before.
+    """Return the tree that has the given entries at their paths, everything else as before.
 
     Only the trees along the paths are written. Missing folders are created, emptied ones
     vanish; a file in the way of a folder, or a folder in the way of a file, is replaced.

@@ -12,8 +12,7 @@ from infra.worktrees.layout import CONTROL_FOLDER, Layout
 
 
 def tidy(layout: Layout, *, folders: Iterable[bytes], links: Iterable[bytes]) -> None:
-    """
-    Remove what `git clean` leaves: nested repositories, special files, content of submodules.
+    """Remove what `git clean` leaves: nested repositories, special files, content of submodules.
 
     Args:
         layout: the worktree, just checked out and cleaned.
@@ -47,8 +46,7 @@ def _never_tracked(entry: os.DirEntry[bytes], *, top: bool) -> bool:
 
 
 def discard(layout: Layout) -> None:
-    """
-    Remove the working directory; what cannot be removed is moved out of the way.
+    """Remove the working directory; what cannot be removed is moved out of the way.
 
     It is renamed first: an interrupted removal would leave something that looks like a worktree.
     """
@@ -117,8 +115,7 @@ def _allow_reading(entry: os.DirEntry[bytes]) -> None:
 
 
 def own(top: Path, uid: int) -> None:
-    """
-    Give `top` and everything below it to a user and the group of the same number.
+    """Give `top` and everything below it to a user and the group of the same number.
 
     What has that owner already is not touched: a change of owner makes an index stale.
     """

@@ -14,8 +14,7 @@ from infra.worktrees.scan_index import ScanIndex
 
 
 class WorktreeHandle:
-    """
-    A worktree for as long as its lock is held; the pool makes it.
+    """A worktree for as long as its lock is held; the pool makes it.
 
     Attributes:
         name: the worktree.
@@ -70,8 +69,7 @@ class WorktreeHandle:
         self._write(replace(self.record, in_flight=None))
 
     async def restore(self, expected: str) -> None:
-        """
-        Bring the files to a checkpoint, unless they are known to equal it.
+        """Bring the files to a checkpoint, unless they are known to equal it.
 
         Args:
             expected: full id of a commit: the last checkpoint.
@@ -97,8 +95,7 @@ class WorktreeHandle:
     # ---- during a call
 
     def begin(self, call_id: str) -> None:
-        """
-        Note that a call is about to change files; call it before the first change.
+        """Note that a call is about to change files; call it before the first change.
 
         Until `settle`, every opening restores the files first: the note outlives this process. It
         need not outlive a crash of the host, because files of another boot are never trusted.
@@ -106,8 +103,7 @@ class WorktreeHandle:
         self._note(replace(self.record, in_flight=call_id))
 
     async def settle(self, checkpoint: str) -> None:
-        """
-        Note that the files equal a commit; as lasting as what `begin` notes.
+        """Note that the files equal a commit; as lasting as what `begin` notes.
 
         Args:
             checkpoint: full id of a commit that is in the store, pinned.
@@ -123,8 +119,7 @@ class WorktreeHandle:
         await self._reset.clear()
 
     async def undo(self, commit: str) -> None:
-        """
-        Bring the files back to a commit after a call that filled the disk.
+        """Bring the files back to a commit after a call that filled the disk.
 
         Args:
             commit: full id of a commit: the last checkpoint.

@@ -13,8 +13,7 @@ CONTROL_FOLDER: Final = ".pool"
 
 @dataclass(frozen=True)
 class Layout:
-    """
-    The paths of one worktree.
+    """The paths of one worktree.
 
     Attributes:
         pool: the pool's folder.
@@ -76,8 +75,7 @@ class Layout:
         )
 
     def linked(self) -> bool:
-        """
-        Return whether the working directory holds the `.git` file that the pool put there.
+        """Return whether the working directory holds the `.git` file that the pool put there.
 
         An unmounted or replaced folder does not: that it is empty is not an agent's work.
         """

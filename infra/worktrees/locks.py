@@ -22,8 +22,7 @@ RESETS: Final = 4
 
 
 class WorktreeLocks:
-    """
-    Locks against the other tasks of this process and against other processes.
+    """Locks against the other tasks of this process and against other processes.
 
     A lock belongs to the open file, so a git child that inherits the descriptor keeps the lock
     after its parent's death: the next holder waits until that child has stopped writing.
@@ -46,8 +45,7 @@ class WorktreeLocks:
 
     @asynccontextmanager
     async def hold(self, name: str, *, seconds: float | None = None) -> AsyncIterator[int]:
-        """
-        Hold a worktree's lock.
+        """Hold a worktree's lock.
 
         Args:
             name: the worktree.
@@ -66,8 +64,7 @@ class WorktreeLocks:
 
     @asynccontextmanager
     async def creation(self) -> AsyncIterator[int]:
-        """
-        Hold the lock under which worktrees of the store are leased and created, one at a time.
+        """Hold the lock under which worktrees of the store are leased and created, one at a time.
 
         Its holder never waits for the lock of a worktree in use, so taking one inside the other
         cannot deadlock.

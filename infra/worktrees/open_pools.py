@@ -8,8 +8,7 @@ from infra.worktrees.pool import WorktreePool
 
 
 class OpenPools:
-    """
-    Pools by repository key.
+    """Pools by repository key.
 
     Args:
         uid_base: first user id of worktrees when the worker is root, None when it is not.

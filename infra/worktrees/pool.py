@@ -1,5 +1,4 @@
-"""
-The pool of a store's worktrees: who has which one, since when, and who gets a free one.
+"""The pool of a store's worktrees: who has which one, since when, and who gets a free one.
 
 A worktree is created once and then reset for each lease, which is many times faster. Its record
 and its lock on disk decide who may write into it, so several processes of a host may share a pool.
@@ -32,8 +31,7 @@ _CHECKS = "checks/"  # begins the holder's name of a worktree taken for the syst
 
 @dataclass(frozen=True, kw_only=True)
 class Lease:
-    """
-    The right to use one worktree until its release.
+    """The right to use one worktree until its release.
 
     Attributes:
         name: the worktree.
@@ -49,8 +47,7 @@ class Lease:
 
 
 class WorktreePool:
-    """
-    The worktrees of one store on one host.
+    """The worktrees of one store on one host.
 
     Safe for many tasks of one event loop and for several processes.
 
@@ -93,8 +90,7 @@ class WorktreePool:
         return tuple(record.name for record in self._records.all())
 
     def leases(self) -> list[WorktreeRecord]:
-        """
-        Return the records of the leased worktrees, by number.
+        """Return the records of the leased worktrees, by number.
 
         A worktree taken by `checkout` is not leased: it is free as soon as its lock is.
         """
@@ -103,8 +99,7 @@ class WorktreePool:
     # ---- lease and release
 
     async def lease(self, holder: str, commit: str) -> Lease:
-        """
-        Lease a worktree that holds a commit: a free one if there is one, else a new one.
+        """Lease a worktree that holds a commit: a free one if there is one, else a new one.
 
         Safe to repeat: the same holder, still leasing, gets the same lease, and then the commit
         is the one of its first time.
@@ -132,8 +127,7 @@ class WorktreePool:
                 )
 
     async def release(self, name: str, epoch: int) -> bool:
-        """
-        End a lease; what the worktree holds beyond its checkpoint is pinned first, see `rescue`.
+        """End a lease; what the worktree holds beyond its checkpoint is pinned first, see `rescue`.
 
         The files stay as they are until the next lease. Safe to repeat.
 
@@ -160,8 +154,7 @@ class WorktreePool:
 
     @asynccontextmanager
     async def checkout(self, commit: str) -> AsyncIterator[WorktreeHandle]:
-        """
-        Lend a worktree that holds a commit and nothing else, for the system's own commands.
+        """Lend a worktree that holds a commit and nothing else, for the system's own commands.
 
         It is free again at the end in every case, and what is in it then is lost.
 
@@ -240,8 +233,7 @@ class WorktreePool:
     async def open_worktree(
         self, name: str, epoch: int, expected: str, *, write: bool = True
     ) -> AsyncIterator[WorktreeHandle]:
-        """
-        Open a leased worktree, its files equal to a commit; one opening at a time.
+        """Open a leased worktree, its files equal to a commit; one opening at a time.
 
         The files are restored first when the last call did not settle, when they are known to be
         at another commit, or when the host was restarted; then ignored files are lost.

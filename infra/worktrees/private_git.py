@@ -14,8 +14,7 @@ BRANCH: Final = "work"
 
 
 def create_private_git(layout: Layout, commit: str, uid: int | None) -> None:
-    """
-    Create the git directory that commands in the worktree see, on a branch at `commit`.
+    """Create the git directory that commands in the worktree see, on a branch at `commit`.
 
     It borrows the store's objects and has references, configuration and index of its own, so
     nothing done in it reaches the store. It is written file by file: from its first lease on it

@@ -25,8 +25,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class WorktreeRecord:
-    """
-    What the pool remembers of one worktree.
+    """What the pool remembers of one worktree.
 
     Attributes:
         name: the worktree.
@@ -57,8 +56,7 @@ def boot_id() -> str:
 
 
 class WorktreeRecords:
-    """
-    The records of one pool. Blocking; the caller of `write` holds the worktree's lock.
+    """The records of one pool. Blocking; the caller of `write` holds the worktree's lock.
 
     Args:
         pool: the pool's folder.
@@ -70,8 +68,7 @@ class WorktreeRecords:
         self._store = store
 
     def read(self, name: str) -> WorktreeRecord | None:
-        """
-        Return a worktree's record; None when there is none.
+        """Return a worktree's record; None when there is none.
 
         Raises:
             WorktreeBroken: the record is unreadable, so its epoch is unknown.
@@ -88,8 +85,7 @@ class WorktreeRecords:
             raise WorktreeBroken(f"the record {file} cannot be read: {wrong}") from wrong
 
     def leased(self, name: str, epoch: int) -> WorktreeRecord:
-        """
-        Return the record of a lease.
+        """Return the record of a lease.
 
         Raises:
             Fenced: the lease is over.
@@ -114,8 +110,7 @@ class WorktreeRecords:
         return sorted(found, key=lambda record: int(record.name.removeprefix("w")))
 
     def write(self, record: WorktreeRecord, *, lasting: bool = True) -> None:
-        """
-        Write a record, whole or not at all.
+        """Write a record, whole or not at all.
 
         Args:
             record: what to write.

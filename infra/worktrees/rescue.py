@@ -14,8 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 async def rescue(store: Store, worktree: WorktreeHandle) -> None:
-    """
-    Pin what is not in the last checkpoint as `refs/oc/rescue/<name>/<epoch>`.
+    """Pin what is not in the last checkpoint as `refs/oc/rescue/<name>/<epoch>`.
 
     Ignored files and nested repositories are not in it.
 

@@ -1,5 +1,4 @@
-"""
-The files of one worktree, brought to a commit.
+"""The files of one worktree, brought to a commit.
 
 Every git process here inherits the worktree's lock, so a child that outlives a killed worker keeps
 every other process out.
@@ -27,8 +26,7 @@ from infra.worktrees.scan_index import ScanIndex
 
 
 class WorktreeReset:
-    """
-    Resets one worktree; its caller holds the worktree's lock.
+    """Resets one worktree; its caller holds the worktree's lock.
 
     Args:
         store: where the commits are.
@@ -57,8 +55,7 @@ class WorktreeReset:
         self._git = GitCommand(layout.admin, work_tree=layout.path, share=(lock,))
 
     async def reset(self, commit: str, *, trusted: bool) -> None:
-        """
-        Bring every file to a commit and remove everything else; verified.
+        """Bring every file to a commit and remove everything else; verified.
 
         What is in the way is lost: the caller has rescued it, or means it to be. Safe to repeat
         after a crash at any moment.
@@ -86,8 +83,7 @@ class WorktreeReset:
         await self._forced("clean", "-ffdxq")
 
     async def _create(self, commit: str) -> None:
-        """
-        Create the working directory and its administrative folder; the old ones are removed.
+        """Create the working directory and its administrative folder; the old ones are removed.
 
         Serialised: while git creates a worktree it is incomplete for a moment, and other git
         processes of the store fail on it.

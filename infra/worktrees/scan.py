@@ -1,5 +1,4 @@
-"""
-The files of one worktree, recorded as a commit.
+"""The files of one worktree, recorded as a commit.
 
 Every git process here inherits the worktree's lock, so a child that outlives a killed worker keeps
 every other process out.
@@ -35,8 +34,7 @@ _UNREADABLE = re.compile(r"Permission denied", re.IGNORECASE)
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """
-    The state of a worktree, in the store.
+    """The state of a worktree, in the store.
 
     Attributes:
         commit: a commit of it; the parent itself when nothing differs from that.
@@ -51,8 +49,7 @@ class Scan:
 
 
 class WorktreeScanner:
-    """
-    Scans one worktree; its caller holds the worktree's lock.
+    """Scans one worktree; its caller holds the worktree's lock.
 
     Args:
         store: where the commits go.
@@ -69,8 +66,7 @@ class WorktreeScanner:
         self._git = GitCommand(layout.store, work_tree=layout.path, share=(lock,))
 
     async def scan(self, parent: str, message: str, *, when: int | None = None) -> Scan:
-        """
-        Record the files as a commit on `parent`; nothing in the worktree changes.
+        """Record the files as a commit on `parent`; nothing in the worktree changes.
 
         Ignored files are left out, unless the parent has them. The commit is in the store,
         durable, but not pinned. The same files give the same commit, so it is safe to repeat.
@@ -101,8 +97,7 @@ class WorktreeScanner:
         return Scan(commit=commit, tree=tree, skipped=skipped)
 
     async def _follow(self, tree: str) -> None:
-        """
-        Bring the index to a tree, keeping what it knows of unchanged files.
+        """Bring the index to a tree, keeping what it knows of unchanged files.
 
         An edit's checkpoint is made without a scan: without this, an ignored file that the edit
         created would be taken for a deleted one.
@@ -140,8 +135,7 @@ class WorktreeScanner:
         )
 
     async def _opaque(self) -> tuple[set[bytes], set[bytes]]:
-        """
-        Return the paths that no git command may look into, and which of them to report.
+        """Return the paths that no git command may look into, and which of them to report.
 
         git would start a child in a repository it meets, with that repository's configuration:
         its filters would run here, outside the sandbox.

@@ -5,8 +5,7 @@ from pathlib import Path
 
 
 class ScanIndex:
-    """
-    One index file, and the tree that it is known to hold, to spare reading that tree again.
+    """One index file, and the tree that it is known to hold, to spare reading that tree again.
 
     Attributes:
         file: the index.

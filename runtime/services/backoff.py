@@ -6,8 +6,7 @@ _HEALTHY_SECONDS = 30.0
 
 
 class Backoff:
-    """
-    Pauses from 0.2 s, doubling to 10 s; 0.2 s again after the process ran for 30 s.
+    """Pauses from 0.2 s, doubling to 10 s; 0.2 s again after the process ran for 30 s.
 
     Args:
         now: the time of the first start, in seconds of a monotonic clock.

@@ -1,5 +1,4 @@
-"""
-Backups of the embedded server's database: made while it runs, restored when the database is lost.
+"""Backups of the embedded server's database: made while it runs, restored when it is lost.
 
 Steps that were finished after the backup are found in the stores when they are repeated.
 """
@@ -39,8 +38,7 @@ def backup_path(database: Path) -> Path:
 
 
 def has_sound_backup(database: Path) -> bool:
-    """
-    Return whether there is a sound backup.
+    """Return whether there is a sound backup.
 
     Raises:
         BackupError: there is one, but it cannot be read now.
@@ -58,8 +56,7 @@ def has_sound_backup(database: Path) -> bool:
 
 
 def back_up(database: Path) -> None:
-    """
-    Back up a database while it is in use; the backup is complete, checked and synced.
+    """Back up a database while it is in use; the backup is complete, checked and synced.
 
     Does nothing when nothing was written since the last backup.
 
@@ -108,8 +105,7 @@ def _check_free_space(database: Path) -> None:
 
 
 def find_loss(database: Path, *, thoroughly: bool = False) -> str | None:
-    """
-    Return why a database cannot be used, "is gone" or "is damaged (…)"; None when it can.
+    """Return why a database cannot be used, "is gone" or "is damaged (…)"; None when it can.
 
     Args:
         database: of a server that does not run.
@@ -129,8 +125,7 @@ def find_loss(database: Path, *, thoroughly: bool = False) -> str | None:
 
 
 def restore_backup(database: Path, why: str) -> str | None:
-    """
-    Replace a lost database by its backup and return a notice for a person.
+    """Replace a lost database by its backup and return a notice for a person.
 
     The lost database is moved aside. A damaged one without a backup stays as it is, so that a
     person can repair it; the notice is None then. Safe to repeat after any crash.
@@ -167,8 +162,7 @@ def restore_backup(database: Path, why: str) -> str | None:
 
 
 def lost_period(database: Path) -> tuple[float, float] | None:
-    """
-    Return the period that the restored database has no record of; None when it was never restored.
+    """Return the period that a restored database has no record of; None without a restore.
 
     It runs from when the backup was made to when it was restored, in seconds since the epoch.
     """

@@ -15,8 +15,7 @@ OLDEST_SERVER = (1, 32, 0)
 
 
 def find_binary(settings: Settings) -> Path:
-    """
-    Return the `temporal` program: the one beside this Python, else a new enough one on the path.
+    """Return the `temporal` program: the one beside this Python, else a new enough one on the path.
 
     Raises:
         ServerError: there is none.

@@ -19,8 +19,7 @@ _PRCTL = ctypes.CDLL(None, use_errno=True).prctl
 
 
 class ChildProcess:
-    """
-    A running child; start it, wait for it and stop it from one event loop on the main thread.
+    """A running child; start it, wait for it and stop it from one event loop on the main thread.
 
     The kernel kills it when the thread that started it ends, so a SIGKILL of the parent leaves no
     child behind. Its output is appended to a log file.
@@ -62,8 +61,7 @@ class ChildProcess:
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
     async def wait(self) -> int:
-        """
-        Wait for its end and return the exit code; a negative one is the number of a signal.
+        """Wait for its end and return the exit code; a negative one is the number of a signal.
 
         Processes left in its group are killed.
         """
@@ -140,8 +138,7 @@ async def _wait_for_exit(pid: int) -> None:
 
 
 def end_process(code: int) -> NoReturn:
-    """
-    Flush standard output and error and end the process at once with an exit code.
+    """Flush standard output and error and end the process at once with an exit code.
 
     The interpreter's own exit can block for ever: it waits for the SDK's threads while one of
     them, with the reply to an abandoned call, waits for the interpreter. It can also

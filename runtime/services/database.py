@@ -31,8 +31,7 @@ def remove_marker(database: Path) -> None:
 
 
 def move_unfinished_aside(database: Path) -> None:
-    """
-    Move a database without a marker aside: the server never repairs an unfinished schema.
+    """Move a database without a marker aside: the server never repairs an unfinished schema.
 
     It holds no request, since no client connects before the marker is written.
     """

@@ -1,5 +1,4 @@
-"""
-The embedded Temporal server: its start, the set-up of a new database, its ports.
+"""The embedded Temporal server: its start, the set-up of a new database, its ports.
 
 Restarting it is the supervisor's task (`server_monitor`), or a test's.
 """
@@ -57,8 +56,7 @@ _PAUSE_SECONDS = 0.05
 
 
 class EmbeddedServer:
-    """
-    One Temporal server on this home's database, or the one that already runs there.
+    """One Temporal server on this home's database, or the one that already runs there.
 
     `start()` adopts a healthy server of this home or starts one, and returns when it answers.
     `stop()` stops it; an adopted server keeps running. `spawn()` and `wait_until_ready()` are the
@@ -108,8 +106,7 @@ class EmbeddedServer:
         return self._known_record.pid
 
     async def start(self) -> None:
-        """
-        Start the server, or adopt the one of this home, and return when it answers.
+        """Start the server, or adopt the one of this home, and return when it answers.
 
         Raises:
             ServerError: no binary, or it does not come up; the text ends with its last lines.
@@ -127,8 +124,7 @@ class EmbeddedServer:
                 return
 
     async def spawn(self) -> None:
-        """
-        Start the process, or adopt the running one; the address is known, nothing answers yet.
+        """Start the process, or adopt the running one; the address is known, nothing answers yet.
 
         Raises:
             ServerError: no binary, or a server of this home neither answers nor ends.
@@ -156,8 +152,7 @@ class EmbeddedServer:
             write_record(server_file(settings), self._record)
 
     async def wait_until_ready(self) -> None:
-        """
-        Wait until the server answers; after its first start also finish the database's set-up.
+        """Wait until the server answers; after its first start also finish the database's set-up.
 
         Raises:
             ServerError: it ended before, or 30 s were not enough.
@@ -174,8 +169,7 @@ class EmbeddedServer:
         raise ServerError(self._failure_message())
 
     def mark_damaged(self, damage: str) -> None:
-        """
-        Have the next start replace the database by its backup, even if it looks sound by then.
+        """Have the next start replace the database by its backup, even if it looks sound by then.
 
         Once the server has ended, SQLite reads a damaged log as one that ends at the damage.
         """

@@ -1,5 +1,4 @@
-"""
-Whether the embedded Temporal server answers, and the set-up of its new database.
+"""Whether the embedded Temporal server answers, and the set-up of its new database.
 
 Importing this module loads the SDK; code that starts processes imports it after starting them.
 """

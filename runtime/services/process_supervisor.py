@@ -1,5 +1,4 @@
-"""
-The supervisor: the one process of a home that keeps the Temporal server and the worker running.
+"""The supervisor: the one process of a home that keeps the Temporal server and the worker running.
 
 It does not know what the worker does, only whether it runs and reports that it is ready.
 """
@@ -46,8 +45,7 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 async def supervise(
     settings: Settings, *, until_unused: bool, announce: Announce, worker: Path = WORKER
 ) -> int:
-    """
-    Keep server and worker running until a signal stops the supervisor; return the exit code.
+    """Keep server and worker running until a signal stops the supervisor; return the exit code.
 
     Stops on SIGTERM, SIGINT and SIGHUP; the worker is stopped first.
 
@@ -145,8 +143,7 @@ class _Supervisor:
         self._status.update(server_ready=True)
 
     async def _kill_worker_before_restore(self, notice: str) -> None:
-        """
-        Announce that the database was restored, and kill the worker before the server starts.
+        """Announce that the database was restored, and kill the worker before the server starts.
 
         The worker's results belong to tasks that the restored database does not have.
         """
@@ -154,8 +151,7 @@ class _Supervisor:
         await self._worker.kill()
 
     async def _stop_when_unused(self) -> None:
-        """
-        Set the stop event once no process has needed the services for a while.
+        """Set the stop event once no process has needed the services for a while.
 
         The users' lock is then held to the end: a process that comes meanwhile waits for a new
         supervisor instead of using one that stops.

@@ -30,8 +30,7 @@ _WORKFLOW = "ReconcileWorkflow"
 
 
 async def reconcile_regularly(client: Client, host_id: str) -> None:
-    """
-    Create the host's schedule and trigger it now and after each freeze of this process.
+    """Create the host's schedule and trigger it now and after each freeze of this process.
 
     A worker may thaw in the middle of leasing something for a workflow that has ended. A server
     that refuses does not keep the worker from working: the failure is logged.

@@ -1,5 +1,4 @@
-"""
-Monitoring of the embedded server, and regular backups of its database.
+"""Monitoring of the embedded server, and regular backups of its database.
 
 The server is restarted whenever it ends, and killed when it does not answer or its database is
 damaged.
@@ -24,8 +23,7 @@ _BACKUP_PAUSE_FACTOR = 50
 
 
 class ServerMonitor:
-    """
-    Starts the Temporal server of one home, restarts it and backs up its database.
+    """Starts the Temporal server of one home, restarts it and backs up its database.
 
     Args:
         on_ready: called each time the server has come up, perhaps at another address.
@@ -50,8 +48,7 @@ class ServerMonitor:
         self._update_status(ready=False)
 
     async def run(self) -> None:
-        """
-        Finish the first start, then restart the server whenever it ends, until cancelled.
+        """Finish the first start, then restart the server whenever it ends, until cancelled.
 
         Raises:
             SetupError: it cannot be started at all.

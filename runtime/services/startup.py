@@ -1,5 +1,4 @@
-"""
-The services that a command needs: used when they run, else started for it.
+"""The services that a command needs: used when they run, else started for it.
 
 A command starts only the supervisor, which keeps server and worker running and stops after its
 last user.
@@ -41,8 +40,7 @@ _ANNOUNCEMENT = re.compile(r"The (worker|Temporal server|Temporal database|disk)
 
 @dataclass(frozen=True)
 class RunningServices:
-    """
-    Services that answer.
+    """Services that answer.
 
     Attributes:
         address: of the Temporal service, as host:port.
@@ -59,8 +57,7 @@ class RunningServices:
 async def ensure_services(
     settings: Settings, *, announce: Announce, worker: bool = True, starter: Path = STARTER
 ) -> AsyncIterator[RunningServices]:
-    """
-    Have server and worker ready for as long as the block lasts.
+    """Have server and worker ready for as long as the block lasts.
 
     Uses those that run, else starts a supervisor, which stops a second after its last user. For
     the service at a TEMPORAL_ADDRESS a supervisor is started only when no worker polls it.
@@ -89,8 +86,7 @@ async def ensure_services(
 
 
 async def _follow_supervisor(settings: Settings, announce: Announce, starter: Path) -> None:
-    """
-    Announce what the background supervisor announces, and start it again when it was killed.
+    """Announce what the background supervisor announces, and start it again when it was killed.
 
     Server and worker die with a killed supervisor.
     """

@@ -17,8 +17,7 @@ _MIN_FREE_BYTES = 50_000_000
 
 
 class SupervisorStatus:
-    """
-    The status of one home's services, written by its supervisor.
+    """The status of one home's services, written by its supervisor.
 
     Args:
         announce: shows that all is ready, and everything else that a person should know.

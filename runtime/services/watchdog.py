@@ -1,5 +1,4 @@
-"""
-Heartbeats of child processes and probes of services: both notice a process that no longer runs.
+"""Heartbeats of child processes and probes of services: both notice a process that no longer runs.
 
 A stopped or hanging worker still holds its connections, leases and locks, and the server keeps
 giving it tasks. Once it is killed, a new one takes over within seconds.
@@ -15,8 +14,7 @@ _PROBE_SECONDS = 5.0
 
 
 class HeartbeatPipe:
-    """
-    A parent's end of a pipe into which a child writes heartbeats.
+    """A parent's end of a pipe into which a child writes heartbeats.
 
     Attributes:
         child_fd: the write descriptor, which the child inherits; -1 once closed here.
@@ -61,8 +59,7 @@ async def send_heartbeats(descriptor: int | None) -> None:
 
 
 async def wait_for_missed_heartbeats(received: Callable[[], bool], *, seconds: int) -> None:
-    """
-    Return once a child that has sent heartbeats sends none for so long; never with 0 seconds.
+    """Return once a child that has sent heartbeats sends none for so long; never with 0 seconds.
 
     Only time in which this process itself runs is counted: after the machine was suspended no
     child is blamed.

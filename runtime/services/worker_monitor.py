@@ -19,8 +19,7 @@ _PAUSE_SECONDS = 0.05
 
 
 class WorkerMonitor:
-    """
-    Starts the worker of one home and restarts it.
+    """Starts the worker of one home and restarts it.
 
     Args:
         script: run with this Python.

@@ -47,8 +47,7 @@ async def test_checks_do_not_share_a_worktree_with_agents(job: Job) -> None:
 
 
 async def test_an_outcome_is_recorded_and_not_run_again(env: ActivityEnv, job: Job) -> None:
-    """
-    The same command on the same tree is answered from the record: on another commit, for
+    """The same command on the same tree is answered from the record: on another commit, for
     another request; not in another environment, nor with another time limit.
     """
     command = f"cat {env.folder}/now"
@@ -114,8 +113,7 @@ async def test_a_fresh_rerun_that_passes_replaces_the_red_one(env: ActivityEnv, 
 
 
 async def test_a_check_may_need_what_one_before_it_made(job: Job) -> None:
-    """
-    A command that is red only because an earlier one was spared is run again with it; and red
+    """A command that is red only because an earlier one was spared is run again with it; and red
     on its own is not red behind another.
     """
     build, use = "echo built > product", "cat product"
@@ -177,8 +175,8 @@ async def test_long_output_is_cut_for_people_and_kept_in_the_log(job: Job) -> No
 async def test_a_red_check_on_a_full_disk_is_no_outcome(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    Nobody knows whether it is red: it fails as DISK, nothing is recorded, and it is run again.
+    """Nobody knows whether it is red: it fails as DISK, nothing is recorded, and it
+    is run again.
     """
     monkeypatch.setattr(commands, "free_bytes", lambda _place: 0)
     monkeypatch.setattr(commands, "low_space_reason", lambda *_places: "the disk is full")

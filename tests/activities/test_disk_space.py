@@ -1,5 +1,5 @@
-"""
-Room on the disk around every activity: looked for first, and told as what it is when it runs out.
+"""Room on the disk around every activity: looked for first, and told as what it is when it runs
+out.
 
 `/proc` stands for a full disk: it never has room.
 """
@@ -88,8 +88,7 @@ def test_a_shortage_names_the_folder_and_how_much_is_needed(tmp_path: Path) -> N
 
 
 async def test_nothing_begins_without_room_but_what_gives_room_back(tmp_path: Path) -> None:
-    """
-    Without room an activity does not run, and fails as DISK; one that gives room back, or ends
+    """Without room an activity does not run, and fails as DISK; one that gives room back, or ends
     what holds something, does run.
     """
     acts = _Acts()

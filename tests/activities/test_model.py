@@ -44,8 +44,7 @@ _TIMEOUT = httpx2.Timeout(connect=5, write=5, pool=5, read=0.5)
 
 @dataclass
 class ModelEnv:
-    """
-    The activity on a store, and the server that answers it.
+    """The activity on a store, and the server that answers it.
 
     Attributes:
         stores: open; closed by the fixture.
@@ -129,8 +128,8 @@ async def failing(desk: ModelEnv, **fault: Any) -> AsyncIterator[tuple[Applicati
 
 
 async def test_two_turns_of_a_conversation(desk: ModelEnv) -> None:
-    """
-    The reply's calls come back as references, and their results are sent with the next request.
+    """The reply's calls come back as references, and their results are sent with the
+    next request.
     """
     play = script(
         {"say": "I look.", "call": [VIEW]},
@@ -188,8 +187,8 @@ async def test_a_lost_acknowledgement_makes_no_second_call(desk: ModelEnv) -> No
 async def test_a_reply_that_the_store_could_not_take_is_kept_for_the_next_attempt(
     desk: ModelEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    It is paid for: once the disk has room again it is written, and the service is not asked again.
+    """It is paid for: once the disk has room again it is written, and the service is not asked
+    again.
     """
     full = StoreError("an object could not be written: No space left on device")
     append, tries = ConversationLog.append, iter((full, None))
@@ -277,8 +276,8 @@ async def test_a_fault_is_classed_at_the_door(
     kind: FailureKind,
     retried: bool,  # noqa: FBT001
 ) -> None:
-    """
-    Each way of failing has its kind, whether it is retried, and is asked once: Temporal retries.
+    """Each way of failing has its kind, whether it is retried, and is asked once:
+    Temporal retries.
     """
     async with failing(desk, **fault) as (failure, server):
         asked = len(server.entries)
@@ -394,8 +393,8 @@ async def test_what_is_handed_in_has_its_limit(desk: ModelEnv, size: int, taken:
 async def test_a_reply_that_does_not_count_is_discarded_but_paid_for(
     desk: ModelEnv, fault: dict[str, Any], stop: str
 ) -> None:
-    """
-    No tool of it runs, the conversation stays, its cost is told, and the repeat is a new call.
+    """No tool of it runs, the conversation stays, its cost is told, and the repeat is
+    a new call.
     """
     play = script({"say": "Long.", "call": [VIEW], "fault": [{**fault, "times": 1}]})
     async with serve(play) as server:

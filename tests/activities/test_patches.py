@@ -96,9 +96,7 @@ async def test_a_repeated_patch_is_the_same_patch(job: Job) -> None:
 
 @pytest.fixture
 def in_2015(env: ActivityEnv, monkeypatch: pytest.MonkeyPatch) -> str:
-    """
-    The last commit of the person's repository, made in 2015.
-    """
+    """The last commit of the person's repository, made in 2015."""
     (env.person / "old.txt").write_text("old\n")
     with monkeypatch.context() as then:
         for name in ("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"):
@@ -109,8 +107,8 @@ def in_2015(env: ActivityEnv, monkeypatch: pytest.MonkeyPatch) -> str:
 async def test_delivered_commits_are_dated_by_when_the_request_began(
     env: ActivityEnv, in_2015: str
 ) -> None:
-    """
-    Patches, merges and landings on a base of 2015 are dated now: no tool takes the branch for old.
+    """Patches, merges and landings on a base of 2015 are dated now: no tool takes the branch for
+    old.
     """
     before = int(time.time())
     job = await env.open()
@@ -141,8 +139,8 @@ async def test_delivered_commits_are_dated_by_when_the_request_began(
 async def test_a_patch_is_the_same_when_its_request_is_opened_again_later(
     env: ActivityEnv, in_2015: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    The time of the first opening counts, also of one that was cut short before it was noted whole.
+    """The time of the first opening counts, also of one that was cut short before it was noted
+    whole.
     """
     job = await env.open()
     checkpoint = await job.changed({"a.txt": "x\n"})
@@ -160,8 +158,8 @@ async def test_a_patch_is_the_same_when_its_request_is_opened_again_later(
 async def test_patches_of_a_request_without_a_noted_time_are_dated_from_their_base(
     env: ActivityEnv, in_2015: str
 ) -> None:
-    """
-    A request that older code opened makes the commits that it made then, also once opened again.
+    """A request that older code opened makes the commits that it made then, also once
+    opened again.
     """
     job = await env.open()
     await job.store.advance(BEGAN, None, job.store.ref(BEGAN))
@@ -176,9 +174,7 @@ async def test_patches_of_a_request_without_a_noted_time_are_dated_from_their_ba
 async def test_a_patch_is_later_than_its_base(
     env: ActivityEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    Where the worker's clock is behind the base's date, the patch is dated from the base.
-    """
+    """Where the worker's clock is behind the base's date, the patch is dated from the base."""
     monkeypatch.setattr(time, "time", lambda: 1_000_000_000.0)
     job = await env.open()
 
@@ -277,8 +273,7 @@ async def test_a_chain_lands_exactly_the_tree_of_its_last_candidate(job: Job) ->
 
 
 async def test_a_conflict_says_with_whom(job: Job) -> None:
-    """
-    A patch that conflicts with a neighbour is told apart from one that conflicts with the tip,
+    """A patch that conflicts with a neighbour is told apart from one that conflicts with the tip,
     and the chain goes on without it.
     """
     first = await job.patch(await job.changed({"a.txt": "one\nFIRST\nthree\n"}), task="first")
@@ -311,8 +306,7 @@ async def test_a_repeated_chain_is_the_same_chain(job: Job) -> None:
 
 
 async def test_what_has_landed_lands_again_without_a_trace(job: Job) -> None:
-    """
-    Patches that the target holds already, as after an old database was put back, move nothing; a
+    """Patches that the target holds already, as after an old database was put back, move nothing; a
     new one comes on top of them. The same change from elsewhere is merged, not taken for landed.
     """
     first, second, third = [
@@ -370,8 +364,7 @@ async def test_a_repeated_landing_of_a_merge_moves_nothing(job: Job) -> None:
 
 
 async def test_a_rebase_keeps_both_changes(job: Job) -> None:
-    """
-    Without a conflict the checkpoint stands on the tip and has the patch's change on top; asked
+    """Without a conflict the checkpoint stands on the tip and has the patch's change on top; asked
     again it is the same, wherever the tip is now, and why it did not land is kept.
     """
     other = await job.patch(await job.changed({"b.txt": "other\n"}), task="other")
@@ -396,8 +389,8 @@ async def test_a_rebase_keeps_both_changes(job: Job) -> None:
 
 
 async def test_a_rebase_with_a_conflict_shows_both_sides(job: Job) -> None:
-    """
-    The checkpoint holds the markers, the conflict is named, and it cannot be handed in as it is.
+    """The checkpoint holds the markers, the conflict is named, and it cannot be
+    handed in as it is.
     """
     other = await job.patch(await job.changed({"a.txt": "one\nTHEIRS\nthree\n"}), task="other")
     await landed(job, job.base, other.commit)

@@ -1,6 +1,4 @@
-"""
-Both ends of a request: what is refused before anything is made, what is fetched, what is pushed.
-"""
+"""Both ends of a request: what is refused before anything is made, fetched, and pushed."""
 
 import asyncio
 import dataclasses
@@ -264,8 +262,7 @@ async def test_checks_are_looked_up_where_they_will_run(env: ActivityEnv) -> Non
 
 
 async def test_every_kind_of_repository_is_taken(env: ActivityEnv) -> None:
-    """
-    Dirty, detached, bare, shallow, packed, with submodules, in a linked worktree, in a
+    """Dirty, detached, bare, shallow, packed, with submodules, in a linked worktree, in a
     sub-folder, in a folder with spaces and foreign letters: each opens, and none is changed.
     """
     folder, source = env.folder, env.person
@@ -365,8 +362,8 @@ async def test_the_base_of_the_first_attempt_stands(env: ActivityEnv) -> None:
 
 
 async def test_a_request_whose_branch_is_delivered_opens_as_before(env: ActivityEnv) -> None:
-    """
-    A database from a backup may not know that the request is done. The branch is claimed anew.
+    """A database from a backup may not know that the request is done. The branch is
+    claimed anew.
     """
     job = await env.open()
     await delivered(job, await job.changed({"b.txt": "made\n"}))
@@ -420,8 +417,7 @@ async def test_requests_of_one_repository_share_its_store(env: ActivityEnv) -> N
 
 
 async def test_the_suggested_branch_stands_in(env: ActivityEnv) -> None:
-    """
-    A request that names no branch gets the suggestion; one that brings no environment, the
+    """A request that names no branch gets the suggestion; one that brings no environment, the
     worker's.
     """
     job = await env.open(branch="", environment=None)
@@ -435,8 +431,7 @@ async def test_the_suggested_branch_stands_in(env: ActivityEnv) -> None:
 
 
 async def test_a_delivered_branch_is_all_that_changes(env: ActivityEnv) -> None:
-    """
-    No hook, filter, monitor or clean-up of the person's runs; checkout, index, configuration and
+    """No hook, filter, monitor or clean-up of the person's runs; checkout, index, configuration and
     every other reference stay byte for byte; delivering twice is delivering once.
     """
     place = env.person
@@ -497,8 +492,7 @@ async def test_a_branch_made_meanwhile_is_not_overwritten(env: ActivityEnv) -> N
 async def test_a_delivery_that_cannot_be_made_now_can_be_made_later(
     env: ActivityEnv, trouble: str
 ) -> None:
-    """
-    A name in the way, a repository that is away: the attempt fails in words, changes nothing,
+    """A name in the way, a repository that is away: the attempt fails in words, changes nothing,
     and succeeds once the person has cleared the way.
     """
     job = await env.open()
@@ -573,8 +567,8 @@ async def appeared(file: Path) -> None:
 async def test_a_push_that_has_begun_is_carried_to_its_end(
     env: ActivityEnv, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """
-    Cancelled in the middle, the delivery tells that it came about: nobody takes a branch back.
+    """Cancelled in the middle, the delivery tells that it came about: nobody takes a
+    branch back.
     """
     job = await env.open()
     slow, begun = slow_git(tmp_path)
@@ -592,8 +586,8 @@ async def test_a_push_that_has_begun_is_carried_to_its_end(
 
 
 async def test_a_delivery_that_waits_for_its_turn_can_be_cancelled(env: ActivityEnv) -> None:
-    """
-    As long as another delivery from the store pushes, nothing has begun that must be carried out.
+    """As long as another delivery from the store pushes, nothing has begun that must be carried
+    out.
     """
     job = await env.open()
     around = ActivityEnvironment()
@@ -614,8 +608,8 @@ async def test_a_delivery_that_waits_for_its_turn_can_be_cancelled(env: Activity
 async def test_a_delivery_that_came_about_counts_when_it_is_withdrawn(
     env: ActivityEnv,
 ) -> None:
-    """
-    The branch is there: that is told, as often as it is asked, and a repeated delivery agrees.
+    """The branch is there: that is told, as often as it is asked, and a repeated
+    delivery agrees.
     """
     job = await env.open()
     made = await job.changed({"b.txt": "made\n"})
@@ -636,8 +630,8 @@ async def test_a_withdrawn_delivery_never_comes_about(env: ActivityEnv) -> None:
 
 
 async def test_a_request_that_a_person_resets_may_deliver_after_all(env: ActivityEnv) -> None:
-    """
-    A withdrawal binds the run that made it, not the one that `temporal workflow reset` begins.
+    """A withdrawal binds the run that made it, not the one that `temporal workflow
+    reset` begins.
     """
     job = await env.open()
     assert await withdrawn(job, job.base) is None

@@ -90,8 +90,8 @@ def test_arguments_that_fit_come_back_typed() -> None:
 
 @given(st.sampled_from([*tools_by_name(), "finish", "fly", ""]), JSON)
 def test_any_arguments_are_either_checked_or_a_sentence(name: str, arguments: object) -> None:
-    """
-    Whatever a model sends, the answer is arguments or a problem of bounded length, never an error.
+    """Whatever a model sends, the answer is arguments or a problem of bounded length, never an
+    error.
     """
     checked = CODER.check(name, arguments)
 

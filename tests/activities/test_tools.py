@@ -224,8 +224,7 @@ async def test_a_path_has_one_form(agent: Agent) -> None:
 
 
 async def test_an_ignored_file_stays_out_of_the_patch(agent: Agent) -> None:
-    """
-    The agent is told at every edit of it, also of one that a command made; what is tracked
+    """The agent is told at every edit of it, also of one that a command made; what is tracked
     already is recorded although a rule ignores it.
     """
     await agent.edit("create", ".gitignore", file_text="*.log\na.txt\nbuild/\n")

@@ -90,8 +90,7 @@ async def test_a_lease_names_a_worktree_that_holds_the_commit(world: World) -> N
 
 
 async def test_a_repeated_lease_is_the_same_lease(world: World) -> None:
-    """
-    A retried activity leases nothing twice, even when the target has moved meanwhile; what was
+    """A retried activity leases nothing twice, even when the target has moved meanwhile; what was
     leased and is over begins at the same commit again.
     """
     first = await world.lease("task/a")
@@ -118,8 +117,8 @@ async def test_a_released_worktree_goes_to_the_next_holder(world: World) -> None
 
 
 async def test_deleted_worktrees_are_leased_anew_and_freed_together(world: World) -> None:
-    """
-    Whoever deletes the worktrees' folder takes nothing: the lease is over, the next one is whole.
+    """Whoever deletes the worktrees' folder takes nothing: the lease is over, the next one is
+    whole.
     """
     first = await world.lease("task/a", world.base)
     shutil.rmtree(world.pool_folder)

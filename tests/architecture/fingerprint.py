@@ -28,8 +28,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Reader:
-    """
-    Reads the steps of the functions of some modules.
+    """Reads the steps of the functions of some modules.
 
     A step is a call of a command, of a plain function here that takes a step itself (of one's own
     class, or a shared one), or anything awaited that is not a primitive of asyncio.

@@ -57,8 +57,7 @@ async def heard() -> None:
 
 
 def plant(edits: Edits) -> tuple[set[str], list[str]]:
-    """
-    Edit each list of statements in the workflows, one edit at a time.
+    """Edit each list of statements in the workflows, one edit at a time.
 
     Returns:
         The functions that were edited, and what was edited without being seen.

@@ -63,9 +63,7 @@ def test_no_room_speaks_of_the_rehearsal(room: str) -> None:
 
 @pytest.mark.parametrize("room", PURE)
 def test_pure_rooms_hold_no_state(room: str) -> None:
-    """
-    Passed-through modules are shared between workflow runs, so they hold no list, dict or set.
-    """
+    """Passed-through modules are shared between workflow runs: they hold no list, dict or set."""
     mutable = []
     for file in files(room):
         for node in ast.parse(file.read_text("utf-8")).body:

@@ -54,8 +54,7 @@ def _imported(file: Path) -> set[str]:
 
 
 def test_a_script_that_speaks_to_a_server_ends_its_process_itself() -> None:
-    """
-    `end_process` is the last call: the interpreter's own end can block, or crash with SIGSEGV or
+    """`end_process` is the last call: the interpreter's own end can block, or crash with SIGSEGV or
     SIGABRT after everything was done, while a thread of the SDK lets go of a result.
     """
     speaking = [file for file in scripts() if reached(file) & SPEAKS]

@@ -9,8 +9,7 @@ from tests.architecture import wire
 
 
 def test_wire_names_equal_the_committed_baseline() -> None:
-    """
-    Workflow types, signals, queries, updates, activities, queues and search attributes are as
+    """Workflow types, signals, queries, updates, activities, queues and search attributes are as
     committed; `python -m tests.architecture.wire` accepts a deliberate change.
     """
     assert wire.wire_names() == json.loads(wire.BASELINE.read_text("utf-8"))

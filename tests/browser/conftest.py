@@ -1,5 +1,4 @@
-"""
-A deployment with the web UI, and the machine's own chromium to look at it.
+"""A deployment with the web UI, and the machine's own chromium to look at it.
 
 The driver is imported inside the fixtures: the rest of the suite runs without it.
 """

@@ -1,5 +1,4 @@
-"""
-The web UI is the product's face: a person sees there what waits, and answers there.
+"""The web UI is the product's face: a person sees there what waits, and answers there.
 
 Seen in the machine's chromium; screenshots are kept in build/screenshots.
 """

@@ -18,8 +18,7 @@ _LOAD_MS = 15_000
 
 
 class WebUi:
-    """
-    One tab of the browser, on one request.
+    """One tab of the browser, on one request.
 
     Args:
         page: the tab.
@@ -73,8 +72,7 @@ class WebUi:
     async def signal(
         self, name: str, payload: str, *, custom: bool = False, shot: str = ""
     ) -> None:
-        """
-        Send a signal by More Actions, Send a Signal.
+        """Send a signal by More Actions, Send a Signal.
 
         Args:
             name: chosen from the list; with `custom`, typed.
@@ -94,8 +92,8 @@ class WebUi:
         await dialog.wait_for(state="hidden")
 
     async def update(self, name: str, payload: str) -> None:
-        """
-        Send an update that is accepted by More Actions, Send an Update; the dialog closes itself.
+        """Send an update that is accepted by More Actions, Send an Update; the dialog closes
+        itself.
         """
         dialog = await self._submit_update(name, payload)
         await dialog.wait_for(state="hidden")

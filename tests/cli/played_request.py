@@ -1,5 +1,4 @@
-"""
-A request without agents: it reports a fixed status and ends when it is answered.
+"""A request without agents: it reports a fixed status and ends when it is answered.
 
 It uses the product's wire names on a real server, so that the CLI is tested alone.
 """
@@ -31,8 +30,8 @@ COMMIT = "3f9c" * 10
 
 @workflow.defn(name="RequestWorkflow")
 class PlayedRequest:
-    """
-    Waits for an approval of its plan, then ends as its request says: delivered, refused or failed.
+    """Waits for an approval of its plan, then ends as its request says: delivered, refused or
+    failed.
     """
 
     @workflow.init

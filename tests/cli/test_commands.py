@@ -1,6 +1,4 @@
-"""
-Specification of the commands against a real Temporal server, with requests that play their part.
-"""
+"""The commands against a real Temporal server, with scripted requests."""
 
 import asyncio
 import contextlib
@@ -120,8 +118,7 @@ async def until(true: Callable[[], bool]) -> None:
 async def test_run_watches_to_the_end_while_another_terminal_approves(
     client: Client, person: Person
 ) -> None:
-    """
-    `run` shows the question with the command that answers it; once answered it ends with 0 and
+    """`run` shows the question with the command that answers it; once answered it ends with 0 and
     the report. The workflow's input holds the absolute path, the checks and the environment.
     """
     async with playing(client):
@@ -213,8 +210,7 @@ async def test_a_rejected_request_fails_with_its_last_status(
 async def test_status_needs_a_worker_only_while_the_request_is_open(
     client: Client, person: Person
 ) -> None:
-    """
-    Without a worker an open request shows what the server knows and says that no worker answers;
+    """Without a worker an open request shows what the server knows and says that no worker answers;
     an answer sent meanwhile counts when a worker comes; the end needs none.
     """
     async with playing(client):

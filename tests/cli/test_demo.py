@@ -48,8 +48,8 @@ def unittest(folder: Path) -> int:
 
 @pytest.mark.parametrize("role", list(FINISH))
 def test_every_call_has_arguments_that_its_tool_takes(role: str) -> None:
-    """
-    The script's calls fit the tools' schemas, the last one of each cast finishes its role's work.
+    """The script's calls fit the tools' schemas, the last one of each cast finishes its role's
+    work.
     """
     for call in calls(role):
         kind = FINISH[role] if call["tool"] == "finish" else ARGUMENTS[call["tool"]]
@@ -61,8 +61,8 @@ def test_every_call_has_arguments_that_its_tool_takes(role: str) -> None:
 
 
 def test_the_plan_has_two_tasks_at_once_and_one_after() -> None:
-    """
-    Three tasks; two depend on nothing, the third on one of them; each has a coder and a reviewer.
+    """Three tasks; two depend on nothing, the third on one of them; each has a coder and a
+    reviewer.
     """
     finish = next(calls("planner", "finish"))
     plan = PlanDraft.model_validate(finish["input"])
@@ -74,8 +74,7 @@ def test_the_plan_has_two_tasks_at_once_and_one_after() -> None:
 
 
 def test_the_edits_turn_a_failing_suite_into_a_passing_one(tmp_path: Path) -> None:
-    """
-    The sample's tests fail before the scripted edits and pass after them, and the tasks' own
+    """The sample's tests fail before the scripted edits and pass after them, and the tasks' own
     acceptance commands with them; every text to replace occurs exactly once.
     """
     shop = sample_repository(tmp_path / "shop")
@@ -114,8 +113,7 @@ def test_the_sample_repository_is_clean_and_has_one_commit(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("keep", [False, True])
 def test_the_stage_leaves_nothing_unless_it_is_to_be_kept(tmp_path: Path, *, keep: bool) -> None:
-    """
-    The rehearsal server answers while the stage stands, with an environment of its own; then
+    """The rehearsal server answers while the stage stands, with an environment of its own; then
     process and folder are gone, or the folder stays and the next demonstration spares it.
     """
     parent = tmp_path / ".orchestcode-demo"

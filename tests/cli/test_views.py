@@ -62,8 +62,7 @@ names = st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=8)
 
 @given(names, st.data())
 def test_the_graph_draws_every_task_exactly_once(ids: list[str], data: st.DataObject) -> None:
-    """
-    For any dependencies, cycles and unknown names included, no task is lost or doubled; a task
+    """For any dependencies, cycles and unknown names included, no task is lost or doubled; a task
     with a rail names its other dependencies only.
     """
     after = st.lists(st.sampled_from([*"abcdefgh"]), unique=True, max_size=4)

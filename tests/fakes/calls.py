@@ -28,8 +28,7 @@ class Fake:
 
 
 class CallLog:
-    """
-    Records every call, and runs what a test puts before an activity's effect.
+    """Records every call, and runs what a test puts before an activity's effect.
 
     Attributes:
         before: by activity name; takes the argument.

@@ -12,8 +12,7 @@ from tests.fakes.store import MemoryStore
 
 
 class FakeChecks(Fake, CheckActivities):
-    """
-    Records each outcome by tree and command; a rerun that passes replaces a failure.
+    """Records each outcome by tree and command; a rerun that passes replaces a failure.
 
     Attributes:
         passes: whether one of a request's commands passes; by default every one does.

@@ -27,8 +27,7 @@ _USAGE = Usage(input_tokens=900, output_tokens=100)
 
 @dataclass(frozen=True)
 class ScriptedUse:
-    """
-    A tool call of a reply.
+    """A tool call of a reply.
 
     Attributes:
         subject: what policy judges.
@@ -44,8 +43,7 @@ class ScriptedUse:
 
 @dataclass(frozen=True)
 class ScriptedReply:
-    """
-    One reply.
+    """One reply.
 
     Attributes:
         finish: JSON output of a lone `finish`.
@@ -134,8 +132,7 @@ def _arguments(use: ScriptedUse, turn_id: str) -> str:
 
 
 class FakeModel(Fake, ModelActivities):
-    """
-    Answers each call once by `replies`; a repeated call gets the same turn.
+    """Answers each call once by `replies`; a repeated call gets the same turn.
 
     Attributes:
         opened: by the conversation's id.

@@ -33,8 +33,7 @@ class TargetMove:
 
 
 class FakePatches(Fake, PatchActivities):
-    """
-    Makes, rebases, stacks and lands patches.
+    """Makes, rebases, stacks and lands patches.
 
     Attributes:
         landings: oldest first.

@@ -17,8 +17,7 @@ from tests.fakes.worktrees import FakeWorktrees
 
 
 class FakePorts:
-    """
-    Everything that workflows reach.
+    """Everything that workflows reach.
 
     Args:
         before: runs before each call's effect.

@@ -12,8 +12,7 @@ from tests.fakes.store import MemoryStore
 
 
 class FakeReconciler(Fake, ReconcileActivities):
-    """
-    Frees leases and claims.
+    """Frees leases and claims.
 
     Args:
         running: the workflow ids that are open.

@@ -43,8 +43,7 @@ class HeldLease:
 
 @dataclass
 class MemoryStore:
-    """
-    Everything durable that the fakes share.
+    """Everything durable that the fakes share.
 
     Attributes:
         leases: by holder; at the end of a request there must be none.

@@ -16,8 +16,7 @@ from tests.fakes.store import MemoryStore
 
 
 class FakeTools(Fake, ToolActivities):
-    """
-    Records each write by its call id; a repeat returns what was recorded.
+    """Records each write by its call id; a repeat returns what was recorded.
 
     Attributes:
         fails: whether a write ends as failed.

@@ -41,8 +41,7 @@ _WRITES = {"edit": "apply_edit", "run_command": "run_command"}
 
 @dataclass
 class ActivityEnv:
-    """
-    The activities, made as the worker makes them, and short calls of them.
+    """The activities, made as the worker makes them, and short calls of them.
 
     Attributes:
         folder: of this environment alone; `person` lies in it.
@@ -172,8 +171,7 @@ class Job:
 
 @dataclass
 class Agent:
-    """
-    Tool calls in one worktree, each from where the last one ended.
+    """Tool calls in one worktree, each from where the last one ended.
 
     Attributes:
         at: the checkpoint that the next call expects.
@@ -308,8 +306,8 @@ async def probed_sandbox(folder: Path) -> AsyncIterator[Sandbox]:
 async def activity_env(
     sandbox: Sandbox, *, files: Mapping[str, str | bytes] | None = None
 ) -> AsyncIterator[ActivityEnv]:
-    """
-    Yield the environment in a folder outside /tmp, where a command could see it; remove it after.
+    """Yield the environment in a folder outside /tmp, where a command could see it; remove it
+    after.
     """
     folder = _open_folder()
     home = folder / "home"

@@ -1,5 +1,4 @@
-"""
-A worker in small, as a process of its own: probes a sandbox and runs commands from a JSON file.
+"""A worker in small, as a process of its own: probes a sandbox and runs commands from a JSON file.
 
 Run as another user, or to be killed in the middle. `sandbox_driver.py JOB` with {root, bwrap,
 scratch, mounts, lines, path}; prints {reason, outcomes: [[exit code, output], …]}.

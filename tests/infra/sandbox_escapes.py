@@ -1,5 +1,4 @@
-"""
-Runs *inside* the sandbox: tries the known ways out and prints which of them worked.
+"""Runs *inside* the sandbox: tries the known ways out and prints which of them worked.
 
 Standard library only. `sandbox_escapes.py FACTS` with a JSON file; prints {name of the attempt:
 whether it went through}.
@@ -104,8 +103,8 @@ def network(facts: dict[str, str]) -> dict[str, Callable[[], object]]:
 
 
 def nodes() -> dict[str, Callable[[], object]]:
-    """
-    Opening the switches of the kernel for writing (nothing is written), and raw memory at all.
+    """Opening the switches of the kernel for writing (nothing is written), and raw
+    memory at all.
     """
     written = (
         "/proc/sys/kernel/core_pattern",

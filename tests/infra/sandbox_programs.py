@@ -1,5 +1,4 @@
-"""
-Runs *inside* the sandbox: what honest programs do, and prints which of it failed.
+"""Runs *inside* the sandbox: what honest programs do, and prints which of it failed.
 
 Standard library only; prints {name: sentence of the failure, or "" when it works}.
 """

@@ -228,8 +228,8 @@ def test_a_file_in_the_way_of_a_folder_is_refused(files: ConfinedFiles, root: Pa
 
 
 def test_a_file_beyond_the_limit_is_refused(files: ConfinedFiles, root: Path) -> None:
-    """
-    The limit itself is allowed, one byte more is not, and a huge file is not read to find out.
+    """The limit itself is allowed, one byte more is not, and a huge file is not read
+    to find out.
     """
     (root / "f").write_bytes(b"12345")
     with (root / "sparse").open("wb") as sparse:
@@ -246,8 +246,8 @@ def test_a_file_beyond_the_limit_is_refused(files: ConfinedFiles, root: Path) ->
 def test_a_listing_is_bounded_and_leaves_out_control_folders(
     files: ConfinedFiles, root: Path
 ) -> None:
-    """
-    Two levels, folders with a slash, links with their target, odd names escaped, .git left out.
+    """Two levels, folders with a slash, links with their target, odd names escaped,
+    .git left out.
     """
     for path in ("b/c/d.txt", "a.txt", "node_modules/x/y.js"):
         files.write(path, b"")
@@ -278,8 +278,7 @@ def test_a_listing_is_bounded_and_leaves_out_control_folders(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_new_files_and_folders_belong_to_the_owner(root: Path) -> None:
-    """
-    With an owner everything new is the owner's, existing folders stay as they were; for root
+    """With an owner everything new is the owner's, existing folders stay as they were; for root
     without one, a replaced file keeps its owner.
     """
     (root / "old").mkdir()
@@ -305,8 +304,7 @@ def test_a_hard_link_to_another_users_file_is_not_read(root: Path, outside: Path
 
 
 def test_a_swapped_folder_leads_nowhere(root: Path, outside: Path) -> None:
-    """
-    While another process exchanges a folder and a link to the outside, no write or read reaches
+    """While another process exchanges a folder and a link to the outside, no write or read reaches
     the outside, and enough of them succeed to show that both states occurred.
     """
     (root / "d").mkdir()
@@ -345,8 +343,8 @@ def _try_one(root: Path, index: int) -> bool:
 def test_without_openat2_nothing_is_read_or_written(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    A kernel that lacks the syscall is refused at once with what it needs, never worked around.
+    """A kernel that lacks the syscall is refused at once with what it needs, never
+    worked around.
     """
     monkeypatch.setattr(openat2, "_OPENAT2", 9_999)  # no kernel has this one
     before = descriptors()

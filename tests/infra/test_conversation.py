@@ -146,8 +146,8 @@ async def test_each_window_begins_with_the_one_before_to_the_byte(talk: Talk) ->
 
 
 async def test_the_window_in_memory_is_the_window_in_the_store(talk: Talk) -> None:
-    """
-    A worker that has never seen the log sends the very bytes that the one before it would send.
+    """A worker that has never seen the log sends the very bytes that the one before
+    it would send.
     """
     output = await talk.store.put_blob("ä\n".encode())
     document = await talk.store.put_blob(b"diff")
@@ -179,8 +179,7 @@ async def test_a_turn_whose_acknowledgement_was_lost_is_found(talk: Talk) -> Non
 
 
 async def test_a_history_that_is_older_than_the_log_finds_every_turn(talk: Talk) -> None:
-    """
-    A database from a backup asks again for turns that are long said: it gets the same ones, the
+    """A database from a backup asks again for turns that are long said: it gets the same ones, the
     discarded too, and again after a turn of another course has put those aside.
     """
     root, first = talk.conversation, talk.call()
@@ -223,8 +222,8 @@ async def test_a_discarded_reply_is_kept_but_not_said(talk: Talk) -> None:
 
 
 async def test_an_abandoned_turn_is_pinned_aside(talk: Talk) -> None:
-    """
-    What stands in the way of a turn is no part of the log any more, but it was paid for: it stays.
+    """What stands in the way of a turn is no part of the log any more, but it was paid for: it
+    stays.
     """
     await talk.hear(talk.call(), text="abandoned", discarded=True)
     ref = ids.conversation_ref(NAME)
@@ -237,8 +236,8 @@ async def test_an_abandoned_turn_is_pinned_aside(talk: Talk) -> None:
 
 
 async def test_everything_a_turn_refers_to_hangs_on_its_commit(talk: Talk) -> None:
-    """
-    Arguments, outputs and documents are entries of the turn's tree, so that no clean-up takes them.
+    """Arguments, outputs and documents are entries of the turn's tree, so that no clean-up takes
+    them.
     """
     await talk.go_on(talk.call(), uses=["toolu_a"])
     output = await talk.store.put_blob(b"out")

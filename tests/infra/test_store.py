@@ -1,5 +1,4 @@
-"""
-The store: durable objects, compare-and-swap references, merges that are never guessed, and a
+"""The store: durable objects, compare-and-swap references, merges that are never guessed, and a
 user's repository in which only one branch changes.
 """
 

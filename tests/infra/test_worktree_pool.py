@@ -110,8 +110,8 @@ async def pool(world: PoolEnv) -> WorktreePool:
 
 
 def contents(folder: Path) -> dict[bytes, tuple[str, bytes]]:
-    """
-    Return every file but the top `.git`: path to kind with exec bit, and bytes or link target.
+    """Return every file but the top `.git`: path to kind with exec bit, and bytes or
+    link target.
     """
     found: dict[bytes, tuple[str, bytes]] = {}
     root = os.fsencode(folder)
@@ -184,8 +184,8 @@ async def test_a_new_pool_object_knows_the_leases_on_disk(
 async def test_a_released_worktree_is_reset_and_leased_again(
     world: PoolEnv, pool: WorktreePool
 ) -> None:
-    """
-    The next lease gets the same directory with a higher epoch and nothing of the last one in it.
+    """The next lease gets the same directory with a higher epoch and nothing of the
+    last one in it.
     """
     lease = await pool.lease("task/a", world.base)
     pristine = contents(lease.path)
@@ -542,8 +542,7 @@ async def test_a_broken_worktree_is_created_again(
 
 
 def believe(index: Path, file: Path) -> None:
-    """
-    Make an index take a file's present bytes for the ones that it recorded.
+    """Make an index take a file's present bytes for the ones that it recorded.
 
     The entry's times are set to the file's.
     """
@@ -713,8 +712,8 @@ async def test_a_submodule_stays_a_link_and_its_programs_never_run(
 
 
 async def test_a_replaced_git_file_is_not_followed(world: PoolEnv, pool: WorktreePool) -> None:
-    """
-    A repository planted in the place of `.git` runs nothing and vanishes with the next restore.
+    """A repository planted in the place of `.git` runs nothing and vanishes with the
+    next restore.
     """
     marker = world.folder / "ran"
     lease = await pool.lease("task/a", world.base)
@@ -757,8 +756,8 @@ async def test_files_that_git_never_stores_are_reported(world: PoolEnv, pool: Wo
 async def test_an_empty_folder_in_the_place_of_the_worktree_is_no_checkpoint(
     world: PoolEnv, pool: WorktreePool
 ) -> None:
-    """
-    A worktree that looks empty because it is not there is refused, and released without rescue.
+    """A worktree that looks empty because it is not there is refused, and released
+    without rescue.
     """
     lease = await pool.lease("task/a", world.base)
     async with pool.open_worktree(lease.name, lease.epoch, world.base) as worktree:

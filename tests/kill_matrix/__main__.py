@@ -36,8 +36,7 @@ _MOST_FAILURES = 3
 
 
 class Matrix:
-    """
-    The runs of one matrix, some at a time, each group on a deployment of its own.
+    """The runs of one matrix, some at a time, each group on a deployment of its own.
 
     Attributes:
         results: of the runs so far, in the order of their ends.

@@ -1,5 +1,4 @@
-"""
-The offline audit: it reads what a run left behind and names everything wrong.
+"""The offline audit: it reads what a run left behind and names everything wrong.
 
 It asks no process of ours: it reads the rehearsal's journal, the store with git, the worktrees'
 records, the recorded histories, and /proc.
@@ -50,8 +49,7 @@ _INTERRUPTS = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """
-    What a run left.
+    """What a run left.
 
     Attributes:
         request_key: names the request's refs.
@@ -73,8 +71,7 @@ class Evidence:
 
 @dataclass
 class AuditReport:
-    """
-    What the audit found.
+    """What the audit found.
 
     Attributes:
         problems: sentences; empty means that the run passed.

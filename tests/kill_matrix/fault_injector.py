@@ -20,8 +20,7 @@ _PAUSE_SECONDS = 0.02
 
 @dataclass
 class Kill:
-    """
-    One kill or freeze that happened. Times are seconds since the epoch.
+    """One kill or freeze that happened. Times are seconds since the epoch.
 
     Attributes:
         where: the event at which it happened, "" for a random instant.
@@ -40,8 +39,7 @@ class Kill:
 
 
 class FaultInjector:
-    """
-    Kills and freezes the processes of one deployment.
+    """Kills and freezes the processes of one deployment.
 
     Attributes:
         kills: oldest first.

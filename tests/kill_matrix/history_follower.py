@@ -21,8 +21,7 @@ _ACTIVITY = "ACTIVITY_TASK_"
 
 @dataclass(frozen=True)
 class HistoryPoint:
-    """
-    A place in a request's life that can be found again in another run of it.
+    """A place in a request's life that can be found again in another run of it.
 
     Attributes:
         workflow: its id behind the request's; "" is the request itself, "merge" its queue.
@@ -58,8 +57,7 @@ class History:
 
 
 class Follower:
-    """
-    Reads histories while they grow, a server that is away meanwhile included.
+    """Reads histories while they grow, a server that is away meanwhile included.
 
     Args:
         appeared: called with each point as it appears.

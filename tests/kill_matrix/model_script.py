@@ -1,5 +1,4 @@
-"""
-The reference request: four coders at once, their reviewers, one merge of all four.
+"""The reference request: four coders at once, their reviewers, one merge of all four.
 
 Every model call takes 50 to 150 ms and every coder runs a command that must not run twice, so that
 a kill at any moment interrupts work and a repeated effect changes the delivered tree.

@@ -62,8 +62,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True)
 class KillPoint:
-    """
-    One kill.
+    """One kill.
 
     Attributes:
         at: the event; None: `after` seconds after the restart that followed the last kill.
@@ -117,8 +116,7 @@ def plans(
     modes: Sequence[Mode],
     together: int = TOGETHER,
 ) -> list[RunPlan]:
-    """
-    Return the runs for about this many kills, shared out over the modes, in a mixed order.
+    """Return the runs for about this many kills, shared out over the modes, in a mixed order.
 
     Args:
         points: of the undisturbed run, in the order in which they appeared.

@@ -1,5 +1,4 @@
-"""
-How soon the work continues after a kill, read from the histories.
+"""How soon the work continues after a kill, read from the histories.
 
 All times are the server's; it runs on the same clock as the fault injector.
 """
@@ -24,8 +23,7 @@ _STEPS = {"WORKFLOW_TASK_COMPLETED", "ACTIVITY_TASK_COMPLETED"}
 
 @dataclass(frozen=True)
 class Recovery:
-    """
-    What followed one kill, in seconds after what was killed was back.
+    """What followed one kill, in seconds after what was killed was back.
 
     Attributes:
         first: until any step was finished; None when the request had ended.

@@ -25,8 +25,7 @@ UNDISTURBED = RunPlan(0, Mode.EVENT, ())
 
 @dataclass
 class RunResult:
-    """
-    What became of one run.
+    """What became of one run.
 
     Attributes:
         seconds: from its start to its end.

@@ -24,8 +24,7 @@ _STARTED = re.compile(r"started (request/\S+)")
 
 
 class StarterTerminal:
-    """
-    A person's terminal: one starter at a time, and the services that it brought up.
+    """A person's terminal: one starter at a time, and the services that it brought up.
 
     Attributes:
         request_id: of the request that was started.

@@ -19,8 +19,7 @@ GOAL_STOP_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class MatrixSetup:
-    """
-    How a matrix was made.
+    """How a matrix was made.
 
     Attributes:
         date: as YYYY-MM-DD.

@@ -1,5 +1,4 @@
-"""
-Replays one history of `PortedWorkflow` where activities, the model's client and git are missing.
+"""Replays one history of `PortedWorkflow` where activities, the model's client and git are missing.
 
 `python -m tests.replay.bare HISTORY MODULE CLASS` prints what came of it as JSON.
 """

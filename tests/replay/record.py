@@ -1,5 +1,4 @@
-"""
-Record the histories that the suite replays: `make record`, or `python -m tests.replay.record`.
+"""Record the histories that the suite replays: `make record`, or `python -m tests.replay.record`.
 
 Real requests (Temporal server, worker, git, sandbox, rehearsed model) take every workflow along its
 main paths; each run's history is written to `histories/<Workflow>/<case>.json`. The case begins

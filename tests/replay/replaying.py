@@ -1,5 +1,4 @@
-"""
-Replays histories in a process of its own: `python -m tests.replay.replaying FOLDER…`.
+"""Replays histories in a process of its own: `python -m tests.replay.replaying FOLDER…`.
 
 Prints one JSON object: what was replayed, what failed, what was logged, which vendors were loaded.
 It can be made unable to import what a replay must not need (`--without NAME`).

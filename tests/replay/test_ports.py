@@ -1,6 +1,5 @@
-"""
-Workflows call activities through ports. An implementation's bound method is registered, the port's
-method is called, and a replay needs neither the implementation nor any vendor.
+"""Workflows call activities through ports. An implementation's bound method is registered, the
+port's method is called, and a replay needs neither the implementation nor any vendor.
 
 An implementation's bound method is registered, the port's method is called, and a replay needs
 neither the implementation nor any vendor.
@@ -86,8 +85,7 @@ async def _replayed(history: str, folder: Path, *, module: str, name: str) -> di
 async def test_a_port_replays_without_its_implementation_and_not_under_another_name(
     client: Client, repository: Path, tmp_path: Path
 ) -> None:
-    """
-    A call through a port runs the implementation, is recorded under the port's name, replays
+    """A call through a port runs the implementation, is recorded under the port's name, replays
     without the implementation and its vendors, and does not replay under another name.
     """
     opened, history = await _opened(client, repository)

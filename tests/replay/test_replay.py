@@ -1,5 +1,4 @@
-"""
-Every recorded history replays: the promise to requests that are open while the code changes.
+"""Every recorded history replays: the promise to requests that are open while the code changes.
 
 Every history under every seed, and every history cut: ORCHESTCODE_REPLAY_ALL=1.
 """

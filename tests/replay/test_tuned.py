@@ -18,9 +18,8 @@ TUNED = (
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_every_history_replays_after_every_rule_price_and_limit_changed(seed: int) -> None:
-    """
-    Prompts, tools and rules are in no module that a workflow imports; their values change at random
-    and their functions fail when called.
+    """Prompts, tools and rules are in no module that a workflow imports; their values change at
+    random and their functions fail when called.
     """
     command = [sys.executable, "-m", "tests.replay.tuned", str(seed)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

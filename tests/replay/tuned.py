@@ -1,5 +1,5 @@
-"""
-Replays every history after all that people tune was changed: `python -m tests.replay.tuned SEED`.
+"""Replays every history after all that people tune was changed: `python -m tests.replay.tuned
+SEED`.
 
 Rules, prices and limits are changed at random, their functions refuse to be called, and every
 sentence that workflow code holds becomes another. Prints one JSON object: what was changed, what

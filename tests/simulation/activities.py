@@ -34,8 +34,7 @@ _NEED_ROOM = _WRITES | {
 
 
 class SimulatedActivities(FakePorts):
-    """
-    All activities of one simulation.
+    """All activities of one simulation.
 
     Args:
         now: simulated seconds.

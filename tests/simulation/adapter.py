@@ -1,5 +1,4 @@
-"""
-The one file that touches the SDK's private side: workflow instances, activations, payloads.
+"""The one file that touches the SDK's private side: workflow instances, activations, payloads.
 
 The SDK's own instance is driven by the protobufs that its Rust core would send. An upgrade that
 changes any of it fails `test_adapter.py` before it can make the simulation lie.
@@ -57,8 +56,7 @@ _LOOP = _StandInLoop()  # type: ignore[abstract]
 
 
 class _RememberingConverter(converter.PayloadConverter):
-    """
-    The project's converter with a memory: equal bytes decode to the one frozen value.
+    """The project's converter with a memory: equal bytes decode to the one frozen value.
 
     A simulation decodes the same answers again at every replay; contracts are frozen, so sharing
     them is safe. Values that are not contracts (what people typed) are decoded each time.
@@ -98,8 +96,7 @@ _FAILURES = _CONVERTER.failure_converter_class()
 
 @dataclass(frozen=True)
 class Birth:
-    """
-    What a run starts from.
+    """What a run starts from.
 
     Attributes:
         parent: workflow id and run id of the parent, None for a root.
@@ -122,8 +119,7 @@ class Birth:
 
 @dataclass(frozen=True)
 class Completed:
-    """
-    The result of an activation.
+    """The result of an activation.
 
     Attributes:
         problem: why the workflow task failed, None when it did not.

@@ -25,8 +25,7 @@ Activity = Callable[[str, int, Any], object]
 
 
 class Attempts:
-    """
-    The activities of a simulation.
+    """The activities of a simulation.
 
     Args:
         activities: by name, each with its argument's type.

@@ -17,8 +17,7 @@ class LivelockError(Exception):
 
 @dataclass
 class Clock:
-    """
-    Events in the order of their time; those of one moment in an order that chance decides.
+    """Events in the order of their time; those of one moment in an order that chance decides.
 
     Attributes:
         now: nanoseconds.
@@ -61,8 +60,7 @@ class Clock:
         return self.chance.random() < probability
 
     def run(self, until: Callable[[], bool]) -> None:
-        """
-        Run events until none is left or `until` returns True.
+        """Run events until none is left or `until` returns True.
 
         Raises:
             LivelockError: more events than a simulation can need.

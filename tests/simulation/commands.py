@@ -16,8 +16,7 @@ _TERMINATE, _ABANDON = 1, 2
 
 
 class Commands:
-    """
-    The Temporal service's side of a simulation.
+    """The Temporal service's side of a simulation.
 
     A command that it does not know raises: a workflow that begins to use one needs it here.
     """

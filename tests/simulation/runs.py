@@ -18,8 +18,7 @@ class Committed:
 
 @dataclass
 class Call:
-    """
-    An activity from its command to its resolution.
+    """An activity from its command to its resolution.
 
     Attributes:
         key: workflow id and activity id, the same over all attempts.
@@ -53,8 +52,7 @@ class Call:
 
 @dataclass
 class Child:
-    """
-    A child as its parent's run knows it.
+    """A child as its parent's run knows it.
 
     Attributes:
         run_id: None until it has started.
@@ -71,8 +69,7 @@ class Child:
 
 @dataclass
 class Run:
-    """
-    One run.
+    """One run.
 
     Attributes:
         parent: the run that waits for its end, and the child's number there.

@@ -12,8 +12,7 @@ HOUR = 3_600.0
 
 @dataclass(frozen=True)
 class Manners:
-    """
-    How often an agent of this seed does what.
+    """How often an agent of this seed does what.
 
     Attributes:
         flawed: a reply that is cut, silent, malformed or paused.
@@ -38,8 +37,7 @@ class Manners:
 
 @dataclass(frozen=True)
 class OutsideFaults:
-    """
-    What fails outside the product.
+    """What fails outside the product.
 
     Attributes:
         flaky: a check that is red for no reason.
@@ -64,8 +62,7 @@ class OutsideFaults:
 
 @dataclass(frozen=True)
 class People:
-    """
-    How people behave.
+    """How people behave.
 
     Attributes:
         pause: most seconds between two looks at the questions; None: no one ever looks.
@@ -88,8 +85,7 @@ class People:
 
 @dataclass(frozen=True)
 class Scenario:
-    """
-    One simulation.
+    """One simulation.
 
     Attributes:
         payload: the input of RequestWorkflow.

@@ -17,8 +17,7 @@ PROTECTED = ".vscode/tasks.json"
 
 @dataclass(frozen=True)
 class Log:
-    """
-    What a conversation remembers of its present round.
+    """What a conversation remembers of its present round.
 
     Attributes:
         attempt: the round; a new one begins with the message that asks for it.

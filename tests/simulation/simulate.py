@@ -40,8 +40,7 @@ CLASSES: Mapping[str, type] = {
 
 @dataclass(frozen=True)
 class SimulationResult:
-    """
-    The result of one seed.
+    """The result of one seed.
 
     Attributes:
         ended: how the request ended.
@@ -69,8 +68,7 @@ def simulate(
     patches: type[FakePatches] = FakePatches,
     words: bool = False,
 ) -> SimulationResult:
-    """
-    Run a seed to its end.
+    """Run a seed to its end.
 
     Args:
         seed: decides everything.
@@ -84,8 +82,7 @@ def simulate(
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """
-    Be as undisturbed as a worker: no log of evictions, no warning of handlers that a failed run
+    """Be as undisturbed as a worker: no log of evictions, no warning of handlers that a failed run
     leaves, no loop of the test's own, and no garbage collector in the middle of an activation.
     """
     outside = asyncio._get_running_loop()

@@ -1,5 +1,5 @@
-"""
-A Temporal service and its workers, in one thread: runs, workflow tasks, crashes, replays, signals.
+"""A Temporal service and its workers, in one thread: runs, workflow tasks, crashes, replays,
+signals.
 
 `commands` executes what a workflow task asks for, `attempts` the activities.
 """
@@ -19,8 +19,7 @@ from tests.simulation.runs import Committed, Run
 
 @dataclass(frozen=True)
 class Faults:
-    """
-    How hostile the environment is; each a probability, but for the delays in seconds.
+    """How hostile the environment is; each a probability, but for the delays in seconds.
 
     Attributes:
         crash: of the worker, before and after each workflow task.
@@ -74,8 +73,7 @@ class CommandExecutor(Protocol):
 
 @dataclass
 class SimulatedTemporal:
-    """
-    Runs by workflow id, and the event queue that drives them.
+    """Runs by workflow id, and the event queue that drives them.
 
     Attributes:
         classes: workflow classes by their type.

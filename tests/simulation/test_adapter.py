@@ -11,8 +11,7 @@ from tests.simulation.simulate import CLASSES
 
 
 def test_the_private_side_of_the_sdk_is_what_it_was() -> None:
-    """
-    An upgrade of temporalio that changes fields, jobs, commands or flags fails here, by name.
+    """An upgrade of temporalio that changes fields, jobs, commands or flags fails here, by name.
 
     Read what changed, teach `adapter` and `commands` about it, then write the new list down.
     """

@@ -32,8 +32,7 @@ def test_a_seed_that_once_found_a_fault_finds_none_now(seed: int) -> None:
 
 
 def test_a_seed_is_one_story() -> None:
-    """
-    The same seed makes the same events at the same moments, in another process and with another
+    """The same seed makes the same events at the same moments, in another process and with another
     order of sets and dictionaries too.
     """
     seed = 7

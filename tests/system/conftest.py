@@ -13,8 +13,7 @@ from tests.model_scripts import Json, script
 
 @dataclass(frozen=True)
 class CompletedRun:
-    """
-    The demo's request, executed without any fault.
+    """The demo's request, executed without any fault.
 
     Attributes:
         status: its last status.

@@ -60,8 +60,7 @@ def _clock(environ: dict[str, str]) -> float:
 
 
 async def test_a_clock_that_jumps_changes_nothing(tmp_path: Path) -> None:
-    """
-    The worker's wall clock jumps three days forward during a command, then six back: no lease is
+    """The worker's wall clock jumps three days forward during a command, then six back: no lease is
     lost, no call repeated, no check times out, and the request ends at its first attempt.
     """
     shift = tmp_path / "shift"
@@ -87,8 +86,7 @@ async def test_a_clock_that_jumps_changes_nothing(tmp_path: Path) -> None:
 
 
 async def test_a_worker_at_its_memory_limit_is_replaced(tmp_path: Path) -> None:
-    """
-    A worker that gets no more memory ends; the supervisor reports it and starts another, the
+    """A worker that gets no more memory ends; the supervisor reports it and starts another, the
     request is delivered, and no finished model call is repeated.
     """
     log = tmp_path / "run.log"

@@ -1,5 +1,4 @@
-"""
-A request that is closed early, at any moment and in any way: the repository is unchanged,
+"""A request that is closed early, at any moment and in any way: the repository is unchanged,
 everything is released, and the work is where the message to the person says.
 """
 
@@ -147,9 +146,8 @@ def _claimed_by(store: Path, blob: str) -> str:
 async def test_a_request_cancelled_at_any_moment_releases_everything(
     deployment: LocalDeployment, name: str, options: dict[str, object], moment: Moment
 ) -> None:
-    """
-    Cancelled at any moment: no lease, claim or process is left, the repository is the same to the
-    byte, and `cancel` prints the command that lists the work.
+    """Cancelled at any moment: no lease, claim or process is left, the repository is the same to
+    the byte, and `cancel` prints the command that lists the work.
     """
     repository = deployment.repository(name, SMALL)
     before = snapshot(repository)
@@ -223,8 +221,7 @@ async def test_a_worker_killed_after_its_push_leaves_a_request_that_ends_deliver
 async def test_the_reconciler_releases_everything_of_a_terminated_request(
     deployment: LocalDeployment,
 ) -> None:
-    """
-    Terminated during a review, it runs no clean-up: a reconciliation frees lease and claim, and
+    """Terminated during a review, it runs no clean-up: a reconciliation frees lease and claim, and
     `status` still shows where the work is.
     """
     repository = deployment.repository("close-terminate", SMALL)
@@ -244,8 +241,7 @@ async def test_the_reconciler_releases_everything_of_a_terminated_request(
 async def test_the_reconciler_releases_everything_of_a_timed_out_request(
     deployment: LocalDeployment,
 ) -> None:
-    """
-    Ended by its execution timeout during a command: the command ends, a reconciliation frees the
+    """Ended by its execution timeout during a command: the command ends, a reconciliation frees the
     rest, and `status` still shows where the work is.
     """
     repository = deployment.repository("close-timeout", SMALL)

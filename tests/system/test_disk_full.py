@@ -1,5 +1,4 @@
-"""
-A disk that fills up during a request: the request waits, shows how much space it needs, loses
+"""A disk that fills up during a request: the request waits, shows how much space it needs, loses
 nothing and continues by itself once there is some.
 
 The disks are small file systems in memory, so these tests need the right to mount.
@@ -136,9 +135,8 @@ async def _amid(deployment: LocalDeployment, name: str) -> None:
 async def test_a_request_waits_while_the_disk_is_full_and_continues(
     small: LocalDeployment, place: str
 ) -> None:
-    """
-    A full disk under the stores or the worktrees: WAITING_INFRA with how much is free and needed,
-    also found by OcState; once there is space it ends, and no finished call is repeated.
+    """A full disk under the stores or the worktrees: WAITING_INFRA with how much is free and
+    needed, also found by OcState; once there is space it ends, and no finished call is repeated.
     """
     repository = small.repository(place, SMALL)
     handle = await small.start_request(place, repository)
@@ -178,9 +176,8 @@ def _told(log: Path, words: str) -> bool:
 async def test_server_and_worker_killed_on_a_full_disk_restart_when_there_is_space(
     tmp_path: Path,
 ) -> None:
-    """
-    The home is full, and then server and worker are killed: the supervisor reports the full disk,
-    and once there is space everything continues by itself, on an intact database.
+    """The home is full, and then server and worker are killed: the supervisor reports the full
+    disk, and once there is space everything continues by itself, on an intact database.
     """
     async with (
         LocalDeployment(script(*PLAYS), services=False) as deployment,

@@ -1,6 +1,5 @@
-"""
-A workflow is changed while requests are open: behind a patch they continue, without one they stop
-and wait for fitting code.
+"""A workflow is changed while requests are open: behind a patch they continue, without one they
+stop and wait for fitting code.
 
 The old code is the product as it is; the new one is a copy of it with one more activity call
 before the coder begins.
@@ -101,9 +100,8 @@ def _checks(events: list[HistoryEvent]) -> int:
 async def test_a_request_of_the_old_code_is_finished_by_the_new(
     own: LocalDeployment, patched: Path
 ) -> None:
-    """
-    Killed during the coder's work and continued by patched code, a request keeps the old path; one
-    that the new code starts takes the new path; no finished model call is repeated.
+    """Killed during the coder's work and continued by patched code, a request keeps the old path;
+    one that the new code starts takes the new path; no finished model call is repeated.
     """
     carried = await _begun(own, "carried")
     await own.start_worker(patched)
@@ -127,8 +125,7 @@ async def _failed_tasks(deployment: LocalDeployment, handle: Handle) -> list[His
 async def test_without_the_patch_a_request_stops_until_the_old_code_is_back(
     own: LocalDeployment, unpatched: Path
 ) -> None:
-    """
-    The same change without a patch stops the run as non-deterministic and has no effect; the old
+    """The same change without a patch stops the run as non-deterministic and has no effect; the old
     code, started again, completes it.
     """
     if not own.worker.alive:

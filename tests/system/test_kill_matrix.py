@@ -1,6 +1,5 @@
-"""
-A sample of the kill matrix (`make kill-matrix` is the whole): a request whose processes are killed
-again and again passes the audit, and the audit finds planted damage.
+"""A sample of the kill matrix (`make kill-matrix` is the whole): a request whose processes are
+killed again and again passes the audit, and the audit finds planted damage.
 """
 
 import os

@@ -1,5 +1,4 @@
-"""
-SIGKILL during the demo's request: it ends with the same tree and repeats no finished model call.
+"""SIGKILL during the demo's request: it ends with the same tree and repeats no finished model call.
 
 A reply that reaches a process at the moment of its death is lost with it; everything older counts.
 """
@@ -67,8 +66,7 @@ async def _reviewed(deployment: LocalDeployment, request: str) -> None:
 async def _disturbed(
     deployment: LocalDeployment, name: str, again: Callable[[], Coroutine[Any, Any, None]]
 ) -> tuple[RequestStatus, list[float]]:
-    """
-    Run the demo's request with kills during a model call, a command, the queue's checks and once
+    """Run the demo's request with kills during a model call, a command, the queue's checks and once
     in between.
 
     Returns:
@@ -130,8 +128,7 @@ async def test_a_worker_killed_during_a_call_a_command_and_a_check_loses_nothing
 async def test_a_server_killed_during_a_call_a_command_and_a_check_loses_nothing(
     own: LocalDeployment, completed_run: CompletedRun
 ) -> None:
-    """
-    Killed four times and started on the same database, the server continues where it was.
+    """Killed four times and started on the same database, the server continues where it was.
 
     The first time it is away until the model call has ended and its heartbeat is overdue: the
     reply, whose report was lost, is not requested again.

@@ -65,8 +65,7 @@ async def _lose(deployment: LocalDeployment, copy: Path | None) -> None:
 
 @pytest.mark.parametrize("name", [reference.NAME, "together"])
 async def test_a_restored_database_repeats_no_step_that_the_store_has(name: str) -> None:
-    """
-    Four coders, reviews and merges, or two patches of which one is sent back by the merge queue:
+    """Four coders, reviews and merges, or two patches of which one is sent back by the merge queue:
     copies of the database from during the request are restored after its end. It ends with the same
     commit, and no model call is made.
     """
@@ -94,9 +93,8 @@ async def test_a_restored_database_repeats_no_step_that_the_store_has(name: str)
 
 
 async def test_a_request_missing_from_the_server_is_started_again() -> None:
-    """
-    A request begun after the last copy continues under its id, with every finished call; one that
-    ended since then is not started again. The database is lost twice, at last without a copy.
+    """A request begun after the last copy continues under its id, with every finished call; one
+    that ended since then is not started again. The database is lost twice, at last without a copy.
     """
     async with LocalDeployment(script(*PLAYS)) as deployment:
         names = ("known-before", "asked-since", "given-up-since")
@@ -125,9 +123,8 @@ async def test_a_request_missing_from_the_server_is_started_again() -> None:
 
 
 async def test_a_request_missing_without_a_restore_waits_for_a_command() -> None:
-    """
-    A new or restored server without a loss of ours starts nothing by itself: `reconcile` names the
-    request, `reconcile --forgotten` starts it again, and no call is repeated.
+    """A new or restored server without a loss of ours starts nothing by itself: `reconcile` names
+    the request, `reconcile --forgotten` starts it again, and no call is repeated.
     """
     async with LocalDeployment(script(*PLAYS)) as deployment:
         folder = deployment.repository("asked-since", SMALL)

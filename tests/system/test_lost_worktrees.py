@@ -1,5 +1,5 @@
-"""
-Worktrees that are deleted under a running request: they hold nothing that is not stored elsewhere.
+"""Worktrees that are deleted under a running request: they hold nothing that is not stored
+elsewhere.
 """
 
 import shutil
@@ -25,9 +25,8 @@ PLAYS = (play("deleted-worktrees", TASK),)
 
 
 async def test_deleted_worktrees_lose_no_finished_work(deployment: LocalDeployment) -> None:
-    """
-    All worktrees are deleted while a command runs in one: the agent continues in another one from
-    its last checkpoint, no model call is repeated, and the request is delivered.
+    """All worktrees are deleted while a command runs in one: the agent continues in another one
+    from its last checkpoint, no model call is repeated, and the request is delivered.
     """
     repository = deployment.repository("lost-worktrees", SMALL)
     handle = await deployment.start_request("deleted-worktrees", repository)

@@ -1,5 +1,4 @@
-"""
-A real package with a test suite of its own, changed in three ways at once.
+"""A real package with a test suite of its own, changed in three ways at once.
 
 Its source distribution comes from the package index through pip, pinned by its hash, and is kept
 under build/. The model's replies are rehearsed (real_package.json); its tools work for real.
@@ -31,8 +30,8 @@ PLANTED = SOUND.replace("[2:]", "[1:]")
 
 
 def source_distribution() -> Path:
-    """
-    Return the package's source distribution, fetched once and checked against its hash each time.
+    """Return the package's source distribution, fetched once and checked against its hash each
+    time.
 
     pip builds a distribution's metadata even when it only downloads it. The backend for that is a
     pinned wheel, which Python imports as it is: nothing is installed, nothing unpinned runs.

@@ -57,8 +57,7 @@ async def _terminated(deployment: LocalDeployment, repository: Path) -> Handle:
 async def test_a_terminated_request_frees_its_worktrees_and_keeps_its_work(
     deployment: LocalDeployment,
 ) -> None:
-    """
-    After a terminate, which runs no clean-up, a dry run names the leases and changes nothing; a
+    """After a terminate, which runs no clean-up, a dry run names the leases and changes nothing; a
     reconciliation frees them; the work is on refs of the store, and the repository is untouched.
     """
     shop = deployment.repository("terminated", SMALL)

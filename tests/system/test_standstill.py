@@ -38,9 +38,8 @@ def _brought_up(deployment: LocalDeployment) -> SupervisorRecord:
 async def test_a_frozen_worker_and_server_are_replaced_and_the_request_ends(
     bare: LocalDeployment, tmp_path: Path
 ) -> None:
-    """
-    The worker, then the server is stopped during a model call: `run` ends with 0, and only calls in
-    flight are repeated.
+    """The worker, then the server is stopped during a model call: `run` ends with 0, and only calls
+    in flight are repeated.
     """
     folder, log = bare.repository("standstill", SMALL), tmp_path / "run.log"
     words = ("run", "--repo", str(folder), "--branch", "whole", "--check", "true", "standstill")
@@ -83,9 +82,8 @@ async def own() -> AsyncIterator[LocalDeployment]:
 async def test_a_worker_frozen_for_good_blocks_nothing_of_its_replacement(
     own: LocalDeployment,
 ) -> None:
-    """
-    Three workers are stopped in turn during their work and never continue; each time the next one
-    takes over without waiting for what the frozen ones hold.
+    """Three workers are stopped in turn during their work and never continue; each time the next
+    one takes over without waiting for what the frozen ones hold.
     """
     repository = own.repository("frozen", SMALL)
     handle = await own.start_request("frozen", repository)

@@ -1,5 +1,4 @@
-"""
-What people tune is changed while a request waits: the request keeps what it pinned.
+"""What people tune is changed while a request waits: the request keeps what it pinned.
 
 The new code is a copy of the product with another prompt, tool description, limits, prices and one
 more protected path.
@@ -68,9 +67,8 @@ def cost_usd(entry: Entry, *, factor: int) -> float:
 
 @pytest.mark.system
 async def test_a_waiting_request_keeps_the_limits_it_began_with(tmp_path: Path) -> None:
-    """
-    Prompt, tools, prices and limits of an agent survive the restart; the next agent begins with the
-    new ones; the next call is judged by the new rules.
+    """Prompt, tools, prices and limits of an agent survive the restart; the next agent begins with
+    the new ones; the next call is judged by the new rules.
     """
     task = Task(
         id="a",

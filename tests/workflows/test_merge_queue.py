@@ -385,9 +385,8 @@ async def test_signal_with_start_reaches_a_running_queue_or_starts_one(client: C
 
 
 async def test_a_patch_of_an_ended_sender_starts_no_queue(client: Client, tmp_path: Path) -> None:
-    """
-    A patch whose sender has ended starts no queue, and neither does one that was evicted in a time
-    that the database has lost: its sender gets the verdict at once.
+    """A patch whose sender has ended starts no queue, and neither does one that was evicted in a
+    time that the database has lost: its sender gets the verdict at once.
     """
     git(tmp_path, "init", "-q", "person")
     async with at_work(client) as line:

@@ -55,8 +55,7 @@ _ON_THE_HOST = frozenset({ToolActivities, ReconcileActivities})
 
 
 class WorkflowEnv(FakePorts):
-    """
-    A task queue and a host of its own, with a fake behind every port.
+    """A task queue and a host of its own, with a fake behind every port.
 
     Args:
         scripts: the model's replies by "role/task".
@@ -176,8 +175,7 @@ class WorkflowEnv(FakePorts):
 
     @contextlib.asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
-        """
-        Serve every queue for as long as the block lasts, then end what is still open.
+        """Serve every queue for as long as the block lasts, then end what is still open.
 
         A worker drops open workflows as they are, and Python would run the ends of their blocks
         at any point, from its garbage collector.

@@ -21,8 +21,8 @@ def _framed(error: BaseException) -> ActivityError:
 
 
 def test_a_person_reads_the_refusal_and_not_what_it_was_made_of() -> None:
-    """
-    An error that was raised in our own words is told as it stands, its technical cause is not.
+    """An error that was raised in our own words is told as it stands, its technical
+    cause is not.
     """
     refusal = ApplicationError("the branch 'x' is taken: name another", type="Refused")
     refusal.__cause__ = ApplicationError("refs/oc/claim/x is at 1, expected None")

@@ -137,8 +137,8 @@ def test_a_failure_is_told_in_its_own_words(error: BaseException, said: str) -> 
 
 @given(st.lists(st.text(min_size=1, max_size=30).map(lambda text: text * 200), max_size=12))
 def test_every_note_is_told_whole_in_one_message_or_the_next(texts: list[str]) -> None:
-    """
-    A message holds as many of the first notes as fit; nothing is cut but a note that fits nowhere.
+    """A message holds as many of the first notes as fit; nothing is cut but a note that fits
+    nowhere.
     """
     left, told = list(texts), []
     while left:

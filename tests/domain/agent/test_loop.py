@@ -60,8 +60,8 @@ def test_each_limit_cuts_and_says_which(used: AgentProgress, now: float, cut: St
     variant=st.integers(min_value=0, max_value=4),
 )
 def test_a_permitted_call_can_be_paid_in_full(spent: int, context: int, variant: int) -> None:
-    """
-    Reading the whole context uncached and writing every permitted token stays within the lease.
+    """Reading the whole context uncached and writing every permitted token stays
+    within the lease.
     """
     talk = TALK.model_copy(update={"context_tokens": context})
     decided = loop.may_call(

@@ -62,8 +62,8 @@ def test_the_price_of_each_kind_of_token() -> None:
 def test_no_token_is_free_and_none_is_a_refund(
     name: str, fresh: int, read: int, written: int, out: int
 ) -> None:
-    """
-    More tokens of any kind never cost less, and a call that used any costs at least a millionth.
+    """More tokens of any kind never cost less, and a call that used any costs at
+    least a millionth.
     """
     usage = Usage(
         input_tokens=fresh, cache_read_tokens=read, cache_write_tokens=written, output_tokens=out

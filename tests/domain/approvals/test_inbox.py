@@ -1,6 +1,4 @@
-"""
-The desk: what people type is understood or refused in words, and every question is decided once.
-"""
+"""The inbox: what people type is understood or refused in words; each question is decided once."""
 
 import json
 

@@ -86,8 +86,8 @@ def test_an_edit_changes_nothing_but_its_place(
     place: tuple[int, int],
     new_lines: list[str],
 ) -> None:
-    """
-    Lines outside the quoted text keep every byte, and so do encoding, mark and the last line end.
+    """Lines outside the quoted text keep every byte, and so do encoding, mark and the last line
+    end.
     """
     first, last = min(place[0], len(lines) - 1), min(place[0] + place[1], len(lines))
     pieces = [line + end for line, end in zip(lines, ends, strict=False)]
@@ -211,8 +211,8 @@ def test_no_input_makes_an_edit_fail_unexpectedly(data: bytes, old: str, new: st
     ],
 )
 def test_the_ladder(before: str, old: str, new: str, expected: str | None, rung: str) -> None:
-    """
-    Each rung finds what the ones before it miss, and leaves alone what the edit does not name.
+    """Each rung finds what the ones before it miss, and leaves alone what the edit
+    does not name.
     """
     if expected is None:
         expected = before  # the shift of two lines must be the same for all
@@ -315,8 +315,7 @@ def test_a_missing_or_binary_or_huge_file_is_not_edited() -> None:
     ids=["never-viewed", "changed-since"],
 )
 def test_an_unseen_version_takes_only_exact_edits(seen: str | None, note: str) -> None:
-    """
-    Exact and unique text is edited with a note; a forgiving rung, an insertion or a new content
+    """Exact and unique text is edited with a note; a forgiving rung, an insertion or a new content
     for the whole file is refused until the agent has viewed the file.
     """
     data = b"a  \r\nb\r\nc\r\n"
@@ -357,8 +356,8 @@ def test_create_over_a_viewed_file_keeps_its_form() -> None:
 
 
 def test_a_legacy_encoding_is_kept_and_never_mixed() -> None:
-    """
-    windows-1252 stays so; a character it lacks is refused, or turns a whole new content to UTF-8.
+    """windows-1252 stays so; a character it lacks is refused, or turns a whole new content to
+    UTF-8.
     """
     data = "# Straße naïve\nx = 1\n".encode("windows-1252")
 
@@ -410,8 +409,8 @@ def test_half_a_surrogate_pair_is_refused() -> None:
     ids=["top", "middle", "end-crlf", "no-last-end", "mixed", "blank", "empty", "one-line"],
 )
 def test_insert_adds_whole_lines(before: str, line: int, text: str, expected: str) -> None:
-    """
-    Lines come in behind the one named, with its line end, and the end of the file stays as it is.
+    """Lines come in behind the one named, with its line end, and the end of the file stays as it
+    is.
     """
     data = before.encode()
 
@@ -420,8 +419,8 @@ def test_insert_adds_whole_lines(before: str, line: int, text: str, expected: st
 
 @pytest.mark.parametrize(("line", "text"), [(-1, "x"), (3, "x"), (1, "")], ids=str)
 def test_insert_outside_the_file_is_refused(line: int, text: str) -> None:
-    """
-    A line number beyond the file is refused with the number of lines, and so is no text at all.
+    """A line number beyond the file is refused with the number of lines, and so is no
+    text at all.
     """
     words = message(insert(b"a\nb\n", line, text, seen_sha=digest(b"a\nb\n")))
 

@@ -1,5 +1,5 @@
-"""
-From a planner's words to a plan: what is refused in which words, what is ordered, what it becomes.
+"""From a planner's words to a plan: what is refused in which words, what is ordered, what it
+becomes.
 """
 
 import json

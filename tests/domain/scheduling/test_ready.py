@@ -1,5 +1,5 @@
-"""
-The schedule: what starts, in which order, what cannot, and that it never stands still in silence.
+"""The schedule: what starts, in which order, what cannot, and that it never stands still in
+silence.
 """
 
 import pytest

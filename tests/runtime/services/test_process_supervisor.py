@@ -62,8 +62,7 @@ async def own_home(settings: Settings) -> AsyncIterator[Settings]:
 
 
 async def test_a_killed_worker_or_server_is_restarted(own_home: Settings) -> None:
-    """
-    Each restart keeps the address and is announced. A second supervisor names the first one and
+    """Each restart keeps the address and is announced. A second supervisor names the first one and
     ends; SIGTERM stops server and worker, the worker gracefully.
     """
     settings = own_home
@@ -130,8 +129,7 @@ async def test_a_frozen_worker_or_server_is_killed_and_restarted(own_home: Setti
 
 
 async def test_a_damaged_or_deleted_database_is_restored(own_home: Settings) -> None:
-    """
-    The backup replaces a database that is damaged under the running server, and one that is
+    """The backup replaces a database that is damaged under the running server, and one that is
     deleted; the worker, whose results belong to lost tasks, is killed, and the loss announced.
     """
     settings = load({**own_home.environment, "ORCHESTCODE_BACKUP_SECONDS": "1"})
@@ -185,8 +183,7 @@ async def test_server_and_worker_die_with_a_killed_supervisor(own_home: Settings
 async def test_with_a_temporal_address_only_the_worker_is_started(
     own_home: Settings, temporal_server: EmbeddedServer
 ) -> None:
-    """
-    A command that then needs the embedded server of the same home gets an error, not the other
+    """A command that then needs the embedded server of the same home gets an error, not the other
     service.
     """
     named = load({**own_home.environment, "TEMPORAL_ADDRESS": temporal_server.address})
