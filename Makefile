@@ -14,8 +14,9 @@ demo: $(VENV)/.app
 up: $(VENV)/.app
 	@$(BIN)/python starter.py up
 
+# Two processes: one runs the tests of whole systems in their order, the other all the rest.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -m "not browser"
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not browser"
 
 # The workflows in a seeded world without a server; a failing seed goes into tests/simulation/seeds.txt.
 SEEDS ?= 50000

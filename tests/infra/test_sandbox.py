@@ -322,7 +322,8 @@ def test_no_way_out_for_a_worker_that_is_not_root(folders: SandboxFolders) -> No
         line = prepared_escape(folders, facts)
         answer = json.loads(driven(folders, [line, "echo $UID; exit 3"]))
 
-    assert answer["reason"] == "The canary came back clean (user namespace)."
+    # On a host where anybody listens on an abstract socket, ", unix sockets denied" follows.
+    assert answer["reason"].startswith("The canary came back clean (user namespace")
     assert succeeded(answer["outcomes"][0][1]) == ["write the worktree"]
     assert answer["outcomes"][1] == [3, f"{UNPRIVILEGED}\n"]
 
