@@ -39,9 +39,9 @@ def _execute(words: Sequence[str], context: CliContext) -> ExitCode:
     name, rest = split_command(words)
     if is_group(name):
         return _show_group(name, rest, context)
-    from cli.command import execute, load_command  # noqa: PLC0415 - only a known command pays
+    from cli.command import execute  # noqa: PLC0415 - only a known command pays
 
-    return execute(load_command(name), rest, context)
+    return execute(name, rest, context)
 
 
 def _show_group(group: tuple[str, ...], rest: Sequence[str], context: CliContext) -> ExitCode:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.command import load_command
+from cli.command import CommandLine, load_command
 from cli.command_files import COMMANDS, summaries
-from cli.command_line import CommandLine
 
 ROOT = Path(__file__).resolve().parents[2]
 GREET = '''"""
@@ -98,13 +97,14 @@ def test_a_group_of_commands_is_a_folder(copy: Path) -> None:
 @pytest.mark.parametrize("name", summaries(()))
 def test_every_command_is_documented(name: str) -> None:
     """A command has a summary and examples, and says what each of its parameters means."""
-    command = load_command((name,))
+    module = load_command((name,))
+    about = inspect.getdoc(module) or ""
 
-    assert summaries(())[name] == command.about.partition("\n")[0].rstrip(".")
-    assert f"Examples:\n  starter.py {name}" in command.about
-    assert max(map(len, command.about.splitlines())) <= 100
-    assert inspect.iscoroutinefunction(command.function)
-    for argument in CommandLine(command.function, program="").arguments:
+    assert summaries(())[name] == about.partition("\n")[0].rstrip(".")
+    assert f"Examples:\n  starter.py {name}" in about
+    assert max(map(len, about.splitlines())) <= 100
+    assert inspect.iscoroutinefunction(module.command)
+    for argument in CommandLine(module.command, program="").arguments:
         assert argument.parameter.help, argument.name
 
 

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from cli.client import RequestOutcome
-from cli.command import load_command
+from cli.command import CommandLine, load_command
 from cli.command_files import split_command
-from cli.command_line import CommandLine
 from cli.context import CliContext
 from cli.exit_codes import ExitCode
 from cli.main import main
@@ -31,7 +30,7 @@ RUN_DEFAULTS = {
 def values_of(words: list[str]) -> dict[str, Any]:
     """Return the arguments that the words give to their command."""
     name, rest = split_command(words)
-    bound = CommandLine(load_command(name).function, program="").parse(rest)
+    bound = CommandLine(load_command(name).command, program="").parse(rest)
     bound.apply_defaults()
     return bound.arguments
 

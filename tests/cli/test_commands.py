@@ -19,7 +19,7 @@ from temporalio.client import Client
 
 from cli import watcher
 from cli.client import RequestClient, queries
-from cli.command import load_command
+from cli.command import run_command
 from cli.command_files import split_command
 from cli.context import CliContext
 from cli.exit_codes import ExitCode, ServiceUnavailable, UsageError
@@ -58,7 +58,7 @@ class Person:
     async def types(self, *words: str) -> ExitCode:
         """Execute a command and return its exit code."""
         name, rest = split_command(words)
-        return await load_command(name).run(rest, self.context())
+        return await run_command(name, rest, self.context())
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -365,13 +365,13 @@ def test_run_refuses_bad_input_before_anything_starts(
     assert person.err.getvalue().count("\n") == 1
 
 
-async def test_a_server_that_is_gone_is_named(tmp_path: Path) -> None:
+def test_a_server_that_is_gone_is_named(tmp_path: Path) -> None:
     """An address where nothing listens ends with one sentence."""
     person = Person(
         {"ORCHESTCODE_HOME": str(tmp_path), "TEMPORAL_ADDRESS": "127.0.0.1:1"}, tmp_path
     )
 
-    code = await asyncio.to_thread(main, ["list"], person.context())
+    code = main(["list"], person.context())
 
     assert code is ExitCode.FAILED
     assert "No Temporal service answers at 127.0.0.1:1" in person.err.getvalue()
