@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from cli.client import RequestClient
 from contracts.agent import AgentStatus
 from contracts.merge_queue import MergeQueueStatus
 from contracts.request import RequestStatus
 from contracts.task import TaskState
-from contracts.visibility import RunState
 
 PLANNER = "planner"
 """The planner's key among the agents, which are otherwise keyed by task."""
@@ -35,17 +34,6 @@ class Snapshot:
     problem: str = ""
     seconds: float = 0.0
     link: str = ""
-
-
-def starting(request_id: str, *, link: str) -> Snapshot:
-    """Return the first snapshot of a request, before it has reported anything."""
-    status = RequestStatus(id=request_id, state=RunState.RUNNING, reason="starting")
-    return Snapshot(status, link=link)
-
-
-def ended(snapshot: Snapshot, status: RequestStatus) -> Snapshot:
-    """Return the snapshot with the last status, and no agents at work."""
-    return replace(snapshot, status=status, agents={}, queue=None, problem="")
 
 
 async def take_snapshot(requests: RequestClient, status: RequestStatus) -> Snapshot:

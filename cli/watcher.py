@@ -5,21 +5,28 @@ While the server or every worker is unavailable it waits and says so; it never c
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from asyncio import FIRST_COMPLETED
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 from rich.console import Console
+from rich.live import Live
 
 from cli import hints
-from cli.client import RequestClient, RequestOutcome, RequestSummary
+from cli.client import RequestOutcome, RequestSummary
 from cli.client.connection import Service
 from cli.client.rpc import raise_if_cancelled
 from cli.context import CliContext
 from cli.exit_codes import ExitCode, ServiceUnavailable, UsageError
 from cli.formatting import clean
-from cli.snapshot import Snapshot, ended, starting, take_snapshot
+from cli.snapshot import Snapshot, take_snapshot
+from cli.views.live import live_view
+from cli.views.plain import changes
 from cli.views.report import closing
-from cli.views.screen import View, shown_on
+from contracts.request import RequestStatus
+from contracts.visibility import RunState
+from runtime.background_task import uncancel
 
 POLL_SECONDS = 0.3
 """Between two snapshots."""
@@ -28,20 +35,23 @@ UNAVAILABLE_SECONDS = 3.0
 _FORGOTTEN = (
     "The Temporal server does not know the request. If it lost its database, it starts again."
 )
+Show = Callable[[Snapshot], None]
 
 
 async def watch_to_end(request: RequestSummary, service: Service, context: CliContext) -> ExitCode:
     """Show a request until it ends, or until the person interrupts the command."""
-    watcher = Watcher(service.requests, request, now=context.now)
-    first = starting(request.id, link=service.link(request))
+    watcher = _Watcher(request, service, now=context.now)
     try:
-        with shown_on(Console(file=context.stdout), program=context.program) as view:
-            outcome, last = await watcher.until_ended(first, view)
+        with shown_on(Console(file=context.stdout), program=context.program) as show:
+            outcome = await watcher.until_ended(show)
     except asyncio.CancelledError:
-        _end_in_order()
+        # The command ends normally and stops what it has started.
+        uncancel()
         if context.lasting:
-            context.print_err("", *come_back(request, service, context))
+            leaving = hints.detached_hints(context.program, request.id, stops=service.started)
+            context.print_err("", *leaving)
         return ExitCode.WAITING
+    last = watcher.last
     if outcome.refused:
         context.print_out("", f"Refused: {clean(last.status.reason, 1_000)}")
     else:
@@ -49,85 +59,93 @@ async def watch_to_end(request: RequestSummary, service: Service, context: CliCo
     return outcome.exit_code
 
 
-def come_back(request: RequestSummary, service: Service, context: CliContext) -> list[str]:
-    """Return how to come back to a request that this command leaves."""
-    return hints.detached_hints(context.program, request.id, stops=service.started)
+class _Watcher:
+    """Watches one request.
 
-
-def _end_in_order() -> None:
-    """Accept the cancellation: the command ends normally and stops what it has started."""
-    task = asyncio.current_task()
-    if task:
-        task.uncancel()
-
-
-class Watcher:
-    """Watches one request."""
+    Attributes:
+        last: the newest snapshot.
+    """
 
     def __init__(
-        self, requests: RequestClient, request: RequestSummary, *, now: Callable[[], float]
+        self, request: RequestSummary, service: Service, *, now: Callable[[], float]
     ) -> None:
-        self._requests = requests
         self._request = request
+        self._requests = service.requests
         self._now = now
         self._unavailable_since: float | None = None
+        status = RequestStatus(id=request.id, state=RunState.RUNNING, reason="starting")
+        self.last = Snapshot(status, link=service.link(request))
 
-    async def until_ended(self, first: Snapshot, view: View) -> tuple[RequestOutcome, Snapshot]:
-        """Show the request until it has ended; return its outcome and the last snapshot."""
-        snapshot = first
+    async def until_ended(self, show: Show) -> RequestOutcome:
+        """Show the request until it has ended, and return its outcome."""
+        polling = asyncio.create_task(self._poll(show))
         end = asyncio.create_task(self._requests.outcome(self._request.id))
         try:
-            while not end.done():
-                raise_if_cancelled()
-                snapshot = await self._refreshed_unless(end, snapshot)
-                view.show(snapshot)
-                await _pause(end)
+            await asyncio.wait((polling, end), return_when=FIRST_COMPLETED)  # noqa: TID251 - no workflow
+            if polling.done():
+                polling.result()
             outcome = end.result()
         finally:
+            polling.cancel()
             end.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await end
-        last = ended(snapshot, outcome.last_status(snapshot.status))
-        last = replace(last, seconds=self._seconds())
-        view.show(last)
-        return outcome, last
+            await asyncio.gather(polling, end, return_exceptions=True)
+        status = outcome.last_status(self.last.status)
+        self._update(status=status, agents={}, queue=None, problem="")
+        show(self.last)
+        return outcome
 
-    async def _refreshed_unless(
-        self, end: asyncio.Task[RequestOutcome], before: Snapshot
-    ) -> Snapshot:
-        """Return the next snapshot, or the one before when the request ends meanwhile."""
-        refresh = asyncio.ensure_future(self._refreshed(before))
-        end.add_done_callback(lambda _: refresh.cancel())
-        try:
-            return await refresh
-        except asyncio.CancelledError:
+    async def _poll(self, show: Show) -> None:
+        """Show a snapshot at intervals, until cancelled."""
+        while True:
             raise_if_cancelled()
-            return before
+            await self._refresh()
+            show(self.last)
+            await asyncio.sleep(POLL_SECONDS)
 
-    async def _refreshed(self, before: Snapshot) -> Snapshot:
-        """Return the next snapshot, or the one before with the problem named."""
+    async def _refresh(self) -> None:
+        """Take the next snapshot, or name the problem in the last one."""
         try:
             status = await self._requests.status(self._request.id)
         except ServiceUnavailable as error:
-            return self._with_problem(before, f"{error} Still trying; nothing is lost.")
+            self._report_problem(f"{error} Still trying; nothing is lost.")
         except UsageError:
-            return self._with_problem(before, _FORGOTTEN)
-        self._unavailable_since = None
-        fresh = await take_snapshot(self._requests, status)
-        return replace(fresh, seconds=self._seconds(), link=before.link)
+            self._report_problem(_FORGOTTEN)
+        else:
+            self._unavailable_since = None
+            fresh = await take_snapshot(self._requests, status)
+            self._update(status=status, agents=fresh.agents, queue=fresh.queue, problem="")
 
-    def _with_problem(self, before: Snapshot, problem: str) -> Snapshot:
+    def _report_problem(self, problem: str) -> None:
         now = self._now()
         self._unavailable_since = self._unavailable_since or now
         lasts = now - self._unavailable_since >= UNAVAILABLE_SECONDS
-        problem = problem if lasts else before.problem
-        return replace(before, problem=problem, seconds=self._seconds())
+        self._update(problem=problem if lasts else self.last.problem)
 
-    def _seconds(self) -> float:
-        return self._request.seconds(self._now())
+    def _update(self, **changes: Any) -> None:
+        self.last = replace(self.last, seconds=self._request.seconds(self._now()), **changes)
 
 
-async def _pause(end: asyncio.Task[RequestOutcome]) -> None:
-    """Wait until the next snapshot is due, or less when the request ends."""
-    with contextlib.suppress(TimeoutError, Exception):
-        await asyncio.wait_for(asyncio.shield(end), POLL_SECONDS)
+@contextlib.contextmanager
+def shown_on(console: Console, *, program: str) -> Iterator[Show]:
+    """Yield the function that shows snapshots on the output.
+
+    A terminal is redrawn and keeps the last one; files, pipes and logs get a line per change.
+    """
+    if console.is_terminal and not console.is_dumb_terminal:
+        with Live(console=console, auto_refresh=False, redirect_stderr=False) as live:
+            yield lambda snapshot: live.update(live_view(snapshot, program=program), refresh=True)
+    else:
+        yield _line_printer(console, program)
+
+
+def _line_printer(console: Console, program: str) -> Show:
+    last: Snapshot | None = None
+
+    def show(snapshot: Snapshot) -> None:
+        nonlocal last
+        for line in changes(last, snapshot, program=program):
+            console.out(line, highlight=False)
+        console.file.flush()
+        last = snapshot
+
+    return show

@@ -1,4 +1,4 @@
-"""Helpers for asyncio: a task that runs as long as a block, and the loop's clock."""
+"""Helpers for asyncio: a task that runs as long as a block, its cancellation, the clock."""
 
 import asyncio
 import contextlib
@@ -15,6 +15,13 @@ async def background_task(work: Coroutine[object, object, None]) -> AsyncIterato
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+def uncancel() -> None:
+    """Take back the cancellation of the current task, which goes on and ends normally."""
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()
 
 
 def loop_time() -> float:

@@ -17,7 +17,7 @@ from temporalio.worker import (
 from typing_extensions import override
 
 from contracts.failures import FailureKind
-from runtime.background_task import loop_time
+from runtime.background_task import loop_time, uncancel
 from runtime.oom import end_if_out_of_memory
 
 HEARTBEAT_SECONDS = 0.5
@@ -83,7 +83,7 @@ class _ActivityInterceptor(ActivityInboundInterceptor):
             except asyncio.CancelledError as error:
                 if not heartbeats.done():
                     raise
-                _uncancel()
+                uncancel()
                 raise ApplicationError(_FROZEN, type=FailureKind.BUSY) from error
             except Exception as error:
                 end_if_out_of_memory(error)
@@ -143,9 +143,3 @@ async def _send_heartbeats(main: asyncio.Task[object]) -> None:
             main.cancel()
             return
         activity.heartbeat()
-
-
-def _uncancel() -> None:
-    task = asyncio.current_task()
-    if task is not None:
-        task.uncancel()

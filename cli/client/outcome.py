@@ -10,8 +10,7 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from cli.client.rpc import POLL_SECONDS
-from cli.client.server import ServerConnection
+from cli.client.rpc import POLL_SECONDS, ServerConnection, raise_if_cancelled
 from cli.exit_codes import ExitCode, UsageError
 from cli.formatting import clean
 from contracts.failures import FailureKind
@@ -79,6 +78,7 @@ async def wait_for_outcome(server: ServerConnection, request_id: str) -> Request
         except WorkflowFailureError as error:
             return _failed(error)
         except RPCError as error:
+            raise_if_cancelled()
             unknown = error.status is RPCStatusCode.NOT_FOUND
             unknown_since = (unknown_since or now()) if unknown else None
             if unknown_since and now() - unknown_since >= _RESTART_SECONDS:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 from typing import TypeVar
 
 from temporalio.client import WorkflowQueryFailedError
@@ -12,9 +11,9 @@ from cli.client.rpc import (
     POLL_SECONDS,
     SERVER_UNAVAILABLE,
     WORKER_UNAVAILABLE,
+    ServerConnection,
     raise_if_cancelled,
 )
-from cli.client.server import ServerConnection
 from cli.exit_codes import ServiceUnavailable, UsageError
 from cli.formatting import clean
 
@@ -25,15 +24,13 @@ _Value = TypeVar("_Value")
 
 
 class WorkflowQueries:
-    """Queries the workflows of a server's namespace."""
+    """Queries the workflows of a server's namespace.
+
+    Args:
+        worker_seconds: how long to wait for a worker that is known to be starting.
+    """
 
     def __init__(self, server: ServerConnection, *, worker_seconds: float) -> None:
-        """Query a server.
-
-        Args:
-            server: connected.
-            worker_seconds: how long to wait for a worker that is known to be starting.
-        """
         self._server = server
         self._worker_seconds = worker_seconds
 
@@ -68,17 +65,10 @@ class WorkflowQueries:
 
     async def _ask_once(self, workflow_id: str, query: str, answer: type[_Value]) -> _Value:
         handle = self._server.client.get_workflow_handle(workflow_id)
-        async with self._translated_errors(workflow_id):
+        try:
             # The client restarts its own time limit at each of its retries.
             async with asyncio.timeout(QUERY_SECONDS):
                 value: _Value = await handle.query(query, result_type=answer)
-        return value
-
-    @contextlib.asynccontextmanager
-    async def _translated_errors(self, workflow_id: str) -> AsyncIterator[None]:
-        """Raise a query's errors as errors of the CLI; a timeout does not say who is silent."""
-        try:
-            yield
         except WorkflowQueryFailedError as error:
             raise ServiceUnavailable(f"{workflow_id} cannot tell: {clean(str(error))}") from error
         except (RPCError, TimeoutError) as error:
@@ -87,9 +77,10 @@ class WorkflowQueries:
             if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
                 raise UsageError(f"There is no {workflow_id}.") from error
             raise ServiceUnavailable(await self._silent_party()) from error
+        return value
 
     async def _silent_party(self) -> str:
-        """Return the sentence that names what does not answer: every worker, or the server."""
+        """Return what does not answer, every worker or the server: a timeout does not say it."""
         with contextlib.suppress(RPCError, TimeoutError):
             async with asyncio.timeout(_HEALTH_SECONDS):
                 if await self._server.client.service_client.check_health():

@@ -19,8 +19,13 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from cli import hints
 from cli.client.outcome import RequestOutcome, wait_for_outcome
 from cli.client.queries import WorkflowQueries
-from cli.client.rpc import RPC_TIMEOUT, WORKER_UNAVAILABLE, translated_errors
-from cli.client.server import Relocate, ServerConnection
+from cli.client.rpc import (
+    RPC_TIMEOUT,
+    WORKER_UNAVAILABLE,
+    Relocate,
+    ServerConnection,
+    translated_errors,
+)
 from cli.client.summary import RequestSummary, first_line, summarize
 from cli.exit_codes import ServiceUnavailable, UsageError
 from cli.formatting import clean
@@ -45,18 +50,15 @@ class RequestClient:
 
     Every method raises ServiceUnavailable when the server or every worker does not answer, and
     UsageError when what the person named does not exist or is not allowed.
+
+    Args:
+        worker_seconds: how long to wait for a worker that is known to be starting.
+        relocate: looks for the server after a failure; None when its address is fixed.
     """
 
     def __init__(
         self, client: Client, *, worker_seconds: float = 0.0, relocate: Relocate | None = None
     ) -> None:
-        """Use a connected client.
-
-        Args:
-            client: connected.
-            worker_seconds: how long to wait for a worker that is known to be starting.
-            relocate: looks for the server after a failure; None when its address is fixed.
-        """
         self._server = ServerConnection(client, relocate)
         self._queries = WorkflowQueries(self._server, worker_seconds=worker_seconds)
 
@@ -122,9 +124,9 @@ class RequestClient:
                 salvage_command=clean(str((await execution.memo()).get(OC_KEPT, "")), 500),
             )
 
-    async def newest(self, limit: int = _LISTED) -> list[RequestSummary]:
+    async def newest(self) -> list[RequestSummary]:
         """Return the newest requests, newest first."""
-        return [request async for request in self._list("", limit)]
+        return [request async for request in self._list("", _LISTED)]
 
     async def _list(self, condition: str, limit: int) -> AsyncIterator[RequestSummary]:
         query = f'WorkflowType="{WORKFLOW}"{condition}'
@@ -137,6 +139,16 @@ class RequestClient:
     async def status(self, request_id: str) -> RequestStatus:
         """Return the status that the request reports; needs a worker."""
         return await self._queries.ask(request_id, "status", RequestStatus)
+
+    async def known_status(self, request: RequestSummary) -> tuple[RequestStatus, bool]:
+        """Return a status without waiting for a worker, and whether the request reported it."""
+        if request.closed:
+            outcome = await self.outcome(request.id)
+            return outcome.last_status(request.status()), True
+        try:
+            return await self.status(request.id), True
+        except ServiceUnavailable as error:
+            return request.status(str(error)), False
 
     async def approvals(self, request_id: str) -> list[Approval]:
         """Return what waits for a person; needs a worker."""

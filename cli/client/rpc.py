@@ -1,10 +1,11 @@
-"""Calls to the Temporal service: their time limits, and their errors as errors of the CLI."""
+"""Calls to the Temporal server: connection, time limits, and their errors as errors of the CLI."""
 
 import asyncio
 import contextlib
 import datetime as dt
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
+from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from cli.exit_codes import ServiceUnavailable, UsageError
@@ -20,6 +21,25 @@ _UNAVAILABLE_CODES = (
     RPCStatusCode.DEADLINE_EXCEEDED,
     RPCStatusCode.CANCELLED,
 )
+Relocate = Callable[[Client], Awaitable[Client | None]]
+"""Returns a client of where the server listens now; None when that has not changed."""
+
+
+class ServerConnection:
+    """A connected client, replaced when the server comes back on another port.
+
+    Args:
+        relocate: looks for the server; None when its address is fixed.
+    """
+
+    def __init__(self, client: Client, relocate: Relocate | None = None) -> None:
+        self.client = client
+        self._relocate = relocate
+
+    async def follow(self) -> None:
+        """Connect to the server where it listens now; for after a call that failed."""
+        if self._relocate is not None:
+            self.client = await self._relocate(self.client) or self.client
 
 
 @contextlib.asynccontextmanager

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from temporalio.client import WorkflowExecution, WorkflowExecutionStatus
 from temporalio.common import SearchAttributeKey
 
+from contracts.request import RequestStatus
 from contracts.visibility import OC_PENDING_APPROVALS, OC_STATE, RunState
 from domain.text import one_line
 
@@ -40,6 +41,12 @@ class RequestSummary:
         """Return the seconds from the request's start to its end, or to now."""
         end = self.closed.timestamp() if self.closed else now
         return max(end - self.started.timestamp(), 0.0)
+
+    def status(self, problem: str = "") -> RequestStatus:
+        """Return the request's status as the service knows it; a problem explains why only that."""
+        known = " This is what the server knows; the request goes on when a worker runs."
+        reason = problem + known if problem else ""
+        return RequestStatus(id=self.id, state=self.state, request=self.summary, reason=reason)
 
 
 def summarize(

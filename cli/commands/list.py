@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from cli import hints
 from cli.client import RequestClient, RequestSummary
 from cli.client.connection import connected
-from cli.client.known_status import known_status, unreported_status
 from cli.client.rpc import WORKER_UNAVAILABLE
 from cli.exit_codes import ExitCode
 from cli.formatting import span
@@ -44,9 +43,9 @@ async def _documents(
     worker = True
     for request in requests:
         if request.closed or worker:
-            status, worker = await known_status(client, request)
+            status, worker = await client.known_status(request)
         else:
-            status = unreported_status(request, WORKER_UNAVAILABLE)
+            status = request.status(WORKER_UNAVAILABLE)
         documents.append(document(status))
     return documents
 

@@ -14,12 +14,13 @@ from typing import Annotated
 from cyclopts import Parameter
 from pydantic import ValidationError
 
+from cli import hints
 from cli.client.connection import connected
 from cli.context import CliContext
 from cli.exit_codes import ExitCode, UsageError
 from cli.formatting import clean
 from cli.parameters import Context, converted
-from cli.watcher import come_back, watch_to_end
+from cli.watcher import watch_to_end
 from contracts.approvals import ApprovalKind
 from contracts.repository import Environment
 from contracts.request import RequestStart
@@ -105,7 +106,9 @@ async def command(
         started = await service.requests.start(start, request_id=request_id)
         context.print_err(f"orchestcode: started {started.id}")
         if detach:
-            context.print_err(*come_back(started, service, context))
+            context.print_err(
+                *hints.detached_hints(context.program, started.id, stops=service.started)
+            )
             return ExitCode.WAITING
         return await watch_to_end(started, service, context)
 

@@ -24,7 +24,6 @@ from rich.console import Console
 from cli import hints
 from cli.client import RequestSummary
 from cli.client.connection import Service, connected
-from cli.client.known_status import known_status
 from cli.exit_codes import ExitCode
 from cli.formatting import clean
 from cli.parameters import AsJson, Context, RequestId
@@ -41,7 +40,7 @@ async def command(
     """Show one request."""
     async with connected(context, worker=False) as service:
         request = await service.requests.find(request_id)
-        status, reported = await known_status(service.requests, request)
+        status, reported = await service.requests.known_status(request)
         if as_json:
             context.print_out(json.dumps(document(status), indent=2))
         elif request.closed:

@@ -19,7 +19,7 @@ from cli.views.graph import draw
 from cli.views.live import live_view
 from cli.views.plain import changes
 from cli.views.report import closing, document
-from cli.views.screen import shown_on
+from cli.watcher import shown_on
 from contracts import roles
 from contracts.approvals import AnswerRecord, ApprovalKind
 from contracts.merge_queue import MergeQueueStatus
@@ -341,8 +341,8 @@ def test_output_that_is_no_terminal_gets_lines_at_once() -> None:
     """A pipe gets one line per change, without colours, cut nowhere."""
     out = io.StringIO()
     console = Console(file=out, width=20)
-    with shown_on(console, program=PROGRAM) as view:
-        view.show(snapshot(reason="a reason that is much longer than twenty characters"))
+    with shown_on(console, program=PROGRAM) as show:
+        show(snapshot(reason="a reason that is much longer than twenty characters"))
 
     assert (
         "request RUNNING: a reason that is much longer than twenty characters\n" in out.getvalue()
@@ -354,9 +354,9 @@ def test_a_terminal_gets_a_live_view_that_stays() -> None:
     """On a terminal the last snapshot is left on the screen."""
     out = io.StringIO()
     console = Console(file=out, width=120, force_terminal=True, color_system=None)
-    with shown_on(console, program=PROGRAM) as view:
-        view.show(snapshot(*DIAMOND))
-        view.show(snapshot(*DIAMOND, reason="nearly there"))
+    with shown_on(console, program=PROGRAM) as show:
+        show(snapshot(*DIAMOND))
+        show(snapshot(*DIAMOND, reason="nearly there"))
 
     assert "nearly there" in out.getvalue()
     assert "○ top" in out.getvalue()
