@@ -1,6 +1,6 @@
-"""The worker process: settings -> vendors -> activities -> task queues.
+"""The worker process: settings -> clients -> activities -> task queues.
 
-The only place that knows everything. It decides nothing: it introduces the rooms to each other.
+The only place that knows every layer; it decides nothing.
 """
 
 import asyncio
@@ -9,10 +9,8 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,40 +66,24 @@ WORKFLOWS: tuple[type, ...] = (
     ReconcileWorkflow,
 )
 STICKY = dt.timedelta(seconds=1)
-"""How long a workflow task waits for the worker that has the workflow in hand; a killed one is
-missed after that."""
+"""How long a workflow task waits for the worker that caches the workflow, which may be killed."""
 BEAT_THROTTLE = dt.timedelta(seconds=0.5)
 SANDBOX_UID_BASE = 60_000
 
-Activities = Sequence[Callable[..., Any]]
-
-
-@dataclass(frozen=True)
-class ActivitySet:
-    """The activities of this host, by the task queue that serves them."""
-
-    model: Activities
-    git: Activities
-    host: Activities
-    checks: Activities
-
-    def all(self) -> list[Callable[..., Any]]:
-        """Return every activity, for the check that each port is implemented once."""
-        return [*self.model, *self.git, *self.host, *self.checks]
+Activities = Mapping[str, Sequence[Callable[..., Any]]]
+"""The activities of this host, by the task queue that serves them."""
 
 
 @asynccontextmanager
 async def build_activities(
     config: Settings, client: Client, *, sandbox: Sandbox
-) -> AsyncIterator[ActivitySet]:
+) -> AsyncIterator[Activities]:
     """Make the activities, and close their connections and processes at the end."""
     host = host_id(config)
     stores = OpenStores(config.stores)
     uid_base = SANDBOX_UID_BASE if os.geteuid() == 0 else None
     pools = OpenPools(stores, config.worktrees, host_id=host, uid_base=uid_base)
-    own = Environment(
-        path=config.path, virtual_env=str(config.virtual_env) if config.virtual_env else None
-    )
+    own = Environment(path=config.path, virtual_env=config.virtual_env)
     runner = CommandRunner(sandbox, hide=(config.home,))
     messages = MessagesClient(
         api_key=config.model_key.get_secret_value() if config.model_key else None,
@@ -121,9 +103,9 @@ async def build_activities(
         stores, pools, client, home=config.home, forgotten=lambda: lost_period(config.database)
     )
     try:
-        yield ActivitySet(
-            model=[model.open_conversation, model.call_model],
-            git=[
+        yield {
+            TaskQueue.MODEL: [model.open_conversation, model.call_model],
+            TaskQueue.GIT: [
                 repositories.open_repository,
                 repositories.deliver_branch,
                 repositories.withdraw_delivery,
@@ -138,62 +120,56 @@ async def build_activities(
                 policy.judge_plan,
                 policy.judge_review,
             ],
-            host=[
+            host_queue(host): [
                 tools.read_files,
                 tools.apply_edit,
                 tools.run_command,
                 tools.call_tool,
                 reconciler.reconcile,
             ],
-            checks=[checks.run_checks],
-        )
+            checks_queue(host): [checks.run_checks],
+        }
     finally:
         await messages.close()
         await stores.close()
 
 
-def workers(config: Settings, client: Client, made: ActivitySet) -> list[Worker]:
+def _build_workers(config: Settings, client: Client, activities: Activities) -> list[Worker]:
     """Return one worker a task queue, each with its own slots."""
     host = host_id(config)
-    room = DiskSpaceInterceptor(config.home, config.stores, config.worktrees)
+    slots = {
+        TaskQueue.MODEL: 32,
+        TaskQueue.GIT: 8,
+        host_queue(host): 16,
+        checks_queue(host): config.check_slots,
+    }
+    disk_space = DiskSpaceInterceptor(config.home, config.stores, config.worktrees)
     grace = dt.timedelta(seconds=config.grace_seconds)
-    serve = partial(_activity_worker, client, room=room, grace=grace)
-    return [
-        Worker(
-            client,
-            task_queue=TaskQueue.WORKFLOWS,
-            workflows=WORKFLOWS,
-            workflow_runner=workflow_runner(),
-            interceptors=[OrchestInterceptor()],
-            sticky_queue_schedule_to_start_timeout=STICKY,
-            graceful_shutdown_timeout=grace,
-        ),
-        serve(TaskQueue.MODEL, made.model, slots=32),
-        serve(TaskQueue.GIT, made.git, slots=8),
-        serve(host_queue(host), made.host, slots=16),
-        serve(checks_queue(host), made.checks, slots=config.check_slots),
-    ]
-
-
-def _activity_worker(
-    client: Client,
-    queue: str,
-    activities: Activities,
-    *,
-    room: DiskSpaceInterceptor,
-    grace: dt.timedelta,
-    slots: int,
-) -> Worker:
-    return Worker(
+    workflows = Worker(
         client,
-        task_queue=queue,
-        activities=activities,
-        interceptors=[OrchestInterceptor(), room],
-        max_concurrent_activities=slots,
-        max_heartbeat_throttle_interval=BEAT_THROTTLE,
-        default_heartbeat_throttle_interval=BEAT_THROTTLE,
+        task_queue=TaskQueue.WORKFLOWS,
+        workflows=WORKFLOWS,
+        workflow_runner=workflow_runner(),
+        interceptors=[OrchestInterceptor()],
+        sticky_queue_schedule_to_start_timeout=STICKY,
         graceful_shutdown_timeout=grace,
     )
+    return [
+        workflows,
+        *(
+            Worker(
+                client,
+                task_queue=queue,
+                activities=activities[queue],
+                interceptors=[OrchestInterceptor(), disk_space],
+                max_concurrent_activities=slots[queue],
+                max_heartbeat_throttle_interval=BEAT_THROTTLE,
+                default_heartbeat_throttle_interval=BEAT_THROTTLE,
+                graceful_shutdown_timeout=grace,
+            )
+            for queue in activities
+        ),
+    ]
 
 
 async def run(config: Settings, *, stop: asyncio.Event) -> None:
@@ -202,14 +178,14 @@ async def run(config: Settings, *, stop: asyncio.Event) -> None:
     client = await connect(
         config, runtime=telemetry_runtime(config), retry_for=dt.timedelta(seconds=30)
     )
-    await _room(config, stop)
+    await _wait_for_disk_space(config, stop)
     await asyncio.to_thread(_end_orphans, config)
     sandbox = Sandbox()
     await _probe(sandbox, config)
     async with AsyncExitStack() as stack:
-        made = await stack.enter_async_context(build_activities(config, client, sandbox=sandbox))
-        serving = workers(config, client, made)
-        for worker in serving:
+        activities = build_activities(config, client, sandbox=sandbox)
+        workers = _build_workers(config, client, await stack.enter_async_context(activities))
+        for worker in workers:
             await stack.enter_async_context(worker)
         mark_worker_ready(config)
         reconciling = asyncio.create_task(reconcile_regularly(client, host_id(config)))
@@ -218,18 +194,18 @@ async def run(config: Settings, *, stop: asyncio.Event) -> None:
         reconciling.cancel()
         log.info("worker.stopping")
         # All at once: one grace, not one each.
-        await asyncio.gather(*(worker.shutdown() for worker in serving))
+        await asyncio.gather(*(worker.shutdown() for worker in workers))
 
 
-async def _room(config: Settings, stop: asyncio.Event) -> None:
+async def _wait_for_disk_space(config: Settings, stop: asyncio.Event) -> None:
     """Wait until the disk has room: without any, the sandbox's trial would fail for ever."""
-    told = False
+    logged = False
     while not stop.is_set() and (
-        short := low_space_reason(config.home, config.stores, config.worktrees)
+        reason := low_space_reason(config.home, config.stores, config.worktrees)
     ):
-        if not told:
-            structlog.get_logger("worker").warning("disk.full", reason=short)
-            told = True
+        if not logged:
+            structlog.get_logger("worker").warning("disk.full", reason=reason)
+            logged = True
         await asyncio.sleep(1)
 
 
@@ -250,12 +226,8 @@ async def _probe(sandbox: Sandbox, config: Settings) -> None:
         structlog.get_logger("worker").error("sandbox.unavailable", reason=str(error))
 
 
-def _settle_memory() -> None:
-    """Take what the imports made out of the collector's way: it lives as long as the process.
-
-    Otherwise each full collection goes over a million objects that never die, in the middle of a
-    turn.
-    """
+def _exempt_imports_from_collection() -> None:
+    """Keep full collections, in the middle of a turn, from a million objects that never die."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
@@ -273,7 +245,7 @@ async def main() -> int:
         heartbeats = asyncio.create_task(send_heartbeats(config.heartbeat_fd))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        _settle_memory()
+        _exempt_imports_from_collection()
         await run(config, stop=stop)
         heartbeats.cancel()
     except SetupError as error:

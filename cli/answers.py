@@ -21,15 +21,9 @@ async def answer(
     reason: str,
     context: CliContext,
 ) -> ExitCode:
-    """Answer what waits in a request.
+    """Answer the approval of this id, or the only one that waits.
 
-    Args:
-        choice: the answer.
-        request_id: as typed.
-        approval: its id; None while exactly one waits.
-        digest: the beginning of the digest of what the person saw; None leaves it unchecked.
-        reason: recorded with the answer.
-        context: the process around the command.
+    `digest` is the beginning of the digest of what the person saw; None leaves it unchecked.
     """
     decide = _decide(choice=choice, approval=approval, reason=reason, by=context.user)
     async with connected(context, worker=False) as service:

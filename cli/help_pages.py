@@ -36,13 +36,7 @@ def group_page(group: Sequence[str]) -> str:
 
 
 def command_page(name: Sequence[str], about: str, parameters: "ArgumentCollection") -> str:
-    """Return the page of one command.
-
-    Args:
-        name: its words.
-        about: what it does, in a sentence or more, with examples.
-        parameters: what may be typed after its name.
-    """
+    """Return the page of one command: how it is called, what it does, what may be typed."""
     rows = {label(parameter): _description(parameter) for parameter in parameters}
     options = {name: text for name, text in rows.items() if name.startswith("-")}
     arguments = {name: text for name, text in rows.items() if name not in options}

@@ -44,9 +44,8 @@ def answer_commands(program: str, workflow_id: str, approval: Approval) -> list[
         command_line(program, "reject", *words, *digest, "--reason", "WHY"),
     ]
     if approval.kind in _REVISABLE:
-        lines.append(
-            command_line(program, "revise", *words, *digest, "--feedback", "WHAT TO CHANGE")
-        )
+        feedback = ("--feedback", "WHAT TO CHANGE")
+        lines.append(command_line(program, "revise", *words, *digest, *feedback))
     return lines
 
 
@@ -58,13 +57,7 @@ def salvage_hint(command: str, state: RunState) -> list[str]:
 
 
 def detached_hints(program: str, workflow_id: str, *, stops: bool) -> list[str]:
-    """Return how to come back to a request that is not finished.
-
-    Args:
-        program: how starter.py is called.
-        workflow_id: of the request.
-        stops: server and worker were started for this command alone and end with it.
-    """
+    """Return how to come back to a request whose services may stop with this command."""
     name = short_id(workflow_id)
     state = (
         f"{workflow_id} is not lost. Its server and worker were started for this command and "

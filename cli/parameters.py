@@ -29,9 +29,7 @@ Digest = Annotated[
 def converted(convert: Callable[[str], object], *, metavar: str) -> Parameter:
     """Return a parameter of one value with a conversion of its own; given twice, the last counts.
 
-    Args:
-        convert: from what was typed; raises ValueError with what is wrong.
-        metavar: stands for the value in the help.
+    A ValueError of the conversion says what is wrong with what was typed.
     """
 
     def convert_last(_: Any, tokens: Sequence[Token]) -> object:

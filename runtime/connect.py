@@ -96,12 +96,8 @@ async def connect(
 ) -> Client:
     """Connect to the Temporal service and return a client.
 
-    Args:
-        settings: profiles, TLS, namespace.
-        address: host:port; by default that of the settings, else of the embedded server.
-        runtime: the process's SDK runtime; by default the SDK's own.
-        retry_for: how long to retry while nothing answers, for a worker that starts together
-            with its server.
+    The address is by default that of the settings, else of the embedded server. `retry_for` is
+    for a worker that starts together with its server.
 
     Raises:
         UnreachableError: nothing answered in that time.

@@ -8,7 +8,6 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -16,7 +15,7 @@ from temporalio import activity, workflow
 
 from runtime.log_schema import EXTRA_KEYS
 from runtime.redaction import redactor
-from runtime.settings import Settings, log_level_number
+from runtime.settings import Settings
 
 CORE_LOGGER = "temporal.core"
 """The logger of the SDK's Rust core."""
@@ -25,15 +24,11 @@ _MAX_TRACE_LENGTH = 32_000
 
 
 def configure(settings: Settings, *, file: Path | None = None) -> None:
-    """Write every log of this process to a file, by default to standard error.
+    """Append every log of this process to a file in an existing folder, else to standard error.
 
     Safe to repeat: the new configuration replaces the old one.
-
-    Args:
-        settings: level, format, secrets to redact.
-        file: appended to; its folder must exist.
     """
-    handler = _handler(file)
+    handler = logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler()
     handler.setFormatter(_formatter(settings, colors=file is None and sys.stderr.isatty()))
     handler.addFilter(lambda _record: not _replaying())
     structlog.configure(
@@ -53,14 +48,8 @@ def configure(settings: Settings, *, file: Path | None = None) -> None:
             old.close()
     handler.set_name(__name__)
     root.handlers = [handler]
-    root.setLevel(log_level_number(settings))
+    root.setLevel(settings.log_level.upper())
     _disable_ids_in_messages()
-
-
-def _handler(file: Path | None) -> logging.StreamHandler[TextIO] | logging.FileHandler:
-    if file is None:
-        return logging.StreamHandler(sys.stderr)
-    return logging.FileHandler(file, encoding="utf-8")
 
 
 def _formatter(settings: Settings, *, colors: bool) -> logging.Formatter:
@@ -157,7 +146,11 @@ def _redact(clean: Callable[[str], str]) -> Processor:
 
 
 def _cap_sizes(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    return {key: _each_text(value, _truncated(_max_length(key))) for key, value in event.items()}
+    truncate, truncate_trace = _truncated(_MAX_TEXT_LENGTH), _truncated(_MAX_TRACE_LENGTH)
+    return {
+        key: _each_text(value, truncate_trace if key == "exception" else truncate)
+        for key, value in event.items()
+    }
 
 
 def _each_text(value: object, change: Callable[[str], str]) -> object:
@@ -169,10 +162,6 @@ def _each_text(value: object, change: Callable[[str], str]) -> object:
     if isinstance(value, list | tuple | set | frozenset):
         return [_each_text(inner, change) for inner in value]
     return change(str(value))
-
-
-def _max_length(key: str) -> int:
-    return _MAX_TRACE_LENGTH if key == "exception" else _MAX_TEXT_LENGTH
 
 
 def _truncated(limit: int) -> Callable[[str], str]:

@@ -15,11 +15,7 @@ from runtime.settings import Settings
 
 
 class ProcessRecord(BaseModel):
-    """An immutable record of a process; unknown keys, written by another release, are ignored.
-
-    Attributes:
-        pid: the process's id.
-    """
+    """An immutable record of a process; unknown keys, written by another release, are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     pid: int
@@ -72,10 +68,6 @@ class SupervisorRecord(ProcessRecord):
     def ready(self) -> bool:
         """Whether server and worker are both ready."""
         return self.server_ready and self.worker_ready
-
-
-class WorkerRecord(ProcessRecord):
-    """A worker that polls its queues."""
 
 
 _AnyRecord = TypeVar("_AnyRecord", bound=ProcessRecord)

@@ -1,6 +1,5 @@
 """Settings: all environment variables, read and checked once, in this one module."""
 
-import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -75,7 +74,7 @@ class Settings:
     grace_seconds: int = GRACE_SECONDS
     heartbeat_fd: int | None = None
     path: str = os.defpath
-    virtual_env: Path | None = None
+    virtual_env: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -160,7 +159,11 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         model_token=_secret(env, "ANTHROPIC_AUTH_TOKEN"),
         model_base_url=_url(env, "ANTHROPIC_BASE_URL"),
         model=env.get("ORCHESTCODE_MODEL", DEFAULT_MODEL),
-        role_models={role: model for role in ROLES if (model := env.get(_role_variable(role)))},
+        role_models={
+            role: env[name]
+            for role in ROLES
+            if (name := f"ORCHESTCODE_MODEL_{role.upper()}") in env
+        },
         effort=_choice(env, "ORCHESTCODE_EFFORT", _EFFORTS),
         log_level=_choice(env, "ORCHESTCODE_LOG_LEVEL", _LOG_LEVELS) or "info",
         log_format=_choice(env, "ORCHESTCODE_LOG_FORMAT", _LOG_FORMATS) or "json",
@@ -171,14 +174,9 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         grace_seconds=_seconds(env, "ORCHESTCODE_GRACE_SECONDS", GRACE_SECONDS),
         heartbeat_fd=_number(env, HEARTBEAT_FD),
         path=env.get("PATH", os.defpath),
-        virtual_env=Path(env["VIRTUAL_ENV"]) if "VIRTUAL_ENV" in env else None,
+        virtual_env=env.get("VIRTUAL_ENV"),
         environment=env,
     )
-
-
-def log_level_number(settings: Settings) -> int:
-    """Return the standard library's number of the log level."""
-    return logging.getLevelNamesMapping()[settings.log_level.upper()]
 
 
 def _home(env: Mapping[str, str]) -> Path:
@@ -218,10 +216,6 @@ def _profile(temporal: Mapping[str, str]) -> tuple[str | None, str | None]:
         names = " or ".join(sorted({"TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE"} & temporal.keys()))
         raise SettingsError(f"{names} cannot be read: {problem}.") from problem
     return profile.address, profile.namespace
-
-
-def _role_variable(role: str) -> str:
-    return f"ORCHESTCODE_MODEL_{role.upper()}"
 
 
 def _secret(env: Mapping[str, str], name: str) -> SecretStr | None:

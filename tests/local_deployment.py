@@ -36,7 +36,7 @@ from rehearsal import journal
 from rehearsal.journal import Entry
 from runtime.connect import connect
 from runtime.locks import is_held
-from runtime.records import WorkerRecord, read_record, running_supervisor, worker_file
+from runtime.records import ProcessRecord, read_record, running_supervisor, worker_file
 from runtime.services.binary import find_binary
 from runtime.services.child_process import ChildProcess, log_tail
 from runtime.services.embedded_server import EmbeddedServer
@@ -183,7 +183,7 @@ class LocalDeployment:
             raise AssertionError(f"the worker did not start:{log_tail(log)}")
 
     def _worker_polls(self, pid: int) -> bool:
-        record = read_record(worker_file(self.settings), WorkerRecord)
+        record = read_record(worker_file(self.settings), ProcessRecord)
         return record is not None and record.pid == pid
 
     async def kill_worker(self) -> None:

@@ -51,11 +51,7 @@ def _quiet_runtime() -> Runtime:
 
 @asynccontextmanager
 async def connected(context: CliContext, *, worker: bool) -> AsyncIterator[Service]:
-    """Connect to the service for as long as the block lasts.
-
-    Args:
-        context: the process around the command.
-        worker: a worker is needed too.
+    """Connect to the service, and to a worker if needed, for as long as the block lasts.
 
     Raises:
         SetupError: the service cannot be found or started.
@@ -82,18 +78,20 @@ async def _relocate(settings: Settings, client: Client) -> Client | None:
 
 
 async def _reach(
-    stack: AsyncExitStack, settings: Settings, context: CliContext, *, worker: bool
+    stack: AsyncExitStack,
+    settings: Settings,
+    context: CliContext,
+    *,
+    worker: bool,
+    retry: bool = True,
 ) -> tuple[RunningServices, Client]:
     """Connect, once more when the embedded server that was found ended in the same moment."""
-    for last in (bool(settings.temporal_address), True):
-        services = ensure_services(settings, worker=worker, announce=context.print_err)
-        up = await stack.enter_async_context(services)
-        try:
-            client = await connect(settings, address=up.address, runtime=_quiet_runtime())
-        except UnreachableError:
-            if last:
-                raise
-            await stack.aclose()
-        else:
-            return up, client
-    raise AssertionError("the last try returns or raises")
+    services = ensure_services(settings, worker=worker, announce=context.print_err)
+    up = await stack.enter_async_context(services)
+    try:
+        return up, await connect(settings, address=up.address, runtime=_quiet_runtime())
+    except UnreachableError:
+        if settings.temporal_address or not retry:
+            raise
+    await stack.aclose()
+    return await _reach(stack, settings, context, worker=worker, retry=False)

@@ -44,11 +44,7 @@ class ServerConnection:
 
 @contextlib.asynccontextmanager
 async def translated_errors(missing: str = "There is no such workflow.") -> AsyncIterator[None]:
-    """Raise an RPC error as UsageError or ServiceUnavailable.
-
-    Args:
-        missing: the sentence when the workflow does not exist or has ended.
-    """
+    """Raise an RPC error as ServiceUnavailable or UsageError, `missing` for a missing workflow."""
     try:
         yield
     except RPCError as error:

@@ -25,7 +25,7 @@ from contracts.approvals import ApprovalKind
 from contracts.repository import Environment
 from contracts.request import RequestStart
 from domain.ids import request_workflow_id
-from runtime.settings import Settings, load
+from runtime.settings import load
 
 STEPS = (ApprovalKind.PLAN, ApprovalKind.REVIEW, ApprovalKind.DELIVERY)
 """The steps that `--approve` may name."""
@@ -98,7 +98,7 @@ async def command(
         branch=branch,
         checks=check,
         approve=approve,
-        environment=_environment(settings),
+        environment=Environment(path=settings.path, virtual_env=settings.virtual_env),
         **{name: limit for name, limit in limits.items() if limit is not None},
     )
     request_id = request_workflow_id(start.request, secrets.token_hex(3))
@@ -118,11 +118,6 @@ def _folder(repo: str, context: CliContext) -> str:
     if not folder.is_dir():
         raise UsageError(f"There is no folder {clean(str(folder))}; --repo names a repository.")
     return str(folder)
-
-
-def _environment(settings: Settings) -> Environment:
-    virtual_env = str(settings.virtual_env) if settings.virtual_env else None
-    return Environment(path=settings.path, virtual_env=virtual_env)
 
 
 def _request_start(**values: object) -> RequestStart:

@@ -15,7 +15,7 @@ from cli.views.report import check_line
 from contracts.agent import AgentStatus
 from contracts.approvals import Approval
 from contracts.merge_queue import MergeQueueStatus
-from contracts.task import TaskState, TaskStatus
+from contracts.task import TaskState
 from contracts.visibility import RunState
 from domain.request.task_marks import TASK_MARKS
 
@@ -42,7 +42,10 @@ def live_view(snapshot: Snapshot, *, program: str) -> RenderableType:
         ],
         _plan(snapshot),
         *([Text(f"merge queue  {queue_line(snapshot.queue)}")] if snapshot.queue else []),
-        *[_check(check_line(check), passed=check.passed) for check in status.checks],
+        *[
+            Text(f"check  {check_line(check)}", "green" if check.passed else "red")
+            for check in status.checks
+        ],
         *([Text(snapshot.problem, "yellow")] if snapshot.problem else []),
     )
 
@@ -150,17 +153,14 @@ def agent_activity(agent: AgentStatus) -> str:
 def task_activity(row: Row, agent: AgentStatus | None) -> str:
     """Return what happens with a task: what its agent does, a reason, or its title."""
     task = row.task
-    also = f"also after {', '.join(row.also)}: " if row.also and _before_start(task) else ""
     if agent and task.state is not TaskState.BLOCKED:
         return agent_activity(agent) or clean(task.reason or task.title)
     if task.state is TaskState.DONE:
         landed = f"landed {commit(task.commit)}, " if task.commit else ""
         return f"{landed}{clean(task.title)}"
+    waits = row.also and task.state in (TaskState.PENDING, TaskState.BLOCKED)
+    also = f"also after {', '.join(row.also)}: " if waits else ""
     return also + clean(task.reason or task.title)
-
-
-def _before_start(task: TaskStatus) -> bool:
-    return task.state in (TaskState.PENDING, TaskState.BLOCKED)
 
 
 def queue_line(queue: MergeQueueStatus) -> str:
@@ -180,10 +180,6 @@ def _patch(name: str) -> str:
     """Return a queued patch, `<request key>/<task>/<round>`, as its task and round."""
     task, went_back = ["", *clean(name).split("/")][-2:]
     return f"{task} (round {int(went_back) + 1})" if went_back.strip("0").isdecimal() else task
-
-
-def _check(line: str, *, passed: bool) -> Text:
-    return Text(f"check  {line}", "green" if passed else "red")
 
 
 def _state_style(state: RunState) -> str:

@@ -14,13 +14,7 @@ _APPROVAL_KEYS = {"id", "kind", "what", "why", "risk", "digest"}
 
 
 def closing(status: RequestStatus, *, seconds: float, link: str) -> list[str]:
-    """Return the report of a request that has ended.
-
-    Args:
-        status: its last.
-        seconds: wall time from its start to its end.
-        link: its page in the web UI, "" when unknown.
-    """
+    """Return the report of a request that has ended; the link is "" when unknown."""
     return [
         *_verdict(status),
         *[f"  {line}" for line in clean_lines(status.diffstat)],

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from cli.context import CliContext
 from cli.exit_codes import ExitCode
-from cli.main import main as console
-from examples.demo.deployment import DemoDeployment, sample_repository
+from cli.main import main as run_command
+from examples.demo.deployment import DemoDeployment, demo_deployment, sample_repository
 from runtime.services.child_process import end_process
 
 REQUEST = (
@@ -34,10 +34,11 @@ def main() -> int:
     keep = parser.parse_args().keep
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with DemoDeployment(Path.cwd() / ".orchestcode-demo", os.environ, keep=keep) as deployment:
-            code = _play(deployment)
+        parent = Path.cwd() / ".orchestcode-demo"
+        with demo_deployment(parent, os.environ, keep=keep) as deployment:
+            code = _run_request(deployment, keep=keep)
             if keep:
-                _kept(deployment)
+                _print_what_is_kept(deployment)
     except KeyboardInterrupt:
         code = ExitCode.WAITING
     if not keep:
@@ -45,7 +46,7 @@ def main() -> int:
     return code
 
 
-def _play(deployment: DemoDeployment) -> int:
+def _run_request(deployment: DemoDeployment, *, keep: bool) -> int:
     repository = sample_repository(deployment.folder / "shop")
     print(
         f"{REHEARSED} Everything else is real:\n"
@@ -54,20 +55,20 @@ def _play(deployment: DemoDeployment) -> int:
         f'The request: "{REQUEST}"\n',
         flush=True,
     )
-    around = CliContext(
+    context = CliContext(
         environ=deployment.environ,
         folder=Path.cwd(),
         now=time.time,
         program=deployment.program,
-        lasting=deployment.keep,
+        lasting=keep,
     )
-    code = console(["run", "--repo", str(repository), "--check", CHECK, REQUEST], around)
+    code = run_command(["run", "--repo", str(repository), "--check", CHECK, REQUEST], context)
     cost = " The cost is what these calls would have cost." if code is ExitCode.DELIVERED else ""
     print(f"{REHEARSED}{cost}", flush=True)
     return code
 
 
-def _kept(deployment: DemoDeployment) -> None:
+def _print_what_is_kept(deployment: DemoDeployment) -> None:
     repository = f"git -C {deployment.folder / 'shop'}"
     print(
         "Kept, to look at:\n"

@@ -8,10 +8,9 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from examples.demo.rehearsed import (
     ROOT,
@@ -28,62 +27,52 @@ _KEPT = "kept"
 _END_SECONDS = 20.0
 
 
+@dataclass(frozen=True)
 class DemoDeployment:
-    """A fresh folder with a home of its own, and the rehearsal server; both are gone afterwards.
+    """A home of its own, served by the rehearsal server in the model's place.
 
     Attributes:
         folder: of this demonstration alone.
-        keep: the folder is left behind.
         environ: the environment for everything that belongs to it.
         program: how starter.py is called to reach it from another terminal.
     """
 
-    def __init__(self, parent: Path, environ: Mapping[str, str], *, keep: bool) -> None:
-        self._parent = parent
-        self.keep = keep
-        self.folder = parent / secrets.token_hex(3)
-        self._home = self.folder / "home"
-        self.program = f"ORCHESTCODE_HOME={self._home} {_python()} starter.py"
-        self.environ: dict[str, str] = {}
-        self._given = environ
-        self._rehearsal: RehearsalProcess | None = None
+    folder: Path
+    environ: dict[str, str]
+    program: str
 
-    def __enter__(self) -> Self:
-        """Make the folder and start the rehearsal server."""
-        _sweep(self._parent)
-        self.folder.mkdir(parents=True)
+
+@contextlib.contextmanager
+def demo_deployment(
+    parent: Path, environ: Mapping[str, str], *, keep: bool
+) -> Iterator[DemoDeployment]:
+    """Deploy in a fresh folder; its processes are gone afterwards, and the folder unless kept."""
+    _remove_leftovers(parent)
+    folder = parent / secrets.token_hex(3)
+    home = folder / "home"
+    folder.mkdir(parents=True)
+    with contextlib.ExitStack() as stack:
+        stack.callback(_keep if keep else _remove, folder)
         try:
-            self._rehearsal = RehearsalProcess(HERE / "script.json", self.folder)
-            self.environ = rehearsed_environment(
-                self._given, home=self._home, address=self._rehearsal.address
-            )
+            rehearsal = RehearsalProcess(HERE / "script.json", folder)
         except RuntimeError as error:
-            self._leave()
             raise SystemExit(str(error)) from None
-        except BaseException:
-            self._leave()
-            raise
-        return self
+        stack.callback(lambda: asyncio.run(rehearsal.stop()))
+        environ = rehearsed_environment(environ, home=home, address=rehearsal.address)
+        stack.callback(_end_services, environ)
+        program = f"ORCHESTCODE_HOME={home} {_python()} starter.py"
+        yield DemoDeployment(folder, environ, program)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End every process of the demonstration and remove its folder."""
-        self._leave()
 
-    def _leave(self) -> None:
-        if self.environ:
-            _end_services(self.environ)
-        if self._rehearsal is not None:
-            asyncio.run(self._rehearsal.stop())
-        if self.keep:
-            (self.folder / _KEPT).touch()
-        else:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            _remove_if_empty(self._parent)
+def _keep(folder: Path) -> None:
+    (folder / _KEPT).touch()
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    # Other demonstrations may have folders there.
+    with contextlib.suppress(OSError):
+        folder.parent.rmdir()
 
 
 def _python() -> str:
@@ -109,18 +98,13 @@ def _end_services(environ: Mapping[str, str]) -> None:
         time.sleep(0.05)
 
 
-def _sweep(parent: Path) -> None:
+def _remove_leftovers(parent: Path) -> None:
     """Remove what earlier demonstrations left that were killed before they could clean up."""
     for folder in parent.glob("*"):
         held = is_held(folder / "home" / "run" / "supervisor.lock")
         young = time.time() - folder.stat().st_mtime < 600
         if not (held or young or (folder / _KEPT).exists()):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _remove_if_empty(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        folder.rmdir()
 
 
 def sample_repository(folder: Path) -> Path:

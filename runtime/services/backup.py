@@ -107,9 +107,7 @@ def _check_free_space(database: Path) -> None:
 def find_loss(database: Path, *, thoroughly: bool = False) -> str | None:
     """Return why a database cannot be used, "is gone" or "is damaged (…)"; None when it can.
 
-    Args:
-        database: of a server that does not run.
-        thoroughly: read all of it, not only its beginning.
+    Its server must not run. It is read `thoroughly`, or only at its beginning.
     """
     if not read_marker(database):
         return None  # new, or its set-up is not finished

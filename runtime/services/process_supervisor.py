@@ -15,7 +15,7 @@ from runtime.background_task import loop_time
 from runtime.errors import SetupError
 from runtime.locks import releasing, try_lock
 from runtime.records import (
-    WorkerRecord,
+    ProcessRecord,
     running_supervisor,
     supervisor_file,
     supervisor_lock,
@@ -73,7 +73,7 @@ async def supervise(
 def mark_worker_ready(settings: Settings) -> None:
     """Record that this process polls its queues; a worker calls it once its pollers run."""
     settings.ensure_home()
-    write_record(worker_file(settings), WorkerRecord(pid=os.getpid()))
+    write_record(worker_file(settings), ProcessRecord(pid=os.getpid()))
 
 
 class _Supervisor:

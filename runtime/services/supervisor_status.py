@@ -19,16 +19,14 @@ _MIN_FREE_BYTES = 50_000_000
 class SupervisorStatus:
     """The status of one home's services, written by its supervisor.
 
-    Args:
-        announce: shows that all is ready, and everything else that a person should know.
-
     Attributes:
+        announce: shows that all is ready, and everything else that a person should know.
         record: what other processes read.
     """
 
     def __init__(self, settings: Settings, *, own_server: bool, announce: Announce) -> None:
         self._settings = settings
-        self._announce = announce
+        self.announce = announce
         self._was_ready = False
         self._written = True
         self.record = SupervisorRecord(
@@ -41,20 +39,16 @@ class SupervisorStatus:
         self._write()
         if self.record.ready and not self._was_ready:
             self._was_ready = True
-            self._announce(f"Ready: Temporal at {self.record.address}{web_ui(self.record)}.")
+            self.announce(f"Ready: Temporal at {self.record.address}{web_ui(self.record)}.")
 
     def remove_record(self) -> None:
         """Remove the record, so that no process takes a stopping supervisor for a ready one."""
         supervisor_file(self._settings).unlink(missing_ok=True)
 
-    def announce(self, line: str) -> None:
-        """Show one line to a person."""
-        self._announce(line)
-
     def announce_restart(self, what: str, reason: str, delay: float) -> None:
         """Announce that something ended and when it is restarted."""
         full = self._full_disk_sentence()
-        self._announce(f"{what} ended ({reason}); it starts again in {delay} s.{full}")
+        self.announce(f"{what} ended ({reason}); it starts again in {delay} s.{full}")
 
     async def watch_disk(self) -> None:
         """Announce when the home's disk becomes full and when it has room again."""
@@ -63,7 +57,7 @@ class SupervisorStatus:
             sentence = self._full_disk_sentence()
             if bool(sentence) != was_full:
                 home = self._settings.home
-                self._announce(sentence.strip() or f"The disk of {home} has room again.")
+                self.announce(sentence.strip() or f"The disk of {home} has room again.")
                 was_full = bool(sentence)
             if not self._written:
                 self._write()
@@ -75,7 +69,7 @@ class SupervisorStatus:
             write_record(supervisor_file(self._settings), self.record)
         except OSError as problem:
             if self._written:
-                self._announce(f"Nothing can be written to {self._settings.run}: {problem}.")
+                self.announce(f"Nothing can be written to {self._settings.run}: {problem}.")
             self._written = False
         else:
             self._written = True

@@ -17,7 +17,7 @@ from activities.tools.view import ViewArguments
 from contracts.planning import PlanDraft
 from contracts.review import ReviewFinish
 from contracts.tools import CoderFinish
-from examples.demo.deployment import HERE, DemoDeployment, sample_repository
+from examples.demo.deployment import HERE, demo_deployment, sample_repository
 
 SCRIPT = json.loads((HERE / "script.json").read_text(encoding="utf-8"))
 ARGUMENTS: dict[str, type[BaseModel]] = {
@@ -119,7 +119,7 @@ def test_the_stage_leaves_nothing_unless_it_is_to_be_kept(tmp_path: Path, *, kee
     parent = tmp_path / ".orchestcode-demo"
     before = {"PATH": "/bin", "ANTHROPIC_AUTH_TOKEN": "theirs", "TEMPORAL_ADDRESS": "there:1"}
 
-    with DemoDeployment(parent, before, keep=keep) as stage:
+    with demo_deployment(parent, before, keep=keep) as stage:
         assert stage.environ["ANTHROPIC_BASE_URL"].startswith("http://127.0.0.1:")
         assert "127.0.0.1" in stage.environ["NO_PROXY"]
         assert not {"ANTHROPIC_AUTH_TOKEN", "TEMPORAL_ADDRESS"} & stage.environ.keys()
@@ -127,6 +127,6 @@ def test_the_stage_leaves_nothing_unless_it_is_to_be_kept(tmp_path: Path, *, kee
 
     assert stage.folder.exists() is keep
     assert parent.exists() is keep
-    with DemoDeployment(parent, before, keep=False):
+    with demo_deployment(parent, before, keep=False):
         pass
     assert stage.folder.exists() is keep
