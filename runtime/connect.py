@@ -26,7 +26,7 @@ from typing_extensions import override
 from contracts.failures import FailureKind
 from runtime.background_task import loop_time
 from runtime.errors import UnreachableError
-from runtime.records import running_server
+from runtime.records import ServerRecord
 from runtime.settings import Settings
 
 _PAUSE_SECONDS = 0.1
@@ -134,7 +134,7 @@ async def _connect_once(
 
 
 def _embedded_address(settings: Settings) -> str:
-    record = running_server(settings)
+    record = ServerRecord.running(settings)
     if record is None:
         raise UnreachableError(
             "The embedded Temporal server is not running; `starter.py up` starts it, or set "

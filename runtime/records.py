@@ -6,7 +6,7 @@ A record describes a process; the lock of the same name tells whether it still r
 import os
 import secrets
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -18,7 +18,44 @@ class ProcessRecord(BaseModel):
     """An immutable record of a process; unknown keys, written by another release, are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+    name: ClassVar[str]
     pid: int
+
+    @classmethod
+    def lock(cls, settings: Settings) -> Path:
+        """Return the lock that the one process of this kind holds while it runs."""
+        return settings.run / f"{cls.name}.lock"
+
+    @classmethod
+    def file(cls, settings: Settings) -> Path:
+        """Return the file of the record."""
+        return settings.run / f"{cls.name}.json"
+
+    def write(self, settings: Settings) -> None:
+        """Write the record atomically."""
+        path = self.file(settings)
+        draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        try:
+            draft.write_text(self.model_dump_json(), encoding="utf-8")
+            draft.replace(path)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
+
+    @classmethod
+    def read(cls, settings: Settings) -> Self | None:
+        """Return the record, None when there is none or it is not valid."""
+        try:
+            return cls.model_validate_json(cls.file(settings).read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return None
+
+    @classmethod
+    def running(cls, settings: Settings) -> Self | None:
+        """Return the record of the process that holds the lock, None when none runs."""
+        record = cls.read(settings) if is_held(cls.lock(settings)) else None
+        # A process that has just taken the lock has not yet replaced its predecessor's record.
+        return record if record and Path(f"/proc/{record.pid}").exists() else None
 
 
 class ServerRecord(ProcessRecord):
@@ -28,6 +65,7 @@ class ServerRecord(ProcessRecord):
         port, ui_port: of the loopback interface; ui_port is None without a web UI.
     """
 
+    name = "server"
     port: int
     ui_port: int | None
 
@@ -55,6 +93,7 @@ class SupervisorRecord(ProcessRecord):
         early_ends: how often in a row the worker ended before it was ready.
     """
 
+    name = "supervisor"
     address: str | None = None
     ui_url: str | None = None
     own_server: bool = True
@@ -70,71 +109,12 @@ class SupervisorRecord(ProcessRecord):
         return self.server_ready and self.worker_ready
 
 
-_AnyRecord = TypeVar("_AnyRecord", bound=ProcessRecord)
+class WorkerRecord(ProcessRecord):
+    """A worker that polls its queues; it holds no lock."""
 
-
-def write_record(path: Path, record: ProcessRecord) -> None:
-    """Write a record atomically."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        draft.write_text(record.model_dump_json(), encoding="utf-8")
-        draft.replace(path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
-
-
-def read_record(path: Path, kind: type[_AnyRecord]) -> _AnyRecord | None:
-    """Return the record in a file, None when there is none or it is not valid."""
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except (FileNotFoundError, ValidationError):
-        return None
-
-
-def server_lock(settings: Settings) -> Path:
-    """Return the lock that the embedded server holds while it runs."""
-    return settings.run / "server.lock"
-
-
-def server_file(settings: Settings) -> Path:
-    """Return the file of the server's record."""
-    return settings.run / "server.json"
-
-
-def running_server(settings: Settings) -> ServerRecord | None:
-    """Return the record of the embedded server, None when none runs."""
-    return _running(server_lock(settings), server_file(settings), ServerRecord)
-
-
-def supervisor_lock(settings: Settings) -> Path:
-    """Return the lock that the one supervisor of a home holds while it runs."""
-    return settings.run / "supervisor.lock"
-
-
-def supervisor_file(settings: Settings) -> Path:
-    """Return the file of the supervisor's record."""
-    return settings.run / "supervisor.json"
-
-
-def running_supervisor(settings: Settings) -> SupervisorRecord | None:
-    """Return the record of the supervisor, None when none runs."""
-    return _running(supervisor_lock(settings), supervisor_file(settings), SupervisorRecord)
+    name = "worker"
 
 
 def users_lock(settings: Settings) -> Path:
     """Return the lock that every process that needs the services shares."""
     return settings.run / "users.lock"
-
-
-def worker_file(settings: Settings) -> Path:
-    """Return the file in which a worker records that it polls its queues."""
-    return settings.run / "worker.json"
-
-
-def _running(lock: Path, file: Path, kind: type[_AnyRecord]) -> _AnyRecord | None:
-    if not is_held(lock):
-        return None
-    record = read_record(file, kind)
-    # A process that has just taken the lock has not yet replaced its predecessor's record.
-    return record if record and Path(f"/proc/{record.pid}").exists() else None

@@ -36,7 +36,7 @@ from rehearsal import journal
 from rehearsal.journal import Entry
 from runtime.connect import connect
 from runtime.locks import is_held
-from runtime.records import ProcessRecord, read_record, running_supervisor, worker_file
+from runtime.records import SupervisorRecord, WorkerRecord
 from runtime.services.binary import find_binary
 from runtime.services.child_process import ChildProcess, log_tail
 from runtime.services.embedded_server import EmbeddedServer
@@ -183,7 +183,7 @@ class LocalDeployment:
             raise AssertionError(f"the worker did not start:{log_tail(log)}")
 
     def _worker_polls(self, pid: int) -> bool:
-        record = read_record(worker_file(self.settings), ProcessRecord)
+        record = WorkerRecord.read(self.settings)
         return record is not None and record.pid == pid
 
     async def kill_worker(self) -> None:
@@ -199,10 +199,10 @@ class LocalDeployment:
         """End what `starter` brought up, if anything, and wait until it is gone."""
         if not self.settings.home.is_relative_to(self.folder) or not self.settings.run.is_dir():
             return
-        record = running_supervisor(self.settings)
+        record = SupervisorRecord.running(self.settings)
         if record is not None:
             os.kill(record.pid, signal.SIGTERM)
-        await until(lambda: running_supervisor(self.settings) is None)
+        await until(lambda: SupervisorRecord.running(self.settings) is None)
 
     @property
     def server(self) -> EmbeddedServer:

@@ -14,7 +14,7 @@ from cli.client.summary import RequestSummary
 from cli.context import CliContext
 from runtime.connect import connect
 from runtime.errors import UnreachableError
-from runtime.records import running_server
+from runtime.records import ServerRecord
 from runtime.services.startup import RunningServices, ensure_services
 from runtime.settings import Settings, load
 
@@ -68,7 +68,7 @@ async def connected(context: CliContext, *, worker: bool) -> AsyncIterator[Servi
 
 async def _relocate(settings: Settings, client: Client) -> Client | None:
     """Return a client of the embedded server; None when the given one has its address."""
-    record = None if settings.temporal_address else running_server(settings)
+    record = None if settings.temporal_address else ServerRecord.running(settings)
     if record is None or record.address == client.service_client.config.target_host:
         return None
     try:

@@ -19,7 +19,7 @@ from examples.demo.rehearsed import (
     rehearsed_environment,
 )
 from runtime.locks import is_held
-from runtime.records import running_supervisor, supervisor_lock
+from runtime.records import SupervisorRecord
 from runtime.settings import load
 
 HERE = Path(__file__).resolve().parent
@@ -86,12 +86,12 @@ def _end_services(environ: Mapping[str, str]) -> None:
     settings = load(environ)
     if not settings.run.is_dir():
         return
-    record = running_supervisor(settings)
+    record = SupervisorRecord.running(settings)
     if record is not None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(record.pid, signal.SIGTERM)
     end = time.monotonic() + _END_SECONDS
-    while is_held(supervisor_lock(settings)):
+    while is_held(SupervisorRecord.lock(settings)):
         if time.monotonic() > end:
             print(f"The services of {settings.home} do not end; see {settings.logs}.")
             return

@@ -10,14 +10,7 @@ from pathlib import Path
 from runtime.background_task import loop_time
 from runtime.errors import ServerError
 from runtime.locks import releasing, try_lock
-from runtime.records import (
-    ServerRecord,
-    read_record,
-    running_server,
-    server_file,
-    server_lock,
-    write_record,
-)
+from runtime.records import ServerRecord
 from runtime.services.backup import BackupError, find_loss, restore_backup
 from runtime.services.binary import find_binary
 from runtime.services.child_process import ChildProcess, log_tail
@@ -149,7 +142,7 @@ class EmbeddedServer:
                 inherited=(lock,),
             )
             self._record = ServerRecord(pid=self._process.pid, port=port, ui_port=ui_port)
-            write_record(server_file(settings), self._record)
+            self._record.write(settings)
 
     async def wait_until_ready(self) -> None:
         """Wait until the server answers; after its first start also finish the database's set-up.
@@ -184,7 +177,7 @@ class EmbeddedServer:
         """Whether the server's process has not ended."""
         if self._process is not None:
             return self._process.alive
-        return running_server(self._settings) is not None
+        return ServerRecord.running(self._settings) is not None
 
     async def wait(self) -> int:
         """Wait for the server's end and return its exit code; 0 for an adopted server."""
@@ -215,10 +208,10 @@ class EmbeddedServer:
         """Return the lock's descriptor, or None after adopting the healthy server that holds it."""
         end = loop_time() + _LOCK_SECONDS
         while True:
-            lock = try_lock(server_lock(self._settings))
+            lock = try_lock(ServerRecord.lock(self._settings))
             if lock is not None:
                 return lock
-            self._record = running_server(self._settings)
+            self._record = ServerRecord.running(self._settings)
             if self._record is not None and await self._answers():
                 return None
             if loop_time() >= end:
@@ -252,7 +245,7 @@ class EmbeddedServer:
 
     def _choose_ports(self) -> tuple[int, int | None]:
         settings = self._settings
-        last = read_record(server_file(settings), ServerRecord)
+        last = ServerRecord.read(settings)
         preferred = [last.port if last else None, None if self._free_ports else _DEFAULT_PORT]
         port = _required_port(settings.temporal_port) or free_port(preferred)
         if self._headless:

@@ -14,15 +14,7 @@ from pathlib import Path
 from runtime.background_task import loop_time
 from runtime.errors import SetupError
 from runtime.locks import releasing, try_lock
-from runtime.records import (
-    ProcessRecord,
-    running_supervisor,
-    supervisor_file,
-    supervisor_lock,
-    users_lock,
-    worker_file,
-    write_record,
-)
+from runtime.records import SupervisorRecord, WorkerRecord, users_lock
 from runtime.services.embedded_server import EmbeddedServer
 from runtime.services.server_monitor import ServerMonitor
 from runtime.services.supervisor_status import Announce, SupervisorStatus, web_ui
@@ -65,7 +57,7 @@ async def supervise(
         return 0 if until_unused else _already_runs(settings, announce)
     with releasing(lock), _stop_on_signals() as stop:
         # The record of a supervisor that was killed must not be taken for this one's.
-        supervisor_file(settings).unlink(missing_ok=True)
+        SupervisorRecord.file(settings).unlink(missing_ok=True)
         supervisor = _Supervisor(settings, announce=announce, worker=worker, stop=stop)
         return await supervisor.run(until_unused=until_unused)
 
@@ -73,7 +65,7 @@ async def supervise(
 def mark_worker_ready(settings: Settings) -> None:
     """Record that this process polls its queues; a worker calls it once its pollers run."""
     settings.ensure_home()
-    write_record(worker_file(settings), ProcessRecord(pid=os.getpid()))
+    WorkerRecord(pid=os.getpid()).write(settings)
 
 
 class _Supervisor:
@@ -174,7 +166,7 @@ class _Supervisor:
         await self._worker.stop()
         if self._server is not None:
             await self._server.stop()
-        worker_file(self._settings).unlink(missing_ok=True)
+        WorkerRecord.file(self._settings).unlink(missing_ok=True)
         if self._closing_lock is not None:
             os.close(self._closing_lock)
 
@@ -188,14 +180,14 @@ async def _take_supervisor_lock(settings: Settings) -> int | None:
     """Take the supervisor's lock; a process that only tests it holds it for a moment."""
     end = loop_time() + _LOCK_SECONDS
     while True:
-        lock = try_lock(supervisor_lock(settings))
+        lock = try_lock(SupervisorRecord.lock(settings))
         if lock is not None or loop_time() >= end:
             return lock
         await asyncio.sleep(_PAUSE_SECONDS)
 
 
 def _already_runs(settings: Settings, announce: Announce) -> int:
-    record = running_supervisor(settings)
+    record = SupervisorRecord.running(settings)
     details = f" (process {record.pid}{web_ui(record)})" if record else ""
     announce(f"OrchestCode already runs on {settings.home}{details}.")
     return 1

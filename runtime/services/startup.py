@@ -16,13 +16,7 @@ from pathlib import Path
 from runtime.background_task import loop_time
 from runtime.errors import StartupError
 from runtime.locks import is_held, try_lock
-from runtime.records import (
-    SupervisorRecord,
-    running_supervisor,
-    supervisor_file,
-    supervisor_lock,
-    users_lock,
-)
+from runtime.records import SupervisorRecord, users_lock
 from runtime.services.backoff import Backoff
 from runtime.services.child_process import log_tail, open_log
 from runtime.services.process_supervisor import ROOT
@@ -98,7 +92,7 @@ async def _follow_supervisor(settings: Settings, announce: Announce, starter: Pa
         for line in log.announcements():
             announce(line)
         # A supervisor that stops in order, as when a person ends `up`, first removes its record.
-        if supervisor_file(settings).exists() and not _supervisor_lives(settings, spawned):
+        if SupervisorRecord.file(settings).exists() and not _supervisor_lives(settings, spawned):
             delay = backoff.after_end(loop_time())
             announce(f"The supervisor ended; everything starts again in {delay} s.")
             await asyncio.sleep(delay)
@@ -127,7 +121,7 @@ async def _start(
     spawned: _DetachedProcess | None = None
     started = False
     while loop_time() < end:
-        record = running_supervisor(settings)
+        record = SupervisorRecord.running(settings)
         if record is not None and (record.ready if worker else record.server_ready):
             return _running_services(record, settings, started=started)
         if _cannot_start(record, spawned):
@@ -142,7 +136,7 @@ async def _start(
 
 def _supervisor_lives(settings: Settings, spawned: "_DetachedProcess | None") -> bool:
     starting = spawned is not None and spawned.exit_code() is None
-    return starting or is_held(supervisor_lock(settings))
+    return starting or is_held(SupervisorRecord.lock(settings))
 
 
 def _running_services(

@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Callable
 
-from runtime.records import SupervisorRecord, supervisor_file, write_record
+from runtime.records import SupervisorRecord
 from runtime.settings import Settings
 
 Announce = Callable[[str], None]
@@ -43,7 +43,7 @@ class SupervisorStatus:
 
     def remove_record(self) -> None:
         """Remove the record, so that no process takes a stopping supervisor for a ready one."""
-        supervisor_file(self._settings).unlink(missing_ok=True)
+        SupervisorRecord.file(self._settings).unlink(missing_ok=True)
 
     def announce_restart(self, what: str, reason: str, delay: float) -> None:
         """Announce that something ended and when it is restarted."""
@@ -66,7 +66,7 @@ class SupervisorStatus:
     def _write(self) -> None:
         """Write the record; on a full disk `watch_disk` writes it once there is room."""
         try:
-            write_record(supervisor_file(self._settings), self.record)
+            self.record.write(self._settings)
         except OSError as problem:
             if self._written:
                 self.announce(f"Nothing can be written to {self._settings.run}: {problem}.")

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from runtime.background_task import background_task, loop_time
-from runtime.records import ProcessRecord, read_record, worker_file
+from runtime.records import WorkerRecord
 from runtime.services.backoff import Backoff
 from runtime.services.child_process import ChildProcess, describe_exit
 from runtime.services.supervisor_status import SupervisorStatus
@@ -71,7 +71,7 @@ class WorkerMonitor:
 
     def _start(self, heartbeats: HeartbeatPipe) -> ChildProcess:
         settings = self._settings
-        worker_file(settings).unlink(missing_ok=True)
+        WorkerRecord.file(settings).unlink(missing_ok=True)
         self._address = self._status.record.address
         self._worker = ChildProcess(
             [sys.executable, str(self._script)],
@@ -91,7 +91,7 @@ class WorkerMonitor:
     async def _report_ready(self, worker: ChildProcess) -> None:
         """Wait until the worker polls its queues, or ends, and report that it is ready."""
         while worker.alive:
-            record = read_record(worker_file(self._settings), ProcessRecord)
+            record = WorkerRecord.read(self._settings)
             if record is not None and record.pid == worker.pid:
                 self._status.update(worker_ready=True, early_ends=0)
                 return

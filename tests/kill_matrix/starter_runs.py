@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from contracts.visibility import RunState
-from runtime.records import running_supervisor
+from runtime.records import SupervisorRecord
 from runtime.services.child_process import ChildProcess, log_tail
 from tests.kill_matrix import model_script
 from tests.kill_matrix.fault_injector import Kill
@@ -51,7 +51,7 @@ class StarterTerminal:
     async def inject(self, kill_point: KillPoint) -> None:
         """Kill the starter or the supervisor, and wait until a person sees the request again."""
         kill = Kill(kill_point.fault, "", time.time())
-        supervisor = running_supervisor(self._stage.settings)
+        supervisor = SupervisorRecord.running(self._stage.settings)
         if supervisor is None or not self._alive:
             return
         if kill_point.fault is FaultKind.STARTER:
@@ -89,7 +89,7 @@ class StarterTerminal:
         await self._starter.wait()
 
     def _ready(self, *, but: int = 0) -> bool:
-        record = running_supervisor(self._stage.settings)
+        record = SupervisorRecord.running(self._stage.settings)
         again = record is not None and record.ready and record.pid != but
         return not self._alive or again
 

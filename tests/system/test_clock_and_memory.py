@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from rehearsal import journal
-from runtime.records import running_supervisor
+from runtime.records import SupervisorRecord
 from tests.local_deployment import LocalDeployment, git, until
 from tests.model_scripts import Task, command, create, done, play, script, turn
 
@@ -97,7 +97,7 @@ async def test_a_worker_at_its_memory_limit_is_replaced(tmp_path: Path) -> None:
         run = deployment.open_starter("run", *words, log=log)
         await until(lambda: deployment.has_file("a.txt") or not run.alive)
         assert run.alive, log.read_text()
-        record = running_supervisor(deployment.settings)
+        record = SupervisorRecord.running(deployment.settings)
         assert record
         assert record.worker_pid
         limit = _address_space(record.worker_pid) + HEADROOM_BYTES

@@ -19,7 +19,7 @@ import pytest
 from contracts.request import RequestStatus
 from contracts.visibility import OC_STATE, RunState
 from rehearsal import journal
-from runtime.records import running_supervisor
+from runtime.records import SupervisorRecord
 from runtime.services.child_process import log_tail
 from tests.local_deployment import Handle, LocalDeployment, git, until
 from tests.model_scripts import Task, command, create, done, play, script, turn, writes_file
@@ -197,7 +197,7 @@ async def test_server_and_worker_killed_on_a_full_disk_restart_when_there_is_spa
         watching = deployment.open_starter("run", *words, "database", log=run)
         await until(lambda: deployment.has_file("a.txt"))
 
-        record = running_supervisor(deployment.settings)
+        record = SupervisorRecord.running(deployment.settings)
         assert record
         assert record.server_pid
         assert record.worker_pid

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from rehearsal import journal
-from runtime.records import running_server
+from runtime.records import ServerRecord
 from runtime.services.child_process import log_tail
 from tests.local_deployment import LocalDeployment, git, until
 from tests.model_scripts import Task, create, done, play, script, turn, writes_file
@@ -81,7 +81,7 @@ async def test_run_follows_a_server_that_comes_back_on_another_port(tmp_path: Pa
         log = tmp_path / "run.log"
         run = deployment.open_starter("run", *words, log=log)
         await until(lambda: any(entry.role == "coder" for entry in deployment.journal()))
-        server = running_server(deployment.settings)
+        server = ServerRecord.running(deployment.settings)
         assert server
         os.kill(server.pid, signal.SIGKILL)
         await stack.enter_async_context(_taken(server.port))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rehearsal import journal
-from runtime.records import SupervisorRecord, running_supervisor
+from runtime.records import SupervisorRecord
 from tests.local_deployment import LocalDeployment, git, until
 from tests.model_scripts import Task, create, done, play, script, turn, writes_file
 
@@ -28,7 +28,7 @@ async def bare() -> AsyncIterator[LocalDeployment]:
 
 
 def _brought_up(deployment: LocalDeployment) -> SupervisorRecord:
-    record = running_supervisor(deployment.settings)
+    record = SupervisorRecord.running(deployment.settings)
     assert record is not None
     assert record.worker_pid is not None
     assert record.server_pid is not None
@@ -112,5 +112,5 @@ def _coded(deployment: LocalDeployment, calls: int) -> bool:
 
 
 def _moved_on(deployment: LocalDeployment, worker: int | None) -> bool:
-    record = running_supervisor(deployment.settings)
+    record = SupervisorRecord.running(deployment.settings)
     return record is not None and record.worker_ready and record.worker_pid != worker

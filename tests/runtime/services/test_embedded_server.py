@@ -15,7 +15,7 @@ from temporalio.client import Client
 
 from runtime.connect import connect
 from runtime.errors import ServerError
-from runtime.records import running_server
+from runtime.records import ServerRecord
 from runtime.services.binary import find_binary
 from runtime.services.database import read_marker
 from runtime.services.embedded_server import DYNAMIC_CONFIG, EmbeddedServer
@@ -121,7 +121,7 @@ async def test_a_killed_server_loses_nothing(settings: Settings, server: Embedde
     await start_open_workflow(settings)
     os.kill(server.pid, signal.SIGKILL)
     await server.wait()
-    assert running_server(settings) is None
+    assert ServerRecord.running(settings) is None
 
     await server.start()
     found = await (await connect(settings)).get_workflow_handle("kept").describe()
@@ -144,7 +144,7 @@ async def test_a_server_can_be_stopped_before_it_is_ready(settings: Settings) ->
     await server.stop()
 
     assert not alive(server.pid)
-    assert running_server(settings) is None
+    assert ServerRecord.running(settings) is None
 
 
 async def test_a_port_of_another_process_is_not_used(settings: Settings) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from runtime.connect import connect
 from runtime.errors import StartupError
-from runtime.records import SupervisorRecord, running_supervisor, server_file
+from runtime.records import ServerRecord, SupervisorRecord
 from runtime.services.backup import backup_path, has_sound_backup
 from runtime.services.child_process import ChildProcess
 from runtime.services.embedded_server import EmbeddedServer
@@ -43,7 +43,7 @@ async def ready(settings: Settings, *, besides: SupervisorRecord | None = None) 
     found: list[SupervisorRecord] = []
 
     def is_up() -> bool:
-        record = running_supervisor(settings)
+        record = SupervisorRecord.running(settings)
         if record is None or not record.ready or record == besides:
             return False
         found.append(record)
@@ -78,7 +78,7 @@ async def test_a_killed_worker_or_server_is_restarted(own_home: Settings) -> Non
     assert second.server_pid == first.server_pid
 
     os.kill(first.server_pid, signal.SIGKILL)
-    await eventually(lambda: not (running_supervisor(settings) or first).server_ready)
+    await eventually(lambda: not (SupervisorRecord.running(settings) or first).server_ready)
     third = await ready(settings)
     assert third.server_pid != first.server_pid
     assert third.worker_pid == second.worker_pid
@@ -102,7 +102,7 @@ async def test_a_killed_worker_or_server_is_restarted(own_home: Settings) -> Non
     )
     assert "stopped gracefully" in announced(settings, "worker.log")
     assert [file.suffix for file in settings.run.iterdir() if file.suffix != ".lock"] == [".json"]
-    assert server_file(settings).exists()
+    assert ServerRecord.file(settings).exists()
 
 
 async def test_a_frozen_worker_or_server_is_killed_and_restarted(own_home: Settings) -> None:
@@ -118,7 +118,9 @@ async def test_a_frozen_worker_or_server_is_killed_and_restarted(own_home: Setti
     assert second.worker_pid != first.worker_pid
 
     os.kill(first.server_pid, signal.SIGSTOP)
-    await eventually(lambda: not (running_supervisor(settings) or first).server_ready, seconds=30)
+    await eventually(
+        lambda: not (SupervisorRecord.running(settings) or first).server_ready, seconds=30
+    )
     third = await ready(settings)
     assert third.server_pid != first.server_pid
     assert third.worker_pid == second.worker_pid
@@ -177,7 +179,7 @@ async def test_server_and_worker_die_with_a_killed_supervisor(own_home: Settings
     await supervisor.wait()
 
     await eventually(lambda: of_home(own_home.home) == {}, seconds=5)
-    assert running_supervisor(own_home) is None
+    assert SupervisorRecord.running(own_home) is None
 
 
 async def test_with_a_temporal_address_only_the_worker_is_started(

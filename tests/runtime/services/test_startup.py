@@ -14,7 +14,7 @@ from temporalio.worker import Worker
 from contracts.task_queue import TaskQueue
 from runtime.connect import connect
 from runtime.errors import StartupError, UnreachableError
-from runtime.records import running_supervisor
+from runtime.records import SupervisorRecord
 from runtime.services.embedded_server import EmbeddedServer
 from runtime.services.startup import RunningServices, ensure_services
 from runtime.settings import Settings, load
@@ -43,7 +43,7 @@ async def test_two_commands_at_once_share_one_supervisor(clean: Settings) -> Non
         async with ensure_services(clean, announce=lines.append, starter=STARTER) as found:
             client = await connect(clean)
             assert await client.service_client.check_health()
-            record = running_supervisor(clean)
+            record = SupervisorRecord.running(clean)
             assert record is not None
             assert record.ready
             return found
@@ -53,7 +53,7 @@ async def test_two_commands_at_once_share_one_supervisor(clean: Settings) -> Non
     assert first.address == second.address
     assert first.ui_url == second.ui_url
     assert lines
-    await eventually(lambda: running_supervisor(clean) is None)
+    await eventually(lambda: SupervisorRecord.running(clean) is None)
 
 
 async def test_running_services_are_used_at_once(clean: Settings) -> None:
@@ -69,7 +69,7 @@ async def test_running_services_are_used_at_once(clean: Settings) -> None:
             assert time.monotonic() - begun < 0.2
         # Longer than a supervisor without users runs.
         await asyncio.sleep(1.6)
-        assert running_supervisor(clean) is not None
+        assert SupervisorRecord.running(clean) is not None
 
     assert outer.started
     assert not inner.started
@@ -81,7 +81,7 @@ async def test_a_restart_is_announced_to_the_command_once(clean: Settings) -> No
     """A command shows what its background supervisor restarts."""
     lines: list[str] = []
     async with ensure_services(clean, announce=lines.append, starter=STARTER):
-        record = running_supervisor(clean)
+        record = SupervisorRecord.running(clean)
         assert record is not None
         assert record.worker_pid is not None
         os.kill(record.worker_pid, signal.SIGKILL)
@@ -95,18 +95,18 @@ async def test_a_killed_supervisor_is_started_again(clean: Settings) -> None:
     """While a command needs it, and with the same address."""
     lines: list[str] = []
     async with ensure_services(clean, announce=lines.append, starter=STARTER) as found:
-        killed = running_supervisor(clean)
+        killed = SupervisorRecord.running(clean)
         assert killed is not None
         os.kill(killed.pid, signal.SIGKILL)
 
         def again() -> bool:
-            record = running_supervisor(clean)
+            record = SupervisorRecord.running(clean)
             return record is not None and record.pid != killed.pid and record.ready
 
         await eventually(again, seconds=30)
         client = await connect(clean)
         assert await client.service_client.check_health()
-        record = running_supervisor(clean)
+        record = SupervisorRecord.running(clean)
         assert record is not None
         assert record.address == found.address
     assert "The supervisor ended; everything starts again in 0.2 s." in lines
@@ -115,7 +115,7 @@ async def test_a_killed_supervisor_is_started_again(clean: Settings) -> None:
 async def test_a_supervisor_that_a_person_stops_is_not_started_again(clean: Settings) -> None:
     """Not even while a command uses it."""
     async with ensure_services(clean, worker=False, announce=lambda _: None, starter=STARTER):
-        ended = running_supervisor(clean)
+        ended = SupervisorRecord.running(clean)
         assert ended is not None
         os.kill(ended.pid, signal.SIGTERM)
         await eventually(lambda: of_home(clean.home) == {})
