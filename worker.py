@@ -45,9 +45,9 @@ from runtime.host import host_id
 from runtime.interceptors import OrchestInterceptor
 from runtime.metrics import telemetry_runtime
 from runtime.oom import install_oom_handler
+from runtime.records import WorkerRecord
 from runtime.services.backup import lost_period
 from runtime.services.child_process import end_process
-from runtime.services.process_supervisor import mark_worker_ready
 from runtime.services.reconcile_schedule import reconcile_regularly
 from runtime.services.watchdog import send_heartbeats
 from runtime.settings import Settings
@@ -187,7 +187,7 @@ async def run(config: Settings, *, stop: asyncio.Event) -> None:
         workers = _build_workers(config, client, await stack.enter_async_context(activities))
         for worker in workers:
             await stack.enter_async_context(worker)
-        mark_worker_ready(config)
+        WorkerRecord(pid=os.getpid()).write(config)
         reconciling = asyncio.create_task(reconcile_regularly(client, host_id(config)))
         log.info("worker.ready", host_id=host_id(config), sandbox=sandbox.available)
         await stop.wait()

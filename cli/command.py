@@ -27,11 +27,7 @@ _ANY_PARAMETER = Parameter(negative=(), allow_leading_hyphen=True, allow_repeati
 
 
 def execute(name: Sequence[str], words: Sequence[str], context: CliContext) -> ExitCode:
-    """Execute a command to its end.
-
-    Raises:
-        KeyboardInterrupt: it was interrupted and did not handle that itself.
-    """
+    """Execute a command; KeyboardInterrupt when it does not handle an interruption itself."""
     try:
         return asyncio.run(_until_terminated(run_command(name, words, context)))
     except asyncio.CancelledError:
@@ -88,11 +84,7 @@ class CommandLine:
         return not set(HELP_FLAGS).isdisjoint(_before_delimiter(words))
 
     def parse(self, words: Sequence[str]) -> inspect.BoundArguments:
-        """Return the values of the function's parameters.
-
-        Raises:
-            UsageError: the words are none of its command lines.
-        """
+        """Return the values of the function's parameters; UsageError when the words do not fit."""
         self._check_options(words)
         try:
             _, bound, _ = self._app.parse_args(words, exit_on_error=False, print_error=False)

@@ -12,14 +12,11 @@ class CliContext:
     """The process around one command.
 
     Attributes:
-        environ: environment variables of the caller.
         folder: the caller's working directory.
         now: seconds since 1970.
         user: the caller's name, recorded with answers.
         program: how the caller runs starter.py, for the commands that are shown.
         lasting: requests outlive this process; False for a demonstration that cleans up.
-        stdout: where results go.
-        stderr: where progress and errors go.
     """
 
     environ: Mapping[str, str]

@@ -20,7 +20,6 @@ class Snapshot:
     """A request at one moment.
 
     Attributes:
-        status: as the request reports it.
         agents: by task id, and PLANNER; only those at work.
         queue: None while the request has none or it does not run.
         problem: why nothing newer is known, "" when all is well.

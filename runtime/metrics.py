@@ -16,11 +16,11 @@ from runtime.logging import CORE_LOGGER
 from runtime.settings import Settings
 
 _LONG_CALLS_SECONDS = (0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
-HISTOGRAM_BUCKETS: Mapping[str, Sequence[float]] = {
+_HISTOGRAM_BUCKETS: Mapping[str, Sequence[float]] = {
+    # Upper bounds; the SDK's defaults end at one minute, a model call may take longer.
     "activity_execution_latency": _LONG_CALLS_SECONDS,
     "activity_succeed_endtoend_latency": _LONG_CALLS_SECONDS,
 }
-"""Upper bounds in seconds; the SDK's defaults end at one minute, a model call may take longer."""
 
 
 def telemetry_runtime(settings: Settings) -> Runtime:
@@ -28,16 +28,13 @@ def telemetry_runtime(settings: Settings) -> Runtime:
 
     Metrics are served only when the settings hold an address for the Prometheus endpoint.
     """
-    return Runtime(telemetry=TelemetryConfig(logging=_logging(), metrics=_metrics(settings)))
-
-
-def _logging() -> LoggingConfig:
-    return LoggingConfig(
+    core_log = LoggingConfig(
         filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
         forwarding=LogForwardingConfig(
             logger=logging.getLogger(CORE_LOGGER), append_log_fields_to_message=False
         ),
     )
+    return Runtime(telemetry=TelemetryConfig(logging=core_log, metrics=_metrics(settings)))
 
 
 def _metrics(settings: Settings) -> PrometheusConfig | None:
@@ -48,5 +45,5 @@ def _metrics(settings: Settings) -> PrometheusConfig | None:
         durations_as_seconds=True,
         unit_suffix=True,
         counters_total_suffix=True,
-        histogram_bucket_overrides=HISTOGRAM_BUCKETS,
+        histogram_bucket_overrides=_HISTOGRAM_BUCKETS,
     )

@@ -86,10 +86,8 @@ class SupervisorRecord(ProcessRecord):
     Attributes:
         address, ui_url: of the Temporal service; ui_url is None for one at TEMPORAL_ADDRESS.
         own_server: whether the service is the embedded server.
-        server_pid: of the embedded server; None while it is down.
-        worker_pid: None while it is down.
-        server_ready: the service answers.
-        worker_ready: the worker polls its queues.
+        server_pid, worker_pid: None while the embedded server, the worker is down.
+        server_ready, worker_ready: the service answers; the worker polls its queues.
         early_ends: how often in a row the worker ended before it was ready.
     """
 

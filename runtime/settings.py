@@ -31,7 +31,6 @@ class Settings:
     Attributes:
         home: the folder of all OrchestCode files outside repositories.
         temporal_address: host:port of a Temporal service; None means the embedded server.
-        temporal_namespace: the namespace of that service, or of the embedded server.
         temporal_environment: the TEMPORAL_* variables, for the SDK's own profiles and TLS.
         temporal_port, ui_port: ports that the embedded server must use; None lets it choose.
         model_key, model_token: credentials of the Messages API: an API key, a bearer token.
@@ -39,8 +38,7 @@ class Settings:
         model: the model of every role without one of its own.
         role_models: role to model, only for roles with a model of their own.
         effort: the effort level of model calls; None means the model's default.
-        log_level: lower-case name of the lowest level that is written.
-        log_format: "json" or "console".
+        log_level, log_format: in lower case, "json" or "console".
         metrics_address: host:port of a Prometheus endpoint; None means no endpoint.
         check_slots: checks that may run at once on this host.
         watchdog_seconds: after how long without a heartbeat or an answer the supervisor kills and
@@ -49,7 +47,6 @@ class Settings:
         grace_seconds: how long a stopping worker continues with its running activities.
         heartbeat_fd: descriptor into which a worker writes heartbeats for its supervisor.
         path: the person's search path for programs.
-        virtual_env: the person's active Python environment.
         environment: the whole environment, for child processes only.
     """
 
@@ -120,11 +117,7 @@ class Settings:
         return tuple(value for value in (*credentials, api_key) if value)
 
     def ensure_home(self) -> Path:
-        """Create the home folder and its subfolders, accessible to their owner only, and return it.
-
-        Raises:
-            SettingsError: a folder cannot be created.
-        """
+        """Create the home and its subfolders for their owner only; SettingsError if that fails."""
         try:
             for folder in (self.home, self.stores, self.worktrees, self.logs, self.run):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)

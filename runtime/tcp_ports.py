@@ -9,11 +9,7 @@ from runtime.errors import ServerError
 
 
 def free_port(preferred: Sequence[int | None], *, exclude: int | None = None) -> int:
-    """Return the first preferred port that is free, else any free one, never `exclude`.
-
-    Raises:
-        ServerError: no port is free.
-    """
+    """Return the first free preferred port, else any free one, never `exclude`; or ServerError."""
     for port in (*preferred, 0):
         if port is None or port == exclude:
             continue

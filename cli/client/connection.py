@@ -26,7 +26,6 @@ class Service:
     """A connected Temporal service.
 
     Attributes:
-        requests: its requests.
         ui_url: the web UI's address; None when unknown.
         started: server or worker were started for this command and end with it.
     """

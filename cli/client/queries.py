@@ -24,11 +24,7 @@ _Value = TypeVar("_Value")
 
 
 class WorkflowQueries:
-    """Queries the workflows of a server's namespace.
-
-    Args:
-        worker_seconds: how long to wait for a worker that is known to be starting.
-    """
+    """Queries the workflows of a server's namespace."""
 
     def __init__(self, server: ServerConnection, *, worker_seconds: float) -> None:
         self._server = server

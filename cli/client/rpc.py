@@ -26,11 +26,7 @@ Relocate = Callable[[Client], Awaitable[Client | None]]
 
 
 class ServerConnection:
-    """A connected client, replaced when the server comes back on another port.
-
-    Args:
-        relocate: looks for the server; None when its address is fixed.
-    """
+    """A connected client, replaced when the server comes back on another port."""
 
     def __init__(self, client: Client, relocate: Relocate | None = None) -> None:
         self.client = client
@@ -57,11 +53,7 @@ async def translated_errors(missing: str = "There is no such workflow.") -> Asyn
 
 
 def raise_if_cancelled() -> None:
-    """Stop after Ctrl-C: the error of an interrupted call can hide the cancellation.
-
-    Raises:
-        asyncio.CancelledError: the current task is being cancelled.
-    """
+    """Raise the current task's cancellation, which the error of an interrupted call can hide."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

@@ -5,15 +5,18 @@ about: request, model, plan, task, agent, merge, check, approval, answer, connec
 """
 
 from collections.abc import Iterator
+from operator import attrgetter
 
 from cli import hints
 from cli.formatting import clean, clean_lines, commit, count, money
 from cli.snapshot import PLANNER, Snapshot
 from cli.views.live import agent_activity, queue_line
 from cli.views.report import check_line
-from contracts.agent import AgentStatus
 from contracts.approvals import Approval
 from contracts.task import TaskStatus
+
+_task_facts = attrgetter("state", "reason", "rounds", "commit")
+_agent_facts = attrgetter("role", "turns", "doing")
 
 
 def changes(before: Snapshot | None, after: Snapshot, *, program: str) -> list[str]:
@@ -49,14 +52,10 @@ def _tasks(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
     old = {task.id: task for task in before.status.tasks} if before else {}
     for task in after.status.tasks:
         was = old.get(task.id)
-        if was is None or _shown(was) != _shown(task):
+        if was is None or _task_facts(was) != _task_facts(task):
             yield _task_line(task)
         if task.lane and task.lane != (was.lane if was else ""):
             yield f"task {task.id} lane {clean(task.lane)}"
-
-
-def _shown(task: TaskStatus) -> tuple[object, ...]:
-    return task.state, task.reason, task.rounds, task.commit
 
 
 def _task_line(task: TaskStatus) -> str:
@@ -74,14 +73,10 @@ def _task_line(task: TaskStatus) -> str:
 def _agents(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
     for name, agent in after.agents.items():
         was = before.agents.get(name) if before else None
-        if was is None or _activity(was) != _activity(agent):
+        if was is None or _agent_facts(was) != _agent_facts(agent):
             who = PLANNER if name == PLANNER else f"{name} {agent.role}"
             spent = f"[{count(agent.tokens)} tokens, {money(agent.cost_usd)}]"
             yield f"agent {who} turn {agent.turns}{_why(agent_activity(agent))} {spent}"
-
-
-def _activity(agent: AgentStatus) -> tuple[object, ...]:
-    return agent.role, agent.turns, agent.doing
 
 
 def _merge(before: Snapshot | None, after: Snapshot) -> Iterator[str]:

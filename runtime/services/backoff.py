@@ -6,11 +6,7 @@ _HEALTHY_SECONDS = 30.0
 
 
 class Backoff:
-    """Pauses from 0.2 s, doubling to 10 s; 0.2 s again after the process ran for 30 s.
-
-    Args:
-        now: the time of the first start, in seconds of a monotonic clock.
-    """
+    """Pauses from 0.2 s, doubling to 10 s; 0.2 s again after the process ran for 30 s."""
 
     def __init__(self, now: float) -> None:
         self._pause = FIRST_SECONDS

@@ -11,7 +11,6 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -38,11 +37,7 @@ def backup_path(database: Path) -> Path:
 
 
 def has_sound_backup(database: Path) -> bool:
-    """Return whether there is a sound backup.
-
-    Raises:
-        BackupError: there is one, but it cannot be read now.
-    """
+    """Return whether there is a sound backup; BackupError when it cannot be read now."""
     backup = backup_path(database)
     if not backup.exists():
         return False
@@ -195,13 +190,9 @@ def _check(database: Path, statement: str, *, mode: str = "rw") -> None:
         raise DamagedError(str(result and result[0])[:300])
 
 
-@contextlib.contextmanager
-def _connection(database: Path, mode: str) -> Iterator[sqlite3.Connection]:
+def _connection(database: Path, mode: str) -> contextlib.closing[sqlite3.Connection]:
     address = f"file:{quote(str(database))}?mode={mode}"
-    with contextlib.closing(
-        sqlite3.connect(address, uri=True, timeout=_LOCK_SECONDS)
-    ) as connection:
-        yield connection
+    return contextlib.closing(sqlite3.connect(address, uri=True, timeout=_LOCK_SECONDS))
 
 
 def _sync(path: Path) -> None:

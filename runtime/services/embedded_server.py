@@ -56,7 +56,6 @@ class EmbeddedServer:
     two halves of `start()`, for a caller with something to do meanwhile.
 
     Args:
-        settings: home, namespace, required ports.
         headless: no web UI.
         free_ports: use any free ports at the first start instead of 7233 and 8233.
         dynamic_config: further configuration, key to JSON value.

@@ -18,11 +18,7 @@ _LONGEST_POLL = dt.timedelta(seconds=75)
 
 
 async def has_live_poller(settings: Settings) -> bool:
-    """Return whether a live worker polls the workflows' queue of the settings' service.
-
-    Raises:
-        UnreachableError: the service does not answer.
-    """
+    """Return whether a live worker polls the workflows' queue; UnreachableError without service."""
     client = await connect(settings)
     shown = await client.workflow_service.describe_task_queue(
         DescribeTaskQueueRequest(

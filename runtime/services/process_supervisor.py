@@ -39,14 +39,9 @@ async def supervise(
 ) -> int:
     """Keep server and worker running until a signal stops the supervisor; return the exit code.
 
-    Stops on SIGTERM, SIGINT and SIGHUP; the worker is stopped first.
-
-    Args:
-        settings: the home; with a TEMPORAL_ADDRESS no server is started.
-        until_unused: stop as well once no process has shared the users' lock for a second; return
-            silently when another supervisor already runs.
-        announce: shows that all is ready, and each restart.
-        worker: the script to run with this Python.
+    With a TEMPORAL_ADDRESS no server is started. The supervisor stops on SIGTERM, SIGINT and
+    SIGHUP, the worker first; with `until_unused` also once no process has shared the users' lock
+    for a second, and silently when another supervisor already runs.
     """
     settings.ensure_home()
     if until_unused:
@@ -60,12 +55,6 @@ async def supervise(
         SupervisorRecord.file(settings).unlink(missing_ok=True)
         supervisor = _Supervisor(settings, announce=announce, worker=worker, stop=stop)
         return await supervisor.run(until_unused=until_unused)
-
-
-def mark_worker_ready(settings: Settings) -> None:
-    """Record that this process polls its queues; a worker calls it once its pollers run."""
-    settings.ensure_home()
-    WorkerRecord(pid=os.getpid()).write(settings)
 
 
 class _Supervisor:
@@ -122,17 +111,14 @@ class _Supervisor:
         try:
             if self._server is not None:
                 await self._server.run()
-            else:
-                await self._find_service()
+                return
+            # Loaded only after the worker was started.
+            from runtime.connect import connect  # noqa: PLC0415
+
+            await connect(self._settings, retry_for=_CONNECT_TIMEOUT)
+            self._status.update(server_ready=True)
         except SetupError as problem:
             self._fail(problem)
-
-    async def _find_service(self) -> None:
-        # Loaded only after the worker was started.
-        from runtime.connect import connect  # noqa: PLC0415
-
-        await connect(self._settings, retry_for=_CONNECT_TIMEOUT)
-        self._status.update(server_ready=True)
 
     async def _kill_worker_before_restore(self, notice: str) -> None:
         """Announce that the database was restored, and kill the worker before the server starts.
@@ -162,7 +148,8 @@ class _Supervisor:
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _shut_down(self) -> None:
-        self._status.remove_record()
+        # No process may take a stopping supervisor for a ready one.
+        SupervisorRecord.file(self._settings).unlink(missing_ok=True)
         await self._worker.stop()
         if self._server is not None:
             await self._server.stop()

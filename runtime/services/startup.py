@@ -51,17 +51,11 @@ class RunningServices:
 async def ensure_services(
     settings: Settings, *, announce: Announce, worker: bool = True, starter: Path = STARTER
 ) -> AsyncIterator[RunningServices]:
-    """Have server and worker ready for as long as the block lasts.
+    """Have the server ready, and the worker if it is needed, for as long as the block lasts.
 
     Uses those that run, else starts a supervisor, which stops a second after its last user. For
     the service at a TEMPORAL_ADDRESS a supervisor is started only when no worker polls it.
-
-    Args:
-        settings: the home, or the address of a Temporal service.
-        announce: shows that something is started or restarted.
-        worker: also wait for the worker. Listing, describing and signalling work without it;
-            queries and updates wait by themselves for the worker, which the supervisor starts.
-        starter: the script whose `up --until-unused` is the supervisor.
+    Listing, describing and signalling work without a worker; queries and updates wait for it.
 
     Raises:
         StartupError: they did not come up; the text ends with the last log lines.

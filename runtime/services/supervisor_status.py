@@ -41,10 +41,6 @@ class SupervisorStatus:
             self._was_ready = True
             self.announce(f"Ready: Temporal at {self.record.address}{web_ui(self.record)}.")
 
-    def remove_record(self) -> None:
-        """Remove the record, so that no process takes a stopping supervisor for a ready one."""
-        SupervisorRecord.file(self._settings).unlink(missing_ok=True)
-
     def announce_restart(self, what: str, reason: str, delay: float) -> None:
         """Announce that something ended and when it is restarted."""
         full = self._full_disk_sentence()

@@ -19,12 +19,7 @@ _PAUSE_SECONDS = 0.05
 
 
 class WorkerMonitor:
-    """Starts the worker of one home and restarts it.
-
-    Args:
-        script: run with this Python.
-        folder: the worker's working directory.
-    """
+    """Starts the worker of one home, a script in a working directory, and restarts it."""
 
     def __init__(
         self, settings: Settings, status: SupervisorStatus, script: Path, folder: Path

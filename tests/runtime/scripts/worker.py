@@ -12,8 +12,8 @@ if (Path(os.environ["ORCHESTCODE_HOME"]) / "worker-fails").exists():
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from runtime.connect import connect
+from runtime.records import WorkerRecord
 from runtime.services.child_process import end_process
-from runtime.services.process_supervisor import mark_worker_ready
 from runtime.services.watchdog import send_heartbeats
 from runtime.settings import load
 
@@ -25,7 +25,7 @@ async def main() -> None:
     heartbeats = asyncio.create_task(send_heartbeats(settings.heartbeat_fd))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await connect(settings, retry_for=dt.timedelta(seconds=20))
-    mark_worker_ready(settings)
+    WorkerRecord(pid=os.getpid()).write(settings)
     await stop.wait()
     heartbeats.cancel()
     print("stopped gracefully", flush=True)
