@@ -2,7 +2,7 @@
 
 import itertools
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -92,7 +92,7 @@ async def measure(turns: int, rounds: int = 3) -> list[Figure]:
         Figure(Name.HISTORY, history / calls, "bytes", empty[0][1]),
         Figure(Name.STORED, stored[0] / calls, "bytes"),
         Figure(Name.STORED_DISK, stored[1] / calls, "bytes"),
-        Figure(Name.CACHE_READ, journal.cache_read_share(first), "share"),
+        Figure(Name.CACHE_READ, cache_read_share(first), "share"),
         Figure(Name.FIRST_REQUEST, first[0].request_bytes, "bytes"),
     ]
 
@@ -107,6 +107,16 @@ async def measure_long(turns: int = 500) -> list[Figure]:
             played = await _play(bench, str(repository), turns)
     early, late = played.gaps[25:75], played.gaps[turns - 50 : turns]
     return [_gap(Name.LONG_GAP_P50, late, early, 0.5)]
+
+
+def cache_read_share(entries: Iterable[journal.Entry]) -> float:
+    """Return the share of input tokens that was read from the cache, 0 to 1."""
+    used = [entry.usage for entry in entries if entry.usage and entry.billed]
+    read = sum(int(usage["cache_read_input_tokens"]) for usage in used)
+    rest = sum(
+        int(usage["cache_creation_input_tokens"]) + int(usage["input_tokens"]) for usage in used
+    )
+    return read / (read + rest) if read + rest else 0.0
 
 
 def _gap(name: Name, values: Sequence[float], base: Sequence[float], share: float) -> Figure:

@@ -31,6 +31,7 @@ from infra.store.object_format import EMPTY_TREE
 from infra.store.open_stores import OpenStores
 from rehearsal import journal
 from rehearsal.server import Server, serve
+from tests import journal_checks
 from tests.activities.test_worktrees import empty_store
 
 MODEL = "claude-sonnet-5-5"
@@ -225,7 +226,7 @@ async def test_a_restarted_worker_sends_what_the_first_would_have_sent(desk: Mod
             conversation = told.conversation
         written = journal.read(Path(desk.store.path).parent / "j.jsonl")
 
-    assert journal.prefix_breaks(written) == []
+    assert journal_checks.prefix_breaks(written) == []
     assert told.usage.cache_read_tokens > 0
 
 

@@ -18,6 +18,7 @@ from contracts.request import RequestStatus
 from domain import ids
 from rehearsal import journal
 from rehearsal.journal import Entry
+from tests import journal_checks
 from tests.kill_matrix.fault_injector import Kill, descendants, marked
 from tests.kill_matrix.history_follower import (
     History,
@@ -130,7 +131,7 @@ def _model_calls(evidence: Evidence, report: AuditReport) -> None:
     """Compare what was paid for with what is in the histories."""
     entries = evidence.deployment.journal(evidence.status.id)
     kept = {turn["request_id"] for turn in _turns(evidence)}
-    again = journal.repeated(entries, same_bytes=False)
+    again = journal_checks.repeated(entries, same_bytes=False)
     for entry in again:
         before = [one for one in entries if _same_call(one, entry) and one.finished]
         first = min(before, key=lambda one: one.time_done)

@@ -8,9 +8,11 @@ from typing import Any
 import anthropic
 import pytest
 
+from bench.turns import cache_read_share
 from rehearsal import journal
 from rehearsal.journal import Entry
 from rehearsal.server import serve
+from tests import journal_checks
 from tests.rehearsal.client_fixtures import (
     HEADER,
     OPUS,
@@ -129,8 +131,8 @@ def test_a_call_that_is_finished_twice_is_repeated() -> None:
         entry(7, turn=0, digest="x", status=400, message_id=None),
     ]
 
-    assert [call.n for call in journal.repeated(calls)] == [4]
-    assert [call.n for call in journal.repeated(calls, same_bytes=False)] == [4, 5]
+    assert [call.n for call in journal_checks.repeated(calls)] == [4]
+    assert [call.n for call in journal_checks.repeated(calls, same_bytes=False)] == [4, 5]
 
 
 async def test_an_append_only_conversation_breaks_no_prefix(tmp_path: Path) -> None:
@@ -146,10 +148,10 @@ async def test_an_append_only_conversation_breaks_no_prefix(tmp_path: Path) -> N
             conversation.answer(await conversation.ask(), result)
             conversation.messages[-1]["content"][0]["cache_control"] = {"type": "ephemeral"}
         await conversation.ask()
-        good = journal.prefix_breaks(journal.read(path))
+        good = journal_checks.prefix_breaks(journal.read(path))
         conversation.messages[2]["content"][0]["content"] = "rewritten"
         await asyncio.gather(conversation.ask())
-    (broken,) = journal.prefix_breaks(journal.read(path))
+    (broken,) = journal_checks.prefix_breaks(journal.read(path))
 
     assert good == []
     assert (broken[0].n, broken[1].n) == (3, 4)
@@ -159,7 +161,7 @@ async def test_an_append_only_conversation_breaks_no_prefix(tmp_path: Path) -> N
 def test_the_prefix_check_needs_bodies() -> None:
     """It raises for entries without a body."""
     with pytest.raises(ValueError, match="without its body"):
-        journal.prefix_breaks([entry(1), entry(2, turn=1)])
+        journal_checks.prefix_breaks([entry(1), entry(2, turn=1)])
 
 
 def test_early_retries_and_failures_are_found() -> None:
@@ -167,7 +169,7 @@ def test_early_retries_and_failures_are_found() -> None:
     limited = entry(1, time_done=1.0, retry_after_seconds=5.0, status=429)
     calls = [limited, entry(2), entry(9), entry(10, unanswered=True), entry(11, unexpected=True)]
 
-    assert [call.n for call in journal.early_retries(calls)] == [2]
+    assert [call.n for call in journal_checks.early_retries(calls)] == [2]
     assert [call.n for call in journal.failures(calls)] == [10, 11]
 
 
@@ -175,5 +177,5 @@ def test_the_share_of_cache_reads_is_weighted_by_tokens() -> None:
     """Cache reads divided by all input of billed calls."""
     usage = {"cache_read_input_tokens": 90, "cache_creation_input_tokens": 5, "input_tokens": 5}
 
-    assert journal.cache_read_share([entry(1, usage=usage), entry(2)]) == 0.9
-    assert journal.cache_read_share([]) == 0.0
+    assert cache_read_share([entry(1, usage=usage), entry(2)]) == 0.9
+    assert cache_read_share([]) == 0.0

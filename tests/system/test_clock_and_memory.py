@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from rehearsal import journal
 from runtime.records import SupervisorRecord
+from tests import journal_checks
 from tests.local_deployment import LocalDeployment, git, until
 from tests.model_scripts import Task, command, create, done, play, script, turn
 
@@ -80,7 +80,7 @@ async def test_a_clock_that_jumps_changes_nothing(tmp_path: Path) -> None:
         status = await deployment.delivered(handle)
 
         assert [task.rounds for task in status.tasks] == [0]
-        assert journal.repeated(deployment.journal()) == []
+        assert journal_checks.repeated(deployment.journal()) == []
         assert deployment.left_behind() == []
         assert git(repository, "show", f"{status.branch}:a.txt") == "a"
 
@@ -108,7 +108,7 @@ async def test_a_worker_at_its_memory_limit_is_replaced(tmp_path: Path) -> None:
 
         told = (deployment.settings.logs / "supervisor.log").read_text()
         assert "The worker ended (signal SIG" in told
-        assert journal.repeated(deployment.journal()) == []
+        assert journal_checks.repeated(deployment.journal()) == []
         assert git(repository, "show", "whole:a.txt") == "a"
 
 

@@ -9,6 +9,7 @@ import pytest
 from contracts.task import TaskState
 from contracts.visibility import RunState
 from rehearsal import journal
+from tests import journal_checks
 from tests.local_deployment import LocalDeployment, commit, disturbed, git, snapshot
 from tests.model_scripts import Task, command, demo, done, play, turn, writes_file
 from tests.system.conftest import CompletedRun
@@ -71,7 +72,7 @@ def test_the_demos_script_answers_every_model_call(
     """No request to the model was unforeseen, and no finished one was repeated."""
     entries = deployment.journal(completed_run.status.id)
     assert journal.failures(entries) == []
-    assert journal.repeated(entries) == []
+    assert journal_checks.repeated(entries) == []
 
 
 def test_nothing_is_left_once_a_request_has_ended(

@@ -18,9 +18,9 @@ import pytest
 
 from contracts.request import RequestStatus
 from contracts.visibility import OC_STATE, RunState
-from rehearsal import journal
 from runtime.records import SupervisorRecord
 from runtime.services.child_process import log_tail
+from tests import journal_checks
 from tests.local_deployment import Handle, LocalDeployment, git, until
 from tests.model_scripts import Task, command, create, done, play, script, turn, writes_file
 
@@ -151,7 +151,7 @@ async def test_a_request_waits_while_the_disk_is_full_and_continues(
     assert attributes[OC_STATE] == [RunState.WAITING_INFRA]
     status = await small.delivered(handle)
     assert git(repository, "show", f"{status.branch}:{place}.txt") == "a"
-    assert journal.repeated(small.journal(handle.id)) == []
+    assert journal_checks.repeated(small.journal(handle.id)) == []
     assert not [entry for entry in small.journal(handle.id) if entry.unexpected]
     assert small.left_behind() == []
 
@@ -213,7 +213,7 @@ async def test_server_and_worker_killed_on_a_full_disk_restart_when_there_is_spa
         async with asyncio.timeout(90):
             assert await watching.wait() == 0, log_tail(run, lines=40) + log_tail(up, lines=40)
         assert git(repository, "show", "whole:a.txt") == "a"
-        assert journal.repeated(deployment.journal()) == []
+        assert journal_checks.repeated(deployment.journal()) == []
         await services.stop(grace_seconds=30)
         with contextlib.closing(sqlite3.connect(deployment.settings.database)) as database:
             assert database.execute("pragma integrity_check").fetchone() == ("ok",)

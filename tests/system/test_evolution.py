@@ -14,7 +14,7 @@ from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowExecutionStatus
 
-from rehearsal import journal
+from tests import journal_checks
 from tests.local_deployment import ROOT, Handle, LocalDeployment, until
 from tests.model_scripts import play, script, writes_file
 
@@ -113,7 +113,7 @@ async def test_a_request_of_the_old_code_is_finished_by_the_new(
     old, new = await _events(own, carried), await _events(own, fresh)
     assert (_patches(old), _checks(old)) == ([], 1)
     assert (len(_patches(new)), _checks(new)) == (1, 2)
-    assert journal.repeated(own.journal(carried.id)) == []
+    assert journal_checks.repeated(own.journal(carried.id)) == []
     await own.stop_worker()
 
 
@@ -146,4 +146,4 @@ async def test_without_the_patch_a_request_stops_until_the_old_code_is_back(
     await own.kill_worker()
     await own.start_worker()
     await own.delivered(stopped)
-    assert journal.repeated(own.journal(stopped.id)) == []
+    assert journal_checks.repeated(own.journal(stopped.id)) == []

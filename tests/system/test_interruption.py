@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal import journal
+from tests import journal_checks
 from tests.local_deployment import LocalDeployment, git, until
 from tests.model_scripts import play, script, writes_file
 
@@ -45,7 +45,7 @@ async def test_ctrl_c_detaches_and_watch_continues_to_the_end(
     watched = await bare.starter("watch", short)
     assert watched.returncode == 0, watched
     assert git(folder, "diff", "--name-only", "main..whole").split() == ["a.txt", "b.txt"]
-    assert journal.repeated(bare.journal(request)) == []
+    assert journal_checks.repeated(bare.journal(request)) == []
     await until(lambda: bare.processes() == {}, seconds=30)
     assert bare.left_behind() == []
 

@@ -14,6 +14,7 @@ from temporalio.service import RPCError
 from contracts.request import RequestStatus
 from rehearsal import journal
 from rehearsal.journal import Entry
+from tests import journal_checks
 from tests.local_deployment import CHECK, Handle, LocalDeployment, git, until
 from tests.model_scripts import Json, demo, script
 from tests.system.conftest import CompletedRun
@@ -97,7 +98,7 @@ async def _queue(deployment: LocalDeployment, handle: Handle) -> str:
 
 def _made_twice(entries: Sequence[Entry], kills: Sequence[float]) -> list[Entry]:
     """Return the finished model calls that were made again, those of a dying moment left out."""
-    return [each for each in journal.repeated(entries) if not _died(each, entries, kills)]
+    return [each for each in journal_checks.repeated(entries) if not _died(each, entries, kills)]
 
 
 def _died(again: Entry, entries: Sequence[Entry], kills: Sequence[float]) -> bool:
@@ -161,4 +162,4 @@ async def test_a_worker_asked_to_stop_waits_for_the_reply_in_flight(
     await own.start_worker()
     await own.delivered(handle, seconds=120)
 
-    assert journal.repeated(own.journal(handle.id)) == []
+    assert journal_checks.repeated(own.journal(handle.id)) == []

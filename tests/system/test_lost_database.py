@@ -9,8 +9,8 @@ import pytest
 from temporalio.service import RPCError
 
 from contracts.visibility import RunState
-from rehearsal import journal
 from runtime.services.backup import back_up, backup_path
+from tests import journal_checks
 from tests.kill_matrix import model_script as reference
 from tests.local_deployment import Handle, LocalDeployment, Script, git, until
 from tests.model_scripts import Task, command, create, done, play, script, turn
@@ -118,7 +118,7 @@ async def test_a_request_missing_from_the_server_is_started_again() -> None:
             status = await deployment.delivered(await deployment.handle(name), seconds=60)
             assert status.commit == git(folder, "rev-parse", "made")
         assert not await _known(deployment, names[2])
-        assert journal.repeated(deployment.journal()) == []
+        assert journal_checks.repeated(deployment.journal()) == []
         assert deployment.left_behind() == []
 
 
@@ -148,7 +148,7 @@ async def test_a_request_missing_without_a_restore_waits_for_a_command() -> None
         status = await deployment.delivered(await deployment.handle("asked-since"), seconds=60)
 
         assert status.commit == git(folder, "rev-parse", "made")
-        assert journal.repeated(deployment.journal()) == []
+        assert journal_checks.repeated(deployment.journal()) == []
         assert deployment.left_behind() == []
 
 

@@ -4,7 +4,7 @@ elsewhere.
 
 import shutil
 
-from rehearsal import journal
+from tests import journal_checks
 from tests.local_deployment import LocalDeployment, git, until
 from tests.model_scripts import Task, command, create, done, play, replace, turn, view
 
@@ -36,5 +36,5 @@ async def test_deleted_worktrees_lose_no_finished_work(deployment: LocalDeployme
     status = await deployment.delivered(handle)
 
     assert git(repository, "show", f"{status.branch}:a.txt") == "two"
-    assert journal.repeated(deployment.journal(handle.id)) == []
+    assert journal_checks.repeated(deployment.journal(handle.id)) == []
     assert [lease for lease in deployment.leases() if handle.id in lease] == []

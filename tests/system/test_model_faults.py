@@ -1,6 +1,7 @@
 """A model service that fails in every ordinary way: the request ends DONE all the same."""
 
 from rehearsal import journal
+from tests import journal_checks
 from tests.local_deployment import LocalDeployment, git
 from tests.model_scripts import Task, create, done, finish, play, turn
 
@@ -66,7 +67,7 @@ async def test_a_request_survives_every_common_fault_of_the_model_service(
     met = {entry.fault for entry in entries if entry.fault}
     assert met == {"status", "cut_clean", "reset", "bad_tool_json", "truncate_tool"}
     assert journal.failures(entries) == []
-    assert journal.early_retries(entries) == []
+    assert journal_checks.early_retries(entries) == []
     limited = [entry for entry in entries if entry.task == "limited" and entry.role == "coder"]
     assert limited[0].status == 429
     assert limited[1].time_received - limited[0].time_done >= 3

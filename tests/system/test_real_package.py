@@ -17,6 +17,7 @@ import pytest
 
 from rehearsal import journal
 from rehearsal.journal import Entry
+from tests import journal_checks
 from tests.local_deployment import ROOT, LocalDeployment, changed, commit, git, snapshot
 
 SCRIPT = Path(__file__).with_name("real_package.json")
@@ -155,7 +156,7 @@ def _look_at_files(package: Path, delivered: Path) -> None:
 def _look_at_journal(entries: list[Entry]) -> None:
     """The script answered every call, nothing was repeated, and the three coders overlapped."""
     assert journal.failures(entries) == []
-    assert journal.repeated(entries) == []
+    assert journal_checks.repeated(entries) == []
     spans = [worked(entries, task) for task in TASKS]
     for (first, ended), (second, until) in itertools.combinations(spans, 2):
         assert max(first, second) < min(ended, until)

@@ -11,6 +11,7 @@ from pathlib import Path
 from rehearsal import journal
 from runtime.records import ServerRecord
 from runtime.services.child_process import log_tail
+from tests import journal_checks
 from tests.local_deployment import LocalDeployment, git, until
 from tests.model_scripts import Task, create, done, play, script, turn, writes_file
 
@@ -62,7 +63,7 @@ async def test_a_server_killed_twenty_times_loses_nothing(tmp_path: Path) -> Non
         assert code == 0
         assert "server" in log.read_text("utf-8")
         assert len(git(folder, "ls-tree", "-r", "--name-only", "whole").splitlines()) == 49
-        assert journal.repeated(deployment.journal()) == []
+        assert journal_checks.repeated(deployment.journal()) == []
         assert journal.failures(deployment.journal()) == []
         assert deployment.left_behind() == []
 
@@ -93,7 +94,7 @@ async def test_run_follows_a_server_that_comes_back_on_another_port(tmp_path: Pa
 
         assert code == 0, log_tail(log, lines=40)
         assert git(repository, "show", "whole:a.txt") == "a"
-        assert journal.repeated(deployment.journal()) == []
+        assert journal_checks.repeated(deployment.journal()) == []
 
 
 @contextlib.asynccontextmanager

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal import journal
 from runtime.records import SupervisorRecord
+from tests import journal_checks
 from tests.local_deployment import LocalDeployment, git, until
 from tests.model_scripts import Task, create, done, play, script, turn, writes_file
 
@@ -57,7 +57,7 @@ async def test_a_frozen_worker_and_server_are_replaced_and_the_request_ends(
     assert "The Temporal server has not answered for 3 s." in told
     assert git(folder, "diff", "--name-only", "main..whole").split() == ["a.txt", "b.txt"]
     # A reply that reached the worker while it was stopped is lost: one for each coder.
-    assert len(journal.repeated(bare.journal())) <= 2
+    assert len(journal_checks.repeated(bare.journal())) <= 2
     await until(lambda: bare.processes() == {}, seconds=30)
 
 
@@ -104,7 +104,7 @@ async def test_a_worker_frozen_for_good_blocks_nothing_of_its_replacement(
     assert changed == [f"{name}{n}.txt" for name in "ab" for n in range(6)]
     assert own.left_behind() == []
     # At most the two calls in flight at each stop.
-    assert len(journal.repeated(own.journal())) <= 2 * len(frozen)
+    assert len(journal_checks.repeated(own.journal())) <= 2 * len(frozen)
 
 
 def _coded(deployment: LocalDeployment, calls: int) -> bool:
