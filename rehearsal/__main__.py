@@ -10,7 +10,7 @@ import pathlib
 import signal
 import sys
 
-from rehearsal import server
+from rehearsal import script_loader, server
 from rehearsal.script_loader import ScriptError
 
 
@@ -51,7 +51,7 @@ def main() -> int:
     arguments = _arguments()
     try:
         if arguments.check:
-            server.load_script(arguments.script)
+            script_loader.load(arguments.script)
         else:
             asyncio.run(_run(arguments))
     except (ScriptError, ValueError, OSError) as error:

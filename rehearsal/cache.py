@@ -25,14 +25,7 @@ _REMEMBERED: Final = 4_096
 
 @dataclasses.dataclass(frozen=True)
 class TokenSplit:
-    """How a request's input tokens split; the four sum up to the whole input.
-
-    Attributes:
-        read: taken from the cache.
-        written_1h: written with a time to live of one hour.
-        written_5m: written with a time to live of five minutes.
-        fresh: neither read nor written.
-    """
+    """How a request's input tokens split; the four sum up to the whole input."""
 
     read: int
     written_1h: int
@@ -46,7 +39,8 @@ class Fingerprint:
 
     model: str
     salts: tuple[bytes, ...]
-    layers: tuple[bytes, bytes]
+    tools: str
+    system: str
     blocks: int
     prefix: bytes
     tokens: int
@@ -57,7 +51,7 @@ class CacheLookup:
     """What a request finds in the cache; nothing is stored before `Cache.commit`."""
 
     tokens: TokenSplit
-    refreshed: tuple[tuple[bytes, int], ...]
+    refreshed: Sequence[tuple[bytes, int]]
     fingerprint: Fingerprint
     digests: Sequence[bytes]
 
@@ -82,14 +76,22 @@ class Cache:
         if hit is not None and hit not in marks:
             refreshed.append((digests[hit], TTL_SECONDS["5m"]))
         split = _split(blocks, totals, marks=marks, hit=hit)
-        fingerprint = _fingerprint(request, salts, digests=digests)
-        return CacheLookup(split, tuple(refreshed), fingerprint, digests)
+        fingerprint = Fingerprint(
+            request.model.id,
+            salts,
+            prompt.digest(block for block in blocks if block.layer == "tools"),
+            prompt.digest(block for block in blocks if block.layer == "system"),
+            len(blocks),
+            digests[-1],
+            totals[-1],
+        )
+        return CacheLookup(split, refreshed, fingerprint, digests)
 
     def _hit(
         self, blocks: Sequence[Block], digests: Sequence[bytes], *, marks: list[int], now: float
     ) -> int | None:
         for mark in reversed(marks):
-            for i in lookback(blocks, mark):
+            for i in _lookback(blocks, mark):
                 if self._entries.get(digests[i], (0.0, 0))[0] > now:
                     return i
         return None
@@ -113,14 +115,10 @@ class Cache:
         self._entries.clear()
 
     def diagnose(self, lookup: CacheLookup, previous: str | None) -> Json | None:
-        """Return where this request diverges from the previous one's prefix.
+        """Return the reply's ``diagnostics``: where a request diverges from an earlier one.
 
-        Args:
-            lookup: this request.
-            previous: the id of the reply to compare with; None on a first turn.
-
-        Returns:
-            The reply's ``diagnostics``; None when nothing diverged.
+        `previous` is the id of the reply to that one, None on a first turn.
+        Returns None when nothing diverged.
         """
         if previous is None:
             return None
@@ -136,7 +134,7 @@ class Cache:
         return {"cache_miss_reason": {"type": reason, "cache_missed_input_tokens": missed}}
 
 
-def lookback(blocks: Sequence[Block], mark: int) -> Iterator[int]:
+def _lookback(blocks: Sequence[Block], mark: int) -> Iterator[int]:
     """Yield the positions that a marker checks, nearest first."""
     positions = 0
     previous = ""
@@ -153,11 +151,10 @@ def lookback(blocks: Sequence[Block], mark: int) -> Iterator[int]:
 def _split(
     blocks: Sequence[Block], totals: list[int], *, marks: list[int], hit: int | None
 ) -> TokenSplit:
-    whole = totals[-1] if totals else 0
     a = totals[hit] if hit is not None else 0
     b = max((totals[m] for m in marks if blocks[m].ttl == "1h" and totals[m] > a), default=a)
     c = max((totals[m] for m in marks), default=0)
-    return TokenSplit(a, b - a, max(c - b, 0), whole - max(a, c))
+    return TokenSplit(a, b - a, max(c - b, 0), totals[-1] - max(a, c))
 
 
 def _digests(request: Prompt, salts: tuple[bytes, ...]) -> list[bytes]:
@@ -165,15 +162,13 @@ def _digests(request: Prompt, salts: tuple[bytes, ...]) -> list[bytes]:
     running = hashlib.sha256()
     digests = []
     salted = 0
-    for block in request.blocks[: request.head]:
+    for block in request.blocks:
         while salted <= _LAYERS[block.layer]:
             running.update(salts[salted])
             salted += 1
-        running.update(len(block.data).to_bytes(8, "big") + block.data)
+        running.update(block.data)
         digests.append(running.digest())
-    for salt in salts[salted:]:
-        running.update(salt)
-    return digests + request.running_digests(running)
+    return digests
 
 
 def _salts(request: Prompt) -> tuple[bytes, ...]:
@@ -195,26 +190,13 @@ def _salts(request: Prompt) -> tuple[bytes, ...]:
     return tuple(wire.canonical(salt) for salt in (tools, system, messages))
 
 
-def _layer_digest(request: Prompt, layer: str) -> bytes:
-    return prompt.digest(request.layer(layer)).encode()
-
-
-def _fingerprint(
-    request: Prompt, salts: tuple[bytes, ...], *, digests: Sequence[bytes]
-) -> Fingerprint:
-    layers = (_layer_digest(request, "tools"), _layer_digest(request, "system"))
-    total = request.total_tokens
-    last = digests[-1] if digests else b""
-    return Fingerprint(request.model.id, salts, layers, len(request.blocks), last, total)
-
-
 def _divergence(old: Fingerprint, lookup: CacheLookup) -> str | None:
     new = lookup.fingerprint
     if old.model != new.model or old.salts[:2] != new.salts[:2]:
         return "model_changed"
-    if old.layers[1] != new.layers[1]:
+    if old.system != new.system:
         return "system_changed"
-    if old.layers[0] != new.layers[0]:
+    if old.tools != new.tools:
         return "tools_changed"
     if old.salts != new.salts:
         return "unavailable"

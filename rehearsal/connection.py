@@ -7,21 +7,15 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from rehearsal.delivery import DeliveryStep, Hangup, Wait, Write
+from rehearsal.delivery import DeliveryStep, Hangup, Wait
+from rehearsal.wire import ApiError, bad_request
 
+MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 READ_LIMIT: Final = 4 * 1024 * 1024
 """Bytes buffered before the reader pauses the client."""
 
 _POLL_SECONDS: Final = 0.05
 """How often a waiting server checks that its client is still connected."""
-
-
-class MalformedHttpError(Exception):
-    """Bytes that are not an HTTP request."""
-
-
-class TooLargeError(Exception):
-    """A body above the limit, which is not read."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +26,7 @@ class Request:
         method: upper case.
         path: without the query.
         headers: by lower-case name; of equal names the last.
-        body: the bytes, transfer coding decoded.
+        body: transfer coding decoded.
     """
 
     method: str
@@ -40,31 +34,25 @@ class Request:
     headers: Mapping[str, str]
     body: bytes
 
-    @property
-    def keep_alive(self) -> bool:
-        """Whether the client keeps the connection open."""
-        return self.headers.get("connection", "").lower() != "close"
-
 
 async def read_request(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, limit: int
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> Request | None:
     """Read the next request of a connection; None when the client has disconnected.
 
     Raises:
-        MalformedHttpError: not HTTP.
-        TooLargeError: the body is longer than ``limit`` bytes.
+        ApiError: 400 when it is not HTTP; 413 when the body is too large, which is not read.
     """
     try:
         head = await reader.readuntil(b"\r\n\r\n")
         method, path, headers = _head(head)
         if headers.get("expect", "").lower() == "100-continue":
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        body = await _body(reader, headers, limit)
+        body = await _body(reader, headers)
     except (asyncio.IncompleteReadError, ConnectionError):
         return None
     except asyncio.LimitOverrunError as error:
-        raise MalformedHttpError("the head is too long") from error
+        raise bad_request("the head is too long") from error
     return Request(method, path.partition("?")[0], headers, body)
 
 
@@ -72,33 +60,33 @@ def _head(head: bytes) -> tuple[str, str, dict[str, str]]:
     request_line, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
     parts = request_line.split(" ")
     if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
-        raise MalformedHttpError(f"not a request line: {request_line[:100]!r}")
+        raise bad_request(f"not a request line: {request_line[:100]!r}")
     pairs = (line.partition(":") for line in lines)
     return parts[0].upper(), parts[1], {k.strip().lower(): v.strip() for k, _, v in pairs}
 
 
-async def _body(reader: asyncio.StreamReader, headers: Mapping[str, str], limit: int) -> bytes:
+async def _body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:
     if headers.get("transfer-encoding", "").lower() == "chunked":
-        return await _chunks(reader, limit)
+        return await _chunks(reader)
     try:
         length = int(headers.get("content-length", "0"))
     except ValueError as error:
-        raise MalformedHttpError("content-length is not a number") from error
-    if length > limit:
-        raise TooLargeError
+        raise bad_request("content-length is not a number") from error
+    if length > MAX_BODY_BYTES:
+        raise ApiError(413, "Request exceeds the maximum size")
     return await reader.readexactly(length) if length > 0 else b""
 
 
-async def _chunks(reader: asyncio.StreamReader, limit: int) -> bytes:
+async def _chunks(reader: asyncio.StreamReader) -> bytes:
     body = bytearray()
     while True:
         line = await reader.readuntil(b"\r\n")
         try:
             size = int(line.split(b";")[0], 16)
         except ValueError as error:
-            raise MalformedHttpError("chunk size is not a number") from error
-        if len(body) + size > limit:
-            raise TooLargeError
+            raise bad_request("chunk size is not a number") from error
+        if len(body) + size > MAX_BODY_BYTES:
+            raise ApiError(413, "Request exceeds the maximum size")
         body += (await reader.readexactly(size + 2))[:size]
         if size == 0:
             return bytes(body)
@@ -111,21 +99,15 @@ async def send_steps(
     client_gone: Callable[[], bool],
     on_bytes: Callable[[], None],
 ) -> bool:
-    """Execute steps in order; adjacent writes are sent in one piece.
+    """Execute steps in order, and return whether the connection is still open.
 
-    Args:
-        writer: the connection.
-        steps: the steps.
-        client_gone: returns whether the client has disconnected; called during waits.
-        on_bytes: called after every piece that was written.
-
-    Returns:
-        Whether the connection is still open.
+    Adjacent writes are sent in one piece, after which `on_bytes` is called;
+    `client_gone` is called during waits.
     """
     pending = bytearray()
     for step in steps:
-        if isinstance(step, Write):
-            pending += step.data
+        if isinstance(step, bytes):
+            pending += step
             continue
         _flush(writer, pending, on_bytes)
         if isinstance(step, Hangup):

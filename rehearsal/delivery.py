@@ -10,18 +10,13 @@ from typing import Final, NamedTuple
 
 from rehearsal import wire
 from rehearsal.faults import Fault
-from rehearsal.wire import ApiError
 
 _END: Final = b"0\r\n\r\n"
 _REASONS: Final[Mapping[int, str]] = {200: "OK", 400: "Bad Request", 404: "Not Found"}
+CUT_SHORT: Final = frozenset({"cut_clean", "error_event", "pings_only"})
+"""Faults that leave a response incomplete without ending its connection."""
 _BEFORE_RESET: Final = 0.05
 """Seconds for sent bytes to arrive before a reset discards what was not read."""
-
-
-class Write(NamedTuple):
-    """Send bytes."""
-
-    data: bytes
 
 
 class Wait(NamedTuple):
@@ -36,7 +31,8 @@ class Hangup(NamedTuple):
     reset: bool = False
 
 
-DeliveryStep = Write | Wait | Hangup
+DeliveryStep = bytes | Wait | Hangup
+"""Bytes to send, a pause, or the end of the connection."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +40,6 @@ class Response:
     """A response to send.
 
     Attributes:
-        status: the HTTP status.
         headers: without framing.
         pieces: the events of a stream, or the parts of one body.
         streamed: whether each piece is sent as a chunk.
@@ -56,110 +51,92 @@ class Response:
     streamed: bool
 
 
-@dataclasses.dataclass(frozen=True)
-class DeliveryPlan:
-    """Steps, and whether they send a complete response."""
-
-    steps: Sequence[DeliveryStep]
-    complete: bool
-
-
-def plan(response: Response, fault: Fault | None, *, delay_seconds: float = 0.0) -> DeliveryPlan:
+def plan(
+    response: Response, fault: Fault | None = None, *, delay_seconds: float = 0.0
+) -> list[DeliveryStep]:
     """Return the steps that send a response, altered by a fault."""
-    plan_steps = _streamed if response.streamed else _single
-    delivery = plan_steps(response, fault)
-    if delay_seconds <= 0:
-        return delivery
-    return dataclasses.replace(delivery, steps=[Wait(delay_seconds), *delivery.steps])
+    steps = (_streamed if response.streamed else _single)(response, fault)
+    return [Wait(delay_seconds), *steps] if delay_seconds > 0 else steps
 
 
-def _streamed(response: Response, fault: Fault | None) -> DeliveryPlan:
-    head = Write(_head(response, {"transfer-encoding": "chunked"}))
-    body = [Write(_chunk(piece)) for piece in response.pieces]
-    end = Write(_END)
+def _streamed(response: Response, fault: Fault | None) -> list[DeliveryStep]:
+    head = _head(response, {"transfer-encoding": "chunked"})
+    body = [_chunk(piece) for piece in response.pieces]
     if fault is None:
-        return DeliveryPlan([head, *body, end], complete=True)
+        return [head, *body, _END]
     match fault.kind:
         case "cut_clean":
-            return DeliveryPlan([head, *body[: int(fault.number("after"))], end], complete=False)
+            return [head, *body[: _after(fault)], _END]
         case "cut_close":
-            closing = Write(_head(response, {"connection": "close"}))
-            plain = [Write(piece) for piece in response.pieces[: int(fault.number("after"))]]
-            return DeliveryPlan([closing, *plain, Hangup()], complete=False)
+            closing = _head(response, {"connection": "close"})
+            return [closing, *response.pieces[: _after(fault)], Hangup()]
         case "error_event":
-            broken = Write(_chunk(_error_event(fault, response.headers.get("request-id", ""))))
-            return DeliveryPlan(
-                [head, *body[: int(fault.number("after"))], broken, end], complete=False
-            )
+            broken = _error_event(fault, response.headers.get("request-id", ""))
+            return [head, *body[: _after(fault)], _chunk(broken), _END]
         case "pings_only":
-            return DeliveryPlan([head, *_pings(fault), end], complete=False)
+            return [head, *_pings(fault), _END]
         case _:
-            return _common(head, body, end, fault)
+            return _common(head, body, _END, fault)
 
 
-def _single(response: Response, fault: Fault | None) -> DeliveryPlan:
+def _single(response: Response, fault: Fault | None) -> list[DeliveryStep]:
+    first = response.pieces[0]
     size = sum(map(len, response.pieces))
-    head = Write(_head(response, {"content-length": str(size)}))
-    body = [Write(piece) for piece in response.pieces]
+    head = _head(response, {"content-length": str(size)})
     if fault is None:
-        return DeliveryPlan([head, *body], complete=True)
+        return [head, *response.pieces]
     match fault.kind:
         case "cut_clean":
-            short = Write(_head(response, {"content-length": str(len(response.pieces[0]))}))
-            return DeliveryPlan([short, body[0]], complete=False)
+            return [_head(response, {"content-length": str(len(first))}), first]
         case "cut_close":
-            closing = Write(_head(response, {"connection": "close"}))
-            return DeliveryPlan([closing, body[0], Hangup()], complete=False)
+            return [_head(response, {"connection": "close"}), first, Hangup()]
         case "pings_only":
-            return DeliveryPlan([Wait(fault.number("seconds")), Hangup()], complete=False)
+            return [Wait(fault.number("seconds")), Hangup()]
         case _:
-            return _common(head, body, Write(b""), fault)
+            return _common(head, response.pieces, b"", fault)
 
 
-def _common(head: Write, body: list[Write], end: Write, fault: Fault) -> DeliveryPlan:
+def _common(head: bytes, body: Sequence[bytes], end: bytes, fault: Fault) -> list[DeliveryStep]:
     """Apply a fault that is the same for streams and single bodies."""
-    after = int(fault.values.get("after", 0))
+    after = _after(fault)
+    # At most all but the last piece is sent before a disconnect.
+    first = body[: min(after, len(body) - 1)]
     match fault.kind:
         case "no_response" | "lost_ack":
-            return DeliveryPlan([Hangup()], complete=False)
+            return [Hangup()]
         case "cut_chunked":
-            return DeliveryPlan([head, *_first(body, after), Hangup()], complete=False)
+            return [head, *first, Hangup()]
+        case "reset" if after == 0:
+            return [Hangup(reset=True)]
         case "reset":
-            sent: list[DeliveryStep] = (
-                [head, *_first(body, after), Wait(_BEFORE_RESET)] if after else []
-            )
-            return DeliveryPlan([*sent, Hangup(reset=True)], complete=False)
+            return [head, *first, Wait(_BEFORE_RESET), Hangup(reset=True)]
+        case "stall" if after == 0:
+            return [Wait(fault.number("seconds")), head, *body, end]
         case "stall":
             wait = Wait(fault.number("seconds"))
-            if not after:
-                return DeliveryPlan([wait, head, *body, end], complete=True)
-            return DeliveryPlan([head, *body[:after], wait, *body[after:], end], complete=True)
+            return [head, *body[:after], wait, *body[after:], end]
         case "slow":
             wait = Wait(fault.number("ms") / 1_000)
-            spaced: list[DeliveryStep] = [step for piece in body for step in (wait, piece)]
-            return DeliveryPlan([head, *spaced, end], complete=True)
+            return [head, *(step for piece in body for step in (wait, piece)), end]
         case _:
-            return DeliveryPlan([head, *body, end], complete=True)
+            return [head, *body, end]
 
 
-def _first(body: list[Write], after: int) -> list[Write]:
-    """Return what is sent before a disconnect, at most all but the last piece."""
-    return body[: min(after, len(body) - 1)]
+def _after(fault: Fault) -> int:
+    return int(fault.values.get("after", 0))
 
 
 def _pings(fault: Fault) -> list[DeliveryStep]:
     every = max(fault.number("every_ms"), 1.0) / 1_000
     count = max(int(fault.number("seconds") / every), 1)
-    ping = Write(_chunk(wire.event({"type": "ping"})))
+    ping = _chunk(wire.event({"type": "ping"}))
     return [step for _ in range(count) for step in (ping, Wait(every))]
 
 
 def _error_event(fault: Fault, request_id: str) -> bytes:
     if fault.text("raw"):
         return b"event: error\ndata: %b\n\n" % fault.text("raw").encode()
-    code = fault.text("error_code") or None
-    error = ApiError(200, fault.text("message"), kind=fault.text("type"), code=code)
-    return wire.event(wire.error_body(error, request_id))
+    return wire.event(wire.error_body(fault.error(200), request_id))
 
 
 def _chunk(data: bytes) -> bytes:

@@ -10,6 +10,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from rehearsal.wire import ApiError
+
 KINDS: Final[Mapping[str, Mapping[str, Any]]] = {
     # instead of a reply
     "status": {
@@ -88,6 +90,16 @@ class Fault:
             _check(kind, key, value=value)
         return cls(kind, times, {**defaults, **values})
 
+    def error(self, status: int) -> ApiError:
+        """Return the API's error with the fault's message, type, code and headers."""
+        return ApiError(
+            status,
+            self.text("message"),
+            kind=self.text("type") or None,
+            code=self.text("error_code") or None,
+            headers={str(k): str(v) for k, v in self.values.get("headers", {}).items()},
+        )
+
     def number(self, key: str) -> float:
         """Return a parameter that is a number."""
         return float(self.values[key])
@@ -110,13 +122,9 @@ def _check(kind: str, key: str, *, value: object) -> None:
 
 
 def random_fault(faults: Sequence[Fault], rate: float, *, key: str, attempt: int) -> Fault | None:
-    """Return a random fault, always the same for the same key.
+    """Return a random fault, always the same for the same key; a share (`rate`) of keys has one.
 
-    Args:
-        faults: the possible faults.
-        rate: the share of keys with a fault, 0 to 1.
-        key: seed, conversation and turn.
-        attempt: counted from 1; a fault lasts for its number of attempts.
+    Attempts are counted from 1; a fault lasts for its number of attempts.
     """
     chance = hashlib.sha256(key.encode()).digest()
     if int.from_bytes(chance[:4], "big") >= rate * 2**32:

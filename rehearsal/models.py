@@ -21,7 +21,6 @@ class Model:
     """One model's capabilities and limits, in tokens.
 
     Attributes:
-        id: the name that requests use.
         max_input_tokens: the context window.
         max_tokens: the largest allowed ``max_tokens``.
         min_cacheable_tokens: a shorter prefix is not cached.
@@ -57,8 +56,9 @@ class Model:
     lifecycle: str = "active"
 
 
-def _fable(name: str) -> Model:
-    return Model(name, thinking=_ALWAYS, display="omitted", forced_tools=False, bound_thinking=True)
+def _always_thinking(name: str, **rest: Any) -> Model:
+    rest = {"display": "omitted", "bound_thinking": True, **rest}
+    return Model(name, thinking=_ALWAYS, forced_tools=False, **rest)
 
 
 def _four(name: str, minimum: int, **rest: Any) -> Model:
@@ -73,19 +73,13 @@ def _extended(name: str, minimum: int, **rest: Any) -> Model:
 
 
 _TABLE: Final = (
-    Model(
-        "claude-opus-5-5",
-        thinking=_ALWAYS,
-        display="omitted",
-        forced_tools=False,
-        bound_thinking=True,
-        effort_default="medium",
-    ),
+    _always_thinking("claude-opus-5-5", effort_default="medium"),
     Model("claude-sonnet-5-5", bound_thinking=True),
     Model("claude-haiku-5-5", bound_thinking=True),
-    *map(
-        _fable, ("claude-fable-5-2", "claude-fable-5-1", "claude-mythos-5-2", "claude-mythos-5-1")
-    ),
+    _always_thinking("claude-fable-5-2"),
+    _always_thinking("claude-fable-5-1"),
+    _always_thinking("claude-mythos-5-2"),
+    _always_thinking("claude-mythos-5-1"),
     Model("claude-opus-5", disabled_below="xhigh"),
     Model("claude-fable-5", thinking=_ALWAYS, forced_tools=False),
     Model("claude-mythos-5", thinking=_ALWAYS, forced_tools=False),
@@ -155,12 +149,8 @@ def info(model: Model) -> Json:
 def listing(models: Mapping[str, Model]) -> Json:
     """Return the body of GET /v1/models, a single page."""
     data = [info(model) for model in models.values()]
-    return {
-        "data": data,
-        "has_more": False,
-        "first_id": data[0]["id"],
-        "last_id": data[-1]["id"],
-    }
+    ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]}
+    return {"data": data, "has_more": False, **ends}
 
 
 def _support(value: object) -> Json:

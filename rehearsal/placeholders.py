@@ -25,7 +25,6 @@ class PlaceholderValues:
 
     Attributes:
         names: the fields of the agent header; absent ones are None.
-        request: the request.
         index: {{turn}}.
         number: {{n}}, the number among the generated turns, counted from 0.
         filler_bytes: the length of {{filler}}.
@@ -70,14 +69,6 @@ class PlaceholderValues:
         except (ValueError, IndexError) as error:
             raise bad_request(f"rehearsal: there is no {{{{{name}}}}} in this request") from error
 
-    def fill(self, text: str) -> str:
-        """Return a text with its placeholders filled in.
-
-        Raises:
-            ApiError: 400 when a placeholder is unknown or refers to nothing.
-        """
-        return _PLACEHOLDER.sub(self._replace, text) if "{{" in text else text
-
     def _replace(self, found: re.Match[str]) -> str:
         name, plus, pattern = found.groups()
         value = self._value(name)
@@ -92,14 +83,18 @@ class PlaceholderValues:
             )
         return hit.group(1) if hit.re.groups else hit.group()
 
-    def fill_all(self, value: Any) -> Any:
-        """Return a JSON value with the placeholders in all its strings filled in."""
+    def fill(self, value: Any) -> Any:
+        """Return a JSON value with the placeholders in all its strings filled in.
+
+        Raises:
+            ApiError: 400 when a placeholder is unknown or refers to nothing.
+        """
         if isinstance(value, str):
-            return self.fill(value)
+            return _PLACEHOLDER.sub(self._replace, value)
         if isinstance(value, list):
-            return [self.fill_all(item) for item in value]
+            return [self.fill(item) for item in value]
         if isinstance(value, dict):
-            return {key: self.fill_all(item) for key, item in value.items()}
+            return {key: self.fill(item) for key, item in value.items()}
         return value
 
 

@@ -10,11 +10,10 @@ import dataclasses
 import functools
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from rehearsal import tokens, wire
-from rehearsal.body import Message
 from rehearsal.models import Model
 from rehearsal.wire import Json
 
@@ -29,10 +28,8 @@ class Block(NamedTuple):
         layer: "tools", "system" or "messages".
         role: "user", "assistant" or "system"; "" outside of messages.
         kind: the block's ``type``; "tool" for a tool definition.
-        data: role and canonical JSON without cache markers.
-        tokens: the estimate for this block.
+        data: length, role and canonical JSON without cache markers.
         ttl: "5m" or "1h" for a block with a cache marker, else None.
-        raw: the block as received.
         path: its position, as the API's error messages name it.
         turn: index of its message; -1 outside of messages.
     """
@@ -56,54 +53,30 @@ class Prompt:
         blocks: tools, then system, then messages.
         head: how many of them are before the messages.
         body: the request as parsed.
-        model: the model it names.
+        betas: the beta features that it enables.
     """
 
     blocks: Sequence[Block]
     head: int
     body: Json
     model: Model
+    betas: frozenset[str]
 
     @property
-    def messages(self) -> list[Message]:
+    def messages(self) -> list[Json]:
         """The messages as received."""
-        messages: list[Message] = self.body["messages"]
+        messages: list[Json] = self.body["messages"]
         return messages
 
     @functools.cached_property
-    def content(self) -> tuple[bytes, list[bytes]]:
-        """The digest of tools and system, and the running digest at each message block."""
-        running = running_digest(self.blocks[: self.head])
-        return running.digest(), self.running_digests(running)
-
-    def prefix(self, index: int) -> str:
-        """Return the digest of all blocks before a message block, or before the very end."""
-        head, digests = self.content
-        return _short(digests[index - self.head - 1] if index > self.head else head)
-
-    def running_digests(self, running: Any) -> list[bytes]:
-        """Continue a running digest over the messages; return it at each of their blocks.
-
-        Messages cache their digests, so only new messages are digested.
-        """
-        key = running.digest()
-        digests: list[bytes] = []
-        for message in self.messages:
-            known = message.digests.get(key)
-            if known is None:
-                own = []
-                running = running.copy()
-                for block in message.blocks[self.model.older_tokenizer]:
-                    running.update(len(block.data).to_bytes(8, "big") + block.data)
-                    own.append(running.digest())
-                known = message.digests[key] = (running, own)
-            running = known[0]
-            digests += known[1]
+    def prefixes(self) -> list[str]:
+        """The digest of all blocks before each block, and of all blocks."""
+        running = hashlib.sha256()
+        digests = [_short(running)]
+        for block in self.blocks:
+            running.update(block.data)
+            digests.append(_short(running))
         return digests
-
-    def layer(self, name: str) -> list[Block]:
-        """Return the blocks of "tools" or "system"."""
-        return [block for block in self.blocks[: self.head] if block.layer == name]
 
     def turn(self) -> int:
         """Return how many finished replies the messages contain.
@@ -111,18 +84,13 @@ class Prompt:
         Adjacent assistant messages are one reply (a paused one and its rest),
         and a reply at the very end is not finished.
         """
-        roles = [message["role"] for message in self.messages]
-        ends = itertools.pairwise(roles)
-        return sum(a == "assistant" and b != "assistant" for a, b in ends)
+        roles = itertools.pairwise(message["role"] for message in self.messages)
+        return sum(a == "assistant" and b != "assistant" for a, b in roles)
 
     def incoming(self) -> list[Block]:
         """Return the blocks after the assistant's last message."""
-        messages = self.messages
-        last = len(messages) - 1
-        while last >= 0 and messages[last]["role"] != "assistant":
-            last -= 1
-        behind = itertools.takewhile(lambda block: block.turn > last, reversed(self.blocks))
-        return list(behind)[::-1]
+        last = max((i for i, m in enumerate(self.messages) if m["role"] == "assistant"), default=-1)
+        return [block for block in self.blocks[self.head :] if block.turn > last]
 
     def results(self) -> list[list[Json]]:
         """Return the tool results of each turn, oldest turn first."""
@@ -157,7 +125,7 @@ def plain_text(blocks: Sequence[Block]) -> str:
 
 
 def first_text(prompt: Prompt) -> str:
-    """Return the text of the first message, which identifies a conversation."""
+    """Return the text of the first message."""
     return text_of(prompt.messages[0]["content"])
 
 
@@ -171,55 +139,33 @@ def content_blocks(content: str | list[Json]) -> list[Json]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
-def build(body: Json, model: Model) -> Prompt:
-    """Flatten a request whose structure is checked and whose messages are `Message`."""
-    blocks = [_block(item, model) for item in _head(body)]
+def build(body: Json, model: Model, betas: frozenset[str]) -> Prompt:
+    """Flatten a request whose structure is checked."""
+    blocks = [
+        _block("tools", "", tool, f"tools.{i}", -1, model)
+        for i, tool in enumerate(body.get("tools") or ())
+    ]
+    blocks += [
+        _block("system", "", raw, f"system.{i}", -1, model)
+        for i, raw in enumerate(content_blocks(body.get("system") or []))
+    ]
     head = len(blocks)
     for i, message in enumerate(body["messages"]):
-        known = message.blocks.get(model.older_tokenizer)
-        if known is None:
-            known = [_block(item, model) for item in _message(message, i)]
-            message.blocks[model.older_tokenizer] = known
-        blocks += known
-    return Prompt(_with_automatic_marker(blocks, body), head, body, model)
+        blocks += [
+            _block("messages", message["role"], raw, f"messages.{i}.content.{j}", i, model)
+            for j, raw in enumerate(content_blocks(message["content"]))
+        ]
+    return Prompt(_with_automatic_marker(blocks, body), head, body, model, betas)
 
 
-class _Item(NamedTuple):
-    layer: str
-    role: str
-    raw: Json
-    path: str
-    turn: int
-
-
-def _head(body: Json) -> Iterator[_Item]:
-    for i, tool in enumerate(body.get("tools") or ()):
-        yield _Item("tools", "", tool, f"tools.{i}", -1)
-    for i, raw in enumerate(content_blocks(body.get("system") or [])):
-        yield _Item("system", "", raw, f"system.{i}", -1)
-
-
-def _message(message: Json, index: int) -> Iterator[_Item]:
-    for j, raw in enumerate(content_blocks(message["content"])):
-        yield _Item("messages", message["role"], raw, f"messages.{index}.content.{j}", index)
-
-
-def _block(item: _Item, model: Model) -> Block:
-    layer, role, raw, path, turn = item
+def _block(layer: str, role: str, raw: Json, path: str, turn: int, model: Model) -> Block:
     kind = raw.get("type", "custom") if layer != "tools" else "tool"
     data = role.encode() + b"\0" + _bytes(raw, kind)
     size = tokens.of_block(len(data), older=model.older_tokenizer)
-    return Block(
-        layer,
-        role,
-        kind,
-        data,
-        _IMAGE_TOKENS if kind == "image" else size,
-        ttl(raw),
-        raw,
-        path,
-        turn,
-    )
+    if kind == "image":
+        size = _IMAGE_TOKENS
+    data = len(data).to_bytes(8, "big") + data
+    return Block(layer, role, kind, data, size, ttl(raw), raw, path, turn)
 
 
 def _bytes(raw: Json, kind: str) -> bytes:
@@ -253,21 +199,13 @@ def _with_automatic_marker(blocks: list[Block], body: Json) -> list[Block]:
     return [*blocks[:last], blocks[last]._replace(ttl=marker), *blocks[last + 1 :]]
 
 
-def digest(blocks: Sequence[Block]) -> str:
-    """Return the digest of a sequence of blocks, for instance of a signature's prefix."""
-    return _short(running_digest(blocks).digest())
+def digest(blocks: Iterable[Block]) -> str:
+    """Return the digest of a sequence of blocks."""
+    return _short(hashlib.sha256(b"".join(block.data for block in blocks)))
 
 
-def running_digest(blocks: Sequence[Block]) -> Any:
-    """Return a hash object over some blocks, which can be continued."""
-    running = hashlib.sha256()
-    for block in blocks:
-        running.update(len(block.data).to_bytes(8, "big") + block.data)
-    return running
-
-
-def _short(full: bytes) -> str:
-    return base64.b64encode(full[:12]).decode()
+def _short(running: "hashlib._Hash") -> str:
+    return base64.b64encode(running.digest()[:12]).decode()
 
 
 def thinking_type(body: Json, model: Model) -> str:

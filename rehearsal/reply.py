@@ -40,10 +40,6 @@ class GeneratedReply:
     Attributes:
         id: msg_….
         model: the name shown, "(rehearsed)" included.
-        parts: the content.
-        stop_reason: why it ended.
-        input: how the input tokens split.
-        stop_sequence: the stop sequence, when that ended it.
         stop_details: a refusal's category and explanation.
         older: whether tokens are counted as by the models before 4.7.
         usage: fields of usage to overwrite.
@@ -93,13 +89,7 @@ def tool_part(name: str, value: Json, key: str) -> ReplyPart:
 
 
 def truncate(reply: GeneratedReply, budget: int, *, reason: str) -> GeneratedReply:
-    """Truncate a reply to a number of tokens.
-
-    Args:
-        reply: the whole reply.
-        budget: the largest number of output tokens.
-        reason: the stop reason of a truncated reply.
-    """
+    """Truncate a reply to at most `budget` output tokens, and then set its stop reason."""
     parts: list[ReplyPart] = []
     for part in reply.parts:
         size = part_tokens(part, older=reply.older)
@@ -122,13 +112,7 @@ def _truncated_part(part: ReplyPart, share: float) -> ReplyPart:
 
 
 def apply_fault(reply: GeneratedReply, fault: Fault, *, key: str) -> GeneratedReply:
-    """Apply a fault that changes the message; other faults leave it as it is.
-
-    Args:
-        reply: the real reply.
-        fault: the fault.
-        key: the id of a block that the fault adds.
-    """
+    """Apply a fault that changes the message; `key` is the id of a block that it adds."""
     parts = list(reply.parts)
     match fault.kind:
         case "truncate_tool":
@@ -246,12 +230,8 @@ def _with_input_object(part: ReplyPart) -> Json:
     return {**part.block, "input": value}
 
 
-def events(reply: GeneratedReply) -> list[Json]:
-    """Return the events that stream a reply, in the API's order."""
-    return list(_events(reply))
-
-
-def _events(reply: GeneratedReply) -> Iterator[Json]:
+def events(reply: GeneratedReply) -> Iterator[Json]:
+    """Yield the events that stream a reply, in the API's order."""
     yield {"type": "message_start", "message": _message_start(reply)}
     yield {"type": "ping"}
     if reply.unknown_event:
@@ -277,11 +257,8 @@ def _message_delta(reply: GeneratedReply) -> Json:
     usage = final_usage(reply)
     for key in ("cache_creation", "service_tier"):
         usage.pop(key, None)
-    delta = {
-        "stop_reason": reply.stop_reason,
-        "stop_sequence": reply.stop_sequence,
-        "stop_details": reply.stop_details,
-    }
+    whole = message(reply)
+    delta = {key: whole[key] for key in ("stop_reason", "stop_sequence", "stop_details")}
     return {"type": "message_delta", "delta": delta, "usage": usage}
 
 

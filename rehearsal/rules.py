@@ -5,17 +5,16 @@ A check raises `ApiError`; a request that passes all becomes a `Prompt`.
 """
 
 import itertools
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from rehearsal import models, prompt, thinking
-from rehearsal.body import BodyReader, Message
 from rehearsal.models import Model
 from rehearsal.prompt import Prompt
 from rehearsal.wire import ApiError, Json, bad_request
 
-MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 MAX_MESSAGES: Final = 100_000
 MAX_MARKERS: Final = 4
 MIN_THINKING_TOKENS: Final = 1_024
@@ -61,19 +60,13 @@ BETA_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 """Top-level fields that need a beta header; none of them is supported here."""
 
 TASK_BUDGET_BETA: Final = "task-budgets-2026-03-13"
-CLEAR_AT_BETA: Final = "mid-conversation-system-clear-at-2026-08-21"
-MESSAGE_CONFIG_BETA: Final = "mid-conversation-output-config-2026-07-01"
-TOOL_CHANGES_BETA: Final = "mid-conversation-tool-changes-2026-07-01"
-
-_PREFILL: Final = (
-    "This model does not support assistant message prefill. "
-    "The conversation must end with a user message."
-)
-
-
-def betas(headers: Mapping[str, str]) -> frozenset[str]:
-    """Return the beta features that a request enables."""
-    return frozenset(filter(None, map(str.strip, headers.get("anthropic-beta", "").split(","))))
+MESSAGE_BETAS: Final[Mapping[str, str]] = {
+    "clear_at": "mid-conversation-system-clear-at-2026-08-21",
+    "output_config": "mid-conversation-output-config-2026-07-01",
+    "tool_addition": "mid-conversation-tool-changes-2026-07-01",
+    "tool_removal": "mid-conversation-tool-changes-2026-07-01",
+}
+"""Fields of a message that need a beta header; none of them is supported here."""
 
 
 def authenticate(headers: Mapping[str, str]) -> None:
@@ -85,20 +78,14 @@ def authenticate(headers: Mapping[str, str]) -> None:
         raise bad_request("anthropic-version: header is required")
 
 
-def parse(raw: bytes, bodies: BodyReader) -> Json:
+def parse(raw: bytes) -> Json:
     """Return the body as an object.
 
-    Args:
-        raw: the bytes.
-        bodies: the reader, which caches messages.
-
     Raises:
-        ApiError: 413 above 32 MB; 400 for anything but a JSON object in UTF-8.
+        ApiError: 400 for anything but a JSON object in UTF-8.
     """
-    if len(raw) > MAX_BODY_BYTES:
-        raise ApiError(413, "Request exceeds the maximum size")
     try:
-        body = bodies.read(raw)
+        body = json.loads(raw.decode())
     except ValueError as error:
         raise bad_request(f"The request body is not valid JSON: {error}") from error
     if not isinstance(body, dict):
@@ -111,16 +98,13 @@ def check_request(
 ) -> Prompt:
     """Check a request, except its size, and return it as a prompt.
 
-    Args:
-        body: the parsed request.
-        headers: by lower-case name.
-        table: the models.
-        counting: whether it is a count_tokens request, which has no ``max_tokens``.
+    A count_tokens request (`counting`) has no ``max_tokens``.
 
     Raises:
         ApiError: the first rule that the request breaks.
     """
-    enabled = betas(headers)
+    named = map(str.strip, headers.get("anthropic-beta", "").split(","))
+    enabled = frozenset(filter(None, named))
     model = models.find(table, body.get("model"))
     _check_fields(body, enabled)
     if not counting:
@@ -135,24 +119,19 @@ def check_request(
     _check_thinking(body, model)
     _check_nested_betas(body, enabled)
     try:
-        request = prompt.build(body, model)
+        request = prompt.build(body, model, enabled)
     except UnicodeEncodeError as error:
         raise bad_request(f"The request body is not valid JSON: {error.reason}") from error
     _check_markers(request)
     return request
 
 
-def count_input_tokens(request: Prompt) -> int:
-    """Return the input tokens of a request.
-
-    Raises:
-        ApiError: 400 when they exceed the model's window.
-    """
+def check_window(request: Prompt) -> None:
+    """Refuse a request whose input tokens exceed the model's window."""
     total = request.total_tokens
     window = request.model.max_input_tokens
     if total > window:
         raise bad_request(f"prompt is too long: {total} tokens > {window} maximum")
-    return total
 
 
 def _check_fields(body: Json, enabled: frozenset[str]) -> None:
@@ -201,17 +180,15 @@ def _check_messages(body: Json) -> None:
     if len(messages) > MAX_MESSAGES:
         raise bad_request(f"messages: at most {MAX_MESSAGES} messages are allowed")
     for i, message in enumerate(messages):
-        if not isinstance(message, Message):
+        if not isinstance(message, dict):
             raise bad_request(f"messages.{i}: Input should be an object")
-        if not message.checked:
-            _check_message(message, f"messages.{i}")
-            message.checked = True
+        _check_message(message, f"messages.{i}")
     if messages[0]["role"] != "user":
         raise bad_request('messages: first message must use the "user" role')
     _check_content(body.get("system") or [], "system")
 
 
-def _check_message(message: Message, path: str) -> None:
+def _check_message(message: Json, path: str) -> None:
     if message.get("role") not in {"user", "assistant", "system"}:
         raise bad_request(f"{path}.role: Input should be 'user', 'assistant' or 'system'")
     content = message.get("content")
@@ -244,7 +221,10 @@ def _check_text(text: Any, path: str) -> None:
 def _check_last_message(body: Json, model: Model) -> None:
     last = body["messages"][-1]
     if last["role"] == "assistant" and not model.prefill and not _is_paused(last["content"]):
-        raise bad_request(_PREFILL)
+        raise bad_request(
+            "This model does not support assistant message prefill. "
+            "The conversation must end with a user message."
+        )
 
 
 def _is_paused(content: str | list[Json]) -> bool:
@@ -265,7 +245,8 @@ def _check_system_messages(body: Json, model: Model) -> None:
         if any(b["type"] != "text" for b in prompt.content_blocks(message["content"])):
             raise bad_request(f"{path}: system messages may hold text only")
         before = messages[i - 1]
-        if before["role"] == "assistant" and not _after_server_tool(before["content"]):
+        last = prompt.content_blocks(before["content"])[-1]["type"]
+        if before["role"] == "assistant" and not last.endswith("_tool_result"):
             raise bad_request(f"{path}: a system message must follow a user message")
         if i + 1 < len(messages) and messages[i + 1]["role"] == "user":
             raise bad_request(
@@ -273,46 +254,25 @@ def _check_system_messages(body: Json, model: Model) -> None:
             )
 
 
-def _after_server_tool(content: str | list[Json]) -> bool:
-    kind = prompt.content_blocks(content)[-1]["type"]
-    return bool(kind.endswith("_tool_result"))
-
-
 _LocatedBlock = tuple[str, Json]
 """The path of a block, and the block."""
-
-
-def _merge_messages(
-    messages: list[Message], start: int
-) -> Iterator[tuple[str, list[_LocatedBlock], int]]:
-    """Yield the messages, adjacent ones of one role merged, as the API reads them.
-
-    Each comes with its role, its blocks and the index of the message behind it.
-    """
-    located: list[_LocatedBlock] = []
-    for i, message in enumerate(messages[start:], start):
-        role = message["role"]
-        blocks = enumerate(_blocks(message))
-        located += [(f"messages.{i}.content.{j}", block) for j, block in blocks]
-        if i + 1 == len(messages) or messages[i + 1]["role"] != role:
-            yield role, located, i + 1
-            located = []
 
 
 def _check_tool_pairs(body: Json) -> None:
     seen: set[str] = set()
     open_calls: dict[str, str] = {}
-    messages: list[Message] = body["messages"]
-    start = _paired_count(messages)
-    for message in messages[:start]:
-        if message["role"] == "assistant":
-            seen.update(b["id"] for b in _blocks(message) if b["type"] == "tool_use")
-    for role, located, end in _merge_messages(messages, start):
+    # Adjacent messages of one role are read as one.
+    by_role = itertools.groupby(enumerate(body["messages"]), lambda numbered: numbered[1]["role"])
+    for role, group in by_role:
+        located = [
+            (f"messages.{i}.content.{j}", block)
+            for i, message in group
+            for j, block in enumerate(prompt.content_blocks(message["content"]))
+        ]
         results = [(path, b) for path, b in located if b["type"] == "tool_result"]
         if role == "user":
             _check_results(located, results, open_calls)
             open_calls = {}
-            messages[end - 1].paired = True
             continue
         if open_calls or results:
             raise _unanswered(open_calls) if open_calls else _unexpected_result(*results[0])
@@ -320,22 +280,6 @@ def _check_tool_pairs(body: Json) -> None:
             open_calls = _read_calls(located, seen)
     if open_calls:
         raise _unanswered(open_calls)
-
-
-def _paired_count(messages: list[Message]) -> int:
-    """Return how many messages, from the first on, were already found to pair calls and results.
-
-    A following message of the same role makes no difference:
-    all calls have results, so a further result is unexpected.
-    """
-    for i in range(len(messages) - 1, 0, -1):
-        if messages[i - 1].paired:
-            return i
-    return 0
-
-
-def _blocks(message: Message) -> list[Json]:
-    return prompt.content_blocks(message["content"])
 
 
 def _read_calls(located: list[_LocatedBlock], seen: set[str]) -> dict[str, str]:
@@ -492,8 +436,8 @@ def _check_thinking(body: Json, model: Model) -> None:
         raise bad_request(f"output_config.effort: unknown effort '{effort}'")
     if effort is not None and effort not in model.efforts:
         raise bad_request(f"output_config.effort: '{effort}' is not supported on this model")
-    if kind == "disabled" and effort is not None and model.disabled_below is not None:
-        _check_disabled_effort(str(effort), model.disabled_below)
+    if kind == "disabled" and effort in _efforts_from(model.disabled_below):
+        raise bad_request(f"\"thinking.type.disabled\" is not supported with effort '{effort}'.")
     if kind == "enabled":
         _check_budget(wanted.get("budget_tokens"), body.get("max_tokens"))
     if wanted.get("display") not in {None, "summarized", "omitted"}:
@@ -506,9 +450,8 @@ def _refused_thinking(kind: str) -> str:
     return f'"thinking.type.{kind}" is not supported for this model.'
 
 
-def _check_disabled_effort(effort: str, below: str) -> None:
-    if models.EFFORTS.index(effort) >= models.EFFORTS.index(below):
-        raise bad_request(f"\"thinking.type.disabled\" is not supported with effort '{effort}'.")
+def _efforts_from(lowest: str | None) -> tuple[str, ...]:
+    return models.EFFORTS[models.EFFORTS.index(lowest) :] if lowest is not None else ()
 
 
 def _check_budget(budget: Any, limit: Any) -> None:
@@ -529,15 +472,12 @@ def _check_nested_betas(body: Json, enabled: frozenset[str]) -> None:
     if budget is not None and TASK_BUDGET_BETA not in enabled:
         raise bad_request("output_config.task_budget: Extra inputs are not permitted")
     for i, message in enumerate(body["messages"]):
-        if len(message) > 2:
-            _check_message_betas(message, f"messages.{i}", enabled)
+        _check_message_betas(message, f"messages.{i}", enabled)
 
 
 def _check_message_betas(message: Json, path: str, enabled: frozenset[str]) -> None:
-    known = {"clear_at": CLEAR_AT_BETA, "output_config": MESSAGE_CONFIG_BETA}
-    changes = dict.fromkeys(("tool_addition", "tool_removal"), TOOL_CHANGES_BETA)
     for field in set(message) - {"role", "content"}:
-        beta = {**known, **changes}.get(field)
+        beta = MESSAGE_BETAS.get(field)
         reason = "not rehearsed" if beta in enabled else "Extra inputs are not permitted"
         raise bad_request(f"{path}.{field}: {reason}")
 

@@ -31,11 +31,9 @@ class AgentIdentity:
     """The agent that sent a request, by the header ``x-orchestcode-agent``; absent fields are None.
 
     Attributes:
-        role: for instance planner, coder, reviewer.
         task: the task's key within its request.
         attempt: the attempt at the task, counted by the client.
         agent: the id of the agent's workflow.
-        request: the id of the whole request.
     """
 
     role: str | None = None
@@ -151,13 +149,7 @@ class Turn:
 
 @dataclasses.dataclass(frozen=True)
 class GeneratedTurns:
-    """Many turns from one template, for benchmarks.
-
-    Attributes:
-        turns: how many.
-        bytes: the length of {{filler}}.
-        turn: the template.
-    """
+    """So many turns from one template, for benchmarks; `bytes` is the length of {{filler}}."""
 
     turns: int
     bytes: int
@@ -169,10 +161,6 @@ class Conversation:
     """The replies of matching conversations (a cast): turns, then generated turns, then the finish.
 
     Attributes:
-        match: the conversations that it answers.
-        turns: the written turns, oldest first.
-        generate: turns from a template, after the written ones.
-        finish: turns after the generated ones.
         asides: turns that answer certain words at any point and are not counted as turns.
         offset: replies in the conversation before the first turn.
     """
@@ -202,12 +190,7 @@ class Conversation:
 
 @dataclasses.dataclass(frozen=True)
 class SoakFaults:
-    """Random faults of the turns that script none, for soak runs.
-
-    Attributes:
-        rate: the share of turns with a fault, 0 to 1.
-        faults: the faults, one of which is chosen for a turn.
-    """
+    """Random faults of a share of the turns that script none, for soak runs."""
 
     rate: float
     faults: Sequence[Fault]
@@ -221,7 +204,6 @@ class Script:
         casts: the first that matches answers.
         seed: determines all ids and signatures.
         models: changes to the model table, by model id.
-        soak: random faults, the same for the same seed, or None.
         toolless: the reply to a request without tools that no cast matches, or None.
     """
 
@@ -232,29 +214,15 @@ class Script:
     toolless: str | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class ResolvedTurn:
-    """The turn that answers a request, its placeholders filled in.
-
-    Attributes:
-        turn: the reply.
-        index: the turn's number in its conversation, counted from 0, without asides.
-        aside: whether the turn is an aside.
-    """
-
-    turn: Turn
-    index: int
-    aside: bool = False
-
-
 def turn_index(request: Prompt, conversation: Conversation | None) -> int:
-    """Return the number of the turn that answers a request, counted from 0."""
-    asides = [turn.when for turn in conversation.asides] if conversation else []
-    if not asides:
+    """Return the number of the turn that answers a request, counted from 0, without asides."""
+    if conversation is None or not conversation.asides:
         return request.turn()
-    return request.turn() - sum(
-        any(_contains_all(text, when) for when in asides) for text in _answered_texts(request)
+    answered_by_aside = (
+        any(_contains_all(text, aside.when) for aside in conversation.asides)
+        for text in _answered_texts(request)
     )
+    return request.turn() - sum(answered_by_aside)
 
 
 def _answered_texts(request: Prompt) -> Iterator[str]:
@@ -263,16 +231,12 @@ def _answered_texts(request: Prompt) -> Iterator[str]:
     previous = ""
     for message in request.messages:
         if message["role"] != "assistant":
-            texts.append(_plain_text(message))
+            blocks = prompt.content_blocks(message["content"])
+            texts += [block["text"] for block in blocks if block["type"] == "text"]
         elif previous != "assistant":
             yield "\n".join(texts)
             texts = []
         previous = message["role"]
-
-
-def _plain_text(message: Json) -> str:
-    blocks = prompt.content_blocks(message["content"])
-    return "\n".join(block["text"] for block in blocks if block["type"] == "text")
 
 
 def find_conversation(script: Script, agent: AgentIdentity, request: Prompt) -> Conversation | None:
@@ -280,8 +244,8 @@ def find_conversation(script: Script, agent: AgentIdentity, request: Prompt) -> 
     return next((cast for cast in script.casts if cast.match.matches(agent, request)), None)
 
 
-def resolve_turn(script: Script, agent: AgentIdentity, request: Prompt) -> ResolvedTurn:
-    """Return the turn that answers a request.
+def resolve_turn(script: Script, agent: AgentIdentity, request: Prompt) -> Turn:
+    """Return the turn that answers a request, its placeholders filled in.
 
     Raises:
         ApiError: 400, when the script has no answer or a placeholder refers to nothing.
@@ -289,36 +253,26 @@ def resolve_turn(script: Script, agent: AgentIdentity, request: Prompt) -> Resol
     conversation = find_conversation(script, agent, request)
     index = turn_index(request, conversation)
     if conversation is None:
-        return _answer_without_tools(script, agent, request)
+        if script.toolless is None or request.body.get("tools"):
+            raise _unanswered(agent, request, index, "no cast matches")
+        return Turn(say=script.toolless)
     incoming = prompt.plain_text(request.incoming())
-    names = dataclasses.asdict(agent)
-    for aside in conversation.asides:
-        if _contains_all(incoming, aside.when):
-            return ResolvedTurn(
-                _filled_in(aside, PlaceholderValues(names, request, index)), index, aside=True
-            )
-    found = conversation.turn(index - conversation.offset)
+    aside = next((a for a in conversation.asides if _contains_all(incoming, a.when)), None)
+    found = (aside, 0) if aside else conversation.turn(index - conversation.offset)
     if found is None:
-        raise _unanswered(agent, request, index=index, length=conversation.length())
+        why = f"its cast ends after {conversation.length()} turns"
+        raise _unanswered(agent, request, index, why)
     turn, number = found
-    size = conversation.generate.bytes if conversation.generate else 0
-    return ResolvedTurn(
-        _filled_in(turn, PlaceholderValues(names, request, index, number, size)), index
-    )
+    size = conversation.generate.bytes if conversation.generate and not aside else 0
+    values = PlaceholderValues(dataclasses.asdict(agent), request, index, number, size)
+    calls = [ScriptedToolCall(call.tool, values.fill(call.input)) for call in turn.call]
+    think, say = values.fill(turn.think), values.fill(turn.say)
+    return dataclasses.replace(turn, think=think, say=say, call=calls)
 
 
-def _answer_without_tools(script: Script, agent: AgentIdentity, request: Prompt) -> ResolvedTurn:
-    if script.toolless is None or request.body.get("tools"):
-        raise _unanswered(agent, request, index=request.turn(), length=None)
-    return ResolvedTurn(Turn(say=script.toolless), request.turn())
-
-
-def _unanswered(
-    agent: AgentIdentity, request: Prompt, *, index: int, length: int | None
-) -> UnansweredError:
-    why = "no cast matches" if length is None else f"its cast ends after {length} turns"
+def _unanswered(agent: AgentIdentity, request: Prompt, index: int, why: str) -> UnansweredError:
     names = ", ".join(f"{k}={v or '-'}" for k, v in dataclasses.asdict(agent).items())
-    content = prompt.plain_text(request.incoming()) or _result_texts(request)
+    content = prompt.plain_text(request.incoming()) or "\n".join(_result_texts(request))
     return UnansweredError(
         400,
         f"rehearsal: nothing is scripted for turn {index} of {names}: {why}. "
@@ -326,9 +280,9 @@ def _unanswered(
     )
 
 
-def _result_texts(request: Prompt) -> str:
-    blocks = [b.raw for b in request.incoming() if b.kind == "tool_result"]
-    return "\n".join(prompt.text_of(block.get("content")) for block in blocks)
+def _result_texts(request: Prompt) -> list[str]:
+    results = [block.raw for block in request.incoming() if block.kind == "tool_result"]
+    return [prompt.text_of(result.get("content")) for result in results]
 
 
 def check_expectation(expect: Expectation, request: Prompt) -> None:
@@ -337,45 +291,27 @@ def check_expectation(expect: Expectation, request: Prompt) -> None:
     Raises:
         UnexpectedError: it names what was expected and what came.
     """
-    failure = _check_texts(expect, request) or _check_results(expect, request)
-    if failure is not None:
-        raise UnexpectedError(400, f"rehearsal: {failure}")
-
-
-def _check_texts(expect: Expectation, request: Prompt) -> str | None:
-    user = prompt.plain_text(request.incoming())
-    system = prompt.system_text(request)
-    for place, text, wanted in (
-        ("last user text", user, expect.last_user_contains),
-        ("system prompt", system, expect.system_contains),
-    ):
-        for expected in wanted:
-            if expected not in text:
-                return f"expected the {place} to contain {expected!r}, it is {shortened(text)!r}"
-    return None
-
-
-def _check_results(expect: Expectation, request: Prompt) -> str | None:
+    _require("the last user text", prompt.plain_text(request.incoming()), expect.last_user_contains)
+    _require("the system prompt", prompt.system_text(request), expect.system_contains)
     if expect.results is None:
-        return None
-    results = [b.raw for b in request.incoming() if b.kind == "tool_result"]
+        return
+    results = [block.raw for block in request.incoming() if block.kind == "tool_result"]
     if len(results) != len(expect.results):
-        return f"expected {len(expect.results)} tool results, got {len(results)}"
+        expected = len(expect.results)
+        raise _unexpected(f"expected {expected} tool results, got {len(results)}")
     for i, (wanted, got) in enumerate(zip(expect.results, results, strict=True)):
         text = prompt.text_of(got.get("content"))
-        error = bool(got.get("is_error"))
-        if wanted.is_error is not None and wanted.is_error != error:
-            return (
-                f"expected result {i} to have is_error={wanted.is_error}, it is {shortened(text)!r}"
-            )
-        for expected in wanted.contains:
-            if expected not in text:
-                return f"expected result {i} to contain {expected!r}, it is {shortened(text)!r}"
-    return None
+        if wanted.is_error not in {None, bool(got.get("is_error"))}:
+            state = f"is_error={wanted.is_error}"
+            raise _unexpected(f"expected result {i} to have {state}, it is {shortened(text)!r}")
+        _require(f"result {i}", text, wanted.contains)
 
 
-def _filled_in(turn: Turn, values: PlaceholderValues) -> Turn:
-    calls = [ScriptedToolCall(call.tool, values.fill_all(call.input)) for call in turn.call]
-    think = None if turn.think is None else values.fill(turn.think)
-    say = None if turn.say is None else values.fill(turn.say)
-    return dataclasses.replace(turn, think=think, say=say, call=calls)
+def _require(place: str, text: str, parts: Sequence[str]) -> None:
+    for part in parts:
+        if part not in text:
+            raise _unexpected(f"expected {place} to contain {part!r}, it is {shortened(text)!r}")
+
+
+def _unexpected(failure: str) -> UnexpectedError:
+    return UnexpectedError(400, f"rehearsal: {failure}")

@@ -7,7 +7,8 @@ so that a misspelt expectation is never silently skipped.
 import dataclasses
 import json
 import pathlib
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from rehearsal import models
 from rehearsal.faults import Fault
@@ -47,13 +48,11 @@ def load(path: pathlib.Path) -> Script:
         OSError: it cannot be read.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ScriptError(f"{path}: not JSON: {error}") from error
-    try:
-        return read(data)
+        return read(json.loads(path.read_text(encoding="utf-8")))
     except ScriptError as error:
         raise ScriptError(f"{path}: {error}") from error
+    except ValueError as error:
+        raise ScriptError(f"{path}: not JSON: {error}") from error
 
 
 def read(data: object) -> Script:
@@ -62,17 +61,7 @@ def read(data: object) -> Script:
     Raises:
         ScriptError: it is not a valid script; the text names the path.
     """
-    reader = _ObjectReader(data, "script")
-    script = Script(
-        casts=[_cast(child) for child in reader.children("casts")],
-        seed=reader.take("seed", int, 0),
-        models=reader.take("models", dict, {}),
-        soak=_soak(reader.child("soak")),
-        toolless=reader.take("toolless", str, None),
-    )
-    reader.take("$schema", str, None)
-    reader.take("about", str | list, None)
-    reader.finish()
+    script = _ScriptObject(data, "script").read(_script)
     try:
         models.table(script.models)
     except (ValueError, TypeError) as error:
@@ -82,7 +71,10 @@ def read(data: object) -> Script:
     return script
 
 
-class _ObjectReader:
+_Value = TypeVar("_Value")
+
+
+class _ScriptObject:
     """A JSON object being read: each key is taken once; a key that is left over is a mistake."""
 
     def __init__(self, data: object, path: str) -> None:
@@ -91,7 +83,17 @@ class _ObjectReader:
         self.path = path
         self._unread = dict(data)
 
-    def take(self, key: str, kind: Any, default: Any) -> Any:
+    def read(self, parse: "_Parser[_Value]") -> _Value:
+        """Return what a parser makes of the whole object."""
+        value = parse(self)
+        if self._unread:
+            raise ScriptError(f"{self.path}: unknown keys {sorted(self._unread)}")
+        return value
+
+    def has(self, key: str) -> bool:
+        return self._unread.get(key) is not None
+
+    def take(self, key: str, kind: Any, default: Any = None) -> Any:
         value = self._unread.pop(key, None)
         if value is None:
             return default
@@ -100,7 +102,7 @@ class _ObjectReader:
         return value
 
     def require(self, key: str, kind: Any) -> Any:
-        value = self.take(key, kind, None)
+        value = self.take(key, kind)
         if value is None:
             raise ScriptError(f"{self.path}.{key}: is missing")
         return value
@@ -118,128 +120,118 @@ class _ObjectReader:
             raise ScriptError(f"{self.path}.{key}: must be a text or a list of texts")
         return tuple(texts)
 
-    def child(self, key: str) -> "_ObjectReader | None":
+    def child(self, key: str, parse: "_Parser[_Value]") -> _Value | None:
         value = self._unread.pop(key, None)
-        return None if value is None else _ObjectReader(value, f"{self.path}.{key}")
+        return None if value is None else _ScriptObject(value, f"{self.path}.{key}").read(parse)
 
-    def children(self, key: str) -> list["_ObjectReader"]:
-        value = self.take(key, list, [])
-        return [_ObjectReader(child, f"{self.path}.{key}[{i}]") for i, child in enumerate(value)]
+    def children(self, key: str, parse: "_Parser[_Value]") -> list[_Value]:
+        values = enumerate(self.take(key, list, []))
+        return [_ScriptObject(value, f"{self.path}.{key}[{i}]").read(parse) for i, value in values]
 
     def rest(self) -> dict[str, Any]:
         rest, self._unread = self._unread, {}
         return rest
 
-    def finish(self) -> None:
-        if self._unread:
-            raise ScriptError(f"{self.path}: unknown keys {sorted(self._unread)}")
+
+_Parser = Callable[[_ScriptObject], _Value]
 
 
-def _cast(reader: _ObjectReader) -> Conversation:
-    generate = reader.child("generate")
-    cast = Conversation(
-        match=_match(reader.child("match")),
-        turns=[_turn(child) for child in reader.children("turns")],
-        generate=None if generate is None else _generate(generate),
-        finish=[_turn(child) for child in reader.children("finish")],
-        asides=[_turn(child, aside=True) for child in reader.children("asides")],
-        offset=reader.count("offset", minimum=0, default=0),
+def _script(source: _ScriptObject) -> Script:
+    source.take("$schema", str)
+    source.take("about", str | list)
+    return Script(
+        casts=source.children("casts", _cast),
+        seed=source.take("seed", int, 0),
+        models=source.take("models", dict, {}),
+        soak=source.child("soak", _soak),
+        toolless=source.take("toolless", str),
     )
-    reader.take("about", str | list, None)
-    reader.finish()
-    return cast
 
 
-def _match(reader: _ObjectReader | None) -> ConversationMatch:
-    if reader is None:
-        return ConversationMatch()
-    names = {}
-    for field in dataclasses.fields(AgentIdentity):
-        value = reader.take(field.name, str | int, None)
-        if value is not None:
-            names[field.name] = str(value)
-    match = ConversationMatch(
-        names=names,
-        model=reader.take("model", str, "*"),
-        contains=reader.texts("contains"),
-        system_contains=reader.texts("system_contains"),
+def _cast(source: _ScriptObject) -> Conversation:
+    source.take("about", str | list)
+    return Conversation(
+        match=source.child("match", _match) or ConversationMatch(),
+        turns=source.children("turns", _turn),
+        generate=source.child("generate", _generate),
+        finish=source.children("finish", _turn),
+        asides=source.children("asides", _aside),
+        offset=source.count("offset", minimum=0, default=0),
     )
-    reader.finish()
-    return match
 
 
-def _turn(reader: _ObjectReader, *, aside: bool = False) -> Turn:
-    turn = Turn(
-        think=reader.take("think", str, None),
-        say=reader.take("say", str, None),
-        call=[_call(child) for child in reader.children("call")],
-        stop=reader.take("stop", str, None),
-        expect=_expect(reader.child("expect")),
-        fault=[_fault(child) for child in reader.children("fault")],
-        usage=reader.take("usage", dict, {}),
-        delay_ms=float(reader.take("delay_ms", int | float, 0)),
-        when=reader.texts("when") if aside else (),
+def _match(source: _ScriptObject) -> ConversationMatch:
+    fields = [field.name for field in dataclasses.fields(AgentIdentity)]
+    found = {name: source.take(name, str | int) for name in fields}
+    return ConversationMatch(
+        names={name: str(value) for name, value in found.items() if value is not None},
+        model=source.take("model", str, "*"),
+        contains=source.texts("contains"),
+        system_contains=source.texts("system_contains"),
     )
-    reader.take("about", str | list, None)
-    reader.finish()
-    if turn.stop is not None and turn.stop not in STOPS:
-        raise ScriptError(f"{reader.path}.stop: must be one of {', '.join(STOPS)}")
-    if aside and not turn.when:
-        raise ScriptError(f"{reader.path}.when: is missing")
-    return turn
 
 
-def _call(reader: _ObjectReader) -> ScriptedToolCall:
-    call = ScriptedToolCall(reader.require("tool", str), reader.take("input", dict, {}))
-    reader.finish()
-    return call
-
-
-def _expect(reader: _ObjectReader | None) -> Expectation:
-    if reader is None:
-        return Expectation()
-    has_results = reader.take("results", list, None)
-    results = None
-    if has_results is not None:
-        readers = _ObjectReader({"results": has_results}, reader.path).children("results")
-        results = [_expected_result(child) for child in readers]
-    expect = Expectation(
-        results, reader.texts("last_user_contains"), reader.texts("system_contains")
+def _turn(source: _ScriptObject) -> Turn:
+    source.take("about", str | list)
+    stop = source.take("stop", str)
+    if stop is not None and stop not in STOPS:
+        raise ScriptError(f"{source.path}.stop: must be one of {', '.join(STOPS)}")
+    return Turn(
+        think=source.take("think", str),
+        say=source.take("say", str),
+        call=source.children("call", _call),
+        stop=stop,
+        expect=source.child("expect", _expect) or Expectation(),
+        fault=source.children("fault", _fault),
+        usage=source.take("usage", dict, {}),
+        delay_ms=float(source.take("delay_ms", int | float, 0)),
     )
-    reader.finish()
-    return expect
 
 
-def _expected_result(reader: _ObjectReader) -> ExpectedResult:
-    result = ExpectedResult(reader.take("is_error", bool, None), reader.texts("contains"))
-    reader.finish()
-    return result
+def _aside(source: _ScriptObject) -> Turn:
+    when = source.texts("when")
+    if not when:
+        raise ScriptError(f"{source.path}.when: is missing")
+    return dataclasses.replace(_turn(source), when=when)
 
 
-def _fault(reader: _ObjectReader) -> Fault:
-    kind = reader.require("kind", str)
-    times = reader.take("times", int, 1)
+def _call(source: _ScriptObject) -> ScriptedToolCall:
+    return ScriptedToolCall(source.require("tool", str), source.take("input", dict, {}))
+
+
+def _expect(source: _ScriptObject) -> Expectation:
+    return Expectation(
+        source.children("results", _expected_result) if source.has("results") else None,
+        source.texts("last_user_contains"),
+        source.texts("system_contains"),
+    )
+
+
+def _expected_result(source: _ScriptObject) -> ExpectedResult:
+    return ExpectedResult(source.take("is_error", bool), source.texts("contains"))
+
+
+def _fault(source: _ScriptObject) -> Fault:
+    kind = source.require("kind", str)
+    times = source.take("times", int, 1)
     try:
-        return Fault.read(kind, times, reader.rest())
+        return Fault.read(kind, times, source.rest())
     except ValueError as error:
-        raise ScriptError(f"{reader.path}: {error}") from error
+        raise ScriptError(f"{source.path}: {error}") from error
 
 
-def _soak(reader: _ObjectReader | None) -> SoakFaults | None:
-    if reader is None:
-        return None
-    rate = float(reader.require("rate", int | float))
-    soak = SoakFaults(rate, [_fault(child) for child in reader.children("faults")])
-    reader.finish()
+def _soak(source: _ScriptObject) -> SoakFaults:
+    rate = float(source.require("rate", int | float))
+    soak = SoakFaults(rate, source.children("faults", _fault))
     if not 0 <= rate <= 1 or not soak.faults:
-        raise ScriptError(f"{reader.path}: needs a rate from 0 to 1 and at least one fault")
+        raise ScriptError(f"{source.path}: needs a rate from 0 to 1 and at least one fault")
     return soak
 
 
-def _generate(reader: _ObjectReader) -> GeneratedTurns:
-    turns = reader.count("turns", minimum=1)
-    size = reader.count("bytes", minimum=0, default=0)
-    rest = reader.rest()
+def _generate(source: _ScriptObject) -> GeneratedTurns:
+    turns = source.count("turns", minimum=1)
+    size = source.count("bytes", minimum=0, default=0)
+    rest = source.rest()
     if "tool" in rest:
         rest["call"] = [{"tool": rest.pop("tool"), "input": rest.pop("input", {})}]
-    return GeneratedTurns(turns, size, _turn(_ObjectReader(rest, reader.path)))
+    return GeneratedTurns(turns, size, _ScriptObject(rest, source.path).read(_turn))

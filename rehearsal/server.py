@@ -7,13 +7,12 @@ before anything else runs on the loop.
 
 import asyncio
 import contextlib
-import dataclasses
 import ipaddress
 import pathlib
 import time
 from collections.abc import AsyncIterator, Callable
 
-from rehearsal import connection, delivery, engine, journal, rules, script_loader, wire
+from rehearsal import connection, delivery, engine, journal, script_loader, wire
 from rehearsal.connection import Request
 from rehearsal.delivery import Response
 from rehearsal.engine import Engine, PlannedResponse
@@ -29,7 +28,6 @@ class Server:
     """A rehearsal server; `serve` starts and ends one.
 
     Args:
-        script: the answers.
         path: the journal's file, or None to hold entries in memory only.
         bodies: also record the raw text of every request.
         clock: the current time, which decides when cache entries expire.
@@ -99,18 +97,13 @@ class Server:
     ) -> None:
         while True:
             try:
-                request = await connection.read_request(reader, writer, limit=rules.MAX_BODY_BYTES)
-            except connection.TooLargeError:
-                error = ApiError(413, "Request exceeds the maximum size")
-                return await _send(writer, engine.error_response(error, "req_too_large"))
-            except connection.MalformedHttpError as error:
-                return await _send(
-                    writer, engine.error_response(ApiError(400, str(error)), "req_bad")
-                )
+                request = await connection.read_request(reader, writer)
+            except ApiError as error:
+                return await _send(writer, engine.error_response(error, "req_refused"))
             if request is None:
                 return None
             still_open = await self._handle(request, reader, writer)
-            if not still_open or not request.keep_alive:
+            if not still_open or request.headers.get("connection", "").lower() == "close":
                 return None
 
     async def _handle(
@@ -132,7 +125,8 @@ class Server:
             if request.path == "/v1/models" or request.path.startswith("/v1/models/"):
                 return self._engine.models_response(request.headers, request.path)
             if request.path == "/":
-                return _root_response()
+                headers = {"x-rehearsed": "true", "content-type": "application/json"}
+                return Response(200, headers, [b'{"rehearsal":true}'], streamed=False)
         return engine.error_response(ApiError(404, "Not found"), wire.name("req_", request.path))
 
     async def _deliver(
@@ -143,72 +137,45 @@ class Server:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> bool:
-        first_byte: list[float] = []
+        entry, fault = planned.entry, planned.fault
 
         def mark_first_byte() -> None:
-            if not first_byte:
-                first_byte.append(self._clock())
+            if entry.time_first_byte is None:
+                entry.time_first_byte = self._clock()
 
-        plan = delivery.plan(planned.response, planned.fault, delay_seconds=planned.delay_seconds)
-        finished = False
+        steps = delivery.plan(planned.response, fault, delay_seconds=planned.delay_seconds)
         try:
             # One iteration of the loop, so that a client that died meanwhile is noticed.
             await asyncio.sleep(0)
             alive = await connection.send_steps(
                 writer,
-                plan.steps,
+                steps,
                 client_gone=lambda: _client_gone(reader, writer),
                 on_bytes=mark_first_byte,
             )
             # A client that disconnected meanwhile did not get what was written.
-            finished = plan.complete and alive and not _client_gone(reader, writer)
+            whole = fault is None or fault.kind not in delivery.CUT_SHORT
+            entry.finished = whole and alive and not _client_gone(reader, writer)
         finally:
-            self._write_entry(
-                planned,
-                request,
-                first_byte=first_byte[0] if first_byte else None,
-                finished=finished,
-            )
+            entry.time_done = self._clock()
+            if entry.time_first_byte is None:
+                entry.status = 0
+            entry.body = request.body.decode("utf-8", "replace") if self._bodies else None
+            self._journal.append(entry)
         await writer.drain()
         return alive
-
-    def _write_entry(
-        self,
-        planned: PlannedResponse,
-        request: Request,
-        *,
-        first_byte: float | None,
-        finished: bool,
-    ) -> None:
-        body = request.body.decode("utf-8", "replace") if self._bodies else None
-        self._journal.append(
-            dataclasses.replace(
-                planned.entry,
-                time_first_byte=first_byte,
-                time_done=self._clock(),
-                finished=finished,
-                status=planned.entry.status if first_byte is not None else 0,
-                body=body,
-            )
-        )
 
 
 async def _send(
     writer: asyncio.StreamWriter, response: Response, *, bodyless: bool = False
 ) -> None:
-    steps = list(delivery.plan(response, None).steps)
-    steps = steps[:1] if bodyless else steps
+    steps = delivery.plan(response)[: 1 if bodyless else None]
     await connection.send_steps(writer, steps, client_gone=lambda: False, on_bytes=lambda: None)
     await writer.drain()
 
 
 def _client_gone(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
     return reader.at_eof() or writer.transport.is_closing()
-
-
-def _root_response() -> Response:
-    headers = {"x-rehearsed": "true", "content-type": "application/json"}
-    return Response(200, headers, [b'{"rehearsal":true}'], streamed=False)
 
 
 def is_loopback(host: str) -> bool:
@@ -241,29 +208,17 @@ async def serve(
         journal_bodies: also record the raw text of every request.
         clock: the current time, in seconds since the epoch.
 
-    Yields:
-        The server, with its ``base_url`` and ``entries``.
-
     Raises:
         ScriptError: the script is invalid.
         ValueError: the address is not a loopback address.
     """
-    server = Server(load_script(script), path=journal_path, bodies=journal_bodies, clock=clock)
+    if isinstance(script, pathlib.Path):
+        script = script_loader.load(script)
+    elif not isinstance(script, Script):
+        script = script_loader.read(script)
+    server = Server(script, path=journal_path, bodies=journal_bodies, clock=clock)
     try:
         await server.start(host, port)
         yield server
     finally:
         await server.close()
-
-
-def load_script(script: Script | Json | pathlib.Path) -> Script:
-    """Return a script from its file, from parsed JSON, or as it is.
-
-    Raises:
-        ScriptError: it is invalid.
-    """
-    if isinstance(script, Script):
-        return script
-    if isinstance(script, pathlib.Path):
-        return script_loader.load(script)
-    return script_loader.read(script)

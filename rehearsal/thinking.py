@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import hmac
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from rehearsal import wire
@@ -25,7 +25,6 @@ class SignedContent:
     """The content of a signature.
 
     Attributes:
-        model: the model that produced the block.
         prefix: digest of all blocks before this one.
         text: digest of the shown text; "" when the text was omitted.
     """
@@ -64,69 +63,45 @@ def verify_signature(key: bytes, signature: str) -> SignedContent | None:
 def signed_block(key: bytes, request: Prompt, *, text: str, display: str) -> Json:
     """Return a signed thinking block that continues a request.
 
-    Args:
-        key: the server's secret.
-        request: everything before the block.
-        text: the thinking.
-        display: "omitted" sends the signature without the text.
+    The `display` "omitted" sends the signature without the text.
     """
     shown = text if display != "omitted" else ""
-    content = SignedContent(
-        request.model.id, request.prefix(len(request.blocks)), _text_digest(shown)
-    )
+    content = SignedContent(request.model.id, request.prefixes[-1], _text_digest(shown))
     return {"type": "thinking", "thinking": shown, "signature": sign(key, content)}
 
 
-def check_signatures(key: bytes, request: Prompt, betas: frozenset[str]) -> list[Json] | None:
-    """Verify every thinking block of a request.
-
-    Returns:
-        The reply's ``input_transformations``; None without the binding beta.
+def check_signatures(key: bytes, request: Prompt) -> list[Json]:
+    """Verify every thinking block of a request, and return a report of each that is dropped.
 
     Raises:
         ApiError: 400 for a modified block, or for a block of another history
             unless the request asks to drop such blocks.
     """
-    drop = _mismatch_behavior(request) == "drop_block"
-    dropped: list[Json] = []
-    start = request.head
-    context = (request.model.id, request.content[0])
-    for message in request.messages:
-        blocks = message.blocks[request.model.older_tokenizer]
-        if context not in message.verified:
-            mismatched = _check_message(key, request, blocks=blocks, start=start)
-            if mismatched and not drop:
-                raise bad_request(
-                    f"{mismatched[0]}: Invalid `signature` in `thinking` block. "
-                    "The block is bound to a different conversation"
-                )
-            dropped += [_drop_report(path) for path in mismatched]
-            if not mismatched:
-                message.verified.add(context)
-        start += len(blocks)
-    return dropped if BINDING_BETA in betas else None
-
-
-def _check_message(
-    key: bytes, request: Prompt, *, blocks: Sequence[Block], start: int
-) -> list[str]:
-    """Return the paths of a message's thinking blocks that belong to another history."""
-    paths: list[str] = []
-    dropping = False
-    for i, block in enumerate(blocks, start):
-        # With a dropped block the thinking blocks directly after it are dropped too.
-        dropping = block.kind == "thinking" and (dropping or _other_history(key, request, index=i))
-        paths += [block.path] if dropping else []
-    return paths
-
-
-def _mismatch_behavior(request: Prompt) -> str:
     binding = (request.body.get("thinking") or {}).get("block_binding") or {}
-    return str(binding.get("prefix_mismatch_behavior") or "error")
+    dropped: list[Json] = []
+    for path in _mismatched(key, request):
+        if binding.get("prefix_mismatch_behavior") != "drop_block":
+            raise bad_request(
+                f"{path}: Invalid `signature` in `thinking` block. "
+                "The block is bound to a different conversation"
+            )
+        reason = "prefix_binding_mismatch"
+        dropped.append({"type": "thinking_dropped", "path": path, "reason": reason})
+    return dropped
 
 
-def _drop_report(path: str) -> Json:
-    return {"type": "thinking_dropped", "path": path, "reason": "prefix_binding_mismatch"}
+def _mismatched(key: bytes, request: Prompt) -> Iterator[str]:
+    """Yield the paths of the thinking blocks that belong to another history."""
+    dropping = False
+    turn = -1
+    for i, block in enumerate(request.blocks[request.head :], request.head):
+        # With a dropped block the thinking blocks directly after it are dropped too.
+        dropping = block.kind == "thinking" and (
+            (dropping and block.turn == turn) or _other_history(key, request, index=i)
+        )
+        turn = block.turn
+        if dropping:
+            yield block.path
 
 
 def _other_history(key: bytes, request: Prompt, *, index: int) -> bool:
@@ -140,7 +115,7 @@ def _other_history(key: bytes, request: Prompt, *, index: int) -> bool:
         raise _modified(block, latest=block.turn == last)
     if content.model != request.model.id or not request.model.bound_thinking:
         return False
-    return content.prefix != request.prefix(index)
+    return content.prefix != request.prefixes[index]
 
 
 def _modified(block: Block, *, latest: bool) -> Exception:

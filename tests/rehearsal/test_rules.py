@@ -305,8 +305,7 @@ def test_every_beta_name_is_known_to_the_vendors_library() -> None:
     """A misspelt name would never match."""
     known = get_args(get_args(anthropic.types.AnthropicBetaParam)[1])
     betas = [name for names in rules.BETA_FIELDS.values() for name in names]
-    betas += [rules.TASK_BUDGET_BETA, rules.CLEAR_AT_BETA, rules.MESSAGE_CONFIG_BETA]
-    betas += [rules.TOOL_CHANGES_BETA, thinking.BINDING_BETA]
+    betas += [*rules.MESSAGE_BETAS.values(), rules.TASK_BUDGET_BETA, thinking.BINDING_BETA]
 
     assert set(betas) - set(known) == set()
 
