@@ -53,45 +53,40 @@ class CleanChecks(CheckActivities):
         store = await self._stores.get(request.repository.key)
         async with translated_failures():
             tree = (await store.get_commit(request.commit)).tree
-            known = [
-                await _known(store, request, tree, number)
-                for number in range(len(request.commands))
-            ]
-            outcomes = _answered(known)
-            if outcomes is None:
-                outcomes = await self._run(store, request, tree, known)
-            return await _report(store, request, tree, outcomes)
+            run = _CheckRun(request, store, tree, self._pools, self._runner)
+            return await run.report(await run.outcomes())
 
-    async def _run(
-        self,
-        store: Store,
-        request: RunChecks,
-        tree: str,
-        known: Sequence[_Outcome | None],
-    ) -> list[_Outcome]:
-        outcomes = await self._once(store, request, tree, known)
+
+@dataclass(frozen=True)
+class _CheckRun:
+    """One request's commands on the tree of its commit."""
+
+    request: RunChecks
+    store: Store
+    tree: str
+    pools: OpenPools
+    runner: CommandRunner
+
+    async def outcomes(self) -> list[_Outcome]:
+        known = [await self._known(number) for number in range(len(self.request.commands))]
+        answered = _answered(known)
+        if answered is not None:
+            return answered
+        outcomes = await self._once(known)
         last = outcomes[-1]
         spared = any(outcome.cached for outcome in outcomes)
         if last.cached or last.result.passed or last.result.timed_out or not spared:
             return outcomes
         # A command that was not run again may make what this one needs: with it, then.
-        return await self._once(store, request, tree, [None] * len(known))
+        return await self._once([None] * len(known))
 
-    async def _once(
-        self,
-        store: Store,
-        request: RunChecks,
-        tree: str,
-        known: Sequence[_Outcome | None],
-    ) -> list[_Outcome]:
-        pool = await self._pools.get(request.repository.key)
+    async def _once(self, known: Sequence[_Outcome | None]) -> list[_Outcome]:
+        pool = await self.pools.get(self.request.repository.key)
         outcomes: list[_Outcome] = []
         ran: list[str] = []
-        async with pool.checkout(request.commit) as place:
-            for command, recorded in zip(request.commands, known, strict=True):
-                outcome = recorded or await self._command(
-                    store, request, tree, command, place=place, after=ran
-                )
+        async with pool.checkout(self.request.commit) as worktree:
+            for command, recorded in zip(self.request.commands, known, strict=True):
+                outcome = recorded or await self._command(command, worktree, after=ran)
                 outcomes.append(outcome)
                 if not outcome.result.passed:
                     break
@@ -100,23 +95,17 @@ class CleanChecks(CheckActivities):
         return outcomes
 
     async def _command(
-        self,
-        store: Store,
-        request: RunChecks,
-        tree: str,
-        command: str,
-        *,
-        place: WorktreeHandle,
-        after: Sequence[str],
+        self, command: str, worktree: WorktreeHandle, *, after: Sequence[str]
     ) -> _Outcome:
-        environment = await self._runner.environment(store, request.repository.environment)
-        ran = await self._runner.run(
-            place, command, environment, timeout_seconds=request.timeout_seconds
+        request, runner = self.request, self.runner
+        environment = await runner.environment(self.store, request.repository.environment)
+        ran = await runner.run(
+            worktree, command, environment, timeout_seconds=request.timeout_seconds
         )
         if ran.disk_full:
             # If it was not this command that took the room, it is unknown whether it is red:
             # nothing is recorded, and it is run again.
-            await undo(place, request.commit)
+            await undo(worktree, request.commit)
         result = CheckResult(
             command=command,
             exit_code=ran.outcome.exit_code,
@@ -128,34 +117,63 @@ class CleanChecks(CheckActivities):
             "check.end",
             extra={"command": clip(command, 200), "outcome": ran.ending, "passed": ran.passed},
         )
-        return await _record(store, request, tree, ran=ran, result=result, after=after)
+        return await self._record(ran, result, after)
+
+    def _refs(self, command: str) -> tuple[str, str]:
+        """Return the ref of the accepted outcome, and of this very run."""
+        repository, fresh = self.request.repository, self.request.fresh
+        name = ids.digest(command, repository.environment, str(self.request.timeout_seconds))
+        main = ids.checks_ref(self.tree, name)
+        owner = ids.digest(repository.request_key, length=8)
+        return main, f"{main}-{owner}-{fresh}" if fresh else main
+
+    async def _known(self, number: int) -> _Outcome | None:
+        """Return the recorded outcome of one of the commands, None when it has to be run.
+
+        A red one counts only if it was red with everything done that comes before it here.
+        """
+        commands = self.request.commands
+        found = await journal.recorded(self.store, self._refs(commands[number])[1])
+        if found is None:
+            return None
+        record = json.loads(found)
+        result = CheckResult.model_validate(record["result"])
+        if not result.passed and not set(commands[:number]) <= set(record.get("after", ())):
+            return None
+        return _Outcome(result, record["log"], record["hint"], cached=True)
+
+    async def _record(self, ran: CommandRun, result: CheckResult, after: Sequence[str]) -> _Outcome:
+        """Record a run; a rerun that passes replaces the outcome that it was made to doubt."""
+        batch = self.store.batch()
+        log = batch.blob(f"$ {result.command}\n{ran.text}\n[{ran.ending}]\n".encode())
+        hint = "it filled the disk" if ran.disk_full else ran.outcome.hint or ""
+        record = {
+            "result": result.model_dump(mode="json"),
+            "log": log,
+            "hint": hint,
+            "after": list(after),
+        }
+        entry = journal.entry(batch, json.dumps(record).encode(), {"log": log})
+        await batch.write()
+        main, own = self._refs(result.command)
+        updates = {own} | ({main} if result.passed else set())
+        await self.store.update_refs(*(RefUpdate(ref, entry, ANY) for ref in sorted(updates)))
+        return _Outcome(result, log, hint, cached=False)
+
+    async def report(self, outcomes: Sequence[_Outcome]) -> ChecksReport:
+        logs = [await self.store.get_blob(outcome.log) for outcome in outcomes]
+        return ChecksReport(
+            commit=self.request.commit,
+            tree=self.tree,
+            results=tuple(outcome.result for outcome in outcomes),
+            log=await self.store.put_blob(b"\n".join(logs)[-_LOG_BYTES:]),
+            cached=all(outcome.cached for outcome in outcomes),
+            hint="; ".join(sorted({outcome.hint for outcome in outcomes if outcome.hint}))[:1_000],
+        )
 
 
 def _tail(text: str) -> str:
     return for_people(text)[-_TAIL:] if len(text) <= _TAIL else "…" + for_people(text[-_TAIL:])
-
-
-def _refs(request: RunChecks, tree: str, command: str) -> tuple[str, str]:
-    """Return the ref of the accepted outcome, and of this very run."""
-    name = ids.digest(command, request.repository.environment, str(request.timeout_seconds))
-    main = ids.checks_ref(tree, name)
-    owner = ids.digest(request.repository.request_key, length=8)
-    return main, f"{main}-{owner}-{request.fresh}" if request.fresh else main
-
-
-async def _known(store: Store, request: RunChecks, tree: str, number: int) -> _Outcome | None:
-    """Return the recorded outcome of one of the commands, None when it has to be run.
-
-    A red one counts only if it was red with everything done that comes before it here.
-    """
-    found = await journal.recorded(store, _refs(request, tree, request.commands[number])[1])
-    if found is None:
-        return None
-    record = json.loads(found)
-    result = CheckResult.model_validate(record["result"])
-    if not result.passed and not set(request.commands[:number]) <= set(record.get("after", ())):
-        return None
-    return _Outcome(result, record["log"], record["hint"], cached=True)
 
 
 def _answered(known: Sequence[_Outcome | None]) -> list[_Outcome] | None:
@@ -168,44 +186,3 @@ def _answered(known: Sequence[_Outcome | None]) -> list[_Outcome] | None:
         if not outcome.result.passed:
             break
     return outcomes
-
-
-async def _record(
-    store: Store,
-    request: RunChecks,
-    tree: str,
-    *,
-    ran: CommandRun,
-    result: CheckResult,
-    after: Sequence[str],
-) -> _Outcome:
-    """Record a run; a rerun that passes replaces the outcome that it was made to doubt."""
-    batch = store.batch()
-    log = batch.blob(f"$ {result.command}\n{ran.text}\n[{ran.ending}]\n".encode())
-    hint = "it filled the disk" if ran.disk_full else ran.outcome.hint or ""
-    record = {
-        "result": result.model_dump(mode="json"),
-        "log": log,
-        "hint": hint,
-        "after": list(after),
-    }
-    entry = journal.entry(batch, json.dumps(record).encode(), {"log": log})
-    await batch.write()
-    main, own = _refs(request, tree, result.command)
-    updates = {own} | ({main} if result.passed else set())
-    await store.update_refs(*(RefUpdate(ref, entry, ANY) for ref in sorted(updates)))
-    return _Outcome(result, log, hint, cached=False)
-
-
-async def _report(
-    store: Store, request: RunChecks, tree: str, outcomes: Sequence[_Outcome]
-) -> ChecksReport:
-    logs = [await store.get_blob(outcome.log) for outcome in outcomes]
-    return ChecksReport(
-        commit=request.commit,
-        tree=tree,
-        results=tuple(outcome.result for outcome in outcomes),
-        log=await store.put_blob(b"\n".join(logs)[-_LOG_BYTES:]),
-        cached=all(outcome.cached for outcome in outcomes),
-        hint="; ".join(sorted({outcome.hint for outcome in outcomes if outcome.hint}))[:1_000],
-    )
