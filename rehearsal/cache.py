@@ -151,10 +151,11 @@ def _lookback(blocks: Sequence[Block], mark: int) -> Iterator[int]:
 def _split(
     blocks: Sequence[Block], totals: list[int], *, marks: list[int], hit: int | None
 ) -> TokenSplit:
-    a = totals[hit] if hit is not None else 0
-    b = max((totals[m] for m in marks if blocks[m].ttl == "1h" and totals[m] > a), default=a)
-    c = max((totals[m] for m in marks), default=0)
-    return TokenSplit(a, b - a, max(c - b, 0), totals[-1] - max(a, c))
+    read = totals[hit] if hit is not None else 0
+    for_an_hour = [totals[m] for m in marks if blocks[m].ttl == "1h"]
+    hour = max([read, *for_an_hour])
+    marked = max((totals[m] for m in marks), default=0)
+    return TokenSplit(read, hour - read, max(marked - hour, 0), totals[-1] - max(read, marked))
 
 
 def _digests(request: Prompt, salts: tuple[bytes, ...]) -> list[bytes]:
