@@ -12,6 +12,7 @@ from domain import failures
 from infra.anthropic.client import ModelServiceError
 from infra.disk_space import LowSpaceError, is_disk_full
 from infra.git.command import GitError, GitMissingError
+from infra.repository_preflight import RequestRefused
 from infra.roles.files import RoleError
 from infra.sandbox import SandboxUnavailable
 from infra.store import ObjectMissing, RefConflict, StoreError
@@ -21,6 +22,7 @@ _BOUND = 2_000
 
 _KINDS: Mapping[type[Exception], FailureKind] = MappingProxyType(
     {
+        RequestRefused: FailureKind.REFUSED,
         RoleError: FailureKind.REFUSED,
         LowSpaceError: FailureKind.DISK,
         Fenced: FailureKind.FENCED,

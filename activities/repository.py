@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
-import os
 import re
 import shlex
+import shutil
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ from infra.store import (
 from infra.store.open_stores import OpenStores
 
 _TRIES = 3
-_ROOM_BYTES = 200_000_000
+_LEAST_FREE_BYTES = 200_000_000
 
 
 class UserRepositories(RepositoryActivities):
@@ -70,7 +70,7 @@ class UserRepositories(RepositoryActivities):
         Raises:
             FailureKind.REFUSED: the sentence says what to change; nothing was touched.
         """
-        async with translated_failures(), _refusals():
+        async with translated_failures():
             opened = await self._opened(request)
             if opened is not None:
                 return opened
@@ -85,7 +85,7 @@ class UserRepositories(RepositoryActivities):
             )
             await _check_served(found.path)
             key = ids.repository_key(found.real_path)
-            self._check_room(key)
+            self._check_free_space(key)
             store = await self._stores.clone(found.path, key)
             return await self._fetched(store, request, found, key=key, branch=branch)
 
@@ -102,16 +102,15 @@ class UserRepositories(RepositoryActivities):
         await _note_open(store, request)
         return opened
 
-    def _check_room(self, key: str) -> None:
+    def _check_free_space(self, key: str) -> None:
         folder = self._stores.path(key).parent
         folder.mkdir(parents=True, exist_ok=True)
-        state = os.statvfs(folder)
-        free = state.f_bavail * state.f_frsize
-        if free < _ROOM_BYTES:
+        free = shutil.disk_usage(folder).free
+        if free < _LEAST_FREE_BYTES:
             raise failed(
                 FailureKind.DISK,
                 f"{free // 1_000_000} MB are free where the stores lie, at least "
-                f"{_ROOM_BYTES // 1_000_000} MB are needed",
+                f"{_LEAST_FREE_BYTES // 1_000_000} MB are needed",
             )
 
     async def _fetched(
@@ -132,15 +131,14 @@ class UserRepositories(RepositoryActivities):
         target = ids.target_name(branch, request.request_key)
         if await store.resolve(ids.target_ref(target)) is None:
             await store.advance(ids.target_ref(target), base, None)
-        repository = RepositoryRef(
-            key=key,
-            request_key=request.request_key,
-            target=target,
-            environment=await store.put_blob(environment.model_dump_json().encode()),
-            host_id=self._host_id,
-        )
         opened = RepositoryOpened(
-            repository=repository,
+            repository=RepositoryRef(
+                key=key,
+                request_key=request.request_key,
+                target=target,
+                environment=await records.write(store, environment),
+                host_id=self._host_id,
+            ),
             path=str(found.path),
             base=base,
             base_name=found.base_name,
@@ -231,7 +229,7 @@ async def _push(store: Store, request: DeliverBranch) -> None:
             # git keeps the lock when this process dies: the next holder sees what it has come to.
             path = Path(request.path)
             push = transport.push(store, path, request.commit, request.branch, pass_fds=(turn,))
-            await _to_its_end(push)
+            await _run_to_completion(push)
         except BranchTaken as taken:
             why = (
                 f"the branch {request.branch!r} was made by another process meanwhile, at "
@@ -256,35 +254,20 @@ async def _has_branch(store: Store, request: DeliverBranch) -> bool:
 
 async def _delivered(store: Store, request: DeliverBranch) -> Delivered:
     stat = await diffs.diffstat(store, request.base, request.commit)
-    return Delivered(
-        branch=request.branch,
-        commit=request.commit,
-        diffstat=clip(for_people(stat), 1_000),
-    )
+    diffstat = clip(for_people(stat), 1_000)
+    return Delivered(branch=request.branch, commit=request.commit, diffstat=diffstat)
 
 
 async def _note_open(store: Store, request: OpenRepository) -> None:
     """Note what was asked, by whom and when, for as long as the request is open."""
     ref = ids.open_ref(request.request_key)
     if request.asked and store.ref(ref) is None:
-        asked = OpenRequest(
-            id=request.request_id,
-            key=request.request_key,
-            asked=request.asked,
-            opened=time.time(),
-        )
+        name, key = request.request_id, request.request_key
+        asked = OpenRequest(id=name, key=key, asked=request.asked, opened=time.time())
         await store.update_refs(RefUpdate(ref, await records.write(store, asked), ANY))
 
 
-@contextlib.asynccontextmanager
-async def _refusals() -> AsyncIterator[None]:
-    try:
-        yield
-    except RequestRefused as refusal:
-        raise failed(FailureKind.REFUSED, str(refusal)) from refusal
-
-
-async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+async def _run_to_completion(work: Coroutine[Any, Any, None]) -> None:
     task = asyncio.create_task(work)
     try:
         await asyncio.shield(task)

@@ -9,12 +9,8 @@ from activities.failures import translated_failures
 from contracts.ports import WorktreeActivities
 from contracts.worktrees import LeaseWorktree, ReleaseWorktree, WorktreeLease
 from domain import ids
-from infra.store import ObjectMissing
 from infra.worktrees.errors import WorktreeBusy
 from infra.worktrees.pool import WorktreePool
-
-Pools = Callable[[str], Awaitable[WorktreePool]]
-"""Gives the open pool of a repository key."""
 
 
 class PooledWorktrees(WorktreeActivities):
@@ -24,7 +20,7 @@ class PooledWorktrees(WorktreeActivities):
         pools: gives the open pool of a repository key.
     """
 
-    def __init__(self, pools: Pools) -> None:
+    def __init__(self, pools: Callable[[str], Awaitable[WorktreePool]]) -> None:
         self._pools = pools
 
     @override
@@ -43,7 +39,8 @@ class PooledWorktrees(WorktreeActivities):
             pool = await self._pools(request.repository.key)
             first = ids.lease_ref(request.repository.request_key, request.owner, request.purpose)
             known = request.commit or pool.store.ref(first)
-            commit = known or await _tip(pool, request.repository.target)
+            target = ids.target_ref(request.repository.target)
+            commit = known or (await pool.store.get(target)).oid
             leased = await pool.lease(_holder(request), commit)
             if known is None:
                 await pool.store.advance(first, leased.commit, None)
@@ -76,14 +73,6 @@ class PooledWorktrees(WorktreeActivities):
             for other in [record for record in pool.leases() if record.holder == holder]:
                 await pool.release(other.name, other.epoch)
             await pool.release(request.lease.worktree, request.lease.epoch)
-
-
-async def _tip(pool: WorktreePool, target: str) -> str:
-    ref = ids.target_ref(target)
-    tip = await pool.store.resolve(ref)
-    if tip is None:
-        raise ObjectMissing(ref)
-    return tip
 
 
 def _holder(request: LeaseWorktree | ReleaseWorktree) -> str:

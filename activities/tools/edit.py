@@ -49,16 +49,9 @@ async def execute(context: ToolContext, arguments: EditArguments) -> ToolOutput:
     except PathRefused as error:
         return failed(f"Error: {error}")
     context.seen[path] = edit.digest(decided.after)
-    text = "\n".join(
-        part
-        for part in (
-            f"Done: {path} ({decided.rung}).",
-            decided.note,
-            decided.diff,
-            *edit.new_problems(path, data, decided.after),
-        )
-        if part
-    )
+    done = f"Done: {path} ({decided.rung})."
+    problems = edit.new_problems(path, data, decided.after)
+    text = "\n".join(filter(None, [done, decided.note, decided.diff, *problems]))
     if unrecorded := await _unrecorded(context, path):
         return ToolOutput(f"{text}\n{path} {unrecorded}, so it will not be part of the patch.")
     mode = "100755" if written.mode & 0o100 else "100644"
@@ -84,13 +77,8 @@ def _decide(
         case "insert":
             if arguments.insert_line is None or arguments.insert_text is None:
                 return edit.Refused("Error: insert needs insert_line and insert_text.")
-            return edit.insert(
-                before,
-                arguments.insert_line,
-                arguments.insert_text,
-                seen_sha=seen_sha,
-                path=path,
-            )
+            line, text = arguments.insert_line, arguments.insert_text
+            return edit.insert(before, line, text, seen_sha=seen_sha, path=path)
 
 
 async def _unrecorded(context: ToolContext, path: str) -> str | None:

@@ -40,7 +40,7 @@ async def execute(context: ToolContext, arguments: RunCommandArguments) -> ToolO
         parts.append(f"[not part of the checkpoint: nested repositories {', '.join(scan.skipped)}]")
     outcome = ToolOutcome.DONE if ran.passed else ToolOutcome.FAILED
     return ToolOutput(
-        text="\n".join(part for part in parts if part),
+        text="\n".join(filter(None, parts)),
         outcome=ToolOutcome.TIMED_OUT if ran.outcome.timed_out else outcome,
         checkpoint=scan.commit,
         attachments={"log": context.batch.blob(ran.whole)},

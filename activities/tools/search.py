@@ -30,30 +30,12 @@ async def execute(context: ToolContext, arguments: SearchArguments) -> ToolOutpu
     if "\0" in arguments.pattern + arguments.path:
         return failed("The search failed: a NUL character cannot be searched for.")
     git = GitCommand(worktree.store / "worktrees" / worktree.name, work_tree=worktree.path)
-    options = [
-        "-n",
-        "-I",
-        "-E",
-        "--untracked",
-        "--no-color",
-        "--full-name",
-        "--no-recurse-submodules",
-    ]
+    options = ["-nIE", "--untracked", "--no-color", "--full-name", "--no-recurse-submodules"]
     options += ["-i"] if arguments.ignore_case else []
     where = f":(literal){arguments.path}" if arguments.path not in {"", ".", "./"} else "."
+    words = ("-c", "core.quotePath=false", "grep", *options, "-e", arguments.pattern, "--", where)
     try:
-        found = await git(
-            *("-c", "core.quotePath=false", "grep"),
-            *options,
-            "-e",
-            arguments.pattern,
-            "--",
-            where,
-            ok=(0, 1),
-            reads=True,
-            timeout_seconds=_SECONDS,
-            max_bytes=_BYTES,
-        )
+        found = await git(*words, ok=(0, 1), reads=True, timeout_seconds=_SECONDS, max_bytes=_BYTES)
     except GitTimeoutError:
         return failed(f"The search took longer than {_SECONDS} s: narrow the path or the pattern.")
     except GitKilledError:
@@ -69,8 +51,11 @@ def _shown(out: bytes, *, cut: bool) -> str:
         return "No matches."
     shown = [clip(for_people(line), _LINE) for line in lines[:_MATCHES]]
     rest = len(lines) - len(shown)
-    more = [f"… and {'at least ' if cut else ''}{rest} more matches"] if rest > 0 else []
-    return "\n".join([*shown, *(more or (["… and more matches"] if cut else []))])
+    if rest > 0:
+        shown.append(f"… and {'at least ' if cut else ''}{rest} more matches")
+    elif cut:
+        shown.append("… and more matches")
+    return "\n".join(shown)
 
 
 TOOL = Tool(

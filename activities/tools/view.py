@@ -43,7 +43,7 @@ async def execute(context: ToolContext, arguments: ViewArguments) -> ToolOutput:
     if isinstance(viewed, edit.Refused):
         return failed(viewed.message)
     context.seen[path] = viewed.sha256
-    text = "\n".join(part for part in (viewed.text, viewed.note) if part)
+    text = "\n".join(filter(None, [viewed.text, viewed.note]))
     return ToolOutput(text or "(empty file)")
 
 
