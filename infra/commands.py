@@ -7,7 +7,14 @@ from pathlib import Path
 from contracts.repository import Environment
 from domain.text import for_people
 from infra.disk_space import LowSpaceError, free_bytes, low_space_reason
-from infra.sandbox import Command, CommandOutcome, Mounts, Sandbox, SandboxUnavailable
+from infra.sandbox import (
+    PAYLOAD_UID,
+    CommandOutcome,
+    Mounts,
+    Sandbox,
+    SandboxCommand,
+    SandboxUnavailable,
+)
 from infra.store import Store
 from infra.worktrees.errors import WorktreeBroken
 from infra.worktrees.handle import WorktreeHandle
@@ -35,7 +42,7 @@ class CommandRun:
     @property
     def passed(self) -> bool:
         """Return whether it ended by itself with exit code 0."""
-        return self.outcome.exit_code == 0 and not self.outcome.timed_out
+        return self.outcome.exit_code == 0
 
     @property
     def ending(self) -> str:
@@ -43,7 +50,7 @@ class CommandRun:
         outcome = self.outcome
         if outcome.timed_out:
             return f"timed out after {outcome.duration_seconds:.0f} s, all its processes were ended"
-        if outcome.output_exceeded:
+        if outcome.exceeded == "output":
             return "ended because its output was too large"
         if outcome.exit_code is None:
             return f"ended by signal {outcome.signal}"
@@ -85,13 +92,13 @@ class CommandRunner:
             store=worktree.store,
             private_git=worktree.private_git,
             gitfile=worktree.gitfile,
-            uid=worktree.uid,
+            uid=worktree.uid or PAYLOAD_UID,
             hide=self._hide,
             shadows_checkout=Path(environment.checkout) if environment.checkout else None,
         )
         virtual_env = Path(environment.virtual_env) if environment.virtual_env else None
         variables = {"PYTHONDONTWRITEBYTECODE": "1", "CI": "1", **(extra or {})}
-        command = Command(
+        command = SandboxCommand(
             line=line,
             timeout_seconds=timeout_seconds,
             env=variables,

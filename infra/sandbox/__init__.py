@@ -2,14 +2,20 @@
 
 from infra.sandbox.orphans import end_orphan, find_orphans
 from infra.sandbox.sandbox import Sandbox
-from infra.sandbox.types import PAYLOAD_UID, Command, CommandOutcome, Mounts, SandboxUnavailable
+from infra.sandbox.types import (
+    PAYLOAD_UID,
+    CommandOutcome,
+    Mounts,
+    SandboxCommand,
+    SandboxUnavailable,
+)
 
 __all__ = [
     "PAYLOAD_UID",
-    "Command",
     "CommandOutcome",
     "Mounts",
     "Sandbox",
+    "SandboxCommand",
     "SandboxUnavailable",
     "end_orphan",
     "find_orphans",

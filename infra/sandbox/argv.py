@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from infra.sandbox.toolchain import toolchain_binds, toolchain_variables
-from infra.sandbox.types import PAYLOAD_UID, Command, Mounts
+from infra.sandbox.toolchain import exists, toolchain_binds, toolchain_variables
+from infra.sandbox.types import Mounts, SandboxCommand
 
 SETPRIV = "/usr/bin/setpriv"
 """Drops the privileges of a payload; an absolute path, because PATH may lead into a worktree."""
@@ -35,33 +35,22 @@ _PROCESSES = 4_096
 _SPARE_CPU_SECONDS = 60
 
 
-@dataclass(frozen=True, kw_only=True)
-class Descriptors:
-    """File descriptors the launcher inherits: status lines, the start marker, the filter."""
-
-    status: int
-    marker: int
-    program: int
-
-
 def is_root() -> bool:
     """Return whether this worker is root, which decides how it enters the sandbox."""
     return os.geteuid() == 0
 
 
-def payload_uid(mounts: Mounts) -> int:
-    """Return the payload's user id, and group id, for a worker that is root."""
-    return PAYLOAD_UID if mounts.uid is None else mounts.uid
-
-
-def launch_arguments(mounts: Mounts, command: Command) -> Callable[[Descriptors], list[str]]:
-    """Prepare everything after the launcher's own name but the descriptors.
+def launch_arguments(
+    mounts: Mounts, command: SandboxCommand, filter_fd: int
+) -> Callable[[int, int], list[str]]:
+    """Prepare everything after the launcher's own name, but the descriptors of `Launch.argv`.
 
     Looks at the file system (what is hidden, which tools lie there), so it may take milliseconds.
 
     Args:
         mounts: with absolute, resolved paths.
         command: what to run.
+        filter_fd: holds the program of system calls that are refused.
     """
     checkout = _checkout(mounts)
     hidden = tuple(sorted({*_hidden(mounts), *filter(None, (checkout,))}))
@@ -72,17 +61,19 @@ def launch_arguments(mounts: Mounts, command: Command) -> Callable[[Descriptors]
     fixed = [
         *_isolation(),
         *_environment(command, variables),
-        *_mount_arguments(_view(shown, hidden), _memory_bytes(command)),
+        *_mount_arguments(
+            _view(shown, hidden), min(command.memory_limit_bytes or _TMP_BYTES, _TMP_BYTES)
+        ),
         *_links(shown, checkout, hidden),
         *("--chdir", "/"),
     ]
 
-    def complete(descriptors: Descriptors) -> list[str]:
+    def complete(status_fd: int, marker_fd: int) -> list[str]:
         return [
             *fixed,
-            *("--json-status-fd", str(descriptors.status)),
-            *("--seccomp", str(descriptors.program), "--"),
-            *_payload(mounts, command, descriptors.marker),
+            *("--json-status-fd", str(status_fd)),
+            *("--seccomp", str(filter_fd), "--"),
+            *_payload(mounts, command, marker_fd),
         ]
 
     return complete
@@ -101,7 +92,7 @@ def _isolation() -> Iterator[str]:
     yield from ("--die-with-parent", "--new-session", "--hostname", "sandbox")
 
 
-def _environment(command: Command, variables: Mapping[str, str]) -> Iterator[str]:
+def _environment(command: SandboxCommand, variables: Mapping[str, str]) -> Iterator[str]:
     """Start from an empty environment; the command's own variables come later, see `_payload`."""
     yield "--clearenv"
     fixed = {
@@ -134,7 +125,7 @@ def _hidden(mounts: Mounts) -> tuple[Path, ...]:
     and nothing else in it could be read anyway: a cover makes it enterable.
     """
     folders = [*map(Path, _HIDDEN), *_own_home(), *mounts.hide]
-    covered = {folder.resolve() for folder in folders if _is_there(folder)}
+    covered = {folder.resolve() for folder in folders if exists(folder)}
     if is_root():
         for target in (mounts.worktree, mounts.private_git, mounts.store, *mounts.read):
             covered.update(p for p in target.parents if not p.stat().st_mode & stat.S_IXOTH)
@@ -144,12 +135,12 @@ def _hidden(mounts: Mounts) -> tuple[Path, ...]:
 def _checkout(mounts: Mounts) -> Path | None:
     """Return the user's checkout when covering it covers nothing that commands need."""
     folder = mounts.shadows_checkout
-    if folder is None or not _is_there(folder) or not folder.is_dir():
+    if folder is None or not exists(folder) or not folder.is_dir():
         return None
     written = (mounts.worktree, mounts.private_git, mounts.store)
     top = folder.parts[1:3]
     apart = bool(top) and (top[0] not in _SYSTEM or (top == ("usr", "src") and folder.parts[3:]))
-    inside = any(_within(folder, each) for each in written)
+    inside = any(folder.is_relative_to(each) for each in written)
     return folder if apart and not inside else None
 
 
@@ -157,22 +148,14 @@ def _links(mounts: Mounts, checkout: Path | None, hidden: Sequence[Path]) -> Ite
     """Yield the links by which the worktree's files are found where the checkout has them."""
     if checkout is None:
         return
-    cover = next(folder for folder in hidden if _within(checkout, folder))
+    cover = next(folder for folder in hidden if checkout.is_relative_to(folder))
     yield from _parents(checkout / "name", cover)
     others = (mounts.worktree, mounts.private_git, mounts.store, *mounts.read)
-    taken = {".git", *(p.relative_to(checkout).parts[0] for p in others if _within(p, checkout))}
+    inside = (each.relative_to(checkout) for each in others if each.is_relative_to(checkout))
+    taken = {".git", *(each.parts[0] for each in inside)}
     names = sorted(entry.name for entry in os.scandir(mounts.worktree) if entry.name not in taken)
     for name in names[:_LINKS]:
         yield from ("--symlink", str(mounts.worktree / name), str(checkout / name))
-
-
-def _is_there(path: Path) -> bool:
-    """Return whether a path exists; what this user cannot reach, the payload cannot either."""
-    try:
-        path.stat()
-    except OSError:
-        return False
-    return True
 
 
 def _own_home() -> list[Path]:
@@ -197,14 +180,13 @@ def _view(mounts: Mounts, hidden: Sequence[Path]) -> list[_Mount]:
     return sorted(wanted, key=lambda each: len(each.target.parts))
 
 
-def _memory_bytes(command: Command) -> int:
-    """Return how much a file system in memory may hold."""
-    limit = command.memory_limit_bytes
-    return _TMP_BYTES if limit is None else min(limit, _TMP_BYTES)
-
-
 def _mount_arguments(view: Sequence[_Mount], size_bytes: int) -> Iterator[str]:
-    """Yield the mounts: the host read-only, fresh /dev and /proc, then the view."""
+    """Yield the mounts: the host read-only, fresh /dev and /proc, then the view.
+
+    Args:
+        view: as `_view` orders it.
+        size_bytes: how much a file system in memory may hold.
+    """
     yield from ("--ro-bind", "/", "/", "--dev", "/dev")
     yield from ("--perms", "1777", "--size", str(size_bytes), "--tmpfs", "/dev/shm")  # noqa: S108
     # The kernel's switches follow the global user 0 and need a cover of their own.
@@ -213,7 +195,7 @@ def _mount_arguments(view: Sequence[_Mount], size_bytes: int) -> Iterator[str]:
         yield from ("--ro-bind", "/dev/null", password)
     done: list[_Mount] = []
     for mount in view:
-        around = next((m for m in reversed(done) if _within(mount.target, m.target)), None)
+        around = next((m for m in reversed(done) if mount.target.is_relative_to(m.target)), None)
         if mount.source is None and around is not None and around.source is None:
             continue  # Covered already, with nothing shown again in between.
         if mount.source is not None and around is not None and around.source is None:
@@ -237,24 +219,19 @@ def _one_mount(mount: _Mount, size_bytes: int) -> Iterator[str]:
 def _parents(target: Path, cover: Path) -> Iterator[str]:
     """Recreate the folders between a cover and a target, enterable: bubblewrap makes them 0700."""
     for parent in reversed(target.parents):
-        if parent != cover and _within(parent, cover):
+        if cover in parent.parents:
             yield from ("--perms", "0755", "--dir", str(parent))
 
 
-def _within(path: Path, folder: Path) -> bool:
-    """Return whether a path is the folder or lies below it."""
-    return path == folder or folder in path.parents
-
-
-def _payload(mounts: Mounts, command: Command, marker: int) -> Iterator[str]:
+def _payload(mounts: Mounts, command: SandboxCommand, marker: int) -> Iterator[str]:
     """Drop privileges, set limits, report the start, then become the command.
 
     The command's own variables are set only here: LD_PRELOAD must not reach `setpriv`, which
     still holds privileges. Nothing is looked up on PATH, which may lead into the worktree.
     """
     if is_root():
-        uid = payload_uid(mounts)
-        yield from (SETPRIV, f"--reuid={uid}", f"--regid={uid}", "--clear-groups")
+        ids = (f"--reuid={mounts.uid}", f"--regid={mounts.uid}")
+        yield from (SETPRIV, *ids, "--clear-groups")
         yield from ("--inh-caps=-all", "--bounding-set=-all", "--no-new-privs")
     cpu = int(command.timeout_seconds) * (os.cpu_count() or 1) + _SPARE_CPU_SECONDS
     limits = f"-c 0 -t {cpu} -f {_FILE_KIB} -n {_within_limit(resource.RLIMIT_NOFILE, _OPEN_FILES)}"

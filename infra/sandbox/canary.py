@@ -46,36 +46,19 @@ class CanaryFacts(TypedDict):
     foreign: str
 
 
-class CanaryReport(TypedDict):
-    """What the canary answers.
-
-    Attributes:
-        nonce: as it was given.
-        leaks: one sentence for each thing that was possible and should not be, or the reverse.
-        sockets: the host unix sockets that could be reached.
-    """
-
-    nonce: str
-    leaks: list[str]
-    sockets: list[str]
-
-
 def main() -> None:
-    """Try every way out and print the answer."""
+    """Try every way out and print the answer: the nonce, the leaks, the sockets reached."""
     facts: CanaryFacts = json.loads(Path(sys.argv[1]).read_text("utf-8"))
-    answer = CanaryReport(
-        nonce=facts["nonce"],
-        leaks=[
-            *_privileges(),
-            *_outside(facts),
-            *_secrets(facts),
-            *_kernel(),
-            *_network(facts),
-            *_own_place(),
-        ],
-        sockets=[path for path in facts["sockets"] if _connects(path)],
-    )
-    sys.stdout.write(json.dumps(answer) + "\n")
+    leaks = [
+        *_privileges(),
+        *_outside(facts),
+        *_secrets(facts),
+        *_kernel(),
+        *_network(facts),
+        *_own_place(),
+    ]
+    sockets = [path for path in facts["sockets"] if _connects(path)]
+    sys.stdout.write(json.dumps({"nonce": facts["nonce"], "leaks": leaks, "sockets": sockets}))
 
 
 def _privileges() -> Iterator[str]:
@@ -130,8 +113,7 @@ def _kernel() -> Iterator[str]:
 
 def _network(facts: CanaryFacts) -> Iterator[str]:
     """Check that the worker's own listener cannot be reached."""
-    address = ("127.0.0.1", facts["loopback_port"])
-    if _happens(_connect_to, address):
+    if _happens(socket.create_connection, ("127.0.0.1", facts["loopback_port"]), 1):
         yield "The host's loopback network can be reached."
 
 
@@ -151,10 +133,8 @@ def _own_place() -> Iterator[str]:
 
 def _connects(path: str) -> bool:
     """Try a unix socket of either kind."""
-    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET):
-        if _happens(_connect, path, kind):
-            return True
-    return False
+    kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET)
+    return any(_happens(_connect, path, kind) for kind in kinds)
 
 
 def _connect(path: str, kind: socket.SocketKind) -> None:
@@ -162,11 +142,6 @@ def _connect(path: str, kind: socket.SocketKind) -> None:
     with socket.socket(socket.AF_UNIX, kind) as client:
         client.settimeout(1)
         client.connect(path)
-
-
-def _connect_to(address: tuple[str, int]) -> None:
-    """Connect over TCP and leave at once."""
-    socket.create_connection(address, timeout=1).close()
 
 
 def _open_for_writing(path: str) -> None:

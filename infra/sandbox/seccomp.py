@@ -41,91 +41,49 @@ DENIED_FAMILIES = (17, 38, 40, 44)
 DENIED_IOCTLS = (0x5412, 0x541C)
 """TIOCSTI and TIOCLINUX: typing into the terminal in which the worker was started."""
 
-_X86_64 = {
-    "acct": 163,
-    "add_key": 248,
-    "bpf": 321,
-    "delete_module": 176,
-    "finit_module": 313,
-    "fsconfig": 431,
-    "fsmount": 432,
-    "fsopen": 430,
-    "fspick": 433,
-    "init_module": 175,
-    "io_uring_enter": 426,
-    "io_uring_register": 427,
-    "io_uring_setup": 425,
-    "kexec_file_load": 320,
-    "kexec_load": 246,
-    "keyctl": 250,
-    "lookup_dcookie": 212,
-    "mount": 165,
-    "mount_setattr": 442,
-    "move_mount": 429,
-    "name_to_handle_at": 303,
-    "open_by_handle_at": 304,
-    "open_tree": 428,
-    "open_tree_attr": 467,
-    "perf_event_open": 298,
-    "pidfd_getfd": 438,
-    "pivot_root": 155,
-    "process_vm_readv": 310,
-    "process_vm_writev": 311,
-    "ptrace": 101,
-    "quotactl": 179,
-    "quotactl_fd": 443,
-    "reboot": 169,
-    "request_key": 249,
-    "setns": 308,
-    "swapoff": 168,
-    "swapon": 167,
-    "umount2": 166,
-    "unshare": 272,
-    "userfaultfd": 323,
+_DENIED = {
+    "acct": (163, 89),
+    "add_key": (248, 217),
+    "bpf": (321, 280),
+    "delete_module": (176, 106),
+    "finit_module": (313, 273),
+    "fsconfig": (431, 431),
+    "fsmount": (432, 432),
+    "fsopen": (430, 430),
+    "fspick": (433, 433),
+    "init_module": (175, 105),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+    "io_uring_setup": (425, 425),
+    "kexec_file_load": (320, 294),
+    "kexec_load": (246, 104),
+    "keyctl": (250, 219),
+    "lookup_dcookie": (212, 18),
+    "mount": (165, 40),
+    "mount_setattr": (442, 442),
+    "move_mount": (429, 429),
+    "name_to_handle_at": (303, 264),
+    "open_by_handle_at": (304, 265),
+    "open_tree": (428, 428),
+    "open_tree_attr": (467, 467),
+    "perf_event_open": (298, 241),
+    "pidfd_getfd": (438, 438),
+    "pivot_root": (155, 41),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "ptrace": (101, 117),
+    "quotactl": (179, 60),
+    "quotactl_fd": (443, 443),
+    "reboot": (169, 142),
+    "request_key": (249, 218),
+    "setns": (308, 268),
+    "swapoff": (168, 225),
+    "swapon": (167, 224),
+    "umount2": (166, 39),
+    "unshare": (272, 97),
+    "userfaultfd": (323, 282),
 }
-
-_AARCH64 = {
-    "acct": 89,
-    "add_key": 217,
-    "bpf": 280,
-    "delete_module": 106,
-    "finit_module": 273,
-    "fsconfig": 431,
-    "fsmount": 432,
-    "fsopen": 430,
-    "fspick": 433,
-    "init_module": 105,
-    "io_uring_enter": 426,
-    "io_uring_register": 427,
-    "io_uring_setup": 425,
-    "kexec_file_load": 294,
-    "kexec_load": 104,
-    "keyctl": 219,
-    "lookup_dcookie": 18,
-    "mount": 40,
-    "mount_setattr": 442,
-    "move_mount": 429,
-    "name_to_handle_at": 264,
-    "open_by_handle_at": 265,
-    "open_tree": 428,
-    "open_tree_attr": 467,
-    "perf_event_open": 241,
-    "pidfd_getfd": 438,
-    "pivot_root": 41,
-    "process_vm_readv": 270,
-    "process_vm_writev": 271,
-    "ptrace": 117,
-    "quotactl": 60,
-    "quotactl_fd": 443,
-    "reboot": 142,
-    "request_key": 218,
-    "setns": 268,
-    "swapoff": 225,
-    "swapon": 224,
-    "umount2": 39,
-    "unshare": 97,
-    "userfaultfd": 282,
-}
+"""System calls refused with any arguments: their numbers on x86_64 and on aarch64."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +118,7 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
             socket=41,
             ioctl=16,
             x32=True,
-            denied=MappingProxyType(_X86_64),
+            denied={name: x86 for name, (x86, _) in _DENIED.items()},
         ),
         "aarch64": Architecture(
             audit=0xC00000B7,
@@ -169,7 +127,7 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
             socket=198,
             ioctl=29,
             x32=False,
-            denied=MappingProxyType(_AARCH64),
+            denied={name: arm for name, (_, arm) in _DENIED.items()},
         ),
     }
 )
@@ -190,14 +148,11 @@ _Line = _Instruction | str
 
 
 def filter_bytes(arch: str, *, deny_unix_sockets: bool) -> bytes:
-    """Return the filter for `arch` as an array of `struct sock_filter`.
+    """Return the filter for `arch` as an array of `struct sock_filter`, for `--seccomp`.
 
     Args:
         arch: a key of `ARCHITECTURES`.
         deny_unix_sockets: also refuse `socket(AF_UNIX, …)`; `socketpair` stays.
-
-    Returns:
-        8 bytes per instruction, ready for bubblewrap's `--seccomp`.
 
     Raises:
         ValueError: there is no table for `arch`.

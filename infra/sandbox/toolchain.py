@@ -8,7 +8,7 @@ link would choose what the agent can read.
 
 import os
 import pwd
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _SYSTEM_FOLDERS = frozenset({"/bin", "/sbin", "/usr/bin", "/usr/sbin"})
@@ -18,16 +18,12 @@ _PREFIX_MARKS = ("lib/node_modules", "pkg/tool")  # node, go: found from bin by 
 
 
 def toolchain_binds(
-    path: str,
-    virtual_env: Path | None,
-    hidden: Sequence[Path],
-    *,
-    untrusted: Sequence[Path] = (),
+    path: str, virtual_env: Path | None, hidden: Sequence[Path], *, untrusted: Sequence[Path] = ()
 ) -> tuple[Path, ...]:
     """Name the files and folders under `hidden` that the tools on `path` need.
 
     Args:
-        path: the PATH of the command, entries separated by colons.
+        path: the PATH of the command.
         virtual_env: the environment put in VIRTUAL_ENV, None when there is none.
         hidden: folders covered inside the sandbox, absolute and resolved.
         untrusted: folders an agent writes; nothing in them is followed or bound.
@@ -44,7 +40,7 @@ def toolchain_binds(
         each
         for each in wanted
         if _under(each, hidden)
-        and not any(each == home or each in home.parents for home in refused)
+        and not any(home.is_relative_to(each) for home in refused)
         and not _under(each, untrusted)
     }
     return tuple(sorted(each for each in kept if not any(p in kept for p in each.parents)))
@@ -54,10 +50,6 @@ def toolchain_variables(path: str, *, untrusted: Sequence[Path] = ()) -> dict[st
     """Name the variables tools on `path` need because HOME is another one inside.
 
     rustup's proxies look for the toolchains below HOME unless a variable names them.
-
-    Args:
-        path: the PATH of the command.
-        untrusted: as for `toolchain_binds`.
     """
     for entry in _entries(path, untrusted):
         if (toolchains := _rustup_home(entry)) is not None:
@@ -68,13 +60,13 @@ def toolchain_variables(path: str, *, untrusted: Sequence[Path] = ()) -> dict[st
 def _entries(path: str, untrusted: Sequence[Path]) -> list[Path]:
     """List the absolute folders of a PATH that no agent writes and that exist."""
     entries = (Path(entry) for entry in path.split(":") if entry.startswith("/"))
-    return [e for e in dict.fromkeys(entries) if not _under(e, untrusted) and _exists(e)]
+    return [e for e in dict.fromkeys(entries) if not _under(e, untrusted) and exists(e)]
 
 
 def _rustup_home(entry: Path) -> Path | None:
     """Find the toolchains beside a `.cargo/bin`, None for any other entry."""
     toolchains = entry.parent.parent / ".rustup"
-    return toolchains if entry.parts[-2:] == (".cargo", "bin") and _exists(toolchains) else None
+    return toolchains if entry.parts[-2:] == (".cargo", "bin") and exists(toolchains) else None
 
 
 def _needs_of(folder: Path, hidden: Sequence[Path]) -> Iterator[Path]:
@@ -105,11 +97,11 @@ def _is_prefix(folder: Path) -> bool:
     """Return whether a folder is an environment, or an installation of python, node or go."""
     if folder.name == ".local":
         return False
-    if any(_exists(folder / mark) for mark in ("pyvenv.cfg", *_PREFIX_MARKS)):
+    if any(exists(folder / mark) for mark in ("pyvenv.cfg", *_PREFIX_MARKS)):
         return True
     libraries = _matching(folder / "lib", "python3*")
     has_python = bool(_matching(folder / "bin", "python3*"))
-    return has_python and any(_exists(each / "os.py") for each in libraries)
+    return has_python and any(exists(each / "os.py") for each in libraries)
 
 
 def _unit_of(path: Path) -> Path:
@@ -154,17 +146,16 @@ def _steps(link: Path) -> Iterator[Path]:
         except OSError:
             break
         here = Path(os.path.normpath(here.parent / target))
-        if _exists(here):
+        if exists(here):
             yield here
-    if _exists(link):
+    if exists(link):
         yield link.resolve()
 
 
-def _homes(hidden: Iterable[Path]) -> set[Path]:
+def _homes(hidden: Sequence[Path]) -> set[Path]:
     """Name every home folder: children of /home, and what the system lists."""
     listed = {Path(entry.pw_dir) for entry in pwd.getpwall()}
-    children = set(Path("/home").glob("*"))
-    return {home for home in listed | children if _under(home, tuple(hidden))}
+    return {home for home in listed.union(Path("/home").glob("*")) if _under(home, hidden)}
 
 
 def _matching(folder: Path, pattern: str) -> list[Path]:
@@ -175,15 +166,11 @@ def _matching(folder: Path, pattern: str) -> list[Path]:
         return []
 
 
-def _exists(path: Path) -> bool:
+def exists(path: Path) -> bool:
     """Return whether this user can see a path; one behind a closed folder counts as missing."""
-    try:
-        path.stat()
-    except OSError:
-        return False
-    return True
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises for a closed folder
 
 
 def _under(path: Path, folders: Sequence[Path]) -> bool:
     """Return whether a path is one of the folders or lies below one."""
-    return any(path == folder or folder in path.parents for folder in folders)
+    return any(path.is_relative_to(folder) for folder in folders)

@@ -7,9 +7,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 PAYLOAD_UID = 60_000
-"""User id of the payload when the worker is root and `Mounts.uid` is None."""
+"""User id of the payload when the worker is root and no other is given."""
+
+Limit = Literal["time", "output", "memory"]
+"""What a command may exceed."""
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """PATH inside when the operator configured none."""
@@ -33,8 +37,7 @@ class Mounts:
         private_git: the worktree's private git directory, writable.
         gitfile: a file `gitdir: <private_git>`, mounted read-only over `worktree/.git`.
         uid: user and group id of the payload when the worker is root, one per worktree so that
-            worktrees cannot signal or read each other; None means `PAYLOAD_UID`. Without effect
-            when the worker is not root.
+            worktrees cannot signal or read each other. Without effect when it is not.
         hide: folders or files to cover besides /root, /home, /run, /tmp and the worker's own
             home; what is mounted from below them is shown again.
         read: further files or folders to show read-only.
@@ -51,19 +54,19 @@ class Mounts:
     store: Path
     private_git: Path
     gitfile: Path
-    uid: int | None = None
+    uid: int = PAYLOAD_UID
     hide: tuple[Path, ...] = ()
     read: tuple[Path, ...] = ()
     shadows_checkout: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse user 0: it is never contained."""
-        if self.uid is not None and self.uid <= 0:
+        if self.uid <= 0:
             raise ValueError("The payload of a sandbox cannot be user 0.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Command:
+class SandboxCommand:
     """A shell line and what it may use up.
 
     Attributes:
@@ -106,20 +109,21 @@ class CommandOutcome:
     Attributes:
         exit_code: as a shell reports it (128 + n for signal n); None when a limit ended it.
         signal: the signal that ended it, None when it ended by itself.
-        timed_out: it was ended at its time limit.
-        output_exceeded: it was ended for more output than its limit.
+        exceeded: the limit at which it was ended.
         duration_seconds: wall clock, including the sandbox.
         output: stdout and stderr interleaved, whole up to the limit, any bytes.
         hint: "blocked by sandbox: …" when the command failed and its output looks like it ran
             into the sandbox, else None.
-        memory_exceeded: it was ended for more memory than its limit.
     """
 
     exit_code: int | None
-    signal: int | None
-    timed_out: bool
-    output_exceeded: bool
     duration_seconds: float
     output: bytes
-    hint: str | None
-    memory_exceeded: bool = False
+    signal: int | None = None
+    exceeded: Limit | None = None
+    hint: str | None = None
+
+    @property
+    def timed_out(self) -> bool:
+        """Return whether it was ended at its time limit."""
+        return self.exceeded == "time"

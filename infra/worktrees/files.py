@@ -1,4 +1,4 @@
-"""File operations on a worktree that git leaves undone: removal, permissions and ownership."""
+"""File operations on a worktree that git leaves undone: removal and permissions."""
 
 import contextlib
 import os
@@ -112,17 +112,3 @@ def _allow_reading(entry: os.DirEntry[bytes]) -> None:
     mode = entry.stat(follow_symlinks=False).st_mode
     if not mode & 0o400:
         os.chmod(entry.path, stat.S_IMODE(mode) | 0o600)  # noqa: PTH101
-
-
-def own(top: Path, uid: int) -> None:
-    """Give `top` and everything below it to a user and the group of the same number.
-
-    What has that owner already is not touched: a change of owner makes an index stale.
-    """
-    for _, folders, files, handle in os.fwalk(os.fsencode(top), follow_symlinks=False):
-        if os.fstat(handle).st_uid != uid:
-            os.fchown(handle, uid, uid)
-        for name in (*files, *folders):
-            found = os.stat(name, dir_fd=handle, follow_symlinks=False)
-            if found.st_uid != uid:
-                os.chown(name, uid, uid, dir_fd=handle, follow_symlinks=False)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from infra.git.command import IDENTITY_EMAIL, IDENTITY_NAME
-from infra.worktrees.files import own, remove
+from infra.ownership import own
+from infra.worktrees.files import remove
 from infra.worktrees.layout import Layout
 
 BRANCH: Final = "work"

@@ -9,12 +9,12 @@ import os
 
 from infra.disk_space import is_disk_full
 from infra.git.command import GitCommand, GitError
+from infra.ownership import own
 from infra.store import Store
 from infra.worktrees.errors import WorktreeBroken
 from infra.worktrees.files import (
     allow_owner,
     discard,
-    own,
     remove,
     remove_stale_locks,
     tidy,

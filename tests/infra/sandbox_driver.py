@@ -14,14 +14,15 @@ from typing import Any
 async def main(job: dict[str, Any]) -> None:
     """Probe, run the lines in order, print."""
     sys.path.insert(0, job["root"])
-    from infra.sandbox import Command, Mounts, Sandbox  # noqa: PLC0415
+    from infra.sandbox import Mounts, Sandbox, SandboxCommand  # noqa: PLC0415
 
     sandbox = Sandbox(Path(job["bwrap"]))
     await sandbox.probe(Path(job["scratch"]), hide=(Path(job["hide"]),))
     named: dict[str, Any] = {name: Path(value) for name, value in job["mounts"].items()}
     mounts = Mounts(**named, hide=(Path(job["hide"]),))
     outcomes = [
-        await sandbox.run(mounts, Command(line=line, path=job["path"])) for line in job["lines"]
+        await sandbox.run(mounts, SandboxCommand(line=line, path=job["path"]))
+        for line in job["lines"]
     ]
     seen = [[each.exit_code, each.output.decode("utf-8", "replace")] for each in outcomes]
     print(json.dumps({"reason": sandbox.reason, "outcomes": seen}))

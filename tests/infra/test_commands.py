@@ -6,7 +6,6 @@ import tempfile
 import venv
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -192,10 +191,10 @@ async def test_a_worktree_deleted_while_a_command_starts_is_no_fault_of_the_sand
 ) -> None:
     """The call fails as one to be retried; retried, it finds its files restored and runs."""
 
-    async def supervise_too_late(launch: Launch, **options: Any) -> ProcessExit:
+    async def supervise_too_late(launch: Launch) -> ProcessExit:
         # As bubblewrap finds it, after the mounts were checked.
         shutil.rmtree(agent.path)
-        return await supervise(launch, **options)
+        return await supervise(launch)
 
     call = await agent.call("run_command", command="cat a.txt")
     with monkeypatch.context() as deleting:

@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from infra.sandbox import PAYLOAD_UID, Command, Mounts, Sandbox, SandboxUnavailable
+from infra.sandbox import PAYLOAD_UID, Mounts, Sandbox, SandboxCommand, SandboxUnavailable
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -129,7 +129,7 @@ def git(*arguments: str) -> str:
 
 async def text_of(sandbox: Sandbox, folders: SandboxFolders, line: str) -> str:
     """Run a line that must succeed and return what it printed."""
-    outcome = await sandbox.run(folders.mounts, Command(line=line))
+    outcome = await sandbox.run(folders.mounts, SandboxCommand(line=line))
     assert outcome.exit_code == 0, outcome
     return outcome.output.decode()
 
@@ -170,17 +170,17 @@ async def test_how_a_command_ended_comes_back(
     sandbox: Sandbox, folders: SandboxFolders, line: str, code: int, number: int | None
 ) -> None:
     """Success, failure, a signal and the impossible are all outcomes."""
-    outcome = await sandbox.run(folders.mounts, Command(line=line))
+    outcome = await sandbox.run(folders.mounts, SandboxCommand(line=line))
 
     assert (outcome.exit_code, outcome.signal) == (code, number)
     assert not outcome.timed_out
-    assert not outcome.output_exceeded
+    assert outcome.exceeded is None
 
 
 async def test_output_is_interleaved_bytes(sandbox: Sandbox, folders: SandboxFolders) -> None:
     """Both streams keep their order, and nothing is decoded."""
     line = r"printf a; printf b >&2; printf 'c\xff\xfe\x00' > /dev/stdout; printf d > /dev/stderr"
-    outcome = await sandbox.run(folders.mounts, Command(line=line))
+    outcome = await sandbox.run(folders.mounts, SandboxCommand(line=line))
 
     assert outcome.output == b"abc\xff\xfe\x00d"
 
@@ -190,9 +190,9 @@ async def test_the_working_folder_is_inside_the_worktree(
 ) -> None:
     """A folder by its relative path; one that is missing is the command's failure, not ours."""
     (folders.mounts.worktree / "sub dir").mkdir()
-    inside = await sandbox.run(folders.mounts, Command(line="pwd", cwd="sub dir"))
-    missing = await sandbox.run(folders.mounts, Command(line="pwd", cwd="gone"))
-    absurd = await sandbox.run(folders.mounts, Command(line="pwd", cwd="a\0b"))
+    inside = await sandbox.run(folders.mounts, SandboxCommand(line="pwd", cwd="sub dir"))
+    missing = await sandbox.run(folders.mounts, SandboxCommand(line="pwd", cwd="gone"))
+    absurd = await sandbox.run(folders.mounts, SandboxCommand(line="pwd", cwd="a\0b"))
 
     assert inside.output.decode() == f"{folders.mounts.worktree}/sub dir\n"
     assert (missing.exit_code, absurd.exit_code) == (1, 126)
@@ -205,7 +205,7 @@ async def test_the_environment_is_made_from_nothing(
     """Only our variables and the command's; the worker's are not even in /proc."""
     monkeypatch.setenv("SECRET_OF_THE_WORKER", "sesame")
     line = "env -0; cat /proc/1/environ || true"
-    command = Command(line=line, env={"LINES": "a b\nc", "line": "x"}, path=SYSTEM_PATH)
+    command = SandboxCommand(line=line, env={"LINES": "a b\nc", "line": "x"}, path=SYSTEM_PATH)
     outcome = await sandbox.run(folders.mounts, command)
     seen = dict(each.split("=", 1) for each in outcome.output.decode().split("\0") if "=" in each)
 
@@ -226,14 +226,14 @@ async def test_the_environment_is_made_from_nothing(
 def test_a_variable_needs_a_name(name: str) -> None:
     """What a shell could not export is refused before anything runs."""
     with pytest.raises(ValueError, match="environment"):
-        Command(line="true", env={name: "x"})
+        SandboxCommand(line="true", env={name: "x"})
 
 
 async def test_a_blocked_command_says_so(sandbox: Sandbox, folders: SandboxFolders) -> None:
     """A failure that the sandbox caused has a hint; a bug of the project has none."""
-    blocked = await sandbox.run(folders.mounts, Command(line="touch /usr/x"))
-    network = await sandbox.run(folders.mounts, Command(line="echo > /dev/tcp/192.0.2.1/80"))
-    quoted = await sandbox.run(folders.mounts, Command(line="echo Read-only file system"))
+    blocked = await sandbox.run(folders.mounts, SandboxCommand(line="touch /usr/x"))
+    network = await sandbox.run(folders.mounts, SandboxCommand(line="echo > /dev/tcp/192.0.2.1/80"))
+    quoted = await sandbox.run(folders.mounts, SandboxCommand(line="echo Read-only file system"))
 
     assert blocked.hint == "blocked by sandbox: only the worktree and /tmp can be written"
     assert network.hint == "blocked by sandbox: there is no network"
@@ -243,7 +243,7 @@ async def test_a_blocked_command_says_so(sandbox: Sandbox, folders: SandboxFolde
 async def test_limits_are_set(sandbox: Sandbox, folders: SandboxFolders) -> None:
     """Processes, open files, file size and CPU time are bounded, and cannot be raised."""
     line = 'for each in u n f t; do ulimit -H -"$each"; done; umask; ulimit -n 1000000 && echo up'
-    outcome = await sandbox.run(folders.mounts, Command(line=line, timeout_seconds=10))
+    outcome = await sandbox.run(folders.mounts, SandboxCommand(line=line, timeout_seconds=10))
     *limits, umask = outcome.output.decode().splitlines()[:5]
 
     assert all(0 < int(limit) <= 8 << 20 for limit in limits)
@@ -308,7 +308,7 @@ async def test_no_way_out(sandbox: Sandbox, folders: SandboxFolders) -> None:
     before = fingerprint(folders.mounts.store)
     with hostile_facts(folders, PAYLOAD_UID) as facts:
         line = prepared_escape(folders, facts)
-        command = Command(line=line, path=os.environ["PATH"])
+        command = SandboxCommand(line=line, path=os.environ["PATH"])
         outcome = await sandbox.run(folders.mounts, command)
 
     assert succeeded(outcome.output.decode()) == ["write the worktree"]
@@ -405,7 +405,7 @@ async def test_folders_are_hidden_and_shown_again_by_depth(
         hide=(folders.data, folders.data / "shown/inner"),
         read=(folders.data / "shown", folders.data / "shown/inner/deep"),
     )
-    command = Command(line=f"cd {folders.data} && find . -name x; touch shown/y")
+    command = SandboxCommand(line=f"cd {folders.data} && find . -name x; touch shown/y")
     outcome = await sandbox.run(mounts, command)
 
     found, complaint = outcome.output.decode().split("touch:")
@@ -417,7 +417,7 @@ async def test_a_hidden_file_cannot_be_read(sandbox: Sandbox, folders: SandboxFo
     """A single file can be covered as well as a folder."""
     (folders.mounts.worktree / "token").write_text("sesame")
     mounts = replace(folders.mounts, hide=(folders.data, folders.mounts.worktree / "token"))
-    outcome = await sandbox.run(mounts, Command(line="cat token; cat a.txt"))
+    outcome = await sandbox.run(mounts, SandboxCommand(line="cat token; cat a.txt"))
 
     assert b"sesame" not in outcome.output
     assert outcome.output.endswith(b"a\n")
@@ -471,7 +471,7 @@ async def test_a_worktree_without_git_file_is_refused(
     """Bubblewrap would leave an empty file behind as a folders to mount on."""
     (folders.mounts.worktree / ".git").unlink()
     with pytest.raises(ValueError, match="must both be files"):
-        await sandbox.run(folders.mounts, Command(line="true"))
+        await sandbox.run(folders.mounts, SandboxCommand(line="true"))
 
     assert not (folders.mounts.worktree / ".git").exists()
 
@@ -483,7 +483,7 @@ async def test_honest_programs_work(sandbox: Sandbox, folders: SandboxFolders) -
     """Pools, servers, compilers, git and environments, with the tools of the worker's PATH."""
     shutil.copy(HERE / "sandbox_programs.py", folders.mounts.worktree / "programs.py")
     before = fingerprint(folders.mounts.store)
-    command = Command(line="python3 programs.py", path=os.environ["PATH"])
+    command = SandboxCommand(line="python3 programs.py", path=os.environ["PATH"])
     outcome = await sandbox.run(folders.mounts, command)
     programs = json.loads(outcome.output.decode().splitlines()[-1])
 
@@ -498,7 +498,7 @@ async def test_only_unix_servers_miss_denied_unix_sockets(folders: SandboxFolder
     with reachable_socket():
         strict = Sandbox()
         await strict.probe(folders.base)
-        command = Command(line="python3 programs.py", path=os.environ["PATH"])
+        command = SandboxCommand(line="python3 programs.py", path=os.environ["PATH"])
         outcome = await strict.run(folders.mounts, command)
     programs = json.loads(outcome.output.decode().splitlines()[-1])
 
@@ -525,7 +525,7 @@ async def test_a_project_is_tested_with_its_own_environment(
 ) -> None:
     """The environment's pytest runs, also with an interpreter in a hidden folder."""
     (folders.mounts.worktree / "test_it.py").write_text("def test_it():\n    assert 1\n")
-    command = Command(
+    command = SandboxCommand(
         line='pytest -q -p no:cacheprovider test_it.py && echo "$VIRTUAL_ENV"',
         path=f"{INTERPRETER.parent}:{SYSTEM_PATH}",
         virtual_env=Path(sys.prefix),
@@ -549,7 +549,7 @@ async def test_a_command_past_its_time_is_ended_with_all_its_processes(
         f"setsid sleep {token} & (setsid -f sleep {token} >/dev/null 2>&1 </dev/null); "
         f"(trap '' TERM INT HUP; sleep {token}) & trap '' TERM; echo begun; sleep {token}"
     )
-    outcome = await sandbox.run(folders.mounts, Command(line=line, timeout_seconds=0.6))
+    outcome = await sandbox.run(folders.mounts, SandboxCommand(line=line, timeout_seconds=0.6))
 
     assert running(token) == []
     assert outcome.timed_out
@@ -564,7 +564,7 @@ async def test_nothing_outlives_a_command_that_ended(
     """Background processes do not delay the outcome and have ended when it comes."""
     token = sleep_token()
     line = f"setsid sleep {token} & (setsid -f sleep {token} &) ; echo done"
-    outcome = await sandbox.run(folders.mounts, Command(line=line))
+    outcome = await sandbox.run(folders.mounts, SandboxCommand(line=line))
 
     assert running(token) == []
     assert (outcome.exit_code, outcome.output) == (0, b"done\n")
@@ -572,16 +572,13 @@ async def test_nothing_outlives_a_command_that_ended(
 
 
 async def test_a_flood_of_output_is_cut_off(sandbox: Sandbox, folders: SandboxFolders) -> None:
-    """The limit ends the command, the output is whole up to it, and the caller sees it grow."""
-    counts: list[int] = []
-    command = Command(line="yes", output_limit_bytes=1_000_000)
-    outcome = await sandbox.run(folders.mounts, command, on_output=counts.append)
+    """The limit ends the command, and the output is whole up to it."""
+    command = SandboxCommand(line="yes", output_limit_bytes=1_000_000)
+    outcome = await sandbox.run(folders.mounts, command)
 
-    assert outcome.output_exceeded
+    assert outcome.exceeded == "output"
     assert (outcome.exit_code, outcome.signal) == (None, 9)
     assert outcome.output == b"y\n" * 500_000
-    assert counts == sorted(counts)
-    assert counts[-1] == 1_000_000
 
 
 GREEDY = "x = bytearray(300 << 20); import time; time.sleep(60)"
@@ -590,10 +587,10 @@ GREEDY = "x = bytearray(300 << 20); import time; time.sleep(60)"
 async def test_too_much_memory_ends_the_command(sandbox: Sandbox, folders: SandboxFolders) -> None:
     """All processes count together, those that detached as well."""
     line = f"for i in 1 2; do setsid python3 -I -S -c '{GREEDY}' & done; wait"
-    command = Command(line=line, memory_limit_bytes=400 << 20, timeout_seconds=30)
+    command = SandboxCommand(line=line, memory_limit_bytes=400 << 20, timeout_seconds=30)
     outcome = await sandbox.run(folders.mounts, command)
 
-    assert outcome.memory_exceeded
+    assert outcome.exceeded == "memory"
     assert (outcome.exit_code, outcome.signal) == (None, 9)
     assert outcome.duration_seconds < 20
 
@@ -608,20 +605,20 @@ async def test_shared_memory_counts_once(sandbox: Sandbox, folders: SandboxFolde
         "for _ in range(3): os.wait()\n"
     )
     (folders.mounts.worktree / "fork.py").write_text(script)
-    command = Command(line="python3 -I -S fork.py", memory_limit_bytes=400 << 20)
+    command = SandboxCommand(line="python3 -I -S fork.py", memory_limit_bytes=400 << 20)
     outcome = await sandbox.run(folders.mounts, command)
 
     assert outcome.exit_code == 0
-    assert not outcome.memory_exceeded
+    assert outcome.exceeded is None
 
 
 async def test_much_output_comes_back_whole(sandbox: Sandbox, folders: SandboxFolders) -> None:
     """Nothing is lost at the end of a command that prints a lot and leaves."""
-    command = Command(line="head -c 3000000 /dev/zero", output_limit_bytes=3_000_000)
+    command = SandboxCommand(line="head -c 3000000 /dev/zero", output_limit_bytes=3_000_000)
     outcome = await sandbox.run(folders.mounts, command)
 
     assert outcome.output == bytes(3_000_000)
-    assert not outcome.output_exceeded
+    assert outcome.exceeded is None
 
 
 async def test_cancelling_ends_the_command_before_it_returns(
@@ -629,10 +626,11 @@ async def test_cancelling_ends_the_command_before_it_returns(
 ) -> None:
     """When the cancelled task is over, so is every process of it."""
     token = sleep_token()
-    seen = asyncio.Event()
-    command = Command(line=f"setsid sleep {token} & echo begun; sleep {token}")
-    task = asyncio.create_task(sandbox.run(folders.mounts, command, on_output=lambda _: seen.set()))
-    await asyncio.wait_for(seen.wait(), 10)
+    command = SandboxCommand(line=f"setsid sleep {token} & touch begun; sleep {token}")
+    task = asyncio.create_task(sandbox.run(folders.mounts, command))
+    async with asyncio.timeout(10):
+        while not (folders.mounts.worktree / "begun").exists():
+            await asyncio.sleep(0.01)
     assert running(token)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -648,7 +646,7 @@ async def test_cancelling_at_any_moment_leaves_nothing(
     token = sleep_token()
     before = open_descriptors()
     for step in range(12):
-        run = sandbox.run(folders.mounts, Command(line=f"sleep {token}"))
+        run = sandbox.run(folders.mounts, SandboxCommand(line=f"sleep {token}"))
         task = asyncio.create_task(run)
         await asyncio.sleep(step * 0.002)
         task.cancel()
@@ -667,7 +665,7 @@ def open_descriptors() -> set[str]:
 async def test_the_loop_stays_free(sandbox: Sandbox, folders: SandboxFolders) -> None:
     """Other work goes on while a command floods us."""
     line = "for i in {1..40}; do head -c 100000 /dev/zero; sleep 0.01; done; exit 3"
-    command = Command(line=line)
+    command = SandboxCommand(line=line)
     task = asyncio.create_task(sandbox.run(folders.mounts, command))
     ticks = 0
     while not task.done():
@@ -789,7 +787,7 @@ async def test_what_does_not_isolate_is_refused(
     with pytest.raises(SandboxUnavailable, match=sentence):
         await fake.probe(folders.base)
     with pytest.raises(SandboxUnavailable, match=sentence):
-        await fake.run(folders.mounts, Command(line="touch ran"))
+        await fake.run(folders.mounts, SandboxCommand(line="touch ran"))
 
     assert not fake.available
     assert not (folders.mounts.worktree / "ran").exists()
@@ -825,7 +823,7 @@ async def test_an_unprobed_sandbox_runs_nothing(folders: SandboxFolders) -> None
     """Denied until proven."""
     fresh = Sandbox()
     with pytest.raises(SandboxUnavailable, match="not probed"):
-        await fresh.run(folders.mounts, Command(line="touch ran"))
+        await fresh.run(folders.mounts, SandboxCommand(line="touch ran"))
 
     assert not (folders.mounts.worktree / "ran").exists()
 
@@ -845,10 +843,10 @@ async def test_a_failing_start_is_never_the_commands_failure(folders: SandboxFol
     await flaky.probe(folders.base)
     switch.touch()
     with pytest.raises(SandboxUnavailable, match=r"does not start .*No space left"):
-        await flaky.run(folders.mounts, Command(line="true"))
+        await flaky.run(folders.mounts, SandboxCommand(line="true"))
     with pytest.raises(SandboxUnavailable, match="does not start"):
-        await flaky.run(folders.mounts, Command(line="true"))
+        await flaky.run(folders.mounts, SandboxCommand(line="true"))
     switch.unlink()
-    outcome = await flaky.run(folders.mounts, Command(line="true"))
+    outcome = await flaky.run(folders.mounts, SandboxCommand(line="true"))
 
     assert outcome.exit_code == 0
