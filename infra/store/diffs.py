@@ -2,11 +2,13 @@
 
 import os
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from infra.git.command import GitResult
-from infra.store.errors import StoreError
 from infra.store.store import Store
+
+Status = Literal["A", "M", "D", "T"]
+"""Added, modified (content or mode), deleted, another type of entry."""
 
 
 @dataclass(frozen=True)
@@ -15,13 +17,11 @@ class PathChange:
 
     Attributes:
         path: from the root, components separated by "/".
-        status: A added, M modified (content or mode), D deleted, T another type of entry.
-        added_lines: None = binary.
-        deleted_lines: None = binary.
+        added_lines: None = binary, and then `deleted_lines` too.
     """
 
     path: str
-    status: Literal["A", "M", "D", "T"]
+    status: Status
     added_lines: int | None
     deleted_lines: int | None
 
@@ -76,23 +76,16 @@ async def _diff(
 def _parsed(out: bytes) -> list[PathChange]:
     """Read the output of `diff-tree -r -z --raw --numstat`."""
     fields = [os.fsdecode(field) for field in out.split(b"\0") if field]
-    status: dict[str, str] = {}
+    status: dict[str, Status] = {}
     at = 0
     while at < len(fields) and fields[at].startswith(":"):
-        status[fields[at + 1]] = fields[at].split(" ")[4]
+        status[fields[at + 1]] = cast("Status", fields[at].split(" ")[4])
         at += 2
     counts: dict[str, tuple[int | None, int | None]] = {}
     for row in fields[at:]:
         added, deleted, path = row.split("\t", 2)
         counts[path] = (_lines(added), _lines(deleted))
-    return [_change(path, letter, counts.get(path, (0, 0))) for path, letter in status.items()]
-
-
-def _change(path: str, letter: str, counts: tuple[int | None, int | None]) -> PathChange:
-    if letter in {"A", "M", "D", "T"}:
-        kind: Literal["A", "M", "D", "T"] = letter  # type: ignore[assignment]
-        return PathChange(path, kind, *counts)
-    raise StoreError(f"git reports {path!r} with the status {letter!r}")
+    return [PathChange(path, each, *counts.get(path, (0, 0))) for path, each in status.items()]
 
 
 def _lines(word: str) -> int | None:

@@ -1,7 +1,5 @@
 """The store's errors."""
 
-from typing_extensions import override
-
 
 class StoreError(Exception):
     """The store could not do what was asked: a wrong argument or a broken environment.
@@ -21,11 +19,7 @@ class ObjectMissing(Exception):  # noqa: N818 - named for what happened
     def __init__(self, name: str, detail: str = "") -> None:
         self.name = name
         self.detail = detail
-        super().__init__(name, detail)
-
-    @override
-    def __str__(self) -> str:
-        return f"not in the store: {self.name}" + (f" ({self.detail})" if self.detail else "")
+        super().__init__(f"not in the store: {name}" + (f" ({detail})" if detail else ""))
 
 
 class RefConflict(Exception):  # noqa: N818 - named for what happened
@@ -41,11 +35,7 @@ class RefConflict(Exception):  # noqa: N818 - named for what happened
         self.ref = ref
         self.expected = expected
         self.actual = actual
-        super().__init__(ref, expected, actual)
-
-    @override
-    def __str__(self) -> str:
-        return f"{self.ref} is at {self.actual}, expected {self.expected}"
+        super().__init__(f"{ref} is at {actual}, expected {expected}")
 
 
 class BranchTaken(Exception):  # noqa: N818 - named for what happened
@@ -59,8 +49,4 @@ class BranchTaken(Exception):  # noqa: N818 - named for what happened
     def __init__(self, branch: str, at: str) -> None:
         self.branch = branch
         self.at = at
-        super().__init__(branch, at)
-
-    @override
-    def __str__(self) -> str:
-        return f"the branch {self.branch} already exists at {self.at}"
+        super().__init__(f"the branch {branch} already exists at {at}")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from infra.fsync import sync_folder
 from infra.store.object_format import ObjectKind, object_id
-from infra.store.pack_indexes import PackIndexes
 
 _LOOSE_LEVEL = 1  # what git uses for loose objects: speed; packing compresses again
 
@@ -17,7 +16,8 @@ class LooseObjects:
     """Writes objects as loose files so that they survive a power cut once the call returns.
 
     Every file is synced under a temporary name, renamed into place, and its folder synced.
-    Several processes may write the same object at once: each rename puts the same bytes there.
+    Several processes may write the same object at once: each rename puts the same bytes there. One
+    that only a pack holds is written once more, which costs less than looking for it there.
 
     Args:
         folder: the `objects` folder of a repository.
@@ -29,24 +29,19 @@ class LooseObjects:
     def __init__(self, folder: Path) -> None:
         self.pace_seconds = 0.0
         self._folder = str(folder)
-        self._packs = PackIndexes(folder / "pack")
 
     def put(self, kind: ObjectKind, data: bytes) -> str:
-        """Store one object and return its id; nothing is written when it is stored already."""
+        """Store one object and return its id; nothing is written when it is there already."""
         oid = object_id(kind, data)
         folder = f"{self._folder}/{oid[:2]}"
         path = f"{folder}/{oid[2:]}"
         if _refreshed(path):
             sync_folder(folder)  # its writer may not have synced the name yet
-        elif not self._packs.holds(oid):
+        else:
             start = time.perf_counter()
             self._write(folder, path, b"%s %d\0" % (kind.encode(), len(data)) + data)
             self.pace_seconds = time.perf_counter() - start
         return oid
-
-    def close(self) -> None:
-        """Release the pack indexes."""
-        self._packs.close()
 
     def _write(self, folder: str, path: str, content: bytes) -> None:
         packed = zlib.compress(content, _LOOSE_LEVEL)

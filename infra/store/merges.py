@@ -23,11 +23,7 @@ _GONE = re.compile(
 
 @dataclass(frozen=True)
 class Merged:
-    """The two sides merge cleanly.
-
-    Attributes:
-        tree: id of the merged tree, in the store.
-    """
+    """The two sides merge cleanly, into a tree that is in the store."""
 
     tree: str
 
@@ -51,8 +47,8 @@ async def verify_complete(store: Store, commit: str, *, excluding: str | None = 
     """Check that everything a commit reaches is in the store.
 
     Args:
-        store: the store.
-        commit: the commit.
+        store: where to look.
+        commit: where to begin.
         excluding: a commit known to be complete; what it reaches is not walked again.
 
     Raises:

@@ -5,19 +5,20 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TypeGuard
+from typing import Final, Literal
 
 from infra.git.command import IDENTITY_EMAIL, IDENTITY_NAME
 from infra.store.errors import StoreError
 
-KINDS: Final = ("blob", "tree", "commit", "tag")
 ObjectKind = Literal["blob", "tree", "commit", "tag"]
 """The four kinds of git objects."""
 
 OID = re.compile(r"[0-9a-f]{40}")
 
 MODES: Final = frozenset({"100644", "100755", "120000", "40000", "160000"})
-"""Every mode a tree may hold: file, executable, symbolic link, tree, link to a repository."""
+"""Every mode a tree may hold, in octal without a leading zero: file, executable, symbolic link,
+tree, link to a repository.
+"""
 
 TREE_MODE: Final = "40000"
 
@@ -29,13 +30,7 @@ _IDENTITY = f"{IDENTITY_NAME} <{IDENTITY_EMAIL}>"
 
 @dataclass(frozen=True)
 class GitObject:
-    """One object, whole.
-
-    Attributes:
-        oid: its id.
-        kind: blob, tree, commit or tag.
-        data: its content, as git hashes it, without the header.
-    """
+    """One object, whole; its data is what git hashes, without the header."""
 
     oid: str
     kind: ObjectKind
@@ -47,7 +42,7 @@ class TreeEntry:
     """One name in a tree.
 
     Attributes:
-        mode: git's octal mode without leading zero: 100644, 100755, 120000, 40000, 160000.
+        mode: one of `MODES`.
         name: one path component; bytes that are not UTF-8 are surrogate escapes.
         oid: id of the object of that name.
     """
@@ -71,7 +66,7 @@ class Commit:
         tree: id of the tree it records.
         parents: ids, in order; empty for a first commit.
         message: the whole message, as written.
-        author_seconds: author time, seconds since the epoch.
+        author_seconds: since the epoch.
     """
 
     oid: str
@@ -84,11 +79,6 @@ class Commit:
 def is_oid(name: str) -> bool:
     """Return whether the name is a full object id."""
     return OID.fullmatch(name) is not None
-
-
-def is_kind(name: str) -> TypeGuard[ObjectKind]:
-    """Return whether the name is one of git's four kinds."""
-    return name in KINDS
 
 
 def object_id(kind: str, data: bytes) -> str:
@@ -150,7 +140,7 @@ def encode_commit(tree: str, parents: Sequence[str], message: str, *, when: int)
 
     Args:
         tree: id of the recorded tree.
-        parents: ids, in order.
+        parents: their ids.
         message: as it is; a NUL, which git cannot hold, becomes U+FFFD.
         when: author and commit time, seconds since the epoch; recorded as UTC.
 

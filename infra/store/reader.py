@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Final, Literal
 
 from infra.git.command import GitCommand, GitError, GitResult
-from infra.store.cache import RecentObjects
 from infra.store.errors import ObjectMissing, StoreError
 from infra.store.git_processes import CatFileProcess, ChildDiedError
 from infra.store.object_format import (
@@ -18,8 +17,42 @@ from infra.store.object_format import (
     is_oid,
 )
 
+KEPT_BYTES: Final = 32 << 20
+"""How much of the objects read or written recently is kept in memory."""
+
+LARGEST_BYTES: Final = 256 << 10
+"""Larger objects are not kept."""
+
 CACHED_TREES: Final = 512
 """Decoded trees kept in memory."""
+
+
+class RecentObjects:
+    """Durable objects by id, so that a turn need not ask git for what it just wrote.
+
+    An id names one content for ever, so a kept object cannot be out of date. The least recently
+    used are dropped first.
+    """
+
+    def __init__(self) -> None:
+        self._objects: OrderedDict[str, GitObject] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, oid: str) -> GitObject | None:
+        """Return the object; None when it is not kept."""
+        found = self._objects.get(oid)
+        if found is not None:
+            self._objects.move_to_end(oid)
+        return found
+
+    def keep(self, found: GitObject) -> None:
+        """Keep an object; only one that is in the store, durably."""
+        if len(found.data) > LARGEST_BYTES or found.oid in self._objects:
+            return
+        self._objects[found.oid] = found
+        self._bytes += len(found.data)
+        while self._bytes > KEPT_BYTES:
+            self._bytes -= len(self._objects.popitem(last=False)[1].data)
 
 
 class ObjectReader:
@@ -144,13 +177,10 @@ class ObjectReader:
         return found
 
     async def require_commit(self, oid: str) -> None:
-        """Check that a commit is in the store.
-
-        Args:
-            oid: full id of the commit.
+        """Check that a full id names a commit in the store.
 
         Raises:
-            ObjectMissing: it is not there, or is not a commit.
+            ObjectMissing: it does not.
         """
         if await self.resolve(f"{oid}^{{commit}}") != oid:
             raise ObjectMissing(oid)

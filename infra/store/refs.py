@@ -82,10 +82,6 @@ class References:
         """End the child."""
         await self._writer.close()
 
-    def read(self, ref: str) -> str | None:
-        """Return the id a reference holds; None = it does not exist."""
-        return read_ref(self._store, ref)
-
     async def update(self, *updates: RefUpdate) -> None:
         """Move references; see `Store.update_refs`."""
         for update in updates:

@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Literal, Self
 
 from typing_extensions import override
@@ -22,7 +21,7 @@ from infra.store.errors import RefConflict, StoreError
 from infra.store.loose_objects import LooseObjects
 from infra.store.object_format import GitObject, ObjectKind, encode_commit
 from infra.store.reader import ObjectReader
-from infra.store.refs import AnyValue, References, RefUpdate
+from infra.store.refs import AnyValue, References, RefUpdate, read_ref
 
 LARGE_BYTES: Final = 1 << 20
 """Objects above this size are written in a thread, smaller ones at once."""
@@ -55,11 +54,7 @@ class Store(ObjectReader):
         """Create the store of a repository, or open it when it exists.
 
         Safe to repeat, also at the same time from several processes: the copy is made beside
-        `path`, synced, and renamed there when complete.
-
-        Args:
-            source: the user's repository, bare or not; only read.
-            path: where the store shall be.
+        `path`, synced, and renamed there when complete. The source is only read.
 
         Raises:
             StoreError: no repository there, one with SHA-256 ids, or git failed.
@@ -84,21 +79,15 @@ class Store(ObjectReader):
 
     @override
     async def close(self) -> None:
-        """End the long-lived git children and release files."""
+        """End the long-lived git children."""
         await super().close()
         await self._refs.close()
         self._threads.shutdown()
-        self._objects.close()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_exception: object) -> None:
         await self.close()
 
     # ---- writing objects: durable when the call returns, safe to repeat; several objects
@@ -111,14 +100,7 @@ class Store(ObjectReader):
     async def put_commit(
         self, tree: str, parents: Sequence[str], message: str, *, when: int
     ) -> str:
-        """Store a commit of the system; return its id, which is the same for the same arguments.
-
-        Args:
-            tree: id of the recorded tree.
-            parents: ids, in order.
-            message: the whole message.
-            when: author and commit time, seconds since the epoch.
-        """
+        """Store a commit; return its id, the same for the same arguments; see `encode_commit`."""
         return await self._put("commit", encode_commit(tree, parents, message, when=when))
 
     def batch(self) -> Batch:
@@ -150,12 +132,8 @@ class Store(ObjectReader):
     # ---- references
 
     def ref(self, name: str) -> str | None:
-        """Return the id a reference holds; None = it does not exist. Read from its file at once.
-
-        Args:
-            name: full name below `refs/oc/`, as given to `update_refs`.
-        """
-        return self._refs.read(name)
+        """Return the id a reference holds, read from its file at once; None = it does not exist."""
+        return read_ref(self.path, name)
 
     async def refs(self, prefix: str) -> dict[str, str]:
         """Return the references below a folder, or the one of that exact name: name to id.

@@ -28,13 +28,10 @@ async def fetch(store: Store, source: Path, what: str, into_ref: str) -> str:
     Safe to repeat. Nothing is written in `source` and none of its hooks runs.
 
     Args:
-        store: the store.
+        store: fetches.
         source: a repository, bare or not.
         what: a branch name, "HEAD", or a full commit id.
-        into_ref: reference below `refs/oc/`, moved wherever it was.
-
-    Returns:
-        The commit id it has now.
+        into_ref: reference below `refs/oc/`, moved wherever it was; the commit is returned.
 
     Raises:
         ObjectMissing: there is no such branch or commit.
@@ -66,7 +63,7 @@ async def push(
     Safe to repeat: a branch that is at `oid` already is a success.
 
     Args:
-        store: the store.
+        store: pushes.
         target: a repository, bare or not.
         oid: full id of a commit in the store.
         branch: short name; must not exist yet.
