@@ -44,9 +44,7 @@ class WorktreeTools(ToolActivities):
         results: list[ToolResult] = []
         async with (
             translated_failures(),
-            pool.open_worktree(
-                lease.worktree, lease.epoch, request.expected, write=False
-            ) as worktree,
+            pool.open_worktree(lease.worktree, lease.epoch, request.expected) as worktree,
         ):
             context = await self._context(request, store, worktree)
             for call_id, name, arguments in request.calls:
@@ -131,7 +129,7 @@ async def _act(request: ToolCall, tool: Tool, context: ToolContext, ref: str) ->
     names = (request.repository.request_key, request.task_ref, request.call_id)
     pin = RefUpdate(ids.checkpoint_ref(*names), checkpoint, None)
     await journal.settle(context.store, entry, ref, pin)
-    await worktree.settle(checkpoint)
+    worktree.settle(checkpoint)
     return result
 
 

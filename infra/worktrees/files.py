@@ -16,8 +16,8 @@ def tidy(layout: Layout, *, folders: Iterable[bytes], links: Iterable[bytes]) ->
 
     Args:
         layout: the worktree, just checked out and cleaned.
-        folders: its tracked folders.
-        links: its links to other repositories.
+        folders: the tracked ones.
+        links: to other repositories.
     """
     root = os.fsencode(layout.path)
     for folder in (b"", *folders):

@@ -1,23 +1,26 @@
 """One worktree whose lock is held: what may be done in it, and the record of what was done."""
 
 import asyncio
+import logging
 from dataclasses import replace
 
 from infra.store import Store
+from infra.worktrees.errors import WorktreeBroken
 from infra.worktrees.layout import Layout
 from infra.worktrees.locks import WorktreeLocks
 from infra.worktrees.private_git import create_private_git
 from infra.worktrees.records import LEASING, RESTORING, WorktreeRecord, WorktreeRecords, boot_id
 from infra.worktrees.reset import WorktreeReset
-from infra.worktrees.scan import Scan, WorktreeScanner
-from infra.worktrees.scan_index import ScanIndex
+from infra.worktrees.scan import Scan, ScanIndex, WorktreeScanner
+
+_RESCUED = "refs/oc/rescue"
+_log = logging.getLogger(__name__)
 
 
 class WorktreeHandle:
     """A worktree for as long as its lock is held; the pool makes it.
 
     Attributes:
-        name: the worktree.
         path: its working directory, absolute.
         store: the store's folder.
         private_git: the git directory for commands in the sandbox.
@@ -37,7 +40,6 @@ class WorktreeHandle:
         records: WorktreeRecords,
         index: ScanIndex,
         locks: WorktreeLocks,
-        write: bool,
     ) -> None:
         self.name = layout.name
         self.path = layout.path
@@ -50,7 +52,6 @@ class WorktreeHandle:
         self._records = records
         self._store = store
         self._resets = locks.resets
-        self._writable = write
         self._reset = WorktreeReset(
             store, layout, lock=lock, uid=record.uid, index=index, locks=locks
         )
@@ -69,11 +70,7 @@ class WorktreeHandle:
         self._write(replace(self.record, in_flight=None))
 
     async def restore(self, expected: str) -> None:
-        """Bring the files to a checkpoint, unless they are known to equal it.
-
-        Args:
-            expected: full id of a commit: the last checkpoint.
-        """
+        """Bring the files to the last checkpoint, unless they are known to equal it."""
         record, layout = self.record, self._layout
         settled = record.in_flight is None and record.checkpoint == expected
         if settled and record.boot == boot_id() and layout.intact():
@@ -100,38 +97,55 @@ class WorktreeHandle:
         Until `settle`, every opening restores the files first: the note outlives this process. It
         need not outlive a crash of the host, because files of another boot are never trusted.
         """
-        self._note(replace(self.record, in_flight=call_id))
+        self._write(replace(self.record, in_flight=call_id), lasting=False)
 
-    async def settle(self, checkpoint: str) -> None:
-        """Note that the files equal a commit; as lasting as what `begin` notes.
+    def settle(self, checkpoint: str) -> None:
+        """Note that the files equal a commit that is pinned; as lasting as what `begin` notes."""
+        self._write(replace(self.record, checkpoint=checkpoint, in_flight=None), lasting=False)
 
-        Args:
-            checkpoint: full id of a commit that is in the store, pinned.
-        """
-        self._note(replace(self.record, checkpoint=checkpoint, in_flight=None))
-
-    async def scan(self, parent: str, message: str, *, when: int | None = None) -> Scan:
+    async def scan(self, parent: str, message: str) -> Scan:
         """Record the files as a commit on `parent`; see `WorktreeScanner.scan`."""
-        return await self._scanner.scan(parent, message, when=when)
+        return await self._scanner.scan(parent, message)
 
     async def clear(self) -> None:
         """Delete what a call wrote, to free space; the caller must not settle afterwards."""
         await self._reset.clear()
 
     async def undo(self, commit: str) -> None:
-        """Bring the files back to a commit after a call that filled the disk.
-
-        Args:
-            commit: full id of a commit: the last checkpoint.
-        """
+        """Bring the files back to the last checkpoint after a call that filled the disk."""
         # Without some free space git cannot even write what it needs for the rest.
         await self._reset.clear()
         await self._reset.reset(commit, trusted=False)
 
-    def _note(self, record: WorktreeRecord) -> None:
-        if not self._writable:
-            raise RuntimeError(f"{self.name} is open for reading only")
-        self._write(record, lasting=False)
+    # ---- at the end of the lease
+
+    async def rescue(self) -> None:
+        """Pin what is not in the last checkpoint as `refs/oc/rescue/<name>/<epoch>`.
+
+        Ignored files and nested repositories are not in it.
+
+        Raises:
+            GitError: the files cannot be read.
+        """
+        record = self.record
+        message = f"Rescued from {record.name}, lease {record.epoch} of {record.holder}\n"
+        try:
+            scan = await self.scan(record.checkpoint, message)
+        except WorktreeBroken as gone:
+            _log.warning("nothing to rescue from %s: %s", record.name, gone)
+            return
+        if scan.commit != record.checkpoint:
+            await self._pin(f"{_RESCUED}/{record.name}/{record.epoch}", scan.commit)
+            _log.info("rescued work from %s: %s", record.name, scan.commit)
+
+    async def _pin(self, ref: str, commit: str) -> None:
+        # An interrupted rescue may have pinned an earlier state: that one is kept as well.
+        pinned = await self._store.refs(ref.rpartition("/")[0])
+        if commit in {oid for name, oid in pinned.items() if name.partition(".")[0] == ref}:
+            return
+        suffixes = ("", *(f".{number}" for number in range(2, len(pinned) + 3)))
+        free = next(ref + suffix for suffix in suffixes if ref + suffix not in pinned)
+        await self._store.advance(free, commit, None)
 
     def _write(self, record: WorktreeRecord, *, lasting: bool = True) -> None:
         self._records.write(record, lasting=lasting)

@@ -3,7 +3,6 @@
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -11,57 +10,31 @@ CONTROL_FOLDER: Final = ".pool"
 """The pool's folder for records, locks, indexes and private git directories."""
 
 
-@dataclass(frozen=True)
 class Layout:
     """The paths of one worktree.
 
     Attributes:
-        pool: the pool's folder.
-        store: the store.
-        name: the worktree.
+        path: the working directory.
+        admin: the worktree's administrative folder in the store: GIT_DIR of the worker's git.
+        private_git: the git directory of sandboxed commands; the worker's git never runs in it.
+        gitfile: the file that the sandbox mounts over the worktree's `.git`.
+        index: of the scans, separate from the one that a person may use.
+        record: the file of the record.
+        lock: the lock file.
     """
 
-    pool: Path
-    store: Path
-    name: str
-
-    @property
-    def path(self) -> Path:
-        """Return the working directory."""
-        return self.pool / self.name
-
-    @property
-    def admin(self) -> Path:
-        """Return the worktree's administrative folder in the store: GIT_DIR of the worker's git."""
-        return self.store / "worktrees" / self.name
-
-    @property
-    def private_git(self) -> Path:
-        """Return the git directory of sandboxed commands; the worker's git never runs in it."""
-        return self._control(".git")
-
-    @property
-    def gitfile(self) -> Path:
-        """Return the file that the sandbox mounts over the worktree's `.git`."""
-        return self._control(".gitfile")
-
-    @property
-    def index(self) -> Path:
-        """Return the index of the scans, separate from the one that a person may use."""
-        return self._control(".index")
-
-    @property
-    def record(self) -> Path:
-        """Return the file of the record."""
-        return self._control(".json")
-
-    @property
-    def lock(self) -> Path:
-        """Return the lock file."""
-        return self._control(".lock")
-
-    def _control(self, suffix: str) -> Path:
-        return self.pool / CONTROL_FOLDER / f"{self.name}{suffix}"
+    def __init__(self, pool: Path, store: Path, name: str) -> None:
+        control = pool / CONTROL_FOLDER
+        self.pool = pool
+        self.store = store
+        self.name = name
+        self.path = pool / name
+        self.admin = store / "worktrees" / name
+        self.private_git = control / f"{name}.git"
+        self.gitfile = control / f"{name}.gitfile"
+        self.index = control / f"{name}.index"
+        self.record = control / f"{name}.json"
+        self.lock = control / f"{name}.lock"
 
     def intact(self) -> bool:
         """Return whether working directory and administrative folder exist and are linked."""

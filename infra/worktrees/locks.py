@@ -25,7 +25,8 @@ class WorktreeLocks:
     """Locks against the other tasks of this process and against other processes.
 
     A lock belongs to the open file, so a git child that inherits the descriptor keeps the lock
-    after its parent's death: the next holder waits until that child has stopped writing.
+    after its parent's death: the next holder waits until that child has stopped writing. Each
+    method yields the descriptor.
 
     Args:
         pool: the pool's folder.
@@ -50,9 +51,6 @@ class WorktreeLocks:
         Args:
             name: the worktree.
             seconds: how long to wait; 0 = not at all, None = the pool's time.
-
-        Yields:
-            The descriptor of the locked file.
 
         Raises:
             WorktreeBusy: it stayed locked.

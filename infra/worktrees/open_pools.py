@@ -34,6 +34,6 @@ class OpenPools:
                     host_id=self._host_id,
                     uid_base=self._uid_base,
                 )
-                await pool.open()
+                pool.open()
                 self._pools[key] = pool
             return self._pools[key]

@@ -10,7 +10,7 @@ import contextlib
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -20,30 +20,12 @@ from infra.worktrees.handle import WorktreeHandle
 from infra.worktrees.layout import CONTROL_FOLDER, Layout, worktree_numbers
 from infra.worktrees.locks import WorktreeLocks
 from infra.worktrees.records import LEASING, WorktreeRecord, WorktreeRecords, boot_id
-from infra.worktrees.rescue import rescue
-from infra.worktrees.scan_index import ScanIndex
+from infra.worktrees.scan import ScanIndex
 
 WAIT_SECONDS: Final = 30.0
 """How long an opening waits for the previous one to end."""
 
 _CHECKS = "checks/"  # begins the holder's name of a worktree taken for the system's own checks
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lease:
-    """The right to use one worktree until its release.
-
-    Attributes:
-        name: the worktree.
-        path: its working directory, absolute.
-        epoch: counts the worktree's leases, from 1.
-        commit: the commit it held at the beginning of the lease.
-    """
-
-    name: str
-    path: Path
-    epoch: int
-    commit: str
 
 
 class WorktreePool:
@@ -58,10 +40,6 @@ class WorktreePool:
         uid_base: worktree n belongs to user and group `uid_base` + n; None = to the worker, which
             is right whenever that is not root.
         wait_seconds: how long an opening waits for the previous one to end.
-
-    Attributes:
-        host_id: as given.
-        store: as given.
     """
 
     def __init__(
@@ -81,13 +59,12 @@ class WorktreePool:
         self._locks = WorktreeLocks(self._root, store.path, wait_seconds=wait_seconds)
         self._indexes: dict[str, ScanIndex] = {}
 
-    async def open(self) -> tuple[str, ...]:
-        """Create the pool's folders if missing; return the names of its worktrees."""
+    def open(self) -> None:
+        """Create the pool's folders if missing."""
         control = self._root / CONTROL_FOLDER
         control.mkdir(parents=True, exist_ok=True)
         for folder in (self._root, control):
             folder.chmod(0o711)  # commands must pass through; only the worker may list them
-        return tuple(record.name for record in self._records.all())
 
     def leases(self) -> list[WorktreeRecord]:
         """Return the records of the leased worktrees, by number.
@@ -98,7 +75,7 @@ class WorktreePool:
 
     # ---- lease and release
 
-    async def lease(self, holder: str, commit: str) -> Lease:
+    async def lease(self, holder: str, commit: str) -> WorktreeRecord:
         """Lease a worktree that holds a commit: a free one if there is one, else a new one.
 
         Safe to repeat: the same holder, still leasing, gets the same lease, and then the commit
@@ -121,22 +98,13 @@ class WorktreePool:
                 if worktree is None:
                     continue
                 await worktree.prepare()
-                record = worktree.record
-                return Lease(
-                    name=record.name, path=worktree.path, epoch=record.epoch, commit=record.commit
-                )
+                return worktree.record
 
     async def release(self, name: str, epoch: int) -> bool:
         """End a lease; what the worktree holds beyond its checkpoint is pinned first, see `rescue`.
 
-        The files stay as they are until the next lease. Safe to repeat.
-
-        Args:
-            name: the worktree.
-            epoch: of the lease.
-
-        Returns:
-            Whether the lease ended now; False = it was over, and nothing was done.
+        The files stay as they are until the next lease. Safe to repeat. Return whether the lease
+        ended now; False = it was over, and nothing was done.
 
         Raises:
             WorktreeBusy: it is in use.
@@ -148,7 +116,7 @@ class WorktreePool:
             record = self._records.read(name)
             if record is None or record.holder is None or record.epoch != epoch:
                 return False
-            await rescue(self.store, self._handle(lock, record))
+            await self._handle(lock, record).rescue()
             self._free(record)
         return True
 
@@ -158,17 +126,13 @@ class WorktreePool:
 
         It is free again at the end in every case, and what is in it then is lost.
 
-        Args:
-            commit: full id of a commit in the store.
-
         Raises:
             ObjectMissing, WorktreeBusy, WorktreeBroken, GitError: as `lease`.
         """
         await self.store.require_commit(commit)
         async with AsyncExitStack() as stack:
-            worktree = await self._claim(stack, f"{_CHECKS}{uuid.uuid4()}", commit)
-            if worktree is None:  # the name is new, so it was taken, not found
-                raise WorktreeBusy("another process took the worktree for checks")
+            async with self._locks.creation():
+                worktree = await self._take(stack, f"{_CHECKS}{uuid.uuid4()}", commit)
             stack.callback(self._free, worktree.record)
             await worktree.prepare()
             yield worktree
@@ -188,7 +152,7 @@ class WorktreePool:
         return self._handle(lock, record)
 
     async def _take(self, stack: AsyncExitStack, holder: str, commit: str) -> WorktreeHandle:
-        await self.open()  # the folders may have been deleted since
+        self.open()  # the folders may have been deleted since
         free = [record for record in self._records.all() if _is_free(record)]
         # One that holds the commit already is reset fastest; the sort keeps the order of numbers.
         free.sort(key=lambda record: record.checkpoint != commit)
@@ -231,9 +195,9 @@ class WorktreePool:
 
     @asynccontextmanager
     async def open_worktree(
-        self, name: str, epoch: int, expected: str, *, write: bool = True
+        self, name: str, epoch: int, expected: str
     ) -> AsyncIterator[WorktreeHandle]:
-        """Open a leased worktree, its files equal to a commit; one opening at a time.
+        """Open a leased worktree, its files equal to a commit; one opening at a time, also to read.
 
         The files are restored first when the last call did not settle, when they are known to be
         at another commit, or when the host was restarted; then ignored files are lost.
@@ -242,8 +206,6 @@ class WorktreePool:
             name: the worktree.
             epoch: of the lease.
             expected: full id of the commit that the files shall equal: the last checkpoint.
-            write: whether the caller may `begin` and `settle`. Readers exclude others, too: the
-                calls of one turn share one opening.
 
         Raises:
             Fenced: the lease is over.
@@ -254,11 +216,11 @@ class WorktreePool:
         """
         self._records.leased(name, epoch)
         async with self._locks.hold(name) as lock:
-            worktree = self._handle(lock, self._records.leased(name, epoch), write=write)
+            worktree = self._handle(lock, self._records.leased(name, epoch))
             await worktree.restore(expected)
             yield worktree
 
-    def _handle(self, lock: int, record: WorktreeRecord, *, write: bool = False) -> WorktreeHandle:
+    def _handle(self, lock: int, record: WorktreeRecord) -> WorktreeHandle:
         layout = Layout(self._root, self.store.path, record.name)
         return WorktreeHandle(
             self.store,
@@ -268,7 +230,6 @@ class WorktreePool:
             records=self._records,
             index=self._indexes.setdefault(record.name, ScanIndex(layout.index)),
             locks=self._locks,
-            write=write,
         )
 
 

@@ -24,7 +24,7 @@ def create_private_git(layout: Layout, commit: str, uid: int | None) -> None:
     Args:
         layout: the worktree, just reset to the commit.
         commit: full id.
-        uid: its owner; None = the worker.
+        uid: the owner; None = the worker.
     """
     folder = layout.private_git
     remove(folder)

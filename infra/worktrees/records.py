@@ -56,12 +56,7 @@ def boot_id() -> str:
 
 
 class WorktreeRecords:
-    """The records of one pool. Blocking; the caller of `write` holds the worktree's lock.
-
-    Args:
-        pool: the pool's folder.
-        store: the store.
-    """
+    """The records of one pool. Blocking; the caller of `write` holds the worktree's lock."""
 
     def __init__(self, pool: Path, store: Path) -> None:
         self._pool = pool
@@ -112,10 +107,8 @@ class WorktreeRecords:
     def write(self, record: WorktreeRecord, *, lasting: bool = True) -> None:
         """Write a record, whole or not at all.
 
-        Args:
-            record: what to write.
-            lasting: durable on return; False where the previous record serves as well after a
-                crash of the host.
+        It is durable on return if `lasting`; not where the previous record serves as well after a
+        crash of the host.
         """
         fields = dataclasses.asdict(record)
         del fields["name"]

@@ -22,7 +22,7 @@ from infra.worktrees.files import (
 )
 from infra.worktrees.layout import Layout
 from infra.worktrees.locks import WorktreeLocks
-from infra.worktrees.scan_index import ScanIndex
+from infra.worktrees.scan import ScanIndex
 
 
 class WorktreeReset:
@@ -33,7 +33,7 @@ class WorktreeReset:
         layout: where the worktree lies.
         lock: descriptor of the worktree's lock.
         uid: who owns the files; None = the worker.
-        index: the index of the scans.
+        index: of the scans.
         locks: of the pool.
     """
 

@@ -7,8 +7,10 @@ every other process out.
 import asyncio
 import os
 import re
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from infra.git.command import GitCommand, GitError, GitResult
@@ -17,7 +19,6 @@ from infra.store.object_format import EMPTY_TREE
 from infra.worktrees.errors import WorktreeBroken
 from infra.worktrees.files import allow_owner, unlock
 from infra.worktrees.layout import Layout
-from infra.worktrees.scan_index import ScanIndex
 
 REFUSED_FILES: Final = 20
 """How often a scan starts again without a path that git refuses, before it gives up."""
@@ -48,15 +49,42 @@ class Scan:
     skipped: tuple[str, ...]
 
 
-class WorktreeScanner:
-    """Scans one worktree; its caller holds the worktree's lock.
+class ScanIndex:
+    """One index file, and the tree that it is known to hold, to spare reading that tree again."""
 
-    Args:
-        store: where the commits go.
-        layout: where the worktree lies.
-        lock: descriptor of the worktree's lock.
-        index: the index of the scans.
-    """
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._tree = ""
+        self._mark: tuple[int, ...] = ()
+
+    def holds(self, tree: str) -> bool:
+        """Return whether the index is known to hold a tree and unchanged since."""
+        return self._tree == tree and self._mark == self._stamp()
+
+    def remember(self, tree: str) -> None:
+        """Note that the index holds a tree now."""
+        self._tree, self._mark = tree, self._stamp()
+
+    def forget(self) -> None:
+        """Note that what the index holds is unknown."""
+        self._tree = ""
+
+    def replace(self, source: Path) -> None:
+        """Copy an index with its time, by which git knows the entries that it must not trust."""
+        fresh = self.file.with_name(f"{self.file.name}.new")
+        shutil.copy2(source, fresh)
+        fresh.replace(self.file)
+
+    def _stamp(self) -> tuple[int, ...]:
+        try:
+            found = self.file.stat()
+        except FileNotFoundError:
+            return ()
+        return (found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+class WorktreeScanner:
+    """Scans one worktree; its caller holds the worktree's lock, whose descriptor `lock` is."""
 
     def __init__(self, store: Store, layout: Layout, *, lock: int, index: ScanIndex) -> None:
         self._store = store
@@ -65,7 +93,7 @@ class WorktreeScanner:
         # A scan needs no administrative folder, so work can be rescued when that is lost.
         self._git = GitCommand(layout.store, work_tree=layout.path, share=(lock,))
 
-    async def scan(self, parent: str, message: str, *, when: int | None = None) -> Scan:
+    async def scan(self, parent: str, message: str) -> Scan:
         """Record the files as a commit on `parent`; nothing in the worktree changes.
 
         Ignored files are left out, unless the parent has them. The commit is in the store,
@@ -73,8 +101,7 @@ class WorktreeScanner:
 
         Args:
             parent: full id of a commit, best the last checkpoint.
-            message: of the commit.
-            when: its time, seconds since the epoch; None = one second after the parent's.
+            message: of the commit, whose time is one second after the parent's.
 
         Raises:
             WorktreeBroken: everything is gone, and not by an agent's work in the worktree.
@@ -92,8 +119,8 @@ class WorktreeScanner:
         self._index.remember(tree)
         if tree == before.tree:
             return Scan(commit=parent, tree=tree, skipped=skipped)
-        time = before.author_seconds + 1 if when is None else when
-        commit = await self._store.put_commit(tree, (parent,), message, when=time)
+        when = before.author_seconds + 1
+        commit = await self._store.put_commit(tree, (parent,), message, when=when)
         return Scan(commit=commit, tree=tree, skipped=skipped)
 
     async def _follow(self, tree: str) -> None:

@@ -158,7 +158,7 @@ async def test_no_commands_are_green(job: Job) -> None:
     assert report.passed
     assert report.results == ()
     assert await counted(job) == 0
-    assert (await (await job.pool()).open()) == ()
+    assert (await job.pool())._records.all() == []
 
 
 async def test_long_output_is_cut_for_people_and_kept_in_the_log(job: Job) -> None:

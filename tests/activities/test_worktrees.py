@@ -61,7 +61,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         pool = WorktreePool(
             store, tmp_path / "pool", host_id="here", uid_base=None, wait_seconds=0.2
         )
-        await pool.open()
+        pool.open()
 
         async def pools(key: str) -> WorktreePool:
             assert key == "demo"
@@ -83,9 +83,7 @@ async def test_a_lease_names_a_worktree_that_holds_the_commit(world: World) -> N
 
     assert (lease.worktree, lease.epoch, lease.host_id) == ("w1", 1, "here")
     assert lease.commit == world.base
-    async with world.pool.open_worktree(
-        lease.worktree, lease.epoch, lease.commit, write=False
-    ) as place:
+    async with world.pool.open_worktree(lease.worktree, lease.epoch, lease.commit) as place:
         assert (place.path / "a.txt").read_bytes() == b"hello\n"
 
 
@@ -128,9 +126,7 @@ async def test_deleted_worktrees_are_leased_anew_and_freed_together(world: World
 
     second = await world.lease("task/a", world.base)
     assert second.worktree != first.worktree
-    async with world.pool.open_worktree(
-        second.worktree, second.epoch, world.base, write=False
-    ) as place:
+    async with world.pool.open_worktree(second.worktree, second.epoch, world.base) as place:
         assert (place.path / "a.txt").read_bytes() == b"hello\n"
     await world.release(first, "task/a")
     assert world.pool.leases() == []
