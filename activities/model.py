@@ -22,8 +22,15 @@ from domain.approvals.rules import judge
 from domain.text import one_line
 from domain.tools.registry import MAX_FINISH_BYTES, InvalidCall, Registry
 from infra.anthropic.client import MessagesClient, ModelReply
-from infra.conversation import opening
-from infra.conversation.log import ConversationLog, Message, TurnContent, compose, turn_key
+from infra.conversation.log import ConversationLog, TurnContent, turn_key
+from infra.conversation.messages import (
+    Message,
+    compose,
+    documents_linked,
+    filled,
+    opening,
+    repository_map,
+)
 from infra.store import Batch, Store, StoreError, trees
 from infra.store.open_stores import OpenStores
 
@@ -93,7 +100,7 @@ class MessagesModel(ModelActivities):
                 message=request.message,
                 documents=request.documents,
             )
-        sent = await self._log.filled(store, [message] if message else [])
+        sent = await filled(store, [message] if message else [])
         messages = (*window.messages, *sent)
         agent = window.configuration or self._setup.configure(str(window.config["role"]))
         wire = _request(window.config, messages, request.max_output_tokens)
@@ -117,11 +124,9 @@ class MessagesModel(ModelActivities):
 
 
 async def _opening(store: Store, request: OpenConversation) -> Message:
-    files = opening.repository_map(await trees.paths(store, request.commit))
-    blocks: list[dict[str, Any]] = [{"type": "text", "text": opening.opening(request.facts, files)}]
-    for label, document in request.documents:
-        blocks.append({"type": "text", "text": {"$blob": document, "$label": label}})
-    return {"role": "user", "content": blocks}
+    files = repository_map(await trees.paths(store, request.commit))
+    text = {"type": "text", "text": opening(request.facts, files)}
+    return {"role": "user", "content": [text, *documents_linked(request.documents)]}
 
 
 def _request(

@@ -18,20 +18,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from contracts.model import ModelCall, ModelTurn, ToolAnswer
+from contracts.model import ModelCall, ModelTurn
 from contracts.store import ConversationRef
 from domain import ids
 from domain.agent.configuration import AgentConfiguration
+from infra.conversation.messages import Message, canonical, filled
 from infra.store import Batch, RefUpdate, Store, TreeEntry
 
-Message = dict[str, Any]
-RECORDED = "Recorded."
-
-
-def canonical(value: object) -> bytes:
-    """Return JSON bytes that are the same for the same value, key order kept."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode("utf-8", "replace")
+REMEMBERED_WINDOWS = 64
 
 
 @dataclass(frozen=True)
@@ -51,11 +45,9 @@ class Window:
 
 @dataclass(frozen=True)
 class OpenedLog:
-    """A log's root.
+    """A log's root: its commit, the agent's configuration and the configuration's object id.
 
-    Attributes:
-        head: the root's commit.
-        configuration: the agent's, and its object id; None and "" in logs from before 2026-12.
+    The last two are None and "" in logs from before 2026-12.
     """
 
     head: str
@@ -88,9 +80,8 @@ def turn_key(call: ModelCall) -> str:
 class ConversationLog:
     """Reads and appends logs; caches windows, so that a turn need not read its log again."""
 
-    def __init__(self, remembered: int = 64) -> None:
+    def __init__(self) -> None:
         self._windows: OrderedDict[str, Window] = OrderedDict()
-        self._remembered = remembered
 
     async def open(
         self,
@@ -133,14 +124,11 @@ class ConversationLog:
         tip = store.ref(ids.conversation_ref(conversation.id))
         if tip is None or tip == conversation.head:
             return None
-        found = await _after(store, tip, conversation.head, key)
+        found = await _after(store, tip, conversation, key)
         asides = {} if found else await store.refs(ids.abandoned_refs(conversation.id))
         for aside in asides.values():
-            found = found or await _after(store, aside, conversation.head, key)
-        if found is None:
-            return None
-        commit, turn = found
-        return _with_head(ModelTurn.model_validate(turn), conversation, commit)
+            found = found or await _after(store, aside, conversation, key)
+        return found
 
     async def window(self, store: Store, head: str) -> Window:
         """Return the window that ends at this commit, from memory when it is in hand."""
@@ -148,14 +136,15 @@ class ConversationLog:
         if known is not None:
             self._windows.move_to_end(head)
             return known
-        chain = [head]
-        while parents := (await store.get_commit(chain[-1])).parents:
-            chain.append(parents[0])
-        config = json.loads(await store.get_blob(f"{chain[-1]}:config.json"))
-        configuration, _ = await _configuration(store, chain[-1])
-        messages: list[Message] = []
-        for commit in reversed(chain):
-            messages += await self._said(store, commit, root=commit == chain[-1])
+        root, *turns = reversed(await _chain(store, head))
+        config = json.loads(await store.get_blob(f"{root}:config.json"))
+        configuration, _ = await _configuration(store, root)
+        opening = json.loads(await store.get_blob(f"{root}:input.json"))
+        messages = await filled(store, opening)
+        for commit in turns:
+            record = json.loads(await store.get_blob(f"{commit}:turn.json"))
+            answer = {"role": "assistant", "content": record["reply"]}
+            messages += [*await filled(store, record["input"]), answer]
         return self._remember(head, Window(config, tuple(messages), configuration))
 
     async def append(
@@ -210,29 +199,24 @@ class ConversationLog:
                 updates.append(RefUpdate(aside, tip, None))
         await store.update_refs(*updates)
 
-    async def filled(self, store: Store, messages: Sequence[Message]) -> list[Message]:
-        """Return messages with their linked texts filled in, as they are sent."""
-        return await _filled(store, messages)
-
-    async def _said(self, store: Store, commit: str, *, root: bool) -> list[Message]:
-        if root:
-            return await _filled(store, json.loads(await store.get_blob(f"{commit}:input.json")))
-        record = json.loads(await store.get_blob(f"{commit}:turn.json"))
-        answer = {"role": "assistant", "content": record["reply"]}
-        return [*await _filled(store, record["input"]), answer]
-
     def _remember(self, head: str, window: Window) -> Window:
         self._windows[head] = window
-        while len(self._windows) > self._remembered:
+        if len(self._windows) > REMEMBERED_WINDOWS:
             self._windows.popitem(last=False)
         return window
 
 
+async def _chain(store: Store, head: str) -> list[str]:
+    """Return the commits of a log, the newest first."""
+    chain = [head]
+    while parents := (await store.get_commit(chain[-1])).parents:
+        chain.append(parents[0])
+    return chain
+
+
 async def _first(store: Store, tip: str, opening: Message) -> OpenedLog | None:
     """Return the root of a log that has this opening, None when it has another."""
-    head = tip
-    while parents := (await store.get_commit(head)).parents:
-        head = parents[0]
+    head = (await _chain(store, tip))[-1]
     if await store.get_blob(f"{head}:input.json") != canonical([opening]):
         return None
     return OpenedLog(head, *await _configuration(store, head))
@@ -247,15 +231,19 @@ async def _configuration(store: Store, root: str) -> tuple[AgentConfiguration | 
     return AgentConfiguration.model_validate_json(data), entry.oid
 
 
-async def _after(store: Store, tip: str, head: str, key: str) -> tuple[str, Any] | None:
-    """Return the commit and the turn that follow `head` in a log, if they are this call's."""
+async def _after(
+    store: Store, tip: str, conversation: ConversationRef, key: str
+) -> ModelTurn | None:
+    """Return the turn that follows the conversation's head in a log, if it is this call's."""
     following, parents = tip, (await store.get_commit(tip)).parents
-    while parents and parents[0] != head:
+    while parents and parents[0] != conversation.head:
         following, parents = parents[0], (await store.get_commit(parents[0])).parents
     if not parents:
         return None
     record = json.loads(await store.get_blob(f"{following}:turn.json"))
-    return (following, record["turn"]) if record["key"] == key else None
+    if record["key"] != key:
+        return None
+    return _with_head(ModelTurn.model_validate(record["turn"]), conversation, following)
 
 
 def _with_head(turn: ModelTurn, conversation: ConversationRef, head: str) -> ModelTurn:
@@ -270,54 +258,6 @@ def _with_head(turn: ModelTurn, conversation: ConversationRef, head: str) -> Mod
         }
     )
     return turn.model_copy(update={"conversation": after})
-
-
-def compose(
-    open_calls: Sequence[str],
-    answers: Sequence[ToolAnswer],
-    *,
-    message: str | None,
-    documents: Sequence[tuple[str, str]],
-) -> Message | None:
-    """Return the user message of a call: every open call answered, results first, then texts.
-
-    None when there is nothing to say, as before the first turn and after a pause.
-    """
-    given = {answer.tool_use_id: answer for answer in answers}
-    blocks = [_result(call, given.get(call)) for call in open_calls]
-    if message:
-        blocks.append({"type": "text", "text": message})
-    for label, document in documents:
-        blocks.append({"type": "text", "text": {"$blob": document, "$label": label}})
-    return {"role": "user", "content": blocks} if blocks else None
-
-
-def _result(call: str, answer: ToolAnswer | None) -> dict[str, Any]:
-    text: object = answer.text if answer else RECORDED
-    if answer and answer.output:
-        text = {"$blob": answer.output}
-    block: dict[str, Any] = {"type": "tool_result", "tool_use_id": call, "content": text}
-    if answer and answer.is_error:
-        block["is_error"] = True
-    return block
-
-
-async def _filled(store: Store, messages: Sequence[Message]) -> list[Message]:
-    return [
-        {**message, "content": [await _fill(store, block) for block in message["content"]]}
-        for message in messages
-    ]
-
-
-async def _fill(store: Store, block: dict[str, Any]) -> dict[str, Any]:
-    for field in ("text", "content"):
-        link = block.get(field)
-        if isinstance(link, dict) and "$blob" in link:
-            text = (await store.get_blob(link["$blob"])).decode("utf-8", "replace")
-            label = link.get("$label")
-            whole = f"<document name={json.dumps(label)}>\n{text}\n</document>" if label else text
-            return {**block, field: whole or "(no output)"}
-    return block
 
 
 def _tree(batch: Batch, files: Mapping[str, str]) -> str:

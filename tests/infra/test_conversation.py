@@ -17,16 +17,9 @@ from contracts.store import ConversationRef, RepositoryRef
 from domain import ids
 from domain.agent.configuration import AgentConfiguration
 from domain.agent.models import facts
-from infra.conversation.log import (
-    RECORDED,
-    ConversationLog,
-    Message,
-    TurnContent,
-    Window,
-    canonical,
-    compose,
-    turn_key,
-)
+from infra.conversation import log as conversation_log
+from infra.conversation.log import ConversationLog, TurnContent, Window, turn_key
+from infra.conversation.messages import RECORDED, Message, canonical, compose, filled
 from infra.store import Store
 from tests.activities.test_worktrees import empty_store
 
@@ -95,7 +88,7 @@ class Talk:
                 message=call.message,
                 documents=call.documents,
             )
-        sent = await self.log.filled(self.store, [message] if message else [])
+        sent = await filled(self.store, [message] if message else [])
         return await self.log.append(
             self.store,
             call,
@@ -256,9 +249,12 @@ async def test_everything_a_turn_refers_to_hangs_on_its_commit(talk: Talk) -> No
     assert await talk.store.get_blob(entries["in.0"]) == b"toolu_b"
 
 
-async def test_the_log_remembers_only_so_many_windows(talk: Talk) -> None:
+async def test_the_log_remembers_only_so_many_windows(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Memory is bounded; a window that was forgotten is read again and is the same."""
-    talk.log = ConversationLog(remembered=2)
+    monkeypatch.setattr(conversation_log, "REMEMBERED_WINDOWS", 2)
+    talk.log = ConversationLog()
     first = await talk.window()
     for _ in range(4):
         await talk.go_on(talk.call(message="On."))
