@@ -1,7 +1,7 @@
 """The user's commands, run in a worktree: their PATH and virtual environment, our sandbox."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.repository import Environment
@@ -30,14 +30,12 @@ class CommandRun:
     Attributes:
         outcome: as the sandbox reports it.
         text: at most 30 kB of output, its middle cut out when there was more.
-        whole: all output that was kept.
         disk_full: it failed and the worktree's disk is full, which may be the reason.
     """
 
     outcome: CommandOutcome
     text: str
-    whole: bytes
-    disk_full: bool = False
+    disk_full: bool
 
     @property
     def passed(self) -> bool:
@@ -96,14 +94,12 @@ class CommandRunner:
             hide=self._hide,
             shadows_checkout=Path(environment.checkout) if environment.checkout else None,
         )
-        virtual_env = Path(environment.virtual_env) if environment.virtual_env else None
-        variables = {"PYTHONDONTWRITEBYTECODE": "1", "CI": "1", **(extra or {})}
         command = SandboxCommand(
             line=line,
             timeout_seconds=timeout_seconds,
-            env=variables,
+            env={"PYTHONDONTWRITEBYTECODE": "1", "CI": "1", **(extra or {})},
             path=environment.path,
-            virtual_env=virtual_env,
+            virtual_env=Path(environment.virtual_env) if environment.virtual_env else None,
         )
         try:
             outcome = await self._sandbox.run(mounts, command)
@@ -111,9 +107,9 @@ class CommandRunner:
             if _exists(worktree):
                 raise
             raise WorktreeBroken(f"{worktree.path} was deleted: {error}") from error
-        ran = CommandRun(outcome, readable(outcome.output), outcome.output)
-        free = None if ran.passed else free_bytes(worktree.path)
-        return replace(ran, disk_full=free is not None and free < _FULL_BYTES)
+        free = None if outcome.exit_code == 0 else free_bytes(worktree.path)
+        full = free is not None and free < _FULL_BYTES
+        return CommandRun(outcome, readable(outcome.output), disk_full=full)
 
 
 def _exists(worktree: WorktreeHandle) -> bool:
@@ -129,8 +125,7 @@ async def undo(worktree: WorktreeHandle, commit: str) -> None:
         LowSpaceError: the disk is still full, so the command did not fill it.
     """
     await worktree.undo(commit)
-    low = low_space_reason(worktree.path, worktree.store)
-    if low:
+    if low := low_space_reason(worktree.path, worktree.store):
         raise LowSpaceError(low)
 
 

@@ -5,9 +5,8 @@ the kernel frees it when the last of them has ended. So a dead process never kee
 stopped process (SIGSTOP, Ctrl-Z) would keep it for ever. It is killed: a worker's death costs no
 finished work, and the next worker repairs what it left.
 
-`runtime/locks.py` takes the same kind of lock in another way: it tries once, shared or exclusive,
-and never waits, kills or names a holder. The two lines in which both open and lock a file are not
-worth a layer that runtime and infra could both import.
+`runtime/locks.py` takes the same kind of lock in another way: it never waits, kills or names a
+holder, and the two lines that both share are not worth a layer that both could import.
 """
 
 import asyncio

@@ -39,7 +39,7 @@ async def execute(context: ToolContext, arguments: EditArguments) -> ToolOutput:
     worktree, path = context.worktree, plain_path(arguments.path)
     owner = (worktree.uid, worktree.uid) if worktree.uid is not None else None
     try:
-        with ConfinedFiles(worktree.path, owner=owner, synced=False) as editor:
+        with ConfinedFiles(worktree.path, owner=owner) as editor:
             before = editor.read(arguments.path)
             data = before.data if before else None
             decided = _decide(arguments, data, context.seen.get(path))

@@ -29,7 +29,7 @@ async def execute(context: ToolContext, arguments: RunCommandArguments) -> ToolO
         await undo(worktree, context.expected)
         end = f"[{ran.ending}; it filled the disk, so all it wrote was undone]"
         text = f"{ran.text.rstrip()}\n{end}".lstrip("\n")
-        log = context.batch.blob(ran.whole)
+        log = context.batch.blob(ran.outcome.output)
         return ToolOutput(text, ToolOutcome.FAILED, attachments={"log": log})
     message = f"run: {one_line(arguments.command)}"
     scan = await worktree.scan(context.expected, message)
@@ -43,7 +43,7 @@ async def execute(context: ToolContext, arguments: RunCommandArguments) -> ToolO
         text="\n".join(filter(None, parts)),
         outcome=ToolOutcome.TIMED_OUT if ran.outcome.timed_out else outcome,
         checkpoint=scan.commit,
-        attachments={"log": context.batch.blob(ran.whole)},
+        attachments={"log": context.batch.blob(ran.outcome.output)},
     )
 
 

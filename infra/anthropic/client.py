@@ -168,8 +168,13 @@ def _status(error: anthropic.APIStatusError) -> ModelServiceError:
         return ModelServiceError(
             FailureKind.SPEND_LIMIT, f"the account's spending limit is reached: {said}"
         )
+    wait = _retry_after(error.response.headers)
     if status == 429 or kind == "rate_limit_error":
-        return _rate_limited(error, said)
+        if wait is None and "usage limits" in said:
+            return ModelServiceError(FailureKind.SPEND_LIMIT, said)
+        return ModelServiceError(
+            FailureKind.RATE_LIMITED, f"the service asks to wait: {said}", retry_after_seconds=wait
+        )
     if status in {401, 403} or kind in {"authentication_error", "permission_error"}:
         return ModelServiceError(FailureKind.CREDENTIALS, f"the model key is not accepted: {said}")
     if status == 413 or "prompt is too long" in said:
@@ -179,7 +184,6 @@ def _status(error: anthropic.APIStatusError) -> ModelServiceError:
             FailureKind.MODEL_REQUEST, f"the service says not to retry: {said}"
         )
     if status in {408, 409} or status >= 500 or kind in {"overloaded_error", "api_error"}:
-        wait = _retry_after(error.response.headers)
         return ModelServiceError(
             FailureKind.OVERLOADED, f"the model's service failed: {said}", retry_after_seconds=wait
         )
@@ -188,23 +192,13 @@ def _status(error: anthropic.APIStatusError) -> ModelServiceError:
     return ModelServiceError(FailureKind.MODEL_REQUEST, f"the service rejects the request: {said}")
 
 
-def _rate_limited(error: anthropic.APIStatusError, said: str) -> ModelServiceError:
-    wait = _retry_after(error.response.headers)
-    if wait is None and "usage limits" in said:
-        return ModelServiceError(FailureKind.SPEND_LIMIT, said)
-    return ModelServiceError(
-        FailureKind.RATE_LIMITED, f"the service asks to wait: {said}", retry_after_seconds=wait
-    )
-
-
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     with contextlib.suppress(ValueError):
         if "retry-after-ms" in headers:
             return float(headers["retry-after-ms"]) / 1_000
-    value = headers.get("retry-after")
-    if value is None:
-        return None
+    value = headers.get("retry-after", "")
     with contextlib.suppress(ValueError):
         return float(value)
-    when = email.utils.parsedate_to_datetime(value) if value else None
-    return max(when.timestamp() - time.time(), 0.0) if when else None
+    with contextlib.suppress(ValueError):
+        return max(email.utils.parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
+    return None

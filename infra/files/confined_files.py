@@ -1,14 +1,14 @@
 """Files of one worktree, and of nothing else.
 
-Files are replaced, never written in place: a reader or a crash sees the old content or the new,
-and a hard link to a file elsewhere is broken instead of followed. Edits, digests and journals are
-not known here.
+Files are replaced, never written in place: a reader or a kill sees the old content or the new, and
+a hard link to a file elsewhere is broken instead of followed. Nothing is synced: a checkpoint is
+what outlives a crash of the host. Edits, digests and journals are not known here.
 """
 
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +27,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """A regular file as it was read or written.
-
-    Attributes:
-        data: the whole content.
-        mode: permission bits, without setuid and setgid.
-    """
+    """A regular file as it was read or written; its mode is without setuid and setgid."""
 
     data: bytes
     mode: int
@@ -45,15 +40,11 @@ class ConfinedFiles(ConfinedRoot):
         root: as of ConfinedRoot.
         owner: user and group id that new files and folders get; None: the process's own, or
             for root the owner of the file replaced.
-        synced: what is written is durable on return; False where a checkpoint is.
     """
 
-    def __init__(
-        self, root: Path, *, owner: tuple[int, int] | None = None, synced: bool = True
-    ) -> None:
+    def __init__(self, root: Path, *, owner: tuple[int, int] | None = None) -> None:
         super().__init__(root)
         self._owner = owner
-        self._sync = os.fsync if synced else _unsynced
 
     def read(self, path: str, *, limit_bytes: int = READ_LIMIT_BYTES) -> FileState | None:
         """Return the file's content and mode; None when there is no such file.
@@ -72,14 +63,10 @@ class ConfinedFiles(ConfinedRoot):
             os.close(fd)
 
     def write(self, path: str, data: bytes) -> FileState:
-        """Make `data` the file's content, durably and at once; create the folders it needs.
+        """Make `data` the file's content at once; create the folders it needs.
 
-        Safe to repeat: the same content comes out. When this returns, file and name are on disk.
-        An existing file keeps its mode, a new one is 0644.
-
-        Args:
-            path: relative to the root.
-            data: the whole content.
+        Safe to repeat: the same content comes out. An existing file keeps its mode, a new one is
+        0644.
 
         Raises:
             PathRefused: not a path for tools, not a regular file, behind a symbolic link, not
@@ -91,7 +78,7 @@ class ConfinedFiles(ConfinedRoot):
         with self.refusals(path), self._folder(folder) as fd:
             present = self._regular(fd, path, name)
             mode = (stat.S_IMODE(present.st_mode) if present else 0o644) & 0o1777
-            _replace(fd, name, data, mode=mode, owner=self._new_owner(present), sync=self._sync)
+            _replace(fd, name, data, mode=mode, owner=self._new_owner(present))
         return FileState(data, mode)
 
     def _state(self, path: str, fd: int, limit_bytes: int) -> FileState:
@@ -155,22 +142,11 @@ class ConfinedFiles(ConfinedRoot):
             os.fchmod(fd, 0o755)  # under any umask
             if self._owner:
                 os.fchown(fd, *self._owner)
-        self._sync(parent)
         return fd
 
 
-def _unsynced(_handle: int) -> None:
-    """Stand in for fsync where nothing need outlive a crash of the host."""
-
-
 def _replace(
-    folder: int,
-    name: str,
-    data: bytes,
-    *,
-    mode: int,
-    owner: tuple[int, int] | None,
-    sync: Callable[[int], None],
+    folder: int, name: str, data: bytes, *, mode: int, owner: tuple[int, int] | None
 ) -> None:
     temporary = f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -181,7 +157,6 @@ def _replace(
             if owner:
                 os.fchown(fd, *owner)
             os.fchmod(fd, mode)
-            sync(fd)
         finally:
             os.close(fd)
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
@@ -189,7 +164,6 @@ def _replace(
         with suppress(OSError):
             os.unlink(temporary, dir_fd=folder)
         raise
-    sync(folder)
 
 
 def _write(fd: int, data: bytes) -> None:

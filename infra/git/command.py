@@ -10,12 +10,10 @@ import asyncio
 import functools
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
-
-from typing_extensions import override
 
 from infra.git.process_group import PIPE_LIMIT, converse, end_group
 
@@ -26,16 +24,11 @@ IDENTITY_NAME = "OrchestCode"
 IDENTITY_EMAIL = "orchestcode@localhost"
 
 SAFE_OPTIONS = (
-    "-c",
-    "core.hooksPath=/dev/null",
-    "-c",
-    "core.fsmonitor=",  # empty, not "false": older gits take "false" for a program's path
-    "-c",
-    "commit.gpgsign=false",
-    "-c",
-    "core.pager=cat",
-    "-c",
-    "protocol.ext.allow=never",
+    *("-c", "core.hooksPath=/dev/null"),
+    *("-c", "core.fsmonitor="),  # empty, not "false": older gits take that for a program's path
+    *("-c", "commit.gpgsign=false"),
+    *("-c", "core.pager=cat"),
+    *("-c", "protocol.ext.allow=never"),
 )
 """Options before every command: nothing that a repository names is ever executed."""
 
@@ -57,11 +50,7 @@ class GitError(Exception):
         self.args_tail = bounded(" ".join(arguments), 500)
         self.code = code
         self.stderr = bounded(stderr.strip(), STDERR_LIMIT)
-        super().__init__(arguments, code, stderr)
-
-    @override
-    def __str__(self) -> str:
-        return f"git {self.args_tail}: exit {self.code}: {self.stderr or '(no message)'}"
+        super().__init__(f"git {self.args_tail}: exit {code}: {self.stderr or '(no message)'}")
 
 
 class GitKilledError(GitError):
@@ -143,7 +132,6 @@ class GitCommand:
         index_file: Path | None = None,
         reads: bool = False,
         timeout_seconds: float = 600,
-        env: Mapping[str, str] | None = None,
         max_bytes: int | None = None,
         pass_fds: tuple[int, ...] = (),
     ) -> GitResult:
@@ -153,10 +141,9 @@ class GitCommand:
             args: the command and its arguments; names may hold surrogate escapes.
             stdin: bytes for the child; None = empty. Not together with `max_bytes`.
             ok: exit codes that are an answer, not an error.
-            index_file: a private index instead of the repository's.
+            index_file: absolute; a private index instead of the repository's.
             reads: the command only reads, so it takes no optional lock.
             timeout_seconds: wall clock, then the process group is ended.
-            env: variables added to the clean environment; they win.
             max_bytes: keep at most so much of stdout and end the command there.
             pass_fds: open file descriptors that the child shares.
 
@@ -165,9 +152,12 @@ class GitCommand:
             GitKilledError: it was killed.
             GitTimeoutError: out of time.
         """
-        extra = _with_index(env, index_file)
         process = await self.spawn(
-            *args, has_input=stdin is not None, reads=reads, env=extra, pass_fds=pass_fds
+            *args,
+            has_input=stdin is not None,
+            index_file=index_file,
+            reads=reads,
+            pass_fds=pass_fds,
         )
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -190,20 +180,16 @@ class GitCommand:
         self,
         *args: str,
         has_input: bool = True,
+        index_file: Path | None = None,
         reads: bool = False,
-        env: Mapping[str, str] | None = None,
         stderr: int | IO[bytes] = asyncio.subprocess.PIPE,
         pass_fds: tuple[int, ...] = (),
     ) -> asyncio.subprocess.Process:
         """Start git and return the running child; the caller must end it with `end_group`.
 
-        Args:
-            args: as in a call.
+        Args, beside those of a call:
             has_input: give it a stdin pipe, else an empty stdin.
-            reads: as in a call.
-            env: as in a call.
             stderr: where its messages go.
-            pass_fds: as in a call.
         """
         return await asyncio.create_subprocess_exec(
             self._binary,
@@ -212,14 +198,14 @@ class GitCommand:
             stdin=asyncio.subprocess.PIPE if has_input else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=stderr,
-            env=self.environment(reads=reads) | dict(env or {}),
+            env=self._environment(index_file, reads=reads),
             cwd=self._folder(),
             start_new_session=True,
             pass_fds=(*pass_fds, *self._share),
             limit=PIPE_LIMIT,
         )
 
-    def environment(self, *, reads: bool = False) -> dict[str, str]:
+    def _environment(self, index_file: Path | None, *, reads: bool) -> dict[str, str]:
         """Return the complete environment of a child: of our own only PATH is in it."""
         variables = {
             "PATH": os.pathsep.join(os.get_exec_path()),
@@ -236,6 +222,8 @@ class GitCommand:
         }
         if self.work_tree is not None:
             variables["GIT_WORK_TREE"] = str(self.work_tree)
+        if index_file is not None:
+            variables["GIT_INDEX_FILE"] = str(index_file)
         if reads:
             variables["GIT_OPTIONAL_LOCKS"] = "0"
         return variables
@@ -246,8 +234,3 @@ class GitCommand:
         if self.work_tree is not None:
             return self.work_tree
         return self.git_dir if self.git_dir.is_dir() else Path("/")
-
-
-def _with_index(env: Mapping[str, str] | None, index_file: Path | None) -> dict[str, str]:
-    private = {} if index_file is None else {"GIT_INDEX_FILE": str(index_file.absolute())}
-    return private | dict(env or {})

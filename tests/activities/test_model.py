@@ -293,6 +293,7 @@ async def test_a_fault_is_classed_at_the_door(
     [
         pytest.param({"retry-after": "7"}, 7, id="seconds"),
         pytest.param({"retry-after-ms": "1500"}, 1.5, id="milliseconds"),
+        pytest.param({"retry-after": "soon"}, None, id="neither seconds nor a date"),
         pytest.param({}, None, id="not said"),
     ],
 )
