@@ -56,11 +56,7 @@ class CommandRun:
 
 
 class CommandRunner:
-    """Runs command lines in worktrees.
-
-    Args:
-        hide: folders that no command may see (the product's own data).
-    """
+    """Runs command lines in worktrees; no command may see the folders to hide, our own data."""
 
     def __init__(self, sandbox: Sandbox, *, hide: tuple[Path, ...]) -> None:
         self._sandbox = sandbox

@@ -34,9 +34,7 @@ _log = logging.getLogger(__name__)
 async def locked(file: Path) -> AsyncIterator[int]:
     """Hold the lock of a file against all other processes of this host and holders in this one.
 
-    Yields:
-        The descriptor of the locked file: a child that inherits it holds the lock, too, and keeps
-        it after its parent's death.
+    A child that inherits the descriptor holds the lock, too, and keeps it after its parent's death.
     """
     handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -13,12 +13,7 @@ def own(top: Path | str, uid: int, *, inside: int | None = None) -> None:
 
     What has that owner already is not touched: a change of owner makes an index stale. No link is
     followed, and all names are used relative to an open folder, so that a command that runs
-    meanwhile cannot redirect them.
-
-    Args:
-        top: the folder.
-        uid: its new owner.
-        inside: descriptor of the folder that `top` is in; None = it is a path.
+    meanwhile cannot redirect them; `inside` is the one that `top` is in.
     """
     folder = os.open(top, _FOLDER, dir_fd=inside)
     try:

@@ -34,7 +34,6 @@ class Inspected:
     Attributes:
         path: the repository: its working directory, or the bare repository itself.
         real_path: the same without symbolic links; the store's name is made of it.
-        base: commit id.
         base_name: as a person names it.
     """
 

@@ -223,7 +223,6 @@ async def _first(store: Store, tip: str, opening: Message) -> OpenedLog | None:
 
 
 async def _configuration(store: Store, root: str) -> tuple[AgentConfiguration | None, str]:
-    """Return the configuration at a root and its id."""
     entry = await store.entry_at(root, "agent.json")
     if entry is None:
         return None, ""

@@ -36,10 +36,8 @@ class FileState:
 class ConfinedFiles(ConfinedRoot):
     """Reads and replaces files beneath one folder. Each method takes some milliseconds.
 
-    Args:
-        root: as of ConfinedRoot.
-        owner: user and group id that new files and folders get; None: the process's own, or
-            for root the owner of the file replaced.
+    New files and folders get the user and group id of `owner`; None: the process's own, or for
+    root the owner of the file replaced.
     """
 
     def __init__(self, root: Path, *, owner: tuple[int, int] | None = None) -> None:

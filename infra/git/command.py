@@ -66,7 +66,7 @@ class GitResult:
     """The result of a finished git command.
 
     Attributes:
-        code: exit code, one of the accepted ones.
+        code: one of the accepted ones.
         out: stdout, exactly.
         err: stderr as text; bytes that are not UTF-8 are replaced.
         truncated: stdout was longer than `max_bytes` and the command was ended early;

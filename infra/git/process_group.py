@@ -17,10 +17,7 @@ async def converse(
 ) -> tuple[bytes, bytes, bool]:
     """Feed a child and read it to its end; return stdout, stderr, and whether stdout was cut.
 
-    Args:
-        process: just started.
-        stdin: bytes for it; None = none. Not together with `max_bytes`.
-        max_bytes: keep at most so much of stdout and end the child there.
+    With `max_bytes`, at most so much of stdout is kept and the child ended there; not with stdin.
     """
     if max_bytes is None:
         out, err = await process.communicate(stdin)

@@ -46,11 +46,7 @@ def launch_arguments(
     """Prepare everything after the launcher's own name, but the descriptors of `Launch.argv`.
 
     Looks at the file system (what is hidden, which tools lie there), so it may take milliseconds.
-
-    Args:
-        mounts: with absolute, resolved paths.
-        command: what to run.
-        filter_fd: holds the program of system calls that are refused.
+    All paths of `mounts` are absolute and resolved; `filter_fd` holds the system call filter.
     """
     checkout = _checkout(mounts)
     hidden = tuple(sorted({*_hidden(mounts), *filter(None, (checkout,))}))
@@ -183,9 +179,7 @@ def _view(mounts: Mounts, hidden: Sequence[Path]) -> list[_Mount]:
 def _mount_arguments(view: Sequence[_Mount], size_bytes: int) -> Iterator[str]:
     """Yield the mounts: the host read-only, fresh /dev and /proc, then the view.
 
-    Args:
-        view: as `_view` orders it.
-        size_bytes: how much a file system in memory may hold.
+    A file system in memory may hold `size_bytes`.
     """
     yield from ("--ro-bind", "/", "/", "--dev", "/dev")
     yield from ("--perms", "1777", "--size", str(size_bytes), "--tmpfs", "/dev/shm")  # noqa: S108
@@ -206,7 +200,6 @@ def _mount_arguments(view: Sequence[_Mount], size_bytes: int) -> Iterator[str]:
 
 
 def _one_mount(mount: _Mount, size_bytes: int) -> Iterator[str]:
-    """Yield one mount."""
     if mount.source is not None:
         yield from ("--bind" if mount.writable else "--ro-bind", str(mount.source))
     elif str(mount.target) == "/tmp":  # noqa: S108

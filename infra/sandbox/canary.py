@@ -112,7 +112,6 @@ def _kernel() -> Iterator[str]:
 
 
 def _network(facts: CanaryFacts) -> Iterator[str]:
-    """Check that the worker's own listener cannot be reached."""
     if _happens(socket.create_connection, ("127.0.0.1", facts["loopback_port"]), 1):
         yield "The host's loopback network can be reached."
 
@@ -132,20 +131,17 @@ def _own_place() -> Iterator[str]:
 
 
 def _connects(path: str) -> bool:
-    """Try a unix socket of either kind."""
     kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET)
     return any(_happens(_connect, path, kind) for kind in kinds)
 
 
 def _connect(path: str, kind: socket.SocketKind) -> None:
-    """Connect and leave at once."""
     with socket.socket(socket.AF_UNIX, kind) as client:
         client.settimeout(1)
         client.connect(path)
 
 
 def _open_for_writing(path: str) -> None:
-    """Open and close, writing nothing."""
     os.close(os.open(path, os.O_WRONLY))
 
 
@@ -156,7 +152,6 @@ def _read_something(path: Path) -> None:
 
 
 def _happens(attempt: Callable[..., object], *arguments: object) -> bool:
-    """Return whether an attempt succeeds."""
     try:
         attempt(*arguments)
     except OSError:

@@ -15,10 +15,7 @@ class Launch:
             payload's first step writes, the whole argument vector.
         descriptors: further file descriptors to pass on; owned, and closed, by the caller.
         owner: user id that may reopen the output by name (`> /dev/stderr`), None for our own.
-        timeout_seconds: wall clock.
-        output_limit_bytes: more output than this ends the process.
-        memory_limit_bytes: more memory than this, of all processes together, ends them; looked
-            at four times a second; None sets no limit.
+        timeout_seconds: wall clock; this and the other limits as of `SandboxCommand`.
     """
 
     argv: Callable[[int, int], Sequence[str]]

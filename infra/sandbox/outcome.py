@@ -65,7 +65,6 @@ def unrunnable(command: SandboxCommand) -> CommandOutcome | None:
 
 
 def _not_run(output: bytes) -> CommandOutcome:
-    """Return the outcome of a command that could not be started because of its text."""
     return CommandOutcome(exit_code=_COMMAND_NOT_RUN, duration_seconds=0.0, output=output)
 
 

@@ -101,7 +101,6 @@ def reached_sockets(outcome: CommandOutcome, nonce: str) -> list[str]:
 
 
 def _not_answering(outcome: CommandOutcome) -> str:
-    """Return the sentence for a canary that gave no answer."""
     text = outcome.output.decode("utf-8", "replace").strip()
     words = text.splitlines()[-1][:300].rstrip(".") if text else f"exit {outcome.exit_code}"
     return (

@@ -65,7 +65,6 @@ class _Contained:
         self._start()
 
     def _start(self) -> None:
-        """Start the launcher with three pipes: output, status lines, the payload's marker."""
         pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(3)]
         (self._output_fd, output), (self._status_fd, status), (self._marker_fd, marker) = pipes
         self._open.update(reader for reader, _ in pipes)
@@ -104,25 +103,21 @@ class _Contained:
             raise
 
     def _watch(self, descriptor: int, callback: Callable[[], None]) -> None:
-        """Have the loop call back when the descriptor is readable."""
         os.set_blocking(descriptor, False)
         self._open.add(descriptor)
         self._loop.add_reader(descriptor, callback)
 
     def _close(self, descriptor: int) -> None:
-        """Stop watching a descriptor and close it."""
         if descriptor in self._open:
             self._open.discard(descriptor)
             self._loop.remove_reader(descriptor)
             os.close(descriptor)
 
     def _close_all(self) -> None:
-        """Close every descriptor."""
         for descriptor in tuple(self._open):
             self._close(descriptor)
 
     def _read_output(self) -> None:
-        """Read one piece of output; at the end of the pipe, stop watching it."""
         piece = _read(self._output_fd)
         if piece is None:
             return
@@ -157,7 +152,6 @@ class _Contained:
         self._settle()
 
     def _exited(self) -> None:
-        """Note the end of the launcher."""
         self._close(self._exit_fd)
         self._decide(None)
         self._settle()
@@ -230,7 +224,6 @@ class _Contained:
         self._duration_seconds = time.monotonic() - self._started_at
 
     def _more_output(self) -> bool:
-        """Read one more piece of output; return whether another may follow."""
         before = len(self._output)
         self._read_output()
         return before < len(self._output) < self._launch.output_limit_bytes

@@ -17,11 +17,8 @@ def holds_more(first: int, limit_bytes: int) -> bool:
     """Return whether a process and its descendants together hold more memory than a limit.
 
     Shared pages count once: the expensive proportional figures are read only when the cheap ones,
-    which count such a page for every process, are above the limit.
-
-    Args:
-        first: the process at the top.
-        limit_bytes: compared with anonymous and mapped memory; files in a tmpfs do not count.
+    which count such a page for every process, are above the limit. Anonymous and mapped memory
+    counts, files in a tmpfs do not.
     """
     resident = dict(_family(first))
     if sum(resident.values()) <= limit_bytes:

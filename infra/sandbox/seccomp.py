@@ -92,12 +92,10 @@ class Architecture:
 
     Attributes:
         audit: the AUDIT_ARCH value the kernel reports for native system calls.
-        clone: number of `clone`, whose flags are inspected.
-        clone3: number of `clone3`, whose flags cannot be.
-        socket: number of `socket`.
-        ioctl: number of `ioctl`.
+        clone: its flags are inspected.
+        clone3: its flags cannot be.
         x32: whether the kernel may offer the x32 calling convention beside the native one.
-        denied: numbers of the system calls refused with any arguments, by name.
+        denied: refused with any arguments.
     """
 
     audit: int
@@ -148,11 +146,9 @@ _Line = _Instruction | str
 
 
 def filter_bytes(arch: str, *, deny_unix_sockets: bool) -> bytes:
-    """Return the filter for `arch` as an array of `struct sock_filter`, for `--seccomp`.
+    """Return the filter for a key of `ARCHITECTURES` as an array of `struct sock_filter`.
 
-    Args:
-        arch: a key of `ARCHITECTURES`.
-        deny_unix_sockets: also refuse `socket(AF_UNIX, …)`; `socketpair` stays.
+    On request, `socket(AF_UNIX, …)` is refused as well; `socketpair` stays.
 
     Raises:
         ValueError: there is no table for `arch`.
@@ -174,16 +170,16 @@ def _program(arch: Architecture, *, deny_unix_sockets: bool) -> list[_Line]:
         # Its flags live in memory, out of a filter's reach: libc falls back to clone on ENOSYS.
         _Instruction(_JUMP_EQUAL, arch.clone3, then="absent"),
         *(_Instruction(_JUMP_EQUAL, number, then="refuse") for number in arch.denied.values()),
-        *_when(arch.clone, "not_clone"),
+        _Instruction(_JUMP_EQUAL, arch.clone, otherwise="not_clone"),
         _Instruction(_LOAD, _ARGUMENT_0),
         _Instruction(_JUMP_BITS_SET, _CLONE_NEWUSER, then="refuse", otherwise="allow"),
         "not_clone",
-        *_when(arch.socket, "not_socket"),
+        _Instruction(_JUMP_EQUAL, arch.socket, otherwise="not_socket"),
         _Instruction(_LOAD, _ARGUMENT_0),
         *(_Instruction(_JUMP_EQUAL, family, then="refuse") for family in families),
         _Instruction(_RETURN, _ALLOW),
         "not_socket",
-        *_when(arch.ioctl, "allow"),
+        _Instruction(_JUMP_EQUAL, arch.ioctl, otherwise="allow"),
         _Instruction(_LOAD, _ARGUMENT_1),
         *(_Instruction(_JUMP_EQUAL, request, then="refuse") for request in DENIED_IOCTLS),
         "allow",
@@ -195,11 +191,6 @@ def _program(arch: Architecture, *, deny_unix_sockets: bool) -> list[_Line]:
         "kill",
         _Instruction(_RETURN, _KILL_PROCESS),
     ]
-
-
-def _when(number: int, otherwise: str) -> list[_Instruction]:
-    """Go on with the next instruction for system call `number`, else to a label."""
-    return [_Instruction(_JUMP_EQUAL, number, otherwise=otherwise)]
 
 
 def _assemble(program: list[_Line]) -> bytes:

@@ -23,14 +23,14 @@ def toolchain_binds(
     """Name the files and folders under `hidden` that the tools on `path` need.
 
     Args:
-        path: the PATH of the command.
+        path: the command's PATH.
         virtual_env: the environment put in VIRTUAL_ENV, None when there is none.
         hidden: folders covered inside the sandbox, absolute and resolved.
         untrusted: folders an agent writes; nothing in them is followed or bound.
 
     Returns:
-        Absolute paths to bind read-only onto themselves, none below another one, sorted.
-        A hidden folder itself, or a home, is never among them.
+        Paths to bind read-only onto themselves, sorted, none below another one; a hidden folder
+        itself, or a home, is never among them.
     """
     environment = "" if virtual_env is None else f":{virtual_env / 'bin'}"
     trusted = _entries(path + environment, untrusted)
@@ -172,5 +172,4 @@ def exists(path: Path) -> bool:
 
 
 def _under(path: Path, folders: Sequence[Path]) -> bool:
-    """Return whether a path is one of the folders or lies below one."""
     return any(path.is_relative_to(folder) for folder in folders)

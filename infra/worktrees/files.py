@@ -14,10 +14,7 @@ from infra.worktrees.layout import CONTROL_FOLDER, Layout
 def tidy(layout: Layout, *, folders: Iterable[bytes], links: Iterable[bytes]) -> None:
     """Remove what `git clean` leaves: nested repositories, special files, content of submodules.
 
-    Args:
-        layout: the worktree, just checked out and cleaned.
-        folders: the tracked ones.
-        links: to other repositories.
+    Given are the tracked folders and links to other repositories.
     """
     root = os.fsencode(layout.path)
     for folder in (b"", *folders):

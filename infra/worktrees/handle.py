@@ -21,10 +21,7 @@ class WorktreeHandle:
     """A worktree for as long as its lock is held; the pool makes it.
 
     Attributes:
-        path: its working directory, absolute.
-        store: the store's folder.
-        private_git: the git directory for commands in the sandbox.
-        gitfile: the file to mount over `.git` of the working directory.
+        name, path, store, private_git, gitfile: as of `Layout`.
         uid: user and group that own the files and run the commands; None = the worker's own.
             What the worker itself writes must be given to it.
         record: as it was last written.

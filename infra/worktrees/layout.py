@@ -19,8 +19,6 @@ class Layout:
         private_git: the git directory of sandboxed commands; the worker's git never runs in it.
         gitfile: the file that the sandbox mounts over the worktree's `.git`.
         index: of the scans, separate from the one that a person may use.
-        record: the file of the record.
-        lock: the lock file.
     """
 
     def __init__(self, pool: Path, store: Path, name: str) -> None:

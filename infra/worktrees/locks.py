@@ -28,11 +28,6 @@ class WorktreeLocks:
     after its parent's death: the next holder waits until that child has stopped writing. Each
     method yields the descriptor.
 
-    Args:
-        pool: the pool's folder.
-        store: the store.
-        wait_seconds: how long `hold` waits for the previous holder.
-
     Attributes:
         resets: limits how many worktrees are reset at the same time.
     """
@@ -46,11 +41,7 @@ class WorktreeLocks:
 
     @asynccontextmanager
     async def hold(self, name: str, *, seconds: float | None = None) -> AsyncIterator[int]:
-        """Hold a worktree's lock.
-
-        Args:
-            name: the worktree.
-            seconds: how long to wait; 0 = not at all, None = the pool's time.
+        """Hold a worktree's lock, waiting for `seconds`: 0 = not at all, None = the pool's time.
 
         Raises:
             WorktreeBusy: it stayed locked.

@@ -34,7 +34,7 @@ class WorktreePool:
     Safe for many tasks of one event loop and for several processes.
 
     Args:
-        store: open, and closed by its owner.
+        store: closed by its owner.
         root: the pool's folder; created when missing. Users of commands must be able to reach it.
         host_id: the host whose task queue serves these worktrees.
         uid_base: worktree n belongs to user and group `uid_base` + n; None = to the worker, which
@@ -80,10 +80,6 @@ class WorktreePool:
 
         Safe to repeat: the same holder, still leasing, gets the same lease, and then the commit
         is the one of its first time.
-
-        Args:
-            holder: who asks; not empty.
-            commit: full id of a commit in the store.
 
         Raises:
             ObjectMissing: the commit is not in the store.
@@ -197,15 +193,10 @@ class WorktreePool:
     async def open_worktree(
         self, name: str, epoch: int, expected: str
     ) -> AsyncIterator[WorktreeHandle]:
-        """Open a leased worktree, its files equal to a commit; one opening at a time, also to read.
+        """Open a leased worktree at its last checkpoint; one opening at a time, also to read.
 
         The files are restored first when the last call did not settle, when they are known to be
         at another commit, or when the host was restarted; then ignored files are lost.
-
-        Args:
-            name: the worktree.
-            epoch: of the lease.
-            expected: full id of the commit that the files shall equal: the last checkpoint.
 
         Raises:
             Fenced: the lease is over.

@@ -21,10 +21,7 @@ def create_private_git(layout: Layout, commit: str, uid: int | None) -> None:
     nothing done in it reaches the store. It is written file by file: from its first lease on it
     belongs to the agent, and the worker's git must never run in it.
 
-    Args:
-        layout: the worktree, just reset to the commit.
-        commit: full id.
-        uid: the owner; None = the worker.
+    The worktree was just reset to the commit. The folder belongs to `uid`; None = to the worker.
     """
     folder = layout.private_git
     remove(folder)

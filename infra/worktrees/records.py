@@ -28,10 +28,9 @@ class WorktreeRecord:
     """What the pool remembers of one worktree.
 
     Attributes:
-        name: the worktree.
         holder: who has the lease; None = it is free.
         epoch: counts the leases, from 1; it never goes back.
-        commit: the commit that was leased.
+        commit: at the beginning of the lease.
         checkpoint: the commit that the files equal when `in_flight` is None.
         in_flight: the call that may have left them half changed; None = no call has.
         uid: user and group of the files; None = the worker's own.

@@ -26,15 +26,9 @@ from infra.worktrees.scan import ScanIndex
 
 
 class WorktreeReset:
-    """Resets one worktree; its caller holds the worktree's lock.
+    """Resets one worktree; its caller holds the worktree's lock, whose descriptor `lock` is.
 
-    Args:
-        store: where the commits are.
-        layout: where the worktree lies.
-        lock: descriptor of the worktree's lock.
-        uid: who owns the files; None = the worker.
-        index: of the scans.
-        locks: of the pool.
+    The files belong to `uid`; None = to the worker.
     """
 
     def __init__(
@@ -58,11 +52,8 @@ class WorktreeReset:
         """Bring every file to a commit and remove everything else; verified.
 
         What is in the way is lost: the caller has rescued it, or means it to be. Safe to repeat
-        after a crash at any moment.
-
-        Args:
-            commit: full id of a commit in the store.
-            trusted: the index says truly which files are unchanged; False after a reboot.
+        after a crash at any moment. The index is `trusted` if it says truly which files are
+        unchanged, as it does not after a reboot.
 
         Raises:
             WorktreeBroken: the files cannot be made equal to the commit.

@@ -97,11 +97,8 @@ class WorktreeScanner:
         """Record the files as a commit on `parent`; nothing in the worktree changes.
 
         Ignored files are left out, unless the parent has them. The commit is in the store,
-        durable, but not pinned. The same files give the same commit, so it is safe to repeat.
-
-        Args:
-            parent: full id of a commit, best the last checkpoint.
-            message: of the commit, whose time is one second after the parent's.
+        durable, but not pinned; its time is one second after the parent's, which is best the last
+        checkpoint. The same files give the same commit, so it is safe to repeat.
 
         Raises:
             WorktreeBroken: everything is gone, and not by an agent's work in the worktree.
