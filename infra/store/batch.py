@@ -2,16 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-from infra.store.object_format import (
-    ObjectKind,
-    TreeEntry,
-    encode_commit,
-    encode_tree,
-    object_id,
-)
+from infra.store.object_format import ObjectKind, TreeEntry, encode_commit, encode_tree, object_id
 
 Content = tuple[ObjectKind, bytes]
-"""Kind and bytes of an object."""
 
 
 class Batch:
@@ -19,9 +12,6 @@ class Batch:
 
     Their ids are known at once, so blobs, their tree and its commit need not wait for each
     other: on a busy disk they share its waits. No id may leave before `write` returned.
-
-    Args:
-        put: writes objects by id, durably.
     """
 
     def __init__(self, put: Callable[[Mapping[str, Content]], Awaitable[None]]) -> None:

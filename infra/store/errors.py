@@ -9,16 +9,9 @@ class StoreError(Exception):
 
 
 class ObjectMissing(Exception):  # noqa: N818 - named for what happened
-    """An object, or one it needs, is not in the store.
-
-    Attributes:
-        name: what was looked for.
-        detail: what git said; may be empty.
-    """
+    """An object, or one it needs, is not in the store; the detail is what git said, if anything."""
 
     def __init__(self, name: str, detail: str = "") -> None:
-        self.name = name
-        self.detail = detail
         super().__init__(f"not in the store: {name}" + (f" ({detail})" if detail else ""))
 
 
@@ -26,25 +19,18 @@ class RefConflict(Exception):  # noqa: N818 - named for what happened
     """A reference is not where the caller expected it: another writer was faster.
 
     Attributes:
-        ref: its full name.
         expected: the id the caller named; None = it should not exist.
         actual: the id found; None = it does not exist.
     """
 
     def __init__(self, ref: str, expected: str | None, actual: str | None) -> None:
-        self.ref = ref
         self.expected = expected
         self.actual = actual
         super().__init__(f"{ref} is at {actual}, expected {expected}")
 
 
 class BranchTaken(Exception):  # noqa: N818 - named for what happened
-    """The person's repository already has a branch of that name with other content.
-
-    Attributes:
-        branch: the short name.
-        at: the id it points at.
-    """
+    """The person's repository already has a branch of that name, `at` another commit."""
 
     def __init__(self, branch: str, at: str) -> None:
         self.branch = branch

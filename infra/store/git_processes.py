@@ -29,11 +29,7 @@ LOCK_SECONDS = 120.0
 
 
 class ChildDiedError(Exception):
-    """The child ended before it answered.
-
-    Attributes:
-        stderr: what it said last, bounded; empty when it was killed.
-    """
+    """The child ended before it answered; its last words are bounded, empty when it was killed."""
 
     def __init__(self, stderr: str) -> None:
         self.stderr = stderr
@@ -43,10 +39,7 @@ class ChildDiedError(Exception):
 class GitProcess:
     """A long-lived git process that answers requests on stdin in order on stdout.
 
-    Args:
-        git: starts it.
-        args: its command.
-        share: open file descriptors that the child keeps open as well.
+    It keeps the open file descriptors that it shares, too.
     """
 
     def __init__(self, git: GitCommand, *args: str, share: tuple[int, ...] = ()) -> None:
@@ -60,11 +53,7 @@ class GitProcess:
     async def ask(
         self, request: bytes, answer: Callable[[asyncio.StreamReader], Awaitable[T]]
     ) -> T:
-        """Send a request and read its answer; one caller at a time.
-
-        Args:
-            request: complete request lines.
-            answer: reads exactly what the child prints for them.
+        """Send complete request lines and read exactly what the child prints; a caller at a time.
 
         Raises:
             ChildDiedError: it ended meanwhile; whether it acted on the request is unknown.
@@ -173,10 +162,6 @@ class UpdateRefProcess(GitProcess):
     The transactions exclude each other by a lock on a file. The child shares the open file, so
     after a kill of its parent the lock is held until the child, too, has ended. The holder of the
     lock therefore knows that a reference's `.lock` file belongs to no living writer of the product.
-
-    Args:
-        git: starts it.
-        lock_file: the file to lock; created when missing.
     """
 
     def __init__(self, git: GitCommand, lock_file: Path) -> None:

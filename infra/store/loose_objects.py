@@ -19,9 +19,6 @@ class LooseObjects:
     Several processes may write the same object at once: each rename puts the same bytes there. One
     that only a pack holds is written once more, which costs less than looking for it there.
 
-    Args:
-        folder: the `objects` folder of a repository.
-
     Attributes:
         pace_seconds: how long the last written object took, most of it waiting for the disk.
     """

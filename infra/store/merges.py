@@ -33,7 +33,7 @@ class Conflicted:
     """The two sides do not merge by themselves.
 
     Attributes:
-        paths: the conflicted paths, sorted, each once.
+        paths: sorted, each once.
         messages: what git says about them, one per line.
         tree: the merge as far as it goes, conflict markers where it does not; never to be landed.
     """
@@ -46,10 +46,7 @@ class Conflicted:
 async def verify_complete(store: Store, commit: str, *, excluding: str | None = None) -> None:
     """Check that everything a commit reaches is in the store.
 
-    Args:
-        store: where to look.
-        commit: where to begin.
-        excluding: a commit known to be complete; what it reaches is not walked again.
+    What a commit that is known to be complete reaches, the `excluding` one, is not walked again.
 
     Raises:
         ObjectMissing: something is missing or unreadable; `detail` says what.

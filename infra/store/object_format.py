@@ -59,15 +59,7 @@ class TreeEntry:
 
 @dataclass(frozen=True)
 class Commit:
-    """A commit, read.
-
-    Attributes:
-        oid: its id.
-        tree: id of the tree it records.
-        parents: ids, in order; empty for a first commit.
-        message: the whole message, as written.
-        author_seconds: since the epoch.
-    """
+    """A commit, read; its author's time is in seconds since the epoch."""
 
     oid: str
     tree: str

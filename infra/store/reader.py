@@ -56,13 +56,9 @@ class RecentObjects:
 
 
 class ObjectReader:
-    """Reads the objects of one store.
+    """Reads the objects of one store, a bare repository.
 
     A name is an id, a reference, or `<tree-ish>:<path>`.
-
-    Attributes:
-        path: the bare repository.
-        git: runs git with GIT_DIR set to it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -80,7 +76,7 @@ class ObjectReader:
         """Return an object.
 
         Raises:
-            ObjectMissing: there is none of that name.
+            ObjectMissing: there is none of that name; so for all that read.
         """
         found = self._recent.get(name)
         if found is not None:
@@ -100,7 +96,6 @@ class ObjectReader:
         """Return a blob's bytes.
 
         Raises:
-            ObjectMissing: there is none of that name.
             StoreError: it is not a blob.
         """
         found = await self.get(name)
@@ -112,7 +107,6 @@ class ObjectReader:
         """Return the entries of a tree, or of the tree of a commit or tag, in git's order.
 
         Raises:
-            ObjectMissing: there is none of that name.
             StoreError: it is a blob.
         """
         if name in self._trees:
@@ -129,7 +123,6 @@ class ObjectReader:
         """Return a commit, or the one that a tag names.
 
         Raises:
-            ObjectMissing: there is none of that name.
             StoreError: it is not a commit.
         """
         found = await self._peeled(name, "commit")
@@ -164,11 +157,7 @@ class ObjectReader:
             raise StoreError(f"resolving {name!r}: {died.stderr}") from died
 
     async def full_id(self, name: str) -> str:
-        """Return the id of an object, for a git command: no id is read as an option or as a path.
-
-        Raises:
-            ObjectMissing: there is none of that name.
-        """
+        """Return the id of an object, for a git command: no id is read as an option or a path."""
         if is_oid(name):
             return name
         found = await self.resolve(name)

@@ -66,12 +66,7 @@ class RefUpdate:
 
 
 class References:
-    """The references of one store.
-
-    Args:
-        store: the bare repository.
-        git: runs git in it.
-    """
+    """The references of one store."""
 
     def __init__(self, store: Path, git: GitCommand) -> None:
         self._store = store
@@ -79,7 +74,7 @@ class References:
         self._durable: set[str] = set()
 
     async def close(self) -> None:
-        """End the child."""
+        """End the long-lived git child."""
         await self._writer.close()
 
     async def update(self, *updates: RefUpdate) -> None:

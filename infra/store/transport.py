@@ -23,7 +23,7 @@ _RECEIVE: Final = (
 
 
 async def fetch(store: Store, source: Path, what: str, into_ref: str) -> str:
-    """Bring a branch or commit of another repository into the store, whole, and pin it.
+    """Bring a branch or commit of another repository into the store, whole, pin and return it.
 
     Safe to repeat. Nothing is written in `source` and none of its hooks runs.
 
@@ -31,7 +31,7 @@ async def fetch(store: Store, source: Path, what: str, into_ref: str) -> str:
         store: fetches.
         source: a repository, bare or not.
         what: a branch name, "HEAD", or a full commit id.
-        into_ref: reference below `refs/oc/`, moved wherever it was; the commit is returned.
+        into_ref: pins it, below `refs/oc/`; moved wherever it was.
 
     Raises:
         ObjectMissing: there is no such branch or commit.

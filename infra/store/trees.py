@@ -10,7 +10,7 @@ from infra.store.reader import path_parts
 from infra.store.store import Store
 
 Entry = tuple[str, str]
-"""Mode and object id, as in TreeEntry."""
+"""Mode and object id."""
 
 
 async def paths(store: Store, tree: str) -> list[str]:
@@ -30,8 +30,8 @@ async def with_paths(
 
     Args:
         store: where the trees are.
-        tree: id of a tree or commit.
-        entries: mode and id by path, its components separated by "/"; None = remove it.
+        tree: or a commit.
+        entries: by path, its components separated by "/"; None = remove it.
         batch: the trees are added to it and not written yet; None = write them at once.
 
     Raises:

@@ -459,7 +459,8 @@ async def test_of_sixteen_racing_updates_one_wins(store: Store) -> None:
 
     assert won == [winner]
     assert len(lost) == 15
-    assert {(c.ref, c.expected, c.actual) for c in lost} == {("refs/oc/target/main", old, winner)}
+    said = f"refs/oc/target/main is at {winner}, expected {old}"
+    assert {(str(c), c.expected, c.actual) for c in lost} == {(said, old, winner)}
 
 
 ADDER = """
