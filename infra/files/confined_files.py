@@ -21,7 +21,6 @@ READ_LIMIT_BYTES = 20 * 1024 * 1024
 TEMPORARY_PREFIX = ".orchestcode-"
 """How the name of an incomplete file begins; only a killed process leaves one behind."""
 
-_READ_CHUNK_BYTES = 1024 * 1024
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 
 
@@ -87,7 +86,8 @@ class ConfinedFiles(ConfinedRoot):
             raise PathRefused(f"'{printable(path)}' is a hard link to another user's file.")
         data = b""
         if status.st_size <= limit_bytes:
-            data = _read(fd, limit_bytes + 1)
+            with os.fdopen(fd, "rb", closefd=False) as file:
+                data = file.read(limit_bytes + 1)
         if max(status.st_size, len(data)) > limit_bytes:
             raise PathRefused(f"'{printable(path)}' is larger than {limit_bytes:,} bytes.")
         return FileState(data, stat.S_IMODE(status.st_mode) & 0o1777)
@@ -150,32 +150,16 @@ def _replace(
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(temporary, flags, 0o600, dir_fd=folder)
     try:
-        try:
-            _write(fd, data)
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
             if owner:
                 os.fchown(fd, *owner)
             os.fchmod(fd, mode)
-        finally:
-            os.close(fd)
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         with suppress(OSError):
             os.unlink(temporary, dir_fd=folder)
         raise
-
-
-def _write(fd: int, data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(fd, left) :]
-
-
-def _read(fd: int, limit_bytes: int) -> bytes:
-    chunks: list[bytes] = []
-    while limit_bytes > 0 and (chunk := os.read(fd, min(limit_bytes, _READ_CHUNK_BYTES))):
-        chunks.append(chunk)
-        limit_bytes -= len(chunk)
-    return b"".join(chunks)
 
 
 def _split(path: str) -> tuple[str, str]:

@@ -51,11 +51,10 @@ class LooseObjects:
             sync_folder(self._folder)
             handle = _create(temporary)
         try:
-            try:
-                _write_all(handle, packed)
+            with os.fdopen(handle, "wb") as file:
+                file.write(packed)
+                file.flush()
                 os.fsync(handle)
-            finally:
-                os.close(handle)
             os.rename(temporary, path)  # noqa: PTH104 - strings on the path of every turn
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
@@ -65,12 +64,6 @@ class LooseObjects:
 
 def _create(path: str) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
-
-
-def _write_all(handle: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(handle, view) :]
 
 
 def _refreshed(path: str) -> bool:

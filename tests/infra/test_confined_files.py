@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import socket
 import stat
 import subprocess
@@ -120,18 +121,17 @@ def test_a_reader_sees_the_old_file_until_it_is_replaced(files: ConfinedFiles, r
         assert reader.read() == b"old"
 
 
-def test_a_failed_write_leaves_nothing(
-    files: ConfinedFiles, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """When the disk is full, the old file stays and no half-written one is left."""
+def test_a_failed_write_leaves_nothing(files: ConfinedFiles, root: Path) -> None:
+    """When a write fails in its middle, the old file stays and no half-written one is left."""
     (root / "f").write_bytes(b"old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def full(_fd: int, _data: bytes) -> int:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "write", full)
-    with pytest.raises(OSError, match="No space left"):
-        files.write("f", b"new")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            files.write("f", bytes(1_000_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
     assert {p.name: p.read_bytes() for p in root.iterdir()} == {"f": b"old"}
 
