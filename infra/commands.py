@@ -56,7 +56,7 @@ class CommandRun:
 
 
 class CommandRunner:
-    """Runs command lines in worktrees; no command may see the folders to hide, our own data."""
+    """Runs command lines in worktrees; `hide` covers the product's own data."""
 
     def __init__(self, sandbox: Sandbox, *, hide: tuple[Path, ...]) -> None:
         self._sandbox = sandbox

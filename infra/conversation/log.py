@@ -5,7 +5,7 @@
                                            configuration, the opening message
     turn n turn.json  in.0 …  out.0 …      what was appended, what came and its journal; the texts
 
-`input` is a list of messages; a text that lives in an object of its own stands there as
+`input` is a list of messages; a text that lives in an object of its own is written as
 {"$blob": "<object id>"} and is filled in when the log is read; an entry of the commit's tree keeps
 it alive: in.<n> the arguments of the reply's calls, out.<n> what the input refers to. The commit's
 parent is the previous turn, so the head's id names the whole log.
@@ -176,9 +176,9 @@ class ConversationLog:
             _tree(batch, files), (call.conversation.head,), f"turn {number}", when=number
         )
         await batch.write()
-        standing = await self.recorded(store, call, str(record["key"]))
-        if standing is not None:
-            return standing  # of another attempt that was faster, as when this process stood still
+        faster = await self.recorded(store, call, str(record["key"]))
+        if faster is not None:
+            return faster  # of another attempt, as when this process was stopped meanwhile
         await self._move(store, call.conversation, head)
         if not turn.discarded:
             # As it was written, so that memory and store can never differ.

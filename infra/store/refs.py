@@ -56,7 +56,7 @@ class RefUpdate:
 
     Attributes:
         ref: full name below `refs/oc/`.
-        new: the id it shall have; None = delete it.
+        new: the id it gets; None = delete it.
         old: the id it must have now; None = it must not exist; ANY = not compared.
     """
 
