@@ -4,12 +4,14 @@ A call is journaled under its id before it is answered, fenced by the worktree's
 from the expected checkpoint, whatever an earlier attempt left in the worktree.
 """
 
+import json
+
 from temporalio import activity
 from typing_extensions import override
 
 from activities.failures import failed, translated_failures
 from activities.tools.registry import tools_by_name
-from activities.tools.tool import Tool, ToolContext, ToolOutput, load_seen, save_seen
+from activities.tools.tool import Tool, ToolContext, ToolOutput
 from contracts.failures import FailureKind
 from contracts.ports import ToolActivities
 from contracts.tools import ReadCall, ReadResults, ToolCall, ToolResult
@@ -50,7 +52,7 @@ class WorktreeTools(ToolActivities):
             for call_id, name, arguments in request.calls:
                 output = await _execute(_tool(name), context, arguments)
                 results.append(_result(context.batch, call_id, output))
-        known = save_seen(context.batch, context.seen, request.seen)
+        known = _save_seen(context.batch, context.seen, request.seen)
         await context.batch.write()
         return ReadResults(results=tuple(results), seen=known)
 
@@ -81,7 +83,7 @@ class WorktreeTools(ToolActivities):
         return ToolContext(
             worktree=worktree,
             store=store,
-            seen=await load_seen(store, request.seen),
+            seen=await _load_seen(store, request.seen),
             batch=store.batch(),
             expected=request.expected,
             environment=request.repository.environment,
@@ -119,7 +121,7 @@ async def _act(request: ToolCall, tool: Tool, context: ToolContext, ref: str) ->
             await worktree.clear()
         raise
     checkpoint = output.checkpoint or request.expected
-    seen = save_seen(batch, context.seen, request.seen)
+    seen = _save_seen(batch, context.seen, request.seen)
     result = _result(batch, request.call_id, output).model_copy(
         update={"checkpoint": checkpoint, "seen": seen}
     )
@@ -157,3 +159,18 @@ def _result(batch: Batch, call_id: str, output: ToolOutput) -> ToolResult:
         output=batch.blob(output.text.encode("utf-8", "replace")),
         preview=one_line(output.text, 80),
     )
+
+
+async def _load_seen(store: Store, oid: str | None) -> dict[str, str]:
+    """Return the agent's record of file digests."""
+    if oid is None:
+        return {}
+    loaded: dict[str, str] = json.loads(await store.get_blob(oid))
+    return loaded
+
+
+def _save_seen(batch: Batch, seen: dict[str, str], before: str | None) -> str | None:
+    """Add the record of file digests and return its id; an empty one is not written."""
+    if not seen:
+        return before
+    return batch.blob(json.dumps(seen, sort_keys=True).encode())

@@ -3,7 +3,6 @@
 A file of this folder that defines TOOL is a tool; `docs/extending.md` shows how to add one.
 """
 
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -77,21 +76,6 @@ class Tool:
 def failed(text: str) -> ToolOutput:
     """Return the output of a call that could not do what it was asked."""
     return ToolOutput(text, ToolOutcome.FAILED)
-
-
-async def load_seen(store: Store, oid: str | None) -> Seen:
-    """Return the agent's record of file digests."""
-    if oid is None:
-        return {}
-    loaded: Seen = json.loads(await store.get_blob(oid))
-    return loaded
-
-
-def save_seen(batch: Batch, seen: Seen, before: str | None) -> str | None:
-    """Add the record of file digests and return its id; an empty one is not written."""
-    if not seen:
-        return before
-    return batch.blob(json.dumps(seen, sort_keys=True).encode())
 
 
 def plain_path(path: str) -> str:
