@@ -18,20 +18,17 @@ class AgentLimits(Contract):
     """What ends an agent that does not end by itself; pinned at its start.
 
     Attributes:
-        turns: model calls in all.
         seconds: wall time of the whole agent, and of each model call at most.
-        budget_microusd: money that it may spend; reserved by its caller.
-        output_tokens: most that one reply may be.
-        largest_reply_tokens: the same for a reply that is asked for again because it was cut.
+        budget_microusd: reserved by its caller.
+        output_tokens, largest_reply_tokens: of a reply; of one asked for again because it was cut.
         smallest_reply_tokens: with money for less the agent is cut.
-        first_context_tokens, growth_tokens: what an unread opening may come to, and what the
-            results of one turn may add; reserved before a call.
+        first_context_tokens, growth_tokens: reserved before a call, for an unread opening and for
+            the results of one turn.
         nudges: reminders in a row of an agent that replies without a tool call.
         discarded_replies: repeats of a turn whose reply was cut.
         bad_calls: tool calls in a row that could not be run.
         same_call_warning, same_call_stop: the same call with the same outcome in a row.
-        approval_seconds: a question about one of its calls that is not answered for this long is
-            denied; set by its caller.
+        approval_seconds: an unanswered question is denied after this long; set by its caller.
     """
 
     turns: int = wire_defaults.AGENT_TURNS
@@ -51,12 +48,7 @@ class AgentLimits(Contract):
 
 
 class ModelPrices(Contract):
-    """What the loop needs to know of the model before it calls it.
-
-    Attributes:
-        input_usd, output_usd: dollars per million tokens.
-        max_output_tokens: most that the model can reply.
-    """
+    """What the loop needs to know of a model: dollars per million tokens, its longest reply."""
 
     input_usd: float
     output_usd: float
@@ -77,11 +69,7 @@ class AgentConfig(Contract):
 
 
 class OpenedConversation(ConversationRef):
-    """A new conversation, and the configuration of its agent.
-
-    Attributes:
-        config: None in histories from before 2026-12.
-    """
+    """A new conversation; `config` is None in histories from before 2026-12."""
 
     config: AgentConfig | None = None
 
@@ -94,8 +82,7 @@ class AgentStart(Contract):
         task_ref: task id, or "planner".
         attempt: counts the agent's rounds from 1.
         checkpoint: the worktree's state to begin with.
-        opening: how to open the conversation; used when `conversation` is None.
-        conversation: the log to go on with.
+        opening: used when `conversation` is None.
         message, documents: told first when it goes on (feedback, a log).
         notes: texts to tell after that, each whole: a person's, or what continue-as-new carries.
         limits: its money; of an agent without a pinned configuration the other limits, too.
@@ -143,7 +130,7 @@ class AgentProgress(Contract):
         bad_calls: tool calls in a row that could not be run.
         recent: digests of the last calls and their outcomes, newest last, at most 8.
         variant: repeats of the present turn.
-        model: the model that answered last.
+        model: the one that answered last.
         started_at: seconds of the run's clock.
     """
 
@@ -163,7 +150,7 @@ class AgentResult(Contract):
 
     Attributes:
         output: validated JSON of its `finish`, None when it was cut.
-        cut: what ended it, None when it finished.
+        cut: None when it finished.
         failure: the FailureKind, when the cut is a failure.
         checkpoint: the worktree's last state.
     """
@@ -196,11 +183,7 @@ class AgentStatus(Contract):
 
 
 class Note(Contract):
-    """A person's text for running agents.
-
-    Attributes:
-        task: the task it is for; None means every one.
-    """
+    """A person's text for the agents of one task, or of every one when `task` is None."""
 
     text: str = Field(min_length=1, max_length=4_000)
     task: str | None = None

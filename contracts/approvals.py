@@ -24,7 +24,7 @@ class Approval(Contract):
         id: short and stable: "plan", "review/<task>/<round>", "delivery".
         what: one line.
         why: the rule that asks.
-        detail: markdown for the card, at most 4,000 characters.
+        detail: markdown for the card.
         digest: sha256 of the exact action; an answer that names another digest is stale.
         asked_by: workflow id that gets the decision; None when the request itself asks.
         deadline_seconds: unanswered after this long means denied.
@@ -54,10 +54,9 @@ class Answer(HumanInput):
     """A person's answer.
 
     Attributes:
-        approval: id of the approval; may be left out while exactly one is pending.
+        approval: may be left out while exactly one is pending.
         digest: what the person saw; checked when given.
         reason: why it is rejected, or what to change when it is revised.
-        by: who answers.
     """
 
     approval: str | None = None

@@ -12,13 +12,12 @@ from contracts.store import RepositoryRef
 class RunChecks(Contract):
     """Ask for commands to be run on a commit, in a worktree without any leftovers.
 
-    Each command's outcome is recorded by (tree, command, environment) and not run again unless
-    `fresh` asks for it.
+    Each outcome is recorded by (tree, command, environment, `fresh`) and not found out again.
 
     Attributes:
         commands: run in order by bash; the first that fails ends the run.
         timeout_seconds: for each command.
-        fresh: counts reruns; 0 may be answered from the cache.
+        fresh: counts deliberate reruns.
     """
 
     repository: RepositoryRef
@@ -33,7 +32,7 @@ class CheckResult(Contract):
 
     Attributes:
         exit_code: None when it was ended by a signal or the time limit.
-        tail: the last lines of its output, at most 1,000 characters.
+        tail: the last lines of its output.
     """
 
     command: str

@@ -1,12 +1,7 @@
-"""Every way an attempt can fail, by origin; the value is the error type that Temporal records.
+"""Every way an attempt can fail; the value is the error type that Temporal records.
 
-    user      REFUSED
-    model     RATE_LIMITED  OVERLOADED  UNREACHABLE  MALFORMED
-              MODEL_REQUEST  CREDENTIALS  SPEND_LIMIT  CONTEXT_FULL
-    world     STORE  DISK  SANDBOX  FENCED  BUSY
-    bug       BUG
-
-Expected outcomes (a red test, a missing file, a refused edit) are values, not failures.
+What is done about each is `domain.failures`' table. Expected outcomes (a red test, a missing file,
+a refused edit) are values, not failures.
 """
 
 from enum import StrEnum
@@ -19,35 +14,33 @@ class FailureKind(StrEnum):
     """The name of a failure, as it stands in histories, logs and metrics."""
 
     REFUSED = "Refused"
-    """The person's input cannot be carried out; the sentence says what to change. Never retried."""
+    """The person's input cannot be carried out; the sentence says what to change."""
     RATE_LIMITED = "RateLimited"
-    """The model's service asked to wait; retried after the time it named."""
     OVERLOADED = "Overloaded"
-    """The model's service is overloaded or failing (5xx, 529); retried with back-off."""
+    """The model's service is overloaded or failing (5xx, 529)."""
     UNREACHABLE = "Unreachable"
-    """No answer, a time-out or a cut stream; retried."""
+    """No answer, a time-out or a cut stream."""
     MALFORMED = "Malformed"
-    """A reply that is not one (broken JSON, no stop reason); retried."""
+    """A reply that is not one (broken JSON, no stop reason)."""
     MODEL_REQUEST = "ModelRequest"
-    """The service rejects what we sent: our bug or an ability the model lacks. Never retried."""
+    """The service rejects what we sent: our bug or an ability the model lacks."""
     CREDENTIALS = "Credentials"
-    """The key is missing, wrong or not allowed. Never retried by itself."""
+    """The key is missing, wrong or not allowed."""
     SPEND_LIMIT = "SpendLimit"
-    """The account's own spending limit is reached. Never retried by itself."""
+    """The account's own spending limit is reached."""
     CONTEXT_FULL = "ContextFull"
-    """The conversation no longer fits the model's window. Never retried."""
+    """The conversation no longer fits the model's window."""
     STORE = "Store"
-    """The store or git failed; retried."""
     DISK = "Disk"
-    """No room to write; retried, and shown as waiting for disk."""
+    """No room to write."""
     SANDBOX = "Sandbox"
-    """The sandbox does not hold, so no command runs. Never retried."""
+    """The sandbox does not hold, so no command runs."""
     FENCED = "Fenced"
-    """A later holder has the worktree; this attempt must not write. Never retried."""
+    """A later holder has the worktree; this attempt must not write."""
     BUSY = "Busy"
-    """A resource is held by another attempt that still runs; retried."""
+    """A resource is held by another attempt that still runs."""
     BUG = "Bug"
-    """An error of ours. Never retried."""
+    """An error of ours."""
 
 
 class RetryAdvice(Contract):
@@ -57,7 +50,6 @@ class RetryAdvice(Contract):
         waits: the workflow waits, visibly, and tries again; else it gives up.
         state: how a run stands while it waits or after it gave up.
         longest_pause_seconds: pauses double from 1 s up to this.
-        most_pauses: after so many it gives up.
     """
 
     waits: bool

@@ -54,9 +54,9 @@ class MergeVerdict(Contract):
 
     Attributes:
         landed: the commit on the target that holds the patch, None when it was evicted.
-        conflicts: paths that conflict.
+        conflicts: paths.
         log: object id of the failing checks' output.
-        met: titles or ids of patches that it was tested together with.
+        met: ids of the patches that it was tested together with.
     """
 
     id: str
@@ -71,9 +71,8 @@ class MergeVerdict(Contract):
 class RebasePatch(Contract):
     """Ask for a patch on top of what has landed meanwhile.
 
-    Attributes:
-        verdict: why it did not land. The first one stands, should the patch be queued again by a
-            history that is older than the store.
+    The first `verdict`, why it did not land, stands, should the patch be queued again by a history
+    that is older than the store.
     """
 
     repository: RepositoryRef
@@ -85,8 +84,7 @@ class RebasedPatch(Contract):
     """The patch's tree on the present tip, as a checkpoint to work on.
 
     Attributes:
-        tip: the commit that it now stands on.
-        checkpoint: its tree holds conflict markers where `conflicts` says so.
+        checkpoint: its tree holds conflict markers in the paths `conflicts`.
         verdict: why the patch did not land, when it was asked for before with another answer.
     """
 
@@ -97,7 +95,7 @@ class RebasedPatch(Contract):
 
 
 class MergeQueueStart(Contract):
-    """Start or carry on the queue of one repository and target.
+    """Start or carry on the queue of one repository and target; its last fields are carried.
 
     Attributes:
         repository: whose store and target; the environment is each patch's own.
@@ -105,8 +103,6 @@ class MergeQueueStart(Contract):
         idle_seconds: an empty queue that its requests did not leave ends after this long, a month:
             people may keep a request waiting for days, and a queue that has ended has forgotten
             what must go on passing.
-        queue, settled, members, landed_acceptance, failures, successes, evicted, rounds: what
-            continue-as-new carries.
     """
 
     repository: RepositoryRef
@@ -134,7 +130,7 @@ class ChainLink(Contract):
 
     Attributes:
         commit: the candidate with this patch and all before it that merged; None on conflict.
-        conflicts: the paths that conflict.
+        conflicts: paths.
         with_tip: True when it conflicts with the tip itself, not only with a neighbour.
     """
 

@@ -57,12 +57,7 @@ class OpenConversation(Contract):
 
 
 class ToolAnswer(Contract):
-    """What one tool call came to, as the next model call tells it.
-
-    Attributes:
-        tool_use_id: the model's id of the call.
-        output: object id of the text for the model, or None when `text` says it.
-    """
+    """What a tool call came to, as the next model call tells it: text in the store, or `text`."""
 
     tool_use_id: str
     output: ObjectId | None = None
@@ -77,7 +72,7 @@ class ModelCall(Contract):
         agent: "role=…; task=…; attempt=…" as sent in the request's agent header.
         answers: every tool call of the last turn, in its order.
         message: a text from outside the conversation (feedback, a person's note, a nudge).
-        documents: object ids whose text follows the message.
+        documents: labelled object ids whose text follows the message.
         max_output_tokens: upper bound of the reply; the part of the budget that is reserved.
         variant: counts deliberate repeats of the same turn, so that each is its own call.
     """
@@ -98,11 +93,8 @@ class ToolUse(Contract):
     Attributes:
         arguments: object id of the JSON arguments, None when they are not usable.
         subject: what it acts on, as people are shown it (a path, a command), cut.
-        problem: why it cannot be run (unknown tool, arguments that fail the schema); told to
-            the model as an error result.
-        effect: what it may change; None when it cannot be run, and in histories from before
-            2026-12, as `verdict`.
-        verdict: whether it may be run, judged from its whole arguments.
+        problem: why it cannot be run, for the model.
+        effect: None when it cannot be run, and in histories from before 2026-12, as `verdict`.
     """
 
     id: str
@@ -119,10 +111,9 @@ class ModelTurn(Contract):
 
     Attributes:
         conversation: the log after this turn; unchanged when the reply is discarded.
-        stop_reason: as the API names it.
-        finish: validated JSON of a `finish` call, at most 48 KiB.
+        stop_reason, model: as the API names them.
+        finish: validated JSON of a `finish` call.
         says: the reply's text, one line cut at 120 characters.
-        model: the model that answered, as the API names it.
         discarded: the reply is not part of the log (cut by max_tokens, refused).
     """
 

@@ -62,7 +62,7 @@ class Plan(Contract):
     Attributes:
         tasks: in topological order, ties by id.
         added: the edges that validation added; they stand in `depends_on` already.
-        fallback: True when the request became one single task because no valid plan came.
+        fallback: the request became one single task because no valid plan came.
     """
 
     summary: str

@@ -11,22 +11,13 @@ from contracts.review import Patch, ReviewItem
 
 
 class JudgePlan(Contract):
-    """Ask whether a planner's output is a plan.
-
-    Attributes:
-        output: the JSON that it handed in.
-    """
+    """Ask whether a planner's output, JSON, is a plan."""
 
     output: str = Field(max_length=49_152)
 
 
 class PlanJudgement(Contract):
-    """A valid plan, or what is wrong with the draft.
-
-    Attributes:
-        plan: None when it is not valid.
-        problems: sentences for the planner, each says what to change.
-    """
+    """A valid plan, or sentences that tell the planner what to change."""
 
     plan: Plan | None = None
     problems: tuple[ShortText, ...] = ()

@@ -21,14 +21,12 @@ class RequestStart(HumanInput):
 
     Attributes:
         repository: absolute path of a git repository on the worker's host.
-        request: what to do, in words.
         base: branch, tag or commit to start from; default: what HEAD names.
         branch: the branch to deliver; default: `orchestcode/<slug>-<id>`.
         checks: commands that must pass on the merged tree.
         approve: which steps wait for a person.
-        budget_usd: what all model calls together may cost.
         max_parallel: tasks that run at once.
-        environment: PATH and virtual environment of the checks; default: the worker's.
+        environment: of the checks; default: the worker's.
         resumes: the key of an earlier start of this request, whose finished steps count: it is set
             when a request that a lost database has forgotten is started again.
     """
@@ -50,7 +48,6 @@ class RequestStatus(Contract):
 
     Attributes:
         id: the workflow id.
-        state: one of RunState.
         reason: what it waits for or why it failed, in words; never empty while it waits.
         checks: of the merged tree, empty before they ran.
         model: the model that answered, as it named itself.

@@ -14,7 +14,6 @@ class MakePatch(Contract):
 
     Attributes:
         base: the commit that the task started from (or was last rebased on).
-        message: the commit message.
         round: counts the task's patches from 0.
         spec, summary: the task and what its agent says, by which the patch is judged.
     """

@@ -9,7 +9,7 @@ class ConversationRef(Contract):
     Attributes:
         id: names the ref `refs/oc/conv/<id>`.
         head: commit of the last turn.
-        turns: finished model calls in this log, 0 after the opening.
+        turns: finished model calls in this log.
         context_tokens: input tokens of the last call, all kinds together; 0 before the first.
         model: the model that was asked for, fixed for the whole log.
         open_calls: tool calls of the last reply that the next message must answer.

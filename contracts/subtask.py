@@ -15,13 +15,12 @@ class SubtaskStart(Contract):
 
     Attributes:
         request: the person's words, for the agent's opening.
-        plan_summary: what the whole plan is about.
         checks: the request's checks; the task's acceptance commands come before them.
         human_review: a person decides on every patch.
         limits: the money of the task's agents.
         notes: a person's notes so far.
-        request_limits: pinned when the request was opened; None in requests from before 2026-12,
-            whose patches and reviews the workflow judges itself.
+        request_limits: None in requests from before 2026-12, whose patches and reviews the workflow
+            judges itself.
     """
 
     request_id: str

@@ -93,7 +93,6 @@ class ToolResult(Contract):
         output: object id of the text for the model.
         preview: its beginning, one line, for people.
         checkpoint: the worktree's state after a write, None for reads.
-        seen: the agent's record of file digests after the call.
     """
 
     call_id: str

@@ -27,12 +27,7 @@ class Permission(StrEnum):
 
 
 class CallVerdict(Contract):
-    """The judgement of one tool call, recorded with the turn.
-
-    Attributes:
-        rule: the name of the rule that decided.
-        reason: why it asks or denies, in a sentence; empty when it allows.
-    """
+    """The judgement of one tool call: by which rule, and in a sentence why it asks or denies."""
 
     permission: Permission = Permission.ALLOW
     rule: str

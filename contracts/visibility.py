@@ -30,12 +30,7 @@ class RunState(StrEnum):
 
 
 class Blocker(Contract):
-    """What a workflow cannot go on without; state RUNNING says that it is gone.
-
-    Attributes:
-        sender: workflow id of who met it.
-        reason: what is missing, in words.
-    """
+    """What a workflow cannot go on without; state RUNNING says that it is gone."""
 
     sender: str
     state: RunState

@@ -40,10 +40,9 @@ class WorktreeLease(Contract):
 
 
 class ReleaseWorktree(Contract):
-    """Give a worktree back. Unpinned work in it is pinned under `refs/oc/rescue/` first.
+    """Give back a worktree and every other lease of the same owner and purpose.
 
-    Attributes:
-        owner, purpose: of the lease; every other lease of theirs is given back, too.
+    Unpinned work in it is pinned under `refs/oc/rescue/` first.
     """
 
     repository: RepositoryRef
