@@ -12,6 +12,7 @@ from contracts.tools import ApprovalClass, RetryClass
 from contracts.verdicts import Effect
 from domain.approvals.paths import path_problem
 from domain.editing import edit
+from domain.editing.syntax import new_problems
 from domain.tools.registry import ToolSpec
 from infra.files.confined_files import ConfinedFiles
 from infra.files.confined_root import PathRefused
@@ -49,8 +50,8 @@ async def execute(context: ToolContext, arguments: EditArguments) -> ToolOutput:
     except PathRefused as error:
         return failed(f"Error: {error}")
     context.seen[path] = edit.digest(decided.after)
-    done = f"Done: {path} ({decided.rung})."
-    problems = edit.new_problems(path, data, decided.after)
+    done = f"Done: {path} ({decided.match_kind})."
+    problems = new_problems(path, data, decided.after)
     text = "\n".join(filter(None, [done, decided.note, decided.diff, *problems]))
     if unrecorded := await _unrecorded(context, path):
         return ToolOutput(f"{text}\n{path} {unrecorded}, so it will not be part of the patch.")

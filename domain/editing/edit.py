@@ -1,7 +1,7 @@
 """What an agent's edit makes of a file: bytes in, bytes or a refusal out.
 
 Keeps the encoding, the byte order mark, the line ends and the state of the last line; finds a
-quoted text by the ladder; refuses what is ambiguous or rests on a version the agent has not
+quoted text by `matching`; refuses what is ambiguous or rests on a version the agent has not
 seen. Refusals are sentences for the agent. Knows no file system.
 """
 
@@ -17,20 +17,6 @@ from domain.editing import matching
 from domain.editing.diff import bounded, difference
 from domain.editing.document import Document, decode, parse, universal
 from domain.editing.matching import Match, MatchKind
-from domain.editing.syntax import new_problems
-
-__all__ = (
-    "Edited",
-    "Outcome",
-    "Refused",
-    "Viewed",
-    "create",
-    "digest",
-    "insert",
-    "new_problems",
-    "str_replace",
-    "view",
-)
 
 EDIT_LIMIT_BYTES = 1024 * 1024
 """A larger file is neither edited nor viewed: matching it would hold up everything else."""
@@ -57,13 +43,13 @@ class Edited:
 
     Attributes:
         after: the file's new content.
-        rung: "created", "overwritten", "inserted", or the `MatchKind` by which old_str was found.
+        match_kind: "created", "overwritten", "inserted", or how old_str was found.
         note: what the agent should know, clauses joined by "; ", often empty.
         diff: unified diff for the agent, at most 4 KiB.
     """
 
     after: bytes
-    rung: str
+    match_kind: str
     note: str
     diff: str
 
@@ -111,7 +97,7 @@ def create(before: bytes | None, text: str, *, seen_sha: str | None, path: str =
         path: for the diff.
     """
     if before is None:
-        return _edited(path, None, parse(text), rung="created")
+        return _edited(path, None, parse(text), match_kind="created")
     if seen_sha is None:
         return Refused(
             "Error: The file exists and you have not viewed it. View it first, then use"
@@ -121,7 +107,9 @@ def create(before: bytes | None, text: str, *, seen_sha: str | None, path: str =
         return Refused("Error: The file has changed since you read it. View it again first.")
     held = decode(before)
     if held is None:
-        return _edited(path, None, parse(text), rung="overwritten", notes=["the file was binary"])
+        return _edited(
+            path, None, parse(text), match_kind="overwritten", notes=["the file was binary"]
+        )
     return _overwritten(path, held, text)
 
 
@@ -133,8 +121,8 @@ def _overwritten(path: str, held: Document, text: str) -> Outcome:
         document.encode()
     except UnicodeEncodeError:
         changed = f"the file was {held.encoding} and is UTF-8 now"
-        return _edited(path, held, parse(text), rung="overwritten", notes=[changed])
-    return _edited(path, held, document, rung="overwritten")
+        return _edited(path, held, parse(text), match_kind="overwritten", notes=[changed])
+    return _edited(path, held, document, match_kind="overwritten")
 
 
 def str_replace(
@@ -147,7 +135,7 @@ def str_replace(
 
     Args:
         before: the present content, None when there is no file.
-        old: what the agent quotes; found by the ladder of `domain.editing.matching`.
+        old: what the agent quotes; found by `domain.editing.matching`.
         new: what takes its place; its line ends become the file's, unless `old` has CR itself.
         path: for the diff.
         seen_sha: digest of the version the agent viewed or wrote last, None when never.
@@ -163,7 +151,7 @@ def str_replace(
     if "\r" in old and len(spots := list(islice(_whole_ends(document, old), 2))) == 1:
         raw = document.raw
         after = document.with_raw(raw[: spots[0]] + new + raw[spots[0] + len(old) :])
-        return _edited(path, document, after, rung=MatchKind.EXACT, notes=[staleness])
+        return _edited(path, document, after, match_kind=MatchKind.EXACT, notes=[staleness])
     places = matching.find(document, old, new)
     if len(places) != 1:
         return _ambiguous(document, places) if places else _no_match(document, old, staleness)
@@ -171,18 +159,18 @@ def str_replace(
 
 
 def _replaced(path: str, document: Document, place: Match, *, staleness: str) -> Outcome:
-    if place.rung in {MatchKind.EXACT, MatchKind.LINE_ENDS}:
+    if place.kind in {MatchKind.EXACT, MatchKind.LINE_ENDS}:
         how = ""
     elif staleness:
         line = matching.line_of(document.starts, place.start)
         return Refused(
             f"Error: {staleness[0].upper()}{staleness[1:]}, and old_str matches only line {line}"
-            f" and only when {place.rung} are ignored. View the file first."
+            f" and only when {place.kind} are ignored. View the file first."
         )
     else:
-        how = f"old_str matched after ignoring differences in {place.rung}"
+        how = f"old_str matched after ignoring differences in {place.kind}"
     after = matching.replace_at(document, place)
-    return _edited(path, document, after, rung=place.rung, notes=[staleness, how])
+    return _edited(path, document, after, match_kind=place.kind, notes=[staleness, how])
 
 
 def insert(
@@ -210,7 +198,7 @@ def insert(
         return Refused(
             f"Error: insert_line must be from 0 to {document.line_count}, the number of lines."
         )
-    return _edited(path, document, _with_inserted(document, line, text), rung="inserted")
+    return _edited(path, document, _with_inserted(document, line, text), match_kind="inserted")
 
 
 def _with_inserted(document: Document, line: int, text: str) -> Document:
@@ -244,7 +232,7 @@ def _edited(
     before: Document | None,
     after: Document,
     *,
-    rung: str,
+    match_kind: str,
     notes: Sequence[str] = (),
 ) -> Outcome:
     try:
@@ -255,7 +243,7 @@ def _edited(
     if before is not None and data == before.encode():
         return Refused("Error: Nothing would change: the file holds this text already.")
     note = "; ".join(note for note in notes if note)
-    return Edited(data, rung, note, difference(path, before, after))
+    return Edited(data, match_kind, note, difference(path, before, after))
 
 
 def _whole_ends(document: Document, old: str) -> Iterator[int]:

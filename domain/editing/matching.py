@@ -1,8 +1,8 @@
-"""Where in a file the text an agent quotes stands: five rungs, each a little more forgiving.
+"""Where in a file the text an agent quotes stands: five ways, each a little more forgiving.
 
 1. exact. 2. exact but for line ends. 3. whole lines, trailing blanks ignored. 4. whole lines,
-all shifted by the same indentation. 5. typographic punctuation folded. The first rung with any
-match answers; whether one match is enough is the caller's decision. There is no rung for
+all shifted by the same indentation. 5. typographic punctuation folded. The first way with any
+match answers; whether one match is enough is the caller's decision. There is no way for
 "similar": a likely place is a wrong place often enough. Knows nothing of bytes or paths.
 """
 
@@ -54,14 +54,13 @@ class Match:
     """One place where the quoted text stands.
 
     Attributes:
-        rung: how it was found.
         start: offset of its first character in `Document.text`.
         end: offset behind its last character.
         old: the quoted text as it would read at this place; as many lines as the place has.
         new: the replacement as it would read at this place.
     """
 
-    rung: MatchKind
+    kind: MatchKind
     start: int
     end: int
     old: str
@@ -69,18 +68,18 @@ class Match:
 
 
 def find(document: Document, old: str, new: str) -> tuple[Match, ...]:
-    """Return the places of `old`, in the order of the file, from the first rung that has any.
+    """Return the places of `old`, in the order of the file, from the first way that has any.
 
     At most `PLACES_LIMIT`; one or several is all that matters.
 
-    The reader of a file does not see its line ends, so the first two rungs count together: text
+    The reader of a file does not see its line ends, so the first two ways count together: text
     that stands once with LF and once with CRLF has two places.
     """
     old, new = universal(old), universal(new)
     if not old:
         return ()
-    for rung in (_plain, _without_trailing_blanks, _shifted, _folded):
-        places = tuple(islice(rung(document, old, new), PLACES_LIMIT))
+    for search in (_plain, _without_trailing_blanks, _shifted, _folded):
+        places = tuple(islice(search(document, old, new), PLACES_LIMIT))
         if places:
             return places
     return ()
@@ -120,7 +119,7 @@ def _folded(document: Document, old: str, new: str) -> Iterator[Match]:
 
 def _without_trailing_blanks(document: Document, old: str, new: str) -> Iterator[Match]:
     for first in _windows(document, old, key=_rstrip):
-        yield _lines_place(document, first, old, new, rung=MatchKind.TRAILING_BLANKS)
+        yield _lines_place(document, first, old, new, kind=MatchKind.TRAILING_BLANKS)
 
 
 def _shifted(document: Document, old: str, new: str) -> Iterator[Match]:
@@ -136,7 +135,7 @@ def _shifted(document: Document, old: str, new: str) -> Iterator[Match]:
     for first, shift in shifts.items():
         moved = moves.get(shift) if shift else None
         if shift and moved and wanted[shift] == held[first : first + len(lines)]:
-            yield _lines_place(document, first, *moved, rung=MatchKind.INDENTATION)
+            yield _lines_place(document, first, *moved, kind=MatchKind.INDENTATION)
 
 
 def _rstrip(line: str) -> str:
@@ -168,15 +167,15 @@ def _joined(lines: Sequence[str]) -> str:
     return "\n" + "".join(line + "\n" for line in lines)
 
 
-def _lines_place(document: Document, first: int, old: str, new: str, *, rung: MatchKind) -> Match:
+def _lines_place(document: Document, first: int, old: str, new: str, *, kind: MatchKind) -> Match:
     behind = first + len(_lines(old))
     starts = document.starts
     if old.endswith("\n") and behind < len(starts):
-        return Match(rung, starts[first], starts[behind], old, new)
+        return Match(kind, starts[first], starts[behind], old, new)
     end = starts[behind - 1] + len(document.contents[behind - 1])
     if old.endswith("\n"):  # the file's last line has no end, and keeps having none
         old, new = old.removesuffix("\n"), new.removesuffix("\n")
-    return Match(rung, starts[first], end, old, new)
+    return Match(kind, starts[first], end, old, new)
 
 
 def _indent(line: str) -> str:
@@ -218,7 +217,7 @@ def replace_at(document: Document, place: Match) -> Document:
     old = (head + place.old + tail).split("\n")
     new = (head + place.new + tail).split("\n")
     held = Document(document.contents[first : last + 1], document.ends[first : last + 1])
-    blend = place.rung is MatchKind.PUNCTUATION
+    blend = place.kind is MatchKind.PUNCTUATION
     lines = _with_ends(
         tuple(_merge(held, old, new, blend=blend)),
         before=document.ends[first - 1] if first else "",

@@ -18,10 +18,10 @@ from domain.editing.edit import (
     create,
     digest,
     insert,
-    new_problems,
     str_replace,
     view,
 )
+from domain.editing.syntax import new_problems
 
 ENDS = ["\n", "\r\n", "\r"]
 FORMS = [
@@ -32,7 +32,7 @@ FORMS = [
     ("utf-32-le", b"\xff\xfe\x00\x00"),
     ("windows-1252", b""),
 ]
-# Letters that every encoding above has; blanks and quotes for the later rungs.
+# Letters that every encoding above has; blanks and quotes for the later kinds of match.
 LINE = st.text(alphabet="ab {}\t'-é", max_size=8)
 LINES = st.lists(LINE, min_size=1, max_size=7)
 
@@ -101,7 +101,7 @@ def test_an_edit_changes_nothing_but_its_place(
 
     assume(isinstance(outcome, Edited))
     assert isinstance(outcome, Edited)
-    assert outcome.rung in {"exact", "line ends"}
+    assert outcome.match_kind in {"exact", "line ends"}
     assert outcome.after.startswith(form[1])
     result = outcome.after[len(form[1]) :].decode(form[0])
     at = universal(text).index(old)
@@ -119,7 +119,7 @@ def test_an_edit_changes_nothing_but_its_place(
     form=st.sampled_from([("utf-8", b""), ("utf-8", b"\xef\xbb\xbf"), ("utf-16-le", b"\xff\xfe")]),
     first=st.integers(0, 1),
 )
-def test_the_forgiving_rungs_change_one_line_only(
+def test_the_forgiving_matches_change_one_line_only(
     words: list[str], ends: list[str], way: str, form: tuple[str, bytes], first: int
 ) -> None:
     """Three lines quoted inexactly, the middle one changed: all other bytes of the file stay."""
@@ -134,7 +134,7 @@ def test_the_forgiving_rungs_change_one_line_only(
     outcome = str_replace(data, "".join(three), "".join(changed), path="f", seen_sha=digest(data))
 
     assert isinstance(outcome, Edited)
-    assert outcome.rung == way
+    assert outcome.match_kind == way
     result = raw_lines(outcome.after[len(form[1]) :].decode(form[0]))
     at = first + 1
     assert result[:at] + result[at + 1 :] == pieces[:at] + pieces[at + 1 :]
@@ -162,7 +162,7 @@ def test_no_edit_cuts_a_line_end_in_two(text: str, old: str) -> None:
     """However the quoted text begins or ends, CR and LF of one line end stay together."""
     outcome = replaced(text, old, "X")
 
-    if isinstance(outcome, Edited) and outcome.rung != "trailing blanks":
+    if isinstance(outcome, Edited) and outcome.match_kind != "trailing blanks":
         result = outcome.after.decode()
         at = result.index("X")
         assert universal(text) == universal(result[:at]) + universal(old) + universal(
@@ -190,7 +190,7 @@ def test_no_input_makes_an_edit_fail_unexpectedly(data: bytes, old: str, new: st
 
 
 @pytest.mark.parametrize(
-    ("before", "old", "new", "expected", "rung"),
+    ("before", "old", "new", "expected", "match_kind"),
     [
         ("a\nb\nc\n", "b", "B", "a\nB\nc\n", "exact"),
         ("a\r\nb\r\nc", "a\nb", "a\nX\nb", "a\r\nX\r\nb\r\nc", "line ends"),
@@ -210,8 +210,10 @@ def test_no_input_makes_an_edit_fail_unexpectedly(data: bytes, old: str, new: st
         *("not-unique-shift", "shift", "tabs", "unshift", "quotes", "spaces-dashes"),
     ],
 )
-def test_the_ladder(before: str, old: str, new: str, expected: str | None, rung: str) -> None:
-    """Each rung finds what the ones before it miss, and leaves alone what the edit
+def test_every_kind_of_match(
+    before: str, old: str, new: str, expected: str | None, match_kind: str
+) -> None:
+    """Each kind finds what the ones before it miss, and leaves alone what the edit
     does not name.
     """
     if expected is None:
@@ -224,7 +226,7 @@ def test_the_ladder(before: str, old: str, new: str, expected: str | None, rung:
 
     assert after(outcome) == expected
     assert isinstance(outcome, Edited)
-    assert outcome.rung == rung
+    assert outcome.match_kind == match_kind
 
 
 @pytest.mark.parametrize(
@@ -240,7 +242,7 @@ def test_the_ladder(before: str, old: str, new: str, expected: str | None, rung:
     ids=["exact", "line-ends", "overlapping", "trailing", "shift", "punctuation"],
 )
 def test_a_text_that_stands_twice_is_not_edited(before: str, old: str) -> None:
-    """On every rung, two places are one too many, and the lines of both are named."""
+    """With every kind of match, two places are one too many, and the lines of both are named."""
     text = message(replaced(before, old, "Z"))
 
     assert text.startswith("Error: Found 2 matches for replacement text. Please provide more")
@@ -315,7 +317,7 @@ def test_a_missing_or_binary_or_huge_file_is_not_edited() -> None:
     ids=["never-viewed", "changed-since"],
 )
 def test_an_unseen_version_takes_only_exact_edits(seen: str | None, note: str) -> None:
-    """Exact and unique text is edited with a note; a forgiving rung, an insertion or a new content
+    """Exact and unique text is edited with a note; a forgiving match, an insertion or a new content
     for the whole file is refused until the agent has viewed the file.
     """
     data = b"a  \r\nb\r\nc\r\n"
@@ -340,7 +342,7 @@ def test_create_makes_a_file_as_given() -> None:
 
     assert isinstance(outcome, Edited)
     assert outcome.after == "a\r\nb\né".encode()
-    assert outcome.rung == "created"
+    assert outcome.match_kind == "created"
     assert outcome.diff.startswith("--- /dev/null\n+++ b/new.txt\n@@ -0,0 +1,3 @@\n+a\n+b\n+é")
 
 
