@@ -19,7 +19,8 @@ from contracts.merge_queue import (
 from contracts.ports import PatchActivities
 from contracts.review import MakePatch, Patch
 from domain import ids
-from domain.review.patch import in_scope, judged
+from domain.planning.write_patterns import covers
+from domain.review.patch import judged
 from domain.review.risk import risks
 from domain.text import clip, for_people
 from infra.store import ANY, Commit, RefConflict, RefUpdate, Store, diffs, merges, records
@@ -198,7 +199,7 @@ async def _link(store: Store, patch_id: str, commit: str, *, tip: str, top: str)
 async def _described(store: Store, request: MakePatch, commit: str, tree: str) -> Patch:
     changes = await diffs.changes(store, request.base, commit)
     paths = [change.path for change in changes]
-    outside = [path for path in paths if not in_scope(path, request.writes)]
+    outside = [path for path in paths if not covers(request.writes, path)]
     added = sum(change.added_lines or 0 for change in changes)
     deleted = sum(change.deleted_lines or 0 for change in changes)
     diff, _ = await diffs.patch_text(store, request.base, commit, _DIFF_BYTES)

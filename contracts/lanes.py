@@ -2,8 +2,6 @@
 
 from enum import StrEnum
 
-from contracts.base import Contract, ShortText
-
 
 class Lane(StrEnum):
     """Where a task runs and what separates it from everything else."""
@@ -14,10 +12,3 @@ class Lane(StrEnum):
     """A leased git worktree with its own git directory, commands in a sandbox."""
     CLOUD = "cloud"
     """A sealed throw-away environment, elsewhere or as if elsewhere."""
-
-
-class LaneChoice(Contract):
-    """A lane and why it was chosen."""
-
-    lane: Lane
-    reason: ShortText

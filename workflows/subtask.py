@@ -108,11 +108,8 @@ class SubtaskWorkflow(ChildOfRequest):
         return self._reporter.report
 
     async def _work(self) -> None:
-        choice = lanes.choose(self._start.task)
-        self._reporter.note(lane=f"{choice.lane.value}: {choice.reason}"[:1_000])
-        refused = lanes.refusal(choice)
-        if refused:
-            self._fail(refused)
+        lane, reason = lanes.choose(self._start.task)
+        self._reporter.note(lane=f"{lane.value}: {reason}"[:1_000])
         await self._reporter.set(TaskState.RUNNING, "")
         async with worktree_lease(self._start.repository, ids.purpose(roles.CODER, 1)) as lease:
             self._base = self._checkpoint = lease.commit
@@ -197,8 +194,7 @@ class SubtaskWorkflow(ChildOfRequest):
         """Return why a patch is not reviewed; patches from before 2026-12 are judged here."""
         if patch.judged:
             return patch.problem
-        found = patches.judge(patch, task=self._start.task, agent_summary=finish.summary)
-        return found.feedback if found else ""
+        return patches.judge(patch, task=self._start.task, agent_summary=finish.summary)
 
     async def _land(self, patch: Patch) -> bool:
         """Land the patch; if it comes back, it is on the landed tip and the agent goes on."""

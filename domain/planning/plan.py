@@ -37,23 +37,7 @@ class PlanRules:
     command_chars: int
 
 
-@dataclass(frozen=True, slots=True)
-class PlanProblem:
-    """Why a plan cannot be used.
-
-    Attributes:
-        problems: sentences for the planner, each says what to change; at least one.
-    """
-
-    problems: tuple[str, ...]
-
-
-def overlap(a: str, b: str) -> bool:
-    """Return whether two path patterns may cover a common path; True when in doubt."""
-    return write_patterns.overlap(a, b)
-
-
-def parse(text: str) -> PlanDraft | PlanProblem:
+def parse(text: str) -> PlanDraft | PlanJudgement:
     """Return the draft that a planner's JSON text holds; a code fence around it is forgiven."""
     fenced = _FENCE.match(text)
     try:
@@ -62,10 +46,11 @@ def parse(text: str) -> PlanDraft | PlanProblem:
         return _problem([_sentence(each) for each in error.errors(include_url=False)])
 
 
-def _problem(sentences: Sequence[str]) -> PlanProblem:
+def _problem(sentences: Sequence[str]) -> PlanJudgement:
     bounded = [one_line(each, 400) for each in sentences[:_MOST_PROBLEMS]]
     rest = len(sentences) - len(bounded)
-    return PlanProblem((*bounded, f"There are {rest} more such problems.") if rest else (*bounded,))
+    more = [f"There are {rest} more such problems."] if rest else []
+    return PlanJudgement(problems=(*bounded, *more))
 
 
 def _sentence(error: ErrorDetails) -> str:
@@ -105,13 +90,10 @@ def _shown(error: ErrorDetails) -> str:
 def judge(output: str, rules: PlanRules) -> PlanJudgement:
     """Return the plan that a planner's output makes, or what is wrong with it."""
     draft = parse(output)
-    found = validate(draft, rules) if isinstance(draft, PlanDraft) else draft
-    if isinstance(found, Plan):
-        return PlanJudgement(plan=found)
-    return PlanJudgement(problems=found.problems)
+    return validate(draft, rules) if isinstance(draft, PlanDraft) else draft
 
 
-def validate(draft: PlanDraft, rules: PlanRules) -> Plan | PlanProblem:
+def validate(draft: PlanDraft, rules: PlanRules) -> PlanJudgement:
     """Return the plan that a draft makes, or everything that is wrong with it."""
     tasks = tuple(_tidy(task) for task in draft.tasks)
     problems = [
@@ -124,7 +106,8 @@ def validate(draft: PlanDraft, rules: PlanRules) -> Plan | PlanProblem:
     if problems:
         return _problem(problems)
     added = _added_edges(tasks)
-    return Plan(summary=draft.summary, tasks=_ordered(_with_edges(tasks, added)), added=added)
+    ordered = _ordered(_with_edges(tasks, added))
+    return PlanJudgement(plan=Plan(summary=draft.summary, tasks=ordered, added=added))
 
 
 def _tidy(task: TaskSpec) -> TaskSpec:

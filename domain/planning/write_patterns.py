@@ -78,7 +78,7 @@ def _readings(pattern: str) -> Iterable[str]:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a pattern can cover, as far as overlap needs to know; everything in lower case.
+    """What a pattern can cover; in lower case, which some file systems take for the same.
 
     Attributes:
         pattern: normal form; without the slash at its end when it is a folder.
@@ -132,14 +132,6 @@ def _may_cover(glob: Reach, path: str) -> bool:
 
 def _compatible(one: str, other: str) -> bool:
     return one.startswith(other) or other.startswith(one)
-
-
-def overlap(a: str, b: str) -> bool:
-    """Return whether two patterns may cover a common path; True when in doubt.
-
-    Upper and lower case count as equal: on some file systems they are.
-    """
-    return meet(reach(a), reach(b))
 
 
 def unsafe(path: str) -> bool:

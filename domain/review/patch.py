@@ -4,9 +4,7 @@ Is it a patch for this task at all? Looks at the facts of the patch and at its t
 change is good is for the checks and the reviewer.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterable
 
 from contracts.planning import TaskSpec
 from contracts.review import MakePatch, Patch
@@ -21,84 +19,51 @@ _BODY_CHARS = 4_000
 _PROBLEM_CHARS = 8_000
 
 
-class Flaw(StrEnum):
-    """Why a patch is not even looked at."""
-
-    FOREIGN = "made for another task"
-    UNSAFE_PATH = "unsafe path"
-    MARKERS = "conflict markers left"
-    EMPTY = "nothing changed"
-    READ_ONLY = "a reading task wrote"
-    OUTSIDE = "only outside its paths"
-    NO_SUMMARY = "no summary"
-
-
-@dataclass(frozen=True, slots=True)
-class PatchProblem:
-    """A flaw and what the agent is told."""
-
-    flaw: Flaw
-    feedback: str
-
-
-def judge(patch: Patch, *, task: TaskSpec, agent_summary: str) -> PatchProblem | None:
-    """Return a patch's weightiest problem; None when it may go on to the checks."""
-    return next(iter(_problems(patch, task, agent_summary)), None)
+def judge(patch: Patch, *, task: TaskSpec, agent_summary: str) -> str:
+    """Return a patch's weightiest problem for its agent; "" when it may go on to the checks."""
+    return next(iter(_problems(patch, task, agent_summary)), "")
 
 
 def judged(request: MakePatch, patch: Patch) -> Patch:
     """Return the patch with what is wrong with it; older workflows judge it themselves."""
     if request.spec is None:
         return patch
-    found = judge(patch, task=request.spec, agent_summary=request.summary)
-    problem = clip(found.feedback, _PROBLEM_CHARS) if found else ""
-    return patch.model_copy(update={"judged": True, "problem": problem})
+    problem = judge(patch, task=request.spec, agent_summary=request.summary)
+    return patch.model_copy(update={"judged": True, "problem": clip(problem, _PROBLEM_CHARS)})
 
 
-def _problems(patch: Patch, task: TaskSpec, summary: str) -> Iterable[PatchProblem]:
+def _problems(patch: Patch, task: TaskSpec, summary: str) -> Iterable[str]:
     if patch.task != task.id:
-        words = f"The patch belongs to task {patch.task!r}, not to {task.id!r}."
-        yield PatchProblem(Flaw.FOREIGN, words)
+        yield f"The patch belongs to task {patch.task!r}, not to {task.id!r}."
     if unsafe := tuple(path for path in patch.paths if write_patterns.unsafe(path)):
-        words = f"These paths must not be in a patch: {listing(unsafe)}. Remove them."
-        yield PatchProblem(Flaw.UNSAFE_PATH, words)
+        yield f"These paths must not be in a patch: {listing(unsafe)}. Remove them."
     if patch.markers:
-        words = f"Conflict markers are left in {listing(patch.markers)}. Resolve every one of them."
-        yield PatchProblem(Flaw.MARKERS, words)
+        yield f"Conflict markers are left in {listing(patch.markers)}. Resolve every one of them."
     yield from _scope_problems(patch, task)
     if not for_people(summary).strip():
-        words = "The summary is empty. Say what you changed and why, then finish again."
-        yield PatchProblem(Flaw.NO_SUMMARY, words)
+        yield "The summary is empty. Say what you changed and why, then finish again."
 
 
-def _scope_problems(patch: Patch, task: TaskSpec) -> Iterable[PatchProblem]:
+def _scope_problems(patch: Patch, task: TaskSpec) -> Iterable[str]:
     if task.writes and not patch.files:
-        words = (
+        yield (
             "Nothing has changed in the worktree, yet the task is to change "
             f"{listing(task.writes)}. Make the change; when it needs none, say why in the summary "
             "and leave evidence, such as a test that passes."
         )
-        yield PatchProblem(Flaw.EMPTY, words)
     elif not task.writes and patch.files:
-        words = f"This task only reads, but {listing(patch.paths)} changed. Undo these changes."
-        yield PatchProblem(Flaw.READ_ONLY, words)
+        yield f"This task only reads, but {listing(patch.paths)} changed. Undo these changes."
     elif patch.files and _all_outside(patch, task):
-        words = (
+        yield (
             f"Everything that changed is outside of what the task may write "
             f"({listing(task.writes)}): {listing(patch.paths)}. Undo it and do the task itself."
         )
-        yield PatchProblem(Flaw.OUTSIDE, words)
 
 
 def _all_outside(patch: Patch, task: TaskSpec) -> bool:
     # Of a patch with more paths than are listed, the rest may well be inside.
     listed = patch.files <= len(patch.paths)
-    return listed and not any(in_scope(path, task.writes) for path in patch.paths)
-
-
-def in_scope(path: str, writes: Sequence[str]) -> bool:
-    """Return whether a task that declares `writes` may change the repository path `path`."""
-    return write_patterns.covers(writes, path)
+    return listed and not any(write_patterns.covers(task.writes, path) for path in patch.paths)
 
 
 def commit_message(task: TaskSpec, finish: CoderFinish) -> str:

@@ -15,14 +15,6 @@ from domain.text import clip, for_people, listing, one_line
 
 _FEEDBACK_CHARS = 16_000
 
-_MOVES = MappingProxyType(
-    {
-        ReviewState.PENDING: (ReviewState.APPROVED, ReviewState.REJECTED, ReviewState.REVISED),
-        ReviewState.APPROVED: (),
-        ReviewState.REJECTED: (),
-        ReviewState.REVISED: (ReviewState.PENDING,),
-    }
-)
 _OF_CHOICE = MappingProxyType(
     {
         Choice.APPROVE: ReviewState.APPROVED,
@@ -30,17 +22,6 @@ _OF_CHOICE = MappingProxyType(
         Choice.REVISE: ReviewState.REVISED,
     }
 )
-
-
-def move(state: ReviewState, to: ReviewState) -> ReviewState:
-    """Return `to`.
-
-    Raises:
-        ValueError: a review item does not move that way.
-    """
-    if to not in _MOVES[state]:
-        raise ValueError(f"a review item that is {state} cannot become {to}")
-    return to
 
 
 def blocking(verdict: ReviewFinish, patch: Patch, priority: int) -> tuple[Finding, ...]:
@@ -138,9 +119,7 @@ def _check(item: ReviewItem, tree: str) -> None:
 
 
 def _moved(item: ReviewItem, to: ReviewState, *, by: str, feedback: str) -> ReviewItem:
-    return item.model_copy(
-        update={"state": move(item.state, to), "decided_by": by, "feedback": feedback}
-    )
+    return item.model_copy(update={"state": to, "decided_by": by, "feedback": feedback})
 
 
 def _needs_person(item: ReviewItem, why: str, *, feedback: str = "") -> ReviewJudgement:

@@ -38,7 +38,7 @@ nodes = [
         TaskState.FAILED if task.id == "api" else TaskState.PENDING,
         task.size,
     )
-    for task in valid.tasks
+    for task in valid.plan.tasks
 ]
 print(schedule.ready(nodes, running=0, width=3), schedule.ranks(nodes))
 print(schedule.blocked(nodes), schedule.stalled(nodes))

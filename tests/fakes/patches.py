@@ -16,7 +16,8 @@ from contracts.merge_queue import (
 )
 from contracts.ports import PatchActivities
 from contracts.review import MakePatch, Patch
-from domain.review.patch import in_scope, judged
+from domain.planning.write_patterns import covers
+from domain.review.patch import judged
 from domain.review.risk import risks
 from tests.fakes.calls import Before, Fake
 from tests.fakes.store import MARKED, MemoryStore, oid
@@ -53,7 +54,7 @@ class FakePatches(Fake, PatchActivities):
         if tree != old:
             commit = store.commit(tree, request.base, note=request.message)
         paths = store.changed(request.base, commit)
-        outside = tuple(path for path in paths if not in_scope(path, request.writes))
+        outside = tuple(path for path in paths if not covers(request.writes, path))
         patch = Patch(
             task=request.task,
             round=request.round,

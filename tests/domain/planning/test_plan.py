@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.planning import Plan, PlanDraft, TaskSpec
+from contracts.policy import PlanJudgement
 from domain import limits
-from domain.planning.plan import PlanProblem, overlap, parse, repair_message, single_task, validate
+from domain.planning.plan import parse, repair_message, single_task, validate
+from domain.planning.write_patterns import meet, reach
 
 PROPERTY = settings(deadline=None, max_examples=150)
 
@@ -34,15 +36,15 @@ def task(
 
 def plan_of(*tasks: TaskSpec) -> Plan:
     """The plan that these tasks make, which must be valid."""
-    plan = validate(PlanDraft(summary="s", tasks=tasks), limits.PLAN)
-    assert isinstance(plan, Plan)
+    plan = validate(PlanDraft(summary="s", tasks=tasks), limits.PLAN).plan
+    assert plan
     return plan
 
 
 def problems_of(*tasks: TaskSpec, max_tasks: int = 24) -> str:
     """All that is wrong with these tasks, which must be something."""
     problem = validate(PlanDraft(summary="s", tasks=tasks), replace(limits.PLAN, tasks=max_tasks))
-    assert isinstance(problem, PlanProblem)
+    assert problem.plan is None
     assert problem.problems
     return "\n".join(problem.problems)
 
@@ -75,12 +77,12 @@ def ancestors(plan: Plan) -> dict[str, frozenset[str]]:
 @given(drafts())
 def test_in_a_valid_plan_no_two_unordered_tasks_write_one_path(draft: PlanDraft) -> None:
     """Whatever the draft: an order exists, and all that may collide is ordered by it."""
-    plan = validate(draft, limits.PLAN)
-    assert isinstance(plan, Plan)
+    plan = validate(draft, limits.PLAN).plan
+    assert plan
     before = ancestors(plan)  # fails unless the order is topological
 
     for a, b in combinations(plan.tasks, 2):
-        meets = any(overlap(x, y) for x in a.writes for y in b.writes)
+        meets = any(meet(reach(x), reach(y)) for x in a.writes for y in b.writes)
         assert not meets or a.id in before[b.id]
 
 
@@ -88,8 +90,8 @@ def test_in_a_valid_plan_no_two_unordered_tasks_write_one_path(draft: PlanDraft)
 @given(drafts())
 def test_added_edges_follow_the_given_order_and_none_is_idle(draft: PlanDraft) -> None:
     """The task given first comes first; what the planner said is kept; edges stand in both."""
-    plan = validate(draft, limits.PLAN)
-    assert isinstance(plan, Plan)
+    plan = validate(draft, limits.PLAN).plan
+    assert plan
     given_order = [each.id for each in draft.tasks]
     needs = {each.id: each.depends_on for each in plan.tasks}
 
@@ -105,11 +107,11 @@ def test_added_edges_follow_the_given_order_and_none_is_idle(draft: PlanDraft) -
 @given(drafts())
 def test_a_valid_plan_stays_as_it_is(draft: PlanDraft) -> None:
     """Validated again, it gets no further edge and the same order."""
-    plan = validate(draft, limits.PLAN)
-    assert isinstance(plan, Plan)
-    again = validate(PlanDraft(summary="s", tasks=plan.tasks), limits.PLAN)
+    plan = validate(draft, limits.PLAN).plan
+    assert plan
+    again = validate(PlanDraft(summary="s", tasks=plan.tasks), limits.PLAN).plan
 
-    assert isinstance(again, Plan)
+    assert again
     assert again.tasks == plan.tasks
     assert again.added == ()
 
@@ -230,7 +232,7 @@ def test_what_cannot_be_read_is_said_in_words_for_a_model(text: str, words: str)
     """Every error of the shape names its place and what to do."""
     problem = parse(text)
 
-    assert isinstance(problem, PlanProblem)
+    assert isinstance(problem, PlanJudgement)
     assert words in "\n".join(problem.problems)
 
 
@@ -254,7 +256,7 @@ def test_whatever_comes_is_a_draft_or_a_bounded_problem(text: str) -> None:
     """No text of a model raises, and the answer to it stays short."""
     found = parse(text)
 
-    if isinstance(found, PlanProblem):
+    if isinstance(found, PlanJudgement):
         assert 1 <= len(found.problems) <= 13
         assert all(len(each) <= 400 for each in found.problems)
 
@@ -277,4 +279,4 @@ def test_one_task_is_always_possible(request_text: str) -> None:
     assert [each.id for each in plan.tasks] == ["task-1"]
     assert plan.tasks[0].writes == ("**",)
     assert plan.tasks[0].acceptance == ("make test",)
-    assert isinstance(validate(PlanDraft(summary="s", tasks=plan.tasks), limits.PLAN), Plan)
+    assert validate(PlanDraft(summary="s", tasks=plan.tasks), limits.PLAN).plan

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from domain.planning.write_patterns import covers, normal, overlap, refusal, unsafe
+from domain.planning.write_patterns import covers, meet, normal, reach, refusal, unsafe
 
 PROPERTY = settings(deadline=None, max_examples=600)
 PIECES = st.sampled_from(["a", "b", "a.py", "B.py", "*", "**", "*.py", "?", "[ab]", "[id].py"])
@@ -16,6 +16,11 @@ PATTERNS = st.builds(
 FILES = st.lists(
     st.sampled_from(["a", "b", "a.py", "B.py", "[id].py", "i.py"]), min_size=1, max_size=4
 ).map("/".join)
+
+
+def overlap(a: str, b: str) -> bool:
+    """Whether two patterns may cover a common path."""
+    return meet(reach(a), reach(b))
 
 
 @pytest.mark.parametrize(

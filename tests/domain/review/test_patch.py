@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from contracts.planning import TaskSpec
 from contracts.review import Patch
 from contracts.tools import CoderFinish
-from domain.review.patch import Flaw, commit_message, in_scope, judge
+from domain.review.patch import commit_message, judge
 
 PROPERTY = settings(deadline=None, max_examples=150)
 TASK = TaskSpec(id="add-limit", title="Add a limit", goal="G", writes=("src/",))
@@ -36,23 +36,19 @@ def patch(*paths: str, files: int | None = None, markers: tuple[str, ...] = ()) 
 
 
 @pytest.mark.parametrize(
-    ("given_patch", "flaw", "words"),
+    ("given_patch", "words"),
     [
-        (patch(), Flaw.EMPTY, "Nothing has changed"),
-        (patch("src/a.py", markers=("src/a.py",)), Flaw.MARKERS, "left in src/a.py"),
-        (patch("docs/a.md", "b.py"), Flaw.OUTSIDE, "(src/): docs/a.md, b.py"),
-        (patch("src/a.py", "../x"), Flaw.UNSAFE_PATH, "must not be in a patch: ../x"),
-        (patch("src/.git/config"), Flaw.UNSAFE_PATH, "src/.git/config"),
+        (patch(), "Nothing has changed"),
+        (patch("src/a.py", markers=("src/a.py",)), "left in src/a.py"),
+        (patch("docs/a.md", "b.py"), "(src/): docs/a.md, b.py"),
+        (patch("src/a.py", "../x"), "must not be in a patch: ../x"),
+        (patch("src/.git/config"), "src/.git/config"),
     ],
     ids=["empty", "markers", "outside", "climbs", "git"],
 )
-def test_a_flaw_is_told_to_the_agent(given_patch: Patch, flaw: Flaw, words: str) -> None:
-    """Each flaw has its name and a sentence that says what to do."""
-    problem = judge(given_patch, task=TASK, agent_summary="done")
-
-    assert problem is not None
-    assert problem.flaw is flaw
-    assert words in problem.feedback
+def test_a_flaw_is_told_to_the_agent(given_patch: Patch, words: str) -> None:
+    """Each flaw has a sentence that says what to do."""
+    assert words in judge(given_patch, task=TASK, agent_summary="done")
 
 
 @pytest.mark.parametrize(
@@ -62,15 +58,14 @@ def test_a_flaw_is_told_to_the_agent(given_patch: Patch, flaw: Flaw, words: str)
 )
 def test_a_patch_that_is_at_least_partly_for_the_task_goes_on(given_patch: Patch) -> None:
     """Some paths outside are a risk for the review, no reason to send it back unseen."""
-    assert judge(given_patch, task=TASK, agent_summary="done") is None
+    assert judge(given_patch, task=TASK, agent_summary="done") == ""
 
 
 def test_a_task_that_reads_must_not_write() -> None:
     """Nothing changed is right for it, anything changed is not."""
-    assert judge(patch(), task=READER, agent_summary="looked") is None
+    assert judge(patch(), task=READER, agent_summary="looked") == ""
     problem = judge(patch("a.py"), task=READER, agent_summary="looked")
-    assert problem is not None
-    assert problem.flaw is Flaw.READ_ONLY
+    assert "only reads" in problem
 
 
 @pytest.mark.parametrize("summary", ["", "  \n", "\u200b\x1b[0m"])
@@ -78,8 +73,7 @@ def test_an_agent_must_say_what_it_did(summary: str) -> None:
     """A summary of blanks and invisible characters is none."""
     problem = judge(patch("src/a.py"), task=TASK, agent_summary=summary)
 
-    assert problem is not None
-    assert problem.flaw is Flaw.NO_SUMMARY
+    assert "summary is empty" in problem
 
 
 def test_a_patch_of_another_task_is_not_taken() -> None:
@@ -87,16 +81,7 @@ def test_a_patch_of_another_task_is_not_taken() -> None:
     other = TASK.model_copy(update={"id": "other"})
     problem = judge(patch("src/a.py"), task=other, agent_summary="done")
 
-    assert problem is not None
-    assert problem.flaw is Flaw.FOREIGN
-
-
-def test_scope_is_what_the_task_declared() -> None:
-    """Folders by their slash, everything by `**`, nothing by nothing."""
-    assert in_scope("src/a.py", ("src/",))
-    assert in_scope("any/thing", ("**",))
-    assert not in_scope("docs/a.md", ("src/", "*.py"))
-    assert not in_scope("a", ())
+    assert "belongs to task 'add-limit', not to 'other'" in problem
 
 
 def test_a_commit_message_has_title_body_and_trailer() -> None:

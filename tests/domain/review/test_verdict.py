@@ -1,6 +1,5 @@
 """Review: which findings block, who decides, and that a decision holds for one tree alone."""
 
-import itertools
 import re
 
 import pytest
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 
 from contracts.approvals import Choice, Decision
 from contracts.review import Finding, Patch, ReviewFinish, ReviewItem, ReviewState, Verdict
-from domain.review.verdict import answer, blocking, decide, feedback, move
+from domain.review.verdict import answer, blocking, decide, feedback
 
 PROPERTY = settings(deadline=None, max_examples=200)
 TREE, OTHER = "a" * 40, "b" * 40
@@ -235,19 +234,6 @@ def test_what_is_decided_is_not_decided_again(state: ReviewState) -> None:
         answer(item(state=state), decision)
     with pytest.raises(ValueError, match=f"is {state} already"):
         decide(item(state=state), None, patch(), rounds_left=1, blocking_priority=1)
-
-
-@pytest.mark.parametrize(("state", "to"), list(itertools.product(ReviewState, repeat=2)))
-def test_an_item_moves_only_along_its_life(state: ReviewState, to: ReviewState) -> None:
-    """Pending becomes approved, rejected or revised; revised becomes pending."""
-    pending, revised = ReviewState.PENDING, ReviewState.REVISED
-    fine = (state is pending and to is not pending) or (state is revised and to is pending)
-
-    if fine:
-        assert move(state, to) is to
-    else:
-        with pytest.raises(ValueError, match=f"{state} cannot become {to}"):
-            move(state, to)
 
 
 def test_feedback_is_bounded_and_shows_nothing_hidden() -> None:
