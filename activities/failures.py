@@ -8,7 +8,7 @@ from types import MappingProxyType
 from temporalio.exceptions import ApplicationError
 
 from contracts.failures import FailureKind
-from domain import failures
+from domain.failures import STRATEGIES
 from infra.anthropic.client import ModelServiceError
 from infra.disk_space import LowSpaceError, is_disk_full
 from infra.git.command import GitError, GitMissingError
@@ -39,12 +39,13 @@ def failed(
     kind: FailureKind, message: str, *, retry_after_seconds: float | None = None
 ) -> ApplicationError:
     """Return the error that Temporal records: its type is the kind, its detail the advice."""
+    strategy = STRATEGIES[kind]
     delay = dt.timedelta(seconds=retry_after_seconds) if retry_after_seconds else None
     return ApplicationError(
         message[:_BOUND],
-        failures.advice(kind),
+        strategy.advice,
         type=kind.value,
-        non_retryable=not failures.retryable(kind),
+        non_retryable=not strategy.retried,
         next_retry_delay=delay,
     )
 

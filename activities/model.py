@@ -18,9 +18,10 @@ from contracts.ports import ModelActivities
 from contracts.tools import FINISH
 from domain import ids
 from domain.agent.configuration import AgentConfiguration
+from domain.agent.models import cost_microusd
 from domain.approvals.rules import judge
 from domain.text import one_line
-from domain.tools.registry import MAX_FINISH_BYTES, InvalidCall, Registry
+from domain.tools.registry import MAX_FINISH_BYTES, Registry
 from infra.anthropic.client import MessagesClient, ModelReply
 from infra.conversation.log import ConversationLog, TurnContent, turn_key
 from infra.conversation.messages import (
@@ -168,7 +169,7 @@ def _read(
         finish=next((finish for _, finish in reversed(read) if finish), None),
         says=one_line(" ".join(texts) or reply.detail, 120),
         usage=reply.usage,
-        cost_microusd=agent.cost_microusd(reply.usage, written_1h=reply.written_1h),
+        cost_microusd=cost_microusd(agent.prices, reply.usage, written_1h=reply.written_1h),
         model=reply.model,
         request_id=reply.request_id,
         discarded=discarded,
@@ -183,9 +184,8 @@ def _use(
     pinned = agent.tool(name)
     effect = pinned.effect if pinned else None
     checked = registry.check(name, block.get("input"))
-    if isinstance(checked, InvalidCall):
-        problem = checked.message
-        return ToolUse(id=identity, name=name[:64], problem=problem, effect=effect), None
+    if isinstance(checked, str):
+        return ToolUse(id=identity, name=name[:64], problem=checked, effect=effect), None
     data = checked.model_dump_json()
     if name == FINISH and len(data.encode()) > MAX_FINISH_BYTES:
         problem = f"What you hand in is longer than {MAX_FINISH_BYTES} bytes. Make it shorter."

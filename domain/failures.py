@@ -16,19 +16,18 @@ class Strategy:
 
     Attributes:
         retried: the server tries again by itself, a few times and soon.
-        waits: the workflow then waits visibly and tries again.
-        state: how a run stands that meets it.
+        advice: what the workflow does then, for the details in which it is recorded.
     """
 
     retried: bool
-    waits: bool
-    state: RunState
+    advice: RetryAdvice
 
 
-_MODEL = Strategy(retried=True, waits=True, state=RunState.WAITING_MODEL)
-_HOST = Strategy(retried=True, waits=True, state=RunState.WAITING_INFRA)
-_FINAL = Strategy(retried=False, waits=False, state=RunState.FAILED)
-_SETUP = Strategy(retried=False, waits=False, state=RunState.WAITING_INFRA)
+_WAITS = RetryAdvice(waits=True, state=RunState.WAITING_INFRA)
+_MODEL = Strategy(True, RetryAdvice(waits=True, state=RunState.WAITING_MODEL))
+_HOST = Strategy(True, _WAITS)
+_FINAL = Strategy(False, RetryAdvice(waits=False, state=RunState.FAILED))
+_SETUP = Strategy(False, RetryAdvice(waits=False, state=RunState.WAITING_INFRA))
 
 STRATEGIES = MappingProxyType(
     {
@@ -38,11 +37,11 @@ STRATEGIES = MappingProxyType(
         FailureKind.MALFORMED: _MODEL,
         FailureKind.STORE: _HOST,
         FailureKind.BUSY: _HOST,
-        FailureKind.DISK: Strategy(retried=False, waits=True, state=RunState.WAITING_INFRA),
+        FailureKind.DISK: Strategy(False, _WAITS),
         FailureKind.SANDBOX: _SETUP,
         FailureKind.CREDENTIALS: _SETUP,
         FailureKind.SPEND_LIMIT: Strategy(
-            retried=False, waits=False, state=RunState.WAITING_BUDGET
+            False, RetryAdvice(waits=False, state=RunState.WAITING_BUDGET)
         ),
         FailureKind.REFUSED: _FINAL,
         FailureKind.MODEL_REQUEST: _FINAL,
@@ -51,21 +50,3 @@ STRATEGIES = MappingProxyType(
         FailureKind.BUG: _FINAL,
     }
 )
-LONGEST_PAUSE_SECONDS = 60.0
-MOST_PAUSES = 2_000
-
-
-def retryable(kind: FailureKind) -> bool:
-    """Return whether the server should try again by itself, a few times and soon."""
-    return STRATEGIES[kind].retried
-
-
-def advice(kind: FailureKind) -> RetryAdvice:
-    """Return what a workflow does about this failure, for the details in which it is recorded."""
-    strategy = STRATEGIES[kind]
-    return RetryAdvice(
-        waits=strategy.waits,
-        state=strategy.state,
-        longest_pause_seconds=LONGEST_PAUSE_SECONDS,
-        most_pauses=MOST_PAUSES,
-    )

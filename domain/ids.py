@@ -88,15 +88,8 @@ def holder(owner: str, request: str, purpose: str) -> str:
 
 def purpose(role: str, attempt: int) -> str:
     """Return what a role's worktree is for: a coder keeps one over all its rounds."""
-    match role:
-        case roles.PLANNER:
-            return "plan"
-        case roles.CODER:
-            return "work"
-        case roles.REVIEWER:
-            return f"review-{attempt}"
-        case _:
-            return f"{role}-{attempt}"
+    known = {roles.PLANNER: "plan", roles.CODER: "work", roles.REVIEWER: f"review-{attempt}"}
+    return known.get(role, f"{role}-{attempt}")
 
 
 def owner_of(holder: str) -> str | None:

@@ -22,27 +22,13 @@ class QueueState:
     Attributes:
         waiting: patches in the queue that chain up without a textual conflict.
         red_prefix: length of the shortest prefix known to be red, None when none is.
-        failures: patches evicted for red so far.
-        successes: patches landed so far.
+        failures, successes: patches evicted for red, and landed, so far.
     """
 
     waiting: int
     red_prefix: int | None = None
     failures: int = 0
     successes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """What one round of tests decides.
-
-    Attributes:
-        land: how many patches of the queue's front land, 0 for none.
-        state: the queue once they have landed.
-    """
-
-    land: int
-    state: QueueState
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +86,15 @@ def eliminated(state: QueueState) -> bool:
     return _red(state) == 1
 
 
-def conclude(state: QueueState, greens: Sequence[int], reds: Sequence[int]) -> Round:
-    """Return what lands after a round, and the queue behind it.
+def conclude(
+    state: QueueState, greens: Sequence[int], reds: Sequence[int]
+) -> tuple[int, QueueState]:
+    """Return how many patches land after a round, and the queue behind them.
 
     The longest green prefix lands and clears every shorter red one: those were flakes. The
     shortest red prefix above it bounds the next search.
 
-    Args:
-        state: what the round was planned on.
-        greens: lengths of the prefixes that passed, any order.
-        reds: lengths of the prefixes that failed; one without a verdict is in neither.
+    `greens` and `reds` are lengths of prefixes; one without a verdict is in neither.
     """
     land = max((cut for cut in greens if 0 < cut <= state.waiting), default=0)
     above = [cut for cut in (*reds, _red(state)) if cut is not None and land < cut <= state.waiting]
@@ -119,7 +104,7 @@ def conclude(state: QueueState, greens: Sequence[int], reds: Sequence[int]) -> R
         failures=state.failures,
         successes=state.successes + land,
     )
-    return Round(land, behind)
+    return land, behind
 
 
 def after_eviction(state: QueueState) -> QueueState:
@@ -136,13 +121,10 @@ def after_eviction(state: QueueState) -> QueueState:
 
 
 def rechained(state: QueueState, *, usable: int, kept: int) -> QueueState:
-    """Return the queue for a chain that was built again.
+    """Return the queue for a chain that was built again, with `usable` links that merged.
 
-    Args:
-        state: the queue as the last round left it.
-        usable: links that merged this time.
-        kept: how many of the first ones are the same as in the chain before, on the same tip; a
-            red prefix is believed only when all of it is among them.
+    The first `kept` of them are the same as in the chain before, on the same tip; a red prefix is
+    believed only when all of it is among them.
     """
     red = state.red_prefix
     believed = red is not None and red <= min(kept, usable)

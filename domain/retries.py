@@ -1,6 +1,6 @@
 """How a workflow tries again: by the advice that is recorded with the failure."""
 
-from contracts.failures import FailureKind, RetryAdvice
+from contracts.failures import RetryAdvice
 
 MOST_DEATHS = 50
 """How often in a row an activity may be lost with its worker before it is given up."""
@@ -13,11 +13,3 @@ def pause_seconds(advice: RetryAdvice, tries: int) -> float | None:
     if not advice.waits or tries >= advice.most_pauses:
         return None
     return min(2.0 ** min(tries, 10), advice.longest_pause_seconds)
-
-
-def lease_lost(kind: str | None) -> bool:
-    """Return whether a failure of this recorded kind is solved by another worktree.
-
-    What is in a worktree is in the store as well, up to the last checkpoint.
-    """
-    return kind == FailureKind.FENCED

@@ -116,7 +116,7 @@ class AgentWorkflow(ChildOfRequest):
         permit = self._permit(conversation)
         if isinstance(permit, loop.Stop):
             return self._result(cut=permit)
-        turn = await self._call_model(conversation, permit.max_output_tokens)
+        turn = await self._call_model(conversation, permit)
         self._conversation = turn.conversation
         # Judged by the counters from before it: what was reminded of or repeated already.
         waiting = bool(self._notes) and workflow.patched("note-before-finish-2026-11")
@@ -144,7 +144,7 @@ class AgentWorkflow(ChildOfRequest):
                 self._tell(message)
         return None
 
-    def _permit(self, conversation: ConversationRef) -> loop.CallModel | loop.Stop:
+    def _permit(self, conversation: ConversationRef) -> int | loop.Stop:
         return loop.may_call(
             self._progress,
             self._limits(),

@@ -158,12 +158,12 @@ class MergeQueueWorkflow:
             return
         greens = [cut for cut in cuts if reports[cut].passed]
         reds = [cut for cut in cuts if not reports[cut].passed]
-        outcome = merge_queue.conclude(self._state, greens, reds)
-        self._red = reports[min(red for red in reds)] if reds else self._red
-        if not outcome.land:
-            self._state = outcome.state
-        elif all(self._waiting(links[: outcome.land])):
-            await self._land(chain, links[: outcome.land], outcome.state)
+        land, after = merge_queue.conclude(self._state, greens, reds)
+        self._red = reports[min(reds)] if reds else self._red
+        if not land:
+            self._state = after
+        elif all(self._waiting(links[:land])):
+            await self._land(chain, links[:land], after)
 
     def _waiting(self, links: Sequence[ChainLink]) -> list[bool]:
         """Say of each patch whether it still waits, or was withdrawn meanwhile."""

@@ -113,7 +113,7 @@ class TaskScheduler:
     def _block(self) -> None:
         task_nodes = requests.task_nodes(self._plan, self.rows)
         for task, reason in ready.blocked(task_nodes):
-            self.rows[task] = requests.blocked(self.rows[task], reason)
+            self.rows[task] = requests.ended(self.rows[task], TaskState.BLOCKED, reason)
 
     def _launch(self, task_id: str, notes: Sequence[Note]) -> None:
         allowance = budget.grant(

@@ -14,6 +14,7 @@ from temporalio.exceptions import ActivityError
 with workflow.unsafe.imports_passed_through():
     from contracts.agent import AgentStart
     from contracts.approvals import Approval, ApprovalKind, Choice, Decision
+    from contracts.failures import FailureKind
     from contracts.model import ToolAnswer, ToolUse
     from contracts.ports import ToolActivities, WorktreeActivities
     from contracts.tools import ReadCall, ToolCall, ToolOutcome, ToolResult
@@ -144,7 +145,8 @@ class ToolDispatcher:
             try:
                 return await self._carry_out(port, request)
             except ActivityError as error:
-                lost = retries.lease_lost(retrying.kind_of(error))
+                # The store has what was in the lost one, up to the last checkpoint.
+                lost = retrying.kind_of(error) == FailureKind.FENCED
                 if not (lost and workflow.patched("lease-again-2026-11")):
                     raise
             self.lease = await self._another()

@@ -17,7 +17,7 @@ from contracts.approvals import Approval
 from contracts.merge_queue import MergeQueueStatus
 from contracts.task import TaskState
 from contracts.visibility import RunState
-from domain.request.task_marks import TASK_MARKS
+from domain.scheduling.task_state import TASK_MARKS
 
 _TASK_STYLES = {
     TaskState.PENDING: "dim",

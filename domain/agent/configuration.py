@@ -6,25 +6,23 @@ is at the moment: the rules that judge a call, the code that carries a tool out.
 
 from collections.abc import Iterable
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import JsonValue
 
 from contracts.agent import AgentConfig, AgentLimits, ModelPrices
-from contracts.model import Usage
+from contracts.base import Contract
 from contracts.tools import ApprovalClass, RetryClass
 from contracts.verdicts import Effect
-from domain.agent.models import ModelFacts, cost_microusd
+from domain.agent.models import ModelFacts
 from domain.agent.roles import Role
 from domain.tools.registry import ToolSpec
 
 
-class PinnedTool(BaseModel):
+class PinnedTool(Contract):
     """A tool as the agent's model is told of it, and how its calls are handled.
 
     Attributes:
         definition: as the Messages API wants it.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     definition: dict[str, JsonValue]
@@ -34,7 +32,7 @@ class PinnedTool(BaseModel):
     subject: str
 
 
-class AgentConfiguration(BaseModel):
+class AgentConfiguration(Contract):
     """Everything that an agent begins with, but its task.
 
     Attributes:
@@ -43,8 +41,6 @@ class AgentConfiguration(BaseModel):
         tools: sorted by name: the order in which the model is told of them.
         prices: what is known of the model.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     role: str
     model: str
@@ -56,11 +52,7 @@ class AgentConfiguration(BaseModel):
 
     def pinned(self, oid: str) -> AgentConfig:
         """Return what the agent's workflow needs of it; `oid` is its id in the store."""
-        prices = ModelPrices(
-            input_usd=self.prices.input_usd,
-            output_usd=self.prices.output_usd,
-            max_output_tokens=self.prices.max_output_tokens,
-        )
+        prices = ModelPrices.model_validate(self.prices, from_attributes=True)
         return AgentConfig(id=oid, limits=self.limits, prices=prices)
 
     def request_fields(self) -> dict[str, JsonValue]:
@@ -77,10 +69,6 @@ class AgentConfiguration(BaseModel):
     def tool(self, name: str) -> PinnedTool | None:
         """Return a tool by its name, None when the agent has none of that name."""
         return next((tool for tool in self.tools if tool.name == name), None)
-
-    def cost_microusd(self, usage: Usage, *, written_1h: int) -> int:
-        """Return what a call costs by the pinned prices."""
-        return cost_microusd(self.prices, usage, written_1h=written_1h)
 
 
 def configure(

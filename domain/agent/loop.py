@@ -29,13 +29,6 @@ FINISH_ALONE = "Call finish alone, after you have seen the results of your other
 
 
 @dataclass(frozen=True)
-class CallModel:
-    """Call the model, with at most this much output."""
-
-    max_output_tokens: int
-
-
-@dataclass(frozen=True)
 class CallTools:
     """Run these calls, in order."""
 
@@ -91,8 +84,8 @@ def may_call(
     *,
     conversation: ConversationRef,
     now: float,
-) -> CallModel | Stop:
-    """Decide whether the agent may call the model once more; `now` in seconds of the run's clock.
+) -> int | Stop:
+    """Return the output tokens of the next call, or why there is none; `now` by the run's clock.
 
     The whole price of the call is reserved before it is made, so spending stays within the budget.
     """
@@ -108,9 +101,9 @@ def may_call(
     if output < limits.smallest_reply_tokens:
         why = f"the next call could cost more than the ${left / 1e6:.2f} left"
         return Stop(StopCause.BUDGET, why)
-    wanted = limits.output_tokens * 2**progress.variant
+    wanted: int = limits.output_tokens * 2**progress.variant
     ceiling = min(limits.largest_reply_tokens, prices.max_output_tokens)
-    return CallModel(min(wanted, output, ceiling))
+    return min(wanted, output, ceiling)
 
 
 def affordable_output(prices: ModelPrices, *, context_tokens: int, money_microusd: int) -> int:

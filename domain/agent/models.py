@@ -9,7 +9,6 @@ Cost of a call = p_in * (input + 1.25 * write_5m + 2 * write_1h + read_factor * 
 import math
 from dataclasses import dataclass
 
-from contracts.agent import ModelPrices
 from contracts.model import Usage
 
 REHEARSED = " (rehearsed)"
@@ -65,13 +64,3 @@ def cost_microusd(known: ModelFacts, usage: Usage, *, written_1h: int = 0) -> in
     weighted = usage.input_tokens + 1.25 * written_5m + 2 * written_1h
     weighted += known.read_factor * usage.cache_read_tokens
     return math.ceil(known.input_usd * weighted + known.output_usd * usage.output_tokens)
-
-
-def prices(model: str) -> ModelPrices:
-    """Return what an agent's loop needs to know of a model, to be pinned at its start."""
-    known = facts(model)
-    return ModelPrices(
-        input_usd=known.input_usd,
-        output_usd=known.output_usd,
-        max_output_tokens=known.max_output_tokens,
-    )

@@ -12,7 +12,7 @@ from contracts.approvals import Approval
 from contracts.request import RequestStatus
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import RunState
-from domain.request.task_marks import TASK_MARKS
+from domain.scheduling.task_state import TASK_MARKS
 from domain.text import for_people, one_line
 
 _ENDED = (RunState.DONE, RunState.FAILED, RunState.CANCELLED)

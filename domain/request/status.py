@@ -79,15 +79,10 @@ def launched(status: TaskStatus, workflow_id: str) -> TaskStatus:
 
 
 def ended(status: TaskStatus, state: TaskState, reason: str) -> TaskStatus:
-    """Return a row that ended without a report, unless it had ended before."""
+    """Return a row that ended, or can never start, without a report; one that had ended stays."""
     if tasks.terminal(status.state):
         return status
     return status.model_copy(update={"state": state, "reason": reason[:1_000], "agent": None})
-
-
-def blocked(status: TaskStatus, reason: str) -> TaskStatus:
-    """Return a row that can never start, with the reason."""
-    return status.model_copy(update={"state": TaskState.BLOCKED, "reason": reason[:1_000]})
 
 
 def state_of(inbox: ApprovalInbox, blockers: Sequence[Blocker]) -> tuple[RunState, str]:

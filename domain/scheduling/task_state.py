@@ -1,4 +1,4 @@
-"""A task's states: which move is allowed from where, and nothing else."""
+"""A task's states: which move is allowed from where, and the mark by which each is shown."""
 
 from types import MappingProxyType
 
@@ -22,10 +22,18 @@ _MOVES = MappingProxyType(
     }
 )
 
-
-def allowed(present: TaskState) -> tuple[TaskState, ...]:
-    """Return the states that a task may move to from `present`, in a fixed order."""
-    return _MOVES[present]
+TASK_MARKS = MappingProxyType(
+    {
+        TaskState.PENDING: "○",
+        TaskState.RUNNING: "●",
+        TaskState.BLOCKED: "◌",
+        TaskState.REVIEW: "◆",
+        TaskState.DONE: "✓",
+        TaskState.FAILED: "✗",
+        TaskState.CANCELLED: "⊘",
+    }
+)
+"""One column wide each, and no emoji, so that tables stay aligned."""
 
 
 def move(present: TaskState, to: TaskState) -> TaskState:
@@ -34,8 +42,8 @@ def move(present: TaskState, to: TaskState) -> TaskState:
     Raises:
         ValueError: the move is not in the table.
     """
-    if to is not present and to not in allowed(present):
-        possible = ", ".join(allowed(present)) or "nothing"
+    if to is not present and to not in _MOVES[present]:
+        possible = ", ".join(_MOVES[present]) or "nothing"
         raise ValueError(f"a task that is {present} cannot become {to}, only {possible}")
     return to
 

@@ -40,13 +40,6 @@ class ToolSpec:
         return {"name": self.name, "description": self.description, "input_schema": schema}
 
 
-@dataclass(frozen=True)
-class InvalidCall:
-    """Why a call cannot be run, as the model is told."""
-
-    message: str
-
-
 class Registry:
     """Tools by name. A name is taken once; a second registration under it is refused."""
 
@@ -66,17 +59,17 @@ class Registry:
         """Return the tool of this name, None when there is none."""
         return self._tools.get(name)
 
-    def check(self, name: str, arguments: object) -> BaseModel | InvalidCall:
+    def check(self, name: str, arguments: object) -> BaseModel | str:
         """Return the validated arguments, or what is wrong with them in words for the model."""
         spec = self.get(name)
         if spec is None:
-            return InvalidCall(f"There is no tool {name!r}. Tools: {', '.join(self._tools)}.")
+            return f"There is no tool {name!r}. Tools: {', '.join(self._tools)}."
         if not isinstance(arguments, dict):
-            return InvalidCall(f"The arguments of {name} must be a JSON object.")
+            return f"The arguments of {name} must be a JSON object."
         try:
             return spec.arguments.model_validate(arguments)
         except ValidationError as error:
-            return InvalidCall(_explain(name, error))
+            return _explain(name, error)
 
 
 def _explain(name: str, error: ValidationError) -> str:

@@ -11,7 +11,6 @@ from activities.agent_setup import AgentSetup
 from activities.tools.registry import tools_by_name
 from contracts.verdicts import Effect, Permission
 from domain.approvals.rules import judge
-from domain.tools.registry import InvalidCall
 from infra.roles.files import BUILT_IN, RoleError, RoleFiles
 from tests.infra.bench import Agent
 
@@ -73,7 +72,7 @@ def test_what_a_role_hands_in_is_checked_by_its_own_fields(setup: AgentSetup) ->
 
     assert registry.check("finish", whole).model_dump() == whole  # type: ignore[union-attr]
     for wrong in ({"label": "bug"}, {**whole, "more": "x"}, {**whole, "label": ""}):
-        assert isinstance(registry.check("finish", wrong), InvalidCall)
+        assert isinstance(registry.check("finish", wrong), str)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def test_every_kind_has_a_strategy() -> None:
 @pytest.mark.parametrize("kind", FailureKind)
 def test_a_run_that_waits_is_shown_as_waiting(kind: FailureKind) -> None:
     """A run that waits is never shown as failed."""
-    advice = failures.advice(kind)
+    advice = failures.STRATEGIES[kind].advice
     if advice.waits:
         assert advice.state is not RunState.FAILED
 
@@ -36,7 +36,7 @@ def test_a_run_that_waits_is_shown_as_waiting(kind: FailureKind) -> None:
 )
 def test_a_failure_that_time_does_not_solve_is_final(kind: FailureKind) -> None:
     """Another try would end the same way."""
-    advice = failures.advice(kind)
+    advice = failures.STRATEGIES[kind].advice
 
     assert retries.pause_seconds(advice, 0) is None
     assert advice.state is RunState.FAILED
@@ -45,7 +45,7 @@ def test_a_failure_that_time_does_not_solve_is_final(kind: FailureKind) -> None:
 @given(KINDS, st.integers(0, 1_999))
 def test_pauses_grow_to_a_minute_and_stay_there(kind: FailureKind, tries: int) -> None:
     """A run tries again soon at first, later once a minute."""
-    advice = failures.advice(kind)
+    advice = failures.STRATEGIES[kind].advice
     pause, following = (retries.pause_seconds(advice, n) for n in (tries, tries + 1))
     if pause is not None:
         assert 1 <= pause <= 60
@@ -55,7 +55,7 @@ def test_pauses_grow_to_a_minute_and_stay_there(kind: FailureKind, tries: int) -
 @given(KINDS)
 def test_every_wait_has_an_end(kind: FailureKind) -> None:
     """After some thousand tries, more than a day, the failure is final."""
-    assert retries.pause_seconds(failures.advice(kind), 2_000) is None
+    assert retries.pause_seconds(failures.STRATEGIES[kind].advice, 2_000) is None
 
 
 @given(st.text() | st.none())
@@ -63,19 +63,13 @@ def test_an_unknown_kind_of_an_old_history_is_final(kind: str | None) -> None:
     """A failure of a type that is not ours, recorded without advice, is not waited for."""
     if kind not in {member.value for member in FailureKind}:
         assert retries.pause_seconds(wire.advice(kind), 0) is None
-        assert not retries.lease_lost(kind)
         assert wire.advice(kind).state is RunState.WAITING_INFRA
-
-
-def test_a_lost_lease_is_solved_by_another_worktree() -> None:
-    """Only a fenced worktree is."""
-    assert [kind for kind in FailureKind if retries.lease_lost(kind.value)] == [FailureKind.FENCED]
 
 
 @given(KINDS, st.integers(0, 3_000))
 def test_recorded_advice_decides_whatever_the_table_says(kind: FailureKind, tries: int) -> None:
     """What a workflow does follows from the advice alone."""
-    never = RetryAdvice(waits=False, state=failures.advice(kind).state)
+    never = RetryAdvice(waits=False, state=failures.STRATEGIES[kind].advice.state)
     once = RetryAdvice(waits=True, state=never.state, longest_pause_seconds=5, most_pauses=1)
 
     assert retries.pause_seconds(never, tries) is None

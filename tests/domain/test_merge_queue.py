@@ -67,11 +67,11 @@ class World:
         self.runs += len(tests)
         verdicts = {cut: self.green(self.landed + self.queue[:cut]) for cut in tests}
         greens = [cut for cut in tests if verdicts[cut]]
-        done = conclude(state, greens, [cut for cut in tests if not verdicts[cut]])
-        assert done.land == max(greens, default=0)
-        self.landed += self.queue[: done.land]
-        self.queue = self.queue[done.land :]
-        return done.state
+        land, after = conclude(state, greens, [cut for cut in tests if not verdicts[cut]])
+        assert land == max(greens, default=0)
+        self.landed += self.queue[:land]
+        self.queue = self.queue[land:]
+        return after
 
 
 @st.composite
@@ -158,26 +158,26 @@ def test_one_semantic_conflict_among_sixteen_takes_three_rounds() -> None:
 
 def test_a_longer_green_prefix_clears_a_shorter_red_one() -> None:
     """A red below a green was a flake; the red above it stays."""
-    done = conclude(QueueState(waiting=16, red_prefix=14), [8], [4, 12])
+    land, after = conclude(QueueState(waiting=16, red_prefix=14), [8], [4, 12])
 
-    assert done.land == 8
-    assert done.state == QueueState(waiting=8, red_prefix=4, successes=8)
+    assert land == 8
+    assert after == QueueState(waiting=8, red_prefix=4, successes=8)
 
 
 def test_without_verdicts_nothing_changes() -> None:
     """A round that infrastructure ate decides nothing."""
     state = QueueState(waiting=5, red_prefix=4, failures=1, successes=2)
 
-    assert conclude(state, [], []).state == state
+    assert conclude(state, [], []) == (0, state)
 
 
 def test_what_is_red_by_elimination_is_never_tested_again() -> None:
     """Three green, four red: the fourth is to blame, and the next round begins without it."""
-    done = conclude(QueueState(waiting=6), [1, 3], [4, 6])
+    _, after = conclude(QueueState(waiting=6), [1, 3], [4, 6])
 
-    assert eliminated(done.state)
-    assert cuts(done.state, RequestLimits(test_slots=4)) == ()
-    assert after_eviction(done.state) == QueueState(waiting=2, failures=1, successes=3)
+    assert eliminated(after)
+    assert cuts(after, RequestLimits(test_slots=4)) == ()
+    assert after_eviction(after) == QueueState(waiting=2, failures=1, successes=3)
 
 
 def test_nothing_is_tested_when_nothing_waits() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from temporalio.exceptions import ApplicationError
 
 from contracts.failures import FailureKind
-from domain import failures
+from domain.failures import STRATEGIES
 from tests.fakes.store import MemoryStore
 
 Before = Callable[[str, Any], Awaitable[None]]
@@ -16,7 +16,7 @@ Before = Callable[[str, Any], Awaitable[None]]
 
 def failing(kind: FailureKind, text: str) -> ApplicationError:
     """Return a failure as an activity raises it, not retried by the server."""
-    return ApplicationError(text, failures.advice(kind), type=kind, non_retryable=True)
+    return ApplicationError(text, STRATEGIES[kind].advice, type=kind, non_retryable=True)
 
 
 class Fake:

@@ -1,7 +1,7 @@
 """What the fakes record of tools and agents: the verdicts and configuration of the product."""
 
 from activities.tools.registry import tools_by_name
-from contracts.agent import AgentConfig, AgentLimits
+from contracts.agent import AgentConfig, AgentLimits, ModelPrices
 from contracts.tools import FINISH
 from contracts.verdicts import CallVerdict, Effect
 from domain.agent import models
@@ -20,6 +20,11 @@ def verdict_of(name: str, subject: str) -> CallVerdict | None:
     return judge(tool.spec, {tool.spec.subject: subject}) if tool else None
 
 
+def prices_of(model: str) -> ModelPrices:
+    """Return a model's prices as the product pins them."""
+    return ModelPrices.model_validate(models.facts(model), from_attributes=True)
+
+
 def config_of(model: str, limits: AgentLimits | None = None) -> AgentConfig:
     """Return the pinned configuration of an agent; limits are those of a coder when left out."""
-    return AgentConfig(id="c" * 40, limits=limits or AgentLimits(), prices=models.prices(model))
+    return AgentConfig(id="c" * 40, limits=limits or AgentLimits(), prices=prices_of(model))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.agent import AgentLimits, AgentProgress, StopCause
+from contracts.agent import AgentLimits, AgentProgress, ModelPrices, StopCause
 from contracts.model import ModelTurn, ToolAnswer, ToolUse, Usage
 from contracts.store import ConversationRef
 from domain.agent import loop, models
@@ -24,7 +24,7 @@ def turn(stop: str = "tool_use", *uses: ToolUse, **fields: object) -> ModelTurn:
 
 
 LIMITS = AgentLimits()
-PRICES = models.prices(MODEL)
+PRICES = ModelPrices.model_validate(models.facts(MODEL), from_attributes=True)
 
 
 def progress(**fields: object) -> AgentProgress:
@@ -71,18 +71,18 @@ def test_a_permitted_call_can_be_paid_in_full(spent: int, context: int, variant:
         conversation=talk,
         now=100.0,
     )
-    if isinstance(decided, loop.CallModel):
+    if isinstance(decided, int):
         worst = Usage(
             cache_write_tokens=context + LIMITS.growth_tokens,
-            output_tokens=decided.max_output_tokens,
+            output_tokens=decided,
         )
 
         assert (
             models.cost_microusd(models.facts(MODEL), worst)
             <= AgentLimits().budget_microusd - spent + 1
         )
-        assert LIMITS.smallest_reply_tokens <= decided.max_output_tokens
-        assert decided.max_output_tokens <= LIMITS.largest_reply_tokens
+        assert LIMITS.smallest_reply_tokens <= decided
+        assert decided <= LIMITS.largest_reply_tokens
 
 
 def test_a_repeat_of_a_reply_that_was_too_long_may_be_longer() -> None:
@@ -90,10 +90,10 @@ def test_a_repeat_of_a_reply_that_was_too_long_may_be_longer() -> None:
     rooms = [may_call(progress(variant=number), output_tokens=16_000) for number in range(4)]
 
     assert rooms == [
-        loop.CallModel(16_000),
-        loop.CallModel(32_000),
-        loop.CallModel(64_000),
-        loop.CallModel(64_000),
+        16_000,
+        32_000,
+        64_000,
+        64_000,
     ]
 
 

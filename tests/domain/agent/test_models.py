@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.agent import ModelPrices
 from contracts.model import Usage
 from domain.agent import models
 from domain.agent.loop import affordable_output
@@ -79,7 +80,11 @@ def test_no_token_is_free_and_none_is_a_refund(
 @given(NAMES, TOKENS, st.integers(min_value=-1_000, max_value=100_000_000))
 def test_what_is_affordable_is_affordable(name: str, context: int, money: int) -> None:
     """Reading everything uncached into the cache and writing that much stays within the money."""
-    output = affordable_output(models.prices(name), context_tokens=context, money_microusd=money)
+    output = affordable_output(
+        ModelPrices.model_validate(models.facts(name), from_attributes=True),
+        context_tokens=context,
+        money_microusd=money,
+    )
     worst = Usage(cache_write_tokens=context, output_tokens=output)
 
     assert output >= 0

@@ -139,7 +139,7 @@ def test_what_is_missing_is_said_with_its_reason() -> None:
     """None when everything is done."""
     table = status.table(PLAN)
     mended = table["mend"].model_copy(update={"state": TaskState.DONE})
-    failed = status.blocked(table["tell"], "its agent gave up")
+    failed = status.ended(table["tell"], TaskState.BLOCKED, "its agent gave up")
 
     assert status.incomplete_message([mended]) is None
     assert status.incomplete_message([mended, failed]) == (
