@@ -1,4 +1,4 @@
-"""The task board: runs every task of a plan as soon as it is ready, and keeps its table.
+"""The task scheduler: runs every task of a plan as soon as it is ready, and keeps its table.
 
 What starts next, what is blocked and what a task may spend is decided in domain.
 """
@@ -29,14 +29,12 @@ with workflow.unsafe.imports_passed_through():
 class TaskScheduler:
     """The tasks of one plan.
 
-    Args:
-        spent: what was spent before, in microUSD.
-        changed: called after every change, to show it.
-        ended: called with the workflow id of every task that has ended.
+    `changed` is called after every change, to show it, and `ended` with the workflow id of every
+    task that has ended.
 
     Attributes:
         rows: by task id, in the plan's order.
-        spent: by everything that has ended, in microUSD.
+        spent: before this plan, and by everything that has ended, in microUSD.
         model: the model that answered last.
     """
 
@@ -81,9 +79,6 @@ class TaskScheduler:
                 break
             before = tuple(self._running)
             await workflow.wait_condition(lambda b=before: tuple(self._running) != b)  # type: ignore[misc]
-        stalled = ready.stalled(requests.task_nodes(self._plan, self.rows))
-        if stalled:
-            workflow.logger.error("plan.stalled", extra={"reason": stalled})
 
     async def cancel(self) -> None:
         """Cancel what runs and wait until it has cleaned up."""

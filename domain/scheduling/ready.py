@@ -10,17 +10,11 @@ from types import MappingProxyType
 from contracts.task import TaskState
 
 _LOST = MappingProxyType({TaskState.FAILED: "failed", TaskState.CANCELLED: "was cancelled"})
-_AT_WORK = (TaskState.RUNNING, TaskState.BLOCKED, TaskState.REVIEW)
 
 
 @dataclass(frozen=True, slots=True)
 class TaskNode:
-    """One task as the schedule sees it.
-
-    Attributes:
-        depends_on: ids of the tasks that must be done first.
-        size: its weight on the critical path, in estimated turns.
-    """
+    """One task as the schedule sees it; `size`, in turns, is its weight on the critical path."""
 
     id: str
     depends_on: tuple[str, ...]
@@ -35,18 +29,15 @@ def ready(task_nodes: Sequence[TaskNode], *, running: int, width: int) -> tuple[
     longest path of work (`ranks`); ties go by id.
     """
     rank = ranks(task_nodes)
-    free = max(0, width - running)
-    return tuple(sorted(_startable(task_nodes), key=lambda key: (-rank[key], key))[:free])
-
-
-def _startable(task_nodes: Sequence[TaskNode]) -> list[str]:
     states = {each.id: each.state for each in task_nodes}
-    return [
+    startable = [
         each.id
         for each in task_nodes
         if each.state is TaskState.PENDING
         and all(states.get(key) is TaskState.DONE for key in each.depends_on)
     ]
+    free = max(0, width - running)
+    return tuple(sorted(startable, key=lambda key: (-rank[key], key))[:free])
 
 
 def blocked(task_nodes: Sequence[TaskNode]) -> tuple[tuple[str, str], ...]:
@@ -82,23 +73,6 @@ def _sentence(key: str, known: dict[str, TaskNode], causes: dict[str, str]) -> s
     if first == root:
         return f"waits for '{root}', which {fate}"
     return f"waits for '{first}', which cannot start because '{root}' {fate}"
-
-
-def stalled(task_nodes: Sequence[TaskNode]) -> str | None:
-    """Return why nothing will ever happen again although tasks are pending; None when it will.
-
-    Nothing runs (or waits for a person), nothing is ready, something is pending.
-    """
-    pending = sorted(each.id for each in task_nodes if each.state is TaskState.PENDING)
-    at_work = any(each.state in _AT_WORK for each in task_nodes)
-    if not pending or at_work or _startable(task_nodes):
-        return None
-    reasons = [f"'{key}' {why}" for key, why in blocked(task_nodes)]
-    told = {key for key, _ in blocked(task_nodes)}
-    if circle := [key for key in pending if key not in told]:
-        names = ", ".join(f"'{key}'" for key in circle)
-        reasons.append(f"{names} wait for each other in a circle")
-    return f"Nothing runs and nothing can start: {'; '.join(reasons)}."
 
 
 def ranks(task_nodes: Sequence[TaskNode]) -> dict[str, int]:

@@ -41,7 +41,7 @@ nodes = [
     for task in valid.plan.tasks
 ]
 print(schedule.ready(nodes, running=0, width=3), schedule.ranks(nodes))
-print(schedule.blocked(nodes), schedule.stalled(nodes))
+print(schedule.blocked(nodes))
 print(risks(
     ["src/auth.py", "go.mod", "billing/a.py"], added=900, deleted=1,
     outside=["z", "a"], deleted_tests=["t"],

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.task import TaskState
-from domain.scheduling.ready import TaskNode, blocked, ranks, ready, stalled
+from domain.scheduling.ready import TaskNode, blocked, ranks, ready
 from domain.scheduling.task_state import terminal
 
 PROPERTY = settings(deadline=None, max_examples=150)
@@ -61,7 +61,6 @@ def test_every_run_ends_with_every_task_done_or_told_why_not(
 
     left = [key for key in sorted(states) if not terminal(states[key])]
     assert left == [key for key, _ in blocked(now)]
-    assert (stalled(now) is None) == (not left)
 
 
 @PROPERTY
@@ -117,35 +116,21 @@ def test_a_loss_reaches_everything_that_waits_for_it(state: TaskState, fate: str
         ("d", f"waits for 'c', which cannot start because 'a' {fate}"),
     )
     assert ready(graph, running=0, width=4) == ("free",)
-    assert stalled(graph) is None
 
 
-def test_standing_still_is_said_with_the_reasons() -> None:
-    """Losses, unknown dependencies and circles are all named."""
-    graph = [
-        standing("a", state=TaskState.FAILED),
-        standing("b", "a"),
-        standing("c", "nowhere"),
-        standing("x", "y"),
-        standing("y", "x"),
-    ]
+def test_a_dependency_outside_of_the_plan_blocks_for_good() -> None:
+    """It is named; tasks in a circle, which no valid plan has, just wait."""
+    graph = [standing("c", "nowhere"), standing("x", "y"), standing("y", "x")]
 
-    assert stalled(graph) == (
-        "Nothing runs and nothing can start: 'b' waits for 'a', which failed; 'c' waits for "
-        "'nowhere', which is not in the plan; 'x', 'y' wait for each other in a circle."
-    )
+    assert blocked(graph) == (("c", "waits for 'nowhere', which is not in the plan"),)
+    assert ready(graph, running=0, width=4) == ()
 
 
-@pytest.mark.parametrize("state", [RUNNING, TaskState.BLOCKED, TaskState.REVIEW])
-def test_work_and_waiting_for_a_person_is_not_standing_still(state: TaskState) -> None:
-    """As long as one task is at work or with a person, something will happen."""
-    assert stalled([standing("a", state=state), standing("b", "a")]) is None
-
-
-def test_a_finished_or_empty_plan_does_not_stand_still() -> None:
+def test_a_finished_or_empty_plan_starts_and_blocks_nothing() -> None:
     """Nothing pending, nothing to explain."""
-    assert stalled([]) is None
-    assert stalled([standing("a", state=DONE)]) is None
+    for graph in ([], [standing("a", state=DONE)]):
+        assert not ready(graph, running=0, width=4)
+        assert not blocked(graph)
     assert ranks([]) == {}
 
 
