@@ -12,13 +12,11 @@ import datetime as dt
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
+from contracts import wire_defaults
 from contracts.task_queue import TaskQueue, checks_queue, host_queue
 
 RELEASE_TIMEOUT = dt.timedelta(seconds=60)
 """How long a cancelled run waits for what it was taking, so that it can give it back."""
-
-CHECK_SECONDS = 1_200
-"""The time limit of one check command; the sandbox keeps it."""
 
 _HEARTBEAT = dt.timedelta(seconds=4)
 _LOCAL_RETRY = RetryPolicy(
@@ -87,8 +85,8 @@ def host(host_id: str, summary: str) -> ActivityConfig:
 
 
 def checks(host_id: str, summary: str, *, commands: int) -> ActivityConfig:
-    """Return the options of a run of checks: its limit follows from its commands'."""
-    limit = dt.timedelta(seconds=commands * (CHECK_SECONDS + 15) + 120)
+    """Return the options of a run of checks: its limit follows from its commands', kept there."""
+    limit = dt.timedelta(seconds=commands * (wire_defaults.CHECK_SECONDS + 15) + 120)
     return {
         **_HOST,
         "task_queue": checks_queue(host_id),

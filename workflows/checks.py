@@ -24,7 +24,6 @@ async def run_checks(
             repository=repository,
             commit=commit,
             commands=commands,
-            timeout_seconds=activity_options.CHECK_SECONDS,
             fresh=fresh,
         ),
         activity_options.checks(repository.host_id, summary, commands=len(commands)),

@@ -51,9 +51,6 @@ class RequestWorkflow(ApprovalHandlers):
     3. runs the tasks, each as soon as it is ready, critical path first;
     4. runs the checks on the merged tree (a person may approve the delivery);
     5. delivers one branch and reports; what failed is named, what is green lands all the same.
-
-    Signals: `approve`, `reject`, `revise`, `note`; `ask`, `task_changed` come from its children.
-    Update: `decide`. Queries: `status`, `pending_approvals`.
     """
 
     @workflow.init
@@ -139,9 +136,9 @@ class RequestWorkflow(ApprovalHandlers):
     def status(self) -> RequestStatus:
         """Return the request's present standing, or how it has ended."""
         if self._ending:
-            return self._status(*self._ending)
+            return self._status(self._ending)
         state, reason = requests.state_of(self._inbox.inbox, tuple(self._blockers.values()))
-        return self._status(state, reason or self._doing)
+        return self._status((state, reason or self._doing))
 
     async def _serve(self, start: RequestStart) -> None:
         self._say("opens the repository")
@@ -164,7 +161,7 @@ class RequestWorkflow(ApprovalHandlers):
     def _new_scheduler(
         self, start: RequestStart, opened: RepositoryOpened, plan: Plan
     ) -> TaskScheduler:
-        """Put up the board of a plan; a plan that was sent back has left nothing on the old one."""
+        """Return a plan's scheduler; a plan that was sent back has left nothing on the old one."""
         self._scheduler = TaskScheduler(
             start,
             opened,
@@ -246,7 +243,6 @@ class RequestWorkflow(ApprovalHandlers):
         self._show()
 
     def _show(self) -> None:
-        """Show the present standing: search attributes and the card."""
         status = self.status()
         show(status.state, 0 if self._ending else len(status.approvals))
         workflow.set_current_details(card(status))
@@ -271,14 +267,15 @@ class RequestWorkflow(ApprovalHandlers):
         status = self._closed(RunState.FAILED, reason)
         raise ApplicationError(reason, status, type=kind, non_retryable=True)
 
-    def _status(self, state: RunState, reason: str) -> RequestStatus:
+    def _status(self, standing: tuple[RunState, str]) -> RequestStatus:
         planned = self._planning.model if self._planning else ""
-        view = requests.StatusInputs(
-            id=self._id,
+        return requests.status(
+            self._id,
+            standing,
             start=self._start,
             opened=self._opened,
             plan=self._plan,
-            tasks=self._rows(),
+            rows=self._rows(),
             inbox=self._inbox.inbox,
             planner=self._planning.agent if self._planning else None,
             spent=self._scheduler.spent if self._scheduler else 0,
@@ -286,4 +283,3 @@ class RequestWorkflow(ApprovalHandlers):
             delivered=self._delivered,
             model=(self._scheduler.model if self._scheduler else "") or planned,
         )
-        return requests.status(view, state, reason)

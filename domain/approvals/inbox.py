@@ -38,7 +38,7 @@ class Resolved:
 
     Attributes:
         digest: of the approval, in full, however much of it the person gave.
-        by: who answers, "" when they did not say.
+        by: "" when they did not say.
     """
 
     approval_id: str
@@ -65,12 +65,8 @@ def parse_answer(
     """Return which approval an answer means, or the problem in one sentence.
 
     Accepted are an id, an object with it ("approval", "id", "request_id"), and, while exactly one
-    approval waits, nothing, `true`, "yes" or an object without an id.
-
-    Args:
-        payload: anything that JSON can hold, an `Answer` or a `Decide`.
-        pending: what waits, oldest first.
-        decided: what was decided before, for a better sentence.
+    approval waits, nothing, `true`, "yes" or an object without an id. `decided` is for a better
+    sentence; it and `pending` are oldest first.
     """
     given = _read(payload)
     if isinstance(given, str):
@@ -185,14 +181,11 @@ class AnswerOutcome:
 
 
 class ApprovalInbox(Contract):
-    """All questions of a request: what waits, what was decided, what was not taken.
-
-    A value: every change returns a new inbox. Survives continue-as-new as it is.
+    """All questions of a request, a value that survives continue-as-new as it is.
 
     Attributes:
         waiting: oldest first.
-        decided: newest last, the last 64.
-        refused: answers that were not taken, newest last, the last 20.
+        decided, refused: the last ones, newest last.
     """
 
     waiting: tuple[Waiting, ...] = ()
@@ -214,10 +207,7 @@ class ApprovalInbox(Contract):
             return self
         return self.model_copy(
             update={
-                "waiting": (
-                    *(each for each in self.waiting if each.approval.id != approval.id),
-                    Waiting(approval=approval, since=now),
-                ),
+                "waiting": (*self._others(approval.id), Waiting(approval=approval, since=now)),
                 "decided": tuple(each for each in self.decided if each.approval != approval.id),
             }
         )
@@ -275,11 +265,6 @@ class ApprovalInbox(Contract):
         """Return when the next deadline passes, None when nothing waits."""
         return min((each.until for each in self.waiting), default=None)
 
-    def withdraw(self, approval: str) -> "ApprovalInbox":
-        """Return the inbox without the questions of a workflow that has ended."""
-        kept = tuple(each for each in self.waiting if each.approval.id != approval)
-        return self.model_copy(update={"waiting": kept})
-
     def withdraw_of(self, asked_by: str) -> "ApprovalInbox":
         """Return the inbox without the questions of a workflow that has ended."""
         kept = tuple(each for each in self.waiting if each.approval.asked_by != asked_by)
@@ -293,8 +278,12 @@ class ApprovalInbox(Contract):
         return next((each.asked_by for each in self.pending if each.id == approval), None)
 
     def _settle(self, decision: Decision) -> "ApprovalInbox":
-        inbox = self.withdraw(decision.approval)
-        return inbox.model_copy(update={"decided": (*self.decided, decision)[-_KEPT_DECISIONS:]})
+        decided = (*self.decided, decision)[-_KEPT_DECISIONS:]
+        waiting = self._others(decision.approval)
+        return self.model_copy(update={"waiting": waiting, "decided": decided})
+
+    def _others(self, approval: str) -> tuple[Waiting, ...]:
+        return tuple(each for each in self.waiting if each.approval.id != approval)
 
 
 def _denial(approval: Approval) -> Decision:

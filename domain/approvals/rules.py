@@ -8,27 +8,19 @@ from collections.abc import Mapping
 
 from contracts.tools import ApprovalClass
 from contracts.verdicts import CallVerdict, Permission
-from domain.approvals.paths import PathNames, path_verdict
+from domain.approvals.paths import path_verdict
 from domain.tools.registry import ToolSpec
 
 
-def judge(
-    spec: ToolSpec, arguments: Mapping[str, object], known: PathNames | None = None
-) -> CallVerdict:
-    """Judge one call by its tool and its whole arguments.
-
-    Args:
-        spec: the tool.
-        arguments: validated, by name.
-        known: the names that matter in paths; those of today when left out.
-    """
+def judge(spec: ToolSpec, arguments: Mapping[str, object]) -> CallVerdict:
+    """Judge one call by its tool and its whole, validated arguments."""
     match spec.approval:
         case ApprovalClass.FREE:
             return CallVerdict(rule="changes nothing")
         case ApprovalClass.COMMAND:
             return CallVerdict(rule="runs in the sandbox")
         case ApprovalClass.PATH:
-            return path_verdict(str(arguments.get(spec.subject, "")), known)
+            return path_verdict(str(arguments.get(spec.subject, "")))
         case ApprovalClass.ASK:
             why = f"no rule allows {spec.name}"
             return CallVerdict(permission=Permission.ASK, rule="no rule", reason=why)

@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from pydantic import ValidationError
 
@@ -178,48 +177,45 @@ def delivery_summary(rows: Sequence[TaskStatus], checks: Sequence[CheckResult]) 
     return "\n".join(lines)
 
 
-@dataclass(frozen=True)
-class StatusInputs:
-    """Everything that a status is made of."""
-
-    id: str
-    start: RequestStart | None
-    opened: RepositoryOpened | None
-    plan: Plan | None
-    tasks: tuple[TaskStatus, ...]
-    inbox: ApprovalInbox
-    planner: str | None
-    spent: int
-    checks: tuple[CheckResult, ...]
-    delivered: Delivered | None
-    model: str
-
-
-def status(view: StatusInputs, state: RunState, reason: str) -> RequestStatus:
+def status(
+    request_id: str,
+    standing: tuple[RunState, str],
+    *,
+    start: RequestStart | None,
+    opened: RepositoryOpened | None,
+    plan: Plan | None,
+    rows: tuple[TaskStatus, ...],
+    inbox: ApprovalInbox,
+    planner: str | None,
+    spent: int,
+    checks: tuple[CheckResult, ...],
+    delivered: Delivered | None,
+    model: str,
+) -> RequestStatus:
     """Return the status; a task that still runs counts with what it has reported."""
-    open_cost = sum(row.cost_usd for row in view.tasks if not tasks.terminal(row.state))
-    opened, delivered = view.opened, view.delivered
+    state, reason = standing
+    open_cost = sum(row.cost_usd for row in rows if not tasks.terminal(row.state))
     return RequestStatus(
-        id=view.id,
+        id=request_id,
         state=state,
         reason=reason[:2_000],
-        request=view.start.request if view.start else "",
-        repository=view.start.repository if view.start else "",
+        request=start.request if start else "",
+        repository=start.repository if start else "",
         base=opened.base if opened else None,
-        summary=view.plan.summary if view.plan else "",
-        tasks=view.tasks,
-        edges_added=view.plan.added if view.plan else (),
-        approvals=view.inbox.pending,
-        refused_answers=view.inbox.refused,
-        planner=view.planner,
+        summary=plan.summary if plan else "",
+        tasks=rows,
+        edges_added=plan.added if plan else (),
+        approvals=inbox.pending,
+        refused_answers=inbox.refused,
+        planner=planner,
         merge_queue=ids.queue_id(opened.repository.key, opened.repository.target)
         if opened
         else None,
         branch=opened.branch if opened else None,
         commit=delivered.commit if delivered else None,
         diffstat=delivered.diffstat if delivered else "",
-        checks=view.checks,
-        cost_usd=usd(view.spent) + open_cost,
-        budget_usd=view.start.budget_usd if view.start else 0.0,
-        model=view.model,
+        checks=checks,
+        cost_usd=usd(spent) + open_cost,
+        budget_usd=start.budget_usd if start else 0.0,
+        model=model,
     )

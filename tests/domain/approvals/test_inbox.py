@@ -245,7 +245,6 @@ def test_questions_of_a_workflow_that_ended_are_taken_back() -> None:
     inbox = ApprovalInbox().open(PLAN, now=0).open(approval("tool/1", asked_by="agent/1"), now=0)
 
     assert inbox.withdraw_of("agent/1").pending == (PLAN,)
-    assert inbox.withdraw("plan").withdraw("tool/1").pending == ()
 
 
 def test_only_the_last_refused_answers_are_kept_and_they_are_short() -> None:

@@ -220,11 +220,10 @@ def test_a_status_counts_what_was_spent_and_what_is_being_spent() -> None:
     rows = status.table(PLAN)
     running = rows["mend"].model_copy(update={"state": TaskState.RUNNING, "cost_usd": 0.5})
     done = rows["tell"].model_copy(update={"state": TaskState.DONE, "cost_usd": 9.0})
-    view = status.StatusInputs(
-        id="r", start=START, opened=OPENED, plan=PLAN, tasks=(running, done), inbox=ApprovalInbox(),
-        planner=None, spent=2_000_000, checks=(), delivered=None, model="m",
+    told = status.status(
+        "r", (RunState.RUNNING, ""), start=START, opened=OPENED, plan=PLAN, rows=(running, done),
+        inbox=ApprovalInbox(), planner=None, spent=2_000_000, checks=(), delivered=None, model="m",
     )  # fmt: skip
-    told = status.status(view, RunState.RUNNING, "")
 
     assert told.cost_usd == 2.5
     assert (told.branch, told.commit) == ("orchestcode/mend", None)
