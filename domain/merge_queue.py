@@ -111,9 +111,6 @@ def after_eviction(state: QueueState) -> QueueState:
     """Return the queue without its first patch, which was to blame.
 
     The patches behind it have been seen red only together with it, so nothing is known of them.
-
-    Raises:
-        ValueError: nothing waits.
     """
     if not state.waiting:
         raise ValueError("no patch can be evicted from an empty queue")

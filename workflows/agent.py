@@ -36,9 +36,6 @@ class AgentWorkflow(ChildOfRequest):
     1. opens its conversation, or goes on with one;
     2. model -> tools -> model, until it calls `finish` or a limit cuts it;
     3. returns what it handed in, or what cut it.
-
-    Signals: `add_note` reaches the model at its next turn; `decided` answers a question to a
-    person. Query: `status`.
     """
 
     @workflow.init
@@ -210,7 +207,6 @@ class AgentWorkflow(ChildOfRequest):
         return result.model_copy(update={"failure": kind})
 
     def _carried(self) -> AgentStart:
-        """Return the input of the next run: everything that is not in the conversation."""
         return self._start.model_copy(
             update={
                 "conversation": self._conversation,

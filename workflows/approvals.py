@@ -18,11 +18,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 class PendingApprovals:
-    """Open questions, their deadlines and answers.
-
-    Args:
-        changed: called after every change, to show it.
-    """
+    """Open questions, their deadlines and answers; `changed` is called after every change."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self.inbox = ApprovalInbox()

@@ -17,9 +17,6 @@ def raise_if_cancelled() -> None:
 
     For the main task after a result that it waited for all the same (a child's, a lease, a
     command): such a result hides the cancellation.
-
-    Raises:
-        asyncio.CancelledError: the workflow is cancelled.
     """
     if workflow.cancellation_reason() is not None:
         raise asyncio.CancelledError
@@ -31,9 +28,6 @@ async def complete_despite_cancel(work: Coroutine[Any, Any, Result]) -> Result:
     After 60 s the work itself is cancelled, and its end is waited for. An activity whose effect
     must be known even then takes `activity_options.external_effect`. The caller stores what it has
     to release, then calls `raise_if_cancelled`.
-
-    Raises:
-        asyncio.CancelledError, ActivityError: the work ended without a result.
     """
     task = asyncio.create_task(work)
     try:
@@ -48,11 +42,7 @@ async def complete_despite_cancel(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 async def run_to_completion(work: Coroutine[Any, Any, None]) -> None:
-    """Do work to its end, even if the workflow is cancelled meanwhile.
-
-    Raises:
-        asyncio.CancelledError: afterwards, when the workflow is cancelled.
-    """
+    """Do work to its end, even if the workflow is cancelled meanwhile; that is raised after it."""
     task = asyncio.create_task(work)
     try:
         await asyncio.shield(task)

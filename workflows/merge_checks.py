@@ -12,11 +12,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 class PrefixChecks:
-    """What has to pass, and the runs of it.
-
-    Attributes:
-        promised: acceptance commands of everything that has landed; each must go on passing.
-    """
+    """The checks of a queue; `promised` are the acceptance commands of all that has landed."""
 
     def __init__(self, promised: tuple[str, ...]) -> None:
         self.promised = promised

@@ -41,8 +41,6 @@ class MergeQueueWorkflow:
     2. stacks them on the target's tip, tests some prefixes at once, lands the longest green one;
     3. tells each patch's sender: landed, or why not;
     4. ends when it is empty and every request has left.
-
-    Signals: `enqueue`, `withdraw`, `leave`. Query: `status`.
     """
 
     @workflow.init

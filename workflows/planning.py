@@ -78,7 +78,6 @@ class Planning:
     async def _run_planner(
         self, lease: WorktreeLease, budget: int, message: str | None
     ) -> AgentResult:
-        """Run the planner once."""
         self._attempt += 1
         self.agent = ids.agent_id(self._request_id, roles.PLANNER, self._attempt)
         result = await workflow.execute_child_workflow(

@@ -47,8 +47,6 @@ class SubtaskWorkflow(ChildOfRequest):
     3. goes back to the coder with what was found, a bounded number of times;
     4. queues the patch, and goes back once more when the queue does not take it;
     5. frees the worktree, also after a failure.
-
-    Signals: `add_note`, `decided`, `merge_verdict`. Query: `status`.
     """
 
     @workflow.init

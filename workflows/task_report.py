@@ -16,10 +16,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 class TaskReporter:
-    """How a task stands.
-
-    Args:
-        request_id: workflow id of the request, which is told.
+    """How a task stands; the request is told.
 
     Attributes:
         starting: an agent is named in the report that does not run yet.

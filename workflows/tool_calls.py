@@ -33,7 +33,6 @@ class ToolDispatcher:
 
     Attributes:
         lease: the worktree; another one when it was lost.
-        checkpoint: the worktree's present state.
         seen: the agent's record of file digests.
         doing: what is going on, for people.
     """

@@ -18,11 +18,7 @@ from domain.tools.registry import ToolSpec
 
 
 class PinnedTool(Contract):
-    """A tool as the agent's model is told of it, and how its calls are handled.
-
-    Attributes:
-        definition: as the Messages API wants it.
-    """
+    """A tool as the Messages API tells the model of it, and how its calls are handled."""
 
     name: str
     definition: dict[str, JsonValue]
@@ -37,9 +33,7 @@ class AgentConfiguration(Contract):
 
     Attributes:
         effort: the API's effort level; None leaves the model's default.
-        system: the role's prompt.
         tools: sorted by name: the order in which the model is told of them.
-        prices: what is known of the model.
     """
 
     role: str

@@ -16,12 +16,10 @@ REHEARSED = " (rehearsed)"
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """One model.
+    """One model; prices are dollars per million tokens.
 
     Attributes:
-        input_usd, output_usd: dollars per million tokens.
         read_factor: price of a cached token as a share of the input price.
-        window_tokens, max_output_tokens: its limits.
         system_messages: takes `role: system` within the conversation.
     """
 

@@ -15,11 +15,7 @@ from domain.tools.registry import ToolSpec
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What `finish` takes.
-
-    Attributes:
-        description: of the tool, for the model.
-    """
+    """What `finish` takes, and what the model is told of it."""
 
     description: str
     arguments: type[BaseModel]

@@ -44,11 +44,7 @@ class OutputFields(HumanInput):
 
 
 class RoleFields(HumanInput):
-    """The front matter of a role's file.
-
-    Attributes:
-        output: a name of OUTPUTS, or fields of its own.
-    """
+    """The front matter of a role's file; `output` is a name of OUTPUTS, or fields of its own."""
 
     description: str = Field(min_length=1, max_length=1_000)
     model: str | None = Field(default=None, min_length=1, max_length=200)
@@ -62,11 +58,7 @@ def read_role(
 ) -> Role | str:
     """Return the role that a file describes, or what is wrong with it in one sentence.
 
-    Args:
-        name: of the file.
-        fields: its front matter.
-        prompt: the text after it.
-        tools: the names of the tools that there are.
+    `fields` is the file's front matter, `prompt` the text after it, `tools` every tool's name.
     """
     try:
         found = RoleFields.model_validate(fields)

@@ -17,7 +17,7 @@ _COMPARE_AT_MOST_LINES = 5_000
 def difference(path: str, before: Document | None, after: Document) -> str:
     """Return the unified diff from `before` (None: no file, or none that is text) to `after`.
 
-    Three lines of context; at most `DIFF_LIMIT_BYTES`, and when cut, it says so.
+    At most `DIFF_LIMIT_BYTES`, and when cut, it says so.
     """
     old, new = _lines(before) if before else [], _lines(after)
     head = _common(old, new)
@@ -34,12 +34,9 @@ def difference(path: str, before: Document | None, after: Document) -> str:
 
 
 def bounded(lines: Sequence[str], *, limit_bytes: int = DIFF_LIMIT_BYTES, cut: bool = False) -> str:
-    """Return the lines joined, as many as fit into `limit_bytes`, and whether any are missing.
+    """Return as many of the lines as fit into `limit_bytes` of UTF-8, and whether any are missing.
 
-    Args:
-        lines: without line ends.
-        limit_bytes: of the result in UTF-8.
-        cut: lines are missing already.
+    `cut` says that some are missing already.
     """
     notice = "[the rest of the difference is not shown]"
     room = limit_bytes - len(notice) - 1

@@ -85,13 +85,7 @@ class Document:
         return self.mark + self.raw.encode(self.encoding)
 
     def with_lines(self, first: int, last: int, lines: Sequence[tuple[str, str]]) -> "Document":
-        """Return a document whose lines `first` up to, not including, `last` are `lines`.
-
-        Args:
-            first: index of the first line replaced, from 0.
-            last: index behind the last line replaced.
-            lines: content and line end of each new line.
-        """
+        """Return a document with `lines`, and their ends, from line `first` to before `last`."""
         contents = (*self.contents[:first], *(c for c, _ in lines), *self.contents[last:])
         ends = (*self.ends[:first], *(e for _, e in lines), *self.ends[last:])
         return replace(self, contents=contents, ends=ends)

@@ -45,7 +45,7 @@ class Edited:
         after: the file's new content.
         match_kind: "created", "overwritten", "inserted", or how old_str was found.
         note: what the agent should know, clauses joined by "; ", often empty.
-        diff: unified diff for the agent, at most 4 KiB.
+        diff: unified diff for the agent.
     """
 
     after: bytes
@@ -89,12 +89,9 @@ def digest(data: bytes) -> str:
 def create(before: bytes | None, text: str, *, seen_sha: str | None, path: str = "file") -> Outcome:
     """Make a file that holds `text`, in place of `before` if the agent has seen exactly that.
 
-    Args:
-        before: the present content, None when there is no file.
-        text: the whole content; over an existing file it takes that file's line ends, unless
-            it has CRLF itself, its byte order mark and its encoding, as far as they can hold it.
-        seen_sha: digest of the version the agent viewed or wrote last.
-        path: for the diff.
+    Over an existing file `text` takes that file's line ends, unless it has CRLF itself, its byte
+    order mark and its encoding, as far as they can hold it. `seen_sha` is the digest of the version
+    that the agent viewed or wrote last, None when it has not; so in `str_replace` and `insert`.
     """
     if before is None:
         return _edited(path, None, parse(text), match_kind="created")
@@ -130,15 +127,9 @@ def str_replace(
 ) -> Outcome:
     """Replace the one place where `old` stands by `new`.
 
-    A line that `old` and `new` share, and every line outside the place, stays byte for byte.
-    A file never viewed, or changed since, is edited only when `old` is exact (line ends aside).
-
-    Args:
-        before: the present content, None when there is no file.
-        old: what the agent quotes; found by `domain.editing.matching`.
-        new: what takes its place; its line ends become the file's, unless `old` has CR itself.
-        path: for the diff.
-        seen_sha: digest of the version the agent viewed or wrote last, None when never.
+    A line that `old` and `new` share, and every line outside the place, stays byte for byte; the
+    line ends of `new` become the file's, unless `old` has CR itself. A file never viewed, or
+    changed since, is edited only when `old` is exact (line ends aside).
     """
     document = _open(before)
     if isinstance(document, Refused):
@@ -176,16 +167,9 @@ def _replaced(path: str, document: Document, place: Match, *, staleness: str) ->
 def insert(
     before: bytes | None, line: int, text: str, *, seen_sha: str | None, path: str = "file"
 ) -> Outcome:
-    """Insert whole lines behind line `line` (0: at the top).
+    """Insert whole lines behind line `line` (0: at the top); the last line end may be left out.
 
     A line number means nothing in a version the agent has not seen, so that is refused.
-
-    Args:
-        before: the present content, None when there is no file.
-        line: from 0 to the number of lines.
-        text: one or more lines; a last line end may be left out.
-        seen_sha: digest of the version the agent viewed or wrote last, None when never.
-        path: for the diff.
     """
     document = _open(before)
     if isinstance(document, Refused):
@@ -327,12 +311,8 @@ def view(
 ) -> Viewed | Refused:
     """Show the lines of a file, numbered from 1 as `cat -n` does.
 
-    Args:
-        data: the file's content.
-        view_range: first and last line, both shown; a last of -1, or beyond the end, is the
-            end. None: the whole file.
-        path: for the refusal.
-        limit_bytes: what `Viewed.text` may have at most; the lines that do not fit are named.
+    `view_range` is the first and the last line, both shown; a last of -1, or beyond the end, is the
+    end. The lines that do not fit into `limit_bytes` are named.
     """
     if len(data) > EDIT_LIMIT_BYTES:
         return Refused(f"Error: {path} is larger than {EDIT_LIMIT_BYTES:,} bytes.")

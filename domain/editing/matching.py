@@ -54,8 +54,7 @@ class Match:
     """One place where the quoted text stands.
 
     Attributes:
-        start: offset of its first character in `Document.text`.
-        end: offset behind its last character.
+        start, end: offsets in `Document.text` of its first character and behind its last.
         old: the quoted text as it would read at this place; as many lines as the place has.
         new: the replacement as it would read at this place.
     """
@@ -86,11 +85,9 @@ def find(document: Document, old: str, new: str) -> tuple[Match, ...]:
 
 
 def line_of(starts: Sequence[int], offset: int) -> int:
-    """Return the number, from 1, of the line that `offset` lies in.
+    """Return the number, from 1, of the line that an offset of `Document.text` lies in.
 
-    Args:
-        starts: `Document.starts`; it is computed at each access, so get it once.
-        offset: an offset of `Document.text`.
+    `starts` is `Document.starts`, which is computed at each access: get it once.
     """
     return bisect_right(starts, offset)
 
@@ -251,13 +248,9 @@ def _align(old: list[str], new: list[str]) -> Sequence[tuple[str, int, int, int,
 def _with_ends(
     lines: Sequence[tuple[str, str]], *, before: str, last: str, default: str
 ) -> Iterator[tuple[str, str]]:
-    """Yield the lines with an end each.
+    """Yield the lines with an end each; an empty one takes that of the line before, else `default`.
 
-    Args:
-        lines: content and line end; an empty end takes that of the line before.
-        before: the end of the line before the first, empty when there is none.
-        last: the end of the last line, also when `lines` says otherwise.
-        default: the end where none is known.
+    `before` is the end of the line before the first; `last` is the last one's in any case.
     """
     for index, (content, known) in enumerate(lines):
         end = last if index == len(lines) - 1 else known or before or default

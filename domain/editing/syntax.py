@@ -47,10 +47,8 @@ class _Problem:
 def new_problems(path: str, before: bytes | None, after: bytes) -> tuple[str, ...]:
     """Return the syntax errors of `after` that `before` does not have, in the order of the file.
 
-    Args:
-        path: its suffix says the language; anything but .py, .pyi, .json and .toml has none.
-        before: the file's content before the edit, None when there was no file.
-        after: its content now; above `PARSE_LIMIT_BYTES` it is not parsed.
+    Without a known suffix, or above `PARSE_LIMIT_BYTES`, a file has none; `before` is None when
+    there was no file.
     """
     parser = _PARSERS.get(PurePosixPath(path).suffix)
     if parser is None or max(len(before or b""), len(after)) > PARSE_LIMIT_BYTES:

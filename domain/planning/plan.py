@@ -24,12 +24,7 @@ _FENCE = re.compile(r"\A\s*```[a-z]*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class PlanRules:
-    """The limits of a plan.
-
-    Attributes:
-        patterns, commands: of one task.
-        command_chars: of one acceptance command.
-    """
+    """The limits of a plan: tasks; patterns and commands of one task; characters of one command."""
 
     tasks: int
     patterns: int
@@ -242,10 +237,7 @@ def _ordered(tasks: Sequence[TaskSpec]) -> tuple[TaskSpec, ...]:
 def single_task(request: str, checks: tuple[str, ...], *, why: str) -> Plan:
     """Return the plan that is always possible: the whole request as one task that may write all.
 
-    Args:
-        request: the person's words; they become the goal, cut when they are very long.
-        checks: the request's checks, which are the task's acceptance.
-        why: the summary: why there is only one task.
+    `checks` are its acceptance, and `why`, the summary, says why there is only one task.
     """
     words = request.strip() or "Do what the request asks."
     task = TaskSpec(

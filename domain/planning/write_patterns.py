@@ -82,9 +82,8 @@ class Reach:
 
     Attributes:
         pattern: normal form; without the slash at its end when it is a folder.
-        head: the text before the first wildcard.
-        tail: the text behind the last wildcard.
-        glob: it has wildcards; head and tail are the pattern itself when it has none.
+        head, tail: the text before the first wildcard, and behind the last one; else the pattern.
+        glob: it has wildcards.
         folder: it has none and covers everything below.
     """
 

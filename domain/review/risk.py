@@ -56,12 +56,7 @@ def risks(
 ) -> tuple[str, ...]:
     """Return why a person should look at a change, one short sentence each, or nothing.
 
-    Args:
-        paths: all changed paths, deleted and renamed ones too.
-        added: lines.
-        deleted: lines.
-        outside: changed paths that the task did not declare.
-        deleted_tests: test files that are gone.
+    `added` and `deleted` count lines; `paths` has the deleted and renamed ones too.
     """
     rules: tuple[tuple[str, Sequence[str]], ...] = (
         ("touches authentication or secrets", _matching(paths, _by_word(_AUTH))),

@@ -63,12 +63,7 @@ def decide(
 ) -> ReviewJudgement:
     """Return the item as the reviewer's verdict leaves it, and why a person must decide if so.
 
-    Args:
-        item: pending, for the tree of `patch`.
-        verdict: None when the reviewer was cut before it said anything.
-        patch: what the reviewer read.
-        rounds_left: how often the agent may still be sent back.
-        blocking_priority: findings up to this priority block.
+    `verdict` is None when the reviewer was cut before it said anything.
 
     Raises:
         ValueError: the item is not pending, or is of another tree.
@@ -128,12 +123,7 @@ def _needs_person(item: ReviewItem, why: str, *, feedback: str = "") -> ReviewJu
 
 
 def feedback(verdict: ReviewFinish, findings: Sequence[Finding]) -> str:
-    """Return what the agent is told of a review, at most 16,000 characters.
-
-    Args:
-        verdict: its summary is told.
-        findings: those to act on, in the order to tell them.
-    """
+    """Return what the agent is told of a review, with the findings to act on, in order."""
     parts = [
         "A reviewer read your change.",
         report(verdict, findings),

@@ -18,11 +18,7 @@ MAX_FINISH_BYTES = 49_152
 
 @dataclass(frozen=True)
 class ToolSpec:
-    """One tool.
-
-    Attributes:
-        subject: the argument that says what a call acts on.
-    """
+    """One tool; `subject` is the argument that says what a call acts on."""
 
     name: str
     description: str
