@@ -32,21 +32,6 @@ _FIELDS = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """An answer that names exactly one waiting approval.
-
-    Attributes:
-        digest: of the approval, in full, however much of it the person gave.
-        by: "" when they did not say.
-    """
-
-    approval_id: str
-    digest: str
-    reason: str
-    by: str
-
-
 class Waiting(Contract):
     """An approval and since when it waits, in seconds of the caller's clock."""
 
@@ -60,9 +45,13 @@ class Waiting(Contract):
 
 
 def parse_answer(
-    payload: object, *, pending: Sequence[Approval], decided: Sequence[Decision] = ()
-) -> Resolved | str:
-    """Return which approval an answer means, or the problem in one sentence.
+    payload: object,
+    choice: Choice,
+    *,
+    pending: Sequence[Approval],
+    decided: Sequence[Decision] = (),
+) -> Decision | str:
+    """Return what an answer decides, or the problem in one sentence.
 
     Accepted are an id, an object with it ("approval", "id", "request_id"), and, while exactly one
     approval waits, nothing, `true`, "yes" or an object without an id. `decided` is for a better
@@ -80,7 +69,17 @@ def parse_answer(
             f"'{found.id}' has changed since you looked at it (you name digest {digest[:12]}, it "
             f"is {found.digest[:12]} now): look at it again and answer again."
         )
-    return Resolved(found.id, found.digest, given.get("reason", ""), given.get("by", ""))
+    reason = given.get("reason", "")
+    if choice is Choice.REVISE and not reason:
+        example = json.dumps({"approval": found.id, "reason": "..."})
+        return f"Say what to change, with a reason: {example}."
+    return Decision(
+        approval=found.id,
+        choice=choice,
+        reason=for_people(reason, 8_000),
+        by=one_line(given.get("by", ""), 100) or "a person",
+        digest=found.digest,
+    )
 
 
 def _same_digest(given: str, digest: str) -> bool:
@@ -214,33 +213,17 @@ class ApprovalInbox(Contract):
 
     def problem(self, payload: object, choice: Choice) -> str | None:
         """Return why an answer would not be taken, None when it would; for a validator."""
-        found = self._resolve(payload, choice)
+        found = parse_answer(payload, choice, pending=self.pending, decided=self.decided)
         return found if isinstance(found, str) else None
-
-    def _resolve(self, payload: object, choice: Choice) -> Resolved | str:
-        found = parse_answer(payload, pending=self.pending, decided=self.decided)
-        if isinstance(found, Resolved) and choice is Choice.REVISE and not found.reason:
-            example = json.dumps({"approval": found.approval_id, "reason": "..."})
-            return f"Say what to change, with a reason: {example}."
-        return found
 
     def take(self, payload: object, choice: Choice) -> AnswerOutcome:
         """Return what becomes of an answer; the first one that can be taken decides."""
-        found = self._resolve(payload, choice)
+        found = parse_answer(payload, choice, pending=self.pending, decided=self.decided)
         if isinstance(found, str):
             return AnswerOutcome(self.refuse(payload, found), None, found)
-        by = one_line(found.by, 100) or "a person"
-        decision = Decision(
-            approval=found.approval_id,
-            choice=choice,
-            reason=for_people(found.reason, 8_000),
-            by=by,
-            digest=found.digest,
-        )
-        message = f"'{found.approval_id}' is {_DONE[choice]} by {by}."
-        return AnswerOutcome(
-            self._settle(decision), decision, message, self._asked_by(decision.approval)
-        )
+        message = f"'{found.approval}' is {_DONE[choice]} by {found.by}."
+        asked_by = next(each.asked_by for each in self.pending if each.id == found.approval)
+        return AnswerOutcome(self._settle(found), found, message, asked_by)
 
     def refuse(self, payload: object, problem: str) -> "ApprovalInbox":
         """Return the inbox with an answer among those that were not taken."""
@@ -273,9 +256,6 @@ class ApprovalInbox(Contract):
     def decision(self, approval: str) -> Decision | None:
         """Return what was decided of an approval since it was last asked, None while it waits."""
         return next((each for each in reversed(self.decided) if each.approval == approval), None)
-
-    def _asked_by(self, approval: str) -> str | None:
-        return next((each.asked_by for each in self.pending if each.id == approval), None)
 
     def _settle(self, decision: Decision) -> "ApprovalInbox":
         decided = (*self.decided, decision)[-_KEPT_DECISIONS:]

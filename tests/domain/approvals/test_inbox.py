@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.approvals import Answer, Approval, ApprovalKind, Choice, Decide, Decision
-from domain.approvals.inbox import ApprovalInbox, Resolved, parse_answer
+from domain.approvals.inbox import ApprovalInbox, parse_answer
 
 PROPERTY = settings(deadline=None, max_examples=200)
 DIGEST = "0123456789abcdef" * 4
@@ -27,6 +27,7 @@ def approval(key: str = "plan", digest: str = DIGEST, asked_by: str | None = Non
 
 
 PLAN, REVIEW = approval(), approval("review/add-limit/0", "f" * 64)
+APPROVED = Decision(approval="plan", choice=Choice.APPROVE, by="a person", digest=DIGEST)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ PLAN, REVIEW = approval(), approval("review/add-limit/0", "f" * 64)
 )
 def test_an_answer_is_found_however_it_names_its_question(payload: object) -> None:
     """Bare, in an object, quoted twice, in a list, or as a model."""
-    assert parse_answer(payload, pending=(PLAN, REVIEW)) == Resolved("plan", DIGEST, "", "")
+    assert parse_answer(payload, Choice.APPROVE, pending=(PLAN, REVIEW)) == APPROVED
 
 
 @pytest.mark.parametrize(
@@ -77,9 +78,9 @@ def test_an_answer_is_found_however_it_names_its_question(payload: object) -> No
 )
 def test_with_one_question_its_name_may_be_left_out(payload: object) -> None:
     """Nothing at all means the only one; with two it means nothing."""
-    assert parse_answer(payload, pending=(PLAN,)) == Resolved("plan", DIGEST, "", "")
+    assert parse_answer(payload, Choice.APPROVE, pending=(PLAN,)) == APPROVED
 
-    problem = parse_answer(payload, pending=(PLAN, REVIEW))
+    problem = parse_answer(payload, Choice.APPROVE, pending=(PLAN, REVIEW))
     assert isinstance(problem, str)
     assert "Say which approval you mean. Waiting: 'plan' (Look at plan)" in problem
     assert 'Answer with {"approval": "plan"}.' in problem
@@ -87,9 +88,12 @@ def test_with_one_question_its_name_may_be_left_out(payload: object) -> None:
 
 def test_reason_and_name_come_along() -> None:
     """Also under the words that people use for them."""
-    found = parse_answer({"id": "plan", "comment": " too big ", "user": "Ada"}, pending=(PLAN,))
+    payload = {"id": "plan", "comment": " too big ", "user": "Ada"}
+    found = parse_answer(payload, Choice.REJECT, pending=(PLAN,))
 
-    assert found == Resolved("plan", DIGEST, "too big", "Ada")
+    assert found == Decision(
+        approval="plan", choice=Choice.REJECT, reason="too big", by="Ada", digest=DIGEST
+    )
 
 
 @pytest.mark.parametrize(
@@ -111,7 +115,7 @@ def test_reason_and_name_come_along() -> None:
 )
 def test_what_cannot_be_taken_is_told_in_a_sentence(payload: object, words: str) -> None:
     """The sentence names the trouble, and what waits where that helps."""
-    problem = parse_answer(payload, pending=(PLAN,))
+    problem = parse_answer(payload, Choice.APPROVE, pending=(PLAN,))
 
     assert isinstance(problem, str)
     assert words in problem
@@ -121,7 +125,7 @@ def test_an_answer_to_an_empty_desk_is_told_so() -> None:
     """Nothing waits, whatever was meant."""
     payloads: tuple[object, ...] = (None, "plan", {})
     for payload in payloads:
-        problem = parse_answer(payload, pending=())
+        problem = parse_answer(payload, Choice.APPROVE, pending=())
         assert isinstance(problem, str)
         assert problem.endswith("Nothing waits for an answer now.")
 
