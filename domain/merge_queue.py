@@ -31,21 +31,6 @@ class QueueState:
     successes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
-    """A chain by what becomes of its links; each in queue order, as ids.
-
-    Attributes:
-        usable: merged into the chain.
-        evicted: conflict with the tip itself.
-        aside: conflict only with a neighbour that has not landed: to the end of the queue.
-    """
-
-    usable: tuple[str, ...]
-    evicted: tuple[str, ...]
-    aside: tuple[str, ...]
-
-
 def cuts(state: QueueState, limits: RequestLimits) -> tuple[int, ...]:
     """Return the lengths of the prefixes to test in parallel, ascending, at most one a test slot.
 
@@ -128,10 +113,15 @@ def rechained(state: QueueState, *, usable: int, kept: int) -> QueueState:
     return replace(state, waiting=usable, red_prefix=red if believed else None)
 
 
-def split_chain(links: Sequence[ChainLink]) -> Split:
-    """Return what becomes of each link of a chain."""
-    return Split(
-        usable=tuple(link.id for link in links if link.commit is not None),
-        evicted=tuple(link.id for link in links if link.commit is None and link.with_tip),
-        aside=tuple(link.id for link in links if link.commit is None and not link.with_tip),
+def split_chain(
+    links: Sequence[ChainLink],
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Return a chain's ids in queue order: merged, conflicting with the tip, put aside.
+
+    What conflicts only with a neighbour that has not landed goes to the end of the queue.
+    """
+    return (
+        tuple(link.id for link in links if link.commit is not None),
+        tuple(link.id for link in links if link.commit is None and link.with_tip),
+        tuple(link.id for link in links if link.commit is None and not link.with_tip),
     )

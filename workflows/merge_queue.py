@@ -170,25 +170,24 @@ class MergeQueueWorkflow:
 
     async def _sort_out(self, chain: Chain) -> tuple[ChainLink, ...]:
         """Evict what conflicts with the tip, put aside what conflicts with a neighbour."""
-        split = merge_queue.split_chain(chain.links)
+        usable, evicted, aside = merge_queue.split_chain(chain.links)
         by_id = {link.id: link for link in chain.links}
-        for patch_id in split.evicted:
+        for patch_id in evicted:
             link = by_id[patch_id]
             await self._settle(
-                patch_id,
                 MergeVerdict(
                     id=patch_id,
                     eviction=Eviction.CONFLICT,
                     reason=f"conflicts with landed work in {', '.join(link.conflicts)}"[:1_000],
                     conflicts=link.conflicts,
-                ),
+                )
             )
-        kept = {patch_id: index for index, patch_id in enumerate((*split.usable, *split.aside))}
+        kept = {patch_id: index for index, patch_id in enumerate((*usable, *aside))}
         self._queue.sort(key=lambda queued: kept.get(queued.id, len(kept)))
-        same = sum(1 for a, b in zip(self._order, split.usable, strict=False) if a == b)
-        self._order = split.usable
-        self._state = merge_queue.rechained(self._state, usable=len(split.usable), kept=same)
-        return tuple(by_id[patch_id] for patch_id in split.usable)
+        same = sum(1 for a, b in zip(self._order, usable, strict=False) if a == b)
+        self._order = usable
+        self._state = merge_queue.rechained(self._state, usable=len(usable), kept=same)
+        return tuple(by_id[patch_id] for patch_id in usable)
 
     async def _land(
         self, chain: Chain, links: Sequence[ChainLink], after: merge_queue.QueueState
@@ -215,43 +214,41 @@ class MergeQueueWorkflow:
         for link in links:
             if link.id in queued:
                 self._checks.landed(queued[link.id].acceptance)
-            await self._settle(link.id, MergeVerdict(id=link.id, landed=landed.commit))
+            await self._settle(MergeVerdict(id=link.id, landed=landed.commit))
 
     async def _evict_first(self, links: Sequence[ChainLink]) -> None:
         """Send back the patch that is to blame by elimination, with the log of the red run."""
         self._state = merge_queue.after_eviction(self._state)
         self._order = self._order[1:]
-        first = links[0].id
         await self._settle(
-            first,
             MergeVerdict(
-                id=first,
+                id=links[0].id,
                 eviction=Eviction.RED,
                 reason="the checks fail on the merged tree",
                 log=self._red.log if self._red else None,
                 met=tuple(link.id for link in links[1:]),
-            ),
+            )
         )
 
     async def _give_up(self, why: str) -> None:
         """Send everything back when the checks cannot be run at all."""
         for queued in tuple(self._queue):
             verdict = MergeVerdict(id=queued.id, eviction=Eviction.UNTESTED, reason=why[:1_000])
-            await self._settle(queued.id, verdict)
+            await self._settle(verdict)
 
-    async def _settle(self, patch_id: str, verdict: MergeVerdict) -> None:
+    async def _settle(self, verdict: MergeVerdict) -> None:
         """Take a patch out of the queue and tell its sender, if that still runs."""
-        queued = next((waiting for waiting in self._queue if waiting.id == patch_id), None)
+        queued = next((waiting for waiting in self._queue if waiting.id == verdict.id), None)
         if queued is None:
             return
         self._queue.remove(queued)
-        self._settled = [*self._settled[-_REMEMBERED:], patch_id]
+        self._settled = [*self._settled[-_REMEMBERED:], verdict.id]
         self._evicted += verdict.landed is None
         sender = workflow.get_external_workflow_handle(queued.reply_to)
         try:
             await sender.signal("merge_verdict", verdict)
         except ApplicationError:
-            workflow.logger.info("merge.unheard", extra={"patch": patch_id})
+            workflow.logger.info("merge.unheard", extra={"patch": verdict.id})
 
     def _carried(self) -> MergeQueueStart:
         return self._start.model_copy(

@@ -147,8 +147,8 @@ class RequestWorkflow(ApprovalHandlers):
         )
         cancellation.raise_if_cancelled()
         workflow.upsert_memo({OC_KEPT: requests.salvage_command(opened)})
-        self._planning = Planning(self._id, start, opened)
-        plan = await self._planned(start, opened)
+        planning = self._planning = Planning(self._id, start, opened)
+        plan = await self._planned(start, opened, planning)
         self._say("tasks at work")
         await self._new_scheduler(start, opened, plan).run(self._notes)
         tip = await self._verify(opened, plan)
@@ -172,10 +172,11 @@ class RequestWorkflow(ApprovalHandlers):
         )
         return self._scheduler
 
-    async def _planned(self, start: RequestStart, opened: RepositoryOpened) -> Plan:
+    async def _planned(
+        self, start: RequestStart, opened: RepositoryOpened, planning: Planning
+    ) -> Plan:
         """Return the plan, approved where the request asks for it."""
-        planning, feedback = self._planning, None
-        assert planning is not None  # noqa: S101 - set by the only caller
+        feedback = None
         total = budget.microusd(start.budget_usd)
         limits = opened.limits or RequestLimits()
         while True:

@@ -210,7 +210,7 @@ def test_a_new_chain_keeps_a_red_prefix_only_when_all_of_it_is_the_same() -> Non
 
 def test_a_chain_splits_by_what_a_patch_conflicts_with() -> None:
     """With the tip: evicted. With a neighbour that has not landed: set aside, not evicted."""
-    split = split_chain(
+    merged, evicted, aside = split_chain(
         [
             ChainLink(id="a", commit="a" * 40),
             ChainLink(id="b", conflicts=("x",), with_tip=True),
@@ -219,4 +219,4 @@ def test_a_chain_splits_by_what_a_patch_conflicts_with() -> None:
         ]
     )
 
-    assert (split.usable, split.evicted, split.aside) == (("a", "d"), ("b",), ("c",))
+    assert (merged, evicted, aside) == (("a", "d"), ("b",), ("c",))
