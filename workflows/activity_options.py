@@ -85,7 +85,7 @@ def host(host_id: str, summary: str) -> ActivityConfig:
 
 
 def checks(host_id: str, summary: str, *, commands: int) -> ActivityConfig:
-    """Return the options of a run of checks: its limit follows from its commands', kept there."""
+    """Return the options of a run of checks; the sandbox keeps each command's own limit."""
     limit = dt.timedelta(seconds=commands * (wire_defaults.CHECK_SECONDS + 15) + 120)
     return {
         **_HOST,

@@ -302,17 +302,11 @@ def _alike(contents: Sequence[str], quoted: Sequence[str]) -> int | None:
     return max(0, best - index) if ratio(best, quick=False) >= _CANDIDATE_MIN_RATIO else None
 
 
-def view(
-    data: bytes,
-    view_range: tuple[int, int] | None,
-    *,
-    path: str,
-    limit_bytes: int = VIEW_LIMIT_BYTES,
-) -> Viewed | Refused:
+def view(data: bytes, view_range: tuple[int, int] | None, *, path: str) -> Viewed | Refused:
     """Show the lines of a file, numbered from 1 as `cat -n` does.
 
     `view_range` is the first and the last line, both shown; a last of -1, or beyond the end, is the
-    end. The lines that do not fit into `limit_bytes` are named.
+    end. The lines that do not fit are named.
     """
     if len(data) > EDIT_LIMIT_BYTES:
         return Refused(f"Error: {path} is larger than {EDIT_LIMIT_BYTES:,} bytes.")
@@ -327,7 +321,7 @@ def view(
             f"Error: view_range [{view_range[0]}, {view_range[1]}] is not within the file, which"
             f" has {count} lines. Lines are numbered from 1; -1 as the last means the end."
         )
-    shown, cut_lines = _numbered(document.contents[first - 1 : last], first, limit_bytes)
+    shown, cut_lines = _numbered(document.contents[first - 1 : last], first)
     notes = [document.describe() if data else "the file is empty"]
     if cut_lines:
         notes.append(f"{cut_lines} lines longer than {LINE_LIMIT_CHARS:,} characters are cut")
@@ -339,16 +333,16 @@ def view(
     return Viewed("\n".join(shown), note, digest(data), count)
 
 
-def _numbered(contents: Sequence[str], first: int, limit_bytes: int) -> tuple[list[str], int]:
+def _numbered(contents: Sequence[str], first: int) -> tuple[list[str], int]:
     """Return the numbered lines that fit, and how many of these are cut."""
     shown: list[str] = []
-    cut_lines = 0
+    cut_lines, room = 0, VIEW_LIMIT_BYTES
     for number, line in enumerate(contents, start=first):
         more = len(line) - LINE_LIMIT_CHARS
         rest = f" [{more:,} more characters]" if more > 0 else ""
         text = f"{number:>6}\t{line[:LINE_LIMIT_CHARS]}{rest}"
-        limit_bytes -= len(text.encode()) + 1
-        if limit_bytes < 0:
+        room -= len(text.encode()) + 1
+        if room < 0:
             break
         shown.append(text)
         cut_lines += more > 0

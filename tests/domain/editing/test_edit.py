@@ -11,6 +11,7 @@ from domain.approvals.paths import path_problem, protected
 from domain.editing.document import decode, universal
 from domain.editing.edit import (
     EDIT_LIMIT_BYTES,
+    VIEW_LIMIT_BYTES,
     Edited,
     Outcome,
     Refused,
@@ -431,20 +432,20 @@ def test_insert_outside_the_file_is_refused(line: int, text: str) -> None:
 
 def test_a_view_numbers_lines_and_says_what_it_cut() -> None:
     """Lines are numbered as `cat -n` does; long lines and what does not fit are cut and named."""
-    data = b"first\n" + b"x" * 2_500 + b"\n" + b"y\n" * 10
+    data = b"first\n" + b"x" * 2_500 + b"\n" + b"y\n" * 40_000
 
-    whole = view(data, None, path="f", limit_bytes=2_100)
-    part = view(data, (11, -1), path="f")
+    whole = view(data, None, path="f")
+    part = view(data, (40_001, -1), path="f")
 
     assert isinstance(whole, Viewed)
     assert whole.text.startswith("     1\tfirst\n     2\txxx")
     assert "x [500 more characters]" in whole.text
-    assert len(whole.text.encode()) <= 2_100
-    assert whole.line_count == 12
+    assert len(whole.text.encode()) <= VIEW_LIMIT_BYTES
+    assert whole.line_count == 40_002
     assert "1 lines longer than 2,000 characters are cut" in whole.note
-    assert re.search(r"lines \d+ to 12 of 12 are not shown: use view_range", whole.note)
+    assert re.search(r"lines \d+ to 40002 of 40002 are not shown: use view_range", whole.note)
     assert isinstance(part, Viewed)
-    assert part.text == "    11\ty\n    12\ty"
+    assert part.text == " 40001\ty\n 40002\ty"
     assert part.sha256 == whole.sha256 == digest(data)
 
 
