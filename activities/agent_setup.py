@@ -3,10 +3,11 @@
 from collections.abc import Callable
 
 from activities.tools.registry import tools_by_name
+from contracts.tools import FINISH
 from domain.agent import models
 from domain.agent.configuration import AgentConfiguration, configure
 from domain.agent.outputs import finish_tool
-from domain.tools.registry import Registry
+from domain.tools.registry import ToolSpec
 from infra.roles.files import RoleFiles
 
 
@@ -42,13 +43,13 @@ class AgentSetup:
             prices=models.facts(model),
         )
 
-    def registry(self, agent: AgentConfiguration) -> Registry:
+    def tools(self, agent: AgentConfiguration) -> dict[str, ToolSpec]:
         """Return the tools that check an agent's calls: those pinned that still exist.
 
         Raises:
             RoleError: its role's file cannot be used any more.
         """
         tools = tools_by_name()
-        specs = [tools[tool.name].spec for tool in agent.tools if tool.name in tools]
+        specs = {tool.name: tools[tool.name].spec for tool in agent.tools if tool.name in tools}
         output = self._roles.get(agent.role, tools=tools).output
-        return Registry([*specs, finish_tool(output)])
+        return {**specs, FINISH: finish_tool(output)}

@@ -21,7 +21,7 @@ from domain.agent.configuration import AgentConfiguration
 from domain.agent.models import cost_microusd
 from domain.approvals.rules import judge
 from domain.text import one_line
-from domain.tools.registry import MAX_FINISH_BYTES, Registry
+from domain.tools.registry import MAX_FINISH_BYTES, ToolSpec, check
 from infra.anthropic.client import MessagesClient, ModelReply
 from infra.conversation.log import ConversationLog, TurnContent, turn_key
 from infra.conversation.messages import (
@@ -110,7 +110,7 @@ class MessagesModel(ModelActivities):
         if reply is None:
             reply = await self._client.call(wire, agent=request.agent)
         batch = store.batch()
-        turn = _read(batch, reply, request, agent=agent, registry=self._setup.registry(agent))
+        turn = _read(batch, reply, request, agent=agent, tools=self._setup.tools(agent))
         said = TurnContent(message, tuple(sent), reply.content)
         try:
             turn = await self._log.append(
@@ -155,12 +155,12 @@ def _read(
     request: ModelCall,
     *,
     agent: AgentConfiguration,
-    registry: Registry,
+    tools: Mapping[str, ToolSpec],
 ) -> ModelTurn:
     """Return the turn that a reply means: its calls checked and judged, their arguments stored."""
     discarded = reply.stop_reason in _DISCARDED
     calls = [block for block in reply.content if block.get("type") == "tool_use" and not discarded]
-    read = [_use(batch, agent, registry, block) for block in calls]
+    read = [_use(batch, agent, tools, block) for block in calls]
     texts = [str(block.get("text", "")) for block in reply.content if block.get("type") == "text"]
     return ModelTurn(
         conversation=request.conversation,
@@ -177,21 +177,23 @@ def _read(
 
 
 def _use(
-    batch: Batch, agent: AgentConfiguration, registry: Registry, block: Mapping[str, Any]
+    batch: Batch,
+    agent: AgentConfiguration,
+    tools: Mapping[str, ToolSpec],
+    block: Mapping[str, Any],
 ) -> tuple[ToolUse, str | None]:
     """Return what a call comes to, and what it hands in when it is a `finish`."""
     name, identity = str(block.get("name", "")), str(block.get("id", ""))
     pinned = agent.tool(name)
     effect = pinned.effect if pinned else None
-    checked = registry.check(name, block.get("input"))
+    checked = check(tools, name, block.get("input"))
     if isinstance(checked, str):
         return ToolUse(id=identity, name=name[:64], problem=checked, effect=effect), None
     data = checked.model_dump_json()
     if name == FINISH and len(data.encode()) > MAX_FINISH_BYTES:
         problem = f"What you hand in is longer than {MAX_FINISH_BYTES} bytes. Make it shorter."
         return ToolUse(id=identity, name=name, problem=problem, effect=effect), None
-    spec = registry.get(name)
-    assert spec is not None  # noqa: S101 - a call of an unknown tool is invalid
+    spec = tools[name]
     use = ToolUse(
         id=identity,
         name=name,

@@ -4,9 +4,8 @@ A definition can be read and its arguments checked without an agent. How a call 
 decided by its effect: reads are batched, writes are one activity each, `finish` runs nothing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
@@ -36,36 +35,16 @@ class ToolSpec:
         return {"name": self.name, "description": self.description, "input_schema": schema}
 
 
-class Registry:
-    """Tools by name. A name is taken once; a second registration under it is refused."""
-
-    def __init__(self, specs: Iterable[ToolSpec]) -> None:
-        tools: dict[str, ToolSpec] = {}
-        for spec in specs:
-            if spec.name in tools:
-                raise ValueError(f"two tools are called {spec.name!r}")
-            tools[spec.name] = spec
-        self._tools: Mapping[str, ToolSpec] = MappingProxyType(dict(sorted(tools.items())))
-
-    def specs(self) -> tuple[ToolSpec, ...]:
-        """Return the tools, sorted by name: the order in which a model is told of them."""
-        return tuple(self._tools.values())
-
-    def get(self, name: str) -> ToolSpec | None:
-        """Return the tool of this name, None when there is none."""
-        return self._tools.get(name)
-
-    def check(self, name: str, arguments: object) -> BaseModel | str:
-        """Return the validated arguments, or what is wrong with them in words for the model."""
-        spec = self.get(name)
-        if spec is None:
-            return f"There is no tool {name!r}. Tools: {', '.join(self._tools)}."
-        if not isinstance(arguments, dict):
-            return f"The arguments of {name} must be a JSON object."
-        try:
-            return spec.arguments.model_validate(arguments)
-        except ValidationError as error:
-            return _explain(name, error)
+def check(tools: Mapping[str, ToolSpec], name: str, arguments: object) -> BaseModel | str:
+    """Return the validated arguments, or what is wrong with them in words for the model."""
+    if name not in tools:
+        return f"There is no tool {name!r}. Tools: {', '.join(sorted(tools))}."
+    if not isinstance(arguments, dict):
+        return f"The arguments of {name} must be a JSON object."
+    try:
+        return tools[name].arguments.model_validate(arguments)
+    except ValidationError as error:
+        return _explain(name, error)
 
 
 def _explain(name: str, error: ValidationError) -> str:

@@ -11,6 +11,7 @@ from activities.agent_setup import AgentSetup
 from activities.tools.registry import tools_by_name
 from contracts.verdicts import Effect, Permission
 from domain.approvals.rules import judge
+from domain.tools.registry import check
 from infra.roles.files import BUILT_IN, RoleError, RoleFiles
 from tests.infra.bench import Agent
 
@@ -67,12 +68,12 @@ def test_a_role_is_one_file(setup: AgentSetup) -> None:
 
 def test_what_a_role_hands_in_is_checked_by_its_own_fields(setup: AgentSetup) -> None:
     """Every field is required, and another one is refused."""
-    registry = setup.registry(setup.configure("triager"))
+    tools = setup.tools(setup.configure("triager"))
     whole = {"label": "bug", "reason": "It crashes."}
 
-    assert registry.check("finish", whole).model_dump() == whole  # type: ignore[union-attr]
+    assert check(tools, "finish", whole).model_dump() == whole  # type: ignore[union-attr]
     for wrong in ({"label": "bug"}, {**whole, "more": "x"}, {**whole, "label": ""}):
-        assert isinstance(registry.check("finish", wrong), str)
+        assert isinstance(check(tools, "finish", wrong), str)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Tools by name: what a model is told of them, and what comes of its arguments."""
 
+import dataclasses
 import json
 
 import pytest
@@ -13,7 +14,7 @@ from activities.tools.registry import tools_by_name
 from contracts import roles
 from contracts.tools import ApprovalClass, RetryClass
 from contracts.verdicts import Effect
-from domain.tools.registry import Registry
+from domain.tools.registry import ToolSpec, check
 from infra.roles.files import RoleFiles
 
 JSON = st.recursive(
@@ -29,12 +30,12 @@ ROLES = (roles.PLANNER, roles.CODER, roles.REVIEWER)
 SETUP = AgentSetup(RoleFiles(), model_for=lambda _role: "claude-opus-5-5")
 
 
-def registry_for(role: str) -> Registry:
+def tools_of(role: str) -> dict[str, ToolSpec]:
     """Return the tools of a role's agent."""
-    return SETUP.registry(SETUP.configure(role))
+    return SETUP.tools(SETUP.configure(role))
 
 
-CODER = registry_for(roles.CODER)
+CODER = tools_of(roles.CODER)
 
 
 @pytest.mark.parametrize(
@@ -47,13 +48,14 @@ CODER = registry_for(roles.CODER)
 )
 def test_each_role_has_its_tools_in_one_order(role: str, names: list[str]) -> None:
     """Sorted by name, so that the bytes a model is told are the same in every process."""
-    assert [spec.name for spec in registry_for(role).specs()] == names
+    assert [tool.name for tool in SETUP.configure(role).tools] == names
+    assert sorted(tools_of(role)) == names
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_definition_is_a_json_schema_of_an_object(role: str) -> None:
     """The Messages API takes each as it is."""
-    for spec in registry_for(role).specs():
+    for spec in tools_of(role).values():
         told = json.loads(json.dumps(spec.definition()))
 
         assert told.keys() == {"name", "description", "input_schema"}
@@ -65,25 +67,28 @@ def test_a_definition_is_a_json_schema_of_an_object(role: str) -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_whatever_writes_is_journaled_and_judged(role: str) -> None:
     """No tool changes files without a journal entry and a rule."""
-    for spec in registry_for(role).specs():
+    for spec in tools_of(role).values():
         writes = spec.effect is Effect.WRITE
 
         assert (spec.retry is RetryClass.JOURNALED) == writes
         assert (spec.approval is not ApprovalClass.FREE) == writes
 
 
-def test_a_name_is_taken_once() -> None:
-    """A second tool of the same name is a mistake of ours, told at import."""
-    spec = CODER.specs()[0]
-    with pytest.raises(ValueError, match=f"two tools are called '{spec.name}'"):
-        Registry([spec, spec])
+def test_a_name_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second tool of the same name, or one called `finish`, is a mistake of ours."""
+    view = tools_by_name()["view"]
+    for name in ("search", "finish"):
+        spec = dataclasses.replace(view.spec, name=name)
+        monkeypatch.setattr("activities.tools.view.TOOL", dataclasses.replace(view, spec=spec))
+        with pytest.raises(ValueError, match=f"two tools are called '{name}'"):
+            tools_by_name.__wrapped__()
 
 
 def test_arguments_that_fit_come_back_typed() -> None:
     """What is run is what was validated."""
     given_ = {"command": "create", "path": "a.py", "file_text": "x\n"}
 
-    assert CODER.check("edit", given_) == EditArguments(
+    assert check(CODER, "edit", given_) == EditArguments(
         command="create", path="a.py", file_text="x\n"
     )
 
@@ -93,7 +98,7 @@ def test_any_arguments_are_either_checked_or_a_sentence(name: str, arguments: ob
     """Whatever a model sends, the answer is arguments or a problem of bounded length, never an
     error.
     """
-    checked = CODER.check(name, arguments)
+    checked = check(CODER, name, arguments)
 
     assert isinstance(checked, BaseModel | str)
     if isinstance(checked, str):
@@ -102,7 +107,7 @@ def test_any_arguments_are_either_checked_or_a_sentence(name: str, arguments: ob
 
 def test_a_problem_names_the_argument() -> None:
     """The model can mend what it is told of."""
-    checked = CODER.check("view", {"path": "a", "view_range": [1]})
+    checked = check(CODER, "view", {"path": "a", "view_range": [1]})
 
     assert isinstance(checked, str)
     assert "view_range" in checked
