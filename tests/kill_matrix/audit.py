@@ -248,15 +248,21 @@ def _nothing_is_held(evidence: Evidence, report: AuditReport) -> None:
 
 def _no_orphans(evidence: Evidence, report: AuditReport) -> None:
     """Every process of this home, and every process of a coder's command, must have an owner."""
-    owned = {*evidence.served}
-    for pid in evidence.served:
-        owned |= set(descendants(pid))
+    owned = _owned(evidence)
+    suspects = evidence.deployment.processes().keys() - owned
+    # What an owner forked since is its own; what has ended since is no orphan.
+    owned |= _owned(evidence)
     for pid, line in evidence.deployment.processes().items():
-        if pid not in owned:
+        if pid in suspects - owned:
             report.problems.append(f"orphan {pid}: {line[:150]}")
     for pid in owned - set(evidence.served):
         if marked(pid):
             report.problems.append(f"a command goes on after the end: {pid}")
+
+
+def _owned(evidence: Evidence) -> set[int]:
+    """Return the processes that may live on, and those that they started."""
+    return {*evidence.served, *(child for pid in evidence.served for child in descendants(pid))}
 
 
 def _is_call(ref: str, request_key: str) -> bool:
