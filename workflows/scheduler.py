@@ -69,16 +69,17 @@ class TaskScheduler:
         while True:
             self._block()
             task_nodes = requests.task_nodes(self._plan, self.rows)
-            for task in ready.ready(
+            found = ready.ready(
                 task_nodes, running=len(self._running), width=self._start.max_parallel
-            ):
+            )
+            for task in found:
                 self._launch(task, notes)
             self._block()
             self._changed()
-            if not self._running:
+            if before := tuple(self._running):
+                await workflow.wait_condition(lambda b=before: tuple(self._running) != b)  # type: ignore[misc]
+            elif not found:
                 break
-            before = tuple(self._running)
-            await workflow.wait_condition(lambda b=before: tuple(self._running) != b)  # type: ignore[misc]
 
     async def cancel(self) -> None:
         """Cancel what runs and wait until it has cleaned up."""

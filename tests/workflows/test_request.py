@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import datetime as dt
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
@@ -255,6 +256,17 @@ async def test_a_task_beyond_the_budget_is_not_started(client: Client) -> None:
     assert rows["c"].reason == "the budget of $0.12 is used up or reserved"
     assert last.commit == env.tip
     assert last.cost_usd <= last.budget_usd
+
+
+async def test_every_task_beyond_the_budget_says_so(client: Client) -> None:
+    """Also those for which no slot was free when the first was refused: none stays pending."""
+    dear = dataclasses.replace(plan(*(task(name) for name in "abcd")), cost_microusd=80_000)
+    async with at_work(client, scripts([dear])) as env:
+        start = asked(budget_usd=0.12, max_parallel=1)
+        _, last = await failed(await env.start(RequestWorkflow, start))
+
+    reason = "the budget of $0.12 is used up or reserved"
+    assert [(row.state, row.reason) for row in last.tasks] == [(TaskState.FAILED, reason)] * 4
 
 
 async def test_a_merged_tree_that_fails_its_checks_is_not_delivered(client: Client) -> None:
