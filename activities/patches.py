@@ -1,11 +1,13 @@
 """Patches and the merge queue's chain: made in the store, without a work tree."""
 
+import re
 from collections.abc import Sequence
 
 from temporalio import activity
 from typing_extensions import override
 
 from activities.failures import translated_failures
+from activities.landed_lines import undone_by
 from contracts.merge_queue import (
     BuildChain,
     Chain,
@@ -17,13 +19,15 @@ from contracts.merge_queue import (
     RebasePatch,
 )
 from contracts.ports import PatchActivities
-from contracts.review import MakePatch, Patch
+from contracts.review import MakePatch, Patch, Undone
 from domain import ids
 from domain.planning.write_patterns import covers
-from domain.review.patch import judged
+from domain.review.conflicts import YOURS, conflicts_feedback, landed_label
+from domain.review.patch import judged, task_of
 from domain.review.risk import risks
 from domain.text import clip, for_people
 from infra.store import ANY, Commit, RefConflict, RefUpdate, Store, diffs, merges, records
+from infra.store.conflicts import labelled
 from infra.store.diffs import PathChange
 from infra.store.merges import Conflicted, Merged
 from infra.store.open_stores import OpenStores
@@ -31,6 +35,9 @@ from infra.store.open_stores import OpenStores
 _DIFF_BYTES = 256 * 1024
 _PATHS = 200
 _OUTSIDE = 20
+_FEEDBACK_CHARS = 16_000
+_MARKER = re.compile(rb"<<<<<<< (landed (by |work$)|[0-9a-f]{40}$)|>>>>>>> (yours$|[0-9a-f]{40}$)")
+"""A marker of our own merge; before 2026-12 it named a commit."""
 
 
 class StorePatches(PatchActivities):
@@ -74,12 +81,16 @@ class StorePatches(PatchActivities):
             first = ids.rebase_tip_ref(key, patch.task, patch.round)
             tip = store.ref(first) or await _tip(store, request.repository.target)
             merged = await merges.merge(store, tip, patch.commit)
-            conflicts = merged.paths if isinstance(merged, Conflicted) else ()
+            tree, feedback = merged.tree, ""
+            paths: tuple[str, ...] = ()
+            if isinstance(merged, Conflicted):
+                tree, feedback = await _explained(store, merged, tip=tip, patch=patch)
+                paths = tuple(for_people(path) for path in merged.paths[:_PATHS])
             checkpoint = tip
             when = (await store.get_commit(tip)).author_seconds + 1
-            if merged.tree != (await store.get_commit(tip)).tree:
+            if tree != (await store.get_commit(tip)).tree:
                 checkpoint = await store.put_commit(
-                    merged.tree, (tip,), f"{patch.task} on what has landed", when=when
+                    tree, (tip,), f"{patch.task} on what has landed", when=when
                 )
             ref = ids.rebase_ref(key, patch.task, patch.round)
             await store.update_refs(RefUpdate(ref, checkpoint, ANY), RefUpdate(first, tip, ANY))
@@ -87,7 +98,8 @@ class StorePatches(PatchActivities):
             return RebasedPatch(
                 tip=tip,
                 checkpoint=checkpoint,
-                conflicts=conflicts[:_PATHS],
+                conflicts=paths,
+                feedback=feedback,
                 verdict=None if verdict == request.verdict else verdict,
             )
 
@@ -165,6 +177,19 @@ async def _first_verdict(store: Store, request: RebasePatch) -> MergeVerdict | N
     return noted or request.verdict
 
 
+async def _explained(
+    store: Store, merged: Conflicted, *, tip: str, patch: Patch
+) -> tuple[str, str]:
+    """Return the tree that the agent gets of a conflict, and what it is told."""
+    words = ("rev-list", "--no-merges", tip, f"^{patch.base}", "--", *merged.paths)
+    commits = (await store.run(*words, reads=True)).text.split()
+    tasks = [task_of((await store.get_commit(commit)).message) for commit in commits]
+    label = landed_label(sorted({task for task in tasks if task}))
+    tree = await labelled(store, merged, {tip: label, patch.commit: YOURS})
+    feedback = conflicts_feedback(merged.conflicts, tip=tip, patch=patch.commit, label=label)
+    return tree, clip(feedback, _FEEDBACK_CHARS)
+
+
 async def _tip(store: Store, target: str) -> str:
     return (await store.get(ids.target_ref(target))).oid
 
@@ -223,9 +248,16 @@ async def _described(store: Store, request: MakePatch, commit: str, tree: str) -
             deleted_tests=[c.path for c in changes if c.status == "D" and "test" in c.path],
         ),
         markers=await _marked(store, request.base, commit, changes),
+        undone=await _undone(store, request, commit),
         diff=await store.put_blob(diff.encode("utf-8", "backslashreplace")),
         diffstat=clip(for_people(await diffs.diffstat(store, request.base, commit)), 1_000),
     )
+
+
+async def _undone(store: Store, request: MakePatch, commit: str) -> tuple[Undone, ...]:
+    """Return what the patch undoes of the work that landed since its request began."""
+    since = store.ref(ids.base_ref(request.repository.request_key))
+    return await undone_by(store, since or request.base, request.base, commit)
 
 
 async def _marked(
@@ -245,6 +277,4 @@ async def _has_markers(store: Store, commit: str, path: str) -> bool:
     entry = await store.entry_at(commit, path)
     if entry is None or not entry.mode.startswith("100"):
         return False
-    lines = (await store.get_blob(entry.oid)).splitlines()
-    opened = any(line.startswith(b"<<<<<<< ") for line in lines)
-    return opened and any(line.startswith(b">>>>>>> ") for line in lines)
+    return any(_MARKER.match(line) for line in (await store.get_blob(entry.oid)).splitlines())

@@ -30,5 +30,5 @@ class CurrentPolicy(PolicyActivities):
             finish,
             request.patch,
             rounds_left=request.rounds_left,
-            blocking_priority=limits.BLOCKING_PRIORITY,
+            objections=verdict.objections(finish, limits.BLOCKING_PRIORITY),
         )

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from enum import StrEnum
 
+from pydantic import Field
 from temporalio import activity
 
 from contracts.base import Contract, ObjectId, ShortText, TaskId
@@ -86,12 +87,14 @@ class RebasedPatch(Contract):
     Attributes:
         checkpoint: its tree holds conflict markers in the paths `conflicts`.
         verdict: why the patch did not land, when it was asked for before with another answer.
+        feedback: what the agent is told of the conflicts; "" when there are none.
     """
 
     tip: ObjectId
     checkpoint: ObjectId
     conflicts: tuple[str, ...] = ()
     verdict: MergeVerdict | None = None
+    feedback: str = Field(default="", max_length=16_000)
 
 
 class MergeQueueStart(Contract):

@@ -16,6 +16,7 @@ class MakePatch(Contract):
         base: the commit that the task started from (or was last rebased on).
         round: counts the task's patches from 0.
         spec, summary: the task and what its agent says, by which the patch is judged.
+        undoes: why it undoes landed work, as its agent says; "" when it gives no reason.
     """
 
     repository: RepositoryRef
@@ -27,6 +28,30 @@ class MakePatch(Contract):
     message: str = Field(max_length=8_000)
     spec: TaskSpec | None = None
     summary: str = Field(default="", max_length=4_000)
+    undoes: str = Field(default="", max_length=1_000)
+
+
+class UndoneKind(StrEnum):
+    """How a patch undoes landed work."""
+
+    REMOVES = "removes"
+    RESTORES = "restores"
+
+
+class Undone(Contract):
+    """Lines of one landed task in one file that a patch undoes.
+
+    Attributes:
+        task: whose work it is; "" when unknown.
+        kind: it removes lines that the task added, or restores lines that the task removed.
+        count: all such lines; `lines` shows the first.
+    """
+
+    task: str
+    path: str
+    kind: UndoneKind
+    count: int
+    lines: tuple[str, ...] = ()
 
 
 class Patch(Contract):
@@ -40,6 +65,7 @@ class Patch(Contract):
         risks: why a person should look, in words.
         diff: object id of the unified diff, cut at 256 KiB.
         markers: paths that still hold conflict markers.
+        undone: landed work that it undoes.
         judged: looked at when it was made; False in histories from before 2026-12.
         problem: why it is not even reviewed, as its agent is told; "" for nothing.
     """
@@ -57,6 +83,7 @@ class Patch(Contract):
     outside: tuple[str, ...] = ()
     risks: tuple[str, ...] = ()
     markers: tuple[str, ...] = ()
+    undone: tuple[Undone, ...] = ()
     diff: ObjectId
     diffstat: ShortText = ""
     judged: bool = False
@@ -76,7 +103,7 @@ class Finding(HumanInput):
 
     Attributes:
         priority: 0 and 1 block, 2 and 3 are remarks.
-        path, line: where; a blocking finding without a path that the patch touches does not block.
+        path, line: where; None for the change as a whole.
     """
 
     priority: int = Field(ge=0, le=3)
@@ -92,6 +119,12 @@ class ReviewFinish(HumanInput):
     verdict: Verdict
     summary: str = Field(min_length=1, max_length=2_000)
     findings: tuple[Finding, ...] = Field(default=(), max_length=8)
+    undoing: str = Field(
+        default="",
+        max_length=1_000,
+        description="Only when the patch undoes landed work of other tasks: why that is right. "
+        "Without a reason a person decides.",
+    )
 
 
 class ReviewState(StrEnum):

@@ -42,6 +42,11 @@ class CoderFinish(HumanInput):
 
     summary: str = Field(min_length=1, max_length=4_000, description="What changed, and why.")
     commit_title: str = Field(default="", max_length=120, description="One line, imperative.")
+    undoes: str = Field(
+        default="",
+        max_length=1_000,
+        description="Only when the system says that the change undoes landed work: why it must.",
+    )
 
 
 class ToolCall(Contract):

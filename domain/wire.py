@@ -5,18 +5,20 @@ replay decides again and has to come to the same. Rules, prices
 and limits are changed elsewhere.
 """
 
+import re
 from types import MappingProxyType
 
 from contracts.agent import ModelPrices
 from contracts.failures import FailureKind, RetryAdvice
 from contracts.model import ToolUse
+from contracts.review import Finding, Patch, ReviewFinish
 from contracts.tools import FINISH
 from contracts.verdicts import CallVerdict, Effect
 from contracts.visibility import RunState
 from domain.approvals.paths import PathNames, path_verdict
 from domain.planning.plan import PlanRules
 
-BLOCKING_PRIORITY = 1
+_BLOCKING_PRIORITY = 1
 PLAN = PlanRules(tasks=24, patterns=32, commands=12, command_chars=4_000)
 
 _EFFECTS = MappingProxyType(
@@ -112,3 +114,33 @@ def advice(kind: str | None) -> RetryAdvice:
     """Return what is done about a failure that was recorded without advice, by its type."""
     known = next((member for member in FailureKind if member.value == kind), None)
     return _ADVICE[known] if known else _SETUP
+
+
+def objections(verdict: ReviewFinish | None, patch: Patch) -> tuple[Finding, ...] | None:
+    """Return the findings that blocked: priority 0 or 1, with a path that the patch touches."""
+    found = tuple(
+        finding
+        for finding in (verdict.findings if verdict else ())
+        if finding.priority <= _BLOCKING_PRIORITY and _touches(patch, finding.path)
+    )
+    return found or None
+
+
+def _touches(patch: Patch, path: str | None) -> bool:
+    if path is None or not (wanted := _plain(path)):
+        return False
+    if any(_same(wanted, _plain(each)) for each in patch.paths):
+        return True
+    # Only the first paths of a large patch are listed: the finding gets the benefit of the doubt.
+    return patch.files > len(patch.paths)
+
+
+def _plain(path: str) -> str:
+    slashed = path.strip().strip("`'\"").replace("\\", "/")
+    without_line = re.sub(r"(:\d+){1,2}(-\d+)?$|#L\d+(-L?\d+)?$", "", slashed)
+    return re.sub(r"^(\./|/)+", "", without_line).casefold()
+
+
+def _same(wanted: str, known: str) -> bool:
+    # Written from a worktree's root, from a diff (`a/`, `b/`) or from a sub-folder.
+    return wanted == known or wanted.endswith("/" + known) or known.endswith("/" + wanted)

@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.limits import RequestLimits
     from contracts.policy import JudgeReview, ReviewJudgement
     from contracts.ports import PolicyActivities
-    from contracts.review import Patch, ReviewFinish, ReviewItem
+    from contracts.review import Patch, ReviewFinish, ReviewItem, ReviewState
     from contracts.subtask import SubtaskStart
     from contracts.task import TaskState
     from contracts.tools import CoderFinish
@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.agent import inputs
     from domain.approvals import questions
     from domain.review.rework import Rounds
-    from domain.review.verdict import answer, decide
+    from domain.review.verdict import answer, decide, unchanged
     from workflows import activity_options, retrying
     from workflows.task_report import TaskReporter
     from workflows.visibility import show
@@ -35,6 +35,7 @@ class Reviewing:
         self._start = start
         self._reporter = reporter
         self._decisions: dict[str, Decision] = {}
+        self._refused: str | None = None  # the tree that a person sent back last
 
     def decided(self, decision: Decision) -> None:
         """Take a person's decision; the first one stands."""
@@ -47,6 +48,7 @@ class Reviewing:
         checks: ChecksReport,
         *,
         rounds: Rounds,
+        earlier: tuple[str, ...],
         budget: int,
     ) -> ReviewItem:
         """Return the review item as it was decided."""
@@ -58,11 +60,14 @@ class Reviewing:
             risks=patch.risks,
             human_required=self._start.human_review,
         )
-        await self._reporter.set(TaskState.REVIEW, "the reviewer reads the patch")
-        verdict = await self._verdict(
-            patch, finish, checks, attempt=rounds.total + 1, budget=budget
-        )
-        judged = await self._judge(item, verdict, patch, rounds)
+        if self._refused == patch.tree and workflow.patched("objector-asked-2026-12"):
+            judged = unchanged(item, finish.summary)
+        else:
+            await self._reporter.set(TaskState.REVIEW, "the reviewer reads the patch")
+            verdict = await self._verdict(
+                patch, finish, checks, attempt=rounds.total + 1, earlier=earlier, budget=budget
+            )
+            judged = await self._judge(item, verdict, patch, rounds)
         return await self._ask(judged, patch) if judged.why else judged.item
 
     async def _judge(
@@ -76,7 +81,7 @@ class Reviewing:
                 verdict,
                 patch,
                 rounds_left=rounds.left(RequestLimits()),
-                blocking_priority=wire.BLOCKING_PRIORITY,
+                objections=wire.objections(verdict, patch),
             )
         return await retrying.execute(
             PolicyActivities.judge_review,
@@ -90,7 +95,14 @@ class Reviewing:
         )
 
     async def _verdict(
-        self, patch: Patch, finish: CoderFinish, checks: ChecksReport, *, attempt: int, budget: int
+        self,
+        patch: Patch,
+        finish: CoderFinish,
+        checks: ChecksReport,
+        *,
+        attempt: int,
+        earlier: tuple[str, ...],
+        budget: int,
     ) -> ReviewFinish | None:
         """Run the reviewer in a worktree of its own; None when it was cut."""
         agent = ids.agent_id(workflow.info().workflow_id, roles.REVIEWER, attempt)
@@ -105,6 +117,7 @@ class Reviewing:
                 patch=patch,
                 finish=finish,
                 checks=checks,
+                earlier=earlier,
                 budget=budget,
             )
             result = await self._reporter.run_agent(start)
@@ -124,4 +137,7 @@ class Reviewing:
         show(RunState.WAITING_REVIEW, 1)
         await workflow.wait_condition(lambda: approval.id in self._decisions)
         show(RunState.RUNNING, 0)
-        return answer(judged.item, self._decisions[approval.id])
+        item = answer(judged.item, self._decisions[approval.id])
+        if item.state is ReviewState.REVISED:
+            self._refused = patch.tree
+        return item

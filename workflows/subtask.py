@@ -61,6 +61,7 @@ class SubtaskWorkflow(ChildOfRequest):
         self._base = self._checkpoint = ""
         self._coder: AgentResult | None = None
         self._message: str | None = None
+        self._told: list[str] = []
         self._documents: tuple[tuple[str, str], ...] = ()
         self._notes = list(start.notes)
         self._noted = 0
@@ -133,10 +134,17 @@ class SubtaskWorkflow(ChildOfRequest):
             await self._reporter.set(TaskState.DONE, finish.summary[:300])
             return True
         item = await self._reviewing.review(
-            patch, finish, checks, rounds=self._rounds, budget=self._money_left()
+            patch,
+            finish,
+            checks,
+            rounds=self._rounds,
+            earlier=tuple(self._told),
+            budget=self._money_left(),
         )
         if item.state is ReviewState.REVISED:
-            return await self._back(rework.Cause.REVIEW, item.feedback)
+            by_reviewer = item.decided_by == roles.REVIEWER
+            cause = rework.Cause.REVIEW if by_reviewer else rework.Cause.PERSON
+            return await self._back(cause, item.feedback)
         if item.state is ReviewState.REJECTED:
             self._fail(f"rejected by {item.decided_by}: {item.feedback}")
         return await self._land(patch)
@@ -152,7 +160,7 @@ class SubtaskWorkflow(ChildOfRequest):
                 self._start,
                 agent_id=ids.agent_id(self._id, roles.CODER, attempt),
                 attempt=attempt,
-                lease=lease,
+                lease=lease.model_copy(update={"commit": self._base}),
                 checkpoint=self._checkpoint,
                 before=self._coder,
                 message=self._message,
@@ -184,6 +192,7 @@ class SubtaskWorkflow(ChildOfRequest):
                 message=patches.commit_message(self._start.task, finish),
                 spec=self._start.task,
                 summary=finish.summary,
+                undoes=finish.undoes,
             ),
             activity_options.store(f"make the patch of {self._start.task.id}"),
         )
@@ -209,6 +218,8 @@ class SubtaskWorkflow(ChildOfRequest):
         self._base, self._checkpoint = rebased.tip, rebased.checkpoint
         if rebased.verdict:
             self._message, self._documents = _feedback(rebased.verdict)
+        self._message = rebased.feedback or self._message
+        self._told[-1:] = [self._message or ""]
         return False
 
     async def _back(self, cause: rework.Cause, message: str, *documents: tuple[str, str]) -> bool:
@@ -217,6 +228,7 @@ class SubtaskWorkflow(ChildOfRequest):
         if more is None:
             self._fail(f"given up after {self._rounds.total + 1} rounds ({cause}): {message}")
         self._rounds, self._message, self._documents = more, message, documents
+        self._told.append(message)
         self._reporter.note(rounds=more.total)
         await self._reporter.set(TaskState.RUNNING, f"back to the agent: {cause.value}")
         return False

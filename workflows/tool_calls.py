@@ -177,7 +177,8 @@ class ToolDispatcher:
             )
         )
         cancellation.raise_if_cancelled()
-        return lease
+        # Its files are those of the checkpoint; commands go on seeing the base as their HEAD.
+        return lease.model_copy(update={"commit": start.lease.commit})
 
 
 def _activity(tool: str) -> Callable[[Any, ToolCall], Awaitable[ToolResult]]:

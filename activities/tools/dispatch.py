@@ -46,7 +46,9 @@ class WorktreeTools(ToolActivities):
         results: list[ToolResult] = []
         async with (
             translated_failures(),
-            pool.open_worktree(lease.worktree, lease.epoch, request.expected) as worktree,
+            pool.open_worktree(
+                lease.worktree, lease.epoch, request.expected, lease.commit
+            ) as worktree,
         ):
             context = await self._context(request, store, worktree)
             for call_id, name, arguments in request.calls:
@@ -101,7 +103,7 @@ class WorktreeTools(ToolActivities):
             if found is not None:
                 return ToolResult.model_validate_json(found)
             async with pool.open_worktree(
-                lease.worktree, lease.epoch, request.expected
+                lease.worktree, lease.epoch, request.expected, lease.commit
             ) as worktree:
                 # Another attempt may have ended while this one waited for the worktree.
                 found = await journal.recorded(store, ref)

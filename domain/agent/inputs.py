@@ -13,6 +13,7 @@ from contracts.subtask import SubtaskStart
 from contracts.tools import CoderFinish
 from contracts.worktrees import WorktreeLease
 from domain.agent import messages
+from domain.review.undone import undone_text
 from domain.text import listing
 
 PLANNER = "planner"
@@ -119,6 +120,7 @@ def reviewer(
     patch: Patch,
     finish: CoderFinish,
     checks: ChecksReport,
+    earlier: tuple[str, ...],
     budget: int,
 ) -> AgentStart:
     """Return how a reviewer begins: a fresh context with the task, the patch and what was run."""
@@ -129,6 +131,9 @@ def reviewer(
         ("Commands that passed on it", "\n".join(result.command for result in checks.results)),
         ("Changed files", f"{patch.files}: {listing(patch.paths, most=30)}"),
         ("Changed outside the declared paths", listing(patch.outside, most=20)),
+        ("Why it was sent back before", messages.earlier(earlier)),
+        ("Landed work of other tasks that it undoes", undone_text(patch.undone)),
+        ("Why it undoes that, as its author says", finish.undoes if patch.undone else ""),
     )
     return AgentStart(
         request_id=start.request_id,

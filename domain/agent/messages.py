@@ -2,15 +2,26 @@
 
 from collections.abc import Sequence
 
-from domain.text import for_people
+from domain.text import clip, for_people
 
 _GAP = "\n\n"
 _MESSAGE_CHARS = 16_000
+_EARLIER_CHARS = 4_000
 
 
 def note(text: str) -> str:
     """Return a person's words as an agent is told them."""
     return f"A note from the person who made the request: {text}"
+
+
+def earlier(feedback: Sequence[str]) -> str:
+    """Return why a change was sent back before, newest last; the oldest go where it is too long."""
+    kept: list[str] = []
+    for number, text in reversed(list(enumerate(feedback, start=1))):
+        kept.insert(0, f"{number}. {clip(text, _EARLIER_CHARS // 2)}")
+        if sum(len(each) for each in kept) > _EARLIER_CHARS:
+            break
+    return _GAP.join(kept)
 
 
 def message(texts: Sequence[str]) -> tuple[str | None, int]:

@@ -10,6 +10,7 @@ from contracts.planning import TaskSpec
 from contracts.review import MakePatch, Patch
 from contracts.tools import CoderFinish
 from domain.planning import write_patterns
+from domain.review.undone import undone_text
 from domain.text import clip, for_people, listing, one_line
 
 TRAILER = "OrchestCode-Task"
@@ -19,26 +20,35 @@ _BODY_CHARS = 4_000
 _PROBLEM_CHARS = 8_000
 
 
-def judge(patch: Patch, *, task: TaskSpec, agent_summary: str) -> str:
-    """Return a patch's weightiest problem for its agent; "" when it may go on to the checks."""
-    return next(iter(_problems(patch, task, agent_summary)), "")
+def judge(patch: Patch, *, task: TaskSpec, agent_summary: str, undoes: str = "") -> str:
+    """Return a patch's weightiest problem for its agent; "" when it may go on to the checks.
+
+    `undoes` is the agent's reason why it undoes landed work.
+    """
+    return next(iter(_problems(patch, task, agent_summary, undoes)), "")
 
 
 def judged(request: MakePatch, patch: Patch) -> Patch:
     """Return the patch with what is wrong with it; older workflows judge it themselves."""
     if request.spec is None:
         return patch
-    problem = judge(patch, task=request.spec, agent_summary=request.summary)
+    problem = judge(patch, task=request.spec, agent_summary=request.summary, undoes=request.undoes)
     return patch.model_copy(update={"judged": True, "problem": clip(problem, _PROBLEM_CHARS)})
 
 
-def _problems(patch: Patch, task: TaskSpec, summary: str) -> Iterable[str]:
+def _problems(patch: Patch, task: TaskSpec, summary: str, undoes: str) -> Iterable[str]:
     if patch.task != task.id:
         yield f"The patch belongs to task {patch.task!r}, not to {task.id!r}."
     if unsafe := tuple(path for path in patch.paths if write_patterns.unsafe(path)):
         yield f"These paths must not be in a patch: {listing(unsafe)}. Remove them."
     if patch.markers:
         yield f"Conflict markers are left in {listing(patch.markers)}. Resolve every one of them."
+    if patch.undone and not for_people(undoes).strip():
+        yield (
+            "Your change undoes work of other tasks that has landed. Put it back, so that both "
+            "keep their meaning; or, where it must go, finish again and say why in `undoes`.\n\n"
+            f"{undone_text(patch.undone)}"
+        )
     yield from _scope_problems(patch, task)
     if not for_people(summary).strip():
         yield "The summary is empty. Say what you changed and why, then finish again."
@@ -73,6 +83,12 @@ def commit_message(task: TaskSpec, finish: CoderFinish) -> str:
     own = [line.rstrip() for line in lines if not _is_trailer(line)]
     body = "\n".join(own).strip()
     return "\n\n".join(part for part in (title or task.id, body, f"{TRAILER}: {task.id}") if part)
+
+
+def task_of(message: str) -> str:
+    """Return the task that a commit message names in its trailer, "" when it names none."""
+    named = [line for line in message.splitlines() if _is_trailer(line)]
+    return named[-1].partition(":")[2].strip() if named else ""
 
 
 def _is_trailer(line: str) -> bool:

@@ -1,6 +1,6 @@
 """How often a task goes back to its agent, and what the agent is told."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from contracts.checks import ChecksReport
@@ -15,6 +15,7 @@ class Cause(StrEnum):
     PATCH = "patch"
     CHECKS = "checks"
     REVIEW = "review"
+    PERSON = "a person"
     QUEUE = "merge queue"
 
 
@@ -24,11 +25,12 @@ class Rounds:
 
     own: int = 0
     evictions: int = 0
+    asked: int = 0
 
     @property
     def total(self) -> int:
         """All of them."""
-        return self.own + self.evictions
+        return self.own + self.evictions + self.asked
 
     def left(self, limits: RequestLimits) -> int:
         """Return how often the task may still go back for checks or review."""
@@ -38,9 +40,12 @@ class Rounds:
 def next_round(rounds: Rounds, cause: Cause, limits: RequestLimits) -> Rounds | None:
     """Return the count after one more round, None when the task has had its share."""
     if cause is Cause.QUEUE:
-        more = Rounds(rounds.own, rounds.evictions + 1)
+        more = replace(rounds, evictions=rounds.evictions + 1)
         return more if more.evictions <= limits.evictions else None
-    more = Rounds(rounds.own + 1, rounds.evictions)
+    if cause is Cause.PERSON and limits.person_rounds:
+        more = replace(rounds, asked=rounds.asked + 1)
+        return more if more.asked <= limits.person_rounds else None
+    more = replace(rounds, own=rounds.own + 1)
     return more if more.own <= limits.rework_rounds else None
 
 

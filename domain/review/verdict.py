@@ -1,16 +1,16 @@
 """What becomes of a patch under review: what blocks, who must look, what a decision makes of it.
 
-A verdict is a model's opinion and a finding counts only when it points into the patch; the checks
-gate, and risky changes need a person also when the reviewer approves.
+A verdict is a model's opinion: the checks gate, and risky changes need a person also when the
+reviewer approves.
 """
 
-import re
 from collections.abc import Sequence
 from types import MappingProxyType
 
 from contracts.approvals import Choice, Decision
 from contracts.policy import ReviewJudgement
 from contracts.review import Finding, Patch, ReviewFinish, ReviewItem, ReviewState, Verdict
+from domain.review.undone import undone_summary, undone_text
 from domain.text import clip, for_people, listing, one_line
 
 _FEEDBACK_CHARS = 16_000
@@ -24,33 +24,17 @@ _OF_CHOICE = MappingProxyType(
 )
 
 
-def blocking(verdict: ReviewFinish, patch: Patch, priority: int) -> tuple[Finding, ...]:
-    """Return the findings that block: up to this priority, with a path that the patch touches."""
-    return tuple(
-        finding
-        for finding in verdict.findings
-        if finding.priority <= priority and _touches(patch, finding.path)
-    )
+def objections(verdict: ReviewFinish | None, priority: int) -> tuple[Finding, ...] | None:
+    """Return what a reviewer wants changed; None when nothing stands in the way.
 
-
-def _touches(patch: Patch, path: str | None) -> bool:
-    if path is None or not (wanted := _plain(path)):
-        return False
-    if any(_same(wanted, _plain(each)) for each in patch.paths):
-        return True
-    # Only the first paths of a large patch are listed: the finding gets the benefit of the doubt.
-    return patch.files > len(patch.paths)
-
-
-def _plain(path: str) -> str:
-    slashed = path.strip().strip("`'\"").replace("\\", "/")
-    without_line = re.sub(r"(:\d+){1,2}(-\d+)?$|#L\d+(-L?\d+)?$", "", slashed)
-    return re.sub(r"^(\./|/)+", "", without_line).casefold()
-
-
-def _same(wanted: str, known: str) -> bool:
-    # Written from a worktree's root, from a diff (`a/`, `b/`) or from a sub-folder.
-    return wanted == known or wanted.endswith("/" + known) or known.endswith("/" + wanted)
+    Findings up to this priority, whatever they name; all of a `revise` that has none of these.
+    """
+    if verdict is None:
+        return None
+    found = tuple(each for each in verdict.findings if each.priority <= priority)
+    if not found and verdict.verdict is Verdict.REVISE:
+        return verdict.findings
+    return found or None
 
 
 def decide(
@@ -59,11 +43,12 @@ def decide(
     patch: Patch,
     *,
     rounds_left: int,
-    blocking_priority: int,
+    objections: Sequence[Finding] | None,
 ) -> ReviewJudgement:
     """Return the item as the reviewer's verdict leaves it, and why a person must decide if so.
 
-    `verdict` is None when the reviewer was cut before it said anything.
+    `verdict` is None when the reviewer was cut before it said anything; `objections` is what it
+    wants changed, None for nothing.
 
     Raises:
         ValueError: the item is not pending, or is of another tree.
@@ -71,18 +56,19 @@ def decide(
     _check(item, patch.tree)
     if verdict is None:
         return _needs_person(item, "The reviewer was cut before it reached a verdict.")
-    found = blocking(verdict, patch, blocking_priority)
-    if found and rounds_left > 0:
-        words = feedback(verdict, found)
+    if objections is not None and rounds_left > 0:
+        words = feedback(verdict, objections)
         item = _moved(item, ReviewState.REVISED, by="reviewer", feedback=words)
         return ReviewJudgement(item=item)
-    words = report(verdict, found or verdict.findings)
-    if found:
-        why = "The reviewer still finds blocking problems and no round is left."
+    words = report(verdict, objections or verdict.findings)
+    if objections is not None:
+        why = "The reviewer still wants changes and no round is left."
         return _needs_person(item, why, feedback=words)
     if verdict.verdict is Verdict.REJECT:
-        why = "The reviewer rejects the patch without a blocking finding that points into it."
-        return _needs_person(item, why, feedback=words)
+        return _needs_person(item, "The reviewer rejects the patch.", feedback=words)
+    if patch.undone and not for_people(verdict.undoing).strip():
+        why = f"The change undoes landed work: {undone_summary(patch.undone)}."
+        return _needs_person(item, why, feedback=f"{words}\n\n{undone_text(patch.undone)}")
     if item.risks:
         why = f"The change is risky: {listing(item.risks)}."
         return _needs_person(item, why, feedback=words)
@@ -90,6 +76,12 @@ def decide(
         return _needs_person(item, "A person decides on every patch of this task.", feedback=words)
     item = _moved(item, ReviewState.APPROVED, by="reviewer", feedback="")
     return ReviewJudgement(item=item)
+
+
+def unchanged(item: ReviewItem, summary: str) -> ReviewJudgement:
+    """Return the judgement on a change that a person sent back and that came again as it was."""
+    why = "The agent hands in the change that was sent back, without another one to it."
+    return _needs_person(item, why, feedback=f"What its author says: {summary}")
 
 
 def answer(item: ReviewItem, decision: Decision) -> ReviewItem:

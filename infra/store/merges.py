@@ -3,8 +3,10 @@
 import contextlib
 import os
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from domain.review.conflicts import Conflict
 from infra.fsync import sync_folder
 from infra.git.command import GitError, GitResult, bounded
 from infra.store.errors import ObjectMissing, StoreError
@@ -21,6 +23,9 @@ _GONE = re.compile(
 )
 
 
+_KIND = re.compile(r"CONFLICT \((.+)\)")
+
+
 @dataclass(frozen=True)
 class Merged:
     """The two sides merge cleanly, into a tree that is in the store."""
@@ -34,12 +39,12 @@ class Conflicted:
 
     Attributes:
         paths: sorted, each once.
-        messages: what git says about them, one per line.
+        conflicts: what kind each conflict is, as git tells them apart.
         tree: the merge as far as it goes, conflict markers where it does not; never to be landed.
     """
 
     paths: tuple[str, ...]
-    messages: str
+    conflicts: tuple[Conflict, ...]
     tree: str
 
 
@@ -107,16 +112,21 @@ def _parsed(found: GitResult) -> Merged | Conflicted | None:
         return Merged(tree.decode("ascii"))
     entries, _, messages = rest.partition(b"\0\0")
     rows = [os.fsdecode(row) for row in entries.split(b"\0") if row]
-    paths = sorted({row.split("\t", 1)[1] for row in rows if "\t" in row})
-    return Conflicted(tuple(paths), _messages(messages), tree.decode("ascii"))
+    stages: dict[str, set[str]] = {}
+    for what, _, path in (row.partition("\t") for row in rows):
+        stages.setdefault(path, set()).add(what[-1:])
+    paths = tuple(sorted(path for path in stages if path))
+    return Conflicted(paths, tuple(_conflicts(messages, stages)), tree.decode("ascii"))
 
 
-def _messages(data: bytes) -> str:
-    fields = data.decode("utf-8", "replace").split("\0")
-    lines: list[str] = []
+def _conflicts(data: bytes, stages: Mapping[str, set[str]]) -> Iterator[Conflict]:
+    """Read merge-tree's messages: number of paths, the paths, the kind, the text."""
+    fields = [os.fsdecode(field) for field in data.split(b"\0")]
     at = 0
     while at < len(fields) and fields[at].isdigit():
-        end = at + int(fields[at]) + 3  # number of paths, the paths, the type, the text
-        lines.append(fields[end - 1].strip())
-        at = end
-    return "\n".join(lines)
+        end = at + int(fields[at]) + 1
+        paths, kind = tuple(fields[at + 1 : end]), _KIND.fullmatch(fields[end])
+        if kind and paths:
+            held = stages.get(paths[0], set())
+            yield Conflict(kind[1], paths, landed="2" in held, patch="3" in held)
+        at = end + 2

@@ -61,13 +61,21 @@ class WorktreeHandle:
         if self.record.in_flight != LEASING:
             return
         await self._bring(self.record.commit)
-        await asyncio.to_thread(
-            create_private_git, self._layout, self.record.commit, self.record.uid
-        )
+        await self._create_private_git(self.record.commit)
         self._write(replace(self.record, in_flight=None))
 
-    async def restore(self, expected: str) -> None:
-        """Bring the files to the last checkpoint, unless they are known to equal it."""
+    async def restore(self, expected: str, base: str) -> None:
+        """Bring the files to the last checkpoint, unless they are known to equal it.
+
+        HEAD and index, as commands see them, are brought to `base` when that is another one than
+        before: what commands did to them is lost then.
+        """
+        await self._restore_files(expected, base)
+        if base != (self.record.base or self.record.commit):
+            await self._create_private_git(base)
+            self._write(replace(self.record, base=base))
+
+    async def _restore_files(self, expected: str, base: str) -> None:
         record, layout = self.record, self._layout
         settled = record.in_flight is None and record.checkpoint == expected
         if settled and record.boot == boot_id() and layout.intact():
@@ -77,8 +85,12 @@ class WorktreeHandle:
         self._write(replace(record, in_flight=LEASING if leasing else RESTORING))
         await self._bring(expected)
         if leasing or not layout.private_git.is_dir() or not layout.gitfile.is_file():
-            await asyncio.to_thread(create_private_git, layout, expected, record.uid)
+            await self._create_private_git(base)
         self._write(replace(self.record, checkpoint=expected, in_flight=None))
+
+    async def _create_private_git(self, base: str) -> None:
+        index = await self._reset.index_of(base)
+        await asyncio.to_thread(create_private_git, self._layout, base, index, self.record.uid)
 
     async def _bring(self, commit: str) -> None:
         """Reset the files; the record of this boot is not yet written."""

@@ -178,6 +178,7 @@ class WorktreePool:
             epoch=record.epoch + 1,
             commit=commit,
             checkpoint=commit,
+            base=commit,
             in_flight=LEASING,
             uid=None if self._uid_base is None else self._uid_base + number,
         )
@@ -191,9 +192,11 @@ class WorktreePool:
 
     @asynccontextmanager
     async def open_worktree(
-        self, name: str, epoch: int, expected: str
+        self, name: str, epoch: int, expected: str, base: str = ""
     ) -> AsyncIterator[WorktreeHandle]:
         """Open a leased worktree at its last checkpoint; one opening at a time, also to read.
+
+        Commands see HEAD and index at `base`, by default at the commit that was leased.
 
         The files are restored first when the last call did not settle, when they are known to be
         at another commit, or when the host was restarted; then ignored files are lost.
@@ -208,7 +211,7 @@ class WorktreePool:
         self._records.leased(name, epoch)
         async with self._locks.hold(name) as lock:
             worktree = self._handle(lock, self._records.leased(name, epoch))
-            await worktree.restore(expected)
+            await worktree.restore(expected, base or worktree.record.commit)
             yield worktree
 
     def _handle(self, lock: int, record: WorktreeRecord) -> WorktreeHandle:

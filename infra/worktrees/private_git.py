@@ -14,14 +14,15 @@ BRANCH: Final = "work"
 """The branch that it has checked out."""
 
 
-def create_private_git(layout: Layout, commit: str, uid: int | None) -> None:
+def create_private_git(layout: Layout, commit: str, index: Path, uid: int | None) -> None:
     """Create the git directory that commands in the worktree see, on a branch at `commit`.
 
     It borrows the store's objects and has references, configuration and index of its own, so
     nothing done in it reaches the store. It is written file by file: from its first lease on it
     belongs to the agent, and the worker's git must never run in it.
 
-    The worktree was just reset to the commit. The folder belongs to `uid`; None = to the worker.
+    `index` is a copy of its own of the commit's index. The folder belongs to `uid`; None = to the
+    worker.
     """
     folder = layout.private_git
     remove(folder)
@@ -35,7 +36,7 @@ def create_private_git(layout: Layout, commit: str, uid: int | None) -> None:
     for name in ("attributes", "exclude"):
         if (layout.store / "info" / name).is_file():
             shutil.copyfile(layout.store / "info" / name, folder / "info" / name)
-    shutil.copy2(layout.index, folder / "index")
+    shutil.move(index, folder / "index")
     remove(layout.gitfile)
     layout.gitfile.write_text(f"gitdir: {folder}\n")
     if uid is not None:

@@ -31,6 +31,7 @@ class WorktreeRecord:
         holder: who has the lease; None = it is free.
         epoch: counts the leases, from 1; it never goes back.
         commit: at the beginning of the lease.
+        base: the commit that HEAD and index of `private_git` stand on; "" = `commit`.
         checkpoint: the commit that the files equal when `in_flight` is None.
         in_flight: the call that may have left them half changed; None = no call has.
         uid: user and group of the files; None = the worker's own.
@@ -46,6 +47,7 @@ class WorktreeRecord:
     in_flight: str | None
     uid: int | None
     boot: str
+    base: str = ""
 
 
 @functools.cache

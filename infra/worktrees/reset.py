@@ -6,6 +6,8 @@ every other process out.
 
 import asyncio
 import os
+import shutil
+from pathlib import Path
 
 from infra.disk_space import is_disk_full
 from infra.git.command import GitCommand, GitError
@@ -68,6 +70,13 @@ class WorktreeReset:
                 raise  # creating it again would take even more space
             await self._create(commit)
             await self._bring(commit, trusted=True)
+
+    async def index_of(self, commit: str) -> Path:
+        """Return a new index that holds a commit, and knows the files that equal it."""
+        index = self._layout.index.with_suffix(".base")
+        await asyncio.to_thread(shutil.copy2, self._layout.index, index)
+        await self._git("read-tree", "-m", commit, index_file=index)
+        return index
 
     async def clear(self) -> None:
         """Remove what no commit holds, to free space; the files equal nothing until a `reset`."""

@@ -196,7 +196,7 @@ async def test_nothing_changed_is_an_empty_patch(job: Job) -> None:
 
 async def test_risks_and_markers_are_read_off_the_change(job: Job) -> None:
     """Deleted tests, sensitive paths and new conflict markers are named; old markers are not."""
-    marked = "<<<<<<< ours\na\n=======\nb\n>>>>>>> theirs\n"
+    marked = "<<<<<<< landed by other\na\n=======\nb\n>>>>>>> yours\n"
     base = await job.changed({"tests/test_x.py": "x\n", "old.txt": marked})
     after = await job.changed(
         {
@@ -222,7 +222,9 @@ async def test_risks_and_markers_are_read_off_the_change(job: Job) -> None:
 async def test_markers_are_found_behind_many_files(job: Job) -> None:
     """A large patch hides no marker behind its first two hundred paths."""
     many = {f"f{number:03}.txt": "x\n" for number in range(260)}
-    after = await job.changed({**many, "z.txt": "<<<<<<< a\n=======\n>>>>>>> b\n"})
+    after = await job.changed(
+        {**many, "z.txt": f"<<<<<<< {'0' * 40}\n=======\n>>>>>>> {'1' * 40}\n"}
+    )
 
     patch = await job.patch(after)
 

@@ -850,8 +850,10 @@ async def test_a_conflict_names_its_paths(store: Store) -> None:
 
     assert isinstance(verdict, Conflicted)
     assert verdict.paths == ("a.txt", "src/c.txt")
-    assert "CONFLICT (content): Merge conflict in a.txt" in verdict.messages
-    assert "CONFLICT (modify/delete): src/c.txt" in verdict.messages
+    assert [(each.kind, each.paths, each.landed, each.patch) for each in verdict.conflicts] == [
+        ("contents", ("a.txt",), True, True),
+        ("modify/delete", ("src/c.txt",), False, True),
+    ]
 
 
 async def test_an_unknown_side_is_missing_not_conflicted(store: Store) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from temporalio.exceptions import CancelledError
 from contracts.agent import Note
 from contracts.approvals import Choice, Decision
 from contracts.failures import FailureKind
+from contracts.limits import RequestLimits
 from contracts.merge_queue import Eviction, MergeVerdict, QueuedPatch
 from contracts.planning import TaskSpec
 from contracts.review import Finding, ReviewFinish, Verdict
@@ -157,8 +159,10 @@ async def test_a_blocking_finding_sends_the_agent_back_and_a_fresh_reviewer_look
 
     assert (report.state, report.rounds) == (TaskState.DONE, 1)
     assert "negative numbers" in (env.messages("coder/x")[2] or "")
-    agents = [opened.agent_id.removeprefix(env.id) for opened in env.model.opened.values()]
+    opened = list(env.model.opened.values())
+    agents = [each.agent_id.removeprefix(env.id) for each in opened]
     assert agents == ["/coder-1", "/reviewer-1", "/reviewer-2"]
+    assert "negative numbers" in dict(opened[2].facts)["Why it was sent back before"]
 
 
 @pytest.mark.parametrize(
@@ -196,6 +200,42 @@ async def test_a_patch_whose_reviewer_was_cut_waits_for_a_person(
     assert (report.state, report.reason) == (state, reason)
     assert ("not like this" in str(env.messages("coder/x"))) is (choice is Choice.REVISE)
     assert env.store.leases == {}
+
+
+@pytest.mark.parametrize("again", [DONE, EDIT], ids=["unchanged", "changed"])
+async def test_a_person_who_sent_a_patch_back_is_asked_when_it_comes_again(
+    client: Client, again: ScriptedReply
+) -> None:
+    """Without another round of its own left; an unchanged patch is not reviewed once more."""
+    limits = RequestLimits(rework_rounds=0, person_rounds=2)
+    async with at_work(
+        client,
+        coder=[EDIT, DONE, again, DONE],
+        reviewer=[GOOD, GOOD],
+        verdicts=[landed],
+        human_review=True,
+        request_limits=limits,
+    ) as (env, start):
+        listener = await env.listener()
+        handle = await start()
+        for number, choice in enumerate((Choice.REVISE, Choice.APPROVE)):
+            asked = await until(partial(_nth, listener, number))
+            decision = Decision(
+                approval=asked["id"], choice=choice, reason="why", by="Ann", digest=asked["digest"]
+            )
+            await handle.signal(SubtaskWorkflow.decided, decision)
+        report = await handle.result()
+
+    reviewers = [each for each in env.model.opened.values() if "reviewer" in each.agent_id]
+    assert (report.state, report.rounds) == (TaskState.DONE, 1)
+    assert len(reviewers) == (1 if again is DONE else 2)
+    assert ("sent back, without another one" in asked["why"]) is (again is DONE)
+
+
+async def _nth(listener: WorkflowHandle[Any, Any], number: int) -> Any:
+    """Return a question that the listener got, None as long as it has not come."""
+    asked = await listener.query("asked")
+    return asked[number] if len(asked) > number else None
 
 
 async def test_a_required_human_review_overrides_the_reviewers_approval(client: Client) -> None:

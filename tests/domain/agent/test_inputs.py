@@ -76,7 +76,8 @@ def test_a_reviewer_begins_afresh_on_the_patch() -> None:
     )  # fmt: skip
     start = inputs.reviewer(
         START, agent_id="v", attempt=1, lease=LEASE, patch=PATCH,
-        finish=CoderFinish(summary="I mended it."), checks=checks, budget=5,
+        finish=CoderFinish(summary="I mended it."), checks=checks,
+        earlier=("The tests were red.", "A changelog line is missing."), budget=5,
     )  # fmt: skip
     facts = dict(start.opening.facts)
 
@@ -86,6 +87,9 @@ def test_a_reviewer_begins_afresh_on_the_patch() -> None:
     assert facts["What its author says"] == "I mended it."
     assert facts["Changed outside the declared paths"] == "b.py"
     assert facts["Commands that passed on it"] == "pytest a"
+    assert facts["Why it was sent back before"] == (
+        "1. The tests were red.\n\n2. A changelog line is missing."
+    )
 
 
 def test_a_review_is_bound_to_the_tree() -> None:

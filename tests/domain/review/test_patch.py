@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.planning import TaskSpec
-from contracts.review import Patch
+from contracts.review import Patch, Undone, UndoneKind
 from contracts.tools import CoderFinish
 from domain.review.patch import commit_message, judge
 
@@ -74,6 +74,16 @@ def test_an_agent_must_say_what_it_did(summary: str) -> None:
     problem = judge(patch("src/a.py"), task=TASK, agent_summary=summary)
 
     assert "summary is empty" in problem
+
+
+def test_a_patch_that_undoes_landed_work_needs_a_reason() -> None:
+    """Its agent is shown whose lines are lost; with a reason the patch goes on to its reviewer."""
+    lost = Undone(task="other", path="src/a.py", kind=UndoneKind.REMOVES, count=1, lines=("x = 1",))
+    undoing = patch("src/a.py").model_copy(update={"undone": (lost,)})
+    problem = judge(undoing, task=TASK, agent_summary="done")
+
+    assert "src/a.py loses 1 line of other:\n  - x = 1" in problem
+    assert judge(undoing, task=TASK, agent_summary="done", undoes="x is not used") == ""
 
 
 def test_a_patch_of_another_task_is_not_taken() -> None:

@@ -33,6 +33,16 @@ def test_no_task_goes_back_for_ever(causes: list[Cause]) -> None:
     assert rounds.total <= LIMITS.rework_rounds + LIMITS.evictions
 
 
+def test_a_person_always_gets_a_round() -> None:
+    """However often the task went back before; older requests count it as rework."""
+    spent = Rounds(own=2, evictions=2)
+
+    more = rework.next_round(spent, Cause.PERSON, RequestLimits(person_rounds=100))
+    assert more == Rounds(own=2, evictions=2, asked=1)
+    assert more.total == spent.total + 1
+    assert rework.next_round(spent, Cause.PERSON, RequestLimits(rework_rounds=2)) is None
+
+
 @pytest.mark.parametrize(
     ("result", "how"),
     [

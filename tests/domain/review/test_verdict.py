@@ -7,8 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.approvals import Choice, Decision
-from contracts.review import Finding, Patch, ReviewFinish, ReviewItem, ReviewState, Verdict
-from domain.review.verdict import answer, blocking, decide, feedback
+from contracts.review import (
+    Finding,
+    Patch,
+    ReviewFinish,
+    ReviewItem,
+    ReviewState,
+    Undone,
+    UndoneKind,
+    Verdict,
+)
+from domain.review.verdict import answer, decide, feedback, objections
 
 PROPERTY = settings(deadline=None, max_examples=200)
 TREE, OTHER = "a" * 40, "b" * 40
@@ -26,6 +35,30 @@ VERDICTS = st.builds(
         max_size=4,
     ).map(tuple),
 )
+
+
+@given(
+    st.builds(
+        ReviewFinish,
+        verdict=st.just(Verdict.APPROVE),
+        summary=st.just("s"),
+        undoing=st.sampled_from(["", " ", "x is replaced by y"]),
+    )
+)
+def test_undone_landed_work_needs_a_reason_of_the_reviewer_or_a_person(
+    verdict: ReviewFinish,
+) -> None:
+    """An approval alone does not let it land; whom it concerns is told to the person."""
+    lost = Undone(task="other", path="a.py", kind=UndoneKind.REMOVES, count=2, lines=("x = 1",))
+    undoing = patch("a.py").model_copy(update={"undone": (lost,)})
+
+    judged = decide(item(), verdict, undoing, rounds_left=1, objections=None)
+
+    assert bool(judged.why) is not bool(verdict.undoing.strip())
+    if judged.why:
+        assert judged.item.state is ReviewState.PENDING
+        assert judged.why == "The change undoes landed work: a.py loses 2 lines of other."
+        assert "- x = 1" in judged.feedback
 
 
 def patch(*paths: str, tree: str = TREE, files: int | None = None) -> Patch:
@@ -69,42 +102,28 @@ def verdict(word: Verdict, *findings: tuple[int, str | None]) -> ReviewFinish:
     )
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "src/a.py",
-        "./src/a.py",
-        "a/src/a.py",
-        "b/src/a.py",
-        "/worktree/src/a.py",
-        "src\\a.py",
-        "src/a.py:12",
-        "src/a.py:12:3",
-        "src/a.py#L12-L20",
-        "`src/a.py`",
-        "SRC/A.py",
-        "a.py",
-    ],
-)
-def test_a_path_is_recognised_however_it_is_written(path: str) -> None:
-    """Reviewers copy paths from diffs, tracebacks and editors."""
-    assert blocking(verdict(Verdict.REVISE, (0, path)), patch("src/a.py"), 1)
+@pytest.mark.parametrize("path", ["src/a.py", "AGENTS.md", None, " "])
+@pytest.mark.parametrize("word", list(Verdict))
+def test_a_finding_of_priority_0_or_1_blocks_whatever_it_names(
+    word: Verdict, path: str | None
+) -> None:
+    """A line that is missing somewhere else, or nowhere in particular, is missing all the same."""
+    found = verdict(word, (1, path), (2, "src/a.py"))
+
+    assert objections(found, 1) == found.findings[:1]
 
 
-@pytest.mark.parametrize(
-    ("priority", "path"),
-    [(2, "src/a.py"), (3, "src/a.py"), (0, None), (1, "src/b.py"), (0, "ra.py"), (0, " ")],
-)
-def test_remarks_and_findings_elsewhere_do_not_block(priority: int, path: str | None) -> None:
-    """Only priority 0 and 1 that point into the patch."""
-    assert blocking(verdict(Verdict.REVISE, (priority, path)), patch("src/a.py"), 1) == ()
+def test_revise_blocks_with_all_it_found_and_with_nothing() -> None:
+    """A reviewer who wants changes gets them; remarks of one who approves do not block."""
+    remarks = ((2, "src/a.py"), (3, None))
 
-
-def test_in_a_patch_too_large_to_list_a_finding_gets_the_benefit_of_the_doubt() -> None:
-    """Of 300 changed files only the first are known by name."""
-    found = verdict(Verdict.REVISE, (0, "far/away.py"))
-
-    assert blocking(found, patch("src/a.py", files=300), 1)
+    assert (
+        objections(verdict(Verdict.REVISE, *remarks), 1)
+        == verdict(Verdict.REVISE, *remarks).findings
+    )
+    assert objections(verdict(Verdict.REVISE), 1) == ()
+    assert objections(verdict(Verdict.APPROVE, *remarks), 1) is None
+    assert objections(None, 1) is None
 
 
 @PROPERTY
@@ -122,28 +141,28 @@ def test_nothing_is_approved_against_the_rules(
 ) -> None:
     """Without a person: no risk, no demand for one, no blocking finding, no reject, a verdict."""
     given_patch = patch("src/a.py")
+    blocks = objections(found, 1)
     after = decide(
         item(*risks, human_required=human),
         found,
         given_patch,
         rounds_left=rounds_left,
-        blocking_priority=1,
+        objections=blocks,
     )
 
-    blocks = blocking(found, given_patch, 1) if found else ()
     if after.why:
         assert after.item.state is ReviewState.PENDING
         assert after.item.human_required
         assert after.why.endswith(".")
     elif after.item.state is ReviewState.REVISED:
-        assert blocks
+        assert blocks is not None
         assert rounds_left > 0
         assert after.item.feedback
     else:
         assert after.item.state is ReviewState.APPROVED
         assert found is not None
-        assert found.verdict is not Verdict.REJECT
-        assert not blocks
+        assert found.verdict is Verdict.APPROVE
+        assert blocks is None
         assert not human
         assert not risks
     assert (found is None) <= bool(after.why)
@@ -153,7 +172,11 @@ def test_a_blocking_finding_goes_back_to_the_agent_before_a_person_is_asked() ->
     """A risky patch with a known fault costs nobody's time yet."""
     found = verdict(Verdict.REVISE, (1, "src/a.py"), (3, "src/a.py"))
     judged = decide(
-        item("touches billing"), found, patch("src/a.py"), rounds_left=1, blocking_priority=1
+        item("touches billing"),
+        found,
+        patch("src/a.py"),
+        rounds_left=1,
+        objections=objections(found, 1),
     )
     after = judged.item
 
@@ -169,7 +192,7 @@ def test_a_blocking_finding_goes_back_to_the_agent_before_a_person_is_asked() ->
     [
         (None, item(), 2, "The reviewer was cut"),
         (verdict(Verdict.REVISE, (0, "src/a.py")), item(), 0, "no round is left"),
-        (verdict(Verdict.REJECT, (2, "src/a.py")), item(), 2, "without a blocking finding"),
+        (verdict(Verdict.REJECT, (2, "src/a.py")), item(), 2, "rejects the patch"),
         (verdict(Verdict.APPROVE), item("touches billing"), 2, "risky: touches billing."),
         (verdict(Verdict.APPROVE), item(human_required=True), 2, "A person decides"),
     ],
@@ -180,7 +203,11 @@ def test_a_person_is_asked_with_the_reason(
 ) -> None:
     """Who decides, and why it is not decided already."""
     after = decide(
-        given_item, found, patch("src/a.py"), rounds_left=rounds_left, blocking_priority=1
+        given_item,
+        found,
+        patch("src/a.py"),
+        rounds_left=rounds_left,
+        objections=objections(found, 1),
     )
 
     assert why in after.why
@@ -220,9 +247,7 @@ def test_a_decision_about_another_tree_is_refused(digest: str) -> None:
     with pytest.raises(ValueError, match="is about tree"):
         answer(item(), decision)
     with pytest.raises(ValueError, match="is about tree"):
-        decide(
-            item(), verdict(Verdict.APPROVE), patch(tree=OTHER), rounds_left=1, blocking_priority=1
-        )
+        decide(item(), verdict(Verdict.APPROVE), patch(tree=OTHER), rounds_left=1, objections=None)
 
 
 @pytest.mark.parametrize("state", [ReviewState.APPROVED, ReviewState.REJECTED, ReviewState.REVISED])
@@ -233,7 +258,7 @@ def test_what_is_decided_is_not_decided_again(state: ReviewState) -> None:
     with pytest.raises(ValueError, match=f"is {state} already"):
         answer(item(state=state), decision)
     with pytest.raises(ValueError, match=f"is {state} already"):
-        decide(item(state=state), None, patch(), rounds_left=1, blocking_priority=1)
+        decide(item(state=state), None, patch(), rounds_left=1, objections=None)
 
 
 def test_feedback_is_bounded_and_shows_nothing_hidden() -> None:

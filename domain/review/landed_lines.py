@@ -1,0 +1,79 @@
+"""Which landed lines a patch undoes: removes, or brings back after another task removed them."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from contracts.review import Undone, UndoneKind
+from domain.text import one_line
+
+_WORD = re.compile(r"\w+")
+_FEW_WORDS = 3
+"""A line of fewer words is kept only where it stands unchanged: short lines resemble each other."""
+_SHOWN_LINES = 8
+_LINE_CHARS = 160
+_FILES = 30
+
+
+@dataclass(frozen=True)
+class LandedLine:
+    """A line of landed work that a patch changes.
+
+    Attributes:
+        task: that landed it, or that removed it; "" when unknown.
+        path: in the tree that the patch is made on.
+        restored: the task removed it, and the patch brings it back.
+    """
+
+    task: str
+    path: str
+    text: str
+    restored: bool = False
+
+
+def undone(lines: Sequence[LandedLine], added: Iterable[str]) -> tuple[Undone, ...]:
+    """Return what a patch undoes, by task and file.
+
+    A line that the patch adds somewhere else, indented otherwise or longer than before, is kept.
+    Lines without a word (blank ones, lone brackets) are nobody's work.
+
+    Args:
+        lines: landed lines that the patch removes, and removed ones that it brings back.
+        added: every line that the patch adds.
+    """
+    found: dict[tuple[str, str, UndoneKind], list[str]] = {}
+    kept = _Kept(added)
+    for line in lines:
+        if not _WORD.search(line.text) or (not line.restored and kept.has(line.text)):
+            continue
+        kind = UndoneKind.RESTORES if line.restored else UndoneKind.REMOVES
+        found.setdefault((line.task, line.path, kind), []).append(line.text)
+    return tuple(
+        Undone(
+            task=task,
+            path=path,
+            kind=kind,
+            count=len(texts),
+            lines=tuple(one_line(text, _LINE_CHARS) for text in texts[:_SHOWN_LINES]),
+        )
+        for (task, path, kind), texts in list(found.items())[:_FILES]
+    )
+
+
+class _Kept:
+    """The lines that a patch adds; each keeps one removed line of the same text."""
+
+    def __init__(self, added: Iterable[str]) -> None:
+        texts = [text.strip() for text in added]
+        self._same = Counter(texts)
+        self._words = [Counter(_WORD.findall(text)) for text in texts]
+
+    def has(self, text: str) -> bool:
+        """Return whether a removed line is still there, in itself or as part of a longer one."""
+        plain = text.strip()
+        if self._same[plain] > 0:
+            self._same[plain] -= 1
+            return True
+        words = Counter(_WORD.findall(plain))
+        return words.total() >= _FEW_WORDS and any(words <= longer for longer in self._words)

@@ -1,0 +1,31 @@
+"""Landed work that a patch undoes, in words for agents and people."""
+
+from collections.abc import Sequence
+
+from contracts.review import Undone, UndoneKind
+from domain.text import clip, listing
+
+_TEXT_CHARS = 4_000
+
+
+def undone_text(undone: Sequence[Undone]) -> str:
+    """Return what is undone, for agents and people: each file with its lines, cut at 4,000."""
+    return clip("\n".join(_told(each) for each in undone), _TEXT_CHARS)
+
+
+def undone_summary(undone: Sequence[Undone]) -> str:
+    """Return what is undone on one line, "" for nothing."""
+    return listing(tuple(_place(each) for each in undone), most=3)
+
+
+def _told(each: Undone) -> str:
+    mark = {UndoneKind.REMOVES: "-", UndoneKind.RESTORES: "+"}[each.kind]
+    more = [f"  … and {each.count - len(each.lines)} more"] if each.count > len(each.lines) else []
+    return "\n".join([f"{_place(each)}:", *(f"  {mark} {line}" for line in each.lines), *more])
+
+
+def _place(each: Undone) -> str:
+    lines = f"{each.count} line{'s' * (each.count != 1)}"
+    if each.kind is UndoneKind.RESTORES:
+        return f"{each.path} brings back {lines} that landed work removed"
+    return f"{each.path} loses {lines} of {each.task or 'landed work'}"

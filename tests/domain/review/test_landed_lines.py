@@ -1,0 +1,66 @@
+"""Which landed lines a patch undoes, and which it only moves or extends."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.review import UndoneKind
+from domain.review.landed_lines import LandedLine, undone
+
+
+def landed(*texts: str, task: str = "one", path: str = "a.py") -> list[LandedLine]:
+    """Lines that a task landed in a file."""
+    return [LandedLine(task, path, text) for text in texts]
+
+
+def test_a_removed_line_of_a_landed_task_is_named_with_its_task_and_file() -> None:
+    """All lines of one task and file are one entry; the first are shown."""
+    (found,) = undone(landed("def total():", "    return 1"), added=["x = 1"])
+
+    assert (found.task, found.path, found.kind, found.count) == (
+        "one", "a.py", UndoneKind.REMOVES, 2,
+    )  # fmt: skip
+    assert found.lines == ("def total():", "return 1")
+
+
+@pytest.mark.parametrize(
+    ("removed", "added"),
+    [
+        pytest.param("    total = 1", "        total = 1", id="indented otherwise"),
+        pytest.param("def f(a, b):", "def f(a, b, c):", id="one word more"),
+        pytest.param("x = [1, 2, 3]", "x = [1, 2, 3, 4]", id="extended"),
+        pytest.param("", "", id="blank"),
+        pytest.param("    }", "", id="a bracket"),
+    ],
+)
+def test_a_line_that_is_moved_or_extended_is_kept(removed: str, added: str) -> None:
+    """It is in the patch all the same, or it was nobody's work."""
+    assert undone(landed(removed), added=[added]) == ()
+
+
+def test_a_short_line_is_not_kept_by_one_that_resembles_it() -> None:
+    """`return x` is not part of `return x + y`."""
+    (found,) = undone(landed("return x"), added=["return x + y"])
+
+    assert found.count == 1
+
+
+def test_one_added_line_keeps_one_removed_line() -> None:
+    """Two equal lines of which one is added again: one is gone."""
+    (found,) = undone(landed("return None", "return None"), added=["return None"])
+
+    assert found.count == 1
+
+
+def test_a_line_that_a_task_removed_and_a_patch_brings_back_is_restored() -> None:
+    """That the patch adds it is what is wrong with it."""
+    back = LandedLine("one", "a.py", "import os", restored=True)
+    (found,) = undone([back], added=["import os"])
+
+    assert (found.kind, found.lines) == (UndoneKind.RESTORES, ("import os",))
+
+
+@given(st.lists(st.text(alphabet="abc (){}\n", max_size=12)))
+def test_what_a_patch_adds_again_is_never_undone(texts: list[str]) -> None:
+    """A patch that adds every removed line undoes nothing."""
+    assert undone(landed(*texts), added=texts) == ()
