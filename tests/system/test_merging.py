@@ -3,13 +3,15 @@
 from contracts.approvals import Answer
 from contracts.task import TaskState
 from tests.local_deployment import LocalDeployment, git, until
-from tests.model_scripts import Task, command, create, done, play, replace, turn, view
+from tests.model_scripts import Task, command, create, done, finish, play, replace, turn, view
 
 SUM = 'test $(($(cat left.txt) + $(cat right.txt))) -le 1 || { echo "too much at once"; false; }'
 NUMBERS = {"left.txt": "0\n", "right.txt": "0\n"}
+APPROVAL = {"verdict": "approve", "summary": "It does what was asked.", "findings": []}
 SHARED = {"shared.txt": "one\nold\nthree\n", "left.txt": "", "right.txt": ""}
 ON_TOP = "Your patch passes alone but fails on top of what landed meanwhile."
 CONFLICT = "Your patch conflicts with work that landed meanwhile."
+LABEL = "`<<<<<<< landed by left` begins what landed"
 
 
 def _number(side: str) -> Task:
@@ -36,11 +38,11 @@ def _line(side: str) -> Task:
         id=side,
         writes=(f"{side}.txt",),
         coder=(
-            turn(command(f"echo {side} > {side}.txt; sed -i s/old/{side}/ shared.txt")),
+            turn(command(f"echo {side} > {side}.txt; sed -i 's/old/the {side} side/' shared.txt")),
             done(),
             turn(
-                command("printf 'one\\nleft and right\\nthree\\n' > shared.txt"),
-                expect={"last_user_contains": [CONFLICT, "shared.txt"]},
+                command("printf 'one\\nthe left side and the right side\\nthree\\n' > shared.txt"),
+                expect={"last_user_contains": [CONFLICT, "- shared.txt: both changed", LABEL]},
             ),
             done(),
         ),
@@ -56,7 +58,16 @@ PLAYS = [
         Task(
             id="b",
             writes=("same.txt",),
-            coder=(turn(view("same.txt")), turn(replace("same.txt", "a", "b")), done()),
+            coder=(
+                turn(view("same.txt")),
+                turn(replace("same.txt", "a", "b")),
+                done(),
+                turn(
+                    finish(summary="It is b.", undoes="b takes the place of a"),
+                    expect={"last_user_contains": ["same.txt loses 1 line of a:", "- a"]},
+                ),
+            ),
+            reviewer=(turn(finish(**APPROVAL, undoing="The task asks for b.")),),
         ),
     ),
 ]
@@ -94,7 +105,7 @@ async def test_a_conflict_is_sent_back_with_markers_and_lands_when_resolved(
     await handle.signal("approve")
     status = await deployment.delivered(handle)
     shown = git(folder, "show", f"{status.branch}:shared.txt")
-    assert shown.splitlines() == ["one", "left and right", "three"]
+    assert shown.splitlines() == ["one", "the left side and the right side", "three"]
     assert {task.id: task.rounds for task in status.tasks} == {"left": 0, "right": 1}
 
 
@@ -106,7 +117,11 @@ async def _left_is_done(deployment: LocalDeployment, request: str) -> bool:
 async def test_tasks_that_write_one_path_run_in_sequence(
     deployment: LocalDeployment,
 ) -> None:
-    """A common path becomes an edge that the status shows; the second builds on the first."""
+    """A common path becomes an edge that the status shows; the second builds on the first.
+
+    That it takes the place of what the first landed is told to its agent, and both it and the
+    reviewer say why.
+    """
     folder = deployment.repository("serial", {"README.md": "x\n"})
     status = await deployment.delivered(await deployment.start_request("serial", folder))
     assert [(edge.before, edge.after) for edge in status.edges_added] == [("a", "b")]

@@ -19,7 +19,7 @@ from runtime.services.startup import ensure_services
 from runtime.settings import Settings, load
 from tests.runtime.processes import eventually, of_home
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]  # on the usual ports
 
 STARTER = Path(__file__).parents[1] / "scripts" / "starter.py"
 

@@ -23,7 +23,7 @@ from runtime.workflow_sandbox import workflow_runner
 from tests.runtime.flows.talkative import TalkativeWorkflow
 from tests.runtime.processes import eventually, of_home
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]  # on the usual ports
 
 STARTER = Path(__file__).parents[1] / "scripts" / "starter.py"
 
