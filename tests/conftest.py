@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+def pytest_configure() -> None:
+    """Give examples of property tests all the time they need: a busy machine is no failure."""
+    from hypothesis import settings  # noqa: PLC0415
+
+    settings.register_profile("untimed", deadline=None)
+    settings.load_profile("untimed")
+
+
 _SERVER_CONFIG: Mapping[str, str] = {"frontend.WorkflowTimeSkippingEnabled": "true"}
 
 
