@@ -70,7 +70,8 @@ async def test_a_killed_worker_or_server_is_restarted(own_home: Settings) -> Non
     first = await ready(settings)
     assert first.worker_pid is not None
     assert first.server_pid is not None
-    assert f"Ready: Temporal at {first.address}, web UI at {first.ui_url}." in announced(settings)
+    said = f"Ready: Temporal at {first.address}, web UI at {first.ui_url}."
+    await eventually(lambda: said in announced(settings))  # written just after the record
 
     os.kill(first.worker_pid, signal.SIGKILL)
     second = await ready(settings, besides=first)
