@@ -1,10 +1,10 @@
 """What a patch does to lines that landed since its request began."""
 
 from contracts.review import Undone
-from domain.review.landed_lines import LandedLine, undone
+from domain.review.landed_lines import LandedLine, restored, undone
 from domain.review.patch import task_of
 from infra.store import Store
-from infra.store.line_origins import FileChange, LineChanges, changed_files, line_changes, origins
+from infra.store.line_origins import LineChanges, changed_files, line_changes, origins
 
 
 async def undone_by(store: Store, since: str, base: str, commit: str) -> tuple[Undone, ...]:
@@ -20,7 +20,9 @@ async def undone_by(store: Store, since: str, base: str, commit: str) -> tuple[U
         path = change.source or change.path
         if path in landed:
             lines += await _removed(store, since, base, path, changed)
-            lines += await _restored(store, landed[path], changed)
+            theirs = await line_changes(store, landed[path].before, landed[path].after)
+            back = restored([text for _, text in theirs.removed], theirs.added, changed.added)
+            lines += [LandedLine("", path, text, restored=True) for text in back]
     return undone(lines, added)
 
 
@@ -33,14 +35,3 @@ async def _removed(
         LandedLine(task_of((await store.get_commit(commit)).message), path, texts[number])
         for number, commit in sorted(found.items())
     ]
-
-
-async def _restored(store: Store, landed: FileChange, changed: LineChanges) -> list[LandedLine]:
-    """Return the added lines of a file that landed work removed from it."""
-    removed = [text for _, text in (await line_changes(store, landed.before, landed.after)).removed]
-    found: list[LandedLine] = []
-    for text in changed.added:
-        if text in removed:
-            removed.remove(text)
-            found.append(LandedLine("", landed.path, text, restored=True))
-    return found

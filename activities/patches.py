@@ -36,8 +36,10 @@ _DIFF_BYTES = 256 * 1024
 _PATHS = 200
 _OUTSIDE = 20
 _FEEDBACK_CHARS = 16_000
-_MARKER = re.compile(rb"<<<<<<< (landed (by |work$)|[0-9a-f]{40}$)|>>>>>>> (yours$|[0-9a-f]{40}$)")
-"""A marker of our own merge; before 2026-12 it named a commit."""
+_MARKER = re.compile(
+    rb"<<<<<<< (landed by |(landed work|[0-9a-f]{40})(:|$))|>>>>>>> (yours|[0-9a-f]{40})(:|$)"
+)
+"""A marker of our own merge, perhaps with a path; before 2026-12 it named a commit."""
 
 
 class StorePatches(PatchActivities):
@@ -181,7 +183,15 @@ async def _explained(
     store: Store, merged: Conflicted, *, tip: str, patch: Patch
 ) -> tuple[str, str]:
     """Return the tree that the agent gets of a conflict, and what it is told."""
-    words = ("rev-list", "--no-merges", tip, f"^{patch.base}", "--", *merged.paths)
+    words = (
+        "--literal-pathspecs",
+        "rev-list",
+        "--no-merges",
+        tip,
+        f"^{patch.base}",
+        "--",
+        *merged.paths[:_PATHS],
+    )
     commits = (await store.run(*words, reads=True)).text.split()
     tasks = [task_of((await store.get_commit(commit)).message) for commit in commits]
     label = landed_label(sorted({task for task in tasks if task}))

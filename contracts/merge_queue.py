@@ -85,7 +85,7 @@ class RebasedPatch(Contract):
     """The patch's tree on the present tip, as a checkpoint to work on.
 
     Attributes:
-        checkpoint: its tree holds conflict markers in the paths `conflicts`.
+        checkpoint: its tree holds what the merge left in the paths `conflicts`, markers included.
         verdict: why the patch did not land, when it was asked for before with another answer.
         feedback: what the agent is told of the conflicts; "" when there are none.
     """

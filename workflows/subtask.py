@@ -142,9 +142,7 @@ class SubtaskWorkflow(ChildOfRequest):
             budget=self._money_left(),
         )
         if item.state is ReviewState.REVISED:
-            by_reviewer = item.decided_by == roles.REVIEWER
-            cause = rework.Cause.REVIEW if by_reviewer else rework.Cause.PERSON
-            return await self._back(cause, item.feedback)
+            return await self._back(rework.review_cause(item), item.feedback)
         if item.state is ReviewState.REJECTED:
             self._fail(f"rejected by {item.decided_by}: {item.feedback}")
         return await self._land(patch)

@@ -50,10 +50,12 @@ def conflicts_feedback(conflicts: Sequence[Conflict], *, tip: str, patch: str, l
         "Your patch conflicts with work that landed meanwhile. Your worktree now stands on that "
         "work: `git log` shows it, `git diff HEAD` shows your side."
     )
-    closing = (
+    markers = (
         f"Between markers, `<<<<<<< {label}` begins what landed and `>>>>>>> {YOURS}` ends your "
-        "lines. Keep the meaning of both, leave no marker, then finish again."
+        "lines. Leave no marker. "
     )
+    marked = any(each.kind == _TEXT and each.paths[0] not in binary for each in conflicts)
+    closing = f"{markers * marked}Keep the meaning of both, then finish again."
     return "\n".join([opening, *told[:_TOLD], *more, closing])
 
 

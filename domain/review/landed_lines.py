@@ -32,6 +32,16 @@ class LandedLine:
     restored: bool = False
 
 
+def restored(removed: Iterable[str], moved: Iterable[str], added: Iterable[str]) -> list[str]:
+    """Return the lines that a patch brings back into a file.
+
+    Landed work `removed` them from it, without adding them in another place of it (`moved`), and
+    the patch `added` them. Each removed line comes back once.
+    """
+    gone = Counter(removed) - Counter(moved)
+    return list((gone & Counter(added)).elements())
+
+
 def undone(lines: Sequence[LandedLine], added: Iterable[str]) -> tuple[Undone, ...]:
     """Return what a patch undoes, by task and file.
 

@@ -3,9 +3,11 @@
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from contracts import roles
 from contracts.checks import ChecksReport
 from contracts.limits import RequestLimits
 from contracts.merge_queue import Eviction, MergeVerdict
+from contracts.review import ReviewItem
 from domain.text import listing
 
 
@@ -35,6 +37,11 @@ class Rounds:
     def left(self, limits: RequestLimits) -> int:
         """Return how often the task may still go back for checks or review."""
         return limits.rework_rounds - self.own
+
+
+def review_cause(item: ReviewItem) -> Cause:
+    """Return who sent a patch back from its review: the reviewer, or a person by their name."""
+    return Cause.REVIEW if item.decided_by == roles.REVIEWER else Cause.PERSON
 
 
 def next_round(rounds: Rounds, cause: Cause, limits: RequestLimits) -> Rounds | None:

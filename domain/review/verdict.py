@@ -80,7 +80,7 @@ def decide(
 
 def unchanged(item: ReviewItem, summary: str) -> ReviewJudgement:
     """Return the judgement on a change that a person sent back and that came again as it was."""
-    why = "The agent hands in the change that was sent back, without another one to it."
+    why = "The agent hands in the change that was sent back, unchanged."
     return _needs_person(item, why, feedback=f"What its author says: {summary}")
 
 

@@ -84,10 +84,34 @@ async def test_each_conflict_without_markers_has_its_own_words(
 
     assert words in back.feedback
     assert back.feedback.count("\n- ") == 1
+    assert "marker" not in back.feedback
     there = await files(job, back.checkpoint)
     assert {path: there.get(path) for path in kept} == kept
     assert not [path for path in there if "~" in path]
     assert (await job.patch(back.checkpoint, base=back.tip, number=1)).markers == ()
+
+
+async def test_a_conflict_in_a_file_with_an_odd_name_is_told_like_any_other(job: Job) -> None:
+    """Git reads such a name as a pattern where it may."""
+    name = ":!a*.txt"
+    back = await conflicting(
+        job,
+        base={name: "one\ntwo\n"},
+        theirs={name: "one\nTHEIRS\n"},
+        mine={name: "one\nMINE\n"},
+    )
+
+    assert "<<<<<<< landed by other\n" in (await files(job, back.checkpoint))[name]
+
+
+@pytest.mark.parametrize("label", ["landed by other", "landed work", "landed by other:old.txt"])
+async def test_a_label_with_or_without_a_path_is_a_marker(job: Job, label: str) -> None:
+    """Git adds the path to it where a side has renamed the file."""
+    text = f"<<<<<<< {label}\na\n=======\nb\n"
+
+    assert (await job.patch(await job.changed({"x.txt": text}))).markers == ("x.txt",)
+    only_mine = "b\n>>>>>>> yours:new.txt\n"
+    assert (await job.patch(await job.changed({"x.txt": only_mine}))).markers == ("x.txt",)
 
 
 async def test_a_document_that_explains_conflict_markers_can_be_delivered(job: Job) -> None:

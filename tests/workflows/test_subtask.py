@@ -229,7 +229,7 @@ async def test_a_person_who_sent_a_patch_back_is_asked_when_it_comes_again(
     reviewers = [each for each in env.model.opened.values() if "reviewer" in each.agent_id]
     assert (report.state, report.rounds) == (TaskState.DONE, 1)
     assert len(reviewers) == (1 if again is DONE else 2)
-    assert ("sent back, without another one" in asked["why"]) is (again is DONE)
+    assert ("sent back, unchanged" in asked["why"]) is (again is DONE)
 
 
 async def _nth(listener: WorkflowHandle[Any, Any], number: int) -> Any:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.review import UndoneKind
-from domain.review.landed_lines import LandedLine, undone
+from domain.review.landed_lines import LandedLine, restored, undone
 
 
 def landed(*texts: str, task: str = "one", path: str = "a.py") -> list[LandedLine]:
@@ -58,6 +58,13 @@ def test_a_line_that_a_task_removed_and_a_patch_brings_back_is_restored() -> Non
     (found,) = undone([back], added=["import os"])
 
     assert (found.kind, found.lines) == (UndoneKind.RESTORES, ("import os",))
+
+
+def test_only_a_line_that_is_gone_comes_back() -> None:
+    """One that landed work only moved within the file may be added again; each comes back once."""
+    removed, moved = ["import os", "return None", "x = 1"], ["return None"]
+
+    assert restored(removed, moved, ["return None", "import os", "import os"]) == ["import os"]
 
 
 @given(st.lists(st.text(alphabet="abc (){}\n", max_size=12)))
