@@ -93,7 +93,7 @@ async def test_each_conflict_without_markers_has_its_own_words(
 
 async def test_a_conflict_in_a_file_with_an_odd_name_is_told_like_any_other(job: Job) -> None:
     """Git reads such a name as a pattern where it may."""
-    name = ":!a*.txt"
+    name = ":(odd)a.txt"
     back = await conflicting(
         job,
         base={name: "one\ntwo\n"},
