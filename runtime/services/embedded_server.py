@@ -46,6 +46,7 @@ _LOCK_SECONDS = 10.0
 _GRACE_SECONDS = 30.0
 _MAX_STARTS = 3
 _PAUSE_SECONDS = 0.05
+_PORT_SECONDS = 3.0
 
 
 class EmbeddedServer:
@@ -130,7 +131,7 @@ class EmbeddedServer:
             binary = find_binary(settings)
             move_unfinished_aside(settings.database)
             await self._restore_lost_database()
-            port, ui_port = self._choose_ports()
+            port, ui_port = await self._choose_ports()
             self._process = ChildProcess(
                 self._command(binary, port=port, ui_port=ui_port),
                 environment={
@@ -242,9 +243,12 @@ class EmbeddedServer:
         if notice and self._on_restore:
             await self._on_restore(notice)
 
-    def _choose_ports(self) -> tuple[int, int | None]:
+    async def _choose_ports(self) -> tuple[int, int | None]:
         settings = self._settings
         last = ServerRecord.read(settings)
+        if last:
+            await _wait_until_free(last.port)
+            await _wait_until_free(last.ui_port)
         preferred = [last.port if last else None, None if self._free_ports else _DEFAULT_PORT]
         port = _required_port(settings.temporal_port) or free_port(preferred)
         if self._headless:
@@ -286,6 +290,13 @@ class EmbeddedServer:
         origin = f" (its database was made by server {made_by})" if made_by else ""
         tail = log_tail(settings.logs / "server.log")
         return f"The embedded Temporal server did not come up{origin}; its last lines:{tail}"
+
+
+async def _wait_until_free(port: int | None) -> None:
+    """Wait a moment for the port of a server that just ended: its lock can go before its socket."""
+    end = loop_time() + _PORT_SECONDS
+    while port is not None and free_port([port]) != port and loop_time() < end:
+        await asyncio.sleep(_PAUSE_SECONDS)
 
 
 def _required_port(port: int | None) -> int | None:

@@ -163,6 +163,23 @@ async def test_a_port_of_another_process_is_not_used(settings: Settings) -> None
             await EmbeddedServer(wanted, headless=True).start()
 
 
+async def test_the_last_server_s_port_is_waited_for(settings: Settings) -> None:
+    """A killed server can free its lock before its socket; another address would be a surprise."""
+    server = EmbeddedServer(settings, headless=True, free_ports=True)
+    await server.spawn()
+    address, port = server.address, int(server.address.rpartition(":")[2])
+    await server.stop()
+    with socket.socket() as dying:
+        dying.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        dying.bind(("127.0.0.1", port))
+        dying.listen()
+        asyncio.get_running_loop().call_later(0.3, dying.close)
+        await server.spawn()
+
+    assert server.address == address
+    await server.stop()
+
+
 async def test_a_preferred_port_is_chosen_when_it_is_free() -> None:
     """Never the excluded one."""
     port = free_port([])
