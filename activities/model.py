@@ -20,6 +20,7 @@ from domain import ids
 from domain.agent.configuration import AgentConfiguration
 from domain.agent.models import cost_microusd
 from domain.approvals.rules import judge
+from domain.memory.repo_map import repository_map
 from domain.text import one_line
 from domain.tools.registry import MAX_FINISH_BYTES, ToolSpec, check
 from infra.anthropic.client import MessagesClient, ModelReply
@@ -30,13 +31,14 @@ from infra.conversation.messages import (
     documents_linked,
     filled,
     opening,
-    repository_map,
 )
 from infra.store import Batch, Store, StoreError, trees
 from infra.store.open_stores import OpenStores
 
 _HOUR = {"type": "ephemeral", "ttl": "1h"}
 _SHORT = {"type": "ephemeral"}
+_MAP_BYTES = 4_000
+"""Of the list of files in an opening."""
 _DISCARDED = frozenset({"max_tokens", "refusal", "model_context_window_exceeded"})
 
 
@@ -125,7 +127,7 @@ class MessagesModel(ModelActivities):
 
 
 async def _opening(store: Store, request: OpenConversation) -> Message:
-    files = repository_map(await trees.paths(store, request.commit))
+    files = repository_map(await trees.paths(store, request.commit), _MAP_BYTES)
     text = {"type": "text", "text": opening(request.facts, files)}
     return {"role": "user", "content": [text, *documents_linked(request.documents)]}
 

@@ -9,7 +9,6 @@ from infra.store import Store
 
 Message = dict[str, Any]
 RECORDED = "Recorded."
-_MAP_BYTES = 6_000
 
 
 def canonical(value: object) -> bytes:
@@ -19,20 +18,6 @@ def canonical(value: object) -> bytes:
 
 
 # ---- the opening, made of facts and documents
-
-
-def repository_map(paths: Sequence[str], limit_bytes: int = _MAP_BYTES) -> str:
-    """Return the paths as lines, shallow ones first when not all fit, with a count of the rest."""
-    shown: list[str] = []
-    room = limit_bytes
-    for path in sorted(paths, key=lambda path: (path.count("/"), path)):
-        line = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        room -= len(line.encode()) + 1
-        if room < 0:
-            break
-        shown.append(line)
-    rest = len(paths) - len(shown)
-    return "\n".join([*sorted(shown), *([f"… and {rest} more files"] if rest else [])])
 
 
 def opening(facts: Sequence[tuple[str, str]], files: str) -> str:

@@ -1,0 +1,1 @@
+"""Memory and context: what an agent is shown of its repository."""
