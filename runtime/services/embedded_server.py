@@ -295,7 +295,7 @@ class EmbeddedServer:
 async def _wait_until_free(port: int | None) -> None:
     """Wait a moment for the port of a server that just ended: its lock can go before its socket."""
     end = loop_time() + _PORT_SECONDS
-    while port is not None and free_port([port]) != port and loop_time() < end:
+    while port is not None and free_port([port]) != port and loop_time() < end:  # noqa: ASYNC110
         await asyncio.sleep(_PAUSE_SECONDS)
 
 
