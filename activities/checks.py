@@ -1,7 +1,7 @@
 """Checks: the system's own run of commands on a clean checkout of one commit.
 
-Each command's outcome is recorded by (tree, command, environment), so that a rebuilt chain with an
-equal tree, a retry or the final look at the merged tree runs nothing twice.
+Each command's outcome is recorded by (tree, shell, command, environment), so that a rebuilt chain
+with an equal tree, a retry or the final look at the merged tree runs nothing twice.
 """
 
 import json
@@ -16,7 +16,7 @@ from contracts.checks import CheckResult, ChecksReport, RunChecks
 from contracts.ports import CheckActivities
 from domain import ids
 from domain.text import clip, for_people
-from infra.commands import CommandRun, CommandRunner, undo
+from infra.commands import SHELL, CommandRun, CommandRunner, undo
 from infra.store import ANY, RefUpdate, Store, journal
 from infra.store.open_stores import OpenStores
 from infra.worktrees.handle import WorktreeHandle
@@ -122,7 +122,9 @@ class _CheckRun:
     def _refs(self, command: str) -> tuple[str, str]:
         """Return the ref of the accepted outcome, and of this very run."""
         repository, fresh = self.request.repository, self.request.fresh
-        name = ids.digest(command, repository.environment, str(self.request.timeout_seconds))
+        timeout = str(self.request.timeout_seconds)
+        # How a line is run decides what it comes to: an outcome of another shell is no answer.
+        name = ids.digest(SHELL, command, repository.environment, timeout)
         main = ids.checks_ref(self.tree, name)
         owner = ids.digest(repository.request_key, length=8)
         return main, f"{main}-{owner}-{fresh}" if fresh else main

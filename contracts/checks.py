@@ -15,7 +15,8 @@ class RunChecks(Contract):
     Each outcome is recorded by (tree, command, environment, `fresh`) and not found out again.
 
     Attributes:
-        commands: run in order by bash; the first that fails ends the run.
+        commands: run in order by bash, a pipe failing with any of its commands; the first that
+            fails ends the run.
         timeout_seconds: for each command.
         fresh: counts deliberate reruns.
     """

@@ -9,6 +9,7 @@ from domain.text import for_people
 from infra.disk_space import LowSpaceError, free_bytes, low_space_reason
 from infra.sandbox import (
     PAYLOAD_UID,
+    SHELL_OPTIONS,
     CommandOutcome,
     Mounts,
     Sandbox,
@@ -19,6 +20,9 @@ from infra.store import Store
 from infra.worktrees.errors import WorktreeBroken
 from infra.worktrees.handle import WorktreeHandle
 
+SHELL = " ".join(("bash", *SHELL_OPTIONS))
+"""What runs a command line; it belongs to what a recorded outcome holds for."""
+_SIGPIPE = 128 + 13
 _SHOWN_BYTES = 30_000
 _FULL_BYTES = 1_000_000
 
@@ -43,6 +47,11 @@ class CommandRun:
         return self.outcome.exit_code == 0
 
     @property
+    def broken_pipe(self) -> bool:
+        """Return whether a command of a pipe ended because the next one stopped reading."""
+        return self.outcome.exit_code == _SIGPIPE
+
+    @property
     def ending(self) -> str:
         """Return how it ended, in words."""
         outcome = self.outcome
@@ -52,6 +61,8 @@ class CommandRun:
             return "ended because its output was too large"
         if outcome.exit_code is None:
             return f"ended by signal {outcome.signal}"
+        if self.broken_pipe:
+            return f"exit code {_SIGPIPE}: the next command of its pipe stopped reading (SIGPIPE)"
         return f"exit code {outcome.exit_code}"
 
 

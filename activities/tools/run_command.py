@@ -38,7 +38,7 @@ async def execute(context: ToolContext, arguments: RunCommandArguments) -> ToolO
         parts.append(f"[{ran.outcome.hint}]")
     if scan.skipped:
         parts.append(f"[not part of the checkpoint: nested repositories {', '.join(scan.skipped)}]")
-    outcome = ToolOutcome.DONE if ran.passed else ToolOutcome.FAILED
+    outcome = ToolOutcome.DONE if ran.passed or ran.broken_pipe else ToolOutcome.FAILED
     return ToolOutput(
         text="\n".join(filter(None, parts)),
         outcome=ToolOutcome.TIMED_OUT if ran.outcome.timed_out else outcome,
@@ -51,7 +51,8 @@ TOOL = Tool(
     ToolSpec(
         name="run_command",
         description="Run a bash command line in a sandbox, in the repository root. No network. "
-        "Each command starts in a fresh shell; files stay, processes do not.",
+        "Each command starts in a fresh shell; files stay, processes do not. A pipe fails when any "
+        "of its commands fails, as it does in the checks (pipefail).",
         arguments=RunCommandArguments,
         effect=Effect.WRITE,
         retry=RetryClass.JOURNALED,

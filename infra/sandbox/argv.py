@@ -21,6 +21,9 @@ SETPRIV = "/usr/bin/setpriv"
 BASH = "/bin/bash"
 """Becomes the payload."""
 
+SHELL_OPTIONS = ("-o", "pipefail")
+"""How bash runs every command: a pipe fails when any of its commands does."""
+
 _HIDDEN = ("/root", "/home", "/run", "/tmp")  # noqa: S108
 _HOME = "/tmp/home"  # noqa: S108
 _SYSTEM = frozenset({"bin", "boot", "dev", "etc", "lib", "lib64", "proc", "sbin", "sys", "usr"})
@@ -234,7 +237,7 @@ def _payload(mounts: Mounts, command: SandboxCommand, marker: int) -> Iterator[s
         f"umask 022; ulimit {limits} -u {processes} || exit 125; "
         f"printf s >&{marker} || exit 125; exec {marker}>&-; "
         'cd -- "$1" || exit 1; (($# < 3)) || export -- "${@:3}"; '
-        f'exec -a bash {BASH} -c "$2"'
+        f'exec -a bash {BASH} {" ".join(SHELL_OPTIONS)} -c "$2"'
     )
     yield from ("sandbox", str(mounts.worktree / command.cwd), command.line)
     yield from (f"{name}={value}" for name, value in command.env.items())

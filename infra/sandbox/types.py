@@ -70,7 +70,7 @@ class SandboxCommand:
     """A shell line and what it may use up.
 
     Attributes:
-        line: run by `bash -c`.
+        line: run by `bash -o pipefail -c`.
         cwd: where, relative to the worktree.
         timeout_seconds: wall clock; then the command is ended with all its processes.
         output_limit_bytes: more than this, stdout and stderr together, ends it too.

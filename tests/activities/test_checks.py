@@ -3,10 +3,12 @@
 import pytest
 from temporalio.exceptions import ApplicationError
 
+from activities import checks
 from contracts.failures import FailureKind
 from contracts.repository import Environment
 from infra import commands
-from tests.infra.bench import ENVIRONMENT, ActivityEnv, Job, alive, token
+from infra.sandbox import argv
+from tests.infra.bench import ENVIRONMENT, ActivityEnv, Agent, Job, alive, token
 
 
 async def counted(job: Job) -> int:
@@ -128,6 +130,41 @@ async def test_a_check_may_need_what_one_before_it_made(job: Job) -> None:
     spared = await job.check(job.base, build, other)
     assert spared.passed
     assert not (await job.check(job.base, build, "cat product nothing")).passed
+
+
+async def test_a_pipe_does_not_hide_a_red_check(job: Job, agent: Agent) -> None:
+    """A pipe whose first command fails is red, for a check as for an agent; one that only stopped
+    reading too early says so.
+    """
+    report = await job.check(job.base, "(echo 1 failed; exit 1) | tail -3")
+    early = await job.check(job.base, "seq 1 1000000 | head -1")
+    tried = await agent.run("(echo 1 failed; exit 1) | tail -3")
+    looked = await agent.run("seq 1 1000000 | head -1")
+
+    assert [report.passed, early.passed] == [False, False]
+    assert report.results[0].exit_code == 1
+    assert (
+        "the next command of its pipe stopped reading"
+        in (await job.store.get_blob(early.log)).decode()
+    )
+    assert (tried.outcome, tried.text) == ("failed", "1 failed\n[exit code 1]")
+    assert (looked.outcome, looked.text.splitlines()[0]) == ("done", "1")
+
+
+async def test_an_outcome_of_another_shell_is_not_taken_over(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was recorded of a command that ran without pipefail does not answer for it now."""
+    command = "false | true"
+    with monkeypatch.context() as before:
+        before.setattr(checks, "SHELL", "bash")
+        before.setattr(argv, "SHELL_OPTIONS", ())
+        old = await job.check(job.base, command)
+
+    now = await job.check(job.base, command)
+
+    assert (old.passed, old.cached) == (True, False)
+    assert (now.passed, now.cached) == (False, False)
 
 
 async def test_a_check_past_its_limit_is_red_and_leaves_nothing(job: Job) -> None:
