@@ -30,6 +30,8 @@ from infra.conversation.messages import (
     compose,
     documents_linked,
     filled,
+    is_call,
+    kept,
     opening,
 )
 from infra.store import Batch, Store, StoreError, trees
@@ -113,7 +115,8 @@ class MessagesModel(ModelActivities):
             reply = await self._client.call(wire, agent=request.agent)
         batch = store.batch()
         turn = _read(batch, reply, request, agent=agent, tools=self._setup.tools(agent))
-        said = TurnContent(message, tuple(sent), reply.content)
+        content = kept(reply.content, _names(reply, request))
+        said = TurnContent(message, tuple(sent), content)
         try:
             turn = await self._log.append(
                 store, request, batch=batch, window=window, said=said, turn=turn
@@ -151,6 +154,13 @@ def _marked(message: Message, marker: Mapping[str, str]) -> Message:
     return {**message, "content": [*before, {**tail, "cache_control": dict(marker)}]}
 
 
+def _names(reply: ModelReply, request: ModelCall) -> list[str]:
+    """Return an id of our own for each call of a reply, the same for every attempt at the turn."""
+    key, turn = turn_key(request), request.conversation.turns + 1
+    count = sum(is_call(block) for block in reply.content)
+    return [ids.tool_use_id(key, turn, position) for position in range(count)]
+
+
 def _read(
     batch: Batch,
     reply: ModelReply,
@@ -161,8 +171,9 @@ def _read(
 ) -> ModelTurn:
     """Return the turn that a reply means: its calls checked and judged, their arguments stored."""
     discarded = reply.stop_reason in _DISCARDED
-    calls = [block for block in reply.content if block.get("type") == "tool_use" and not discarded]
-    read = [_use(batch, agent, tools, block) for block in calls]
+    calls = [block for block in reply.content if is_call(block) and not discarded]
+    named = zip(calls, _names(reply, request), strict=False)
+    read = [_use(batch, agent, tools, block, identity=name) for block, name in named]
     texts = [str(block.get("text", "")) for block in reply.content if block.get("type") == "text"]
     return ModelTurn(
         conversation=request.conversation,
@@ -183,9 +194,11 @@ def _use(
     agent: AgentConfiguration,
     tools: Mapping[str, ToolSpec],
     block: Mapping[str, Any],
+    *,
+    identity: str,
 ) -> tuple[ToolUse, str | None]:
     """Return what a call comes to, and what it hands in when it is a `finish`."""
-    name, identity = str(block.get("name", "")), str(block.get("id", ""))
+    name = str(block.get("name", ""))
     pinned = agent.tool(name)
     effect = pinned.effect if pinned else None
     checked = check(tools, name, block.get("input"))

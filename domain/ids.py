@@ -76,6 +76,14 @@ def conversation_id(request: str, agent: str, generation: int) -> str:
     )
 
 
+def tool_use_id(turn_key: str, turn: int, position: int) -> str:
+    """Return our own id of a call: `turn_key` names the reply, `position` the call in it.
+
+    What the service calls it may stand twice in a reply, or begin again in the next one.
+    """
+    return f"call_{turn}_{position}_{digest(turn_key, str(position))}"
+
+
 def call_id(conversation: str, tool_use_id: str) -> str:
     """Return the journal key of one tool call: unique for ever, fit for a ref name."""
     return f"{slug(tool_use_id, 24)}-{digest(conversation, tool_use_id)}"

@@ -157,7 +157,7 @@ class Engine:
             parts.append(ReplyPart({"type": "text", "text": turn.say}))
         for i, call in enumerate(turn.call):
             key = wire.name("toolu_", self.script.seed, digest, i)
-            parts.append(reply.tool_part(call.tool, call.input, key))
+            parts.append(reply.tool_part(call.tool, call.input, call.id or key))
         return parts
 
     def count_tokens(self, headers: Mapping[str, str], raw: bytes, now: float) -> PlannedResponse:

@@ -79,7 +79,7 @@ def part_tokens(part: ReplyPart, *, older: bool) -> int:
     return tokens.of_block(len(text.encode("utf-8", "surrogatepass")), older=older)
 
 
-def tool_part(name: str, value: Json, key: str) -> ReplyPart:
+def tool_part(name: str, value: Any, key: str) -> ReplyPart:
     """Return a part that is a tool call."""
     block = {"type": "tool_use", "id": key, "name": name, "input": {}}
     return ReplyPart(block | {"caller": {"type": "direct"}}, wire.canonical(value).decode())

@@ -19,6 +19,10 @@ MAX_MESSAGES: Final = 100_000
 MAX_MARKERS: Final = 4
 MIN_THINKING_TOKENS: Final = 1_024
 _TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_CALL_FIELDS: Final[Mapping[str, re.Pattern[str]]] = {
+    "id": re.compile(r"[a-zA-Z0-9_-]+"),
+    "name": re.compile(r"[a-zA-Z0-9_-]{1,128}"),
+}
 _MAX_STRICT_TOOLS: Final = 20
 _MAX_OPTIONAL: Final = 24
 _MAX_UNIONS: Final = 16
@@ -290,6 +294,10 @@ def _read_calls(located: list[_LocatedBlock], seen: set[str]) -> dict[str, str]:
         key = block.get("id")
         if not isinstance(key, str) or not isinstance(block.get("input"), dict):
             raise bad_request(f"{path}.tool_use: id must be a string and input an object")
+        for field, pattern in _CALL_FIELDS.items():
+            if not pattern.fullmatch(str(block.get(field, ""))):
+                said = f"String should match pattern '^{pattern.pattern}$'"
+                raise bad_request(f"{path}.tool_use.{field}: {said}")
         if key in seen:
             raise bad_request(f"{path}: `tool_use` ids must be unique")
         seen.add(key)

@@ -15,7 +15,7 @@ from rehearsal import prompt
 from rehearsal.faults import Fault
 from rehearsal.placeholders import PlaceholderValues, shortened
 from rehearsal.prompt import Prompt
-from rehearsal.wire import ApiError, Json
+from rehearsal.wire import ApiError
 
 
 class UnansweredError(ApiError):
@@ -109,10 +109,16 @@ class Expectation:
 
 @dataclasses.dataclass(frozen=True)
 class ScriptedToolCall:
-    """One scripted tool call; strings inside the input may contain placeholders."""
+    """One scripted tool call; strings inside the input may contain placeholders.
+
+    Attributes:
+        input: an object, or what a confused model sends in its place.
+        id: of the call; None takes a new one.
+    """
 
     tool: str
-    input: Json
+    input: Any
+    id: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -265,7 +271,7 @@ def resolve_turn(script: Script, agent: AgentIdentity, request: Prompt) -> Turn:
     turn, number = found
     size = conversation.generate.bytes if conversation.generate and not aside else 0
     values = PlaceholderValues(dataclasses.asdict(agent), request, index, number, size)
-    calls = [ScriptedToolCall(call.tool, values.fill(call.input)) for call in turn.call]
+    calls = [dataclasses.replace(call, input=values.fill(call.input)) for call in turn.call]
     think, say = values.fill(turn.think), values.fill(turn.say)
     return dataclasses.replace(turn, think=think, say=say, call=calls)
 

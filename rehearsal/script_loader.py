@@ -196,7 +196,11 @@ def _aside(source: _ScriptObject) -> Turn:
 
 
 def _call(source: _ScriptObject) -> ScriptedToolCall:
-    return ScriptedToolCall(source.require("tool", str), source.take("input", dict, {}))
+    return ScriptedToolCall(
+        source.require("tool", str),
+        source.take("input", object, {}),
+        source.take("id", str),
+    )
 
 
 def _expect(source: _ScriptObject) -> Expectation:

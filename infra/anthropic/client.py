@@ -125,7 +125,7 @@ class MessagesClient:
 
 
 def _reply(message: Any, request_id: str) -> ModelReply:  # noqa: ANN401, RUF100
-    content = [block.to_dict(mode="json") for block in message.content]
+    content = [block.to_dict(mode="json", warnings=False) for block in message.content]
     for block in content:
         block.pop("parsed_output", None)
     split = message.usage.cache_creation

@@ -22,7 +22,7 @@ from contracts.model import ModelCall, ModelTurn
 from contracts.store import ConversationRef
 from domain import ids
 from domain.agent.configuration import AgentConfiguration
-from infra.conversation.messages import Message, canonical, filled
+from infra.conversation.messages import Message, canonical, filled, replied
 from infra.store import Batch, RefUpdate, Store, TreeEntry
 
 REMEMBERED_WINDOWS = 64
@@ -143,8 +143,7 @@ class ConversationLog:
         messages = await filled(store, opening)
         for commit in turns:
             record = json.loads(await store.get_blob(f"{commit}:turn.json"))
-            answer = {"role": "assistant", "content": record["reply"]}
-            messages += [*await filled(store, record["input"]), answer]
+            messages += [*await filled(store, record["input"]), *replied(record["reply"])]
         return self._remember(head, Window(config, tuple(messages), configuration))
 
     async def append(
@@ -182,8 +181,8 @@ class ConversationLog:
         await self._move(store, call.conversation, head)
         if not turn.discarded:
             # As it was written, so that memory and store can never differ.
-            answer = {"role": "assistant", "content": json.loads(written)["reply"]}
-            self._remember(head, replace(window, messages=(*window.messages, *said.sent, answer)))
+            answer = replied(json.loads(written)["reply"])
+            self._remember(head, replace(window, messages=(*window.messages, *said.sent, *answer)))
         return _with_head(turn, call.conversation, head)
 
     async def _move(self, store: Store, conversation: ConversationRef, head: str) -> None:

@@ -1,7 +1,8 @@
 """The messages of a conversation: composed, kept with links to their texts, and filled in."""
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from contracts.model import ToolAnswer
@@ -9,6 +10,9 @@ from infra.store import Store
 
 Message = dict[str, Any]
 RECORDED = "Recorded."
+_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+_NAME_CHARS = 64
+_THOUGHTS = frozenset({"thinking", "redacted_thinking"})
 
 
 def canonical(value: object) -> bytes:
@@ -69,6 +73,46 @@ def _result(call: str, answer: ToolAnswer | None) -> dict[str, Any]:
     if answer and answer.is_error:
         block["is_error"] = True
     return block
+
+
+# ---- what came, as it is sent back
+
+
+def kept(content: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return a reply's content in a form that the service takes back; `names` are its calls' ids.
+
+    A call has its own id, an object as its input and a name of the letters that are allowed.
+    """
+    own = iter(names)
+    return [_call(block, own) if is_call(block) else dict(block) for block in content]
+
+
+def is_call(block: Mapping[str, Any]) -> bool:
+    """Return whether a block of a reply is a tool call."""
+    return block.get("type") == "tool_use"
+
+
+def _call(block: Mapping[str, Any], names: Iterator[str]) -> dict[str, Any]:
+    name = _NAME.sub("_", str(block.get("name", "")))[:_NAME_CHARS] or "unnamed"
+    given = block.get("input")
+    return {
+        **block,
+        "id": next(names),
+        "name": name,
+        "input": given if isinstance(given, dict) else {},
+    }
+
+
+def replied(content: Sequence[dict[str, Any]]) -> list[Message]:
+    """Return the message of a reply, none when it says nothing: the service refuses empty ones."""
+    blocks = [block for block in content if not _blank(block)]
+    if all(block.get("type") in _THOUGHTS for block in blocks):
+        return []
+    return [{"role": "assistant", "content": blocks}]
+
+
+def _blank(block: Mapping[str, Any]) -> bool:
+    return block.get("type") == "text" and not str(block.get("text") or "").strip()
 
 
 async def filled(store: Store, messages: Sequence[Message]) -> list[Message]:

@@ -24,7 +24,7 @@ from domain import ids
 from domain.agent import models
 from domain.tools.registry import MAX_FINISH_BYTES
 from infra.anthropic.client import MessagesClient
-from infra.conversation.log import ConversationLog
+from infra.conversation.log import ConversationLog, turn_key
 from infra.roles.files import RoleFiles
 from infra.store import Store, StoreError, trees
 from infra.store.object_format import EMPTY_TREE
@@ -409,6 +409,123 @@ async def test_a_reply_that_does_not_count_is_discarded_but_paid_for(
     assert told.conversation == conversation
     assert told.cost_microusd > 0
     assert (again.discarded, again.conversation.turns) == (False, 1)
+
+
+def answers_of(told: ModelTurn) -> tuple[ToolAnswer, ...]:
+    """Return an answer for each call of a reply."""
+    return tuple(ToolAnswer(tool_use_id=use.id, text=f"of {use.id}") for use in told.tool_uses)
+
+
+async def conversed(desk: ModelEnv, *turns: Mapping[str, Any], nudge: str | None = None) -> Any:
+    """Return the turns of a scripted conversation, each call answered, each on a new worker."""
+    path = Path(desk.store.path).parent / "j.jsonl"
+    told: list[ModelTurn] = []
+    async with serve(script(*turns), journal_bodies=True, journal_path=path) as server:
+        conversation: ConversationRef = await desk.opened(desk.model(server))
+        model = desk.model(server)
+        for number in range(len(turns)):
+            answers = answers_of(told[-1]) if told else ()
+            request = call(conversation, answers=answers, message=nudge if number else None)
+            told.append(await turn(model if number % 2 else desk.model(server), request))
+            conversation = told[-1].conversation
+        entries = server.entries
+        assert [entry.status for entry in entries] == [200] * len(turns)
+        assert journal.failures(entries) == []
+        assert journal_checks.prefix_breaks(journal.read(path)) == []
+    return told
+
+
+async def test_two_calls_of_one_reply_with_one_id_are_two_calls(desk: ModelEnv) -> None:
+    """Each call has an id of our own, so that none of the two loses its result."""
+    twice = [{**VIEW, "id": "call_1"}, {**VIEW, "id": "call_1"}]
+    seen = [{"is_error": False, "contains": "_1_0_"}, {"is_error": False, "contains": "_1_1_"}]
+    first, _ = await conversed(desk, {"call": twice}, {"expect": {"results": seen}, "say": "Both."})
+
+    assert len({use.id for use in first.tool_uses}) == 2
+
+
+async def test_ids_that_begin_again_in_each_reply_are_other_calls(desk: ModelEnv) -> None:
+    """A service that counts `call_0` anew in every reply means another call each time."""
+    again = {"call": [{**VIEW, "id": "call_0"}]}
+    told = await conversed(desk, again, again, again)
+
+    names = [ids.call_id(each.conversation.id, each.tool_uses[0].id) for each in told]
+    assert len(set(names)) == 3
+
+
+async def test_a_repeated_turn_gives_its_calls_the_same_ids(
+    desk: ModelEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reply that was lost before it was written comes again with the same names of its calls."""
+    async with serve(script({"call": [VIEW, VIEW]})) as server:
+        model = desk.model(server)
+        request = call(await desk.opened(model))
+        with monkeypatch.context() as lost:
+            lost.setattr(ConversationLog, "append", _refuses)
+            with pytest.raises(RuntimeError):
+                await turn(desk.model(server), request)
+        told = await turn(model, request)
+        again = await turn(desk.model(server), call(request.conversation, variant=1))
+
+    key = turn_key(request)
+    assert [use.id for use in told.tool_uses] == [
+        ids.tool_use_id(key, 1, position) for position in range(2)
+    ]
+    assert {use.id for use in told.tool_uses}.isdisjoint(use.id for use in again.tool_uses)
+
+
+async def _refuses(*_args: object, **_kwargs: object) -> ModelTurn:
+    raise RuntimeError("the worker ends here")
+
+
+@pytest.mark.parametrize("blank", [" ", "\n\t "])
+async def test_blank_text_is_not_sent_back(desk: ModelEnv, blank: str) -> None:
+    """The service refuses a text of white space alone, also when it wrote that itself."""
+    first, second = await conversed(desk, {"say": blank, "call": [VIEW]}, {"say": "Fine."})
+
+    assert (len(first.tool_uses), second.says) == (1, "Fine.")
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        pytest.param({"say": " "}, id="blank"),
+        pytest.param({"fault": [{"kind": "empty_end_turn"}], "say": "On."}, id="no content"),
+    ],
+)
+async def test_an_empty_turn_is_asked_on_from(desk: ModelEnv, empty: dict[str, Any]) -> None:
+    """Nothing was said, so nothing is sent back; the conversation goes on from its last word."""
+    async with serve(script({"call": [VIEW]}, empty)) as server:
+        model = desk.model(server)
+        first = await turn(model, call(await desk.opened(model)))
+        nothing = await turn(model, call(first.conversation, answers=answers_of(first)))
+        third = await turn(desk.model(server), call(nothing.conversation, message="Go on."))
+        entries = server.entries
+
+    assert (nothing.says, nothing.tool_uses, nothing.conversation.turns) == ("", (), 2)
+    assert third.conversation.turns == 3
+    assert [entry.status for entry in entries] == [200] * 3
+
+
+@pytest.mark.parametrize("given", [["README.md"], "README.md", 7], ids=["list", "text", "number"])
+async def test_an_input_that_is_no_object_is_answered(desk: ModelEnv, given: object) -> None:
+    """The model is told what its arguments must be, and the next request is one of objects."""
+    first, second = await conversed(
+        desk, {"call": [{"tool": "view", "input": given}]}, {"say": "."}
+    )
+
+    use = first.tool_uses[0]
+    assert "must be a JSON object" in use.problem
+    assert use.arguments is None
+    assert second.says == "."
+
+
+@pytest.mark.parametrize("name", ["my tool!", "", "é" * 200])
+async def test_a_name_that_no_tool_can_have_is_answered(desk: ModelEnv, name: str) -> None:
+    """The model is told that there is no such tool; what is sent back has an allowed name."""
+    first, _ = await conversed(desk, {"call": [{"tool": name, "input": {}}]}, {"say": "."})
+
+    assert "There is no tool" in first.tool_uses[0].problem
 
 
 async def test_a_paused_reply_is_sent_back_and_goes_on(desk: ModelEnv) -> None:
