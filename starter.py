@@ -8,7 +8,11 @@ import time
 from pathlib import Path
 
 from cli.context import CliContext
+from cli.exit_codes import ExitCode
 from cli.main import main
+from runtime.process import drop_git_variables
+
+_NO_FOLDER = "orchestcode: the folder that you are in does not exist any more; change to another.\n"
 
 
 def _context() -> CliContext:
@@ -16,7 +20,16 @@ def _context() -> CliContext:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    return CliContext(environ=dict(os.environ), folder=Path.cwd(), now=time.time, user=_user())
+    drop_git_variables(os.environ)
+    return CliContext(environ=dict(os.environ), folder=_folder(), now=time.time, user=_user())
+
+
+def _folder() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:
+        sys.stderr.write(_NO_FOLDER)
+        sys.exit(ExitCode.USAGE)
 
 
 def _user() -> str:

@@ -45,6 +45,7 @@ from runtime.host import host_id
 from runtime.interceptors import OrchestInterceptor
 from runtime.metrics import telemetry_runtime
 from runtime.oom import install_oom_handler
+from runtime.process import UMASK, drop_git_variables, take_umask
 from runtime.records import WorkerRecord
 from runtime.services.backup import lost_period
 from runtime.services.child_process import end_process
@@ -76,9 +77,12 @@ Activities = Mapping[str, Sequence[Callable[..., Any]]]
 
 @asynccontextmanager
 async def build_activities(
-    config: Settings, client: Client, *, sandbox: Sandbox
+    config: Settings, client: Client, *, sandbox: Sandbox, umask: int = UMASK
 ) -> AsyncIterator[Activities]:
-    """Make the activities, and close their connections and processes at the end."""
+    """Make the activities, and close their connections and processes at the end.
+
+    `umask` is for what is written into the user's repository.
+    """
     host = host_id(config)
     stores = OpenStores(config.stores)
     uid_base = SANDBOX_UID_BASE if os.geteuid() == 0 else None
@@ -93,7 +97,7 @@ async def build_activities(
     setup = AgentSetup(RoleFiles(), model_for=config.model_for, effort=config.effort)
     model = MessagesModel(stores, messages, setup)
     policy = CurrentPolicy()
-    repositories = UserRepositories(stores, host_id=host, fallback=own)
+    repositories = UserRepositories(stores, host_id=host, fallback=own, umask=umask)
     worktrees = PooledWorktrees(pools.get)
     patches = StorePatches(stores)
     tools = WorktreeTools(stores, pools, runner)
@@ -172,7 +176,7 @@ def _build_workers(config: Settings, client: Client, activities: Activities) -> 
     ]
 
 
-async def run(config: Settings, *, stop: asyncio.Event) -> None:
+async def run(config: Settings, *, stop: asyncio.Event, umask: int = UMASK) -> None:
     """Serve every task queue of this host until `stop` is set."""
     log = structlog.get_logger("worker")
     client = await connect(
@@ -183,7 +187,7 @@ async def run(config: Settings, *, stop: asyncio.Event) -> None:
     sandbox = Sandbox()
     await _probe(sandbox, config)
     async with AsyncExitStack() as stack:
-        activities = build_activities(config, client, sandbox=sandbox)
+        activities = build_activities(config, client, sandbox=sandbox, umask=umask)
         workers = _build_workers(config, client, await stack.enter_async_context(activities))
         for worker in workers:
             await stack.enter_async_context(worker)
@@ -236,6 +240,8 @@ def _exempt_imports_from_collection() -> None:
 async def main() -> int:
     """Run the worker until it is told to stop; 1 when it could not start."""
     try:
+        drop_git_variables(os.environ)
+        umask = take_umask()
         config = settings.load()
         config.ensure_home()
         logging.configure(config)
@@ -246,7 +252,7 @@ async def main() -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         _exempt_imports_from_collection()
-        await run(config, stop=stop)
+        await run(config, stop=stop, umask=umask)
         heartbeats.cancel()
     except SetupError as error:
         sys.stderr.write(f"orchestcode worker: {error}\n")

@@ -53,12 +53,16 @@ class UserRepositories(RepositoryActivities):
 
     Args:
         fallback: the environment of checks when a request brings none: the worker's.
+        umask: for what is written into them; -1 = the worker's.
     """
 
-    def __init__(self, stores: OpenStores, *, host_id: str, fallback: Environment) -> None:
+    def __init__(
+        self, stores: OpenStores, *, host_id: str, fallback: Environment, umask: int = -1
+    ) -> None:
         self._stores = stores
         self._host_id = host_id
         self._fallback = fallback
+        self._umask = umask
 
     @override
     @activity.defn
@@ -177,7 +181,7 @@ class UserRepositories(RepositoryActivities):
         """
         store = await self._stores.get(request.repository.key)
         async with translated_failures():
-            await _push(store, request)
+            await _push(store, request, self._umask)
             return await _delivered(store, request)
 
     @override
@@ -219,7 +223,7 @@ def _delivering(store: Store) -> contextlib.AbstractAsyncContextManager[int]:
     return locked(store.path / "oc-delivery.turn")
 
 
-async def _push(store: Store, request: DeliverBranch) -> None:
+async def _push(store: Store, request: DeliverBranch, umask: int) -> None:
     kept = f"take the result with: git fetch {shlex.quote(str(store.path))} {request.commit}"
     async with _delivering(store) as turn:
         if store.ref(_withdrawal(request)):
@@ -228,8 +232,11 @@ async def _push(store: Store, request: DeliverBranch) -> None:
         try:
             # git keeps the lock when this process dies: the next holder sees what it has come to.
             path = Path(request.path)
-            push = transport.push(store, path, request.commit, request.branch, pass_fds=(turn,))
-            await _run_to_completion(push)
+            await _run_to_completion(
+                transport.push(
+                    store, path, request.commit, request.branch, pass_fds=(turn,), umask=umask
+                )
+            )
         except BranchTaken as taken:
             why = (
                 f"the branch {request.branch!r} was made by another process meanwhile, at "

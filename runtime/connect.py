@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import functools
 from typing import Any
 
 from pydantic_core import SchemaSerializer
@@ -27,6 +28,7 @@ from contracts.failures import FailureKind
 from runtime.background_task import loop_time
 from runtime.errors import UnreachableError
 from runtime.records import ServerRecord
+from runtime.redaction import redactor
 from runtime.settings import Settings
 
 _PAUSE_SECONDS = 0.1
@@ -61,10 +63,12 @@ class _PayloadConverter(CompositePayloadConverter):
 
 
 class _FailureConverter(DefaultFailureConverter):
-    """The SDK's failures; those with a kind of ours other than BUG carry no stack trace.
+    """The SDK's failures without secrets; a kind of ours other than BUG has no stack trace.
 
     A person reads their sentence in the web UI, and it suffices. Their cause keeps its stack trace.
     """
+
+    _redact = staticmethod(redactor(()))
 
     @override
     def to_failure(
@@ -73,18 +77,33 @@ class _FailureConverter(DefaultFailureConverter):
         super().to_failure(exception, payload_converter, failure)
         if isinstance(exception, ApplicationError) and exception.type in _WITHOUT_STACK_TRACE:
             failure.stack_trace = ""
+        self._redact_chain(failure)
+
+    def _redact_chain(self, failure: Failure) -> None:
+        failure.message = self._redact(failure.message)
+        failure.stack_trace = self._redact(failure.stack_trace)
+        for payload in failure.application_failure_info.details.payloads:
+            payload.data = self._redact(payload.data.decode("latin-1")).encode("latin-1")
+        if failure.HasField("cause"):
+            self._redact_chain(failure.cause)
 
 
 _WITHOUT_STACK_TRACE = frozenset(FailureKind) - {FailureKind.BUG}
 _SERIALIZER = SchemaSerializer(any_schema())
-_CONVERTER = DataConverter(
-    payload_converter_class=_PayloadConverter, failure_converter_class=_FailureConverter
-)
 
 
-def converter() -> DataConverter:
-    """Return the data converter of clients, workers, replayers and tests."""
-    return _CONVERTER
+@functools.cache
+def converter(secrets: tuple[str, ...] = ()) -> DataConverter:
+    """Return the data converter of clients, workers, replayers and tests.
+
+    No failure that it writes holds one of the secrets, in whatever of its causes.
+    """
+    # The SDK makes its instances itself, some of them in the workflows' sandbox.
+    redact = staticmethod(redactor(secrets))
+    return DataConverter(
+        payload_converter_class=_PayloadConverter,
+        failure_converter_class=type("_Redacting", (_FailureConverter,), {"_redact": redact}),
+    )
 
 
 async def connect(
@@ -123,7 +142,7 @@ async def _connect_once(
     try:
         return await Client.connect(
             **options,
-            data_converter=converter(),
+            data_converter=converter(settings.secrets()),
             runtime=runtime,
             connect_timeout=_CONNECT_TIMEOUT,
         )

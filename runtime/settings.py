@@ -1,6 +1,7 @@
 """Settings: all environment variables, read and checked once, in this one module."""
 
 import os
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,14 @@ ROLES = ("planner", "coder", "reviewer")
 """Roles that may have a model of their own, by `ORCHESTCODE_MODEL_<ROLE>`."""
 HEARTBEAT_FD = "ORCHESTCODE_PULSE"
 """Set by the supervisor for its worker, not by people."""
+_OURS = (
+    "ORCHESTCODE_",
+    "TEMPORAL_",
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "ANTHROPIC_BASE_URL",
+)
+_STRIPPED = frozenset({"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"})
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 _LOG_FORMATS = ("json", "console")
@@ -139,6 +148,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     """
     variables = os.environ if environ is None else environ
     env = {name: value for name, value in variables.items() if value}
+    _refuse_control_characters(env)
     temporal = {name: value for name, value in env.items() if name.startswith("TEMPORAL_")}
     address, namespace = _service(temporal)
     return Settings(
@@ -170,6 +180,17 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         virtual_env=env.get("VIRTUAL_ENV"),
         environment=env,
     )
+
+
+def _refuse_control_characters(env: Mapping[str, str]) -> None:
+    for name, value in env.items():
+        # Certificates are texts of many lines.
+        ours = name.startswith(_OURS) and not name.endswith("_DATA")
+        text = value.strip() if name in _STRIPPED else value
+        if ours and any(unicodedata.category(each) in {"Cc", "Zl", "Zp"} for each in text):
+            raise SettingsError(
+                f"{name} holds a line end or another control character: set it without."
+            )
 
 
 def _home(env: Mapping[str, str]) -> Path:
@@ -213,6 +234,9 @@ def _profile(temporal: Mapping[str, str]) -> tuple[str | None, str | None]:
 
 def _secret(env: Mapping[str, str], name: str) -> SecretStr | None:
     value = env.get(name, "").strip()
+    # What cannot stand in a header would be quoted by the error that says so.
+    if not (value.isascii() and value.isprintable()):
+        raise SettingsError(f"{name} holds a character that no key has: copy it again.")
     return SecretStr(value) if value else None
 
 

@@ -134,6 +134,7 @@ class GitCommand:
         timeout_seconds: float = 600,
         max_bytes: int | None = None,
         pass_fds: tuple[int, ...] = (),
+        umask: int = -1,
     ) -> GitResult:
         """Run one git command to its end and return what it printed.
 
@@ -146,6 +147,7 @@ class GitCommand:
             timeout_seconds: wall clock, then the process group is ended.
             max_bytes: keep at most so much of stdout and end the command there.
             pass_fds: open file descriptors that the child shares.
+            umask: of the child; -1 = this process's.
 
         Raises:
             GitError: any other exit code.
@@ -158,6 +160,7 @@ class GitCommand:
             index_file=index_file,
             reads=reads,
             pass_fds=pass_fds,
+            umask=umask,
         )
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -184,6 +187,7 @@ class GitCommand:
         reads: bool = False,
         stderr: int | IO[bytes] = asyncio.subprocess.PIPE,
         pass_fds: tuple[int, ...] = (),
+        umask: int = -1,
     ) -> asyncio.subprocess.Process:
         """Start git and return the running child; the caller must end it with `end_group`.
 
@@ -202,6 +206,7 @@ class GitCommand:
             cwd=self._folder(),
             start_new_session=True,
             pass_fds=(*pass_fds, *self._share),
+            umask=umask,
             limit=PIPE_LIMIT,
         )
 

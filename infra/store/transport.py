@@ -56,7 +56,13 @@ async def fetch(store: Store, source: Path, what: str, into_ref: str) -> str:
 
 
 async def push(
-    store: Store, target: Path, oid: str, branch: str, *, pass_fds: tuple[int, ...] = ()
+    store: Store,
+    target: Path,
+    oid: str,
+    branch: str,
+    *,
+    pass_fds: tuple[int, ...] = (),
+    umask: int = -1,
 ) -> None:
     """Create a branch in another repository; nothing else in it changes and no hook runs.
 
@@ -68,6 +74,7 @@ async def push(
         oid: full id of a commit in the store.
         branch: short name; must not exist yet.
         pass_fds: open files that git shares, so that a lock on one outlives this process.
+        umask: for the files that git makes there; -1 = this process's.
 
     Raises:
         BranchTaken: the branch exists with another commit.
@@ -84,7 +91,7 @@ async def push(
     lease = f"--force-with-lease={full}:"
     try:
         words = ("push", *options, _RECEIVE, lease, "--", url, f"{oid}:{full}")
-        await store.git(*words, pass_fds=pass_fds)
+        await store.git(*words, pass_fds=pass_fds, umask=umask)
     except GitError as failed:
         if await _already(store, url, oid, branch):
             return

@@ -118,3 +118,32 @@ async def test_a_failure_with_a_kind_has_no_stack_trace() -> None:
     assert {failure.message for failure in failures} == {"the tree has changed"}
     assert {failure.cause.message for failure in failures} == {"cause"}
     assert failures[0].application_failure_info.type == "Refused"
+
+
+async def test_no_cause_of_a_failure_holds_a_secret() -> None:
+    """What an error quotes of a key stands in no message, detail or trace of the whole chain."""
+    key = 'sk-local\n"half'
+    failure = Failure()
+    lost = ValueError(f"Illegal header value {key.encode()!r}")
+    middle = ApplicationError(f"no answer: {lost!r}", {"asked with": key})
+    middle.__cause__ = lost
+    outer = RuntimeError(f"cannot go on with {key}")
+    outer.__cause__ = middle
+
+    await converter((key,)).encode_failure(outer, failure)
+
+    recorded = failure.SerializeToString().decode("utf-8", "replace")
+    assert failure.cause.cause.message == "Illegal header value b'[redacted]'"
+    assert "[redacted]" in failure.cause.application_failure_info.details.payloads[0].data.decode()
+    assert "half" not in recorded
+
+
+async def test_a_failure_that_was_received_is_cleaned_again() -> None:
+    """One that an older release recorded is not passed on with what it holds."""
+    failure, again = Failure(message="with sk-local-key"), Failure()
+    failure.cause.message = "because of sk-local-key"
+    error = await converter().decode_failure(failure)
+
+    await converter(("sk-local-key",)).encode_failure(error, again)
+
+    assert (again.message, again.cause.message) == ("with [redacted]", "because of [redacted]")

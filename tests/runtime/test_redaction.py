@@ -1,5 +1,10 @@
 """Redaction of secrets in texts."""
 
+import html
+import json
+import urllib.parse
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,3 +50,43 @@ def test_no_given_secret_remains(secrets: list[str], around: str) -> None:
     cleaned = redactor(secrets)(around + " ".join(secrets) + around)
 
     assert not [secret for secret in secrets if secret in cleaned.replace(REPLACEMENT, "")]
+
+
+ESCAPES: tuple[Callable[[str], str], ...] = (
+    repr,
+    lambda text: repr(text.encode()),
+    ascii,
+    json.dumps,
+    lambda text: json.dumps(text, ensure_ascii=False),
+    urllib.parse.quote,
+    urllib.parse.quote_plus,
+    lambda text: urllib.parse.quote(text, safe=""),
+    html.escape,
+)
+PRINTED = st.text(st.characters(codec="utf-8", max_codepoint=0x2030), min_size=6, max_size=20)
+
+
+@given(
+    secret=PRINTED,
+    first=st.sampled_from(ESCAPES),
+    second=st.sampled_from([str, repr, json.dumps]),
+    third=st.sampled_from([str, repr, json.dumps]),
+)
+def test_no_escaped_form_of_a_secret_remains(
+    secret: str,
+    first: Callable[[str], str],
+    second: Callable[[str], str],
+    third: Callable[[str], str],
+) -> None:
+    """A key that an error quotes, in a text that another text quotes, is as gone as a plain one."""
+    text = third(second(f"Illegal header value {first(secret)} (x)"))
+
+    cleaned = redactor([secret])(text)
+
+    assert REPLACEMENT in cleaned
+    assert first(secret).strip("b\"'") not in cleaned
+
+
+def test_many_backslashes_are_no_long_search() -> None:
+    """A text of a million backslashes is cleaned at once."""
+    assert redactor(['\n"\\secret'])("\\" * 1_000_000) == "\\" * 1_000_000

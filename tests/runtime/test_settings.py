@@ -59,6 +59,14 @@ def test_the_home_follows_the_variables(variables: dict[str, str], home: str) ->
         ("TEMPORAL_ADDRESS", "example.org"),
         ("TEMPORAL_ADDRESS", ":7233"),
         ("ANTHROPIC_BASE_URL", "localhost:8080"),
+        ("ANTHROPIC_BASE_URL", "http://h:1\n"),
+        ("ANTHROPIC_API_KEY", "sk-ant-first\nhalf"),
+        ("ANTHROPIC_API_KEY", "sk-ant-“quoted”"),
+        ("ANTHROPIC_AUTH_TOKEN", "to\x7fken"),
+        ("ORCHESTCODE_MODEL", "claude\r"),
+        ("ORCHESTCODE_HOME", "/h\x1b[2J"),
+        ("TEMPORAL_API_KEY", "token\n"),
+        ("TEMPORAL_NAMESPACE", "a\u2028b"),
     ],
 )
 def test_an_invalid_value_is_refused(name: str, value: str) -> None:
@@ -68,7 +76,8 @@ def test_an_invalid_value_is_refused(name: str, value: str) -> None:
 
     assert name in str(caught.value)
     assert str(caught.value).endswith(".")
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert "sk-ant" not in str(caught.value)
 
 
 @given(name=st.sampled_from(["ORCHESTCODE_UI_PORT", "TEMPORAL_ADDRESS"]), value=ANY_TEXT)
@@ -98,6 +107,15 @@ def test_secrets_are_listed_but_not_shown() -> None:
     assert "in-clear" not in repr(settings)
     assert settings.model_key is not None
     assert settings.model_key.get_secret_value() == "key-in-clear"
+
+
+def test_the_line_end_after_a_pasted_key_does_no_harm() -> None:
+    """White space around a key is no part of it; a certificate has many lines."""
+    settings = load(
+        {"HOME": "/h", "ANTHROPIC_API_KEY": " key\n", "TEMPORAL_TLS_CLIENT_CERT_DATA": "a\nb"}
+    )
+
+    assert settings.secrets() == ("key",)
 
 
 def test_a_role_has_its_own_model_or_the_common_one() -> None:
