@@ -97,7 +97,9 @@ async def build_activities(
     setup = AgentSetup(RoleFiles(), model_for=config.model_for, effort=config.effort)
     model = MessagesModel(stores, messages, setup)
     policy = CurrentPolicy()
-    repositories = UserRepositories(stores, host_id=host, fallback=own, umask=umask)
+    repositories = UserRepositories(
+        stores, host_id=host, fallback=own, umask=umask, author=config.author
+    )
     worktrees = PooledWorktrees(pools.get)
     patches = StorePatches(stores)
     tools = WorktreeTools(stores, pools, runner)

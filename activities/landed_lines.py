@@ -1,8 +1,8 @@
 """What a patch does to lines that landed since its request began."""
 
 from contracts.review import Undone
+from domain.review.commit_message import task_of
 from domain.review.landed_lines import LandedLine, restored, undone
-from domain.review.patch import task_of
 from infra.store import Store
 from infra.store.line_origins import LineChanges, changed_files, line_changes, origins
 

@@ -22,8 +22,9 @@ from contracts.ports import PatchActivities
 from contracts.review import MakePatch, Patch, Undone
 from domain import ids
 from domain.planning.write_patterns import covers
+from domain.review.commit_message import landing_message, merge_message, task_of
 from domain.review.conflicts import YOURS, conflicts_feedback, landed_label
-from domain.review.patch import judged, task_of
+from domain.review.patch import judged
 from domain.review.risk import risks
 from domain.text import clip, for_people
 from infra.store import ANY, Commit, RefConflict, RefUpdate, Store, diffs, merges, records
@@ -63,7 +64,11 @@ class StorePatches(PatchActivities):
             commit = request.base
             if tree != base.tree:
                 commit = await store.put_commit(
-                    tree, (request.base,), request.message, when=await _date(store, key, base)
+                    tree,
+                    (request.base,),
+                    request.message,
+                    when=await _date(store, key, base),
+                    author=await _author(store, key),
                 )
             ref = ids.patch_ref(key, request.task, request.round)
             await store.update_refs(RefUpdate(ref, commit, ANY))
@@ -113,14 +118,15 @@ class StorePatches(PatchActivities):
         Safe to repeat: it moves nothing but pins.
         """
         store = await self._stores.get(request.repository.key)
+        key = request.repository.request_key
         async with translated_failures():
             tip = top = await _tip(store, request.repository.target)
             links: list[ChainLink] = []
             for patch_id, commit in request.patches:
-                link = await _link(store, patch_id, commit, tip=tip, top=top)
+                link = await _link(store, key, patch_id, commit, tip=tip, top=top)
                 if link.commit is not None:
                     top = link.commit
-                    pin = ids.candidate_ref(request.repository.request_key, top)
+                    pin = ids.candidate_ref(key, top)
                     await store.update_refs(RefUpdate(pin, top, ANY))
                 links.append(link)
             return Chain(tip=tip, links=tuple(links))
@@ -140,13 +146,7 @@ class StorePatches(PatchActivities):
             candidate = await store.get_commit(request.candidate)
             landing = request.candidate
             if candidate.parents[:1] != (request.tip,):
-                tip = await store.get_commit(request.tip)
-                landing = await store.put_commit(
-                    candidate.tree,
-                    (request.tip, request.candidate),
-                    f"Land {len(request.titles)} tasks\n\n" + "\n".join(request.titles),
-                    when=max(tip.author_seconds, candidate.author_seconds) + 1,
-                )
+                landing = await _landing(store, request, candidate)
             ref = ids.target_ref(request.repository.target)
             try:
                 await store.advance(ref, landing, request.tip)
@@ -169,6 +169,46 @@ async def _date(store: Store, request: str, base: Commit) -> int:
     return after if began is None else max(began, after)
 
 
+async def _author(store: Store, request: str) -> str | None:
+    """Return the author of a request's commits; None for one that older code opened."""
+    return await records.read_text(store, ids.author_ref(request))
+
+
+async def _landing(store: Store, request: LandChain, candidate: Commit) -> str:
+    """Return the commit that puts a chain of several candidates on the tip in one step."""
+    tip = await store.get_commit(request.tip)
+    author = await _author(store, request.repository.request_key)
+    message = f"Land {len(request.titles)} tasks\n\n" + "\n".join(request.titles)
+    if author:
+        patches = await _patches(store, candidate.oid, since=request.tip)
+        message = landing_message([patch.message for patch in patches])
+    return await store.put_commit(
+        candidate.tree,
+        (request.tip, request.candidate),
+        message,
+        when=max(tip.author_seconds, candidate.author_seconds) + 1,
+        author=author,
+    )
+
+
+async def _patches(
+    store: Store, commit: str, *, since: str, paths: Sequence[str] = ()
+) -> list[Commit]:
+    """Return the patches in a commit and not in `since`, oldest first, of these paths or of all."""
+    words = (
+        "rev-list",
+        "--topo-order",
+        "--reverse",
+        "--no-merges",
+        commit,
+        f"^{since}",
+        "--",
+        *paths,
+    )
+    found = (await store.run("--literal-pathspecs", *words, reads=True)).text.split()
+    return [await store.get_commit(each) for each in found]
+
+
 async def _first_verdict(store: Store, request: RebasePatch) -> MergeVerdict | None:
     """Note why a patch did not land, and return what was noted first."""
     patch = request.patch
@@ -183,17 +223,8 @@ async def _explained(
     store: Store, merged: Conflicted, *, tip: str, patch: Patch
 ) -> tuple[str, str]:
     """Return the tree that the agent gets of a conflict, and what it is told."""
-    words = (
-        "--literal-pathspecs",
-        "rev-list",
-        "--no-merges",
-        tip,
-        f"^{patch.base}",
-        "--",
-        *merged.paths[:_PATHS],
-    )
-    commits = (await store.run(*words, reads=True)).text.split()
-    tasks = [task_of((await store.get_commit(commit)).message) for commit in commits]
+    landed = await _patches(store, tip, since=patch.base, paths=merged.paths[:_PATHS])
+    tasks = [task_of(commit.message) for commit in landed]
     label = landed_label(sorted({task for task in tasks if task}))
     tree = await labelled(store, merged, {tip: label, patch.commit: YOURS})
     feedback = conflicts_feedback(merged.conflicts, tip=tip, patch=patch.commit, label=label)
@@ -204,7 +235,9 @@ async def _tip(store: Store, target: str) -> str:
     return (await store.get(ids.target_ref(target))).oid
 
 
-async def _link(store: Store, patch_id: str, commit: str, *, tip: str, top: str) -> ChainLink:
+async def _link(
+    store: Store, request: str, patch_id: str, commit: str, *, tip: str, top: str
+) -> ChainLink:
     """Return the candidate with one more patch; a patch made on the very top is its own candidate.
 
     The top itself is the candidate of a patch that it holds already: one that has landed comes
@@ -219,9 +252,13 @@ async def _link(store: Store, patch_id: str, commit: str, *, tip: str, top: str)
         above = await store.get_commit(top)
         if merged.tree == above.tree and await merges.contains(store, top, commit):
             return ChainLink(id=patch_id, commit=top)
-        when = max(patch.author_seconds, above.author_seconds) + 1
-        title = patch.message.splitlines()[0]
-        merge = await store.put_commit(merged.tree, (top, commit), f"Merge: {title}", when=when)
+        merge = await store.put_commit(
+            merged.tree,
+            (top, commit),
+            await _merge_message(store, patch, above, request=request),
+            when=max(patch.author_seconds, above.author_seconds) + 1,
+            author=await _author(store, request),
+        )
         return ChainLink(id=patch_id, commit=merge)
     alone = merged if top == tip else await merges.merge(store, tip, commit)
     return ChainLink(
@@ -229,6 +266,15 @@ async def _link(store: Store, patch_id: str, commit: str, *, tip: str, top: str)
         conflicts=merged.paths[:_PATHS],
         with_tip=isinstance(alone, Conflicted),
     )
+
+
+async def _merge_message(store: Store, patch: Commit, above: Commit, *, request: str) -> str:
+    """Return a merge's message; a request that older code opened keeps the one it began with."""
+    if await _author(store, request) is None:
+        return f"Merge: {patch.message.splitlines()[0]}"
+    landed = await _patches(store, above.oid, since=patch.oid)
+    tasks = [task for each in landed if (task := task_of(each.message))]
+    return merge_message(patch.message, commit=patch.oid, top=above.oid, landed=tasks)
 
 
 async def _described(store: Store, request: MakePatch, commit: str, tree: str) -> Patch:

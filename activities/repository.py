@@ -42,6 +42,7 @@ from infra.store import (
     transport,
     trees,
 )
+from infra.store.object_format import SYSTEM
 from infra.store.open_stores import OpenStores
 
 _TRIES = 3
@@ -54,15 +55,23 @@ class UserRepositories(RepositoryActivities):
     Args:
         fallback: the environment of checks when a request brings none: the worker's.
         umask: for what is written into them; -1 = the worker's.
+        author: of all delivered commits, "Name <mail>"; None for each repository's own user.
     """
 
     def __init__(
-        self, stores: OpenStores, *, host_id: str, fallback: Environment, umask: int = -1
+        self,
+        stores: OpenStores,
+        *,
+        host_id: str,
+        fallback: Environment,
+        umask: int = -1,
+        author: str | None = None,
     ) -> None:
         self._stores = stores
         self._host_id = host_id
         self._fallback = fallback
         self._umask = umask
+        self._author = author
 
     @override
     @activity.defn
@@ -125,9 +134,11 @@ class UserRepositories(RepositoryActivities):
         )
         await self._claim(store, branch, request.request_id)
         await _note_open(store, request)
-        # Before the note of the opening: a request that has that one and not this was opened by
-        # code that did not note the time (activities/patches.py).
+        # Before the note of the opening: a request that has that one and not these was opened by
+        # code that noted neither time nor author (activities/patches.py).
         await records.write_time(store, ids.began_ref(request.request_key))
+        author = self._author or found.author or SYSTEM
+        await records.write_text(store, ids.author_ref(request.request_key), author)
         base_ref = ids.base_ref(request.request_key)
         base = await store.resolve(base_ref)
         if base is None:

@@ -121,6 +121,11 @@ def began_ref(request: str) -> str:
     return f"refs/oc/{request}/began"
 
 
+def author_ref(request: str) -> str:
+    """Return the ref of the author of the request's commits."""
+    return f"refs/oc/{request}/author"
+
+
 def opened_ref(request: str) -> str:
     """Return the ref of what opening the request's repository came to."""
     return f"refs/oc/{request}/opened"

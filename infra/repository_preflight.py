@@ -15,6 +15,7 @@ from git.exc import GitError, InvalidGitRepositoryError, NoSuchPathError, ODBErr
 
 from contracts.repository import Environment
 from domain import branches, shell
+from domain.author import author
 from domain.text import clip
 
 _NO_COMMIT = "0" * 40
@@ -35,12 +36,14 @@ class Inspected:
         path: the repository: its working directory, or the bare repository itself.
         real_path: the same without symbolic links; the store's name is made of it.
         base_name: as a person names it.
+        author: "Name <mail>" as the repository or its user is configured, None without a mail.
     """
 
     path: Path
     real_path: str
     base: str
     base_name: str
+    author: str | None = None
 
 
 def locate(path: str) -> Path:
@@ -69,7 +72,7 @@ def inspect(
         _check_branch(repository, branch)
         for command in checks:
             _check_command(repository, oid, command, environment)
-        return Inspected(folder, str(folder.resolve()), oid, name)
+        return Inspected(folder, str(folder.resolve()), oid, name, _author(repository))
 
 
 def _open(path: str) -> git.Repo:
@@ -143,6 +146,13 @@ def _no_head(repository: git.Repo) -> str:
     except (GitError, ValueError, OSError):
         return "the repository has no commit yet: commit something, so that there is a base"
     return f"the commit {found} that HEAD names cannot be read: see what `git fsck` says"
+
+
+def _author(repository: git.Repo) -> str | None:
+    """Return who commits in this repository, by its own configuration or the user's."""
+    with repository.config_reader() as config:
+        name, email = (str(config.get_value("user", key, "")) for key in ("name", "email"))
+    return author(name, email)
 
 
 def _check_branch(repository: git.Repo, branch: str) -> None:

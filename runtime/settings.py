@@ -1,6 +1,7 @@
 """Settings: all environment variables, read and checked once, in this one module."""
 
 import os
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ _STRIPPED = frozenset({"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"})
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 _LOG_FORMATS = ("json", "console")
+_AUTHOR = re.compile(r"[^<>\n\0]*[^<>\s] <[^<>\s]+>")
 _PORTS = range(1, 65_536)
 
 
@@ -46,6 +48,7 @@ class Settings:
         model_base_url: of the Messages API; None means the vendor's own address.
         model: the model of every role without one of its own.
         role_models: role to model, only for roles with a model of their own.
+        author: "Name <mail>" of delivered commits; None means each repository's own user.
         effort: the effort level of model calls; None means the model's default.
         log_level, log_format: in lower case, "json" or "console".
         metrics_address: host:port of a Prometheus endpoint; None means no endpoint.
@@ -70,6 +73,7 @@ class Settings:
     model_base_url: str | None = None
     model: str = DEFAULT_MODEL
     role_models: Mapping[str, str] = field(default_factory=dict)
+    author: str | None = None
     effort: str | None = None
     log_level: str = "info"
     log_format: str = "json"
@@ -167,6 +171,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             for role in ROLES
             if (name := f"ORCHESTCODE_MODEL_{role.upper()}") in env
         },
+        author=_author(env, "ORCHESTCODE_AUTHOR"),
         effort=_choice(env, "ORCHESTCODE_EFFORT", _EFFORTS),
         log_level=_choice(env, "ORCHESTCODE_LOG_LEVEL", _LOG_LEVELS) or "info",
         log_format=_choice(env, "ORCHESTCODE_LOG_FORMAT", _LOG_FORMATS) or "json",
@@ -247,6 +252,13 @@ def _choice(env: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str 
     if value.lower() not in allowed:
         raise SettingsError(f"{name} must be one of {', '.join(allowed)}, not {value!r}.")
     return value.lower()
+
+
+def _author(env: Mapping[str, str], name: str) -> str | None:
+    value = env.get(name, "").strip()
+    if value and not _AUTHOR.fullmatch(value):
+        raise SettingsError(f"{name} must be written as Name <mail>, not {value!r}.")
+    return value or None
 
 
 def _number(env: Mapping[str, str], name: str) -> int | None:

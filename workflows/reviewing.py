@@ -8,17 +8,16 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from contracts import roles
     from contracts.approvals import Decision
-    from contracts.checks import ChecksReport
     from contracts.limits import RequestLimits
     from contracts.policy import JudgeReview, ReviewJudgement
     from contracts.ports import PolicyActivities
     from contracts.review import Patch, ReviewFinish, ReviewItem, ReviewState
     from contracts.subtask import SubtaskStart
     from contracts.task import TaskState
-    from contracts.tools import CoderFinish
     from contracts.visibility import RunState
     from domain import ids, wire
     from domain.agent import inputs
+    from domain.agent.inputs import Offer
     from domain.approvals import questions
     from domain.review.rework import Rounds
     from domain.review.verdict import answer, decide, unchanged
@@ -43,15 +42,13 @@ class Reviewing:
 
     async def review(
         self,
-        patch: Patch,
-        finish: CoderFinish,
-        checks: ChecksReport,
+        offer: Offer,
         *,
         rounds: Rounds,
-        earlier: tuple[str, ...],
         budget: int,
     ) -> ReviewItem:
         """Return the review item as it was decided."""
+        patch = offer.patch
         item = ReviewItem(
             id=f"review/{patch.task}/{patch.round}",
             task=patch.task,
@@ -61,12 +58,10 @@ class Reviewing:
             human_required=self._start.human_review,
         )
         if self._refused == patch.tree and workflow.patched("objector-asked-2026-12"):
-            judged = unchanged(item, finish.summary)
+            judged = unchanged(item, offer.finish.summary)
         else:
             await self._reporter.set(TaskState.REVIEW, "the reviewer reads the patch")
-            verdict = await self._verdict(
-                patch, finish, checks, attempt=rounds.total + 1, earlier=earlier, budget=budget
-            )
+            verdict = await self._verdict(offer, attempt=rounds.total + 1, budget=budget)
             judged = await self._judge(item, verdict, patch, rounds)
         return await self._ask(judged, patch) if judged.why else judged.item
 
@@ -94,30 +89,20 @@ class Reviewing:
             activity_options.store(f"judge the review of {patch.task}"),
         )
 
-    async def _verdict(
-        self,
-        patch: Patch,
-        finish: CoderFinish,
-        checks: ChecksReport,
-        *,
-        attempt: int,
-        earlier: tuple[str, ...],
-        budget: int,
-    ) -> ReviewFinish | None:
+    async def _verdict(self, offer: Offer, *, attempt: int, budget: int) -> ReviewFinish | None:
         """Run the reviewer in a worktree of its own; None when it was cut."""
         agent = ids.agent_id(workflow.info().workflow_id, roles.REVIEWER, attempt)
         async with worktree_lease(
-            self._start.repository, ids.purpose(roles.REVIEWER, attempt), commit=patch.commit
+            self._start.repository,
+            ids.purpose(roles.REVIEWER, attempt),
+            commit=offer.patch.commit,
         ) as lease:
             start = inputs.reviewer(
                 self._start,
                 agent_id=agent,
                 attempt=attempt,
                 lease=lease,
-                patch=patch,
-                finish=finish,
-                checks=checks,
-                earlier=earlier,
+                offer=offer,
                 budget=budget,
             )
             result = await self._reporter.run_agent(start)

@@ -22,8 +22,8 @@ with workflow.unsafe.imports_passed_through():
     from contracts.worktrees import WorktreeLease
     from domain import ids, lanes
     from domain.agent import inputs, messages
+    from domain.review import commit_message, rework
     from domain.review import patch as patches
-    from domain.review import rework
     from workflows import activity_options, cancellation, retrying
     from workflows.checks import run_checks
     from workflows.landing import Landing
@@ -61,6 +61,8 @@ class SubtaskWorkflow(ChildOfRequest):
         self._base = self._checkpoint = ""
         self._coder: AgentResult | None = None
         self._message: str | None = None
+        self._said: list[commit_message.Said] = []
+        self._cause: rework.Cause | None = None
         self._told: list[str] = []
         self._documents: tuple[tuple[str, str], ...] = ()
         self._notes = list(start.notes)
@@ -133,14 +135,14 @@ class SubtaskWorkflow(ChildOfRequest):
         if not patch.files:
             await self._reporter.set(TaskState.DONE, finish.summary[:300])
             return True
-        item = await self._reviewing.review(
-            patch,
-            finish,
-            checks,
-            rounds=self._rounds,
+        offer = inputs.Offer(
+            patch=patch,
+            finish=finish,
+            checks=checks,
+            says=commit_message.author_says(self._said),
             earlier=tuple(self._told),
-            budget=self._money_left(),
         )
+        item = await self._reviewing.review(offer, rounds=self._rounds, budget=self._money_left())
         if item.state is ReviewState.REVISED:
             return await self._back(rework.review_cause(item), item.feedback)
         if item.state is ReviewState.REJECTED:
@@ -171,7 +173,9 @@ class SubtaskWorkflow(ChildOfRequest):
         self._coder, self._checkpoint = result, result.checkpoint
         if result.output is None:
             self._fail(f"the agent was cut ({result.cut}): {result.reason}")
-        return CoderFinish.model_validate_json(result.output)
+        finish = CoderFinish.model_validate_json(result.output)
+        self._said.append(commit_message.Said(self._cause, finish))
+        return finish
 
     def _money_left(self) -> int:
         spent = self._reporter.report.cost_microusd
@@ -187,7 +191,9 @@ class SubtaskWorkflow(ChildOfRequest):
                 base=self._base,
                 checkpoint=self._checkpoint,
                 writes=self._start.task.writes,
-                message=patches.commit_message(self._start.task, finish),
+                message=commit_message.commit_message(
+                    self._start.task, self._said, request=self._start.repository.request_key
+                ),
                 spec=self._start.task,
                 summary=finish.summary,
                 undoes=finish.undoes,
@@ -226,6 +232,7 @@ class SubtaskWorkflow(ChildOfRequest):
         if more is None:
             self._fail(f"given up after {self._rounds.total + 1} rounds ({cause}): {message}")
         self._rounds, self._message, self._documents = more, message, documents
+        self._cause = cause
         self._told.append(message)
         self._reporter.note(rounds=more.total)
         await self._reporter.set(TaskState.RUNNING, f"back to the agent: {cause.value}")

@@ -1,5 +1,7 @@
 """How each agent begins, or goes on: the input of its workflow."""
 
+from dataclasses import dataclass
+
 from contracts import roles
 from contracts.agent import AgentLimits, AgentResult, AgentStart
 from contracts.base import ObjectId
@@ -18,6 +20,23 @@ from domain.text import listing
 
 PLANNER = "planner"
 """The planner's name where a task's would stand."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A patch as it is put before a reviewer.
+
+    Attributes:
+        finish: what its agent handed in last.
+        says: what its agent says of the whole patch.
+        earlier: why it was sent back before, oldest first.
+    """
+
+    patch: Patch
+    finish: CoderFinish
+    checks: ChecksReport
+    says: str
+    earlier: tuple[str, ...]
 
 
 def planner(
@@ -117,23 +136,21 @@ def reviewer(
     agent_id: str,
     attempt: int,
     lease: WorktreeLease,
-    patch: Patch,
-    finish: CoderFinish,
-    checks: ChecksReport,
-    earlier: tuple[str, ...],
+    offer: Offer,
     budget: int,
 ) -> AgentStart:
     """Return how a reviewer begins: a fresh context with the task, the patch and what was run."""
-    task = start.task
+    task, patch = start.task, offer.patch
+    undoes = offer.finish.undoes if patch.undone else ""
     facts = (
         ("Task", f"{task.title}\n\n{task.goal}"),
-        ("What its author says", finish.summary),
-        ("Commands that passed on it", "\n".join(result.command for result in checks.results)),
+        ("What its author says", offer.says),
+        ("Commands that passed on it", "\n".join(run.command for run in offer.checks.results)),
         ("Changed files", f"{patch.files}: {listing(patch.paths, most=30)}"),
         ("Changed outside the declared paths", listing(patch.outside, most=20)),
-        ("Why it was sent back before", messages.earlier(earlier)),
+        ("Why it was sent back before", messages.earlier(offer.earlier)),
         ("Landed work of other tasks that it undoes", undone_text(patch.undone)),
-        ("Why it undoes that, as its author says", finish.undoes if patch.undone else ""),
+        ("Why it undoes that, as its author says", undoes),
     )
     return AgentStart(
         request_id=start.request_id,

@@ -8,15 +8,10 @@ from collections.abc import Iterable
 
 from contracts.planning import TaskSpec
 from contracts.review import MakePatch, Patch
-from contracts.tools import CoderFinish
 from domain.planning import write_patterns
 from domain.review.undone import undone_text
-from domain.text import clip, for_people, listing, one_line
+from domain.text import clip, for_people, listing
 
-TRAILER = "OrchestCode-Task"
-"""The commit trailer that names the task."""
-_TITLE_CHARS = 72
-_BODY_CHARS = 4_000
 _PROBLEM_CHARS = 8_000
 
 
@@ -74,22 +69,3 @@ def _all_outside(patch: Patch, task: TaskSpec) -> bool:
     # Of a patch with more paths than are listed, the rest may well be inside.
     listed = patch.files <= len(patch.paths)
     return listed and not any(write_patterns.covers(task.writes, path) for path in patch.paths)
-
-
-def commit_message(task: TaskSpec, finish: CoderFinish) -> str:
-    """Return the commit message: title, the agent's text, and a trailer that it cannot forge."""
-    title = one_line(finish.commit_title, _TITLE_CHARS) or one_line(task.title, _TITLE_CHARS)
-    lines = for_people(finish.summary, _BODY_CHARS).splitlines()
-    own = [line.rstrip() for line in lines if not _is_trailer(line)]
-    body = "\n".join(own).strip()
-    return "\n\n".join(part for part in (title or task.id, body, f"{TRAILER}: {task.id}") if part)
-
-
-def task_of(message: str) -> str:
-    """Return the task that a commit message names in its trailer, "" when it names none."""
-    named = [line for line in message.splitlines() if _is_trailer(line)]
-    return named[-1].partition(":")[2].strip() if named else ""
-
-
-def _is_trailer(line: str) -> bool:
-    return line.strip().casefold().startswith(f"{TRAILER.casefold()}:")

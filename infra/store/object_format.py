@@ -25,7 +25,8 @@ TREE_MODE: Final = "40000"
 EMPTY_TREE: Final = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 """The id of the tree without entries."""
 
-_IDENTITY = f"{IDENTITY_NAME} <{IDENTITY_EMAIL}>"
+SYSTEM = f"{IDENTITY_NAME} <{IDENTITY_EMAIL}>"
+"""The committer of every commit, and the author where nobody else is."""
 
 
 @dataclass(frozen=True)
@@ -127,14 +128,17 @@ def decode_tree(data: bytes) -> tuple[TreeEntry, ...]:
     return tuple(entries)
 
 
-def encode_commit(tree: str, parents: Sequence[str], message: str, *, when: int) -> bytes:
-    """Return the content of a commit object; author and committer are the system.
+def encode_commit(
+    tree: str, parents: Sequence[str], message: str, *, when: int, author: str | None = None
+) -> bytes:
+    """Return the content of a commit object; the committer is the system.
 
     Args:
         tree: id of the recorded tree.
         parents: their ids.
         message: as it is; a NUL, which git cannot hold, becomes U+FFFD.
         when: author and commit time, seconds since the epoch; recorded as UTC.
+        author: "Name <mail>"; None for the system.
 
     Raises:
         StoreError: a short id.
@@ -143,7 +147,7 @@ def encode_commit(tree: str, parents: Sequence[str], message: str, *, when: int)
         if not is_oid(oid):
             raise StoreError(f"{oid!r} is not an object id")
     lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
-    lines += [f"{role} {_IDENTITY} {when} +0000" for role in ("author", "committer")]
+    lines += [f"author {author or SYSTEM} {when} +0000", f"committer {SYSTEM} {when} +0000"]
     text = "\n".join(lines) + "\n\n" + message.replace("\0", "\ufffd")
     return text.encode("utf-8", "surrogateescape")
 

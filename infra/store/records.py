@@ -26,13 +26,24 @@ async def read(store: Store, ref: str, kind: type[Kind]) -> Kind | None:
 
 async def write_time(store: Store, ref: str) -> None:
     """Record the present second under a ref; the first one recorded there stays."""
+    await write_text(store, ref, str(int(time.time())))
+
+
+async def write_text(store: Store, ref: str, text: str) -> None:
+    """Record a text under a ref; the first one recorded there stays."""
     if store.ref(ref) is None:
-        now = await store.put_blob(b"%d" % time.time())
+        blob = await store.put_blob(text.encode("utf-8", "surrogateescape"))
         with contextlib.suppress(RefConflict):
-            await store.update_refs(RefUpdate(ref, now, None))
+            await store.update_refs(RefUpdate(ref, blob, None))
+
+
+async def read_text(store: Store, ref: str) -> str | None:
+    """Return the text that is recorded under a ref; None = there is none."""
+    oid = store.ref(ref)
+    return None if oid is None else (await store.get_blob(oid)).decode("utf-8", "surrogateescape")
 
 
 async def read_time(store: Store, ref: str) -> int | None:
     """Return the second that is recorded under a ref; None = there is none."""
-    oid = store.ref(ref)
-    return None if oid is None else int(await store.get_blob(oid))
+    text = await read_text(store, ref)
+    return None if text is None else int(text)

@@ -98,10 +98,17 @@ class Store(ObjectReader):
         return await self._put("blob", data)
 
     async def put_commit(
-        self, tree: str, parents: Sequence[str], message: str, *, when: int
+        self,
+        tree: str,
+        parents: Sequence[str],
+        message: str,
+        *,
+        when: int,
+        author: str | None = None,
     ) -> str:
         """Store a commit; return its id, the same for the same arguments; see `encode_commit`."""
-        return await self._put("commit", encode_commit(tree, parents, message, when=when))
+        data = encode_commit(tree, parents, message, when=when, author=author)
+        return await self._put("commit", data)
 
     def batch(self) -> Batch:
         """Return an empty batch: objects that name each other, made durable together."""

@@ -24,6 +24,7 @@ from tests.infra.bench import ActivityEnv, Job
 from tests.local_deployment import commit, git
 
 BEGAN, OPENED = ids.began_ref("one"), ids.opened_ref("one")
+AUTHOR = ids.author_ref("one")
 EVICTED = MergeVerdict(id="one/mine/0", eviction=Eviction.CONFLICT, reason="conflicts")
 
 
@@ -171,6 +172,53 @@ async def test_patches_of_a_request_without_a_noted_time_are_dated_from_their_ba
     assert (await job.store.get_commit(patch.commit)).author_seconds == base.author_seconds + 1
 
 
+async def test_delivered_commits_have_the_repository_s_own_user_as_author(
+    env: ActivityEnv,
+) -> None:
+    """Patches, merges and landings; the system is their committer."""
+    git(env.person, "config", "user.name", "Ada Lovelace")
+    git(env.person, "config", "user.email", "ada@example.org")
+    job = await env.open()
+    patches = [
+        await job.patch(await job.changed({f"{name}.txt": "x\n"}), task=name) for name in "abc"
+    ]
+    chain = await chained(job, *patches)
+    tip = await landed(job, chain.tip, chain.links[-1].commit or "", "a", "b", "c") or ""
+
+    log = git(job.store.path, "log", "--format=%an <%ae>, %cn", f"{job.base}..{tip}")
+    assert log.splitlines() == ["Ada Lovelace <ada@example.org>, OrchestCode"] * 6
+
+
+async def test_a_setting_names_the_author_of_delivered_commits(env: ActivityEnv) -> None:
+    """It counts for every repository, and for a request as it was when that was opened."""
+    env.repositories._author = "The Bot <bot@example.org>"
+    job = await env.open()
+    checkpoint = await job.changed({"a.txt": "x\n"})
+    first = await job.patch(checkpoint)
+    env.repositories._author = None
+    again = await (await env.open()).patch(checkpoint)
+
+    assert git(job.store.path, "log", "-1", "--format=%an <%ae>", first.commit).strip() == (
+        "The Bot <bot@example.org>"
+    )
+    assert again == first
+
+
+async def test_a_request_that_older_code_opened_keeps_its_author_and_merge_messages(
+    job: Job,
+) -> None:
+    """What is made again of its steps is the same to the byte."""
+    await job.store.advance(AUTHOR, None, job.store.ref(AUTHOR))
+    first = await job.patch(await job.changed({"a.txt": "x\n"}), task="a")
+    second = await job.patch(await job.changed({"b.txt": "y\n"}), task="b")
+    chain = await chained(job, first, second)
+
+    merge = await job.store.get_commit(chain.links[1].commit or "")
+    assert merge.message == "Merge: Do b"
+    log = git(job.store.path, "log", "-1", "--format=%an", first.commit)
+    assert log.strip() == "OrchestCode"
+
+
 async def test_a_patch_is_later_than_its_base(
     env: ActivityEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,12 +314,15 @@ async def test_a_chain_lands_exactly_the_tree_of_its_last_candidate(job: Job) ->
     made = await job.store.get_commit(commit)
     assert made.tree == (await job.store.get_commit(candidate)).tree
     assert made.parents == (job.base, candidate)
-    assert made.message.startswith("Land 2 tasks\n\nDo a\nDo b")
+    assert made.message == "Land 2 tasks\n\n- Do a (a)\n- Do b (b)"
     assert await files(job, commit) == {"a.txt": "x\n", "b.txt": "y\n"}
     assert await job.store.resolve(ids.candidate_ref("one", candidate)) == candidate
     merge = await job.store.get_commit(candidate)
     assert merge.parents == (first.commit, second.commit)
-    assert merge.message == "Merge: Do b"
+    assert merge.message == (
+        f"Merge: Do b\n\nJoins the patch of b ({second.commit[:12]}) with the landed work of a "
+        f"({first.commit[:12]})."
+    )
 
 
 async def test_a_conflict_says_with_whom(job: Job) -> None:

@@ -410,6 +410,7 @@ async def test_requests_of_one_repository_share_its_store(env: ActivityEnv) -> N
             *(ids.base_ref("one"), ids.base_ref("two"), ids.claim_ref("one"), ids.claim_ref("two")),
             *(ids.opened_ref("one"), ids.opened_ref("two")),
             *(ids.began_ref("one"), ids.began_ref("two")),
+            *(ids.author_ref("one"), ids.author_ref("two")),
             ids.target_ref(first.opened.repository.target),
             ids.target_ref(second.opened.repository.target),
         ]

@@ -46,6 +46,7 @@ def test_the_home_follows_the_variables(variables: dict[str, str], home: str) ->
     ("name", "value"),
     [
         ("ORCHESTCODE_HOME", "not/absolute"),
+        ("ORCHESTCODE_AUTHOR", "Ada Lovelace"),
         ("ORCHESTCODE_EFFORT", "huge"),
         ("ORCHESTCODE_LOG_LEVEL", "loud"),
         ("ORCHESTCODE_LOG_FORMAT", "xml"),

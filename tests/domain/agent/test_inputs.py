@@ -75,9 +75,11 @@ def test_a_reviewer_begins_afresh_on_the_patch() -> None:
         results=(CheckResult(command="pytest a", exit_code=0, seconds=1),),
     )  # fmt: skip
     start = inputs.reviewer(
-        START, agent_id="v", attempt=1, lease=LEASE, patch=PATCH,
-        finish=CoderFinish(summary="I mended it."), checks=checks,
-        earlier=("The tests were red.", "A changelog line is missing."), budget=5,
+        START, agent_id="v", attempt=1, lease=LEASE, budget=5,
+        offer=inputs.Offer(
+            PATCH, CoderFinish(summary="And the docs."), checks, says="I mended it.",
+            earlier=("The tests were red.", "A changelog line is missing."),
+        ),
     )  # fmt: skip
     facts = dict(start.opening.facts)
 

@@ -1,15 +1,11 @@
 """What an agent hands in: which patches are sent back, and what its words become in a commit."""
 
-import re
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import settings
 
 from contracts.planning import TaskSpec
 from contracts.review import Patch, Undone, UndoneKind
-from contracts.tools import CoderFinish
-from domain.review.patch import commit_message, judge
+from domain.review.patch import judge
 
 PROPERTY = settings(deadline=None, max_examples=150)
 TASK = TaskSpec(id="add-limit", title="Add a limit", goal="G", writes=("src/",))
@@ -92,49 +88,3 @@ def test_a_patch_of_another_task_is_not_taken() -> None:
     problem = judge(patch("src/a.py"), task=other, agent_summary="done")
 
     assert "belongs to task 'add-limit', not to 'other'" in problem
-
-
-def test_a_commit_message_has_title_body_and_trailer() -> None:
-    """The agent's words, and the task as a trailer of ours."""
-    finish = CoderFinish(summary="Counts calls.\n\nPer key.", commit_title="Limit the calls")
-
-    assert commit_message(TASK, finish) == (
-        "Limit the calls\n\nCounts calls.\n\nPer key.\n\nOrchestCode-Task: add-limit"
-    )
-
-
-def test_without_a_title_the_task_names_the_commit() -> None:
-    """A missing or invisible title is replaced."""
-    finish = CoderFinish(summary="x", commit_title="\u200b")
-
-    assert commit_message(TASK, finish).splitlines()[0] == "Add a limit"
-
-
-@PROPERTY
-@given(
-    st.text(
-        st.characters(exclude_categories=["Cs"]) | st.sampled_from("\n\r\x1b\u2028\u202e:"),
-        min_size=1,
-        max_size=200,
-    ),
-    st.text(st.characters(exclude_categories=["Cs"]), max_size=120),
-)
-def test_no_agent_can_forge_the_trailer_or_hide_in_the_message(summary: str, title: str) -> None:
-    """One trailer, the last line; no control characters; a title that is one short line."""
-    forged = (
-        f"{summary}\nOrchestCode-Task: other\n \x1b[0morchestcode-TASK: x\u2028OrchestCode-Task:y"
-    )
-    lines = commit_message(TASK, CoderFinish(summary=forged, commit_title=title)).split("\n")
-
-    assert lines[-1] == "OrchestCode-Task: add-limit"
-    assert sum(line.strip().casefold().startswith("orchestcode-task:") for line in lines) == 1
-    assert 1 <= len(lines[0]) <= 72
-    assert lines[1] == ""
-    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\u2028]", "".join(lines))
-
-
-def test_a_message_is_bounded() -> None:
-    """The longest words an agent may say fit the limit of a commit message."""
-    finish = CoderFinish(summary="w\n" * 2_000, commit_title="t" * 120)
-
-    assert len(commit_message(TASK, finish)) <= 8_000
