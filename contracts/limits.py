@@ -1,7 +1,12 @@
 """Limits that are pinned when a request is opened and hold until its end."""
 
+from typing import Final
+
 from contracts import wire_defaults
 from contracts.base import Contract
+
+MOST_TASKS: Final = 64
+"""The tasks that a plan may hold, and that may run at once."""
 
 
 class RequestLimits(Contract):

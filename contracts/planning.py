@@ -4,8 +4,8 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from contracts import wire_defaults
 from contracts.base import Contract, ShortText, TaskId
+from contracts.limits import MOST_TASKS
 
 
 class Risk(StrEnum):
@@ -23,7 +23,8 @@ class TaskSpec(Contract):
         id: unique within the plan.
         title: one line.
         goal: what must be true when it is done, in words for the agent.
-        depends_on: ids of tasks whose patches must have landed before this one starts.
+        depends_on: ids of tasks whose patches must have landed before this one starts; those of
+            the plan's order-only edges must only have ended.
         writes: path patterns (fnmatch on repository paths) that the task may change; a trailing
             slash means everything below a folder. Empty means it only reads.
         acceptance: shell commands that exit 0 when the task is done; the system runs them.
@@ -45,15 +46,21 @@ class PlanDraft(Contract):
     """What the planner hands in: not yet validated beyond its shape."""
 
     summary: str = Field(min_length=1, max_length=2_000)
-    tasks: tuple[TaskSpec, ...] = Field(min_length=1, max_length=wire_defaults.PLAN_TASKS)
+    tasks: tuple[TaskSpec, ...] = Field(min_length=1, max_length=MOST_TASKS)
 
 
 class AddedEdge(Contract):
-    """A dependency that the planner did not name: two tasks write the same path."""
+    """An order that the planner did not name: two tasks write the same path.
+
+    Attributes:
+        order_only: the later task starts once the earlier one has ended, however; False in
+            histories from before, where the earlier one had to be done.
+    """
 
     before: TaskId
     after: TaskId
     reason: ShortText
+    order_only: bool = False
 
 
 class Plan(Contract):

@@ -8,6 +8,7 @@ from contracts import wire_defaults
 from contracts.approvals import AnswerRecord, Approval, ApprovalKind
 from contracts.base import Contract, HumanInput, ObjectId, ShortText
 from contracts.checks import CheckResult
+from contracts.limits import MOST_TASKS
 from contracts.planning import AddedEdge
 from contracts.repository import Environment
 from contracts.task import TaskStatus
@@ -25,7 +26,7 @@ class RequestStart(HumanInput):
         branch: the branch to deliver; default: `orchestcode/<slug>-<id>`.
         checks: commands that must pass on the merged tree.
         approve: which steps wait for a person.
-        max_parallel: tasks that run at once.
+        max_parallel: tasks that run at once; a plan holds at most 64.
         environment: of the checks; default: the worker's.
         resumes: the key of an earlier start of this request, whose finished steps count: it is set
             when a request that a lost database has forgotten is started again.
@@ -38,7 +39,7 @@ class RequestStart(HumanInput):
     checks: tuple[_Command, ...] = Field(default=(), max_length=20)
     approve: tuple[ApprovalKind, ...] = ()
     budget_usd: float = Field(default=wire_defaults.REQUEST_BUDGET_USD, gt=0, le=100_000)
-    max_parallel: int = Field(default=wire_defaults.PARALLEL_TASKS, ge=1, le=64)
+    max_parallel: int = Field(default=wire_defaults.PARALLEL_TASKS, ge=1, le=MOST_TASKS)
     environment: Environment | None = None
     resumes: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]{0,79}$")
 

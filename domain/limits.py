@@ -3,7 +3,7 @@
 Opening a request pins them, and the result is recorded: workflows never read this module.
 """
 
-from contracts.limits import RequestLimits
+from contracts.limits import MOST_TASKS, RequestLimits
 from domain.planning.plan import PlanRules
 
 REQUEST = RequestLimits(
@@ -18,6 +18,6 @@ REQUEST = RequestLimits(
     few_expected_bad=3,
     approval_seconds=86_400,
 )
-PLAN = PlanRules(tasks=24, patterns=32, commands=12, command_chars=4_000)
+PLAN = PlanRules(tasks=MOST_TASKS, patterns=32, commands=12, command_chars=4_000, order_only=True)
 BLOCKING_PRIORITY = 1
 """Findings of a review up to this priority block."""

@@ -22,6 +22,7 @@ from cli.formatting import clean
 from cli.parameters import Context, converted
 from cli.watcher import watch_to_end
 from contracts.approvals import ApprovalKind
+from contracts.limits import MOST_TASKS
 from contracts.repository import Environment
 from contracts.request import RequestStart
 from domain.ids import request_workflow_id
@@ -55,8 +56,10 @@ def _dollars(text: str) -> float:
 
 
 def _task_count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 64:
-        raise ValueError(f"{text} is not a number from 1 to 64")
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_TASKS:
+        raise ValueError(
+            f"{text} is not a number from 1 to {MOST_TASKS}, the most tasks that a plan holds"
+        )
     return int(text)
 
 
@@ -84,7 +87,7 @@ async def command(
         check: a command that must pass on the merged tree; may be given several times
         approve: what waits for you: plan, review, delivery, separated by commas
         budget_usd: what all model calls may cost
-        max_parallel: tasks that run at once
+        max_parallel: tasks that run at once, at most 64, as many as a plan may hold
         detach: start it and return at once (exit code 3)
     """
     settings = load(context.environ)

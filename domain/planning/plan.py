@@ -24,12 +24,16 @@ _FENCE = re.compile(r"\A\s*```[a-z]*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class PlanRules:
-    """The limits of a plan: tasks; patterns and commands of one task; characters of one command."""
+    """The limits of a plan: tasks; patterns and commands of one task; characters of one command.
+
+    `order_only`: an edge that is added for overlapping writes orders two tasks and no more.
+    """
 
     tasks: int
     patterns: int
     commands: int
     command_chars: int
+    order_only: bool = False
 
 
 def parse(text: str) -> PlanDraft | PlanJudgement:
@@ -63,6 +67,8 @@ def _sentence(error: ErrorDetails) -> str:
                 f"{place} is {_shown(error)}: a task id has only lower-case letters, digits and "
                 "inner hyphens, at most 40 characters, for example `add-parser`."
             )
+        case "too_long", {"max_length": most, "actual_length": int(count)} if place == "`tasks`":
+            return _too_many(count, most)
         case (("string_too_long" | "too_long"), {"max_length": most}):
             return f"{place} is too long: keep it to at most {most}."
         case (("string_too_short" | "too_short"), _):
@@ -100,7 +106,7 @@ def validate(draft: PlanDraft, rules: PlanRules) -> PlanJudgement:
         problems = list(_cycle_problems(tasks))
     if problems:
         return _problem(problems)
-    added = _added_edges(tasks)
+    added = _added_edges(tasks, order_only=rules.order_only)
     ordered = _ordered(_with_edges(tasks, added))
     return PlanJudgement(plan=Plan(summary=draft.summary, tasks=ordered, added=added))
 
@@ -117,10 +123,14 @@ def _tidy(task: TaskSpec) -> TaskSpec:
 
 def _count_problems(tasks: Sequence[TaskSpec], most: int) -> Iterable[str]:
     if len(tasks) > most:
-        yield f"The plan has {len(tasks)} tasks: hand in at most {most}, each a larger step."
+        yield _too_many(len(tasks), most)
     for key, count in sorted(Counter(task.id for task in tasks).items()):
         if count > 1:
             yield f"{count} tasks are called '{key}': give every task an id of its own."
+
+
+def _too_many(count: int, most: int) -> str:
+    return f"The plan has {count} tasks: hand in at most {most}, each a larger step."
 
 
 def _task_problems(task: TaskSpec, rules: PlanRules) -> Iterable[str]:
@@ -168,7 +178,7 @@ def _cycle_problems(tasks: Sequence[TaskSpec]) -> Iterable[str]:
         )
 
 
-def _added_edges(tasks: Sequence[TaskSpec]) -> tuple[AddedEdge, ...]:
+def _added_edges(tasks: Sequence[TaskSpec], *, order_only: bool) -> tuple[AddedEdge, ...]:
     reaches = [[write_patterns.reach(pattern) for pattern in task.writes] for task in tasks]
     before = _ancestors(tasks)
     added: list[AddedEdge] = []
@@ -179,7 +189,11 @@ def _added_edges(tasks: Sequence[TaskSpec]) -> tuple[AddedEdge, ...]:
             if earlier.id in before[later.id] or later.id in before[earlier.id]:
                 continue
             for a, b in _meetings(reaches[i], reaches[j]):
-                added.append(_edge(earlier, later, patterns=(earlier.writes[a], later.writes[b])))
+                reason = _overlap(earlier.writes[a], later.writes[b])
+                edge = AddedEdge(
+                    before=earlier.id, after=later.id, reason=reason, order_only=order_only
+                )
+                added.append(edge)
                 before = _ancestors(_with_edges(tasks, added))
                 break
     return tuple(added)
@@ -194,11 +208,9 @@ def _meetings(
                 yield a, b
 
 
-def _edge(earlier: TaskSpec, later: TaskSpec, *, patterns: tuple[str, str]) -> AddedEdge:
-    mine, theirs = patterns
+def _overlap(mine: str, theirs: str) -> str:
     shared = f"`{mine}`" if mine == theirs else f"`{mine}` and `{theirs}`, which may overlap"
-    reason = f"both write {shared}"
-    return AddedEdge(before=earlier.id, after=later.id, reason=reason)
+    return f"both write {shared}"
 
 
 def _ancestors(tasks: Sequence[TaskSpec]) -> dict[str, frozenset[str]]:

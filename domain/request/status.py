@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from contracts.agent import AgentLimits, Note
 from contracts.approvals import ApprovalKind
 from contracts.checks import CheckResult, ChecksReport
+from contracts.limits import MOST_TASKS
 from contracts.planning import Plan, Risk, TaskSpec
 from contracts.repository import Delivered, RepositoryOpened
 from contracts.request import RequestStart, RequestStatus
@@ -46,9 +47,13 @@ def table(plan: Plan) -> dict[str, TaskStatus]:
 
 def task_nodes(plan: Plan, table: Mapping[str, TaskStatus]) -> tuple[TaskNode, ...]:
     """Return what the scheduler looks at."""
-    return tuple(
-        TaskNode(task.id, task.depends_on, table[task.id].state, task.size) for task in plan.tasks
-    )
+    return tuple(_node(task, plan, table[task.id].state) for task in plan.tasks)
+
+
+def _node(task: TaskSpec, plan: Plan, state: TaskState) -> TaskNode:
+    after = tuple(edge.before for edge in plan.added if edge.order_only and edge.after == task.id)
+    needs = tuple(key for key in task.depends_on if key not in after)
+    return TaskNode(task.id, needs, state, task.size, after)
 
 
 def reported(status: TaskStatus, report: SubtaskReport, workflow_id: str) -> TaskStatus:
@@ -137,9 +142,8 @@ def note(payload: object, known: Sequence[str]) -> Note | str:
     except ValidationError:
         return 'A note is a text or {"text": "…", "task": "…"}, at most 4,000 characters.'
     if found.task is not None and found.task not in known:
-        return (
-            f"There is no task {found.task!r}: {listing(tuple(known), most=24) or 'no plan yet'}."
-        )
+        tasks = listing(tuple(known), most=MOST_TASKS) or "no plan yet"
+        return f"There is no task {found.task!r}: {tasks}."
     return found
 
 

@@ -8,36 +8,68 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from contracts.task import TaskState
+from domain.scheduling.task_state import terminal
 
 _LOST = MappingProxyType({TaskState.FAILED: "failed", TaskState.CANCELLED: "was cancelled"})
 
 
 @dataclass(frozen=True, slots=True)
 class TaskNode:
-    """One task as the schedule sees it; `size`, in turns, is its weight on the critical path."""
+    """One task as the schedule sees it.
+
+    Attributes:
+        depends_on: must be done before it starts.
+        size: in turns, its weight on the critical path.
+        after: must have ended before it starts, in whatever way.
+    """
 
     id: str
     depends_on: tuple[str, ...]
     state: TaskState
     size: int
+    after: tuple[str, ...] = ()
+
+    @property
+    def before(self) -> tuple[str, ...]:
+        """Everything that comes before it."""
+        return (*self.depends_on, *self.after)
 
 
 def ready(task_nodes: Sequence[TaskNode], *, running: int, width: int) -> tuple[str, ...]:
     """Return the ids to start now, the most urgent first: at most `width - running`.
 
-    A task is ready when it is pending and every dependency is done. Urgent is what heads the
-    longest path of work (`ranks`); ties go by id.
+    A task is ready when it is pending, every dependency is done and everything that it only comes
+    after has ended. Urgent is what heads the longest path of work (`ranks`); ties go by id.
     """
     rank = ranks(task_nodes)
     states = {each.id: each.state for each in task_nodes}
+    over = _over(task_nodes)
     startable = [
         each.id
         for each in task_nodes
         if each.state is TaskState.PENDING
         and all(states.get(key) is TaskState.DONE for key in each.depends_on)
+        and over.issuperset(key for key in each.after if key in states)
     ]
     free = max(0, width - running)
     return tuple(sorted(startable, key=lambda key: (-rank[key], key))[:free])
+
+
+def _over(task_nodes: Sequence[TaskNode]) -> frozenset[str]:
+    """Return the tasks after which nothing can come any more that they stand in for.
+
+    One that is blocked has not run: it hands on the order in which it stands. For membership only.
+    """
+    known = {each.id: each for each in task_nodes}
+    over = {each.id for each in task_nodes if terminal(each.state)}
+    waiting = [each for each in task_nodes if each.state is TaskState.BLOCKED]
+    while found := [
+        each.id
+        for each in waiting
+        if each.id not in over and all(key in over or key not in known for key in each.before)
+    ]:
+        over.update(found)
+    return frozenset(over)
 
 
 def blocked(task_nodes: Sequence[TaskNode]) -> tuple[tuple[str, str], ...]:
@@ -83,7 +115,7 @@ def ranks(task_nodes: Sequence[TaskNode]) -> dict[str, int]:
     found = {each.id: each.size for each in task_nodes}
     waiters = _waiters(task_nodes)
     open_count = {key: len(names) for key, names in waiters.items()}
-    needs = {each.id: each.depends_on for each in task_nodes}
+    needs = {each.id: each.before for each in task_nodes}
     sinks = [key for key, count in open_count.items() if not count]
     while sinks:
         key = sinks.pop()
@@ -100,7 +132,7 @@ def ranks(task_nodes: Sequence[TaskNode]) -> dict[str, int]:
 def _waiters(task_nodes: Sequence[TaskNode]) -> dict[str, list[str]]:
     waiters: dict[str, list[str]] = {each.id: [] for each in task_nodes}
     for each in task_nodes:
-        for key in dict.fromkeys(each.depends_on):
+        for key in dict.fromkeys(each.before):
             if key in waiters:
                 waiters[key].append(each.id)
     return waiters

@@ -113,9 +113,13 @@ def test_a_task_id_fits_a_ref_name(task_id: str) -> None:
 
 
 def test_a_plan_has_a_bound() -> None:
-    """More than 24 tasks are no plan."""
-    tasks = [{"id": f"t{n}", "title": "t", "goal": "g"} for n in range(25)]
+    """A plan holds as many tasks as may run at once, 64, and no more."""
+    tasks = [{"id": f"t{n}", "title": "t", "goal": "g"} for n in range(65)]
 
+    assert len(PlanDraft.model_validate({"summary": "s", "tasks": tasks[:64]}).tasks) == 64
+    RequestStart(repository="/r", request="x", max_parallel=64)
+    with pytest.raises(ValidationError):
+        RequestStart(repository="/r", request="x", max_parallel=65)
     with pytest.raises(ValidationError):
         PlanDraft.model_validate({"summary": "s", "tasks": tasks})
 

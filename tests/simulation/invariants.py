@@ -275,7 +275,11 @@ class Monitor:
             yield f"task {row.id} is {row.state} and nobody knows why"
         if "later holder" in row.reason:
             yield f"task {row.id} lost its worktree"
-        for name in row.depends_on:
+        order = {edge.before for edge in status.edges_added if edge.after == row.id}
+        needs = [name for name in row.depends_on if name not in order]
+        if row.state is TaskState.BLOCKED and all(rows[name].state not in _LOST for name in needs):
+            yield f"task {row.id} is blocked by the order alone: {row.reason}"
+        for name in needs:
             if rows[name].state in _LOST and row.state not in _LOST and not never_ran:
                 yield f"task {row.id} is {row.state} though {name} is {rows[name].state}"
         landed = [

@@ -244,6 +244,22 @@ async def test_a_failed_task_blocks_only_its_dependents(client: Client) -> None:
     assert last.commit == env.tip
 
 
+async def test_a_failed_task_blocks_none_that_only_writes_the_same(client: Client) -> None:
+    """Honest plans land as much as narrow ones: of three tasks that write one package the first
+    fails, and the others still start, one after another, and land.
+    """
+    tasks = [task(name).model_copy(update={"writes": ("package/",)}) for name in "abc"]
+    script = scripts([plan(*tasks)])
+    for name in "bc":
+        script |= {f"coder/{name}": coder(f"package/{name}"), f"reviewer/{name}": REVIEWER}
+    async with at_work(client, script | {"coder/a": CUT}) as env:
+        _, last = await failed(await env.start(RequestWorkflow, asked()))
+
+    assert [row.state for row in last.tasks] == [TaskState.FAILED, TaskState.DONE, TaskState.DONE]
+    assert [edge.order_only for edge in last.edges_added] == [True, True]
+    assert env.written(env.tip) == {"package/b", "package/c"}
+
+
 async def test_a_task_beyond_the_budget_is_not_started(client: Client) -> None:
     """A task beyond the budget is not started and shows why; finished work is delivered."""
     async with at_work(client, scripts([plan(task("a"), task("b"), task("c"))], "a", "b")) as env:

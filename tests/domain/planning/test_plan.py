@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from contracts.planning import Plan, PlanDraft, TaskSpec
 from contracts.policy import PlanJudgement
-from domain import limits
+from domain import limits, wire
 from domain.planning.plan import parse, repair_message, single_task, validate
 from domain.planning.write_patterns import meet, reach
 
@@ -41,7 +41,7 @@ def plan_of(*tasks: TaskSpec) -> Plan:
     return plan
 
 
-def problems_of(*tasks: TaskSpec, max_tasks: int = 24) -> str:
+def problems_of(*tasks: TaskSpec, max_tasks: int = 64) -> str:
     """All that is wrong with these tasks, which must be something."""
     problem = validate(PlanDraft(summary="s", tasks=tasks), replace(limits.PLAN, tasks=max_tasks))
     assert problem.plan is None
@@ -114,6 +114,25 @@ def test_a_valid_plan_stays_as_it_is(draft: PlanDraft) -> None:
     assert again
     assert again.tasks == plan.tasks
     assert again.added == ()
+
+
+def test_an_added_edge_is_order_only_but_for_old_requests() -> None:
+    """Overlapping writes order two tasks and no more; histories from before needed the first."""
+    draft = PlanDraft(summary="s", tasks=(task("a", writes=("p/",)), task("b", writes=("p/x.py",))))
+
+    assert [edge.order_only for edge in plan_of(*draft.tasks).added] == [True]
+    old = validate(draft, wire.PLAN).plan
+    assert old
+    assert [edge.order_only for edge in old.added] == [False]
+
+
+def test_a_plan_of_too_many_tasks_is_told_the_one_limit() -> None:
+    """A plan of 65 tasks is told that 64 is the most, in words."""
+    tasks = [{"id": f"t{n}", "title": "t", "goal": "g"} for n in range(65)]
+    found = parse(json.dumps({"summary": "s", "tasks": tasks}))
+
+    assert isinstance(found, PlanJudgement)
+    assert found.problems == ("The plan has 65 tasks: hand in at most 64, each a larger step.",)
 
 
 def test_a_chain_of_writers_gets_one_edge_per_link() -> None:

@@ -63,6 +63,36 @@ def test_every_run_ends_with_every_task_done_or_told_why_not(
     assert left == [key for key, _ in blocked(now)]
 
 
+@pytest.mark.parametrize("end", [DONE, TaskState.FAILED, TaskState.CANCELLED, TaskState.BLOCKED])
+def test_a_task_that_only_comes_after_another_starts_once_that_has_ended(end: TaskState) -> None:
+    """An edge for overlapping writes is order only: however the earlier task ends, the later one
+    starts, and it is never blocked.
+    """
+    later = TaskNode("later", (), PENDING, 10, after=("earlier",))
+    waits = [standing("earlier", state=RUNNING), later]
+    ended = [
+        standing("earlier", "lost", state=end),
+        standing("lost", state=TaskState.FAILED),
+        later,
+    ]
+
+    assert ready(waits, running=1, width=9) == ()
+    assert ready(ended, running=0, width=9) == ("later",)
+    assert blocked(ended) == ()
+
+
+def test_a_blocked_task_hands_on_the_order_in_which_it_stands() -> None:
+    """Of three writers of one path the last waits for the first, also when the second is lost."""
+    second = TaskNode("second", ("lost",), TaskState.BLOCKED, 10, after=("first",))
+    third = TaskNode("third", (), PENDING, 10, after=("second",))
+    lost = standing("lost", state=TaskState.FAILED)
+
+    now = [standing("first", state=RUNNING), second, third, lost]
+    assert ready(now, running=1, width=9) == ()
+    now[0] = standing("first", state=TaskState.FAILED)
+    assert ready(now, running=0, width=9) == ("third",)
+
+
 @PROPERTY
 @given(graphs())
 def test_the_most_urgent_starts_first_whatever_the_given_order(graph: list[TaskNode]) -> None:
