@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from activities.failures import translated_failures
 from activities.landed_lines import undone_by
+from activities.patch_files import patch_files
 from contracts.merge_queue import (
     BuildChain,
     Chain,
@@ -302,6 +303,7 @@ async def _described(store: Store, request: MakePatch, commit: str, tree: str) -
             deleted=deleted,
             outside=outside,
             deleted_tests=[c.path for c in changes if c.status == "D" and "test" in c.path],
+            files=await patch_files(store, changes),
         ),
         markers=await _marked(store, request.base, commit, changes),
         undone=await _undone(store, request, commit),

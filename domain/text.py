@@ -15,14 +15,17 @@ _ESCAPES = re.compile(
 )
 _LINE_ENDS = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 # C0 without tab and newline, DEL, C1; bidirectional controls; zero-width and other invisible
-# format characters, among them the tag block, which spells hidden ASCII.
+# format characters, among them the tag block, which spells hidden ASCII. Not the two joiners.
 _HIDDEN = re.compile(
     r"[\x00-\x08\x0e-\x1f\x7f-\x9f]"
     r"|[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
-    r"|[\u00ad\u034f\u115f\u1160\u180b-\u180f\u200b-\u200d\u2060-\u2065\u206a-\u206f]"
+    r"|[\u00ad\u034f\u115f\u1160\u180b-\u180f\u200b\u2060-\u2065\u206a-\u206f]"
     r"|[\u3164\ufeff\uffa0\ufff9-\ufffb]"
     r"|[\U000e0000-\U000e0fff]"
 )
+_JOINERS = "\u200c\u200d"
+# Scripts and emoji are written with joiners; beside ASCII one only hides.
+_LONE_JOINERS = re.compile(rf"(?<![^\x00-\x7f])[{_JOINERS}]+|[{_JOINERS}]+(?![^\x00-\x7f])")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 _ELLIPSIS = "…"
 
@@ -31,15 +34,36 @@ def for_people(text: str, limit: int = 2_000) -> str:
     """Return `text` as it may be shown to a person, at most `limit` characters.
 
     Terminal sequences, control characters except newline and tab, bidirectional and zero-width
-    characters are gone; every line end is a newline; a cut is visible.
+    characters are gone, but for joiners between letters that have them; every line end is a
+    newline; a cut is visible.
     """
-    plain = _LINE_ENDS.sub("\n", _ESCAPES.sub("", text))
-    return clip(_SURROGATES.sub("\ufffd", _HIDDEN.sub("", plain)), limit)
+    return clip(_LONE_JOINERS.sub("", _plain(text)), limit)
+
+
+def for_models(text: str, limit: int) -> str:
+    """Return `text` as `for_people` does, with every joiner: a model may quote it in an edit."""
+    return clip(_plain(text), limit)
+
+
+def _plain(text: str) -> str:
+    lines = _LINE_ENDS.sub("\n", _ESCAPES.sub("", text))
+    return _SURROGATES.sub("\ufffd", _HIDDEN.sub("", lines))
 
 
 def one_line(text: str, limit: int = 200) -> str:
     """Return `text` as `for_people` does, on one line and with single blanks."""
     return clip(" ".join(for_people(text, len(text)).split()), limit)
+
+
+def escaped(name: str) -> str:
+    """Return a name with everything escaped that cannot be shown, or is not UTF-8, for one line."""
+    return "".join(_escaped(c) for c in name)
+
+
+def _escaped(char: str) -> str:
+    if "\udc80" <= char <= "\udcff":  # a byte that is not UTF-8, as file names come
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char if char.isprintable() or char in _JOINERS else ascii(char)[1:-1]
 
 
 def clip(text: str, limit: int) -> str:

@@ -17,18 +17,23 @@ class PathChange:
 
     Attributes:
         path: from the root, components separated by "/".
+        mode: after the change; 000000 when it was deleted.
+        before, after: object ids of its content; zeros where there is none.
         added_lines: None = binary, and then `deleted_lines` too.
     """
 
     path: str
     status: Status
+    mode: str
+    before: str
+    after: str
     added_lines: int | None
     deleted_lines: int | None
 
 
 async def changes(store: Store, before: str, after: str) -> list[PathChange]:
     """Return what differs, sorted by path as git does."""
-    options = ("-z", "--raw", "--numstat", "--no-renames")
+    options = ("-z", "--raw", "--no-abbrev", "--numstat", "--no-renames")
     return _parsed((await _diff(store, *options, between=(before, after))).out)
 
 
@@ -76,16 +81,19 @@ async def _diff(
 def _parsed(out: bytes) -> list[PathChange]:
     """Read the output of `diff-tree -r -z --raw --numstat`."""
     fields = [os.fsdecode(field) for field in out.split(b"\0") if field]
-    status: dict[str, Status] = {}
+    raw: dict[str, list[str]] = {}
     at = 0
     while at < len(fields) and fields[at].startswith(":"):
-        status[fields[at + 1]] = cast("Status", fields[at].split(" ")[4])
+        raw[fields[at + 1]] = fields[at].split(" ")
         at += 2
     counts: dict[str, tuple[int | None, int | None]] = {}
     for row in fields[at:]:
         added, deleted, path = row.split("\t", 2)
         counts[path] = (_lines(added), _lines(deleted))
-    return [PathChange(path, each, *counts.get(path, (0, 0))) for path, each in status.items()]
+    return [
+        PathChange(path, cast("Status", status), mode, before, after, *counts.get(path, (0, 0)))
+        for path, (_, mode, before, after, status) in raw.items()
+    ]
 
 
 def _lines(word: str) -> int | None:

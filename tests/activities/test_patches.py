@@ -20,7 +20,7 @@ from contracts.repository import DeliverBranch
 from contracts.review import Patch
 from domain import ids
 from infra.store import trees
-from tests.infra.bench import ActivityEnv, Job
+from tests.infra.bench import ActivityEnv, Agent, Job
 from tests.local_deployment import commit, git
 
 BEGAN, OPENED = ids.began_ref("one"), ids.opened_ref("one")
@@ -265,6 +265,32 @@ async def test_risks_and_markers_are_read_off_the_change(job: Job) -> None:
         "touches continuous integration",
         "deletes tests",
     ]
+
+
+async def test_what_a_patch_is_can_be_risky(job: Job, agent: Agent) -> None:
+    """A link out of the repository, a large binary, names with a line end or broken bytes and
+    turned text are each a risk of their own, as the agent's command left them.
+    """
+    await agent.run(
+        "ln -s /etc/passwd link; ln -s ../../x out; ln -s a.txt inside;"
+        "head -c 3000000 /dev/urandom > big.bin; printf 'x\\n' > $'new\\nline'; : > $'caf\\xe9';"
+        "printf 'if x: # \\u202e y\\n' > turned.py; cp big.bin copy.png"
+    )
+
+    patch = await job.patch(agent.at)
+
+    assert patch.risks == (
+        "adds a link that leads out of the repository: link -> /etc/passwd, out -> ../../x",
+        (
+            "adds a file of more than 1,000,000 bytes: big.bin (3,000,000 bytes), "
+            "copy.png (3,000,000 bytes)"
+        ),
+        "adds a binary file, which no review can read: big.bin",
+        r"has a file name that cannot be shown as it is: 'caf\xe9', 'new\nline'",
+        "adds text whose direction is turned, so that it reads otherwise than it runs: turned.py",
+    )
+    kept = await job.changed({"big.bin": None}, on=patch.commit)
+    assert (await job.patch(kept, base=patch.commit, number=1)).risks == ()
 
 
 async def test_markers_are_found_behind_many_files(job: Job) -> None:

@@ -12,7 +12,7 @@ from contracts.task import TaskState
 from domain import limits, merge_queue
 from domain.approvals import inbox
 from domain.planning import plan
-from domain.review.risk import risks
+from domain.review.risk import PatchFile, risks
 from domain.scheduling import ready as schedule
 
 tasks = [
@@ -45,6 +45,7 @@ print(schedule.blocked(nodes))
 print(risks(
     ["src/auth.py", "go.mod", "billing/a.py"], added=900, deleted=1,
     outside=["z", "a"], deleted_tests=["t"],
+    files=[PatchFile(path=name, binary=True) for name in ("z.bin", "a.bin")],
 ))
 print(merge_queue.conclude(merge_queue.QueueState(waiting=9), [2, 1], [7, 4]))
 desk = inbox.ApprovalInbox()

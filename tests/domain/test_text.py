@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.text import clip, for_people, listing, one_line
+from domain.text import clip, escaped, for_models, for_people, listing, one_line
 
 PROPERTY = settings(deadline=None, max_examples=150)
 HOSTILE = st.text(
@@ -66,6 +66,23 @@ def test_cleaning_twice_changes_nothing(text: str, limit: int) -> None:
 
     assert for_people(once, limit) == once
     assert len(once) <= limit
+
+
+@pytest.mark.parametrize("text", ["👩\u200d💻 codes", "می\u200cخواهم", "क्\u200dष"])
+def test_joiners_stay_where_scripts_and_emoji_need_them(text: str) -> None:
+    """A joiner between letters that are not ASCII is part of the text, in titles too; beside ASCII
+    it only hides, so a person is not shown it; a model is, because it may quote the text.
+    """
+    assert for_people(text) == text
+    assert one_line(text) == text
+    assert for_people("pass\u200dword a\u200c") == "password a"
+    assert for_models("pass\u200dword\x1b[1m\u202e", 99) == "pass\u200dword"
+
+
+def test_a_name_is_shown_with_everything_that_hides_escaped() -> None:
+    """Line ends, broken bytes, terminal codes and bidirectional marks are seen in a file name."""
+    assert escaped("a\nb\udcff\x1b\u202e") == r"a\nb\xff\x1b\u202e"
+    assert escaped("straße 👩\u200d💻 \ud800") == r"straße 👩‍💻 \ud800".replace("‍", "\u200d")
 
 
 def test_a_cut_says_that_it_is_one() -> None:

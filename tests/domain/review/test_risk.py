@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.review.risk import risks
+from domain.review.risk import LARGE_FILE_BYTES, PatchFile, risks
 
 PROPERTY = settings(deadline=None, max_examples=150)
 
@@ -84,6 +84,73 @@ def test_size_deleted_tests_and_strange_paths_are_risks_of_their_own() -> None:
         "changes 401 lines, more than 400",
     )
     assert of("src/a.py", lines=400) == ""
+
+
+def what(file: PatchFile) -> str:
+    """The risks of one file for what it is, joined."""
+    return "; ".join(risks([], added=0, deleted=0, outside=(), deleted_tests=(), files=[file]))
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        (
+            PatchFile(path="link", target="/etc/passwd"),
+            "adds a link that leads out of the repository: link -> /etc/passwd",
+        ),
+        (
+            PatchFile(path="a/b/link", target="../../../x"),
+            "adds a link that leads out of the repository: a/b/link -> ../../../x",
+        ),
+        (
+            PatchFile(path="a/hooks", target="../.git/hooks"),
+            "adds a link into git's own folder: a/hooks -> ../.git/hooks",
+        ),
+        (
+            PatchFile(path="vendor", repository=True),
+            "changes which commit of another repository belongs here: vendor",
+        ),
+        (
+            PatchFile(path="data.csv", size=30_000_000),
+            "adds a file of more than 1,000,000 bytes: data.csv (30,000,000 bytes)",
+        ),
+        (
+            PatchFile(path="lib.so", size=9, binary=True),
+            "adds a binary file, which no review can read: lib.so",
+        ),
+        (
+            PatchFile(path="a\nb.txt"),
+            r"has a file name that cannot be shown as it is: 'a\nb.txt'",
+        ),
+        (
+            PatchFile(path="caf\udce9.txt"),
+            r"has a file name that cannot be shown as it is: 'caf\xe9.txt'",
+        ),
+        (
+            PatchFile(path="x.py", misleads=True),
+            "adds text whose direction is turned, so that it reads otherwise than it runs: x.py",
+        ),
+    ],
+)
+def test_what_a_file_is_can_be_a_risk_wherever_it_lies(file: PatchFile, words: str) -> None:
+    """Each kind has words of its own, and the name is shown so that nothing in it is hidden."""
+    assert what(file) == words
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        PatchFile(path="a.txt", size=LARGE_FILE_BYTES),
+        PatchFile(path="docs/link", target="../README.md"),
+        PatchFile(path="a/.gitignore", target=".gitignore"),
+        PatchFile(path="logo.png", size=40_000, binary=True),
+        PatchFile(path="moved.bin", size=30_000_000, binary=True, moved=True),
+        PatchFile(path="straße 👩\u200d💻.txt"),
+    ],
+)
+def test_ordinary_files_need_nobody(file: PatchFile) -> None:
+    """Links inside, small pictures, what was only moved, and names in any script."""
+    assert what(file) == ""
 
 
 def test_many_paths_are_counted() -> None:
