@@ -11,7 +11,7 @@ from contracts.base import HumanInput
 from contracts.tools import ApprovalClass, RetryClass
 from contracts.verdicts import Effect
 from domain.approvals.paths import path_problem
-from domain.editing import edit
+from domain.editing import edit, seen
 from domain.editing.syntax import new_problems
 from domain.tools.registry import ToolSpec
 from infra.files.confined_files import ConfinedFiles
@@ -49,7 +49,7 @@ async def execute(context: ToolContext, arguments: EditArguments) -> ToolOutput:
             written = editor.write(arguments.path, decided.after)
     except PathRefused as error:
         return failed(f"Error: {error}")
-    context.seen[path] = edit.digest(decided.after)
+    _remember(context, path, data, decided.after)
     done = f"Done: {path} ({decided.match_kind})."
     problems = new_problems(path, data, decided.after)
     text = "\n".join(filter(None, [done, decided.note, decided.diff, *problems]))
@@ -61,25 +61,34 @@ async def execute(context: ToolContext, arguments: EditArguments) -> ToolOutput:
 
 
 def _decide(
-    arguments: EditArguments, before: bytes | None, seen_sha: str | None
+    arguments: EditArguments, before: bytes | None, known: str | None
 ) -> edit.Edited | edit.Refused:
     path = arguments.path
     match arguments.command:
         case "create":
             if arguments.file_text is None:
                 return edit.Refused("Error: create needs file_text.")
-            return edit.create(before, arguments.file_text, seen_sha=seen_sha, path=path)
+            return edit.create(before, arguments.file_text, seen=known, path=path)
         case "str_replace":
             if arguments.old_str is None or arguments.new_str is None:
                 return edit.Refused("Error: str_replace needs old_str and new_str.")
             return edit.str_replace(
-                before, arguments.old_str, arguments.new_str, path=path, seen_sha=seen_sha
+                before, arguments.old_str, arguments.new_str, path=path, seen=known
             )
         case "insert":
             if arguments.insert_line is None or arguments.insert_text is None:
                 return edit.Refused("Error: insert needs insert_line and insert_text.")
             line, text = arguments.insert_line, arguments.insert_text
-            return edit.insert(before, line, text, seen_sha=seen_sha, path=path)
+            return edit.insert(before, line, text, seen=known, path=path)
+
+
+def _remember(context: ToolContext, path: str, before: bytes | None, after: bytes) -> None:
+    """Note what the agent has seen of the new version: not what it had not seen of the old one."""
+    known = context.seen.get(path)
+    old = None if before is None else edit.digest(before)
+    now = seen.edited(known, old, edit.digest(after))
+    if now is not None:
+        context.seen[path] = now
 
 
 async def _unrecorded(context: ToolContext, path: str) -> str | None:

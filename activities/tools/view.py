@@ -1,12 +1,14 @@
 """view: show a file with line numbers, or list a folder."""
 
+import asyncio
+
 from pydantic import Field
 
 from activities.tools.tool import RelativePath, Tool, ToolContext, ToolOutput, failed, plain_path
 from contracts.base import HumanInput
 from contracts.tools import ApprovalClass, RetryClass
 from contracts.verdicts import Effect
-from domain.editing import edit
+from domain.editing import edit, seen
 from domain.tools.registry import ToolSpec
 from infra.files.confined_files import ConfinedFiles
 from infra.files.confined_root import PathRefused
@@ -39,10 +41,14 @@ async def execute(context: ToolContext, arguments: ViewArguments) -> ToolOutput:
         return failed(f"Error: File not found: {path}")
     path = plain_path(path)
     span = arguments.view_range
-    viewed = edit.view(found.data, (span[0], span[1]) if span else None, path=path)
+    view_range = (span[0], span[1]) if span else None
+    # A large file takes a moment, and the worker has other calls to answer.
+    viewed = await asyncio.to_thread(edit.view, found.data, view_range, path=path)
     if isinstance(viewed, edit.Refused):
         return failed(viewed.message)
-    context.seen[path] = viewed.sha256
+    context.seen[path] = seen.viewed(
+        context.seen.get(path), viewed.sha256, viewed.first, viewed.last, viewed.line_count
+    )
     text = "\n".join(filter(None, [viewed.text, viewed.note]))
     return ToolOutput(text or "(empty file)")
 
@@ -51,7 +57,7 @@ TOOL = Tool(
     ToolSpec(
         name="view",
         description="Show a file of the repository with line numbers, or list a folder two levels "
-        "deep. Give view_range to see part of a long file.",
+        "deep. At most 2,000 lines at once: give view_range to see another part of a long file.",
         arguments=ViewArguments,
         effect=Effect.READ,
         retry=RetryClass.PURE,

@@ -14,13 +14,16 @@ from itertools import islice
 from typing import TypeAlias
 
 from domain.editing import matching
+from domain.editing import seen as seen_record
 from domain.editing.diff import bounded, difference
 from domain.editing.document import Document, decode, parse, universal
 from domain.editing.matching import Match, MatchKind
 
 EDIT_LIMIT_BYTES = 1024 * 1024
-"""A larger file is neither edited nor viewed: matching it would hold up everything else."""
-VIEW_LIMIT_BYTES = 256 * 1024
+"""A larger file is not edited: matching it would hold up everything else."""
+VIEW_LIMIT_LINES = 2_000
+"""How many lines one view returns at most."""
+VIEW_LIMIT_BYTES = 128 * 1024
 """What one view returns at most, line numbers included."""
 LINE_LIMIT_CHARS = 2_000
 """What a view shows of one line."""
@@ -69,12 +72,15 @@ class Viewed:
         text: numbered lines, joined by LF, none at the end.
         note: what was cut, and the form of the file where unusual; often empty.
         sha256: of the whole content, to be kept as seen.
+        first, last: the lines shown; `last` is before `first` when none is.
         line_count: of the whole file.
     """
 
     text: str
     note: str
     sha256: str
+    first: int
+    last: int
     line_count: int
 
 
@@ -86,23 +92,30 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def create(before: bytes | None, text: str, *, seen_sha: str | None, path: str = "file") -> Outcome:
-    """Make a file that holds `text`, in place of `before` if the agent has seen exactly that.
+def create(before: bytes | None, text: str, *, seen: str | None, path: str = "file") -> Outcome:
+    """Make a file that holds `text`, in place of `before` if the agent has seen all of that.
 
     Over an existing file `text` takes that file's line ends, unless it has CRLF itself, its byte
-    order mark and its encoding, as far as they can hold it. `seen_sha` is the digest of the version
-    that the agent viewed or wrote last, None when it has not; so in `str_replace` and `insert`.
+    order mark and its encoding, as far as they can hold it. `seen` records what the agent has
+    viewed or written of the file (see `seen.py`), None when nothing; so in `str_replace` and
+    `insert`.
     """
     if before is None:
         return _edited(path, None, parse(text), match_kind="created")
-    if seen_sha is None:
+    if seen is None:
         return Refused(
             "Error: The file exists and you have not viewed it. View it first, then use"
             " str_replace to change it or create to replace it as a whole."
         )
-    if seen_sha != digest(before):
+    if seen_record.version(seen) != digest(before):
         return Refused("Error: The file has changed since you read it. View it again first.")
     held = decode(before)
+    if held is not None and (gaps := seen_record.unseen(seen, held.line_count)):
+        lines = ", ".join(f"{first} to {last}" for first, last in gaps[:_LISTED_MATCHES])
+        return Refused(
+            f"Error: You have not seen lines {lines} of this file. View them first, then use create"
+            " to replace the file as a whole; or use str_replace to change a part."
+        )
     if held is None:
         return _edited(
             path, None, parse(text), match_kind="overwritten", notes=["the file was binary"]
@@ -123,7 +136,7 @@ def _overwritten(path: str, held: Document, text: str) -> Outcome:
 
 
 def str_replace(
-    before: bytes | None, old: str, new: str, *, path: str, seen_sha: str | None
+    before: bytes | None, old: str, new: str, *, path: str, seen: str | None
 ) -> Outcome:
     """Replace the one place where `old` stands by `new`.
 
@@ -138,7 +151,7 @@ def str_replace(
         return Refused("Error: old_str is empty. Use insert to add text, create for a new file.")
     if old == new:
         return Refused("Error: old_str and new_str are the same, so nothing would change.")
-    staleness = _staleness(before, seen_sha)
+    staleness = _staleness(before, seen)
     if "\r" in old and len(spots := list(islice(_whole_ends(document, old), 2))) == 1:
         raw = document.raw
         after = document.with_raw(raw[: spots[0]] + new + raw[spots[0] + len(old) :])
@@ -165,7 +178,7 @@ def _replaced(path: str, document: Document, place: Match, *, staleness: str) ->
 
 
 def insert(
-    before: bytes | None, line: int, text: str, *, seen_sha: str | None, path: str = "file"
+    before: bytes | None, line: int, text: str, *, seen: str | None, path: str = "file"
 ) -> Outcome:
     """Insert whole lines behind line `line` (0: at the top); the last line end may be left out.
 
@@ -174,7 +187,7 @@ def insert(
     document = _open(before)
     if isinstance(document, Refused):
         return document
-    if staleness := _staleness(before, seen_sha):
+    if staleness := _staleness(before, seen):
         return Refused(f"Error: {staleness[0].upper()}{staleness[1:]}. View it first.")
     if not text:
         return Refused("Error: insert_text is empty, so nothing would change.")
@@ -205,10 +218,11 @@ def _open(before: bytes | None) -> Document | Refused:
     return decode(before) or Refused(_BINARY)
 
 
-def _staleness(before: bytes | None, seen_sha: str | None) -> str:
-    if seen_sha is None:
+def _staleness(before: bytes | None, seen: str | None) -> str:
+    if seen is None:
         return _UNSEEN
-    return "" if before is not None and seen_sha == digest(before) else _STALE
+    current = before is not None and seen_record.version(seen) == digest(before)
+    return "" if current else _STALE
 
 
 def _edited(
@@ -306,10 +320,8 @@ def view(data: bytes, view_range: tuple[int, int] | None, *, path: str) -> Viewe
     """Show the lines of a file, numbered from 1 as `cat -n` does.
 
     `view_range` is the first and the last line, both shown; a last of -1, or beyond the end, is the
-    end. The lines that do not fit are named.
+    end. At most `VIEW_LIMIT_LINES`; how to see those that do not fit is said.
     """
-    if len(data) > EDIT_LIMIT_BYTES:
-        return Refused(f"Error: {path} is larger than {EDIT_LIMIT_BYTES:,} bytes.")
     document = decode(data)
     if document is None:
         return Refused(f"Error: {path} is not text ({len(data):,} bytes).")
@@ -325,19 +337,21 @@ def view(data: bytes, view_range: tuple[int, int] | None, *, path: str) -> Viewe
     notes = [document.describe() if data else "the file is empty"]
     if cut_lines:
         notes.append(f"{cut_lines} lines longer than {LINE_LIMIT_CHARS:,} characters are cut")
-    if first + len(shown) <= last:
-        notes.append(
-            f"lines {first + len(shown)} to {last} of {count} are not shown: use view_range"
-        )
+    end = first + len(shown) - 1
+    if end < last:
+        further = f"use view_range [{end + 1}, {min(last, end + VIEW_LIMIT_LINES)}] to go on"
+        notes.append(f"lines {end + 1} to {last} of {count} are not shown: {further}")
+    if len(data) > EDIT_LIMIT_BYTES:
+        notes.append(f"the file is too large to be edited ({len(data):,} bytes)")
     note = "; ".join(note for note in notes if note)
-    return Viewed("\n".join(shown), note, digest(data), count)
+    return Viewed("\n".join(shown), note, digest(data), first, end, count)
 
 
 def _numbered(contents: Sequence[str], first: int) -> tuple[list[str], int]:
     """Return the numbered lines that fit, and how many of these are cut."""
     shown: list[str] = []
     cut_lines, room = 0, VIEW_LIMIT_BYTES
-    for number, line in enumerate(contents, start=first):
+    for number, line in enumerate(contents[:VIEW_LIMIT_LINES], start=first):
         more = len(line) - LINE_LIMIT_CHARS
         rest = f" [{more:,} more characters]" if more > 0 else ""
         text = f"{number:>6}\t{line[:LINE_LIMIT_CHARS]}{rest}"

@@ -332,7 +332,8 @@ async def test_views_of_all_kinds_of_files(agent: Agent) -> None:
     assert texts["a.txt"] == "     1\tone\n     2\ttwo\n     3\tthree"
     assert "café" in texts["latin.txt"]
     assert texts["binary.bin"] == "Error: binary.bin is not text (3 bytes)."
-    assert texts["huge.txt"].startswith("Error: huge.txt is larger than")
+    assert "[1,998,000 more characters]\n" in texts["huge.txt"]
+    assert texts["huge.txt"].endswith("the file is too large to be edited (2,000,000 bytes)")
     assert texts["gone.txt"] == "Error: File not found: gone.txt"
     assert texts["pipe"] == "Error: 'pipe' is not a regular file."
     assert texts["folder/"] == "(empty folder)"
@@ -369,6 +370,27 @@ async def test_a_changed_file_must_be_viewed_again(agent: Agent) -> None:
     assert "other changes since you read it" in stale.text
     assert (stale.outcome, fresh.outcome) == ("failed", "done")
     assert (await agent.files())["a.txt"] == b"eins\nx\ntwo\nthree\n"
+
+
+async def test_create_overwrites_nothing_that_was_not_viewed(agent: Agent) -> None:
+    """Not after an exact edit of the unseen file, nor after a view of a part, only after all of it
+    was shown; what the agent itself has made it has seen.
+    """
+    await agent.run("seq 1 5000 > long.txt")
+    await agent.edit("str_replace", "long.txt", old_str="4999", new_str="changed")
+    blind = await agent.edit("create", "long.txt", file_text="gone\n")
+    numbered = await agent.edit("insert", "long.txt", insert_line=1, insert_text="x\n")
+    await agent.view("long.txt")
+    part = await agent.edit("create", "long.txt", file_text="gone\n")
+    await agent.view("long.txt", view_range=[2001, 4000])
+    await agent.view("long.txt", view_range=[4001, -1])
+    whole = await agent.edit("create", "long.txt", file_text="new\n")
+    own = await agent.edit("create", "long.txt", file_text="newer\n")
+
+    assert [each.outcome for each in (blind, numbered, part)] == ["failed"] * 3
+    assert "you have not viewed it" in blind.text
+    assert "You have not seen lines 2001 to 5000" in part.text
+    assert [each.outcome for each in (whole, own)] == ["done", "done"]
 
 
 async def test_a_failed_command_is_a_value_with_its_whole_log_kept(agent: Agent) -> None:

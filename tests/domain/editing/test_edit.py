@@ -12,6 +12,7 @@ from domain.editing.document import decode, universal
 from domain.editing.edit import (
     EDIT_LIMIT_BYTES,
     VIEW_LIMIT_BYTES,
+    VIEW_LIMIT_LINES,
     Edited,
     Outcome,
     Refused,
@@ -54,7 +55,7 @@ def raw_lines(text: str) -> list[str]:
 def replaced(before: str, old: str, new: str) -> Outcome:
     """Replace in a file that was viewed just now."""
     data = before.encode()
-    return str_replace(data, old, new, path="f", seen_sha=digest(data))
+    return str_replace(data, old, new, path="f", seen=digest(data))
 
 
 def after(outcome: Outcome) -> str:
@@ -98,7 +99,7 @@ def test_an_edit_changes_nothing_but_its_place(
     data = encoded(text, form)
     old, new = "\n".join(lines[first:last]), "\n".join(new_lines)
 
-    outcome = str_replace(data, old, new, path="f", seen_sha=digest(data))
+    outcome = str_replace(data, old, new, path="f", seen=digest(data))
 
     assume(isinstance(outcome, Edited))
     assert isinstance(outcome, Edited)
@@ -132,7 +133,7 @@ def test_the_forgiving_matches_change_one_line_only(
     three = [f"{before}{w} = {quotes[0]}{w}{quotes[1]}{behind}\n" for w in words[first:][:3]]
     changed = [three[0], three[1].replace(" = ", " += "), three[2]]
 
-    outcome = str_replace(data, "".join(three), "".join(changed), path="f", seen_sha=digest(data))
+    outcome = str_replace(data, "".join(three), "".join(changed), path="f", seen=digest(data))
 
     assert isinstance(outcome, Edited)
     assert outcome.match_kind == way
@@ -184,9 +185,9 @@ def test_no_input_makes_an_edit_fail_unexpectedly(data: bytes, old: str, new: st
     """Arbitrary bytes and texts end in an edit or in a refusal, never in an exception."""
     seen = digest(data)
 
-    assert isinstance(str_replace(data, old, new, path="f", seen_sha=seen), Edited | Refused)
-    assert isinstance(insert(data, len(old), new, seen_sha=seen), Edited | Refused)
-    assert isinstance(create(data, old + new, seen_sha=seen), Edited | Refused)
+    assert isinstance(str_replace(data, old, new, path="f", seen=seen), Edited | Refused)
+    assert isinstance(insert(data, len(old), new, seen=seen), Edited | Refused)
+    assert isinstance(create(data, old + new, seen=seen), Edited | Refused)
     assert isinstance(view(data, (1, 2), path="f"), Viewed | Refused)
 
 
@@ -305,11 +306,11 @@ def test_an_edit_without_effect_is_refused(old: str, new: str, words: str) -> No
 
 def test_a_missing_or_binary_or_huge_file_is_not_edited() -> None:
     """The refusal says which of these it is."""
-    assert message(str_replace(None, "a", "b", path="f", seen_sha=None)) == "Error: File not found"
+    assert message(str_replace(None, "a", "b", path="f", seen=None)) == "Error: File not found"
     for data, words in ((b"a\0b", "not text"), (b"a" * (EDIT_LIMIT_BYTES + 1), "larger than")):
-        assert words in message(str_replace(data, "a", "b", path="f", seen_sha=digest(data)))
-        assert words in message(insert(data, 0, "b", seen_sha=digest(data)))
-        assert words in message(view(data, None, path="f"))
+        assert words in message(str_replace(data, "a", "b", path="f", seen=digest(data)))
+        assert words in message(insert(data, 0, "b", seen=digest(data)))
+    assert "not text" in message(view(b"a\0b", None, path="f"))
 
 
 @pytest.mark.parametrize(
@@ -323,23 +324,23 @@ def test_an_unseen_version_takes_only_exact_edits(seen: str | None, note: str) -
     """
     data = b"a  \r\nb\r\nc\r\n"
 
-    exact = str_replace(data, "b\nc", "B\nc", path="f", seen_sha=seen)
+    exact = str_replace(data, "b\nc", "B\nc", path="f", seen=seen)
 
     assert isinstance(exact, Edited)
     assert exact.after == b"a  \r\nB\r\nc\r\n"
     assert note in exact.note
     for outcome in (
-        str_replace(data, "a\nb", "A\nb", path="f", seen_sha=seen),
-        str_replace(data, "zz", "y", path="f", seen_sha=seen),
-        insert(data, 0, "x", seen_sha=seen),
-        create(data, "x", seen_sha=seen),
+        str_replace(data, "a\nb", "A\nb", path="f", seen=seen),
+        str_replace(data, "zz", "y", path="f", seen=seen),
+        insert(data, 0, "x", seen=seen),
+        create(data, "x", seen=seen),
     ):
         assert "view" in message(outcome).lower()
 
 
 def test_create_makes_a_file_as_given() -> None:
     """A new file is UTF-8 and has exactly the text given, and the diff shows it as new."""
-    outcome = create(None, "a\r\nb\né", seen_sha=None, path="new.txt")
+    outcome = create(None, "a\r\nb\né", seen=None, path="new.txt")
 
     assert isinstance(outcome, Edited)
     assert outcome.after == "a\r\nb\né".encode()
@@ -351,7 +352,7 @@ def test_create_over_a_viewed_file_keeps_its_form() -> None:
     """Line ends, mark and encoding are the old file's; the text and its end are the new ones."""
     crlf = "\ufeffa\r\nb\r\n".encode("utf-16")
 
-    outcome = create(crlf, "x\ny", seen_sha=digest(crlf))
+    outcome = create(crlf, "x\ny", seen=digest(crlf))
 
     assert isinstance(outcome, Edited)
     assert outcome.after.startswith(b"\xff\xfe")
@@ -364,13 +365,13 @@ def test_a_legacy_encoding_is_kept_and_never_mixed() -> None:
     """
     data = "# Straße naïve\nx = 1\n".encode("windows-1252")
 
-    kept = str_replace(data, "x = 1", "x = 'ü'", path="f", seen_sha=digest(data))
-    whole = create(data, "→\n", seen_sha=digest(data))
+    kept = str_replace(data, "x = 1", "x = 'ü'", path="f", seen=digest(data))
+    whole = create(data, "→\n", seen=digest(data))
 
     assert isinstance(kept, Edited)
     assert kept.after == "# Straße naïve\nx = 'ü'\n".encode("windows-1252")
     assert "cannot be written in windows-1252" in message(
-        str_replace(data, "x", "→", path="f", seen_sha=digest(data))
+        str_replace(data, "x", "→", path="f", seen=digest(data))
     )
     assert isinstance(whole, Edited)
     assert whole.after == "→\n".encode()
@@ -390,9 +391,9 @@ def test_half_a_surrogate_pair_is_refused() -> None:
     data = b"a\n"
 
     for outcome in (
-        create(None, "\ud800", seen_sha=None),
-        str_replace(data, "a", "\ud800", path="f", seen_sha=digest(data)),
-        str_replace(data, "\ud800", "a", path="f", seen_sha=digest(data)),
+        create(None, "\ud800", seen=None),
+        str_replace(data, "a", "\ud800", path="f", seen=digest(data)),
+        str_replace(data, "\ud800", "a", path="f", seen=digest(data)),
     ):
         assert message(outcome).encode()
 
@@ -417,7 +418,7 @@ def test_insert_adds_whole_lines(before: str, line: int, text: str, expected: st
     """
     data = before.encode()
 
-    assert after(insert(data, line, text, seen_sha=digest(data))) == expected
+    assert after(insert(data, line, text, seen=digest(data))) == expected
 
 
 @pytest.mark.parametrize(("line", "text"), [(-1, "x"), (3, "x"), (1, "")], ids=str)
@@ -425,7 +426,7 @@ def test_insert_outside_the_file_is_refused(line: int, text: str) -> None:
     """A line number beyond the file is refused with the number of lines, and so is no
     text at all.
     """
-    words = message(insert(b"a\nb\n", line, text, seen_sha=digest(b"a\nb\n")))
+    words = message(insert(b"a\nb\n", line, text, seen=digest(b"a\nb\n")))
 
     assert "from 0 to 2" in words or "empty" in words
 
@@ -441,9 +442,12 @@ def test_a_view_numbers_lines_and_says_what_it_cut() -> None:
     assert whole.text.startswith("     1\tfirst\n     2\txxx")
     assert "x [500 more characters]" in whole.text
     assert len(whole.text.encode()) <= VIEW_LIMIT_BYTES
+    assert len(whole.text.split("\n")) == VIEW_LIMIT_LINES
     assert whole.line_count == 40_002
     assert "1 lines longer than 2,000 characters are cut" in whole.note
-    assert re.search(r"lines \d+ to 40002 of 40002 are not shown: use view_range", whole.note)
+    assert whole.note.endswith(
+        "lines 2001 to 40002 of 40002 are not shown: use view_range [2001, 4000] to go on"
+    )
     assert isinstance(part, Viewed)
     assert part.text == " 40001\ty\n 40002\ty"
     assert part.sha256 == whole.sha256 == digest(data)
@@ -471,7 +475,7 @@ def test_the_diff_counts_lines_from_the_top_of_the_file() -> None:
     """Three lines of context, and headings that hold in a long file."""
     data = "".join(f"line {n}\n" for n in range(1, 201)).encode()
 
-    outcome = str_replace(data, "line 100\n", "A\nB\n", path="f.txt", seen_sha=digest(data))
+    outcome = str_replace(data, "line 100\n", "A\nB\n", path="f.txt", seen=digest(data))
 
     assert isinstance(outcome, Edited)
     assert outcome.diff.split("\n") == [
@@ -483,7 +487,7 @@ def test_the_diff_counts_lines_from_the_top_of_the_file() -> None:
 
 def test_a_large_diff_is_cut() -> None:
     """No more than 4 KiB, and it says that there is more."""
-    outcome = create(None, "some line\n" * 20_000, seen_sha=None)
+    outcome = create(None, "some line\n" * 20_000, seen=None)
 
     assert isinstance(outcome, Edited)
     assert len(outcome.diff.encode()) <= 4_096
@@ -593,7 +597,7 @@ def test_lines_of_the_view_are_the_lines_of_insert() -> None:
     assert isinstance(viewed, Viewed)
 
     for number, (line, following) in enumerate(pairwise(viewed.text.split("\n")), start=1):
-        result = after(insert(data, number, "NEW", seen_sha=digest(data)))
+        result = after(insert(data, number, "NEW", seen=digest(data)))
         lines = universal(result).split("\n")
         at = lines.index("NEW")
         assert (lines[at - 1], lines[at + 1]) == (line[7:], following[7:])
