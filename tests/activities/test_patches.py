@@ -273,7 +273,7 @@ async def test_what_a_patch_is_can_be_risky(job: Job, agent: Agent) -> None:
     """
     await agent.run(
         "ln -s /etc/passwd link; ln -s ../../x out; ln -s a.txt inside;"
-        "head -c 3000000 /dev/urandom > big.bin; printf 'x\\n' > $'new\\nline'; : > $'caf\\xe9';"
+        "head -c 3000000 /dev/urandom > big.bin; printf 'x\\n' > $'new\\nline'; : > $'r\\xe9';"
         "printf 'if x: # \\u202e y\\n' > turned.py; cp big.bin copy.png"
     )
 
@@ -286,7 +286,7 @@ async def test_what_a_patch_is_can_be_risky(job: Job, agent: Agent) -> None:
             "copy.png (3,000,000 bytes)"
         ),
         "adds a binary file, which no review can read: big.bin",
-        r"has a file name that cannot be shown as it is: 'caf\xe9', 'new\nline'",
+        r"has a file name that cannot be shown as it is: 'r\xe9', 'new\nline'",
         "adds text whose direction is turned, so that it reads otherwise than it runs: turned.py",
     )
     kept = await job.changed({"big.bin": None}, on=patch.commit)

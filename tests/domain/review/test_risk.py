@@ -123,8 +123,8 @@ def what(file: PatchFile) -> str:
             r"has a file name that cannot be shown as it is: 'a\nb.txt'",
         ),
         (
-            PatchFile(path="caf\udce9.txt"),
-            r"has a file name that cannot be shown as it is: 'caf\xe9.txt'",
+            PatchFile(path="r\udce9.txt"),
+            r"has a file name that cannot be shown as it is: 'r\xe9.txt'",
         ),
         (
             PatchFile(path="x.py", misleads=True),
