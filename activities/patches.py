@@ -22,11 +22,12 @@ from contracts.merge_queue import (
 from contracts.ports import PatchActivities
 from contracts.review import MakePatch, Patch, Undone
 from domain import ids
+from domain.planning import undeclared
 from domain.planning.write_patterns import covers
 from domain.review.commit_message import landing_message, merge_message, task_of
 from domain.review.conflicts import YOURS, conflicts_feedback, landed_label
 from domain.review.patch import judged
-from domain.review.risk import risks
+from domain.review.risk import risks, sensitive
 from domain.text import clip, for_people
 from infra.store import ANY, Commit, RefConflict, RefUpdate, Store, diffs, merges, records
 from infra.store.conflicts import labelled
@@ -74,7 +75,8 @@ class StorePatches(PatchActivities):
             ref = ids.patch_ref(key, request.task, request.round)
             await store.update_refs(RefUpdate(ref, commit, ANY))
             await merges.verify_complete(store, commit, excluding=request.base)
-            return judged(request, await _described(store, request, commit, tree))
+            patch, misplaced = await _described(store, request, commit, tree)
+            return judged(request, patch, misplaced=misplaced)
 
     @override
     @activity.defn
@@ -278,14 +280,22 @@ async def _merge_message(store: Store, patch: Commit, above: Commit, *, request:
     return merge_message(patch.message, commit=patch.oid, top=above.oid, landed=tasks)
 
 
-async def _described(store: Store, request: MakePatch, commit: str, tree: str) -> Patch:
+async def _described(
+    store: Store, request: MakePatch, commit: str, tree: str
+) -> tuple[Patch, str | None]:
+    """Return the patch, and what is wrong with its undeclared paths; None when unknown."""
     changes = await diffs.changes(store, request.base, commit)
     paths = [change.path for change in changes]
     outside = [path for path in paths if not covers(request.writes, path)]
     added = sum(change.added_lines or 0 for change in changes)
     deleted = sum(change.deleted_lines or 0 for change in changes)
     diff, _ = await diffs.patch_text(store, request.base, commit, _DIFF_BYTES)
-    return Patch(
+    asked, misplaced = outside, None
+    if request.scope is not None:
+        whole = len(outside) == len(paths)
+        asked = list(undeclared.asked_about(outside, request.scope, sensitive))
+        misplaced = undeclared.problem(outside, request.scope, sensitive, whole=whole)
+    patch = Patch(
         task=request.task,
         round=request.round,
         base=request.base,
@@ -301,7 +311,7 @@ async def _described(store: Store, request: MakePatch, commit: str, tree: str) -
             paths,
             added=added,
             deleted=deleted,
-            outside=outside,
+            outside=asked,
             deleted_tests=[c.path for c in changes if c.status == "D" and "test" in c.path],
             files=await patch_files(store, changes),
         ),
@@ -310,6 +320,7 @@ async def _described(store: Store, request: MakePatch, commit: str, tree: str) -
         diff=await store.put_blob(diff.encode("utf-8", "backslashreplace")),
         diffstat=clip(for_people(await diffs.diffstat(store, request.base, commit)), 1_000),
     )
+    return patch, misplaced
 
 
 async def _undone(store: Store, request: MakePatch, commit: str) -> tuple[Undone, ...]:

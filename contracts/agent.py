@@ -9,6 +9,7 @@ from temporalio import activity
 from contracts import wire_defaults
 from contracts.base import Contract, ObjectId, ShortText
 from contracts.model import ModelCall, ModelTurn, OpenConversation, ToolAnswer, Usage
+from contracts.planning import WriteScope
 from contracts.roles import RoleName
 from contracts.store import ConversationRef, RepositoryRef
 from contracts.worktrees import WorktreeLease
@@ -87,6 +88,7 @@ class AgentStart(Contract):
         notes: texts to tell after that, each whole: a person's, or what continue-as-new carries.
         limits: its money; of an agent without a pinned configuration the other limits, too.
         config: pinned by the agent's first run for all later ones; None before that.
+        scope: by what its writes of undeclared paths are judged; None when nothing is.
         answers, progress: what continue-as-new carries.
     """
 
@@ -105,6 +107,7 @@ class AgentStart(Contract):
     limits: AgentLimits = AgentLimits()
     seen: ObjectId | None = None
     config: AgentConfig | None = None
+    scope: WriteScope | None = None
     answers: tuple[ToolAnswer, ...] = ()
     progress: "AgentProgress | None" = None
 

@@ -76,3 +76,25 @@ class Plan(Contract):
     tasks: tuple[TaskSpec, ...]
     added: tuple[AddedEdge, ...] = ()
     fallback: bool = False
+
+
+class Claim(Contract):
+    """What another task of the plan writes."""
+
+    task: TaskId
+    writes: tuple[str, ...]
+
+
+class WriteScope(Contract):
+    """By what the writes of a task are judged.
+
+    Attributes:
+        writes: what the task declares.
+        claims: of the other tasks, but for those that ended before it started.
+        asked, noted: the words by which the request, and a person's notes, name paths.
+    """
+
+    writes: tuple[str, ...]
+    claims: tuple[Claim, ...] = ()
+    asked: tuple[str, ...] = ()
+    noted: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from contracts.base import Contract, HumanInput, ObjectId, ShortText, TaskId
-from contracts.planning import TaskSpec
+from contracts.planning import TaskSpec, WriteScope
 from contracts.store import RepositoryRef
 
 
@@ -16,6 +16,7 @@ class MakePatch(Contract):
         base: the commit that the task started from (or was last rebased on).
         round: counts the task's patches from 0.
         spec, summary: the task and what its agent says, by which the patch is judged.
+        scope: by what undeclared paths are judged; None in histories from before.
         undoes: why it undoes landed work, as its agent says; "" when it gives no reason.
     """
 
@@ -27,6 +28,7 @@ class MakePatch(Contract):
     writes: tuple[str, ...]
     message: str = Field(max_length=8_000)
     spec: TaskSpec | None = None
+    scope: WriteScope | None = None
     summary: str = Field(default="", max_length=4_000)
     undoes: str = Field(default="", max_length=1_000)
 

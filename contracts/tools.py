@@ -8,6 +8,7 @@ from pydantic import Field
 from temporalio import activity
 
 from contracts.base import Contract, HumanInput, ObjectId
+from contracts.planning import WriteScope
 from contracts.store import RepositoryRef
 from contracts.worktrees import WorktreeLease
 
@@ -58,6 +59,7 @@ class ToolCall(Contract):
         expected: the checkpoint that the worktree must hold before the call.
         arguments: object id of the validated JSON arguments.
         seen: object id of the agent's record of file digests, None before the first.
+        scope: by what an edit of an undeclared path is judged; None for all others.
     """
 
     repository: RepositoryRef
@@ -68,6 +70,7 @@ class ToolCall(Contract):
     expected: ObjectId
     arguments: ObjectId
     seen: ObjectId | None = None
+    scope: WriteScope | None = None
 
 
 class ReadCall(Contract):

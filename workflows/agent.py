@@ -77,6 +77,7 @@ class AgentWorkflow(ChildOfRequest):
     def add_note(self, note: Note) -> None:
         """Keep a person's text for the next turn."""
         self._notes.append(messages.note(note.text))
+        self._tools.noted(note.text)
 
     @workflow.signal(description="A person's decision on a question that this agent asked")
     def decided(self, decision: Decision) -> None:
@@ -214,6 +215,7 @@ class AgentWorkflow(ChildOfRequest):
                 "lease": self._tools.lease,
                 "checkpoint": self._tools.checkpoint,
                 "seen": self._tools.seen,
+                "scope": self._tools.scope,
                 "answers": self._answers,
                 "message": None,
                 "notes": tuple(self._notes),

@@ -22,6 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.worktrees import WorktreeLease
     from domain import ids, lanes
     from domain.agent import inputs, messages
+    from domain.planning.scope import scope_of
     from domain.review import commit_message, rework
     from domain.review import patch as patches
     from workflows import activity_options, cancellation, retrying
@@ -195,6 +196,7 @@ class SubtaskWorkflow(ChildOfRequest):
                     self._start.task, self._said, request=self._start.repository.request_key
                 ),
                 spec=self._start.task,
+                scope=scope_of(self._start, self._notes),
                 summary=finish.summary,
                 undoes=finish.undoes,
             ),

@@ -16,12 +16,14 @@ with workflow.unsafe.imports_passed_through():
     from contracts.approvals import Approval, ApprovalKind, Choice, Decision
     from contracts.failures import FailureKind
     from contracts.model import ToolAnswer, ToolUse
+    from contracts.planning import WriteScope
     from contracts.ports import ToolActivities, WorktreeActivities
     from contracts.tools import ReadCall, ToolCall, ToolOutcome, ToolResult
     from contracts.verdicts import Effect, Permission
     from contracts.worktrees import LeaseWorktree, WorktreeLease
     from domain import ids, retries, wire
     from domain.agent import loop
+    from domain.planning import scope as scopes
     from workflows import activity_options, cancellation, retrying
 
 Call = TypeVar("Call", ReadCall, ToolCall)
@@ -34,6 +36,7 @@ class ToolDispatcher:
     Attributes:
         lease: the worktree; another one when it was lost.
         seen: the agent's record of file digests.
+        scope: by what its writes of undeclared paths are judged.
         doing: what is going on, for people.
     """
 
@@ -43,11 +46,17 @@ class ToolDispatcher:
         self.lease = start.lease
         self.checkpoint = start.checkpoint
         self.seen = start.seen
+        self.scope = start.scope
         self.doing = "starting"
 
     def decided(self, decision: Decision) -> None:
         """Take a person's decision; the first one stands."""
         self._decisions.setdefault(decision.approval, decision)
+
+    def noted(self, text: str) -> None:
+        """Keep the paths that a person's note asks for."""
+        if self.scope:
+            self.scope = scopes.with_notes(self.scope, (text,))
 
     async def act(self, conversation: str, uses: Sequence[ToolUse]) -> tuple[ToolAnswer, ...]:
         """Answer the calls of one turn, in their order."""
@@ -132,11 +141,18 @@ class ToolDispatcher:
                 expected=self.checkpoint,
                 arguments=use.arguments or "",
                 seen=self.seen,
+                scope=self._scope(use),
             ),
         )
         self.checkpoint = result.checkpoint or self.checkpoint
         self.seen = result.seen or self.seen
         return _answer(use, result)
+
+    def _scope(self, use: ToolUse) -> WriteScope | None:
+        """Return by what the path of an edit is judged, None for one that is declared."""
+        if self.scope is None or use.name != "edit":
+            return None
+        return scopes.about(self.scope, use.subject)
 
     async def _reach(self, port: Callable[[Any, Call], Awaitable[Result]], request: Call) -> Result:
         """Have a call carried out in the worktree; in another one, when this one is lost."""

@@ -90,6 +90,7 @@ class WorktreeTools(ToolActivities):
             expected=request.expected,
             environment=request.repository.environment,
             commands=self._commands,
+            scope=request.scope if isinstance(request, ToolCall) else None,
         )
 
     async def _transact(self, request: ToolCall) -> ToolResult:

@@ -13,6 +13,8 @@ from contracts.verdicts import Effect
 from domain.approvals.paths import path_problem
 from domain.editing import edit, seen
 from domain.editing.syntax import new_problems
+from domain.planning import undeclared
+from domain.review.risk import sensitive
 from domain.tools.registry import ToolSpec
 from infra.files.confined_files import ConfinedFiles
 from infra.files.confined_root import PathRefused
@@ -52,7 +54,8 @@ async def execute(context: ToolContext, arguments: EditArguments) -> ToolOutput:
     _remember(context, path, data, decided.after)
     done = f"Done: {path} ({decided.match_kind})."
     problems = new_problems(path, data, decided.after)
-    text = "\n".join(filter(None, [done, decided.note, decided.diff, *problems]))
+    warned = _warning(context, path)
+    text = "\n".join(filter(None, [done, decided.note, decided.diff, *problems, warned]))
     if unrecorded := await _unrecorded(context, path):
         return ToolOutput(f"{text}\n{path} {unrecorded}, so it will not be part of the patch.")
     mode = "100755" if written.mode & 0o100 else "100644"
@@ -89,6 +92,13 @@ def _remember(context: ToolContext, path: str, before: bytes | None, after: byte
     now = seen.edited(known, old, edit.digest(after))
     if now is not None:
         context.seen[path] = now
+
+
+def _warning(context: ToolContext, path: str) -> str:
+    """Return what the agent is told of a path that its task did not declare."""
+    if context.scope is None:
+        return ""
+    return undeclared.warning(path, undeclared.judge(path, context.scope, risk=sensitive(path)))
 
 
 async def _unrecorded(context: ToolContext, path: str) -> str | None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from contracts.planning import WriteScope
 from contracts.tools import ToolOutcome
 from domain.tools.registry import ToolSpec
 from infra.commands import CommandRunner
@@ -49,6 +50,7 @@ class ToolContext:
         batch: objects that are written together with the journal entry.
         environment: object id of the request's execution environment.
         commands: runs commands in the sandbox.
+        scope: by what the edit of an undeclared path is judged, None for any other call.
     """
 
     worktree: WorktreeHandle
@@ -58,6 +60,7 @@ class ToolContext:
     expected: str
     environment: str
     commands: CommandRunner
+    scope: WriteScope | None = None
 
 
 @dataclass(frozen=True)

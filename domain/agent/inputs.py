@@ -15,6 +15,7 @@ from contracts.subtask import SubtaskStart
 from contracts.tools import CoderFinish
 from contracts.worktrees import WorktreeLease
 from domain.agent import messages
+from domain.planning.scope import scope_of
 from domain.review.undone import undone_text
 from domain.text import listing
 
@@ -127,6 +128,7 @@ def coder(
         limits=_limits(budget, start.request_limits),
         config=before.config if before else None,
         seen=before.seen if before else None,
+        scope=scope_of(start, notes),
     )
 
 

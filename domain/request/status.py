@@ -17,6 +17,7 @@ from contracts.task import TaskState, TaskStatus
 from contracts.visibility import Blocker, RunState
 from domain import ids
 from domain.approvals.inbox import ApprovalInbox
+from domain.planning.scope import claims
 from domain.scheduling import task_state as tasks
 from domain.scheduling.budget import usd
 from domain.scheduling.ready import TaskNode
@@ -170,6 +171,7 @@ def subtask(
         limits=AgentLimits(budget_microusd=allowance),
         request_limits=opened.limits,
         notes=tuple(each.text for each in notes if each.task in {None, task.id}),
+        claims=claims(plan, task.id),
         queue_id=ids.queue_id(repository.key, repository.target),
     )
 

@@ -15,23 +15,39 @@ from domain.text import clip, for_people, listing
 _PROBLEM_CHARS = 8_000
 
 
-def judge(patch: Patch, *, task: TaskSpec, agent_summary: str, undoes: str = "") -> str:
+def judge(
+    patch: Patch,
+    *,
+    task: TaskSpec,
+    agent_summary: str,
+    undoes: str = "",
+    misplaced: str | None = None,
+) -> str:
     """Return a patch's weightiest problem for its agent; "" when it may go on to the checks.
 
-    `undoes` is the agent's reason why it undoes landed work.
+    `undoes` is the agent's reason why it undoes landed work; `misplaced` is what is wrong with the
+    undeclared paths, None where they are judged as they were before the tasks' claims were known.
     """
-    return next(iter(_problems(patch, task, agent_summary, undoes)), "")
+    return next(iter(_problems(patch, task, agent_summary, undoes, misplaced)), "")
 
 
-def judged(request: MakePatch, patch: Patch) -> Patch:
+def judged(request: MakePatch, patch: Patch, *, misplaced: str | None = None) -> Patch:
     """Return the patch with what is wrong with it; older workflows judge it themselves."""
     if request.spec is None:
         return patch
-    problem = judge(patch, task=request.spec, agent_summary=request.summary, undoes=request.undoes)
+    problem = judge(
+        patch,
+        task=request.spec,
+        agent_summary=request.summary,
+        undoes=request.undoes,
+        misplaced=misplaced,
+    )
     return patch.model_copy(update={"judged": True, "problem": clip(problem, _PROBLEM_CHARS)})
 
 
-def _problems(patch: Patch, task: TaskSpec, summary: str, undoes: str) -> Iterable[str]:
+def _problems(
+    patch: Patch, task: TaskSpec, summary: str, undoes: str, misplaced: str | None
+) -> Iterable[str]:
     if patch.task != task.id:
         yield f"The patch belongs to task {patch.task!r}, not to {task.id!r}."
     if unsafe := tuple(path for path in patch.paths if write_patterns.unsafe(path)):
@@ -44,7 +60,10 @@ def _problems(patch: Patch, task: TaskSpec, summary: str, undoes: str) -> Iterab
             "keep their meaning; or, where it must go, finish again and say why in `undoes`.\n\n"
             f"{undone_text(patch.undone)}"
         )
-    yield from _scope_problems(patch, task)
+    if misplaced is None or not patch.files:
+        yield from _scope_problems(patch, task)
+    elif misplaced:
+        yield misplaced
     if not for_people(summary).strip():
         yield "The summary is empty. Say what you changed and why, then finish again."
 

@@ -173,6 +173,12 @@ def _misleads(file: PatchFile) -> str:
     return escaped(file.path) if file.misleads else ""
 
 
+def sensitive(path: str) -> str:
+    """Return why a path is sensitive by itself, as the end of a sentence; "" when it is not."""
+    found = risks((path,), added=0, deleted=0, outside=(), deleted_tests=())
+    return found[0].partition(":")[0] if found else ""
+
+
 def _matching(paths: Sequence[str], test: Callable[[str], bool]) -> tuple[str, ...]:
     return tuple(path for path in sorted(paths) if test(path))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 from temporalio.testing import ActivityEnvironment
@@ -16,6 +17,7 @@ from contracts.merge_queue import (
     RebasedPatch,
     RebasePatch,
 )
+from contracts.planning import Claim, TaskSpec, WriteScope
 from contracts.repository import DeliverBranch
 from contracts.review import Patch
 from domain import ids
@@ -291,6 +293,31 @@ async def test_what_a_patch_is_can_be_risky(job: Job, agent: Agent) -> None:
     )
     kept = await job.changed({"big.bin": None}, on=patch.commit)
     assert (await job.patch(kept, base=patch.commit, number=1)).risks == ()
+
+
+async def test_a_person_is_asked_of_an_undeclared_path_only_where_it_overlaps(job: Job) -> None:
+    """A README, a changelog and a test are no risk; another task's file is, and alone goes back."""
+    spec = TaskSpec(id="a", title="A", goal="G", writes=("core.py",))
+    scope = WriteScope(writes=spec.writes, claims=(Claim(task="cli", writes=("cli.py",)),))
+    facts: dict[str, Any] = {
+        "writes": spec.writes,
+        "spec": spec,
+        "summary": "did it",
+        "scope": scope,
+    }
+    own = {"core.py": "x\n", "README.md": "x\n", "CHANGELOG.md": "x\n", "tests/test_core.py": "x\n"}
+
+    free = await job.patch(await job.changed(own), number=1, **facts)
+    overlaps = await job.patch(await job.changed({**own, "cli.py": "x\n"}), number=2, **facts)
+    alone = await job.patch(await job.changed({"cli.py": "x\n"}), number=3, **facts)
+
+    assert (free.problem, free.risks) == ("", ())
+    assert free.outside == ("CHANGELOG.md", "README.md", "tests/test_core.py")
+    assert overlaps.problem == ""
+    assert overlaps.risks == (
+        "changes paths that the task did not declare: cli.py (task 'cli' writes it too)",
+    )
+    assert "Undo it and do the task itself" in alone.problem
 
 
 async def test_markers_are_found_behind_many_files(job: Job) -> None:

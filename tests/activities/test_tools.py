@@ -12,8 +12,10 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from contracts.failures import FailureKind
+from contracts.planning import Claim, WriteScope
 from contracts.tools import ToolCall
 from domain import ids
+from domain.planning import scope as scopes
 from infra import commands
 from tests.infra.bench import ActivityEnv, Agent, Job, alive, reply_text, token
 from tests.local_deployment import ROOT, until
@@ -210,6 +212,22 @@ async def test_edits_keep_modes_and_write_only_what_changed(agent: Agent) -> Non
     assert await store.resolve(pin) == agent.at
     # The scan after the edit finds the same tree: both ways of making a checkpoint agree.
     assert (await agent.run("true")).result.checkpoint == edited.result.checkpoint
+
+
+async def test_an_edit_of_an_undeclared_path_warns_the_agent(agent: Agent) -> None:
+    """At the edit itself: what another task writes needs a person, what belongs to it does not."""
+    scope = WriteScope(writes=("core.py",), claims=(Claim(task="cli", writes=("cli.py",)),))
+    told = {}
+    for path in ("core.py", "README", "cli.py"):
+        call = await agent.call("edit", command="create", path=path, file_text="x = 1\n")
+        result = await agent.make(call.model_copy(update={"scope": scopes.about(scope, path)}))
+        agent.at, agent.seen = result.checkpoint or "", result.seen
+        told[path] = await reply_text(agent.job.store, result)
+
+    assert "not among the paths" not in told["core.py"]
+    assert "it may change all the same" in told["README"]
+    assert "task 'cli' writes it too: a person will have to approve the patch" in told["cli.py"]
+    assert set(await agent.files()) >= {"core.py", "README", "cli.py"}
 
 
 async def test_a_path_has_one_form(agent: Agent) -> None:

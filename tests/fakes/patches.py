@@ -16,9 +16,10 @@ from contracts.merge_queue import (
 )
 from contracts.ports import PatchActivities
 from contracts.review import MakePatch, Patch
+from domain.planning import undeclared
 from domain.planning.write_patterns import covers
 from domain.review.patch import judged
-from domain.review.risk import risks
+from domain.review.risk import risks, sensitive
 from tests.fakes.calls import Before, Fake
 from tests.fakes.store import MARKED, MemoryStore, oid
 
@@ -55,6 +56,11 @@ class FakePatches(Fake, PatchActivities):
             commit = store.commit(tree, request.base, note=request.message)
         paths = store.changed(request.base, commit)
         outside = tuple(path for path in paths if not covers(request.writes, path))
+        asked, misplaced = outside, None
+        if request.scope is not None:
+            whole = len(outside) == len(paths)
+            asked = undeclared.asked_about(outside, request.scope, sensitive)
+            misplaced = undeclared.problem(outside, request.scope, sensitive, whole=whole)
         patch = Patch(
             task=request.task,
             round=request.round,
@@ -67,7 +73,7 @@ class FakePatches(Fake, PatchActivities):
             deleted_lines=0,
             paths=paths,
             outside=outside,
-            risks=risks(paths, added=len(paths), deleted=0, outside=outside, deleted_tests=()),
+            risks=risks(paths, added=len(paths), deleted=0, outside=asked, deleted_tests=()),
             markers=tuple(
                 path
                 for path in paths
@@ -76,7 +82,7 @@ class FakePatches(Fake, PatchActivities):
             ),
             diff=store.blob(f"diff of {commit}"),
         )
-        return judged(request, patch)
+        return judged(request, patch, misplaced=misplaced)
 
     @override
     @activity.defn

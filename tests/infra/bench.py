@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from temporalio.testing import ActivityEnvironment
 
@@ -143,6 +144,7 @@ class Job:
         number: int = 0,
         base: str | None = None,
         writes: tuple[str, ...] = ("**",),
+        **fields: Any,
     ) -> Patch:
         """Make a patch of a checkpoint."""
         request = MakePatch(
@@ -153,6 +155,7 @@ class Job:
             checkpoint=checkpoint,
             writes=writes,
             message=f"Do {task}\n\nOrchestCode-Task: {task}\n",
+            **fields,
         )
         return await ActivityEnvironment().run(self.env.patches.make_patch, request)
 

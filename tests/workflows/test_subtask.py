@@ -15,7 +15,7 @@ from contracts.approvals import Choice, Decision
 from contracts.failures import FailureKind
 from contracts.limits import RequestLimits
 from contracts.merge_queue import Eviction, MergeVerdict, QueuedPatch
-from contracts.planning import TaskSpec
+from contracts.planning import Claim, TaskSpec
 from contracts.review import Finding, ReviewFinish, Verdict
 from contracts.subtask import SubtaskReport, SubtaskStart
 from contracts.task import TaskState
@@ -289,6 +289,52 @@ async def test_a_patch_outside_the_declared_paths_is_sent_back_before_any_check(
     assert report.rounds == 1
     assert "outside" in (env.messages("coder/x")[2] or "")
     assert len(env.calls.of("run_checks")) == 1
+
+
+async def test_a_test_or_document_outside_the_declared_paths_needs_no_person(
+    client: Client,
+) -> None:
+    """An unattended task that also changes README and changelog lands in its first round; the
+    agent's edits carry what the other tasks claim.
+    """
+    edits = acts(("edit", "a.py"), ("edit", "README"), ("edit", "CHANGELOG.md"))
+    other = Claim(task="y", writes=("README", "b.py"))
+    env, report = await played(
+        client, coder=[edits, DONE], reviewer=[GOOD], verdicts=[landed], claims=(other,)
+    )
+
+    assert (report.state, report.rounds) == (TaskState.DONE, 0)
+    scopes = [each.scope for each in env.calls.of("apply_edit")]
+    assert scopes[0] is None
+    assert [scope and [claim.task for claim in scope.claims] for scope in scopes[1:]] == [["y"], []]
+
+
+async def test_another_tasks_path_is_asked_about_unless_a_note_asks_for_it(
+    client: Client,
+) -> None:
+    """A person decides on what another task writes; a person's note has decided it already."""
+    edits = acts(("edit", "a.py"), ("edit", "b.py"))
+    other = Claim(task="y", writes=("b.py",))
+    async with at_work(
+        client, coder=[edits, DONE], reviewer=[GOOD], verdicts=[landed], claims=(other,)
+    ) as (env, start):
+        listener = await env.listener()
+        handle = await start()
+        (asked,) = await until(lambda: listener.query("asked"))
+        await handle.cancel()
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+    _, noted = await played(
+        client,
+        coder=[edits, DONE],
+        reviewer=[GOOD],
+        verdicts=[landed],
+        claims=(other,),
+        notes=("and mend b.py as well",),
+    )
+
+    assert "b.py (task 'y' writes it too)" in asked["why"]
+    assert (noted.state, noted.rounds) == (TaskState.DONE, 0)
 
 
 async def test_an_evicted_conflict_is_rebased_resolved_and_queued_again(client: Client) -> None:
