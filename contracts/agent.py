@@ -27,8 +27,13 @@ class AgentLimits(Contract):
             the results of one turn.
         nudges: reminders in a row of an agent that replies without a tool call.
         discarded_replies: repeats of a turn whose reply was cut.
-        bad_calls: tool calls in a row that could not be run.
-        same_call_warning, same_call_stop: the same call with the same outcome in a row.
+        bad_calls: tool calls in a row that could not be run, of agents from before 2026-12.
+        bad_replies: replies without a call that could be run, or with a finish beside other calls,
+            since the last good one; 0 = as before 2026-12, when calls were counted.
+        failed_replies: replies in a row whose calls all failed and changed nothing.
+        round_turns: turns of a round that begins when the others have used up `turns`; 0 = each
+            round has them all again, as before 2026-12.
+        same_call_warning, same_call_stop: replies with the same calls and the same outcome.
         approval_seconds: an unanswered question is denied after this long; set by its caller.
     """
 
@@ -43,6 +48,9 @@ class AgentLimits(Contract):
     nudges: int = wire_defaults.NUDGES
     discarded_replies: int = wire_defaults.DISCARDED_REPLIES
     bad_calls: int = wire_defaults.BAD_CALLS
+    bad_replies: int = wire_defaults.BAD_REPLIES
+    failed_replies: int = wire_defaults.FAILED_REPLIES
+    round_turns: int = wire_defaults.ROUND_TURNS
     same_call_warning: int = wire_defaults.SAME_CALL_WARNING
     same_call_stop: int = wire_defaults.SAME_CALL_STOP
     approval_seconds: int = wire_defaults.APPROVAL_SECONDS
@@ -89,6 +97,7 @@ class AgentStart(Contract):
         limits: its money; of an agent without a pinned configuration the other limits, too.
         config: pinned by the agent's first run for all later ones; None before that.
         scope: by what its writes of undeclared paths are judged; None when nothing is.
+        turns_before: of the same agent in its rounds before this one.
         answers, progress: what continue-as-new carries.
     """
 
@@ -108,6 +117,7 @@ class AgentStart(Contract):
     seen: ObjectId | None = None
     config: AgentConfig | None = None
     scope: WriteScope | None = None
+    turns_before: int = 0
     answers: tuple[ToolAnswer, ...] = ()
     progress: "AgentProgress | None" = None
 
@@ -129,9 +139,10 @@ class AgentProgress(Contract):
     """The counters of an agent's loop.
 
     Attributes:
-        nudges: replies in a row without a tool call.
-        bad_calls: tool calls in a row that could not be run.
-        recent: digests of the last calls and their outcomes, newest last, at most 8.
+        nudges: replies without a tool call since the last good one.
+        bad_calls: tool calls in a row that could not be run, of agents from before 2026-12.
+        bad_replies, failed_replies: as in `AgentLimits`.
+        recent: digests of the last replies' calls and their outcomes, newest last.
         variant: repeats of the present turn.
         model: the one that answered last.
         started_at: seconds of the run's clock.
@@ -140,6 +151,8 @@ class AgentProgress(Contract):
     turns: int = 0
     nudges: int = 0
     bad_calls: int = 0
+    bad_replies: int = 0
+    failed_replies: int = 0
     recent: tuple[str, ...] = ()
     variant: int = 0
     usage: Usage = Usage()

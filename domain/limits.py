@@ -3,6 +3,7 @@
 Opening a request pins them, and the result is recorded: workflows never read this module.
 """
 
+from contracts.agent import AgentLimits
 from contracts.limits import MOST_TASKS, RequestLimits
 from domain.planning.plan import PlanRules
 
@@ -18,6 +19,8 @@ REQUEST = RequestLimits(
     few_expected_bad=3,
     approval_seconds=86_400,
 )
+AGENT = AgentLimits(bad_replies=5, failed_replies=12, round_turns=20)
+"""Those that a role's file does not set."""
 PLAN = PlanRules(tasks=MOST_TASKS, patterns=32, commands=12, command_chars=4_000, order_only=True)
 BLOCKING_PRIORITY = 1
 """Findings of a review up to this priority block."""

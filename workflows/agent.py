@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from contracts.approvals import Decision
     from contracts.failures import FailureKind
-    from contracts.model import ModelCall, ModelTurn, ToolAnswer
+    from contracts.model import ModelCall, ModelTurn, ToolAnswer, ToolUse
     from contracts.ports import ModelActivities
     from contracts.store import ConversationRef
     from domain import wire
@@ -119,7 +119,7 @@ class AgentWorkflow(ChildOfRequest):
         # Judged by the counters from before it: what was reminded of or repeated already.
         waiting = bool(self._notes) and workflow.patched("note-before-finish-2026-11")
         step = loop.after_turn(turn, self._progress, self._limits(), waiting=waiting)
-        self._progress = loop.with_usage(self._progress, turn)
+        self._progress = loop.with_usage(self._progress, turn, self._limits())
         match step:
             case loop.Finish(output):
                 return self._result(output=output)
@@ -132,14 +132,27 @@ class AgentWorkflow(ChildOfRequest):
             case loop.Stop() as stop:
                 return self._result(cut=stop)
             case loop.CallTools(uses):
-                self._answers = await self._tools.act(conversation.id, uses)
-                self._progress = loop.answered(self._progress, uses, self._answers)
-                self._tell(loop.warning(self._progress, self._limits()))
+                return await self._act(conversation, uses)
             case loop.Nudge(message):
                 self._answers = ()
                 self._tell(message)
             case loop.RetryTurn(message):
                 self._tell(message)
+        return None
+
+    async def _act(
+        self, conversation: ConversationRef, uses: tuple[ToolUse, ...]
+    ) -> AgentResult | None:
+        """Run the calls of a reply; return the result when what they came to ends the agent."""
+        before = self._tools.checkpoint
+        self._answers = await self._tools.act(conversation.id, uses)
+        changed = self._tools.checkpoint != before
+        limits = self._limits()
+        self._progress = loop.answered(self._progress, uses, self._answers, limits, changed=changed)
+        step = loop.after_answers(self._progress, limits)
+        if isinstance(step, loop.Stop):
+            return self._result(cut=step)
+        self._tell(step)
         return None
 
     def _permit(self, conversation: ConversationRef) -> int | loop.Stop:
@@ -155,9 +168,10 @@ class AgentWorkflow(ChildOfRequest):
         """Return the pinned limits with those that the agent's caller set."""
         if self._config is None:
             return self._start.limits
-        own = self._start.limits
-        return self._config.limits.model_copy(
+        own, pinned = self._start.limits, self._config.limits
+        return pinned.model_copy(
             update={
+                "turns": loop.turns_of_round(pinned, self._start.turns_before),
                 "budget_microusd": own.budget_microusd,
                 "approval_seconds": own.approval_seconds,
             }

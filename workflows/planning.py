@@ -41,6 +41,7 @@ class Planning:
         self._before: AgentResult | None = None
         self._attempt = 0
         self.agent: str | None = None
+        self._turns = 0
         self.spent = 0
         self.model = ""
 
@@ -90,6 +91,7 @@ class Planning:
                 lease=lease,
                 attempt=self._attempt,
                 before=self._before,
+                turns_before=self._turns,
                 message=message,
                 budget=budget,
             ),
@@ -98,6 +100,7 @@ class Planning:
             static_summary=f"planner, attempt {self._attempt}",
         )
         self.agent, self._before = None, result
+        self._turns += result.turns
         self.spent += result.cost_microusd
         self.model = result.model or self.model
         cancellation.raise_if_cancelled()

@@ -61,6 +61,7 @@ class SubtaskWorkflow(ChildOfRequest):
         self._rounds = rework.Rounds()
         self._base = self._checkpoint = ""
         self._coder: AgentResult | None = None
+        self._turns = 0
         self._message: str | None = None
         self._said: list[commit_message.Said] = []
         self._cause: rework.Cause | None = None
@@ -164,6 +165,7 @@ class SubtaskWorkflow(ChildOfRequest):
                 lease=lease.model_copy(update={"commit": self._base}),
                 checkpoint=self._checkpoint,
                 before=self._coder,
+                turns_before=self._turns,
                 message=self._message,
                 documents=self._documents,
                 notes=tuple(self._notes),
@@ -172,6 +174,7 @@ class SubtaskWorkflow(ChildOfRequest):
             )
         )
         self._coder, self._checkpoint = result, result.checkpoint
+        self._turns += result.turns
         if result.output is None:
             self._fail(f"the agent was cut ({result.cut}): {result.reason}")
         finish = CoderFinish.model_validate_json(result.output)

@@ -49,6 +49,7 @@ def planner(
     lease: WorktreeLease,
     attempt: int,
     before: AgentResult | None,
+    turns_before: int = 0,
     message: str | None,
     budget: int,
 ) -> AgentStart:
@@ -76,6 +77,7 @@ def planner(
         message=message,
         limits=_limits(budget, opened.limits),
         config=before.config if before else None,
+        turns_before=turns_before,
         seen=before.seen if before else None,
     )
 
@@ -88,6 +90,7 @@ def coder(
     lease: WorktreeLease,
     checkpoint: ObjectId,
     before: AgentResult | None,
+    turns_before: int = 0,
     message: str | None,
     documents: tuple[tuple[str, ObjectId], ...],
     notes: tuple[str, ...],
@@ -127,6 +130,7 @@ def coder(
         notes=tuple(messages.note(text) for text in late),
         limits=_limits(budget, start.request_limits),
         config=before.config if before else None,
+        turns_before=turns_before,
         seen=before.seen if before else None,
         scope=scope_of(start, notes),
     )

@@ -13,6 +13,9 @@ GO_ON = (
     "You ended your turn without calling a tool. If the work is done, call `finish`; "
     "if not, go on with the next tool call."
 )
+EMPTY = (
+    "Your last reply was empty. Go on with the next tool call; if the work is done, call `finish`."
+)
 CUT_SHORT = (
     "Your last reply was longer than one reply may be and was discarded. Nothing of it was run. "
     "Make smaller steps: edit one part of one file at a time."
@@ -21,11 +24,16 @@ CIRCLES = (
     "You have made the same call with the same result several times. Do something else: "
     "read the message again, look at another file, or finish and say what is in the way."
 )
+FAILING = (
+    "Every call of your last replies failed. Read what the errors say, view the file as it is now, "
+    "and go about it in another way; or finish and say what is in the way."
+)
 FINISH_DEFERRED = (
     "You are not done yet: a message came while you worked. Read it below, do what it asks, "
     "then call `finish` again."
 )
 FINISH_ALONE = "Call finish alone, after you have seen the results of your other calls."
+_RECENT = 16
 
 
 @dataclass(frozen=True)
@@ -115,47 +123,71 @@ def affordable_output(prices: ModelPrices, *, context_tokens: int, money_microus
 def after_turn(
     turn: ModelTurn, progress: AgentProgress, limits: AgentLimits, *, waiting: bool = False
 ) -> CallTools | Finish | FinishDeferred | Nudge | RetryTurn | Stop:
-    """Decide what follows from a reply. Tools run only when the reply stopped for them.
+    """Decide what follows from a reply: its calls are run unless it was cut or refused.
 
     `progress` is that from before the reply; `waiting`: something came meanwhile that the agent has
     not been told.
     """
     match turn.stop_reason:
-        case "tool_use" if turn.tool_uses:
-            return _tools(turn, progress, limits, waiting=waiting)
-        case "end_turn" | "stop_sequence" | "tool_use":
-            return _silent(progress, limits)
-        case "pause_turn":
-            return Nudge(None)
         case "max_tokens":
             return _too_long(progress, limits)
         case "refusal":
             return Stop(StopCause.REFUSAL, turn.says or "the model declined to answer")
         case "model_context_window_exceeded":
             return Stop(StopCause.CONTEXT, "the conversation no longer fits the model's window")
-        case unknown:
-            return Stop(StopCause.SILENT, f"the model stopped for an unknown reason: {unknown}")
+    if not _counts_replies(limits):
+        return _after_turn_before(turn, progress, limits, waiting=waiting)
+    if turn.tool_uses:
+        return _finished(turn, waiting=waiting) or _tools(turn.tool_uses, progress, limits)
+    if turn.stop_reason == "pause_turn":
+        return _paused(progress, limits)
+    return _silent(progress, limits, GO_ON if turn.says else EMPTY)
+
+
+def _counts_replies(limits: AgentLimits) -> bool:
+    """Return False for agents from before 2026-12, whose calls were counted."""
+    return limits.bad_replies > 0
 
 
 def _tools(
-    turn: ModelTurn, progress: AgentProgress, limits: AgentLimits, *, waiting: bool
-) -> CallTools | Finish | FinishDeferred | Stop:
+    uses: Sequence[ToolUse], progress: AgentProgress, limits: AgentLimits
+) -> CallTools | Stop:
+    if _bad(uses) and progress.bad_replies >= limits.bad_replies:
+        why = f"{progress.bad_replies} replies in a row held no call that could be run"
+        return Stop(StopCause.LOOP, why)
+    same = [one for one in progress.recent if one.startswith(_calls(uses))]
+    if any(same.count(one) >= limits.same_call_stop for one in same):
+        why = f"the same call came to the same {limits.same_call_stop} times"
+        return Stop(StopCause.LOOP, why)
+    return CallTools(tuple(uses))
+
+
+def _bad(uses: Sequence[ToolUse]) -> bool:
+    """Return whether a reply is none to act on: no call can be run, or it finishes beside some."""
+    return all(use.problem for use in uses) or any(use.name == FINISH for use in uses)
+
+
+def _finished(turn: ModelTurn, *, waiting: bool) -> Finish | FinishDeferred | None:
+    """Return the end that a reply declares, None when it has other calls or none that fits."""
     only = turn.tool_uses[0] if len(turn.tool_uses) == 1 else None
-    if only and only.name == FINISH and turn.finish is not None:
-        return FinishDeferred(only, turn.finish) if waiting else Finish(turn.finish)
-    if progress.bad_calls >= limits.bad_calls:
-        return Stop(StopCause.LOOP, f"{progress.bad_calls} tool calls in a row could not be run")
-    if _repeats(progress.recent) >= limits.same_call_stop:
-        return Stop(StopCause.LOOP, f"the same call was made {limits.same_call_stop} times")
-    return CallTools(turn.tool_uses)
+    if only is None or only.name != FINISH or turn.finish is None:
+        return None
+    return FinishDeferred(only, turn.finish) if waiting else Finish(turn.finish)
 
 
-def _silent(progress: AgentProgress, limits: AgentLimits) -> Nudge | Stop:
+def _paused(progress: AgentProgress, limits: AgentLimits) -> Nudge | Stop:
+    if progress.bad_replies >= limits.bad_replies:
+        return Stop(StopCause.SILENT, f"its replies paused {limits.bad_replies} times")
+    return Nudge(None)
+
+
+def _silent(progress: AgentProgress, limits: AgentLimits, message: str) -> Nudge | Stop:
+    """Decide what follows from a reply without a call."""
     if progress.nudges >= limits.nudges:
         return Stop(
             StopCause.SILENT, f"it stopped without calling finish, after {limits.nudges} reminders"
         )
-    return Nudge(GO_ON)
+    return Nudge(message)
 
 
 def _too_long(progress: AgentProgress, limits: AgentLimits) -> RetryTurn | Stop:
@@ -164,13 +196,19 @@ def _too_long(progress: AgentProgress, limits: AgentLimits) -> RetryTurn | Stop:
     return RetryTurn(CUT_SHORT if progress.variant else None)
 
 
-def with_usage(progress: AgentProgress, turn: ModelTurn) -> AgentProgress:
+def turns_of_round(limits: AgentLimits, before: int) -> int:
+    """Return how many turns a round may have after so many in the rounds before it."""
+    if not limits.round_turns:
+        return limits.turns
+    return max(limits.turns - before, min(limits.round_turns, limits.turns))
+
+
+def with_usage(progress: AgentProgress, turn: ModelTurn, limits: AgentLimits) -> AgentProgress:
     """Return the counters after a reply."""
-    silent = turn.stop_reason in {"end_turn", "stop_sequence"}
     return progress.model_copy(
         update={
+            **(_unacted(progress, turn) if _counts_replies(limits) else _nudges(progress, turn)),
             "turns": progress.turns + 1,
-            "nudges": progress.nudges + 1 if silent else 0,
             "variant": progress.variant + 1 if turn.discarded else 0,
             "usage": progress.usage.plus(turn.usage),
             "cost_microusd": progress.cost_microusd + turn.cost_microusd,
@@ -179,10 +217,100 @@ def with_usage(progress: AgentProgress, turn: ModelTurn) -> AgentProgress:
     )
 
 
+def _unacted(progress: AgentProgress, turn: ModelTurn) -> dict[str, int]:
+    if turn.tool_uses or turn.discarded:
+        return {}
+    if turn.stop_reason == "pause_turn":
+        return {"bad_replies": progress.bad_replies + 1}
+    return {"nudges": progress.nudges + 1}
+
+
 def answered(
+    progress: AgentProgress,
+    uses: Sequence[ToolUse],
+    answers: Sequence[ToolAnswer],
+    limits: AgentLimits,
+    *,
+    changed: bool,
+) -> AgentProgress:
+    """Return the counters after the calls of a reply were answered; `changed`: they did work.
+
+    A good reply has a call that was run and did not fail; from there on all is counted anew.
+    """
+    if not _counts_replies(limits):
+        return _calls_answered(progress, uses, answers)
+    failed = not changed and all(answer.is_error for answer in answers)
+    good = not failed and not _bad(uses)
+    outcome = digest(*(answer.output or answer.text for answer in answers))
+    entry = f"{_calls(uses)}{outcome}"
+    # After a change of the worktree, what was read before may well be read again.
+    recent = [one for one in progress.recent if one == entry or not changed]
+    return progress.model_copy(
+        update={
+            "nudges": 0 if good else progress.nudges,
+            "bad_replies": 0 if good else progress.bad_replies + _bad(uses),
+            "failed_replies": progress.failed_replies + 1 if failed else 0,
+            "recent": (*recent, entry)[-_RECENT:],
+        }
+    )
+
+
+def _calls(uses: Sequence[ToolUse]) -> str:
+    """Return what makes the calls of a reply the same calls."""
+    return digest(*(part for use in uses for part in (use.name, use.arguments or use.problem)))
+
+
+def after_answers(progress: AgentProgress, limits: AgentLimits) -> Stop | str | None:
+    """Return why the loop ends, or what to tell an agent that does not come on; else None."""
+    failed, most = progress.failed_replies, limits.failed_replies
+    if most and failed >= most:
+        return Stop(StopCause.LOOP, f"{failed} replies in a row came to nothing: every call failed")
+    count = _repeats if _counts_replies(limits) else _repeats_in_a_row
+    if count(progress.recent) == limits.same_call_warning:
+        return CIRCLES
+    return FAILING if most and failed == most // 2 else None
+
+
+def _repeats(recent: Sequence[str]) -> int:
+    """Return how often the last reply with its outcome stands among the recent ones."""
+    return recent.count(recent[-1]) if recent else 0
+
+
+# ---- agents from before 2026-12, whose calls were counted, not their replies
+
+
+def _after_turn_before(
+    turn: ModelTurn, progress: AgentProgress, limits: AgentLimits, *, waiting: bool
+) -> CallTools | Finish | FinishDeferred | Nudge | Stop:
+    match turn.stop_reason:
+        case "tool_use" if turn.tool_uses:
+            return _finished(turn, waiting=waiting) or _tools_before(turn, progress, limits)
+        case "end_turn" | "stop_sequence" | "tool_use":
+            return _silent(progress, limits, GO_ON)
+        case "pause_turn":
+            return Nudge(None)
+        case unknown:
+            return Stop(StopCause.SILENT, f"the model stopped for an unknown reason: {unknown}")
+
+
+def _tools_before(
+    turn: ModelTurn, progress: AgentProgress, limits: AgentLimits
+) -> CallTools | Stop:
+    if progress.bad_calls >= limits.bad_calls:
+        return Stop(StopCause.LOOP, f"{progress.bad_calls} tool calls in a row could not be run")
+    if _repeats_in_a_row(progress.recent) >= limits.same_call_stop:
+        return Stop(StopCause.LOOP, f"the same call was made {limits.same_call_stop} times")
+    return CallTools(turn.tool_uses)
+
+
+def _nudges(progress: AgentProgress, turn: ModelTurn) -> dict[str, int]:
+    was_silent = turn.stop_reason in {"end_turn", "stop_sequence"}
+    return {"nudges": progress.nudges + 1 if was_silent else 0}
+
+
+def _calls_answered(
     progress: AgentProgress, uses: Sequence[ToolUse], answers: Sequence[ToolAnswer]
 ) -> AgentProgress:
-    """Return the counters after the calls of a turn were answered."""
     bad = progress.bad_calls
     recent = list(progress.recent)
     for use, answer in zip(uses, answers, strict=True):
@@ -191,12 +319,7 @@ def answered(
     return progress.model_copy(update={"bad_calls": bad, "recent": tuple(recent[-8:])})
 
 
-def warning(progress: AgentProgress, limits: AgentLimits) -> str | None:
-    """Return what to tell an agent that goes in circles, None while it does not."""
-    return CIRCLES if _repeats(progress.recent) == limits.same_call_warning else None
-
-
-def _repeats(recent: Sequence[str]) -> int:
+def _repeats_in_a_row(recent: Sequence[str]) -> int:
     count = 0
     for one in reversed(recent):
         if one != recent[-1]:

@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError
 
 from contracts.agent import AgentLimits
 from contracts.base import HumanInput
+from domain import limits
 from domain.agent.outputs import OUTPUTS, Output, output_of
 
 
@@ -73,8 +74,8 @@ def read_role(
     output = _output(found.output)
     if output is None:
         return f"the role {name!r} has the output {found.output!r}; use {', '.join(OUTPUTS)}"
-    limits = AgentLimits(**found.limits.model_dump())
-    return Role(name, prompt, tuple(sorted(found.tools)), output, limits, found.model)
+    own = limits.AGENT.model_copy(update=found.limits.model_dump())
+    return Role(name, prompt, tuple(sorted(found.tools)), output, own, found.model)
 
 
 def _output(given: str | OutputFields) -> Output | None:

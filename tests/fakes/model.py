@@ -10,13 +10,14 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from typing_extensions import override
 
-from contracts.agent import AgentLimits, OpenedConversation
+from contracts.agent import OpenedConversation
 from contracts.base import Contract
 from contracts.failures import FailureKind
 from contracts.model import ModelCall, ModelTurn, OpenConversation, ToolUse, Usage
 from contracts.ports import ModelActivities
 from contracts.store import ConversationRef
 from domain import ids
+from domain.limits import AGENT
 from tests.fakes.calls import Before, Fake, failing
 from tests.fakes.policy import config_of, effect_of, verdict_of
 from tests.fakes.store import MemoryStore, oid
@@ -146,7 +147,7 @@ class FakeModel(Fake, ModelActivities):
         self._turns: dict[str, ModelTurn] = {}
         self.opened: dict[str, OpenConversation] = {}
         self.spent = 0
-        self.limits = AgentLimits()
+        self.limits = AGENT
 
     @override
     @activity.defn

@@ -6,6 +6,7 @@ from contracts.tools import FINISH
 from contracts.verdicts import CallVerdict, Effect
 from domain.agent import models
 from domain.approvals.rules import judge
+from domain.limits import AGENT
 
 
 def effect_of(name: str) -> Effect | None:
@@ -27,4 +28,4 @@ def prices_of(model: str) -> ModelPrices:
 
 def config_of(model: str, limits: AgentLimits | None = None) -> AgentConfig:
     """Return the pinned configuration of an agent; limits are those of a coder when left out."""
-    return AgentConfig(id="c" * 40, limits=limits or AgentLimits(), prices=prices_of(model))
+    return AgentConfig(id="c" * 40, limits=limits or AGENT, prices=prices_of(model))

@@ -20,12 +20,14 @@ class FakeTools(Fake, ToolActivities):
 
     Attributes:
         fails: whether a write ends as failed.
+        changes: whether an edit changes its file.
     """
 
     def __init__(self, store: MemoryStore, before: Before) -> None:
         super().__init__(store, before)
         self._journal: dict[str, ToolResult] = {}
         self.fails: Callable[[ToolCall], bool] = lambda _: False
+        self.changes: Callable[[ToolCall], bool] = lambda _: True
 
     @override
     @activity.defn
@@ -61,7 +63,7 @@ class FakeTools(Fake, ToolActivities):
         self._fence(request.lease)
         await self._before(name, request)
         checkpoint = request.expected
-        if request.tool == "edit":
+        if request.tool == "edit" and self.changes(request):
             change = json.loads(self._store.blobs[request.arguments])
             tree = {**self._store.tree(request.expected), change["path"]: change["content"]}
             checkpoint = self._store.commit(tree, request.expected, note=request.call_id)

@@ -18,6 +18,7 @@ from contracts.model import OpenConversation
 from contracts.store import ConversationRef
 from contracts.tools import CoderFinish, ReadCall, ToolCall
 from domain.agent import loop
+from domain.limits import AGENT
 from tests.fakes.calls import failing
 from tests.fakes.model import MODEL, ScriptedReply, ScriptedUse, acts, finishes, says
 from tests.fakes.policy import config_of
@@ -54,7 +55,7 @@ async def coder(
     """A coder at work on a script."""
     env = WorkflowEnv(client, {"coder/x": script})
     start = agent(env, **changes)
-    env.model.limits = start.limits
+    env.model.limits = AGENT.model_copy(update=start.limits.model_dump(exclude_defaults=True))
     async with env.at_work():
         yield env, await env.start(AgentWorkflow, start)
 
@@ -151,6 +152,45 @@ async def test_a_silent_agent_is_reminded_twice_then_cut(client: Client) -> None
     assert (result.cut, result.output) == (StopCause.SILENT, None)
     assert "2 reminders" in result.reason
     assert env.messages("coder/x") == [None, loop.GO_ON, loop.GO_ON]
+
+
+async def test_an_edit_of_a_reply_that_says_it_is_done_is_made(client: Client) -> None:
+    """Calls are run whatever the stop reason says, and their results go back."""
+    env, result = await played(client, [replace(acts((EDIT, "a.py")), stop="end_turn"), DONE])
+
+    assert env.written(result.checkpoint) == {"a.py"}
+    assert not env.model_calls[1].answers[0].is_error
+
+
+async def test_six_bad_calls_of_one_reply_do_not_keep_the_right_one_from_being_run(
+    client: Client,
+) -> None:
+    """A bad turn costs a turn: the next reply, with the right names, edits the file."""
+    wrong = ScriptedReply(uses=(ScriptedUse(EDIT, "a.py", problem="path: Field required"),) * 6)
+    env, result = await played(client, [wrong, acts((EDIT, "a.py")), DONE])
+
+    assert (result.cut, result.turns) == (None, 3)
+    assert env.written(result.checkpoint) == {"a.py"}
+
+
+async def test_edits_that_fail_without_end_cut_the_agent(client: Client) -> None:
+    """A dozen failed replies in a row are enough, with a warning half way."""
+    env = WorkflowEnv(client, {"coder/x": [acts((EDIT, f"{n}.py")) for n in range(60)]})
+    env.tools.fails = lambda call: True
+    env.tools.changes = lambda call: False
+    async with env.at_work():
+        result = await (await env.start(AgentWorkflow, agent(env))).result()
+
+    assert (result.cut, result.turns) == (StopCause.LOOP, 12)
+    assert env.messages("coder/x").index(loop.FAILING) == 6
+
+
+async def test_a_round_begins_with_the_turns_that_the_others_left(client: Client) -> None:
+    """Being sent back does not begin the turns again without bound."""
+    script = [acts((EDIT, f"{n}.py")) for n in range(60)]
+    _, result = await played(client, script, turns_before=57)
+
+    assert (result.cut, result.turns) == (StopCause.TURNS, 20)
 
 
 async def test_work_resets_the_count_of_reminders(client: Client) -> None:
@@ -268,7 +308,7 @@ async def test_a_note_defers_a_finish_that_is_being_written(client: Client) -> N
 async def test_pinned_limits_override_the_limits_of_the_caller(client: Client) -> None:
     """What its first activity resolved holds; of the caller's limits only the money does."""
     env = WorkflowEnv(client, {"coder/x": [acts((VIEW, "a")), acts((VIEW, "b")), DONE]})
-    env.model.limits = AgentLimits(turns=2)
+    env.model.limits = AGENT.model_copy(update={"turns": 2})
     async with env.at_work():
         handle = await env.start(AgentWorkflow, agent(env, limits=AgentLimits(turns=9)))
         result = await handle.result()

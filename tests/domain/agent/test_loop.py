@@ -1,5 +1,7 @@
 """The agent's loop on paper."""
 
+from dataclasses import dataclass, field, replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from contracts.agent import AgentLimits, AgentProgress, ModelPrices, StopCause
 from contracts.model import ModelTurn, ToolAnswer, ToolUse, Usage
 from contracts.store import ConversationRef
+from domain import limits
 from domain.agent import loop, models
 
 MODEL = "claude-sonnet-5-5"
@@ -23,7 +26,9 @@ def turn(stop: str = "tool_use", *uses: ToolUse, **fields: object) -> ModelTurn:
     )
 
 
-LIMITS = AgentLimits()
+LIMITS = limits.AGENT
+BEFORE = AgentLimits()
+"""Of agents from before 2026-12, whose calls were counted."""
 PRICES = ModelPrices.model_validate(models.facts(MODEL), from_attributes=True)
 
 
@@ -97,10 +102,23 @@ def test_a_repeat_of_a_reply_that_was_too_long_may_be_longer() -> None:
     ]
 
 
-def test_calls_are_run_only_when_the_reply_stopped_for_them() -> None:
-    """A call in a reply that ended otherwise is not one."""
-    assert loop.after_turn(turn("tool_use", VIEW), BEGUN, LIMITS) == loop.CallTools((VIEW,))
-    assert loop.after_turn(turn("end_turn", VIEW), BEGUN, LIMITS) == loop.Nudge(loop.GO_ON)
+@pytest.mark.parametrize(
+    "stop", ["tool_use", "end_turn", "stop_sequence", "pause_turn", "something_new"]
+)
+def test_calls_are_run_whatever_the_reply_stopped_for(stop: str) -> None:
+    """An edit in a reply that says `end_turn` is an edit; one that finishes has finished."""
+    ends = turn(stop, FINISH, finish="{}")
+
+    assert loop.after_turn(turn(stop, VIEW), BEGUN, LIMITS) == loop.CallTools((VIEW,))
+    assert loop.after_turn(ends, BEGUN, LIMITS) == loop.Finish("{}")
+
+
+@pytest.mark.parametrize("stop", ["max_tokens", "refusal", "model_context_window_exceeded"])
+def test_calls_of_a_reply_that_was_cut_or_refused_are_not_run(stop: str) -> None:
+    """What it would have said after them, or in them, is not known."""
+    decided = loop.after_turn(turn(stop, VIEW), BEGUN, LIMITS)
+
+    assert not isinstance(decided, loop.CallTools)
 
 
 def test_finish_ends_the_work_only_alone() -> None:
@@ -133,13 +151,20 @@ def test_a_finish_that_does_not_fit_is_answered_not_taken() -> None:
     ("stop", "decided"),
     [
         pytest.param("end_turn", loop.Nudge(loop.GO_ON), id="silent"),
+        pytest.param("tool_use", loop.Nudge(loop.GO_ON), id="no call where one is named"),
+        pytest.param("something_new", loop.Nudge(loop.GO_ON), id="unknown"),
         pytest.param("pause_turn", loop.Nudge(None), id="paused"),
         pytest.param("max_tokens", loop.RetryTurn(None), id="too long"),
     ],
 )
 def test_what_follows_a_reply_without_calls(stop: str, decided: object) -> None:
     """A pause goes on, silence is nudged, a reply cut short is asked for again."""
-    assert loop.after_turn(turn(stop), BEGUN, LIMITS) == decided
+    assert loop.after_turn(turn(stop, says="So."), BEGUN, LIMITS) == decided
+
+
+def test_an_empty_reply_is_named_as_one() -> None:
+    """The model has no record of it, so that it is not reminded of words that it never said."""
+    assert loop.after_turn(turn("end_turn"), BEGUN, LIMITS) == loop.Nudge(loop.EMPTY)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +174,8 @@ def test_what_follows_a_reply_without_calls(stop: str, decided: object) -> None:
         pytest.param("max_tokens", progress(variant=2), StopCause.SILENT, id="too long too often"),
         pytest.param("refusal", BEGUN, StopCause.REFUSAL, id="refusal"),
         pytest.param("model_context_window_exceeded", BEGUN, StopCause.CONTEXT, id="context"),
-        pytest.param("something_new", BEGUN, StopCause.SILENT, id="unknown"),
+        pytest.param("tool_use", progress(nudges=2), StopCause.SILENT, id="no call too often"),
+        pytest.param("pause_turn", progress(bad_replies=5), StopCause.SILENT, id="pauses"),
     ],
 )
 def test_what_ends_the_loop(stop: str, used: AgentProgress, cut: StopCause) -> None:
@@ -161,40 +187,215 @@ def test_what_ends_the_loop(stop: str, used: AgentProgress, cut: StopCause) -> N
     assert decided.reason
 
 
-def test_the_same_call_with_the_same_result_is_warned_of_then_cut() -> None:
-    """Going in circles is told at the third time and ended at the fifth."""
-    used = BEGUN
-    warned: list[bool] = []
-    while not isinstance(loop.after_turn(turn("tool_use", VIEW), used, LIMITS), loop.Stop):
-        used = loop.answered(used, (VIEW,), (ToolAnswer(tool_use_id="u1", text="same"),))
-        warned.append(loop.warning(used, LIMITS) is not None)
+BAD = ToolUse(id="b", name="fly", problem="no such tool")
+EDIT = ToolUse(id="e", name="edit", arguments="2" * 40)
 
-    assert warned == [False, False, True, False, False]
+
+@dataclass
+class Talked:
+    """An agent's loop, reply by reply, without a model.
+
+    Attributes:
+        told: what it was told after its replies.
+        replies: how many came before its end.
+    """
+
+    used: AgentProgress = BEGUN
+    limits: AgentLimits = LIMITS
+    told: list[str | None] = field(default_factory=list)
+    replies: int = 0
+    end: loop.Stop | None = None
+
+    def says(
+        self, *uses: ToolUse, stop: str = "tool_use", text: str = "same", failed: bool = False,
+        changed: bool = False,
+    ) -> "Talked":  # fmt: skip
+        """Hear one more reply, and answer its calls that are run with a text."""
+        if self.end:
+            return self
+        self.replies += 1
+        reply = turn(stop, *uses)
+        step = loop.after_turn(reply, self.used, self.limits)
+        self.used = loop.with_usage(self.used, reply, self.limits)
+        if isinstance(step, loop.CallTools):
+            answers = [
+                ToolAnswer(
+                    tool_use_id=use.id,
+                    text=use.problem or text,
+                    is_error=failed or bool(use.problem) or use.name == "finish",
+                )
+                for use in step.uses
+            ]
+            self.used = loop.answered(self.used, uses, answers, self.limits, changed=changed)
+            after = loop.after_answers(self.used, self.limits)
+            self.end = after if isinstance(after, loop.Stop) else None
+            self.told.append(None if isinstance(after, loop.Stop) else after)
+        elif isinstance(step, loop.Stop):
+            self.end = step
+        return self
+
+
+def test_the_same_reply_with_the_same_result_is_warned_of_then_cut() -> None:
+    """Going in circles is told at the third time and ended when it comes for the sixth."""
+    agent = Talked()
+    while not agent.end:
+        agent.says(VIEW)
+
+    assert [told is not None for told in agent.told] == [False, False, True, False, False]
+    assert agent.end.cut is StopCause.LOOP
+
+
+def test_another_reply_is_judged_before_the_loop_is_cut() -> None:
+    """After five times the same, a call that is another one is run."""
+    agent = Talked()
+    for _ in range(5):
+        agent.says(VIEW)
+
+    assert not agent.says(EDIT, changed=True).end
+    assert not agent.says(VIEW).end
+
+
+def test_two_calls_by_turns_are_a_circle_too() -> None:
+    """Reading the same two things over and over is cut like reading one."""
+    agent = Talked()
+    while not agent.end and agent.replies < 60:
+        agent.says(VIEW).says(VIEW.model_copy(update={"arguments": "3" * 40}))
+
+    assert agent.replies == 11
+
+
+def test_what_is_read_again_after_a_change_is_no_circle() -> None:
+    """The same red test between edits that change something is work."""
+    agent = Talked()
+    for number in range(20):
+        agent.says(VIEW).says(EDIT, text=str(number), changed=True)
+
+    assert not agent.end
+    assert agent.told == [None] * 40
 
 
 def test_another_result_breaks_the_circle() -> None:
     """The same command with new output is progress."""
-    used = BEGUN
-    for number in range(9):
-        used = loop.answered(used, (VIEW,), (ToolAnswer(tool_use_id="u1", text=str(number)),))
+    agent = Talked()
+    for number in range(30):
+        agent.says(VIEW, text=str(number))
 
-    assert loop.warning(used, LIMITS) is None
-    assert loop.after_turn(turn("tool_use", VIEW), used, LIMITS) == loop.CallTools((VIEW,))
-    assert len(used.recent) <= 8
+    assert not agent.end
+    assert len(agent.used.recent) <= 16
 
 
-def test_calls_that_cannot_be_run_end_the_loop() -> None:
-    """Five in a row are enough; one good call starts the count anew."""
-    bad = ToolUse(id="b", name="fly", problem="no such tool")
-    used = BEGUN
+def test_many_bad_calls_of_one_reply_are_one_bad_reply() -> None:
+    """Six calls with wrong argument names cost one turn, and the right one after them is run."""
+    agent = Talked().says(*[BAD] * 6)
+
+    assert agent.used.bad_replies == 1
+    assert not agent.says(EDIT, changed=True).end
+    assert agent.used.bad_replies == 0
+
+
+def test_replies_without_a_call_that_can_be_run_end_the_loop() -> None:
+    """Five in a row are answered; a sixth is not, but a good call would have been run."""
+    agent = Talked()
     for number in range(5):
-        used = loop.answered(used, (bad,), (ToolAnswer(tool_use_id="b", text=str(number)),))
-    cut = loop.after_turn(turn("tool_use", bad), used, LIMITS)
-    good = loop.answered(used, (VIEW,), (ToolAnswer(tool_use_id="u1", text="ok"),))
+        agent.says(BAD.model_copy(update={"problem": str(number)}))
 
-    assert isinstance(cut, loop.Stop)
-    assert cut.cut is StopCause.LOOP
-    assert good.bad_calls == 0
+    assert not replace(agent).says(EDIT, changed=True).end
+    assert agent.says(BAD).end == loop.Stop(
+        StopCause.LOOP, "5 replies in a row held no call that could be run"
+    )
+
+
+def test_a_bad_call_beside_a_good_one_is_no_bad_reply() -> None:
+    """A reply that comes to something is one."""
+    agent = Talked()
+    for number in range(20):
+        agent.says(BAD, VIEW, text=str(number))
+
+    assert not agent.end
+    assert agent.used.bad_replies == 0
+
+
+def test_calls_that_fail_without_end_are_warned_of_then_cut() -> None:
+    """Sixty failing edits in a row, each another one, are a dozen."""
+    agent = Talked()
+    while not agent.end and agent.replies < 60:
+        other = EDIT.model_copy(update={"arguments": f"{agent.replies:040x}"})
+        agent.says(other, failed=True)
+
+    assert agent.replies == 12
+    assert [number for number, told in enumerate(agent.told) if told] == [5]
+    assert agent.told[5] == loop.FAILING
+    assert agent.end == loop.Stop(
+        StopCause.LOOP, "12 replies in a row came to nothing: every call failed"
+    )
+
+
+def test_a_red_command_that_changed_files_is_work() -> None:
+    """An agent that edits by commands and tests in the same line is not cut while it does."""
+    agent = Talked()
+    for number in range(40):
+        agent.says(EDIT, text=str(number), failed=True, changed=True)
+
+    assert not agent.end
+
+
+def test_a_finish_beside_other_calls_is_answered_five_times() -> None:
+    """An answer that is ignored counts, also where the other calls are run."""
+    agent = Talked()
+    while not agent.end and agent.replies < 60:
+        agent.says(VIEW, FINISH, text=str(agent.replies))
+
+    assert agent.replies == 6
+    assert agent.end
+    assert agent.end.cut is StopCause.LOOP
+
+
+@pytest.mark.parametrize("stop", ["end_turn", "tool_use", "stop_sequence", "something_new"])
+def test_replies_without_a_call_are_reminded_twice_then_cut(stop: str) -> None:
+    """Whatever they say they stopped for."""
+    agent = Talked()
+    while not agent.end and agent.replies < 60:
+        agent.says(stop=stop)
+
+    assert agent.replies == 3
+    assert agent.end
+    assert agent.end.cut is StopCause.SILENT
+
+
+@pytest.mark.parametrize("good", [0, 1], ids=["no good one between", "good ones between"])
+def test_bad_replies_of_several_kinds_add_up(good: int) -> None:
+    """Only a good reply makes up for the bad ones before it."""
+    agent = Talked()
+    while not agent.end and agent.replies < 60:
+        agent.says(stop="end_turn").says(BAD)
+        agent.says(*[EDIT] * good, text=str(agent.replies), changed=True)
+
+    assert (agent.end is not None) is not good
+
+
+def test_rounds_do_not_begin_with_all_their_turns_again() -> None:
+    """They share the turns of the agent; each has at least the twenty that a correction takes."""
+    shared = LIMITS.model_copy(update={"turns": 60})
+
+    left = [loop.turns_of_round(shared, before) for before in (0, 15, 50, 300)]
+    short = shared.model_copy(update={"turns": 7})
+    assert left == [60, 45, 20, 20]
+    assert [loop.turns_of_round(short, before) for before in (0, 300)] == [7, 7]
+    assert loop.turns_of_round(BEFORE, 300) == BEFORE.turns
+
+
+def test_an_agent_from_before_is_judged_as_it_was() -> None:
+    """Its calls are counted, and are run only when the reply stopped for them."""
+    assert loop.after_turn(turn("end_turn", VIEW), BEGUN, BEFORE) == loop.Nudge(loop.GO_ON)
+    agent = Talked(limits=BEFORE).says(*[BAD] * 5).says(EDIT)
+    circle = Talked(limits=BEFORE).says(*[VIEW] * 5).says(EDIT)
+    unknown = Talked(limits=BEFORE).says(stop="something_new")
+
+    assert [one.end and one.end.cut for one in (agent, circle, unknown)] == [
+        StopCause.LOOP,
+        StopCause.LOOP,
+        StopCause.SILENT,
+    ]
 
 
 @given(st.lists(st.sampled_from(["tool_use", "end_turn", "pause_turn", "max_tokens"]), max_size=20))
@@ -206,10 +407,11 @@ def test_the_counters_add_up(stops: list[str]) -> None:
             stop, usage=Usage(input_tokens=3, output_tokens=2), cost_microusd=7, model="m",
             discarded=stop == "max_tokens",
         )  # fmt: skip
-        used = loop.with_usage(used, reply)
+        used = loop.with_usage(used, reply, LIMITS)
     tail = list(reversed(stops))
 
     assert (used.turns, used.cost_microusd) == (len(stops), 7 * len(stops))
     assert used.usage.total_tokens == 5 * len(stops)
     assert used.variant == next((n for n, s in enumerate(tail) if s != "max_tokens"), len(stops))
-    assert used.nudges == next((n for n, s in enumerate(tail) if s != "end_turn"), len(stops))
+    assert used.nudges == stops.count("end_turn") + stops.count("tool_use")
+    assert used.bad_replies == stops.count("pause_turn")
