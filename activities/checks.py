@@ -168,14 +168,26 @@ class _CheckRun:
             commit=self.request.commit,
             tree=self.tree,
             results=tuple(outcome.result for outcome in outcomes),
-            log=await self.store.put_blob(b"\n".join(logs)[-_LOG_BYTES:]),
+            log=await self.store.put_blob(_last_lines(b"\n".join(logs))),
             cached=all(outcome.cached for outcome in outcomes),
             hint="; ".join(sorted({outcome.hint for outcome in outcomes if outcome.hint}))[:1_000],
         )
 
 
 def _tail(text: str) -> str:
-    return for_people(text)[-_TAIL:] if len(text) <= _TAIL else "…" + for_people(text[-_TAIL:])
+    """Return the last lines for people."""
+    if len(text) <= _TAIL:
+        return for_people(text)
+    last = text[-_TAIL:]
+    return "…\n" + for_people(last.partition("\n")[2] or last)
+
+
+def _last_lines(log: bytes) -> bytes:
+    """Return the end of a long log, cut between lines."""
+    if len(log) <= _LOG_BYTES:
+        return log
+    last = log[-_LOG_BYTES:]
+    return b"[the beginning is left out]\n" + (last.partition(b"\n")[2] or last)
 
 
 def _answered(known: Sequence[_Outcome | None]) -> list[_Outcome] | None:

@@ -1,11 +1,12 @@
 """The user's commands, run in a worktree: their PATH and virtual environment, our sandbox."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.repository import Environment
-from domain.text import for_people
+from domain.text import for_models
 from infra.disk_space import LowSpaceError, free_bytes, low_space_reason
 from infra.sandbox import (
     PAYLOAD_UID,
@@ -23,7 +24,7 @@ from infra.worktrees.handle import WorktreeHandle
 SHELL = " ".join(("bash", *SHELL_OPTIONS))
 """What runs a command line; it belongs to what a recorded outcome holds for."""
 _SIGPIPE = 128 + 13
-_SHOWN_BYTES = 30_000
+_SHOWN_CHARS = 30_000
 _FULL_BYTES = 1_000_000
 
 
@@ -33,13 +34,27 @@ class CommandRun:
 
     Attributes:
         outcome: as the sandbox reports it.
-        text: at most 30 kB of output, its middle cut out when there was more.
+        whole: its output as valid text without terminal codes.
         disk_full: it failed and the worktree's disk is full, which may be the reason.
     """
 
     outcome: CommandOutcome
-    text: str
+    whole: str
     disk_full: bool
+
+    @property
+    def text(self) -> str:
+        """Return at most 30,000 characters of the output, its middle lines left out."""
+        return shortened(self.whole)
+
+    def text_with(self, whole_in: str) -> str:
+        """Return the text with the name of the file that holds the whole."""
+        return shortened(self.whole, whole_in=whole_in)
+
+    @property
+    def is_cut(self) -> bool:
+        """Return whether `text` leaves something out."""
+        return len(self.whole) > _SHOWN_CHARS
 
     @property
     def passed(self) -> bool:
@@ -97,6 +112,7 @@ class CommandRunner:
             store=worktree.store,
             private_git=worktree.private_git,
             gitfile=worktree.gitfile,
+            scratch=worktree.scratch,
             uid=worktree.uid or PAYLOAD_UID,
             hide=self._hide,
             shadows_checkout=Path(environment.checkout) if environment.checkout else None,
@@ -116,12 +132,14 @@ class CommandRunner:
             raise WorktreeBroken(f"{worktree.path} was deleted: {error}") from error
         free = None if outcome.exit_code == 0 else free_bytes(worktree.path)
         full = free is not None and free < _FULL_BYTES
-        return CommandRun(outcome, readable(outcome.output), disk_full=full)
+        # A large output takes a moment, and the worker has other calls to answer.
+        whole = await asyncio.to_thread(readable, outcome.output)
+        return CommandRun(outcome, whole, disk_full=full)
 
 
 def _exists(worktree: WorktreeHandle) -> bool:
     """Return whether all that a command needs of its worktree is there."""
-    parts = (worktree.path, worktree.private_git, worktree.gitfile)
+    parts = (worktree.path, worktree.private_git, worktree.gitfile, worktree.scratch)
     return all(part.exists() for part in parts)
 
 
@@ -136,10 +154,36 @@ async def undo(worktree: WorktreeHandle, commit: str) -> None:
         raise LowSpaceError(low)
 
 
-def readable(output: bytes, limit: int = _SHOWN_BYTES) -> str:
-    """Return output as valid text without terminal codes, head and tail when it is long."""
-    if len(output) > limit:
-        half = limit // 2
-        cut = len(output) - 2 * half
-        output = output[:half] + f"\n… {cut} bytes left out …\n".encode() + output[-half:]
-    return for_people(output.decode("utf-8", "backslashreplace"), limit * 2)
+def readable(output: bytes) -> str:
+    """Return output as valid text without terminal codes."""
+    text = output.decode("utf-8", "backslashreplace")
+    return for_models(text, len(text))
+
+
+def shortened(text: str, *, whole_in: str = "", limit: int = _SHOWN_CHARS) -> str:
+    """Return text with its middle lines left out when it is longer than `limit` characters.
+
+    A line is cut only when it alone is too long. `whole_in` names the file that holds all of it.
+    """
+    if len(text) <= limit:
+        return text
+    lines = text.splitlines(keepends=True)
+    head = _fitting(lines, limit // 2)
+    tail = _fitting(lines[: len(head) - 1 if head else None : -1], limit // 2)[::-1]
+    first = "".join(head) or text[: limit // 2] + "\n"
+    last = "".join(tail) or "…" + text[-(limit // 2) :]
+    left_out = len(text) - len(first) - len(last)
+    count = len(lines) - len(head) - len(tail)
+    where = f"; view or search the whole output in {whole_in}" if whole_in else ""
+    return f"{first}… {count:,} lines ({left_out:,} characters) left out{where} …\n{last}"
+
+
+def _fitting(lines: Sequence[str], room: int) -> list[str]:
+    """Return as many of the first lines as fit."""
+    fitting: list[str] = []
+    for line in lines:
+        room -= len(line)
+        if room < 0:
+            break
+        fitting.append(line)
+    return fitting

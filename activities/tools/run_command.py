@@ -1,14 +1,19 @@
 """run_command: run a shell command in the sandbox, in the worktree."""
 
+import asyncio
+from collections.abc import Sequence
+
 from pydantic import Field
 
+from activities.tools import scratch
 from activities.tools.tool import Tool, ToolContext, ToolOutput
 from contracts.base import HumanInput
 from contracts.tools import ApprovalClass, RetryClass, ToolOutcome
 from contracts.verdicts import Effect
 from domain.text import one_line
 from domain.tools.registry import ToolSpec
-from infra.commands import undo
+from infra.commands import CommandRun, undo
+from infra.files.confined_root import PathRefused
 
 
 class RunCommandArguments(HumanInput):
@@ -22,37 +27,56 @@ async def execute(context: ToolContext, arguments: RunCommandArguments) -> ToolO
     """Run the command and checkpoint what it left; one that filled the disk is undone."""
     worktree = context.worktree
     environment = await context.commands.environment(context.store, context.environment)
+    notes = [f"[{scratch.LOST}]"] if scratch.was_lost(context) else []
     ran = await context.commands.run(
         worktree, arguments.command, environment, timeout_seconds=arguments.timeout_seconds
     )
+    log = {"log": context.batch.blob(ran.outcome.output)}
     if ran.disk_full:
         await undo(worktree, context.expected)
-        end = f"[{ran.ending}; it filled the disk, so all it wrote was undone]"
-        text = f"{ran.text.rstrip()}\n{end}".lstrip("\n")
-        log = context.batch.blob(ran.outcome.output)
-        return ToolOutput(text, ToolOutcome.FAILED, attachments={"log": log})
-    message = f"run: {one_line(arguments.command)}"
-    scan = await worktree.scan(context.expected, message)
-    parts = [ran.text.rstrip("\n"), f"[{ran.ending}]"]
+        scratch.remember(context)
+        notes.append(
+            f"[{ran.ending}; it filled the disk, so all it wrote was undone and {scratch.TMP} and "
+            "HOME were emptied]"
+        )
+        return ToolOutput(_text(ran.text, notes), ToolOutcome.FAILED, attachments=log)
+    scratch.remember(context)
+    text = await asyncio.to_thread(_kept, context, ran) if ran.is_cut else ran.text
+    notes.append(f"[{ran.ending}]")
+    scan = await worktree.scan(context.expected, f"run: {one_line(arguments.command)}")
     if ran.outcome.hint:
-        parts.append(f"[{ran.outcome.hint}]")
+        notes.append(f"[{ran.outcome.hint}]")
     if scan.skipped:
-        parts.append(f"[not part of the checkpoint: nested repositories {', '.join(scan.skipped)}]")
+        notes.append(f"[not part of the checkpoint: nested repositories {', '.join(scan.skipped)}]")
     outcome = ToolOutcome.DONE if ran.passed or ran.broken_pipe else ToolOutcome.FAILED
     return ToolOutput(
-        text="\n".join(filter(None, parts)),
+        text=_text(text, notes),
         outcome=ToolOutcome.TIMED_OUT if ran.outcome.timed_out else outcome,
         checkpoint=scan.commit,
-        attachments={"log": context.batch.blob(ran.outcome.output)},
+        attachments=log,
     )
+
+
+def _kept(context: ToolContext, ran: CommandRun) -> str:
+    """Return the cut output, the whole of it kept in a file where that is possible."""
+    try:
+        return ran.text_with(scratch.keep_output(context, ran.whole))
+    except PathRefused:
+        return ran.text
+
+
+def _text(output: str, notes: Sequence[str]) -> str:
+    return "\n".join(filter(None, [output.rstrip("\n"), *notes]))
 
 
 TOOL = Tool(
     ToolSpec(
         name="run_command",
         description="Run a bash command line in a sandbox, in the repository root. No network. "
-        "Each command starts in a fresh shell; files stay, processes do not. A pipe fails when any "
-        "of its commands fails, as it does in the checks (pipefail).",
+        "Each command starts in a fresh shell; processes do not stay, files do, also those in /tmp "
+        "and HOME, which are yours alone and no part of the patch. A pipe fails when any of its "
+        "commands fails, as it does in the checks (pipefail). A long output is cut between lines "
+        "and kept whole in a file of /tmp.",
         arguments=RunCommandArguments,
         effect=Effect.WRITE,
         retry=RetryClass.JOURNALED,

@@ -17,7 +17,7 @@ from infra.store import Batch, Store
 from infra.worktrees.handle import WorktreeHandle
 
 Seen = dict[str, str]
-"""sha256 of each file as the agent knows it, by path."""
+"""What the agent knows of each file, by path (`domain/editing/seen.py`), and of its /tmp."""
 
 RelativePath = Annotated[
     str, Field(max_length=1_000, description="Path relative to the repository root.")

@@ -4,6 +4,7 @@ import asyncio
 
 from pydantic import Field
 
+from activities.tools import scratch
 from activities.tools.tool import RelativePath, Tool, ToolContext, ToolOutput, failed, plain_path
 from contracts.base import HumanInput
 from contracts.tools import ApprovalClass, RetryClass
@@ -29,26 +30,29 @@ class ViewArguments(HumanInput):
 
 async def execute(context: ToolContext, arguments: ViewArguments) -> ToolOutput:
     """Return the file's lines or the folder's entries; a viewed file counts as seen."""
-    path = arguments.path.rstrip("/") or "."
+    root, path, before = scratch.place_of(context, arguments.path.rstrip("/") or ".")
+    owner = context.worktree.uid
     try:
-        with ConfinedFiles(context.worktree.path) as files:
+        with ConfinedFiles(root, owner=(owner, owner) if owner is not None else None) as files:
             if path == "." or files.is_folder(path):
-                return ToolOutput("\n".join(list_directory(files, path)) or "(empty folder)")
+                listed = [f"{before}{entry}" for entry in list_directory(files, path)]
+                return ToolOutput("\n".join(listed) or "(empty folder)")
             found = files.read(path)
     except PathRefused as error:
         return failed(f"Error: {error}")
     if found is None:
-        return failed(f"Error: File not found: {path}")
-    path = plain_path(path)
-    span = arguments.view_range
-    view_range = (span[0], span[1]) if span else None
+        lost = f" {scratch.LOST}" if before and scratch.was_lost(context) else ""
+        return failed(f"Error: File not found: {before}{path}{lost and '.'}{lost}")
+    shown, view_range = f"{before}{plain_path(path)}", arguments.view_range
     # A large file takes a moment, and the worker has other calls to answer.
-    viewed = await asyncio.to_thread(edit.view, found.data, view_range, path=path)
+    viewed = await asyncio.to_thread(
+        edit.view, found.data, (view_range[0], view_range[1]) if view_range else None, path=shown
+    )
     if isinstance(viewed, edit.Refused):
         return failed(viewed.message)
-    context.seen[path] = seen.viewed(
-        context.seen.get(path), viewed.sha256, viewed.first, viewed.last, viewed.line_count
-    )
+    if not before:  # files of the scratch folder are not edited
+        lines = (viewed.first, viewed.last, viewed.line_count)
+        context.seen[shown] = seen.viewed(context.seen.get(shown), viewed.sha256, *lines)
     text = "\n".join(filter(None, [viewed.text, viewed.note]))
     return ToolOutput(text or "(empty file)")
 
@@ -56,8 +60,8 @@ async def execute(context: ToolContext, arguments: ViewArguments) -> ToolOutput:
 TOOL = Tool(
     ToolSpec(
         name="view",
-        description="Show a file of the repository with line numbers, or list a folder two levels "
-        "deep. At most 2,000 lines at once: give view_range to see another part of a long file.",
+        description="Show a file of the repository, or of /tmp, with line numbers, or list a "
+        "folder two levels deep. At most 2,000 lines at once: give view_range to see another part.",
         arguments=ViewArguments,
         effect=Effect.READ,
         retry=RetryClass.PURE,

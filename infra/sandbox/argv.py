@@ -9,9 +9,10 @@ import pwd
 import resource
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from infra.sandbox.scratch import make_ready
 from infra.sandbox.toolchain import exists, toolchain_binds, toolchain_variables
 from infra.sandbox.types import Mounts, SandboxCommand
 
@@ -24,8 +25,9 @@ BASH = "/bin/bash"
 SHELL_OPTIONS = ("-o", "pipefail")
 """How bash runs every command: a pipe fails when any of its commands does."""
 
-_HIDDEN = ("/root", "/home", "/run", "/tmp")  # noqa: S108
-_HOME = "/tmp/home"  # noqa: S108
+_TMP = Path("/tmp")  # noqa: S108
+_HIDDEN = ("/root", "/home", "/run", str(_TMP))
+_HOME = _TMP / "home"
 _SYSTEM = frozenset({"bin", "boot", "dev", "etc", "lib", "lib64", "proc", "sbin", "sys", "usr"})
 _NOTHING = Path("/dev/null")
 _PASSWORDS = ("/etc/shadow", "/etc/gshadow")
@@ -57,12 +59,13 @@ def launch_arguments(
     tools = toolchain_binds(command.path, command.virtual_env, hidden, untrusted=written)
     variables = toolchain_variables(command.path, untrusted=written)
     shown = replace(mounts, read=(*mounts.read, *tools))
+    view = _view(shown, hidden)
+    if mounts.scratch is not None:
+        _prepare(mounts.scratch, view, mounts.uid)
     fixed = [
         *_isolation(),
         *_environment(command, variables),
-        *_mount_arguments(
-            _view(shown, hidden), min(command.memory_limit_bytes or _TMP_BYTES, _TMP_BYTES)
-        ),
+        *_mount_arguments(view, min(command.memory_limit_bytes or _TMP_BYTES, _TMP_BYTES)),
         *_links(shown, checkout, hidden),
         *("--chdir", "/"),
     ]
@@ -96,7 +99,7 @@ def _environment(command: SandboxCommand, variables: Mapping[str, str]) -> Itera
     yield "--clearenv"
     fixed = {
         "PATH": command.path,
-        "HOME": _HOME,
+        "HOME": str(_HOME),
         "USER": "sandbox",
         "LOGNAME": "sandbox",
         "LANG": "C.UTF-8",
@@ -108,13 +111,13 @@ def _environment(command: SandboxCommand, variables: Mapping[str, str]) -> Itera
         yield from ("--setenv", name, value)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class _Mount:
     """One thing to mount: `source` None is an empty memory file system."""
 
     target: Path
-    source: Path | None = None
-    writable: bool = False
+    source: Path | None
+    writable: bool = field(default=False, kw_only=True)
 
 
 def _hidden(mounts: Mounts) -> tuple[Path, ...]:
@@ -168,15 +171,33 @@ def _own_home() -> list[Path]:
 
 def _view(mounts: Mounts, hidden: Sequence[Path]) -> list[_Mount]:
     """Order everything from the outside in, so that the more specific always wins."""
+    covers = {path: None if path.is_dir() else _NOTHING for path in hidden}
+    tmp = [] if mounts.scratch is None else [_Mount(_TMP, mounts.scratch, writable=True)]
     wanted = [
-        *(_Mount(target=path, source=None if path.is_dir() else _NOTHING) for path in hidden),
-        *(_Mount(target=path, source=path) for path in mounts.read),
-        _Mount(target=mounts.store, source=mounts.store),
-        _Mount(target=mounts.worktree, source=mounts.worktree, writable=True),
-        _Mount(target=mounts.private_git, source=mounts.private_git, writable=True),
-        _Mount(target=mounts.worktree / ".git", source=mounts.gitfile),
+        *(_Mount(path, source) for path, source in covers.items() if path != _TMP or not tmp),
+        *tmp,
+        *(_Mount(path, path) for path in mounts.read),
+        _Mount(mounts.store, mounts.store),
+        _Mount(mounts.worktree, mounts.worktree, writable=True),
+        _Mount(mounts.private_git, mounts.private_git, writable=True),
+        _Mount(mounts.worktree / ".git", mounts.gitfile),
     ]
     return sorted(wanted, key=lambda each: len(each.target.parts))
+
+
+def _prepare(scratch: Path, view: Sequence[_Mount], uid: int) -> None:
+    """Make HOME in the scratch, and the places at which the view mounts something below /tmp."""
+    home = scratch / _HOME.relative_to(_TMP)
+    points: list[Path] = [_HOME.relative_to(_TMP)]
+    files: list[Path] = []
+    for mount in view:
+        around = [each.target for each in view if each.target in mount.target.parents]
+        if max(around, key=lambda path: len(path.parts), default=None) == _TMP:
+            folder = mount.source is None or mount.source.is_dir()
+            (points if folder else files).append(mount.target.relative_to(_TMP))
+    make_ready(scratch, points, files=files)
+    if is_root() and home.stat().st_uid != uid:
+        os.chown(home, uid, uid, follow_symlinks=False)
 
 
 def _mount_arguments(view: Sequence[_Mount], size_bytes: int) -> Iterator[str]:
@@ -199,13 +220,13 @@ def _mount_arguments(view: Sequence[_Mount], size_bytes: int) -> Iterator[str]:
             yield from _parents(mount.target, around.target)
         yield from _one_mount(mount, size_bytes)
         done.append(mount)
-    yield from ("--perms", "0777", "--dir", _HOME)
+    yield from ("--perms", "0777", "--dir", str(_HOME))
 
 
 def _one_mount(mount: _Mount, size_bytes: int) -> Iterator[str]:
     if mount.source is not None:
         yield from ("--bind" if mount.writable else "--ro-bind", str(mount.source))
-    elif str(mount.target) == "/tmp":  # noqa: S108
+    elif mount.target == _TMP:
         yield from ("--perms", "1777", "--size", str(size_bytes), "--tmpfs")
     else:
         yield from ("--perms", "0755", "--tmpfs")

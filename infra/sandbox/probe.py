@@ -33,10 +33,10 @@ def canary_mounts(folder: Path, port: int) -> tuple[Mounts, str]:
     Return what to mount, and the nonce that an honest answer repeats.
     """
     folder.chmod(0o755)
-    worktree, store, private, hide, foreign = (
-        folder / name for name in ("worktree", "store", "private", "hidden", "foreign")
+    worktree, store, private, hide, foreign, scratch = (
+        folder / name for name in ("worktree", "store", "private", "hidden", "foreign", "scratch")
     )
-    for each in (worktree, store, private, hide, foreign):
+    for each in (worktree, store, private, hide, foreign, scratch):
         each.mkdir()
     # Open to all, so that only the mount and no permission can refuse the canary.
     for each in (store, foreign):
@@ -60,7 +60,12 @@ def canary_mounts(folder: Path, port: int) -> tuple[Mounts, str]:
     script = Path(__file__).with_name("canary.py").read_text("utf-8")
     (worktree / "canary.py").write_text(script, "utf-8")
     mounts = Mounts(
-        worktree=worktree, store=store, private_git=private, gitfile=gitfile, hide=(hide,)
+        worktree=worktree,
+        store=store,
+        private_git=private,
+        gitfile=gitfile,
+        scratch=scratch,
+        hide=(hide,),
     )
     return mounts, nonce
 

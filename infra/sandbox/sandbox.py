@@ -186,6 +186,8 @@ def _hand_over(mounts: Mounts) -> None:
     git refuses to work in a worktree whose `.git` file belongs to another user.
     """
     uid, folders = mounts.uid, (mounts.worktree, mounts.private_git)
+    if mounts.scratch is not None and mounts.scratch.stat().st_uid != uid:
+        os.chown(mounts.scratch, uid, uid, follow_symlinks=False)
     if mounts.gitfile.stat().st_uid != uid:
         os.chown(mounts.gitfile, uid, uid, follow_symlinks=False)
     if holds_foreign(*folders, uid=uid):
@@ -213,10 +215,12 @@ def _checked(mounts: Mounts) -> Mounts:
         store=mounts.store.resolve(),
         private_git=mounts.private_git.resolve(),
         gitfile=mounts.gitfile.resolve(),
+        scratch=mounts.scratch.resolve() if mounts.scratch else None,
         read=tuple(path.resolve() for path in mounts.read),
         shadows_checkout=mounts.shadows_checkout.resolve() if mounts.shadows_checkout else None,
     )
-    for folder in (resolved.worktree, resolved.store, resolved.private_git):
+    folders = (resolved.worktree, resolved.store, resolved.private_git, resolved.scratch)
+    for folder in filter(None, folders):
         if not folder.is_dir():
             raise ValueError(f"Not a folder: {folder}.")
     git = resolved.worktree / ".git"

@@ -36,6 +36,8 @@ class Mounts:
             root.
         private_git: the worktree's private git directory, writable.
         gitfile: a file `gitdir: <private_git>`, mounted read-only over `worktree/.git`.
+        scratch: a folder that is /tmp inside, HOME in it, and keeps what a command leaves there;
+            None = /tmp is in memory and ends with the command.
         uid: user and group id of the payload when the worker is root, one per worktree so that
             worktrees cannot signal or read each other. Without effect when it is not.
         hide: folders or files to cover besides /root, /home, /run, /tmp and the worker's own
@@ -54,6 +56,7 @@ class Mounts:
     store: Path
     private_git: Path
     gitfile: Path
+    scratch: Path | None = None
     uid: int = PAYLOAD_UID
     hide: tuple[Path, ...] = ()
     read: tuple[Path, ...] = ()

@@ -42,6 +42,15 @@ def _never_tracked(entry: os.DirEntry[bytes], *, top: bool) -> bool:
     return not file and not entry.is_symlink()
 
 
+def create_scratch(layout: Layout, uid: int | None) -> None:
+    """Create an empty scratch folder in place of what is there; open to its one user."""
+    remove(layout.scratch)
+    layout.scratch.mkdir()
+    layout.scratch.chmod(0o700)
+    if uid is not None:
+        os.chown(layout.scratch, uid, uid)
+
+
 def discard(layout: Layout) -> None:
     """Remove the working directory; what cannot be removed is moved out of the way.
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import secrets
 from dataclasses import replace
 
 from infra.store import Store
 from infra.worktrees.errors import WorktreeBroken
+from infra.worktrees.files import create_scratch, remove
 from infra.worktrees.layout import Layout
 from infra.worktrees.locks import WorktreeLocks
 from infra.worktrees.private_git import create_private_git
@@ -21,7 +23,7 @@ class WorktreeHandle:
     """A worktree for as long as its lock is held; the pool makes it.
 
     Attributes:
-        name, path, store, private_git, gitfile: as of `Layout`.
+        name, path, store, private_git, gitfile, scratch: as of `Layout`.
         uid: user and group that own the files and run the commands; None = the worker's own.
             What the worker itself writes must be given to it.
         record: as it was last written.
@@ -43,6 +45,7 @@ class WorktreeHandle:
         self.store = layout.store
         self.private_git = layout.private_git
         self.gitfile = layout.gitfile
+        self.scratch = layout.scratch
         self.uid = record.uid
         self.record = record
         self._layout = layout
@@ -62,7 +65,7 @@ class WorktreeHandle:
             return
         await self._bring(self.record.commit)
         await self._create_private_git(self.record.commit)
-        self._write(replace(self.record, in_flight=None))
+        self._write(replace(self.record, in_flight=None, scratch=await self.empty_scratch()))
 
     async def restore(self, expected: str, base: str) -> None:
         """Bring the files to the last checkpoint, unless they are known to equal it.
@@ -70,7 +73,12 @@ class WorktreeHandle:
         HEAD and index, as commands see them, are brought to `base` when that is another one than
         before: what commands did to them is lost then.
         """
+        # What an interrupted call left there cannot be undone, and of a crash of the host nothing
+        # is known.
+        sound = self.record.in_flight is None and self.record.boot == boot_id()
         await self._restore_files(expected, base)
+        if not (sound and self.record.scratch and self.scratch.is_dir()):
+            self._write(replace(self.record, scratch=await self.empty_scratch()))
         if base != (self.record.base or self.record.commit):
             await self._create_private_git(base)
             self._write(replace(self.record, base=base))
@@ -87,6 +95,15 @@ class WorktreeHandle:
         if leasing or not layout.private_git.is_dir() or not layout.gitfile.is_file():
             await self._create_private_git(base)
         self._write(replace(self.record, checkpoint=expected, in_flight=None))
+
+    async def empty_scratch(self) -> str:
+        """Make the scratch folder new and empty; return the name of its content."""
+        await asyncio.to_thread(create_scratch, self._layout, self.record.uid)
+        return secrets.token_hex(8)
+
+    async def remove_scratch(self) -> None:
+        """Remove the scratch folder at the end of a lease; nothing of it is kept."""
+        await asyncio.to_thread(remove, self.scratch)
 
     async def _create_private_git(self, base: str) -> None:
         index = await self._reset.index_of(base)
@@ -124,6 +141,8 @@ class WorktreeHandle:
         """Bring the files back to the last checkpoint after a call that filled the disk."""
         # Without some free space git cannot even write what it needs for the rest.
         await self._reset.clear()
+        if self.record.scratch:
+            self.record = replace(self.record, scratch=await self.empty_scratch())
         await self._reset.reset(commit, trusted=False)
 
     # ---- at the end of the lease

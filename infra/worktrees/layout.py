@@ -18,6 +18,7 @@ class Layout:
         admin: the worktree's administrative folder in the store: GIT_DIR of the worker's git.
         private_git: the git directory of sandboxed commands; the worker's git never runs in it.
         gitfile: the file that the sandbox mounts over the worktree's `.git`.
+        scratch: what commands of a lease have as /tmp.
         index: of the scans, separate from the one that a person may use.
     """
 
@@ -30,6 +31,7 @@ class Layout:
         self.admin = store / "worktrees" / name
         self.private_git = control / f"{name}.git"
         self.gitfile = control / f"{name}.gitfile"
+        self.scratch = control / f"{name}.scratch"
         self.index = control / f"{name}.index"
         self.record = control / f"{name}.json"
         self.lock = control / f"{name}.lock"

@@ -112,7 +112,9 @@ class WorktreePool:
             record = self._records.read(name)
             if record is None or record.holder is None or record.epoch != epoch:
                 return False
-            await self._handle(lock, record).rescue()
+            worktree = self._handle(lock, record)
+            await worktree.rescue()
+            await worktree.remove_scratch()
             self._free(record)
         return True
 
@@ -130,6 +132,7 @@ class WorktreePool:
             async with self._locks.creation():
                 worktree = await self._take(stack, f"{_CHECKS}{uuid.uuid4()}", commit)
             stack.callback(self._free, worktree.record)
+            stack.push_async_callback(worktree.remove_scratch)
             await worktree.prepare()
             yield worktree
 
@@ -186,7 +189,7 @@ class WorktreePool:
         return self._handle(lock, given)
 
     def _free(self, record: WorktreeRecord) -> None:
-        self._records.write(replace(record, holder=None, in_flight=None))
+        self._records.write(replace(record, holder=None, in_flight=None, scratch=""))
 
     # ---- opening
 

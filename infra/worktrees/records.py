@@ -37,6 +37,7 @@ class WorktreeRecord:
         uid: user and group of the files; None = the worker's own.
         boot: the boot of the host in which the files were written. After another one their
             content is unknown, because worktree files are never synced.
+        scratch: names the content of the scratch folder, anew whenever it was emptied.
     """
 
     name: str
@@ -48,6 +49,7 @@ class WorktreeRecord:
     uid: int | None
     boot: str
     base: str = ""
+    scratch: str = ""
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """The user's commands: run with the user's PATH and virtual environment, and nothing else."""
 
+import re
 import shutil
 import sys
 import tempfile
@@ -12,7 +13,7 @@ from temporalio.exceptions import ApplicationError
 
 from contracts.failures import FailureKind
 from contracts.repository import Environment
-from infra.commands import CommandRunner, readable
+from infra.commands import CommandRunner, readable, shortened
 from infra.sandbox import Sandbox, sandbox
 from infra.sandbox.launch import Launch, ProcessExit
 from infra.sandbox.process import supervise
@@ -209,11 +210,28 @@ async def test_a_worktree_deleted_while_a_command_starts_is_no_fault_of_the_sand
 
 
 def test_any_output_becomes_readable_text() -> None:
-    """Broken UTF-8, terminal codes and length do not reach a model; head and tail do."""
-    long = readable(b"first\n" + b"x" * 100_000 + b"\nlast\n")
-
+    """Broken UTF-8 and terminal codes do not reach a model; joiners of emoji and scripts do."""
     assert readable(b"\x1b[1mbold\x1b[0m \xff\r\n") == "bold \\xff\n"
-    assert long.startswith("first\n")
-    assert long.endswith("\nlast\n")
-    assert "bytes left out" in long
-    assert len(long) < 31_000
+    assert readable("👩\u200d💻 a\u200cb".encode()) == "👩\u200d💻 a\u200cb"
+
+
+def test_a_long_output_is_cut_between_lines() -> None:
+    """Whole lines of head and tail stay, and it is said how many are left out and where they are;
+    a line is cut only when it alone is too long.
+    """
+    lines = "".join(f"line {number}\n" for number in range(10_000))
+    cut = shortened(lines, whole_in="/tmp/all.txt", limit=1_000)
+    head, said, tail = re.split(r"(^….*\n)", cut, flags=re.MULTILINE)
+    one = shortened("first\n" + "x" * 100_000 + "\nlast\n", limit=1_000)
+    flat = shortened("x" * 100_000, limit=1_000)
+
+    assert lines.startswith(head)
+    assert lines.endswith(tail)
+    assert head.endswith("\n")
+    left_out = 10_000 - head.count("\n") - tail.count("\n")
+    assert f"… {left_out:,} lines (" in said
+    assert "view or search the whole output in /tmp/all.txt" in said
+    assert one == "first\n… 1 lines (100,001 characters) left out …\nlast\n"
+    assert flat.startswith("x" * 500 + "\n… 1 lines (98,9")
+    assert max(map(len, (cut, one, flat))) < 1_100
+    assert shortened("short\n", limit=1_000) == "short\n"
