@@ -5,7 +5,6 @@ from typing_extensions import override
 
 from contracts.policy import JudgePlan, JudgeReview, PlanJudgement, ReviewJudgement
 from contracts.ports import PolicyActivities
-from contracts.review import ReviewFinish
 from domain import limits
 from domain.planning import plan
 from domain.review import verdict
@@ -24,11 +23,4 @@ class CurrentPolicy(PolicyActivities):
     @activity.defn
     async def judge_review(self, request: JudgeReview) -> ReviewJudgement:
         """Judge what a reviewer's verdict makes of a patch."""
-        finish = ReviewFinish.model_validate_json(request.output) if request.output else None
-        return verdict.decide(
-            request.item,
-            finish,
-            request.patch,
-            rounds_left=request.rounds_left,
-            objections=verdict.objections(finish, limits.BLOCKING_PRIORITY),
-        )
+        return verdict.judge(request, priority=limits.BLOCKING_PRIORITY)

@@ -7,7 +7,7 @@ from temporalio import activity
 
 from contracts.base import Contract, ShortText
 from contracts.planning import Plan
-from contracts.review import Patch, ReviewItem
+from contracts.review import KeptFinding, Patch, ReviewItem
 
 
 class JudgePlan(Contract):
@@ -30,12 +30,16 @@ class JudgeReview(Contract):
         item: pending, for the tree of `patch`.
         output: the JSON of its ReviewFinish; None when the reviewer was cut.
         rounds_left: how often the agent may still be sent back.
+        findings: of the task so far.
+        asked_again: the reviewer was asked for what it had left unanswered.
     """
 
     item: ReviewItem
     output: str | None = Field(default=None, max_length=49_152)
     patch: Patch
     rounds_left: int
+    findings: tuple[KeptFinding, ...] = ()
+    asked_again: bool = False
 
 
 class ReviewJudgement(Contract):
@@ -45,11 +49,15 @@ class ReviewJudgement(Contract):
         item: pending when a person must decide.
         why: why a person must decide, in a sentence; "" when the rules decided.
         feedback: what the reviewer found, for that person.
+        findings: of the task, after this review.
+        ask: what the same reviewer is asked before its verdict counts; "" for nothing.
     """
 
     item: ReviewItem
     why: ShortText = ""
     feedback: str = Field(default="", max_length=16_000)
+    findings: tuple[KeptFinding, ...] = ()
+    ask: str = Field(default="", max_length=4_000)
 
 
 class PolicyActivities(ABC):

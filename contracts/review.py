@@ -18,6 +18,7 @@ class MakePatch(Contract):
         spec, summary: the task and what its agent says, by which the patch is judged.
         scope: by what undeclared paths are judged; None in histories from before.
         undoes: why it undoes landed work, as its agent says; "" when it gives no reason.
+        no_change: why nothing has to change, as its agent says.
     """
 
     repository: RepositoryRef
@@ -31,6 +32,7 @@ class MakePatch(Contract):
     scope: WriteScope | None = None
     summary: str = Field(default="", max_length=4_000)
     undoes: str = Field(default="", max_length=1_000)
+    no_change: str = Field(default="", max_length=2_000)
 
 
 class UndoneKind(StrEnum):
@@ -115,18 +117,61 @@ class Finding(HumanInput):
     line: int | None = Field(default=None, ge=1)
 
 
+class FindingState(StrEnum):
+    """A finding's life: open until somebody says that it is settled."""
+
+    OPEN = "open"
+    RESOLVED = "resolved"
+    OVERRULED = "overruled"
+
+
+class FindingAnswer(HumanInput):
+    """What a later reviewer says of an earlier finding."""
+
+    finding: str = Field(max_length=8, description="Its name, such as F1.")
+    state: FindingState = Field(
+        description="resolved: the change now does it; overruled: it need not be done; else open."
+    )
+    reason: str = Field(min_length=1, max_length=500, description="How you know, in a sentence.")
+
+
 class ReviewFinish(HumanInput):
     """Hand in the review: a verdict and at most 8 findings, the weightiest first."""
 
     verdict: Verdict
     summary: str = Field(min_length=1, max_length=2_000)
     findings: tuple[Finding, ...] = Field(default=(), max_length=8)
+    earlier: tuple[FindingAnswer, ...] = Field(
+        default=(),
+        max_length=32,
+        description="One answer for each open finding of an earlier review that you were told.",
+    )
     undoing: str = Field(
         default="",
         max_length=1_000,
         description="Only when the patch undoes landed work of other tasks: why that is right. "
         "Without a reason a person decides.",
     )
+
+
+class KeptFinding(Contract):
+    """A finding as it stands over all rounds of its task.
+
+    Attributes:
+        name: F1, F2 … in the order in which they were found.
+        round: of the patch that it was found in, from 0.
+        by, reason: who settled it, and why; "" while it is open and nobody spoke of it.
+    """
+
+    name: str
+    round: int
+    priority: int
+    title: str
+    path: str | None = None
+    line: int | None = None
+    state: FindingState = FindingState.OPEN
+    by: str = ""
+    reason: str = ""
 
 
 class ReviewState(StrEnum):

@@ -6,6 +6,7 @@ from contracts.agent import AgentLimits
 from contracts.base import Contract, ObjectId, ShortText
 from contracts.limits import RequestLimits
 from contracts.planning import Claim, TaskSpec
+from contracts.review import KeptFinding
 from contracts.store import RepositoryRef
 from contracts.task import TaskState
 
@@ -44,6 +45,8 @@ class SubtaskReport(Contract):
     Attributes:
         agent: workflow id of the agent at work, None when none is.
         landed: the commit on the target that holds the patch.
+        findings: of its reviewers, settled or not.
+        no_change: why nothing had to change, when that is how it was done.
     """
 
     task: str
@@ -57,3 +60,5 @@ class SubtaskReport(Contract):
     cost_microusd: int = 0
     landed: ObjectId | None = None
     model: str = ""
+    findings: tuple[KeptFinding, ...] = ()
+    no_change: ShortText = ""

@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from contracts.base import Contract, ObjectId, TaskId
+from contracts.review import KeptFinding
 
 
 class TaskState(StrEnum):
@@ -27,6 +28,8 @@ class TaskStatus(Contract):
         turns, tokens, cost_usd: summed over the task's agents so far as reported.
         rounds: how often the task went back to its agent.
         commit: the landed commit.
+        findings: of its reviewers, settled or not.
+        no_change: why nothing had to change, when that is how it was done.
     """
 
     id: TaskId
@@ -42,3 +45,5 @@ class TaskStatus(Contract):
     cost_usd: float = 0.0
     rounds: int = 0
     commit: ObjectId | None = None
+    findings: tuple[KeptFinding, ...] = ()
+    no_change: str = ""

@@ -43,6 +43,11 @@ class CoderFinish(HumanInput):
 
     summary: str = Field(min_length=1, max_length=4_000, description="What changed, and why.")
     commit_title: str = Field(default="", max_length=120, description="One line, imperative.")
+    no_change: str = Field(
+        default="",
+        max_length=2_000,
+        description="Only when nothing has to change: why, with what shows it.",
+    )
     undoes: str = Field(
         default="",
         max_length=1_000,

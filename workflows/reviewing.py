@@ -7,11 +7,12 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from contracts import roles
+    from contracts.agent import AgentResult
     from contracts.approvals import Decision
     from contracts.limits import RequestLimits
     from contracts.policy import JudgeReview, ReviewJudgement
     from contracts.ports import PolicyActivities
-    from contracts.review import Patch, ReviewFinish, ReviewItem, ReviewState
+    from contracts.review import KeptFinding, Patch, ReviewFinish, ReviewItem, ReviewState
     from contracts.subtask import SubtaskStart
     from contracts.task import TaskState
     from contracts.visibility import RunState
@@ -19,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.agent import inputs
     from domain.agent.inputs import Offer
     from domain.approvals import questions
+    from domain.review import findings
     from domain.review.rework import Rounds
     from domain.review.verdict import answer, decide, unchanged
     from workflows import activity_options, retrying
@@ -34,20 +36,20 @@ class Reviewing:
         self._start = start
         self._reporter = reporter
         self._decisions: dict[str, Decision] = {}
-        self._refused: str | None = None  # the tree that a person sent back last
+        self._refused: str | None = None  # the tree that was sent back last
+        self._by_person = False
+        self._reviewer: AgentResult | None = None
+        self.findings: tuple[KeptFinding, ...] = ()
 
     def decided(self, decision: Decision) -> None:
         """Take a person's decision; the first one stands."""
         self._decisions.setdefault(decision.approval, decision)
 
-    async def review(
-        self,
-        offer: Offer,
-        *,
-        rounds: Rounds,
-        budget: int,
-    ) -> ReviewItem:
-        """Return the review item as it was decided."""
+    async def review(self, offer: Offer, *, rounds: Rounds, budget: int) -> ReviewItem:
+        """Return the review item as it was decided.
+
+        A change that comes again as it was sent back goes to whoever objected.
+        """
         patch = offer.patch
         item = ReviewItem(
             id=f"review/{patch.task}/{patch.round}",
@@ -57,16 +59,46 @@ class Reviewing:
             risks=patch.risks,
             human_required=self._start.human_review,
         )
-        if self._refused == patch.tree and workflow.patched("objector-asked-2026-12"):
+        again = self._refused == patch.tree and workflow.patched("objector-asked-2026-12")
+        if again and self._by_person:
             judged = unchanged(item, offer.finish.summary)
         else:
-            await self._reporter.set(TaskState.REVIEW, "the reviewer reads the patch")
-            verdict = await self._verdict(offer, attempt=rounds.total + 1, budget=budget)
-            judged = await self._judge(item, verdict, patch, rounds)
-        return await self._ask(judged, patch) if judged.why else judged.item
+            question = findings.unchanged_question(offer.finish.summary) if again else ""
+            judged = await self._reviewed(item, offer, rounds, budget, question)
+        if judged.why:
+            return await self._ask(judged, patch)
+        if judged.item.state is ReviewState.REVISED:
+            self._refused, self._by_person = patch.tree, False
+        return judged.item
+
+    async def _reviewed(
+        self, item: ReviewItem, offer: Offer, rounds: Rounds, budget: int, question: str
+    ) -> ReviewJudgement:
+        """Have a reviewer judge: a fresh one, or with a question the one that judged last."""
+        await self._reporter.set(TaskState.REVIEW, "the reviewer reads the patch")
+        attempt = rounds.total + 1
+        verdict = await self._verdict(offer, attempt=attempt, budget=budget, question=question)
+        judged = await self._judge(item, verdict, offer.patch, rounds)
+        if judged.ask:
+            verdict = await self._verdict(
+                offer, attempt=attempt, budget=budget, question=judged.ask, again=True
+            )
+            judged = await self._judge(item, verdict, offer.patch, rounds, asked_again=True)
+        self._keep(judged.findings)
+        return judged
+
+    def _keep(self, kept: tuple[KeptFinding, ...]) -> None:
+        self.findings = kept
+        self._reporter.note(findings=kept)
 
     async def _judge(
-        self, item: ReviewItem, verdict: ReviewFinish | None, patch: Patch, rounds: Rounds
+        self,
+        item: ReviewItem,
+        verdict: ReviewFinish | None,
+        patch: Patch,
+        rounds: Rounds,
+        *,
+        asked_again: bool = False,
     ) -> ReviewJudgement:
         """Have the verdict judged; requests from before 2026-12 judge it here, as they did."""
         limits = self._start.request_limits
@@ -85,17 +117,20 @@ class Reviewing:
                 output=verdict.model_dump_json() if verdict else None,
                 patch=patch,
                 rounds_left=rounds.left(limits),
+                findings=self.findings,
+                asked_again=asked_again,
             ),
             activity_options.store(f"judge the review of {patch.task}"),
         )
 
-    async def _verdict(self, offer: Offer, *, attempt: int, budget: int) -> ReviewFinish | None:
+    async def _verdict(
+        self, offer: Offer, *, attempt: int, budget: int, question: str, again: bool = False
+    ) -> ReviewFinish | None:
         """Run the reviewer in a worktree of its own; None when it was cut."""
         agent = ids.agent_id(workflow.info().workflow_id, roles.REVIEWER, attempt)
+        purpose = ids.purpose(roles.REVIEWER, attempt) + ("-again" if again else "")
         async with worktree_lease(
-            self._start.repository,
-            ids.purpose(roles.REVIEWER, attempt),
-            commit=offer.patch.commit,
+            self._start.repository, purpose, commit=offer.patch.commit
         ) as lease:
             start = inputs.reviewer(
                 self._start,
@@ -104,8 +139,11 @@ class Reviewing:
                 lease=lease,
                 offer=offer,
                 budget=budget,
+                before=self._reviewer if question else None,
+                message=question or None,
             )
-            result = await self._reporter.run_agent(start)
+            result = await self._reporter.run_agent(start, again=again)
+        self._reviewer = result
         return ReviewFinish.model_validate_json(result.output) if result.output else None
 
     async def _ask(self, judged: ReviewJudgement, patch: Patch) -> ReviewItem:
@@ -122,7 +160,9 @@ class Reviewing:
         show(RunState.WAITING_REVIEW, 1)
         await workflow.wait_condition(lambda: approval.id in self._decisions)
         show(RunState.RUNNING, 0)
-        item = answer(judged.item, self._decisions[approval.id])
+        decision = self._decisions[approval.id]
+        item = answer(judged.item, decision)
+        self._keep(findings.decided(self.findings, decision))
         if item.state is ReviewState.REVISED:
-            self._refused = patch.tree
+            self._refused, self._by_person = patch.tree, True
         return item

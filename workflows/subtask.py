@@ -134,7 +134,7 @@ class SubtaskWorkflow(ChildOfRequest):
         if not checks.passed:
             words = rework.checks_feedback(checks)
             return await self._back(rework.Cause.CHECKS, words, ("checks", checks.log))
-        if not patch.files:
+        if not (patch.files or finish.no_change):
             await self._reporter.set(TaskState.DONE, finish.summary[:300])
             return True
         offer = inputs.Offer(
@@ -143,12 +143,19 @@ class SubtaskWorkflow(ChildOfRequest):
             checks=checks,
             says=commit_message.author_says(self._said),
             earlier=tuple(self._told),
+            findings=self._reviewing.findings,
         )
         item = await self._reviewing.review(offer, rounds=self._rounds, budget=self._money_left())
         if item.state is ReviewState.REVISED:
             return await self._back(rework.review_cause(item), item.feedback)
         if item.state is ReviewState.REJECTED:
             self._fail(f"rejected by {item.decided_by}: {item.feedback}")
+        if not patch.files:
+            self._reporter.note(no_change=finish.no_change[:1_000])
+            await self._reporter.set(TaskState.DONE, finish.summary[:300])
+            return True
+        if self._reviewing.findings:
+            patch = await self._patch(finish)  # the same tree; its message tells the findings
         return await self._land(patch)
 
     async def _code(self, lease: WorktreeLease) -> CoderFinish:
@@ -196,12 +203,16 @@ class SubtaskWorkflow(ChildOfRequest):
                 checkpoint=self._checkpoint,
                 writes=self._start.task.writes,
                 message=commit_message.commit_message(
-                    self._start.task, self._said, request=self._start.repository.request_key
+                    self._start.task,
+                    self._said,
+                    request=self._start.repository.request_key,
+                    findings=self._reviewing.findings,
                 ),
                 spec=self._start.task,
                 scope=scope_of(self._start, self._notes),
                 summary=finish.summary,
                 undoes=finish.undoes,
+                no_change=finish.no_change,
             ),
             activity_options.store(f"make the patch of {self._start.task.id}"),
         )

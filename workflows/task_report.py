@@ -48,10 +48,10 @@ class TaskReporter:
         """Put a question into the request's approval inbox."""
         await signal_if_running(self._request_id, "ask", approval)
 
-    async def run_agent(self, start: AgentStart) -> AgentResult:
-        """Run an agent of this task and book what it used."""
+    async def run_agent(self, start: AgentStart, *, again: bool = False) -> AgentResult:
+        """Run an agent of this task and book what it used; `again`: a second time in its round."""
         me = workflow.info().workflow_id
-        agent = ids.agent_id(me, start.role, start.attempt)
+        agent = ids.agent_id(me, start.role, start.attempt) + ("-again" if again else "")
         self.starting = True
         try:
             await self.set(self.report.state, self.report.reason, agent=agent)

@@ -15,10 +15,13 @@ from cli.views.report import check_line
 from contracts.agent import AgentStatus
 from contracts.approvals import Approval
 from contracts.merge_queue import MergeQueueStatus
+from contracts.review import FindingState
 from contracts.task import TaskState
 from contracts.visibility import RunState
+from domain.review.findings import finding_line
 from domain.scheduling.task_state import TASK_MARKS
 
+_SHOWN_FINDINGS = 8
 _TASK_STYLES = {
     TaskState.PENDING: "dim",
     TaskState.RUNNING: "cyan",
@@ -41,6 +44,7 @@ def live_view(snapshot: Snapshot, *, program: str) -> RenderableType:
             for refused in status.refused_answers[-2:]
         ],
         _plan(snapshot),
+        *_open_findings(snapshot),
         *([Text(f"merge queue  {queue_line(snapshot.queue)}")] if snapshot.queue else []),
         *[
             Text(f"check  {check_line(check)}", "green" if check.passed else "red")
@@ -103,6 +107,23 @@ def _plan(snapshot: Snapshot) -> RenderableType:
     for row in draw(snapshot.status.tasks):
         table.add_row(*_task_cells(row, snapshot.agents.get(row.task.id)))
     return table
+
+
+def _open_findings(snapshot: Snapshot) -> list[RenderableType]:
+    """Return the open findings, those that block in yellow; the report has the settled ones too."""
+    found = [
+        (task.id, finding)
+        for task in snapshot.status.tasks
+        for finding in task.findings
+        if finding.state is FindingState.OPEN
+    ]
+    return [
+        Text(
+            f"finding  {task} {clean(finding_line(each), 500)}",
+            "yellow" if each.priority < 2 else "dim",
+        )
+        for task, each in found[:_SHOWN_FINDINGS]
+    ]
 
 
 def _agent_cells(agent: AgentStatus) -> list[Text]:

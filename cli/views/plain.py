@@ -1,7 +1,7 @@
 """The view without a terminal: one line for every change between two snapshots.
 
 Every line begins with the seconds since the request's start and a word that says what it is
-about: request, model, plan, task, agent, merge, check, approval, answer, connection.
+about: request, model, plan, task, finding, agent, merge, check, approval, answer, connection.
 """
 
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from cli.views.live import agent_activity, queue_line
 from cli.views.report import check_line
 from contracts.approvals import Approval
 from contracts.task import TaskStatus
+from domain.review.findings import finding_line
 
 _task_facts = attrgetter("state", "reason", "rounds", "commit")
 _agent_facts = attrgetter("role", "turns", "doing")
@@ -54,6 +55,10 @@ def _tasks(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
         was = old.get(task.id)
         if was is None or _task_facts(was) != _task_facts(task):
             yield _task_line(task)
+        known = was.findings if was else ()
+        for finding in task.findings:
+            if finding not in known:
+                yield f"finding {task.id} {clean(finding_line(finding), 1_000)}"
         if task.lane and task.lane != (was.lane if was else ""):
             yield f"task {task.id} lane {clean(task.lane)}"
 

@@ -5,10 +5,13 @@ from contracts.checks import CheckResult
 from contracts.request import RequestStatus
 from contracts.task import TaskState
 from contracts.visibility import RunState
+from domain.review.findings import finding_line
 
 _SHARED_KEYS = {"id", "state", "reason", "commit"}
 _REQUEST_KEYS = _SHARED_KEYS | {"branch", "model", "request", "repository", "summary"}
-_TASK_KEYS = _SHARED_KEYS | {"title", "depends_on", "turns", "tokens", "rounds"}
+_TASK_KEYS = _SHARED_KEYS | {
+    *("title", "depends_on", "turns", "tokens", "rounds", "findings", "no_change")
+}
 _CHECK_KEYS = {"command", "exit_code", "timed_out"}
 _APPROVAL_KEYS = {"id", "kind", "what", "why", "risk", "digest"}
 
@@ -19,6 +22,8 @@ def closing(status: RequestStatus, *, seconds: float, link: str) -> list[str]:
         *_verdict(status),
         *[f"  {line}" for line in clean_lines(status.diffstat)],
         *_unfinished_tasks(status),
+        *_unchanged(status),
+        *_findings(status),
         *_checks(status),
         _figures(status, seconds),
         *([f"Details: {link}"] if link else []),
@@ -42,6 +47,23 @@ def _unfinished_tasks(status: RequestStatus) -> list[str]:
         for task in status.tasks
         if task.state is not TaskState.DONE
     ]
+
+
+def _unchanged(status: RequestStatus) -> list[str]:
+    return [
+        f"No change: {task.id}: {clean(task.no_change, 1_000)}"
+        for task in status.tasks
+        if task.no_change
+    ]
+
+
+def _findings(status: RequestStatus) -> list[str]:
+    lines = [
+        f"  {task.id}: {clean(finding_line(finding), 1_000)}"
+        for task in status.tasks
+        for finding in task.findings
+    ]
+    return ["Findings of the reviews:", *lines] if lines else []
 
 
 def _checks(status: RequestStatus) -> list[str]:

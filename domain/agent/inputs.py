@@ -10,12 +10,13 @@ from contracts.limits import RequestLimits
 from contracts.model import OpenConversation
 from contracts.repository import RepositoryOpened
 from contracts.request import RequestStart
-from contracts.review import Patch
+from contracts.review import KeptFinding, Patch
 from contracts.subtask import SubtaskStart
 from contracts.tools import CoderFinish
 from contracts.worktrees import WorktreeLease
 from domain.agent import messages
 from domain.planning.scope import scope_of
+from domain.review import findings
 from domain.review.undone import undone_text
 from domain.text import listing
 
@@ -31,6 +32,7 @@ class Offer:
         finish: what its agent handed in last.
         says: what its agent says of the whole patch.
         earlier: why it was sent back before, oldest first.
+        findings: of the reviews before.
     """
 
     patch: Patch
@@ -38,6 +40,7 @@ class Offer:
     checks: ChecksReport
     says: str
     earlier: tuple[str, ...]
+    findings: tuple[KeptFinding, ...] = ()
 
 
 def planner(
@@ -144,17 +147,25 @@ def reviewer(
     lease: WorktreeLease,
     offer: Offer,
     budget: int,
+    before: AgentResult | None = None,
+    message: str | None = None,
 ) -> AgentStart:
-    """Return how a reviewer begins: a fresh context with the task, the patch and what was run."""
+    """Return how a reviewer begins: a fresh context with the task, the patch and what was run.
+
+    With a message it goes on in its conversation.
+    """
     task, patch = start.task, offer.patch
     undoes = offer.finish.undoes if patch.undone else ""
+    no_change = "" if patch.files else offer.finish.no_change
     facts = (
         ("Task", f"{task.title}\n\n{task.goal}"),
         ("What its author says", offer.says),
         ("Commands that passed on it", "\n".join(run.command for run in offer.checks.results)),
         ("Changed files", f"{patch.files}: {listing(patch.paths, most=30)}"),
         ("Changed outside the declared paths", listing(patch.outside, most=20)),
+        ("Why it changes nothing, as its author says", no_change),
         ("Why it was sent back before", messages.earlier(offer.earlier)),
+        ("Findings of earlier reviews that are open", findings.told(offer.findings)),
         ("Landed work of other tasks that it undoes", undone_text(patch.undone)),
         ("Why it undoes that, as its author says", undoes),
     )
@@ -174,7 +185,11 @@ def reviewer(
             documents=(("patch", patch.diff),),
             commit=patch.commit,
         ),
+        conversation=before.conversation if before else None,
+        message=message,
         limits=_limits(budget, start.request_limits),
+        config=before.config if before else None,
+        seen=before.seen if before else None,
     )
 
 

@@ -12,6 +12,7 @@ from contracts.approvals import Approval
 from contracts.request import RequestStatus
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import RunState
+from domain.review.findings import finding_line
 from domain.scheduling.task_state import TASK_MARKS
 from domain.text import for_people, one_line
 
@@ -112,7 +113,11 @@ def _task(task: TaskStatus) -> str:
         else "",
     )
     told = "; ".join(fact for fact in facts if fact)
-    return f"- {TASK_MARKS[task.state]} **{task.id}** ({_prose(task.title, 80)}): {told}"
+    lines = [f"- {TASK_MARKS[task.state]} **{task.id}** ({_prose(task.title, 80)}): {told}"]
+    if task.no_change:
+        lines.append(f"  - no change: {_prose(task.no_change, 500)}")
+    lines += [f"  - {_prose(finding_line(finding), 400)}" for finding in task.findings[-8:]]
+    return "\n".join(lines)
 
 
 def _result(status: RequestStatus) -> Iterator[str]:

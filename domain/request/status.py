@@ -72,6 +72,8 @@ def reported(status: TaskStatus, report: SubtaskReport, workflow_id: str) -> Tas
             "tokens": report.tokens,
             "cost_usd": usd(report.cost_microusd),
             "commit": report.landed,
+            "findings": report.findings,
+            "no_change": report.no_change,
             "workflow_id": workflow_id,
         }
     )

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from contracts.planning import TaskSpec
+from contracts.review import KeptFinding
 from contracts.tools import CoderFinish
+from domain.review.findings import finding_line
 from domain.review.rework import Cause
 from domain.text import clip, for_people, listing, one_line
 
@@ -16,6 +18,7 @@ REQUEST_TRAILER = "OrchestCode-Request"
 _TRAILERS = tuple(f"{name}:".casefold() for name in (TRAILER, REQUEST_TRAILER))
 _TITLE_CHARS = 72
 _BODY_CHARS = 6_000
+_FINDINGS_CHARS = 1_500
 _SHORT = 12
 _WHEN = MappingProxyType(
     {
@@ -45,20 +48,20 @@ def author_says(said: Sequence[Said]) -> str:
     return clip("\n\n".join(_told(each) for each in said), _BODY_CHARS)
 
 
-def commit_message(task: TaskSpec, said: Sequence[Said], *, request: str) -> str:
-    """Return the message of a patch: title, the agent's words, and trailers that it cannot forge.
+def commit_message(
+    task: TaskSpec, said: Sequence[Said], *, request: str, findings: Sequence[KeptFinding] = ()
+) -> str:
+    """Return the message of a patch: title, words of agents, and trailers that they cannot forge.
 
     The first title names the whole change; only a person who sends it back can have changed what
     it is about.
     """
     asked = [each for each in said[1:] if each.cause is Cause.PERSON]
     title = one_line((asked or said)[-1 if asked else 0].finish.commit_title, _TITLE_CHARS)
-    body = "\n".join(
-        line.rstrip() for line in author_says(said).splitlines() if not _is_trailer(line)
-    )
     parts = (
         title or one_line(task.title, _TITLE_CHARS) or task.id,
-        body.strip(),
+        _without_trailers(author_says(said)),
+        _without_trailers(_found(findings)),
         f"{REQUEST_TRAILER}: {request}\n{TRAILER}: {task.id}",
     )
     return "\n\n".join(part for part in parts if part)
@@ -86,6 +89,15 @@ def task_of(message: str) -> str:
     name = f"{TRAILER}:".casefold()
     named = [line for line in message.splitlines() if line.strip().casefold().startswith(name)]
     return named[-1].partition(":")[2].strip() if named else ""
+
+
+def _found(findings: Sequence[KeptFinding]) -> str:
+    lines = "\n".join(f"- {finding_line(each)}" for each in findings)
+    return clip(f"Findings of the review:\n{lines}", _FINDINGS_CHARS) if findings else ""
+
+
+def _without_trailers(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.splitlines() if not _is_trailer(line)).strip()
 
 
 def _told(said: Said) -> str:

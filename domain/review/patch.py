@@ -21,14 +21,17 @@ def judge(
     task: TaskSpec,
     agent_summary: str,
     undoes: str = "",
+    no_change: str = "",
     misplaced: str | None = None,
 ) -> str:
     """Return a patch's weightiest problem for its agent; "" when it may go on to the checks.
 
-    `undoes` is the agent's reason why it undoes landed work; `misplaced` is what is wrong with the
-    undeclared paths, None where they are judged as they were before the tasks' claims were known.
+    `undoes` and `no_change` are the agent's reasons why it undoes landed work, and why it changes
+    nothing; `misplaced` is what is wrong with the undeclared paths, None where they are judged as
+    they were before the tasks' claims were known.
     """
-    return next(iter(_problems(patch, task, agent_summary, undoes, misplaced)), "")
+    found = _problems(patch, task, agent_summary, undoes, no_change, misplaced)
+    return next(iter(found), "")
 
 
 def judged(request: MakePatch, patch: Patch, *, misplaced: str | None = None) -> Patch:
@@ -40,13 +43,14 @@ def judged(request: MakePatch, patch: Patch, *, misplaced: str | None = None) ->
         task=request.spec,
         agent_summary=request.summary,
         undoes=request.undoes,
+        no_change=request.no_change,
         misplaced=misplaced,
     )
     return patch.model_copy(update={"judged": True, "problem": clip(problem, _PROBLEM_CHARS)})
 
 
 def _problems(
-    patch: Patch, task: TaskSpec, summary: str, undoes: str, misplaced: str | None
+    patch: Patch, task: TaskSpec, summary: str, undoes: str, no_change: str, misplaced: str | None
 ) -> Iterable[str]:
     if patch.task != task.id:
         yield f"The patch belongs to task {patch.task!r}, not to {task.id!r}."
@@ -61,19 +65,19 @@ def _problems(
             f"{undone_text(patch.undone)}"
         )
     if misplaced is None or not patch.files:
-        yield from _scope_problems(patch, task)
+        yield from _scope_problems(patch, task, no_change)
     elif misplaced:
         yield misplaced
     if not for_people(summary).strip():
         yield "The summary is empty. Say what you changed and why, then finish again."
 
 
-def _scope_problems(patch: Patch, task: TaskSpec) -> Iterable[str]:
-    if task.writes and not patch.files:
+def _scope_problems(patch: Patch, task: TaskSpec, no_change: str) -> Iterable[str]:
+    if task.writes and not patch.files and not for_people(no_change).strip():
         yield (
             "Nothing has changed in the worktree, yet the task is to change "
-            f"{listing(task.writes)}. Make the change; when it needs none, say why in the summary "
-            "and leave evidence, such as a test that passes."
+            f"{listing(task.writes)}. Make the change; when it needs none, finish again and say "
+            "why in `no_change`, with what shows it, such as a test that passes."
         )
     elif not task.writes and patch.files:
         yield f"This task only reads, but {listing(patch.paths)} changed. Undo these changes."

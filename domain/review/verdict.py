@@ -8,8 +8,17 @@ from collections.abc import Sequence
 from types import MappingProxyType
 
 from contracts.approvals import Choice, Decision
-from contracts.policy import ReviewJudgement
-from contracts.review import Finding, Patch, ReviewFinish, ReviewItem, ReviewState, Verdict
+from contracts.policy import JudgeReview, ReviewJudgement
+from contracts.review import (
+    Finding,
+    KeptFinding,
+    Patch,
+    ReviewFinish,
+    ReviewItem,
+    ReviewState,
+    Verdict,
+)
+from domain.review import findings
 from domain.review.undone import undone_summary, undone_text
 from domain.text import clip, for_people, listing, one_line
 
@@ -22,6 +31,32 @@ _OF_CHOICE = MappingProxyType(
         Choice.REVISE: ReviewState.REVISED,
     }
 )
+
+
+def judge(request: JudgeReview, *, priority: int) -> ReviewJudgement:
+    """Return what a reviewer's verdict makes of a patch; findings up to this priority block.
+
+    A reviewer that approves and says nothing of an earlier finding that blocks is asked once more.
+    """
+    finish = ReviewFinish.model_validate_json(request.output) if request.output else None
+    wanted = objections(finish, priority)
+    if finish and wanted is None and not request.asked_again:
+        silent = findings.unanswered(request.findings, finish, priority)
+        if silent:
+            ask = findings.question(silent)
+            return ReviewJudgement(item=request.item, findings=request.findings, ask=ask)
+    kept = findings.settle(request.findings, finish, request.patch.round)
+    earlier = {each.name for each in request.findings}
+    judged = decide(
+        request.item,
+        finish,
+        request.patch,
+        rounds_left=request.rounds_left,
+        objections=wanted,
+        kept=kept,
+        still_open=[each for each in findings.open_up_to(kept, priority) if each.name in earlier],
+    )
+    return judged.model_copy(update={"findings": kept})
 
 
 def objections(verdict: ReviewFinish | None, priority: int) -> tuple[Finding, ...] | None:
@@ -44,11 +79,14 @@ def decide(
     *,
     rounds_left: int,
     objections: Sequence[Finding] | None,
+    kept: Sequence[KeptFinding] = (),
+    still_open: Sequence[KeptFinding] = (),
 ) -> ReviewJudgement:
     """Return the item as the reviewer's verdict leaves it, and why a person must decide if so.
 
     `verdict` is None when the reviewer was cut before it said anything; `objections` is what it
-    wants changed, None for nothing.
+    wants changed, None for nothing; `kept` are all findings of the task and `still_open` the
+    earlier ones that block.
 
     Raises:
         ValueError: the item is not pending, or is of another tree.
@@ -56,13 +94,16 @@ def decide(
     _check(item, patch.tree)
     if verdict is None:
         return _needs_person(item, "The reviewer was cut before it reached a verdict.")
-    if objections is not None and rounds_left > 0:
-        words = feedback(verdict, objections)
+    if rounds_left > 0 and (objections is not None or _left_open(verdict, still_open)):
+        words = feedback(verdict, objections or (), kept=kept, still_open=still_open)
         item = _moved(item, ReviewState.REVISED, by="reviewer", feedback=words)
         return ReviewJudgement(item=item)
-    words = report(verdict, objections or verdict.findings)
-    if objections is not None:
+    words = report(verdict, objections or verdict.findings, kept=kept, still_open=still_open)
+    if objections is not None or _left_open(verdict, still_open):
         why = "The reviewer still wants changes and no round is left."
+        return _needs_person(item, why, feedback=words)
+    if still_open:
+        why = "The reviewer approves and says nothing of earlier findings that are open."
         return _needs_person(item, why, feedback=words)
     if verdict.verdict is Verdict.REJECT:
         return _needs_person(item, "The reviewer rejects the patch.", feedback=words)
@@ -98,6 +139,12 @@ def answer(item: ReviewItem, decision: Decision) -> ReviewItem:
     return _moved(item, to, by=one_line(decision.by, 100) or "a person", feedback=words)
 
 
+def _left_open(verdict: ReviewFinish, still_open: Sequence[KeptFinding]) -> bool:
+    """Return whether the reviewer itself says that one of these is open."""
+    spoken = {each.finding.strip().upper() for each in verdict.earlier}
+    return any(each.name in spoken for each in still_open)
+
+
 def _check(item: ReviewItem, tree: str) -> None:
     if item.state is not ReviewState.PENDING:
         raise ValueError(f"review item {item.id!r} is {item.state} already")
@@ -114,30 +161,49 @@ def _needs_person(item: ReviewItem, why: str, *, feedback: str = "") -> ReviewJu
     return ReviewJudgement(item=item, why=why[:1_000], feedback=clip(feedback, _FEEDBACK_CHARS))
 
 
-def feedback(verdict: ReviewFinish, findings: Sequence[Finding]) -> str:
+def feedback(
+    verdict: ReviewFinish,
+    found: Sequence[Finding],
+    *,
+    kept: Sequence[KeptFinding] = (),
+    still_open: Sequence[KeptFinding] = (),
+) -> str:
     """Return what the agent is told of a review, with the findings to act on, in order."""
     parts = [
         "A reviewer read your change.",
-        report(verdict, findings),
+        report(verdict, found, kept=kept, still_open=still_open),
         "Treat each point on its merits: correct what is right, and say why where it is not.",
     ]
     return clip("\n\n".join(parts), _FEEDBACK_CHARS)
 
 
-def report(verdict: ReviewFinish, findings: Sequence[Finding]) -> str:
-    """Return what a review came to."""
+def report(
+    verdict: ReviewFinish,
+    found: Sequence[Finding],
+    *,
+    kept: Sequence[KeptFinding] = (),
+    still_open: Sequence[KeptFinding] = (),
+) -> str:
+    """Return what a review came to, each finding by its name."""
+    names = findings.names(kept)
+    points = (
+        _point(names.get(findings.place(each), f"{number}."), each)
+        for number, each in enumerate(found, start=1)
+    )
+    earlier = "\n".join(findings.finding_line(each) for each in still_open)
     parts = [
         f"The reviewer's verdict: {verdict.verdict}.",
         for_people(verdict.summary).strip(),
-        *(_point(number, finding) for number, finding in enumerate(findings, start=1)),
+        *points,
+        f"Open from before:\n{earlier}" if earlier else "",
     ]
     return "\n\n".join(part for part in parts if part)
 
 
-def _point(number: int, finding: Finding) -> str:
+def _point(name: str, finding: Finding) -> str:
     place = one_line(finding.path or "", 500)
     line = f":{finding.line}" if finding.line and place else ""
-    head = f"{number}. [P{finding.priority}] {one_line(finding.title)}"
+    head = f"{name} [P{finding.priority}] {one_line(finding.title)}"
     where = f" ({place}{line})" if place else ""
     detail = for_people(finding.detail).strip()
     return f"{head}{where}\n{detail}" if detail else f"{head}{where}"

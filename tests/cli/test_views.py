@@ -24,8 +24,10 @@ from contracts import roles
 from contracts.approvals import AnswerRecord, ApprovalKind
 from contracts.merge_queue import MergeQueueStatus
 from contracts.planning import AddedEdge
+from contracts.review import FindingState, KeptFinding
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import RunState
+from domain.request.markdown import card
 from tests.cli.builders import COMMIT, REQUEST_ID, agent, approval, check, snapshot, status, task
 
 PROGRAM = "python starter.py"
@@ -256,6 +258,38 @@ def test_the_report_of_a_delivery_holds_everything() -> None:
         assert word in printed
 
 
+HOLE = KeptFinding(name="F1", round=0, priority=1, title="Negative numbers", path="a.py", line=3)
+SETTLED = HOLE.model_copy(
+    update={"name": "F2", "state": FindingState.OVERRULED, "by": "Ann", "reason": "not now"}
+)
+
+
+def test_findings_are_shown_settled_or_not() -> None:
+    """In the report, the lines, the live view (the open ones) and the card."""
+    found = task("a", TaskState.RUNNING, findings=(HOLE, SETTLED))
+    before, after = snapshot(task("a", TaskState.RUNNING)), snapshot(found)
+    open_line = "F1 [P1] Negative numbers (a.py:3), open"
+    settled_line = "F2 [P1] Negative numbers (a.py:3), overruled by Ann: not now"
+
+    report = closing(status(found), seconds=1, link="")
+    assert report.index(f"  a: {open_line}") < report.index(f"  a: {settled_line}")
+    assert changes(before, after, program=PROGRAM) == [
+        f"     1.5s  finding a {open_line}",
+        f"     1.5s  finding a {settled_line}",
+    ]
+    assert open_line in drawn(after)
+    assert "F2" not in drawn(after)
+    assert "F1 \\[P1\\] Negative numbers (a.py:3), open" in card(status(found))
+
+
+def test_a_task_that_needed_no_change_says_why() -> None:
+    """It is an outcome of its own, not a delivery without a branch."""
+    done = task("a", TaskState.DONE, no_change="a.py does it since line 3")
+
+    assert "No change: a: a.py does it since line 3" in closing(status(done), seconds=1, link="")
+    assert "no change: a.py does it since line 3" in card(status(done))
+
+
 def test_the_report_of_a_failure_names_what_was_not_done() -> None:
     """The reason comes first; each task that is not done is listed with its own reason."""
     failed = status(
@@ -301,6 +335,8 @@ def test_the_json_document_has_the_documented_keys() -> None:
             "cost": 0.25,
             "rounds": 0,
             "commit": None,
+            "findings": [],
+            "no_change": "",
         }
     ]
     command = {"command": "python3 -m unittest -q", "passed": True}

@@ -16,7 +16,7 @@ from contracts.failures import FailureKind
 from contracts.limits import RequestLimits
 from contracts.merge_queue import Eviction, MergeVerdict, QueuedPatch
 from contracts.planning import Claim, TaskSpec
-from contracts.review import Finding, ReviewFinish, Verdict
+from contracts.review import Finding, FindingAnswer, FindingState, ReviewFinish, Verdict
 from contracts.subtask import SubtaskReport, SubtaskStart
 from contracts.task import TaskState
 from contracts.tools import CoderFinish
@@ -38,6 +38,11 @@ BAD = finishes(
         summary="a hole",
         findings=(Finding(priority=1, title="negative numbers", path="a.py"),),
     )
+)
+SETTLED = ReviewFinish(
+    verdict=Verdict.APPROVE,
+    summary="right",
+    earlier=(FindingAnswer(finding="F1", state=FindingState.RESOLVED, reason="line 3"),),
 )
 TASK = TaskSpec(id="x", title="Do x", goal="x is done", writes=("a.py",), acceptance=(CHECK,))
 
@@ -230,6 +235,87 @@ async def test_a_person_who_sent_a_patch_back_is_asked_when_it_comes_again(
     assert (report.state, report.rounds) == (TaskState.DONE, 1)
     assert len(reviewers) == (1 if again is DONE else 2)
     assert ("sent back, unchanged" in asked["why"]) is (again is DONE)
+
+
+async def test_a_reviewer_whose_findings_come_back_unanswered_is_asked_itself(
+    client: Client,
+) -> None:
+    """A patch that comes again as it was sent back goes to the same reviewer, in its conversation,
+    with its author's words; no fresh one is begun.
+    """
+    settles = FindingAnswer(finding="F1", state=FindingState.OVERRULED, reason="none can come in")
+    convinced = finishes(ReviewFinish(verdict=Verdict.APPROVE, summary="right", earlier=(settles,)))
+    excused = finishes(CoderFinish(summary="Negative numbers are refused by the caller."))
+    env, report = await played(
+        client,
+        coder=[EDIT, DONE, excused],
+        reviewer=[BAD, convinced],
+        verdicts=[landed],
+        request_limits=RequestLimits(),
+    )
+
+    opened = [each.agent_id.removeprefix(env.id) for each in env.model.opened.values()]
+    assert opened == ["/coder-1", "/reviewer-1"]
+    assert "refused by the caller" in (env.messages("reviewer/x")[1] or "")
+    (finding,) = report.findings
+    assert (finding.state, finding.reason) == (FindingState.OVERRULED, "none can come in")
+    message = env.calls.of("make_patch")[-1].message
+    assert "- F1 [P1] negative numbers (a.py), overruled by reviewer: none can come in" in message
+
+
+async def test_a_reviewer_is_asked_for_an_earlier_finding_that_it_leaves_out(
+    client: Client,
+) -> None:
+    """Once, in its conversation; then a person decides, and overrules it by approving."""
+    async with at_work(
+        client,
+        coder=[EDIT, DONE, EDIT, DONE],
+        reviewer=[BAD, GOOD, GOOD],
+        verdicts=[landed],
+        request_limits=RequestLimits(),
+    ) as (env, start):
+        listener = await env.listener()
+        handle = await start()
+        (asked,) = await until(lambda: listener.query("asked"))
+        decision = Decision(
+            approval=asked["id"], choice=Choice.APPROVE, reason="", by="Ann", digest=asked["digest"]
+        )
+        await handle.signal(SubtaskWorkflow.decided, decision)
+        report = await handle.result()
+
+    agents = [each.agent_id.removeprefix(env.id) for each in env.model.opened.values()]
+    assert agents == ["/coder-1", "/reviewer-1", "/reviewer-2"]
+    assert "F1 [P1] negative numbers" in (env.messages("reviewer/x")[2] or "")
+    assert "says nothing of earlier findings" in asked["why"]
+    assert [(each.state, each.by) for each in report.findings] == [(FindingState.OVERRULED, "Ann")]
+    assert report.state is TaskState.DONE
+
+
+async def test_no_change_is_an_outcome_of_its_own_that_a_reviewer_approves(
+    client: Client,
+) -> None:
+    """An agent that changes nothing says why; a reviewer who disagrees sends it to work."""
+    idle = finishes(CoderFinish(summary="Nothing to do.", no_change="a.py does x since line 3."))
+    env, report = await played(
+        client,
+        coder=[DONE, idle],
+        reviewer=[GOOD],
+        request_limits=RequestLimits(),
+    )
+    _, worked = await played(
+        client,
+        coder=[idle, EDIT, DONE],
+        reviewer=[BAD, finishes(SETTLED)],
+        verdicts=[landed],
+        request_limits=RequestLimits(),
+    )
+
+    assert (report.state, report.no_change) == (TaskState.DONE, "a.py does x since line 3.")
+    assert "say why in `no_change`" in (env.messages("coder/x")[1] or "")
+    assert env.calls.of("enqueue_patch") == []
+    facts = dict(list(env.model.opened.values())[1].facts)
+    assert facts["Why it changes nothing, as its author says"] == "a.py does x since line 3."
+    assert (worked.state, worked.landed, worked.no_change) == (TaskState.DONE, "d" * 40, "")
 
 
 async def _nth(listener: WorkflowHandle[Any, Any], number: int) -> Any:
