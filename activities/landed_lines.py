@@ -1,10 +1,18 @@
 """What a patch does to lines that landed since its request began."""
 
+from collections.abc import Mapping
+
 from contracts.review import Undone
 from domain.review.commit_message import task_of
-from domain.review.landed_lines import LandedLine, restored, undone
+from domain.review.landed_lines import LandedLine, copies, restored, undone
 from infra.store import Store
-from infra.store.line_origins import LineChanges, changed_files, line_changes, origins
+from infra.store.line_origins import (
+    FileChange,
+    LineChanges,
+    changed_files,
+    line_changes,
+    origins,
+)
 
 
 async def undone_by(store: Store, since: str, base: str, commit: str) -> tuple[Undone, ...]:
@@ -13,25 +21,42 @@ async def undone_by(store: Store, since: str, base: str, commit: str) -> tuple[U
         return ()
     landed = {change.path: change for change in await changed_files(store, since, base)}
     lines: list[LandedLine] = []
+    copied: list[LandedLine] = []
     added: list[str] = []
     for change in await changed_files(store, base, commit):
         changed = await line_changes(store, change.before, change.after)
-        added += changed.added
+        added += [line.text for line in changed.added]
         path = change.source or change.path
         if path in landed:
-            lines += await _removed(store, since, base, path, changed)
+            new = await _removed(store, since, base, path, changed, moves=True)
+            lines += new.values()
+            taken = await _removed(store, since, base, path, changed, moves=False)
+            copied += [line for number, line in taken.items() if number not in new]
             theirs = await line_changes(store, landed[path].before, landed[path].after)
-            back = restored([text for _, text in theirs.removed], theirs.added, changed.added)
+            kept = [line.text for line in theirs.added]
+            back = restored(theirs.removed, kept, changed.added)
             lines += [LandedLine("", path, text, restored=True) for text in back]
+    if copied:
+        lines += copies(copied, await _moved(store, landed))
     return undone(lines, added)
 
 
 async def _removed(
-    store: Store, since: str, base: str, path: str, changed: LineChanges
-) -> list[LandedLine]:
-    texts = dict(changed.removed)
-    found = await origins(store, since, base, path, list(texts))
-    return [
-        LandedLine(task_of((await store.get_commit(commit)).message), path, texts[number])
+    store: Store, since: str, base: str, path: str, changed: LineChanges, *, moves: bool
+) -> dict[int, LandedLine]:
+    """Return the landed lines that a change of a file removes, by their number."""
+    texts = {line.number: line.text for line in changed.removed}
+    found = await origins(store, since, base, path, list(texts), moves=moves)
+    return {
+        number: LandedLine(task_of((await store.get_commit(commit)).message), path, texts[number])
         for number, commit in sorted(found.items())
+    }
+
+
+async def _moved(store: Store, landed: Mapping[str, FileChange]) -> list[str]:
+    """Return every line that landed work removed, from whatever file."""
+    return [
+        line.text
+        for change in landed.values()
+        for line in (await line_changes(store, change.before, change.after)).removed
     ]

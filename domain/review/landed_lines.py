@@ -16,6 +16,24 @@ _LINE_CHARS = 160
 _FILES = 30
 
 
+_NEAR = 3
+"""A line comes back where it was removed, or at most so many lines from there."""
+
+
+@dataclass(frozen=True)
+class ChangedLine:
+    """One line that only one of two contents of a file has.
+
+    Attributes:
+        number: in its own content, from 1.
+        across: first and last line of the other content at which it would stand.
+    """
+
+    text: str
+    number: int
+    across: tuple[int, int]
+
+
 @dataclass(frozen=True)
 class LandedLine:
     """A line of landed work that a patch changes.
@@ -32,14 +50,44 @@ class LandedLine:
     restored: bool = False
 
 
-def restored(removed: Iterable[str], moved: Iterable[str], added: Iterable[str]) -> list[str]:
+def restored(
+    removed: Iterable[ChangedLine], kept: Iterable[str], added: Iterable[ChangedLine]
+) -> list[str]:
     """Return the lines that a patch brings back into a file.
 
-    Landed work `removed` them from it, without adding them in another place of it (`moved`), and
-    the patch `added` them. Each removed line comes back once.
+    Landed work `removed` them from it, and no line that it added there (`kept`) has them; the
+    patch `added` them where they were. Each removed line comes back once.
     """
-    gone = Counter(removed) - Counter(moved)
-    return list((gone & Counter(added)).elements())
+    still = _Kept(kept)
+    places: dict[str, list[tuple[int, int]]] = {}
+    for line in removed:
+        if not still.has(line.text):
+            places.setdefault(line.text, []).append(line.across)
+    return [line.text for line in added if _comes_back(line, places.get(line.text, []))]
+
+
+def _comes_back(line: ChangedLine, places: list[tuple[int, int]]) -> bool:
+    """Return whether a line stands where an equal one was, and take that place."""
+    first, last = line.across
+    for place in places:
+        if first <= place[1] + _NEAR and place[0] <= last + _NEAR:
+            places.remove(place)
+            return True
+    return False
+
+
+def copies(lines: Iterable[LandedLine], moved: Iterable[str]) -> list[LandedLine]:
+    """Return those of lines that landed work has taken from elsewhere which it only copied.
+
+    A copy is work of its own. What landed work removed, `moved`, excuses one equal line each.
+    """
+    taken = Counter(text.strip() for text in moved)
+    found: list[LandedLine] = []
+    for line in lines:
+        taken[line.text.strip()] -= 1
+        if taken[line.text.strip()] < 0:
+            found.append(line)
+    return found
 
 
 def undone(lines: Sequence[LandedLine], added: Iterable[str]) -> tuple[Undone, ...]:

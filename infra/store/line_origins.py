@@ -5,9 +5,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from domain.review.landed_lines import ChangedLine
 from infra.store.store import Store
 
-_HUNK = re.compile(rb"@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@")
+_HUNK = re.compile(rb"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _BLAMED = re.compile(rb"([0-9a-f]{40,64}) \d+ (\d+)(?: \d+)?\n")
 _RENAMED = frozenset("RC")
 _REGULAR = "100"
@@ -34,15 +35,10 @@ class FileChange:
 
 @dataclass(frozen=True)
 class LineChanges:
-    """The lines that differ between two contents of a file.
+    """The lines that differ between two contents of a file, in order."""
 
-    Attributes:
-        removed: number (from 1) and text of each removed line.
-        added: the texts of the added lines.
-    """
-
-    removed: tuple[tuple[int, str], ...] = ()
-    added: tuple[str, ...] = ()
+    removed: tuple[ChangedLine, ...] = ()
+    added: tuple[ChangedLine, ...] = ()
 
 
 async def changed_files(store: Store, before: str, after: str) -> list[FileChange]:
@@ -76,28 +72,37 @@ async def line_changes(store: Store, before: str | None, after: str | None) -> L
     if before is None or after is None:
         return await _whole(store, before, after)
     words = ("diff", "-U0", "--no-color", "--no-ext-diff", "--no-textconv", before, after)
-    removed: list[tuple[int, str]] = []
-    added: list[str] = []
-    number = 0
+    removed: list[ChangedLine] = []
+    added: list[ChangedLine] = []
+    sides = ((0, 0), (0, 0))
     for line in (await store.run(*words, reads=True)).out.split(b"\n"):
         if hunk := _HUNK.match(line):
-            number = int(hunk[1])
-        elif not number:
+            sides = (_side(hunk[1], hunk[2]), _side(hunk[3], hunk[4]))
+            old, new = (max(side[0], 1) for side in sides)
+        elif sides == ((0, 0), (0, 0)):
             continue  # the header
         elif line.startswith(b"-"):
-            removed.append((number, _text(line[1:])))
-            number += 1
+            removed.append(ChangedLine(_text(line[1:]), old, sides[1]))
+            old += 1
         elif line.startswith(b"+"):
-            added.append(_text(line[1:]))
+            added.append(ChangedLine(_text(line[1:]), new, sides[0]))
+            new += 1
     return LineChanges(tuple(removed), tuple(added))
 
 
+def _side(first: bytes, count: bytes | None) -> tuple[int, int]:
+    """Return the first and last line of a hunk; of an empty one the line before it, twice."""
+    start, lines = int(first), int(count or 1)
+    return start, start + max(lines, 1) - 1
+
+
 async def origins(
-    store: Store, since: str, commit: str, path: str, numbers: Sequence[int]
+    store: Store, since: str, commit: str, path: str, numbers: Sequence[int], *, moves: bool = True
 ) -> dict[int, str]:
     """Return, for each of these lines of a file, the commit after `since` that it comes from.
 
-    Lines that `since` has already, moved or not, are left out.
+    Lines that `since` has already are left out; with `moves` also those that it has in another
+    place, which a later commit has moved or copied.
     """
     if not numbers:
         return {}
@@ -106,7 +111,8 @@ async def origins(
     if len(ranges) > _WHOLE_FILE_HUNKS:
         limits = []
     between = f"{await store.full_id(since)}..{await store.full_id(commit)}"
-    words = ("blame", "--porcelain", "-M", "-C", *limits, between, "--", path)
+    follow = ("-M", "-C") if moves else ()
+    words = ("blame", "--porcelain", *follow, *limits, between, "--", path)
     out = (await store.run(*words, reads=True)).out
     wanted, found, older, current = set(numbers), dict[int, str](), set[str](), ""
     for line in out.splitlines(keepends=True):
@@ -122,8 +128,12 @@ async def origins(
 
 
 async def _whole(store: Store, before: str | None, after: str | None) -> LineChanges:
-    removed = await _lines(store, before)
-    return LineChanges(tuple(enumerate(removed, start=1)), await _lines(store, after))
+    removed, added = await _lines(store, before), await _lines(store, after)
+    return LineChanges(_all(removed, len(added)), _all(added, len(removed)))
+
+
+def _all(lines: Sequence[str], others: int) -> tuple[ChangedLine, ...]:
+    return tuple(ChangedLine(line, at, (0, others)) for at, line in enumerate(lines, start=1))
 
 
 async def _lines(store: Store, blob: str | None) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from activities.landed_lines import undone_by
 from contracts.review import Patch, UndoneKind
 from tests.activities.test_patches import files, landed, rebased
 from tests.infra.bench import Job
@@ -80,6 +81,47 @@ async def test_a_deletion_that_a_patch_brings_back_is_named(job: Job) -> None:
     (undone,) = (await patched(job, tip, "one\ntwo\nthree\nmine\n")).undone
 
     assert (undone.kind, undone.lines) == (UndoneKind.RESTORES, ("two",))
+
+
+FUNCTION = "def first(values):\n    for value in values:\n        print(value.name, value.size)\n"
+
+
+async def test_a_landed_copy_of_base_lines_that_a_patch_removes_is_named(job: Job) -> None:
+    """A task has copied a function under another name; that its lines stand elsewhere too does not
+    make them the base's.
+    """
+    base = await lands(job, f"head\n{FUNCTION}tail\n", task="base")
+    copied = FUNCTION.replace("first", "second")
+    tip = await lands(job, f"head\n{FUNCTION}middle\n{copied}tail\n", on=base)
+
+    undone = await undone_by(
+        job.store, base, tip, await job.changed({"a.txt": f"head\n{FUNCTION}tail\n"}, on=tip)
+    )
+
+    assert [(each.task, each.kind, each.count) for each in undone] == [
+        ("other", UndoneKind.REMOVES, 4)
+    ]
+
+
+async def test_base_lines_that_a_landed_task_only_moved_are_not_its_own(job: Job) -> None:
+    """A patch that deletes them deletes the person's lines, as it might have before."""
+    base = await lands(job, f"head\n{FUNCTION}tail\n", task="base")
+    tip = await lands(job, f"head\ntail\n{FUNCTION}", on=base)
+
+    gone = await job.changed({"a.txt": "head\ntail\n"}, on=tip)
+
+    assert await undone_by(job.store, base, tip, gone) == ()
+
+
+async def test_a_line_that_is_equal_to_a_removed_one_elsewhere_comes_not_back(job: Job) -> None:
+    """A landed task removed a call from one function, the patch makes it in another."""
+    filler = "".join(f"line {number}\n" for number in range(20))
+    base = await lands(job, f"close(the, file)\n{filler}", task="base")
+    tip = await lands(job, filler, on=base)
+
+    patch = await job.changed({"a.txt": f"{filler}close(the, file)\n"}, on=tip)
+
+    assert await undone_by(job.store, base, tip, patch) == ()
 
 
 async def test_a_conflict_resolved_to_one_side_is_sent_back(job: Job) -> None:

@@ -49,7 +49,8 @@ async def removed(store: Store, since: str, before: str, after: str) -> dict[str
     """Return, by file of `before`, the removed lines that came after `since`, with their commit."""
     found: dict[str, dict[str, str]] = {}
     for change in await changed_files(store, before, after):
-        lines = dict((await line_changes(store, change.before, change.after)).removed)
+        changed = (await line_changes(store, change.before, change.after)).removed
+        lines = {line.number: line.text for line in changed}
         if change.source is None:
             continue
         by_number = await origins(store, since, before, change.source, list(lines))
@@ -104,5 +105,37 @@ async def test_a_binary_file_has_no_lines(history: tuple[History, Store]) -> Non
         changes = await line_changes(store, before, after)
         assert (changes.removed, changes.added) == ((), ())
     text = await store.put_blob(b"one\ntwo")
-    assert (await line_changes(store, None, text)).added == ("one", "two")
+    added = (await line_changes(store, None, text)).added
+    assert [(line.text, line.number) for line in added] == [("one", 1), ("two", 2)]
     assert FileChange("a", None, None, text).source is None
+
+
+async def test_a_changed_line_says_where_it_stands_on_both_sides(
+    history: tuple[History, Store],
+) -> None:
+    """A removed line where the later content would have it, an added one the other way round."""
+    _, store = history
+    before = await store.put_blob(b"a\nb\nc\nd\n")
+    after = await store.put_blob(b"a\nc\nd\ne\nf\n")
+
+    changes = await line_changes(store, before, after)
+
+    assert [(line.text, line.number, line.across) for line in changes.removed] == [("b", 2, (1, 1))]
+    assert [(line.text, line.number, line.across) for line in changes.added] == [
+        ("e", 4, (4, 4)), ("f", 5, (4, 4)),
+    ]  # fmt: skip
+
+
+async def test_a_copy_of_a_base_line_is_of_the_commit_that_made_it(
+    history: tuple[History, Store],
+) -> None:
+    """Unless copies count as moves: then the base has it already."""
+    made, store = history
+    block = "".join(f"a long line that is copied, number {number}\n" for number in range(5))
+    since = await made.commit(a_txt=BASE + block)
+    landed = await made.commit(a_txt=BASE + block + BASE + block)
+
+    numbers = range(16, 31)
+    assert await origins(store, since, landed, "a.txt", numbers) == {}
+    plain = await origins(store, since, landed, "a.txt", numbers, moves=False)
+    assert plain == dict.fromkeys(numbers, landed)

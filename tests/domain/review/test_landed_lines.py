@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.review import UndoneKind
-from domain.review.landed_lines import LandedLine, restored, undone
+from domain.review.landed_lines import (
+    ChangedLine,
+    LandedLine,
+    copies,
+    restored,
+    undone,
+)
 
 
 def landed(*texts: str, task: str = "one", path: str = "a.py") -> list[LandedLine]:
@@ -60,11 +66,42 @@ def test_a_line_that_a_task_removed_and_a_patch_brings_back_is_restored() -> Non
     assert (found.kind, found.lines) == (UndoneKind.RESTORES, ("import os",))
 
 
+def at(place: int, *texts: str) -> list[ChangedLine]:
+    """Lines that one content has and the other would have at a place."""
+    return [ChangedLine(text, number, (place, place)) for number, text in enumerate(texts, start=1)]
+
+
 def test_only_a_line_that_is_gone_comes_back() -> None:
     """One that landed work only moved within the file may be added again; each comes back once."""
-    removed, moved = ["import os", "return None", "x = 1"], ["return None"]
+    removed = at(5, "import os", "return None", "x = 1")
 
-    assert restored(removed, moved, ["return None", "import os", "import os"]) == ["import os"]
+    back = restored(removed, ["return None"], at(5, "return None", "import os", "import os"))
+
+    assert back == ["import os"]
+
+
+def test_a_line_that_landed_work_extended_is_not_gone() -> None:
+    """A resolution that has the old line beside the longer one undoes nothing."""
+    removed, kept = at(5, "from typing import Any"), ["from typing import Any, Callable"]
+
+    assert restored(removed, kept, at(5, "from typing import Any")) == []
+
+
+def test_an_equal_line_in_another_place_is_no_line_that_comes_back() -> None:
+    """A new function may have a line that landed work removed from another one."""
+    removed = at(5, "    return result.value")
+
+    assert restored(removed, [], at(90, "    return result.value")) == []
+    assert restored(removed, [], at(6, "    return result.value")) == ["    return result.value"]
+
+
+def test_a_copy_is_landed_work_and_a_moved_line_is_not() -> None:
+    """Each line that landed work removed excuses one equal line that it added, however indented."""
+    lines = landed("    walk(path)", "    walk(path)")
+
+    assert copies(lines, []) == lines
+    assert copies(lines, ["walk(path)"]) == lines[1:]
+    assert copies(lines, ["walk(path)", "        walk(path)"]) == []
 
 
 @given(st.lists(st.text(alphabet="abc (){}\n", max_size=12)))
