@@ -1,8 +1,8 @@
-"""What a patch does to lines that landed since its request began."""
+"""What a patch does to lines that landed since its request began, and to its own earlier ones."""
 
 from collections.abc import Mapping
 
-from contracts.review import Undone
+from contracts.review import Undone, UndoneKind
 from domain.review.commit_message import task_of
 from domain.review.landed_lines import LandedLine, copies, restored, undone
 from infra.store import Store
@@ -39,6 +39,27 @@ async def undone_by(store: Store, since: str, base: str, commit: str) -> tuple[U
     if copied:
         lines += copies(copied, await _moved(store, landed))
     return undone(lines, added)
+
+
+async def lost_by(store: Store, task: str, earlier: str, commit: str) -> tuple[Undone, ...]:
+    """Return the lines that a task's earlier patch added and that its new one has lost.
+
+    A line counts as kept wherever it stands in the file, as it is or in a longer one.
+    """
+    (base,) = (await store.get_commit(earlier)).parents[:1]
+    since = {change.source: change for change in await changed_files(store, earlier, commit)}
+    lost: tuple[Undone, ...] = ()
+    for change in await changed_files(store, base, earlier):
+        after = since.get(change.path)
+        if change.after is None or after is None:
+            continue
+        added = (await line_changes(store, change.before, change.after)).added
+        removed = (await line_changes(store, change.after, after.after)).removed
+        held = (await line_changes(store, None, after.after)).added if after.after else ()
+        gone = {line.text for line in removed}
+        lines = [LandedLine(task, change.path, each.text) for each in added if each.text in gone]
+        lost += undone(lines, [each.text for each in held], kind=UndoneKind.LOSES)
+    return lost
 
 
 async def _removed(

@@ -7,7 +7,7 @@ from temporalio import activity
 from typing_extensions import override
 
 from activities.failures import translated_failures
-from activities.landed_lines import undone_by
+from activities.landed_lines import lost_by, undone_by
 from activities.patch_files import patch_files
 from contracts.merge_queue import (
     BuildChain,
@@ -324,9 +324,12 @@ async def _described(
 
 
 async def _undone(store: Store, request: MakePatch, commit: str) -> tuple[Undone, ...]:
-    """Return what the patch undoes of the work that landed since its request began."""
+    """Return what the patch undoes of landed work, and what it has lost of its evicted self."""
     since = store.ref(ids.base_ref(request.repository.request_key))
-    return await undone_by(store, since or request.base, request.base, commit)
+    undone = await undone_by(store, since or request.base, request.base, commit)
+    if request.evicted is None:
+        return undone
+    return undone + await lost_by(store, request.task, request.evicted, commit)
 
 
 async def _marked(

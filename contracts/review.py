@@ -19,6 +19,7 @@ class MakePatch(Contract):
         scope: by what undeclared paths are judged; None in histories from before.
         undoes: why it undoes landed work, as its agent says; "" when it gives no reason.
         no_change: why nothing has to change, as its agent says.
+        evicted: the task's last patch that the merge queue sent back; None when there is none.
     """
 
     repository: RepositoryRef
@@ -33,6 +34,7 @@ class MakePatch(Contract):
     summary: str = Field(default="", max_length=4_000)
     undoes: str = Field(default="", max_length=1_000)
     no_change: str = Field(default="", max_length=2_000)
+    evicted: ObjectId | None = None
 
 
 class UndoneKind(StrEnum):
@@ -40,14 +42,16 @@ class UndoneKind(StrEnum):
 
     REMOVES = "removes"
     RESTORES = "restores"
+    LOSES = "loses"
 
 
 class Undone(Contract):
-    """Lines of one landed task in one file that a patch undoes.
+    """Lines of one task in one file that a patch undoes: landed ones, or its own earlier ones.
 
     Attributes:
         task: whose work it is; "" when unknown.
-        kind: it removes lines that the task added, or restores lines that the task removed.
+        kind: it removes lines that the task added, restores lines that the task removed, or loses
+            lines that the task's own patch had when the merge queue sent it back.
         count: all such lines; `lines` shows the first.
     """
 
@@ -69,7 +73,7 @@ class Patch(Contract):
         risks: why a person should look, in words.
         diff: object id of the unified diff, cut at 256 KiB.
         markers: paths that still hold conflict markers.
-        undone: landed work that it undoes.
+        undone: landed work that it undoes, and its own that it has lost.
         judged: looked at when it was made; False in histories from before 2026-12.
         problem: why it is not even reviewed, as its agent is told; "" for nothing.
     """
@@ -149,8 +153,8 @@ class ReviewFinish(HumanInput):
     undoing: str = Field(
         default="",
         max_length=1_000,
-        description="Only when the patch undoes landed work of other tasks: why that is right. "
-        "Without a reason a person decides.",
+        description="Only when you are told that the patch undoes landed work of other tasks, or "
+        "has lost lines of its own: why that is right. Without a reason a person decides.",
     )
 
 

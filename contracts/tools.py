@@ -51,7 +51,8 @@ class CoderFinish(HumanInput):
     undoes: str = Field(
         default="",
         max_length=1_000,
-        description="Only when the system says that the change undoes landed work: why it must.",
+        description="Only when the system says that the change undoes landed work, or has lost "
+        "lines of your own: why it must.",
     )
 
 

@@ -65,6 +65,7 @@ class SubtaskWorkflow(ChildOfRequest):
         self._message: str | None = None
         self._said: list[commit_message.Said] = []
         self._cause: rework.Cause | None = None
+        self._evicted: str | None = None
         self._told: list[str] = []
         self._documents: tuple[tuple[str, str], ...] = ()
         self._notes = list(start.notes)
@@ -213,6 +214,7 @@ class SubtaskWorkflow(ChildOfRequest):
                 summary=finish.summary,
                 undoes=finish.undoes,
                 no_change=finish.no_change,
+                evicted=self._evicted,
             ),
             activity_options.store(f"make the patch of {self._start.task.id}"),
         )
@@ -234,6 +236,7 @@ class SubtaskWorkflow(ChildOfRequest):
             self._fail(f"not landed, {verdict.eviction}: {verdict.reason}")
         message, documents = _feedback(verdict)
         await self._back(rework.Cause.QUEUE, message, *documents)
+        self._evicted = patch.commit
         rebased = await self._landing.rebase(patch, verdict)
         self._base, self._checkpoint = rebased.tip, rebased.checkpoint
         if rebased.verdict:

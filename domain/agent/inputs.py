@@ -166,7 +166,7 @@ def reviewer(
         ("Why it changes nothing, as its author says", no_change),
         ("Why it was sent back before", messages.earlier(offer.earlier)),
         ("Findings of earlier reviews that are open", findings.told(offer.findings)),
-        ("Landed work of other tasks that it undoes", undone_text(patch.undone)),
+        ("Work that it undoes", undone_text(patch.undone)),
         ("Why it undoes that, as its author says", undoes),
     )
     return AgentStart(

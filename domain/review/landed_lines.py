@@ -90,7 +90,9 @@ def copies(lines: Iterable[LandedLine], moved: Iterable[str]) -> list[LandedLine
     return found
 
 
-def undone(lines: Sequence[LandedLine], added: Iterable[str]) -> tuple[Undone, ...]:
+def undone(
+    lines: Sequence[LandedLine], added: Iterable[str], *, kind: UndoneKind = UndoneKind.REMOVES
+) -> tuple[Undone, ...]:
     """Return what a patch undoes, by task and file.
 
     A line that the patch adds somewhere else, indented otherwise or longer than before, is kept.
@@ -99,23 +101,24 @@ def undone(lines: Sequence[LandedLine], added: Iterable[str]) -> tuple[Undone, .
     Args:
         lines: landed lines that the patch removes, and removed ones that it brings back.
         added: every line that the patch adds.
+        kind: of the lines that are removed.
     """
     found: dict[tuple[str, str, UndoneKind], list[str]] = {}
     kept = _Kept(added)
     for line in lines:
         if not _WORD.search(line.text) or (not line.restored and kept.has(line.text)):
             continue
-        kind = UndoneKind.RESTORES if line.restored else UndoneKind.REMOVES
-        found.setdefault((line.task, line.path, kind), []).append(line.text)
+        how = UndoneKind.RESTORES if line.restored else kind
+        found.setdefault((line.task, line.path, how), []).append(line.text)
     return tuple(
         Undone(
             task=task,
             path=path,
-            kind=kind,
+            kind=how,
             count=len(texts),
             lines=tuple(one_line(text, _LINE_CHARS) for text in texts[:_SHOWN_LINES]),
         )
-        for (task, path, kind), texts in list(found.items())[:_FILES]
+        for (task, path, how), texts in list(found.items())[:_FILES]
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from contracts.planning import TaskSpec
 from contracts.review import MakePatch, Patch
 from domain.planning import write_patterns
-from domain.review.undone import undone_text
+from domain.review.undone import undone_problem
 from domain.text import clip, for_people, listing
 
 _PROBLEM_CHARS = 8_000
@@ -59,11 +59,7 @@ def _problems(
     if patch.markers:
         yield f"Conflict markers are left in {listing(patch.markers)}. Resolve every one of them."
     if patch.undone and not for_people(undoes).strip():
-        yield (
-            "Your change undoes work of other tasks that has landed. Put it back, so that both "
-            "keep their meaning; or, where it must go, finish again and say why in `undoes`.\n\n"
-            f"{undone_text(patch.undone)}"
-        )
+        yield undone_problem(patch.undone)
     if misplaced is None or not patch.files:
         yield from _scope_problems(patch, task, no_change)
     elif misplaced:

@@ -108,7 +108,7 @@ def decide(
     if verdict.verdict is Verdict.REJECT:
         return _needs_person(item, "The reviewer rejects the patch.", feedback=words)
     if patch.undone and not for_people(verdict.undoing).strip():
-        why = f"The change undoes landed work: {undone_summary(patch.undone)}."
+        why = f"The change undoes work: {undone_summary(patch.undone)}."
         return _needs_person(item, why, feedback=f"{words}\n\n{undone_text(patch.undone)}")
     if item.risks:
         why = f"The change is risky: {listing(item.risks)}."

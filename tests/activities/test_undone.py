@@ -147,3 +147,52 @@ async def test_a_patch_on_the_base_of_the_request_undoes_nothing(job: Job) -> No
     await lands(job, THEIRS)
 
     assert (await patched(job, job.base, "mine\n")).undone == ()
+
+
+MINE = "one\ntwo\nthree\ndef mine(value):\n    return value + 1\n"
+
+
+async def sent_back(job: Job, text: str | None, path: str = "a.txt") -> Patch:
+    """Return the patch of a task whose first one met a conflict and that then writes this."""
+    first = await job.patch(await job.changed({"a.txt": MINE}), task="mine")
+    tip = await lands(job, THEIRS)
+    changes = {path: text} if path == "a.txt" else {path: text, "a.txt": None}
+    return await job.patch(
+        await job.changed(changes, on=tip), task="mine", number=1, base=tip, evicted=first.commit
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        pytest.param(THEIRS, 2, id="their side"),
+        pytest.param(THEIRS + "def mine(value):\n", 1, id="half of it"),
+    ],
+)
+async def test_own_lines_that_a_patch_loses_in_a_conflict_are_named(
+    job: Job, text: str, lines: int
+) -> None:
+    """Giving one's own side up is a decision that somebody must see."""
+    patch = await sent_back(job, text)
+
+    (lost,) = patch.undone
+    assert (lost.task, lost.path, lost.kind, lost.count) == (
+        "mine", "a.txt", UndoneKind.LOSES, lines,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        pytest.param(THEIRS + MINE.partition("three\n")[2], "a.txt", id="both"),
+        pytest.param(
+            THEIRS + "def mine(value, more):\n    return value + 1\n", "a.txt", id="longer"
+        ),
+        pytest.param(THEIRS + MINE.partition("three\n")[2], "moved.txt", id="moved"),
+    ],
+)
+async def test_own_lines_that_a_conflict_s_resolution_keeps_are_not_lost(
+    job: Job, text: str, path: str
+) -> None:
+    """Wherever they stand in the file, and where it was moved to."""
+    assert (await sent_back(job, text, path)).undone == ()

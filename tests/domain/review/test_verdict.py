@@ -57,7 +57,7 @@ def test_undone_landed_work_needs_a_reason_of_the_reviewer_or_a_person(
     assert bool(judged.why) is not bool(verdict.undoing.strip())
     if judged.why:
         assert judged.item.state is ReviewState.PENDING
-        assert judged.why == "The change undoes landed work: a.py loses 2 lines of other."
+        assert judged.why == "The change undoes work: a.py loses 2 lines of other."
         assert "- x = 1" in judged.feedback
 
 
