@@ -11,6 +11,7 @@ from contracts.failures import FailureKind
 from domain.failures import STRATEGIES
 from infra.anthropic.client import ModelServiceError
 from infra.disk_space import LowSpaceError, is_disk_full
+from infra.files.ripgrep import RipgrepKilledError
 from infra.git.command import GitError, GitMissingError
 from infra.repository_preflight import RequestRefused
 from infra.roles.files import RoleError
@@ -31,7 +32,7 @@ _KINDS: Mapping[type[Exception], FailureKind] = MappingProxyType(
 )
 _TRANSLATED: tuple[type[Exception], ...] = (
     *_KINDS, ModelServiceError, SandboxUnavailable, WorktreeBroken, GitError, GitMissingError,
-    StoreError, ObjectMissing, RefConflict, OSError,
+    StoreError, ObjectMissing, RefConflict, RipgrepKilledError, OSError,
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from contracts.failures import FailureKind
+from infra.files import ripgrep
 from infra.git import command as git_command
 from infra.git.command import git_binary
 from tests.infra.bench import ActivityEnv, Agent
@@ -76,8 +77,25 @@ async def test_an_error_that_git_repeats_is_a_refusal(env: ActivityEnv, victim: 
 async def test_a_killed_search_is_no_answer_for_an_agent(agent: Agent, victim: Victim) -> None:
     """The search fails as a whole and is made again; its next attempt finds what there is."""
     await agent.edit("create", "straw.txt", file_text="the needle\n")
-    victim.of("grep", KILLED, times=1)
+    victim.of("ls-files", KILLED, times=1)
     with pytest.raises(ApplicationError) as caught:
         await agent.search("needle")
+    assert (caught.value.type, caught.value.non_retryable) == (FailureKind.STORE, False)
+    assert (await agent.search("needle")).text == "straw.txt:1:the needle"
+
+
+async def test_a_killed_ripgrep_is_no_answer_for_an_agent(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nor is one that dies while it searches: the call is made again."""
+    await agent.edit("create", "straw.txt", file_text="the needle\n")
+    script = tmp_path / "rg"
+    script.write_text("#!/bin/sh\nkill -9 $$\n")
+    script.chmod(0o755)
+    with monkeypatch.context() as killed:
+        killed.setattr(ripgrep, "_installed", lambda: str(script))
+        with pytest.raises(ApplicationError) as caught:
+            await agent.search("needle")
+
     assert (caught.value.type, caught.value.non_retryable) == (FailureKind.STORE, False)
     assert (await agent.search("needle")).text == "straw.txt:1:the needle"
