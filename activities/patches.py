@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from temporalio import activity
 from typing_extensions import override
 
+from activities.chain_order import in_order
 from activities.failures import translated_failures
 from activities.landed_lines import lost_by, undone_by
 from activities.patch_files import patch_files
@@ -39,6 +40,7 @@ _DIFF_BYTES = 256 * 1024
 _PATHS = 200
 _OUTSIDE = 20
 _FEEDBACK_CHARS = 16_000
+_MET = 20
 _MARKER = re.compile(
     rb"<<<<<<< (landed by |(landed work|[0-9a-f]{40})(:|$))|>>>>>>> (yours|[0-9a-f]{40})(:|$)"
 )
@@ -125,7 +127,7 @@ class StorePatches(PatchActivities):
         async with translated_failures():
             tip = top = await _tip(store, request.repository.target)
             links: list[ChainLink] = []
-            for patch_id, commit in request.patches:
+            for patch_id, commit in await in_order(store, request):
                 link = await _link(store, key, patch_id, commit, tip=tip, top=top)
                 if link.commit is not None:
                     top = link.commit
@@ -251,10 +253,12 @@ async def _link(
     if patch.parents[:1] == (top,):
         return ChainLink(id=patch_id, commit=commit)
     merged = await merges.merge(store, top, commit)
+    base = patch.parents[0]
     if isinstance(merged, Merged):
+        met = await _tasks(store, tip, since=base)
         above = await store.get_commit(top)
         if merged.tree == above.tree and await merges.contains(store, top, commit):
-            return ChainLink(id=patch_id, commit=top)
+            return ChainLink(id=patch_id, commit=top, met=met)
         merge = await store.put_commit(
             merged.tree,
             (top, commit),
@@ -262,13 +266,22 @@ async def _link(
             when=max(patch.author_seconds, above.author_seconds) + 1,
             author=await _author(store, request),
         )
-        return ChainLink(id=patch_id, commit=merge)
+        return ChainLink(id=patch_id, commit=merge, met=met)
     alone = merged if top == tip else await merges.merge(store, tip, commit)
     return ChainLink(
         id=patch_id,
         conflicts=merged.paths[:_PATHS],
         with_tip=isinstance(alone, Conflicted),
+        met=await _tasks(store, tip, since=base, paths=merged.paths[:_PATHS]),
     )
+
+
+async def _tasks(
+    store: Store, tip: str, *, since: str, paths: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Return the tasks that landed since a commit, oldest first; only those in some paths."""
+    landed = await _patches(store, tip, since=since, paths=paths)
+    return tuple(dict.fromkeys(task for each in landed if (task := task_of(each.message))))[:_MET]
 
 
 async def _merge_message(store: Store, patch: Commit, above: Commit, *, request: str) -> str:

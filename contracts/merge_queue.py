@@ -8,6 +8,7 @@ from temporalio import activity
 
 from contracts.base import Contract, ObjectId, ShortText, TaskId
 from contracts.limits import RequestLimits
+from contracts.planning import Promise
 from contracts.review import MakePatch, Patch
 from contracts.store import RepositoryRef
 
@@ -57,7 +58,10 @@ class MergeVerdict(Contract):
         landed: the commit on the target that holds the patch, None when it was evicted.
         conflicts: paths.
         log: object id of the failing checks' output.
-        met: ids of the patches that it was tested together with.
+        met: the tasks with whose landed work it does not go; before 2026-12 ids of patches.
+        command, test: what fails, and the test that its output names.
+        promised_by: the landed task that promised the command, "" when it is the patch's own.
+        promised: by all that has landed: it holds for the patch's next round, too.
     """
 
     id: str
@@ -67,6 +71,10 @@ class MergeVerdict(Contract):
     conflicts: tuple[str, ...] = ()
     log: ObjectId | None = None
     met: tuple[str, ...] = ()
+    command: ShortText = ""
+    test: ShortText = ""
+    promised_by: str = ""
+    promised: tuple[Promise, ...] = ()
 
 
 class RebasePatch(Contract):
@@ -115,6 +123,7 @@ class MergeQueueStart(Contract):
     settled: tuple[str, ...] = ()
     members: tuple[str, ...] = ()
     landed_acceptance: tuple[str, ...] = ()
+    promises: tuple[Promise, ...] = ()
     failures: int = 0
     successes: int = 0
     evicted: int = 0
@@ -122,10 +131,16 @@ class MergeQueueStart(Contract):
 
 
 class BuildChain(Contract):
-    """Ask for the patches stacked on the target's tip, without a work tree."""
+    """Ask for the patches stacked on the target's tip, without a work tree.
+
+    Attributes:
+        free_from: from here on they may be put in the order with the fewest conflicts; None: as
+            they are.
+    """
 
     repository: RepositoryRef
     patches: tuple[tuple[str, ObjectId], ...]
+    free_from: int | None = None
 
 
 class ChainLink(Contract):
@@ -135,16 +150,18 @@ class ChainLink(Contract):
         commit: the candidate with this patch and all before it that merged; None on conflict.
         conflicts: paths.
         with_tip: True when it conflicts with the tip itself, not only with a neighbour.
+        met: the tasks that landed since the patch's base; on a conflict those in its paths.
     """
 
     id: str
     commit: ObjectId | None = None
     conflicts: tuple[str, ...] = ()
     with_tip: bool = False
+    met: tuple[str, ...] = ()
 
 
 class Chain(Contract):
-    """Candidates in queue order on `tip`; every commit is pinned."""
+    """Candidates on `tip` in the order in which they are stacked; every commit is pinned."""
 
     tip: ObjectId
     links: tuple[ChainLink, ...]

@@ -98,3 +98,10 @@ class WriteScope(Contract):
     claims: tuple[Claim, ...] = ()
     asked: tuple[str, ...] = ()
     noted: tuple[str, ...] = ()
+
+
+class Promise(Contract):
+    """The commands that must go on passing once a task has landed."""
+
+    task: str
+    commands: tuple[str, ...]

@@ -5,7 +5,7 @@ from pydantic import Field
 from contracts.agent import AgentLimits
 from contracts.base import Contract, ObjectId, ShortText
 from contracts.limits import RequestLimits
-from contracts.planning import Claim, TaskSpec
+from contracts.planning import Claim, Promise, TaskSpec
 from contracts.review import KeptFinding
 from contracts.store import RepositoryRef
 from contracts.task import TaskState
@@ -20,6 +20,7 @@ class SubtaskStart(Contract):
         human_review: a person decides on every patch.
         limits: the money of the task's agents.
         notes: a person's notes so far.
+        promised: by the landed tasks that this one stands on.
         claims: what the other tasks write; None in histories from before.
         request_limits: None in requests from before 2026-12, whose patches and reviews the workflow
             judges itself.
@@ -35,6 +36,7 @@ class SubtaskStart(Contract):
     limits: AgentLimits = AgentLimits()
     notes: tuple[str, ...] = ()
     request_limits: RequestLimits | None = None
+    promised: tuple[Promise, ...] = ()
     claims: tuple[Claim, ...] | None = None
     queue_id: str
 

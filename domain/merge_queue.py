@@ -5,7 +5,7 @@ that holds a bad patch, or two patches that do not go together, is red, and so i
 one. The workflow executes these decisions and owns the queue; this module knows lengths, no trees.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from contracts.limits import RequestLimits
@@ -111,6 +111,30 @@ def rechained(state: QueueState, *, usable: int, kept: int) -> QueueState:
     red = state.red_prefix
     believed = red is not None and red <= min(kept, usable)
     return replace(state, waiting=usable, red_prefix=red if believed else None)
+
+
+def fewest_conflicts(
+    waiting: Sequence[str], pairs: Collection[tuple[str, str]], *, fixed: int
+) -> tuple[str, ...]:
+    """Return the order in which the fewest patches meet one with which they conflict.
+
+    The first `fixed` stay where they are. Of the others what conflicts with the fewest is taken
+    first, ties by arrival; those taken keep the order of their arrival, and the rest comes behind.
+    """
+    conflicts = {key: {a if key == b else b for a, b in pairs if key in (a, b)} for key in waiting}
+    kept = list(waiting[:fixed])
+    rest = [key for key in waiting[fixed:] if conflicts[key].isdisjoint(kept)]
+    taken: set[str] = set()
+    while rest:
+        best = min(rest, key=lambda key: sum(other in conflicts[key] for other in rest))
+        taken.add(best)
+        rest = [key for key in rest if key != best and key not in conflicts[best]]
+    free = waiting[fixed:]
+    return (
+        *kept,
+        *(key for key in free if key in taken),
+        *(key for key in free if key not in taken),
+    )
 
 
 def split_chain(

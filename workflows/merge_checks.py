@@ -8,18 +8,26 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from contracts.checks import ChecksReport
     from contracts.merge_queue import ChainLink, QueuedPatch
+    from contracts.planning import Promise
     from workflows.checks import run_checks
 
 
 class PrefixChecks:
-    """The checks of a queue; `promised` are the acceptance commands of all that has landed."""
+    """The checks of a queue.
 
-    def __init__(self, promised: tuple[str, ...]) -> None:
+    Attributes:
+        promised: the acceptance commands of all that has landed.
+        promises: the same, by task; nothing of what landed before 2026-12.
+    """
+
+    def __init__(self, promised: tuple[str, ...], promises: tuple[Promise, ...] = ()) -> None:
         self.promised = promised
+        self.promises = promises
 
-    def landed(self, acceptance: Sequence[str]) -> None:
+    def landed(self, queued: QueuedPatch) -> None:
         """Keep what a landed task promised."""
-        self.promised = tuple(dict.fromkeys((*self.promised, *acceptance)))
+        self.promised = tuple(dict.fromkeys((*self.promised, *queued.acceptance)))
+        self.promises = (*self.promises, Promise(task=queued.task, commands=queued.acceptance))
 
     async def run(
         self,

@@ -26,6 +26,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.visibility import Blocker
     from domain import merge_queue
     from domain.agent import messages
+    from domain.review import evictions
     from workflows import activity_options, retrying
     from workflows.merge_checks import PrefixChecks
     from workflows.visibility import show
@@ -49,7 +50,7 @@ class MergeQueueWorkflow:
         self._queue: list[QueuedPatch] = list(start.queue)
         self._settled: list[str] = list(start.settled)
         self._members: list[str] = list(start.members)
-        self._checks = PrefixChecks(start.landed_acceptance)
+        self._checks = PrefixChecks(start.landed_acceptance, start.promises)
         self._state = merge_queue.QueueState(0, None, start.failures, start.successes)
         self._order: tuple[str, ...] = ()
         self._red: ChecksReport | None = None
@@ -134,6 +135,8 @@ class MergeQueueWorkflow:
             BuildChain(
                 repository=self._start.repository,
                 patches=tuple((queued.id, queued.patch.commit) for queued in self._queue),
+                # What is known to be red together stays together.
+                free_from=self._state.red_prefix or 0,
             ),
             activity_options.store(f"stack {len(self._queue)} patches"),
         )
@@ -173,15 +176,7 @@ class MergeQueueWorkflow:
         usable, evicted, aside = merge_queue.split_chain(chain.links)
         by_id = {link.id: link for link in chain.links}
         for patch_id in evicted:
-            link = by_id[patch_id]
-            await self._settle(
-                MergeVerdict(
-                    id=patch_id,
-                    eviction=Eviction.CONFLICT,
-                    reason=f"conflicts with landed work in {', '.join(link.conflicts)}"[:1_000],
-                    conflicts=link.conflicts,
-                )
-            )
+            await self._settle(evictions.conflict(by_id[patch_id], self._checks.promises))
         kept = {patch_id: index for index, patch_id in enumerate((*usable, *aside))}
         self._queue.sort(key=lambda queued: kept.get(queued.id, len(kept)))
         same = sum(1 for a, b in zip(self._order, usable, strict=False) if a == b)
@@ -213,22 +208,15 @@ class MergeQueueWorkflow:
         self._order = self._order[len(links) :]
         for link in links:
             if link.id in queued:
-                self._checks.landed(queued[link.id].acceptance)
+                self._checks.landed(queued[link.id])
             await self._settle(MergeVerdict(id=link.id, landed=landed.commit))
 
     async def _evict_first(self, links: Sequence[ChainLink]) -> None:
         """Send back the patch that is to blame by elimination, with the log of the red run."""
         self._state = merge_queue.after_eviction(self._state)
         self._order = self._order[1:]
-        await self._settle(
-            MergeVerdict(
-                id=links[0].id,
-                eviction=Eviction.RED,
-                reason="the checks fail on the merged tree",
-                log=self._red.log if self._red else None,
-                met=tuple(link.id for link in links[1:]),
-            )
-        )
+        own = next(queued.acceptance for queued in self._queue if queued.id == links[0].id)
+        await self._settle(evictions.red(links[0], self._red, self._checks.promises, own))
 
     async def _give_up(self, why: str) -> None:
         """Send everything back when the checks cannot be run at all."""
@@ -257,6 +245,7 @@ class MergeQueueWorkflow:
                 "settled": tuple(self._settled),
                 "members": tuple(self._members),
                 "landed_acceptance": self._checks.promised,
+                "promises": self._checks.promises,
                 "failures": self._state.failures,
                 "successes": self._state.successes,
                 "evicted": self._evicted,

@@ -136,6 +136,7 @@ class TaskScheduler:
             request_id=self._request_id,
             allowance=allowance,
             notes=tuple(notes),
+            rows=self.rows,
         )
         self._starting.add(task_id)
         self._running[task_id] = asyncio.create_task(self._run_task(task, work, child))

@@ -12,6 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts import roles
     from contracts.agent import AgentResult, Note
     from contracts.approvals import Decision
+    from contracts.checks import ChecksReport
     from contracts.limits import RequestLimits
     from contracts.merge_queue import MergeVerdict
     from contracts.ports import PatchActivities
@@ -23,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from domain import ids, lanes
     from domain.agent import inputs, messages
     from domain.planning.scope import scope_of
-    from domain.review import commit_message, rework
+    from domain.review import commit_message, evictions, rework
     from domain.review import patch as patches
     from workflows import activity_options, cancellation, retrying
     from workflows.checks import run_checks
@@ -70,6 +71,7 @@ class SubtaskWorkflow(ChildOfRequest):
         self._documents: tuple[tuple[str, str], ...] = ()
         self._notes = list(start.notes)
         self._noted = 0
+        self._promised = start.promised
 
     @workflow.run
     async def run(self, start: SubtaskStart) -> SubtaskReport:
@@ -129,11 +131,11 @@ class SubtaskWorkflow(ChildOfRequest):
         checks = await run_checks(
             self._start.repository,
             patch.commit,
-            self._start.task.acceptance,
+            tuple(dict.fromkeys((*self._start.task.acceptance, *self._promised_commands()))),
             summary=f"accept {patch.task}",
         )
         if not checks.passed:
-            words = rework.checks_feedback(checks)
+            words = rework.checks_feedback(checks, self._promised_by(checks))
             return await self._back(rework.Cause.CHECKS, words, ("checks", checks.log))
         if not (patch.files or finish.no_change):
             await self._reporter.set(TaskState.DONE, finish.summary[:300])
@@ -158,6 +160,16 @@ class SubtaskWorkflow(ChildOfRequest):
         if self._reviewing.findings:
             patch = await self._patch(finish)  # the same tree; its message tells the findings
         return await self._land(patch)
+
+    def _promised_commands(self) -> list[str]:
+        """Return what the landed work that the patch stands on promised."""
+        return [command for promise in self._promised for command in promise.commands]
+
+    def _promised_by(self, checks: ChecksReport) -> str:
+        """Return the landed task whose command is red, "" when it is the task's own."""
+        red = next(result.command for result in checks.results if not result.passed)
+        own = red in self._start.task.acceptance
+        return "" if own else evictions.promised_by(red, self._promised)
 
     async def _code(self, lease: WorktreeLease) -> CoderFinish:
         """Run the coder: a new conversation at first, the same one when it goes back."""
@@ -239,6 +251,7 @@ class SubtaskWorkflow(ChildOfRequest):
         self._evicted = patch.commit
         rebased = await self._landing.rebase(patch, verdict)
         self._base, self._checkpoint = rebased.tip, rebased.checkpoint
+        self._promised = (rebased.verdict or verdict).promised or self._promised
         if rebased.verdict:
             self._message, self._documents = _feedback(rebased.verdict)
         self._message = rebased.feedback or self._message

@@ -30,7 +30,7 @@ _FOLDERS = MappingProxyType({"docs": ("docs", "doc"), "documentation": ("docs", 
 
 def claims(plan: Plan, task: str) -> tuple[Claim, ...]:
     """Return what the other tasks of a plan write; not those that have ended before it starts."""
-    before = _before(plan, task)
+    before = {task, *ancestors(plan, task)}
     others = [each for each in plan.tasks if each.id not in before and each.writes]
     room, kept = _CLAIM_CHARS, []
     for each in others:
@@ -40,13 +40,13 @@ def claims(plan: Plan, task: str) -> tuple[Claim, ...]:
     return tuple(kept)
 
 
-def _before(plan: Plan, task: str) -> set[str]:
-    # For membership only; a plan is in topological order.
+def ancestors(plan: Plan, task: str) -> frozenset[str]:
+    """Return the tasks that have ended before this one starts; for membership only."""
     found = {task}
-    for each in reversed(plan.tasks):
+    for each in reversed(plan.tasks):  # a plan is in topological order
         if each.id in found:
             found.update(each.depends_on)
-    return found
+    return frozenset(found - {task})
 
 
 def scope_of(start: SubtaskStart, notes: Iterable[str]) -> WriteScope | None:

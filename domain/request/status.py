@@ -9,7 +9,7 @@ from contracts.agent import AgentLimits, Note
 from contracts.approvals import ApprovalKind
 from contracts.checks import CheckResult, ChecksReport
 from contracts.limits import MOST_TASKS
-from contracts.planning import Plan, Risk, TaskSpec
+from contracts.planning import Plan, Promise, Risk, TaskSpec
 from contracts.repository import Delivered, RepositoryOpened
 from contracts.request import RequestStart, RequestStatus
 from contracts.subtask import SubtaskReport, SubtaskStart
@@ -17,7 +17,7 @@ from contracts.task import TaskState, TaskStatus
 from contracts.visibility import Blocker, RunState
 from domain import ids
 from domain.approvals.inbox import ApprovalInbox
-from domain.planning.scope import claims
+from domain.planning.scope import ancestors, claims
 from domain.scheduling import task_state as tasks
 from domain.scheduling.budget import usd
 from domain.scheduling.ready import TaskNode
@@ -159,6 +159,7 @@ def subtask(
     request_id: str,
     allowance: int,
     notes: Sequence[Note],
+    rows: Mapping[str, TaskStatus] | None = None,
 ) -> SubtaskStart:
     """Return the input of a task's workflow; `allowance` in microUSD."""
     repository = opened.repository
@@ -173,8 +174,19 @@ def subtask(
         limits=AgentLimits(budget_microusd=allowance),
         request_limits=opened.limits,
         notes=tuple(each.text for each in notes if each.task in {None, task.id}),
+        promised=_promised(plan, task.id, rows or {}),
         claims=claims(plan, task.id),
         queue_id=ids.queue_id(repository.key, repository.target),
+    )
+
+
+def _promised(plan: Plan, task: str, rows: Mapping[str, TaskStatus]) -> tuple[Promise, ...]:
+    """Return what the landed tasks before this one promised; their work is in its base."""
+    before = ancestors(plan, task)
+    return tuple(
+        Promise(task=each.id, commands=each.acceptance)
+        for each in plan.tasks
+        if each.id in before and each.acceptance and rows[each.id].state is TaskState.DONE
     )
 
 

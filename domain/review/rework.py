@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from contracts import roles
-from contracts.checks import ChecksReport
+from contracts.checks import CheckResult, ChecksReport
 from contracts.limits import RequestLimits
 from contracts.merge_queue import Eviction, MergeVerdict
 from contracts.review import ReviewItem
@@ -56,35 +56,56 @@ def next_round(rounds: Rounds, cause: Cause, limits: RequestLimits) -> Rounds | 
     return more if more.own <= limits.rework_rounds else None
 
 
-def checks_feedback(report: ChecksReport) -> str:
-    """Return what the agent is told when the system's own run of the commands is red."""
+def how_it_ended(result: CheckResult) -> str:
+    """Return how a command that did not pass ended."""
+    if result.timed_out:
+        return "time limit reached"
+    return "ended by a signal" if result.exit_code is None else f"exit code {result.exit_code}"
+
+
+def checks_feedback(report: ChecksReport, promised_by: str = "") -> str:
+    """Return what the agent is told when the system's own run of the commands is red.
+
+    `promised_by` is the landed task whose command failed, "" when it is the task's own.
+    """
     red = next((result for result in report.results if not result.passed), None)
     if red is None:
         return "The acceptance commands passed."
-    how = f"exit code {red.exit_code}"
-    if red.timed_out:
-        how = "time limit reached"
-    elif red.exit_code is None:
-        how = "ended by a signal"
     hint = f"\n{report.hint}" if report.hint else ""
     return (
-        f"The system ran the commands on a clean checkout of your change. This one failed ({how}):"
-        f"\n    {red.command}{hint}\nIts output is below. Fix the cause, then finish again."
+        "The system ran the commands on a clean checkout of your change. "
+        f"This one failed ({how_it_ended(red)}):\n    {red.command}{hint}{_promise(promised_by)}"
+        "\nIts output is below. Fix the cause, then finish again."
     )
+
+
+def _promise(task: str) -> str:
+    if not task:
+        return ""
+    return f"\nTask {task!r}, which has landed, promised that it passes: your change breaks it."
 
 
 def eviction_feedback(verdict: MergeVerdict) -> str:
     """Return what the agent is told when its patch did not land."""
-    met = f" It was tested together with: {listing(verdict.met)}." if verdict.met else ""
     if verdict.eviction is Eviction.CONFLICT:
         return (
             "Your patch conflicts with work that landed meanwhile. Your worktree now holds both, "
             f"with conflict markers in: {listing(verdict.conflicts, most=20)}. "
             "Resolve every marker so that both changes keep their meaning, then finish again."
         )
+    command = f"\n    {verdict.command}" if verdict.command else ""
+    test = f"\nThe test that fails: {verdict.test}" if verdict.test else ""
+    alone = command and not verdict.met
+    why = (
+        "The merge queue ran a command that fails with your patch. Nothing else has landed since "
+        "you began: your patch fails it by itself."
+        if alone
+        else "Your patch passes alone but fails on top of what landed meanwhile"
+        f"{f': {listing(verdict.met, most=8)}' if verdict.met else ''}. "
+        "Your worktree now holds your change on top of that work."
+    )
     return (
-        "Your patch passes alone but fails on top of what landed meanwhile."
-        f"{met} Your worktree now holds your change on top of that work. "
+        f"{why}{command}{_promise(verdict.promised_by)}{test}\n"
         "The failing output is below. Fix the cause, then finish again."
     )
 

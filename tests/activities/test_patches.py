@@ -402,6 +402,39 @@ async def test_a_conflict_says_with_whom(job: Job) -> None:
     assert (behind.links[0].conflicts, behind.links[0].with_tip) == (("a.txt",), True)
 
 
+async def test_a_chain_tries_the_order_with_the_fewest_conflicts(job: Job) -> None:
+    """A patch that conflicts with two others is stacked behind them, unless it is to stay; a
+    conflict names the tasks that landed the other side, and a candidate what landed meanwhile.
+    """
+    hub = await job.patch(await job.changed({"a.txt": "HUB\n", "b.txt": "HUB\n"}), task="hub")
+    one = await job.patch(await job.changed({"a.txt": "one\nONE\nthree\n"}), task="one")
+    two = await job.patch(await job.changed({"b.txt": "TWO\n"}), task="two")
+    request = BuildChain(
+        repository=job.opened.repository,
+        patches=tuple((patch.task, patch.commit) for patch in (hub, one, two)),
+        free_from=0,
+    )
+    build = job.env.patches.build_chain
+
+    free = await ActivityEnvironment().run(build, request)
+    held = await ActivityEnvironment().run(build, request.model_copy(update={"free_from": 1}))
+    assert [(link.id, link.commit is None) for link in free.links] == [
+        ("one", False),
+        ("two", False),
+        ("hub", True),
+    ]
+    assert [(link.id, link.commit is None) for link in held.links] == [
+        ("hub", False),
+        ("one", True),
+        ("two", True),
+    ]
+
+    await landed(job, free.tip, one.commit)
+    behind = await chained(job, two, hub)
+    assert (behind.links[0].met, behind.links[1].met) == (("one",), ("one",))
+    assert behind.links[1].with_tip
+
+
 async def test_a_repeated_chain_is_the_same_chain(job: Job) -> None:
     """Candidates depend on nothing but their patches and the tip."""
     patches = [

@@ -15,6 +15,7 @@ from domain.merge_queue import (
     conclude,
     cuts,
     eliminated,
+    fewest_conflicts,
     rechained,
     split_chain,
 )
@@ -220,3 +221,32 @@ def test_a_chain_splits_by_what_a_patch_conflicts_with() -> None:
     )
 
     assert (merged, evicted, aside) == (("a", "d"), ("b",), ("c",))
+
+
+def test_of_patches_that_conflict_the_fewest_are_put_behind() -> None:
+    """One patch that conflicts with three others comes last, although it was the first to come."""
+    pairs = (("hub", "a"), ("b", "hub"), ("hub", "c"))
+
+    assert fewest_conflicts(("hub", "a", "b", "c"), pairs, fixed=0) == ("a", "b", "c", "hub")
+    assert fewest_conflicts(("hub", "a", "b", "c"), pairs, fixed=1) == ("hub", "a", "b", "c")
+    assert fewest_conflicts(("b", "a"), (), fixed=0) == ("b", "a")
+
+
+@PROPERTY
+@given(
+    st.integers(1, 9),
+    st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=12),
+    st.integers(0, 9),
+)
+def test_an_order_keeps_what_is_fixed_and_is_never_worse(
+    count: int, drawn: list[tuple[int, int]], fixed: int
+) -> None:
+    """Every patch once, the fixed ones where they were, and no pair of those taken conflicts."""
+    waiting = [f"p{number}" for number in range(count)]
+    pairs = [(f"p{a}", f"p{b}") for a, b in drawn if a != b and max(a, b) < count]
+    order = fewest_conflicts(waiting, pairs, fixed=fixed)
+
+    assert sorted(order) == sorted(waiting)
+    assert list(order[:fixed]) == waiting[:fixed]
+    if not pairs:
+        assert list(order) == waiting

@@ -1,6 +1,7 @@
 """Patches and targets: what an agent changed, stacked and landed by compare-and-swap."""
 
 from dataclasses import dataclass
+from itertools import combinations
 
 from temporalio import activity
 from typing_extensions import override
@@ -16,6 +17,7 @@ from contracts.merge_queue import (
 )
 from contracts.ports import PatchActivities
 from contracts.review import MakePatch, Patch
+from domain.merge_queue import fewest_conflicts
 from domain.planning import undeclared
 from domain.planning.write_patterns import covers
 from domain.review.patch import judged
@@ -101,21 +103,38 @@ class FakePatches(Fake, PatchActivities):
         await self._before("build_chain", request)
         tip = top = self._store.tips[request.repository.target]
         links: list[ChainLink] = []
-        for patch_id, commit in request.patches:
+        patches = dict(request.patches)
+        order = tuple(patches)
+        if request.free_from is not None:
+            merge = self._store.merge
+            pairs = [
+                (a, b) for a, b in combinations(order, 2) if merge(patches[a], patches[b]).conflicts
+            ]
+            order = fewest_conflicts(order, pairs, fixed=request.free_from)
+        for patch_id, commit in ((each, patches[each]) for each in order):
             link = self._link(patch_id, commit, tip=tip, top=top)
             top = link.commit or top
             links.append(link)
         return Chain(tip=tip, links=tuple(links))
 
     def _link(self, patch_id: str, commit: str, *, tip: str, top: str) -> ChainLink:
-        store = self._store
+        store, met = self._store, self._met(commit)
         if store.commits[commit].parents[:1] == (top,):
             return ChainLink(id=patch_id, commit=commit)
         merged = store.merge(top, commit)
         if not merged.conflicts:
-            return ChainLink(id=patch_id, commit=store.commit(merged.tree, top, commit))
+            return ChainLink(id=patch_id, commit=store.commit(merged.tree, top, commit), met=met)
         alone = store.merge(tip, commit)
-        return ChainLink(id=patch_id, conflicts=merged.conflicts, with_tip=bool(alone.conflicts))
+        return ChainLink(
+            id=patch_id, conflicts=merged.conflicts, with_tip=bool(alone.conflicts), met=met
+        )
+
+    def _met(self, commit: str) -> tuple[str, ...]:
+        """Return the tasks that landed since a patch's base."""
+        tips = [landing.commit for landing in self.landings]
+        base = self._store.commits[commit].parents[0]
+        since = self.landings[tips.index(base) + 1 if base in tips else 0 :]
+        return tuple(title.split("/")[-2:][0] for each in since for title in each.titles)
 
     @override
     @activity.defn

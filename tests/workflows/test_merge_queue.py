@@ -243,6 +243,48 @@ async def test_a_patch_that_conflicts_with_a_neighbour_waits_behind_it(client: C
     assert told["third"].eviction is Eviction.CONFLICT
 
 
+async def test_the_order_with_the_fewest_conflicts_is_tried(client: Client) -> None:
+    """One patch that conflicts with two others goes back, although it came before them."""
+    async with at_work(client) as line:
+        hub = line.patch("hub", path="second")
+        tree = {**line.env.store.tree(BASE), "second": "hub", "third": "hub"}
+        commit = line.env.store.commit(tree, BASE, note="hub")
+        both = hub.patch.model_copy(update={"commit": commit})
+        await line.queue.signal(MergeQueueWorkflow.enqueue, hub.model_copy(update={"patch": both}))
+        await line.put("second", "third")
+        line.open()
+        told = await line.verdicts(4)
+        await line.end()
+
+    assert [name for name, verdict in told.items() if verdict.landed] == [
+        "first",
+        "second",
+        "third",
+    ]
+    assert told["hub"].reason == (
+        "conflicts with what tasks 'first', 'second', 'third' landed, in second, third"
+    )
+
+
+async def test_a_red_patch_is_told_the_command_and_whose_promise_broke(client: Client) -> None:
+    """A patch that breaks what a landed task promised is told the command and that task."""
+    async with at_work(client) as line:
+        store = line.env.store
+        line.env.checks.passes = lambda run, command: (
+            command != "test first" or "bad" not in store.tree(run.commit)
+        )
+        line.open()
+        await line.verdicts(1)
+        await line.put("bad")
+        told = await line.verdicts(2)
+        await line.end()
+
+    bad = told["bad"]
+    assert (bad.command, bad.promised_by, bad.met) == ("test first", "first", ("first",))
+    assert bad.reason.startswith("`test first` fails (exit code 1) together with what task 'first'")
+    assert [promise.task for promise in bad.promised] == ["first"]
+
+
 async def test_a_target_moved_by_another_process_restarts_the_round(client: Client) -> None:
     """When another process moved the target, nothing lands untested: the round starts again."""
     async with at_work(client) as line:

@@ -15,7 +15,7 @@ from contracts.approvals import Choice, Decision
 from contracts.failures import FailureKind
 from contracts.limits import RequestLimits
 from contracts.merge_queue import Eviction, MergeVerdict, QueuedPatch
-from contracts.planning import Claim, TaskSpec
+from contracts.planning import Claim, Promise, TaskSpec
 from contracts.review import Finding, FindingAnswer, FindingState, ReviewFinish, Verdict
 from contracts.subtask import SubtaskReport, SubtaskStart
 from contracts.task import TaskState
@@ -140,6 +140,26 @@ async def test_a_failed_acceptance_command_sends_the_agent_back_with_the_output(
     tree = env.store.commits[env.calls.of("run_checks")[0].commit].tree
     assert (label, env.store.blobs[log]) == ("checks", f"log of {tree}")
     assert len(env.model.opened) == 2
+
+
+async def test_a_later_task_is_held_to_what_the_landed_ones_promised(client: Client) -> None:
+    """The commands of the landed work that a task stands on run with its own acceptance, before
+    it is queued, and the agent is told whose promise it broke.
+    """
+    promised = (Promise(task="first", commands=("test first", CHECK)),)
+    async with at_work(
+        client, coder=[EDIT, DONE, EDIT, DONE], reviewer=[GOOD], verdicts=[landed],
+        promised=promised,
+    ) as (env, start):  # fmt: skip
+        env.checks.passes = lambda _run, command: (
+            command != "test first" or len(env.calls.of("run_checks")) > 1
+        )
+        report = await (await start()).result()
+
+    assert (report.state, report.rounds) == (TaskState.DONE, 1)
+    assert env.calls.of("run_checks")[0].commands == (CHECK, "test first")
+    told = env.messages("coder/x")[2] or ""
+    assert "Task 'first', which has landed, promised that it passes" in told
 
 
 async def test_a_task_that_stays_red_fails_after_three_rounds(client: Client) -> None:

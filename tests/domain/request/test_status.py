@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from contracts.agent import Note
 from contracts.approvals import Approval, ApprovalKind
 from contracts.checks import CheckResult, ChecksReport
-from contracts.planning import Plan, Risk, TaskSpec
+from contracts.planning import Plan, Promise, Risk, TaskSpec
 from contracts.repository import RepositoryOpened
 from contracts.request import RequestStart
 from contracts.store import RepositoryRef
@@ -208,6 +208,27 @@ def test_a_subtask_gets_its_own_notes_and_its_share_of_money() -> None:
     assert made[0].limits.budget_microusd == 7
     assert [start.human_review for start in made] == [False, True]
     assert made[0].queue_id == "merge/shop-1/main-2"
+
+
+def test_a_subtask_knows_what_the_landed_tasks_before_it_promised_and_the_others_claim() -> None:
+    """Promises of what it stands on, once that is done; claims of all that may still write."""
+    plan = PLAN.model_copy(update={"tasks": (MEND.model_copy(update={"writes": ("a",)}), TELL)})
+    rows = status.table(plan)
+    made = []
+    for state in (TaskState.FAILED, TaskState.DONE):
+        rows["mend"] = rows["mend"].model_copy(update={"state": state})
+        made.append(
+            status.subtask(
+                START, OPENED, plan, TELL, request_id="r", allowance=7, notes=(), rows=rows
+            )
+        )
+    first = status.subtask(START, OPENED, plan, MEND, request_id="r", allowance=7, notes=())
+
+    assert [each.promised for each in made] == [
+        (),
+        (Promise(task="mend", commands=("pytest a", "make test")),),
+    ]
+    assert [each.claims for each in (*made, first)] == [(), (), ()]
 
 
 def test_where_the_work_is_kept_can_be_pasted_into_a_shell() -> None:
