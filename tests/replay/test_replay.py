@@ -32,7 +32,7 @@ WHOLE_SEEDS = 2
 VENDORS = ("activities", "infra", "anthropic", "git", "structlog")
 _TELLS = '        await self._reporter.set(TaskState.RUNNING, "in the merge queue")\n'
 _WAITS = "        await workflow.wait_condition(lambda: queued.id in self._verdicts)\n"
-_READS = '            await self._reporter.set(TaskState.REVIEW, "the reviewer reads the patch")\n'
+_READS = '        await self._reporter.set(TaskState.REVIEW, "the reviewer reads the patch")\n'
 _TIMER = "await workflow.sleep(0.01)"
 PLANTS = {
     # What is changed (file, old text, new text), and a run that went through it.
