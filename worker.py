@@ -27,6 +27,7 @@ from activities.patches import StorePatches
 from activities.policy import CurrentPolicy
 from activities.reconcile import HostReconciler
 from activities.repository import UserRepositories
+from activities.survey import BaseSurveys
 from activities.tools.dispatch import WorktreeTools
 from activities.worktrees import PooledWorktrees
 from contracts.repository import Environment
@@ -104,6 +105,7 @@ async def build_activities(
     patches = StorePatches(stores)
     tools = WorktreeTools(stores, pools, runner)
     checks = CleanChecks(stores, pools, runner)
+    surveys = BaseSurveys(stores, pools, runner)
     queues = MergeQueueClient(client, stores)
     reconciler = HostReconciler(
         stores, pools, client, home=config.home, forgotten=lambda: lost_period(config.database)
@@ -133,7 +135,7 @@ async def build_activities(
                 tools.call_tool,
                 reconciler.reconcile,
             ],
-            checks_queue(host): [checks.run_checks],
+            checks_queue(host): [checks.run_checks, surveys.survey_base, surveys.look_up_commands],
         }
     finally:
         await messages.close()

@@ -45,6 +45,12 @@ class OpenConversation(Contract):
         facts: what the opening tells, as labelled texts in order ("Request", "Task", ...).
         documents: labelled object ids whose text is told too (a diff, a check log).
         commit: the tree that the agent will see; its file list becomes the repository map.
+        base: what the request started from: the instructions are read there. None in histories
+            from before 2026-12, as `survey`.
+        tip: what the agent's work begins on: its log is told.
+        scope: path patterns that the agent may change; their folders' instructions are told.
+        survey: what was found of the machine and the base.
+        budget_microusd: what the agent may spend, 0 = unknown.
     """
 
     repository: RepositoryRef
@@ -54,6 +60,11 @@ class OpenConversation(Contract):
     documents: tuple[tuple[str, ObjectId], ...] = ()
     commit: ObjectId
     generation: int = 0
+    base: ObjectId | None = None
+    tip: ObjectId | None = None
+    scope: tuple[str, ...] = ()
+    survey: ObjectId | None = None
+    budget_microusd: int = 0
 
 
 class ToolAnswer(Contract):

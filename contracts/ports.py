@@ -8,6 +8,7 @@ method's name is the activity's name, unique across all ports.
 from abc import ABC
 
 from contracts.agent import ModelActivities
+from contracts.baseline import SurveyActivities
 from contracts.checks import CheckActivities
 from contracts.merge_queue import PatchActivities, QueueActivities
 from contracts.policy import PolicyActivities
@@ -26,6 +27,7 @@ PORTS: tuple[type[ABC], ...] = (
     PatchActivities,
     QueueActivities,
     ReconcileActivities,
+    SurveyActivities,
 )
 """Every port, for the worker's registration check and the wire-names test."""
 
@@ -38,6 +40,7 @@ __all__ = [
     "QueueActivities",
     "ReconcileActivities",
     "RepositoryActivities",
+    "SurveyActivities",
     "ToolActivities",
     "WorktreeActivities",
 ]

@@ -52,6 +52,7 @@ class RequestStatus(Contract):
         reason: what it waits for or why it failed, in words; never empty while it waits.
         checks: of the merged tree, empty before they ran.
         model: the model that answered, as it named itself.
+        base_problems: what fails or cannot run on the base, before any work.
         refused_answers: answers of people that were not taken, newest last.
     """
 
@@ -64,6 +65,7 @@ class RequestStatus(Contract):
     summary: str = ""
     tasks: tuple[TaskStatus, ...] = ()
     edges_added: tuple[AddedEdge, ...] = ()
+    base_problems: tuple[ShortText, ...] = ()
     approvals: tuple[Approval, ...] = ()
     refused_answers: tuple[AnswerRecord, ...] = ()
     planner: str | None = None

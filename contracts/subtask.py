@@ -4,6 +4,7 @@ from pydantic import Field
 
 from contracts.agent import AgentLimits
 from contracts.base import Contract, ObjectId, ShortText
+from contracts.baseline import Baseline
 from contracts.limits import RequestLimits
 from contracts.planning import Claim, Promise, TaskSpec
 from contracts.review import KeptFinding
@@ -17,6 +18,8 @@ class SubtaskStart(Contract):
     Attributes:
         request: the person's words, for the agent's opening.
         checks: the request's checks; the task's acceptance commands come before them.
+        siblings: a line for each other task of the plan.
+        baseline: what was found on the base; None in requests from before 2026-12.
         human_review: a person decides on every patch.
         limits: the money of the task's agents.
         notes: a person's notes so far.
@@ -35,6 +38,8 @@ class SubtaskStart(Contract):
     human_review: bool = False
     limits: AgentLimits = AgentLimits()
     notes: tuple[str, ...] = ()
+    siblings: tuple[ShortText, ...] = ()
+    baseline: Baseline | None = None
     request_limits: RequestLimits | None = None
     promised: tuple[Promise, ...] = ()
     claims: tuple[Claim, ...] | None = None

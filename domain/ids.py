@@ -131,6 +131,11 @@ def opened_ref(request: str) -> str:
     return f"refs/oc/{request}/opened"
 
 
+def survey_ref(request: str) -> str:
+    """Return the ref of what was found of the machine and the base for a request's agents."""
+    return f"refs/oc/{request}/survey"
+
+
 def withdrawn_ref(request: str, run: str) -> str:
     """Return the ref that a request has once a run of its workflow is not to deliver any more."""
     return f"refs/oc/{request}/withdrawn/{digest(run)}"

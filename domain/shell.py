@@ -1,7 +1,9 @@
-"""Command lines on paper: what a line runs first, as far as that can be said without running it."""
+"""Command lines on paper: which programs a line runs, as far as can be said without running it."""
 
 import re
 import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 _ASSIGNMENT = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*=")
 _OPENERS = frozenset("({<>&|;!$`")
@@ -32,3 +34,73 @@ def first_word(line: str) -> str | None:
             return None
         return word.rstrip(";&|") or None
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program that a line runs; `module` is the top of what `python -m` names, else ""."""
+
+    name: str
+    module: str = ""
+
+
+_ENDS = frozenset(";&|()\n")
+_PASSED_OVER = frozenset("! { do elif else if nohup then time until while".split())  # noqa: SIM905
+_UNTOLD = frozenset("[[ . alias case eval for function select source trap xargs".split())  # noqa: SIM905
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+_PYTHON = re.compile(r"python[0-9.]*|pypy[0-9.]*")
+_MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def programs(line: str) -> tuple[Program, ...]:
+    """Return the programs that a line cannot pass without, each once, in order.
+
+    Nothing for a line whose programs only a shell can tell, or that can pass without one of them
+    (`a || b`). Builtins and paths are left out: a path may be made by what runs before.
+    """
+    if "<<" in line or "`" in line or "$(" in line:
+        return ()
+    lexer = shlex.shlex(line.replace("\\\n", " "), posix=True, punctuation_chars=";&|()<>\n")
+    lexer.whitespace, lexer.whitespace_split = " \t\r", True
+    try:
+        words = list(lexer)
+    except ValueError:
+        return ()
+    if any("||" in word or word in _UNTOLD or word.startswith("PATH=") for word in words):
+        return ()
+    return tuple(dict.fromkeys(found for part in _parts(words) for found in _program(part)))
+
+
+def _parts(words: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the words of each simple command, redirections left out."""
+    part: list[str] = []
+    target = False
+    for word in words:
+        if set(word) <= _ENDS:
+            yield part
+            part = []
+        elif set(word) <= _ENDS | {"<", ">"}:
+            target = True
+        elif target:
+            target = False
+        else:
+            part.append(word)
+    yield part
+
+
+def _program(words: list[str]) -> Iterator[Program]:
+    rest = [word for word in words if not _ASSIGNMENT.match(word)]
+    while rest and rest[0] in _PASSED_OVER:
+        rest.pop(0)
+    if not rest or rest[0] in BUILTINS or not _PLAIN.fullmatch(rest[0]):
+        return
+    name, *arguments = rest
+    if name == "env" and arguments and not arguments[0].startswith("-"):
+        yield from _program(arguments)
+    elif name == "timeout" and len(arguments) > 1 and not arguments[0].startswith("-"):
+        yield from _program(arguments[1:])
+    elif _PYTHON.fullmatch(name) and arguments[:1] == ["-m"] and len(arguments) > 1:
+        top = _MODULE.match(arguments[1])
+        yield Program(name, top[0] if top else "")
+    else:
+        yield Program(name)

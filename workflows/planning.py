@@ -9,6 +9,7 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from contracts import roles
     from contracts.agent import AgentResult
+    from contracts.baseline import Baseline
     from contracts.failures import FailureKind
     from contracts.limits import RequestLimits
     from contracts.planning import Plan
@@ -20,8 +21,9 @@ with workflow.unsafe.imports_passed_through():
     from contracts.worktrees import WorktreeLease
     from domain import ids, wire
     from domain.agent import inputs
+    from domain.planning import baseline as baselines
     from domain.planning import plan as plans
-    from workflows import activity_options, cancellation, retrying
+    from workflows import activity_options, baseline, cancellation, retrying
     from workflows.agent import AgentWorkflow
     from workflows.worktrees import worktree_lease
 
@@ -40,10 +42,24 @@ class Planning:
         self._opened = opened
         self._before: AgentResult | None = None
         self._attempt = 0
+        self._surveyed: Baseline | None = None
+        self._lacking: tuple[str, ...] = ()
         self.agent: str | None = None
         self._turns = 0
         self.spent = 0
         self.model = ""
+
+    async def look_at_base(self) -> None:
+        """Survey the base and run the person's checks on it: all agents are told what is found."""
+        self._surveyed = await baseline.survey(self._opened, self._start.checks)
+
+    @property
+    def baseline(self) -> Baseline | None:
+        """What was found on the base, and what the plan lacks there; None before it was looked at.
+
+        It is None for good in requests from before 2026-12.
+        """
+        return self._surveyed and baselines.with_lacking(self._surveyed, self._lacking)
 
     async def plan(self, budget: int, *, feedback: str | None = None) -> Plan:
         """Return a valid plan; `feedback` sends the planner back with a person's words."""
@@ -56,15 +72,25 @@ class Planning:
     async def _plan(self, lease: WorktreeLease, budget: int, message: str | None) -> Plan:
         limits = self._opened.limits or RequestLimits()
         problems: tuple[str, ...] = ("the planner was cut",)
+        kept: Plan | None = None
+        self._lacking = ()
         for _ in range(limits.planner_attempts):
             result = await self._run_planner(lease, budget - self.spent, message)
             if result.output is None:
+                if kept:
+                    break
                 return self._fallback(f"the planner was cut ({result.cut}): {result.reason}")
             judged = await self._judge(result.output)
             if judged.plan:
-                return judged.plan
-            problems, message = judged.problems, plans.repair_message(judged.problems)
-        return self._fallback(f"its plan was not valid: {'; '.join(problems)}")
+                kept = judged.plan
+                if self._surveyed:
+                    self._lacking = await baseline.lacking(self._opened, kept)
+                if not self._lacking:
+                    return kept
+                message = baselines.lacking_message(self._lacking)
+            else:
+                problems, message = judged.problems, plans.repair_message(judged.problems)
+        return kept or self._fallback(f"its plan was not valid: {'; '.join(problems)}")
 
     async def _judge(self, output: str) -> PlanJudgement:
         """Have a plan judged; requests from before 2026-12 judge it here, as they did."""
@@ -93,6 +119,7 @@ class Planning:
                 before=self._before,
                 turns_before=self._turns,
                 message=message,
+                baseline=self.baseline,
                 budget=budget,
             ),
             id=self.agent,

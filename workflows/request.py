@@ -148,6 +148,8 @@ class RequestWorkflow(ApprovalHandlers):
         cancellation.raise_if_cancelled()
         workflow.upsert_memo({OC_KEPT: requests.salvage_command(opened)})
         planning = self._planning = Planning(self._id, start, opened)
+        self._say("runs the checks on the base")
+        await planning.look_at_base()
         plan = await self._planned(start, opened, planning)
         self._say("tasks at work")
         await self._new_scheduler(start, opened, plan).run(self._notes)
@@ -167,6 +169,7 @@ class RequestWorkflow(ApprovalHandlers):
             opened,
             plan,
             spent=self._planning.spent if self._planning else 0,
+            baseline=self._planning.baseline if self._planning else None,
             changed=self._show,
             ended=self._inbox.withdraw_of,
         )
@@ -270,7 +273,7 @@ class RequestWorkflow(ApprovalHandlers):
 
     def _status(self, standing: tuple[RunState, str]) -> RequestStatus:
         planned = self._planning.model if self._planning else ""
-        return requests.status(
+        status = requests.status(
             self._id,
             standing,
             start=self._start,
@@ -284,3 +287,6 @@ class RequestWorkflow(ApprovalHandlers):
             delivered=self._delivered,
             model=(self._scheduler.model if self._scheduler else "") or planned,
         )
+        baseline = self._planning.baseline if self._planning else None
+        problems = baseline.problems if baseline else ()
+        return status.model_copy(update={"base_problems": problems})

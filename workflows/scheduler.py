@@ -11,6 +11,7 @@ from temporalio.exceptions import ChildWorkflowError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from contracts.agent import Note
+    from contracts.baseline import Baseline
     from contracts.limits import RequestLimits
     from contracts.planning import Plan, TaskSpec
     from contracts.repository import RepositoryOpened
@@ -45,12 +46,14 @@ class TaskScheduler:
         plan: Plan,
         *,
         spent: int,
+        baseline: Baseline | None,
         changed: Callable[[], None],
         ended: Callable[[str], None],
     ) -> None:
         self._start = start
         self._opened = opened
         self._plan = plan
+        self._baseline = baseline
         self._changed = changed
         self._ended = ended
         self._request_id = workflow.info().workflow_id
@@ -137,6 +140,7 @@ class TaskScheduler:
             allowance=allowance,
             notes=tuple(notes),
             rows=self.rows,
+            baseline=self._baseline,
         )
         self._starting.add(task_id)
         self._running[task_id] = asyncio.create_task(self._run_task(task, work, child))

@@ -23,6 +23,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.worktrees import WorktreeLease
     from domain import ids, lanes
     from domain.agent import inputs, messages
+    from domain.planning import baseline as baselines
     from domain.planning.scope import scope_of
     from domain.review import commit_message, evictions, rework
     from domain.review import patch as patches
@@ -131,7 +132,7 @@ class SubtaskWorkflow(ChildOfRequest):
         checks = await run_checks(
             self._start.repository,
             patch.commit,
-            tuple(dict.fromkeys((*self._start.task.acceptance, *self._promised_commands()))),
+            baselines.required(self._start, self._promised_commands()),
             summary=f"accept {patch.task}",
         )
         if not checks.passed:
@@ -147,6 +148,7 @@ class SubtaskWorkflow(ChildOfRequest):
             says=commit_message.author_says(self._said),
             earlier=tuple(self._told),
             findings=self._reviewing.findings,
+            notes=tuple(self._notes),
         )
         item = await self._reviewing.review(offer, rounds=self._rounds, budget=self._money_left())
         if item.state is ReviewState.REVISED:

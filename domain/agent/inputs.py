@@ -1,10 +1,12 @@
 """How each agent begins, or goes on: the input of its workflow."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from contracts import roles
 from contracts.agent import AgentLimits, AgentResult, AgentStart
 from contracts.base import ObjectId
+from contracts.baseline import Baseline
 from contracts.checks import ChecksReport
 from contracts.limits import RequestLimits
 from contracts.model import OpenConversation
@@ -33,6 +35,7 @@ class Offer:
         says: what its agent says of the whole patch.
         earlier: why it was sent back before, oldest first.
         findings: of the reviews before.
+        notes: the person's.
     """
 
     patch: Patch
@@ -41,6 +44,7 @@ class Offer:
     says: str
     earlier: tuple[str, ...]
     findings: tuple[KeptFinding, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def planner(
@@ -54,12 +58,14 @@ def planner(
     before: AgentResult | None,
     turns_before: int = 0,
     message: str | None,
+    baseline: Baseline | None = None,
     budget: int,
 ) -> AgentStart:
     """Return how the planner begins, or goes on after its first plan was not valid."""
     facts = (
         ("Request", request.request),
         ("Checks that must pass on the final result", "\n".join(request.checks)),
+        _problems(baseline),
     )
     return AgentStart(
         request_id=request_id,
@@ -75,6 +81,7 @@ def planner(
             role=roles.PLANNER,
             facts=facts,
             commit=opened.base,
+            **_place(baseline, tip=opened.base, budget=budget),
         ),
         conversation=before.conversation if before else None,
         message=message,
@@ -109,7 +116,10 @@ def coder(
         ("Task", f"{task.title}\n\n{task.goal}"),
         ("Paths you may change", "\n".join(task.writes)),
         ("Acceptance commands, run by the system", "\n".join(task.acceptance)),
+        ("The person's checks, run by the system too", "\n".join(start.checks)),
+        _problems(start.baseline),
         ("The whole request, for context only", start.request),
+        ("Other tasks, each done by another agent", "\n".join(start.siblings)),
         ("Notes from the person who made the request", "\n".join(notes)),
     )
     return AgentStart(
@@ -126,6 +136,7 @@ def coder(
             role=roles.CODER,
             facts=facts,
             commit=checkpoint,
+            **_place(start.baseline, tip=lease.commit, scope=task.writes, budget=budget),
         ),
         conversation=before.conversation if before else None,
         message=message,
@@ -161,6 +172,10 @@ def reviewer(
         ("Task", f"{task.title}\n\n{task.goal}"),
         ("What its author says", offer.says),
         ("Commands that passed on it", "\n".join(run.command for run in offer.checks.results)),
+        _problems(start.baseline),
+        ("The whole request, for context only", start.request),
+        ("Other tasks, each done by another agent", "\n".join(start.siblings)),
+        ("Notes from the person who made the request", "\n".join(offer.notes)),
         ("Changed files", f"{patch.files}: {listing(patch.paths, most=30)}"),
         ("Changed outside the declared paths", listing(patch.outside, most=20)),
         ("Why it changes nothing, as its author says", no_change),
@@ -184,6 +199,7 @@ def reviewer(
             facts=facts,
             documents=(("patch", patch.diff),),
             commit=patch.commit,
+            **_place(start.baseline, tip=patch.base, scope=task.writes, budget=budget),
         ),
         conversation=before.conversation if before else None,
         message=message,
@@ -191,6 +207,26 @@ def reviewer(
         config=before.config if before else None,
         seen=before.seen if before else None,
     )
+
+
+def _problems(baseline: Baseline | None) -> tuple[str, str]:
+    """Return the fact that names what fails on the base, "" for nothing."""
+    return ("Red before any change", "\n".join(baseline.problems) if baseline else "")
+
+
+def _place(
+    baseline: Baseline | None, *, tip: ObjectId, scope: tuple[str, ...] = (), budget: int
+) -> dict[str, Any]:
+    """Return what an opening says of where the agent works; nothing without a baseline."""
+    if baseline is None:
+        return {}
+    return {
+        "base": baseline.commit,
+        "survey": baseline.survey,
+        "tip": tip,
+        "scope": scope,
+        "budget_microusd": budget,
+    }
 
 
 def _limits(budget: int, request: RequestLimits | None) -> AgentLimits:

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from contracts.agent import AgentLimits, Note
 from contracts.approvals import ApprovalKind
+from contracts.baseline import Baseline
 from contracts.checks import CheckResult, ChecksReport
 from contracts.limits import MOST_TASKS
 from contracts.planning import Plan, Promise, Risk, TaskSpec
@@ -160,6 +161,7 @@ def subtask(
     allowance: int,
     notes: Sequence[Note],
     rows: Mapping[str, TaskStatus] | None = None,
+    baseline: Baseline | None = None,
 ) -> SubtaskStart:
     """Return the input of a task's workflow; `allowance` in microUSD."""
     repository = opened.repository
@@ -172,6 +174,8 @@ def subtask(
         checks=start.checks,
         human_review=ApprovalKind.REVIEW in start.approve or task.risk is Risk.HIGH,
         limits=AgentLimits(budget_microusd=allowance),
+        siblings=tuple(_sibling(each) for each in plan.tasks if each.id != task.id),
+        baseline=baseline,
         request_limits=opened.limits,
         notes=tuple(each.text for each in notes if each.task in {None, task.id}),
         promised=_promised(plan, task.id, rows or {}),
@@ -188,6 +192,11 @@ def _promised(plan: Plan, task: str, rows: Mapping[str, TaskStatus]) -> tuple[Pr
         for each in plan.tasks
         if each.id in before and each.acceptance and rows[each.id].state is TaskState.DONE
     )
+
+
+def _sibling(task: TaskSpec) -> str:
+    after = f", after {listing(task.depends_on)}" if task.depends_on else ""
+    return one_line(f"{task.id}: {task.title}; writes {listing(task.writes)}{after}", 200)
 
 
 def delivery_summary(rows: Sequence[TaskStatus], checks: Sequence[CheckResult]) -> str:

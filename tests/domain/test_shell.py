@@ -39,3 +39,42 @@ def test_any_line_has_an_answer(line: str) -> None:
     word = shell.first_word(line)
 
     assert word is None or (word and word not in shell.BUILTINS)
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        pytest.param("pytset -q", ["pytset"], id="plain"),
+        pytest.param("cd src && A=1 make test | tail -3", ["make", "tail"], id="a list"),
+        pytest.param("cargo build\ncargo test", ["cargo"], id="lines"),
+        pytest.param("timeout 60 env B=1 node x.js > out", ["node"], id="wrapped"),
+        pytest.param("if test -f a; then ruff check; fi", ["ruff"], id="a keyword"),
+        pytest.param("! grep -q x 'a;b' 2>&1", ["grep"], id="negated"),
+        pytest.param("python3 -m pytest.main -q", ["python3:pytest"], id="a module"),
+        pytest.param("./made.sh && bin/x", [], id="paths, which the task may make"),
+        pytest.param("pytset || true", [], id="passes without it"),
+        pytest.param("$(which x) && y", [], id="a substitution"),
+        pytest.param("PATH=tools:$PATH mine", [], id="a path of its own"),
+        pytest.param(". venv/bin/activate && mine", [], id="an environment of its own"),
+        pytest.param("[[ -f a && b ]]", [], id="a test of the shell"),
+        pytest.param("for x in a b; do $x; done", [], id="a loop"),
+        pytest.param("echo 'open", [], id="an open quote"),
+    ],
+)
+def test_programs_that_a_line_cannot_pass_without(line: str, names: list[str]) -> None:
+    """Only what is surely needed and surely a program; where a shell alone can tell, nothing."""
+    found = [
+        f"{each.name}:{each.module}" if each.module else each.name for each in shell.programs(line)
+    ]
+
+    assert found == names
+
+
+@given(st.text(max_size=60))
+def test_the_programs_of_any_line_are_names(line: str) -> None:
+    """No line breaks it, and no name holds what a shell would read otherwise."""
+    for each in shell.programs(line):
+        assert each.name not in shell.BUILTINS
+        assert (
+            each.name.replace("-", "").replace(".", "").replace("+", "").replace("_", "").isalnum()
+        )

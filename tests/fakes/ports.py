@@ -12,6 +12,7 @@ from tests.fakes.patches import FakePatches
 from tests.fakes.reconcile import FakeReconciler
 from tests.fakes.repository import FakeRepositories
 from tests.fakes.store import MemoryStore
+from tests.fakes.survey import FakeSurveys
 from tests.fakes.tools import FakeTools
 from tests.fakes.worktrees import FakeWorktrees
 
@@ -42,6 +43,7 @@ class FakePorts:
         self.worktrees = FakeWorktrees(store, before)
         self.tools = FakeTools(store, before)
         self.checks = FakeChecks(store, before)
+        self.surveys = FakeSurveys(store, before)
         self.policy = CurrentPolicy()
         self.patches = patches(store, before)
         self.merge_queue = FakeMergeQueue(store, before, enqueue)

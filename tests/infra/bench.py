@@ -18,6 +18,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.checks import CleanChecks
 from activities.patches import StorePatches
 from activities.repository import UserRepositories
+from activities.survey import BaseSurveys
 from activities.tools.dispatch import WorktreeTools
 from activities.worktrees import PooledWorktrees
 from contracts.checks import ChecksReport, RunChecks
@@ -57,6 +58,7 @@ class ActivityEnv:
     pools: OpenPools
     tools: WorktreeTools
     checks: CleanChecks
+    surveys: BaseSurveys
     patches: StorePatches
     repositories: UserRepositories
     worktrees: PooledWorktrees
@@ -341,6 +343,7 @@ def _assembled(sandbox: Sandbox, folder: Path, stores: OpenStores, repository: P
         pools=pools,
         tools=WorktreeTools(stores, pools, runner),
         checks=CleanChecks(stores, pools, runner),
+        surveys=BaseSurveys(stores, pools, runner),
         patches=StorePatches(stores),
         repositories=UserRepositories(stores, host_id=HOST, fallback=ENVIRONMENT),
         worktrees=PooledWorktrees(pools.get),

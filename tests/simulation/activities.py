@@ -23,10 +23,13 @@ from tests.simulation.scenario import Scenario
 
 _WRITES = frozenset({"apply_edit", "run_command", "call_tool"})
 _TOOLS = _WRITES | {"read_files"}
+_IN_SANDBOX = frozenset({"run_checks", "survey_base", "look_up_commands"})
 _NEED_ROOM = _WRITES | {
     "lease_worktree",
     "release_worktree",
     "run_checks",
+    "survey_base",
+    "look_up_commands",
     "make_patch",
     "build_chain",
 }
@@ -113,7 +116,7 @@ class SimulatedActivities(FakePorts):
             raise failed(FailureKind.DISK, "no room left on the disk")
         if name == "open_repository" and self._chance("refused").random() < 0.01:
             raise failed(FailureKind.REFUSED, "there is no repository")
-        if name == "run_checks" and outside.dead_sandbox:
+        if name in _IN_SANDBOX and outside.dead_sandbox:
             raise failed(FailureKind.SANDBOX, "the sandbox does not hold")
         if name == "call_model":
             self._fail_model_call()

@@ -21,6 +21,7 @@ from contracts.ports import (
     CheckActivities,
     ModelActivities,
     ReconcileActivities,
+    SurveyActivities,
     ToolActivities,
 )
 from contracts.store import RepositoryRef
@@ -143,7 +144,7 @@ class WorkflowEnv(FakePorts):
     def _queue(self, port: type) -> str:
         if port is ModelActivities:
             return TaskQueue.MODEL
-        if port is CheckActivities:
+        if port in {CheckActivities, SurveyActivities}:
             return checks_queue(self.name)
         return host_queue(self.name) if port in _ON_THE_HOST else TaskQueue.GIT
 

@@ -1,0 +1,106 @@
+"""A repository's own instructions for agents (AGENTS.md, CLAUDE.md): which files count, how far."""
+
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+NAMES = ("AGENTS.override.md", "AGENTS.md", "CLAUDE.md", ".claude/CLAUDE.md")
+"""Of each folder the first that is there and not empty counts."""
+INSTRUCTIONS = (
+    "Instructions of the repository for whoever changes it; the task and the request come first"
+)
+"""Their label where an agent is told them."""
+BUDGET_BYTES = 32_768
+IMPORT_HOPS = 4
+
+_WILD = frozenset("*?[")
+_FENCE = re.compile(r"\s{0,3}(```+|~~~+)")
+_COMMENT = re.compile(r"<!--.*?-->[ \t]*\n?", re.DOTALL)
+_SPAN = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
+_IMPORT = re.compile(r"(?:^|(?<=\s))@(?![@~/])([^\s`]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class InstructionFile:
+    """One file that counts, as it is told."""
+
+    path: str
+    text: str
+
+
+def folders(scope: Sequence[str]) -> list[str]:
+    """Return the folders from the root to every path of a scope, outer ones first.
+
+    Of a pattern the part before its first wildcard counts.
+    """
+    found = {""}
+    for pattern in scope:
+        parts = pattern.strip("/").split("/")
+        fixed = next((n for n, part in enumerate(parts) if _WILD & set(part)), len(parts))
+        found |= {"/".join(parts[:depth]) for depth in range(1, fixed + 1)}
+    return sorted(found, key=lambda folder: (folder.count("/") + bool(folder), folder))
+
+
+def prose(text: str) -> str:
+    """Return a file's text without its block comments; those in fenced code stay."""
+    parts = (part if fenced else _COMMENT.sub("", part) for part, fenced in _parts(text))
+    return "".join(parts).strip()
+
+
+def imports(path: str, text: str) -> list[str]:
+    """Return the paths that a file imports by `@path`, in order.
+
+    They are relative to it; those in code, and those that leave the repository, do not count.
+    """
+    words = [
+        word.rstrip(".,;:)")
+        for part, fenced in _parts(text)
+        if not fenced
+        for word in _IMPORT.findall(_SPAN.sub("", part))
+    ]
+    folder = posixpath.dirname(path)
+    paths = [posixpath.normpath(posixpath.join(folder, word)) for word in words]
+    return [each for each in dict.fromkeys(paths) if each.split("/")[0] not in {"..", "."}]
+
+
+def assembled(files: Sequence[InstructionFile]) -> str:
+    """Return what an agent is told of files given outer ones first, "" for none.
+
+    Where they are longer than the budget the outermost are cut, at a line, with a visible mark.
+    """
+    room, told = BUDGET_BYTES, list[str]()
+    for file in reversed(files):
+        head = f"# {file.path}\n\n"
+        text, room = _fitted(file.text, room - len(head.encode()))
+        told.insert(0, head + text)
+    return "\n\n".join(told)
+
+
+def _fitted(text: str, room: int) -> tuple[str, int]:
+    data = text.encode()
+    if len(data) <= room:
+        return text, room - len(data)
+    kept = data[: max(room, 0)]
+    kept = kept[: kept.rfind(b"\n") + 1]
+    mark = f"[cut: {len(data) - len(kept):,} of {len(data):,} bytes are not shown]"
+    return kept.decode("utf-8", "ignore") + mark, 0
+
+
+def _parts(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield the text in parts, and of each whether it is fenced code."""
+    part: list[str] = []
+    fence = ""
+    for line in text.splitlines(keepends=True):
+        mark = _FENCE.match(line)
+        if fence:
+            part.append(line)
+            if mark and mark[1].startswith(fence):
+                yield "".join(part), True
+                part, fence = [], ""
+        elif mark:
+            yield "".join(part), False
+            part, fence = [line], mark[1]
+        else:
+            part.append(line)
+    yield "".join(part), bool(fence)

@@ -1,0 +1,44 @@
+"""A look at a request's base before any work, and at a plan's commands."""
+
+from collections.abc import Sequence
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from contracts.baseline import Baseline, LookUpCommands, SurveyBase
+    from contracts.planning import Plan
+    from contracts.ports import SurveyActivities
+    from contracts.repository import RepositoryOpened
+    from domain.planning import baseline as baselines
+    from workflows import activity_options, retrying
+    from workflows.checks import run_checks
+
+
+async def survey(opened: RepositoryOpened, checks: Sequence[str]) -> Baseline | None:
+    """Survey the base and run every check on it, each alone; None in requests from before that."""
+    if not workflow.patched("base-surveyed-2026-12"):
+        return None
+    surveyed = await retrying.execute(
+        SurveyActivities.survey_base,
+        SurveyBase(repository=opened.repository, commit=opened.base, name=opened.base_name),
+        activity_options.checks(opened.repository.host_id, "survey the base", commands=1),
+    )
+    reports = [
+        await run_checks(opened.repository, opened.base, (check,), summary=f"on the base: {check}")
+        for check in checks
+    ]
+    return baselines.baseline(opened.base, surveyed, reports)
+
+
+async def lacking(opened: RepositoryOpened, plan: Plan) -> tuple[str, ...]:
+    """Return what the acceptance commands of a plan lack in the sandbox, a sentence each."""
+    looked_up = await retrying.execute(
+        SurveyActivities.look_up_commands,
+        LookUpCommands(
+            repository=opened.repository, commit=opened.base, commands=baselines.commands(plan)
+        ),
+        activity_options.checks(
+            opened.repository.host_id, "look up the plan's commands", commands=1
+        ),
+    )
+    return baselines.lacking(plan, looked_up)
