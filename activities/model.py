@@ -25,7 +25,7 @@ from domain.agent.models import cost_microusd
 from domain.approvals.rules import judge
 from domain.memory.repo_map import repository_map
 from domain.text import one_line
-from domain.tools.registry import MAX_FINISH_BYTES, ToolSpec, check
+from domain.tools.registry import MAX_FINISH_BYTES, ToolSpec, check, understood
 from infra.anthropic.client import MessagesClient, ModelReply
 from infra.conversation.instructions import instructions
 from infra.conversation.log import ConversationLog, TurnContent, turn_key
@@ -222,10 +222,10 @@ def _use(
     identity: str,
 ) -> tuple[ToolUse, str | None]:
     """Return what a call comes to, and what it hands in when it is a `finish`."""
-    name = str(block.get("name", ""))
+    name, given = understood(tools, str(block.get("name", "")), block.get("input"))
     pinned = agent.tool(name)
     effect = pinned.effect if pinned else None
-    checked = check(tools, name, block.get("input"))
+    checked = check(tools, name, given)
     if isinstance(checked, str):
         return ToolUse(id=identity, name=name[:64], problem=checked, effect=effect), None
     data = checked.model_dump_json()

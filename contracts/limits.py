@@ -15,6 +15,8 @@ class RequestLimits(Contract):
     Attributes:
         rework_rounds: how often a task goes back for checks, review or an unusable patch.
         person_rounds: how often a person may send it back beyond that; 0 = it counts as rework.
+        form_rounds: how often it goes back for an unusable patch without using up rework; 0 = such
+            a patch counts as rework.
         evictions: how often it goes back because the merge queue did not take it.
         planner_attempts: plans that the planner may hand in before the single task is taken.
         planner_shares: the planner may spend one of so many shares of the budget.
@@ -27,6 +29,7 @@ class RequestLimits(Contract):
 
     rework_rounds: int = wire_defaults.REWORK_ROUNDS
     person_rounds: int = wire_defaults.PERSON_ROUNDS
+    form_rounds: int = wire_defaults.FORM_ROUNDS
     evictions: int = wire_defaults.EVICTIONS
     planner_attempts: int = wire_defaults.PLANNER_ATTEMPTS
     planner_shares: int = wire_defaults.PLANNER_SHARES

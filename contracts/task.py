@@ -27,6 +27,7 @@ class TaskStatus(Contract):
         lane: the execution lane and why, "worktree: it writes".
         turns, tokens, cost_usd: summed over the task's agents so far as reported.
         rounds: how often the task went back to its agent.
+        rounds_left: how often it may still go back for checks or review; None before it is known.
         commit: the landed commit.
         findings: of its reviewers, settled or not.
         no_change: why nothing had to change, when that is how it was done.
@@ -44,6 +45,7 @@ class TaskStatus(Contract):
     tokens: int = 0
     cost_usd: float = 0.0
     rounds: int = 0
+    rounds_left: int | None = None
     commit: ObjectId | None = None
     findings: tuple[KeptFinding, ...] = ()
     no_change: str = ""

@@ -10,6 +10,7 @@ from domain.planning.plan import PlanRules
 REQUEST = RequestLimits(
     rework_rounds=2,
     person_rounds=100,
+    form_rounds=3,
     evictions=2,
     planner_attempts=2,
     planner_shares=3,

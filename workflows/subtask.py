@@ -60,6 +60,7 @@ class SubtaskWorkflow(ChildOfRequest):
         self._reporter = TaskReporter(start.task.id, start.request_id)
         self._reviewing = Reviewing(start, self._reporter)
         self._landing = Landing(start, self._reporter)
+        self._limits = start.request_limits or RequestLimits()
         self._rounds = rework.Rounds()
         self._base = self._checkpoint = ""
         self._coder: AgentResult | None = None
@@ -116,7 +117,8 @@ class SubtaskWorkflow(ChildOfRequest):
 
     async def _work(self) -> None:
         lane, reason = lanes.choose(self._start.task)
-        self._reporter.note(lane=f"{lane.value}: {reason}"[:1_000])
+        left = self._rounds.left(self._limits)
+        self._reporter.note(lane=f"{lane.value}: {reason}"[:1_000], rounds_left=left)
         await self._reporter.set(TaskState.RUNNING, "")
         async with worktree_lease(self._start.repository, ids.purpose(roles.CODER, 1)) as lease:
             self._base = self._checkpoint = lease.commit
@@ -188,7 +190,7 @@ class SubtaskWorkflow(ChildOfRequest):
                 checkpoint=self._checkpoint,
                 before=self._coder,
                 turns_before=self._turns,
-                message=self._message,
+                message=self._told_again(),
                 documents=self._documents,
                 notes=tuple(self._notes),
                 late=tuple(late),
@@ -202,6 +204,12 @@ class SubtaskWorkflow(ChildOfRequest):
         finish = CoderFinish.model_validate_json(result.output)
         self._said.append(commit_message.Said(self._cause, finish))
         return finish
+
+    def _told_again(self) -> str | None:
+        """Return what the agent is told when it goes on, with the rounds that are left."""
+        if self._message is None:
+            return None
+        return rework.told(self._message, self._rounds, self._limits)
 
     def _money_left(self) -> int:
         spent = self._reporter.report.cost_microusd
@@ -262,13 +270,13 @@ class SubtaskWorkflow(ChildOfRequest):
 
     async def _back(self, cause: rework.Cause, message: str, *documents: tuple[str, str]) -> bool:
         """Send the task back to its agent, or fail it when it had its share; never done (False)."""
-        more = rework.next_round(self._rounds, cause, self._start.request_limits or RequestLimits())
+        more = rework.next_round(self._rounds, cause, self._limits)
         if more is None:
             self._fail(f"given up after {self._rounds.total + 1} rounds ({cause}): {message}")
         self._rounds, self._message, self._documents = more, message, documents
         self._cause = cause
         self._told.append(message)
-        self._reporter.note(rounds=more.total)
+        self._reporter.note(rounds=more.total, rounds_left=more.left(self._limits))
         await self._reporter.set(TaskState.RUNNING, f"back to the agent: {cause.value}")
         return False
 

@@ -1,10 +1,11 @@
 """edit: change one file of a worktree, checked against what the agent has seen."""
 
+import json
 import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from activities.tools.tool import RelativePath, Tool, ToolContext, ToolOutput, failed, plain_path
 from contracts.base import HumanInput
@@ -32,6 +33,23 @@ class EditArguments(HumanInput):
     new_str: str | None = Field(default=None, description="str_replace: what takes its place.")
     insert_line: int | None = Field(default=None, ge=0, description="insert: 0 is the top.")
     insert_text: str | None = Field(default=None, description="insert: the text.")
+
+
+_EXAMPLES: dict[str, dict[str, JsonValue]] = {
+    "create": {"command": "create", "path": "src/new.py", "file_text": "VALUE = 1\n"},
+    "str_replace": {
+        "command": "str_replace",
+        "path": "src/app.py",
+        "old_str": "return 1",
+        "new_str": "return 2",
+    },
+    "insert": {
+        "command": "insert",
+        "path": "src/app.py",
+        "insert_line": 0,
+        "insert_text": "import os\n",
+    },
+}
 
 
 async def execute(context: ToolContext, arguments: EditArguments) -> ToolOutput:
@@ -70,17 +88,17 @@ def _decide(
     match arguments.command:
         case "create":
             if arguments.file_text is None:
-                return edit.Refused("Error: create needs file_text.")
+                return _incomplete("create", "file_text")
             return edit.create(before, arguments.file_text, seen=known, path=path)
         case "str_replace":
             if arguments.old_str is None or arguments.new_str is None:
-                return edit.Refused("Error: str_replace needs old_str and new_str.")
+                return _incomplete("str_replace", "old_str and new_str")
             return edit.str_replace(
                 before, arguments.old_str, arguments.new_str, path=path, seen=known
             )
         case "insert":
             if arguments.insert_line is None or arguments.insert_text is None:
-                return edit.Refused("Error: insert needs insert_line and insert_text.")
+                return _incomplete("insert", "insert_line and insert_text")
             line, text = arguments.insert_line, arguments.insert_text
             return edit.insert(before, line, text, seen=known, path=path)
 
@@ -99,6 +117,11 @@ def _warning(context: ToolContext, path: str) -> str:
     if context.scope is None:
         return ""
     return undeclared.warning(path, undeclared.judge(path, context.scope, risk=sensitive(path)))
+
+
+def _incomplete(command: str, missing: str) -> edit.Refused:
+    example = json.dumps(_EXAMPLES[command])
+    return edit.Refused(f"Error: {command} needs {missing}. Arguments that fit: {example}")
 
 
 async def _unrecorded(context: ToolContext, path: str) -> str | None:
@@ -146,6 +169,7 @@ TOOL = Tool(
         retry=RetryClass.JOURNALED,
         approval=ApprovalClass.PATH,
         subject="path",
+        example=_EXAMPLES["str_replace"],
     ),
     execute,
 )

@@ -82,6 +82,7 @@ TOOL = Tool(
         retry=RetryClass.JOURNALED,
         approval=ApprovalClass.COMMAND,
         subject="command",
+        example={"command": "python -m pytest -q tests"},
     ),
     execute,
 )

@@ -161,6 +161,7 @@ TOOL = Tool(
         retry=RetryClass.PURE,
         approval=ApprovalClass.FREE,
         subject="pattern",
+        example={"pattern": "def main", "path": "src"},
     ),
     execute,
 )

@@ -67,6 +67,7 @@ TOOL = Tool(
         retry=RetryClass.PURE,
         approval=ApprovalClass.FREE,
         subject="path",
+        example={"path": "src/app.py", "view_range": [1, 80]},
     ),
     execute,
 )

@@ -10,7 +10,7 @@ Keys of --json (an object; `list` prints an array of them):
   id, state, reason, branch, commit, cost_usd, model, request, repository,
   summary
   tasks      each: id, title, state, reason, depends_on, turns, tokens,
-             cost (US dollars), rounds, commit
+             cost (US dollars), rounds, rounds_left, commit
   checks     of the merged tree; each: command, passed, exit_code, seconds,
              timed_out
   approvals  that wait for a person; each: id, kind, what, why, risk, digest

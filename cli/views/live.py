@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import hints
-from cli.formatting import clean, clean_lines, commit, count, money, span
+from cli.formatting import clean, clean_lines, commit, count, money, rounds, span
 from cli.snapshot import PLANNER, Snapshot
 from cli.views.graph import Row, draw
 from cli.views.report import check_line
@@ -152,7 +152,7 @@ def _task_cells(row: Row, agent: AgentStatus | None) -> list[Text]:
         Text(_unless_zero(agent.turns if agent else task.turns)),
         Text(_unless_zero(tokens, count(tokens))),
         Text(_unless_zero(cost, money(cost))),
-        Text(_unless_zero(task.rounds)),
+        Text(_unless_zero(task.rounds, rounds(task))),
         _cut(task_activity(row, agent)),
     ]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from operator import attrgetter
 
 from cli import hints
-from cli.formatting import clean, clean_lines, commit, count, money
+from cli.formatting import clean, clean_lines, commit, count, money, rounds
 from cli.snapshot import PLANNER, Snapshot
 from cli.views.live import agent_activity, queue_line
 from cli.views.report import check_line
@@ -65,7 +65,7 @@ def _tasks(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
 
 def _task_line(task: TaskStatus) -> str:
     facts = [
-        f"rounds {task.rounds}" if task.rounds else "",
+        f"rounds {rounds(task)}" if task.rounds else "",
         f"landed {commit(task.commit)}" if task.commit else "",
         f"turns {task.turns}, tokens {count(task.tokens)}, {money(task.cost_usd)}"
         if task.turns

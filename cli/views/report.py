@@ -10,7 +10,7 @@ from domain.review.findings import finding_line
 _SHARED_KEYS = {"id", "state", "reason", "commit"}
 _REQUEST_KEYS = _SHARED_KEYS | {"branch", "model", "request", "repository", "summary"}
 _TASK_KEYS = _SHARED_KEYS | {
-    *("title", "depends_on", "turns", "tokens", "rounds", "findings", "no_change")
+    *("title", "depends_on", "turns", "tokens", "rounds", "rounds_left", "findings", "no_change")
 }
 _CHECK_KEYS = {"command", "exit_code", "timed_out"}
 _APPROVAL_KEYS = {"id", "kind", "what", "why", "risk", "digest"}

@@ -13,7 +13,7 @@ from contracts.request import RequestStatus
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import RunState
 from domain.review.findings import finding_line
-from domain.scheduling.task_state import TASK_MARKS
+from domain.scheduling.task_state import TASK_MARKS, terminal
 from domain.text import for_people, one_line
 
 _ENDED = (RunState.DONE, RunState.FAILED, RunState.CANCELLED)
@@ -107,7 +107,7 @@ def _task(task: TaskStatus) -> str:
     state = f"{task.state.value}{_because(task.reason, 200)}"
     facts = (
         f"{state}, after {', '.join(task.depends_on)}" if waits else state,
-        f"sent back {task.rounds}×" if task.rounds else "",
+        f"sent back {task.rounds}×{_left(task)}" if task.rounds else "",
         f"{task.turns} turns, {task.tokens:,} tokens, {task.cost_usd:.4f} USD"
         if task.turns
         else "",
@@ -118,6 +118,12 @@ def _task(task: TaskStatus) -> str:
         lines.append(f"  - no change: {_prose(task.no_change, 500)}")
     lines += [f"  - {_prose(finding_line(finding), 400)}" for finding in task.findings[-8:]]
     return "\n".join(lines)
+
+
+def _left(task: TaskStatus) -> str:
+    if task.rounds_left is None or terminal(task.state):
+        return ""
+    return f", {task.rounds_left} {'round' if task.rounds_left == 1 else 'rounds'} left"
 
 
 def _result(status: RequestStatus) -> Iterator[str]:

@@ -69,6 +69,7 @@ def reported(status: TaskStatus, report: SubtaskReport, workflow_id: str) -> Tas
             "lane": report.lane,
             "agent": report.agent,
             "rounds": report.rounds,
+            "rounds_left": report.rounds_left,
             "turns": report.turns,
             "tokens": report.tokens,
             "cost_usd": usd(report.cost_microusd),

@@ -8,7 +8,9 @@ from contracts.checks import CheckResult, ChecksReport
 from contracts.limits import RequestLimits
 from contracts.merge_queue import Eviction, MergeVerdict
 from contracts.review import ReviewItem
-from domain.text import listing
+from domain.text import clip, listing
+
+_MESSAGE_CHARS = 16_000
 
 
 class Cause(StrEnum):
@@ -23,16 +25,17 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True)
 class Rounds:
-    """How often a task went back."""
+    """How often a task went back: for checks and review, the queue, a person, its patch's form."""
 
     own: int = 0
     evictions: int = 0
     asked: int = 0
+    forms: int = 0
 
     @property
     def total(self) -> int:
         """All of them."""
-        return self.own + self.evictions + self.asked
+        return self.own + self.evictions + self.asked + self.forms
 
     def left(self, limits: RequestLimits) -> int:
         """Return how often the task may still go back for checks or review."""
@@ -52,8 +55,21 @@ def next_round(rounds: Rounds, cause: Cause, limits: RequestLimits) -> Rounds | 
     if cause is Cause.PERSON and limits.person_rounds:
         more = replace(rounds, asked=rounds.asked + 1)
         return more if more.asked <= limits.person_rounds else None
+    if cause is Cause.PATCH and rounds.forms < limits.form_rounds:
+        return replace(rounds, forms=rounds.forms + 1)
     more = replace(rounds, own=rounds.own + 1)
     return more if more.own <= limits.rework_rounds else None
+
+
+def told(message: str, rounds: Rounds, limits: RequestLimits) -> str:
+    """Return what an agent is told when it goes back, with how often it may still come back."""
+    left = max(rounds.left(limits), 0)
+    words = (
+        "This is the last round: if checks or review send it back again, the task has failed."
+        if left == 0
+        else f"Rounds left after this one, for checks and review: {left}."
+    )
+    return f"{clip(message, _MESSAGE_CHARS - len(words) - 2)}\n\n{words}"
 
 
 def how_it_ended(result: CheckResult) -> str:

@@ -78,6 +78,17 @@ def test_the_graph_draws_every_task_exactly_once(ids: list[str], data: st.DataOb
         assert bool(row.rail) == (len(row.also) < len(row.task.depends_on))
 
 
+def test_the_rounds_left_are_shown_while_a_task_is_open() -> None:
+    """In the live view, the plain one and the web UI, beside how often it was sent back."""
+    open_task = task("a", TaskState.RUNNING, rounds=1, rounds_left=1, turns=3)
+    ended = task("a", TaskState.DONE, rounds=1, rounds_left=1)
+
+    assert "1, 1 left" in drawn(snapshot(open_task))
+    assert "left" not in drawn(snapshot(ended))
+    assert "rounds 1, 1 left" in "\n".join(changes(None, snapshot(open_task), program="s"))
+    assert "sent back 1×, 1 round left" in card(snapshot(open_task).status)
+
+
 def test_the_live_view_shows_what_every_task_does() -> None:
     """State, agent, turn, tokens, cost, rounds, the landed commit and the reason are shown."""
     queue = MergeQueueStatus(
@@ -334,6 +345,7 @@ def test_the_json_document_has_the_documented_keys() -> None:
             "tokens": 30,
             "cost": 0.25,
             "rounds": 0,
+            "rounds_left": None,
             "commit": None,
             "findings": [],
             "no_change": "",

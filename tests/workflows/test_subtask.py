@@ -20,6 +20,7 @@ from contracts.review import Finding, FindingAnswer, FindingState, ReviewFinish,
 from contracts.subtask import SubtaskReport, SubtaskStart
 from contracts.task import TaskState
 from contracts.tools import CoderFinish
+from domain import limits
 from tests.fakes.calls import failing
 from tests.fakes.model import ScriptedReply, ScriptedUse, acts, finishes, says
 from tests.workflows.workflow_env import WorkflowEnv, until
@@ -160,6 +161,37 @@ async def test_a_later_task_is_held_to_what_the_landed_ones_promised(client: Cli
     assert env.calls.of("run_checks")[0].commands == (CHECK, "test first")
     told = env.messages("coder/x")[2] or ""
     assert "Task 'first', which has landed, promised that it passes" in told
+
+
+async def test_an_unusable_patch_uses_up_no_round(client: Client) -> None:
+    """A finish without any change goes back, and the rounds for checks and review are all left."""
+    env, report = await played(
+        client,
+        coder=[DONE, EDIT, DONE],
+        reviewer=[GOOD],
+        verdicts=[landed],
+        request_limits=limits.REQUEST,
+    )
+
+    assert (report.state, report.rounds, report.rounds_left) == (TaskState.DONE, 1, 2)
+    told = env.messages("coder/x")[1] or ""
+    assert told.endswith("Rounds left after this one, for checks and review: 2.")
+
+
+async def test_the_rounds_left_are_told_and_reported(client: Client) -> None:
+    """The agent is told with each send-back, the request with each report."""
+    async with at_work(client, coder=[EDIT, DONE] * 3, request_limits=limits.REQUEST) as (
+        env,
+        start,
+    ):
+        listener = await env.listener()
+        env.checks.passes = lambda _run, _command: False
+        await (await start()).result()
+        reports = [SubtaskReport.model_validate(each) for each in await listener.query("reports")]
+
+    told = [message for message in env.messages("coder/x") if message]
+    assert ["checks and review: 1." in told[0], "This is the last round" in told[1]] == [True] * 2
+    assert sorted({(each.rounds, each.rounds_left) for each in reports}) == [(0, 2), (1, 1), (2, 0)]
 
 
 async def test_a_task_that_stays_red_fails_after_three_rounds(client: Client) -> None:

@@ -33,6 +33,35 @@ def test_no_task_goes_back_for_ever(causes: list[Cause]) -> None:
     assert rounds.total <= LIMITS.rework_rounds + LIMITS.evictions
 
 
+def test_a_refused_form_uses_up_no_round_until_it_comes_too_often() -> None:
+    """An unusable patch, such as one without a change, goes back three times beside the rounds."""
+    limits = LIMITS.model_copy(update={"form_rounds": 3})
+    rounds, counts = Rounds(), []
+    while more := rework.next_round(rounds, Cause.PATCH, limits):
+        rounds = more
+        counts.append((rounds.total, rounds.left(limits)))
+
+    assert counts == [(1, 2), (2, 2), (3, 2), (4, 1), (5, 0)]
+
+
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        pytest.param(0, "Rounds left after this one, for checks and review: 2.", id="two"),
+        pytest.param(2, "This is the last round", id="none"),
+    ],
+)
+def test_the_agent_is_told_how_many_rounds_are_left(own: int, words: str) -> None:
+    """It stands at the end of what it is told, also when that is as long as a message may be."""
+    told = rework.told("Fix it.", Rounds(own=own), LIMITS)
+    long = rework.told("x" * 16_000, Rounds(own=own), LIMITS)
+
+    assert told.startswith("Fix it.\n\n")
+    assert words in told
+    assert words in long
+    assert len(long) <= 16_000
+
+
 def test_a_person_always_gets_a_round() -> None:
     """However often the task went back before; older requests count it as rework."""
     spent = Rounds(own=2, evictions=2)
