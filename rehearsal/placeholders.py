@@ -4,18 +4,24 @@
 that answered turn 2; ``{{user}}``, ``{{last_user}}`` and ``{{system}}`` are texts;
 ``{{turn}}``, ``{{n}}`` and ``{{filler}}`` serve generated turns.
 ``{{turn+1}}`` adds; ``{{result.0 ~ pattern}}`` takes the pattern's first group.
+``{{{{`` is the text ``{{``.
 """
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from rehearsal import prompt
 from rehearsal.prompt import Prompt
 from rehearsal.wire import bad_request
 
-_PLACEHOLDER: Final = re.compile(r"\{\{\s*([a-z_]+[\w.]*)\s*(?:\+\s*(\d+)|~\s*(.+?))?\s*\}\}")
+_BODY: Final = r"\s*([a-z_]+[\w.]*)\s*(?:\+\s*(\d+)|~\s*(.+?))?\s*"
+_PLACEHOLDER: Final = re.compile(rf"\{{{{4}}|\{{\{{{_BODY}\}}\}}")
+_UNREAD: Final = re.compile(r"\{\{.*?\}\}")
+_TEXTS: Final = ("user", "last_user", "system")
+_NUMBERS: Final = ("turn", "n")
+_RESULT: Final = re.compile(r"result(\.\d+){1,2}")
 _FILLER: Final = "the quick brown fox jumps over the lazy dog; "
 
 
@@ -37,13 +43,13 @@ class PlaceholderValues:
     filler_bytes: int = 0
 
     def _value(self, name: str) -> str | int:
-        if name in {"turn", "n"}:
+        if name in _NUMBERS:
             return self.index if name == "turn" else self.number
         if name == "filler":
             return self._filler()
         if name in self.names:
             return self.names[name] or "-"
-        if name in {"user", "last_user", "system"}:
+        if name in _TEXTS:
             return self._text(name)
         if name.startswith("result."):
             return self._result(name)
@@ -71,6 +77,8 @@ class PlaceholderValues:
 
     def _replace(self, found: re.Match[str]) -> str:
         name, plus, pattern = found.groups()
+        if name is None:
+            return "{{"
         value = self._value(name)
         if plus is not None:
             return str(int(value) + int(plus))
@@ -96,6 +104,35 @@ class PlaceholderValues:
         if isinstance(value, dict):
             return {key: self.fill(item) for key, item in value.items()}
         return value
+
+
+def mistakes(value: Any, names: Collection[str]) -> Iterator[str]:
+    """Yield what is wrong with the placeholders in the strings of a JSON value, before any request.
+
+    `names` are the fields of the agent header.
+    """
+    if isinstance(value, str):
+        yield from filter(None, (_mistake(each, names) for each in _PLACEHOLDER.finditer(value)))
+        yield from map(_unknown, _UNREAD.findall(_PLACEHOLDER.sub("\0", value)))
+    elif isinstance(value, list | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from mistakes(item, names)
+
+
+def _mistake(found: re.Match[str], names: Collection[str]) -> str:
+    name, _, pattern = found.groups()
+    known = name is None or name in {*_NUMBERS, *_TEXTS, "filler", *names}
+    if not (known or _RESULT.fullmatch(name)):
+        return _unknown(found.group())
+    try:
+        re.compile(pattern or "")
+    except re.error as error:
+        return f"the pattern of {shortened(found.group(), 60)} is no regular expression: {error}"
+    return ""
+
+
+def _unknown(opened: str) -> str:
+    return f"unknown placeholder {shortened(opened, 60)} (write {{{{{{{{ for the text {{{{)"
 
 
 def shortened(text: str, limit: int = 300) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 from rehearsal import models
 from rehearsal.faults import Fault
+from rehearsal.placeholders import mistakes
 from rehearsal.script import (
     AgentIdentity,
     Conversation,
@@ -177,8 +178,8 @@ def _turn(source: _ScriptObject) -> Turn:
     if stop is not None and stop not in STOPS:
         raise ScriptError(f"{source.path}.stop: must be one of {', '.join(STOPS)}")
     return Turn(
-        think=source.take("think", str),
-        say=source.take("say", str),
+        think=_filled(source, "think", source.take("think", str)),
+        say=_filled(source, "say", source.take("say", str)),
         call=source.children("call", _call),
         stop=stop,
         expect=source.child("expect", _expect) or Expectation(),
@@ -198,9 +199,17 @@ def _aside(source: _ScriptObject) -> Turn:
 def _call(source: _ScriptObject) -> ScriptedToolCall:
     return ScriptedToolCall(
         source.require("tool", str),
-        source.take("input", object, {}),
+        _filled(source, "input", source.take("input", object, {})),
         source.take("id", str),
     )
+
+
+def _filled(source: _ScriptObject, key: str, value: Any) -> Any:
+    """Return a value that will be filled in; refuse one with placeholders that mean nothing."""
+    names = [field.name for field in dataclasses.fields(AgentIdentity)]
+    for mistake in mistakes(value, names):
+        raise ScriptError(f"{source.path}.{key}: {mistake}")
+    return value
 
 
 def _expect(source: _ScriptObject) -> Expectation:

@@ -199,6 +199,16 @@ def _input(message: anthropic.types.Message) -> Json:
     return call.input
 
 
+async def test_doubled_braces_are_text() -> None:
+    """What another program's template holds can be written, beside placeholders."""
+    text = "ref: ${{{{ github.ref }}, turn {{turn}}, {{{{turn}}, {{{turn}}}"
+    async with serve(one_cast({"say": text})) as server, client_of(server) as client:
+        said = await ClientConversation(client).ask()
+
+    words = said.content[0].to_dict()["text"]
+    assert words == "ref: ${{ github.ref }}, turn 0, {{turn}}, {0}"
+
+
 async def test_generated_turns_follow_the_written_ones() -> None:
     """A template makes numbered turns with filler, followed by the finish."""
     template = {"old": "v{{n}}", "new": "v{{n+1}}", "at": "{{turn}}", "pad": "{{filler}}"}

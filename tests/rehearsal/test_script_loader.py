@@ -120,3 +120,33 @@ def test_faults_follow_each_other_by_attempts() -> None:
 
     found = [faults.fault_for_attempt([first, second], attempt) for attempt in range(1, 5)]
     assert found == [first, first, second, None]
+
+
+@pytest.mark.parametrize(
+    ("turn", "words"),
+    [
+        ({"say": "on: ${{ github.ref }}"}, "turns[0].say: unknown placeholder {{ github.ref }}"),
+        ({"think": "{{User}}"}, "turns[0].think: unknown placeholder {{User}}"),
+        ({"call": [{"tool": "t", "input": {"a": ["{{result}}"]}}]}, "call[0].input: unknown"),
+        ({"say": "{{turn}} {{result.0 ~ (}}"}, "is no regular expression"),
+    ],
+)
+def test_a_placeholder_that_means_nothing_is_found_before_it_is_needed(
+    turn: Json, words: str
+) -> None:
+    """The script is not loaded; the mistake is named with its place, and how to write the text as
+    it is.
+    """
+    with pytest.raises(script_loader.ScriptError) as caught:
+        script_loader.read(one_turn(**turn))
+
+    assert words in str(caught.value)
+    assert "write {{{{ for the text {{" in str(caught.value) or "regular" in words
+
+
+@pytest.mark.parametrize(
+    "text", ["{{{{ github.ref }}", "{{turn+1}}", "{{ result.2.0 ~ a{2}b }}", "{{{n}}}", "{{", "}}"]
+)
+def test_known_placeholders_and_escaped_text_are_loaded(text: str) -> None:
+    """So is text that opens nothing."""
+    script_loader.read(one_turn(say=text))
