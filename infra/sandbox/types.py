@@ -78,8 +78,8 @@ class SandboxCommand:
         timeout_seconds: wall clock; then the command is ended with all its processes.
         output_limit_bytes: more than this, stdout and stderr together, ends it too.
         memory_limit_bytes: more than this, all processes together, ends it; sampled four times a
-            second, so a fast command may overshoot. None sets no limit. Also bounds what /tmp
-            and /dev/shm may hold.
+            second, so a fast command may overshoot. None sets no limit. Also bounds what
+            /dev/shm may hold, and /tmp where it is in memory.
         env: variables beside PATH, HOME, USER, LOGNAME, LANG and VIRTUAL_ENV; nothing of the
             worker's environment is inherited.
         path: PATH inside. Entries below hidden folders are shown read-only, see

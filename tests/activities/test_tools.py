@@ -393,6 +393,19 @@ async def test_a_changed_file_must_be_viewed_again(agent: Agent) -> None:
     assert (await agent.files())["a.txt"] == b"eins\nx\ntwo\nthree\n"
 
 
+async def test_what_a_command_showed_can_be_quoted_in_an_edit(agent: Agent) -> None:
+    """Joiners of emoji and scripts come out of commands as they are in the file, so that the text
+    that the model quotes is found.
+    """
+    await agent.run("printf 'by 👩\\u200d💻\\nمی\\u200cخواهم\\na\\u200db\\n' > who.txt")
+    shown = (await agent.run("cat who.txt")).text.splitlines()
+    for line in shown[:3]:
+        await agent.edit("str_replace", "who.txt", old_str=line, new_str=f"{line}!")
+
+    text = "by 👩\u200d💻!\nمی\u200cخواهم!\na\u200db!\n"
+    assert (await agent.files())["who.txt"].decode() == text
+
+
 async def test_create_overwrites_nothing_that_was_not_viewed(agent: Agent) -> None:
     """Not after an exact edit of the unseen file, nor after a view of a part, only after all of it
     was shown; what the agent itself has made it has seen.
