@@ -24,6 +24,7 @@ _LEGACY = "windows-1252"
 # Western text in one byte per character has few accented letters, and they stand alone or in
 # pairs ("Größe"); the two-byte encodings of East Asia and the Cyrillic ones come in long runs.
 _LEGACY_MAX_SHARE = 0.3
+_ASCII = bytes(range(0x80))
 _LONG_RUN = re.compile(rb"[\x80-\xff]{4,}")
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
@@ -117,6 +118,8 @@ def decode(data: bytes) -> Document | None:
     UTF-8, or Unicode under a byte order mark, or, when the bytes look like Western European
     text, windows-1252. What is returned encodes to exactly `data` again.
     """
+    if b"\0" in data and not data.startswith(tuple(mark for mark, _ in _MARKS)):
+        return None  # at once: most of what is searched and is no text ends here
     mark, encoding = _form(data)
     try:
         text = data[len(mark) :].decode(encoding)
@@ -140,5 +143,5 @@ def _form(data: bytes) -> tuple[bytes, str]:
 
 
 def _looks_western(data: bytes) -> bool:
-    high = sum(1 for byte in data if byte >= 0x80)
+    high = len(data.translate(None, delete=_ASCII))
     return high <= _LEGACY_MAX_SHARE * len(data) and not _LONG_RUN.search(data)

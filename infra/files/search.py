@@ -52,7 +52,8 @@ async def search(root: Path, names: Sequence[str], ripgrep: Ripgrep) -> SearchRe
     found = await asyncio.to_thread(_regular, root, names)
     odd = await ripgrep.special(root, found.names)
     forms = await asyncio.to_thread(_forms, root, [name for name in found.names if name in odd])
-    plain = [name for name in found.names if name not in forms.apart]
+    apart = set(forms.texts).union(*forms.left_out.values())
+    plain = [name for name in found.names if name not in apart]
     matches = await ripgrep.lines(root, plain, max_bytes=_FOUND_BYTES)
     decoded = await _in_copies(forms.texts, ripgrep)
     place = {name: number for number, name in enumerate(found.names)}
@@ -94,13 +95,6 @@ class _Forms:
 
     texts: dict[str, str]
     left_out: dict[str, tuple[str, ...]]
-
-    @property
-    def apart(self) -> frozenset[str]:
-        """Return the files that are not searched as they lie there."""
-        return frozenset(
-            (*self.texts, *(name for names in self.left_out.values() for name in names))
-        )
 
 
 def _regular(root: Path, names: Iterable[str]) -> _Regular:

@@ -104,12 +104,12 @@ async def test_an_invalid_script_is_reported(tmp_path: Path) -> None:
 
 async def test_an_unknown_placeholder_is_reported(tmp_path: Path) -> None:
     """Before a request needs it, with its place."""
-    script = script_file(tmp_path, one_cast({"say": "{{turn}} {{trun}}"}))
+    script = script_file(tmp_path, one_cast({"say": "{{turn}} {{trn}}"}))
     async with command("--script", str(script), "--check") as process:
         _, errors = await process.communicate()
 
     assert process.returncode == 2
-    assert "casts[0].turns[0].say: unknown placeholder {{trun}}" in errors.decode()
+    assert "casts[0].turns[0].say: unknown placeholder {{trn}}" in errors.decode()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.org", "::"])
