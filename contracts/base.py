@@ -1,8 +1,9 @@
 """What every contract shares: frozen values, and strictness where a person is the sender."""
 
+import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
 
 class Contract(BaseModel):
@@ -26,6 +27,22 @@ ObjectId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 
 TaskId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$")]
 """A task's name within its plan: lower-case letters, digits and hyphens, at most 40 characters."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _escaped(value: object) -> object:
+    """Write bytes that are not UTF-8, which Python has as surrogates, in hexadecimal."""
+    return _SURROGATE.sub(_hexadecimal, value) if isinstance(value, str) else value
+
+
+def _hexadecimal(found: re.Match[str]) -> str:
+    number = ord(found[0])
+    return f"\\x{number - 0xDC00:02x}" if 0xDC80 <= number <= 0xDCFF else f"\\u{number:04x}"
+
+
+PathText = Annotated[str, BeforeValidator(_escaped)]
+"""A path or another name from outside, which may hold bytes that no message can."""
 
 ShortText = Annotated[str, StringConstraints(max_length=1_000)]
 """A text short enough for history."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pydantic import Field
 from temporalio import activity
 
-from contracts.base import Contract, ObjectId, ShortText, TaskId
+from contracts.base import Contract, ObjectId, PathText, ShortText, TaskId
 from contracts.limits import RequestLimits
 from contracts.planning import Promise
 from contracts.review import MakePatch, Patch
@@ -68,7 +68,7 @@ class MergeVerdict(Contract):
     landed: ObjectId | None = None
     eviction: Eviction | None = None
     reason: ShortText = ""
-    conflicts: tuple[str, ...] = ()
+    conflicts: tuple[PathText, ...] = ()
     log: ObjectId | None = None
     met: tuple[str, ...] = ()
     command: ShortText = ""
@@ -100,7 +100,7 @@ class RebasedPatch(Contract):
 
     tip: ObjectId
     checkpoint: ObjectId
-    conflicts: tuple[str, ...] = ()
+    conflicts: tuple[PathText, ...] = ()
     verdict: MergeVerdict | None = None
     feedback: str = Field(default="", max_length=16_000)
 
@@ -155,7 +155,7 @@ class ChainLink(Contract):
 
     id: str
     commit: ObjectId | None = None
-    conflicts: tuple[str, ...] = ()
+    conflicts: tuple[PathText, ...] = ()
     with_tip: bool = False
     met: tuple[str, ...] = ()
 

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 
 from temporalio import activity
 
-from contracts.base import Contract, ObjectId, ShortText
+from contracts.base import Contract, ObjectId, PathText, ShortText
 from contracts.limits import RequestLimits
 from contracts.store import RepositoryRef
 
@@ -19,9 +19,9 @@ class Environment(Contract):
             when the repository is opened.
     """
 
-    path: str
-    virtual_env: str | None = None
-    checkout: str | None = None
+    path: PathText
+    virtual_env: PathText | None = None
+    checkout: PathText | None = None
 
 
 class OpenRepository(Contract):
@@ -38,7 +38,7 @@ class OpenRepository(Contract):
 
     request_id: str
     request_key: str
-    path: str
+    path: PathText
     base: str | None
     branch: str | None
     suggested_branch: str
@@ -71,12 +71,12 @@ class RepositoryOpened(Contract):
     """
 
     repository: RepositoryRef
-    path: str
+    path: PathText
     base: ObjectId
-    base_name: str
+    base_name: PathText
     branch: str
     files: int
-    store: str = ""
+    store: PathText = ""
     limits: RequestLimits | None = None
 
 
@@ -84,7 +84,7 @@ class DeliverBranch(Contract):
     """Push one branch into the user's repository; it must not exist unless this call made it."""
 
     repository: RepositoryRef
-    path: str
+    path: PathText
     branch: str
     commit: ObjectId
     base: ObjectId

@@ -6,7 +6,7 @@ from pydantic import Field, StringConstraints
 
 from contracts import wire_defaults
 from contracts.approvals import AnswerRecord, Approval, ApprovalKind
-from contracts.base import Contract, HumanInput, ObjectId, ShortText
+from contracts.base import Contract, HumanInput, ObjectId, PathText, ShortText
 from contracts.checks import CheckResult
 from contracts.limits import MOST_TASKS
 from contracts.planning import AddedEdge
@@ -32,7 +32,7 @@ class RequestStart(HumanInput):
             when a request that a lost database has forgotten is started again.
     """
 
-    repository: str = Field(min_length=1, max_length=4_096)
+    repository: PathText = Field(min_length=1, max_length=4_096)
     request: str = Field(min_length=1, max_length=32_000)
     base: str | None = Field(default=None, min_length=1, max_length=255)
     branch: str | None = Field(default=None, min_length=1, max_length=200)
@@ -60,7 +60,7 @@ class RequestStatus(Contract):
     state: RunState
     reason: str = ""
     request: str = ""
-    repository: str = ""
+    repository: PathText = ""
     base: ObjectId | None = None
     summary: str = ""
     tasks: tuple[TaskStatus, ...] = ()

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from contracts.base import Contract, HumanInput, ObjectId, ShortText, TaskId
+from contracts.base import Contract, HumanInput, ObjectId, PathText, ShortText, TaskId
 from contracts.planning import TaskSpec, WriteScope
 from contracts.store import RepositoryRef
 
@@ -56,7 +56,7 @@ class Undone(Contract):
     """
 
     task: str
-    path: str
+    path: PathText
     kind: UndoneKind
     count: int
     lines: tuple[str, ...] = ()
@@ -87,10 +87,10 @@ class Patch(Contract):
     files: int
     added_lines: int
     deleted_lines: int
-    paths: tuple[str, ...]
-    outside: tuple[str, ...] = ()
+    paths: tuple[PathText, ...]
+    outside: tuple[PathText, ...] = ()
     risks: tuple[str, ...] = ()
-    markers: tuple[str, ...] = ()
+    markers: tuple[PathText, ...] = ()
     undone: tuple[Undone, ...] = ()
     diff: ObjectId
     diffstat: ShortText = ""
@@ -117,7 +117,7 @@ class Finding(HumanInput):
     priority: int = Field(ge=0, le=3)
     title: str = Field(min_length=1, max_length=200)
     detail: str = Field(default="", max_length=1_500)
-    path: str | None = Field(default=None, max_length=500)
+    path: PathText | None = Field(default=None, max_length=500)
     line: int | None = Field(default=None, ge=1)
 
 

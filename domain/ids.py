@@ -22,7 +22,7 @@ def digest(*parts: str, length: int = 10) -> str:
     """Return the first hexadecimal digits of the sha256 over the parts, kept apart by NUL."""
     # No name has a NUL; a part that has one is still one part.
     apart = (part.replace("\1", "\1\1").replace("\0", "\1\2") for part in parts)
-    return hashlib.sha256("\0".join(apart).encode()).hexdigest()[:length]
+    return hashlib.sha256("\0".join(apart).encode("utf-8", "surrogateescape")).hexdigest()[:length]
 
 
 def request_workflow_id(request: str, nonce: str) -> str:

@@ -1,12 +1,13 @@
 """A patch that conflicts comes back on the landed tip: each conflict in its words, none undone."""
 
+import os
 from collections.abc import Mapping
 
 import pytest
 
-from contracts.merge_queue import RebasedPatch
+from contracts.merge_queue import MergeVerdict, RebasedPatch
 from infra.worktrees.private_git import BRANCH
-from tests.activities.test_patches import files, landed, rebased
+from tests.activities.test_patches import chained, files, landed, rebased
 from tests.infra.bench import Agent, Job
 
 Files = Mapping[str, str | bytes | None]
@@ -146,3 +147,30 @@ async def test_what_an_agent_commits_stays_until_its_base_changes(job: Job, agen
     await agent.run("echo x > x.txt; git add x.txt; git commit -qm mine")
 
     assert (await agent.run("git log --format=%s -1")).text == "mine\n[exit code 0]"
+
+
+ODD = os.fsdecode(b"caf\xe9.txt")
+"""A name that is not UTF-8."""
+
+
+async def test_a_conflict_in_a_file_whose_name_is_not_utf8_is_told_and_kept(job: Job) -> None:
+    """The queue answers, the agent gets markers, and what it makes of them can land."""
+    first = await job.patch(await job.changed({ODD: "one\n"}), task="first")
+    start = await landed(job, job.base, first.commit) or ""
+    other = await job.patch(await job.changed({ODD: "theirs\n"}, on=start), task="b", base=start)
+    assert await landed(job, start, other.commit)
+    mine = await job.patch(await job.changed({ODD: "mine\n"}, on=start), task="mine", base=start)
+
+    chain = await chained(job, mine)
+    back = await rebased(job, mine)
+
+    assert chain.links[0].conflicts == ("caf\\xe9.txt",)
+    verdict = MergeVerdict(id="mine", conflicts=chain.links[0].conflicts)
+    assert MergeVerdict.model_validate_json(verdict.model_dump_json()) == verdict
+    assert back.conflicts == ("caf\ufffd.txt",)
+    assert "both changed the same lines" in back.feedback
+    assert "<<<<<<< landed by b\ntheirs\n" in (await files(job, back.checkpoint))[ODD]
+    united = await job.changed({ODD: "theirs\nmine\n"}, on=back.checkpoint)
+    again = await job.patch(united, task="mine", base=back.tip, number=1)
+    assert (again.undone, again.problem) == ((), "")
+    assert await landed(job, back.tip, again.commit)

@@ -1,10 +1,12 @@
 """Contracts: frozen, bounded, strict where a person is the sender, the same after the wire."""
 
 import importlib
+import os
 import pkgutil
+from typing import Any
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 import contracts
@@ -128,3 +130,35 @@ def test_a_plan_has_a_bound() -> None:
 def test_every_failure_kind_has_a_strategy(kind: FailureKind) -> None:
     """Each kind says how a waiting run is shown."""
     assert STRATEGIES[kind].advice.state.value.isupper()
+
+
+NAMES_FROM_OUTSIDE = frozenset(
+    {
+        *("path", "paths", "outside", "markers", "conflicts", "repository", "checkout"),
+        *("virtual_env", "store", "base_name"),
+    }
+)
+"""Fields that hold a path or a name of a file system or a repository."""
+
+
+def path_fields() -> list[tuple[str, object]]:
+    """Return every field of a contract that holds paths, with its type."""
+    return [
+        (f"{model.__name__}.{name}", field.rebuild_annotation())
+        for model in models()
+        for name, field in model.model_fields.items()
+        if name in NAMES_FROM_OUTSIDE and "RepositoryRef" not in str(field.annotation)
+    ]
+
+
+@pytest.mark.parametrize(("name", "kind"), path_fields(), ids=lambda each: str(each)[:40])
+def test_a_path_that_is_not_utf8_fits_into_every_message(name: str, kind: Any) -> None:
+    """Bytes that are not UTF-8 are written as such in text; the message can be sent."""
+    adapter: TypeAdapter[object] = TypeAdapter(kind)
+    path, shown = os.fsdecode(b"caf\xe9/\xff\xc3\xa9"), "caf\\xe9/\\xff\u00e9"
+    many = "tuple" in str(kind)
+
+    held = adapter.validate_python((path,) if many else path)
+
+    assert held == ((shown,) if many else shown), name
+    assert adapter.validate_json(adapter.dump_json(held)) == held
