@@ -28,6 +28,7 @@ from contracts.repository import (
 from contracts.store import RepositoryRef
 from domain import ids, limits
 from domain.text import clip, for_people
+from infra.delivery_trial import why_not_pushed
 from infra.git.command import GitCommand, GitError, GitTimeoutError
 from infra.locks import locked
 from infra.repository_preflight import Inspected, RequestRefused, inspect, locate
@@ -97,6 +98,7 @@ class UserRepositories(RepositoryActivities):
                 environment=request.environment or self._fallback,
             )
             await _check_served(found.path)
+            await _check_delivery(found, branch)
             key = ids.repository_key(found.real_path)
             self._check_free_space(key)
             store = await self._stores.clone(found.path, key)
@@ -291,6 +293,20 @@ async def _run_to_completion(work: Coroutine[Any, Any, None]) -> None:
         await asyncio.shield(task)
     except asyncio.CancelledError:
         await task
+
+
+async def _check_delivery(found: Inspected, branch: str) -> None:
+    """Try whether the repository's configuration lets a branch of this name be made.
+
+    Raises:
+        FailureKind.REFUSED: it does not.
+    """
+    if why := await why_not_pushed(found.git_dir, branch):
+        raise failed(
+            FailureKind.REFUSED,
+            f"the repository refuses the branch {branch!r} ({for_people(why)}): change receive.* "
+            f"or transfer.* in its configuration, or name another with --branch",
+        )
 
 
 async def _check_served(path: Path) -> None:

@@ -4,6 +4,7 @@ GitPython reads the files itself: no git process runs in the user's repository, 
 hooks, filters or monitors does.
 """
 
+import re
 import shutil
 import threading
 import warnings
@@ -17,9 +18,11 @@ from contracts.repository import Environment
 from domain import branches, shell
 from domain.author import author
 from domain.text import clip
+from infra.delivery_trial import why_not_writable
 
 _NO_COMMIT = "0" * 40
 """What git writes where there is no commit."""
+_FALSE = ("false", "no", "off", "0", "")
 _WARNINGS = threading.Lock()
 """Warning filters belong to the whole process: two threads would restore each other's."""
 
@@ -34,12 +37,14 @@ class Inspected:
 
     Attributes:
         path: the repository: its working directory, or the bare repository itself.
-        real_path: the same without symbolic links; the store's name is made of it.
+        git_dir: where its objects and branches are, for linked worktrees too.
+        real_path: `path` without symbolic links; the store's name is made of it.
         base_name: as a person names it.
         author: "Name <mail>" as the repository or its user is configured, None without a mail.
     """
 
     path: Path
+    git_dir: Path
     real_path: str
     base: str
     base_name: str
@@ -72,7 +77,11 @@ def inspect(
         _check_branch(repository, branch)
         for command in checks:
             _check_command(repository, oid, command, environment)
-        return Inspected(folder, str(folder.resolve()), oid, name, _author(repository))
+        git_dir = Path(repository.common_dir).resolve()
+        if problem := why_not_writable(git_dir):
+            raise RequestRefused(f"the branch cannot be delivered: {problem}")
+        real_path, author = str(folder.resolve()), _author(repository)
+        return Inspected(folder, git_dir, real_path, oid, name, author)
 
 
 def _open(path: str) -> git.Repo:
@@ -115,10 +124,35 @@ def _is_folder(folder: Path) -> bool:
 def _check_format(repository: git.Repo) -> None:
     with repository.config_reader("repository") as config:
         name = str(config.get_value("extensions", "objectformat", "sha1"))
+        references = str(config.get_value("extensions", "refstorage", "files"))
+        promised = next(filter(None, (_promisor(config, each) for each in config.sections())), None)
+    if references.lower() != "files":
+        raise RequestRefused(
+            f"the repository keeps its references as {references}, which is not supported: run "
+            "`git refs migrate --ref-format=files` in it"
+        )
+    if promised:
+        raise RequestRefused(
+            f"the repository is a partial clone ({promised}): what it lacks cannot be fetched from "
+            "here; make a whole clone, without --filter, and name that with --repo"
+        )
     if name.lower() != "sha1":
         raise RequestRefused(
             f"the repository uses object format {name}; only sha1 repositories are supported"
         )
+
+
+def _promisor(config: git.config.GitConfigParser, section: str) -> str | None:
+    """Return the key by which a section of the configuration says that objects are missing."""
+    if section.lower() == "extensions" and config.has_option(section, "partialclone"):
+        return "extensions.partialClone"
+    remote = re.fullmatch(r'remote "(.*)"', section)
+    if remote is None:
+        return None
+    if config.has_option(section, "partialclonefilter"):
+        return f"remote.{remote[1]}.partialCloneFilter"
+    promisor = str(config.get_value(section, "promisor", "false")).lower()
+    return None if promisor in _FALSE else f"remote.{remote[1]}.promisor"
 
 
 def _base(repository: git.Repo, base: str | None) -> tuple[str, str]:

@@ -15,11 +15,12 @@ _UPLOAD: Final = "--upload-pack=git -c uploadpack.allowAnySHA1InWant=true upload
 
 # Of the user's repository only the branch and its objects may change: no hook, no clean-up, no
 # checkout, no server files.
-_RECEIVE: Final = (
+RECEIVE: Final = (
     "--receive-pack=git -c core.hooksPath=/dev/null -c core.fsmonitor= -c receive.autogc=false "
     "-c gc.auto=0 -c maintenance.auto=false -c receive.denyCurrentBranch=refuse "
-    "-c receive.updateServerInfo=false receive-pack"
+    "-c receive.updateServerInfo=false -c receive.maxInputSize=0 receive-pack"
 )
+"""How the user's repository receives the branch."""
 
 
 async def fetch(store: Store, source: Path, what: str, into_ref: str) -> str:
@@ -90,7 +91,7 @@ async def push(
     options = ("--quiet", "--no-verify", "--no-follow-tags", "--recurse-submodules=no")
     lease = f"--force-with-lease={full}:"
     try:
-        words = ("push", *options, _RECEIVE, lease, "--", url, f"{oid}:{full}")
+        words = ("push", *options, RECEIVE, lease, "--", url, f"{oid}:{full}")
         await store.git(*words, pass_fds=pass_fds, umask=umask)
     except GitError as failed:
         if await _already(store, url, oid, branch):

