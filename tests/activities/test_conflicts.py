@@ -149,7 +149,7 @@ async def test_what_an_agent_commits_stays_until_its_base_changes(job: Job, agen
     assert (await agent.run("git log --format=%s -1")).text == "mine\n[exit code 0]"
 
 
-ODD = os.fsdecode(b"caf\xe9.txt")
+ODD = os.fsdecode(b"odd\xe9.txt")
 """A name that is not UTF-8."""
 
 
@@ -164,10 +164,10 @@ async def test_a_conflict_in_a_file_whose_name_is_not_utf8_is_told_and_kept(job:
     chain = await chained(job, mine)
     back = await rebased(job, mine)
 
-    assert chain.links[0].conflicts == ("caf\\xe9.txt",)
+    assert chain.links[0].conflicts == ("odd\\xe9.txt",)
     verdict = MergeVerdict(id="mine", conflicts=chain.links[0].conflicts)
     assert MergeVerdict.model_validate_json(verdict.model_dump_json()) == verdict
-    assert back.conflicts == ("caf\ufffd.txt",)
+    assert back.conflicts == ("odd\ufffd.txt",)
     assert "both changed the same lines" in back.feedback
     assert "<<<<<<< landed by b\ntheirs\n" in (await files(job, back.checkpoint))[ODD]
     united = await job.changed({ODD: "theirs\nmine\n"}, on=back.checkpoint)

@@ -155,7 +155,7 @@ def path_fields() -> list[tuple[str, object]]:
 def test_a_path_that_is_not_utf8_fits_into_every_message(name: str, kind: Any) -> None:
     """Bytes that are not UTF-8 are written as such in text; the message can be sent."""
     adapter: TypeAdapter[object] = TypeAdapter(kind)
-    path, shown = os.fsdecode(b"caf\xe9/\xff\xc3\xa9"), "caf\\xe9/\\xff\u00e9"
+    path, shown = os.fsdecode(b"odd\xe9/\xff\xc3\xa9"), "odd\\xe9/\\xff\u00e9"
     many = "tuple" in str(kind)
 
     held = adapter.validate_python((path,) if many else path)
