@@ -17,7 +17,7 @@ from contracts.ports import CheckActivities
 from domain import ids
 from domain.text import clip, for_people
 from infra.commands import SHELL, CommandRun, CommandRunner, undo
-from infra.store import ANY, RefUpdate, Store, journal
+from infra.store import ANY, RefUpdate, Store, journal, names
 from infra.store.open_stores import OpenStores
 from infra.worktrees.handle import WorktreeHandle
 from infra.worktrees.open_pools import OpenPools
@@ -84,7 +84,8 @@ class _CheckRun:
         pool = await self.pools.get(self.request.repository.key)
         outcomes: list[_Outcome] = []
         ran: list[str] = []
-        async with pool.checkout(self.request.commit) as worktree:
+        heads = await names.branches(self.store, self.request.repository.request_key)
+        async with pool.checkout(self.request.commit, heads) as worktree:
             for command, recorded in zip(self.request.commands, known, strict=True):
                 outcome = recorded or await self._command(command, worktree, after=ran)
                 outcomes.append(outcome)

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from domain.review.risk import PatchFile
 from infra.store import Store
+from infra.store.attributes import filters
 from infra.store.diffs import PathChange
 
 _LINK = "120000"
@@ -13,11 +15,15 @@ _TURNS = re.compile(rb"\xe2\x80[\xaa-\xae]|\xe2\x81[\xa6-\xa9]")
 """U+202A to U+202E and U+2066 to U+2069 in UTF-8."""
 
 
-async def patch_files(store: Store, changes: Sequence[PathChange]) -> tuple[PatchFile, ...]:
-    """Return what each path is after the changes; what they delete is left out."""
+async def patch_files(
+    store: Store, tree: str, changes: Sequence[PathChange]
+) -> tuple[PatchFile, ...]:
+    """Return what each path is in the tree after the changes; what they delete is left out."""
     known = {change.before for change in changes}
     kept = [change for change in changes if change.status != "D"]
-    return tuple([await _file(store, change, moved=change.after in known) for change in kept])
+    files = [await _file(store, change, moved=change.after in known) for change in kept]
+    passed = await filters(store, tree, [file.path for file in files])
+    return tuple(replace(file, filter=passed.get(file.path, "")) for file in files)
 
 
 async def _file(store: Store, change: PathChange, *, moved: bool) -> PatchFile:

@@ -31,6 +31,7 @@ from domain.review.patch import judged
 from domain.review.risk import risks, sensitive
 from domain.text import clip, for_people
 from infra.store import ANY, Commit, RefConflict, RefUpdate, Store, diffs, merges, records
+from infra.store.attributes import normalised
 from infra.store.conflicts import labelled
 from infra.store.diffs import PathChange
 from infra.store.merges import Conflicted, Merged
@@ -64,7 +65,8 @@ class StorePatches(PatchActivities):
         async with translated_failures():
             key = request.repository.request_key
             base = await store.get_commit(request.base)
-            tree = (await store.get_commit(request.checkpoint)).tree
+            left = (await store.get_commit(request.checkpoint)).tree
+            tree = await normalised(store, request.base, left)
             commit = request.base
             if tree != base.tree:
                 commit = await store.put_commit(
@@ -326,7 +328,7 @@ async def _described(
             deleted=deleted,
             outside=asked,
             deleted_tests=[c.path for c in changes if c.status == "D" and "test" in c.path],
-            files=await patch_files(store, changes),
+            files=await patch_files(store, tree, changes),
         ),
         markers=await _marked(store, request.base, commit, changes),
         undone=await _undone(store, request, commit),

@@ -35,14 +35,18 @@ from infra.repository_preflight import Inspected, RequestRefused, inspect, locat
 from infra.store import (
     ANY,
     BranchTaken,
+    ObjectMissing,
     RefConflict,
     RefUpdate,
     Store,
+    StoreError,
     diffs,
+    names,
     records,
     transport,
     trees,
 )
+from infra.store.excludes import write_excludes
 from infra.store.object_format import SYSTEM
 from infra.store.open_stores import OpenStores
 
@@ -102,6 +106,7 @@ class UserRepositories(RepositoryActivities):
             key = ids.repository_key(found.real_path)
             self._check_free_space(key)
             store = await self._stores.clone(found.path, key)
+            await asyncio.to_thread(write_excludes, store.path, found.excludes)
             return await self._fetched(store, request, found, key=key, branch=branch)
 
     async def _opened(self, request: OpenRepository) -> RepositoryOpened | None:
@@ -145,6 +150,7 @@ class UserRepositories(RepositoryActivities):
         base = await store.resolve(base_ref)
         if base is None:
             base = await transport.fetch(store, found.path, found.base, base_ref)
+        await _note_names(store, request.request_key, found, base)
         target = ids.target_name(branch, request.request_key)
         if await store.resolve(ids.target_ref(target)) is None:
             await store.advance(ids.target_ref(target), base, None)
@@ -276,6 +282,17 @@ async def _delivered(store: Store, request: DeliverBranch) -> Delivered:
     stat = await diffs.diffstat(store, request.base, request.commit)
     diffstat = clip(for_people(stat), 1_000)
     return Delivered(branch=request.branch, commit=request.commit, diffstat=diffstat)
+
+
+async def _note_names(store: Store, request_key: str, found: Inspected, base: str) -> None:
+    """Note what worktrees call the base and older commits."""
+    if found.branch is not None:
+        await names.note_branch(store, request_key, found.branch, base)
+    try:
+        await names.mirror_tags(store, found.path)
+    except (StoreError, ObjectMissing) as error:
+        # A broken tag keeps nobody from working.
+        activity.logger.warning("tags.unread", extra={"error": str(error)[:500]})
 
 
 async def _note_open(store: Store, request: OpenRepository) -> None:

@@ -9,6 +9,7 @@ from activities.failures import translated_failures
 from contracts.ports import WorktreeActivities
 from contracts.worktrees import LeaseWorktree, ReleaseWorktree, WorktreeLease
 from domain import ids
+from infra.store import names
 from infra.worktrees.errors import WorktreeBusy
 from infra.worktrees.pool import WorktreePool
 
@@ -41,7 +42,8 @@ class PooledWorktrees(WorktreeActivities):
             known = request.commit or pool.store.ref(first)
             target = ids.target_ref(request.repository.target)
             commit = known or (await pool.store.get(target)).oid
-            leased = await pool.lease(_holder(request), commit)
+            heads = await names.branches(pool.store, request.repository.request_key)
+            leased = await pool.lease(_holder(request), commit, heads)
             if known is None:
                 await pool.store.advance(first, leased.commit, None)
         return WorktreeLease(

@@ -171,7 +171,7 @@ class KeptFinding(Contract):
     round: int
     priority: int
     title: str
-    path: str | None = None
+    path: PathText | None = None
     line: int | None = None
     state: FindingState = FindingState.OPEN
     by: str = ""

@@ -222,3 +222,22 @@ def abandoned_ref(conversation: str, commit: str) -> str:
 def abandoned_refs(conversation: str) -> str:
     """Return below what all such pins of a conversation stand."""
     return f"refs/oc/rescue/conv-{conversation}/"
+
+
+TAG_REFS = "refs/oc/tag"
+"""The folder of the tags of the user's repository."""
+
+
+def tag_ref(name: str) -> str:
+    """Return the reference of a tag of the user's repository."""
+    return f"{TAG_REFS}/{name}"
+
+
+def branch_refs(request: str) -> str:
+    """Return the folder of the branch that a request starts from."""
+    return f"refs/oc/{request}/branch"
+
+
+def branch_ref(request: str, branch: str) -> str:
+    """Return the reference of the branch that a request starts from, where it was then."""
+    return f"{branch_refs(request)}/{branch}"

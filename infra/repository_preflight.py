@@ -4,6 +4,7 @@ GitPython reads the files itself: no git process runs in the user's repository, 
 hooks, filters or monitors does.
 """
 
+import os
 import re
 import shutil
 import threading
@@ -22,6 +23,7 @@ from infra.delivery_trial import why_not_writable
 
 _NO_COMMIT = "0" * 40
 """What git writes where there is no commit."""
+_PATTERN_BYTES = 1_000_000
 _FALSE = ("false", "no", "off", "0", "")
 _WARNINGS = threading.Lock()
 """Warning filters belong to the whole process: two threads would restore each other's."""
@@ -40,7 +42,9 @@ class Inspected:
         git_dir: where its objects and branches are, for linked worktrees too.
         real_path: `path` without symbolic links; the store's name is made of it.
         base_name: as a person names it.
+        branch: the branch that the base is of, None for a tag or commit.
         author: "Name <mail>" as the repository or its user is configured, None without a mail.
+        excludes: patterns of what the person ignores, beside the .gitignore files.
     """
 
     path: Path
@@ -48,7 +52,9 @@ class Inspected:
     real_path: str
     base: str
     base_name: str
+    branch: str | None = None
     author: str | None = None
+    excludes: bytes = b""
 
 
 def locate(path: str) -> Path:
@@ -80,8 +86,16 @@ def inspect(
         git_dir = Path(repository.common_dir).resolve()
         if problem := why_not_writable(git_dir):
             raise RequestRefused(f"the branch cannot be delivered: {problem}")
-        real_path, author = str(folder.resolve()), _author(repository)
-        return Inspected(folder, git_dir, real_path, oid, name, author)
+        return Inspected(
+            path=folder,
+            git_dir=git_dir,
+            real_path=str(folder.resolve()),
+            base=oid,
+            base_name=name,
+            branch=next((head.name for head in repository.heads if head.name == name), None),
+            author=_author(repository),
+            excludes=_excludes(repository),
+        )
 
 
 def _open(path: str) -> git.Repo:
@@ -187,6 +201,24 @@ def _author(repository: git.Repo) -> str | None:
     with repository.config_reader() as config:
         name, email = (str(config.get_value("user", key, "")) for key in ("name", "email"))
     return author(name, email)
+
+
+def _excludes(repository: git.Repo) -> bytes:
+    """Return what the person ignores everywhere, then what this repository ignores by itself."""
+    with repository.config_reader() as config:
+        named = str(config.get_value("core", "excludesfile", ""))
+    own = Path(named or f"{os.environ.get('XDG_CONFIG_HOME') or '~/.config'}/git/ignore")
+    files = (own, Path(repository.common_dir) / "info" / "exclude")
+    return b"".join(b"%s\n" % text.rstrip(b"\n") for text in map(_patterns, files) if text)
+
+
+def _patterns(file: Path) -> bytes:
+    try:
+        file = file.expanduser()
+        readable = file.is_absolute() and file.is_file() and file.stat().st_size < _PATTERN_BYTES
+        return file.read_bytes() if readable else b""
+    except (OSError, RuntimeError):  # closed to the worker; a home that nobody has
+        return b""
 
 
 def _check_branch(repository: git.Repo, branch: str) -> None:

@@ -64,6 +64,7 @@ class PatchFile:
         repository: it is another repository (a submodule), not a file.
         moved: the same content stood elsewhere before.
         misleads: its text turns the direction of reading, and did not before.
+        filter: what git passes it through by .gitattributes, such as "lfs"; "" = nothing.
     """
 
     path: str
@@ -73,6 +74,7 @@ class PatchFile:
     repository: bool = False
     moved: bool = False
     misleads: bool = False
+    filter: str = ""
 
 
 def risks(
@@ -118,6 +120,7 @@ def _what(files: Sequence[PatchFile]) -> Iterator[str]:
         ("adds a link into git's own folder", _link_into_git),
         ("changes which commit of another repository belongs here", _repository),
         (f"adds a file of more than {LARGE_FILE_BYTES:,} bytes", _large),
+        ("changes a file of a git filter, which is not run here", _filtered),
         ("adds a binary file, which no review can read", _unreadable),
         ("has a file name that cannot be shown as it is", _strange_name),
         ("adds text whose direction is turned, so that it reads otherwise than it runs", _misleads),
@@ -157,6 +160,10 @@ def _repository(file: PatchFile) -> str:
 def _large(file: PatchFile) -> str:
     large = file.size > LARGE_FILE_BYTES and not file.moved
     return f"{escaped(file.path)} ({file.size:,} bytes)" if large else ""
+
+
+def _filtered(file: PatchFile) -> str:
+    return f"{escaped(file.path)} ({escaped(file.filter)})" if file.filter else ""
 
 
 def _unreadable(file: PatchFile) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from infra.sandbox.scratch import make_ready
 from infra.sandbox.toolchain import exists, toolchain_binds, toolchain_variables
-from infra.sandbox.types import Mounts, SandboxCommand
+from infra.sandbox.types import SYSTEM_CONFIG, Mounts, SandboxCommand
 
 SETPRIV = "/usr/bin/setpriv"
 """Drops the privileges of a payload; an absolute path, because PATH may lead into a worktree."""
@@ -57,7 +57,10 @@ def launch_arguments(
     hidden = tuple(sorted({*_hidden(mounts), *filter(None, (checkout,))}))
     written = (mounts.worktree, mounts.private_git, mounts.store)
     tools = toolchain_binds(command.path, command.virtual_env, hidden, untrusted=written)
-    variables = toolchain_variables(command.path, untrusted=written)
+    variables = {
+        **toolchain_variables(command.path, untrusted=written),
+        "GIT_CONFIG_SYSTEM": str(mounts.private_git / SYSTEM_CONFIG),
+    }
     shown = replace(mounts, read=(*mounts.read, *tools))
     view = _view(shown, hidden)
     if mounts.scratch is not None:

@@ -21,7 +21,7 @@ _NAMESPACES = ("ipc", "mnt", "net", "pid", "uts")
 _CANARY_SECONDS = 30.0
 # The sandbox's, bash's, the interpreter's: a command without variables of its own has no other.
 _ALLOWED_VARIABLES = (
-    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "VIRTUAL_ENV"),
+    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "VIRTUAL_ENV", "GIT_CONFIG_SYSTEM"),
     *("PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"),
 )
 _SOCKETS_LIMIT = 500

@@ -18,6 +18,9 @@ Limit = Literal["time", "output", "memory"]
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """PATH inside when the operator configured none."""
 
+SYSTEM_CONFIG = "gitconfig"
+"""The file of `private_git` that git takes for the machine's configuration, with an identity."""
+
 
 class SandboxUnavailable(Exception):  # noqa: N818
     """Commands cannot be contained here; the text is one sentence with the remedy.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from domain.review.conflicts import Conflict
 from infra.fsync import sync_folder
 from infra.git.command import GitError, GitResult, bounded
+from infra.store.attributes import attribute_files
 from infra.store.errors import ObjectMissing, StoreError
 from infra.store.object_format import OID
 from infra.store.store import Store
@@ -71,6 +72,9 @@ async def verify_complete(store: Store, commit: str, *, excluding: str | None = 
 async def merge(store: Store, ours: str, theirs: str) -> Merged | Conflicted:
     """Merge two commits without a work tree; no commit is made.
 
+    The .gitattributes of ours say how files are merged (`merge=union`, `binary`); a driver that is
+    a program is not run, and the text is merged instead.
+
     The exit code alone is no verdict: git also says "clean" with an empty tree, or
     "conflict", when a tree object is missing. The caller verifies both sides first.
 
@@ -81,7 +85,10 @@ async def merge(store: Store, ours: str, theirs: str) -> Merged | Conflicted:
     sides = [await store.resolve(side) or "" for side in (ours, theirs)]
     if "" in sides:
         raise ObjectMissing((ours, theirs)[sides.index("")])
-    found = await store.run("merge-tree", "--write-tree", "-z", "--messages", *sides, ok=(0, 1))
+    words = ("merge-tree", "--write-tree", "-z", "--messages", *sides)
+    async with attribute_files(store, sides[0]) as attributes:
+        folder = None if attributes is None else attributes.folder
+        found = await store.run(*words, ok=(0, 1), work_tree=folder)
     verdict = _parsed(found)
     if verdict is None:
         said = bounded(found.err.strip(), 500) or f"exit {found.code} without a tree"

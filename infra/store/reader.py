@@ -181,15 +181,19 @@ class ObjectReader:
         ok: tuple[int, ...] = (0,),
         reads: bool = False,
         max_bytes: int | None = None,
+        work_tree: Path | None = None,
     ) -> GitResult:
         """Run a git command in the store; arguments as of `GitCommand`.
+
+        `work_tree` stands for the files of the bare repository.
 
         Raises:
             ObjectMissing: git misses an object.
             StoreError: git failed.
         """
         try:
-            return await self.git(*args, stdin=stdin, ok=ok, reads=reads, max_bytes=max_bytes)
+            git = self.git if work_tree is None else GitCommand(self.path, work_tree=work_tree)
+            return await git(*args, stdin=stdin, ok=ok, reads=reads, max_bytes=max_bytes)
         except GitError as failed:
             if failed.code > 0 and re.search(r"bad object|not a tree object", failed.stderr):
                 raise ObjectMissing(args[-1], failed.stderr) from failed

@@ -42,18 +42,46 @@ async def fetch(store: Store, source: Path, what: str, into_ref: str) -> str:
     oid = what if is_oid(what) else await _remote_branch(store, url, what)
     if oid is None:
         raise ObjectMissing(what, f"no such branch in {url}")
+    await fetch_objects(store, source, oid)
+    await store.advance(into_ref, oid, ANY)
+    return oid
+
+
+async def fetch_objects(store: Store, source: Path, *oids: str) -> None:
+    """Bring objects of another repository into the store, with all that they need, unpinned.
+
+    Raises:
+        ObjectMissing: one of them is not there.
+        StoreError: no repository, or git failed.
+    """
+    url = remote_url(source)
     options = (
         "--quiet", "--no-write-fetch-head", "--no-tags", "--no-auto-maintenance",
         "--no-recurse-submodules", "--no-show-forced-updates", "--update-shallow", _UPLOAD,
     )  # fmt: skip
+    wanted = "".join(f"{oid}\n" for oid in oids).encode()
     try:
-        await store.git("fetch", *options, "--", url, oid)
+        await store.git("fetch", *options, "--stdin", "--", url, stdin=wanted)
     except GitError as failed:
         if "not our ref" in failed.stderr or "unadvertised object" in failed.stderr:
-            raise ObjectMissing(what, f"no such commit in {url}") from failed
+            raise ObjectMissing(oids[0], f"no such commit in {url}") from failed
         raise remote_error(failed, url) from failed
-    await store.advance(into_ref, oid, ANY)
-    return oid
+
+
+async def remote_tags(store: Store, source: Path, *, most: int) -> dict[str, str]:
+    """Return the tags of another repository, the last ones by version: name to object id.
+
+    Raises:
+        StoreError: no repository, or git failed.
+    """
+    url = remote_url(source)
+    words = ("ls-remote", "--tags", "--refs", "--sort=-version:refname", _UPLOAD, "--", url)
+    try:
+        found = await store.git(*words, reads=True)
+    except GitError as failed:
+        raise remote_error(failed, url) from failed
+    rows = (line.partition("\t") for line in os.fsdecode(found.out).splitlines()[:most])
+    return {ref.removeprefix("refs/tags/"): oid for oid, _, ref in rows}
 
 
 async def push(

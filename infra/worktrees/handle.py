@@ -5,7 +5,7 @@ import logging
 import secrets
 from dataclasses import replace
 
-from infra.store import Store
+from infra.store import Store, names
 from infra.worktrees.errors import WorktreeBroken
 from infra.worktrees.files import create_scratch, remove
 from infra.worktrees.layout import Layout
@@ -107,7 +107,10 @@ class WorktreeHandle:
 
     async def _create_private_git(self, base: str) -> None:
         index = await self._reset.index_of(base)
-        await asyncio.to_thread(create_private_git, self._layout, base, index, self.record.uid)
+        references = await names.in_worktree(self._store, self.record.heads)
+        await asyncio.to_thread(
+            create_private_git, self._layout, base, index, references, self.record.uid
+        )
 
     async def _bring(self, commit: str) -> None:
         """Reset the files; the record of this boot is not yet written."""

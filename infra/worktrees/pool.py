@@ -8,10 +8,11 @@ Tasks, tools and workflows are not known here.
 
 import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from infra.store import Store
@@ -24,6 +25,9 @@ from infra.worktrees.scan import ScanIndex
 
 WAIT_SECONDS: Final = 30.0
 """How long an opening waits for the previous one to end."""
+
+NO_HEADS: Final[Mapping[str, str]] = MappingProxyType({})
+"""Commands see no branch but their own."""
 
 _CHECKS = "checks/"  # begins the holder's name of a worktree taken for the system's own checks
 
@@ -75,11 +79,14 @@ class WorktreePool:
 
     # ---- lease and release
 
-    async def lease(self, holder: str, commit: str) -> WorktreeRecord:
+    async def lease(
+        self, holder: str, commit: str, heads: Mapping[str, str] = NO_HEADS
+    ) -> WorktreeRecord:
         """Lease a worktree that holds a commit: a free one if there is one, else a new one.
 
-        Safe to repeat: the same holder, still leasing, gets the same lease, and then the commit
-        is the one of its first time.
+        Commands see the branches `heads` (name to commit) beside their own. Safe to repeat: the
+        same holder, still leasing, gets the same lease, and then the commit is the one of its
+        first time.
 
         Raises:
             ObjectMissing: the commit is not in the store.
@@ -90,7 +97,7 @@ class WorktreePool:
         await self.store.require_commit(commit)
         while True:
             async with AsyncExitStack() as stack:
-                worktree = await self._claim(stack, holder, commit)
+                worktree = await self._claim(stack, holder, commit, heads)
                 if worktree is None:
                     continue
                 await worktree.prepare()
@@ -119,10 +126,13 @@ class WorktreePool:
         return True
 
     @asynccontextmanager
-    async def checkout(self, commit: str) -> AsyncIterator[WorktreeHandle]:
+    async def checkout(
+        self, commit: str, heads: Mapping[str, str] = NO_HEADS
+    ) -> AsyncIterator[WorktreeHandle]:
         """Lend a worktree that holds a commit and nothing else, for the system's own commands.
 
-        It is free again at the end in every case, and what is in it then is lost.
+        `heads` as of `lease`. It is free again at the end in every case, and what is in it then is
+        lost.
 
         Raises:
             ObjectMissing, WorktreeBusy, WorktreeBroken, GitError: as `lease`.
@@ -130,27 +140,29 @@ class WorktreePool:
         await self.store.require_commit(commit)
         async with AsyncExitStack() as stack:
             async with self._locks.creation():
-                worktree = await self._take(stack, f"{_CHECKS}{uuid.uuid4()}", commit)
+                worktree = await self._take(stack, f"{_CHECKS}{uuid.uuid4()}", commit, heads)
             stack.callback(self._free, worktree.record)
             stack.push_async_callback(worktree.remove_scratch)
             await worktree.prepare()
             yield worktree
 
     async def _claim(
-        self, stack: AsyncExitStack, holder: str, commit: str
+        self, stack: AsyncExitStack, holder: str, commit: str, heads: Mapping[str, str]
     ) -> WorktreeHandle | None:
         """Find the holder's worktree or take one, and hold its lock; None = try again."""
         async with self._locks.creation():
             mine = next((each for each in self._records.all() if each.holder == holder), None)
             if mine is None:
-                return await self._take(stack, holder, commit)
+                return await self._take(stack, holder, commit, heads)
         lock = await stack.enter_async_context(self._locks.hold(mine.name))
         record = self._records.read(mine.name)
         if record is None or record.holder != holder:
             return None
         return self._handle(lock, record)
 
-    async def _take(self, stack: AsyncExitStack, holder: str, commit: str) -> WorktreeHandle:
+    async def _take(
+        self, stack: AsyncExitStack, holder: str, commit: str, heads: Mapping[str, str]
+    ) -> WorktreeHandle:
         self.open()  # the folders may have been deleted since
         free = [record for record in self._records.all() if _is_free(record)]
         # One that holds the commit already is reset fastest; the sort keeps the order of numbers.
@@ -160,17 +172,23 @@ class WorktreePool:
                 lock = await stack.enter_async_context(self._locks.hold(candidate.name, seconds=0))
                 record = self._records.read(candidate.name)
                 if record is not None and _is_free(record):
-                    return self._given(lock, record, holder=holder, commit=commit)
+                    return self._given(lock, record, holder=holder, commit=commit, heads=heads)
         number = max(worktree_numbers(self._root, self.store.path), default=0) + 1
         lock = await stack.enter_async_context(self._locks.hold(f"w{number}"))
         empty = WorktreeRecord(
             name=f"w{number}", holder=None, epoch=0, commit=commit, checkpoint=commit,
             in_flight=None, uid=None, boot=boot_id(),
         )  # fmt: skip
-        return self._given(lock, empty, holder=holder, commit=commit)
+        return self._given(lock, empty, holder=holder, commit=commit, heads=heads)
 
     def _given(
-        self, lock: int, record: WorktreeRecord, *, holder: str, commit: str
+        self,
+        lock: int,
+        record: WorktreeRecord,
+        *,
+        holder: str,
+        commit: str,
+        heads: Mapping[str, str],
     ) -> WorktreeHandle:
         # Written before anything is done: from now on these files are not to be trusted, and the
         # epoch of the lease before is over, also after a crash.
@@ -182,6 +200,7 @@ class WorktreePool:
             commit=commit,
             checkpoint=commit,
             base=commit,
+            heads=dict(heads),
             in_flight=LEASING,
             uid=None if self._uid_base is None else self._uid_base + number,
         )

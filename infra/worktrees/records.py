@@ -5,7 +5,8 @@ import functools
 import json
 import logging
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +36,7 @@ class WorktreeRecord:
         checkpoint: the commit that the files equal when `in_flight` is None.
         in_flight: the call that may have left them half changed; None = no call has.
         uid: user and group of the files; None = the worker's own.
+        heads: branches that commands see beside their own: name to commit.
         boot: the boot of the host in which the files were written. After another one their
             content is unknown, because worktree files are never synced.
         scratch: names the content of the scratch folder, anew whenever it was emptied.
@@ -50,6 +52,7 @@ class WorktreeRecord:
     boot: str
     base: str = ""
     scratch: str = ""
+    heads: Mapping[str, str] = field(default_factory=dict)
 
 
 @functools.cache
