@@ -52,7 +52,7 @@ class WorktreeRecord:
     boot: str
     base: str = ""
     scratch: str = ""
-    heads: Mapping[str, str] = field(default_factory=dict)
+    heads: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @functools.cache

@@ -217,6 +217,7 @@ async def test_the_environment_is_made_from_nothing(
         "USER": "sandbox",
         "LOGNAME": "sandbox",
         "LANG": "C.UTF-8",
+        "GIT_CONFIG_SYSTEM": str(folders.mounts.private_git.resolve() / "gitconfig"),
         "LINES": "a b\nc",
         "line": "x",
     }
