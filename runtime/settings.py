@@ -303,4 +303,6 @@ def _url(env: Mapping[str, str], name: str) -> str | None:
     value = env.get(name)
     if value is not None and not value.startswith(("http://", "https://")):
         raise SettingsError(f"{name} must begin with http:// or https://.")
+    if value is not None and value.rstrip("/").endswith("/v1"):
+        raise SettingsError(f"{name} must not end in /v1: that is added to it.")
     return value

@@ -16,8 +16,10 @@ import httpx2
 
 from contracts.failures import FailureKind
 from contracts.model import Usage
+from infra.anthropic import route
 
 _TIMEOUT = httpx2.Timeout(connect=5, write=60, pool=30, read=180)
+_NO_KEY = "no model key: set ANTHROPIC_API_KEY (or ANTHROPIC_AUTH_TOKEN)"
 _SPEND_CODES = ("enforced_spend_limit_reached", "contract_spend_limit_reached")
 
 
@@ -69,16 +71,20 @@ class MessagesClient:
         timeout: httpx2.Timeout = _TIMEOUT,
     ) -> None:
         self._client: anthropic.AsyncAnthropic | None = None
+        self._missing = _NO_KEY
+        try:
+            http_client = route.http_client(base_url, timeout)
+        except route.RouteError as error:
+            self._missing = str(error)
+            return
         if api_key or auth_token:
-            # Environment proxies catch loopback addresses too, so they are left aside for those.
-            loopback = base_url is not None and "://127.0.0.1" in base_url
             self._client = anthropic.AsyncAnthropic(
                 api_key=api_key,
                 auth_token=None if api_key else auth_token,
                 base_url=base_url,
                 max_retries=0,
                 timeout=timeout,
-                http_client=httpx2.AsyncClient(trust_env=not loopback, timeout=timeout),
+                http_client=http_client,
             )
 
     async def close(self) -> None:
@@ -94,9 +100,7 @@ class MessagesClient:
         """
         if self._client is None:
             raise ModelServiceError(
-                FailureKind.CREDENTIALS,
-                "no model key: set ANTHROPIC_API_KEY (or ANTHROPIC_AUTH_TOKEN) and start the "
-                "worker again",
+                FailureKind.CREDENTIALS, f"{self._missing}; then start the worker again"
             )
         try:
             return await self._stream(self._client, request, agent)
@@ -148,6 +152,8 @@ def _reply(message: Any, request_id: str) -> ModelReply:  # noqa: ANN401, RUF100
 
 def translated(error: Exception) -> ModelServiceError:
     """Return the failure that a client error means."""
+    if problem := route.problem(error):
+        return ModelServiceError(*problem)
     if isinstance(error, anthropic.APIStatusError):
         return _status(error)
     if isinstance(error, anthropic.APIConnectionError | httpx2.HTTPError | OSError):
@@ -163,7 +169,7 @@ def translated(error: Exception) -> ModelServiceError:
 
 def _status(error: anthropic.APIStatusError) -> ModelServiceError:
     code, kind, status = error.error_code or "", str(error.type or ""), error.status_code
-    said = error.api_message or str(error)
+    said = route.said(error)
     if code in _SPEND_CODES or status == 402 or kind == "billing_error":
         return ModelServiceError(
             FailureKind.SPEND_LIMIT, f"the account's spending limit is reached: {said}"

@@ -60,6 +60,8 @@ def test_the_home_follows_the_variables(variables: dict[str, str], home: str) ->
         ("TEMPORAL_ADDRESS", "example.org"),
         ("TEMPORAL_ADDRESS", ":7233"),
         ("ANTHROPIC_BASE_URL", "localhost:8080"),
+        ("ANTHROPIC_BASE_URL", "https://api.example/v1"),
+        ("ANTHROPIC_BASE_URL", "https://api.example/gateway/v1/"),
         ("ANTHROPIC_BASE_URL", "http://h:1\n"),
         ("ANTHROPIC_API_KEY", "sk-ant-first\nhalf"),
         ("ANTHROPIC_API_KEY", "sk-ant-“quoted”"),

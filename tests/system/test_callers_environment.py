@@ -1,4 +1,4 @@
-"""A worker started from a hook, under a strict umask; the command line in a deleted folder."""
+"""A worker started by a hook, a strict umask, a dead proxy; commands in a deleted folder."""
 
 import asyncio
 import os
@@ -13,6 +13,7 @@ import pytest
 from tests.local_deployment import ROOT, LocalDeployment, commit, git
 from tests.model_scripts import Task, command, done, play, script, turn
 
+NOWHERE = "http://127.0.0.1:9"
 TOUCHED = "hooked.txt"
 
 
@@ -27,7 +28,7 @@ def repository(folder: Path, *, holds: str) -> Path:
 
 @pytest.fixture
 async def hooked(tmp_path: Path) -> AsyncIterator[LocalDeployment]:
-    """A deployment whose worker inherits umask 077 and the git variables of another clone."""
+    """A deployment whose worker inherits umask 077, a dead proxy, another clone's variables."""
     other = repository(tmp_path / "other", holds="other.txt") / ".git"
     variables = {
         "GIT_DIR": str(other),
@@ -35,6 +36,8 @@ async def hooked(tmp_path: Path) -> AsyncIterator[LocalDeployment]:
         "GIT_OBJECT_DIRECTORY": str(other / "objects"),
         "GIT_INDEX_FILE": str(other / "index"),
         "GIT_WORK_TREE": str(other.parent),
+        # Nothing listens there, and nothing on this machine is asked through it.
+        **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "grpc_proxy"), NOWHERE),
     }
     looks = Task(
         id="looks",
@@ -53,7 +56,7 @@ async def hooked(tmp_path: Path) -> AsyncIterator[LocalDeployment]:
 async def test_a_worker_started_by_a_hook_delivers_the_right_repository(
     hooked: LocalDeployment, tmp_path: Path
 ) -> None:
-    """Neither GIT_* variables nor umask 077 of its caller change what a request comes to."""
+    """Neither GIT_* variables, proxies nor umask of its caller change what a request comes to."""
     person = repository(tmp_path / "person", holds="mine.txt")
 
     status = await hooked.delivered(await hooked.start_request("hook", person))

@@ -1,0 +1,172 @@
+"""What lies between us and the Messages API: its address, and a proxy of the environment's."""
+
+import ipaddress
+import os
+import re
+import socket
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import anthropic
+import httpx2
+
+from contracts.failures import FailureKind
+from domain.text import one_line
+
+_ADDRESS = "https://api.anthropic.com"
+_VARIABLE = "ANTHROPIC_BASE_URL"
+_TAGS = re.compile(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>")
+_TITLE = re.compile(r"(?is)<title[^>]*>(.*?)</title>")
+_CLIENT_ERRORS = range(400, 500)
+_CLOSED = frozenset({401, 403, 407})
+_PASSING = frozenset({408, 409, 413, 429})
+"""Answers that have a meaning of their own, from whomever they come."""
+
+
+class RouteError(Exception):
+    """The service cannot be reached as the environment says; the text names the variable."""
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A proxy, and the variable that names it."""
+
+    variable: str
+    url: str
+
+    @property
+    def shown(self) -> str:
+        """Return both for a sentence, without the proxy's password."""
+        return f"the proxy {_without_password(self.url)} ({self.variable})"
+
+
+def proxy_of(url: str, environ: Mapping[str, str] | None = None) -> Proxy | None:
+    """Return the proxy that the environment names for an address; this machine never has one."""
+    variables = os.environ if environ is None else environ
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if _this_machine(host) or _spared(host, variables):
+        return None
+    # As curl and Python read them; HTTP_PROXY is a header's name where a web server runs us.
+    names = (f"{parts.scheme}_proxy", f"{parts.scheme.upper()}_PROXY", "all_proxy", "ALL_PROXY")
+    for name in names:
+        if name == "HTTP_PROXY" and "REQUEST_METHOD" in variables:
+            continue
+        if value := variables.get(name, "").strip():
+            return Proxy(name, value if "://" in value else f"http://{value}")
+    return None
+
+
+def _this_machine(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost") or host == socket.gethostname():
+        return True
+    address = _ip(host)
+    return address is not None and (address.is_loopback or address.is_unspecified)
+
+
+def _spared(host: str, variables: Mapping[str, str]) -> bool:
+    """Return whether NO_PROXY names a host, itself, by its domain or by its network."""
+    spared = variables.get("no_proxy") or variables.get("NO_PROXY") or ""
+    if urllib.request.proxy_bypass_environment(host, {"no": spared}):  # type: ignore[attr-defined]
+        return True
+    address = _ip(host)
+    return address is not None and any(_holds(each.strip(), address) for each in spared.split(","))
+
+
+def _holds(network: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    try:
+        return address in ipaddress.ip_network(network.strip("[]"), strict=False)
+    except ValueError:
+        return False
+
+
+def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def http_client(base_url: str | None, timeout: httpx2.Timeout) -> httpx2.AsyncClient:
+    """Return the client for an address, by its proxy where it has one.
+
+    Raises:
+        RouteError: the proxy cannot be used; the text is one sentence with the remedy.
+    """
+    proxy = proxy_of(base_url or _ADDRESS)
+    if proxy is None:
+        # A transport of its own keeps the client from reading the variables itself.
+        return httpx2.AsyncClient(transport=httpx2.AsyncHTTPTransport(), timeout=timeout)
+    try:
+        return httpx2.AsyncClient(proxy=proxy.url, timeout=timeout)
+    except ImportError as error:
+        raise RouteError(
+            f"{proxy.shown} is a SOCKS proxy, which needs the Python package socksio: install it "
+            f"where the worker runs, or give {proxy.variable} an HTTP proxy"
+        ) from error
+    except (ValueError, httpx2.InvalidURL) as error:
+        raise RouteError(f"{proxy.shown} cannot be used: {error}") from error
+
+
+def problem(error: Exception) -> tuple[FailureKind, str] | None:
+    """Return what an error means that comes from the way to the service, not from the service."""
+    if isinstance(error, anthropic.APIStatusError):
+        return _answer_problem(error)
+    if not isinstance(error, anthropic.APIConnectionError):
+        return None
+    url = str(error.request.url)
+    proxy = proxy_of(url)
+    if proxy is None:
+        return None
+    cause = error.__cause__ or error
+    if isinstance(cause, httpx2.ProxyError):
+        refused = re.match(r"4\d\d", str(cause)) is not None
+        kind = FailureKind.CREDENTIALS if refused else FailureKind.UNREACHABLE
+        return kind, f"{proxy.shown} refuses the way to {urlsplit(url).hostname}: {cause}"
+    return (
+        FailureKind.UNREACHABLE,
+        f"no answer from the model's service through {proxy.shown}: {cause!r}",
+    )
+
+
+def _answer_problem(error: anthropic.APIStatusError) -> tuple[FailureKind, str] | None:
+    status = error.status_code
+    if status not in _CLIENT_ERRORS or status in _PASSING or _from_service(error):
+        return None
+    url = _without_password(str(error.request.url))
+    proxy = proxy_of(url)
+    if status not in _CLOSED:
+        where = f"{url} is no Messages API: it answers {said(error)}"
+        return FailureKind.MODEL_REQUEST, f"{where}; check {_variables(proxy)}"
+    through = f" through {proxy.shown}" if proxy else ""
+    answer = f"{url}{through} answers {said(error)}, not in the service's words"
+    return FailureKind.CREDENTIALS, f"{answer}; check {_variables(proxy)}"
+
+
+def _variables(proxy: Proxy | None) -> str:
+    return f"{proxy.variable} and {_VARIABLE}" if proxy else _VARIABLE
+
+
+def _from_service(error: anthropic.APIStatusError) -> bool:
+    body = error.body
+    return isinstance(body, dict) and isinstance(body.get("error"), dict)
+
+
+def said(error: anthropic.APIStatusError) -> str:
+    """Return an answer in one line: the service's message, or what a page says of itself."""
+    if _from_service(error):
+        return error.api_message or str(error)
+    text = error.response.text if error.response.is_closed else str(error.body or "")
+    title = _TITLE.search(text)
+    page = one_line(title[1] if title else _TAGS.sub(" ", text), 200)
+    status = f"{error.status_code} {error.response.reason_phrase}".strip()
+    return f"{status} with a page ({page})" if page else status
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{host}{port}{parts.path}"
