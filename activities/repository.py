@@ -27,6 +27,7 @@ from contracts.repository import (
 )
 from contracts.store import RepositoryRef
 from domain import ids, limits
+from domain.request.notes import repository_notes
 from domain.text import clip, for_people
 from infra.delivery_trial import why_not_pushed
 from infra.git.command import GitCommand, GitError, GitTimeoutError
@@ -169,6 +170,7 @@ class UserRepositories(RepositoryActivities):
             files=len(await trees.paths(store, base)),
             store=str(store.path),
             limits=limits.REQUEST,
+            notes=repository_notes(await trees.submodules(store, base)),
         )
         record = await records.write(store, opened)
         await store.update_refs(RefUpdate(ids.opened_ref(request.request_key), record, ANY))
@@ -292,7 +294,7 @@ async def _note_names(store: Store, request_key: str, found: Inspected, base: st
         await names.mirror_tags(store, found.path)
     except (StoreError, ObjectMissing) as error:
         # A broken tag keeps nobody from working.
-        activity.logger.warning("tags.unread", extra={"error": str(error)[:500]})
+        activity.logger.warning("tags.unread", extra={"reason": str(error)[:500]})
 
 
 async def _note_open(store: Store, request: OpenRepository) -> None:

@@ -68,6 +68,7 @@ class RepositoryOpened(Contract):
     Attributes:
         store: where the store lies on its host.
         limits: pinned for the request; None in histories from before 2026-12.
+        notes: what differs here from the person's checkout.
     """
 
     repository: RepositoryRef
@@ -78,6 +79,7 @@ class RepositoryOpened(Contract):
     files: int
     store: PathText = ""
     limits: RequestLimits | None = None
+    notes: tuple[ShortText, ...] = ()
 
 
 class DeliverBranch(Contract):

@@ -53,6 +53,7 @@ class RequestStatus(Contract):
         checks: of the merged tree, empty before they ran.
         model: the model that answered, as it named itself.
         base_problems: what fails or cannot run on the base, before any work.
+        notes: what differs from the person's own checkout.
         refused_answers: answers of people that were not taken, newest last.
     """
 
@@ -77,3 +78,4 @@ class RequestStatus(Contract):
     cost_usd: float = 0.0
     budget_usd: float = 0.0
     model: str = ""
+    notes: tuple[ShortText, ...] = ()

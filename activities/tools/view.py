@@ -14,6 +14,7 @@ from domain.tools.registry import ToolSpec
 from infra.files.confined_files import ConfinedFiles
 from infra.files.confined_root import PathRefused
 from infra.files.listing import list_directory
+from infra.store.object_format import SUBMODULE_MODE
 
 
 class ViewArguments(HumanInput):
@@ -36,7 +37,7 @@ async def execute(context: ToolContext, arguments: ViewArguments) -> ToolOutput:
         with ConfinedFiles(root, owner=(owner, owner) if owner is not None else None) as files:
             if path == "." or files.is_folder(path):
                 listed = [f"{before}{entry}" for entry in list_directory(files, path)]
-                return ToolOutput("\n".join(listed) or "(empty folder)")
+                return ToolOutput("\n".join(listed) or await _empty(context, before, path))
             found = files.read(path)
     except PathRefused as error:
         return failed(f"Error: {error}")
@@ -55,6 +56,14 @@ async def execute(context: ToolContext, arguments: ViewArguments) -> ToolOutput:
         context.seen[shown] = seen.viewed(context.seen.get(shown), viewed.sha256, *lines)
     text = "\n".join(filter(None, [viewed.text, viewed.note]))
     return ToolOutput(text or "(empty file)")
+
+
+async def _empty(context: ToolContext, before: str, path: str) -> str:
+    inside = not before and path != "."
+    entry = await context.store.entry_at(context.expected, path) if inside else None
+    if entry is not None and entry.mode == SUBMODULE_MODE:
+        return "(empty here: a submodule, whose files are not checked out)"
+    return "(empty folder)"
 
 
 TOOL = Tool(

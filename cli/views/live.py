@@ -69,6 +69,7 @@ def _head(snapshot: Snapshot) -> list[RenderableType]:
     lines: list[RenderableType] = [head]
     if about := status.summary or status.request:
         lines.append(Text(clean(about), "dim"))
+    lines += [Text(clean(note), "yellow") for note in status.notes]
     if status.reason:
         lines.append(Text(clean(status.reason, 500)))
     if snapshot.link:

@@ -36,6 +36,8 @@ def _request(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
         yield f"request {new.state}{_why(new.reason)}"
     if new.model and new.model != (old.model if old else ""):
         yield f"model {clean(new.model)}"
+    for note in new.notes[len(old.notes) if old else 0 :]:
+        yield f"note: {clean(note)}"
 
 
 def _plan(before: Snapshot | None, after: Snapshot) -> Iterator[str]:

@@ -8,7 +8,7 @@ from contracts.visibility import RunState
 from domain.review.findings import finding_line
 
 _SHARED_KEYS = {"id", "state", "reason", "commit"}
-_REQUEST_KEYS = _SHARED_KEYS | {"branch", "model", "request", "repository", "summary"}
+_REQUEST_KEYS = _SHARED_KEYS | {"branch", "model", "request", "repository", "summary", "notes"}
 _TASK_KEYS = _SHARED_KEYS | {
     *("title", "depends_on", "turns", "tokens", "rounds", "rounds_left", "findings", "no_change")
 }

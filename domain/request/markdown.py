@@ -51,8 +51,10 @@ def card(status: RequestStatus) -> str:
 
 
 def _standing(status: RequestStatus) -> str:
-    heading = f"### {status.state.value}{_because(status.reason, 500)}"
-    return f"{heading}\n\n**Request:** {_prose(status.request, 500)}" if status.request else heading
+    lines = [f"### {status.state.value}{_because(status.reason, 500)}"]
+    if status.request:
+        lines.append(f"**Request:** {_prose(status.request, 500)}")
+    return "\n\n".join([*lines, *(_prose(note, 500) for note in status.notes)])
 
 
 def _approval(request_id: str, approval: Approval, detail_chars: int) -> Iterator[str]:

@@ -248,4 +248,5 @@ def status(
         cost_usd=usd(spent) + open_cost,
         budget_usd=start.budget_usd if start else 0.0,
         model=model,
+        notes=opened.notes if opened else (),
     )

@@ -20,6 +20,13 @@ async def paths(store: Store, tree: str) -> list[str]:
     return [os.fsdecode(name) for name in listing.out.split(b"\0") if name]
 
 
+async def submodules(store: Store, tree: str) -> list[str]:
+    """Return the paths below a tree or commit at which other repositories belong."""
+    words = ("ls-tree", "-r", "-z", "--full-tree", await store.full_id(tree))
+    rows = (row.partition(b"\t") for row in (await store.run(*words, reads=True)).out.split(b"\0"))
+    return [os.fsdecode(path) for what, _, path in rows if what.startswith(b"160000 ")]
+
+
 async def with_paths(
     store: Store, tree: str, entries: Mapping[str, Entry | None], *, batch: Batch | None = None
 ) -> str:

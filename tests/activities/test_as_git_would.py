@@ -288,3 +288,18 @@ async def test_tests_that_commit_have_an_identity(env: ActivityEnv) -> None:
         place = f'mkdir /tmp/t && cd /tmp/t && {line}; code=$?; rm -rf /tmp/t; exit "$code"'
         done = await agent.run(line if line.endswith("here") else place)
         assert done.outcome == "done", (line, done.text)
+
+
+async def test_an_empty_submodule_is_said(env: ActivityEnv) -> None:
+    """To the person at the opening, to an agent where it looks."""
+    link = f"160000,{git(env.person, 'rev-parse', 'HEAD')},libs/inner"
+    git(env.person, "update-index", "--add", "--cacheinfo", link)
+    git(env.person, "commit", "-q", "-m", "A submodule")
+    job = await env.open()
+    agent = await job.agent()
+
+    assert job.opened.notes == (
+        "A submodule is empty here, so what needs its files cannot work: libs/inner.",
+    )
+    seen = await agent.view("libs/inner")
+    assert seen.text == "(empty here: a submodule, whose files are not checked out)"

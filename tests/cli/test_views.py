@@ -329,7 +329,7 @@ def test_the_json_document_has_the_documented_keys() -> None:
 
     printed = json.loads(json.dumps(document(full)))
 
-    keys = "id state reason branch commit cost_usd model request repository summary"
+    keys = "id state reason branch commit cost_usd model request repository summary notes"
     assert (
         set(printed) == {*keys.split(), "tasks", "checks", "approvals"} == set(document(status()))
     )
@@ -474,3 +474,17 @@ def test_a_request_that_is_left_says_how_to_come_back() -> None:
     for verb in ("watch", "status", "cancel"):
         assert f"{PROGRAM} {verb} mend-the-shop-1a2b3c" in stays
         assert f"{PROGRAM} {verb} mend-the-shop-1a2b3c" in stops
+
+
+def test_what_differs_from_the_checkout_is_shown_once_everywhere() -> None:
+    """A note of the opening stands in card, live view, plain lines and JSON."""
+    note = "A submodule is empty here: libs/inner."
+    before, after = snapshot(), snapshot(notes=(note,))
+
+    assert note in card(after.status)
+    assert drawn(after).count(note) == 1
+    assert [line for line in changes(before, after, program=PROGRAM) if note in line] == [
+        f"     1.5s  note: {note}"
+    ]
+    assert changes(after, after, program=PROGRAM) == []
+    assert document(after.status)["notes"] == [note]
