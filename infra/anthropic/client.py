@@ -152,7 +152,7 @@ def _reply(message: Any, request_id: str) -> ModelReply:  # noqa: ANN401, RUF100
 
 def translated(error: Exception) -> ModelServiceError:
     """Return the failure that a client error means."""
-    if problem := route.problem(error):
+    if problem := _route_problem(error):
         return ModelServiceError(*problem)
     if isinstance(error, anthropic.APIStatusError):
         return _status(error)
@@ -167,9 +167,18 @@ def translated(error: Exception) -> ModelServiceError:
     return ModelServiceError(FailureKind.BUG, f"unexpected client error: {error!r}")
 
 
+def _route_problem(error: Exception) -> tuple[FailureKind, str] | None:
+    """Return what an error means that comes from the way to the service."""
+    if isinstance(error, anthropic.APIStatusError):
+        return route.answer_problem(error.response, error.body)
+    if isinstance(error, anthropic.APIConnectionError):
+        return route.connection_problem(str(error.request.url), error.__cause__ or error)
+    return None
+
+
 def _status(error: anthropic.APIStatusError) -> ModelServiceError:
     code, kind, status = error.error_code or "", str(error.type or ""), error.status_code
-    said = route.said(error)
+    said = error.api_message or route.page(error.response)
     if code in _SPEND_CODES or status == 402 or kind == "billing_error":
         return ModelServiceError(
             FailureKind.SPEND_LIMIT, f"the account's spending limit is reached: {said}"

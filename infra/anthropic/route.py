@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import anthropic
 import httpx2
 
 from contracts.failures import FailureKind
@@ -110,17 +109,11 @@ def http_client(base_url: str | None, timeout: httpx2.Timeout) -> httpx2.AsyncCl
         raise RouteError(f"{proxy.shown} cannot be used: {error}") from error
 
 
-def problem(error: Exception) -> tuple[FailureKind, str] | None:
-    """Return what an error means that comes from the way to the service, not from the service."""
-    if isinstance(error, anthropic.APIStatusError):
-        return _answer_problem(error)
-    if not isinstance(error, anthropic.APIConnectionError):
-        return None
-    url = str(error.request.url)
+def connection_problem(url: str, cause: BaseException) -> tuple[FailureKind, str] | None:
+    """Return what no answer means where a proxy stands between; None where none does."""
     proxy = proxy_of(url)
     if proxy is None:
         return None
-    cause = error.__cause__ or error
     if isinstance(cause, httpx2.ProxyError):
         refused = re.match(r"4\d\d", str(cause)) is not None
         kind = FailureKind.CREDENTIALS if refused else FailureKind.UNREACHABLE
@@ -131,17 +124,18 @@ def problem(error: Exception) -> tuple[FailureKind, str] | None:
     )
 
 
-def _answer_problem(error: anthropic.APIStatusError) -> tuple[FailureKind, str] | None:
-    status = error.status_code
-    if status not in _CLIENT_ERRORS or status in _PASSING or _from_service(error):
+def answer_problem(response: httpx2.Response, body: object) -> tuple[FailureKind, str] | None:
+    """Return what a refusal means that is not the service's own; None for one that is."""
+    status = response.status_code
+    if status not in _CLIENT_ERRORS or status in _PASSING or _from_service(body):
         return None
-    url = _without_password(str(error.request.url))
+    url = _without_password(str(response.request.url))
     proxy = proxy_of(url)
     if status not in _CLOSED:
-        where = f"{url} is no Messages API: it answers {said(error)}"
+        where = f"{url} is no Messages API: it answers {page(response)}"
         return FailureKind.MODEL_REQUEST, f"{where}; check {_variables(proxy)}"
     through = f" through {proxy.shown}" if proxy else ""
-    answer = f"{url}{through} answers {said(error)}, not in the service's words"
+    answer = f"{url}{through} answers {page(response)}, not in the service's words"
     return FailureKind.CREDENTIALS, f"{answer}; check {_variables(proxy)}"
 
 
@@ -149,20 +143,17 @@ def _variables(proxy: Proxy | None) -> str:
     return f"{proxy.variable} and {_VARIABLE}" if proxy else _VARIABLE
 
 
-def _from_service(error: anthropic.APIStatusError) -> bool:
-    body = error.body
+def _from_service(body: object) -> bool:
     return isinstance(body, dict) and isinstance(body.get("error"), dict)
 
 
-def said(error: anthropic.APIStatusError) -> str:
-    """Return an answer in one line: the service's message, or what a page says of itself."""
-    if _from_service(error):
-        return error.api_message or str(error)
-    text = error.response.text if error.response.is_closed else str(error.body or "")
+def page(response: httpx2.Response) -> str:
+    """Return an answer that is not the service's in one line: its status, and what it shows."""
+    text = response.text if response.is_closed else ""
     title = _TITLE.search(text)
-    page = one_line(title[1] if title else _TAGS.sub(" ", text), 200)
-    status = f"{error.status_code} {error.response.reason_phrase}".strip()
-    return f"{status} with a page ({page})" if page else status
+    shown = one_line(title[1] if title else _TAGS.sub(" ", text), 200)
+    status = f"{response.status_code} {response.reason_phrase}".strip()
+    return f"{status} with a page ({shown})" if shown else status
 
 
 def _without_password(url: str) -> str:

@@ -288,7 +288,7 @@ async def test_what_a_patch_is_can_be_risky(job: Job, agent: Agent) -> None:
             "copy.png (3,000,000 bytes)"
         ),
         "adds a binary file, which no review can read: big.bin",
-        r"has a file name that cannot be shown as it is: 'r\xe9', 'new\nline'",
+        r"has a file name that cannot be shown as it is: 'new\nline', 'r\xe9'",
         "adds text whose direction is turned, so that it reads otherwise than it runs: turned.py",
     )
     kept = await job.changed({"big.bin": None}, on=patch.commit)
