@@ -18,7 +18,7 @@ from contracts.store import RepositoryRef
 from domain import ids, shell
 from infra import survey
 from infra.commands import CommandRunner
-from infra.store import ANY, RefUpdate, Store, records
+from infra.store import ANY, RefUpdate, Store, records, trees
 from infra.store.open_stores import OpenStores
 from infra.worktrees.open_pools import OpenPools
 
@@ -54,6 +54,7 @@ class BaseSurveys(SurveyActivities):
                 base=f"{request.name} at {request.commit[:12]}",
                 tools=tools,
                 dependencies=dependencies,
+                submodules=tuple(await trees.submodules(store, request.commit)),
             )
             oid = await records.write(store, found)
             await store.update_refs(RefUpdate(ref, oid, ANY))

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 
 from temporalio import activity
 
-from contracts.base import Contract, ObjectId, ShortText
+from contracts.base import Contract, ObjectId, PathText, ShortText
 from contracts.store import RepositoryRef
 
 
@@ -28,6 +28,7 @@ class Survey(Contract):
         system: operating system and machine; "" when unknown.
         tools: languages and tools with their versions, one a line.
         dependencies: what is installed, and what the repository asks for and is not there.
+        submodules: paths of other repositories, whose files are not there.
     """
 
     date: str
@@ -35,6 +36,7 @@ class Survey(Contract):
     base: str
     tools: tuple[str, ...] = ()
     dependencies: tuple[str, ...] = ()
+    submodules: tuple[PathText, ...] = ()
 
 
 class Surveyed(Contract):

@@ -41,6 +41,7 @@ def _found(survey: Survey) -> list[str]:
         *([f"Found here: {_names(survey.tools)}"] if survey.tools else []),
         *(f"Dependencies: {one_line(each, _MOST_CHARS)}" for each in survey.dependencies),
         f"Base: {one_line(survey.base)}",
+        *([f"Submodules, empty here: {_names(survey.submodules)}"] if survey.submodules else []),
     ]
 
 

@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from contracts.agent import AgentLimits
+from contracts.baseline import Survey
+from domain.agent.environment import environment
 from tests.activities.test_patches import chained, files, landed
+from tests.activities.test_survey import surveyed
 from tests.infra.bench import ActivityEnv, Job
 from tests.local_deployment import commit, git
 
@@ -291,7 +295,7 @@ async def test_tests_that_commit_have_an_identity(env: ActivityEnv) -> None:
 
 
 async def test_an_empty_submodule_is_said(env: ActivityEnv) -> None:
-    """To the person at the opening, to an agent where it looks."""
+    """To the person at the opening, to every agent at its beginning and where it looks."""
     link = f"160000,{git(env.person, 'rev-parse', 'HEAD')},libs/inner"
     git(env.person, "update-index", "--add", "--cacheinfo", link)
     git(env.person, "commit", "-q", "-m", "A submodule")
@@ -303,3 +307,6 @@ async def test_an_empty_submodule_is_said(env: ActivityEnv) -> None:
     )
     seen = await agent.view("libs/inner")
     assert seen.text == "(empty here: a submodule, whose files are not checked out)"
+    found = Survey.model_validate_json(await job.store.get_blob((await surveyed(job)).survey))
+    told = environment(found, landed=(), log=(), limits=AgentLimits(), budget_microusd=0)
+    assert "Submodules, empty here: libs/inner" in told.splitlines()
