@@ -8,7 +8,7 @@ from types import MappingProxyType
 from temporalio.exceptions import ApplicationError
 
 from contracts.failures import FailureKind
-from domain.failures import STRATEGIES
+from domain.failures import SHORT_SECONDS, STRATEGIES
 from infra.anthropic.client import ModelServiceError
 from infra.disk_space import LowSpaceError, is_disk_full
 from infra.files.ripgrep import RipgrepKilledError
@@ -39,15 +39,36 @@ _TRANSLATED: tuple[type[Exception], ...] = (
 def failed(
     kind: FailureKind, message: str, *, retry_after_seconds: float | None = None
 ) -> ApplicationError:
-    """Return the error that Temporal records: its type is the kind, its detail the advice."""
-    strategy = STRATEGIES[kind]
-    delay = dt.timedelta(seconds=retry_after_seconds) if retry_after_seconds else None
+    """Return the error that Temporal records: its type is the kind, its detail the advice.
+
+    A long wait is the workflow's, which shows it; the server waits without a word.
+    """
+    strategy, asked = STRATEGIES[kind], retry_after_seconds or 0.0
+    short = asked <= SHORT_SECONDS
     return ApplicationError(
         message[:_BOUND],
-        strategy.advice,
+        strategy.advice.model_copy(update={"pause_seconds": asked}),
         type=kind.value,
-        non_retryable=not strategy.retried,
-        next_retry_delay=delay,
+        non_retryable=not (strategy.retried and short),
+        next_retry_delay=dt.timedelta(seconds=asked) if asked and short else None,
+    )
+
+
+def call_failed(error: ModelServiceError, *, cost_microusd: int) -> ApplicationError:
+    """Return the failure of a call of the model.
+
+    One that may have to be paid for reaches the workflow each time, so that it is booked and the
+    next one is within the budget.
+    """
+    failure = failed(error.kind, str(error), retry_after_seconds=error.retry_after_seconds)
+    if error.usage is None:
+        return failure
+    paid = {"usage": error.usage, "cost_microusd": cost_microusd}
+    return ApplicationError(
+        failure.message,
+        failure.details[0].model_copy(update=paid),
+        type=failure.type,
+        non_retryable=True,
     )
 
 

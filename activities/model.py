@@ -11,10 +11,10 @@ from temporalio import activity
 from typing_extensions import override
 
 from activities.agent_setup import AgentSetup
-from activities.failures import translated_failures
+from activities.failures import call_failed, translated_failures
 from contracts.agent import AgentLimits, OpenedConversation
 from contracts.baseline import Survey
-from contracts.model import ModelCall, ModelTurn, OpenConversation, ToolUse
+from contracts.model import ModelCall, ModelTurn, OpenConversation, ToolUse, Usage
 from contracts.ports import ModelActivities
 from contracts.tools import FINISH
 from domain import ids
@@ -26,7 +26,8 @@ from domain.approvals.rules import judge
 from domain.memory.repo_map import repository_map
 from domain.text import one_line
 from domain.tools.registry import MAX_FINISH_BYTES, ToolSpec, check, understood
-from infra.anthropic.client import MessagesClient, ModelReply
+from infra.anthropic.client import MessagesClient, ModelServiceError
+from infra.anthropic.reply import ModelReply
 from infra.conversation.instructions import instructions
 from infra.conversation.log import ConversationLog, TurnContent, turn_key
 from infra.conversation.messages import (
@@ -38,7 +39,7 @@ from infra.conversation.messages import (
     kept,
     opening,
 )
-from infra.store import Batch, Store, StoreError, trees
+from infra.store import Batch, Store, trees
 from infra.store.commits import log
 from infra.store.open_stores import OpenStores
 
@@ -117,21 +118,30 @@ class MessagesModel(ModelActivities):
         started = dt.datetime.now(dt.UTC)
         reply = self._unkept.pop(key, None)
         if reply is None:
-            reply = await self._client.call(wire, agent=request.agent)
+            reply = await self._ask(wire, request, agent)
         batch = store.batch()
-        turn = _read(batch, reply, request, agent=agent, tools=self._setup.tools(agent))
         content = kept(reply.content, _names(reply, request))
         said = TurnContent(message, tuple(sent), content)
         try:
+            turn = _read(batch, reply, request, agent=agent, tools=self._setup.tools(agent))
             turn = await self._log.append(
                 store, request, batch=batch, window=window, said=said, turn=turn
             )
-        except (OSError, StoreError):
-            # It is paid for: the next attempt here keeps it, once the disk has room again.
+        except Exception:
+            # It is paid for: the next attempt here reads and keeps it, and asks for no other.
             self._unkept[key] = reply
             raise
         _log_turn(turn, (dt.datetime.now(dt.UTC) - started).total_seconds())
         return turn
+
+    async def _ask(
+        self, wire: Mapping[str, Any], request: ModelCall, agent: AgentConfiguration
+    ) -> ModelReply:
+        try:
+            return await self._client.call(wire, agent=request.agent)
+        except ModelServiceError as error:
+            used = error.usage or Usage()
+            raise call_failed(error, cost_microusd=cost_microusd(agent.prices, used)) from error
 
 
 async def _opening(store: Store, request: OpenConversation, limits: AgentLimits) -> Message:

@@ -144,6 +144,7 @@ class AgentProgress(Contract):
         bad_replies, failed_replies: as in `AgentLimits`.
         recent: digests of the last replies' calls and their outcomes, newest last.
         variant: repeats of the present turn.
+        lost: calls in a row without a usable reply that may have to be paid for.
         model: the one that answered last.
         started_at: seconds of the run's clock.
     """
@@ -155,6 +156,7 @@ class AgentProgress(Contract):
     failed_replies: int = 0
     recent: tuple[str, ...] = ()
     variant: int = 0
+    lost: int = 0
     usage: Usage = Usage()
     cost_microusd: int = 0
     model: str = ""

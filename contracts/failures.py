@@ -7,6 +7,7 @@ a refused edit) are values, not failures.
 from enum import StrEnum
 
 from contracts.base import Contract
+from contracts.model import Usage
 from contracts.visibility import RunState
 
 
@@ -21,7 +22,7 @@ class FailureKind(StrEnum):
     UNREACHABLE = "Unreachable"
     """No answer, a time-out or a cut stream."""
     MALFORMED = "Malformed"
-    """A reply that is not one (broken JSON, no stop reason)."""
+    """A reply that is not one (a web page, arguments that are not JSON)."""
     MODEL_REQUEST = "ModelRequest"
     """The service rejects what we sent: our bug or an ability the model lacks."""
     CREDENTIALS = "Credentials"
@@ -50,9 +51,15 @@ class RetryAdvice(Contract):
         waits: the workflow waits, visibly, and tries again; else it gives up.
         state: how a run stands while it waits or after it gave up.
         longest_pause_seconds: pauses double from 1 s up to this.
+        most_pauses: of failures of one kind in a row.
+        pause_seconds: what the service asks to wait, where it does.
+        usage, cost_microusd: what the failed attempt may have to be paid for.
     """
 
     waits: bool
     state: RunState
     longest_pause_seconds: float = 60.0
     most_pauses: int = 2_000
+    pause_seconds: float = 0.0
+    usage: Usage = Usage()
+    cost_microusd: int = 0

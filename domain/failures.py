@@ -23,8 +23,12 @@ class Strategy:
     advice: RetryAdvice
 
 
+SHORT_SECONDS = 5.0
+"""A longer wait is one that people are shown."""
+
 _WAITS = RetryAdvice(waits=True, state=RunState.WAITING_INFRA)
 _MODEL = Strategy(True, RetryAdvice(waits=True, state=RunState.WAITING_MODEL))
+_FEW = Strategy(True, RetryAdvice(waits=True, state=RunState.WAITING_MODEL, most_pauses=4))
 _HOST = Strategy(True, _WAITS)
 _FINAL = Strategy(False, RetryAdvice(waits=False, state=RunState.FAILED))
 _SETUP = Strategy(False, RetryAdvice(waits=False, state=RunState.WAITING_INFRA))
@@ -34,7 +38,7 @@ STRATEGIES = MappingProxyType(
         FailureKind.RATE_LIMITED: _MODEL,
         FailureKind.OVERLOADED: _MODEL,
         FailureKind.UNREACHABLE: _MODEL,
-        FailureKind.MALFORMED: _MODEL,
+        FailureKind.MALFORMED: _FEW,
         FailureKind.STORE: _HOST,
         FailureKind.BUSY: _HOST,
         FailureKind.DISK: Strategy(False, _WAITS),
@@ -47,6 +51,6 @@ STRATEGIES = MappingProxyType(
         FailureKind.MODEL_REQUEST: _FINAL,
         FailureKind.CONTEXT_FULL: _FINAL,
         FailureKind.FENCED: _FINAL,
-        FailureKind.BUG: _FINAL,
+        FailureKind.BUG: _FEW,
     }
 )

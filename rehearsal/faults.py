@@ -31,6 +31,7 @@ KINDS: Final[Mapping[str, Mapping[str, Any]]] = {
     "empty_end_turn": {},
     "bad_tool_json": {},
     "surrogate": {},
+    "no_usage": {},
     "unknown_event": {},
     "unknown_block": {},
     "unseal": {},

@@ -18,6 +18,12 @@ _MAX_DELTAS: Final = 4
 
 _MIN_DELTA_LENGTH: Final = 64
 
+_CHANGES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "empty_end_turn": {"parts": [], "stop_reason": "end_turn"},
+    "no_usage": {"counted": False},
+    "unknown_event": {"unknown_event": True},
+}
+
 
 class ReplyPart(NamedTuple):
     """One content block of a reply.
@@ -44,6 +50,7 @@ class GeneratedReply:
         older: whether tokens are counted as by the models before 4.7.
         usage: fields of usage to overwrite.
         extras: top-level fields of the message: diagnostics, input_transformations.
+        counted: whether the reply says its usage.
         unknown_event: whether an event that no client knows is sent too.
         iterations: whether usage lists its iterations, as it does on betas.
     """
@@ -58,6 +65,7 @@ class GeneratedReply:
     older: bool = False
     usage: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     extras: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    counted: bool = True
     unknown_event: bool = False
     iterations: bool = False
 
@@ -126,14 +134,12 @@ def apply_fault(reply: GeneratedReply, fault: Fault, *, key: str) -> GeneratedRe
             )
             thoughts = [p for p in parts if p.block["type"] == "thinking"]
             return dataclasses.replace(reply, parts=[*thoughts, call], stop_reason="pause_turn")
-        case "empty_end_turn":
-            return dataclasses.replace(reply, parts=[], stop_reason="end_turn")
+        case "empty_end_turn" | "no_usage" | "unknown_event":
+            return dataclasses.replace(reply, **_CHANGES[fault.kind])
         case "bad_tool_json":
             return _with_input(reply, '{"path": nonsense}')
         case "surrogate":
             return _with_input(reply, '{"path": "half a pair: \\ud800"}')
-        case "unknown_event":
-            return dataclasses.replace(reply, unknown_event=True)
         case "unknown_block":
             unknown = ReplyPart(
                 {"type": "rehearsed_block", "id": key, "note": "no client knows this"}
@@ -215,7 +221,7 @@ def message(reply: GeneratedReply) -> Json:
         "stop_reason": reply.stop_reason,
         "stop_sequence": reply.stop_sequence,
         "stop_details": reply.stop_details,
-        "usage": final_usage(reply),
+        "usage": final_usage(reply) if reply.counted else None,
         **reply.extras,
     }
 
@@ -250,7 +256,7 @@ def _message_start(reply: GeneratedReply) -> Json:
     usage = {**_usage(reply, 1), **reply.usage, "output_tokens": 1}
     usage.pop("output_tokens_details")
     usage.pop("iterations", None)
-    return {**message(reply), **start, "usage": usage}
+    return {**message(reply), **start, "usage": usage if reply.counted else None}
 
 
 def _message_delta(reply: GeneratedReply) -> Json:
@@ -259,7 +265,8 @@ def _message_delta(reply: GeneratedReply) -> Json:
         usage.pop(key, None)
     whole = message(reply)
     delta = {key: whole[key] for key in ("stop_reason", "stop_sequence", "stop_details")}
-    return {"type": "message_delta", "delta": delta, "usage": usage}
+    counted = {"usage": usage} if reply.counted else {}
+    return {"type": "message_delta", "delta": delta, **counted}
 
 
 def _block_start(part: ReplyPart) -> Json:

@@ -3,8 +3,8 @@
 heartbeat   4 s for what runs long: a killed worker is missed after that long, and the worker
             beats every 0.5 s, so a busy machine is not taken for a dead one
 task        3 s for every workflow task: a worker killed inside one is missed after that long
-attempts    a few, by the server; then the workflow waits visibly and tries again
-            (workflows/retrying.py). What ends a call at once is its failure's kind
+attempts    a few within some seconds, by the server; then the workflow waits visibly and tries
+            again (workflows/retrying.py). What ends a call at once is its failure's kind
 """
 
 import datetime as dt
@@ -26,8 +26,7 @@ _LOCAL_RETRY = RetryPolicy(
 )
 _MODEL_RETRY = RetryPolicy(
     initial_interval=dt.timedelta(seconds=1),
-    maximum_interval=dt.timedelta(seconds=60),
-    maximum_attempts=6,
+    maximum_attempts=3,
 )
 
 _MODEL: ActivityConfig = {
@@ -59,7 +58,7 @@ def _summary(text: str) -> str:
 
 
 def model(summary: str) -> ActivityConfig:
-    """Return the options of a model call: long, retried for hours at the service's pace."""
+    """Return the options of a model call: long, soon tried again; what waits does so visibly."""
     return {**_MODEL, "summary": _summary(summary)}
 
 

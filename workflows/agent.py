@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
         StopCause,
     )
     from contracts.approvals import Decision
-    from contracts.failures import FailureKind
+    from contracts.failures import FailureKind, RetryAdvice
     from contracts.model import ModelCall, ModelTurn, ToolAnswer, ToolUse
     from contracts.ports import ModelActivities
     from contracts.store import ConversationRef
@@ -63,7 +63,7 @@ class AgentWorkflow(ChildOfRequest):
     async def _loop(self) -> AgentResult:
         conversation = self._start.conversation
         if conversation is None:
-            conversation = await self._open()
+            conversation = self._conversation = await self._open()
         while True:
             result = await self._turn(conversation)
             if result is not None:
@@ -202,11 +202,22 @@ class AgentWorkflow(ChildOfRequest):
                 variant=self._progress.variant,
             ),
             activity_options.model(f"{self._start.role} {self._start.task_ref}: turn {number}"),
+            following=self._after_lost,
         )
         if not turn.discarded:
             self._notes = self._notes[told:]
             self._documents = ()
         return turn
+
+    def _after_lost(self, call: ModelCall, advice: RetryAdvice) -> ModelCall | None:
+        """Book a call that may have to be paid for, and return the next one within the budget."""
+        if not advice.cost_microusd and not advice.usage.total_tokens:
+            return call
+        self._progress = loop.with_lost(self._progress, advice)
+        permit = self._permit(call.conversation)
+        if isinstance(permit, loop.Stop):
+            return None
+        return call.model_copy(update={"max_output_tokens": permit})
 
     def _agent_header(self) -> str:
         start = self._start
@@ -217,8 +228,13 @@ class AgentWorkflow(ChildOfRequest):
 
     def _failed(self, error: ActivityError) -> AgentResult:
         """Return the result of an agent whose world failed: its work so far is kept."""
+        said = messages.lost(self._progress.lost) + messages.cause(error)
+        if self._progress.lost and self._conversation:
+            permit = self._permit(self._conversation)
+            if isinstance(permit, loop.Stop):
+                return self._result(cut=loop.Stop(permit.cut, f"{permit.reason}; {said}"))
         kind = retrying.kind_of(error) or FailureKind.BUG.value
-        result = self._result(cut=loop.Stop(StopCause.FAILURE, messages.cause(error)))
+        result = self._result(cut=loop.Stop(StopCause.FAILURE, said))
         return result.model_copy(update={"failure": kind})
 
     def _carried(self) -> AgentStart:

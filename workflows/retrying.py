@@ -5,6 +5,7 @@ What is waited for, and how long, is recorded with the failure as RetryAdvice.
 
 import asyncio
 import datetime as dt
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -51,37 +52,55 @@ class ChildOfRequest:
 
 
 async def execute(
-    method: Callable[[Any, Request], Awaitable[Result]], request: Request, config: ActivityConfig
+    method: Callable[[Any, Request], Awaitable[Result]],
+    request: Request,
+    config: ActivityConfig,
+    *,
+    following: Callable[[Request, RetryAdvice], Request | None] | None = None,
 ) -> Result:
     """Return the result of an activity.
+
+    `following` is told what is recorded with each failure, and returns what to try next, None to
+    give up.
 
     Raises:
         ActivityError: non-retryable failure, or retries exhausted.
         asyncio.CancelledError: the caller was cancelled, and it failed in another way.
     """
-    tries, told, stops = 0, "", _stops()
+    tries, alike, told, stops = 0, Counter[str | None](), "", _stops()
     while True:
         try:
             result = await workflow.execute_activity_method(method, request, **config)
         except ActivityError as error:
-            pause = _pause(error, tries)
-            if pause is None:
+            kind, advice = kind_of(error), _advice(error)
+            again = following(request, advice) if following else request
+            pause = _pause(error, advice, tries=tries, alike=alike[kind])
+            if pause is None or again is None:
                 raise
             if _stops() > stops and workflow.patched("stopped-once-2026-11"):
                 # It was asked to end, and could not say that it had: it is not begun again.
                 raise asyncio.CancelledError from error
+            request = again
             tries += 1
+            alike[kind] += 1
             if pause:
-                reason = f"{_said(error)}; tries again in {pause:.0f} s"
-                # Once a minute for days would fill a history with the same sentence.
-                if reason != told or not workflow.patched("obstacle-told-once-2026-11"):
-                    await _show(_advice(error).state, reason)
-                told = reason
-                await workflow.sleep(dt.timedelta(seconds=pause), summary=_said(error)[:150])
+                told = await _wait(error, advice, pause, told)
             continue
         if tries:
             await _show(RunState.RUNNING, "")
         return result
+
+
+async def _wait(error: ActivityError, advice: RetryAdvice, pause: float, told: str) -> str:
+    """Wait before the next try, visibly; return what was told, to be told once."""
+    key = f"{_said(error)} {pause:.0f}"
+    # Once a minute for days would fill a history with the same sentence.
+    often = key == told and pause <= advice.longest_pause_seconds
+    if not often or not workflow.patched("obstacle-told-once-2026-11"):
+        until = retries.until(workflow.now(), pause, often=pause >= advice.longest_pause_seconds)
+        await _show(advice.state, f"{_said(error)}; {until}")
+    await workflow.sleep(dt.timedelta(seconds=pause), summary=_said(error)[:150])
+    return key
 
 
 def _stops() -> int:
@@ -90,11 +109,11 @@ def _stops() -> int:
     return task.cancelling() if task else 0
 
 
-def _pause(error: ActivityError, tries: int) -> float | None:
+def _pause(error: ActivityError, advice: RetryAdvice, *, tries: int, alike: int) -> float | None:
     """Return how long to wait before the next try, 0 for at once, None to give up."""
     cause = error.cause
     if isinstance(cause, ApplicationError) and cause.type != _SHUTDOWN:
-        return retries.pause_seconds(_advice(error), tries)
+        return retries.pause_seconds(advice, tries, alike)
     timed_out = isinstance(cause, TimedOut) and cause.type in _LOST
     died = timed_out or isinstance(cause, ApplicationError)
     return 0.0 if died and tries < retries.MOST_DEATHS else None
@@ -103,7 +122,7 @@ def _pause(error: ActivityError, tries: int) -> float | None:
 def _advice(error: ActivityError) -> RetryAdvice:
     """Return what is recorded with a failure; what old histories went by, where nothing is."""
     cause = error.cause
-    if isinstance(cause, ApplicationError) and cause.details:
+    if isinstance(cause, ApplicationError) and cause.details and cause.type != _SHUTDOWN:
         return RetryAdvice.model_validate(cause.details[0])
     return wire.advice(kind_of(error))
 

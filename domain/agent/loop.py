@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from contracts.agent import AgentLimits, AgentProgress, ModelPrices, StopCause
+from contracts.failures import RetryAdvice
 from contracts.model import ModelTurn, ToolAnswer, ToolUse
 from contracts.store import ConversationRef
 from contracts.tools import FINISH
@@ -210,6 +211,7 @@ def with_usage(progress: AgentProgress, turn: ModelTurn, limits: AgentLimits) ->
             **(_unacted(progress, turn) if _counts_replies(limits) else _nudges(progress, turn)),
             "turns": progress.turns + 1,
             "variant": progress.variant + 1 if turn.discarded else 0,
+            "lost": 0,
             "usage": progress.usage.plus(turn.usage),
             "cost_microusd": progress.cost_microusd + turn.cost_microusd,
             "model": turn.model or progress.model,
@@ -223,6 +225,17 @@ def _unacted(progress: AgentProgress, turn: ModelTurn) -> dict[str, int]:
     if turn.stop_reason == "pause_turn":
         return {"bad_replies": progress.bad_replies + 1}
     return {"nudges": progress.nudges + 1}
+
+
+def with_lost(progress: AgentProgress, advice: RetryAdvice) -> AgentProgress:
+    """Return the counters after a call without a usable reply that may have to be paid for."""
+    return progress.model_copy(
+        update={
+            "lost": progress.lost + 1,
+            "usage": progress.usage.plus(advice.usage),
+            "cost_microusd": progress.cost_microusd + advice.cost_microusd,
+        }
+    )
 
 
 def answered(

@@ -38,6 +38,11 @@ def message(texts: Sequence[str]) -> tuple[str | None, int]:
     return _GAP.join(texts[:held])[:_MESSAGE_CHARS] or None, held
 
 
+def lost(calls: int) -> str:
+    """Return how often a reply came that nothing could be done with, as the start of a sentence."""
+    return f"{calls} replies in a row could not be used: " if calls > 1 else ""
+
+
 def cause(error: BaseException) -> str:
     """Return a failure's own sentence, fit to show.
 

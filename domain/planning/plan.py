@@ -13,12 +13,21 @@ from graphlib import CycleError, TopologicalSorter
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from contracts.failures import FailureKind
 from contracts.planning import AddedEdge, Plan, PlanDraft, TaskSpec
 from contracts.policy import PlanJudgement
 from domain.planning import write_patterns
 from domain.text import clip, one_line
 
 _MOST_PROBLEMS = 12
+_OF_ITS_OWN = frozenset(
+    {
+        FailureKind.MODEL_REQUEST,
+        FailureKind.CONTEXT_FULL,
+        FailureKind.MALFORMED,
+        FailureKind.BUG,
+    }
+)
 _FENCE = re.compile(r"\A\s*```[a-z]*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 
@@ -261,6 +270,11 @@ def single_task(request: str, checks: tuple[str, ...], *, why: str) -> Plan:
         size=40,
     )
     return Plan(summary=clip(why, 2_000), tasks=(task,), fallback=True)
+
+
+def can_do_without(failure: str) -> bool:
+    """Return whether a planner's failure concerns its conversation alone, not every agent's."""
+    return failure in _OF_ITS_OWN
 
 
 def repair_message(problems: Sequence[str]) -> str:

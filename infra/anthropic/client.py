@@ -5,10 +5,9 @@ It does not know conversations, tools or stores. Temporal does every retry: the 
 
 import contextlib
 import email.utils
-import json
+import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import anthropic
@@ -17,46 +16,36 @@ import httpx2
 from contracts.failures import FailureKind
 from contracts.model import Usage
 from infra.anthropic import route
+from infra.anthropic.reply import MalformedReplyError, ModelReply, ReplyBuilder
 
 _TIMEOUT = httpx2.Timeout(connect=5, write=60, pool=30, read=180)
 _NO_KEY = "no model key: set ANTHROPIC_API_KEY (or ANTHROPIC_AUTH_TOKEN)"
+_LONGEST_WAIT_SECONDS = 86_400.0
 _SPEND_CODES = ("enforced_spend_limit_reached", "contract_spend_limit_reached")
-
-
-@dataclass(frozen=True)
-class ModelReply:
-    """One complete reply.
-
-    Attributes:
-        content: the blocks exactly as they will be sent back.
-        written_1h: tokens written to the hour-long cache.
-        detail: why it was refused, when it was.
-    """
-
-    content: list[dict[str, Any]]
-    stop_reason: str
-    model: str
-    usage: Usage
-    written_1h: int
-    request_id: str
-    detail: str
 
 
 class ModelServiceError(Exception):
     """A call that got no usable reply.
 
     Attributes:
-        kind: RATE_LIMITED, OVERLOADED, UNREACHABLE and MALFORMED may be tried again; a call that
-            failed so may have been paid for.
-        retry_after_seconds: what the service asks for, None when it does not say.
+        kind: what is done about it is `domain.failures`' table.
+        retry_after_seconds: what the service asks for, at most a day; None when it does not say.
+        usage: what it may have to be paid for: a model had begun, or what came cannot be read.
+            None when nothing came; a service answers before its model begins.
     """
 
     def __init__(
-        self, kind: FailureKind, message: str, *, retry_after_seconds: float | None = None
+        self,
+        kind: FailureKind,
+        message: str,
+        *,
+        retry_after_seconds: float | None = None,
+        usage: Usage | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
         self.retry_after_seconds = retry_after_seconds
+        self.usage = usage
 
 
 class MessagesClient:
@@ -102,52 +91,43 @@ class MessagesClient:
             raise ModelServiceError(
                 FailureKind.CREDENTIALS, f"{self._missing}; then start the worker again"
             )
+        builder = ReplyBuilder(request)
         try:
-            return await self._stream(self._client, request, agent)
-        except ModelServiceError:
-            raise
+            return await self._stream(self._client, request, agent=agent, builder=builder)
         except Exception as error:
-            raise translated(error) from error
+            failure = error if isinstance(error, ModelServiceError) else translated(error)
+            if builder.began or failure.kind is FailureKind.MALFORMED:
+                failure.usage = builder.usage()
+            raise failure from error
 
     async def _stream(
-        self, client: anthropic.AsyncAnthropic, request: Mapping[str, Any], agent: str
+        self,
+        client: anthropic.AsyncAnthropic,
+        request: Mapping[str, Any],
+        *,
+        agent: str,
+        builder: ReplyBuilder,
     ) -> ModelReply:
-        stopped = False
         headers = {"x-orchestcode-agent": agent}
         # The client would walk through every message of its own argument, again in each turn;
         # what comes in the extra body is sent as it is.
         body = {"messages": request["messages"]}
-        rest = {**request, "messages": ()}
-        async with client.messages.stream(**rest, extra_headers=headers, extra_body=body) as stream:
+        rest: dict[str, Any] = {**request, "messages": ()}
+        # The events alone: what the client puts together of them itself fails on a missing count.
+        stream = await client.messages.create(
+            **rest, stream=True, extra_headers=headers, extra_body=body
+        )
+        async with stream:
             async for event in stream:
-                stopped = stopped or event.type == "message_stop"
-            message = await stream.get_final_message()
-            request_id = stream.request_id or ""
-        if not stopped or not message.stop_reason:
+                builder.add(_fields(event))
+            reply = builder.reply(stream.response.headers.get("request-id", ""))
+        if reply is None:
             raise ModelServiceError(FailureKind.UNREACHABLE, "the reply was cut off before its end")
-        return _reply(message, request_id)
+        return reply
 
 
-def _reply(message: Any, request_id: str) -> ModelReply:  # noqa: ANN401, RUF100
-    content = [block.to_dict(mode="json", warnings=False) for block in message.content]
-    for block in content:
-        block.pop("parsed_output", None)
-    split = message.usage.cache_creation
-    detail = getattr(message, "stop_details", None)
-    return ModelReply(
-        content=content,
-        stop_reason=str(message.stop_reason),
-        model=message.model,
-        usage=Usage(
-            input_tokens=message.usage.input_tokens or 0,
-            cache_read_tokens=message.usage.cache_read_input_tokens or 0,
-            cache_write_tokens=message.usage.cache_creation_input_tokens or 0,
-            output_tokens=message.usage.output_tokens or 0,
-        ),
-        written_1h=split.ephemeral_1h_input_tokens if split else 0,
-        request_id=request_id,
-        detail=str(getattr(detail, "category", "") or ""),
-    )
+def _fields(event: Any) -> Any:  # noqa: ANN401, RUF100 - data that is no object stays as it came
+    return event.to_dict(mode="json", warnings=False) if hasattr(event, "to_dict") else event
 
 
 def translated(error: Exception) -> ModelServiceError:
@@ -162,8 +142,8 @@ def translated(error: Exception) -> ModelServiceError:
         )
     if isinstance(error, anthropic.CredentialsError):
         return ModelServiceError(FailureKind.CREDENTIALS, f"the model key cannot be used: {error}")
-    if isinstance(error, json.JSONDecodeError | ValueError | AssertionError | IndexError):
-        return ModelServiceError(FailureKind.MALFORMED, f"the reply cannot be read: {error!r}")
+    if isinstance(error, MalformedReplyError | ValueError):
+        return ModelServiceError(FailureKind.MALFORMED, f"the reply cannot be read: {error}")
     return ModelServiceError(FailureKind.BUG, f"unexpected client error: {error!r}")
 
 
@@ -208,12 +188,23 @@ def _status(error: anthropic.APIStatusError) -> ModelServiceError:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    with contextlib.suppress(ValueError):
-        if "retry-after-ms" in headers:
-            return float(headers["retry-after-ms"]) / 1_000
-    value = headers.get("retry-after", "")
-    with contextlib.suppress(ValueError):
-        return float(value)
-    with contextlib.suppress(ValueError):
-        return max(email.utils.parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
+    """Return the seconds that the service asks to wait, None when it says none that can be read."""
+    asked, milliseconds = headers.get("retry-after", ""), headers.get("retry-after-ms", "")
+    readings: tuple[tuple[Callable[[str], float], str], ...] = (
+        (_milliseconds, milliseconds),
+        (float, asked),
+        (_until, asked),
+    )
+    for reading, text in readings:
+        with contextlib.suppress(ValueError, TypeError, OverflowError, IndexError):
+            if math.isfinite(seconds := reading(text)):
+                return min(max(seconds, 0.0), _LONGEST_WAIT_SECONDS)
     return None
+
+
+def _milliseconds(text: str) -> float:
+    return float(text) / 1_000
+
+
+def _until(date: str) -> float:
+    return email.utils.parsedate_to_datetime(date).timestamp() - time.time()

@@ -20,10 +20,11 @@ from contracts.agent import OpenedConversation
 from contracts.failures import FailureKind
 from contracts.model import ModelCall, ModelTurn, OpenConversation, ToolAnswer
 from contracts.store import ConversationRef, RepositoryRef
-from domain import ids
+from domain import ids, retries
 from domain.agent import models
 from domain.tools.registry import MAX_FINISH_BYTES
 from infra.anthropic.client import MessagesClient
+from infra.anthropic.reply import ReplyBuilder
 from infra.conversation.log import ConversationLog, turn_key
 from infra.roles.files import RoleFiles
 from infra.store import Store, StoreError, trees
@@ -242,6 +243,95 @@ async def test_a_reply_of_thinking_is_sent_back_as_it_came(desk: ModelEnv) -> No
 
 
 _STATUS = FailureKind.OVERLOADED
+_CUT = FailureKind.UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        pytest.param({"kind": "html_200"}, FailureKind.MALFORMED, id="a page"),
+        pytest.param({"kind": "json_200"}, FailureKind.MALFORMED, id="no stream"),
+        pytest.param({"kind": "bad_tool_json"}, FailureKind.MALFORMED, id="broken input"),
+        pytest.param({"kind": "surrogate"}, FailureKind.MALFORMED, id="half a character"),
+        pytest.param({"kind": "cut_chunked"}, _CUT, id="cut"),
+        pytest.param({"kind": "cut_clean"}, _CUT, id="cut cleanly"),
+        pytest.param({"kind": "reset"}, _CUT, id="reset"),
+        pytest.param({"kind": "stall", "seconds": 3}, _CUT, id="stall"),
+        pytest.param({"kind": "error_event", "type": "overloaded_error"}, _STATUS, id="an event"),
+    ],
+)
+async def test_a_call_that_may_have_been_paid_for_reaches_the_workflow_each_time(
+    desk: ModelEnv, fault: dict[str, Any], kind: FailureKind
+) -> None:
+    """A call whose reply is lost or unreadable says what it may cost; the server repeats none."""
+    async with failing(desk, **fault) as (failure, server):
+        asked = len(server.entries)
+
+    (advice,) = failure.details
+    assert (failure.type, failure.non_retryable, advice.waits) == (kind, True, True)
+    assert advice.usage.context_tokens > 0
+    assert advice.cost_microusd > 0
+    assert asked <= 1
+
+
+@pytest.mark.parametrize(
+    "used",
+    [
+        pytest.param({"fault": [{"kind": "no_usage"}]}, id="no usage at all"),
+        pytest.param({"usage": {"output_tokens": None}}, id="null"),
+        pytest.param({"usage": {"input_tokens": "many"}}, id="a word"),
+        pytest.param({"usage": {"output_tokens": -5, "cache_creation": None}}, id="below nothing"),
+        pytest.param({"usage": {"cache_read_input_tokens": 10**30}}, id="beyond all bounds"),
+    ],
+)
+async def test_a_reply_counts_whatever_its_usage_says(desk: ModelEnv, used: Any) -> None:
+    """A count that is missing or impossible is estimated or cut to what can be; nothing fails."""
+    async with serve(script({"say": "Fine. " * 30, "call": [VIEW], **used})) as server:
+        model = desk.model(server)
+        told = await turn(model, call(await desk.opened(model)))
+
+    assert told.stop_reason == "tool_use"
+    assert 0 < told.usage.context_tokens < 10**9
+    assert told.usage.output_tokens >= 0
+    assert told.cost_microusd > 0
+
+
+async def test_an_exception_that_nobody_foresaw_is_tried_again_a_few_times(
+    desk: ModelEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unknown exception of the client is no verdict on the request, and no endless loop."""
+
+    def breaks(*_: object) -> None:
+        raise KeyError("surprise")
+
+    monkeypatch.setattr(ReplyBuilder, "add", breaks)
+    async with serve(script({"say": "Never heard."})) as server:
+        model = desk.model(server)
+        with pytest.raises(ApplicationError, match="surprise") as raised:
+            await turn(model, call(await desk.opened(model)))
+
+    (advice,) = raised.value.details
+    assert raised.value.type == FailureKind.BUG
+    assert advice.waits
+    assert retries.pause_seconds(advice, 100, alike=advice.most_pauses) is None
+    assert advice.most_pauses < 10
+
+
+async def test_a_reply_that_is_paid_for_is_not_bought_again_because_reading_it_failed(
+    desk: ModelEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong after the reply came, the next attempt reads the same reply."""
+    async with serve(script({"say": "Once.", "call": [VIEW]})) as server:
+        model = desk.model(server)
+        request = call(await desk.opened(model))
+        with monkeypatch.context() as broken:
+            broken.setattr("activities.model.one_line", None)
+            with pytest.raises(TypeError):
+                await turn(model, request)
+        told = await turn(model, request)
+        asked = len(server.entries)
+
+    assert (told.says, asked) == ("Once.", 1)
 
 
 @pytest.mark.parametrize(
@@ -258,17 +348,7 @@ _STATUS = FailureKind.OVERLOADED
             {"kind": "status", "code": 500, "headers": {"x-should-retry": "false"}},
             FailureKind.MODEL_REQUEST, False, id="do not retry",
         ),
-        pytest.param({"kind": "html_200"}, FailureKind.MALFORMED, True, id="a page"),
-        pytest.param(
-            {"kind": "error_event", "type": "overloaded_error"}, _STATUS, True, id="error event"
-        ),
-        pytest.param({"kind": "cut_chunked"}, FailureKind.UNREACHABLE, True, id="cut"),
-        pytest.param({"kind": "cut_clean"}, FailureKind.UNREACHABLE, True, id="cut cleanly"),
-        pytest.param({"kind": "reset"}, FailureKind.UNREACHABLE, True, id="reset"),
         pytest.param({"kind": "no_response"}, FailureKind.UNREACHABLE, True, id="no response"),
-        pytest.param({"kind": "stall", "seconds": 3}, FailureKind.UNREACHABLE, True, id="stall"),
-        pytest.param({"kind": "bad_tool_json"}, FailureKind.MALFORMED, True, id="broken input"),
-        pytest.param({"kind": "surrogate"}, FailureKind.MALFORMED, True, id="half a character"),
     ],
 )  # fmt: skip
 async def test_a_fault_is_classed_at_the_door(
@@ -291,8 +371,12 @@ async def test_a_fault_is_classed_at_the_door(
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
-        pytest.param({"retry-after": "7"}, 7, id="seconds"),
+        pytest.param({"retry-after": "3"}, 3, id="seconds"),
         pytest.param({"retry-after-ms": "1500"}, 1.5, id="milliseconds"),
+        pytest.param({"retry-after": "inf"}, None, id="for ever"),
+        pytest.param({"retry-after": "nan"}, None, id="not a number"),
+        pytest.param({"retry-after": "-3"}, None, id="before now"),
+        pytest.param({"retry-after-ms": "x", "retry-after": "2"}, 2, id="one of two"),
         pytest.param({"retry-after": "soon"}, None, id="neither seconds nor a date"),
         pytest.param({}, None, id="not said"),
     ],
@@ -306,6 +390,29 @@ async def test_the_next_attempt_waits_as_long_as_the_service_asks(
         pass
 
     assert failure.next_retry_delay == (None if seconds is None else dt.timedelta(seconds=seconds))
+    assert not failure.non_retryable
+
+
+@pytest.mark.parametrize(
+    ("asked", "waited"),
+    [
+        pytest.param("7", 7, id="some seconds"),
+        pytest.param("7200", 7_200, id="hours"),
+        pytest.param("4294967", 86_400, id="weeks"),
+        pytest.param("1e300", 86_400, id="ages"),
+    ],
+)
+async def test_a_long_wait_is_the_workflows_which_shows_it(
+    desk: ModelEnv, asked: str, waited: int
+) -> None:
+    """The server, which waits without a word, is given no wait above a few seconds."""
+    async with failing(desk, kind="status", code=529, headers={"retry-after": asked}) as (fail, _):
+        pass
+
+    (advice,) = fail.details
+    assert fail.non_retryable
+    assert fail.next_retry_delay is None
+    assert retries.pause_seconds(advice, 0) == waited
 
 
 async def test_without_a_key_nothing_is_asked(desk: ModelEnv) -> None:

@@ -1,5 +1,7 @@
 """What a kind of failure means: each has an answer, and no run waits for what time cannot solve."""
 
+import datetime as dt
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +33,6 @@ def test_a_run_that_waits_is_shown_as_waiting(kind: FailureKind) -> None:
         FailureKind.MODEL_REQUEST,
         FailureKind.CONTEXT_FULL,
         FailureKind.FENCED,
-        FailureKind.BUG,
     ],
 )
 def test_a_failure_that_time_does_not_solve_is_final(kind: FailureKind) -> None:
@@ -50,6 +51,21 @@ def test_pauses_grow_to_a_minute_and_stay_there(kind: FailureKind, tries: int) -
     if pause is not None:
         assert 1 <= pause <= 60
         assert following is None or following >= pause
+
+
+def test_a_reply_that_cannot_be_read_is_asked_for_a_few_times() -> None:
+    """What is bought and cannot be used is not bought without end, however long others waited."""
+    advice = failures.STRATEGIES[FailureKind.MALFORMED].advice
+    assert retries.pause_seconds(advice, 500, alike=0) is not None
+    assert retries.pause_seconds(advice, 500, alike=4) is None
+
+
+def test_a_wait_says_until_when() -> None:
+    """A wait names the time at which it ends, and the day when that is another."""
+    now = dt.datetime(2026, 11, 28, 22, 30, tzinfo=dt.UTC)
+    assert retries.until(now, 7_200, often=True) == "waits until 29 November 00:30:00 UTC"
+    assert retries.until(now, 8, often=False) == "waits until 22:30:08 UTC"
+    assert retries.until(now, 60, often=True) == "tries again every 60 s from 22:31:00 UTC"
 
 
 @given(KINDS)

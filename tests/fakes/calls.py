@@ -14,9 +14,10 @@ Before = Callable[[str, Any], Awaitable[None]]
 """Awaited with an activity's name and argument before its effect; raises the call's failure."""
 
 
-def failing(kind: FailureKind, text: str) -> ApplicationError:
+def failing(kind: FailureKind, text: str, **advice: object) -> ApplicationError:
     """Return a failure as an activity raises it, not retried by the server."""
-    return ApplicationError(text, STRATEGIES[kind].advice, type=kind, non_retryable=True)
+    told = STRATEGIES[kind].advice.model_copy(update=advice)
+    return ApplicationError(text, told, type=kind, non_retryable=True)
 
 
 class Fake:

@@ -14,7 +14,7 @@ from contracts import roles
 from contracts.agent import AgentLimits, AgentResult, AgentStart, Note, StopCause
 from contracts.approvals import Choice, Decision
 from contracts.failures import FailureKind
-from contracts.model import OpenConversation
+from contracts.model import OpenConversation, Usage
 from contracts.store import ConversationRef
 from contracts.tools import CoderFinish, ReadCall, ToolCall
 from domain.agent import loop
@@ -270,6 +270,33 @@ async def test_a_lasting_model_failure_ends_the_agent_and_keeps_its_work(client:
     assert (result.cut, result.failure) == (StopCause.FAILURE, FailureKind.CREDENTIALS)
     assert result.reason == "the key is wrong"
     assert result.checkpoint != BASE
+
+
+async def test_a_reply_that_cannot_be_read_is_bought_a_few_times_and_booked(
+    client: Client,
+) -> None:
+    """After a few calls that came to nothing the agent stops with the sentence; each is booked."""
+    paid = {"usage": Usage(input_tokens=900), "cost_microusd": 700, "longest_pause_seconds": 0.01}
+    broken = failing(FailureKind.MALFORMED, "the reply cannot be read", **paid)
+    env, result = await played(client, [acts((EDIT, "a")), *[ScriptedReply(fails=broken)] * 9])
+
+    assert (result.cut, result.failure) == (StopCause.FAILURE, FailureKind.MALFORMED)
+    assert result.reason == "5 replies in a row could not be used: the reply cannot be read"
+    assert len(env.model_calls) == 6
+    assert result.cost_microusd == 1_000 + 5 * 700
+    assert result.usage.input_tokens == 900 + 5 * 900
+
+
+async def test_calls_that_come_to_nothing_stay_within_the_budget(client: Client) -> None:
+    """A call that may have to be paid for takes from the budget before the next one is made."""
+    paid = {"cost_microusd": 100_000, "longest_pause_seconds": 0.01}
+    broken = failing(FailureKind.UNREACHABLE, "the reply was cut off", **paid)
+    limits = AgentLimits(budget_microusd=500_000)
+    env, result = await played(client, [ScriptedReply(fails=broken)] * 9, limits=limits)
+
+    assert (result.cut, result.failure) == (StopCause.BUDGET, None)
+    assert "the reply was cut off" in result.reason
+    assert result.cost_microusd == 100_000 * len(env.model_calls) <= 500_000
 
 
 async def test_a_note_during_a_turn_reaches_the_next_turn_once(client: Client) -> None:

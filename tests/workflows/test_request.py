@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import datetime as dt
+import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
@@ -192,8 +193,12 @@ async def test_an_invalid_plan_goes_back_to_the_planner_once(client: Client) -> 
 
 @pytest.mark.parametrize(
     "planner",
-    [CUT, [plan(task("a", "nobody"))] * 2],
-    ids=["a planner that was cut", "two plans that are not valid"],
+    [
+        CUT,
+        [plan(task("a", "nobody"))] * 2,
+        [ScriptedReply(fails=failing(FailureKind.MODEL_REQUEST, "the service rejects it"))],
+    ],
+    ids=["a planner that was cut", "two plans that are not valid", "a rejected request"],
 )
 async def test_without_a_valid_plan_the_request_becomes_one_task(
     client: Client, planner: list[ScriptedReply]
@@ -225,6 +230,23 @@ async def test_a_lasting_model_failure_of_the_planner_ends_the_request(client: C
 
     assert error.type == FailureKind.CREDENTIALS
     assert "the key is wrong" in last.reason
+
+
+async def test_a_long_wait_of_the_model_is_shown_with_its_end(client: Client) -> None:
+    """A service that asks to wait two hours makes the request wait visibly, with the time."""
+    asks = failing(FailureKind.OVERLOADED, "Overloaded", pause_seconds=7_200)
+    async with at_work(client, scripts([ScriptedReply(fails=asks)])) as env:
+        handle = await env.start(RequestWorkflow, asked())
+
+        async def waiting() -> RequestStatus | None:
+            status: RequestStatus = await handle.query(RequestWorkflow.status)
+            return status if status.state is RunState.WAITING_MODEL else None
+
+        seen = await until(waiting)
+        await handle.cancel()
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+    assert re.fullmatch(r"Overloaded; waits until .*\d\d:\d\d:\d\d UTC", seen.reason)
 
 
 async def test_a_failed_task_blocks_only_its_dependents(client: Client) -> None:

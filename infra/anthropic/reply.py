@@ -1,0 +1,211 @@
+"""A reply of the Messages API, put together from the events of its stream.
+
+Total: of whatever comes it makes a reply, or says in a sentence what is wrong with it. It does not
+know the connection or what a conversation does with the reply.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.model import Usage
+
+_MOST_TOKENS = 100_000_000
+"""More than any service can mean: a count above it is cut to it."""
+_CHARS_PER_TOKEN = 3
+"""Fewer than a text has on average, so that an estimate is not too low."""
+_CUT = ("max_tokens", "refusal", "model_context_window_exceeded")
+_TEXTS = {"text_delta": "text", "thinking_delta": "thinking"}
+_COUNTS = {
+    "input_tokens": "input_tokens",
+    "cache_read_tokens": "cache_read_input_tokens",
+    "cache_write_tokens": "cache_creation_input_tokens",
+    "output_tokens": "output_tokens",
+}
+
+
+class MalformedReplyError(Exception):
+    """What came is no reply; the text says why."""
+
+
+@dataclass(frozen=True)
+class ModelReply:
+    """One complete reply.
+
+    Attributes:
+        content: the blocks exactly as they will be sent back.
+        written_1h: tokens written to the hour-long cache.
+        detail: why it was refused, when it was.
+    """
+
+    content: list[dict[str, Any]]
+    stop_reason: str
+    model: str
+    usage: Usage
+    written_1h: int
+    request_id: str
+    detail: str
+
+
+class ReplyBuilder:
+    """Takes the events of one stream, in order.
+
+    Args:
+        request: by its length its tokens are estimated when the service does not count them.
+
+    Attributes:
+        began: a model is at work on the reply, so it may be paid for.
+    """
+
+    def __init__(self, request: Mapping[str, Any]) -> None:
+        self._request = request
+        self._received_chars = 0
+        self._blocks: dict[int, dict[str, Any]] = {}
+        self._inputs: dict[int, str] = {}
+        self._counts: dict[str, int] = {}
+        self._written_1h = 0
+        self._stopped = False
+        self._stop_reason = self._model = self._detail = ""
+        self.began = False
+
+    def add(self, event: object) -> None:
+        """Take one event; an unknown one is left aside.
+
+        Raises:
+            MalformedReplyError: it does not fit those before it.
+        """
+        fields = _mapping(event)
+        match fields.get("type"):
+            case "message_start":
+                self.began = True
+                message = _mapping(fields.get("message"))
+                self._model = str(message.get("model") or "")[:200]
+                self._count(message.get("usage"))
+            case "content_block_start":
+                self._begin_block(fields)
+            case "content_block_delta":
+                self._extend_block(fields)
+            case "message_delta":
+                delta = _mapping(fields.get("delta"))
+                self._stop_reason = str(delta.get("stop_reason") or "")[:200]
+                details = _mapping(delta.get("stop_details"))
+                self._detail = str(details.get("category") or "")[:200]
+                self._count(fields.get("usage"))
+            case "message_stop":
+                self._stopped = True
+
+    def reply(self, request_id: str) -> ModelReply | None:
+        """Return the reply, None when the stream ended before it did.
+
+        Raises:
+            MalformedReplyError: no model has answered, or a call's arguments cannot be read.
+        """
+        if not self.began:
+            raise MalformedReplyError("what came is not a reply of the Messages API")
+        if not self._stopped or not self._stop_reason:
+            return None
+        return ModelReply(
+            content=[self._finished(place) for place in sorted(self._blocks)],
+            stop_reason=self._stop_reason,
+            model=self._model,
+            usage=self.usage(),
+            written_1h=min(self._written_1h, self._counts.get("cache_write_tokens", 0)),
+            request_id=request_id,
+            detail=self._detail,
+        )
+
+    def usage(self) -> Usage:
+        """Return the tokens as the service counts them; estimated, not too low, where it does not.
+
+        Without that a service that counts nothing would be outside of every budget.
+        """
+        counts = dict(self._counts)
+        if not counts.keys() - {"output_tokens"}:
+            counts["input_tokens"] = _estimate(len(str(self._request)))
+        if not self._stopped or "output_tokens" not in counts:
+            # Before its end a stream tells how much came only at the first token.
+            seen = counts.get("output_tokens", 0)
+            counts["output_tokens"] = max(seen, _estimate(self._received_chars))
+        return Usage(**counts)
+
+    def _begin_block(self, fields: Mapping[str, Any]) -> None:
+        block = fields.get("content_block")
+        if not isinstance(block, Mapping) or not isinstance(block.get("type"), str):
+            raise MalformedReplyError("a block of the reply has no type")
+        self._blocks[_place(fields)] = dict(block)
+
+    def _extend_block(self, fields: Mapping[str, Any]) -> None:
+        place, delta = _place(fields), _mapping(fields.get("delta"))
+        block = self._blocks.get(place)
+        if block is None:
+            raise MalformedReplyError("a part belongs to a block that never began")
+        kind = delta.get("type")
+        if kind in _TEXTS:
+            name = _TEXTS[str(kind)]
+            block[name] = _text(block.get(name)) + self._received(delta.get(name))
+        elif kind == "input_json_delta":
+            self._inputs[place] = self._inputs.get(place, "") + self._received(
+                delta.get("partial_json")
+            )
+        elif kind == "signature_delta":
+            block["signature"] = _text(delta.get("signature"))
+        elif kind == "citations_delta":
+            block["citations"] = [*(block.get("citations") or ()), delta.get("citation")]
+
+    def _received(self, value: object) -> str:
+        text = _text(value)
+        self._received_chars += len(text)
+        return text
+
+    def _count(self, usage: object) -> None:
+        counted = _mapping(usage)
+        for name, key in _COUNTS.items():
+            if (tokens := _tokens(counted.get(key))) is not None:
+                self._counts[name] = tokens
+        hour = _mapping(counted.get("cache_creation")).get("ephemeral_1h_input_tokens")
+        self._written_1h = _tokens(hour) or self._written_1h
+
+    def _finished(self, place: int) -> dict[str, Any]:
+        block, text = self._blocks[place], self._inputs.get(place, "")
+        if not text:
+            return block
+        try:
+            value = json.loads(text, parse_constant=_refused)
+            json.dumps(value, ensure_ascii=False).encode()  # half a character can be sent nowhere
+        except (ValueError, RecursionError) as error:
+            if self._stop_reason in _CUT:
+                return {**block, "input": {}}  # nothing of it is run
+            raise MalformedReplyError(f"a call's arguments are not JSON: {error}") from error
+        return {**block, "input": value}
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _place(fields: Mapping[str, Any]) -> int:
+    place = fields.get("index")
+    if isinstance(place, int):
+        return place
+    raise MalformedReplyError("a block of the reply has no number")
+
+
+def _tokens(value: object) -> int | None:
+    """Return a count within what is possible, None when it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return min(max(int(value), 0), _MOST_TOKENS)
+
+
+def _estimate(chars: int) -> int:
+    return -(-chars // _CHARS_PER_TOKEN)
+
+
+def _refused(name: str) -> object:
+    raise ValueError(f"{name} is not a JSON value")
