@@ -55,6 +55,7 @@ class SubtaskReport(Contract):
         landed: the commit on the target that holds the patch.
         findings: of its reviewers, settled or not.
         no_change: why nothing had to change, when that is how it was done.
+        kept: the ref under which the store keeps its last patch; "" when there is none.
     """
 
     task: str
@@ -68,6 +69,7 @@ class SubtaskReport(Contract):
     tokens: int = 0
     cost_microusd: int = 0
     landed: ObjectId | None = None
+    kept: str = ""
     model: str = ""
     findings: tuple[KeptFinding, ...] = ()
     no_change: ShortText = ""

@@ -31,6 +31,7 @@ class TaskStatus(Contract):
         commit: the landed commit.
         findings: of its reviewers, settled or not.
         no_change: why nothing had to change, when that is how it was done.
+        kept: of a task that ended without landing: the command that fetches its last patch.
     """
 
     id: TaskId
@@ -49,3 +50,4 @@ class TaskStatus(Contract):
     commit: ObjectId | None = None
     findings: tuple[KeptFinding, ...] = ()
     no_change: str = ""
+    kept: str = ""

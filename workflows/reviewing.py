@@ -66,7 +66,7 @@ class Reviewing:
             question = findings.unchanged_question(offer.finish.summary) if again else ""
             judged = await self._reviewed(item, offer, rounds, budget, question)
         if judged.why:
-            return await self._ask(judged, patch)
+            return await self._ask(judged, offer)
         if judged.item.state is ReviewState.REVISED:
             self._refused, self._by_person = patch.tree, False
         return judged.item
@@ -146,12 +146,14 @@ class Reviewing:
         self._reviewer = result
         return ReviewFinish.model_validate_json(result.output) if result.output else None
 
-    async def _ask(self, judged: ReviewJudgement, patch: Patch) -> ReviewItem:
+    async def _ask(self, judged: ReviewJudgement, offer: Offer) -> ReviewItem:
         """Ask a person and wait; the patch stays exactly as it is."""
+        patch = offer.patch
         limits = self._start.request_limits or RequestLimits()
         approval = questions.review_approval(
             judged,
             patch,
+            cut=offer.cut,
             asked_by=workflow.info().workflow_id,
             deadline_seconds=limits.approval_seconds,
         )

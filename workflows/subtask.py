@@ -25,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.agent import inputs, messages
     from domain.planning import baseline as baselines
     from domain.planning.scope import scope_of
-    from domain.review import commit_message, evictions, rework
+    from domain.review import commit_message, cuts, evictions, rework
     from domain.review import patch as patches
     from workflows import activity_options, cancellation, retrying
     from workflows.checks import run_checks
@@ -69,6 +69,7 @@ class SubtaskWorkflow(ChildOfRequest):
         self._said: list[commit_message.Said] = []
         self._cause: rework.Cause | None = None
         self._evicted: str | None = None
+        self._cut = self._offered = ""
         self._told: list[str] = []
         self._documents: tuple[tuple[str, str], ...] = ()
         self._notes = list(start.notes)
@@ -129,7 +130,10 @@ class SubtaskWorkflow(ChildOfRequest):
         """Let the agent work and take its patch as far as it goes; True when the task is done."""
         finish = await self._code(lease)
         patch = await self._patch(finish)
-        if problem := self._patch_problem(patch, finish):
+        problem = self._patch_problem(patch, finish)
+        if self._cut and (why := self._useless(patch, problem)):
+            self._fail(why)
+        if problem:
             return await self._back(rework.Cause.PATCH, problem)
         checks = await run_checks(
             self._start.repository,
@@ -137,6 +141,8 @@ class SubtaskWorkflow(ChildOfRequest):
             baselines.required(self._start, self._promised_commands()),
             summary=f"accept {patch.task}",
         )
+        if not checks.passed and self._cut:
+            self._fail(cuts.not_offered(self._cut, problem=cuts.red(checks)))
         if not checks.passed:
             words = rework.checks_feedback(checks, self._promised_by(checks))
             return await self._back(rework.Cause.CHECKS, words, ("checks", checks.log))
@@ -151,7 +157,9 @@ class SubtaskWorkflow(ChildOfRequest):
             earlier=tuple(self._told),
             findings=self._reviewing.findings,
             notes=tuple(self._notes),
+            cut=cuts.offered(self._cut),
         )
+        self._offered = patch.tree
         item = await self._reviewing.review(offer, rounds=self._rounds, budget=self._money_left())
         if item.state is ReviewState.REVISED:
             return await self._back(rework.review_cause(item), item.feedback)
@@ -199,9 +207,7 @@ class SubtaskWorkflow(ChildOfRequest):
         )
         self._coder, self._checkpoint = result, result.checkpoint
         self._turns += result.turns
-        if result.output is None:
-            self._fail(f"the agent was cut ({result.cut}): {result.reason}")
-        finish = CoderFinish.model_validate_json(result.output)
+        finish = self._finish(result)
         self._said.append(commit_message.Said(self._cause, finish))
         return finish
 
@@ -211,12 +217,30 @@ class SubtaskWorkflow(ChildOfRequest):
             return None
         return rework.told(self._message, self._rounds, self._limits)
 
+    def _finish(self, result: AgentResult) -> CoderFinish:
+        """Return what the agent handed in; of one that was cut, what stands in its place."""
+        self._cut = ""
+        if result.output is not None:
+            return CoderFinish.model_validate_json(result.output)
+        if not workflow.patched("cut-is-offered-2026-12"):
+            self._fail(f"the agent was cut ({result.cut}): {result.reason}")
+        self._cut = cuts.reason(result)
+        return cuts.left(self._cut)
+
+    def _useless(self, patch: Patch, problem: str) -> str:
+        """Return why what a cut agent left cannot be offered, "" when it may be."""
+        again = patch.tree == self._offered
+        if patch.files and not again and not problem:
+            return ""
+        changed = patch.files > 0
+        return cuts.not_offered(self._cut, changed=changed, problem=problem, again=again)
+
     def _money_left(self) -> int:
         spent = self._reporter.report.cost_microusd
         return max(self._start.limits.budget_microusd - spent, 0)
 
     async def _patch(self, finish: CoderFinish) -> Patch:
-        return await retrying.execute(
+        patch = await retrying.execute(
             PatchActivities.make_patch,
             MakePatch(
                 repository=self._start.repository,
@@ -240,6 +264,10 @@ class SubtaskWorkflow(ChildOfRequest):
             ),
             activity_options.store(f"make the patch of {self._start.task.id}"),
         )
+        if patch.files:
+            key, task = self._start.repository.request_key, patch.task
+            self._reporter.note(kept=ids.patch_ref(key, task, patch.round))
+        return patch
 
     def _patch_problem(self, patch: Patch, finish: CoderFinish) -> str:
         """Return why a patch is not reviewed; patches from before 2026-12 are judged here."""
@@ -252,7 +280,7 @@ class SubtaskWorkflow(ChildOfRequest):
         verdict = await self._landing.land(patch)
         if verdict.landed:
             self._reporter.note(landed=verdict.landed)
-            await self._reporter.set(TaskState.DONE, "")
+            await self._reporter.set(TaskState.DONE, cuts.offered(self._cut))
             return True
         if rework.is_final(verdict):
             self._fail(f"not landed, {verdict.eviction}: {verdict.reason}")

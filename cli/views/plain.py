@@ -69,6 +69,7 @@ def _task_line(task: TaskStatus) -> str:
     facts = [
         f"rounds {rounds(task)}" if task.rounds else "",
         f"landed {commit(task.commit)}" if task.commit else "",
+        f"kept: {clean(task.kept, 1_000)}" if task.kept else "",
         f"turns {task.turns}, tokens {count(task.tokens)}, {money(task.cost_usd)}"
         if task.turns
         else "",

@@ -10,7 +10,8 @@ from domain.review.findings import finding_line
 _SHARED_KEYS = {"id", "state", "reason", "commit"}
 _REQUEST_KEYS = _SHARED_KEYS | {"branch", "model", "request", "repository", "summary", "notes"}
 _TASK_KEYS = _SHARED_KEYS | {
-    *("title", "depends_on", "turns", "tokens", "rounds", "rounds_left", "findings", "no_change")
+    *("title", "depends_on", "turns", "tokens", "rounds", "rounds_left", "kept"),
+    *("findings", "no_change"),
 }
 _CHECK_KEYS = {"command", "exit_code", "timed_out"}
 _APPROVAL_KEYS = {"id", "kind", "what", "why", "risk", "digest"}
@@ -43,9 +44,13 @@ def _verdict(status: RequestStatus) -> list[str]:
 
 def _unfinished_tasks(status: RequestStatus) -> list[str]:
     return [
-        f"Not done: {task.id} ({task.state}) {clean(task.reason)}".rstrip()
+        line
         for task in status.tasks
         if task.state is not TaskState.DONE
+        for line in (
+            f"Not done: {task.id} ({task.state}) {clean(task.reason)}".rstrip(),
+            *([f"  its last patch is kept: {clean(task.kept, 1_000)}"] if task.kept else []),
+        )
     ]
 
 

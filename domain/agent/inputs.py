@@ -36,6 +36,7 @@ class Offer:
         earlier: why it was sent back before, oldest first.
         findings: of the reviews before.
         notes: the person's.
+        cut: that its agent was cut before it was done, in words; "" when it was not.
     """
 
     patch: Patch
@@ -45,6 +46,7 @@ class Offer:
     earlier: tuple[str, ...]
     findings: tuple[KeptFinding, ...] = ()
     notes: tuple[str, ...] = ()
+    cut: str = ""
 
 
 def planner(
@@ -171,6 +173,7 @@ def reviewer(
     facts = (
         ("Task", f"{task.title}\n\n{task.goal}"),
         ("What its author says", offer.says),
+        ("How its author ended", f"{offer.cut} Look for what is missing." if offer.cut else ""),
         ("Commands that passed on it", "\n".join(run.command for run in offer.checks.results)),
         _problems(start.baseline),
         ("The whole request, for context only", start.request),

@@ -27,16 +27,24 @@ def plan_approval(plan: Plan, *, deadline_seconds: int) -> Approval:
 
 
 def review_approval(
-    judged: ReviewJudgement, patch: Patch, *, asked_by: str, deadline_seconds: int
+    judged: ReviewJudgement,
+    patch: Patch,
+    *,
+    asked_by: str,
+    deadline_seconds: int,
+    cut: str = "",
 ) -> Approval:
-    """Return the question that a patch puts to a person; its digest is the patch's tree."""
+    """Return the question that a patch puts to a person; its digest is the patch's tree.
+
+    `cut` says that its agent was cut before it was done.
+    """
     detail = f"{patch.diffstat}\n\n{judged.feedback}".strip()
     return Approval(
         id=judged.item.id,
         kind=ApprovalKind.REVIEW,
         what=f"the patch of {patch.task}: {patch.files} file{'s' * (patch.files != 1)}, "
         f"+{patch.added_lines} -{patch.deleted_lines}",
-        why=judged.why[:1_000],
+        why=f"{judged.why} {cut}".strip()[:1_000],
         detail=for_people(detail, 3_900),
         digest=patch.tree,
         risk=listing(patch.risks)[:1_000],

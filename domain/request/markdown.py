@@ -113,6 +113,7 @@ def _task(task: TaskStatus) -> str:
         f"{task.turns} turns, {task.tokens:,} tokens, {task.cost_usd:.4f} USD"
         if task.turns
         else "",
+        f"its last patch is kept: {_code(task.kept, 500)}" if task.kept else "",
     )
     told = "; ".join(fact for fact in facts if fact)
     lines = [f"- {TASK_MARKS[task.state]} **{task.id}** ({_prose(task.title, 80)}): {told}"]

@@ -76,6 +76,7 @@ def reported(status: TaskStatus, report: SubtaskReport, workflow_id: str) -> Tas
             "commit": report.landed,
             "findings": report.findings,
             "no_change": report.no_change,
+            "kept": report.kept,
             "workflow_id": workflow_id,
         }
     )
@@ -114,6 +115,25 @@ def incomplete_message(rows: Sequence[TaskStatus]) -> str | None:
         return None
     each = "; ".join(f"{row.id} {row.state.value}: {one_line(row.reason, 160)}" for row in missing)
     return f"{len(rows) - len(missing)} of {len(rows)} tasks done; {each}"[:2_000]
+
+
+def fetch_command(opened: RepositoryOpened, ref: str) -> str:
+    """Return the command that fetches what is kept under a name, run in any repository."""
+    return f"git fetch {shlex.quote(opened.store)} {shlex.quote(ref)}"
+
+
+def _with_kept(rows: tuple[TaskStatus, ...], opened: RepositoryOpened) -> tuple[TaskStatus, ...]:
+    """Return the rows with how to get the last patch of each task that ended without landing."""
+    return tuple(
+        row.model_copy(update={"kept": fetch_command(opened, row.kept) if _lost(row) else ""})
+        if row.kept
+        else row
+        for row in rows
+    )
+
+
+def _lost(row: TaskStatus) -> bool:
+    return row.state in (TaskState.FAILED, TaskState.CANCELLED) and row.commit is None
 
 
 def salvage_command(opened: RepositoryOpened) -> str:
@@ -233,7 +253,7 @@ def status(
         repository=start.repository if start else "",
         base=opened.base if opened else None,
         summary=plan.summary if plan else "",
-        tasks=rows,
+        tasks=_with_kept(rows, opened) if opened else rows,
         edges_added=plan.added if plan else (),
         approvals=inbox.pending,
         refused_answers=inbox.refused,

@@ -10,7 +10,7 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import CancelledError
 
-from contracts.agent import Note
+from contracts.agent import AgentLimits, Note
 from contracts.approvals import Choice, Decision
 from contracts.failures import FailureKind
 from contracts.limits import RequestLimits
@@ -393,24 +393,101 @@ async def test_a_required_human_review_overrides_the_reviewers_approval(client: 
     assert env.store.leases == {}
 
 
+CIRCLE = [acts(("run_command", "make"))] * 6
+_NOTHING = "; it had changed nothing"
+
+
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        ([EDIT, CUT], "the agent was cut (refusal): no"),
+        ([CUT], f"the agent was cut: no (refusal){_NOTHING}"),
         (
             [ScriptedReply(fails=failing(FailureKind.CREDENTIALS, "the key is wrong"))],
-            "the agent was cut (failure): the key is wrong",
+            f"the agent was cut: the key is wrong (failure){_NOTHING}",
         ),
     ],
     ids=["cut", "failing"],
 )
-async def test_a_task_whose_agent_was_cut_fails_with_the_reason(
+async def test_a_task_whose_agent_was_cut_before_it_changed_anything_fails(
     client: Client, script: list[ScriptedReply], reason: str
 ) -> None:
-    """A task whose agent was cut fails with the reason."""
-    _, report = await played(client, coder=script)
+    """A task whose agent left nothing fails with the reason, the cause first."""
+    env, report = await played(client, coder=script)
 
-    assert (report.state, report.reason) == (TaskState.FAILED, reason)
+    assert (report.state, report.reason, report.kept) == (TaskState.FAILED, reason, "")
+    assert env.calls.of("run_checks") == []
+
+
+@pytest.mark.parametrize(
+    ("limits", "ending", "cause"),
+    [
+        pytest.param(AgentLimits(turns=1), [], "(turn limit)", id="turns"),
+        pytest.param(AgentLimits(), [CUT], "no (refusal)", id="a refusal"),
+        pytest.param(AgentLimits(), CIRCLE, "(going in circles)", id="loop"),
+    ],
+)
+async def test_what_a_cut_agent_left_is_offered_when_it_is_green(
+    client: Client, limits: AgentLimits, ending: list[ScriptedReply], cause: str
+) -> None:
+    """After any cut the acceptance runs; green work is reviewed and lands, and everyone is told."""
+    async with at_work(client, coder=[EDIT, *ending], reviewer=[GOOD], verdicts=[landed]) as (
+        env,
+        start,
+    ):
+        env.model.limits = limits
+        report = await (await start()).result()
+
+    assert (report.state, report.landed) == (TaskState.DONE, "d" * 40)
+    assert report.reason.startswith("Its agent was cut before it said that it was done: ")
+    assert cause in report.reason
+    (made,) = env.calls.of("make_patch")
+    assert cause in made.message
+    (seen,) = [each for each in env.model.opened.values() if each.role == "reviewer"]
+    assert cause in dict(seen.facts)["How its author ended"]
+
+
+async def test_what_a_cut_agent_left_is_kept_when_it_is_red(client: Client) -> None:
+    """Red work of a cut agent is not offered: the task fails, and says where the work is kept."""
+    async with at_work(client, coder=[EDIT, CUT]) as (env, start):
+        env.checks.passes = lambda _run, _command: False
+        report = await (await start()).result()
+
+    assert report.state is TaskState.FAILED
+    assert report.reason == (
+        "the agent was cut: no (refusal); what it left cannot be offered: `make test` fails on it"
+    )
+    assert report.kept == "refs/oc/key/task/x/patch/0"
+
+
+async def test_a_person_is_told_that_an_agent_was_cut(client: Client) -> None:
+    """The question about a patch that is offered after a cut says so."""
+    async with at_work(client, coder=[EDIT, CUT], reviewer=[CUT], verdicts=[landed]) as (
+        env,
+        start,
+    ):
+        listener = await env.listener()
+        handle = await start()
+        (asked,) = await until(partial(listener.query, "asked"))
+        await handle.signal(
+            SubtaskWorkflow.decided,
+            Decision(approval=asked["id"], choice=Choice.APPROVE, by="me", digest=asked["digest"]),
+        )
+        report = await handle.result()
+
+    assert "Its agent was cut before it said that it was done: no (refusal)." in asked["why"]
+    assert report.state is TaskState.DONE
+
+
+async def test_an_agent_that_is_cut_again_with_nothing_new_is_not_reviewed_again(
+    client: Client,
+) -> None:
+    """A patch that comes back unchanged from a second cut fails its task, and is kept."""
+    env, report = await played(client, coder=[EDIT, CUT, CUT], reviewer=[BAD])
+
+    assert report.state is TaskState.FAILED
+    assert report.reason.endswith("nothing had changed since the patch was sent back")
+    assert report.kept == "refs/oc/key/task/x/patch/1"
+    assert len([each for each in env.model.opened.values() if each.role == "reviewer"]) == 1
 
 
 async def test_a_patch_outside_the_declared_paths_is_sent_back_before_any_check(
