@@ -95,7 +95,9 @@ async def build_activities(
         auth_token=config.model_token.get_secret_value() if config.model_token else None,
         base_url=config.model_base_url,
     )
-    setup = AgentSetup(RoleFiles(), model_for=config.model_for, effort=config.effort)
+    setup = AgentSetup(
+        RoleFiles(), model_for=config.model_for, effort=config.effort, prices=config.prices
+    )
     model = MessagesModel(stores, messages, setup)
     policy = CurrentPolicy()
     repositories = UserRepositories(

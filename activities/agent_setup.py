@@ -1,6 +1,7 @@
 """How an agent is set up: its role's file, its tools, its model and that model's prices."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from activities.tools.registry import tools_by_name
 from contracts.tools import FINISH
@@ -17,11 +18,26 @@ class AgentSetup:
     Args:
         model_for: the model's name by role, by the worker's settings.
         effort: the API's effort level; None leaves the model's default.
+        prices: what the user says of models, in dollars per million tokens.
     """
 
     def __init__(
-        self, roles: RoleFiles, *, model_for: Callable[[str], str], effort: str | None = None
+        self,
+        roles: RoleFiles,
+        *,
+        model_for: Callable[[str], str],
+        effort: str | None = None,
+        prices: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
     ) -> None:
+        self._prices = {
+            name: models.with_price(
+                name,
+                input_usd=said["input"],
+                output_usd=said["output"],
+                cached_usd=said.get("cached"),
+            )
+            for name, said in prices.items()
+        }
         self._roles = roles
         self._model_for = model_for
         self._effort = effort
@@ -40,7 +56,7 @@ class AgentSetup:
             [*specs, finish_tool(found.output)],
             model=model,
             effort=self._effort,
-            prices=models.facts(model),
+            prices=models.facts(model, self._prices),
         )
 
     def tools(self, agent: AgentConfiguration) -> dict[str, ToolSpec]:

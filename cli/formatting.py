@@ -23,6 +23,14 @@ def money(usd: float) -> str:
     return f"${usd:.2f}" if usd >= 1 or usd == 0 else f"${usd:.4f}"
 
 
+def cost(usd: float, unpriced_tokens: int) -> str:
+    """Return what something cost; of tokens whose price nobody has said, only that."""
+    if not unpriced_tokens:
+        return money(usd)
+    unknown = f"price of {count(unpriced_tokens)} tokens unknown"
+    return f"{money(usd)}, {unknown}" if usd else unknown
+
+
 def count(number: int) -> str:
     """Return a count in at most five characters: 950, 12.3k, 1.2M."""
     if number < 1_000:

@@ -57,11 +57,16 @@ class AgentLimits(Contract):
 
 
 class ModelPrices(Contract):
-    """What the loop needs to know of a model: dollars per million tokens, its longest reply."""
+    """What the loop needs to know of a model: dollars per million tokens, its longest reply.
+
+    Attributes:
+        known: False for a model whose price nobody has said; no budget holds it.
+    """
 
     input_usd: float
     output_usd: float
     max_output_tokens: int
+    known: bool = True
 
 
 class AgentConfig(Contract):
@@ -171,6 +176,7 @@ class AgentResult(Contract):
         cut: None when it finished.
         failure: the FailureKind, when the cut is a failure.
         checkpoint: the worktree's last state.
+        priced: False when the price of its model is not known, so that its cost is not either.
     """
 
     output: str | None
@@ -184,6 +190,7 @@ class AgentResult(Contract):
     turns: int = 0
     usage: Usage = Usage()
     cost_microusd: int = 0
+    priced: bool = True
     model: str = ""
 
 
@@ -196,6 +203,7 @@ class AgentStatus(Contract):
     tokens: int
     cost_usd: float
     doing: str
+    priced: bool = True
     model: str = ""
     context_tokens: int = 0
 

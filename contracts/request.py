@@ -51,6 +51,7 @@ class RequestStatus(Contract):
         id: the workflow id.
         reason: what it waits for or why it failed, in words; never empty while it waits.
         checks: of the merged tree, empty before they ran.
+        unpriced_tokens: tokens whose price is not known; the cost and the budget leave them out.
         model: the model that answered, as it named itself.
         base_problems: what fails or cannot run on the base, before any work.
         notes: what differs from the person's own checkout.
@@ -77,5 +78,6 @@ class RequestStatus(Contract):
     checks: tuple[CheckResult, ...] = ()
     cost_usd: float = 0.0
     budget_usd: float = 0.0
+    unpriced_tokens: int = 0
     model: str = ""
     notes: tuple[ShortText, ...] = ()

@@ -52,6 +52,7 @@ class SubtaskReport(Contract):
     Attributes:
         agent: workflow id of the agent at work, None when none is.
         rounds_left: how often it may still go back for checks or review; None before it is known.
+        unpriced_tokens: those of `tokens` whose price is not known.
         landed: the commit on the target that holds the patch.
         findings: of its reviewers, settled or not.
         no_change: why nothing had to change, when that is how it was done.
@@ -67,6 +68,7 @@ class SubtaskReport(Contract):
     rounds_left: int | None = None
     turns: int = 0
     tokens: int = 0
+    unpriced_tokens: int = 0
     cost_microusd: int = 0
     landed: ObjectId | None = None
     kept: str = ""

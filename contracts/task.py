@@ -26,6 +26,7 @@ class TaskStatus(Contract):
         reason: why it is blocked, failed or waiting; empty while it simply runs.
         lane: the execution lane and why, "worktree: it writes".
         turns, tokens, cost_usd: summed over the task's agents so far as reported.
+        unpriced_tokens: those of `tokens` whose price is not known.
         rounds: how often the task went back to its agent.
         rounds_left: how often it may still go back for checks or review; None before it is known.
         commit: the landed commit.
@@ -44,6 +45,7 @@ class TaskStatus(Contract):
     lane: str = ""
     turns: int = 0
     tokens: int = 0
+    unpriced_tokens: int = 0
     cost_usd: float = 0.0
     rounds: int = 0
     rounds_left: int | None = None

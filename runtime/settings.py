@@ -1,5 +1,6 @@
 """Settings: all environment variables, read and checked once, in this one module."""
 
+import json
 import os
 import re
 import unicodedata
@@ -49,6 +50,8 @@ class Settings:
         model: the model of every role without one of its own.
         role_models: role to model, only for roles with a model of their own.
         author: "Name <mail>" of delivered commits; None means each repository's own user.
+        prices: of models, as their user says: dollars per million tokens by "input", "output" and,
+            if it is said, "cached".
         effort: the effort level of model calls; None means the model's default.
         log_level, log_format: in lower case, "json" or "console".
         metrics_address: host:port of a Prometheus endpoint; None means no endpoint.
@@ -74,6 +77,7 @@ class Settings:
     model: str = DEFAULT_MODEL
     role_models: Mapping[str, str] = field(default_factory=dict)
     author: str | None = None
+    prices: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     effort: str | None = None
     log_level: str = "info"
     log_format: str = "json"
@@ -172,6 +176,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             if (name := f"ORCHESTCODE_MODEL_{role.upper()}") in env
         },
         author=_author(env, "ORCHESTCODE_AUTHOR"),
+        prices=_prices(env.get("ORCHESTCODE_PRICES", "{}")),
         effort=_choice(env, "ORCHESTCODE_EFFORT", _EFFORTS),
         log_level=_choice(env, "ORCHESTCODE_LOG_LEVEL", _LOG_LEVELS) or "info",
         log_format=_choice(env, "ORCHESTCODE_LOG_FORMAT", _LOG_FORMATS) or "json",
@@ -259,6 +264,31 @@ def _author(env: Mapping[str, str], name: str) -> str | None:
     if value and not _AUTHOR.fullmatch(value):
         raise SettingsError(f"{name} must be written as Name <mail>, not {value!r}.")
     return value or None
+
+
+def _prices(text: str) -> Mapping[str, Mapping[str, float]]:
+    """Return prices by model, written as JSON or as the path of a file of JSON."""
+    try:
+        found = json.loads(text if text.lstrip().startswith("{") else Path(text).read_bytes())
+        return {str(name): _price(each) for name, each in found.items()}
+    except (OSError, ValueError, AttributeError, TypeError) as problem:
+        raise SettingsError(
+            f"ORCHESTCODE_PRICES cannot be used ({problem}): write dollars per million tokens, "
+            'as {"my-model": {"input": 1, "output": 5, "cached": 0.1}}, or name a file of that.'
+        ) from problem
+
+
+def _price(fields: Mapping[str, float]) -> Mapping[str, float]:
+    unknown = sorted(set(fields) - {"input", "output", "cached"})
+    missing = sorted({"input", "output"} - set(fields))
+    wrong = [name for name, usd in fields.items() if not _is_price(usd)]
+    if unknown or missing or wrong:
+        raise ValueError(", ".join([*unknown, *missing, *wrong]))
+    return {name: float(usd) for name, usd in fields.items()}
+
+
+def _is_price(usd: object) -> bool:
+    return isinstance(usd, int | float) and not isinstance(usd, bool) and 0 <= usd < 1e6
 
 
 def _number(env: Mapping[str, str], name: str) -> int | None:

@@ -95,6 +95,7 @@ class AgentWorkflow(ChildOfRequest):
             tokens=self._progress.usage.total_tokens,
             cost_usd=self._progress.cost_microusd / 1e6,
             doing=self._tools.doing,
+            priced=self._priced(),
             model=self._progress.model,
             context_tokens=conversation.context_tokens if conversation else 0,
         )
@@ -179,6 +180,9 @@ class AgentWorkflow(ChildOfRequest):
 
     def _prices(self, conversation: ConversationRef) -> ModelPrices:
         return self._config.prices if self._config else wire.prices(conversation.model)
+
+    def _priced(self) -> bool:
+        return self._config is None or self._config.prices.known
 
     def _tell(self, message: str | None) -> None:
         if message:
@@ -266,5 +270,6 @@ class AgentWorkflow(ChildOfRequest):
             turns=self._progress.turns,
             usage=self._progress.usage,
             cost_microusd=self._progress.cost_microusd,
+            priced=self._priced(),
             model=self._progress.model,
         )

@@ -34,6 +34,7 @@ class Planning:
     Attributes:
         agent: workflow id of the planner at work, None when none is.
         spent: what its calls have cost so far, in microUSD.
+        unpriced_tokens: of calls whose price is not known.
     """
 
     def __init__(self, request_id: str, start: RequestStart, opened: RepositoryOpened) -> None:
@@ -46,7 +47,7 @@ class Planning:
         self._lacking: tuple[str, ...] = ()
         self.agent: str | None = None
         self._turns = 0
-        self.spent = 0
+        self.spent = self.unpriced_tokens = 0
         self.model = ""
 
     async def look_at_base(self) -> None:
@@ -129,6 +130,7 @@ class Planning:
         self.agent, self._before = None, result
         self._turns += result.turns
         self.spent += result.cost_microusd
+        self.unpriced_tokens += 0 if result.priced else result.usage.total_tokens
         self.model = result.model or self.model
         cancellation.raise_if_cancelled()
         if result.failure and not self._can_do_without(result.failure):

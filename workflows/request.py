@@ -282,7 +282,10 @@ class RequestWorkflow(ApprovalHandlers):
             rows=self._rows(),
             inbox=self._inbox.inbox,
             planner=self._planning.agent if self._planning else None,
-            spent=self._scheduler.spent if self._scheduler else 0,
+            spent=requests.Spent(
+                self._scheduler.spent if self._scheduler else 0,
+                self._planning.unpriced_tokens if self._planning else 0,
+            ),
             checks=self._checks,
             delivered=self._delivered,
             model=(self._scheduler.model if self._scheduler else "") or planned,

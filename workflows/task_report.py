@@ -65,10 +65,12 @@ class TaskReporter:
         finally:
             self.starting = False
         result = await handle
+        tokens = result.usage.total_tokens
         self.note(
             agent=None,
             turns=self.report.turns + result.turns,
-            tokens=self.report.tokens + result.usage.total_tokens,
+            tokens=self.report.tokens + tokens,
+            unpriced_tokens=self.report.unpriced_tokens + (0 if result.priced else tokens),
             cost_microusd=self.report.cost_microusd + result.cost_microusd,
             model=result.model or self.report.model,
         )

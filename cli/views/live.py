@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import hints
-from cli.formatting import clean, clean_lines, commit, count, money, rounds, span
+from cli.formatting import clean, clean_lines, commit, cost, count, money, rounds, span
 from cli.snapshot import PLANNER, Snapshot
 from cli.views.graph import Row, draw
 from cli.views.report import check_line
@@ -56,7 +56,7 @@ def live_view(snapshot: Snapshot, *, program: str) -> RenderableType:
 
 def _head(snapshot: Snapshot) -> list[RenderableType]:
     status = snapshot.status
-    spent = money(status.cost_usd)
+    spent = cost(status.cost_usd, status.unpriced_tokens)
     if status.budget_usd:
         spent += f" of {money(status.budget_usd)}"
     head = Text.assemble(
@@ -134,10 +134,15 @@ def _agent_cells(agent: AgentStatus) -> list[Text]:
         Text(agent.role),
         Text(str(agent.turns)),
         Text(count(agent.tokens)),
-        Text(money(agent.cost_usd)),
+        Text(agent_cost(agent)),
         Text(""),
         _cut(agent_activity(agent)),
     ]
+
+
+def agent_cost(agent: AgentStatus) -> str:
+    """Return what a running agent has cost, where the price of its model is known."""
+    return money(agent.cost_usd) if agent.priced else "price unknown"
 
 
 def _task_cells(row: Row, agent: AgentStatus | None) -> list[Text]:
@@ -145,14 +150,15 @@ def _task_cells(row: Row, agent: AgentStatus | None) -> list[Text]:
     task = row.task
     style = _TASK_STYLES[task.state]
     tokens = max(task.tokens, agent.tokens if agent else 0)
-    cost = max(task.cost_usd, agent.cost_usd if agent else 0.0)
+    usd = max(task.cost_usd, agent.cost_usd if agent else 0.0)
+    priced = not task.unpriced_tokens and (agent is None or agent.priced)
     return [
         Text.assemble((row.rail, "dim"), (f"{TASK_MARKS[task.state]} {task.id}", style)),
         Text(task.state.value, style),
         Text(agent.role if agent else ""),
         Text(_unless_zero(agent.turns if agent else task.turns)),
         Text(_unless_zero(tokens, count(tokens))),
-        Text(_unless_zero(cost, money(cost))),
+        Text(_unless_zero(usd, money(usd)) if priced else "unknown"),
         Text(_unless_zero(task.rounds, rounds(task))),
         _cut(task_activity(row, agent)),
     ]

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from operator import attrgetter
 
 from cli import hints
-from cli.formatting import clean, clean_lines, commit, count, money, rounds
+from cli.formatting import clean, clean_lines, commit, cost, count, rounds
 from cli.snapshot import PLANNER, Snapshot
-from cli.views.live import agent_activity, queue_line
+from cli.views.live import agent_activity, agent_cost, queue_line
 from cli.views.report import check_line
 from contracts.approvals import Approval
 from contracts.task import TaskStatus
@@ -70,7 +70,8 @@ def _task_line(task: TaskStatus) -> str:
         f"rounds {rounds(task)}" if task.rounds else "",
         f"landed {commit(task.commit)}" if task.commit else "",
         f"kept: {clean(task.kept, 1_000)}" if task.kept else "",
-        f"turns {task.turns}, tokens {count(task.tokens)}, {money(task.cost_usd)}"
+        f"turns {task.turns}, tokens {count(task.tokens)}, "
+        f"{cost(task.cost_usd, task.unpriced_tokens)}"
         if task.turns
         else "",
     ]
@@ -83,7 +84,7 @@ def _agents(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
         was = before.agents.get(name) if before else None
         if was is None or _agent_facts(was) != _agent_facts(agent):
             who = PLANNER if name == PLANNER else f"{name} {agent.role}"
-            spent = f"[{count(agent.tokens)} tokens, {money(agent.cost_usd)}]"
+            spent = f"[{count(agent.tokens)} tokens, {agent_cost(agent)}]"
             yield f"agent {who} turn {agent.turns}{_why(agent_activity(agent))} {spent}"
 
 

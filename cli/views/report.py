@@ -1,6 +1,6 @@
 """The report of a request that has ended, and a request's status as a JSON document."""
 
-from cli.formatting import clean, clean_lines, commit, money, plural, span
+from cli.formatting import clean, clean_lines, commit, cost, plural, span
 from contracts.checks import CheckResult
 from contracts.request import RequestStatus
 from contracts.task import TaskState
@@ -8,9 +8,12 @@ from contracts.visibility import RunState
 from domain.review.findings import finding_line
 
 _SHARED_KEYS = {"id", "state", "reason", "commit"}
-_REQUEST_KEYS = _SHARED_KEYS | {"branch", "model", "request", "repository", "summary", "notes"}
+_REQUEST_KEYS = _SHARED_KEYS | {
+    *("branch", "model", "unpriced_tokens", "request", "repository", "summary", "notes")
+}
 _TASK_KEYS = _SHARED_KEYS | {
-    *("title", "depends_on", "turns", "tokens", "rounds", "rounds_left", "kept"),
+    *("title", "depends_on", "turns", "tokens", "unpriced_tokens", "rounds", "rounds_left"),
+    "kept",
     *("findings", "no_change"),
 }
 _CHECK_KEYS = {"command", "exit_code", "timed_out"}
@@ -90,7 +93,7 @@ def check_line(result: CheckResult) -> str:
 def _figures(status: RequestStatus, seconds: float) -> str:
     done = sum(task.state is TaskState.DONE for task in status.tasks)
     parts = [
-        f"Cost: {money(status.cost_usd)}",
+        f"Cost: {cost(status.cost_usd, status.unpriced_tokens)}",
         f"wall time {span(seconds)}",
         *([f"{done} of {plural(len(status.tasks), 'task')} done"] if status.tasks else []),
         *([f"model {clean(status.model)}"] if status.model else []),

@@ -116,9 +116,14 @@ def may_call(
 
 
 def affordable_output(prices: ModelPrices, *, context_tokens: int, money_microusd: int) -> int:
-    """Return how many output tokens the money buys after an uncached read of the context; ≥ 0."""
+    """Return how many output tokens the money buys after an uncached read of the context; ≥ 0.
+
+    Where the price is not known, money limits nothing.
+    """
     left = money_microusd - 1.25 * prices.input_usd * context_tokens
-    return max(int(left / prices.output_usd), 0)
+    if not prices.known or (left > 0 and not prices.output_usd):
+        return prices.max_output_tokens
+    return max(int(left / prices.output_usd), 0) if left > 0 else 0
 
 
 def after_turn(

@@ -1,13 +1,17 @@
 """What is known of models: prices, windows, abilities. Dated data, of November 2026.
 
-Tuned freely: an agent goes by what was pinned at its start.
+Tuned freely: an agent goes by what was pinned at its start. What is not known is not made up: a
+model without a price costs an unknown amount, and only turns and time limit it.
 
 Cost of a call = p_in * (input + 1.25 * write_5m + 2 * write_1h + read_factor * cache_read)
                + p_out * output.
 """
 
 import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from contracts.model import Usage
 
@@ -20,6 +24,7 @@ class ModelFacts:
 
     Attributes:
         read_factor: price of a cached token as a share of the input price.
+        known: the price is known; else it stands as 0.
         system_messages: takes `role: system` within the conversation.
     """
 
@@ -30,6 +35,7 @@ class ModelFacts:
     window_tokens: int = 1_000_000
     max_output_tokens: int = 128_000
     system_messages: bool = False
+    known: bool = True
 
 
 FACTS: tuple[ModelFacts, ...] = (
@@ -43,14 +49,50 @@ FACTS: tuple[ModelFacts, ...] = (
     ModelFacts("claude-haiku-4-5", 1, 5, window_tokens=200_000, max_output_tokens=64_000),
 )
 
-_UNKNOWN = ModelFacts("unknown", 10, 50, window_tokens=200_000, max_output_tokens=32_000)
-"""A model that the table lacks is priced as the dearest, so that a budget still holds."""
+_UNKNOWN_WINDOW = 200_000
+_UNKNOWN_OUTPUT = 32_000
+_SAME = re.compile(r"(-\d{8}|@\d{8}|-latest|\[1m\])*")
+"""What may follow a model's name without making it another model."""
 
 
-def facts(model: str) -> ModelFacts:
-    """Return what is known of a model; a dated or suffixed name counts as its family."""
+def facts(model: str, own: Mapping[str, ModelFacts] = MappingProxyType({})) -> ModelFacts:
+    """Return what is known of a model; `own` is what its user says, by name.
+
+    A dated name counts as its family. Any other longer name is another model.
+    """
     name = model.removesuffix(REHEARSED)
-    return next((known for known in FACTS if name.startswith(known.name)), _UNKNOWN)
+    said = next((own[each] for each in own if _is(name, each)), None)
+    found = next((known for known in FACTS if _is(name, known.name)), None)
+    return said or found or _unknown(name)
+
+
+def with_price(
+    name: str, *, input_usd: float, output_usd: float, cached_usd: float | None
+) -> ModelFacts:
+    """Return a model with its price as its user says, in dollars per million tokens."""
+    known = facts(name)
+    window, longest = known.window_tokens, known.max_output_tokens
+    factor = 0.1
+    if cached_usd is not None and input_usd:
+        factor = cached_usd / input_usd
+    return ModelFacts(
+        name, input_usd, output_usd, factor, window_tokens=window, max_output_tokens=longest
+    )
+
+
+def _unknown(name: str) -> ModelFacts:
+    return ModelFacts(
+        name,
+        0,
+        0,
+        window_tokens=_UNKNOWN_WINDOW,
+        max_output_tokens=_UNKNOWN_OUTPUT,
+        known=False,
+    )
+
+
+def _is(name: str, known: str) -> bool:
+    return name.startswith(known) and _SAME.fullmatch(name, len(known)) is not None
 
 
 def cost_microusd(known: ModelFacts, usage: Usage, *, written_1h: int = 0) -> int:

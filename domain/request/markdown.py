@@ -110,9 +110,7 @@ def _task(task: TaskStatus) -> str:
     facts = (
         f"{state}, after {', '.join(task.depends_on)}" if waits else state,
         f"sent back {task.rounds}×{_left(task)}" if task.rounds else "",
-        f"{task.turns} turns, {task.tokens:,} tokens, {task.cost_usd:.4f} USD"
-        if task.turns
-        else "",
+        f"{task.turns} turns, {task.tokens:,} tokens, {_usd(task)}" if task.turns else "",
         f"its last patch is kept: {_code(task.kept, 500)}" if task.kept else "",
     )
     told = "; ".join(fact for fact in facts if fact)
@@ -147,7 +145,18 @@ def _cost(status: RequestStatus) -> str:
     if not status.model:
         return ""
     budget = f" of {status.budget_usd:.2f}" if status.budget_usd else ""
-    return f"Model: {_prose(status.model, 100)}. Cost: {status.cost_usd:.4f}{budget} USD."
+    unknown = (
+        f" The price of {status.unpriced_tokens:,} tokens is unknown: no budget holds them, only "
+        f"turns and time do. Set it in {_code('ORCHESTCODE_PRICES')}."
+        if status.unpriced_tokens
+        else ""
+    )
+    said = f"Cost: {status.cost_usd:.4f}{budget} USD."
+    return f"Model: {_prose(status.model, 100)}. {said}{unknown}"
+
+
+def _usd(task: TaskStatus) -> str:
+    return "price unknown" if task.unpriced_tokens else f"{task.cost_usd:.4f} USD"
 
 
 def _because(reason: str, limit: int) -> str:

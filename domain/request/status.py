@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 
@@ -23,6 +24,19 @@ from domain.scheduling import task_state as tasks
 from domain.scheduling.budget import usd
 from domain.scheduling.ready import TaskNode
 from domain.text import listing, one_line
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a request has used beside its running tasks.
+
+    Attributes:
+        microusd: of the planner and of the tasks that have ended.
+        unpriced_tokens: the planner's tokens whose price is not known.
+    """
+
+    microusd: int = 0
+    unpriced_tokens: int = 0
 
 
 def read(payload: object) -> RequestStart | str:
@@ -72,6 +86,7 @@ def reported(status: TaskStatus, report: SubtaskReport, workflow_id: str) -> Tas
             "rounds_left": report.rounds_left,
             "turns": report.turns,
             "tokens": report.tokens,
+            "unpriced_tokens": report.unpriced_tokens,
             "cost_usd": usd(report.cost_microusd),
             "commit": report.landed,
             "findings": report.findings,
@@ -237,7 +252,7 @@ def status(
     rows: tuple[TaskStatus, ...],
     inbox: ApprovalInbox,
     planner: str | None,
-    spent: int,
+    spent: Spent,
     checks: tuple[CheckResult, ...],
     delivered: Delivered | None,
     model: str,
@@ -265,8 +280,9 @@ def status(
         commit=delivered.commit if delivered else None,
         diffstat=delivered.diffstat if delivered else "",
         checks=checks,
-        cost_usd=usd(spent) + open_cost,
+        cost_usd=usd(spent.microusd) + open_cost,
         budget_usd=start.budget_usd if start else 0.0,
+        unpriced_tokens=spent.unpriced_tokens + sum(row.unpriced_tokens for row in rows),
         model=model,
         notes=opened.notes if opened else (),
     )

@@ -331,7 +331,9 @@ def test_the_json_document_has_the_documented_keys() -> None:
 
     keys = "id state reason branch commit cost_usd model request repository summary notes"
     assert (
-        set(printed) == {*keys.split(), "tasks", "checks", "approvals"} == set(document(status()))
+        set(printed)
+        == {*keys.split(), "unpriced_tokens", "tasks", "checks", "approvals"}
+        == set(document(status()))
     )
     assert (printed["id"], printed["state"], printed["cost_usd"]) == (REQUEST_ID, "RUNNING", 0.5)
     assert printed["tasks"] == [
@@ -343,12 +345,14 @@ def test_the_json_document_has_the_documented_keys() -> None:
             "depends_on": [],
             "turns": 2,
             "tokens": 30,
+            "unpriced_tokens": 0,
             "cost": 0.25,
             "rounds": 0,
             "rounds_left": None,
             "commit": None,
             "findings": [],
             "no_change": "",
+            "kept": "",
         }
     ]
     command = {"command": "python3 -m unittest -q", "passed": True}
@@ -488,3 +492,23 @@ def test_what_differs_from_the_checkout_is_shown_once_everywhere() -> None:
     ]
     assert changes(after, after, program=PROGRAM) == []
     assert document(after.status)["notes"] == [note]
+
+
+def test_what_has_no_known_price_is_shown_so() -> None:
+    """Tokens whose price nobody said stand in every view as of unknown price, not as free."""
+    unknown = task("a", TaskState.DONE, turns=2, tokens=30_000, unpriced_tokens=30_000)
+    ended = status(unknown, state=RunState.DONE, unpriced_tokens=31_000)
+
+    assert "Cost: price of 31.0k tokens unknown" in "\n".join(closing(ended, seconds=1, link=""))
+    (line,) = [each for each in changes(None, snapshot(unknown), program="p") if "turns 2" in each]
+    assert "price of 30.0k tokens unknown" in line
+
+
+def test_a_failed_task_shows_where_its_last_patch_is_kept() -> None:
+    """The command that fetches the work of a failed task stands in the closing report."""
+    lost = task("a", TaskState.FAILED, reason="cut", kept="git fetch /store refs/oc/x")
+    ended = status(lost, state=RunState.FAILED, reason="0 of 1 tasks done")
+
+    assert "  its last patch is kept: git fetch /store refs/oc/x" in closing(
+        ended, seconds=1, link=""
+    )

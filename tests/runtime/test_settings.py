@@ -48,6 +48,13 @@ def test_the_home_follows_the_variables(variables: dict[str, str], home: str) ->
         ("ORCHESTCODE_HOME", "not/absolute"),
         ("ORCHESTCODE_AUTHOR", "Ada Lovelace"),
         ("ORCHESTCODE_EFFORT", "huge"),
+        ("ORCHESTCODE_PRICES", "not/there.json"),
+        ("ORCHESTCODE_PRICES", '{"m": 3}'),
+        ("ORCHESTCODE_PRICES", '{"m": {"input": 3}}'),
+        ("ORCHESTCODE_PRICES", '{"m": {"input": "3", "output": 1}}'),
+        ("ORCHESTCODE_PRICES", '{"m": {"input": NaN, "output": 1}}'),
+        ("ORCHESTCODE_PRICES", '{"m": {"input": 3, "output": -1}}'),
+        ("ORCHESTCODE_PRICES", '{"m": {"input": 3, "output": 1, "outptu": 2}}'),
         ("ORCHESTCODE_LOG_LEVEL", "loud"),
         ("ORCHESTCODE_LOG_FORMAT", "xml"),
         ("ORCHESTCODE_CHECK_SLOTS", "0"),
@@ -129,6 +136,17 @@ def test_a_role_has_its_own_model_or_the_common_one() -> None:
 
     assert settings.model_for("coder") == "common"
     assert settings.model_for("reviewer") == "strict"
+
+
+def test_prices_are_given_as_json_or_as_a_file_of_it(tmp_path: Path) -> None:
+    """What a model costs is what its user says, in dollars per million tokens."""
+    text = '{"mine": {"input": 1, "output": 5.5, "cached": 0}}'
+    file = tmp_path / "prices.json"
+    file.write_text(text)
+
+    for value in (text, str(file)):
+        settings = load({"HOME": "/h", "ORCHESTCODE_PRICES": value})
+        assert settings.prices == {"mine": {"input": 1.0, "output": 5.5, "cached": 0.0}}
 
 
 def test_a_profile_gives_address_and_namespace(tmp_path: Path) -> None:

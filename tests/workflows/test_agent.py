@@ -358,6 +358,23 @@ async def test_an_agent_keeps_the_configuration_it_was_started_with(client: Clie
     assert (result.config, env.model.opened) == (pinned, {})
 
 
+async def test_money_does_not_cut_an_agent_whose_price_is_unknown(client: Client) -> None:
+    """Without a price the budget holds nothing: turns and time do, and the result says so."""
+    env = WorkflowEnv(client, {"coder/x": [acts((VIEW, "a"))] * 9})
+    pinned = config_of("nobody-knows", AgentLimits(turns=2))
+    conversation = ConversationRef(id="c", head="b" * 40, model="nobody-knows")
+    async with env.at_work():
+        start = agent(
+            env,
+            conversation=conversation,
+            config=pinned,
+            limits=AgentLimits(budget_microusd=0),
+        )
+        result = await (await env.start(AgentWorkflow, start)).result()
+
+    assert (result.cut, result.turns, result.priced) == (StopCause.TURNS, 2, False)
+
+
 async def test_an_agent_of_a_custom_role_returns_its_output(client: Client) -> None:
     """A role's name is data on the wire: the workflow knows none of them."""
     env = WorkflowEnv(client, {"triager/x": [acts((VIEW, "a")), DONE]})

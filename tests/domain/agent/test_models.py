@@ -10,7 +10,7 @@ from domain.agent import models
 from domain.agent.loop import affordable_output
 
 TOKENS = st.integers(min_value=0, max_value=1_000_000)
-NAMES = st.sampled_from([*(known.name for known in models.FACTS), "nobody-knows"])
+NAMES = st.sampled_from([known.name for known in models.FACTS])
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ NAMES = st.sampled_from([*(known.name for known in models.FACTS), "nobody-knows"
         pytest.param("claude-opus-5-5 (rehearsed)", "claude-opus-5-5", id="rehearsed"),
         pytest.param("claude-opus-5", "claude-opus-5", id="the shorter name"),
         pytest.param("claude-opus-5-20260101", "claude-opus-5", id="the shorter name, dated"),
-        pytest.param("gpt-9", "unknown", id="unknown"),
+        pytest.param("claude-opus-5-latest", "claude-opus-5", id="the latest"),
     ],
 )
 def test_a_model_is_known_by_its_family(name: str, known: str) -> None:
@@ -29,12 +29,40 @@ def test_a_model_is_known_by_its_family(name: str, known: str) -> None:
     assert models.facts(name).name == known
 
 
-def test_an_unknown_model_is_priced_as_the_dearest() -> None:
-    """A budget holds whatever model is asked."""
-    unknown = models.facts("nobody-knows")
+@pytest.mark.parametrize("name", ["gpt-9", "claude-opus-5-9", "claude-opus-50", "opus", ""])
+def test_no_price_is_made_up(name: str) -> None:
+    """A model that nobody said a price of costs an unknown amount, also one with a similar name."""
+    unknown = models.facts(name)
 
-    assert unknown.input_usd >= max(known.input_usd for known in models.FACTS)
-    assert unknown.output_usd >= max(known.output_usd for known in models.FACTS)
+    assert not unknown.known
+    assert models.cost_microusd(unknown, Usage(input_tokens=10**6, output_tokens=10**6)) == 0
+
+
+def test_a_price_can_be_said() -> None:
+    """What the user says of a model holds for it and its dated versions, also of a known one."""
+    said = {
+        "mine": models.with_price("mine", input_usd=2, output_usd=8, cached_usd=1),
+        "claude-opus-5": models.with_price(
+            "claude-opus-5", input_usd=1, output_usd=1, cached_usd=None
+        ),
+    }
+    mine, opus = models.facts("mine-20261101", said), models.facts("claude-opus-5", said)
+
+    assert (mine.known, mine.input_usd, mine.output_usd, mine.read_factor) == (True, 2, 8, 0.5)
+    assert (opus.input_usd, opus.window_tokens) == (1, 1_000_000)
+    assert models.facts("claude-sonnet-5", said).input_usd == 2
+
+
+@pytest.mark.parametrize("money", [0, -5, 10**6])
+def test_money_does_not_limit_what_has_no_price(money: int) -> None:
+    """Without a price a budget can hold nothing; a price of nothing is a price."""
+    unknown = ModelPrices(input_usd=0, output_usd=0, max_output_tokens=9_000, known=False)
+    free = unknown.model_copy(update={"known": True})
+
+    assert affordable_output(unknown, context_tokens=10**6, money_microusd=money) == 9_000
+    assert affordable_output(free, context_tokens=10**6, money_microusd=money) == (
+        9_000 if money > 0 else 0
+    )
 
 
 def test_the_price_of_each_kind_of_token() -> None:

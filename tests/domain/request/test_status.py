@@ -12,7 +12,7 @@ from contracts.repository import RepositoryOpened
 from contracts.request import RequestStart
 from contracts.store import RepositoryRef
 from contracts.subtask import SubtaskReport
-from contracts.task import TaskState
+from contracts.task import TaskState, TaskStatus
 from contracts.visibility import Blocker, RunState
 from domain.approvals.inbox import ApprovalInbox
 from domain.request import status
@@ -243,9 +243,27 @@ def test_a_status_counts_what_was_spent_and_what_is_being_spent() -> None:
     done = rows["tell"].model_copy(update={"state": TaskState.DONE, "cost_usd": 9.0})
     told = status.status(
         "r", (RunState.RUNNING, ""), start=START, opened=OPENED, plan=PLAN, rows=(running, done),
-        inbox=ApprovalInbox(), planner=None, spent=2_000_000, checks=(), delivered=None, model="m",
+        inbox=ApprovalInbox(), planner=None, spent=status.Spent(2_000_000), checks=(),
+        delivered=None, model="m",
     )  # fmt: skip
 
     assert told.cost_usd == 2.5
     assert (told.branch, told.commit) == ("orchestcode/mend", None)
     assert (told.request, told.budget_usd) == ("Mend it.", 10.0)
+
+
+def test_a_task_that_ended_without_landing_says_how_to_get_its_work() -> None:
+    """Whoever reads the status can fetch the last patch of a failed task with one command."""
+    kept = "refs/oc/r-1/task/mend/patch/0"
+    rows = tuple(
+        TaskStatus(id=name, title="t", state=state, kept=kept)
+        for name, state in (("mend", TaskState.FAILED), ("tell", TaskState.DONE))
+    )
+    shown = status.status(
+        "request/x", (RunState.FAILED, "red"), start=START, opened=OPENED, plan=PLAN, rows=rows,
+        inbox=ApprovalInbox(), planner=None, spent=status.Spent(unpriced_tokens=5), checks=(),
+        delivered=None, model="m",
+    )  # fmt: skip
+
+    assert [row.kept for row in shown.tasks] == [f"git fetch '/home/a b/shop.git' {kept}", ""]
+    assert shown.unpriced_tokens == 5
