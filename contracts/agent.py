@@ -33,6 +33,10 @@ class AgentLimits(Contract):
         failed_replies: replies in a row whose calls all failed and changed nothing.
         round_turns: turns of a round that begins when the others have used up `turns`; 0 = each
             round has them all again, as before 2026-12.
+        warn_percent: of turns, time or money used up, when the agent is told; 0 = never, as before
+            2026-12.
+        turns_a_size: turns for each that a plan estimates, when that is more than `turns`, up to
+            `most_turns`; the time grows alike. 0 = the plan's size counts for nothing.
         same_call_warning, same_call_stop: replies with the same calls and the same outcome.
         approval_seconds: an unanswered question is denied after this long; set by its caller.
     """
@@ -51,6 +55,9 @@ class AgentLimits(Contract):
     bad_replies: int = wire_defaults.BAD_REPLIES
     failed_replies: int = wire_defaults.FAILED_REPLIES
     round_turns: int = wire_defaults.ROUND_TURNS
+    warn_percent: int = wire_defaults.WARN_PERCENT
+    turns_a_size: int = wire_defaults.TURNS_A_SIZE
+    most_turns: int = wire_defaults.MOST_TURNS
     same_call_warning: int = wire_defaults.SAME_CALL_WARNING
     same_call_stop: int = wire_defaults.SAME_CALL_STOP
     approval_seconds: int = wire_defaults.APPROVAL_SECONDS
@@ -102,6 +109,7 @@ class AgentStart(Contract):
         limits: its money; of an agent without a pinned configuration the other limits, too.
         config: pinned by the agent's first run for all later ones; None before that.
         scope: by what its writes of undeclared paths are judged; None when nothing is.
+        size: turns that the plan estimates for its task; 0 = it estimates none.
         turns_before: of the same agent in its rounds before this one.
         answers, progress: what continue-as-new carries.
     """
@@ -122,6 +130,7 @@ class AgentStart(Contract):
     seen: ObjectId | None = None
     config: AgentConfig | None = None
     scope: WriteScope | None = None
+    size: int = 0
     turns_before: int = 0
     answers: tuple[ToolAnswer, ...] = ()
     progress: "AgentProgress | None" = None
@@ -149,6 +158,7 @@ class AgentProgress(Contract):
         bad_replies, failed_replies: as in `AgentLimits`.
         recent: digests of the last replies' calls and their outcomes, newest last.
         variant: repeats of the present turn.
+        warned: limits of which the agent has been told that most is used up.
         lost: calls in a row without a usable reply that may have to be paid for.
         model: the one that answered last.
         started_at: seconds of the run's clock.
@@ -161,6 +171,7 @@ class AgentProgress(Contract):
     failed_replies: int = 0
     recent: tuple[str, ...] = ()
     variant: int = 0
+    warned: tuple[str, ...] = ()
     lost: int = 0
     usage: Usage = Usage()
     cost_microusd: int = 0

@@ -21,6 +21,9 @@ BAD_CALLS: Final = 5
 BAD_REPLIES: Final = 0
 FAILED_REPLIES: Final = 0
 ROUND_TURNS: Final = 0
+WARN_PERCENT: Final = 0
+TURNS_A_SIZE: Final = 0
+MOST_TURNS: Final = 0
 SAME_CALL_WARNING: Final = 3
 SAME_CALL_STOP: Final = 5
 

@@ -20,7 +20,14 @@ REQUEST = RequestLimits(
     few_expected_bad=3,
     approval_seconds=86_400,
 )
-AGENT = AgentLimits(bad_replies=5, failed_replies=12, round_turns=20)
+AGENT = AgentLimits(
+    bad_replies=5,
+    failed_replies=12,
+    round_turns=20,
+    warn_percent=80,
+    turns_a_size=3,
+    most_turns=300,
+)
 """Those that a role's file does not set."""
 PLAN = PlanRules(tasks=MOST_TASKS, patterns=32, commands=12, command_chars=4_000, order_only=True)
 BLOCKING_PRIORITY = 1

@@ -169,7 +169,7 @@ class AgentWorkflow(ChildOfRequest):
         """Return the pinned limits with those that the agent's caller set."""
         if self._config is None:
             return self._start.limits
-        own, pinned = self._start.limits, self._config.limits
+        own, pinned = self._start.limits, loop.sized(self._config.limits, self._start.size)
         return pinned.model_copy(
             update={
                 "turns": loop.turns_of_round(pinned, self._start.turns_before),
@@ -191,6 +191,8 @@ class AgentWorkflow(ChildOfRequest):
     async def _call_model(self, conversation: ConversationRef, output_tokens: int) -> ModelTurn:
         """Call the model with all that waits to be told; a discarded reply keeps it waiting."""
         number = conversation.turns + 1
+        self._progress, low = loop.running_low(self._progress, self._limits(), now=workflow.time())
+        self._tell(low)
         self._tools.doing = f"turn {number}: model"
         message, told = messages.message(self._notes)
         turn = await retrying.execute(

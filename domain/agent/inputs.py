@@ -146,6 +146,7 @@ def coder(
         notes=tuple(messages.note(text) for text in late),
         limits=_limits(budget, start.request_limits),
         config=before.config if before else None,
+        size=task.size,
         turns_before=turns_before,
         seen=before.seen if before else None,
         scope=scope_of(start, notes),

@@ -29,6 +29,11 @@ FAILING = (
     "Every call of your last replies failed. Read what the errors say, view the file as it is now, "
     "and go about it in another way; or finish and say what is in the way."
 )
+RUNNING_LOW = (
+    "{left} are left. Come to an end: leave what is not needed, make sure that what is there is "
+    "right, and call `finish` while you can. At the limit you are cut, and what you leave counts "
+    "only if it passes as it is."
+)
 FINISH_DEFERRED = (
     "You are not done yet: a message came while you worked. Read it below, do what it asks, "
     "then call `finish` again."
@@ -200,6 +205,43 @@ def _too_long(progress: AgentProgress, limits: AgentLimits) -> RetryTurn | Stop:
     if progress.variant >= limits.discarded_replies:
         return Stop(StopCause.SILENT, "its replies stay longer than one reply may be")
     return RetryTurn(CUT_SHORT if progress.variant else None)
+
+
+def sized(limits: AgentLimits, size: int) -> AgentLimits:
+    """Return the limits of an agent whose task a plan estimates at so many turns."""
+    wanted = min(limits.turns_a_size * size, limits.most_turns)
+    if wanted <= limits.turns:
+        return limits
+    seconds = limits.seconds * wanted // limits.turns
+    return limits.model_copy(update={"turns": wanted, "seconds": seconds})
+
+
+def running_low(
+    progress: AgentProgress, limits: AgentLimits, *, now: float
+) -> tuple[AgentProgress, str | None]:
+    """Return what to tell an agent that has used up most of a limit, once for each limit."""
+    left = {
+        "turns": (limits.turns - progress.turns, limits.turns, "{:.0f} of {:.0f} turns"),
+        "time": (
+            (limits.seconds - (now - progress.started_at)) / 60,
+            limits.seconds / 60,
+            "{:.0f} of {:.0f} minutes",
+        ),
+        "money": (
+            (limits.budget_microusd - progress.cost_microusd) / 1e6,
+            limits.budget_microusd / 1e6,
+            "${:.2f} of ${:.2f}",
+        ),
+    }
+    low = {
+        name: words.format(max(rest, 0), whole)
+        for name, (rest, whole, words) in left.items()
+        if name not in progress.warned and 100 * (whole - rest) >= limits.warn_percent * whole > 0
+    }
+    if not low:
+        return progress, None
+    told = progress.model_copy(update={"warned": (*progress.warned, *low)})
+    return told, RUNNING_LOW.format(left=" and ".join(low.values()))
 
 
 def turns_of_round(limits: AgentLimits, before: int) -> int:

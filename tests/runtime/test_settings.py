@@ -54,7 +54,7 @@ def test_the_home_follows_the_variables(variables: dict[str, str], home: str) ->
         ("ORCHESTCODE_PRICES", '{"m": {"input": "3", "output": 1}}'),
         ("ORCHESTCODE_PRICES", '{"m": {"input": NaN, "output": 1}}'),
         ("ORCHESTCODE_PRICES", '{"m": {"input": 3, "output": -1}}'),
-        ("ORCHESTCODE_PRICES", '{"m": {"input": 3, "output": 1, "outptu": 2}}'),
+        ("ORCHESTCODE_PRICES", '{"m": {"input": 3, "output": 1, "reads": 2}}'),
         ("ORCHESTCODE_LOG_LEVEL", "loud"),
         ("ORCHESTCODE_LOG_FORMAT", "xml"),
         ("ORCHESTCODE_CHECK_SLOTS", "0"),

@@ -385,6 +385,18 @@ async def test_an_agent_of_a_custom_role_returns_its_output(client: Client) -> N
     assert (result.cut, result.turns) == (None, 2)
 
 
+async def test_an_agent_hears_that_most_of_its_turns_are_used_up(client: Client) -> None:
+    """The warning comes with the next call after 80 %, once; turns follow the plan's size."""
+    limits = AgentLimits(turns=2, warn_percent=80, turns_a_size=1, most_turns=9)
+    reads = [acts((VIEW, str(number))) for number in range(9)]
+    env, result = await played(client, reads, limits=limits, size=5)
+
+    told = env.messages("coder/x")
+    assert (result.cut, result.turns) == (StopCause.TURNS, 5)
+    assert told[:4] == [None] * 4
+    assert "1 of 5 turns are left" in (told[4] or "")
+
+
 async def test_a_note_after_the_last_turn_keeps_the_finished_work(client: Client) -> None:
     """A note that comes when no turn is left does not undo what the agent has done."""
     speaks = asyncio.Event()

@@ -415,3 +415,41 @@ def test_the_counters_add_up(stops: list[str]) -> None:
     assert used.variant == next((n for n, s in enumerate(tail) if s != "max_tokens"), len(stops))
     assert used.nudges == stops.count("end_turn") + stops.count("tool_use")
     assert used.bad_replies == stops.count("pause_turn")
+
+
+@pytest.mark.parametrize(
+    ("used", "now", "said"),
+    [
+        pytest.param(progress(turns=48), 100.0, "12 of 60 turns are left", id="turns"),
+        pytest.param(BEGUN, 100.0 + 5_760, "24 of 120 minutes are left", id="time"),
+        pytest.param(
+            progress(cost_microusd=4_000_000), 100.0, "$1.00 of $5.00 are left", id="money"
+        ),
+    ],
+)
+def test_an_agent_is_told_once_when_most_of_a_limit_is_used_up(
+    used: AgentProgress, now: float, said: str
+) -> None:
+    """At 80 % of turns, time or money the agent is warned, once for each."""
+    told, message = loop.running_low(used, LIMITS, now=now)
+
+    assert said in (message or "")
+    assert loop.running_low(told, LIMITS, now=now) == (told, None)
+    assert loop.running_low(BEGUN, LIMITS, now=100.0) == (BEGUN, None)
+
+
+def test_agents_from_before_are_not_warned_and_keep_their_turns() -> None:
+    """What holds for an agent that started before 2026-12 stays as it was."""
+    assert loop.running_low(progress(turns=59), BEFORE, now=7_000.0)[1] is None
+    assert loop.sized(BEFORE, 1_000) == BEFORE
+
+
+@pytest.mark.parametrize(
+    ("size", "turns", "seconds"),
+    [(0, 60, 7_200), (10, 60, 7_200), (40, 120, 14_400), (1_000, 300, 36_000)],
+)
+def test_limits_follow_the_size_that_a_plan_estimates(size: int, turns: int, seconds: int) -> None:
+    """A larger task has more turns and time, within bounds; a small one no fewer than its role."""
+    given = loop.sized(LIMITS, size)
+
+    assert (given.turns, given.seconds) == (turns, seconds)
