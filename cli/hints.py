@@ -11,7 +11,7 @@ from domain.ids import REQUEST_PREFIX
 DIGEST_CHARACTERS = 12
 """How much of a digest is shown and compared; an answer carries the whole."""
 
-_REVISABLE = (ApprovalKind.PLAN, ApprovalKind.REVIEW)
+_REVISABLE = (ApprovalKind.PLAN, ApprovalKind.REVIEW, ApprovalKind.TASK)
 """What an agent can be asked to do again."""
 
 

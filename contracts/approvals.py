@@ -15,13 +15,15 @@ class ApprovalKind(StrEnum):
     REVIEW = "review"
     TOOL = "tool"
     DELIVERY = "delivery"
+    TASK = "task"
+    """A task that cannot be done as it stands: its paths, its acceptance commands."""
 
 
 class Approval(Contract):
     """One thing that waits for a person.
 
     Attributes:
-        id: short and stable: "plan", "review/<task>/<round>", "delivery".
+        id: short and stable: "plan", "review/<task>/<round>", "task/<task>/<round>", "delivery".
         what: one line.
         why: the rule that asks.
         detail: markdown for the card.

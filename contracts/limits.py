@@ -17,6 +17,7 @@ class RequestLimits(Contract):
         person_rounds: how often a person may send it back beyond that; 0 = it counts as rework.
         form_rounds: how often it goes back for an unusable patch without using up rework; 0 = such
             a patch counts as rework.
+        answers: how often it goes back with the answer to what its agent needs.
         evictions: how often it goes back because the merge queue did not take it.
         planner_attempts: plans that the planner may hand in before the single task is taken.
         planner_shares: the planner may spend one of so many shares of the budget.
@@ -30,6 +31,7 @@ class RequestLimits(Contract):
     rework_rounds: int = wire_defaults.REWORK_ROUNDS
     person_rounds: int = wire_defaults.PERSON_ROUNDS
     form_rounds: int = wire_defaults.FORM_ROUNDS
+    answers: int = wire_defaults.ANSWERS
     evictions: int = wire_defaults.EVICTIONS
     planner_attempts: int = wire_defaults.PLANNER_ATTEMPTS
     planner_shares: int = wire_defaults.PLANNER_SHARES

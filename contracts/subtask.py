@@ -56,6 +56,7 @@ class SubtaskReport(Contract):
         landed: the commit on the target that holds the patch.
         findings: of its reviewers, settled or not.
         no_change: why nothing had to change, when that is how it was done.
+        dropped: acceptance commands that a person has dropped.
         kept: the ref under which the store keeps its last patch; "" when there is none.
     """
 
@@ -71,6 +72,7 @@ class SubtaskReport(Contract):
     unpriced_tokens: int = 0
     cost_microusd: int = 0
     landed: ObjectId | None = None
+    dropped: tuple[str, ...] = ()
     kept: str = ""
     model: str = ""
     findings: tuple[KeptFinding, ...] = ()

@@ -32,6 +32,7 @@ class TaskStatus(Contract):
         commit: the landed commit.
         findings: of its reviewers, settled or not.
         no_change: why nothing had to change, when that is how it was done.
+        dropped: acceptance commands that a person has dropped.
         kept: of a task that ended without landing: the command that fetches its last patch.
     """
 
@@ -52,4 +53,5 @@ class TaskStatus(Contract):
     commit: ObjectId | None = None
     findings: tuple[KeptFinding, ...] = ()
     no_change: str = ""
+    dropped: tuple[str, ...] = ()
     kept: str = ""

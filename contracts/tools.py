@@ -39,7 +39,7 @@ class ApprovalClass(StrEnum):
 
 
 class CoderFinish(HumanInput):
-    """Say that the task is done. The system checks it by running the acceptance commands."""
+    """Say that the task is done, or why it cannot be. The system runs the acceptance commands."""
 
     summary: str = Field(min_length=1, max_length=4_000, description="What changed, and why.")
     commit_title: str = Field(default="", max_length=120, description="One line, imperative.")
@@ -53,6 +53,21 @@ class CoderFinish(HumanInput):
         max_length=1_000,
         description="Only when the system says that the change undoes landed work, or has lost "
         "lines of your own: why it must.",
+    )
+    blocked: str = Field(
+        default="",
+        max_length=1_000,
+        description="Only when the task cannot be done as it stands: why. Alone, it ends the task.",
+    )
+    cannot_pass: tuple[str, ...] = Field(
+        default=(),
+        max_length=12,
+        description="With `blocked`: acceptance commands that cannot pass whatever you change.",
+    )
+    needs_paths: tuple[str, ...] = Field(
+        default=(),
+        max_length=12,
+        description="With `blocked`: paths that the task does not name and must change.",
     )
 
 

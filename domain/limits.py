@@ -11,6 +11,7 @@ REQUEST = RequestLimits(
     rework_rounds=2,
     person_rounds=100,
     form_rounds=3,
+    answers=3,
     evictions=2,
     planner_attempts=2,
     planner_shares=3,

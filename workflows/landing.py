@@ -15,16 +15,21 @@ with workflow.unsafe.imports_passed_through():
     from contracts.review import Patch
     from contracts.subtask import SubtaskStart
     from contracts.task import TaskState
+    from domain.review import rework
     from workflows import activity_options, cancellation, retrying
     from workflows.signals import signal_if_running
     from workflows.task_report import TaskReporter
 
 
 class Landing:
-    """One task's patches on their way to the target."""
+    """One task's patches on their way to the target.
+
+    Attributes:
+        start: the task as it stands.
+    """
 
     def __init__(self, start: SubtaskStart, reporter: TaskReporter) -> None:
-        self._start = start
+        self.start = start
         self._reporter = reporter
         self._verdicts: dict[str, MergeVerdict] = {}
         self._queued: str | None = None
@@ -35,7 +40,7 @@ class Landing:
 
     async def land(self, patch: Patch) -> MergeVerdict:
         """Queue the patch and wait for the answer."""
-        start = self._start
+        start = self.start
         queued = QueuedPatch(
             id=f"{start.repository.request_key}/{patch.task}/{patch.round}",
             task=patch.task,
@@ -67,11 +72,17 @@ class Landing:
         """Put a patch that did not land on top of what has."""
         return await retrying.execute(
             PatchActivities.rebase_patch,
-            RebasePatch(repository=self._start.repository, patch=patch, verdict=verdict),
+            RebasePatch(repository=self.start.repository, patch=patch, verdict=verdict),
             activity_options.store(f"rebase {patch.task}"),
         )
 
     async def withdraw(self) -> None:
         """Take what still waits out of the queue."""
         if self._queued:
-            await signal_if_running(self._start.queue_id, "withdraw", self._queued)
+            await signal_if_running(self.start.queue_id, "withdraw", self._queued)
+
+
+def feedback(verdict: MergeVerdict) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Return what the agent is told of a patch that did not land, and the documents with it."""
+    documents = (("checks", verdict.log),) if verdict.log else ()
+    return rework.eviction_feedback(verdict), documents

@@ -8,7 +8,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from contracts import roles
     from contracts.agent import AgentResult
-    from contracts.approvals import Decision
+    from contracts.approvals import Approval, Decision
     from contracts.limits import RequestLimits
     from contracts.policy import JudgeReview, ReviewJudgement
     from contracts.ports import PolicyActivities
@@ -33,7 +33,7 @@ class Reviewing:
     """Reviews of one task's patches."""
 
     def __init__(self, start: SubtaskStart, reporter: TaskReporter) -> None:
-        self._start = start
+        self.start = start
         self._reporter = reporter
         self._decisions: dict[str, Decision] = {}
         self._refused: str | None = None  # the tree that was sent back last
@@ -57,7 +57,7 @@ class Reviewing:
             tree=patch.tree,
             patch_commit=patch.commit,
             risks=patch.risks,
-            human_required=self._start.human_review,
+            human_required=self.start.human_review,
         )
         again = self._refused == patch.tree and workflow.patched("objector-asked-2026-12")
         if again and self._by_person:
@@ -101,7 +101,7 @@ class Reviewing:
         asked_again: bool = False,
     ) -> ReviewJudgement:
         """Have the verdict judged; requests from before 2026-12 judge it here, as they did."""
-        limits = self._start.request_limits
+        limits = self.start.request_limits
         if limits is None:
             return decide(
                 item,
@@ -130,10 +130,10 @@ class Reviewing:
         agent = ids.agent_id(workflow.info().workflow_id, roles.REVIEWER, attempt)
         purpose = ids.purpose(roles.REVIEWER, attempt) + ("-again" if again else "")
         async with worktree_lease(
-            self._start.repository, purpose, commit=offer.patch.commit
+            self.start.repository, purpose, commit=offer.patch.commit
         ) as lease:
             start = inputs.reviewer(
-                self._start,
+                self.start,
                 agent_id=agent,
                 attempt=attempt,
                 lease=lease,
@@ -146,10 +146,19 @@ class Reviewing:
         self._reviewer = result
         return ReviewFinish.model_validate_json(result.output) if result.output else None
 
+    async def decision(self, approval: Approval, why: str = "") -> Decision:
+        """Put a question to a person and wait for the answer."""
+        await self._reporter.set(TaskState.REVIEW, f"waits for a person: {why or approval.what}")
+        await self._reporter.ask(approval)
+        show(RunState.WAITING_REVIEW, 1)
+        await workflow.wait_condition(lambda: approval.id in self._decisions)
+        show(RunState.RUNNING, 0)
+        return self._decisions[approval.id]
+
     async def _ask(self, judged: ReviewJudgement, offer: Offer) -> ReviewItem:
         """Ask a person and wait; the patch stays exactly as it is."""
         patch = offer.patch
-        limits = self._start.request_limits or RequestLimits()
+        limits = self.start.request_limits or RequestLimits()
         approval = questions.review_approval(
             judged,
             patch,
@@ -157,12 +166,7 @@ class Reviewing:
             asked_by=workflow.info().workflow_id,
             deadline_seconds=limits.approval_seconds,
         )
-        await self._reporter.set(TaskState.REVIEW, f"waits for a person: {judged.why}")
-        await self._reporter.ask(approval)
-        show(RunState.WAITING_REVIEW, 1)
-        await workflow.wait_condition(lambda: approval.id in self._decisions)
-        show(RunState.RUNNING, 0)
-        decision = self._decisions[approval.id]
+        decision = await self.decision(approval, judged.why)
         item = answer(judged.item, decision)
         self._keep(findings.decided(self.findings, decision))
         if item.state is ReviewState.REVISED:

@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.limits import RequestLimits
     from contracts.merge_queue import MergeVerdict
     from contracts.ports import PatchActivities
-    from contracts.review import MakePatch, Patch, ReviewState
+    from contracts.review import Patch, ReviewState
     from contracts.subtask import SubtaskReport, SubtaskStart
     from contracts.task import TaskState
     from contracts.tools import CoderFinish
@@ -24,16 +24,18 @@ with workflow.unsafe.imports_passed_through():
     from domain import ids, lanes
     from domain.agent import inputs, messages
     from domain.planning import baseline as baselines
-    from domain.planning.scope import scope_of
+    from domain.planning import unfinished
     from domain.review import commit_message, cuts, evictions, rework
     from domain.review import patch as patches
+    from domain.review.patch_request import patch_request
     from workflows import activity_options, cancellation, retrying
     from workflows.checks import run_checks
-    from workflows.landing import Landing
+    from workflows.landing import Landing, feedback
     from workflows.retrying import ChildOfRequest
     from workflows.reviewing import Reviewing
     from workflows.signals import signal_if_running
     from workflows.task_report import TaskReporter
+    from workflows.unfinished import Unfinished
     from workflows.worktrees import worktree_lease
 
 
@@ -61,6 +63,7 @@ class SubtaskWorkflow(ChildOfRequest):
         self._reviewing = Reviewing(start, self._reporter)
         self._landing = Landing(start, self._reporter)
         self._limits = start.request_limits or RequestLimits()
+        self._unfinished = Unfinished(start, self._reviewing)
         self._rounds = rework.Rounds()
         self._base = self._checkpoint = ""
         self._coder: AgentResult | None = None
@@ -129,11 +132,10 @@ class SubtaskWorkflow(ChildOfRequest):
     async def _one_round(self, lease: WorktreeLease) -> bool:
         """Let the agent work and take its patch as far as it goes; True when the task is done."""
         finish = await self._code(lease)
-        patch = await self._patch(finish)
-        problem = self._patch_problem(patch, finish)
-        if self._cut and (why := self._useless(patch, problem)):
-            self._fail(why)
-        if problem:
+        patch = await self._patch()
+        if unfinished.asks(finish) and not await self._settled(finish, patch):
+            return False
+        if problem := self._patch_problem(patch, finish):
             return await self._back(rework.Cause.PATCH, problem)
         checks = await run_checks(
             self._start.repository,
@@ -141,11 +143,8 @@ class SubtaskWorkflow(ChildOfRequest):
             baselines.required(self._start, self._promised_commands()),
             summary=f"accept {patch.task}",
         )
-        if not checks.passed and self._cut:
-            self._fail(cuts.not_offered(self._cut, problem=cuts.red(checks)))
         if not checks.passed:
-            words = rework.checks_feedback(checks, self._promised_by(checks))
-            return await self._back(rework.Cause.CHECKS, words, ("checks", checks.log))
+            return await self._red(checks)
         if not (patch.files or finish.no_change):
             await self._reporter.set(TaskState.DONE, finish.summary[:300])
             return True
@@ -170,7 +169,7 @@ class SubtaskWorkflow(ChildOfRequest):
             await self._reporter.set(TaskState.DONE, finish.summary[:300])
             return True
         if self._reviewing.findings:
-            patch = await self._patch(finish)  # the same tree; its message tells the findings
+            patch = await self._patch()  # the same tree; its message tells the findings
         return await self._land(patch)
 
     def _promised_commands(self) -> list[str]:
@@ -227,39 +226,33 @@ class SubtaskWorkflow(ChildOfRequest):
         self._cut = cuts.reason(result)
         return cuts.left(self._cut)
 
-    def _useless(self, patch: Patch, problem: str) -> str:
-        """Return why what a cut agent left cannot be offered, "" when it may be."""
-        again = patch.tree == self._offered
-        if patch.files and not again and not problem:
-            return ""
-        changed = patch.files > 0
-        return cuts.not_offered(self._cut, changed=changed, problem=problem, again=again)
+    async def _settled(self, finish: CoderFinish, patch: Patch) -> bool:
+        """Act on what the agent needs; True when its change is taken as it is."""
+        before = self._start.task.acceptance
+        settled = await self._unfinished.settle(self._start.task, finish, patch)
+        if isinstance(settled, str):
+            self._fail(settled)
+        dropped = tuple(each for each in before if each not in settled.task.acceptance)
+        self._reporter.note(dropped=(*self._reporter.report.dropped, *dropped))
+        self._start = self._start.model_copy(update={"task": settled.task})
+        self._reviewing.start = self._landing.start = self._start
+        return not settled.message or await self._back(rework.Cause.ANSWER, settled.message)
 
     def _money_left(self) -> int:
         spent = self._reporter.report.cost_microusd
         return max(self._start.limits.budget_microusd - spent, 0)
 
-    async def _patch(self, finish: CoderFinish) -> Patch:
+    async def _patch(self) -> Patch:
         patch = await retrying.execute(
             PatchActivities.make_patch,
-            MakePatch(
-                repository=self._start.repository,
-                task=self._start.task.id,
-                round=self._rounds.total,
+            patch_request(
+                self._start,
+                self._said,
+                round_number=self._rounds.total,
                 base=self._base,
                 checkpoint=self._checkpoint,
-                writes=self._start.task.writes,
-                message=commit_message.commit_message(
-                    self._start.task,
-                    self._said,
-                    request=self._start.repository.request_key,
-                    findings=self._reviewing.findings,
-                ),
-                spec=self._start.task,
-                scope=scope_of(self._start, self._notes),
-                summary=finish.summary,
-                undoes=finish.undoes,
-                no_change=finish.no_change,
+                findings=self._reviewing.findings,
+                notes=self._notes,
                 evicted=self._evicted,
             ),
             activity_options.store(f"make the patch of {self._start.task.id}"),
@@ -271,9 +264,19 @@ class SubtaskWorkflow(ChildOfRequest):
 
     def _patch_problem(self, patch: Patch, finish: CoderFinish) -> str:
         """Return why a patch is not reviewed; patches from before 2026-12 are judged here."""
-        if patch.judged:
-            return patch.problem
-        return patches.judge(patch, task=self._start.task, agent_summary=finish.summary)
+        problem = patch.problem
+        if not patch.judged:
+            problem = patches.judge(patch, task=self._start.task, agent_summary=finish.summary)
+        if self._cut and (why := cuts.useless(self._cut, patch, problem, before=self._offered)):
+            self._fail(why)
+        return problem
+
+    async def _red(self, checks: ChecksReport) -> bool:
+        """Send a change that fails its acceptance back; what a cut agent left is kept."""
+        if self._cut:
+            self._fail(cuts.not_offered(self._cut, problem=cuts.red(checks)))
+        words = rework.checks_feedback(checks, self._promised_by(checks))
+        return await self._back(rework.Cause.CHECKS, words, ("checks", checks.log))
 
     async def _land(self, patch: Patch) -> bool:
         """Land the patch; if it comes back, it is on the landed tip and the agent goes on."""
@@ -284,14 +287,14 @@ class SubtaskWorkflow(ChildOfRequest):
             return True
         if rework.is_final(verdict):
             self._fail(f"not landed, {verdict.eviction}: {verdict.reason}")
-        message, documents = _feedback(verdict)
+        message, documents = feedback(verdict)
         await self._back(rework.Cause.QUEUE, message, *documents)
         self._evicted = patch.commit
         rebased = await self._landing.rebase(patch, verdict)
         self._base, self._checkpoint = rebased.tip, rebased.checkpoint
         self._promised = (rebased.verdict or verdict).promised or self._promised
         if rebased.verdict:
-            self._message, self._documents = _feedback(rebased.verdict)
+            self._message, self._documents = feedback(rebased.verdict)
         self._message = rebased.feedback or self._message
         self._told[-1:] = [self._message or ""]
         return False
@@ -310,9 +313,3 @@ class SubtaskWorkflow(ChildOfRequest):
 
     def _fail(self, why: str) -> NoReturn:
         raise TaskFailed(why[:1_000])
-
-
-def _feedback(verdict: MergeVerdict) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """Return what the agent is told of a patch that did not land, and the documents with it."""
-    documents = (("checks", verdict.log),) if verdict.log else ()
-    return rework.eviction_feedback(verdict), documents

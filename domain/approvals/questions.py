@@ -1,12 +1,23 @@
-"""What a person is asked about a plan, a patch and a delivery. Values in, words out."""
+"""What a person is asked about a plan, a task, a patch and a delivery. Values in, words out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from contracts.approvals import Approval, ApprovalKind
 from contracts.base import ObjectId
-from contracts.planning import Plan
+from contracts.planning import Plan, TaskSpec
 from contracts.policy import ReviewJudgement
 from contracts.review import Patch
 from domain.ids import digest
 from domain.text import for_people, listing
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Who gets the decision, and after how long without one it is no."""
+
+    workflow_id: str
+    deadline_seconds: int
 
 
 def plan_approval(plan: Plan, *, deadline_seconds: int) -> Approval:
@@ -52,6 +63,60 @@ def review_approval(
         asked_by=asked_by,
         deadline_seconds=deadline_seconds,
     )
+
+
+def acceptance_approval(
+    task: TaskSpec,
+    commands: Sequence[str],
+    patch: Patch,
+    *,
+    why: str,
+    asker: Asker,
+) -> Approval:
+    """Return the question whether acceptance commands that cannot pass, as an agent says, go."""
+    what = f"drop {_count(len(commands), 'acceptance command')} of {task.id}, which cannot pass"
+    told = (
+        "approve: the task goes on without them; reject: it fails; revise: its agent hears you.",
+        *commands,
+        patch.diffstat,
+    )
+    return _task_approval(patch, what, why, detail="\n".join(told), asker=asker)
+
+
+def paths_approval(
+    task: TaskSpec,
+    paths: Sequence[str],
+    owners: Sequence[str],
+    patch: Patch,
+    *,
+    why: str,
+    asker: Asker,
+) -> Approval:
+    """Return the question whether a task may change paths that others write, too."""
+    what = f"let {task.id} also change {listing(tuple(paths))}"
+    told = (
+        f"{listing(tuple(owners))} writes there too.",
+        "approve: it may; reject: the task fails; revise: its agent hears you.",
+    )
+    return _task_approval(patch, what, why, detail="\n".join(told), asker=asker)
+
+
+def _task_approval(patch: Patch, what: str, why: str, *, detail: str, asker: Asker) -> Approval:
+    return Approval(
+        id=f"task/{patch.task}/{patch.round}",
+        kind=ApprovalKind.TASK,
+        what=what[:1_000],
+        why=f"its agent says: {why}"[:1_000],
+        detail=for_people(detail, 3_900),
+        digest=digest(what, why, patch.tree, length=64),
+        artefact=patch.diff,
+        asked_by=asker.workflow_id,
+        deadline_seconds=asker.deadline_seconds,
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def delivery_approval(

@@ -63,13 +63,13 @@ def table(plan: Plan) -> dict[str, TaskStatus]:
 
 def task_nodes(plan: Plan, table: Mapping[str, TaskStatus]) -> tuple[TaskNode, ...]:
     """Return what the scheduler looks at."""
-    return tuple(_node(task, plan, table[task.id].state) for task in plan.tasks)
+    return tuple(_node(task, plan, table[task.id]) for task in plan.tasks)
 
 
-def _node(task: TaskSpec, plan: Plan, state: TaskState) -> TaskNode:
+def _node(task: TaskSpec, plan: Plan, row: TaskStatus) -> TaskNode:
     after = tuple(edge.before for edge in plan.added if edge.order_only and edge.after == task.id)
     needs = tuple(key for key in task.depends_on if key not in after)
-    return TaskNode(task.id, needs, state, task.size, after)
+    return TaskNode(task.id, needs, row.state, task.size, after, row.reason)
 
 
 def reported(status: TaskStatus, report: SubtaskReport, workflow_id: str) -> TaskStatus:
@@ -91,6 +91,7 @@ def reported(status: TaskStatus, report: SubtaskReport, workflow_id: str) -> Tas
             "commit": report.landed,
             "findings": report.findings,
             "no_change": report.no_change,
+            "dropped": report.dropped,
             "kept": report.kept,
             "workflow_id": workflow_id,
         }
@@ -170,7 +171,12 @@ def final_commands(
 ) -> tuple[str, ...]:
     """Return what must pass on the merged tree: every finished task's promises, then the checks."""
     done = [task for task in plan.tasks if rows[task.id].state is TaskState.DONE]
-    promised = [command for task in done for command in task.acceptance]
+    promised = [
+        command
+        for task in done
+        for command in task.acceptance
+        if command not in rows[task.id].dropped
+    ]
     return tuple(dict.fromkeys((*promised, *checks)))
 
 

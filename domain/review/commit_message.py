@@ -27,6 +27,7 @@ _WHEN = MappingProxyType(
         Cause.REVIEW: "the review",
         Cause.PERSON: "a person's answer",
         Cause.QUEUE: "the merge queue sent it back",
+        Cause.ANSWER: "an answer to what it needed",
     }
 )
 

@@ -2,6 +2,7 @@
 
 from contracts.agent import AgentResult
 from contracts.checks import ChecksReport
+from contracts.review import Patch
 from contracts.tools import CoderFinish
 from domain.text import one_line
 
@@ -32,6 +33,17 @@ def not_offered(why: str, *, changed: bool = True, problem: str = "", again: boo
     if again:
         return f"{cause}; nothing had changed since the patch was sent back"
     return f"{cause}; what it left cannot be offered: {one_line(problem, 500)}"
+
+
+def useless(why: str, patch: Patch, problem: str, *, before: str) -> str:
+    """Return why what a cut agent left cannot be offered, "" when it may be.
+
+    `before` is the tree that was offered last.
+    """
+    again = patch.tree == before
+    if patch.files and not again and not problem:
+        return ""
+    return not_offered(why, changed=patch.files > 0, problem=problem, again=again)
 
 
 def red(checks: ChecksReport) -> str:

@@ -21,6 +21,8 @@ class Cause(StrEnum):
     REVIEW = "review"
     PERSON = "a person"
     QUEUE = "merge queue"
+    ANSWER = "an answer"
+    """To what its agent needs to go on."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,12 @@ class Rounds:
     evictions: int = 0
     asked: int = 0
     forms: int = 0
+    answered: int = 0
 
     @property
     def total(self) -> int:
         """All of them."""
-        return self.own + self.evictions + self.asked + self.forms
+        return self.own + self.evictions + self.asked + self.forms + self.answered
 
     def left(self, limits: RequestLimits) -> int:
         """Return how often the task may still go back for checks or review."""
@@ -52,6 +55,9 @@ def next_round(rounds: Rounds, cause: Cause, limits: RequestLimits) -> Rounds | 
     if cause is Cause.QUEUE:
         more = replace(rounds, evictions=rounds.evictions + 1)
         return more if more.evictions <= limits.evictions else None
+    if cause is Cause.ANSWER:
+        more = replace(rounds, answered=rounds.answered + 1)
+        return more if more.answered <= limits.answers else None
     if cause is Cause.PERSON and limits.person_rounds:
         more = replace(rounds, asked=rounds.asked + 1)
         return more if more.asked <= limits.person_rounds else None

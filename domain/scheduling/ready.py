@@ -9,7 +9,9 @@ from types import MappingProxyType
 
 from contracts.task import TaskState
 from domain.scheduling.task_state import terminal
+from domain.text import one_line
 
+_REASON_CHARS = 300
 _LOST = MappingProxyType({TaskState.FAILED: "failed", TaskState.CANCELLED: "was cancelled"})
 
 
@@ -21,6 +23,7 @@ class TaskNode:
         depends_on: must be done before it starts.
         size: in turns, its weight on the critical path.
         after: must have ended before it starts, in whatever way.
+        reason: why it failed.
     """
 
     id: str
@@ -28,6 +31,7 @@ class TaskNode:
     state: TaskState
     size: int
     after: tuple[str, ...] = ()
+    reason: str = ""
 
     @property
     def before(self) -> tuple[str, ...]:
@@ -101,10 +105,15 @@ def _sentence(key: str, known: dict[str, TaskNode], causes: dict[str, str]) -> s
     first = root = causes[key]
     while root in causes:
         root = causes[root]
-    fate = _LOST[known[root].state] if root in known else "is not in the plan"
+    fate = _fate(known[root]) if root in known else "is not in the plan"
     if first == root:
         return f"waits for '{root}', which {fate}"
     return f"waits for '{first}', which cannot start because '{root}' {fate}"
+
+
+def _fate(task: TaskNode) -> str:
+    reason = f": {one_line(task.reason, _REASON_CHARS)}" if task.reason else ""
+    return f"{_LOST[task.state]}{reason}"
 
 
 def ranks(task_nodes: Sequence[TaskNode]) -> dict[str, int]:

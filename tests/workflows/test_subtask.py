@@ -490,6 +490,148 @@ async def test_an_agent_that_is_cut_again_with_nothing_new_is_not_reviewed_again
     assert len([each for each in env.model.opened.values() if each.role == "reviewer"]) == 1
 
 
+def needs(**fields: Any) -> ScriptedReply:
+    """A finish that says why the task cannot be done as it stands."""
+    return finishes(CoderFinish(summary="not done", **fields))
+
+
+async def test_a_blocked_task_ends_with_its_reason_and_keeps_its_work(client: Client) -> None:
+    """An agent that is blocked ends its task at once, the reason first; its work is kept."""
+    script = [EDIT, needs(blocked="the schema is not in the repository")]
+    env, report = await played(client, coder=script)
+
+    assert (report.state, report.rounds) == (TaskState.FAILED, 0)
+    assert report.reason == "blocked: the schema is not in the repository"
+    assert report.kept == "refs/oc/key/task/x/patch/0"
+    assert env.calls.of("run_checks") == []
+
+
+async def _decided(
+    client: Client, choice: Choice, reason: str = "", **given: Any
+) -> tuple[WorkflowEnv, SubtaskReport, dict[str, Any]]:
+    """A subtask whose only question is answered: environment, report, the question."""
+    async with at_work(client, **given) as (env, start):
+        listener = await env.listener()
+        handle = await start()
+        (asked,) = await until(partial(listener.query, "asked"))
+        decision = Decision(
+            approval=asked["id"], choice=choice, reason=reason, by="me", digest=asked["digest"]
+        )
+        await handle.signal(SubtaskWorkflow.decided, decision)
+        return env, await handle.result(), asked
+
+
+CANNOT = needs(blocked="it tests a server that is not there", cannot_pass=(CHECK,))
+
+
+async def test_a_person_may_drop_an_acceptance_command_that_cannot_pass(client: Client) -> None:
+    """The change lands without the dropped command, and the request hears which one that is."""
+    env, report, asked = await _decided(
+        client, Choice.APPROVE, coder=[EDIT, CANNOT], reviewer=[GOOD], verdicts=[landed]
+    )
+
+    assert (asked["id"], asked["kind"]) == ("task/x/0", "task")
+    assert "it tests a server that is not there" in asked["why"]
+    assert CHECK in asked["detail"]
+    assert (report.state, report.dropped) == (TaskState.DONE, (CHECK,))
+    assert env.calls.of("run_checks")[0].commands == ()
+    assert env.calls.of("enqueue_patch")[0].queued.acceptance == ()
+
+
+async def test_acceptance_that_a_person_keeps_fails_the_task_with_the_reason(
+    client: Client,
+) -> None:
+    """Where a person says no the task fails, the agent's reason first; its work is kept."""
+    _, report, _ = await _decided(client, Choice.REJECT, "run it", coder=[EDIT, CANNOT])
+
+    assert report.state is TaskState.FAILED
+    assert report.reason == (
+        "the acceptance cannot be met: it tests a server that is not there; me says no: run it"
+    )
+    assert report.kept == "refs/oc/key/task/x/patch/0"
+
+
+async def test_a_person_may_answer_an_agent_that_cannot_go_on(client: Client) -> None:
+    """The agent hears the answer and goes on; that takes no round of rework."""
+    env, report, _ = await _decided(
+        client,
+        Choice.REVISE,
+        "start the server first",
+        coder=[EDIT, CANNOT, EDIT, DONE],
+        reviewer=[GOOD],
+        verdicts=[landed],
+        request_limits=RequestLimits(answers=1, rework_rounds=0),
+    )
+
+    assert report.state is TaskState.DONE
+    assert "me answers: start the server first" in (env.messages("coder/x")[2] or "")
+
+
+async def test_a_command_that_is_none_of_the_tasks_is_told_to_the_agent(client: Client) -> None:
+    """Nobody is asked about a command that the task does not have."""
+    env, report = await played(
+        client,
+        coder=[EDIT, needs(blocked="no", cannot_pass=("make tset",)), DONE],
+        reviewer=[GOOD],
+        verdicts=[landed],
+        request_limits=RequestLimits(answers=1),
+    )
+
+    assert report.state is TaskState.DONE
+    assert CHECK in (env.messages("coder/x")[2] or "")
+
+
+async def test_paths_that_no_other_task_writes_are_granted(client: Client) -> None:
+    """The agent goes on with the path among its own; nobody is asked, no rework is used up."""
+    env, report = await played(
+        client,
+        coder=[EDIT, needs(blocked="the parser is there", needs_paths=("b.py",)), EDIT, DONE],
+        reviewer=[GOOD],
+        verdicts=[landed],
+        claims=(Claim(task="y", writes=("docs/",)),),
+        request_limits=RequestLimits(answers=1, rework_rounds=0),
+    )
+
+    assert (report.state, report.rounds) == (TaskState.DONE, 1)
+    assert "b.py" in (env.messages("coder/x")[2] or "")
+    assert [made.writes for made in env.calls.of("make_patch")] == [("a.py",), ("a.py", "b.py")]
+
+
+@pytest.mark.parametrize("choice", [Choice.APPROVE, Choice.REJECT])
+async def test_a_person_decides_on_paths_that_another_task_writes(
+    client: Client, choice: Choice
+) -> None:
+    """A path that another task writes is granted by a person alone; else the task fails."""
+    env, report, asked = await _decided(
+        client,
+        choice,
+        coder=[EDIT, needs(blocked="the parser is there", needs_paths=("b.py",)), EDIT, DONE],
+        reviewer=[GOOD],
+        verdicts=[landed],
+        claims=(Claim(task="y", writes=("*.py",)),),
+        request_limits=RequestLimits(answers=1),
+    )
+
+    assert asked["what"] == "let x also change b.py"
+    assert asked["detail"].startswith("y writes there too.")
+    if choice is Choice.APPROVE:
+        assert report.state is TaskState.DONE
+        assert env.calls.of("make_patch")[-1].writes == ("a.py", "b.py")
+    else:
+        assert report.reason == "it needs b.py: the parser is there; me says no"
+
+
+async def test_an_agent_that_goes_on_asking_is_given_up(client: Client) -> None:
+    """Answers are bounded: an agent that only asks for more ends its task with the reason."""
+    asks = needs(blocked="more", needs_paths=("b.py",))
+    _, report = await played(
+        client, coder=[EDIT, asks, asks, asks], claims=(), request_limits=RequestLimits(answers=2)
+    )
+
+    assert report.state is TaskState.FAILED
+    assert report.reason.startswith("given up after 3 rounds (an answer)")
+
+
 async def test_a_patch_outside_the_declared_paths_is_sent_back_before_any_check(
     client: Client,
 ) -> None:

@@ -267,3 +267,13 @@ def test_a_task_that_ended_without_landing_says_how_to_get_its_work() -> None:
 
     assert [row.kept for row in shown.tasks] == [f"git fetch '/home/a b/shop.git' {kept}", ""]
     assert shown.unpriced_tokens == 5
+
+
+def test_what_a_person_dropped_is_not_asked_of_the_merged_tree() -> None:
+    """An acceptance command that was dropped from a task is no promise of it any more."""
+    rows = status.table(PLAN)
+    done = {"state": TaskState.DONE}
+    rows["mend"] = rows["mend"].model_copy(update={**done, "dropped": ("pytest a",)})
+    rows["tell"] = rows["tell"].model_copy(update=done)
+
+    assert status.final_commands(PLAN, rows, START.checks) == ("make test", "grep x")

@@ -11,7 +11,7 @@ from domain.review import rework
 from domain.review.rework import Cause, Rounds
 
 OID = "0" * 40
-LIMITS = RequestLimits(rework_rounds=2, evictions=3)
+LIMITS = RequestLimits(rework_rounds=2, evictions=3, answers=2)
 
 
 def report(*results: CheckResult, hint: str = "") -> ChecksReport:
@@ -21,16 +21,17 @@ def report(*results: CheckResult, hint: str = "") -> ChecksReport:
 
 @given(st.lists(st.sampled_from(list(Cause)), max_size=12))
 def test_no_task_goes_back_for_ever(causes: list[Cause]) -> None:
-    """Each kind of cause has its own share, and whatever comes, both together have an end."""
+    """Each kind of cause has its own share, and whatever comes, all together have an end."""
     rounds = Rounds()
     for cause in causes:
         rounds = rework.next_round(rounds, cause, LIMITS) or rounds
-    evictions = causes.count(Cause.QUEUE)
+    evictions, answers = causes.count(Cause.QUEUE), causes.count(Cause.ANSWER)
 
     assert rounds.evictions == min(evictions, LIMITS.evictions)
-    assert rounds.own == min(len(causes) - evictions, LIMITS.rework_rounds)
+    assert rounds.answered == min(answers, LIMITS.answers)
+    assert rounds.own == min(len(causes) - evictions - answers, LIMITS.rework_rounds)
     assert rounds.left(LIMITS) == LIMITS.rework_rounds - rounds.own
-    assert rounds.total <= LIMITS.rework_rounds + LIMITS.evictions
+    assert rounds.total <= LIMITS.rework_rounds + LIMITS.evictions + LIMITS.answers
 
 
 def test_a_refused_form_uses_up_no_round_until_it_comes_too_often() -> None:

@@ -167,3 +167,20 @@ def test_a_finished_or_empty_plan_starts_and_blocks_nothing() -> None:
 def test_a_full_house_starts_nothing() -> None:
     """More may run than are allowed now, for example after the width was lowered."""
     assert ready([standing("a")], running=5, width=4) == ()
+
+
+def test_a_blocked_task_says_why_the_other_failed() -> None:
+    """Whoever reads a dependent's reason learns the cause, also through another task."""
+    nodes = (
+        TaskNode("a", (), TaskState.FAILED, 1, reason="blocked: the schema is missing"),
+        TaskNode("b", ("a",), TaskState.PENDING, 1),
+        TaskNode("c", ("b",), TaskState.PENDING, 1),
+    )
+
+    assert blocked(nodes) == (
+        ("b", "waits for 'a', which failed: blocked: the schema is missing"),
+        (
+            "c",
+            "waits for 'b', which cannot start because 'a' failed: blocked: the schema is missing",
+        ),
+    )
