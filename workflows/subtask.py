@@ -140,7 +140,7 @@ class SubtaskWorkflow(ChildOfRequest):
         checks = await run_checks(
             self._start.repository,
             patch.commit,
-            baselines.required(self._start, self._promised_commands()),
+            baselines.required(self._start, evictions.commands(self._promised)),
             summary=f"accept {patch.task}",
         )
         if not checks.passed:
@@ -171,16 +171,6 @@ class SubtaskWorkflow(ChildOfRequest):
         if self._reviewing.findings:
             patch = await self._patch()  # the same tree; its message tells the findings
         return await self._land(patch)
-
-    def _promised_commands(self) -> list[str]:
-        """Return what the landed work that the patch stands on promised."""
-        return [command for promise in self._promised for command in promise.commands]
-
-    def _promised_by(self, checks: ChecksReport) -> str:
-        """Return the landed task whose command is red, "" when it is the task's own."""
-        red = next(result.command for result in checks.results if not result.passed)
-        own = red in self._start.task.acceptance
-        return "" if own else evictions.promised_by(red, self._promised)
 
     async def _code(self, lease: WorktreeLease) -> CoderFinish:
         """Run the coder: a new conversation at first, the same one when it goes back."""
@@ -275,7 +265,8 @@ class SubtaskWorkflow(ChildOfRequest):
         """Send a change that fails its acceptance back; what a cut agent left is kept."""
         if self._cut:
             self._fail(cuts.not_offered(self._cut, problem=cuts.red(checks)))
-        words = rework.checks_feedback(checks, self._promised_by(checks))
+        whose = evictions.red_of(checks, self._start.task, self._promised)
+        words = rework.checks_feedback(checks, whose)
         return await self._back(rework.Cause.CHECKS, words, ("checks", checks.log))
 
     async def _land(self, patch: Patch) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from contracts.checks import ChecksReport
 from contracts.merge_queue import ChainLink, Eviction, MergeVerdict
-from contracts.planning import Promise
+from contracts.planning import Promise, TaskSpec
 from domain.review.failing_test import failing_test
 from domain.review.rework import how_it_ended
 from domain.text import clip, listing, one_line
@@ -21,6 +21,17 @@ def tasks_named(tasks: Sequence[str]) -> str:
 def promised_by(command: str, promises: Sequence[Promise]) -> str:
     """Return the task that promised a command, "" when none did."""
     return next((each.task for each in promises if command in each.commands), "")
+
+
+def commands(promises: Sequence[Promise]) -> tuple[str, ...]:
+    """Return what landed work promised."""
+    return tuple(command for each in promises for command in each.commands)
+
+
+def red_of(checks: ChecksReport, task: TaskSpec, promises: Sequence[Promise]) -> str:
+    """Return the landed task whose command is red, "" when it is the task's own."""
+    red = next(result.command for result in checks.results if not result.passed)
+    return "" if red in task.acceptance else promised_by(red, promises)
 
 
 def conflict(link: ChainLink, promises: Sequence[Promise]) -> MergeVerdict:
