@@ -18,6 +18,7 @@ from contracts.model import ModelCall, ModelTurn, OpenConversation, ToolUse, Usa
 from contracts.ports import ModelActivities
 from contracts.tools import FINISH
 from domain import ids
+from domain.agent import loop
 from domain.agent.configuration import AgentConfiguration
 from domain.agent.environment import environment
 from domain.agent.instructions import INSTRUCTIONS
@@ -73,7 +74,7 @@ class MessagesModel(ModelActivities):
         )
         async with translated_failures("opening a conversation"):
             configuration = self._setup.configure(request.role)
-            first = await _opening(store, request, configuration.limits)
+            first = await _opening(store, request, loop.sized(configuration.limits, request.size))
             log = await self._log.open(store, name, configuration=configuration, opening=first)
         pinned = log.configuration
         return OpenedConversation(

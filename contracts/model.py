@@ -51,6 +51,7 @@ class OpenConversation(Contract):
         scope: path patterns that the agent may change; their folders' instructions are told.
         survey: what was found of the machine and the base.
         budget_microusd: what the agent may spend, 0 = unknown.
+        size: turns that the plan estimates for its task; 0 = it estimates none.
     """
 
     repository: RepositoryRef
@@ -65,6 +66,7 @@ class OpenConversation(Contract):
     scope: tuple[str, ...] = ()
     survey: ObjectId | None = None
     budget_microusd: int = 0
+    size: int = 0
 
 
 class ToolAnswer(Contract):

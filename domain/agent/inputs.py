@@ -139,6 +139,7 @@ def coder(
             facts=facts,
             commit=checkpoint,
             **_place(start.baseline, tip=lease.commit, scope=task.writes, budget=budget),
+            size=task.size,
         ),
         conversation=before.conversation if before else None,
         message=message,
