@@ -187,7 +187,7 @@ class SubtaskWorkflow(ChildOfRequest):
                 checkpoint=self._checkpoint,
                 before=self._coder,
                 turns_before=self._turns,
-                message=self._told_again(),
+                message=rework.told(self._message, self._rounds, self._limits),
                 documents=self._documents,
                 notes=tuple(self._notes),
                 late=tuple(late),
@@ -199,12 +199,6 @@ class SubtaskWorkflow(ChildOfRequest):
         finish = self._finish(result)
         self._said.append(commit_message.Said(self._cause, finish))
         return finish
-
-    def _told_again(self) -> str | None:
-        """Return what the agent is told when it goes on, with the rounds that are left."""
-        if self._message is None:
-            return None
-        return rework.told(self._message, self._rounds, self._limits)
 
     def _finish(self, result: AgentResult) -> CoderFinish:
         """Return what the agent handed in; of one that was cut, what stands in its place."""

@@ -67,8 +67,10 @@ def next_round(rounds: Rounds, cause: Cause, limits: RequestLimits) -> Rounds | 
     return more if more.own <= limits.rework_rounds else None
 
 
-def told(message: str, rounds: Rounds, limits: RequestLimits) -> str:
+def told(message: str | None, rounds: Rounds, limits: RequestLimits) -> str | None:
     """Return what an agent is told when it goes back, with how often it may still come back."""
+    if message is None:
+        return None
     left = max(rounds.left(limits), 0)
     words = (
         "This is the last round: if checks or review send it back again, the task has failed."

@@ -54,8 +54,8 @@ def test_a_refused_form_uses_up_no_round_until_it_comes_too_often() -> None:
 )
 def test_the_agent_is_told_how_many_rounds_are_left(own: int, words: str) -> None:
     """It stands at the end of what it is told, also when that is as long as a message may be."""
-    told = rework.told("Fix it.", Rounds(own=own), LIMITS)
-    long = rework.told("x" * 16_000, Rounds(own=own), LIMITS)
+    told = rework.told("Fix it.", Rounds(own=own), LIMITS) or ""
+    long = rework.told("x" * 16_000, Rounds(own=own), LIMITS) or ""
 
     assert told.startswith("Fix it.\n\n")
     assert words in told
