@@ -8,7 +8,7 @@ import pytest
 from contracts.agent import AgentLimits
 from contracts.baseline import Survey
 from domain.agent.environment import environment
-from tests.activities.test_patches import chained, files, landed
+from tests.activities.test_patches import chained, files, landed, rebased
 from tests.activities.test_survey import surveyed
 from tests.infra.bench import ActivityEnv, Job
 from tests.local_deployment import commit, git
@@ -215,6 +215,8 @@ async def test_neither_a_driver_nor_a_marker_size_of_a_project_is_obeyed(
     chain = await chained(job, two)
 
     assert chain.links[0].conflicts == ("a.txt",)
+    back = await rebased(job, two)
+    assert "\n<<<<<<< landed by one\nONE\n=======\n" in (await files(job, back.checkpoint))["a.txt"]
     assert not (tmp_path / "ran").exists()
 
 
