@@ -63,7 +63,8 @@ class Reviewing:
         if again and self._by_person:
             judged = unchanged(item, offer.finish.summary)
         else:
-            question = findings.unchanged_question(offer.finish.summary) if again else ""
+            says = offer.finish.summary
+            question = findings.unchanged_question(says, self.findings) if again else ""
             judged = await self._reviewed(item, offer, rounds, budget, question)
         if judged.why:
             return await self._ask(judged, offer)

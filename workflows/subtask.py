@@ -194,10 +194,11 @@ class SubtaskWorkflow(ChildOfRequest):
                 budget=self._money_left(),
             )
         )
+        changed = result.checkpoint != self._checkpoint
         self._coder, self._checkpoint = result, result.checkpoint
         self._turns += result.turns
         finish = self._finish(result)
-        self._said.append(commit_message.Said(self._cause, finish))
+        self._said.append(commit_message.Said(self._cause, finish, changed))
         return finish
 
     def _finish(self, result: AgentResult) -> CoderFinish:

@@ -38,10 +38,12 @@ class Said:
 
     Attributes:
         cause: why the change had gone back to it; None the first time.
+        changed: whether it had changed anything since the round before.
     """
 
     cause: Cause | None
     finish: CoderFinish
+    changed: bool = True
 
 
 def author_says(said: Sequence[Said]) -> str:
@@ -61,7 +63,7 @@ def commit_message(
     title = one_line((asked or said)[-1 if asked else 0].finish.commit_title, _TITLE_CHARS)
     parts = (
         title or one_line(task.title, _TITLE_CHARS) or task.id,
-        _without_trailers(author_says(said)),
+        _without_trailers(author_says([each for each in said if each.changed] or said)),
         _without_trailers(_found(findings)),
         f"{REQUEST_TRAILER}: {request}\n{TRAILER}: {task.id}",
     )

@@ -19,15 +19,18 @@ def settle(
 ) -> tuple[KeptFinding, ...]:
     """Return the findings after one more review: the earlier ones as it answers them, then its own.
 
-    One that it makes again is the same finding, and open. Beyond 32 the oldest settled ones go.
+    One that it makes again is the same finding, open, with its new priority. Beyond 32 the oldest
+    settled ones go.
     """
     if finish is None:
         return tuple(before)
     answers = _answers(finish)
-    again = {place(each) for each in finish.findings}
+    again = {place(each): each.priority for each in finish.findings}
     known = {place(each) for each in before}
     kept = [
-        _open(each) if place(each) in again else _answered(each, answers.get(each.name))
+        _again(each, again[place(each)])
+        if place(each) in again
+        else _answered(each, answers.get(each.name))
         for each in before
     ]
     number = max((int(each.name[1:]) for each in before), default=0)
@@ -82,11 +85,12 @@ def finding_line(finding: KeptFinding) -> str:
     return f"{finding.name} [P{finding.priority}] {finding.title}{place}, {standing}"
 
 
-def unchanged_question(summary: str) -> str:
+def unchanged_question(summary: str, findings: Sequence[KeptFinding]) -> str:
     """Return what a reviewer is asked whose objections came back without a change."""
     return (
         "The author hands in the same change again, unchanged, and says:\n"
         f"{for_people(summary, _ANSWER_CHARS).strip()}\n\n"
+        f"What is open:\n{told(findings)}\n\n"
         "Judge whether that answers your findings, then call `finish` again: an answer for each "
         "in `earlier`, and your verdict."
     )
@@ -134,11 +138,12 @@ def _new(finding: Finding, name: str, patch_round: int) -> KeptFinding:
     )
 
 
-def _open(finding: KeptFinding) -> KeptFinding:
+def _again(finding: KeptFinding, priority: int) -> KeptFinding:
     """Return a finding that is made again; what a person has overruled stays so."""
     if finding.state is FindingState.OVERRULED and finding.by != roles.REVIEWER:
         return finding
-    return finding.model_copy(update={"state": FindingState.OPEN, "by": "", "reason": ""})
+    change = {"state": FindingState.OPEN, "by": "", "reason": "", "priority": priority}
+    return finding.model_copy(update=change)
 
 
 def _answered(finding: KeptFinding, answer: FindingAnswer | None) -> KeptFinding:

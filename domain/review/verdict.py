@@ -169,9 +169,11 @@ def feedback(
     still_open: Sequence[KeptFinding] = (),
 ) -> str:
     """Return what the agent is told of a review, with the findings to act on, in order."""
+    remarks = [each for each in verdict.findings if each not in found]
     parts = [
         "A reviewer read your change.",
         report(verdict, found, kept=kept, still_open=still_open),
+        *(["Remarks that do not block:", *_points(remarks, kept)] if remarks else []),
         "Treat each point on its merits: correct what is right, and say why where it is not.",
     ]
     return clip("\n\n".join(parts), _FEEDBACK_CHARS)
@@ -185,19 +187,22 @@ def report(
     still_open: Sequence[KeptFinding] = (),
 ) -> str:
     """Return what a review came to, each finding by its name."""
-    names = findings.names(kept)
-    points = (
-        _point(names.get(findings.place(each), f"{number}."), each)
-        for number, each in enumerate(found, start=1)
-    )
     earlier = "\n".join(findings.finding_line(each) for each in still_open)
     parts = [
         f"The reviewer's verdict: {verdict.verdict}.",
         for_people(verdict.summary).strip(),
-        *points,
+        *_points(found, kept),
         f"Open from before:\n{earlier}" if earlier else "",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _points(found: Sequence[Finding], kept: Sequence[KeptFinding]) -> list[str]:
+    names = findings.names(kept)
+    return [
+        _point(names.get(findings.place(each), f"{number}."), each)
+        for number, each in enumerate(found, start=1)
+    ]
 
 
 def _point(name: str, finding: Finding) -> str:

@@ -133,5 +133,21 @@ def _review(scenario: Scenario, task: str, *, chance: random.Random) -> Reply:
         return _finish({"verdict": "revise", "summary": "not yet", "findings": [finding]})
     if draw < manners.revise + manners.reject:
         return _finish({"verdict": "reject", "summary": "no", "findings": []})
-    remark = {**finding, "priority": 3}
-    return _finish({"verdict": "approve", "summary": "fine", "findings": [remark]})
+    remark = {**finding, "title": "terse", "priority": 3}
+    return _finish(
+        {
+            "verdict": "approve",
+            "summary": "fine",
+            "findings": [remark],
+            "earlier": _settled(chance) if chance.random() < 0.8 else [],
+        }
+    )
+
+
+def _settled(chance: random.Random) -> list[dict[str, str]]:
+    """Return a reviewer's answers to earlier findings, whether there are any or not."""
+    states = ("resolved", "resolved", "overruled", "open")
+    return [
+        {"finding": f"F{number}", "state": chance.choice(states), "reason": "seen"}
+        for number in range(1, 5)
+    ]

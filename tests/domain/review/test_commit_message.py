@@ -55,6 +55,16 @@ def test_a_message_describes_the_whole_patch_not_its_last_round() -> None:
     assert "Tests an empty key." in author_says(rounds)
 
 
+def test_a_round_that_changed_nothing_is_not_told_in_the_message() -> None:
+    """What an agent said against a finding is for the reviewer, not for the history."""
+    excuse = Said(Cause.REVIEW, CoderFinish(summary="It is right as it is."), changed=False)
+    rounds = (said("Counts.", "Limit the calls"), excuse, said("Waits.", "", Cause.REVIEW))
+
+    assert "right as it is" not in message(*rounds)
+    assert "right as it is" in author_says(rounds)
+    assert "Counts." in message(*rounds[:2])
+
+
 def test_a_person_who_sends_a_change_back_may_change_its_title() -> None:
     """Their words can make another change of it."""
     rounds = (said("Counts.", "Limit the calls"), said("Waits.", "Queue calls", Cause.PERSON))

@@ -179,6 +179,27 @@ def test_a_settled_finding_lets_the_patch_land() -> None:
         assert done.findings[0].state is state
 
 
+def test_a_finding_made_again_as_a_remark_no_longer_blocks() -> None:
+    """The reviewer's latest word on its weight counts."""
+    remark = HOLE.model_copy(update={"priority": 3})
+
+    assert judged(review(remark), *found(HOLE)).item.state is ReviewState.APPROVED
+
+
+def test_an_agent_is_told_the_remarks_as_well() -> None:
+    """It may follow them; they do not block."""
+    sent_back = judged(review(HOLE, REMARK, word=Verdict.REVISE))
+
+    assert "Remarks that do not block:\n\nF2 [P2] A long line" in sent_back.item.feedback
+
+
+def test_a_reviewer_is_told_what_is_open_when_the_change_comes_again() -> None:
+    """By the names in which it has to answer."""
+    question = findings.unchanged_question("It is right.", found(HOLE))
+
+    assert "It is right.\n\nWhat is open:\nF1 [P1] Negative numbers (a.py:3), open" in question
+
+
 def test_an_agent_is_told_each_finding_by_its_name() -> None:
     """So that it and every later reviewer speak of the same one."""
     sent_back = judged(review(HOLE, word=Verdict.REVISE), *found(REMARK))
