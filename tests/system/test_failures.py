@@ -91,13 +91,16 @@ async def test_a_failed_task_fails_only_itself_and_blocks_what_needs_it(
         "after-red": TaskState.BLOCKED,
         "last": TaskState.BLOCKED,
     }
-    assert tasks["silent"].reason.startswith("the agent was cut (stopped without finishing)")
+    silent = tasks["silent"].reason
+    assert silent.startswith("the agent was cut: ")
+    assert silent.endswith("(stopped without finishing); it had changed nothing")
     assert tasks["red"].reason.startswith("given up after 3 rounds (checks)")
     assert "echo so it is; false" in tasks["red"].reason
-    assert tasks["after-red"].reason == "waits for 'red', which failed"
-    assert tasks["last"].reason == (
-        "waits for 'after-red', which cannot start because 'red' failed"
+    assert tasks["after-red"].reason.startswith("waits for 'red', which failed: given up after 3")
+    assert tasks["last"].reason.startswith(
+        "waits for 'after-red', which cannot start because 'red' failed: given up after 3"
     )
+    assert tasks["red"].kept.startswith("git fetch ")
     assert ending.status.reason.startswith("1 of 5 tasks done; ")
 
 

@@ -256,8 +256,9 @@ async def test_a_failed_task_blocks_only_its_dependents(client: Client) -> None:
         error, last = await failed(await env.start(RequestWorkflow, asked()))
 
     states = {row.id: (row.state, row.reason) for row in last.tasks}
-    assert states["a"] == (TaskState.FAILED, "the agent was cut (refusal): no")
-    assert states["b"] == (TaskState.BLOCKED, "waits for 'a', which failed")
+    cut = "the agent was cut: no (refusal); it had changed nothing"
+    assert states["a"] == (TaskState.FAILED, cut)
+    assert states["b"] == (TaskState.BLOCKED, f"waits for 'a', which failed: {cut}")
     assert states["d"][0] is TaskState.BLOCKED
     assert states["c"][0] is TaskState.DONE
     assert error.type == "Incomplete"
