@@ -25,7 +25,7 @@ KINDS: Final[Mapping[str, Mapping[str, Any]]] = {
     "html_200": {},
     "json_200": {},
     # the message is altered
-    "truncate_tool": {"keep": 0.5},
+    "truncate_tool": {"keep": 0.5, "stop": "max_tokens"},
     "refuse": {"category": "cyber", "explanation": "", "mid": False},
     "pause_turn": {},
     "empty_end_turn": {},

@@ -124,7 +124,8 @@ def apply_fault(reply: GeneratedReply, fault: Fault, *, key: str) -> GeneratedRe
     parts = list(reply.parts)
     match fault.kind:
         case "truncate_tool":
-            return _with_truncated_call(reply, fault.number("keep"))
+            cut = _with_truncated_call(reply, fault.number("keep"))
+            return dataclasses.replace(cut, stop_reason=fault.text("stop"))
         case "refuse":
             return _refused(reply, fault)
         case "pause_turn":
@@ -155,7 +156,7 @@ def _with_truncated_call(reply: GeneratedReply, keep: float) -> GeneratedReply:
     calls = [i for i, part in enumerate(reply.parts) if part.raw is not None]
     last = calls[-1] if calls else len(reply.parts) - 1
     parts = [*reply.parts[:last], *(_truncated_part(p, keep) for p in reply.parts[last : last + 1])]
-    return dataclasses.replace(reply, parts=parts, stop_reason="max_tokens")
+    return dataclasses.replace(reply, parts=parts)
 
 
 def _refused(reply: GeneratedReply, fault: Fault) -> GeneratedReply:

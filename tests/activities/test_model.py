@@ -252,6 +252,11 @@ _CUT = FailureKind.UNREACHABLE
         pytest.param({"kind": "html_200"}, FailureKind.MALFORMED, id="a page"),
         pytest.param({"kind": "json_200"}, FailureKind.MALFORMED, id="no stream"),
         pytest.param({"kind": "bad_tool_json"}, FailureKind.MALFORMED, id="broken input"),
+        pytest.param(
+            {"kind": "truncate_tool", "stop": "tool_use"},
+            FailureKind.MALFORMED,
+            id="half an input that is called whole",
+        ),
         pytest.param({"kind": "surrogate"}, FailureKind.MALFORMED, id="half a character"),
         pytest.param({"kind": "cut_chunked"}, _CUT, id="cut"),
         pytest.param({"kind": "cut_clean"}, _CUT, id="cut cleanly"),
