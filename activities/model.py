@@ -12,42 +12,33 @@ from typing_extensions import override
 
 from activities.agent_setup import AgentSetup
 from activities.failures import call_failed, translated_failures
-from contracts.agent import AgentLimits, OpenedConversation
-from contracts.baseline import Survey
+from contracts.agent import OpenedConversation
 from contracts.model import ModelCall, ModelTurn, OpenConversation, ToolUse, Usage
 from contracts.ports import ModelActivities
 from contracts.tools import FINISH
 from domain import ids
 from domain.agent import loop
 from domain.agent.configuration import AgentConfiguration
-from domain.agent.environment import environment
-from domain.agent.instructions import INSTRUCTIONS
 from domain.agent.models import cost_microusd
 from domain.approvals.rules import judge
-from domain.memory.repo_map import repository_map
 from domain.text import one_line
 from domain.tools.registry import MAX_FINISH_BYTES, ToolSpec, check, understood
 from infra.anthropic.client import MessagesClient, ModelServiceError
 from infra.anthropic.reply import ModelReply
-from infra.conversation.instructions import instructions
 from infra.conversation.log import ConversationLog, TurnContent, turn_key
 from infra.conversation.messages import (
     Message,
     compose,
-    documents_linked,
     filled,
     is_call,
     kept,
-    opening,
 )
-from infra.store import Batch, Store, trees
-from infra.store.commits import log
+from infra.conversation.opening import opening
+from infra.store import Batch, Store
 from infra.store.open_stores import OpenStores
 
 _HOUR = {"type": "ephemeral", "ttl": "1h"}
 _SHORT = {"type": "ephemeral"}
-_MAP_BYTES = 4_000
-"""Of the list of files in an opening."""
 _DISCARDED = frozenset({"max_tokens", "refusal", "model_context_window_exceeded"})
 
 
@@ -74,7 +65,7 @@ class MessagesModel(ModelActivities):
         )
         async with translated_failures("opening a conversation"):
             configuration = self._setup.configure(request.role)
-            first = await _opening(store, request, loop.sized(configuration.limits, request.size))
+            first = await opening(store, request, loop.sized(configuration.limits, request.size))
             log = await self._log.open(store, name, configuration=configuration, opening=first)
         pinned = log.configuration
         return OpenedConversation(
@@ -143,31 +134,6 @@ class MessagesModel(ModelActivities):
         except ModelServiceError as error:
             used = error.usage or Usage()
             raise call_failed(error, cost_microusd=cost_microusd(agent.prices, used)) from error
-
-
-async def _opening(store: Store, request: OpenConversation, limits: AgentLimits) -> Message:
-    facts = [*request.facts, ("Environment", await _environment(store, request, limits))]
-    files = repository_map(await trees.paths(store, request.commit), _MAP_BYTES)
-    text = {"type": "text", "text": opening(facts, files)}
-    documents = request.documents
-    if request.base and (rules := await instructions(store, request.base, request.scope)):
-        documents = ((INSTRUCTIONS, await store.put_blob(rules.encode())), *documents)
-    return {"role": "user", "content": [text, *documents_linked(documents)]}
-
-
-async def _environment(store: Store, request: OpenConversation, limits: AgentLimits) -> str:
-    """Return the environment section; everything in it is the same for every attempt."""
-    survey = (
-        Survey.model_validate_json(await store.get_blob(request.survey)) if request.survey else None
-    )
-    base, tip = request.base, request.tip
-    return environment(
-        survey,
-        landed=await log(store, tip, most=10, since=base) if base and tip else (),
-        log=await log(store, base, most=5) if base else (),
-        limits=limits,
-        budget_microusd=request.budget_microusd,
-    )
 
 
 def _request(

@@ -58,6 +58,7 @@ class SubtaskReport(Contract):
         no_change: why nothing had to change, when that is how it was done.
         dropped: acceptance commands that a person has dropped.
         kept: the ref under which the store keeps its last patch; "" when there is none.
+        answer: what an agent that changed nothing said: the answer to what was asked.
     """
 
     task: str
@@ -77,3 +78,4 @@ class SubtaskReport(Contract):
     model: str = ""
     findings: tuple[KeptFinding, ...] = ()
     no_change: ShortText = ""
+    answer: str = Field(default="", max_length=4_000)

@@ -34,6 +34,7 @@ class TaskStatus(Contract):
         no_change: why nothing had to change, when that is how it was done.
         dropped: acceptance commands that a person has dropped.
         kept: of a task that ended without landing: the command that fetches its last patch.
+        answer: what an agent that changed nothing said: the answer to what was asked.
     """
 
     id: TaskId
@@ -55,3 +56,4 @@ class TaskStatus(Contract):
     no_change: str = ""
     dropped: tuple[str, ...] = ()
     kept: str = ""
+    answer: str = ""

@@ -146,6 +146,7 @@ class SubtaskWorkflow(ChildOfRequest):
         if not checks.passed:
             return await self._red(checks)
         if not (patch.files or finish.no_change):
+            self._reporter.note(answer=finish.summary)
             await self._reporter.set(TaskState.DONE, finish.summary[:300])
             return True
         offer = inputs.Offer(
@@ -165,7 +166,7 @@ class SubtaskWorkflow(ChildOfRequest):
         if item.state is ReviewState.REJECTED:
             self._fail(f"rejected by {item.decided_by}: {item.feedback}")
         if not patch.files:
-            self._reporter.note(no_change=finish.no_change[:1_000])
+            self._reporter.note(no_change=finish.no_change[:1_000], answer=finish.summary)
             await self._reporter.set(TaskState.DONE, finish.summary[:300])
             return True
         if self._reviewing.findings:

@@ -8,9 +8,10 @@ Examples:
 
 Keys of --json (an object; `list` prints an array of them):
   id, state, reason, branch, commit, cost_usd, model, request, repository,
-  summary
+  summary, base_problems (what fails or cannot run on the base, a list)
   tasks      each: id, title, state, reason, depends_on, turns, tokens,
-             cost (US dollars), rounds, rounds_left, commit
+             cost (US dollars), rounds, rounds_left, commit, findings,
+             no_change, answer
   checks     of the merged tree; each: command, passed, exit_code, seconds,
              timed_out
   approvals  that wait for a person; each: id, kind, what, why, risk, digest

@@ -72,6 +72,7 @@ def _head(snapshot: Snapshot) -> list[RenderableType]:
     lines += [Text(clean(note), "yellow") for note in status.notes]
     if status.reason:
         lines.append(Text(clean(status.reason, 500)))
+    lines += [Text(f"base: {clean(each)}", "yellow") for each in status.base_problems]
     if snapshot.link:
         lines.append(Text(snapshot.link, "blue", overflow="fold"))
     return lines

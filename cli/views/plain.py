@@ -1,7 +1,7 @@
 """The view without a terminal: one line for every change between two snapshots.
 
 Every line begins with the seconds since the request's start and a word that says what it is
-about: request, model, plan, task, finding, agent, merge, check, approval, answer, connection.
+about: request, base, model, plan, task, finding, agent, merge, check, approval, answer, connection.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _agent_facts = attrgetter("role", "turns", "doing")
 
 def changes(before: Snapshot | None, after: Snapshot, *, program: str) -> list[str]:
     """Return a line for everything that is new in `after`."""
-    parts = (_request, _plan, _tasks, _agents, _merge, _checks, _connection)
+    parts = (_request, _base, _plan, _tasks, _agents, _merge, _checks, _connection)
     lines = [line for part in parts for line in part(before, after)]
     lines += _approvals(before, after, program)
     return [f"{after.seconds:8.1f}s  {line}" for line in lines]
@@ -38,6 +38,13 @@ def _request(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
         yield f"model {clean(new.model)}"
     for note in new.notes[len(old.notes) if old else 0 :]:
         yield f"note: {clean(note)}"
+
+
+def _base(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
+    known = before.status.base_problems if before else ()
+    for problem in after.status.base_problems:
+        if problem not in known:
+            yield f"base {clean(problem)}"
 
 
 def _plan(before: Snapshot | None, after: Snapshot) -> Iterator[str]:

@@ -9,12 +9,12 @@ from domain.review.findings import finding_line
 
 _SHARED_KEYS = {"id", "state", "reason", "commit"}
 _REQUEST_KEYS = _SHARED_KEYS | {
-    *("branch", "model", "unpriced_tokens", "request", "repository", "summary", "notes")
+    *("branch", "model", "unpriced_tokens", "request", "repository", "summary", "notes"),
+    "base_problems",
 }
 _TASK_KEYS = _SHARED_KEYS | {
     *("title", "depends_on", "turns", "tokens", "unpriced_tokens", "rounds", "rounds_left"),
-    "kept",
-    *("findings", "no_change"),
+    *("kept", "findings", "no_change", "answer"),
 }
 _CHECK_KEYS = {"command", "exit_code", "timed_out"}
 _APPROVAL_KEYS = {"id", "kind", "what", "why", "risk", "digest"}
@@ -24,7 +24,9 @@ def closing(status: RequestStatus, *, seconds: float, link: str) -> list[str]:
     """Return the report of a request that has ended; the link is "" when unknown."""
     return [
         *_verdict(status),
+        *_answers(status),
         *[f"  {line}" for line in clean_lines(status.diffstat)],
+        *[f"Base: {clean(problem)}" for problem in status.base_problems],
         *_unfinished_tasks(status),
         *_unchanged(status),
         *_findings(status),
@@ -43,6 +45,20 @@ def _verdict(status: RequestStatus) -> list[str]:
         return delivered or ["Done: the request needed no change, so there is no branch"]
     verdict = "Cancelled" if status.state is RunState.CANCELLED else "Failed"
     return [f"{verdict}: {clean(status.reason or 'no reason was given', 1_000)}", *delivered]
+
+
+def _answers(status: RequestStatus) -> list[str]:
+    """Return what the tasks that changed nothing came to: the answer to what was asked."""
+    return [
+        line
+        for task in status.tasks
+        if task.answer
+        for line in (f"Answer ({task.id}):", *_indented(task.answer))
+    ]
+
+
+def _indented(text: str) -> list[str]:
+    return [f"  {line}".rstrip() for line in clean_lines(text, 200)]
 
 
 def _unfinished_tasks(status: RequestStatus) -> list[str]:

@@ -42,7 +42,9 @@ def card(status: RequestStatus) -> str:
             for approval in waiting
             for line in _approval(status.id, approval, _DETAIL_CHARS // len(waiting))
         ),
+        *_base(status),
         *_refused(status),
+        *_answers(status),
         *_result(status),
         *_tasks(status.tasks),
         _cost(status),
@@ -86,6 +88,19 @@ def _command(request_id: str, name: str, answer: str) -> list[str]:
         f"  -w '{request_id}' \\",
         f"  --input '{answer}'",
     ]
+
+
+def _answers(status: RequestStatus) -> Iterator[str]:
+    answered = [task for task in status.tasks if task.answer]
+    for task in answered:
+        yield f"#### Answer ({task.id})"
+        yield _block(task.answer, _DETAIL_CHARS // len(answered))
+
+
+def _base(status: RequestStatus) -> Iterator[str]:
+    if status.base_problems:
+        yield "#### Before any change"
+        yield "\n".join(f"- {_prose(problem, 400)}" for problem in status.base_problems)
 
 
 def _refused(status: RequestStatus) -> Iterator[str]:

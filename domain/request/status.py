@@ -93,6 +93,7 @@ def reported(status: TaskStatus, report: SubtaskReport, workflow_id: str) -> Tas
             "no_change": report.no_change,
             "dropped": report.dropped,
             "kept": report.kept,
+            "answer": report.answer,
             "workflow_id": workflow_id,
         }
     )

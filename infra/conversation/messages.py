@@ -21,20 +21,6 @@ def canonical(value: object) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-# ---- the opening, made of facts and documents
-
-
-def opening(facts: Sequence[tuple[str, str]], files: str) -> str:
-    """Return the opening message's first text."""
-    parts = [_section(label, text) for label, text in facts if text.strip()]
-    return "\n\n".join([*parts, _section("Files of the repository", files)])
-
-
-def _section(label: str, text: str) -> str:
-    tag = json.dumps(label, ensure_ascii=False)
-    return f"<section name={tag}>\n{text.strip()}\n</section>"
-
-
 def documents_linked(documents: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
     """Return the blocks of documents, given by label and object id."""
     return [

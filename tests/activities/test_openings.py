@@ -13,6 +13,7 @@ from infra.store.object_format import EMPTY_TREE
 from rehearsal import journal
 from rehearsal.server import serve
 from tests.activities.test_model import REPOSITORY, ModelEnv, call, desk, script, turn
+from tests.architecture import model_page
 
 __all__ = ["desk"]
 SURVEY = Survey(
@@ -134,3 +135,18 @@ async def test_without_instructions_there_is_no_section_of_them(desk: ModelEnv) 
     base = await committed(desk.store, {"a.py": "1\n"})
 
     assert INSTRUCTIONS not in await opening(desk, roles.CODER, commit=base, base=base, tip=base)
+
+
+async def test_the_first_request_for_a_small_repository_is_small(desk: ModelEnv) -> None:
+    """Prompt, tools and opening of every role together stay below 12 kB as they are sent."""
+    sizes = {}
+    for start in await model_page.starts_of(desk.store):
+        request = start.opening.model_copy(update={"repository": REPOSITORY})
+        async with serve(script({"say": "So."})) as server:
+            model = desk.model(server)
+            await turn(model, call(await model.open_conversation(request)))
+            sizes[start.role] = server.entries[0].request_bytes
+
+    assert set(sizes) == {roles.PLANNER, roles.CODER, roles.REVIEWER}
+    assert max(sizes.values()) < 12_000, sizes
+    assert min(sizes.values()) > 3_000, sizes

@@ -316,6 +316,35 @@ def test_the_report_of_a_failure_names_what_was_not_done() -> None:
     assert not any(line.startswith("Details") for line in printed)
 
 
+def test_an_answer_stands_where_the_person_looks() -> None:
+    """A question that needed no change is answered in the report and on the card, line by line."""
+    said = "Yes: parse() keeps comments.\n\nSee lexer.py, line 20."
+    done = status(task("ask", TaskState.DONE, answer=said), state=RunState.DONE)
+
+    printed = closing(done, seconds=3.0, link="")
+
+    assert printed[:5] == [
+        "Done: the request needed no change, so there is no branch",
+        "Answer (ask):",
+        "  Yes: parse() keeps comments.",
+        "",
+        "  See lexer.py, line 20.",
+    ]
+    assert said in card(done)
+    assert "#### Answer (ask)" in card(done)
+
+
+def test_what_was_red_before_any_change_is_shown_at_once() -> None:
+    """The live view, the lines, the report and the card name it."""
+    red = "`make test` fails before we started (exit code 2)"
+    shown = snapshot(base_problems=(red,))
+
+    assert f"base: {red}" in drawn(shown)
+    assert any(line.endswith(f"base {red}") for line in changes(None, shown, program="p"))
+    assert f"Base: {red}" in closing(shown.status, seconds=1.0, link="")
+    assert "#### Before any change" in card(shown.status)
+
+
 def test_the_json_document_has_the_documented_keys() -> None:
     """A full and a bare status have exactly the documented keys, with plain JSON values."""
     full = status(
@@ -332,7 +361,7 @@ def test_the_json_document_has_the_documented_keys() -> None:
     keys = "id state reason branch commit cost_usd model request repository summary notes"
     assert (
         set(printed)
-        == {*keys.split(), "unpriced_tokens", "tasks", "checks", "approvals"}
+        == {*keys.split(), "unpriced_tokens", "base_problems", "tasks", "checks", "approvals"}
         == set(document(status()))
     )
     assert (printed["id"], printed["state"], printed["cost_usd"]) == (REQUEST_ID, "RUNNING", 0.5)
@@ -353,6 +382,7 @@ def test_the_json_document_has_the_documented_keys() -> None:
             "findings": [],
             "no_change": "",
             "kept": "",
+            "answer": "",
         }
     ]
     command = {"command": "python3 -m unittest -q", "passed": True}

@@ -741,11 +741,16 @@ async def test_a_patch_that_could_not_be_tested_fails_its_task_at_once(client: C
 
 
 async def test_a_task_that_only_reads_is_done_without_review_and_landing(client: Client) -> None:
-    """A task that only reads is done when its commands pass: nothing to review, nothing to land."""
+    """A task that only reads is done when its commands pass: nothing to review, nothing to land.
+    What it says is the answer, whole.
+    """
     task = TASK.model_copy(update={"writes": ()})
-    env, report = await played(client, coder=[DONE], task=task)
+    said = "The parser keeps comments.\n\n" + "Because of this. " * 40
+    answers = finishes(CoderFinish(summary=said))
+    env, report = await played(client, coder=[answers], task=task)
 
-    assert (report.state, report.reason) == (TaskState.DONE, "done")
+    assert (report.state, report.reason) == (TaskState.DONE, said[:300])
+    assert report.answer == said
     assert env.calls.of("enqueue_patch") == []
 
 
