@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import git
+
 from activities.agent_setup import AgentSetup
 from contracts.agent import AgentLimits, AgentStart
 from contracts.baseline import Baseline, Survey, Surveyed
@@ -33,7 +35,6 @@ from infra.conversation.opening import opening
 from infra.roles.files import RoleFiles
 from infra.store import Store, trees
 from infra.store.object_format import EMPTY_TREE
-from tests.local_deployment import git
 
 PAGE = Path(__file__).parents[2] / "docs" / "model.md"
 FILES = {
@@ -66,7 +67,7 @@ async def page() -> str:
     """Return the whole page."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        git(folder, "init", "-q", "person")
+        git.Repo.init(folder / "person").close()
         async with await Store.clone(folder / "person", folder / "shop.git") as store:
             parts = [part async for part in _parts(store, await starts_of(store))]
     return "\n".join([HEAD, *parts, *_later()]).rstrip() + "\n"
