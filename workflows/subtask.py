@@ -146,9 +146,7 @@ class SubtaskWorkflow(ChildOfRequest):
         if not checks.passed:
             return await self._red(checks)
         if not (patch.files or finish.no_change):
-            self._reporter.note(answer=finish.summary)
-            await self._reporter.set(TaskState.DONE, finish.summary[:300])
-            return True
+            return await self._reporter.unchanged(finish)
         offer = inputs.Offer(
             patch=patch,
             finish=finish,
@@ -166,9 +164,7 @@ class SubtaskWorkflow(ChildOfRequest):
         if item.state is ReviewState.REJECTED:
             self._fail(f"rejected by {item.decided_by}: {item.feedback}")
         if not patch.files:
-            self._reporter.note(no_change=finish.no_change[:1_000], answer=finish.summary)
-            await self._reporter.set(TaskState.DONE, finish.summary[:300])
-            return True
+            return await self._reporter.unchanged(finish)
         if self._reviewing.findings:
             patch = await self._patch()  # the same tree; its message tells the findings
         return await self._land(patch)

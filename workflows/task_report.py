@@ -8,6 +8,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.subtask import SubtaskReport
     from contracts.task import TaskState
     from contracts.task_queue import WORKFLOW_TASK_TIMEOUT
+    from contracts.tools import CoderFinish
     from domain import ids
     from domain.scheduling import task_state as tasks
     from workflows import cancellation
@@ -37,6 +38,12 @@ class TaskReporter:
             tasks.move(self.report.state, state)
         self.note(state=state, reason=reason[:1_000], agent=agent)
         await signal_if_running(self._request_id, "task_changed", self.report)
+
+    async def unchanged(self, finish: CoderFinish) -> bool:
+        """End the task as done without a change: what its agent says is the answer; True."""
+        self.note(no_change=finish.no_change[:1_000], answer=finish.summary)
+        await self.set(TaskState.DONE, finish.summary[:300])
+        return True
 
     async def fail(self, reason: str) -> None:
         """End the task as failed; what waits or is under review comes back to work first."""
