@@ -67,7 +67,7 @@ class SubtaskWorkflow(ChildOfRequest):
         self._rounds = rework.Rounds()
         self._base = self._checkpoint = ""
         self._coder: AgentResult | None = None
-        self._turns = 0
+        self._turns = self._noted = 0
         self._message: str | None = None
         self._said: list[commit_message.Said] = []
         self._cause: rework.Cause | None = None
@@ -76,7 +76,6 @@ class SubtaskWorkflow(ChildOfRequest):
         self._told: list[str] = []
         self._documents: tuple[tuple[str, str], ...] = ()
         self._notes = list(start.notes)
-        self._noted = 0
         self._promised = start.promised
 
     @workflow.run
