@@ -16,7 +16,7 @@ from contracts.merge_queue import (
     RebasePatch,
 )
 from contracts.ports import PatchActivities
-from contracts.review import MakePatch, Patch
+from contracts.review import MakePatch, Patch, Undone, UndoneKind
 from domain.merge_queue import fewest_conflicts
 from domain.planning import undeclared
 from domain.planning.write_patterns import covers
@@ -82,9 +82,23 @@ class FakePatches(Fake, PatchActivities):
                 if tree.get(path, "").startswith(MARKED)
                 and not old.get(path, "").startswith(MARKED)
             ),
+            undone=self._undone(request.base, commit),
             diff=store.blob(f"diff of {commit}"),
         )
         return judged(request, patch, misplaced=misplaced)
+
+    def _undone(self, base: str, commit: str) -> tuple[Undone, ...]:
+        """Return the landed lines that a patch removes; a line begins with its task."""
+        return tuple(
+            Undone(
+                task=lines[0].split(" ")[0],
+                path=path,
+                kind=UndoneKind.REMOVES,
+                count=len(lines),
+                lines=lines,
+            )
+            for path, lines in self._store.dropped(base, commit).items()
+        )
 
     @override
     @activity.defn

@@ -104,9 +104,23 @@ class MemoryStore:
             if ours.get(path) == base.get(path):
                 tree[path] = theirs.get(path, "")
             else:
-                tree[path] = f"{MARKED} {ours.get(path)} {theirs.get(path)}"
+                tree[path] = f"{MARKED}\n{ours.get(path)}\n{theirs.get(path)}"
                 conflicts.append(path)
         return MergedTree(tree, tuple(conflicts))
+
+    def dropped(self, old: str, new: str) -> dict[str, tuple[str, ...]]:
+        """Return, by path, the lines of one commit that another lacks and no request began with."""
+        before, after, first = self.tree(old), self.tree(new), self.tree(BASE)
+        found = {
+            path: tuple(
+                line
+                for line in text.splitlines()
+                if line not in after.get(path, "").splitlines()
+                and line not in first.get(path, "").splitlines()
+            )
+            for path, text in before.items()
+        }
+        return {path: lines for path, lines in found.items() if lines}
 
     def move(self, target: str, path: str, content: str) -> None:
         """Commit one file on a target, as another process does between a test and its landing."""

@@ -12,7 +12,7 @@ from contracts.ports import ToolActivities
 from contracts.tools import ReadCall, ReadResults, ToolCall, ToolOutcome, ToolResult
 from contracts.worktrees import WorktreeLease
 from tests.fakes.calls import Before, Fake
-from tests.fakes.store import MemoryStore
+from tests.fakes.store import MARKED, MemoryStore
 
 
 class FakeTools(Fake, ToolActivities):
@@ -65,7 +65,8 @@ class FakeTools(Fake, ToolActivities):
         checkpoint = request.expected
         if request.tool == "edit" and self.changes(request):
             change = json.loads(self._store.blobs[request.arguments])
-            tree = {**self._store.tree(request.expected), change["path"]: change["content"]}
+            tree = dict(self._store.tree(request.expected))
+            tree[change["path"]] = _edited(tree.get(change["path"], ""), change)
             checkpoint = self._store.commit(tree, request.expected, note=request.call_id)
         result = ToolResult(
             call_id=request.call_id,
@@ -79,3 +80,14 @@ class FakeTools(Fake, ToolActivities):
     def _fence(self, lease: WorktreeLease) -> None:
         if not self._store.holds(lease.worktree, lease.epoch):
             raise failed(FailureKind.FENCED, "a later holder has the worktree")
+
+
+def _edited(before: str, change: dict[str, str]) -> str:
+    """Return a file's new content: all of it, or what it holds without markers and one line more.
+
+    Of a conflict both sides stay, each line once.
+    """
+    if "line" not in change:
+        return change["content"]
+    lines = [line for line in before.splitlines() if line != MARKED]
+    return "\n".join(dict.fromkeys([*lines, change["line"]]))

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 
 from temporalio.exceptions import ApplicationError
 
-from contracts.approvals import AnswerRecord, Decision
+from contracts.approvals import AnswerRecord, Choice, Decision
 from contracts.merge_queue import MergeVerdict
 from contracts.model import ModelCall
+from contracts.policy import JudgeReview
 from contracts.request import RequestStatus
+from contracts.review import MakePatch, ReviewFinish
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import OC_PENDING_APPROVALS, OC_STATE, RunState
 from domain.scheduling import budget
@@ -58,6 +60,8 @@ class Monitor:
     coder_calls: list[_CoderCall] = field(default_factory=list)
     verdicts: dict[str, MergeVerdict] = field(default_factory=dict)
     decisions: dict[tuple[str, str], Decision] = field(default_factory=dict)
+    reasons: set[tuple[str, int]] = field(default_factory=set)
+    accepted: set[tuple[str, int]] = field(default_factory=set)
     _records: tuple[AnswerRecord, ...] = ()
     _calls: set[bytes] = field(default_factory=set)
     _obstacles: dict[str, tuple[bytes, int]] = field(default_factory=dict)
@@ -70,6 +74,7 @@ class Monitor:
             if command.HasField("signal_external_workflow_execution"):
                 self._message(run, command)
             if command.HasField("schedule_activity"):
+                self._recorded(command)
                 self._scheduled(command)
         at_work = sum(run.kind == "SubtaskWorkflow" for run in self.temporal.open.values())
         if at_work > self.scenario.payload["max_parallel"]:
@@ -141,6 +146,20 @@ class Monitor:
             if before != decision:
                 self.temporal.violate(f"two decisions: {before} and {decision}")
 
+    def _recorded(self, command: Command) -> None:
+        """Keep what history records of patches that undo landed work: their authors' reasons, and
+        the reviewers'.
+        """
+        wanted = command.schedule_activity
+        if wanted.activity_type == "make_patch":
+            made = adapter.decode(wanted.arguments[0], MakePatch)
+            if made.undoes:
+                self.reasons.add((made.task, made.round))
+        if wanted.activity_type == "judge_review":
+            asked = adapter.decode(wanted.arguments[0], JudgeReview)
+            if asked.output and ReviewFinish.model_validate_json(asked.output).undoing:
+                self.accepted.add((asked.patch.task, asked.patch.round))
+
     def _scheduled(self, command: Command) -> None:
         wanted = command.schedule_activity
         if wanted.activity_type != "call_model" or not self.scenario.people.notes:
@@ -165,6 +184,7 @@ class Monitor:
         yield from self._money()
         yield from self._resources()
         yield from self._landings()
+        yield from self._undone()
         yield from self._messages()
         yield from self._queue(request)
         yield from self._ending(request)
@@ -200,6 +220,29 @@ class Monitor:
         for title, verdict in self.verdicts.items():
             if verdict.landed is not None and title not in landed:
                 yield f"{title} is said to have landed and did not"
+
+    def _undone(self) -> Iterable[str]:
+        """No landed line disappears without a recorded decision.
+
+        Its author has said why, and a reviewer too, or a person has approved the patch.
+        """
+        store = self.activities.store
+        approved = {
+            approval
+            for (approval, _), decision in self.decisions.items()
+            if decision.choice is Choice.APPROVE
+        }
+        for landing in self.activities.patches.landings:
+            before = store.commits[landing.commit].parents[0]
+            names = [(task, int(number)) for _, task, number in map(_parted, landing.titles)]
+            decided = any(
+                name in self.reasons
+                and (name in self.accepted or f"review/{name[0]}/{name[1]}" in approved)
+                for name in names
+            )
+            for path, lines in store.dropped(before, landing.commit).items():
+                if not decided:
+                    yield f"{landing.titles} removes {lines} from {path}, and nobody decided it"
 
     def _messages(self) -> Iterable[str]:
         """No answer and no note is lost."""
@@ -302,6 +345,11 @@ class Monitor:
         for result in status.checks:
             if (tree, result.command) not in self.activities.checks.passed:
                 yield f"delivered, but `{result.command}` was never green on its tree"
+
+
+def _parted(title: str) -> list[str]:
+    """Return the request, task and round of a patch's title."""
+    return title.rsplit("/", 2)
 
 
 def _new(

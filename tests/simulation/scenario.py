@@ -23,6 +23,7 @@ class Manners:
         revise: the reviewer sends it back.
         reject: the reviewer rejects it.
         turns: most edits before it finishes.
+        drops: its lines in the shared file take the place of those that landed there.
     """
 
     flawed: float
@@ -33,6 +34,7 @@ class Manners:
     revise: float
     reject: float
     turns: int
+    drops: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def of(seed: int) -> Scenario:
         payload=_payload(chance),
         tasks=tasks,
         plan_flaw=chance.choices(("", "cycle", "prose", "never"), (85, 6, 6, 3))[0],
-        manners=_manners(chance),
+        manners=replace(_manners(chance), drops=_drops(seed)),
         outside=replace(_outside(chance, tasks), lost_worktree=_lost(seed)),
         people=replace(_people(chance), cancel_delivery=_late(seed)),
         faults=_faults(chance),
@@ -202,6 +204,10 @@ def _outside(chance: random.Random, tasks: tuple[dict[str, Any], ...]) -> Outsid
 def _lost(seed: int) -> float:
     # Drawn apart, so that the seeds before it was thought of still mean what they meant.
     return random.Random(f"worktrees {seed}").choice((0.0, 0.0, 0.0, 0.1))
+
+
+def _drops(seed: int) -> float:
+    return random.Random(f"drops {seed}").choice((0.0, 0.0, 0.0, 0.7))
 
 
 def _late(seed: int) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from dataclasses import dataclass, replace
 
 from contracts import roles
@@ -13,6 +14,8 @@ from tests.simulation.scenario import Scenario
 
 SHARED = "shared"
 PROTECTED = ".vscode/tasks.json"
+_UNDONE = re.compile(r"^  - (t\d+ \d+)$", re.MULTILINE)
+"""A landed line that a patch removes, as its agent is told."""
 
 
 @dataclass(frozen=True)
@@ -106,14 +109,21 @@ def _code(scenario: Scenario, task: str, log: Log, *, chance: random.Random) -> 
     good = "bad" if whole.random() < manners.bad / log.attempt else "good"
     stray = whole.random() < manners.stray
     guarded = whole.random() < manners.protected
+    drops = random.Random(f"{scenario.seed} drops {task} {log.attempt}")
+    replaces = drops.random() < manners.drops
     if log.works >= wanted and whole.random() > 0.02:
-        return _finish({"summary": f"did {task}", "commit_title": f"Do {task}"})
+        reason = {"undoes": "it has to go"} if drops.random() < 0.6 else {}
+        return _finish({"summary": f"did {task}", "commit_title": f"Do {task}", **reason})
     uses: list[Use] = []
     if chance.random() < 0.3:
         uses.append(Use("view", f"{task}/main", "{}"))
     uses.append(_edit(f"{task}/main", f"{good} {log.attempt}"))
     if log.works == 0 and (stray or "conflict markers" in log.message):
-        uses.append(_edit(SHARED, f"{task} {log.attempt}"))
+        own = f"{task} {log.attempt}"
+        uses.append(_edit(SHARED, own) if replaces else _line(SHARED, own))
+    if log.works == 0 and not replaces:
+        # What the system says is undone is put back.
+        uses += [_line(SHARED, line) for line in _UNDONE.findall(log.message)]
     if log.works == 0 and guarded:
         uses.append(_edit(PROTECTED, task))
     if chance.random() < 0.2:
@@ -125,6 +135,10 @@ def _edit(path: str, content: str) -> Use:
     return Use("edit", path, json.dumps({"path": path, "content": content}))
 
 
+def _line(path: str, line: str) -> Use:
+    return Use("edit", path, json.dumps({"path": path, "line": line}))
+
+
 def _review(scenario: Scenario, task: str, *, chance: random.Random) -> Reply:
     manners = scenario.manners
     draw = chance.random()
@@ -134,12 +148,14 @@ def _review(scenario: Scenario, task: str, *, chance: random.Random) -> Reply:
     if draw < manners.revise + manners.reject:
         return _finish({"verdict": "reject", "summary": "no", "findings": []})
     remark = {**finding, "title": "terse", "priority": 3}
+    undoing = {"undoing": "it is asked for"} if 0 < manners.drops > chance.random() else {}
     return _finish(
         {
             "verdict": "approve",
             "summary": "fine",
             "findings": [remark],
             "earlier": _settled(chance) if chance.random() < 0.8 else [],
+            **undoing,
         }
     )
 

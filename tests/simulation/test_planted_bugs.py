@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from contracts.merge_queue import LandChain, Landed, MergeQueueStart, MergeQueueStatus
 from contracts.request import RequestStatus
+from contracts.review import Undone
 from tests.fakes.patches import FakePatches
 from tests.simulation import scenario
 from tests.simulation.scenario import Scenario
@@ -69,6 +70,14 @@ class HastyPatches(FakePatches):
         return Landed(commit=commit)
 
 
+class SilentPatches(FakePatches):
+    """Does not say which landed lines a patch removes."""
+
+    @override
+    def _undone(self, base: str, commit: str) -> tuple[Undone, ...]:
+        return ()
+
+
 def test_unseeded_randomness_is_found() -> None:
     """A workflow that asks `random` decides otherwise when it is replayed."""
     found = _first_violation(classes={**CLASSES, "RequestWorkflow": RestlessRequest})
@@ -92,6 +101,16 @@ def test_a_queue_that_continue_as_new_forgets_is_found() -> None:
     )
 
     assert any("never ends" in violation for violation in found.violations)
+
+
+def test_a_landed_line_that_disappears_unseen_is_found() -> None:
+    """A patch that takes another task's line away lands, and nobody was told."""
+    found = _first_violation(
+        patches=SilentPatches,
+        fit=lambda plot: plot.manners.drops > 0 < plot.manners.stray and len(plot.tasks) > 1,
+    )
+
+    assert any("nobody decided it" in violation for violation in found.violations)
 
 
 def _first_violation(

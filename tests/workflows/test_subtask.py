@@ -701,9 +701,10 @@ async def test_an_evicted_conflict_is_rebased_resolved_and_queued_again(client: 
         env.store.move("target", "a.py", "what another task wrote")
         return evicted(Eviction.CONFLICT)(queued)
 
+    both = ScriptedUse("edit", "a.py", '{"path": "a.py", "line": "what this one writes"}')
     async with at_work(
         client,
-        coder=[EDIT, DONE, EDIT, DONE],
+        coder=[EDIT, DONE, ScriptedReply(uses=(both,)), DONE],
         reviewer=[GOOD, GOOD],
         verdicts=[conflict, landed],
     ) as (env, start):
