@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 LAYERS := contracts domain workflows activities infra runtime cli rehearsal worker.py starter.py
 SOURCES := $(LAYERS) tests bench ops examples/demo/*.py
 
-.PHONY: demo up test simulate check format lint types layers replay record test-browser kill-matrix bench lock clean setup setup-dev
+.PHONY: demo up test simulate check format lint types layers replay record test-browser kill-matrix bench cooperbench lock clean setup setup-dev
 
 demo: $(VENV)/.app
 	@$(BIN)/python -m examples.demo
@@ -56,6 +56,11 @@ kill-matrix: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench
+
+# Pairs of real feature patches through the real product, from local copies (docs/benchmarks.md);
+# OPTIONS narrow it: --limit 20 --seed 1, --pairs NAME, --rule, --rows FILE.
+cooperbench: $(VENV)/.dev
+	@$(BIN)/python -m bench.cooperbench --dataset "$(DATASET)" --mirrors "$(MIRRORS)" $(OPTIONS)
 
 lock: $(VENV)/.app
 	@$(PYTHON) ops/lock.py
