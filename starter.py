@@ -34,9 +34,11 @@ def _folder() -> Path:
 
 def _user() -> str:
     try:
-        return getpass.getuser()
+        name = getpass.getuser()
     except (KeyError, OSError):
         return ""
+    # In a container everybody is root: that names nobody.
+    return "" if name == "root" else name
 
 
 def _end(code: int) -> None:

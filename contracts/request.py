@@ -8,6 +8,7 @@ from contracts import wire_defaults
 from contracts.approvals import AnswerRecord, Approval, ApprovalKind
 from contracts.base import Contract, HumanInput, ObjectId, PathText, ShortText
 from contracts.checks import CheckResult
+from contracts.endings import RequestEnding
 from contracts.limits import MOST_TASKS
 from contracts.planning import AddedEdge
 from contracts.repository import Environment
@@ -51,6 +52,8 @@ class RequestStatus(Contract):
         id: the workflow id.
         reason: what it waits for or why it failed, in words; never empty while it waits.
         checks: of the merged tree, empty before they ran.
+        ending: how it ended; None while it is open, and in histories from before.
+        work_command, landed_command: list the work in the store, take over what has landed.
         unpriced_tokens: tokens whose price is not known; the cost and the budget leave them out.
         model: the model that answered, as it named itself.
         base_problems: what fails or cannot run on the base, before any work.
@@ -76,6 +79,9 @@ class RequestStatus(Contract):
     commit: ObjectId | None = None
     diffstat: ShortText = ""
     checks: tuple[CheckResult, ...] = ()
+    ending: RequestEnding | None = None
+    work_command: str = ""
+    landed_command: str = ""
     cost_usd: float = 0.0
     budget_usd: float = 0.0
     unpriced_tokens: int = 0

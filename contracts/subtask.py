@@ -5,6 +5,7 @@ from pydantic import Field
 from contracts.agent import AgentLimits
 from contracts.base import Contract, ObjectId, ShortText
 from contracts.baseline import Baseline
+from contracts.endings import TaskEnding
 from contracts.limits import RequestLimits
 from contracts.planning import Claim, Promise, TaskSpec
 from contracts.review import KeptFinding
@@ -55,6 +56,7 @@ class SubtaskReport(Contract):
         unpriced_tokens: those of `tokens` whose price is not known.
         landed: the commit on the target that holds the patch.
         findings: of its reviewers, settled or not.
+        ending: how it ended; None while it is open.
         no_change: why nothing had to change, when that is how it was done.
         dropped: acceptance commands that a person has dropped.
         kept: the ref under which the store keeps its last patch; "" when there is none.
@@ -79,3 +81,4 @@ class SubtaskReport(Contract):
     findings: tuple[KeptFinding, ...] = ()
     no_change: ShortText = ""
     answer: str = Field(default="", max_length=4_000)
+    ending: TaskEnding | None = None

@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from contracts.base import Contract, ObjectId, TaskId
+from contracts.endings import TaskEnding
 from contracts.review import KeptFinding
 
 
@@ -31,6 +32,7 @@ class TaskStatus(Contract):
         rounds_left: how often it may still go back for checks or review; None before it is known.
         commit: the landed commit.
         findings: of its reviewers, settled or not.
+        ending: how it ended; None while it is open, and in histories from before.
         no_change: why nothing had to change, when that is how it was done.
         dropped: acceptance commands that a person has dropped.
         kept: of a task that ended without landing: the command that fetches its last patch.
@@ -57,3 +59,4 @@ class TaskStatus(Contract):
     dropped: tuple[str, ...] = ()
     kept: str = ""
     answer: str = ""
+    ending: TaskEnding | None = None

@@ -22,6 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.agent import Note
     from contracts.approvals import Approval, ApprovalKind, Choice
     from contracts.checks import CheckResult
+    from contracts.endings import RequestEnding
     from contracts.failures import FailureKind
     from contracts.limits import RequestLimits
     from contracts.planning import Plan
@@ -32,6 +33,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.visibility import OC_KEPT, Blocker, RunState
     from domain.agent import messages
     from domain.approvals import questions
+    from domain.request import endings
     from domain.request import status as requests
     from domain.request.markdown import card
     from domain.scheduling import budget
@@ -67,14 +69,14 @@ class RequestWorkflow(ApprovalHandlers):
         self._inbox = PendingApprovals(self._show)
         self._blockers: dict[str, Blocker] = {}
         self._planning: Planning | None = None
-        self._ending: tuple[RunState, str] | None = None
+        self._ending: tuple[RequestEnding, str] | None = None
 
     @workflow.run
     async def run(self, payload: Any) -> RequestStatus:  # noqa: ANN401, RUF100
         """Carry the request out; its failure carries the status in the error's details."""
         start = requests.read(payload)
         if isinstance(start, str):
-            self._fail(start, FailureKind.REFUSED)
+            self._fail(start, RequestEnding.REFUSED)
         self._start = start
         deadlines = asyncio.create_task(self._inbox.keep_deadlines())
         try:
@@ -82,14 +84,14 @@ class RequestWorkflow(ApprovalHandlers):
         except (ActivityError, ChildWorkflowError, ApplicationError) as error:
             self._give_up(error)
         except asyncio.CancelledError:
-            self._closed(RunState.CANCELLED, "cancelled")
+            self._closed(RequestEnding.CANCELLED, "cancelled")
             raise
         finally:
             deadlines.cancel()
             # Too late to cancel: what has been delivered, or has failed, stays so.
             with contextlib.suppress(asyncio.CancelledError):
                 await cancellation.run_to_completion(self._clean_up())
-        return self._closed(RunState.DONE, "")
+        return self._closed(endings.done(changed=self._delivered is not None), "")
 
     @workflow.signal(description='Tell the agents something: {"text": "…", "task": "…"} or a text')
     async def note(self, payload: Any = None) -> None:  # noqa: ANN401, RUF100
@@ -128,15 +130,15 @@ class RequestWorkflow(ApprovalHandlers):
     @workflow.signal(dynamic=True, description="Anything else: kept and shown")
     def unknown(self, name: str, args: Sequence[RawValue]) -> None:
         """Keep a signal of an unknown name, where people see it."""
-        self._inbox.refuse(
-            name, f"there is no signal {name!r}: send approve, reject, revise or note"
-        )
+        self._inbox.refuse(name, f"there is no signal {name!r}: approve, reject, revise or note")
 
     @workflow.query(description="State, reason, tasks, approvals, branch, cost")
     def status(self) -> RequestStatus:
         """Return the request's present standing, or how it has ended."""
         if self._ending:
-            return self._status(self._ending)
+            ending, why = self._ending
+            ended = self._status((endings.run_state(ending), why))
+            return ended.model_copy(update={"ending": ending})
         state, reason = requests.state_of(self._inbox.inbox, tuple(self._blockers.values()))
         return self._status((state, reason or self._doing))
 
@@ -156,9 +158,9 @@ class RequestWorkflow(ApprovalHandlers):
         tip = await self._verify(opened, plan)
         if tip != opened.base:
             await self._deliver(start, opened, tip)
-        missing = requests.incomplete_message(self._rows())
+        missing = endings.incomplete(self._rows())
         if missing:
-            self._fail(missing, "Incomplete")
+            self._fail(missing, RequestEnding.INCOMPLETE)
 
     def _new_scheduler(
         self, start: RequestStart, opened: RepositoryOpened, plan: Plan
@@ -202,7 +204,8 @@ class RequestWorkflow(ApprovalHandlers):
             if decision.choice is Choice.APPROVE:
                 return plan
             if decision.choice is Choice.REJECT:
-                self._fail(f"the plan was rejected by {decision.by}: {decision.reason}", "Rejected")
+                why = f"the plan was rejected by {decision.by}: {decision.reason}"
+                self._fail(why, RequestEnding.PLAN_REJECTED)
             feedback = f"A person sent the plan back: {decision.reason}"
 
     async def _verify(self, opened: RepositoryOpened, plan: Plan) -> str:
@@ -213,21 +216,22 @@ class RequestWorkflow(ApprovalHandlers):
         tip, report = await repository.check_merged_tree(opened, commands)
         self._checks = report.results
         if not report.passed:
-            self._fail(requests.checks_failed_message(report, self._rows(), tip), "ChecksFailed")
+            landed = tip != opened.base
+            self._fail(*endings.checks_failed(report.results, self._rows(), landed=landed))
         return tip
 
     async def _deliver(self, start: RequestStart, opened: RepositoryOpened, tip: str) -> None:
         if ApprovalKind.DELIVERY in start.approve:
-            summary = requests.delivery_summary(self._rows(), self._checks)
             approval = questions.delivery_approval(
                 tip,
-                summary,
+                requests.delivery_summary(self._rows(), self._checks),
                 opened.branch,
                 deadline_seconds=(opened.limits or RequestLimits()).approval_seconds,
             )
             decision = await self._inbox.ask(approval)
             if decision.choice is not Choice.APPROVE:
-                self._fail(f"not delivered, {decision.by} says: {decision.reason}", "Rejected")
+                why = f"{decision.by} does not want it delivered: {decision.reason}"
+                self._fail(why, RequestEnding.NOT_DELIVERED)
         self._say(f"delivers {opened.branch}")
         self._delivered = await repository.deliver(opened, tip)
 
@@ -251,24 +255,26 @@ class RequestWorkflow(ApprovalHandlers):
         show(status.state, 0 if self._ending else len(status.approvals))
         workflow.set_current_details(card(status))
 
-    def _closed(self, state: RunState, reason: str) -> RequestStatus:
+    def _closed(self, ending: RequestEnding, reason: str) -> RequestStatus:
         """Show how the request has ended; later reports do not change that."""
-        self._ending = (state, reason)
+        self._ending = (ending, reason)
         self._show()
         return self.status()
 
     def _give_up(self, error: ActivityError | ChildWorkflowError | ApplicationError) -> NoReturn:
         """End as cancelled or failed; an error raised by the request has its status already."""
         if is_cancelled_exception(error):
-            self._closed(RunState.CANCELLED, "cancelled")
+            self._closed(RequestEnding.CANCELLED, "cancelled")
             raise error
         if isinstance(error, ApplicationError) and error.details:
             raise error
         failure = error if isinstance(error, ApplicationError) else error.cause
-        self._fail(messages.cause(error), getattr(failure, "type", None) or FailureKind.BUG)
+        kind = getattr(failure, "type", None) or FailureKind.BUG
+        self._fail(messages.cause(error), endings.broken(kind, planned=bool(self._plan)), kind)
 
-    def _fail(self, reason: str, kind: str) -> NoReturn:
-        status = self._closed(RunState.FAILED, reason)
+    def _fail(self, reason: str, ending: RequestEnding, kind: str = "") -> NoReturn:
+        status = self._closed(ending, reason)
+        kind = kind or endings.error_type(ending)
         raise ApplicationError(reason, status, type=kind, non_retryable=True)
 
     def _status(self, standing: tuple[RunState, str]) -> RequestStatus:
@@ -290,6 +296,5 @@ class RequestWorkflow(ApprovalHandlers):
             delivered=self._delivered,
             model=(self._scheduler.model if self._scheduler else "") or planned,
         )
-        baseline = self._planning.baseline if self._planning else None
-        problems = baseline.problems if baseline else ()
-        return status.model_copy(update={"base_problems": problems})
+        found = self._planning.baseline if self._planning else None
+        return status.model_copy(update={"base_problems": found.problems if found else ()})

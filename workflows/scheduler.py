@@ -12,6 +12,7 @@ from temporalio.exceptions import ChildWorkflowError, is_cancelled_exception
 with workflow.unsafe.imports_passed_through():
     from contracts.agent import Note
     from contracts.baseline import Baseline
+    from contracts.endings import TaskEnding
     from contracts.limits import RequestLimits
     from contracts.planning import Plan, TaskSpec
     from contracts.repository import RepositoryOpened
@@ -112,7 +113,9 @@ class TaskScheduler:
     def _block(self) -> None:
         task_nodes = requests.task_nodes(self._plan, self.rows)
         for task, reason in ready.blocked(task_nodes):
-            self.rows[task] = requests.ended(self.rows[task], TaskState.BLOCKED, reason)
+            self.rows[task] = requests.ended(
+                self.rows[task], TaskState.BLOCKED, reason, TaskEnding.BLOCKED
+            )
 
     def _launch(self, task_id: str, notes: Sequence[Note]) -> None:
         allowance = budget.grant(
@@ -125,7 +128,7 @@ class TaskScheduler:
         row = self.rows[task_id]
         if not allowance:
             why = f"the budget of ${self._start.budget_usd:.2f} is used up or reserved"
-            self.rows[task_id] = requests.ended(row, TaskState.FAILED, why)
+            self.rows[task_id] = requests.ended(row, TaskState.FAILED, why, TaskEnding.NO_MONEY)
             return
         child = ids.subtask_id(self._request_id, task_id)
         self.rows[task_id] = requests.launched(row, child)
@@ -166,7 +169,8 @@ class TaskScheduler:
             reason = "cancelled" if cancelled else messages.cause(error)
             # Without a result, what it reported last is what is known of its cost.
             self.spent += budget.microusd(self.rows[task.id].cost_usd)
-            self._row(requests.ended(self.rows[task.id], state, reason))
+            ending = TaskEnding.CANCELLED if cancelled else TaskEnding.BROKEN
+            self._row(requests.ended(self.rows[task.id], state, reason, ending))
         finally:
             self._starting.discard(task.id)
             self._allowances.pop(task.id, None)

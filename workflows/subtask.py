@@ -3,8 +3,6 @@
 How often it goes back, what a patch lacks and what a review means is decided in domain.
 """
 
-from typing import NoReturn
-
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ChildWorkflowError, is_cancelled_exception
 
@@ -13,6 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.agent import AgentResult, Note
     from contracts.approvals import Decision
     from contracts.checks import ChecksReport
+    from contracts.endings import TaskEnding
     from contracts.limits import RequestLimits
     from contracts.merge_queue import MergeVerdict
     from contracts.ports import PatchActivities
@@ -25,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.agent import inputs, messages
     from domain.planning import baseline as baselines
     from domain.planning import unfinished
+    from domain.request import endings
     from domain.review import commit_message, cuts, evictions, rework
     from domain.review import patch as patches
     from domain.review.patch_request import patch_request
@@ -34,13 +34,9 @@ with workflow.unsafe.imports_passed_through():
     from workflows.retrying import ChildOfRequest
     from workflows.reviewing import Reviewing
     from workflows.signals import signal_if_running
-    from workflows.task_report import TaskReporter
+    from workflows.task_report import TaskFailed, TaskReporter, fail
     from workflows.unfinished import Unfinished
     from workflows.worktrees import worktree_lease
-
-
-class TaskFailed(Exception):  # noqa: N818 - a decision that ends the task, not an error of ours
-    """The task cannot be done; the text says why."""
 
 
 @workflow.defn
@@ -84,11 +80,11 @@ class SubtaskWorkflow(ChildOfRequest):
         try:
             await self._work()
         except TaskFailed as failure:
-            await self._reporter.fail(str(failure))
+            await self._reporter.fail(str(failure), failure.ending)
         except (ActivityError, ChildWorkflowError) as error:
             if is_cancelled_exception(error):
                 raise
-            await self._reporter.fail(messages.cause(error))
+            await self._reporter.fail(messages.cause(error), TaskEnding.BROKEN)
         finally:
             await cancellation.run_to_completion(self._landing.withdraw())
         await workflow.wait_condition(workflow.all_handlers_finished)
@@ -135,7 +131,7 @@ class SubtaskWorkflow(ChildOfRequest):
         if unfinished.asks(finish) and not await self._settled(finish, patch):
             return False
         if problem := self._patch_problem(patch, finish):
-            return await self._back(rework.Cause.PATCH, problem)
+            return await self._back(rework.Cause.PATCH, problem, endings.patch_cause(problem))
         checks = await run_checks(
             self._start.repository,
             patch.commit,
@@ -159,9 +155,10 @@ class SubtaskWorkflow(ChildOfRequest):
         self._offered = patch.tree
         item = await self._reviewing.review(offer, rounds=self._rounds, budget=self._money_left())
         if item.state is ReviewState.REVISED:
-            return await self._back(rework.review_cause(item), item.feedback)
+            why = endings.review_cause(item, self._reviewing.findings)
+            return await self._back(rework.review_cause(item), item.feedback, why)
         if item.state is ReviewState.REJECTED:
-            self._fail(f"rejected by {item.decided_by}: {item.feedback}")
+            fail(TaskEnding.REJECTED, f"rejected by {item.decided_by}: {item.feedback}")
         if not patch.files:
             return await self._reporter.unchanged(finish)
         if self._reviewing.findings:
@@ -203,7 +200,7 @@ class SubtaskWorkflow(ChildOfRequest):
         if result.output is not None:
             return CoderFinish.model_validate_json(result.output)
         if not workflow.patched("cut-is-offered-2026-12"):
-            self._fail(f"the agent was cut ({result.cut}): {result.reason}")
+            fail(TaskEnding.CUT, f"the agent was cut ({result.cut}): {result.reason}")
         self._cut = cuts.reason(result)
         return cuts.left(self._cut)
 
@@ -212,12 +209,13 @@ class SubtaskWorkflow(ChildOfRequest):
         before = self._start.task.acceptance
         settled = await self._unfinished.settle(self._start.task, finish, patch)
         if isinstance(settled, str):
-            self._fail(settled)
+            fail(TaskEnding.IMPOSSIBLE, settled)
         dropped = tuple(each for each in before if each not in settled.task.acceptance)
         self._reporter.note(dropped=(*self._reporter.report.dropped, *dropped))
         self._start = self._start.model_copy(update={"task": settled.task})
         self._reviewing.start = self._landing.start = self._start
-        return not settled.message or await self._back(rework.Cause.ANSWER, settled.message)
+        told = settled.message
+        return not told or await self._back(rework.Cause.ANSWER, told, unfinished.reason(finish))
 
     def _money_left(self) -> int:
         spent = self._reporter.report.cost_microusd
@@ -249,16 +247,17 @@ class SubtaskWorkflow(ChildOfRequest):
         if not patch.judged:
             problem = patches.judge(patch, task=self._start.task, agent_summary=finish.summary)
         if self._cut and (why := cuts.useless(self._cut, patch, problem, before=self._offered)):
-            self._fail(why)
+            fail(TaskEnding.CUT, why)
         return problem
 
     async def _red(self, checks: ChecksReport) -> bool:
         """Send a change that fails its acceptance back; what a cut agent left is kept."""
         if self._cut:
-            self._fail(cuts.not_offered(self._cut, problem=cuts.red(checks)))
+            fail(TaskEnding.CUT, cuts.not_offered(self._cut, problem=cuts.red(checks)))
         whose = evictions.red_of(checks, self._start.task, self._promised)
         words = rework.checks_feedback(checks, whose)
-        return await self._back(rework.Cause.CHECKS, words, ("checks", checks.log))
+        why = endings.checks_cause(checks.results)
+        return await self._back(rework.Cause.CHECKS, words, why, ("checks", checks.log))
 
     async def _land(self, patch: Patch) -> bool:
         """Land the patch; if it comes back, it is on the landed tip and the agent goes on."""
@@ -268,9 +267,9 @@ class SubtaskWorkflow(ChildOfRequest):
             await self._reporter.set(TaskState.DONE, cuts.offered(self._cut))
             return True
         if rework.is_final(verdict):
-            self._fail(f"not landed, {verdict.eviction}: {verdict.reason}")
+            fail(TaskEnding.UNTESTED, f"not landed, {verdict.eviction}: {verdict.reason}")
         message, documents = feedback(verdict)
-        await self._back(rework.Cause.QUEUE, message, *documents)
+        await self._back(rework.Cause.QUEUE, message, verdict.reason, *documents)
         self._evicted = patch.commit
         rebased = await self._landing.rebase(patch, verdict)
         self._base, self._checkpoint = rebased.tip, rebased.checkpoint
@@ -281,17 +280,16 @@ class SubtaskWorkflow(ChildOfRequest):
         self._told[-1:] = [self._message or ""]
         return False
 
-    async def _back(self, cause: rework.Cause, message: str, *documents: tuple[str, str]) -> bool:
-        """Send the task back to its agent, or fail it when it had its share; never done (False)."""
+    async def _back(
+        self, cause: rework.Cause, message: str, why: str, *documents: tuple[str, str]
+    ) -> bool:
+        """Send the task back to its agent, or fail it; never done (False). People are told why."""
         more = rework.next_round(self._rounds, cause, self._limits)
         if more is None:
-            self._fail(f"given up after {self._rounds.total + 1} rounds ({cause}): {message}")
+            fail(TaskEnding.GIVEN_UP, endings.given_up(why, self._rounds.total + 1, cause.value))
         self._rounds, self._message, self._documents = more, message, documents
         self._cause = cause
         self._told.append(message)
         self._reporter.note(rounds=more.total, rounds_left=more.left(self._limits))
         await self._reporter.set(TaskState.RUNNING, f"back to the agent: {cause.value}")
         return False
-
-    def _fail(self, why: str) -> NoReturn:
-        raise TaskFailed(why[:1_000])

@@ -1,10 +1,13 @@
 """A subtask's standing: its report, kept in one place and told to the request when it changes."""
 
+from typing import NoReturn
+
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from contracts.agent import AgentResult, AgentStart
     from contracts.base import Contract
+    from contracts.endings import TaskEnding
     from contracts.subtask import SubtaskReport
     from contracts.task import TaskState
     from contracts.task_queue import WORKFLOW_TASK_TIMEOUT
@@ -14,6 +17,19 @@ with workflow.unsafe.imports_passed_through():
     from workflows import cancellation
     from workflows.agent import AgentWorkflow
     from workflows.signals import signal_if_running
+
+
+class TaskFailed(Exception):  # noqa: N818 - a decision that ends the task, not an error of ours
+    """The task cannot be done; the text says why."""
+
+    def __init__(self, ending: TaskEnding, why: str) -> None:
+        super().__init__(why[:1_000])
+        self.ending = ending
+
+
+def fail(ending: TaskEnding, why: str) -> NoReturn:
+    """End the task."""
+    raise TaskFailed(ending, why)
 
 
 class TaskReporter:
@@ -45,10 +61,11 @@ class TaskReporter:
         await self.set(TaskState.DONE, finish.summary[:300])
         return True
 
-    async def fail(self, reason: str) -> None:
+    async def fail(self, reason: str, ending: TaskEnding) -> None:
         """End the task as failed; what waits or is under review comes back to work first."""
         if self.report.state is not TaskState.RUNNING:
             self.note(state=tasks.move(self.report.state, TaskState.RUNNING))
+        self.note(ending=ending)
         await self.set(TaskState.FAILED, reason)
 
     async def ask(self, approval: Contract) -> None:

@@ -60,7 +60,8 @@ def _show_ended(
     title = f"{request.id} {status.state}: {clean(status.request)}".removesuffix(": ")
     seconds = request.seconds(context.now())
     context.print_out(title, *closing(status, seconds=seconds, link=service.link(request)))
-    context.print_out(*hints.salvage_hint(request.salvage_command, status.state))
+    if not status.work_command:  # the report of a request that told its last has it already
+        context.print_out(*hints.salvage_hint(request.salvage_command, status.state))
 
 
 def _show_open(

@@ -11,7 +11,7 @@ from cli import hints
 from cli.formatting import clean, clean_lines, commit, cost, count, money, rounds, span
 from cli.snapshot import PLANNER, Snapshot
 from cli.views.graph import Row, draw
-from cli.views.report import check_line
+from cli.views.report import check_line, kept_lines
 from contracts.agent import AgentStatus
 from contracts.approvals import Approval
 from contracts.merge_queue import MergeQueueStatus
@@ -71,8 +71,9 @@ def _head(snapshot: Snapshot) -> list[RenderableType]:
         lines.append(Text(clean(about), "dim"))
     lines += [Text(clean(note), "yellow") for note in status.notes]
     if status.reason:
-        lines.append(Text(clean(status.reason, 500)))
+        lines.append(Text(clean(status.reason, 1_000)))
     lines += [Text(f"base: {clean(each)}", "yellow") for each in status.base_problems]
+    lines += [Text(line) for line in kept_lines(status) if status.ending]
     if snapshot.link:
         lines.append(Text(snapshot.link, "blue", overflow="fold"))
     return lines

@@ -5,6 +5,7 @@ from contracts.checks import CheckResult
 from contracts.request import RequestStatus
 from contracts.task import TaskState
 from contracts.visibility import RunState
+from domain.request import endings
 from domain.review.findings import finding_line
 
 _SHARED_KEYS = {"id", "state", "reason", "commit"}
@@ -32,19 +33,28 @@ def closing(status: RequestStatus, *, seconds: float, link: str) -> list[str]:
         *_findings(status),
         *_checks(status),
         _figures(status, seconds),
+        *kept_lines(status),
         *([f"Details: {link}"] if link else []),
     ]
 
 
 def _verdict(status: RequestStatus) -> list[str]:
     """Return how it ended, and the branch, which a partly failed request delivers too."""
-    delivered = []
-    if status.branch and status.commit:
-        delivered = [f"Delivered: branch {clean(status.branch)} at {commit(status.commit)}"]
+    told = endings.of_request(status)
+    branch = f"branch {clean(status.branch or '')} at {commit(status.commit or '')}"
+    delivered = [f"Delivered: {branch}"] if status.branch and status.commit else []
     if status.state is RunState.DONE:
-        return delivered or ["Done: the request needed no change, so there is no branch"]
-    verdict = "Cancelled" if status.state is RunState.CANCELLED else "Failed"
-    return [f"{verdict}: {clean(status.reason or 'no reason was given', 1_000)}", *delivered]
+        return delivered or [f"{told.state}, so there is no branch"]
+    return [f"{told.state}: {clean(told.cause, 2_000)}", *delivered]
+
+
+def kept_lines(status: RequestStatus) -> list[str]:
+    """Return what was kept of a request that has ended, and what to do; nothing of a good end."""
+    told = endings.of_request(status)
+    if status.state is RunState.DONE:
+        return []
+    words = [] if status.commit else [told.kept]
+    return [clean(line, 1_000) for line in (*words, told.advice) if line]
 
 
 def _answers(status: RequestStatus) -> list[str]:
@@ -62,15 +72,15 @@ def _indented(text: str) -> list[str]:
 
 
 def _unfinished_tasks(status: RequestStatus) -> list[str]:
-    return [
-        line
-        for task in status.tasks
-        if task.state is not TaskState.DONE
-        for line in (
-            f"Not done: {task.id} ({task.state}) {clean(task.reason)}".rstrip(),
-            *([f"  its last patch is kept: {clean(task.kept, 1_000)}"] if task.kept else []),
-        )
-    ]
+    lines = []
+    for task in status.tasks:
+        told = endings.of_task(task)
+        if task.state is not TaskState.DONE:
+            state = told.state if told else task.state.value
+            lines.append(f"Not done: {task.id} ({state}) {clean(task.reason, 1_000)}".rstrip())
+            after = (told.kept, told.advice) if told else ()
+            lines += [f"  {clean(each, 1_000)}" for each in after if each]
+    return lines
 
 
 def _unchanged(status: RequestStatus) -> list[str]:
@@ -93,7 +103,10 @@ def _findings(status: RequestStatus) -> list[str]:
 def _checks(status: RequestStatus) -> list[str]:
     if not status.checks:
         return ["Checks of the merged tree: none were run"] if status.tasks else []
-    return ["Checks of the merged tree:", *[f"  {check_line(result)}" for result in status.checks]]
+    return [
+        f"{endings.checks_title(status)}:",
+        *[f"  {check_line(result)}" for result in status.checks],
+    ]
 
 
 def check_line(result: CheckResult) -> str:

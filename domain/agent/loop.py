@@ -113,11 +113,20 @@ def may_call(
     left = limits.budget_microusd - progress.cost_microusd
     output = affordable_output(prices, context_tokens=context, money_microusd=left)
     if output < limits.smallest_reply_tokens:
-        why = f"the next call could cost more than the ${left / 1e6:.2f} left"
-        return Stop(StopCause.BUDGET, why)
+        return Stop(StopCause.BUDGET, _spent(left, limits.budget_microusd))
     wanted: int = limits.output_tokens * 2**progress.variant
     ceiling = min(limits.largest_reply_tokens, prices.max_output_tokens)
     return min(wanted, output, ceiling)
+
+
+def _spent(left: int, share: int) -> str:
+    """Return why no further call is made; an agent has a share of the request's budget."""
+    if left <= 0:
+        return f"its share of the budget, ${share / 1e6:.2f}, is used up"
+    return (
+        f"the next call could cost more than the ${left / 1e6:.2f} that are left of its share of "
+        f"the budget, ${share / 1e6:.2f}"
+    )
 
 
 def affordable_output(prices: ModelPrices, *, context_tokens: int, money_microusd: int) -> int:

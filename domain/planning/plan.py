@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from contracts.failures import FailureKind
-from contracts.planning import AddedEdge, Plan, PlanDraft, TaskSpec
+from contracts.planning import AddedEdge, Plan, PlanDraft, Risk, TaskSpec
 from contracts.policy import PlanJudgement
 from domain.planning import write_patterns
 from domain.text import clip, one_line
@@ -258,8 +258,11 @@ def _ordered(tasks: Sequence[TaskSpec]) -> tuple[TaskSpec, ...]:
 def single_task(request: str, checks: tuple[str, ...], *, why: str) -> Plan:
     """Return the plan that is always possible: the whole request as one task that may write all.
 
-    `checks` are its acceptance, and `why`, the summary, says why there is only one task.
+    `checks` are its acceptance, and `why`, the summary, says why there is only one task. Without
+    a command that tests it, a person decides on its patch.
     """
+    if not checks:
+        why = f"{why} (no --check was given, so a person decides on its patch)"
     words = request.strip() or "Do what the request asks."
     task = TaskSpec(
         id="task-1",
@@ -268,6 +271,7 @@ def single_task(request: str, checks: tuple[str, ...], *, why: str) -> Plan:
         writes=("**",),
         acceptance=checks,
         size=40,
+        risk=Risk.NORMAL if checks else Risk.HIGH,
     )
     return Plan(summary=clip(why, 2_000), tasks=(task,), fallback=True)
 

@@ -12,6 +12,7 @@ from contracts.approvals import Approval
 from contracts.request import RequestStatus
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import RunState
+from domain.request import endings
 from domain.review.findings import finding_line
 from domain.scheduling.task_state import TASK_MARKS, terminal
 from domain.text import for_people, one_line
@@ -53,10 +54,22 @@ def card(status: RequestStatus) -> str:
 
 
 def _standing(status: RequestStatus) -> str:
-    lines = [f"### {status.state.value}{_because(status.reason, 500)}"]
+    lines = [f"### {status.state.value}{_because(status.reason, 1_000)}"]
+    if status.state in _ENDED and status.state is not RunState.DONE:
+        told = endings.of_request(status)
+        kept = _commands(told.kept, status.work_command, status.landed_command)
+        lines += [each for each in (kept, _prose(told.advice, 300)) if each]
     if status.request:
         lines.append(f"**Request:** {_prose(status.request, 500)}")
     return "\n\n".join([*lines, *(_prose(note, 500) for note in status.notes)])
+
+
+def _commands(text: str, *commands: str) -> str:
+    """Return a sentence that ends in a command, with the command as code."""
+    for command in commands:
+        if command and text.endswith(command):
+            return f"{_prose(text.removesuffix(command), 300)} {_code(command, 600)}"
+    return _prose(text, 300)
 
 
 def _approval(request_id: str, approval: Approval, detail_chars: int) -> Iterator[str]:
@@ -148,7 +161,7 @@ def _result(status: RequestStatus) -> Iterator[str]:
         yield f"Branch {_code(status.branch)} at {_code(status.commit[:12])}"
         yield _block(status.diffstat, 1_000)
     if status.checks:
-        yield "#### Checks of the merged tree"
+        yield f"#### {endings.checks_title(status)}"
         yield "\n".join(
             f"- {'passed' if check.passed else '**FAILED**'}: {_code(check.command)} "
             f"({check.seconds:.1f} s)"

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from contracts.agent import AgentLimits, Note
 from contracts.approvals import ApprovalKind
 from contracts.baseline import Baseline
-from contracts.checks import CheckResult, ChecksReport
+from contracts.checks import CheckResult
+from contracts.endings import TaskEnding
 from contracts.limits import MOST_TASKS
 from contracts.planning import Plan, Promise, Risk, TaskSpec
 from contracts.repository import Delivered, RepositoryOpened
@@ -94,6 +95,7 @@ def reported(status: TaskStatus, report: SubtaskReport, workflow_id: str) -> Tas
             "dropped": report.dropped,
             "kept": report.kept,
             "answer": report.answer,
+            "ending": report.ending,
             "workflow_id": workflow_id,
         }
     )
@@ -105,11 +107,14 @@ def launched(status: TaskStatus, workflow_id: str) -> TaskStatus:
     return status.model_copy(update={"state": state, "workflow_id": workflow_id})
 
 
-def ended(status: TaskStatus, state: TaskState, reason: str) -> TaskStatus:
+def ended(
+    status: TaskStatus, state: TaskState, reason: str, ending: TaskEnding | None = None
+) -> TaskStatus:
     """Return a row that ended, or can never start, without a report; one that had ended stays."""
     if tasks.terminal(status.state):
         return status
-    return status.model_copy(update={"state": state, "reason": reason[:1_000], "agent": None})
+    change = {"state": state, "reason": reason[:1_000], "agent": None, "ending": ending}
+    return status.model_copy(update=change)
 
 
 def state_of(inbox: ApprovalInbox, blockers: Sequence[Blocker]) -> tuple[RunState, str]:
@@ -123,15 +128,6 @@ def state_of(inbox: ApprovalInbox, blockers: Sequence[Blocker]) -> tuple[RunStat
     only_reviews = all(approval.kind is ApprovalKind.REVIEW for approval in pending)
     state = RunState.WAITING_REVIEW if only_reviews else RunState.WAITING_APPROVAL
     return state, f"waits for a person: {what}"
-
-
-def incomplete_message(rows: Sequence[TaskStatus]) -> str | None:
-    """Return what is missing of a plan, None when every task is done."""
-    missing = [row for row in rows if row.state is not TaskState.DONE]
-    if not missing:
-        return None
-    each = "; ".join(f"{row.id} {row.state.value}: {one_line(row.reason, 160)}" for row in missing)
-    return f"{len(rows) - len(missing)} of {len(rows)} tasks done; {each}"[:2_000]
 
 
 def fetch_command(opened: RepositoryOpened, ref: str) -> str:
@@ -153,18 +149,17 @@ def _lost(row: TaskStatus) -> bool:
     return row.state in (TaskState.FAILED, TaskState.CANCELLED) and row.commit is None
 
 
+def landed_command(opened: RepositoryOpened) -> str:
+    """Return the command by which a person takes over what has landed, delivered or not."""
+    words = ("git", "-C", opened.path, "fetch", opened.store)
+    ref = f"{ids.target_ref(opened.repository.target)}:refs/heads/{opened.branch}"
+    return shlex.join((*words, ref))
+
+
 def salvage_command(opened: RepositoryOpened) -> str:
     """Return where a request's work is kept, however it ends: a command that lists it."""
     prefix = ids.request_refs(opened.repository.request_key)
     return f"git -C {shlex.quote(opened.store)} for-each-ref {prefix}"
-
-
-def checks_failed_message(report: ChecksReport, rows: Sequence[TaskStatus], tip: str) -> str:
-    """Return why a request whose merged tree fails its checks ends, and where its work is kept."""
-    command = next(result.command for result in report.results if not result.passed)
-    missing = incomplete_message(rows)
-    said = f"the merged tree fails `{command}`; nothing was delivered, the work is kept at {tip}"
-    return f"{said}; {missing}" if missing else said
 
 
 def final_commands(
@@ -287,6 +282,8 @@ def status(
         commit=delivered.commit if delivered else None,
         diffstat=delivered.diffstat if delivered else "",
         checks=checks,
+        work_command=salvage_command(opened) if opened and opened.store else "",
+        landed_command=landed_command(opened) if opened and opened.store else "",
         cost_usd=usd(spent.microusd) + open_cost,
         budget_usd=start.budget_usd if start else 0.0,
         unpriced_tokens=spent.unpriced_tokens + sum(row.unpriced_tokens for row in rows),

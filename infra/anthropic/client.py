@@ -173,7 +173,9 @@ def _status(error: anthropic.APIStatusError) -> ModelServiceError:
     if status in {401, 403} or kind in {"authentication_error", "permission_error"}:
         return ModelServiceError(FailureKind.CREDENTIALS, f"the model key is not accepted: {said}")
     if status == 413 or "prompt is too long" in said:
-        return ModelServiceError(FailureKind.CONTEXT_FULL, said)
+        return ModelServiceError(
+            FailureKind.CONTEXT_FULL, f"the request is larger than the service takes: {said}"
+        )
     if error.response.headers.get("x-should-retry") == "false":
         return ModelServiceError(
             FailureKind.MODEL_REQUEST, f"the service says not to retry: {said}"

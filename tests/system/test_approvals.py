@@ -143,7 +143,7 @@ async def test_a_risky_patch_waits_for_a_person_without_requested_reviews(
     await _signal(deployment, handle, "reject", {"reason": "no logins", "by": "Ada"})
     ending = await deployment.ending(handle)
     assert ending.state is RunState.FAILED
-    assert ending.reason == "0 of 1 tasks done; only failed: rejected by Ada: no logins"
+    assert ending.reason == "only failed: rejected by Ada: no logins; 0 of 1 tasks done"
 
 
 async def test_a_delivery_waits_for_a_person_and_does_not_happen_when_refused(

@@ -20,6 +20,7 @@ from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.testing import TimeSkipper
 
 from contracts.approvals import ApprovalKind, Choice, Decide, Receipt
+from contracts.endings import RequestEnding, TaskEnding
 from contracts.failures import FailureKind
 from contracts.planning import PlanDraft, TaskSpec
 from contracts.repository import DeliverBranch
@@ -212,14 +213,18 @@ async def test_without_a_valid_plan_the_request_becomes_one_task(
     assert done.state is RunState.DONE
 
 
-async def test_without_plan_and_checks_a_request_is_refused(client: Client) -> None:
-    """Without a plan and without checks nothing could be tested: refused, and shown as failed."""
-    async with at_work(client, scripts(CUT)) as env:
-        error, last = await failed(await env.start(RequestWorkflow, asked(checks=[])))
+async def test_without_plan_and_checks_a_person_decides_on_the_one_task(client: Client) -> None:
+    """Without a plan and without checks no command tests the result: the turns that are paid for
+    are not lost, a person decides on the patch.
+    """
+    async with at_work(client, scripts(CUT, "task-1")) as env:
+        handle = await env.start(RequestWorkflow, asked(checks=[]))
+        waiting = await waits(handle, "review/task-1/0")
+        await handle.signal("approve", "review/task-1/0")
+        done = await handle.result()
 
-    assert error.type == FailureKind.REFUSED
-    assert "--check" in last.reason
-    assert len(env.calls.of("close_request")) == 1
+    assert "a person decides on its patch" in waiting.summary
+    assert (done.state, done.commit) == (RunState.DONE, env.tip)
 
 
 async def test_a_lasting_model_failure_of_the_planner_ends_the_request(client: Client) -> None:
@@ -262,7 +267,12 @@ async def test_a_failed_task_blocks_only_its_dependents(client: Client) -> None:
     assert states["d"][0] is TaskState.BLOCKED
     assert states["c"][0] is TaskState.DONE
     assert error.type == "Incomplete"
-    assert last.reason.startswith("1 of 4 tasks done")
+    assert last.reason == (
+        "a failed: the agent was cut (refusal): no; 1 of 4 tasks done; not started for that: b, d"
+    )
+    assert last.ending is RequestEnding.INCOMPLETE
+    assert {row.id: row.ending for row in last.tasks}["a"] is TaskEnding.CUT
+    assert {row.id: row.ending for row in last.tasks}["b"] is TaskEnding.BLOCKED
     assert env.calls.of("deliver_branch")[0].commit == env.tip
     assert last.commit == env.tip
 
@@ -309,14 +319,16 @@ async def test_every_task_beyond_the_budget_says_so(client: Client) -> None:
 
 
 async def test_a_merged_tree_that_fails_its_checks_is_not_delivered(client: Client) -> None:
-    """Nothing is delivered whose merged tree is red; the reason names command and commit."""
+    """Nothing is delivered whose merged tree is red; the reason begins with the command, and what
+    landed can be taken over.
+    """
     async with at_work(client, scripts([plan(task("a"))], "a")) as env:
         env.checks.passes = lambda _run, command: command != CHECK
         error, last = await failed(await env.start(RequestWorkflow, asked()))
 
     assert error.type == "ChecksFailed"
-    assert CHECK in last.reason
-    assert env.tip in last.reason
+    assert last.reason.startswith(f"`{CHECK}` fails (exit code 1) on the merged tree")
+    assert last.ending is RequestEnding.CHECKS_FAILED
     assert env.calls.of("deliver_branch") == []
     assert len(env.calls.of("close_request")) == 1
 

@@ -12,6 +12,7 @@ from temporalio.exceptions import CancelledError
 
 from contracts.agent import AgentLimits, Note
 from contracts.approvals import Choice, Decision
+from contracts.endings import TaskEnding
 from contracts.failures import FailureKind
 from contracts.limits import RequestLimits
 from contracts.merge_queue import Eviction, MergeVerdict, QueuedPatch
@@ -201,8 +202,8 @@ async def test_a_task_that_stays_red_fails_after_three_rounds(client: Client) ->
         report = await (await start()).result()
 
     assert report.state is TaskState.FAILED
-    assert "given up after 3 rounds" in report.reason
-    assert CHECK in report.reason
+    assert report.reason == (f"`{CHECK}` fails (exit code 1); given up after 3 rounds (checks)")
+    assert report.ending is TaskEnding.GIVEN_UP
     assert env.store.leases == {}
 
 
@@ -629,7 +630,7 @@ async def test_an_agent_that_goes_on_asking_is_given_up(client: Client) -> None:
     )
 
     assert report.state is TaskState.FAILED
-    assert report.reason.startswith("given up after 3 rounds (an answer)")
+    assert report.reason.endswith("; given up after 3 rounds (an answer)")
 
 
 async def test_a_patch_outside_the_declared_paths_is_sent_back_before_any_check(

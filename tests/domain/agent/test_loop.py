@@ -59,6 +59,21 @@ def test_each_limit_cuts_and_says_which(used: AgentProgress, now: float, cut: St
     assert decided.reason
 
 
+@pytest.mark.parametrize(
+    ("cost", "words"),
+    [
+        (5_900_000, "its share of the budget, $5.00, is used up"),
+        (4_999_000, "the $0.00 that are left of its share of the budget, $5.00"),
+    ],
+)
+def test_money_that_is_used_up_is_said_of_the_agents_share(cost: int, words: str) -> None:
+    """Never a negative amount, and never an agent's share as if it were the whole budget."""
+    decided = may_call(progress(cost_microusd=cost), 100.0)
+
+    assert isinstance(decided, loop.Stop)
+    assert words in decided.reason
+
+
 @given(
     spent=st.integers(min_value=0, max_value=5_000_000),
     context=st.integers(min_value=0, max_value=900_000),

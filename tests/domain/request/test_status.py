@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from contracts.agent import Note
 from contracts.approvals import Approval, ApprovalKind
-from contracts.checks import CheckResult, ChecksReport
 from contracts.planning import Plan, Promise, Risk, TaskSpec
 from contracts.repository import RepositoryOpened
 from contracts.request import RequestStart
@@ -135,30 +134,11 @@ def test_an_obstacle_shows_unless_a_person_is_waited_for() -> None:
     assert status.state_of(inbox, (disk,))[0] is RunState.WAITING_REVIEW
 
 
-def test_what_is_missing_is_said_with_its_reason() -> None:
-    """None when everything is done."""
-    table = status.table(PLAN)
-    mended = table["mend"].model_copy(update={"state": TaskState.DONE})
-    failed = status.ended(table["tell"], TaskState.BLOCKED, "its agent gave up")
-
-    assert status.incomplete_message([mended]) is None
-    assert status.incomplete_message([mended, failed]) == (
-        "1 of 2 tasks done; tell blocked: its agent gave up"
+def test_what_landed_can_be_taken_over_by_a_command() -> None:
+    """A branch that was not delivered is fetched from the store under its own name."""
+    assert status.landed_command(OPENED) == (
+        "git -C /shop fetch '/home/a b/shop.git' refs/oc/target/main-2:refs/heads/orchestcode/mend"
     )
-
-
-def test_a_red_tree_says_which_command_and_where_the_work_is() -> None:
-    """The person can look at what was not delivered."""
-    results = (
-        CheckResult(command="make lint", exit_code=0, seconds=1),
-        CheckResult(command="make test", exit_code=1, seconds=1),
-    )
-    told = status.checks_failed_message(
-        ChecksReport(commit=OID, tree=OID, results=results, log=OID), [], "abc123"
-    )
-
-    assert "`make test`" in told
-    assert "abc123" in told
 
 
 def test_the_merged_tree_must_keep_what_finished_tasks_promised() -> None:

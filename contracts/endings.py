@@ -1,0 +1,42 @@
+"""How a request and a task can end; `domain.request.endings` has what is said of each."""
+
+from enum import StrEnum
+
+
+class RequestEnding(StrEnum):
+    """How a request ended."""
+
+    DELIVERED = "delivered"
+    UNCHANGED = "unchanged"
+    INCOMPLETE = "incomplete"
+    CHECKS_FAILED = "checks failed"
+    """On the merged tree: work has landed, and is not delivered."""
+    BASE_FAILED = "base failed"
+    """Nothing has landed, and the person's own base fails the checks."""
+    PLAN_REJECTED = "plan rejected"
+    NOT_DELIVERED = "delivery rejected"
+    REFUSED = "refused"
+    """The input, the repository or what it asks for cannot be used."""
+    BROKEN = "broken"
+    """Something that the request needs failed for good."""
+    CANCELLED = "cancelled"
+
+
+class TaskEnding(StrEnum):
+    """How a task ended."""
+
+    LANDED = "landed"
+    UNCHANGED = "unchanged"
+    CUT = "cut"
+    """Its agent was cut by a limit, or said no."""
+    GIVEN_UP = "given up"
+    """It had its share of rounds."""
+    IMPOSSIBLE = "impossible"
+    """Its agent says that it cannot be done as it stands, and nobody gave it what it needs."""
+    REJECTED = "rejected"
+    UNTESTED = "untested"
+    """The merge queue could not run the checks."""
+    BROKEN = "broken"
+    NO_MONEY = "no money"
+    BLOCKED = "blocked"
+    CANCELLED = "cancelled"

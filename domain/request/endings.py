@@ -1,0 +1,264 @@
+"""The table of endings: what is said when a request or a task has ended, and how.
+
+Each ending has its state, its cause first, what was kept and how to get it, and what to do. The
+report, `status`, the live view and the card show these words and no others.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from contracts import roles
+from contracts.checks import CheckResult
+from contracts.endings import RequestEnding, TaskEnding
+from contracts.failures import FailureKind
+from contracts.request import RequestStatus
+from contracts.review import FindingState, KeptFinding, ReviewItem
+from contracts.task import TaskState, TaskStatus
+from contracts.visibility import RunState
+from domain.review.failing_test import failing_test
+from domain.review.rework import how_it_ended
+from domain.text import clip, listing, one_line
+
+_REASON_CHARS = 400
+_CAUSE_CHARS = 2_000
+_MOST_TASKS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the table.
+
+    Attributes:
+        state: as it is shown, in a word or two.
+        kept: what was kept; `{work}` lists it, `{landed}` takes it over, `{branch}` holds it.
+        advice: what to do.
+    """
+
+    state: str
+    kept: str
+    advice: str
+
+
+_WORK = "Its work so far is in the store; list it with: {work}"
+_LANDED = "What landed passed its own checks and is in the store; take it over with: {landed}"
+_BRANCH = "What is done is on branch {branch}."
+_NOTHING = "Nothing was changed."
+
+REQUESTS: Mapping[RequestEnding, Row] = MappingProxyType(
+    {
+        RequestEnding.DELIVERED: Row("Delivered", _BRANCH, ""),
+        RequestEnding.UNCHANGED: Row(
+            "Done: the request needed no change", "There is no branch.", ""
+        ),
+        RequestEnding.INCOMPLETE: Row(
+            "Failed", "", "Ask again for what is missing; --base takes what is there."
+        ),
+        RequestEnding.CHECKS_FAILED: Row(
+            "Failed", _LANDED, "Mend the cause there, or ask again with --base."
+        ),
+        RequestEnding.BASE_FAILED: Row(
+            "Failed",
+            _WORK,
+            "The command fails without any change of ours: mend it on the base, or leave it out.",
+        ),
+        RequestEnding.PLAN_REJECTED: Row(
+            "Rejected", _NOTHING, "Ask again; `revise` sends a plan back with your words."
+        ),
+        RequestEnding.NOT_DELIVERED: Row(
+            "Not delivered", _LANDED, "Ask again with --base to change it."
+        ),
+        RequestEnding.REFUSED: Row("Refused", _NOTHING, "Correct that and ask again."),
+        RequestEnding.BROKEN: Row("Failed", _WORK, "Mend that and ask again."),
+        RequestEnding.CANCELLED: Row("Cancelled", _WORK, ""),
+    }
+)
+TASKS: Mapping[TaskEnding, Row] = MappingProxyType(
+    {
+        TaskEnding.LANDED: Row("done", "It has landed.", ""),
+        TaskEnding.UNCHANGED: Row("done, without a change", "", ""),
+        TaskEnding.CUT: Row(
+            "failed", "Its last state is kept.", "Ask for less at once, or for more money."
+        ),
+        TaskEnding.GIVEN_UP: Row(
+            "failed", "Its last patch is kept.", "Say what is missing in a new request."
+        ),
+        TaskEnding.IMPOSSIBLE: Row(
+            "failed", "Its last state is kept.", "Give it what it needs in a new request."
+        ),
+        TaskEnding.REJECTED: Row("rejected", "Its patch is kept.", ""),
+        TaskEnding.UNTESTED: Row(
+            "failed", "Its patch is kept.", "Mend what keeps checks from running."
+        ),
+        TaskEnding.BROKEN: Row("failed", "Its last state is kept.", "Mend that and ask again."),
+        TaskEnding.NO_MONEY: Row("not started", "", "Ask again with more --budget-usd."),
+        TaskEnding.BLOCKED: Row("not started", "", "It starts once what it waits for is done."),
+        TaskEnding.CANCELLED: Row("cancelled", "Its last state is kept.", ""),
+    }
+)
+
+
+def done(*, changed: bool) -> RequestEnding:
+    """Return how a request ended of which everything is done."""
+    return RequestEnding.DELIVERED if changed else RequestEnding.UNCHANGED
+
+
+def broken(kind: str, *, planned: bool) -> RequestEnding:
+    """Return how a request ended of which a step failed; before there is a plan it is refused."""
+    refused = kind == FailureKind.REFUSED and not planned
+    return RequestEnding.REFUSED if refused else RequestEnding.BROKEN
+
+
+def error_type(ending: RequestEnding) -> str:
+    """Return the type of the error by which a request fails, as Temporal shows it."""
+    match ending:
+        case RequestEnding.REFUSED:
+            return FailureKind.REFUSED
+        case RequestEnding.INCOMPLETE:
+            return "Incomplete"
+        case RequestEnding.CHECKS_FAILED | RequestEnding.BASE_FAILED:
+            return "ChecksFailed"
+        case RequestEnding.PLAN_REJECTED | RequestEnding.NOT_DELIVERED:
+            return "Rejected"
+        case _:
+            return FailureKind.BUG
+
+
+def run_state(ending: RequestEnding) -> RunState:
+    """Return the state in which a request has ended."""
+    if ending in (RequestEnding.DELIVERED, RequestEnding.UNCHANGED):
+        return RunState.DONE
+    return RunState.CANCELLED if ending is RequestEnding.CANCELLED else RunState.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is said of an ending, each part a sentence or ""."""
+
+    state: str
+    cause: str
+    kept: str
+    advice: str
+
+
+def of_request(status: RequestStatus) -> Told:
+    """Return what is said of a request that has ended."""
+    row = REQUESTS[status.ending or _guessed(status)]
+    kept = row.kept
+    if not kept:
+        kept = _BRANCH if status.commit else _WORK
+    facts = {
+        "work": status.work_command,
+        "landed": status.landed_command,
+        "branch": status.branch or "",
+    }
+    known = all(value or f"{{{name}}}" not in kept for name, value in facts.items())
+    cause = "" if status.state is RunState.DONE else status.reason or "no reason was given"
+    return Told(row.state, cause, kept.format_map(facts) if known else "", row.advice)
+
+
+def _guessed(status: RequestStatus) -> RequestEnding:
+    """Return how a request ended that did not say it: one that was terminated, or is older."""
+    match status.state:
+        case RunState.DONE:
+            return RequestEnding.DELIVERED if status.commit else RequestEnding.UNCHANGED
+        case RunState.CANCELLED:
+            return RequestEnding.CANCELLED
+        case _:
+            return RequestEnding.INCOMPLETE if status.commit else RequestEnding.BROKEN
+
+
+def of_task(task: TaskStatus) -> Told | None:
+    """Return what is said of a task that has ended, or cannot start; None while it is open."""
+    ending = task.ending or _guessed_task(task)
+    if ending is None:
+        return None
+    row = TASKS[ending]
+    kept = f"its last patch is kept: {task.kept}" if task.kept else row.kept
+    if not (task.workflow_id or task.kept or task.state is TaskState.DONE):
+        kept = ""  # it never started
+    return Told(row.state, task.no_change or task.reason, kept, row.advice)
+
+
+def _guessed_task(task: TaskStatus) -> TaskEnding | None:
+    match task.state:
+        case TaskState.DONE:
+            return TaskEnding.LANDED if task.commit else TaskEnding.UNCHANGED
+        case TaskState.FAILED:
+            return TaskEnding.BROKEN
+        case TaskState.BLOCKED:
+            return TaskEnding.BLOCKED
+        case TaskState.CANCELLED:
+            return TaskEnding.CANCELLED
+    return None
+
+
+def checks_title(status: RequestStatus) -> str:
+    """Return what the checks at the end were run on: where nothing landed, on the base."""
+    landed = any(task.commit for task in status.tasks)
+    return "Checks of the merged tree" if landed else "Checks of the base (nothing has landed)"
+
+
+def incomplete(rows: Sequence[TaskStatus]) -> str | None:
+    """Return why a plan is not done, causes before consequences; None when every task is."""
+    missing = [row for row in rows if row.state is not TaskState.DONE]
+    if not missing:
+        return None
+    causes = [row for row in missing if row.state is not TaskState.BLOCKED]
+    others = tuple(row.id for row in missing if row.state is TaskState.BLOCKED)
+    told = [
+        f"{row.id} {row.state.value}: {one_line(row.reason, _REASON_CHARS)}"
+        for row in causes[:_MOST_TASKS]
+    ]
+    more = [f"{len(causes) - len(told)} more tasks are not done"] if causes[len(told) :] else []
+    blocked = [f"not started for that: {listing(others, most=_MOST_TASKS)}"] if others else []
+    count = f"{len(rows) - len(missing)} of {len(rows)} tasks done"
+    return clip("; ".join([*told, *more, count, *blocked]), _CAUSE_CHARS)
+
+
+def checks_failed(
+    results: Sequence[CheckResult], rows: Sequence[TaskStatus], *, landed: bool
+) -> tuple[str, RequestEnding]:
+    """Return why a request ends whose last checks are red, and how."""
+    failed = next(result for result in results if not result.passed)
+    missing = incomplete(rows)
+    if landed:
+        cause = f"{red_command(failed)} on the merged tree, so nothing was delivered"
+        cause = f"{cause}; {missing}" if missing else cause
+        return cause, RequestEnding.CHECKS_FAILED
+    base = f"{red_command(failed)} on the base itself"
+    return f"{missing}; {base}" if missing else base, RequestEnding.BASE_FAILED
+
+
+def red_command(result: CheckResult) -> str:
+    """Return that a command fails, how, and which test its output names."""
+    test = failing_test(result.tail)
+    return (
+        f"`{one_line(result.command, 300)}` fails "
+        f"({how_it_ended(result)}{f', {test}' if test else ''})"
+    )
+
+
+def given_up(why: str, rounds: int, cause: str) -> str:
+    """Return why a task is given up: the cause, then how often it was tried."""
+    return f"{clip(why, 900)}; given up after {rounds} rounds ({cause})"
+
+
+def checks_cause(results: Sequence[CheckResult]) -> str:
+    """Return which command is red, for a person."""
+    return red_command(next(result for result in results if not result.passed))
+
+
+def review_cause(item: ReviewItem, findings: Sequence[KeptFinding]) -> str:
+    """Return what a reviewer, or a person, still asks for; for a person."""
+    if item.decided_by != roles.REVIEWER:
+        return f"{item.decided_by} asks for: {one_line(item.feedback, 600)}"
+    still = (each for each in findings if each.state is FindingState.OPEN)
+    titles = tuple(one_line(each.title, 160) for each in still)
+    return f"the reviewer still asks for: {listing(titles)}" if titles else "the reviewer objects"
+
+
+def patch_cause(problem: str) -> str:
+    """Return the fact in what an agent was told of a patch that cannot be used."""
+    fact = one_line(problem.split("\n\n", 1)[0], 600)
+    return f"its patch cannot be used: {fact.split('. ', 1)[0].rstrip('.')}"
