@@ -270,8 +270,9 @@ class SubtaskWorkflow(ChildOfRequest):
             fail(TaskEnding.UNTESTED, f"not landed, {verdict.eviction}: {verdict.reason}")
         message, documents = feedback(verdict)
         await self._back(rework.Cause.QUEUE, message, verdict.reason, *documents)
-        self._evicted = patch.commit
         rebased = await self._landing.rebase(patch, verdict)
+        # What is red has to be written anew; a conflict has to keep both sides.
+        self._evicted = patch.commit if rebased.conflicts else None
         self._base, self._checkpoint = rebased.tip, rebased.checkpoint
         self._promised = (rebased.verdict or verdict).promised or self._promised
         if rebased.verdict:

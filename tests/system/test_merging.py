@@ -9,7 +9,7 @@ SUM = 'test $(($(cat left.txt) + $(cat right.txt))) -le 1 || { echo "too much at
 NUMBERS = {"left.txt": "0\n", "right.txt": "0\n"}
 APPROVAL = {"verdict": "approve", "summary": "It does what was asked.", "findings": []}
 SHARED = {"shared.txt": "one\nold\nthree\n", "left.txt": "", "right.txt": ""}
-ON_TOP = "Your patch passes alone but fails on top of what landed meanwhile."
+ON_TOP = "Your patch passes alone but fails on top of what landed meanwhile: "
 CONFLICT = "Your patch conflicts with work that landed meanwhile."
 LABEL = "`<<<<<<< landed by left` begins what landed"
 
@@ -90,7 +90,7 @@ async def test_a_conflict_is_sent_back_with_markers_and_lands_when_resolved(
 ) -> None:
     """The second agent finds both versions in its worktree and lands its resolution."""
     folder = deployment.repository("conflict", SHARED)
-    handle = await deployment.start_request("conflict", folder)
+    handle = await deployment.start_request("conflict", folder, approve=["review"])
     await deployment.waiting(handle, count=2)
     await handle.signal("approve", Answer(approval="review/left/0"))
     await until(lambda: _left_is_done(deployment, handle.id))
