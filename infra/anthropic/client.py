@@ -93,12 +93,19 @@ class MessagesClient:
             )
         builder = ReplyBuilder(request)
         try:
-            return await self._stream(self._client, request, agent=agent, builder=builder)
+            reply = await self._stream(self._client, request, agent=agent, builder=builder)
         except Exception as error:
-            failure = error if isinstance(error, ModelServiceError) else translated(error)
+            failure = translated(error)
             if builder.began or failure.kind is FailureKind.MALFORMED:
                 failure.usage = builder.usage()
             raise failure from error
+        if reply is None:
+            raise ModelServiceError(
+                FailureKind.UNREACHABLE,
+                "the reply was cut off before its end",
+                usage=builder.usage(),
+            )
+        return reply
 
     async def _stream(
         self,
@@ -107,7 +114,8 @@ class MessagesClient:
         *,
         agent: str,
         builder: ReplyBuilder,
-    ) -> ModelReply:
+    ) -> ModelReply | None:
+        """Return the reply, None when its stream ended too early."""
         headers = {"x-orchestcode-agent": agent}
         # The client would walk through every message of its own argument, again in each turn;
         # what comes in the extra body is sent as it is.
@@ -120,10 +128,7 @@ class MessagesClient:
         async with stream:
             async for event in stream:
                 builder.add(_fields(event))
-            reply = builder.reply(stream.response.headers.get("request-id", ""))
-        if reply is None:
-            raise ModelServiceError(FailureKind.UNREACHABLE, "the reply was cut off before its end")
-        return reply
+            return builder.reply(stream.response.headers.get("request-id", ""))
 
 
 def _fields(event: Any) -> Any:  # noqa: ANN401, RUF100 - data that is no object stays as it came

@@ -277,6 +277,15 @@ async def test_a_call_that_may_have_been_paid_for_reaches_the_workflow_each_time
     assert advice.usage.context_tokens > 0
     assert advice.cost_microusd > 0
     assert asked <= 1
+    assert len(chain(failure)) < 10
+
+
+def chain(error: BaseException) -> list[BaseException]:
+    """Return an error with its causes, at most ten."""
+    found = [error]
+    while len(found) < 10 and (cause := found[-1].__cause__) is not None:
+        found.append(cause)
+    return found
 
 
 @pytest.mark.parametrize(
