@@ -1,7 +1,5 @@
 """Figures with units, and untrusted texts made harmless to a terminal."""
 
-from contracts.task import TaskStatus
-from domain.scheduling.task_state import terminal
 from domain.text import for_people, one_line
 
 
@@ -54,13 +52,6 @@ def span(seconds: float) -> str:
 def commit(object_id: str | None) -> str:
     """Return the beginning of an object id, "" when there is none."""
     return (object_id or "")[:10]
-
-
-def rounds(task: TaskStatus) -> str:
-    """Return how often a task was sent back, and how often it still may be: 1, 2 left."""
-    if task.rounds_left is None or terminal(task.state):
-        return str(task.rounds)
-    return f"{task.rounds}, {task.rounds_left} left"
 
 
 def plural(number: int, noun: str) -> str:

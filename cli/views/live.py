@@ -8,10 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import hints
-from cli.formatting import clean, clean_lines, commit, cost, count, money, rounds, span
+from cli.formatting import clean, clean_lines, commit, cost, count, money, span
 from cli.snapshot import PLANNER, Snapshot
 from cli.views.graph import Row, draw
-from cli.views.report import check_line, kept_lines
+from cli.views.report import check_line, kept_lines, rounds
 from contracts.agent import AgentStatus
 from contracts.approvals import Approval
 from contracts.merge_queue import MergeQueueStatus

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from operator import attrgetter
 
 from cli import hints
-from cli.formatting import clean, clean_lines, commit, cost, count, rounds
+from cli.formatting import clean, clean_lines, commit, cost, count
 from cli.snapshot import PLANNER, Snapshot
 from cli.views.live import agent_activity, agent_cost, queue_line
-from cli.views.report import check_line
+from cli.views.report import check_line, rounds
 from contracts.approvals import Approval
 from contracts.task import TaskStatus
 from domain.review.findings import finding_line

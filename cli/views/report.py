@@ -3,10 +3,11 @@
 from cli.formatting import clean, clean_lines, commit, cost, plural, span
 from contracts.checks import CheckResult
 from contracts.request import RequestStatus
-from contracts.task import TaskState
+from contracts.task import TaskState, TaskStatus
 from contracts.visibility import RunState
 from domain.request import endings
 from domain.review.findings import finding_line
+from domain.scheduling.task_state import terminal
 
 _SHARED_KEYS = {"id", "state", "reason", "commit"}
 _REQUEST_KEYS = _SHARED_KEYS | {
@@ -128,6 +129,13 @@ def _figures(status: RequestStatus, seconds: float) -> str:
         *([f"model {clean(status.model)}"] if status.model else []),
     ]
     return ", ".join(parts)
+
+
+def rounds(task: TaskStatus) -> str:
+    """Return how often a task was sent back, and how often it still may be: 1, 2 left."""
+    if task.rounds_left is None or terminal(task.state):
+        return str(task.rounds)
+    return f"{task.rounds}, {task.rounds_left} left"
 
 
 def document(status: RequestStatus) -> dict[str, object]:
