@@ -267,9 +267,7 @@ async def test_a_failed_task_blocks_only_its_dependents(client: Client) -> None:
     assert states["d"][0] is TaskState.BLOCKED
     assert states["c"][0] is TaskState.DONE
     assert error.type == "Incomplete"
-    assert last.reason == (
-        "a failed: the agent was cut (refusal): no; 1 of 4 tasks done; not started for that: b, d"
-    )
+    assert last.reason == f"a failed: {cut}; 1 of 4 tasks done; not started for that: b, d"
     assert last.ending is RequestEnding.INCOMPLETE
     assert {row.id: row.ending for row in last.tasks}["a"] is TaskEnding.CUT
     assert {row.id: row.ending for row in last.tasks}["b"] is TaskEnding.BLOCKED
