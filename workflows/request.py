@@ -158,8 +158,7 @@ class RequestWorkflow(ApprovalHandlers):
         tip = await self._verify(opened, plan)
         if tip != opened.base:
             await self._deliver(start, opened, tip)
-        missing = endings.incomplete(self._rows())
-        if missing:
+        if missing := endings.incomplete(self._rows()):
             self._fail(missing, RequestEnding.INCOMPLETE)
 
     def _new_scheduler(

@@ -16,7 +16,7 @@ from contracts.request import RequestStatus
 from contracts.review import FindingState, KeptFinding, ReviewItem
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import RunState
-from domain.review.failing_test import failing_test
+from domain.review.first_failure import failing_test
 from domain.review.rework import how_it_ended
 from domain.text import clip, listing, one_line
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contracts.checks import ChecksReport
 from contracts.merge_queue import ChainLink, Eviction, MergeVerdict
 from contracts.planning import Promise, TaskSpec
-from domain.review.failing_test import failing_test
+from domain.review.first_failure import failing_test
 from domain.review.rework import how_it_ended
 from domain.text import clip, listing, one_line
 

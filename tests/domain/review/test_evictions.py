@@ -6,7 +6,7 @@ from contracts.checks import CheckResult, ChecksReport
 from contracts.merge_queue import ChainLink, Eviction, MergeVerdict
 from contracts.planning import Promise
 from domain.review import evictions, rework
-from domain.review.failing_test import failing_test
+from domain.review.first_failure import failing_test
 
 OID = "0" * 40
 PROMISES = (
