@@ -41,7 +41,7 @@ CODER = tools_of(roles.CODER)
 @pytest.mark.parametrize(
     ("role", "names"),
     [
-        pytest.param(roles.PLANNER, ["finish", "search", "view"], id="planner"),
+        pytest.param(roles.PLANNER, ["finish", "run_command", "search", "view"], id="planner"),
         pytest.param(roles.CODER, ["edit", "finish", "run_command", "search", "view"], id="coder"),
         pytest.param(roles.REVIEWER, ["finish", "run_command", "search", "view"], id="reviewer"),
     ],

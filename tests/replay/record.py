@@ -113,6 +113,51 @@ def _main_script() -> Json:
         model_scripts.play("noted", _task("one", delay_ms=SLOW)),
         model_scripts.play("withdrawn", _task("one")),
         model_scripts.play("cancelled", _task("one"), _task("two", delay_ms=10 * SLOW)),
+        model_scripts.play("odd", *_odd_tasks(refusal)),
+    )
+
+
+def _odd_tasks(refusal: Json) -> tuple[model_scripts.Task, ...]:
+    """Return tasks whose agents take none of the usual ways."""
+    finding = {"priority": 1, "title": "it is wrong", "path": "disputed.txt"}
+    settled = {"finding": "F1", "state": "overruled", "reason": "its author is right"}
+    approval = {"verdict": "approve", "summary": "It is right.", "findings": []}
+    turn, create, finish = model_scripts.turn, model_scripts.create, model_scripts.finish
+    return (
+        model_scripts.Task(
+            id="idle",
+            writes=("idle.txt",),
+            coder=(
+                model_scripts.done(),
+                turn(finish(summary="Nothing to do.", no_change="The file is not needed.")),
+            ),
+        ),
+        model_scripts.Task(
+            id="disputed",
+            writes=("disputed.txt",),
+            coder=(
+                turn(create("disputed.txt", "right\n")),
+                model_scripts.done(),
+                model_scripts.done("It is right as it is."),
+            ),
+            reviewer=(
+                turn(finish(verdict="revise", summary="No.", findings=[finding])),
+                turn(finish(**approval)),
+                turn(finish(**approval, earlier=[settled])),
+            ),
+        ),
+        model_scripts.Task(
+            id="needing",
+            writes=("needing.txt",),
+            coder=(
+                turn(finish(summary="Not yet.", blocked="a list", needs_paths=["list.txt"])),
+                turn(create("needing.txt", "1\n"), create("list.txt", "needing\n")),
+                model_scripts.done(),
+            ),
+        ),
+        model_scripts.Task(
+            id="cut", writes=("cut.txt",), coder=(turn(create("cut.txt", "1\n")), refusal)
+        ),
     )
 
 
@@ -157,7 +202,7 @@ async def _play_main(deployment: LocalDeployment) -> None:
         folder = shop if name == "reworked" else plain
         return await deployment.start_request(name, folder, **{"checks": [_CHECK], **options})
 
-    for name in ("happy", "reworked", "red", "evicted", "failed", "fallback"):
+    for name in ("happy", "reworked", "red", "evicted", "failed", "fallback", "odd"):
         await deployment.ending(await start(name))
     await deployment.ending(await start("refused", base="no-such-branch"))
     await deployment.ending(await start("mistyped", colour="red"))

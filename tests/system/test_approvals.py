@@ -162,7 +162,7 @@ async def test_a_delivery_waits_for_a_person_and_does_not_happen_when_refused(
     assert (await deployment.starter("reject", no.id, "--reason", "not today")).returncode == 0
     delivered, refused = await deployment.delivered(yes), await deployment.ending(no)
     assert refused.state is RunState.FAILED
-    assert "not delivered" in refused.reason
+    assert "does not want it delivered: not today" in refused.reason
     assert "not today" in refused.reason
     branches = git(folder, "branch", "--format=%(refname:short)").split()
     assert branches == sorted(["main", str(delivered.branch)])
@@ -186,7 +186,7 @@ async def test_refused_answers_are_kept_and_shown(deployment: LocalDeployment) -
         f"Nothing called 'no-such' waits for an answer. {waiting}",
         f"The field 'verdict' is unknown; known are approval, digest, reason, by. {waiting}",
         f"An answer cannot be a value of type int. {waiting}",
-        "there is no signal 'aprove': send approve, reject, revise or note",
+        "there is no signal 'aprove': approve, reject, revise or note",
         "'plan' was already approved by Ada.",
     ]
     late = await deployment.starter("approve", handle.id, "plan")
