@@ -37,6 +37,8 @@ SMALL = {"README.md": "A small thing.\n"}
 LONG_MS = 60_000
 MARKS = {"command": "sleep 7471", "queue": "sleep 7472", "timeout": "sleep 7473"}
 """Commands that are found again among the processes."""
+BOTH = f"test ! -e a.txt || test ! -e b.txt || exec {MARKS['queue']}"
+"""Passes on the base and on each patch alone, and hangs where the queue joins the two."""
 
 Moment = Callable[[LocalDeployment, Handle], Awaitable[object]]
 
@@ -53,7 +55,7 @@ PLAYS: Sequence[list[Json]] = (
     play("close-reviewing", Task(id="a", coder=(turn(create("a.txt", "a\n")), done()),
                                  writes=("a.txt",), reviewer=(turn(delay_ms=LONG_MS),))),
     play("close-review", SIMPLE),
-    play("close-queue", SIMPLE),
+    play("close-queue", SIMPLE, writes_file("b", "b.txt", "b\n")),
     play("close-delivery", SIMPLE),
     play("close-delivering", SIMPLE),
     play("close-terminate", SIMPLE),
@@ -78,6 +80,16 @@ def _runs(mark: str) -> Moment:
         await until(lambda: any(mark in line for line in deployment.processes().values()))
 
     return runs
+
+
+async def _queue_tests(deployment: LocalDeployment, handle: Handle) -> None:
+    async def second_waits() -> bool:
+        rows = (await deployment.status(handle)).tasks
+        landed = [row for row in rows if row.commit]
+        return len(landed) == 1 and any("merge queue" in row.reason for row in rows)
+
+    await until(second_waits)
+    await _runs(MARKS["queue"])(deployment, handle)
 
 
 async def _asks(deployment: LocalDeployment, handle: Handle) -> None:
@@ -137,9 +149,7 @@ def _claimed_by(store: Path, blob: str) -> str:
         pytest.param("close-command", {}, _runs(MARKS["command"]), id="a-command-runs"),
         pytest.param("close-reviewing", {}, _reviewing, id="checks-and-review"),
         pytest.param("close-review", {"approve": ["review"]}, _asks, id="a-person-reviews"),
-        pytest.param(
-            "close-queue", {"checks": [MARKS["queue"]]}, _runs(MARKS["queue"]), id="merge-queue"
-        ),
+        pytest.param("close-queue", {"checks": [BOTH]}, _queue_tests, id="merge-queue"),
         pytest.param("close-delivery", {"approve": ["delivery"]}, _asks, id="delivery-waits"),
     ],
 )
@@ -188,7 +198,7 @@ async def test_a_request_cancelled_during_a_failing_delivery_never_delivers(
 
 SLOW_PUSH = """#!/bin/sh
 {git} "$@"; code=$?
-case " $* " in *" push "*) touch {pushed}; sleep 2;; esac
+case " $* " in *" push "*close-unheard*) touch {pushed}; sleep 2;; esac
 exit $code
 """
 
