@@ -59,11 +59,13 @@ def commit_message(
     The first title names the whole change; only a person who sends it back can have changed what
     it is about.
     """
-    asked = [each for each in said[1:] if each.cause is Cause.PERSON]
-    title = one_line((asked or said)[-1 if asked else 0].finish.commit_title, _TITLE_CHARS)
+    worked = [each for each in said if each.changed] or said
+    asked = [each for each in worked[1:] if each.cause is Cause.PERSON]
+    titles = (one_line(each.finish.commit_title, _TITLE_CHARS) for each in (*asked[::-1], *worked))
+    title = next(filter(None, titles), "")
     parts = (
         title or one_line(task.title, _TITLE_CHARS) or task.id,
-        _without_trailers(author_says([each for each in said if each.changed] or said)),
+        _without_trailers(author_says(worked)),
         _without_trailers(_found(findings)),
         f"{REQUEST_TRAILER}: {request}\n{TRAILER}: {task.id}",
     )

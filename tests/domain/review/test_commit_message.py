@@ -72,6 +72,14 @@ def test_a_person_who_sends_a_change_back_may_change_its_title() -> None:
     assert message(*rounds).splitlines()[0] == "Queue calls"
 
 
+def test_the_first_title_of_a_round_that_changed_something_stands() -> None:
+    """A round that said that nothing had to change names nothing, nor does a blank title."""
+    idle = Said(None, CoderFinish(summary="Nothing to do.", commit_title="Nothing"), changed=False)
+    rounds = (idle, said("x", " ", Cause.REVIEW), said("y", "Limit the calls", Cause.REVIEW))
+
+    assert message(*rounds).splitlines()[0] == "Limit the calls"
+
+
 def test_without_a_title_the_task_names_the_commit() -> None:
     """A missing or invisible title is replaced."""
     assert message(said("x", "\u200b")).splitlines()[0] == "Add a limit"
