@@ -90,11 +90,7 @@ async def build_activities(
     pools = OpenPools(stores, config.worktrees, host_id=host, uid_base=uid_base)
     own = Environment(path=config.path, virtual_env=config.virtual_env)
     runner = CommandRunner(sandbox, hide=(config.home,))
-    messages = MessagesClient(
-        api_key=config.model_key.get_secret_value() if config.model_key else None,
-        auth_token=config.model_token.get_secret_value() if config.model_token else None,
-        base_url=config.model_base_url,
-    )
+    messages = _messages_client(config)
     setup = AgentSetup(
         RoleFiles(), model_for=config.model_for, effort=config.effort, prices=config.prices
     )
@@ -142,6 +138,14 @@ async def build_activities(
     finally:
         await messages.close()
         await stores.close()
+
+
+def _messages_client(config: Settings) -> MessagesClient:
+    return MessagesClient(
+        api_key=config.model_key.get_secret_value() if config.model_key else None,
+        auth_token=config.model_token.get_secret_value() if config.model_token else None,
+        base_url=config.model_base_url,
+    )
 
 
 def _build_workers(config: Settings, client: Client, activities: Activities) -> list[Worker]:

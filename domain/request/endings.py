@@ -26,7 +26,7 @@ _MOST_TASKS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class EndingRow:
     """One row of the table.
 
     Attributes:
@@ -45,55 +45,59 @@ _LANDED = "What landed passed its own checks and is in the store; take it over w
 _BRANCH = "What is done is on branch {branch}."
 _NOTHING = "Nothing was changed."
 
-REQUESTS: Mapping[RequestEnding, Row] = MappingProxyType(
+REQUESTS: Mapping[RequestEnding, EndingRow] = MappingProxyType(
     {
-        RequestEnding.DELIVERED: Row("Delivered", _BRANCH, ""),
-        RequestEnding.UNCHANGED: Row(
+        RequestEnding.DELIVERED: EndingRow("Delivered", _BRANCH, ""),
+        RequestEnding.UNCHANGED: EndingRow(
             "Done: the request needed no change", "There is no branch.", ""
         ),
-        RequestEnding.INCOMPLETE: Row(
+        RequestEnding.INCOMPLETE: EndingRow(
             "Failed", "", "Ask again for what is missing; --base takes what is there."
         ),
-        RequestEnding.CHECKS_FAILED: Row(
+        RequestEnding.CHECKS_FAILED: EndingRow(
             "Failed", _LANDED, "Mend the cause there, or ask again with --base."
         ),
-        RequestEnding.BASE_FAILED: Row(
+        RequestEnding.BASE_FAILED: EndingRow(
             "Failed",
             _WORK,
             "The command fails without any change of ours: mend it on the base, or leave it out.",
         ),
-        RequestEnding.PLAN_REJECTED: Row(
+        RequestEnding.PLAN_REJECTED: EndingRow(
             "Rejected", _NOTHING, "Ask again; `revise` sends a plan back with your words."
         ),
-        RequestEnding.NOT_DELIVERED: Row(
+        RequestEnding.NOT_DELIVERED: EndingRow(
             "Not delivered", _LANDED, "Ask again with --base to change it."
         ),
-        RequestEnding.REFUSED: Row("Refused", _NOTHING, "Correct that and ask again."),
-        RequestEnding.BROKEN: Row("Failed", _WORK, "Mend that and ask again."),
-        RequestEnding.CANCELLED: Row("Cancelled", _WORK, ""),
+        RequestEnding.REFUSED: EndingRow("Refused", _NOTHING, "Correct that and ask again."),
+        RequestEnding.BROKEN: EndingRow("Failed", _WORK, "Mend that and ask again."),
+        RequestEnding.CANCELLED: EndingRow("Cancelled", _WORK, ""),
     }
 )
-TASKS: Mapping[TaskEnding, Row] = MappingProxyType(
+TASKS: Mapping[TaskEnding, EndingRow] = MappingProxyType(
     {
-        TaskEnding.LANDED: Row("done", "It has landed.", ""),
-        TaskEnding.UNCHANGED: Row("done, without a change", "", ""),
-        TaskEnding.CUT: Row(
+        TaskEnding.LANDED: EndingRow("done", "It has landed.", ""),
+        TaskEnding.UNCHANGED: EndingRow("done, without a change", "", ""),
+        TaskEnding.CUT: EndingRow(
             "failed", "Its last state is kept.", "Ask for less at once, or for more money."
         ),
-        TaskEnding.GIVEN_UP: Row(
+        TaskEnding.GIVEN_UP: EndingRow(
             "failed", "Its last patch is kept.", "Say what is missing in a new request."
         ),
-        TaskEnding.IMPOSSIBLE: Row(
+        TaskEnding.IMPOSSIBLE: EndingRow(
             "failed", "Its last state is kept.", "Give it what it needs in a new request."
         ),
-        TaskEnding.REJECTED: Row("rejected", "Its patch is kept.", ""),
-        TaskEnding.UNTESTED: Row(
+        TaskEnding.REJECTED: EndingRow("rejected", "Its patch is kept.", ""),
+        TaskEnding.UNTESTED: EndingRow(
             "failed", "Its patch is kept.", "Mend what keeps checks from running."
         ),
-        TaskEnding.BROKEN: Row("failed", "Its last state is kept.", "Mend that and ask again."),
-        TaskEnding.NO_MONEY: Row("not started", "", "Ask again with more --budget-usd."),
-        TaskEnding.BLOCKED: Row("not started", "", "It starts once what it waits for is done."),
-        TaskEnding.CANCELLED: Row("cancelled", "Its last state is kept.", ""),
+        TaskEnding.BROKEN: EndingRow(
+            "failed", "Its last state is kept.", "Mend that and ask again."
+        ),
+        TaskEnding.NO_MONEY: EndingRow("not started", "", "Ask again with more --budget-usd."),
+        TaskEnding.BLOCKED: EndingRow(
+            "not started", "", "It starts once what it waits for is done."
+        ),
+        TaskEnding.CANCELLED: EndingRow("cancelled", "Its last state is kept.", ""),
     }
 )
 
