@@ -80,10 +80,7 @@ Activities = Mapping[str, Sequence[Callable[..., Any]]]
 async def build_activities(
     config: Settings, client: Client, *, sandbox: Sandbox, umask: int = UMASK
 ) -> AsyncIterator[Activities]:
-    """Make the activities, and close their connections and processes at the end.
-
-    `umask` is for what is written into the user's repository.
-    """
+    """Make the activities, closed at the end; `umask` is for the user's repository."""
     host = host_id(config)
     stores = OpenStores(config.stores)
     uid_base = SANDBOX_UID_BASE if os.geteuid() == 0 else None
