@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
+from contracts.limits import MOST_PATHS
 from contracts.merge_queue import ChainLink, LandChain
 from domain import ids
 from domain.review.commit_message import landing_message, merge_message, task_of
 from infra.store import Commit, Store, merges, records
 from infra.store.merges import Conflicted, Merged
 
-_PATHS = 200
 _MET = 20
 
 
@@ -30,7 +30,7 @@ async def commit_author(store: Store, request: str) -> str | None:
     return await records.read_text(store, ids.author_ref(request))
 
 
-async def patches_since(
+async def _patches(
     store: Store, commit: str, *, since: str, paths: Sequence[str] = ()
 ) -> list[Commit]:
     """Return the patches in a commit and not in `since`, oldest first, of these paths or of all."""
@@ -48,11 +48,11 @@ async def patches_since(
     return [await store.get_commit(each) for each in found]
 
 
-async def _tasks(
+async def landed_tasks(
     store: Store, tip: str, *, since: str, paths: Sequence[str] = ()
 ) -> tuple[str, ...]:
     """Return the tasks that landed since a commit, oldest first; only those in some paths."""
-    landed = await patches_since(store, tip, since=since, paths=paths)
+    landed = await _patches(store, tip, since=since, paths=paths)
     return tuple(dict.fromkeys(task for each in landed if (task := task_of(each.message))))[:_MET]
 
 
@@ -62,7 +62,7 @@ async def landing_commit(store: Store, request: LandChain, candidate: Commit) ->
     author = await commit_author(store, request.repository.request_key)
     message = f"Land {len(request.titles)} tasks\n\n" + "\n".join(request.titles)
     if author:
-        patches = await patches_since(store, candidate.oid, since=request.tip)
+        patches = await _patches(store, candidate.oid, since=request.tip)
         message = landing_message([patch.message for patch in patches])
     return await store.put_commit(
         candidate.tree,
@@ -88,7 +88,7 @@ async def chain_link(
     merged = await merges.merge(store, top, commit)
     base = patch.parents[0]
     if isinstance(merged, Merged):
-        met = await _tasks(store, tip, since=base)
+        met = await landed_tasks(store, tip, since=base)
         above = await store.get_commit(top)
         if merged.tree == above.tree and await merges.contains(store, top, commit):
             return ChainLink(id=patch_id, commit=top, met=met)
@@ -103,9 +103,9 @@ async def chain_link(
     alone = merged if top == tip else await merges.merge(store, tip, commit)
     return ChainLink(
         id=patch_id,
-        conflicts=merged.paths[:_PATHS],
+        conflicts=merged.paths[:MOST_PATHS],
         with_tip=isinstance(alone, Conflicted),
-        met=await _tasks(store, tip, since=base, paths=merged.paths[:_PATHS]),
+        met=await landed_tasks(store, tip, since=base, paths=merged.paths[:MOST_PATHS]),
     )
 
 
@@ -113,6 +113,5 @@ async def _merge_message(store: Store, patch: Commit, above: Commit, *, request:
     """Return a merge's message; a request that older code opened keeps the one it began with."""
     if await commit_author(store, request) is None:
         return f"Merge: {patch.message.splitlines()[0]}"
-    landed = await patches_since(store, above.oid, since=patch.oid)
-    tasks = [task for each in landed if (task := task_of(each.message))]
-    return merge_message(patch.message, commit=patch.oid, top=above.oid, landed=tasks)
+    landed = await landed_tasks(store, above.oid, since=patch.oid)
+    return merge_message(patch.message, commit=patch.oid, top=above.oid, landed=landed)

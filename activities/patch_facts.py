@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from activities.landed_lines import lost_by, undone_by
 from activities.patch_files import patch_files
+from contracts.limits import MOST_PATHS
 from contracts.review import MakePatch, Patch, Undone
 from domain import ids
 from domain.planning import undeclared
@@ -15,7 +16,6 @@ from infra.store import Store, diffs
 from infra.store.diffs import PathChange
 
 _DIFF_BYTES = 256 * 1024
-_PATHS = 200
 _OUTSIDE = 20
 _MARKER = re.compile(
     rb"<<<<<<< (landed by |(landed work|[0-9a-f]{40})(:|$))|>>>>>>> (yours|[0-9a-f]{40})(:|$)"
@@ -48,7 +48,7 @@ async def described(
         files=len(changes),
         added_lines=added,
         deleted_lines=deleted,
-        paths=tuple(for_people(path) for path in paths[:_PATHS]),
+        paths=tuple(for_people(path) for path in paths[:MOST_PATHS]),
         outside=tuple(for_people(path) for path in outside[:_OUTSIDE]),
         risks=risks(
             paths,

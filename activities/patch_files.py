@@ -8,9 +8,8 @@ from domain.review.risk import PatchFile
 from infra.store import Store
 from infra.store.attributes import filters
 from infra.store.diffs import PathChange
+from infra.store.object_format import LINK_MODE, SUBMODULE_MODE
 
-_LINK = "120000"
-_REPOSITORY = "160000"
 _TURNS = re.compile(rb"\xe2\x80[\xaa-\xae]|\xe2\x81[\xa6-\xa9]")
 """U+202A to U+202E and U+2066 to U+2069 in UTF-8."""
 
@@ -27,10 +26,10 @@ async def patch_files(
 
 
 async def _file(store: Store, change: PathChange, *, moved: bool) -> PatchFile:
-    if change.mode == _REPOSITORY:
+    if change.mode == SUBMODULE_MODE:
         return PatchFile(path=change.path, repository=True)
     data = await store.get_blob(change.after)
-    if change.mode == _LINK:
+    if change.mode == LINK_MODE:
         return PatchFile(path=change.path, target=data.decode("utf-8", "surrogateescape"))
     return PatchFile(
         path=change.path,

@@ -9,10 +9,11 @@ from activities.merge_commits import (
     chain_link,
     commit_author,
     commit_date,
+    landed_tasks,
     landing_commit,
-    patches_since,
 )
 from activities.patch_facts import described
+from contracts.limits import MOST_PATHS
 from contracts.merge_queue import (
     BuildChain,
     Chain,
@@ -26,7 +27,6 @@ from contracts.merge_queue import (
 from contracts.ports import PatchActivities
 from contracts.review import MakePatch, Patch
 from domain import ids
-from domain.review.commit_message import task_of
 from domain.review.conflicts import YOURS, conflicts_feedback, landed_label
 from domain.review.patch import judged
 from domain.text import clip, for_people
@@ -36,7 +36,6 @@ from infra.store.conflicts import labelled
 from infra.store.merges import Conflicted
 from infra.store.open_stores import OpenStores
 
-_PATHS = 200
 _FEEDBACK_CHARS = 16_000
 
 
@@ -91,7 +90,7 @@ class StorePatches(PatchActivities):
             paths: tuple[str, ...] = ()
             if isinstance(merged, Conflicted):
                 tree, feedback = await _explained(store, merged, tip=tip, patch=patch)
-                paths = tuple(for_people(path) for path in merged.paths[:_PATHS])
+                paths = tuple(for_people(path) for path in merged.paths[:MOST_PATHS])
             checkpoint = tip
             when = (await store.get_commit(tip)).author_seconds + 1
             if tree != (await store.get_commit(tip)).tree:
@@ -169,9 +168,8 @@ async def _explained(
     store: Store, merged: Conflicted, *, tip: str, patch: Patch
 ) -> tuple[str, str]:
     """Return the tree that the agent gets of a conflict, and what it is told."""
-    landed = await patches_since(store, tip, since=patch.base, paths=merged.paths[:_PATHS])
-    tasks = [task_of(commit.message) for commit in landed]
-    label = landed_label(sorted({task for task in tasks if task}))
+    tasks = await landed_tasks(store, tip, since=patch.base, paths=merged.paths[:MOST_PATHS])
+    label = landed_label(sorted(tasks))
     tree = await labelled(store, merged, {tip: label, patch.commit: YOURS})
     feedback = conflicts_feedback(merged.conflicts, tip=tip, patch=patch.commit, label=label)
     return tree, clip(feedback, _FEEDBACK_CHARS)

@@ -7,6 +7,8 @@ from contracts.base import Contract
 
 MOST_TASKS: Final = 64
 """The tasks that a plan may hold, and that may run at once."""
+MOST_PATHS: Final = 200
+"""The paths of a patch or a conflict that a message names; the others are counted."""
 
 
 class RequestLimits(Contract):

@@ -30,7 +30,12 @@ with workflow.unsafe.imports_passed_through():
 
 
 class Reviewing:
-    """Reviews of one task's patches."""
+    """Reviews of one task's patches.
+
+    Attributes:
+        start: the task as it stands.
+        findings: of all reviews so far.
+    """
 
     def __init__(self, start: SubtaskStart, reporter: TaskReporter) -> None:
         self.start = start
@@ -77,12 +82,13 @@ class Reviewing:
     ) -> ReviewJudgement:
         """Have a reviewer judge: a fresh one, or with a question the one that judged last."""
         await self._reporter.set(TaskState.REVIEW, "the reviewer reads the patch")
-        attempt = rounds.total + 1
+        attempt, before = rounds.total + 1, self._reporter.report.cost_microusd
         verdict = await self._verdict(offer, attempt=attempt, budget=budget, question=question)
         judged = await self._judge(item, verdict, offer.patch, rounds)
         if judged.ask:
+            left = max(budget - (self._reporter.report.cost_microusd - before), 0)
             verdict = await self._verdict(
-                offer, attempt=attempt, budget=budget, question=judged.ask, again=True
+                offer, attempt=attempt, budget=left, question=judged.ask, again=True
             )
             judged = await self._judge(item, verdict, offer.patch, rounds, asked_again=True)
         self._keep(judged.findings)

@@ -21,6 +21,7 @@ from infra.files.confined_files import ConfinedFiles
 from infra.files.confined_root import PathRefused
 from infra.git.command import GitCommand
 from infra.store import trees
+from infra.store.object_format import SUBMODULE_MODE
 
 
 class EditArguments(HumanInput):
@@ -131,7 +132,7 @@ async def _unrecorded(context: ToolContext, path: str) -> str | None:
     for depth in range(1, len(parts)):
         folder = "/".join(parts[:depth])
         entry = await store.entry_at(commit, folder)
-        linked = entry is not None and entry.mode == "160000"
+        linked = entry is not None and entry.mode == SUBMODULE_MODE
         if linked or _is_repository(worktree.path / folder):
             return f"is in another repository, {folder}"
     if await store.entry_at(commit, path) is not None:

@@ -8,10 +8,12 @@ Examples:
 
 Keys of --json (an object; `list` prints an array of them):
   id, state, reason, branch, commit, cost_usd, model, request, repository,
-  summary, base_problems (what fails or cannot run on the base, a list)
+  summary, base_problems (what fails or cannot run on the base, a list),
+  notes (what differs from your checkout, a list), unpriced_tokens (tokens
+  whose price is not known; cost_usd leaves them out)
   tasks      each: id, title, state, reason, depends_on, turns, tokens,
-             cost (US dollars), rounds, rounds_left, commit, findings,
-             no_change, answer
+             unpriced_tokens, cost (US dollars), rounds, rounds_left, commit,
+             findings, no_change, answer, kept (fetches its last patch)
   checks     of the merged tree; each: command, passed, exit_code, seconds,
              timed_out
   approvals  that wait for a person; each: id, kind, what, why, risk, digest

@@ -6,6 +6,7 @@ from contracts.baseline import Baseline, CommandsLookedUp, Surveyed
 from contracts.checks import ChecksReport
 from contracts.planning import Plan
 from contracts.subtask import SubtaskStart
+from domain.check_results import how_it_ended
 from domain.text import one_line
 
 _CANNOT_RUN = (126, 127)
@@ -32,14 +33,9 @@ def required(start: SubtaskStart, promised: Sequence[str]) -> tuple[str, ...]:
 def _red(report: ChecksReport) -> str:
     result = report.results[-1]
     last = one_line((result.tail.strip().splitlines() or [""])[-1], 200)
-    how = f"exit code {result.exit_code}"
-    if result.timed_out:
-        how = "it ran into its time limit"
-    elif result.exit_code is None:
-        how = "it was ended by a signal"
     verb = "cannot run here" if result.exit_code in _CANNOT_RUN else "fails before we started"
     said = f": {last}" if last else ""
-    return f"`{one_line(result.command, 200)}` {verb} ({how}){said}"
+    return f"`{one_line(result.command, 200)}` {verb} ({how_it_ended(result)}){said}"
 
 
 def commands(plan: Plan) -> tuple[str, ...]:

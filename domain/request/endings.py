@@ -16,8 +16,7 @@ from contracts.request import RequestStatus
 from contracts.review import FindingState, KeptFinding, ReviewItem
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import RunState
-from domain.review.first_failure import failing_test
-from domain.review.rework import how_it_ended
+from domain.check_results import red_command
 from domain.text import clip, listing, one_line
 
 _REASON_CHARS = 400
@@ -232,15 +231,6 @@ def checks_failed(
         return cause, RequestEnding.CHECKS_FAILED
     base = f"{red_command(failed)} on the base itself"
     return f"{missing}; {base}" if missing else base, RequestEnding.BASE_FAILED
-
-
-def red_command(result: CheckResult) -> str:
-    """Return that a command fails, how, and which test its output names."""
-    test = failing_test(result.tail)
-    return (
-        f"`{one_line(result.command, 300)}` fails "
-        f"({how_it_ended(result)}{f', {test}' if test else ''})"
-    )
 
 
 def given_up(why: str, rounds: int, cause: str) -> str:

@@ -4,6 +4,7 @@ from contracts.agent import AgentResult
 from contracts.checks import ChecksReport
 from contracts.review import Patch
 from contracts.tools import CoderFinish
+from domain.check_results import red_command
 from domain.text import one_line
 
 
@@ -48,5 +49,4 @@ def useless(why: str, patch: Patch, problem: str, *, before: str) -> str:
 
 def red(checks: ChecksReport) -> str:
     """Return which acceptance command fails on what a cut agent left."""
-    command = next((each.command for each in checks.results if not each.passed), "a command")
-    return f"`{command}` fails on it"
+    return red_command(next(each for each in checks.results if not each.passed))

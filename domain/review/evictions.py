@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from contracts.checks import ChecksReport
 from contracts.merge_queue import ChainLink, Eviction, MergeVerdict
 from contracts.planning import Promise, TaskSpec
-from domain.review.first_failure import failing_test
-from domain.review.rework import how_it_ended
-from domain.text import clip, listing, one_line
+from domain.check_results import failing_test, red_command
+from domain.text import clip, listing
 
 _SHORT = 1_000
 
@@ -61,11 +60,7 @@ def red(
         if link.met
         else "though nothing else landed since it began"
     )
-    what = (
-        f"`{one_line(command, 300)}` fails ({how_it_ended(failed)}{f', {test}' if test else ''})"
-        if failed
-        else "the checks fail"
-    )
+    what = red_command(failed) if failed else "the checks fail"
     promise = f"; {tasks_named((owner,))} promised that command" if owner else ""
     return MergeVerdict(
         id=link.id,

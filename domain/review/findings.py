@@ -24,7 +24,7 @@ def settle(
     """
     if finish is None:
         return tuple(before)
-    answers = _answers(finish)
+    answers = answers_of(finish)
     again = {place(each): each.priority for each in finish.findings}
     known = {place(each) for each in before}
     kept = [
@@ -52,7 +52,7 @@ def unanswered(
     before: Sequence[KeptFinding], finish: ReviewFinish, priority: int
 ) -> tuple[KeptFinding, ...]:
     """Return the earlier findings that block and of which a review says nothing."""
-    spoken = set(_answers(finish))
+    spoken = answers_of(finish)
     again = {place(each) for each in finish.findings}
     return tuple(
         each
@@ -90,10 +90,15 @@ def unchanged_question(summary: str, findings: Sequence[KeptFinding]) -> str:
     return (
         "The author hands in the same change again, unchanged, and says:\n"
         f"{for_people(summary, _ANSWER_CHARS).strip()}\n\n"
-        f"What is open:\n{told(findings)}\n\n"
+        f"What is open:\n{told(findings) or 'No finding was named.'}\n\n"
         "Judge whether that answers your findings, then call `finish` again: an answer for each "
         "in `earlier`, and your verdict."
     )
+
+
+def answers_of(finish: ReviewFinish) -> dict[str, FindingAnswer]:
+    """Return what a review says of earlier findings, by their names."""
+    return {each.finding.strip().upper(): each for each in finish.earlier}
 
 
 def place(finding: Finding | KeptFinding) -> tuple[str, str]:
@@ -121,10 +126,6 @@ def question(findings: Sequence[KeptFinding]) -> str:
         "Look at each, then call `finish` again with an answer for each in `earlier`: resolved, "
         "overruled or open, with your reason."
     )
-
-
-def _answers(finish: ReviewFinish) -> dict[str, FindingAnswer]:
-    return {each.finding.strip().upper(): each for each in finish.earlier}
 
 
 def _new(finding: Finding, name: str, patch_round: int) -> KeptFinding:

@@ -4,10 +4,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from contracts import roles
-from contracts.checks import CheckResult, ChecksReport
+from contracts.checks import ChecksReport
 from contracts.limits import RequestLimits
 from contracts.merge_queue import Eviction, MergeVerdict
 from contracts.review import ReviewItem
+from domain.check_results import how_it_ended
 from domain.text import clip, listing
 
 _MESSAGE_CHARS = 16_000
@@ -78,13 +79,6 @@ def told(message: str | None, rounds: Rounds, limits: RequestLimits) -> str | No
         else f"Rounds left after this one, for checks and review: {left}."
     )
     return f"{clip(message, _MESSAGE_CHARS - len(words) - 2)}\n\n{words}"
-
-
-def how_it_ended(result: CheckResult) -> str:
-    """Return how a command that did not pass ended."""
-    if result.timed_out:
-        return "time limit reached"
-    return "ended by a signal" if result.exit_code is None else f"exit code {result.exit_code}"
 
 
 def checks_feedback(report: ChecksReport, promised_by: str = "") -> str:

@@ -102,11 +102,11 @@ def decide(
     if objections is not None or _left_open(verdict, still_open):
         why = "The reviewer still wants changes and no round is left."
         return _needs_person(item, why, feedback=words)
+    if verdict.verdict is Verdict.REJECT:
+        return _needs_person(item, "The reviewer rejects the patch.", feedback=words)
     if still_open:
         why = "The reviewer approves and says nothing of earlier findings that are open."
         return _needs_person(item, why, feedback=words)
-    if verdict.verdict is Verdict.REJECT:
-        return _needs_person(item, "The reviewer rejects the patch.", feedback=words)
     if patch.undone and not for_people(verdict.undoing).strip():
         why = f"The change undoes work: {undone_summary(patch.undone)}."
         return _needs_person(item, why, feedback=f"{words}\n\n{undone_text(patch.undone)}")
@@ -141,7 +141,7 @@ def answer(item: ReviewItem, decision: Decision) -> ReviewItem:
 
 def _left_open(verdict: ReviewFinish, still_open: Sequence[KeptFinding]) -> bool:
     """Return whether the reviewer itself says that one of these is open."""
-    spoken = {each.finding.strip().upper() for each in verdict.earlier}
+    spoken = findings.answers_of(verdict)
     return any(each.name in spoken for each in still_open)
 
 

@@ -14,8 +14,8 @@ from domain.agent.instructions import (
 )
 from domain.text import for_people
 from infra.store import Store, StoreError, TreeEntry
+from infra.store.object_format import LINK_MODE
 
-_LINK = "120000"
 _FILES = frozenset({"100644", "100755", "100664"})
 _MOST_BYTES = 4 << 20
 
@@ -61,7 +61,7 @@ class _Reader:
     async def _text(self, path: str) -> tuple[str, str] | None:
         """Return a file's object id and its text; None = there is none, or it is no text."""
         entry = await self._entry(path)
-        if entry is not None and entry.mode == _LINK:
+        if entry is not None and entry.mode == LINK_MODE:
             target = (await self._store.get_blob(entry.oid)).decode("utf-8", "replace")
             beside = posixpath.join(posixpath.dirname(path), target)
             entry = await self._entry(posixpath.normpath(beside))

@@ -21,6 +21,7 @@ tree, link to a repository.
 """
 
 TREE_MODE: Final = "40000"
+LINK_MODE: Final = "120000"
 SUBMODULE_MODE: Final = "160000"
 
 EMPTY_TREE: Final = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from infra.store.batch import Batch
 from infra.store.errors import StoreError
-from infra.store.object_format import TREE_MODE, TreeEntry
+from infra.store.object_format import SUBMODULE_MODE, TREE_MODE, TreeEntry
 from infra.store.reader import path_parts
 from infra.store.store import Store
 
@@ -23,8 +23,9 @@ async def paths(store: Store, tree: str) -> list[str]:
 async def submodules(store: Store, tree: str) -> list[str]:
     """Return the paths below a tree or commit at which other repositories belong."""
     words = ("ls-tree", "-r", "-z", "--full-tree", await store.full_id(tree))
+    submodule = f"{SUBMODULE_MODE} ".encode()
     rows = (row.partition(b"\t") for row in (await store.run(*words, reads=True)).out.split(b"\0"))
-    return [os.fsdecode(path) for what, _, path in rows if what.startswith(b"160000 ")]
+    return [os.fsdecode(path) for what, _, path in rows if what.startswith(submodule)]
 
 
 async def with_paths(

@@ -3,6 +3,7 @@
 import datetime as dt
 import io
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from cli import hints
 from cli.client import RequestSummary
+from cli.commands import status as status_page
 from cli.commands.list import table
 from cli.formatting import clean, clean_lines, count, money, span
 from cli.snapshot import PLANNER, Snapshot, agents_at_work
@@ -385,6 +387,8 @@ def test_the_json_document_has_the_documented_keys() -> None:
             "answer": "",
         }
     ]
+    told = set(re.findall(r"\w+", status_page.__doc__ or ""))
+    assert {*printed, *printed["tasks"][0], *printed["checks"][0]} <= told
     command = {"command": "python3 -m unittest -q", "passed": True}
     assert printed["checks"] == [{**command, "exit_code": 0, "seconds": 0.8, "timed_out": False}]
     assert set(printed["approvals"][0]) == {"id", "kind", "what", "why", "risk", "digest"}

@@ -148,5 +148,7 @@ def test_a_placeholder_that_means_nothing_is_found_before_it_is_needed(
     "text", ["{{{{ github.ref }}", "{{turn+1}}", "{{ result.2.0 ~ a{2}b }}", "{{{n}}}", "{{", "}}"]
 )
 def test_known_placeholders_and_escaped_text_are_loaded(text: str) -> None:
-    """So is text that opens nothing."""
-    script_loader.read(one_turn(say=text))
+    """So is text that opens nothing; it is kept as it is written until the turn is played."""
+    (cast,) = script_loader.read(one_turn(say=text)).casts
+
+    assert [turn.say for turn in cast.turns] == [text]

@@ -10,7 +10,7 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import CancelledError
 
-from contracts.agent import AgentLimits, Note
+from contracts.agent import AgentLimits, AgentStart, Note
 from contracts.approvals import Choice, Decision
 from contracts.endings import TaskEnding
 from contracts.failures import FailureKind
@@ -316,6 +316,17 @@ async def test_a_reviewer_whose_findings_come_back_unanswered_is_asked_itself(
     assert "- F1 [P1] negative numbers (a.py), overruled by reviewer: none can come in" in message
 
 
+REVIEWERS = ("reviewer-2", "reviewer-2-again")
+
+
+async def _budget(client: Client, agent: str) -> int:
+    """Return the money with which an agent was started, in microUSD."""
+    history = await client.get_workflow_handle(agent).fetch_history()
+    begun = history.events[0].workflow_execution_started_event_attributes
+    (start,) = await client.data_converter.decode(begun.input.payloads, [AgentStart])
+    return int(start.limits.budget_microusd)
+
+
 async def test_a_reviewer_is_asked_for_an_earlier_finding_that_it_leaves_out(
     client: Client,
 ) -> None:
@@ -326,6 +337,7 @@ async def test_a_reviewer_is_asked_for_an_earlier_finding_that_it_leaves_out(
         reviewer=[BAD, GOOD, GOOD],
         verdicts=[landed],
         request_limits=RequestLimits(),
+        limits=AgentLimits(budget_microusd=900_000),
     ) as (env, start):
         listener = await env.listener()
         handle = await start()
@@ -335,9 +347,11 @@ async def test_a_reviewer_is_asked_for_an_earlier_finding_that_it_leaves_out(
         )
         await handle.signal(SubtaskWorkflow.decided, decision)
         report = await handle.result()
+        budgets = [await _budget(client, f"{env.id}/{agent}") for agent in REVIEWERS]
 
     agents = [each.agent_id.removeprefix(env.id) for each in env.model.opened.values()]
     assert agents == ["/coder-1", "/reviewer-1", "/reviewer-2"]
+    assert budgets[0] - budgets[1] == 1_000  # what its first answer cost
     assert "F1 [P1] negative numbers" in (env.messages("reviewer/x")[2] or "")
     assert "says nothing of earlier findings" in asked["why"]
     assert [(each.state, each.by) for each in report.findings] == [(FindingState.OVERRULED, "Ann")]
@@ -455,7 +469,8 @@ async def test_what_a_cut_agent_left_is_kept_when_it_is_red(client: Client) -> N
 
     assert report.state is TaskState.FAILED
     assert report.reason == (
-        "the agent was cut: no (refusal); what it left cannot be offered: `make test` fails on it"
+        "the agent was cut: no (refusal); what it left cannot be offered: "
+        "`make test` fails (exit code 1)"
     )
     assert report.kept == "refs/oc/key/task/x/patch/0"
 

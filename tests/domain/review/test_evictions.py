@@ -5,8 +5,8 @@ import pytest
 from contracts.checks import CheckResult, ChecksReport
 from contracts.merge_queue import ChainLink, Eviction, MergeVerdict
 from contracts.planning import Promise
+from domain.check_results import failing_test
 from domain.review import evictions, rework
-from domain.review.first_failure import failing_test
 
 OID = "0" * 40
 PROMISES = (

@@ -1,7 +1,11 @@
-"""Which test failed, read off the end of a command's output; for people, never for a decision."""
+"""What a command came to, in words: how it ended, and which test its output names.
+
+For people and agents, never for a decision.
+"""
 
 import re
 
+from contracts.checks import CheckResult
 from domain.text import for_people, one_line
 
 # The first that matches anywhere names the test: the reports of pytest, unittest, Go, Cargo, TAP,
@@ -22,3 +26,17 @@ def failing_test(output: str) -> str:
     text = for_people(output, len(output))
     found = (match for report in _REPORTS if (match := report.search(text)))
     return one_line(next((match[1] for match in found), ""), 200)
+
+
+def how_it_ended(result: CheckResult) -> str:
+    """Return how a command that did not pass ended."""
+    if result.timed_out:
+        return "time limit reached"
+    return "ended by a signal" if result.exit_code is None else f"exit code {result.exit_code}"
+
+
+def red_command(result: CheckResult) -> str:
+    """Return that a command fails, how, and which test its output names."""
+    test = failing_test(result.tail)
+    how = f"{how_it_ended(result)}{f', {test}' if test else ''}"
+    return f"`{one_line(result.command, 300)}` fails ({how})"
