@@ -9,8 +9,10 @@ import gc
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,38 +23,55 @@ from temporalio.worker import Worker
 from activities.agent_setup import AgentSetup
 from activities.checks import CleanChecks
 from activities.disk_space import DiskSpaceInterceptor
+from activities.estimates import PastEstimates
 from activities.merge_queue import MergeQueueClient
 from activities.model import MessagesModel
 from activities.patches import StorePatches
 from activities.policy import CurrentPolicy
 from activities.reconcile import HostReconciler
 from activities.repository import UserRepositories
+from activities.setup import SetupSteps
 from activities.survey import BaseSurveys
 from activities.tools.dispatch import WorktreeTools
 from activities.worktrees import PooledWorktrees
+from contracts import roles
+from contracts.clean_up import CleanUp
 from contracts.repository import Environment
 from contracts.task_queue import TaskQueue, checks_queue, host_queue
+from domain.checkpoints import checkpoint_limits
+from domain.command_limits import CommandLimits, command_limits
+from domain.text import Redact
+from infra import host_limits
 from infra.anthropic.client import MessagesClient
 from infra.commands import CommandRunner
 from infra.disk_space import low_space_reason
+from infra.layers import Layers
+from infra.live.writer import LiveReplies
 from infra.roles.files import RoleFiles
 from infra.sandbox import Sandbox, SandboxUnavailable, end_orphan, find_orphans
+from infra.start_codes import StartCodes
 from infra.store.open_stores import OpenStores
+from infra.symbols.index import SymbolIndex
 from infra.worktrees.open_pools import OpenPools
+from infra.worktrees.users import first_user
 from runtime import logging, settings
 from runtime.connect import connect
 from runtime.errors import SetupError
+from runtime.home_secret import home_secret
 from runtime.host import host_id
 from runtime.interceptors import OrchestInterceptor
 from runtime.metrics import telemetry_runtime
 from runtime.oom import install_oom_handler
 from runtime.process import UMASK, drop_git_variables, take_umask
-from runtime.records import WorkerRecord
+from runtime.records import DiskUse, WorkerRecord
+from runtime.redaction import redactor
 from runtime.services.backup import lost_period
 from runtime.services.child_process import end_process
 from runtime.services.reconcile_schedule import reconcile_regularly
+from runtime.services.waking import wake_waiting
 from runtime.services.watchdog import send_heartbeats
 from runtime.settings import Settings
+from runtime.worker_settings import settings_digests
 from runtime.workflow_sandbox import workflow_runner
 from workflows.agent import AgentWorkflow
 from workflows.merge_queue import MergeQueueWorkflow
@@ -69,11 +88,55 @@ WORKFLOWS: tuple[type, ...] = (
 )
 STICKY = dt.timedelta(seconds=1)
 """How long a workflow task waits for the worker that caches the workflow, which may be killed."""
+_CLI_ADDRESSES = ("127.0.0.1:7233", "localhost:7233")
+"""Where the Temporal CLI looks for a service by itself."""
 BEAT_THROTTLE = dt.timedelta(seconds=0.5)
-SANDBOX_UID_BASE = 60_000
 
 Activities = Mapping[str, Sequence[Callable[..., Any]]]
 """The activities of this host, by the task queue that serves them."""
+
+
+@dataclass(frozen=True)
+class _Host:
+    """What the activities of this host share."""
+
+    config: Settings
+    client: Client
+    stores: OpenStores
+    pools: OpenPools
+    runner: CommandRunner
+    layers: Layers
+    roles: AgentSetup
+    redact: Redact
+
+
+def _host(config: Settings, client: Client, sandbox: Sandbox) -> _Host:
+    stores, layers = OpenStores(config.stores), Layers(config.layers)
+    limits = checkpoint_limits(file_mb=config.checkpoint_file_mb, all_mb=config.checkpoint_mb)
+    return _Host(
+        config,
+        client,
+        stores,
+        OpenPools(
+            stores,
+            config.worktrees,
+            host_id=host_id(config),
+            uid_base=first_user(config.home),
+            limits=limits,
+        ),
+        CommandRunner(
+            sandbox,
+            hide=(config.home,),
+            limits=_command_limits(config),
+            show=config.visible_paths,
+            layers=layers,
+        ),
+        layers,
+        AgentSetup(
+            RoleFiles(), model_for=config.model_for, effort=config.effort, prices=config.prices
+        ),
+        redactor(config.secrets()),
+    )
 
 
 @asynccontextmanager
@@ -81,60 +144,140 @@ async def build_activities(
     config: Settings, client: Client, *, sandbox: Sandbox, umask: int = UMASK
 ) -> AsyncIterator[Activities]:
     """Make the activities, closed at the end; `umask` is for the user's repository."""
-    host = host_id(config)
-    stores = OpenStores(config.stores)
-    uid_base = SANDBOX_UID_BASE if os.geteuid() == 0 else None
-    pools = OpenPools(stores, config.worktrees, host_id=host, uid_base=uid_base)
-    own = Environment(path=config.path, virtual_env=config.virtual_env)
-    runner = CommandRunner(sandbox, hide=(config.home,))
+    host = _host(config, client, sandbox)
     messages = _messages_client(config)
-    setup = AgentSetup(
-        RoleFiles(), model_for=config.model_for, effort=config.effort, prices=config.prices
-    )
-    model = MessagesModel(stores, messages, setup)
-    policy = CurrentPolicy()
-    repositories = UserRepositories(
-        stores, host_id=host, fallback=own, umask=umask, author=config.author
-    )
-    worktrees = PooledWorktrees(pools.get)
-    patches = StorePatches(stores)
-    tools = WorktreeTools(stores, pools, runner)
-    checks = CleanChecks(stores, pools, runner)
-    surveys = BaseSurveys(stores, pools, runner)
-    queues = MergeQueueClient(client, stores)
-    reconciler = HostReconciler(
-        stores, pools, client, home=config.home, forgotten=lambda: lost_period(config.database)
-    )
+    live = LiveReplies(config.live, host.redact, config.secrets())
+    live.sweep()
+    secret = home_secret(config)
+    starts = StartCodes(secret, config.home / "starts") if config.answer_codes else None
     try:
         yield {
-            TaskQueue.MODEL: [model.open_conversation, model.call_model],
-            TaskQueue.GIT: [
-                repositories.open_repository,
-                repositories.deliver_branch,
-                repositories.withdraw_delivery,
-                repositories.close_request,
-                worktrees.lease_worktree,
-                worktrees.release_worktree,
-                patches.make_patch,
-                patches.rebase_patch,
-                patches.build_chain,
-                patches.land_chain,
-                queues.enqueue_patch,
-                policy.judge_plan,
-                policy.judge_review,
-            ],
-            host_queue(host): [
-                tools.read_files,
-                tools.apply_edit,
-                tools.run_command,
-                tools.call_tool,
-                reconciler.reconcile,
-            ],
-            checks_queue(host): [checks.run_checks, surveys.survey_base, surveys.look_up_commands],
+            **(_of_the_model(host, messages, live) if config.takes_model_calls else {}),
+            TaskQueue.GIT: _of_the_store(host, CurrentPolicy(secret), starts, umask),
+            host_queue(host_id(config)): _of_worktrees(host, starts),
+            checks_queue(host_id(config)): _of_checks(host),
         }
     finally:
+        live.close()
         await messages.close()
-        await stores.close()
+        await host.stores.close()
+
+
+def _of_the_model(host: _Host, messages: MessagesClient, live: LiveReplies) -> Activities:
+    symbols = SymbolIndex(host.config.home / "cache" / "symbols")
+    model = MessagesModel(
+        host.stores, messages, host.roles, redact=host.redact, live=live, symbols=symbols
+    )
+    return {TaskQueue.MODEL: [model.open_conversation, model.call_model]}
+
+
+def _of_worktrees(host: _Host, starts: StartCodes | None) -> Sequence[Callable[..., Any]]:
+    config = host.config
+    tools = WorktreeTools(host.stores, host.pools, host.runner, redact=host.redact)
+    reconciler = HostReconciler(
+        host.stores,
+        host.pools,
+        host.client,
+        home=config.home,
+        forgotten=lambda: lost_period(config.database),
+        starts=starts,
+        settled=_settled(config),
+        note_use=lambda size: _note_use(config, size),
+    )
+    return [
+        tools.read_files,
+        tools.apply_edit,
+        tools.run_command,
+        tools.call_tool,
+        reconciler.reconcile,
+    ]
+
+
+def _of_checks(host: _Host) -> Sequence[Callable[..., Any]]:
+    config = host.config
+    checks = CleanChecks(host.stores, host.pools, host.runner, redact=host.redact)
+    surveys = BaseSurveys(host.stores, host.pools, host.runner)
+    setups = SetupSteps(
+        host.stores,
+        host.pools,
+        host.runner,
+        host.layers,
+        redactor=lambda secrets: redactor((*config.secrets(), *secrets)),
+        environ=config.environment,
+    )
+    return [checks.run_checks, surveys.survey_base, surveys.look_up_commands, setups.run_setup]
+
+
+def _service_options(client: Client) -> tuple[str, ...]:
+    """Return the options that the Temporal CLI needs, where the service is not its default."""
+    address, namespace = client.service_client.config.target_host, client.namespace
+    by_address = () if address in _CLI_ADDRESSES else ("--address", address)
+    return by_address if namespace == "default" else (*by_address, "--namespace", namespace)
+
+
+def _of_the_store(
+    host: _Host, policy: CurrentPolicy, starts: StartCodes | None, umask: int
+) -> Sequence[Callable[..., Any]]:
+    config = host.config
+    repositories = UserRepositories(
+        host.stores,
+        host_id=host_id(config),
+        fallback=Environment(path=config.path, virtual_env=config.virtual_env),
+        umask=umask,
+        author=config.author,
+        starts=starts,
+        service=_service_options(host.client),
+        layers=host.layers,
+    )
+    worktrees = PooledWorktrees(host.pools.get)
+    patches = StorePatches(host.stores, host.layers)
+    queues = MergeQueueClient(host.client, host.stores)
+    past = PastEstimates(
+        host.stores, coder_model=lambda choice: host.roles.configure(roles.CODER, choice).model
+    )
+    return [
+        repositories.open_repository,
+        repositories.resume_request,
+        repositories.deliver_branch,
+        repositories.withdraw_delivery,
+        repositories.close_request,
+        worktrees.lease_worktree,
+        worktrees.release_worktree,
+        patches.make_patch,
+        patches.rebase_patch,
+        patches.build_chain,
+        patches.land_chain,
+        queues.enqueue_patch,
+        policy.judge_plan,
+        policy.judge_review,
+        policy.judge_code,
+        past.estimate_cost,
+    ]
+
+
+def _settled(config: Settings) -> CleanUp | None:
+    """Return what finished requests are deleted by themselves: none, unless a person said so."""
+    if config.retention_days is None and config.disk_budget_mb is None:
+        return None
+    return CleanUp(
+        retention_days=config.retention_days or 0,
+        budget_bytes=(config.disk_budget_mb or 0) * 1_000_000,
+    )
+
+
+def _note_use(config: Settings, size: int) -> None:
+    DiskUse(pid=os.getpid(), stores_bytes=size, at=time.time()).write(config)
+
+
+def _command_limits(config: Settings) -> CommandLimits:
+    return command_limits(
+        memory_bytes=host_limits.memory_bytes(),
+        processors=os.cpu_count() or 1,
+        own_processes=host_limits.own_processes(),
+        memory_mb=config.command_memory_mb,
+        processes=config.command_processes,
+        disk_mb=config.command_disk_mb,
+    )
 
 
 def _messages_client(config: Settings) -> MessagesClient:
@@ -198,11 +341,13 @@ async def run(config: Settings, *, stop: asyncio.Event, umask: int = UMASK) -> N
         workers = _build_workers(config, client, await stack.enter_async_context(activities))
         for worker in workers:
             await stack.enter_async_context(worker)
-        WorkerRecord(pid=os.getpid()).write(config)
+        WorkerRecord(pid=os.getpid(), settings=settings_digests(config)).write(config)
         reconciling = asyncio.create_task(reconcile_regularly(client, host_id(config)))
+        waking = asyncio.create_task(wake_waiting(client))
         log.info("worker.ready", host_id=host_id(config), sandbox=sandbox.available)
         await stop.wait()
         reconciling.cancel()
+        waking.cancel()
         log.info("worker.stopping")
         # All at once: one grace, not one each.
         await asyncio.gather(*(worker.shutdown() for worker in workers))
@@ -232,7 +377,7 @@ async def _probe(sandbox: Sandbox, config: Settings) -> None:
     scratch = config.run / "canary"
     await asyncio.to_thread(scratch.mkdir, parents=True, exist_ok=True)
     try:
-        await sandbox.probe(scratch, hide=(config.home,))
+        await sandbox.probe(scratch, hide=(config.home,), show=config.visible_paths)
     except SandboxUnavailable as error:
         structlog.get_logger("worker").error("sandbox.unavailable", reason=str(error))
 

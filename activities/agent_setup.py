@@ -4,12 +4,17 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from activities.tools.registry import tools_by_name
+from contracts.model_choice import ModelChoice
 from contracts.tools import FINISH
 from domain.agent import models
 from domain.agent.configuration import AgentConfiguration, configure
+from domain.agent.model_choice import model_of
 from domain.agent.outputs import finish_tool
 from domain.tools.registry import ToolSpec
 from infra.roles.files import RoleFiles
+
+_WORKERS = ModelChoice()
+"""No choice: the worker's settings count."""
 
 
 class AgentSetup:
@@ -42,20 +47,20 @@ class AgentSetup:
         self._model_for = model_for
         self._effort = effort
 
-    def configure(self, role: str) -> AgentConfiguration:
-        """Return the configuration of an agent that starts now.
+    def configure(self, role: str, choice: ModelChoice = _WORKERS) -> AgentConfiguration:
+        """Return the configuration of an agent that starts now, by its request's choice.
 
         Raises:
             RoleError: there is no such role, or its file cannot be used.
         """
         found = self._roles.get(role, tools=tools_by_name())
         specs = [tools_by_name()[name].spec for name in found.tools]
-        model = found.model or self._model_for(role)
+        model = model_of(choice, role, of_role=found.model) or self._model_for(role)
         return configure(
             found,
             [*specs, finish_tool(found.output)],
             model=model,
-            effort=self._effort,
+            effort=choice.effort or self._effort,
             prices=models.facts(model, self._prices),
         )
 

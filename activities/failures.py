@@ -13,7 +13,8 @@ from infra.anthropic.client import ModelServiceError
 from infra.disk_space import LowSpaceError, is_disk_full
 from infra.files.ripgrep import RipgrepKilledError
 from infra.git.command import GitError, GitMissingError
-from infra.repository_preflight import RequestRefused
+from infra.layers import LayerMissing
+from infra.repository_look import LookFailedError, RequestRefused
 from infra.roles.files import RoleError
 from infra.sandbox import SandboxUnavailable
 from infra.store import ObjectMissing, RefConflict, StoreError
@@ -26,13 +27,14 @@ _KINDS: Mapping[type[Exception], FailureKind] = MappingProxyType(
         RequestRefused: FailureKind.REFUSED,
         RoleError: FailureKind.REFUSED,
         LowSpaceError: FailureKind.DISK,
+        LayerMissing: FailureKind.STORE,
         Fenced: FailureKind.FENCED,
         WorktreeBusy: FailureKind.BUSY,
     }
 )
 _TRANSLATED: tuple[type[Exception], ...] = (
     *_KINDS, ModelServiceError, SandboxUnavailable, WorktreeBroken, GitError, GitMissingError,
-    StoreError, ObjectMissing, RefConflict, RipgrepKilledError, OSError,
+    StoreError, ObjectMissing, RefConflict, RipgrepKilledError, LookFailedError, OSError,
 )  # fmt: skip
 
 

@@ -12,9 +12,11 @@ from activities.failures import translated_failures
 from contracts.merge_queue import EnqueuePatch, MergeQueueStart, MergeVerdict, QueuedPatch
 from contracts.ports import QueueActivities
 from contracts.repository import OpenRequest
+from contracts.request import RequestStart
 from contracts.task_queue import WORKFLOW_TASK_TIMEOUT, TaskQueue
 from domain import ids
 from domain.text import one_line
+from infra.start_codes import StartCodes
 from infra.store import records
 from infra.store.open_stores import OpenStores
 
@@ -45,7 +47,7 @@ class MergeQueueClient(QueueActivities):
             return None
         await self._client.start_workflow(
             _MERGE_QUEUE,
-            MergeQueueStart(repository=request.queued.repository, limits=request.limits),
+            _queue_start(request),
             id=request.queue_id,
             task_queue=TaskQueue.WORKFLOWS,
             task_timeout=WORKFLOW_TASK_TIMEOUT,
@@ -60,6 +62,17 @@ class MergeQueueClient(QueueActivities):
         async with translated_failures():
             store = await self._stores.get(queued.repository.key)
             return await records.read(store, ref, MergeVerdict)
+
+
+def _queue_start(request: EnqueuePatch) -> MergeQueueStart:
+    """Return how a queue begins; one of a retried request knows what has landed before."""
+    commands = (command for promise in request.landed for command in promise.commands)
+    return MergeQueueStart(
+        repository=request.queued.repository,
+        limits=request.limits,
+        landed_acceptance=tuple(dict.fromkeys(commands)),
+        promises=request.landed,
+    )
 
 
 async def workflow_status(client: Client, workflow_id: str) -> WorkflowExecutionStatus | None:
@@ -77,15 +90,20 @@ async def is_open(client: Client, workflow_id: str) -> bool:
     return await workflow_status(client, workflow_id) is WorkflowExecutionStatus.RUNNING
 
 
-async def restart_request(client: Client, request: OpenRequest) -> None:
+async def restart_request(
+    client: Client, request: OpenRequest, starts: StartCodes | None = None
+) -> None:
     """Start a request that the server's database has forgotten; its finished steps count.
 
     Safe to repeat: one that runs already goes on.
     """
-    asked = json.loads(request.asked)
+    asked = {**json.loads(request.asked), "resumes": request.key}
+    if starts:
+        code = starts.sign(request.id, RequestStart.model_validate(asked)).code
+        asked = {**asked, "code": code}
     await client.start_workflow(
         _REQUEST,
-        {**asked, "resumes": request.key},
+        asked,
         id=request.id,
         task_queue=TaskQueue.WORKFLOWS,
         task_timeout=WORKFLOW_TASK_TIMEOUT,

@@ -4,6 +4,8 @@ It does not know Temporal's order of things: which turn comes when is the workfl
 """
 
 import datetime as dt
+import difflib
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,19 +13,24 @@ from temporalio import activity
 from typing_extensions import override
 
 from activities.agent_setup import AgentSetup
-from activities.failures import call_failed, translated_failures
+from activities.failures import call_failed, failed, translated_failures
+from contracts import roles
 from contracts.agent import OpenedConversation
+from contracts.failures import FailureKind
 from contracts.model import ModelCall, ModelTurn, OpenConversation, ToolUse, Usage
+from contracts.model_choice import ModelChoice
 from contracts.ports import ModelActivities
+from contracts.spending import AgentOpened, LostCall
 from contracts.tools import FINISH
 from domain import ids
 from domain.agent import loop
 from domain.agent.configuration import AgentConfiguration
+from domain.agent.model_choice import names
 from domain.agent.models import cost_microusd
 from domain.approvals.rules import judge
-from domain.text import one_line
+from domain.text import Redact, listing, shown
 from domain.tools.registry import MAX_FINISH_BYTES, ToolSpec, check, understood
-from infra.anthropic.client import MessagesClient, ModelServiceError
+from infra.anthropic.client import CallCancelled, MessagesClient, ModelServiceError
 from infra.anthropic.reply import ModelReply
 from infra.conversation.log import ConversationLog, TurnContent, turn_key
 from infra.conversation.messages import (
@@ -33,9 +40,12 @@ from infra.conversation.messages import (
     is_call,
     kept,
 )
-from infra.conversation.opening import opening
-from infra.store import Batch, Store
+from infra.conversation.opening import definitions, opening
+from infra.live.entries import CallAbout
+from infra.live.writer import LiveReplies
+from infra.store import Batch, RefUpdate, Store, StoreError, records
 from infra.store.open_stores import OpenStores
+from infra.symbols.index import SymbolIndex
 
 _HOUR = {"type": "ephemeral", "ttl": "1h"}
 _SHORT = {"type": "ephemeral"}
@@ -43,10 +53,26 @@ _DISCARDED = frozenset({"max_tokens", "refusal", "model_context_window_exceeded"
 
 
 class MessagesModel(ModelActivities):
-    """Agents' conversations over the Messages API."""
+    """Agents' conversations over the Messages API.
 
-    def __init__(self, stores: OpenStores, client: MessagesClient, setup: AgentSetup) -> None:
+    Args:
+        live: where replies are shown while they come.
+    """
+
+    def __init__(
+        self,
+        stores: OpenStores,
+        client: MessagesClient,
+        setup: AgentSetup,
+        *,
+        redact: Redact,
+        live: LiveReplies,
+        symbols: SymbolIndex,
+    ) -> None:
         self._stores = stores
+        self._live = live
+        self._symbols = symbols
+        self._redact = redact
         self._client = client
         self._setup = setup
         self._log = ConversationLog()
@@ -57,16 +83,24 @@ class MessagesModel(ModelActivities):
     async def open_conversation(self, request: OpenConversation) -> OpenedConversation:
         """Resolve the role and write a conversation's root.
 
-        Safe to repeat: a root that is there with this opening counts, with its configuration.
+        Safe to repeat: a root that is there with this opening counts, with its configuration. A
+        request that asks for a model which its service does not have is refused by its first agent.
         """
         store = await self._stores.get(request.repository.key)
         name = ids.conversation_id(
             request.repository.request_key, request.agent_id, request.generation
         )
         async with translated_failures("opening a conversation"):
-            configuration = self._setup.configure(request.role)
-            first = await opening(store, request, loop.sized(configuration.limits, request.size))
-            log = await self._log.open(store, name, configuration=configuration, opening=first)
+            if request.role == roles.PLANNER:
+                await self._refuse_unknown(request.models)
+            configuration = self._setup.configure(request.role, request.models)
+            limits = loop.sized(configuration.limits, request.size)
+            told = await self._definitions(store, request, name)
+            first = await opening(store, request, limits, told)
+            log = await self._log.open(
+                store, name, configuration=configuration, opening=first, resumed=request.resumed
+            )
+            await _note_agent(store, request, name)
         pinned = log.configuration
         return OpenedConversation(
             id=name,
@@ -74,6 +108,29 @@ class MessagesModel(ModelActivities):
             model=(pinned or configuration).model,
             config=pinned.pinned(log.configuration_id) if pinned else None,
         )
+
+    async def _definitions(self, store: Store, request: OpenConversation, name: str) -> str:
+        """Return the definitions that the agent is told; what was told first stands.
+
+        A conversation that began without them goes on without them.
+        """
+        ref = ids.symbols_ref(name, request.repository.request_key)
+        if store.ref(ref) is None:
+            if store.ref(ids.conversation_ref(name)) is not None:
+                return ""
+            found = await definitions(self._symbols, store, request)
+            await records.write_text(store, ref, self._redact(found))
+        return await records.read_text(store, ref) or ""
+
+    async def _refuse_unknown(self, choice: ModelChoice) -> None:
+        """Refuse a request for a model that does not exist, where the service can tell."""
+        for name in names(choice):
+            if (known := await self._client.models_beside(name)) is not None:
+                closest = difflib.get_close_matches(name, known, n=3) or known[:5]
+                raise failed(
+                    FailureKind.REFUSED,
+                    f"the model's service has no model {name}; it has {listing(tuple(closest))}",
+                )
 
     @override
     @activity.defn
@@ -110,12 +167,13 @@ class MessagesModel(ModelActivities):
         started = dt.datetime.now(dt.UTC)
         reply = self._unkept.pop(key, None)
         if reply is None:
-            reply = await self._ask(wire, request, agent)
+            reply = await self._ask(store, wire, request, agent)
         batch = store.batch()
         content = kept(reply.content, _names(reply, request))
         said = TurnContent(message, tuple(sent), content)
         try:
-            turn = _read(batch, reply, request, agent=agent, tools=self._setup.tools(agent))
+            tools = self._setup.tools(agent)
+            turn = _read(batch, reply, request, agent=agent, tools=tools, redact=self._redact)
             turn = await self._log.append(
                 store, request, batch=batch, window=window, said=said, turn=turn
             )
@@ -127,13 +185,62 @@ class MessagesModel(ModelActivities):
         return turn
 
     async def _ask(
-        self, wire: Mapping[str, Any], request: ModelCall, agent: AgentConfiguration
+        self, store: Store, wire: Mapping[str, Any], request: ModelCall, agent: AgentConfiguration
     ) -> ModelReply:
+        shown = self._live.reply(request.repository.request_key, _about(request, agent.role))
         try:
-            return await self._client.call(wire, agent=request.agent)
+            with shown as live:
+                return await self._client.call(wire, agent=request.agent, hear=live.hear)
+        except CallCancelled as cancelled:
+            await _note_lost(store, request, agent, cancelled.usage)
+            raise
         except ModelServiceError as error:
             used = error.usage or Usage()
+            if error.usage is not None:
+                await _note_lost(store, request, agent, used)
             raise call_failed(error, cost_microusd=cost_microusd(agent.prices, used)) from error
+
+
+def _about(request: ModelCall, role: str) -> CallAbout:
+    """Return what is shown of a call; its agent's header names the task."""
+    fields = (field.partition("=") for field in request.agent.split("; "))
+    return CallAbout(
+        conversation=request.conversation.id,
+        role=role,
+        task=next((value for name, _, value in fields if name == "task"), ""),
+        turn=request.conversation.turns + 1,
+    )
+
+
+async def _note_agent(store: Store, request: OpenConversation, conversation: str) -> None:
+    """Note whose conversation it is, so that all those of a request can be found."""
+    opened = AgentOpened(
+        conversation=conversation,
+        agent=request.agent_id,
+        role=request.role,
+        task=ids.agent_task(request.agent_id, request.role),
+        opened=time.time(),
+    )
+    ref = ids.agent_ref(request.repository.request_key, conversation)
+    await records.write_first(store, ref, opened)
+
+
+async def _note_lost(
+    store: Store, request: ModelCall, agent: AgentConfiguration, usage: Usage
+) -> None:
+    """Note a call that may have to be paid for; a store that takes nothing hides no failure."""
+    lost = LostCall(
+        model=agent.model,
+        usage=usage,
+        cost_microusd=cost_microusd(agent.prices, usage),
+        priced=agent.prices.known,
+    )
+    name = ids.digest(turn_key(request), str(time.time_ns()))
+    ref = ids.lost_call_ref(request.conversation.id, name)
+    try:
+        await store.update_refs(RefUpdate(ref, await records.write(store, lost), None))
+    except (StoreError, OSError) as error:
+        activity.logger.warning("call.unnoted", extra={"reason": str(error)[:500]})
 
 
 def _request(
@@ -169,19 +276,20 @@ def _read(
     *,
     agent: AgentConfiguration,
     tools: Mapping[str, ToolSpec],
+    redact: Redact,
 ) -> ModelTurn:
     """Return the turn that a reply means: its calls checked and judged, their arguments stored."""
     discarded = reply.stop_reason in _DISCARDED
     calls = [block for block in reply.content if is_call(block) and not discarded]
     named = zip(calls, _names(reply, request), strict=False)
-    read = [_use(batch, agent, tools, block, identity=name) for block, name in named]
+    read = [_use(batch, agent, tools, block, identity=name, redact=redact) for block, name in named]
     texts = [str(block.get("text", "")) for block in reply.content if block.get("type") == "text"]
     return ModelTurn(
         conversation=request.conversation,
         stop_reason=reply.stop_reason,
         tool_uses=tuple(use for use, _ in read),
         finish=next((finish for _, finish in reversed(read) if finish), None),
-        says=one_line(" ".join(texts) or reply.detail, 120),
+        says=shown(" ".join(texts) or reply.detail, 120, redact),
         usage=reply.usage,
         cost_microusd=cost_microusd(agent.prices, reply.usage, written_1h=reply.written_1h),
         model=reply.model,
@@ -197,6 +305,7 @@ def _use(
     block: Mapping[str, Any],
     *,
     identity: str,
+    redact: Redact,
 ) -> tuple[ToolUse, str | None]:
     """Return what a call comes to, and what it hands in when it is a `finish`."""
     name, given = understood(tools, str(block.get("name", "")), block.get("input"))
@@ -214,7 +323,7 @@ def _use(
         id=identity,
         name=name,
         arguments=batch.blob(data.encode()),
-        subject=one_line(str(getattr(checked, spec.subject, "")), 380),
+        subject=shown(str(getattr(checked, spec.subject, "")), 380, redact),
         effect=effect,
         verdict=None if name == FINISH else judge(spec, checked.model_dump()),
     )

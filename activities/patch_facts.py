@@ -8,11 +8,12 @@ from activities.patch_files import patch_files
 from contracts.limits import MOST_PATHS
 from contracts.review import MakePatch, Patch, Undone
 from domain import ids
+from domain.approvals.runs_code import Links
 from domain.planning import undeclared
 from domain.planning.write_patterns import covers
 from domain.review.risk import risks, sensitive
 from domain.text import clip, for_people
-from infra.store import Store, diffs
+from infra.store import Store, diffs, trees
 from infra.store.diffs import PathChange
 
 _DIFF_BYTES = 256 * 1024
@@ -57,11 +58,14 @@ async def described(
             outside=asked,
             deleted_tests=[c.path for c in changes if c.status == "D" and "test" in c.path],
             files=await patch_files(store, tree, changes),
+            links=Links(await trees.links(store, tree)),
+            planned=lambda path: undeclared.planned(path, request.writes, request.scope),
         ),
         markers=await _marked(store, request.base, commit, changes),
         undone=await _undone(store, request, commit),
         diff=await store.put_blob(diff.encode("utf-8", "backslashreplace")),
         diffstat=clip(for_people(await diffs.diffstat(store, request.base, commit)), 1_000),
+        requested=undeclared.requested(request.needs_paths, request.scope, sensitive),
     )
     return patch, misplaced
 

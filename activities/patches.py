@@ -13,6 +13,7 @@ from activities.merge_commits import (
     landing_commit,
 )
 from activities.patch_facts import described
+from activities.wanted_setup import setup_of_patch
 from contracts.limits import MOST_PATHS
 from contracts.merge_queue import (
     BuildChain,
@@ -25,25 +26,29 @@ from contracts.merge_queue import (
     RebasePatch,
 )
 from contracts.ports import PatchActivities
+from contracts.repository import Environment
 from contracts.review import MakePatch, Patch
 from domain import ids
 from domain.review.conflicts import YOURS, conflicts_feedback, landed_label
 from domain.review.patch import judged
 from domain.text import clip, for_people
-from infra.store import ANY, RefConflict, RefUpdate, Store, merges, records
+from infra.layers import Layers
+from infra.store import ANY, RefConflict, RefUpdate, Store, diffs, merges, records
 from infra.store.attributes import normalised
 from infra.store.conflicts import labelled
 from infra.store.merges import Conflicted
 from infra.store.open_stores import OpenStores
 
 _FEEDBACK_CHARS = 16_000
+_STAT_CHARS = 3_000
 
 
 class StorePatches(PatchActivities):
     """Commits, merges and landings by object id."""
 
-    def __init__(self, stores: OpenStores) -> None:
+    def __init__(self, stores: OpenStores, layers: Layers) -> None:
         self._stores = stores
+        self._layers = layers
 
     @override
     @activity.defn
@@ -71,6 +76,15 @@ class StorePatches(PatchActivities):
             await store.update_refs(RefUpdate(ref, commit, ANY))
             await merges.verify_complete(store, commit, excluding=request.base)
             patch, misplaced = await described(store, request, commit, tree)
+            environment = await store.get_blob(request.repository.environment)
+            needs = await setup_of_patch(
+                store,
+                Environment.model_validate_json(environment),
+                request.base,
+                commit,
+                self._layers,
+            )
+            patch = patch.model_copy(update={"setup": needs})
             return judged(request, patch, misplaced=misplaced)
 
     @override
@@ -127,7 +141,8 @@ class StorePatches(PatchActivities):
                     pin = ids.candidate_ref(key, top)
                     await store.update_refs(RefUpdate(pin, top, ANY))
                 links.append(link)
-            return Chain(tip=tip, links=tuple(links))
+            stat = "" if request.patches else await _landed_stat(store, key, tip)
+            return Chain(tip=tip, links=tuple(links), diffstat=stat)
 
     @override
     @activity.defn
@@ -152,6 +167,14 @@ class StorePatches(PatchActivities):
                 return Landed(commit=None)
             activity.logger.info("merge.landed", extra={"commit": landing})
             return Landed(commit=landing)
+
+
+async def _landed_stat(store: Store, request_key: str, tip: str) -> str:
+    """Return the diffstat of what has landed, for a person."""
+    base = store.ref(ids.base_ref(request_key))
+    if base is None:
+        return ""
+    return clip(for_people(await diffs.diffstat(store, base, tip), _STAT_CHARS), _STAT_CHARS)
 
 
 async def _first_verdict(store: Store, request: RebasePatch) -> MergeVerdict | None:

@@ -12,13 +12,16 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus
 from typing_extensions import override
 
+from activities.clean_up import FinishedRequests
 from activities.merge_queue import is_open, restart_request, workflow_status
+from contracts.clean_up import CleanUp, CleanUpReport
 from contracts.ports import ReconcileActivities
 from contracts.reconcile import Reconcile, ReconcileReport
 from contracts.repository import OpenRequest
 from domain import ids
 from infra.sandbox import end_orphan, find_orphans
-from infra.store import ANY, RefUpdate, Store, StoreError, records
+from infra.start_codes import StartCodes
+from infra.store import ANY, RefUpdate, Store, StoreError, packing, records
 from infra.store.open_stores import OpenStores
 from infra.worktrees.errors import WorktreeBusy
 from infra.worktrees.open_pools import OpenPools
@@ -39,6 +42,9 @@ class HostReconciler(ReconcileActivities):
         home: the product's data folder.
         forgotten: between which two moments, in seconds since the epoch, the server's database
             knows nothing, since a copy took its place; None when it never did.
+        starts: signs what is started again; None where starts need no code.
+        settled: what is deleted without an order of its own; None = nothing.
+        note_use: called with the bytes of disk that all stores take.
     """
 
     def __init__(
@@ -49,7 +55,14 @@ class HostReconciler(ReconcileActivities):
         *,
         home: Path,
         forgotten: Callable[[], tuple[float, float] | None],
+        starts: StartCodes | None = None,
+        settled: CleanUp | None = None,
+        note_use: Callable[[int], None] = lambda _bytes: None,
     ) -> None:
+        self._starts = starts
+        self._settled = settled
+        self._note_use = note_use
+        self._requests_that_ended = FinishedRequests(stores, pools, client)
         self._home = home
         self._forgotten = forgotten
         self._stores = stores
@@ -64,7 +77,8 @@ class HostReconciler(ReconcileActivities):
         Requests that the server's database has forgotten are started again.
 
         Safe to repeat: what was freed is not found again. Work that no checkpoint holds is pinned
-        under `refs/oc/rescue/` before its worktree is free.
+        under `refs/oc/rescue/` before its worktree is free. Then stores are packed, and finished
+        requests are deleted as the order or the settings say.
         """
         found = _Found()
         await asyncio.to_thread(self._sandboxes, found, dry_run=request.dry_run)
@@ -75,13 +89,41 @@ class HostReconciler(ReconcileActivities):
                 found.left.append(f"the store {key} cannot be opened: {error}")
         for sentence in found.mended:
             activity.logger.info("reconcile.mended", extra={"outcome": sentence})
+        cleaned = await self._clean_up(request)
         return ReconcileReport(
             host_id=request.host_id,
             dry_run=request.dry_run,
             leases=found.leases,
             mended=tuple(found.mended[:200]),
             left=tuple(found.left[:200]),
+            cleaned=cleaned,
         )
+
+    async def _clean_up(self, request: Reconcile) -> CleanUpReport | None:
+        if not request.dry_run and not request.without_packing:
+            await self._pack()
+        order = request.clean or (None if request.dry_run else self._settled)
+        if order is None:
+            return None
+        report = await self._requests_that_ended.clean_up(order)
+        for each in () if order.dry_run else report.gone:
+            activity.logger.info("clean_up.gone", extra={"outcome": f"{each.id}: {each.why}"})
+        return report
+
+    async def _pack(self) -> None:
+        """Pack the stores; one that cannot be packed is as good as before."""
+        for key in await asyncio.to_thread(self._stores.keys):
+            try:
+                saved = await packing.pack(await self._stores.get(key))
+            except StoreError as error:
+                activity.logger.warning("store.unpacked", extra={"reason": str(error)[:500]})
+            else:
+                if saved:
+                    activity.logger.info(
+                        "store.packed", extra={"outcome": f"{key}: {saved} bytes saved"}
+                    )
+        await self._requests_that_ended.prune()
+        self._note_use(await self._requests_that_ended.used_bytes())
 
     def _sandboxes(self, found: _Found, *, dry_run: bool) -> None:
         for pid in find_orphans(self._home):
@@ -108,7 +150,7 @@ class HostReconciler(ReconcileActivities):
                     await store.update_refs(RefUpdate(ref, None, ANY))
             elif wanted.forgotten or self._was_forgotten(request):
                 if not wanted.dry_run:
-                    await restart_request(self._client, request)
+                    await restart_request(self._client, request, self._starts)
                 found.mended.append(f"{request.id}, which the server forgot, is started again")
             else:
                 found.left.append(

@@ -13,26 +13,37 @@ from typing import Any
 from temporalio import activity
 from typing_extensions import override
 
+from activities.estimates import note_spending
 from activities.failures import failed, translated_failures
+from activities.installed import installed_for
+from activities.wanted_setup import setup_of_base
+from contracts.base import ObjectId
+from contracts.delivery import DeliverBranch, Delivered
 from contracts.failures import FailureKind
 from contracts.ports import RepositoryActivities
 from contracts.repository import (
     CloseRequest,
-    DeliverBranch,
-    Delivered,
     Environment,
     OpenRepository,
     OpenRequest,
     RepositoryOpened,
+    RequestClosed,
 )
+from contracts.request import RequestEnded, RequestStatus
+from contracts.resume import RequestResumed, ResumeRequest
 from contracts.store import RepositoryRef
 from domain import ids, limits
 from domain.request.notes import repository_notes
+from domain.spending import with_spending
 from domain.text import clip, for_people
 from infra.delivery_trial import why_not_pushed
 from infra.git.command import GitCommand, GitError, GitTimeoutError
+from infra.kept import resuming
+from infra.kept.spending import SpendingReader
+from infra.layers import Layers
 from infra.locks import locked
-from infra.repository_preflight import Inspected, RequestRefused, inspect, locate
+from infra.repository_look import Asked, Inspected, Look, RequestRefused, locate, looking
+from infra.start_codes import StartCodes
 from infra.store import (
     ANY,
     BranchTaken,
@@ -43,13 +54,17 @@ from infra.store import (
     StoreError,
     diffs,
     names,
+    packing,
     records,
     transport,
     trees,
 )
 from infra.store.excludes import write_excludes
+from infra.store.fetching import UPLOAD
 from infra.store.object_format import SYSTEM
 from infra.store.open_stores import OpenStores
+from infra.store.served import served
+from infra.store.visible import visible
 
 _TRIES = 3
 _LEAST_FREE_BYTES = 200_000_000
@@ -62,6 +77,9 @@ class UserRepositories(RepositoryActivities):
         fallback: the environment of checks when a request brings none: the worker's.
         umask: for what is written into them; -1 = the worker's.
         author: of all delivered commits, "Name <mail>"; None for each repository's own user.
+        starts: checks the code of each start; None where none is needed.
+        service: options by which the Temporal CLI finds the service.
+        layers: what setups have installed.
     """
 
     def __init__(
@@ -72,7 +90,13 @@ class UserRepositories(RepositoryActivities):
         fallback: Environment,
         umask: int = -1,
         author: str | None = None,
+        starts: StartCodes | None = None,
+        service: tuple[str, ...] = (),
+        layers: Layers,
     ) -> None:
+        self._layers = layers
+        self._starts = starts
+        self._service = service
         self._stores = stores
         self._host_id = host_id
         self._fallback = fallback
@@ -90,36 +114,55 @@ class UserRepositories(RepositoryActivities):
             FailureKind.REFUSED: the sentence says what to change; nothing was touched.
         """
         async with translated_failures():
-            opened = await self._opened(request)
-            if opened is not None:
-                return opened
+            await asyncio.to_thread(self._check_code, request)
             branch = request.branch or request.suggested_branch
-            found = await asyncio.to_thread(
-                inspect,
-                request.path,
+            asked = Asked(
+                path=request.path,
                 base=request.base,
                 branch=branch,
                 checks=request.checks,
-                environment=request.environment or self._fallback,
+                setup=request.setup,
+                search_path=(request.environment or self._fallback).path,
+                virtual_env=(request.environment or self._fallback).virtual_env,
             )
-            await _check_served(found.path)
+            async with looking(asked) as look:
+                opened = await self._opened(request, look)
+                if opened is not None:
+                    return opened
+                if request.retried:
+                    raise failed(FailureKind.REFUSED, _nothing_kept(request.path))
+                found = await look.found()
+            await _check_served(Path(found.path))
             await _check_delivery(found, branch)
             key = ids.repository_key(found.real_path)
             self._check_free_space(key)
-            store = await self._stores.clone(found.path, key)
-            await asyncio.to_thread(write_excludes, store.path, found.excludes)
+            store = await self._stores.clone(Path(found.path), key, found.base)
+            excludes = found.excludes.encode("latin-1")
+            await asyncio.to_thread(write_excludes, store.path, excludes)
             return await self._fetched(store, request, found, key=key, branch=branch)
 
-    async def _opened(self, request: OpenRepository) -> RepositoryOpened | None:
+    def _check_code(self, request: OpenRepository) -> None:
+        """Refuse a start without its code, where one is needed."""
+        run = activity.info().workflow_run_id or ""
+        starts = self._starts
+        if starts and (why := starts.problem(request.request_id, request.asked, run)):
+            raise failed(FailureKind.REFUSED, why)
+
+    async def _opened(self, request: OpenRepository, look: Look) -> RepositoryOpened | None:
         """Return what this request's first time came to, the branch claimed as then."""
-        key = ids.repository_key(str(await asyncio.to_thread(locate, request.path)))
+        key = ids.repository_key(str(await look.root()))
         if not self._stores.path(key).is_dir():
             return None
         store = await self._stores.get(key)
         opened = await records.read(store, ids.opened_ref(request.request_key), RepositoryOpened)
         if opened is None:
             return None
-        await self._claim(store, opened.branch, request.request_id)
+        branch = request.branch or request.suggested_branch
+        if branch != opened.branch:  # a retry may name another
+            opened = opened.model_copy(update={"branch": branch})
+            record = await records.write(store, opened)
+            await store.update_refs(RefUpdate(ids.opened_ref(request.request_key), record, ANY))
+        await self._claim(store, branch, request.request_id)
         await _note_open(store, request)
         return opened
 
@@ -137,9 +180,54 @@ class UserRepositories(RepositoryActivities):
     async def _fetched(
         self, store: Store, request: OpenRepository, found: Inspected, *, key: str, branch: str
     ) -> RepositoryOpened:
-        environment = (request.environment or self._fallback).model_copy(
-            update={"checkout": str(found.path)}
+        base, target = await self._begun(store, request, found, branch)
+        asked = request.environment or self._fallback
+        files = await trees.object_ids(store, base)
+        environment, told, problems = await installed_for(asked, found, files)
+        setup = await setup_of_base(
+            store,
+            files,
+            environment,
+            asked=request.setup,
+            of_settings=found.settings.setup if found.settings else (),
+            layers=self._layers,
         )
+        environment = environment.model_copy(update={"setup": setup.rule})
+        opened = RepositoryOpened(
+            repository=RepositoryRef(
+                key=key,
+                request_key=request.request_key,
+                target=target,
+                environment=await records.write(store, environment),
+                host_id=self._host_id,
+            ),
+            path=found.path,
+            base=base,
+            base_name=found.base_name,
+            branch=branch,
+            files=len(files),
+            store=str(store.path),
+            limits=limits.REQUEST,
+            notes=(
+                *repository_notes(await trees.submodules(store, base)),
+                # What commands find is told when the setup has come to something.
+                *(told if setup.wanted is None else ()),
+                *problems,
+                *setup.notes,
+            ),
+            codes=self._starts is not None,
+            service=self._service,
+            settings_checks=found.settings.checks if found.settings and not request.checks else (),
+            setup=setup.wanted,
+        )
+        record = await records.write(store, opened)
+        await store.update_refs(RefUpdate(ids.opened_ref(request.request_key), record, ANY))
+        return opened
+
+    async def _begun(
+        self, store: Store, request: OpenRepository, found: Inspected, branch: str
+    ) -> tuple[ObjectId, str]:
+        """Bring the base into the store; return it, and the target that starts there."""
         await self._claim(store, branch, request.request_id)
         await _note_open(store, request)
         # Before the note of the opening: a request that has that one and not these was opened by
@@ -150,31 +238,15 @@ class UserRepositories(RepositoryActivities):
         base_ref = ids.base_ref(request.request_key)
         base = await store.resolve(base_ref)
         if base is None:
-            base = await transport.fetch(store, found.path, found.base, base_ref)
+            # What is there already stays there until the reference that is made of it.
+            async with packing.pruning(store.path):
+                base = await transport.fetch(store, Path(found.path), found.base, base_ref)
         await _note_names(store, request.request_key, found, base)
+        await visible(store, await names.view_of(store, request.request_key))
         target = ids.target_name(branch, request.request_key)
         if await store.resolve(ids.target_ref(target)) is None:
             await store.advance(ids.target_ref(target), base, None)
-        opened = RepositoryOpened(
-            repository=RepositoryRef(
-                key=key,
-                request_key=request.request_key,
-                target=target,
-                environment=await records.write(store, environment),
-                host_id=self._host_id,
-            ),
-            path=str(found.path),
-            base=base,
-            base_name=found.base_name,
-            branch=branch,
-            files=len(await trees.paths(store, base)),
-            store=str(store.path),
-            limits=limits.REQUEST,
-            notes=repository_notes(await trees.submodules(store, base)),
-        )
-        record = await records.write(store, opened)
-        await store.update_refs(RefUpdate(ids.opened_ref(request.request_key), record, ANY))
-        return opened
+        return base, target
 
     async def _claim(self, store: Store, branch: str, request_id: str) -> None:
         """Note who makes the branch, so that two requests cannot both."""
@@ -191,8 +263,27 @@ class UserRepositories(RepositoryActivities):
 
     @override
     @activity.defn
+    async def resume_request(self, request: ResumeRequest) -> RequestResumed:
+        """Return what a further attempt at a request begins with.
+
+        Safe to repeat: what the first time came to stands.
+
+        Raises:
+            FailureKind.REFUSED: nothing is left to do, or a task that is named cannot run.
+        """
+        store = await self._stores.get(request.repository.key)
+        async with translated_failures():
+            try:
+                return await resuming.resumed(store, request)
+            except resuming.NotRetriedError as error:
+                raise failed(FailureKind.REFUSED, f"nothing is retried: {error}") from error
+
+    @override
+    @activity.defn
     async def deliver_branch(self, request: DeliverBranch) -> Delivered:
         """Push the branch without running any hook of the user's.
+
+        One that an earlier attempt at the request has delivered is moved on from there.
 
         Safe to repeat: the branch at this very commit counts as delivered. A push that has begun is
         carried to its end, also when this is cancelled: whether it came too late must be known.
@@ -221,22 +312,45 @@ class UserRepositories(RepositoryActivities):
 
     @override
     @activity.defn
-    async def close_request(self, request: CloseRequest) -> None:
-        """Give up the claim on the branch, and note that the request has ended.
+    async def close_request(self, request: CloseRequest) -> RequestClosed | None:
+        """Give up the claim on the branch, and note that the request has ended, and how.
 
         Safe to repeat: a claim that is another's stays.
         """
-        store = await self._stores.get(request.repository.key)
+        store, key = await self._stores.get(request.repository.key), request.repository.request_key
         async with translated_failures():
-            await store.update_refs(
-                RefUpdate(ids.open_ref(request.repository.request_key), None, ANY)
-            )
-            ref = ids.claim_ref(request.branch)
-            if await store.resolve(ref) is None:
-                return
-            owner = (await store.get_blob(ref)).decode("utf-8", "replace")
-            if owner == request.request_id:
-                await store.update_refs(RefUpdate(ref, None, ANY))
+            spent = await SpendingReader().of_request(store, key)
+            if request.status is not None:
+                status = with_spending(RequestStatus.model_validate(request.status), spent)
+                ended = RequestEnded(
+                    status=status,
+                    spent=spent,
+                    plan=request.plan,
+                    approved=request.approved,
+                    notes=request.notes,
+                )
+                noted = await records.write(store, ended)
+                await store.update_refs(RefUpdate(ids.ended_ref(key), noted, ANY))
+                await note_spending(store, key, status, spent)
+            await store.update_refs(RefUpdate(ids.open_ref(key), None, ANY))
+            await _give_up_claim(store, request)
+        return RequestClosed(spent=spent)
+
+
+def _nothing_kept(path: str) -> str:
+    return (
+        f"nothing of this request is kept for the repository {path!r}: it was moved, or it is "
+        "another one; move it back, or ask again"
+    )
+
+
+async def _give_up_claim(store: Store, request: CloseRequest) -> None:
+    ref = ids.claim_ref(request.branch)
+    if await store.resolve(ref) is None:
+        return
+    owner = (await store.get_blob(ref)).decode("utf-8", "replace")
+    if owner == request.request_id:
+        await store.update_refs(RefUpdate(ref, None, ANY))
 
 
 def _delivering(store: Store) -> contextlib.AbstractAsyncContextManager[int]:
@@ -255,14 +369,18 @@ async def _push(store: Store, request: DeliverBranch, umask: int) -> None:
             path = Path(request.path)
             await _run_to_completion(
                 transport.push(
-                    store, path, request.commit, request.branch, pass_fds=(turn,), umask=umask
+                    store,
+                    path,
+                    request.commit,
+                    request.branch,
+                    moves_from=request.moves_from,
+                    pass_fds=(turn,),
+                    umask=umask,
                 )
             )
         except BranchTaken as taken:
-            why = (
-                f"the branch {request.branch!r} was made by another process meanwhile, at "
-                f"{taken.at[:12]}; {kept}"
-            )
+            moved = "was moved" if request.moves_from else "was made by another process"
+            why = f"the branch {request.branch!r} {moved} meanwhile, at {taken.at[:12]}; {kept}"
             raise failed(FailureKind.REFUSED, why) from taken
 
 
@@ -274,7 +392,7 @@ def _withdrawal(request: DeliverBranch) -> str:
 
 async def _has_branch(store: Store, request: DeliverBranch) -> bool:
     try:
-        await asyncio.to_thread(locate, request.path)
+        await locate(request.path)
     except RequestRefused:
         return False
     return await transport.pushed(store, Path(request.path), request.commit, request.branch)
@@ -291,7 +409,7 @@ async def _note_names(store: Store, request_key: str, found: Inspected, base: st
     if found.branch is not None:
         await names.note_branch(store, request_key, found.branch, base)
     try:
-        await names.mirror_tags(store, found.path)
+        await names.mirror_tags(store, Path(found.path))
     except (StoreError, ObjectMissing) as error:
         # A broken tag keeps nobody from working.
         activity.logger.warning("tags.unread", extra={"reason": str(error)[:500]})
@@ -300,7 +418,8 @@ async def _note_names(store: Store, request_key: str, found: Inspected, base: st
 async def _note_open(store: Store, request: OpenRepository) -> None:
     """Note what was asked, by whom and when, for as long as the request is open."""
     ref = ids.open_ref(request.request_key)
-    if request.asked and store.ref(ref) is None:
+    # One that was terminated has left the note of its last start.
+    if request.asked and (request.retried or store.ref(ref) is None):
         name, key = request.request_id, request.request_key
         asked = OpenRequest(id=name, key=key, asked=request.asked, opened=time.time())
         await store.update_refs(RefUpdate(ref, await records.write(store, asked), ANY))
@@ -320,7 +439,7 @@ async def _check_delivery(found: Inspected, branch: str) -> None:
     Raises:
         FailureKind.REFUSED: it does not.
     """
-    if why := await why_not_pushed(found.git_dir, branch):
+    if why := await why_not_pushed(Path(found.git_dir), branch):
         raise failed(
             FailureKind.REFUSED,
             f"the repository refuses the branch {branch!r} ({for_people(why)}): change receive.* "
@@ -332,14 +451,15 @@ async def _check_served(path: Path) -> None:
     """Ask git itself whether it hands this repository out, before anything is made of it.
 
     Raises:
-        FailureKind.REFUSED: another user's, an unknown format, a broken configuration.
+        FailureKind.REFUSED: an unknown format, a broken configuration.
     """
     git = GitCommand(path / ".orchestcode-none")
-    words = ("ls-remote", "--quiet", "--", str(path), "HEAD")
+    words = ("ls-remote", "--quiet", UPLOAD, "--")
     said = ""
     for left in reversed(range(_TRIES)):
         try:
-            await git(*words, reads=True, timeout_seconds=60)
+            async with served(path) as there:
+                await git(*words, str(there), "HEAD", reads=True, timeout_seconds=60)
         except GitTimeoutError:
             raise
         except GitError as error:
@@ -355,8 +475,6 @@ async def _check_served(path: Path) -> None:
 
 
 def _why_not_served(path: Path, error: GitError) -> str:
-    if "dubious ownership" in error.stderr:
-        return f"the repository {path} belongs to another user: run the worker as its owner"
     said = re.search(r"^fatal: (.*(?:\n\s.*)*)", error.stderr, re.MULTILINE)
     reason = " ".join(said[1].split()) if said else f"exit code {error.code}"
     return f"git cannot read the repository {path}: {for_people(reason)}"

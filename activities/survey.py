@@ -16,9 +16,10 @@ from contracts.baseline import (
 from contracts.ports import SurveyActivities
 from contracts.store import RepositoryRef
 from domain import ids, shell
+from domain.installed import told_to_agents
 from infra import survey
 from infra.commands import CommandRunner
-from infra.store import ANY, RefUpdate, Store, records, trees
+from infra.store import ANY, RefUpdate, Store, names, records, trees
 from infra.store.open_stores import OpenStores
 from infra.worktrees.open_pools import OpenPools
 
@@ -46,6 +47,7 @@ class BaseSurveys(SurveyActivities):
             if known := store.ref(ref):
                 return Surveyed(survey=known)
             output = await self._run(store, request.repository, request.commit, survey.SCRIPT)
+            environment = await self._runner.environment(store, request.repository.environment)
             system, tools, dependencies = survey.read(output)
             began = await records.read_time(store, ids.began_ref(request.repository.request_key))
             found = Survey(
@@ -53,7 +55,7 @@ class BaseSurveys(SurveyActivities):
                 system=system,
                 base=f"{request.name} at {request.commit[:12]}",
                 tools=tools,
-                dependencies=dependencies,
+                dependencies=(*told_to_agents(environment.dependencies), *dependencies),
                 submodules=tuple(await trees.submodules(store, request.commit)),
             )
             oid = await records.write(store, found)
@@ -78,6 +80,7 @@ class BaseSurveys(SurveyActivities):
     async def _run(self, store: Store, repository: RepositoryRef, commit: str, line: str) -> str:
         pool = await self._pools.get(repository.key)
         environment = await self._runner.environment(store, repository.environment)
-        async with pool.checkout(commit) as worktree:
+        view = await names.view_of(store, repository.request_key)
+        async with pool.checkout(commit, view) as worktree:
             ran = await self._runner.run(worktree, line, environment, timeout_seconds=_SECONDS)
         return ran.text

@@ -42,8 +42,8 @@ class PooledWorktrees(WorktreeActivities):
             known = request.commit or pool.store.ref(first)
             target = ids.target_ref(request.repository.target)
             commit = known or (await pool.store.get(target)).oid
-            heads = await names.branches(pool.store, request.repository.request_key)
-            leased = await pool.lease(_holder(request), commit, heads)
+            view = await names.view_of(pool.store, request.repository.request_key)
+            leased = await pool.lease(_holder(request), commit, view)
             if known is None:
                 await pool.store.advance(first, leased.commit, None)
         return WorktreeLease(

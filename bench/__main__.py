@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 
-from bench import demo, turns
+from bench import cli, demo, symbols, turns, words
 from bench.figures import Figure
 from runtime.services.child_process import end_process
 
@@ -15,11 +15,25 @@ def main() -> None:
     parser.add_argument(
         "--long", action="store_true", help="only compare an agent's turn 500 with its turn 50"
     )
+    parser.add_argument("--words", action="store_true", help="only time words of a running reply")
+    parser.add_argument("--symbols", action="store_true", help="only time maps of definitions")
+    parser.add_argument("--cli", action="store_true", help="only time the command line")
     typed = parser.parse_args()
     if typed.long:
         _show(asyncio.run(turns.measure_long()))
         return
+    if typed.words:
+        _show(asyncio.run(words.measure()))
+        return
+    if typed.symbols:
+        _show(asyncio.run(symbols.measure()))
+        return
+    _show(asyncio.run(cli.measure()))
+    if typed.cli:
+        return
+    _show(asyncio.run(words.measure()))
     _show(asyncio.run(turns.measure(typed.turns)))
+    _show(asyncio.run(symbols.measure()))
     _show(demo.measure())
 
 

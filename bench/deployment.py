@@ -19,6 +19,7 @@ from examples.demo.rehearsed import (
 )
 from runtime.connect import connect
 from runtime.services.startup import ensure_services
+from runtime.services.stop import stop_services
 from runtime.settings import Settings, load
 
 
@@ -59,9 +60,12 @@ async def deployed(place: Path, script: dict[str, Any]) -> AsyncIterator[BenchDe
         settings = load(
             rehearsed_environment(inherited, home=place / "home", address=rehearsal.address)
         )
-        async with ensure_services(settings, announce=lambda _: None) as up:
-            client = await connect(settings, address=up.address)
-            yield BenchDeployment(place, settings, client, rehearsal.journal)
+        try:
+            async with ensure_services(settings, announce=lambda _: None) as up:
+                client = await connect(settings, address=up.address)
+                yield BenchDeployment(place, settings, client, rehearsal.journal)
+        finally:
+            await stop_services(settings)
     finally:
         await rehearsal.stop()
 

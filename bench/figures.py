@@ -20,7 +20,14 @@ class Name(StrEnum):
     STORED_DISK = "turn.stored_disk"
     CACHE_READ = "turn.cache_read_share"
     FIRST_REQUEST = "request.first"
+    CLI_HELP = "cli.help"
+    CLI_LIST = "cli.list"
+    CLI_LIST_OPEN = "cli.list_open"
+    WORDS_P50 = "words.seen_p50"
+    WORDS_P99 = "words.seen_p99"
     LONG_GAP_P50 = "long.gap_p50"
+    SYMBOLS_COLD = "symbols.cold"
+    SYMBOLS_KEPT = "symbols.kept"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from cli.command_files import module_name
 from cli.context import CliContext
 from cli.exit_codes import ExitCode, UsageError
 from cli.formatting import clean
-from cli.help_pages import HELP_FLAGS, PROGRAM, command_page, label, takes_value
+from cli.help_pages import HELP_FLAGS, command_page, label, takes_value
+from domain.text import NO_TEXT, is_text
 
 _OPTION = re.compile(r"-(?!\d+$|\d*\.\d+$)\S+")
 _ANY_PARAMETER = Parameter(negative=(), allow_leading_hyphen=True, allow_repeating=True)
@@ -41,6 +42,13 @@ async def _until_terminated(command: Coroutine[object, object, ExitCode]) -> Exi
     return await task
 
 
+def _check_texts(words: Sequence[str]) -> None:
+    """Refuse what is no text; only a folder may have a name of any bytes."""
+    for before, word in pairwise(["", *words]):
+        if not is_text(word) and before != "--repo" and not word.startswith("--repo="):
+            raise UsageError(f"{clean(word, 80)} {NO_TEXT}.")
+
+
 async def run_command(name: Sequence[str], words: Sequence[str], context: CliContext) -> ExitCode:
     """Execute a command with the words that follow its name, or show its help page.
 
@@ -50,11 +58,13 @@ async def run_command(name: Sequence[str], words: Sequence[str], context: CliCon
         SetupError: server or worker cannot be started.
     """
     module = load_command(name)
-    command_line = CommandLine(module.command, program=" ".join([PROGRAM, *name]))
+    command_line = CommandLine(module.command, program=" ".join([context.name, *name]))
     if command_line.asks_for_help(words):
         about = inspect.getdoc(module) or ""
-        context.print_out(command_page(name, about, command_line.arguments))
+        page = command_page(name, about, command_line.arguments, program=context.name)
+        context.print_out(page)
         return ExitCode.DELIVERED
+    _check_texts(words)
     bound = command_line.parse(words)
     code: ExitCode = await module.command(*bound.args, **bound.kwargs, context=context)
     return code

@@ -1,10 +1,13 @@
 """What a command gets from its process: environment, clock, streams; no global is read."""
 
+import io
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
+
+from domain.text import visible
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,9 @@ class CliContext:
         now: seconds since 1970.
         user: the caller's name, recorded with answers.
         program: how the caller runs starter.py, for the commands that are shown.
+        name: by which the caller called it, for its help pages.
+        pager: what GIT_PAGER names; None when it is not set.
+        stdin: where `-` reads from; an editor is opened only where it is a terminal.
         lasting: requests outlive this process; False for a demonstration that cleans up.
     """
 
@@ -24,19 +30,27 @@ class CliContext:
     now: Callable[[], float]
     user: str = ""
     program: str = "python starter.py"
+    name: str = "starter.py"
+    pager: str | None = None
     lasting: bool = True
+    stdin: TextIO = field(default_factory=lambda: sys.stdin or _nothing())
     stdout: TextIO = field(default_factory=lambda: sys.stdout)
     stderr: TextIO = field(default_factory=lambda: sys.stderr)
 
     def print_out(self, *lines: str) -> None:
-        """Print lines of a result, exactly as they are."""
+        """Print lines of a result; what moves a cursor or hides is written out."""
         _write(self.stdout, lines)
 
     def print_err(self, *lines: str) -> None:
-        """Print lines about progress or an error, exactly as they are."""
+        """Print lines about progress or an error; what moves a cursor or hides is written out."""
         _write(self.stderr, lines)
 
 
+def _nothing() -> TextIO:
+    """Return an input without anything in it, for a process whose own is closed."""
+    return io.TextIOWrapper(io.BytesIO())
+
+
 def _write(stream: TextIO, lines: tuple[str, ...]) -> None:
-    stream.writelines(f"{line}\n" for line in lines)
+    stream.writelines(f"{visible(line)}\n" for line in lines)
     stream.flush()

@@ -1,11 +1,18 @@
 """Figures with units, and untrusted texts made harmless to a terminal."""
 
-from domain.text import for_people, one_line
+from collections.abc import Sequence
+
+from domain.text import for_people, one_line, visible
 
 
 def clean(text: str, limit: int = 300) -> str:
     """Return an untrusted text as one harmless line of at most `limit` characters."""
     return one_line(text, limit)
+
+
+def name(text: str) -> str:
+    """Return an id, a name or an address as it is, on one line, with nothing hidden in it."""
+    return visible(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def clean_lines(text: str, limit: int = 40) -> list[str]:
@@ -38,6 +45,14 @@ def count(number: int) -> str:
     return f"{number / 1_000_000:.1f}M"
 
 
+def size(count_bytes: int) -> str:
+    """Return an amount of disk: 0 kB, 12 kB, 3.4 MB, 1.2 GB."""
+    for unit, word in ((1_000_000_000, "GB"), (1_000_000, "MB")):
+        if count_bytes >= unit:
+            return f"{count_bytes / unit:.1f} {word}"
+    return f"{max(count_bytes, 0) / 1_000:.0f} kB"
+
+
 def span(seconds: float) -> str:
     """Return a duration: 8.3 s, 2 min 05 s, 1 h 02 min."""
     if seconds < 59.95:
@@ -49,6 +64,14 @@ def span(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min"
 
 
+def age(seconds: float) -> str:
+    """Return how long ago something was, roughly: 40 s, 5 min, 3 h, 12 d."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(max(seconds, 0))} s"
+
+
 def commit(object_id: str | None) -> str:
     """Return the beginning of an object id, "" when there is none."""
     return (object_id or "")[:10]
@@ -57,3 +80,16 @@ def commit(object_id: str | None) -> str:
 def plural(number: int, noun: str) -> str:
     """Return a count with its noun: 1 task, 3 tasks."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def columns(rows: Sequence[Sequence[str]], *, right: int | None = None) -> list[str]:
+    """Return rows as lines with aligned cells; from the column `right` on to the right."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    last = len(widths) if right is None else right
+    return [
+        "  ".join(
+            cell.ljust(width) if place < last else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cyclopts.argument import Argument
 
 PROGRAM = "starter.py"
+"""The name in the docstrings of commands; pages show the one by which the program was called."""
 HELP_FLAGS = ("-h", "--help")
 _EXIT_CODES = """\
 Exit codes:
@@ -23,30 +24,35 @@ _WIDEST_LABEL = 20
 _WIDEST_PAGE = 100
 
 
-def group_page(group: Sequence[str]) -> str:
+def group_page(group: Sequence[str], *, program: str) -> str:
     """Return the page of a group of commands; the empty name is that of all."""
-    program = " ".join([PROGRAM, *group])
+    called = " ".join([program, *group])
     return _page(
-        f"Usage: {program} COMMAND ...",
+        f"Usage: {called} COMMAND ...",
         f"{group_summary(group)}.",
         _table("Commands:", summaries(group)),
-        f"`{program} COMMAND --help` shows what a command takes.",
+        f"`{called} COMMAND --help` shows what a command takes.",
+        "" if group else f"`{called} --version` shows the version of the code.",
         _EXIT_CODES,
     )
 
 
-def command_page(name: Sequence[str], about: str, parameters: "ArgumentCollection") -> str:
+def command_page(
+    name: Sequence[str], about: str, parameters: "ArgumentCollection", *, program: str
+) -> str:
     """Return the page of one command: how it is called, what it does, what may be typed."""
     rows = {label(parameter): _description(parameter) for parameter in parameters}
     options = {name: text for name, text in rows.items() if name.startswith("-")}
     arguments = {name: text for name, text in rows.items() if name not in options}
     required = {label(parameter) for parameter in parameters if parameter.required}
     parts = [part if part in required else f"[{part}]" for part in ("--help", *options, *arguments)]
-    usage = " ".join(["Usage:", PROGRAM, *name, *(part.replace(" ", "\0") for part in parts)])
+    usage = " ".join(["Usage:", program, *name, *(part.replace(" ", "\0") for part in parts)])
     return _page(
         # A part like `[--repo PATH]` is not broken.
-        textwrap.fill(usage, _columns(), subsequent_indent=" " * 4).replace("\0", " "),
-        *map(_paragraph, about.split("\n\n")),
+        textwrap.fill(usage, _columns(), subsequent_indent=" " * 4, break_on_hyphens=False).replace(
+            "\0", " "
+        ),
+        *map(_paragraph, about.replace(PROGRAM, program).split("\n\n")),
         _table("Arguments:", arguments),
         _table("Options:", {**options, "-h, --help": "show this page"}),
         _EXIT_CODES,

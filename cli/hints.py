@@ -1,17 +1,37 @@
 """What to type next, and where to look: commands and addresses, complete and ready to copy."""
 
-import shlex
+import re
 from urllib.parse import quote
 
-from cli.formatting import clean
+from cli.command_words import command_line, short_id, start_command
 from contracts.approvals import Approval, ApprovalKind
+from contracts.endings import RequestEnding
+from contracts.request import RequestStatus
 from contracts.visibility import RunState
-from domain.ids import REQUEST_PREFIX
+from domain.text import visible
+from runtime.records import SupervisorRecord
 
+__all__ = [
+    "DIGEST_CHARACTERS",
+    "REVISABLE",
+    "answer_commands",
+    "broken",
+    "command_line",
+    "deep_link",
+    "detached_hints",
+    "look_command",
+    "retry_hint",
+    "salvage_hint",
+    "short_id",
+    "start_command",
+]
+
+_WORDS = re.compile(r"(?:[^\s']|'[^']*')+")
+_GOES_ON = " \\"
 DIGEST_CHARACTERS = 12
 """How much of a digest is shown and compared; an answer carries the whole."""
 
-_REVISABLE = (ApprovalKind.PLAN, ApprovalKind.REVIEW, ApprovalKind.TASK)
+REVISABLE = (ApprovalKind.PLAN, ApprovalKind.REVIEW, ApprovalKind.TASK)
 """What an agent can be asked to do again."""
 
 
@@ -25,28 +45,52 @@ def deep_link(ui_url: str | None, workflow_id: str, *, run_id: str, namespace: s
     )
 
 
-def short_id(workflow_id: str) -> str:
-    """Return what a person may type instead of the whole workflow id."""
-    return workflow_id.removeprefix(REQUEST_PREFIX)
-
-
-def command_line(program: str, verb: str, *words: str) -> str:
-    """Return a command line, quoted for the shell."""
-    return " ".join([program, verb, *(shlex.quote(word) for word in words)])
-
-
 def answer_commands(program: str, workflow_id: str, approval: Approval) -> list[str]:
     """Return the commands that answer an approval; each quotes the digest of what is asked."""
-    words = (short_id(workflow_id), clean(approval.id, 120))
+    words = (short_id(workflow_id), approval.id)
     digest = ("--digest", approval.digest[:DIGEST_CHARACTERS]) if approval.digest else ()
     lines = [
         command_line(program, "approve", *words, *digest),
         command_line(program, "reject", *words, *digest, "--reason", "WHY"),
     ]
-    if approval.kind in _REVISABLE:
+    if approval.kind in REVISABLE:
         feedback = ("--feedback", "WHAT TO CHANGE")
         lines.append(command_line(program, "revise", *words, *digest, *feedback))
+    if approval.kind is ApprovalKind.BUDGET:
+        lines.append(command_line(program, "budget", short_id(workflow_id), "USD"))
     return lines
+
+
+def look_command(program: str, workflow_id: str, approval: Approval) -> str:
+    """Return the command that shows the whole of what is asked about, "" of a single tool call."""
+    name = short_id(workflow_id)
+    match approval.kind:
+        case ApprovalKind.PLAN:
+            return command_line(program, "show", name)
+        case ApprovalKind.DELIVERY:
+            return command_line(program, "diff", name)
+        case ApprovalKind.BUDGET:
+            return command_line(program, "cost", name)
+        case ApprovalKind.REVIEW | ApprovalKind.TASK:
+            return command_line(program, "diff", name, *approval.id.split("/")[1:2])
+        case _:
+            return ""
+
+
+def broken(line: str, columns: int) -> str:
+    """Return a command line that may be pasted, as lines of at most so many columns.
+
+    Between words, so that the shell joins them; a longer word stays whole.
+    """
+    if len(line) <= columns:
+        return line
+    lines, room = [""], columns - len(_GOES_ON)
+    for word in _WORDS.findall(line):
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > room:
+            lines.append(word)
+        else:
+            lines[-1] = f"{lines[-1]} {word}".lstrip()
+    return f"{_GOES_ON}\n".join(lines)
 
 
 def salvage_hint(command: str, state: RunState) -> list[str]:
@@ -56,19 +100,36 @@ def salvage_hint(command: str, state: RunState) -> list[str]:
     return [f"Its work so far is in the store; list it with: {command}"]
 
 
-def detached_hints(program: str, workflow_id: str, *, stops: bool) -> list[str]:
-    """Return how to come back to a request whose services may stop with this command."""
-    name = short_id(workflow_id)
-    state = (
-        f"{workflow_id} is not lost. Its server and worker were started for this command and "
-        "stop with it unless another uses them; nothing finished is done twice."
-        if stops
-        else f"{workflow_id} goes on in the background as long as a worker runs."
-    )
+def retry_hint(program: str, status: RequestStatus) -> list[str]:
+    """Return how a request goes on that has failed or was cancelled, with a command to paste."""
+    ended = status.state in (RunState.FAILED, RunState.CANCELLED)
+    if not ended or status.ending is RequestEnding.REFUSED:
+        return []
+    return [f"Go on from there: {command_line(program, 'retry', short_id(status.id))}"]
+
+
+def detached_hints(
+    program: str, workflow_id: str, *, supervisor: SupervisorRecord | None, address: str | None
+) -> list[str]:
+    """Return what goes on when a command leaves an open request, and how to come back to it.
+
+    `supervisor` is the home's, None when none runs; `address` that of a TEMPORAL_ADDRESS.
+    """
+    name, whole = short_id(workflow_id), visible(workflow_id)
+    works = supervisor is not None and supervisor.with_worker
     commands = {
-        "Go on with it:" if stops else "Come back to it:": command_line(program, "watch", name),
-        "Keep a worker up:": command_line(program, "up"),
+        "Come back to it:": command_line(program, "watch", name),
         "Look at it:": command_line(program, "status", name),
         "Give it up:": command_line(program, "cancel", name),
     }
+    if not works and not address:
+        state = f"{whole} is not lost, but nothing works on it now; nothing finished is done twice."
+        commands = {"Go on with it:": start_command(program), **commands}
+    elif supervisor is None or not works:
+        state = f"{whole} goes on in the background as long as a worker of {address} runs."
+    elif supervisor.background:
+        state = f"{whole} goes on in the background (process {supervisor.pid}) until it has ended."
+        commands["Stop all work:"] = command_line(program, "stop")
+    else:
+        state = f"{whole} goes on as long as `up` runs (process {supervisor.pid})."
     return [state, *(f"  {label:<18} {line}" for label, line in commands.items())]

@@ -17,6 +17,9 @@ RequestId = Annotated[
         help="a workflow id, its part after request/, or an unambiguous beginning of either",
     ),
 ]
+TaskName = Annotated[
+    str | None, Parameter(name="TASK", help="a task of its plan; left out, all of them")
+]
 AsJson = Annotated[bool, Parameter(name="--json", help="print JSON instead of text")]
 ApprovalId = Annotated[
     str | None, Parameter(name="APPROVAL", help="may be left out while only one waits")
@@ -26,7 +29,9 @@ Digest = Annotated[
 ]
 
 
-def converted(convert: Callable[[str], object], *, metavar: str) -> Parameter:
+def converted(
+    convert: Callable[[str], object], *, metavar: str, name: tuple[str, ...] | None = None
+) -> Parameter:
     """Return a parameter of one value with a conversion of its own; given twice, the last counts.
 
     A ValueError of the conversion says what is wrong with what was typed.
@@ -35,4 +40,4 @@ def converted(convert: Callable[[str], object], *, metavar: str) -> Parameter:
     def convert_last(_: Any, tokens: Sequence[Token]) -> object:
         return convert(tokens[-1].value)
 
-    return Parameter(converter=convert_last, n_tokens=1, metavar=metavar)
+    return Parameter(name=name, converter=convert_last, n_tokens=1, metavar=metavar)

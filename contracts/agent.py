@@ -111,7 +111,7 @@ class AgentStart(Contract):
         scope: by what its writes of undeclared paths are judged; None when nothing is.
         size: turns that the plan estimates for its task; 0 = it estimates none.
         turns_before: of the same agent in its rounds before this one.
-        answers, progress: what continue-as-new carries.
+        answers, left_out, progress: what continue-as-new carries.
     """
 
     request_id: str
@@ -133,6 +133,7 @@ class AgentStart(Contract):
     size: int = 0
     turns_before: int = 0
     answers: tuple[ToolAnswer, ...] = ()
+    left_out: str | None = None
     progress: "AgentProgress | None" = None
 
 
@@ -161,7 +162,8 @@ class AgentProgress(Contract):
         warned: limits of which the agent has been told that most is used up.
         lost: calls in a row without a usable reply that may have to be paid for.
         model: the one that answered last.
-        started_at: seconds of the run's clock.
+        started_at: seconds of the run's clock, later by as long as it waited for money.
+        granted_microusd: what it got beyond its share of the budget.
     """
 
     turns: int = 0
@@ -177,6 +179,7 @@ class AgentProgress(Contract):
     cost_microusd: int = 0
     model: str = ""
     started_at: float = 0.0
+    granted_microusd: int = 0
 
 
 class AgentResult(Contract):
@@ -188,6 +191,9 @@ class AgentResult(Contract):
         failure: the FailureKind, when the cut is a failure.
         checkpoint: the worktree's last state.
         priced: False when the price of its model is not known, so that its cost is not either.
+        left_out: what of the worktree that state does not hold, for people; "" for nothing, None
+            when no call looked.
+        granted_microusd: what it got beyond its share of the budget.
     """
 
     output: str | None
@@ -203,6 +209,8 @@ class AgentResult(Contract):
     cost_microusd: int = 0
     priced: bool = True
     model: str = ""
+    left_out: str | None = None
+    granted_microusd: int = 0
 
 
 class AgentStatus(Contract):
@@ -220,10 +228,14 @@ class AgentStatus(Contract):
 
 
 class Note(Contract):
-    """A person's text for the agents of one task, or of every one when `task` is None."""
+    """A person's text for the agents of one task, or of every one when `task` is None.
+
+    `code` is for requests whose answers need one.
+    """
 
     text: str = Field(min_length=1, max_length=4_000)
     task: str | None = None
+    code: str = Field(default="", max_length=100)
 
 
 class ModelActivities(ABC):

@@ -17,19 +17,25 @@ class ApprovalKind(StrEnum):
     DELIVERY = "delivery"
     TASK = "task"
     """A task that cannot be done as it stands: its paths, its acceptance commands."""
+    SETUP = "setup"
+    """Commands that run with a network, to install what a commit depends on."""
+    BUDGET = "budget"
+    """Whether a request whose budget does not allow the next call gets more."""
 
 
 class Approval(Contract):
     """One thing that waits for a person.
 
     Attributes:
-        id: short and stable: "plan", "review/<task>/<round>", "task/<task>/<round>", "delivery".
+        id: short and stable: "plan", "review/<task>/<round>", "task/<task>/<round>", "delivery",
+            "setup", "setup/<task>/<round>", "budget".
         what: one line.
         why: the rule that asks.
         detail: markdown for the card.
         digest: sha256 of the exact action; an answer that names another digest is stale.
         asked_by: workflow id that gets the decision; None when the request itself asks.
         deadline_seconds: unanswered after this long means denied.
+        asked: which of the request's questions it is, counted from 1, where answers need a code.
     """
 
     id: str
@@ -42,6 +48,7 @@ class Approval(Contract):
     artefact: ObjectId | None = None
     asked_by: str | None = None
     deadline_seconds: int = wire_defaults.APPROVAL_SECONDS
+    asked: int = 0
 
 
 class Choice(StrEnum):
@@ -59,12 +66,14 @@ class Answer(HumanInput):
         approval: may be left out while exactly one is pending.
         digest: what the person saw; checked when given.
         reason: why it is rejected, or what to change when it is revised.
+        code: where answers need one: `orchestcode code` prints it.
     """
 
     approval: str | None = None
     digest: str | None = None
     reason: str = Field(default="", max_length=8_000)
     by: str = Field(default="", max_length=100)
+    code: str | None = Field(default=None, max_length=100)
 
 
 class Decide(HumanInput):
@@ -75,6 +84,7 @@ class Decide(HumanInput):
     digest: str | None = None
     reason: str = Field(default="", max_length=8_000)
     by: str = Field(default="", max_length=100)
+    code: str | None = Field(default=None, max_length=100)
 
 
 class Decision(Contract):

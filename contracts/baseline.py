@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from temporalio import activity
 
 from contracts.base import Contract, ObjectId, PathText, ShortText
+from contracts.checks import FailedBefore
 from contracts.store import RepositoryRef
 
 
@@ -50,12 +51,16 @@ class Baseline(Contract):
 
     Attributes:
         red: places in the request's `checks` of those that fail on the base.
-        problems: a sentence for each command that fails or cannot run there.
+        flaky: places of those that fail there and pass when run again.
+        failed: those of the red ones whose output names what fails: no patch may add to it.
+        problems: a sentence for each command that fails, is flaky or cannot run there.
     """
 
     commit: ObjectId
     survey: ObjectId
     red: tuple[int, ...] = ()
+    flaky: tuple[int, ...] = ()
+    failed: tuple[FailedBefore, ...] = ()
     problems: tuple[ShortText, ...] = ()
 
 

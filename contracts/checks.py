@@ -9,6 +9,14 @@ from contracts.base import Contract, ObjectId, ShortText
 from contracts.store import RepositoryRef
 
 
+class FailedBefore(Contract):
+    """A command that fails without the change which is judged, and the tests it named as failed."""
+
+    command: str
+    exit_code: int | None
+    failing: tuple[ShortText, ...]
+
+
 class RunChecks(Contract):
     """Ask for commands to be run on a commit, in a worktree without any leftovers.
 
@@ -19,6 +27,8 @@ class RunChecks(Contract):
             fails ends the run.
         timeout_seconds: for each command.
         fresh: counts deliberate reruns.
+        failed_before: of these commands no more may fail than before; one that fails as it did
+            ends no run.
     """
 
     repository: RepositoryRef
@@ -26,6 +36,7 @@ class RunChecks(Contract):
     commands: tuple[str, ...]
     timeout_seconds: int = wire_defaults.CHECK_SECONDS
     fresh: int = 0
+    failed_before: tuple[FailedBefore, ...] = ()
 
 
 class CheckResult(Contract):
@@ -34,6 +45,12 @@ class CheckResult(Contract):
     Attributes:
         exit_code: None when it was ended by a signal or the time limit.
         tail: the last lines of its output.
+        limit: which limit ended it, its value and what to do; "" = none did.
+        flaked: how it failed on this tree before a rerun passed; "" = that is not known of it.
+        failing: the tests that its output names as failed, each once, in order; () when it names
+            none, or too many to compare.
+        as_before: it fails, in nothing that did not fail before.
+        more: the tests that fail and did not before.
     """
 
     command: str
@@ -41,11 +58,21 @@ class CheckResult(Contract):
     seconds: float
     timed_out: bool = False
     tail: ShortText = ""
+    limit: ShortText = ""
+    flaked: ShortText = ""
+    failing: tuple[ShortText, ...] = ()
+    as_before: bool = False
+    more: tuple[ShortText, ...] = ()
 
     @property
     def passed(self) -> bool:
         """True when the command ended by itself with exit code 0."""
         return self.exit_code == 0 and not self.timed_out
+
+    @property
+    def acceptable(self) -> bool:
+        """True when it passed, or failed in nothing that did not fail before."""
+        return self.passed or self.as_before
 
 
 class ChecksReport(Contract):
@@ -66,8 +93,13 @@ class ChecksReport(Contract):
 
     @property
     def passed(self) -> bool:
-        """True when every command passed."""
-        return all(result.passed for result in self.results)
+        """True when every command passed, or failed in nothing that did not fail before."""
+        return self.red is None
+
+    @property
+    def red(self) -> CheckResult | None:
+        """The command whose failure counts, None when there is none."""
+        return next((result for result in self.results if not result.acceptable), None)
 
 
 class CheckActivities(ABC):

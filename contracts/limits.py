@@ -23,6 +23,8 @@ class RequestLimits(Contract):
         evictions: how often it goes back because the merge queue did not take it.
         planner_attempts: plans that the planner may hand in before the single task is taken.
         planner_shares: the planner may spend one of so many shares of the budget.
+        turns_beside: what a task costs beside its size, in turns, as its reviews: money is shared
+            by both; 0 = evenly, whatever the sizes.
         smallest_allowance_microusd: a task with less money is not started.
         test_slots: prefixes that the merge queue tests at once.
         many_bad_share: with a larger share of bad patches the queue tests plain windows.
@@ -37,6 +39,7 @@ class RequestLimits(Contract):
     evictions: int = wire_defaults.EVICTIONS
     planner_attempts: int = wire_defaults.PLANNER_ATTEMPTS
     planner_shares: int = wire_defaults.PLANNER_SHARES
+    turns_beside: int = wire_defaults.TURNS_BESIDE
     smallest_allowance_microusd: int = wire_defaults.SMALLEST_ALLOWANCE_MICROUSD
     test_slots: int = wire_defaults.TEST_SLOTS
     many_bad_share: float = wire_defaults.MANY_BAD_SHARE

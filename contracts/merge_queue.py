@@ -33,11 +33,16 @@ class QueuedPatch(Contract):
 
 
 class EnqueuePatch(Contract):
-    """Put a patch into the queue `queue_id`, starting it when it does not run."""
+    """Put a patch into the queue `queue_id`, starting it when it does not run.
+
+    Attributes:
+        landed: what a queue that is started anew must know: the promises of what has landed.
+    """
 
     queue_id: str
     queued: QueuedPatch
     limits: RequestLimits = RequestLimits()
+    landed: tuple[Promise, ...] = ()
 
 
 class Eviction(StrEnum):
@@ -161,10 +166,15 @@ class ChainLink(Contract):
 
 
 class Chain(Contract):
-    """Candidates on `tip` in the order in which they are stacked; every commit is pinned."""
+    """Candidates on `tip` in the order in which they are stacked; every commit is pinned.
+
+    Attributes:
+        diffstat: of the tip against the request's base, where no patch is asked for.
+    """
 
     tip: ObjectId
     links: tuple[ChainLink, ...]
+    diffstat: str = Field(default="", max_length=3_000)
 
 
 class LandChain(Contract):

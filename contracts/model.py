@@ -4,6 +4,7 @@ from pydantic import Field
 
 from contracts import wire_defaults
 from contracts.base import Contract, ObjectId, ShortText
+from contracts.model_choice import ModelChoice
 from contracts.roles import RoleName
 from contracts.store import ConversationRef, RepositoryRef
 from contracts.verdicts import CallVerdict, Effect
@@ -52,6 +53,9 @@ class OpenConversation(Contract):
         survey: what was found of the machine and the base.
         budget_microusd: what the agent may spend, 0 = unknown.
         size: turns that the plan estimates for its task; 0 = it estimates none.
+        models: what the request asks for.
+        resumed: the conversation that is there under this name is gone on with, whatever it was
+            opened with.
     """
 
     repository: RepositoryRef
@@ -67,6 +71,8 @@ class OpenConversation(Contract):
     survey: ObjectId | None = None
     budget_microusd: int = 0
     size: int = 0
+    models: ModelChoice = ModelChoice()
+    resumed: bool = False
 
 
 class ToolAnswer(Contract):
@@ -88,6 +94,8 @@ class ModelCall(Contract):
         documents: labelled object ids whose text follows the message.
         max_output_tokens: upper bound of the reply; the part of the budget that is reserved.
         variant: counts deliberate repeats of the same turn, so that each is its own call.
+        resumed: a turn that is in the log after this head is the one that is asked for, also when
+            a note of a person was told with it.
     """
 
     repository: RepositoryRef
@@ -98,6 +106,7 @@ class ModelCall(Contract):
     documents: tuple[tuple[str, ObjectId], ...] = ()
     max_output_tokens: int = wire_defaults.REPLY_TOKENS
     variant: int = 0
+    resumed: bool = False
 
 
 class ToolUse(Contract):

@@ -5,7 +5,10 @@ from abc import ABC, abstractmethod
 from pydantic import Field
 from temporalio import activity
 
+from contracts.agent import Note
+from contracts.approvals import Approval
 from contracts.base import Contract, ShortText
+from contracts.budget import BudgetChange
 from contracts.planning import Plan
 from contracts.review import KeptFinding, Patch, ReviewItem
 
@@ -60,6 +63,31 @@ class ReviewJudgement(Contract):
     ask: str = Field(default="", max_length=4_000)
 
 
+class JudgeCode(Contract):
+    """Ask whether what a person sent came with its code.
+
+    Attributes:
+        answers: the question, for an answer; None for a note.
+        choice: of the answer; "" for a note.
+        note: the note, without its code.
+        budget: a new budget.
+    """
+
+    request_id: str
+    run_id: str
+    answers: Approval | None = None
+    choice: str = ""
+    note: Note | None = None
+    budget: BudgetChange | None = None
+    code: str = Field(default="", max_length=100)
+
+
+class CodeJudgement(Contract):
+    """Why it does not count, in a sentence; "" when it does."""
+
+    problem: ShortText = ""
+
+
 class PolicyActivities(ABC):
     """What people tune, judged and recorded; task queue `git`."""
 
@@ -72,3 +100,8 @@ class PolicyActivities(ABC):
     @abstractmethod
     async def judge_review(self, request: JudgeReview) -> ReviewJudgement:
         """Judge what a reviewer's verdict makes of a patch."""
+
+    @activity.defn
+    @abstractmethod
+    async def judge_code(self, request: JudgeCode) -> CodeJudgement:
+        """Judge whether a person's answer or note came with its code."""

@@ -9,11 +9,13 @@ from abc import ABC
 
 from contracts.agent import ModelActivities
 from contracts.baseline import SurveyActivities
+from contracts.budget import EstimateActivities
 from contracts.checks import CheckActivities
 from contracts.merge_queue import PatchActivities, QueueActivities
 from contracts.policy import PolicyActivities
 from contracts.reconcile import ReconcileActivities
 from contracts.repository import RepositoryActivities
+from contracts.setup import SetupActivities
 from contracts.tools import ToolActivities
 from contracts.worktrees import WorktreeActivities
 
@@ -28,18 +30,22 @@ PORTS: tuple[type[ABC], ...] = (
     QueueActivities,
     ReconcileActivities,
     SurveyActivities,
+    SetupActivities,
+    EstimateActivities,
 )
 """Every port, for the worker's registration check and the wire-names test."""
 
 __all__ = [
     "PORTS",
     "CheckActivities",
+    "EstimateActivities",
     "ModelActivities",
     "PatchActivities",
     "PolicyActivities",
     "QueueActivities",
     "ReconcileActivities",
     "RepositoryActivities",
+    "SetupActivities",
     "SurveyActivities",
     "ToolActivities",
     "WorktreeActivities",

@@ -2,11 +2,46 @@
 
 from abc import ABC, abstractmethod
 
+from pydantic import JsonValue
 from temporalio import activity
 
+from contracts.agent import Note
 from contracts.base import Contract, ObjectId, PathText, ShortText
+from contracts.delivery import DeliverBranch, Delivered
 from contracts.limits import RequestLimits
+from contracts.planning import Plan
+from contracts.resume import RequestResumed, ResumeRequest
+from contracts.setup import SetupRule, WantedSetup
+from contracts.spending import Spending
 from contracts.store import RepositoryRef
+
+
+class Dependencies(Contract):
+    """Installed dependencies: a folder that the checkout has and git does not hold.
+
+    Attributes:
+        path: in the checkout, and where commands find it in their worktree.
+        in_home: both are in a home instead: a cache of a package manager's.
+        source: the folder itself, without symbolic links.
+        below: the folder of the base in which it lies, "" for the top.
+        read_only: no command may write there; else what one writes is kept apart.
+        contents: what it holds, in words for a sentence; "" when nothing is known.
+        outdated_by: files of the base that say what is installed and differ in the checkout.
+        state: names what was there at the opening; after a change it is another one.
+        layer: the name of the layer that it is of, "" where it is the person's own.
+        is_file: a single file of a layer, which is copied into each worktree.
+    """
+
+    path: PathText
+    source: PathText
+    in_home: bool = False
+    below: PathText = ""
+    read_only: bool = False
+    contents: str = ""
+    outdated_by: tuple[PathText, ...] = ()
+    state: str = ""
+    layer: str = ""
+    is_file: bool = False
 
 
 class Environment(Contract):
@@ -17,11 +52,19 @@ class Environment(Contract):
         virtual_env: the active virtual environment, None if there was none.
         checkout: the person's own folder, for which the worktree stands where commands run; set
             when the repository is opened.
+        private: where else the person's repository keeps what commands do not see: its git
+            directory, other worktrees of it, and folders that it borrows objects from.
+        dependencies: what commands find in their worktree beside what git holds; set with
+            `checkout`.
+        setup: what decides which layer a commit needs; None where no setup was run.
     """
 
     path: PathText
     virtual_env: PathText | None = None
     checkout: PathText | None = None
+    private: tuple[PathText, ...] = ()
+    dependencies: tuple[Dependencies, ...] = ()
+    setup: SetupRule | None = None
 
 
 class OpenRepository(Contract):
@@ -34,6 +77,9 @@ class OpenRepository(Contract):
         branch: the branch to deliver; None lets `suggested_branch` stand.
         environment: None means the worker's own.
         asked: the request's input as JSON, to start it again should its server forget it.
+        retried: it goes on with what the store keeps, and is refused where there is nothing.
+        setup: commands that install what the base needs, as the person named them; None = they
+            named none, () = there is to be none.
     """
 
     request_id: str
@@ -45,6 +91,8 @@ class OpenRepository(Contract):
     checks: tuple[str, ...]
     environment: Environment | None = None
     asked: str = ""
+    retried: bool = False
+    setup: tuple[str, ...] | None = None
 
 
 class OpenRequest(Contract):
@@ -69,6 +117,10 @@ class RepositoryOpened(Contract):
         store: where the store lies on its host.
         limits: pinned for the request; None in histories from before 2026-12.
         notes: what differs here from the person's checkout.
+        codes: answers and notes to this request count only with a code.
+        setup: what has to be installed first; None = nothing.
+        settings_checks: what the base's settings file names, and only where the request names none.
+        service: options by which the Temporal CLI finds the service; empty where it does so itself.
     """
 
     repository: RepositoryRef
@@ -80,32 +132,34 @@ class RepositoryOpened(Contract):
     store: PathText = ""
     limits: RequestLimits | None = None
     notes: tuple[ShortText, ...] = ()
-
-
-class DeliverBranch(Contract):
-    """Push one branch into the user's repository; it must not exist unless this call made it."""
-
-    repository: RepositoryRef
-    path: PathText
-    branch: str
-    commit: ObjectId
-    base: ObjectId
-
-
-class Delivered(Contract):
-    """The branch as it stands in the user's repository."""
-
-    branch: str
-    commit: ObjectId
-    diffstat: ShortText
+    codes: bool = False
+    setup: WantedSetup | None = None
+    settings_checks: tuple[str, ...] = ()
+    service: tuple[str, ...] = ()
 
 
 class CloseRequest(Contract):
-    """Free what a request holds: its claim on the branch."""
+    """Free what a request holds: its claim on the branch.
+
+    Attributes:
+        status: its last status, for the store to keep; None in histories from before 2026-12.
+        plan, approved, notes: for a retry: its last plan, whether tasks of it could run, and what
+            the person told the agents.
+    """
 
     repository: RepositoryRef
     request_id: str
     branch: str
+    status: dict[str, JsonValue] | None = None
+    plan: Plan | None = None
+    approved: bool = False
+    notes: tuple[Note, ...] = ()
+
+
+class RequestClosed(Contract):
+    """What is known of a request once it holds nothing any more: what its agents have spent."""
+
+    spent: tuple[Spending, ...] = ()
 
 
 class RepositoryActivities(ABC):
@@ -115,6 +169,11 @@ class RepositoryActivities(ABC):
     @abstractmethod
     async def open_repository(self, request: OpenRepository) -> RepositoryOpened:
         """Check every condition, then bring the base commit into the store and claim the branch."""
+
+    @activity.defn
+    @abstractmethod
+    async def resume_request(self, request: ResumeRequest) -> RequestResumed:
+        """Return what a further attempt at a request begins with, by what its store keeps."""
 
     @activity.defn
     @abstractmethod
@@ -128,5 +187,8 @@ class RepositoryActivities(ABC):
 
     @activity.defn
     @abstractmethod
-    async def close_request(self, request: CloseRequest) -> None:
-        """Give up the claim on the branch."""
+    async def close_request(self, request: CloseRequest) -> RequestClosed | None:
+        """Give up the claim on the branch, and count what was spent.
+
+        None stands in histories from before 2026-12.
+        """

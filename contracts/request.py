@@ -5,13 +5,18 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from contracts import wire_defaults
+from contracts.agent import Note
 from contracts.approvals import AnswerRecord, Approval, ApprovalKind
 from contracts.base import Contract, HumanInput, ObjectId, PathText, ShortText
+from contracts.budget import CostEstimate, OnLimit
 from contracts.checks import CheckResult
 from contracts.endings import RequestEnding
 from contracts.limits import MOST_TASKS
-from contracts.planning import AddedEdge
+from contracts.model_choice import Effort, ModelName
+from contracts.planning import AddedEdge, Plan
 from contracts.repository import Environment
+from contracts.resume import Retry
+from contracts.spending import Spending
 from contracts.task import TaskStatus
 from contracts.visibility import RunState
 
@@ -27,10 +32,19 @@ class RequestStart(HumanInput):
         branch: the branch to deliver; default: `orchestcode/<slug>-<id>`.
         checks: commands that must pass on the merged tree.
         approve: which steps wait for a person.
+        on_limit: what happens when the budget does not allow the next call.
         max_parallel: tasks that run at once; a plan holds at most 64.
+        model, model_planner, model_coder, model_reviewer: of every role, of one; default: the
+            worker's.
+        effort: low, medium, high, xhigh or max; default: the worker's.
         environment: of the checks; default: the worker's.
+        setup: commands that install what the base depends on, run with a network before anything
+            else; default: those of the repository's settings, else what its lock files ask for.
+            An empty list: none.
         resumes: the key of an earlier start of this request, whose finished steps count: it is set
-            when a request that a lost database has forgotten is started again.
+            when a request that a lost database has forgotten is started again, or retried.
+        retry: what this attempt does of a request that has ended: `orchestcode retry` sets it.
+        code: where starts need one: `orchestcode code` adds it.
     """
 
     repository: PathText = Field(min_length=1, max_length=4_096)
@@ -40,9 +54,18 @@ class RequestStart(HumanInput):
     checks: tuple[_Command, ...] = Field(default=(), max_length=20)
     approve: tuple[ApprovalKind, ...] = ()
     budget_usd: float = Field(default=wire_defaults.REQUEST_BUDGET_USD, gt=0, le=100_000)
+    on_limit: OnLimit = OnLimit(wire_defaults.ON_LIMIT)
     max_parallel: int = Field(default=wire_defaults.PARALLEL_TASKS, ge=1, le=MOST_TASKS)
+    model: ModelName | None = None
+    model_planner: ModelName | None = None
+    model_coder: ModelName | None = None
+    model_reviewer: ModelName | None = None
+    effort: Effort | None = None
     environment: Environment | None = None
+    setup: tuple[_Command, ...] | None = Field(default=None, max_length=20)
     resumes: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]{0,79}$")
+    retry: Retry | None = None
+    code: str | None = Field(default=None, max_length=100)
 
 
 class RequestStatus(Contract):
@@ -50,20 +73,31 @@ class RequestStatus(Contract):
 
     Attributes:
         id: the workflow id.
+        attempt: 1, and one more with each retry.
         reason: what it waits for or why it failed, in words; never empty while it waits.
+        since: when state and reason last changed, in seconds since the epoch; 0 = not known.
         checks: of the merged tree, empty before they ran.
+        checks_asked, checks_from: what must pass beside what tasks promise, and who says so, in
+            words; empty where nothing is named.
         ending: how it ended; None while it is open, and in histories from before.
         work_command, landed_command: list the work in the store, take over what has landed.
+        estimate: what the plan may cost; None before there is a plan.
         unpriced_tokens: tokens whose price is not known; the cost and the budget leave them out.
         model: the model that answered, as it named itself.
-        base_problems: what fails or cannot run on the base, before any work.
+        models: what the request asked for, in words; "" where the worker's settings counted.
+        base_problems: what fails, is flaky or cannot run on the base, before any work.
+        base_passes: the checks that pass there.
         notes: what differs from the person's own checkout.
+        codes: answers and notes count only with a code.
+        service: options by which the Temporal CLI finds the service; empty where it does so itself.
         refused_answers: answers of people that were not taken, newest last.
     """
 
     id: str
+    attempt: int = 1
     state: RunState
     reason: str = ""
+    since: float = 0.0
     request: str = ""
     repository: PathText = ""
     base: ObjectId | None = None
@@ -71,7 +105,10 @@ class RequestStatus(Contract):
     tasks: tuple[TaskStatus, ...] = ()
     edges_added: tuple[AddedEdge, ...] = ()
     base_problems: tuple[ShortText, ...] = ()
+    base_passes: tuple[str, ...] = ()
     approvals: tuple[Approval, ...] = ()
+    codes: bool = False
+    service: tuple[str, ...] = ()
     refused_answers: tuple[AnswerRecord, ...] = ()
     planner: str | None = None
     merge_queue: str | None = None
@@ -79,11 +116,31 @@ class RequestStatus(Contract):
     commit: ObjectId | None = None
     diffstat: ShortText = ""
     checks: tuple[CheckResult, ...] = ()
+    checks_asked: tuple[str, ...] = ()
+    checks_from: str = ""
     ending: RequestEnding | None = None
     work_command: str = ""
     landed_command: str = ""
     cost_usd: float = 0.0
     budget_usd: float = 0.0
+    estimate: CostEstimate | None = None
     unpriced_tokens: int = 0
     model: str = ""
+    models: str = ""
     notes: tuple[ShortText, ...] = ()
+
+
+class RequestEnded(Contract):
+    """What the store keeps of a request that has ended: its last status, and what it has spent.
+
+    Attributes:
+        plan: the last one; None when there was none, and of requests from before retries.
+        approved: tasks of the plan could run.
+        notes: of the person.
+    """
+
+    status: RequestStatus
+    spent: tuple[Spending, ...] = ()
+    plan: Plan | None = None
+    approved: bool = False
+    notes: tuple[Note, ...] = ()

@@ -6,7 +6,9 @@ from pydantic import Field
 
 from contracts.base import Contract, HumanInput, ObjectId, PathText, ShortText, TaskId
 from contracts.planning import TaskSpec, WriteScope
+from contracts.setup import WantedSetup
 from contracts.store import RepositoryRef
+from contracts.verdicts import PathVerdict
 
 
 class MakePatch(Contract):
@@ -20,6 +22,7 @@ class MakePatch(Contract):
         undoes: why it undoes landed work, as its agent says; "" when it gives no reason.
         no_change: why nothing has to change, as its agent says.
         evicted: the task's last patch that the merge queue sent back; None when there is none.
+        needs_paths: paths that its agent asks to change too.
     """
 
     repository: RepositoryRef
@@ -35,6 +38,7 @@ class MakePatch(Contract):
     undoes: str = Field(default="", max_length=1_000)
     no_change: str = Field(default="", max_length=2_000)
     evicted: ObjectId | None = None
+    needs_paths: tuple[PathText, ...] = ()
 
 
 class UndoneKind(StrEnum):
@@ -76,6 +80,9 @@ class Patch(Contract):
         undone: landed work that it undoes, and its own that it has lost.
         judged: looked at when it was made; False in histories from before 2026-12.
         problem: why it is not even reviewed, as its agent is told; "" for nothing.
+        requested: the judgements of the paths that its agent asks for; None where the claims of
+            other tasks are not known, and in histories from before they were judged here.
+        setup: what has to be installed for it, because it changes a lock file; None = nothing.
     """
 
     task: TaskId
@@ -96,6 +103,8 @@ class Patch(Contract):
     diffstat: ShortText = ""
     judged: bool = False
     problem: str = Field(default="", max_length=8_000)
+    requested: tuple[PathVerdict, ...] | None = None
+    setup: WantedSetup | None = None
 
 
 class Verdict(StrEnum):

@@ -2,15 +2,18 @@
 
 from pydantic import Field
 
+from contracts import wire_defaults
 from contracts.agent import AgentLimits
 from contracts.base import Contract, ObjectId, ShortText
 from contracts.baseline import Baseline
+from contracts.budget import OnLimit
 from contracts.endings import TaskEnding
 from contracts.limits import RequestLimits
+from contracts.model_choice import ModelChoice
 from contracts.planning import Claim, Promise, TaskSpec
 from contracts.review import KeptFinding
 from contracts.store import RepositoryRef
-from contracts.task import TaskState
+from contracts.task import EarlierAttempt, TaskState
 
 
 class SubtaskStart(Contract):
@@ -24,8 +27,13 @@ class SubtaskStart(Contract):
         human_review: a person decides on every patch.
         limits: the money of the task's agents.
         notes: a person's notes so far.
+        models: what the request asks for.
         promised: by the landed tasks that this one stands on.
         claims: what the other tasks write; None in histories from before.
+        earlier: the attempt before this one; None in a first one.
+        landed: what has landed in earlier attempts at the request promised.
+        resumed: its agents go on with the conversations that they had under their ids.
+        on_limit: what happens when the budget does not allow the next call.
         request_limits: None in requests from before 2026-12, whose patches and reviews the workflow
             judges itself.
     """
@@ -42,8 +50,13 @@ class SubtaskStart(Contract):
     siblings: tuple[ShortText, ...] = ()
     baseline: Baseline | None = None
     request_limits: RequestLimits | None = None
+    models: ModelChoice = ModelChoice()
     promised: tuple[Promise, ...] = ()
     claims: tuple[Claim, ...] | None = None
+    earlier: EarlierAttempt | None = None
+    landed: tuple[Promise, ...] = ()
+    resumed: bool = False
+    on_limit: OnLimit = OnLimit(wire_defaults.ON_LIMIT)
     queue_id: str
 
 
@@ -61,6 +74,8 @@ class SubtaskReport(Contract):
         dropped: acceptance commands that a person has dropped.
         kept: the ref under which the store keeps its last patch; "" when there is none.
         answer: what an agent that changed nothing said: the answer to what was asked.
+        left_out: what its agent's worktree holds and its work does not; "" for nothing.
+        granted_microusd: what its agents got beyond its share of the budget.
     """
 
     task: str
@@ -82,3 +97,5 @@ class SubtaskReport(Contract):
     no_change: ShortText = ""
     answer: str = Field(default="", max_length=4_000)
     ending: TaskEnding | None = None
+    left_out: ShortText = ""
+    granted_microusd: int = 0

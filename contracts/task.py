@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from contracts.base import Contract, ObjectId, TaskId
+from contracts.base import Contract, ObjectId, ShortText, TaskId
 from contracts.endings import TaskEnding
 from contracts.review import KeptFinding
 
@@ -19,10 +19,28 @@ class TaskState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class EarlierAttempt(Contract):
+    """The last attempt at a task that runs again.
+
+    Attributes:
+        number: of the task's attempts so far.
+        reason: why it did not do.
+        commit: its last state in the store, on which the next one goes on; None when nothing of it
+            is left, or all of it has landed.
+        rounds: numbers of patches that are taken.
+    """
+
+    number: int = 1
+    reason: ShortText = ""
+    commit: ObjectId | None = None
+    rounds: int = 0
+
+
 class TaskStatus(Contract):
     """One task as `status` shows it.
 
     Attributes:
+        size: turns that its plan estimates; 0 = not known.
         workflow_id: the SubtaskWorkflow, None before it starts.
         reason: why it is blocked, failed or waiting; empty while it simply runs.
         lane: the execution lane and why, "worktree: it writes".
@@ -37,6 +55,8 @@ class TaskStatus(Contract):
         dropped: acceptance commands that a person has dropped.
         kept: of a task that ended without landing: the command that fetches its last patch.
         answer: what an agent that changed nothing said: the answer to what was asked.
+        left_out: what its agent's worktree held and what is kept does not; "" for nothing.
+        earlier: the attempt before this one; None in a first one.
     """
 
     id: TaskId
@@ -60,3 +80,6 @@ class TaskStatus(Contract):
     kept: str = ""
     answer: str = ""
     ending: TaskEnding | None = None
+    left_out: str = ""
+    earlier: EarlierAttempt | None = None
+    size: int = 0

@@ -27,3 +27,7 @@ def host_queue(host_id: str) -> str:
 def checks_queue(host_id: str) -> str:
     """Return the queue of a host's checks, apart so that tests cannot starve edits."""
     return f"test/{host_id}"
+
+
+MODEL_TAKEN_WITHIN = dt.timedelta(minutes=10)
+"""How long a model call waits for a worker; then its run shows that none takes it, and goes on."""

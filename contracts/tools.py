@@ -16,6 +16,10 @@ FINISH: Final = "finish"
 """The tool by which every agent hands in its work; its arguments are the role's output."""
 
 
+MOST_LEFT_OUT: Final = 600
+"""Characters of what a checkpoint left out, as people are told."""
+
+
 class RetryClass(StrEnum):
     """What a repeated attempt of a call does."""
 
@@ -80,7 +84,8 @@ class ToolCall(Contract):
         expected: the checkpoint that the worktree must hold before the call.
         arguments: object id of the validated JSON arguments.
         seen: object id of the agent's record of file digests, None before the first.
-        scope: by what an edit of an undeclared path is judged; None for all others.
+        scope: by what undeclared paths are judged that a call changes: of an edit what speaks of
+            its path, of a command all; None for all others.
     """
 
     repository: RepositoryRef
@@ -122,6 +127,8 @@ class ToolResult(Contract):
         output: object id of the text for the model.
         preview: its beginning, one line, for people.
         checkpoint: the worktree's state after a write, None for reads.
+        left_out: what of the worktree the checkpoint does not hold, for people; "" for nothing,
+            None when the call did not look.
     """
 
     call_id: str
@@ -130,6 +137,7 @@ class ToolResult(Contract):
     preview: str = Field(default="", max_length=200)
     checkpoint: ObjectId | None = None
     seen: ObjectId | None = None
+    left_out: str | None = Field(default=None, max_length=MOST_LEFT_OUT)
 
 
 class ReadResults(Contract):

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from contracts.base import Contract, ShortText
+from contracts.base import Contract, PathText, ShortText
 
 
 class Effect(StrEnum):
@@ -32,3 +32,9 @@ class CallVerdict(Contract):
     permission: Permission = Permission.ALLOW
     rule: str
     reason: ShortText = ""
+
+
+class PathVerdict(CallVerdict):
+    """The judgement of one path that a task asks to change."""
+
+    path: PathText

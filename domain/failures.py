@@ -26,12 +26,26 @@ class Strategy:
 SHORT_SECONDS = 5.0
 """A longer wait is one that people are shown."""
 
+_WITHOUT_END = 1_000_000
+
 _WAITS = RetryAdvice(waits=True, state=RunState.WAITING_INFRA)
 _MODEL = Strategy(True, RetryAdvice(waits=True, state=RunState.WAITING_MODEL))
 _FEW = Strategy(True, RetryAdvice(waits=True, state=RunState.WAITING_MODEL, most_pauses=4))
 _HOST = Strategy(True, _WAITS)
 _FINAL = Strategy(False, RetryAdvice(waits=False, state=RunState.FAILED))
 _SETUP = Strategy(False, RetryAdvice(waits=False, state=RunState.WAITING_INFRA))
+# A person mends these, whenever that is: no work is lost for want of a key or of money. A worker
+# that starts ends the pause; ten minutes keep the history of a wait of weeks short.
+_KEY = Strategy(
+    False,
+    RetryAdvice(
+        waits=True,
+        state=RunState.WAITING_INFRA,
+        longest_pause_seconds=600,
+        most_pauses=_WITHOUT_END,
+    ),
+)
+_ACCOUNT = Strategy(False, _KEY.advice.model_copy(update={"state": RunState.WAITING_BUDGET}))
 
 STRATEGIES = MappingProxyType(
     {
@@ -43,10 +57,8 @@ STRATEGIES = MappingProxyType(
         FailureKind.BUSY: _HOST,
         FailureKind.DISK: Strategy(False, _WAITS),
         FailureKind.SANDBOX: _SETUP,
-        FailureKind.CREDENTIALS: _SETUP,
-        FailureKind.SPEND_LIMIT: Strategy(
-            False, RetryAdvice(waits=False, state=RunState.WAITING_BUDGET)
-        ),
+        FailureKind.CREDENTIALS: _KEY,
+        FailureKind.SPEND_LIMIT: _ACCOUNT,
         FailureKind.REFUSED: _FINAL,
         FailureKind.MODEL_REQUEST: _FINAL,
         FailureKind.CONTEXT_FULL: _FINAL,

@@ -4,7 +4,7 @@ import hashlib
 import re
 import unicodedata
 
-from contracts import roles
+from contracts import role_names as roles
 
 REQUEST_PREFIX = "request/"
 
@@ -57,6 +57,17 @@ def target_name(branch: str, request: str) -> str:
 def subtask_id(request_id: str, task: str) -> str:
     """Return the workflow id of one task."""
     return f"{request_id}/task/{task}"
+
+
+def attempt_id(request_id: str, attempt: int) -> str:
+    """Return below which workflow id runs what a further attempt at a request begins anew."""
+    return f"{request_id}/retry-{attempt}"
+
+
+def attempt_of(workflow_id: str) -> int:
+    """Return the attempt at its request in which a task or an agent began; 1 is the first."""
+    found = re.search(r"/retry-(\d+)/", workflow_id)
+    return int(found[1]) if found else 1
 
 
 def agent_id(parent: str, role: str, attempt: int) -> str:
@@ -131,9 +142,50 @@ def opened_ref(request: str) -> str:
     return f"refs/oc/{request}/opened"
 
 
+def ended_ref(request: str) -> str:
+    """Return the ref of a request's last status, written when it has ended."""
+    return f"refs/oc/{request}/ended"
+
+
+def retry_ref(request: str, attempt: int) -> str:
+    """Return the ref of what a further attempt at a request began with."""
+    return f"refs/oc/{request}/retry/{attempt}"
+
+
+def agent_task(agent: str, role: str) -> str:
+    """Return the task of an agent by its workflow id, "" for the planner."""
+    parent = agent.rpartition("/")[0]
+    return "" if role == roles.PLANNER else parent.rpartition("/task/")[2]
+
+
+def agent_refs(request: str) -> str:
+    """Return the folder of the refs that name the conversations of a request."""
+    return f"refs/oc/{request}/agent"
+
+
+def agent_ref(request: str, conversation: str) -> str:
+    """Return the ref that names a conversation of a request, and whose it is."""
+    return f"{agent_refs(request)}/{conversation}"
+
+
+def lost_call_refs(conversation: str) -> str:
+    """Return the folder of a conversation's calls that came to nothing and may cost money."""
+    return f"refs/oc/lost/{conversation}"
+
+
+def lost_call_ref(conversation: str, call: str) -> str:
+    """Return the ref of one call that came to nothing and may cost money."""
+    return f"{lost_call_refs(conversation)}/{call}"
+
+
 def survey_ref(request: str) -> str:
     """Return the ref of what was found of the machine and the base for a request's agents."""
     return f"refs/oc/{request}/survey"
+
+
+def symbols_ref(conversation: str, request: str) -> str:
+    """Return the ref of the definitions that a conversation's opening tells."""
+    return f"refs/oc/{request}/symbols/{digest(conversation)}"
 
 
 def withdrawn_ref(request: str, run: str) -> str:
@@ -209,6 +261,16 @@ CLAIMS = "refs/oc/claim/"
 """Below it stand all claims."""
 
 
+def spent_refs() -> str:
+    """Return the folder of what the tasks of ended requests have cost."""
+    return "refs/oc/spent"
+
+
+def spent_ref(request: str) -> str:
+    """Return where it is noted what the tasks of an ended request have cost."""
+    return f"{spent_refs()}/{request}"
+
+
 def claim_ref(branch: str) -> str:
     """Return the ref that says which request makes a branch."""
     return f"{CLAIMS}{slug(branch, 40)}-{digest(branch)}"
@@ -231,6 +293,11 @@ TAG_REFS = "refs/oc/tag"
 def tag_ref(name: str) -> str:
     """Return the reference of a tag of the user's repository."""
     return f"{TAG_REFS}/{name}"
+
+
+def view_ref(request: str) -> str:
+    """Return the reference of what commands of a request may see of the store."""
+    return f"refs/oc/{request}/view"
 
 
 def branch_refs(request: str) -> str:

@@ -15,6 +15,7 @@ REQUEST = RequestLimits(
     evictions=2,
     planner_attempts=2,
     planner_shares=3,
+    turns_beside=15,
     smallest_allowance_microusd=50_000,
     test_slots=2,
     many_bad_share=0.15,
@@ -31,5 +32,7 @@ AGENT = AgentLimits(
 )
 """Those that a role's file does not set."""
 PLAN = PlanRules(tasks=MOST_TASKS, patterns=32, commands=12, command_chars=4_000, order_only=True)
+ESTIMATED_BY = 40
+"""A plan's cost is estimated by so many past tasks of its repository, the newest."""
 BLOCKING_PRIORITY = 1
 """Findings of a review up to this priority block."""

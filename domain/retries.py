@@ -4,7 +4,7 @@ import datetime as dt
 
 from contracts.failures import RetryAdvice
 
-_OFTEN_SECONDS = 60
+_OFTEN_SECONDS = 600
 MOST_DEATHS = 50
 """How often in a row an activity may be lost with its worker before it is given up."""
 MOST_MOVES = 20
@@ -27,5 +27,6 @@ def until(now: dt.datetime, pause: float, *, often: bool) -> str:
     day = f"{then:%d %B} " if then.date() != now.date() else ""
     at = f"{day}{then:%H:%M:%S} UTC"
     if often and pause <= _OFTEN_SECONDS:
-        return f"tries again every {pause:.0f} s from {at}"
+        every = f"{pause:.0f} s" if pause < 120 else f"{pause / 60:.0f} minutes"
+        return f"tries again every {every} from {at}"
     return f"waits until {at}"

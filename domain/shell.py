@@ -38,7 +38,10 @@ def first_word(line: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program that a line runs; `module` is the top of what `python -m` names, else ""."""
+    """A program that a line runs; `module` is the top of what `python -m` names, else "".
+
+    `name` is a path where it is one of a virtual environment's, such as `.venv/bin/ruff`.
+    """
 
     name: str
     module: str = ""
@@ -46,9 +49,11 @@ class Program:
 
 _ENDS = frozenset(";&|()\n")
 _PASSED_OVER = frozenset("! { do elif else if nohup then time until while".split())  # noqa: SIM905
-_UNTOLD = frozenset("[[ . alias case eval for function select source trap xargs".split())  # noqa: SIM905
+_UNTOLD = frozenset("[[ alias case eval for function select source trap xargs".split())  # noqa: SIM905
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
-_PYTHON = re.compile(r"python[0-9.]*|pypy[0-9.]*")
+_PYTHON = re.compile(r"(?:.*/)?(?:python|pypy)[0-9.]*")
+_ENVIRONMENT = re.compile(r"(?:\./)?\.?venv/bin/[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+_MOVES = frozenset({"cd", "popd", "pushd"})
 _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -56,7 +61,8 @@ def programs(line: str) -> tuple[Program, ...]:
     """Return the programs that a line cannot pass without, each once, in order.
 
     Nothing for a line whose programs only a shell can tell, or that can pass without one of them
-    (`a || b`). Builtins and paths are left out: a path may be made by what runs before.
+    (`a || b`). Builtins and paths are left out: a path may be made by what runs before. Nothing
+    makes what is in a virtual environment at the top: its paths are told, unless the line moves.
     """
     if "<<" in line or "`" in line or "$(" in line:
         return ()
@@ -68,7 +74,12 @@ def programs(line: str) -> tuple[Program, ...]:
         return ()
     if any("||" in word or word in _UNTOLD or word.startswith("PATH=") for word in words):
         return ()
-    return tuple(dict.fromkeys(found for part in _parts(words) for found in _program(part)))
+    parts = [_command(part) for part in _parts(words)]
+    if ["."] in (part[:1] for part in parts):
+        return ()
+    every = dict.fromkeys(found for part in parts for found in _program(part))
+    moves = not _MOVES.isdisjoint(words)
+    return tuple(each for each in every if not (moves and "/" in each.name))
 
 
 def _parts(words: Iterable[str]) -> Iterator[list[str]]:
@@ -88,11 +99,19 @@ def _parts(words: Iterable[str]) -> Iterator[list[str]]:
     yield part
 
 
-def _program(words: list[str]) -> Iterator[Program]:
+def _command(words: list[str]) -> list[str]:
+    """Return a simple command without assignments and what may stand before it."""
     rest = [word for word in words if not _ASSIGNMENT.match(word)]
     while rest and rest[0] in _PASSED_OVER:
         rest.pop(0)
-    if not rest or rest[0] in BUILTINS or not _PLAIN.fullmatch(rest[0]):
+    return rest
+
+
+def _program(words: list[str]) -> Iterator[Program]:
+    rest = _command(words)
+    if not rest or rest[0] in BUILTINS:
+        return
+    if not (_PLAIN.fullmatch(rest[0]) or _ENVIRONMENT.fullmatch(rest[0])):
         return
     name, *arguments = rest
     if name == "env" and arguments and not arguments[0].startswith("-"):

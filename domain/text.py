@@ -4,6 +4,8 @@ Knows nothing of where a text comes from; all of it is untrusted.
 """
 
 import re
+import shlex
+from collections.abc import Callable
 
 # String sequences (OSC, DCS, SOS, PM, APC) run to BEL or ST; a body never crosses another ESC, so
 # the search stays linear. Then CSI, then the two-character escapes.
@@ -26,8 +28,14 @@ _HIDDEN = re.compile(
 _JOINERS = "\u200c\u200d"
 # Scripts and emoji are written with joiners; beside ASCII one only hides.
 _LONE_JOINERS = re.compile(rf"(?<![^\x00-\x7f])[{_JOINERS}]+|[{_JOINERS}]+(?![^\x00-\x7f])")
+_INVISIBLE = re.compile(f"{_HIDDEN.pattern}|[\r\x0b\x0c\x85\u2028\u2029\ud800-\udfff]")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 _ELLIPSIS = "…"
+_LOOKED_THROUGH = 20_000
+NO_TEXT = "holds a character that is none (half a surrogate pair, or bytes that are not UTF-8)"
+"""The end of a sentence about what a person typed."""
+Redact = Callable[[str], str]
+"""Returns a text with the secrets in it replaced."""
 
 
 def for_people(text: str, limit: int = 2_000) -> str:
@@ -50,9 +58,52 @@ def _plain(text: str) -> str:
     return _SURROGATES.sub("\ufffd", _HIDDEN.sub("", lines))
 
 
+def is_text(text: str) -> bool:
+    """Return whether a text can be written and sent: it has no half of a surrogate pair."""
+    return _SURROGATES.search(text) is None
+
+
 def one_line(text: str, limit: int = 200) -> str:
     """Return `text` as `for_people` does, on one line and with single blanks."""
     return clip(" ".join(for_people(text, len(text)).split()), limit)
+
+
+def shown(text: str, limit: int, redact: Redact) -> str:
+    """Return the beginning of a foreign text as a history keeps it: `one_line`, without secrets.
+
+    Looked through before it is cut, so that no part of a secret remains at the end.
+    """
+    return clip(redact(one_line(text[:_LOOKED_THROUGH], _LOOKED_THROUGH)), limit)
+
+
+def visible(text: str) -> str:
+    """Return lines of text, with what `for_people` takes away or changes written out instead.
+
+    For what must stay what it is: a name that somebody copies, a command.
+    """
+    return _INVISIBLE.sub(_written_out, text)
+
+
+def _written_out(found: re.Match[str]) -> str:
+    number = ord(found[0])
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def shell_word(text: str) -> str:
+    """Return a text as one word of a shell's command line, whatever it holds.
+
+    Also inside a code block of markdown, and on a terminal: it has no backtick and no character
+    that cannot be seen.
+    """
+    if "`" not in text and "\n" not in text and "\t" not in text and visible(text) == text:
+        return shlex.quote(text)
+    return "$'" + "".join(_shell_character(char) for char in text) + "'"
+
+
+def _shell_character(char: str) -> str:
+    if char.isalnum() or char in " /-_.,:=+@%":
+        return char
+    return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogatepass"))
 
 
 def escaped(name: str) -> str:

@@ -15,8 +15,8 @@ from contracts.review import Finding, Patch, ReviewFinish
 from contracts.tools import FINISH
 from contracts.verdicts import CallVerdict, Effect
 from contracts.visibility import RunState
-from domain.approvals.paths import PathNames, path_verdict
 from domain.planning.plan import PlanRules
+from domain.wire_paths import path_verdict
 
 _BLOCKING_PRIORITY = 1
 PLAN = PlanRules(tasks=24, patterns=32, commands=12, command_chars=4_000)
@@ -29,30 +29,6 @@ _EFFECTS = MappingProxyType(
         "run_command": Effect.WRITE,
         FINISH: Effect.END,
     }
-)
-_NAMES = PathNames(
-    control=frozenset({".git", "git~1", ".orchestcode"}),
-    folders=frozenset(
-        {
-            *(".vscode", ".idea", ".husky", ".cargo", ".devcontainer", ".yarn", ".mvn"),
-            *(".claude", ".codex"),
-        }
-    ),
-    files=frozenset(
-        {
-            *(".gitconfig", ".gitmodules", ".gitattributes", ".bashrc", ".bash_profile"),
-            *(".bash_login", ".bash_aliases", ".bash_logout", ".zshrc", ".zprofile", ".zshenv"),
-            *(".zlogin", ".zlogout", ".profile", ".envrc"),
-            *(".npmrc", ".yarnrc", ".yarnrc.yml", ".pnp.cjs", ".pnp.loader.mjs", ".pnpmfile.cjs"),
-            *("bunfig.toml", ".bunfig.toml", ".bazelrc", ".bazelversion", ".bazeliskrc"),
-            *("gradle-wrapper.properties", "maven-wrapper.properties"),
-            *(".pre-commit-config.yaml", "lefthook.yml", "lefthook.yaml", ".lefthook.yml"),
-            *(".lefthook.yaml", ".devcontainer.json", ".ripgreprc", "pyrightconfig.json"),
-            *(".mcp.json", ".claude.json"),
-        }
-    ),
-    pairs=frozenset({(".config", "git"), (".github", "workflows")}),
-    free_pairs=frozenset({(".claude", "worktrees")}),
 )
 _DEAREST = ModelPrices(input_usd=10, output_usd=50, max_output_tokens=32_000)
 _PRICES = (
@@ -100,7 +76,7 @@ def verdict(use: ToolUse) -> CallVerdict:
     if use.verdict is not None:
         return use.verdict
     if use.name == "edit":
-        return path_verdict(use.subject, _NAMES)
+        return path_verdict(use.subject)
     return CallVerdict(rule="before 2026-12")
 
 

@@ -1,28 +1,45 @@
 """The user's commands, run in a worktree: their PATH and virtual environment, our sandbox."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from contracts.repository import Environment
+from contracts.repository import Dependencies, Environment
+from domain.command_limits import CommandLimits, why_ended
 from domain.text import for_models
 from infra.disk_space import LowSpaceError, free_bytes, low_space_reason
+from infra.layer_files import place_files
+from infra.layers import Layers
+from infra.ownership import own
+from infra.registry import Registry
 from infra.sandbox import (
     PAYLOAD_UID,
+    PROJECT,
     SHELL_OPTIONS,
     CommandOutcome,
     Mounts,
     Sandbox,
     SandboxCommand,
     SandboxUnavailable,
+    SharedFolder,
 )
 from infra.store import Store
+from infra.tree_environment import TreeEnvironment, environment_at
 from infra.worktrees.errors import WorktreeBroken
 from infra.worktrees.handle import WorktreeHandle
 
 SHELL = " ".join(("bash", *SHELL_OPTIONS))
 """What runs a command line; it belongs to what a recorded outcome holds for."""
+_VARIABLES = {
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "CI": "1",
+    # Without a network, these say what is missing instead of trying for long.
+    "CARGO_NET_OFFLINE": "true",
+    "GOPROXY": "off",
+    "GOTOOLCHAIN": "local",
+}
 _SIGPIPE = 128 + 13
 _SHOWN_CHARS = 30_000
 _FULL_BYTES = 1_000_000
@@ -35,12 +52,15 @@ class CommandRun:
     Attributes:
         outcome: as the sandbox reports it.
         whole: its output as valid text without terminal codes.
-        disk_full: it failed and the worktree's disk is full, which may be the reason.
+        disk_full: it wrote too much, or it failed and the worktree's disk is full, which may be
+            the reason; what it wrote is to be undone.
+        limit: which limit ended it, its value and what to do; "" = none did.
     """
 
     outcome: CommandOutcome
     whole: str
     disk_full: bool
+    limit: str = ""
 
     @property
     def text(self) -> str:
@@ -70,10 +90,8 @@ class CommandRun:
     def ending(self) -> str:
         """Return how it ended, in words."""
         outcome = self.outcome
-        if outcome.timed_out:
-            return f"timed out after {outcome.duration_seconds:.0f} s, all its processes were ended"
-        if outcome.exceeded == "output":
-            return "ended because its output was too large"
+        if self.limit:
+            return self.limit
         if outcome.exit_code is None:
             return f"ended by signal {outcome.signal}"
         if self.broken_pipe:
@@ -82,15 +100,31 @@ class CommandRun:
 
 
 class CommandRunner:
-    """Runs command lines in worktrees; `hide` covers the product's own data."""
+    """Runs command lines in worktrees; `hide` covers the product's own data, `show` is shown."""
 
-    def __init__(self, sandbox: Sandbox, *, hide: tuple[Path, ...]) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        *,
+        hide: tuple[Path, ...],
+        limits: CommandLimits | None = None,
+        show: tuple[Path, ...] = (),
+        layers: Layers | None = None,
+    ) -> None:
+        self._layers = layers
         self._sandbox = sandbox
         self._hide = hide
+        self._show = show
+        self._limits = limits or CommandLimits()
 
     async def environment(self, store: Store, oid: str) -> Environment:
         """Return the environment that a request was started with."""
         return Environment.model_validate_json(await store.get_blob(oid))
+
+    async def environment_at(self, store: Store, oid: str, commit: str) -> TreeEnvironment:
+        """Return the same for commands on a commit, whose lock files may be others."""
+        environment = await self.environment(store, oid)
+        return await environment_at(store, environment, commit, self._layers)
 
     async def run(
         self,
@@ -106,24 +140,73 @@ class CommandRunner:
         Raises:
             SandboxUnavailable: no command may run here.
             WorktreeBroken: the worktree was deleted while the command was being started.
+            LayerMissing: what a setup installed was removed.
         """
-        mounts = Mounts(
+        installed = environment.dependencies
+        mounts = replace(
+            self._mounts(worktree, environment),
+            shared=tuple(_shared(each) for each in installed if not each.is_file),
+            changes=_changes(worktree) if installed else None,
+            project=any(each.layer for each in installed),
+        )
+        command = self._command(line, environment, timeout_seconds)
+        command = replace(command, env={**_VARIABLES, **(extra or {})})
+        with self._having(installed):
+            single = [each for each in installed if each.is_file]
+            await asyncio.to_thread(place_files, worktree.path, single, worktree.uid)
+            return await self._run(worktree, mounts, command)
+
+    async def set_up(
+        self,
+        worktree: WorktreeHandle,
+        line: str,
+        environment: Environment,
+        registry: Registry,
+        *,
+        timeout_seconds: float,
+    ) -> CommandRun:
+        """Run a command of a setup: with the network, in `PROJECT`, without what is installed.
+
+        It is given how the person's package managers reach their registries; their files are in
+        HOME after `write_settings`. Raises as `run`.
+        """
+        mounts = self._mounts(worktree, environment)
+        mounts = replace(mounts, read=(*mounts.read, *registry.shown))
+        command = self._command(line, environment, timeout_seconds)
+        variables = {**registry.variables, "GIT_WORK_TREE": str(PROJECT)}
+        command = replace(command, network=True, env=variables)
+        return await self._run(worktree, mounts, command)
+
+    def _mounts(self, worktree: WorktreeHandle, environment: Environment) -> Mounts:
+        return Mounts(
             worktree=worktree.path,
-            store=worktree.store,
+            store=worktree.visible,
             private_git=worktree.private_git,
             gitfile=worktree.gitfile,
             scratch=worktree.scratch,
             uid=worktree.uid or PAYLOAD_UID,
-            hide=self._hide,
+            hide=(*self._hide, *map(Path, environment.private)),
+            read=tuple(path for path in self._show if path.exists()),
             shadows_checkout=Path(environment.checkout) if environment.checkout else None,
         )
-        command = SandboxCommand(
+
+    def _command(self, line: str, environment: Environment, seconds: float) -> SandboxCommand:
+        return SandboxCommand(
             line=line,
-            timeout_seconds=timeout_seconds,
-            env={"PYTHONDONTWRITEBYTECODE": "1", "CI": "1", **(extra or {})},
+            timeout_seconds=seconds,
+            limits=self._limits,
             path=environment.path,
             virtual_env=Path(environment.virtual_env) if environment.virtual_env else None,
         )
+
+    def _having(self, installed: Sequence[Dependencies]) -> contextlib.AbstractContextManager[None]:
+        """Keep the layers that a command has from being removed meanwhile."""
+        names = {each.layer for each in installed if each.layer}
+        return self._layers.using(names) if self._layers else contextlib.nullcontext()
+
+    async def _run(
+        self, worktree: WorktreeHandle, mounts: Mounts, command: SandboxCommand
+    ) -> CommandRun:
         try:
             outcome = await self._sandbox.run(mounts, command)
         except (SandboxUnavailable, ValueError, OSError) as error:
@@ -131,15 +214,64 @@ class CommandRunner:
                 raise
             raise WorktreeBroken(f"{worktree.path} was deleted: {error}") from error
         free = None if outcome.exit_code == 0 else free_bytes(worktree.path)
-        full = free is not None and free < _FULL_BYTES
+        full = outcome.exceeded == "disk" or (free is not None and free < _FULL_BYTES)
         # A large output takes a moment, and the worker has other calls to answer.
         whole = await asyncio.to_thread(readable, outcome.output)
-        return CommandRun(outcome, whole, disk_full=full)
+        return CommandRun(outcome, whole, disk_full=full, limit=self._limit(command, outcome))
+
+    def _limit(self, command: SandboxCommand, outcome: CommandOutcome) -> str:
+        if outcome.exceeded is None:
+            return ""
+        return why_ended(
+            outcome.exceeded,
+            self._limits,
+            seconds=outcome.duration_seconds,
+            output_bytes=command.output_limit_bytes,
+        )
+
+
+def _shared(found: Dependencies) -> SharedFolder:
+    return SharedFolder(
+        path=found.path,
+        source=Path(found.source),
+        in_home=found.in_home,
+        below=found.below,
+        read_only=found.read_only,
+    )
+
+
+def write_settings(worktree: WorktreeHandle, registry: Registry) -> None:
+    """Write the person's settings of package managers into the HOME of a fresh worktree.
+
+    Before any command: one could have put links there.
+    """
+    home = home_of(worktree)
+    for path, content in registry.files.items():
+        file = home / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        file.write_bytes(content)
+    if worktree.uid is not None and home.exists():
+        own(home, worktree.uid)
+
+
+def home_of(worktree: WorktreeHandle) -> Path:
+    """Return where the HOME of a worktree's commands lies on the host."""
+    return worktree.scratch / "home"
+
+
+def _changes(worktree: WorktreeHandle) -> Path:
+    """Return the folder for what commands write over dependencies, made where it is missing."""
+    worktree.changes.mkdir(mode=0o755, exist_ok=True)
+    return worktree.changes
 
 
 def _exists(worktree: WorktreeHandle) -> bool:
     """Return whether all that a command needs of its worktree is there."""
-    parts = (worktree.path, worktree.private_git, worktree.gitfile, worktree.scratch)
+    parts = (
+        *(worktree.path, worktree.private_git, worktree.gitfile),
+        *(worktree.scratch, worktree.visible),
+    )
     return all(part.exists() for part in parts)
 
 

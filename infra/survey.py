@@ -81,11 +81,17 @@ def _packages(found: str) -> list[str]:
 
 
 def lookup_script(programs: Iterable[Program]) -> str:
-    """Return a script that names, a line each, what is missing: programs, and Python modules."""
+    """Return a script that names, a line each, what is missing: programs, and Python modules.
+
+    A program of a virtual environment is missing only where there is the environment.
+    """
     lines: list[str] = []
     for each in programs:
         name, module = shlex.quote(each.name), shlex.quote(each.module)
-        lines.append(f'command -v {name} >/dev/null || echo "program {each.name}"')
+        folder = shlex.quote(each.name.rpartition("/")[0] or ".")
+        lines.append(
+            f'[ ! -d {folder} ] || command -v {name} >/dev/null || echo "program {each.name}"'
+        )
         if each.module:
             lines.append(
                 f"! command -v {name} >/dev/null || {name} -c {shlex.quote(_FIND_MODULE)} {module} "

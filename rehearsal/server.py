@@ -11,6 +11,7 @@ import ipaddress
 import pathlib
 import time
 from collections.abc import AsyncIterator, Callable
+from urllib.parse import urlsplit
 
 from rehearsal import connection, delivery, engine, journal, script_loader, wire
 from rehearsal.connection import Request
@@ -109,6 +110,9 @@ class Server:
     async def _handle(
         self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bool:
+        if not _is_own(request):
+            await _send(writer, engine.error_response(ApiError(403, "Forbidden"), "req_refused"))
+            return False
         now = self._clock()
         endpoints = {
             "/v1/messages": self._engine.messages,
@@ -176,6 +180,16 @@ async def _send(
 
 def _client_gone(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
     return reader.at_eof() or writer.transport.is_closing()
+
+
+def _is_own(request: Request) -> bool:
+    """Return whether a program of this machine asks, not a web page in somebody's browser."""
+    try:
+        # Programs that write HTTP by hand leave it out; browsers cannot.
+        name = urlsplit(f"//{request.headers.get('host', 'localhost')}").hostname or ""
+    except ValueError:
+        return False
+    return is_loopback(name) and "origin" not in request.headers
 
 
 def is_loopback(host: str) -> bool:

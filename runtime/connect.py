@@ -3,8 +3,10 @@
 import asyncio
 import datetime as dt
 import functools
+import json
 from typing import Any
 
+from pydantic import ValidationError
 from pydantic_core import SchemaSerializer
 from pydantic_core.core_schema import any_schema
 from temporalio.api.common.v1 import Payload
@@ -46,6 +48,28 @@ class _PydanticJson(PydanticJSONPlainPayloadConverter):
     def to_payload(self, value: Any) -> Payload:
         data = _SERIALIZER.to_json(value, exclude_defaults=True)
         return Payload(metadata={"encoding": self.encoding.encode()}, data=data)
+
+    @override
+    def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
+        try:
+            return super().from_payload(payload, type_hint)
+        except ValidationError:
+            if type_hint is not None and type_hint is not Any:
+                raise
+            return _as_it_came(payload.data)
+
+
+def _as_it_came(data: bytes) -> Any:
+    """Return what a person sent that is no JSON for pydantic: for the workflow to refuse aloud.
+
+    With lone surrogates, or bytes that are not UTF-8, as surrogates; what is no JSON at all is a
+    text. An error here would drop a signal unsaid, and leave a request that never ends.
+    """
+    text = data.decode("utf-8", "surrogateescape")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 class _PayloadConverter(CompositePayloadConverter):
@@ -156,7 +180,7 @@ def _embedded_address(settings: Settings) -> str:
     record = ServerRecord.running(settings)
     if record is None:
         raise UnreachableError(
-            "The embedded Temporal server is not running; `starter.py up` starts it, or set "
+            "The embedded Temporal server is not running; `up --detach` starts it, or set "
             "TEMPORAL_ADDRESS to use another service."
         )
     return record.address

@@ -8,15 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from runtime.errors import SettingsError
+from runtime.home_owner import refuse_foreign_home
+from runtime.secret import Secret
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
 DEFAULT_NAMESPACE = "default"
 WATCHDOG_SECONDS = 30
 BACKUP_SECONDS = 30
 GRACE_SECONDS = 5
+IDLE_SECONDS = 900
 ROLES = ("planner", "coder", "reviewer")
 """Roles that may have a model of their own, by `ORCHESTCODE_MODEL_<ROLE>`."""
 HEARTBEAT_FD = "ORCHESTCODE_PULSE"
@@ -30,9 +31,11 @@ _OURS = (
 )
 _STRIPPED = frozenset({"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"})
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
+_YES_NO = ("yes", "no")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 _LOG_FORMATS = ("json", "console")
 _AUTHOR = re.compile(r"[^<>\n\0]*[^<>\s] <[^<>\s]+>")
+_VISIBLE_PARTS = 2
 _PORTS = range(1, 65_536)
 
 
@@ -56,10 +59,21 @@ class Settings:
         log_level, log_format: in lower case, "json" or "console".
         metrics_address: host:port of a Prometheus endpoint; None means no endpoint.
         check_slots: checks that may run at once on this host.
+        command_memory_mb, command_processes, command_disk_mb: what one command may use; None means
+            what fits this host.
+        visible_paths: folders that commands may read beside the system's.
+        retention_days: after which a finished request is deleted by itself; None means never.
+        disk_budget_mb: of all stores, beyond which the oldest finished requests are deleted by
+            themselves; None means any.
+        checkpoint_file_mb, checkpoint_mb: what a checkpoint holds; None means the usual.
         watchdog_seconds: after how long without a heartbeat or an answer the supervisor kills and
             restarts the worker or the embedded server; 0 means never.
         backup_seconds: how often the embedded server's database is backed up; 0 means never.
         grace_seconds: how long a stopping worker continues with its running activities.
+        idle_seconds: how long the background service goes on when nothing is open.
+        shared_host: others log in to this machine: only this user's processes and root's reach the
+            embedded server.
+        answer_codes: answers, notes and starts count only with a code made of the home's secret.
         heartbeat_fd: descriptor into which a worker writes heartbeats for its supervisor.
         path: the person's search path for programs.
         environment: the whole environment, for child processes only.
@@ -71,8 +85,8 @@ class Settings:
     temporal_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     temporal_port: int | None = None
     ui_port: int | None = None
-    model_key: SecretStr | None = None
-    model_token: SecretStr | None = None
+    model_key: Secret | None = None
+    model_token: Secret | None = None
     model_base_url: str | None = None
     model: str = DEFAULT_MODEL
     role_models: Mapping[str, str] = field(default_factory=dict)
@@ -83,9 +97,20 @@ class Settings:
     log_format: str = "json"
     metrics_address: str | None = None
     check_slots: int = 1
+    command_memory_mb: int | None = None
+    command_processes: int | None = None
+    command_disk_mb: int | None = None
+    visible_paths: tuple[Path, ...] = ()
+    retention_days: int | None = None
+    disk_budget_mb: int | None = None
+    checkpoint_file_mb: int | None = None
+    checkpoint_mb: int | None = None
     watchdog_seconds: int = WATCHDOG_SECONDS
     backup_seconds: int = BACKUP_SECONDS
     grace_seconds: int = GRACE_SECONDS
+    idle_seconds: int = IDLE_SECONDS
+    shared_host: bool = False
+    answer_codes: bool = False
     heartbeat_fd: int | None = None
     path: str = os.defpath
     virtual_env: str | None = None
@@ -107,6 +132,16 @@ class Settings:
         return self.home / "worktrees"
 
     @property
+    def live(self) -> Path:
+        """The folder of what running model calls say, a file each, gone with the call."""
+        return self.home / "live"
+
+    @property
+    def layers(self) -> Path:
+        """The folder of what setup steps installed."""
+        return self.home / "layers"
+
+    @property
     def logs(self) -> Path:
         """The folder of the log files."""
         return self.home / "logs"
@@ -125,6 +160,19 @@ class Settings:
         """Return the model of a role: its own, else the common one."""
         return self.role_models.get(role, self.model)
 
+    @property
+    def has_model_access(self) -> bool:
+        """Whether the model's service can be asked: credentials, or a service that needs none."""
+        return bool(self.model_key or self.model_token or self.model_base_url)
+
+    @property
+    def takes_model_calls(self) -> bool:
+        """Whether a worker is given model calls: another may have the key that this one lacks.
+
+        On a server of its own there is no other; it says what is missing, and requests show it.
+        """
+        return self.has_model_access or self.temporal_address is None
+
     def secrets(self) -> tuple[str, ...]:
         """Return the values that must not appear in a log or a stored object."""
         api_key = self.temporal_environment.get("TEMPORAL_API_KEY", "")
@@ -134,7 +182,12 @@ class Settings:
         return tuple(value for value in (*credentials, api_key) if value)
 
     def ensure_home(self) -> Path:
-        """Create the home and its subfolders for their owner only; SettingsError if that fails."""
+        """Create the home and its subfolders for their owner only.
+
+        Raises:
+            SettingsError: that fails, or the home is another user's or can be changed by others.
+        """
+        refuse_foreign_home(self.home)
         try:
             for folder in (self.home, self.stores, self.worktrees, self.logs, self.run):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -143,6 +196,8 @@ class Settings:
             raise SettingsError(
                 f"ORCHESTCODE_HOME: the folder {self.home} cannot be used ({problem.strerror})."
             ) from problem
+        # Somebody may have been quicker to create it.
+        refuse_foreign_home(self.home)
         return self.home
 
 
@@ -182,9 +237,20 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         log_format=_choice(env, "ORCHESTCODE_LOG_FORMAT", _LOG_FORMATS) or "json",
         metrics_address=_address(env, "ORCHESTCODE_METRICS_ADDRESS"),
         check_slots=_count(env, "ORCHESTCODE_CHECK_SLOTS") or max(1, os.cpu_count() or 1),
+        command_memory_mb=_count(env, "ORCHESTCODE_COMMAND_MEMORY_MB"),
+        command_processes=_count(env, "ORCHESTCODE_COMMAND_PROCESSES"),
+        command_disk_mb=_count(env, "ORCHESTCODE_COMMAND_DISK_MB"),
+        visible_paths=_visible_paths(env, "ORCHESTCODE_VISIBLE_PATHS"),
+        retention_days=_count(env, "ORCHESTCODE_RETENTION_DAYS"),
+        disk_budget_mb=_count(env, "ORCHESTCODE_DISK_BUDGET_MB"),
+        checkpoint_file_mb=_count(env, "ORCHESTCODE_CHECKPOINT_FILE_MB"),
+        checkpoint_mb=_count(env, "ORCHESTCODE_CHECKPOINT_MB"),
         watchdog_seconds=_seconds(env, "ORCHESTCODE_WATCHDOG_SECONDS", WATCHDOG_SECONDS),
         backup_seconds=_seconds(env, "ORCHESTCODE_BACKUP_SECONDS", BACKUP_SECONDS),
         grace_seconds=_seconds(env, "ORCHESTCODE_GRACE_SECONDS", GRACE_SECONDS),
+        idle_seconds=_seconds(env, "ORCHESTCODE_IDLE_SECONDS", IDLE_SECONDS),
+        shared_host=_choice(env, "ORCHESTCODE_SHARED_HOST", _YES_NO) == "yes",
+        answer_codes=_choice(env, "ORCHESTCODE_ANSWER_CODES", _YES_NO) == "yes",
         heartbeat_fd=_number(env, HEARTBEAT_FD),
         path=env.get("PATH", os.defpath),
         virtual_env=env.get("VIRTUAL_ENV"),
@@ -242,12 +308,12 @@ def _profile(temporal: Mapping[str, str]) -> tuple[str | None, str | None]:
     return profile.address, profile.namespace
 
 
-def _secret(env: Mapping[str, str], name: str) -> SecretStr | None:
+def _secret(env: Mapping[str, str], name: str) -> Secret | None:
     value = env.get(name, "").strip()
     # What cannot stand in a header would be quoted by the error that says so.
     if not (value.isascii() and value.isprintable()):
         raise SettingsError(f"{name} holds a character that no key has: copy it again.")
-    return SecretStr(value) if value else None
+    return Secret(value) if value else None
 
 
 def _choice(env: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str | None:
@@ -327,6 +393,18 @@ def _address(env: Mapping[str, str], name: str) -> str | None:
     if not host or not (port.isascii() and port.isdigit()) or int(port) not in _PORTS:
         raise SettingsError(f"{name} must be written as host:port, not {value!r}.")
     return value
+
+
+def _visible_paths(env: Mapping[str, str], name: str) -> tuple[Path, ...]:
+    """Return absolute paths, written like PATH; never a root or a whole home."""
+    paths = tuple(Path(os.path.normpath(each)) for each in env.get(name, "").split(":") if each)
+    for path in paths:
+        if not path.is_absolute() or len(path.parts) < _VISIBLE_PARTS or path == _user_home(env):
+            raise SettingsError(
+                f"{name} must name folders by absolute paths, joined by colons, none of them / or "
+                f"a home, not {str(path)!r}."
+            )
+    return paths
 
 
 def _url(env: Mapping[str, str], name: str) -> str | None:

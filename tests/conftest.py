@@ -1,5 +1,6 @@
 """Fixtures of all tests; imports are inside the fixtures, so that tests pay for what they use."""
 
+import os
 import signal
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -25,6 +26,19 @@ def pytest_configure() -> None:
 
     settings.register_profile("untimed", deadline=None)
     settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what another kind of user has to run; `tests/infra/test_every_user.py` does so."""
+    if os.geteuid() != 0:
+        for item in items:
+            if item.get_closest_marker("needs_root"):
+                item.add_marker(pytest.mark.skip(reason="needs root"))
+        return
+    ordinary = [item for item in items if item.get_closest_marker("ordinary_user")]
+    if ordinary:
+        config.hook.pytest_deselected(items=ordinary)
+        items[:] = [item for item in items if item not in ordinary]
 
 
 _SERVER_CONFIG: Mapping[str, str] = {"frontend.WorkflowTimeSkippingEnabled": "true"}
@@ -77,6 +91,4 @@ def settings(home: Path) -> "Settings":
 
 
 def _path() -> str:
-    import os  # noqa: PLC0415
-
     return os.environ.get("PATH", os.defpath)

@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from contracts.model import Usage
+from domain.agent.models import cost_microusd, facts
 from rehearsal.journal import Entry
 
 _LAYERS: Final = ("tools", "system")
@@ -33,6 +35,32 @@ def repeated(entries: Iterable[Entry], *, same_bytes: bool = True) -> list[Entry
             second.append(entry)
         done.add(key)
     return second
+
+
+def cost_usd(entries: Iterable[Entry]) -> float:
+    """Return what the finished model calls cost by the service's own counts, each call once.
+
+    A reply that was written whole just before its reader was killed is asked for again.
+    """
+    calls = {
+        (entry.agent, entry.turn, entry.digest): entry
+        for entry in entries
+        if entry.finished and entry.billed and entry.usage
+    }
+    return sum(map(microusd, calls.values())) / 1e6
+
+
+def microusd(entry: Entry) -> int:
+    """Return what a call costs at today's prices."""
+    used = entry.usage or {}
+    usage = Usage(
+        input_tokens=used["input_tokens"],
+        cache_read_tokens=used["cache_read_input_tokens"],
+        cache_write_tokens=used["cache_creation_input_tokens"],
+        output_tokens=used["output_tokens"],
+    )
+    written_1h = used["cache_creation"]["ephemeral_1h_input_tokens"]
+    return cost_microusd(facts(entry.model or ""), usage, written_1h=written_1h)
 
 
 def early_retries(entries: Iterable[Entry]) -> list[Entry]:

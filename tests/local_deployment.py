@@ -36,10 +36,11 @@ from rehearsal import journal
 from rehearsal.journal import Entry
 from runtime.connect import connect
 from runtime.locks import is_held
-from runtime.records import SupervisorRecord, WorkerRecord
+from runtime.records import WorkerRecord
 from runtime.services.binary import find_binary
 from runtime.services.child_process import ChildProcess, log_tail
 from runtime.services.embedded_server import EmbeddedServer
+from runtime.services.stop import stop_services
 from runtime.settings import Settings, load
 from tests.model_scripts import DEMO
 from tests.runtime import processes
@@ -169,12 +170,18 @@ class LocalDeployment:
         os.kill(self.server.pid, signal.SIGKILL)
         await self.server.wait()
 
-    async def start_worker(self, code: Path = ROOT) -> None:
-        """Start the worker of the product in `code` and wait until it polls its queues."""
+    async def start_worker(self, code: Path = ROOT, *, without: Sequence[str] = ()) -> None:
+        """Start the worker of the product in `code` and wait until it polls its queues.
+
+        `without` names variables of its environment that it does not get.
+        """
+        environment = {
+            name: value for name, value in self.settings.environment.items() if name not in without
+        }
         log = self.settings.logs / "worker.log"
         child = self._worker = ChildProcess(
             [sys.executable, str(code / "worker.py")],
-            environment=self.settings.environment,
+            environment=environment,
             log=log,
             folder=code,
         )
@@ -197,12 +204,8 @@ class LocalDeployment:
 
     async def stop_supervisor(self) -> None:
         """End what `starter` brought up, if anything, and wait until it is gone."""
-        if not self.settings.home.is_relative_to(self.folder) or not self.settings.run.is_dir():
-            return
-        record = SupervisorRecord.running(self.settings)
-        if record is not None:
-            os.kill(record.pid, signal.SIGTERM)
-        await until(lambda: SupervisorRecord.running(self.settings) is None)
+        if self.settings.home.is_relative_to(self.folder):
+            await stop_services(self.settings)
 
     @property
     def server(self) -> EmbeddedServer:
@@ -304,9 +307,15 @@ class LocalDeployment:
             environ["TEMPORAL_ADDRESS"] = self._server.address
         return environ
 
-    async def starter(self, *words: str, seconds: float = 90) -> subprocess.CompletedProcess[str]:
-        """Run starter.py with these arguments to its end."""
-        return await self._run([sys.executable, str(ROOT / "starter.py"), *words], seconds)
+    async def starter(
+        self, *words: str, seconds: float = 90, environ: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run starter.py with these arguments to its end.
+
+        `environ` adds variables; one that is empty is left out.
+        """
+        command = [sys.executable, str(ROOT / "starter.py"), *words]
+        return await self._run(command, seconds, environ or {})
 
     def open_starter(self, *words: str, log: Path) -> ChildProcess:
         """Start starter.py with these arguments, its output appended to `log`."""
@@ -316,15 +325,17 @@ class LocalDeployment:
     async def temporal(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run the `temporal` CLI with these arguments on the deployment's server."""
         binary = str(find_binary(self.settings))
-        return await self._run([binary, *words, "--address", self.server.address], 30)
+        return await self._run([binary, *words, "--address", self.server.address], 30, {})
 
     async def _run(
-        self, command: Sequence[str], seconds: float
+        self, command: Sequence[str], seconds: float, variables: Mapping[str, str]
     ) -> subprocess.CompletedProcess[str]:
+        environ = {**self.environ, **variables}
+
         def run() -> subprocess.CompletedProcess[str]:
             return subprocess.run(
                 command,
-                env=self.environ,
+                env={name: value for name, value in environ.items() if value},
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,

@@ -13,7 +13,7 @@ from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
 from contracts import wire_defaults
-from contracts.task_queue import TaskQueue, checks_queue, host_queue
+from contracts.task_queue import MODEL_TAKEN_WITHIN, TaskQueue, checks_queue, host_queue
 
 RELEASE_TIMEOUT = dt.timedelta(seconds=60)
 """How long a cancelled run waits for what it was taking, so that it can give it back."""
@@ -33,6 +33,8 @@ _MODEL: ActivityConfig = {
     "task_queue": TaskQueue.MODEL,
     "start_to_close_timeout": dt.timedelta(minutes=30),
     "schedule_to_close_timeout": dt.timedelta(hours=6),
+    # Nobody takes it where every worker is without a key: the workflow shows that, and goes on.
+    "schedule_to_start_timeout": MODEL_TAKEN_WITHIN,
     "heartbeat_timeout": _HEARTBEAT,
     "retry_policy": _MODEL_RETRY,
 }
@@ -81,6 +83,17 @@ def external_effect(summary: str) -> ActivityConfig:
 def host(host_id: str, summary: str) -> ActivityConfig:
     """Return the options of an agent's tool call on the host that holds its worktree."""
     return {**_HOST, "task_queue": host_queue(host_id), "summary": _summary(summary)}
+
+
+def setup(host_id: str, summary: str, *, commands: int) -> ActivityConfig:
+    """Return the options of a setup, which may have to wait for the same one of another request."""
+    limit = dt.timedelta(seconds=2 * commands * (wire_defaults.SETUP_SECONDS + 15) + 600)
+    return {
+        **_HOST,
+        "task_queue": checks_queue(host_id),
+        "summary": _summary(summary),
+        "start_to_close_timeout": limit,
+    }
 
 
 def checks(host_id: str, summary: str, *, commands: int) -> ActivityConfig:

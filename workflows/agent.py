@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
         StopCause,
     )
     from contracts.approvals import Decision
+    from contracts.budget import MoneyAnswer
     from contracts.failures import FailureKind, RetryAdvice
     from contracts.model import ModelCall, ModelTurn, ToolAnswer, ToolUse
     from contracts.ports import ModelActivities
@@ -25,6 +26,7 @@ with workflow.unsafe.imports_passed_through():
     from domain import wire
     from domain.agent import loop, messages
     from workflows import activity_options, retrying
+    from workflows.money import DOING, AgentMoney
     from workflows.retrying import ChildOfRequest
     from workflows.tool_calls import ToolDispatcher
 
@@ -43,6 +45,8 @@ class AgentWorkflow(ChildOfRequest):
         self._start = start
         self._request_id = start.request_id
         self._tools = ToolDispatcher(start)
+        self._money = AgentMoney(start)
+        self._unpaid: loop.Stop | None = None
         self._conversation: ConversationRef | None = start.conversation
         self._config = start.config
         self._progress = start.progress or AgentProgress(started_at=workflow.time())
@@ -53,15 +57,17 @@ class AgentWorkflow(ChildOfRequest):
     @workflow.run
     async def run(self, start: AgentStart) -> AgentResult:
         """Run the loop to its end."""
-        try:
-            return await self._loop()
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            return self._failed(error)
+        while True:
+            try:
+                return await self._loop()
+            except ActivityError as error:
+                if is_cancelled_exception(error):
+                    raise
+                if self._unpaid is None or not await self._more_money(self._unpaid):
+                    return self._failed(error)
 
     async def _loop(self) -> AgentResult:
-        conversation = self._start.conversation
+        conversation = self._conversation
         if conversation is None:
             conversation = self._conversation = await self._open()
         while True:
@@ -83,6 +89,11 @@ class AgentWorkflow(ChildOfRequest):
     def decided(self, decision: Decision) -> None:
         """Take a person's decision; the first one stands."""
         self._tools.decided(decision)
+
+    @workflow.signal(description="More money for this agent, or none")
+    def grant_money(self, answer: MoneyAnswer) -> None:
+        """Take the request's answer to a need."""
+        self._money.answered(answer)
 
     @workflow.query(description="Turns, tokens, cost and what the agent is doing")
     def status(self) -> AgentStatus:
@@ -114,7 +125,7 @@ class AgentWorkflow(ChildOfRequest):
         """Make one turn; return the result when it was the last."""
         permit = self._permit(conversation)
         if isinstance(permit, loop.Stop):
-            return self._result(cut=permit)
+            return None if await self._more_money(permit) else self._result(cut=permit)
         turn = await self._call_model(conversation, permit)
         self._conversation = turn.conversation
         # Judged by the counters from before it: what was reminded of or repeated already.
@@ -144,7 +155,7 @@ class AgentWorkflow(ChildOfRequest):
     async def _act(
         self, conversation: ConversationRef, uses: tuple[ToolUse, ...]
     ) -> AgentResult | None:
-        """Run the calls of a reply; return the result when what they came to ends the agent."""
+        """Run a reply's calls; return the result when what they came to ends the agent."""
         before = self._tools.checkpoint
         self._answers = await self._tools.act(conversation.id, uses)
         changed = self._tools.checkpoint != before
@@ -157,23 +168,22 @@ class AgentWorkflow(ChildOfRequest):
         return None
 
     def _permit(self, conversation: ConversationRef) -> int | loop.Stop:
+        prices, now = self._prices(conversation), workflow.time()
         return loop.may_call(
-            self._progress,
-            self._limits(),
-            self._prices(conversation),
-            conversation=conversation,
-            now=workflow.time(),
+            self._progress, self._limits(), prices, conversation=conversation, now=now
         )
 
     def _limits(self) -> AgentLimits:
         """Return the pinned limits with those that the agent's caller set."""
+        own = self._start.limits
+        budget = own.budget_microusd + self._progress.granted_microusd
         if self._config is None:
-            return self._start.limits
-        own, pinned = self._start.limits, loop.sized(self._config.limits, self._start.size)
+            return own.model_copy(update={"budget_microusd": budget})
+        pinned = loop.sized(self._config.limits, self._start.size)
         return pinned.model_copy(
             update={
                 "turns": loop.turns_of_round(pinned, self._start.turns_before),
-                "budget_microusd": own.budget_microusd,
+                "budget_microusd": budget,
                 "approval_seconds": own.approval_seconds,
             }
         )
@@ -206,6 +216,7 @@ class AgentWorkflow(ChildOfRequest):
                 documents=self._documents,
                 max_output_tokens=output_tokens,
                 variant=self._progress.variant,
+                resumed=self._start.opening.resumed,
             ),
             activity_options.model(f"{self._start.role} {self._start.task_ref}: turn {number}"),
             following=self._after_lost,
@@ -220,10 +231,18 @@ class AgentWorkflow(ChildOfRequest):
         if not advice.cost_microusd and not advice.usage.total_tokens:
             return call
         self._progress = loop.with_lost(self._progress, advice)
-        permit = self._permit(call.conversation)
-        if isinstance(permit, loop.Stop):
-            return None
-        return call.model_copy(update={"max_output_tokens": permit})
+        permit = loop.after_lost(self._progress, advice, self._permit(call.conversation))
+        if isinstance(permit, int):
+            return call.model_copy(update={"max_output_tokens": permit})
+        self._unpaid = permit
+        return None
+
+    async def _more_money(self, stop: loop.Stop) -> bool:
+        """Wait for more money when that is what is missing; True when there is some."""
+        self._tools.doing, self._unpaid = DOING, None
+        if paid := await self._money.more(stop, self._progress):
+            self._progress = paid
+        return paid is not None
 
     def _agent_header(self) -> str:
         start = self._start
@@ -253,6 +272,7 @@ class AgentWorkflow(ChildOfRequest):
                 "seen": self._tools.seen,
                 "scope": self._tools.scope,
                 "answers": self._answers,
+                "left_out": self._tools.left_out,
                 "message": None,
                 "notes": tuple(self._notes),
                 "documents": self._documents,
@@ -274,4 +294,6 @@ class AgentWorkflow(ChildOfRequest):
             cost_microusd=self._progress.cost_microusd,
             priced=self._priced(),
             model=self._progress.model,
+            left_out=self._tools.left_out,
+            granted_microusd=self._progress.granted_microusd,
         )

@@ -4,30 +4,54 @@ What an answer means, and whether it counts, is decided in domain.approvals.inbo
 """
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from temporalio import workflow
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
+    from contracts.agent import Note
     from contracts.approvals import Approval, Choice, Decide, Decision, Receipt
+    from contracts.budget import BudgetChange
     from contracts.failures import FailureKind
-    from domain.approvals.inbox import AnswerOutcome, ApprovalInbox
+    from contracts.limits import RequestLimits
+    from contracts.planning import Plan
+    from contracts.policy import JudgeCode
+    from contracts.ports import PolicyActivities
+    from contracts.repository import RepositoryOpened
+    from domain.approvals import questions
+    from domain.approvals.inbox import (
+        AnswerOutcome,
+        ApprovalInbox,
+        code_of,
+        parse_answer,
+        without_code,
+    )
+    from domain.request import status as requests
+    from workflows import activity_options, retrying
     from workflows.signals import signal_if_running
 
 
 class PendingApprovals:
-    """Open questions, their deadlines and answers; `changed` is called after every change."""
+    """Open questions, their deadlines and answers; `changed` is called after every change.
+
+    Attributes:
+        codes: answers and notes count only with a code; set before anything is asked.
+    """
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self.inbox = ApprovalInbox()
+        self.codes = False
+        self._asked = 0
         self._changed = changed
         self._version = 0
 
     def open(self, approval: Approval) -> None:
         """Let a question wait for a person."""
-        self._set(self.inbox.open(approval, now=workflow.time()))
+        self._asked += int(self.codes)
+        self._set(self.inbox.open(approval, now=workflow.time(), asked=self._asked))
 
     async def ask(self, approval: Approval) -> Decision:
         """Let a question wait and return what was decided."""
@@ -39,6 +63,43 @@ class PendingApprovals:
 
     async def take(self, payload: object, choice: Choice) -> AnswerOutcome:
         """Take an answer, tell the workflow that asked, and return what became of it."""
+        if self.codes:
+            return await self._take_with_code(payload, choice)
+        return await self._taken(payload, choice)
+
+    async def _take_with_code(self, payload: object, choice: Choice) -> AnswerOutcome:
+        """Take an answer once its code is found right for the question that it answers."""
+        answer = parse_answer(
+            payload, choice, pending=self.inbox.pending, decided=self.inbox.decided
+        )
+        if isinstance(answer, str):
+            return await self._taken(without_code(payload), choice)
+        (asked,) = (each for each in self.inbox.pending if each.id == answer.approval)
+        problem = await judge_code(choice=choice, answers=asked, code=code_of(payload))
+        if not problem and asked not in self.inbox.pending:
+            problem = f"'{asked.id}' does not wait any more as it did when you answered"
+        if problem:
+            self.refuse(without_code(payload), problem)
+            return AnswerOutcome(self.inbox, None, problem)
+        # By its name: meanwhile another question may be the only one that waits.
+        fields = {"approval", "digest", "reason", "by"}
+        return await self._taken(answer.model_dump(include=fields), choice)
+
+    async def read_note(self, payload: object, tasks: Sequence[str]) -> Note | None:
+        """Return a person's note; None when it cannot be taken, which is shown."""
+        note = requests.note(payload, tasks)
+        if self.codes and isinstance(note, Note):
+            code, note = note.code, note.model_copy(update={"code": ""})
+            problem = await judge_code(note=note, code=code)
+            if problem:
+                self.refuse(note.text, problem)
+                return None
+        if isinstance(note, Note):
+            return note
+        self.refuse(payload, note)
+        return None
+
+    async def _taken(self, payload: object, choice: Choice) -> AnswerOutcome:
         outcome = self.inbox.take(payload, choice)
         self._set(outcome.inbox)
         await self._tell(outcome)
@@ -52,7 +113,11 @@ class PendingApprovals:
         """Forget the questions of a workflow that has ended."""
         self._set(self.inbox.withdraw_of(asked_by))
 
-    async def keep_deadlines(self) -> None:
+    def withdraw(self, approval: str) -> None:
+        """Forget a question that needs no answer any more."""
+        self._set(self.inbox.withdraw(approval))
+
+    async def keep(self) -> None:
         """Deny what is not answered in time, for as long as the request runs."""
         while True:
             version, due = self._version, self.inbox.due()
@@ -79,6 +144,55 @@ class PendingApprovals:
         self.inbox = inbox
         self._version += 1
         self._changed()
+
+
+async def ask_plan(
+    inbox: PendingApprovals, opened: RepositoryOpened, plan: Plan, expected: str
+) -> Decision:
+    """Ask a person for a plan, with what it may cost, and return what was decided."""
+    seconds = deadline(opened)
+    return await inbox.ask(questions.plan_approval(plan, expected, deadline_seconds=seconds))
+
+
+async def ask_delivery(
+    inbox: PendingApprovals, opened: RepositoryOpened, tip: str, summary: str
+) -> Decision:
+    """Ask a person before a branch is delivered and return what was decided."""
+    seconds = deadline(opened)
+    return await inbox.ask(
+        questions.delivery_approval(tip, summary, opened.branch, deadline_seconds=seconds)
+    )
+
+
+def deadline(opened: RepositoryOpened) -> int:
+    """Return after how many seconds an approval of a request is denied."""
+    return (opened.limits or RequestLimits()).approval_seconds
+
+
+async def judge_code(
+    *,
+    choice: str = "",
+    answers: Approval | None = None,
+    note: Note | None = None,
+    budget: BudgetChange | None = None,
+    code: str,
+) -> str:
+    """Return why what a person sent does not count, "" when it came with its code."""
+    info = workflow.info()
+    judged = await retrying.execute(
+        PolicyActivities.judge_code,
+        JudgeCode(
+            request_id=info.workflow_id,
+            run_id=info.run_id,
+            answers=answers,
+            choice=choice,
+            note=note,
+            budget=budget,
+            code=code[:100],
+        ),
+        activity_options.store("check the code of an answer"),
+    )
+    return judged.problem
 
 
 class ApprovalHandlers:
@@ -108,6 +222,8 @@ class ApprovalHandlers:
     async def decide(self, decision: Decide) -> Receipt:
         """Take an answer and say what became of it."""
         outcome = await self._inbox.take(decision, decision.choice)
+        if self._inbox.codes and outcome.decision is None:
+            raise ApplicationError(outcome.message, type=FailureKind.REFUSED, non_retryable=True)
         approval = outcome.decision.approval if outcome.decision else str(decision.approval)
         return Receipt(approval=approval, choice=decision.choice, message=outcome.message)
 
@@ -117,6 +233,11 @@ class ApprovalHandlers:
         problem = self._inbox.inbox.problem(decision, decision.choice)
         if problem:
             raise ApplicationError(problem, type=FailureKind.REFUSED, non_retryable=True)
+
+    @workflow.signal(dynamic=True, description="Anything else: kept and shown")
+    def unknown(self, name: str, args: Sequence[RawValue]) -> None:
+        """Keep a signal of an unknown name, where people see it."""
+        self._inbox.refuse(name, f"there is no signal {name!r}: approve, reject, revise or note")
 
     @workflow.query(description="What waits for a person")
     def pending_approvals(self) -> list[Approval]:

@@ -1,11 +1,16 @@
 """The system's own run of commands on a clean checkout of a commit."""
 
+from collections.abc import Sequence
+
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from contracts.checks import ChecksReport, RunChecks
+    from contracts.checks import ChecksReport, FailedBefore, RunChecks
     from contracts.ports import CheckActivities
+    from contracts.review import Patch
     from contracts.store import RepositoryRef
+    from contracts.subtask import SubtaskStart
+    from domain.planning import baseline as baselines
     from workflows import activity_options, cancellation, retrying
 
 
@@ -16,8 +21,12 @@ async def run_checks(
     *,
     summary: str,
     fresh: int = 0,
+    failed_before: tuple[FailedBefore, ...] = (),
 ) -> ChecksReport:
-    """Run commands on a clean checkout of a commit; `fresh` counts deliberate reruns."""
+    """Run commands on a clean checkout of a commit; `fresh` counts deliberate reruns.
+
+    What `failed_before` may fail again, in nothing more.
+    """
     report = await retrying.execute(
         CheckActivities.run_checks,
         RunChecks(
@@ -25,8 +34,26 @@ async def run_checks(
             commit=commit,
             commands=commands,
             fresh=fresh,
+            failed_before=failed_before,
         ),
         activity_options.checks(repository.host_id, summary, commands=len(commands)),
     )
     cancellation.raise_if_cancelled()
     return report
+
+
+async def accept(start: SubtaskStart, patch: Patch, promised: Sequence[str]) -> ChecksReport:
+    """Run what must pass on a patch alone; once more when what is red was so, or flaky, before."""
+    repository, commit, before = start.repository, patch.commit, baselines.failed(start)
+    commands, summary = baselines.required(start, promised), f"accept {patch.task}"
+    # What was red in an earlier attempt may be green by now, though nothing of the tree changed.
+    fresh = start.earlier.number + 1 if start.earlier else 0
+    report = await run_checks(
+        repository, commit, commands, summary=summary, fresh=fresh, failed_before=before
+    )
+    if not baselines.doubtful(start, report):
+        return report
+    summary = f"again: {summary}"
+    return await run_checks(
+        repository, commit, commands, summary=summary, fresh=fresh + 1, failed_before=before
+    )

@@ -15,7 +15,9 @@ with workflow.unsafe.imports_passed_through():
     from contracts.review import Patch
     from contracts.subtask import SubtaskStart
     from contracts.task import TaskState
+    from domain.planning.baseline import queued_checks
     from domain.review import rework
+    from domain.review.patch import carried_over
     from workflows import activity_options, cancellation, retrying
     from workflows.signals import signal_if_running
     from workflows.task_report import TaskReporter
@@ -34,6 +36,23 @@ class Landing:
         self._verdicts: dict[str, MergeVerdict] = {}
         self._queued: str | None = None
 
+    async def begin(self, commit: str) -> tuple[str, str, str | None]:
+        """Return base and checkpoint of the first round, and what the agent is told of them.
+
+        The last state of an earlier attempt is put on top of what has landed.
+        """
+        start = self.start
+        if start.earlier is None or start.earlier.commit is None:
+            return commit, commit, None
+        carried = await retrying.execute(
+            PatchActivities.rebase_patch,
+            RebasePatch(
+                repository=start.repository, patch=carried_over(start.task.id, start.earlier)
+            ),
+            activity_options.store(f"go on from the last attempt at {start.task.id}"),
+        )
+        return carried.tip, carried.checkpoint, carried.feedback or None
+
     def verdict(self, verdict: MergeVerdict) -> None:
         """Take the queue's answer for one patch; the first one stands."""
         self._verdicts.setdefault(verdict.id, verdict)
@@ -48,7 +67,7 @@ class Landing:
             patch=patch,
             reply_to=workflow.info().workflow_id,
             acceptance=start.task.acceptance,
-            checks=start.checks,
+            checks=queued_checks(start, self._reporter.report.dropped),
         )
         self._queued = queued.id
         await self._reporter.set(TaskState.RUNNING, "in the merge queue")
@@ -58,6 +77,7 @@ class Landing:
                 queue_id=start.queue_id,
                 queued=queued,
                 limits=start.request_limits or RequestLimits(),
+                landed=start.landed,
             ),
             activity_options.external_effect(f"queue the patch of {patch.task}"),
         )

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from contracts.checks import ChecksReport
+    from contracts.checks import ChecksReport, FailedBefore
     from contracts.merge_queue import ChainLink, QueuedPatch
     from contracts.planning import Promise
+    from domain.check_results import failed_before
     from workflows.checks import run_checks
 
 
@@ -64,37 +65,61 @@ class PrefixChecks:
         cuts: Sequence[int],
     ) -> dict[int, ChecksReport]:
         by_id = {queued.id: queued for queued in queue}
-        required = await self._required(tuple(queue), tip)
+        required, before = await self._required(tuple(queue), tip)
         reports = await asyncio.gather(
             *(
-                self._prefix([by_id[link.id] for link in links[:cut]], links[cut - 1], required)
+                self._prefix(
+                    [by_id[link.id] for link in links[:cut]], links[cut - 1], required, before
+                )
                 for cut in cuts
             )
         )
         return dict(zip(cuts, reports, strict=True))
 
-    async def _required(self, queue: Sequence[QueuedPatch], tip: str) -> tuple[str, ...]:
-        """Return the requests' checks that the tip passes already: no landing may break them.
+    async def _required(
+        self, queue: Sequence[QueuedPatch], tip: str
+    ) -> tuple[tuple[str, ...], tuple[FailedBefore, ...]]:
+        """Return the requests' checks that are run, and how those of them fail that the tip fails.
 
-        A check that is red without any patch cannot be held against one; it is not forgotten, since
+        No landing may break what the tip passes, or add to what fails there. A check that is red
+        without any patch and names no test cannot be held against one; it is not forgotten, since
         each request runs all of its checks on the merged tree at its end.
         """
-        green: list[str] = []
+        required, before = list[str](), list[FailedBefore]()
         for command in dict.fromkeys(command for queued in queue for command in queued.checks):
             report = await run_checks(
                 queue[0].repository, tip, (command,), summary=f"baseline: {command}"
             )
-            green += [command] if report.passed else []
-        return tuple(green)
+            failed = failed_before(report.results[-1])
+            before += [failed] if failed else []
+            required += [command] if report.passed or failed else []
+        return tuple(required), tuple(before)
 
     async def _prefix(
-        self, patches: Sequence[QueuedPatch], last: ChainLink, required: tuple[str, ...]
+        self,
+        patches: Sequence[QueuedPatch],
+        last: ChainLink,
+        required: tuple[str, ...],
+        before: tuple[FailedBefore, ...],
     ) -> ChecksReport:
-        own = [command for queued in patches for command in queued.acceptance]
-        commands = tuple(dict.fromkeys((*own, *self.promised, *required)))
+        promised = (*(each for queued in patches for each in queued.acceptance), *self.promised)
+        # A check that was red before counts unless a person has dropped it for one of the patches.
+        dropped = [
+            each.command
+            for each in before
+            if any(each.command not in queued.checks for queued in patches)
+        ]
+        held = (each for each in required if each not in dropped)
+        commands = tuple(dict.fromkeys((*promised, *held)))
+        before = tuple(each for each in before if each.command not in promised)
         summary = f"test {', '.join(queued.task for queued in patches)}"
         repository, commit = patches[0].repository, last.commit or ""
-        report = await run_checks(repository, commit, commands, summary=summary)
+        report = await run_checks(
+            repository, commit, commands, summary=summary, failed_before=before
+        )
         if report.passed:
             return report
-        return await run_checks(repository, commit, commands, summary=f"again: {summary}", fresh=1)
+        summary = f"again: {summary}"
+        return await run_checks(
+            repository, commit, commands, summary=summary, fresh=1, failed_before=before
+        )

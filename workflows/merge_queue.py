@@ -35,7 +35,7 @@ _REMEMBERED = 500
 
 
 @workflow.defn
-class MergeQueueWorkflow:
+class MergeQueueWorkflow(retrying.Wakeable):
     """The queue of one repository and target.
 
     1. waits for patches;
@@ -92,11 +92,12 @@ class MergeQueueWorkflow:
 
     @workflow.signal(description="A request needs the queue no longer, by its request key")
     def leave(self, request_key: str) -> None:
-        """Forget a request and its queued patches."""
+        """Forget a request and its patches: one that is retried queues some of them again."""
         self._members = [member for member in self._members if member != request_key]
         self._queue = [
             queued for queued in self._queue if queued.repository.request_key != request_key
         ]
+        self._settled = [each for each in self._settled if not each.startswith(f"{request_key}/")]
 
     @workflow.query(description="What waits, what is tested, what has landed")
     def status(self) -> MergeQueueStatus:

@@ -3,56 +3,83 @@
 What a valid plan is, is judged in an activity and recorded.
 """
 
+from collections.abc import Sequence
+
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from contracts import roles
-    from contracts.agent import AgentResult
+    from contracts.agent import AgentResult, AgentStart, Note, StopCause
     from contracts.baseline import Baseline
+    from contracts.budget import CostEstimate, EstimateCost
     from contracts.failures import FailureKind
     from contracts.limits import RequestLimits
     from contracts.planning import Plan
     from contracts.policy import JudgePlan, PlanJudgement
-    from contracts.ports import PolicyActivities
+    from contracts.ports import EstimateActivities, PolicyActivities
     from contracts.repository import RepositoryOpened
     from contracts.request import RequestStart
+    from contracts.resume import RequestResumed
     from contracts.task_queue import WORKFLOW_TASK_TIMEOUT
     from contracts.worktrees import WorktreeLease
     from domain import ids, wire
     from domain.agent import inputs
+    from domain.agent.model_choice import chosen
     from domain.planning import baseline as baselines
     from domain.planning import plan as plans
+    from domain.request import endings, expected_cost
+    from domain.request import status as requests
     from workflows import activity_options, baseline, cancellation, retrying
     from workflows.agent import AgentWorkflow
+    from workflows.budget import RequestBudget
+    from workflows.signals import signal_if_running
     from workflows.worktrees import worktree_lease
 
 
 class Planning:
     """The planner of one request, in a worktree of its own.
 
+    `notes` are the person's, read again for each of its attempts; `resumed` is what earlier
+    attempts at the request have left.
+
     Attributes:
         agent: workflow id of the planner at work, None when none is.
-        spent: what its calls have cost so far, in microUSD.
-        unpriced_tokens: of calls whose price is not known.
+        unpriced_tokens: of calls whose price is not known, earlier attempts at the request too.
+        estimate: what the last plan may cost; None before there is one.
     """
 
-    def __init__(self, request_id: str, start: RequestStart, opened: RepositoryOpened) -> None:
+    def __init__(
+        self,
+        request_id: str,
+        start: RequestStart,
+        opened: RepositoryOpened,
+        notes: Sequence[Note],
+        resumed: RequestResumed,
+        money: RequestBudget,
+    ) -> None:
         self._request_id = request_id
         self._start = start
         self._opened = opened
+        self._notes = notes
+        self._money = money
+        self._noted = 0
+        self._starting = False
         self._before: AgentResult | None = None
         self._attempt = 0
         self._surveyed: Baseline | None = None
         self._lacking: tuple[str, ...] = ()
         self.agent: str | None = None
         self._turns = 0
-        self.spent = self.unpriced_tokens = 0
+        self._resumed = resumed
+        self.unpriced_tokens = resumed.unpriced_tokens
         self.model = ""
+        self.estimate: CostEstimate | None = None
 
     async def look_at_base(self) -> None:
         """Survey the base and run the person's checks on it: all agents are told what is found."""
-        self._surveyed = await baseline.survey(self._opened, self._start.checks)
+        attempt = self._start.retry.attempt if self._start.retry else 0
+        self._surveyed = await baseline.survey(self._opened, self._start.checks, fresh=attempt)
 
     @property
     def baseline(self) -> Baseline | None:
@@ -62,24 +89,69 @@ class Planning:
         """
         return self._surveyed and baselines.with_lacking(self._surveyed, self._lacking)
 
-    async def plan(self, budget: int, *, feedback: str | None = None) -> Plan:
+    @property
+    def told(self) -> dict[str, object]:
+        """What the request's status tells of base and plan."""
+        return {**requests.of_base(self._start, self.baseline), "estimate": self.estimate}
+
+    @property
+    def expected(self) -> str:
+        """What the last plan may cost, for people; "" before there is an estimate."""
+        money = self._money
+        if self.estimate is None:
+            return ""
+        return expected_cost.told(self.estimate, budget=money.total, spent=money.spent)
+
+    async def plan(self, *, feedback: str | None = None) -> Plan:
         """Return a valid plan; `feedback` sends the planner back with a person's words."""
         purpose = ids.purpose(roles.PLANNER, 1)
         async with worktree_lease(
             self._opened.repository, purpose, commit=self._opened.base
         ) as lease:
-            return await self._plan(lease, budget, feedback)
+            limits = self._opened.limits or RequestLimits()
+            self._money.share("", of=limits.planner_shares)
+            self._money.weigh({}, limits.planner_shares - 1)
+            plan = await self._plan(lease, feedback)
+            self._money.settle("", 0)
+        await self._estimate(plan)
+        return plan
 
-    async def _plan(self, lease: WorktreeLease, budget: int, message: str | None) -> Plan:
+    async def note(self, note: Note) -> None:
+        """Pass a person's text to the planner at work; one that begins later is told it then."""
+        if self.agent is None or note.task:
+            return
+        if workflow.patched("note-to-planner-2026-12"):
+            # One that is still being started would not hear it.
+            await workflow.wait_condition(lambda: not self._starting)
+            if self.agent:
+                await signal_if_running(self.agent, "add_note", note)
+
+    async def _estimate(self, plan: Plan) -> None:
+        """Have a plan's cost estimated by what tasks have cost here before."""
+        if not workflow.patched("cost-estimate-2026-12"):
+            return
+        self.estimate = await retrying.execute(
+            EstimateActivities.estimate_cost,
+            EstimateCost(
+                repository=self._opened.repository,
+                sizes=tuple(task.size for task in plan.tasks),
+                models=chosen(self._start),
+                answered=self.model,
+            ),
+            activity_options.store("estimate what the plan costs"),
+        )
+
+    async def _plan(self, lease: WorktreeLease, message: str | None) -> Plan:
         limits = self._opened.limits or RequestLimits()
         problems: tuple[str, ...] = ("the planner was cut",)
         kept: Plan | None = None
         self._lacking = ()
         for _ in range(limits.planner_attempts):
-            result = await self._run_planner(lease, budget - self.spent, message)
+            result = await self._run_planner(lease, message)
             if result.output is None:
                 if kept:
                     break
+                self._check_money(result)
                 return self._fallback(f"the planner was cut ({result.cut}): {result.reason}")
             judged = await self._judge(result.output)
             if judged.plan:
@@ -103,33 +175,40 @@ class Planning:
             activity_options.store("judge the plan"),
         )
 
-    async def _run_planner(
-        self, lease: WorktreeLease, budget: int, message: str | None
-    ) -> AgentResult:
+    def _check_money(self, result: AgentResult) -> None:
+        """End the request when there is no plan, and no money to make one or to work by it."""
+        if result.cut is StopCause.BUDGET and self._money.closed:
+            raise ApplicationError(
+                f"no plan came: {result.reason}; {self._money.closed}",
+                type=endings.NO_BUDGET_ERROR,
+                non_retryable=True,
+            )
+
+    async def _run_planner(self, lease: WorktreeLease, message: str | None) -> AgentResult:
         self._attempt += 1
-        self.agent = ids.agent_id(self._request_id, roles.PLANNER, self._attempt)
-        result = await workflow.execute_child_workflow(
-            AgentWorkflow.run,
-            inputs.planner(
-                self._request_id,
-                self._start,
-                self._opened,
-                agent_id=self.agent,
-                lease=lease,
-                attempt=self._attempt,
-                before=self._before,
-                turns_before=self._turns,
-                message=message,
-                baseline=self.baseline,
-                budget=budget,
-            ),
-            id=self.agent,
-            task_timeout=WORKFLOW_TASK_TIMEOUT,
-            static_summary=f"planner, attempt {self._attempt}",
+        notes = tuple(note.text for note in self._notes if note.task is None)
+        # The opening tells the first notes; later ones may have found no agent at work.
+        late = notes[self._noted :] if self._before else ()
+        self._noted = len(notes)
+        start = inputs.planner(
+            self._request_id,
+            self._start,
+            self._opened,
+            lease=lease,
+            attempt=self._attempt,
+            before=self._before,
+            turns_before=self._turns,
+            message=message,
+            notes=notes,
+            late=late,
+            baseline=self.baseline,
+            budget=self._money.shares.get("", 0),
+            parent=self._resumed.planner,
         )
+        result = await (await self._started(start))
         self.agent, self._before = None, result
         self._turns += result.turns
-        self.spent += result.cost_microusd
+        self._money.book("", result.cost_microusd)
         self.unpriced_tokens += 0 if result.priced else result.usage.total_tokens
         self.model = result.model or self.model
         cancellation.raise_if_cancelled()
@@ -138,6 +217,21 @@ class Planning:
                 f"the planner failed: {result.reason}", type=result.failure, non_retryable=True
             )
         return result
+
+    async def _started(
+        self, start: AgentStart
+    ) -> workflow.ChildWorkflowHandle[AgentWorkflow, AgentResult]:
+        self.agent, self._starting = start.opening.agent_id, True
+        try:
+            return await workflow.start_child_workflow(
+                AgentWorkflow.run,
+                start,
+                id=self.agent,
+                task_timeout=WORKFLOW_TASK_TIMEOUT,
+                static_summary=f"planner, attempt {self._attempt}",
+            )
+        finally:
+            self._starting = False
 
     def _can_do_without(self, failure: str) -> bool:
         """Return whether the request goes on without a planner that failed so."""

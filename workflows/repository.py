@@ -7,16 +7,13 @@ from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from contracts.checks import ChecksReport
-    from contracts.merge_queue import BuildChain
+    from contracts.delivery import DeliverBranch, Delivered
+    from contracts.merge_queue import BuildChain, Chain
     from contracts.ports import PatchActivities, RepositoryActivities
-    from contracts.repository import (
-        CloseRequest,
-        DeliverBranch,
-        Delivered,
-        OpenRepository,
-        RepositoryOpened,
-    )
-    from contracts.request import RequestStart
+    from contracts.repository import CloseRequest, OpenRepository, RepositoryOpened, RequestClosed
+    from contracts.request import RequestEnded, RequestStart
+    from contracts.resume import RequestResumed, ResumeRequest
+    from contracts.store import RepositoryRef
     from domain import ids
     from workflows import activity_options, cancellation, retrying
     from workflows.checks import run_checks
@@ -39,28 +36,56 @@ async def open_repository(start: RequestStart) -> RepositoryOpened:
             checks=start.checks,
             environment=start.environment,
             asked=start.model_dump_json(exclude_defaults=True),
+            retried=start.retry is not None,
+            setup=start.setup,
         ),
         activity_options.store(f"open {start.repository}"),
     )
 
 
+async def resume(start: RequestStart, opened: RepositoryOpened) -> RequestResumed:
+    """Return what earlier attempts at the request have left; of a first one, nothing."""
+    if start.retry is None:
+        return RequestResumed()
+    # One that was terminated has not left the queue, which takes each patch once.
+    await _leave_queue(opened.repository)
+    return await retrying.execute(
+        RepositoryActivities.resume_request,
+        ResumeRequest(
+            repository=opened.repository,
+            request_id=workflow.info().workflow_id,
+            retry=start.retry,
+        ),
+        activity_options.store("read what earlier attempts have left"),
+    )
+
+
 async def check_merged_tree(
-    opened: RepositoryOpened, commands: tuple[str, ...]
-) -> tuple[str, ChecksReport]:
-    """Run commands on the target's tip; return the tip and the report."""
+    start: RequestStart, opened: RepositoryOpened, commands: tuple[str, ...]
+) -> tuple[Chain, ChecksReport]:
+    """Run commands on the target's tip; return that and the report.
+
+    A further attempt at the request runs them again, also those that were red on this very tree.
+    """
     chain = await retrying.execute(
         PatchActivities.build_chain,
         BuildChain(repository=opened.repository, patches=()),
         activity_options.store("read the target's tip"),
     )
     report = await run_checks(
-        opened.repository, chain.tip, commands, summary="check the merged tree"
+        opened.repository,
+        chain.tip,
+        commands,
+        summary="check the merged tree",
+        fresh=start.retry.attempt if start.retry else 0,
     )
-    return chain.tip, report
+    return chain, report
 
 
-async def deliver(opened: RepositoryOpened, tip: str) -> Delivered:
-    """Push the branch into the user's repository.
+async def deliver(
+    opened: RepositoryOpened, tip: str, *, before: Delivered | None = None
+) -> Delivered:
+    """Push the branch into the user's repository; one that was delivered `before` is moved on.
 
     A delivery that is cancelled, or fails, is withdrawn: an attempt whose result was lost may have
     made the branch all the same, and then it counts.
@@ -71,6 +96,7 @@ async def deliver(opened: RepositoryOpened, tip: str) -> Delivered:
         branch=opened.branch,
         commit=tip,
         base=opened.base,
+        moves_from=before.commit if before and before.branch == opened.branch else None,
     )
     push = retrying.execute(
         RepositoryActivities.deliver_branch,
@@ -92,18 +118,28 @@ async def deliver(opened: RepositoryOpened, tip: str) -> Delivered:
         return delivered
 
 
-async def close(opened: RepositoryOpened, *, used_queue: bool) -> None:
-    """Leave the merge queue and give up the claim on the branch."""
+async def _leave_queue(repository: RepositoryRef) -> None:
+    queue = ids.queue_id(repository.key, repository.target)
+    await signal_if_running(queue, "leave", repository.request_key)
+
+
+async def close(
+    opened: RepositoryOpened, ended: RequestEnded, *, used_queue: bool
+) -> RequestClosed | None:
+    """Leave the merge queue, give up the claim on the branch, and have the end kept."""
     repository = opened.repository
     if used_queue:
-        queue = ids.queue_id(repository.key, repository.target)
-        await signal_if_running(queue, "leave", repository.request_key)
-    await retrying.execute(
+        await _leave_queue(repository)
+    return await retrying.execute(
         RepositoryActivities.close_request,
         CloseRequest(
             repository=repository,
             request_id=workflow.info().workflow_id,
             branch=opened.branch,
+            status=ended.status.model_dump(mode="json", exclude_defaults=True),
+            plan=ended.plan,
+            approved=ended.approved,
+            notes=tuple(note.model_copy(update={"code": ""}) for note in ended.notes),
         ),
         activity_options.store("close the request"),
     )

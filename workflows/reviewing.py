@@ -7,8 +7,10 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from contracts import roles
-    from contracts.agent import AgentResult
+    from contracts.agent import AgentResult, StopCause
     from contracts.approvals import Approval, Decision
+    from contracts.budget import OnLimit
+    from contracts.endings import TaskEnding
     from contracts.limits import RequestLimits
     from contracts.policy import JudgeReview, ReviewJudgement
     from contracts.ports import PolicyActivities
@@ -20,11 +22,11 @@ with workflow.unsafe.imports_passed_through():
     from domain.agent import inputs
     from domain.agent.inputs import Offer
     from domain.approvals import questions
-    from domain.review import findings
+    from domain.review import cuts, findings
     from domain.review.rework import Rounds
     from domain.review.verdict import answer, decide, unchanged
     from workflows import activity_options, retrying
-    from workflows.task_report import TaskReporter
+    from workflows.task_report import TaskReporter, fail
     from workflows.visibility import show
     from workflows.worktrees import worktree_lease
 
@@ -82,11 +84,12 @@ class Reviewing:
     ) -> ReviewJudgement:
         """Have a reviewer judge: a fresh one, or with a question the one that judged last."""
         await self._reporter.set(TaskState.REVIEW, "the reviewer reads the patch")
-        attempt, before = rounds.total + 1, self._reporter.report.cost_microusd
+        attempt, before = rounds.total + 1, self._reporter.report
         verdict = await self._verdict(offer, attempt=attempt, budget=budget, question=question)
         judged = await self._judge(item, verdict, offer.patch, rounds)
         if judged.ask:
-            left = max(budget - (self._reporter.report.cost_microusd - before), 0)
+            share = budget + before.cost_microusd - before.granted_microusd
+            left = self._reporter.money_left(share)
             verdict = await self._verdict(
                 offer, attempt=attempt, budget=left, question=judged.ask, again=True
             )
@@ -151,6 +154,8 @@ class Reviewing:
             )
             result = await self._reporter.run_agent(start, again=again)
         self._reviewer = result
+        if result.cut is StopCause.BUDGET and self.start.on_limit is OnLimit.FINISH:
+            fail(TaskEnding.CUT, cuts.unreviewed(result))
         return ReviewFinish.model_validate_json(result.output) if result.output else None
 
     async def decision(self, approval: Approval, why: str = "") -> Decision:

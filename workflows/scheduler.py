@@ -13,7 +13,6 @@ with workflow.unsafe.imports_passed_through():
     from contracts.agent import Note
     from contracts.baseline import Baseline
     from contracts.endings import TaskEnding
-    from contracts.limits import RequestLimits
     from contracts.planning import Plan, TaskSpec
     from contracts.repository import RepositoryOpened
     from contracts.request import RequestStart
@@ -24,6 +23,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.agent import messages
     from domain.request import status as requests
     from domain.scheduling import budget, ready
+    from workflows.budget import RequestBudget
     from workflows.signals import signal_if_running
     from workflows.subtask import SubtaskWorkflow
 
@@ -31,12 +31,13 @@ with workflow.unsafe.imports_passed_through():
 class TaskScheduler:
     """The tasks of one plan.
 
+    `known` are rows with which an earlier attempt at the request has left it.
+
     `changed` is called after every change, to show it, and `ended` with the workflow id of every
     task that has ended.
 
     Attributes:
         rows: by task id, in the plan's order.
-        spent: before this plan, and by everything that has ended, in microUSD.
         model: the model that answered last.
     """
 
@@ -46,8 +47,9 @@ class TaskScheduler:
         opened: RepositoryOpened,
         plan: Plan,
         *,
-        spent: int,
+        money: RequestBudget,
         baseline: Baseline | None,
+        known: Sequence[TaskStatus],
         changed: Callable[[], None],
         ended: Callable[[str], None],
     ) -> None:
@@ -60,9 +62,10 @@ class TaskScheduler:
         self._request_id = workflow.info().workflow_id
         self._running: dict[str, asyncio.Task[None]] = {}
         self._starting: set[str] = set()
-        self._allowances: dict[str, int] = {}
-        self.rows = requests.table(plan)
-        self.spent = spent
+        self.rows = requests.table(plan, known)
+        self._landed = requests.landed_before(plan, known)
+        self._money = money
+        self._sizes = budget.weights(plan, turns_beside=money.limits.turns_beside)
         self.model = ""
 
     async def run(self, notes: Sequence[Note]) -> None:
@@ -76,14 +79,39 @@ class TaskScheduler:
             found = ready.ready(
                 task_nodes, running=len(self._running), width=self._start.max_parallel
             )
-            for task in found:
-                self._launch(task, notes)
+            unstarted = tuple(task for task in found if not self._launch(task, notes))
             self._block()
             self._changed()
-            if before := tuple(self._running):
-                await workflow.wait_condition(lambda b=before: tuple(self._running) != b)  # type: ignore[misc]
+            before = self._progress()
+            if self._running:
+                await workflow.wait_condition(lambda b=before: self._progress() != b)  # type: ignore[misc]
+            elif unstarted:
+                await self._funded(unstarted)
             elif not found:
                 break
+
+    def _progress(self) -> tuple[object, ...]:
+        """Return what makes the schedule worth looking at again."""
+        return tuple(self._running), self._money.total
+
+    async def _funded(self, tasks: Sequence[str]) -> None:
+        """Wait until there is money for tasks of which none can start, or fail them for good."""
+        total = self._money.total
+        self._money.lacks(tasks)
+        await workflow.wait_condition(
+            lambda: self._money.total != total or self._money.closed != ""
+        )
+        self._money.lacks(())
+        if self._money.total == total:
+            for task in tasks:
+                self._no_money(task, self._money.closed)
+
+    def _no_money(self, task: str, why: str = "") -> None:
+        used_up = f"the budget of {budget.dollars(self._money.total)} is used up or reserved"
+        told = f"{used_up}; {why}" if why else used_up
+        self.rows[task] = requests.ended(
+            self.rows[task], TaskState.FAILED, told, TaskEnding.NO_MONEY
+        )
 
     async def cancel(self) -> None:
         """Cancel what runs and wait until it has cleaned up."""
@@ -97,14 +125,17 @@ class TaskScheduler:
             if note.task in {None, task}:
                 # One that is still being started would not hear it, and was not given it either.
                 await workflow.wait_condition(lambda task=task: task not in self._starting)  # type: ignore[misc]
-                await signal_if_running(ids.subtask_id(self._request_id, task), "add_note", note)
+                await signal_if_running(self._workflow_id(task), "add_note", note)
 
     def reported(self, report: SubtaskReport) -> None:
         """Keep a task's standing."""
         row = self.rows.get(report.task)
         if row is not None:
-            child = ids.subtask_id(self._request_id, report.task)
-            self._row(requests.reported(row, report, child))
+            self._row(requests.reported(row, report, self._workflow_id(report.task)))
+
+    def _workflow_id(self, task: str) -> str:
+        """Return the id of a task's workflow: the one that its row has from before, or its own."""
+        return self.rows[task].workflow_id or ids.subtask_id(self._request_id, task)
 
     def _row(self, row: TaskStatus) -> None:
         self.rows[row.id] = row
@@ -117,22 +148,19 @@ class TaskScheduler:
                 self.rows[task], TaskState.BLOCKED, reason, TaskEnding.BLOCKED
             )
 
-    def _launch(self, task_id: str, notes: Sequence[Note]) -> None:
-        allowance = budget.grant(
-            budget.microusd(self._start.budget_usd),
-            spent=self.spent,
-            reserved=sum(self._allowances.values()),
-            waiting_tasks=sum(row.state is TaskState.PENDING for row in self.rows.values()),
-            floor=(self._opened.limits or RequestLimits()).smallest_allowance_microusd,
-        )
+    def _launch(self, task_id: str, notes: Sequence[Note]) -> bool:
+        """Start a task with its share of the money; False when it waits for some."""
+        allowance = self._money.share(task_id, weight=self._sizes[task_id], of=self._unshared())
         row = self.rows[task_id]
         if not allowance:
-            why = f"the budget of ${self._start.budget_usd:.2f} is used up or reserved"
-            self.rows[task_id] = requests.ended(row, TaskState.FAILED, why, TaskEnding.NO_MONEY)
-            return
-        child = ids.subtask_id(self._request_id, task_id)
+            if workflow.patched("budget-pause-2026-12"):
+                self.rows[task_id] = requests.unfunded(row)
+                return False
+            self._no_money(task_id)
+            return True
+        child, resumed = self._workflow_id(task_id), row.workflow_id is not None
         self.rows[task_id] = requests.launched(row, child)
-        self._allowances[task_id] = allowance
+        self._money.weigh(self._sizes, self._unshared())
         task = next(task for task in self._plan.tasks if task.id == task_id)
         work = requests.subtask(
             self._start,
@@ -144,12 +172,21 @@ class TaskScheduler:
             notes=tuple(notes),
             rows=self.rows,
             baseline=self._baseline,
+            landed=self._landed,
+            resumed=resumed,
         )
         self._starting.add(task_id)
         self._running[task_id] = asyncio.create_task(self._run_task(task, work, child))
+        return True
+
+    def _unshared(self) -> int:
+        """Return the weights of all tasks that have no share of the money yet."""
+        pending = (row.id for row in self.rows.values() if row.state is TaskState.PENDING)
+        return sum(self._sizes[task] for task in pending)
 
     async def _run_task(self, task: TaskSpec, work: SubtaskStart, child: str) -> None:
         """Run one task; its failure is its own."""
+        cost = 0
         try:
             handle = await workflow.start_child_workflow(
                 SubtaskWorkflow.run,
@@ -160,7 +197,7 @@ class TaskScheduler:
             )
             self._starting.discard(task.id)
             report = await handle
-            self.spent += report.cost_microusd
+            cost = report.cost_microusd
             self.model = report.model or self.model
             self.reported(report)
         except ChildWorkflowError as error:
@@ -168,11 +205,11 @@ class TaskScheduler:
             state = TaskState.CANCELLED if cancelled else TaskState.FAILED
             reason = "cancelled" if cancelled else messages.cause(error)
             # Without a result, what it reported last is what is known of its cost.
-            self.spent += budget.microusd(self.rows[task.id].cost_usd)
+            cost = budget.microusd(self.rows[task.id].cost_usd)
             ending = TaskEnding.CANCELLED if cancelled else TaskEnding.BROKEN
             self._row(requests.ended(self.rows[task.id], state, reason, ending))
         finally:
             self._starting.discard(task.id)
-            self._allowances.pop(task.id, None)
+            self._money.settle(task.id, cost)
             self._running.pop(task.id, None)
             self._ended(child)

@@ -29,10 +29,11 @@ with workflow.unsafe.imports_passed_through():
     from domain.review import patch as patches
     from domain.review.patch_request import patch_request
     from workflows import activity_options, cancellation, retrying
-    from workflows.checks import run_checks
+    from workflows.checks import accept
     from workflows.landing import Landing, feedback
     from workflows.retrying import ChildOfRequest
     from workflows.reviewing import Reviewing
+    from workflows.setup import set_up_patch
     from workflows.signals import signal_if_running
     from workflows.task_report import TaskFailed, TaskReporter, fail
     from workflows.unfinished import Unfinished
@@ -120,7 +121,7 @@ class SubtaskWorkflow(ChildOfRequest):
         self._reporter.note(lane=f"{lane.value}: {reason}"[:1_000], rounds_left=left)
         await self._reporter.set(TaskState.RUNNING, "")
         async with worktree_lease(self._start.repository, ids.purpose(roles.CODER, 1)) as lease:
-            self._base = self._checkpoint = lease.commit
+            self._base, self._checkpoint, self._message = await self._landing.begin(lease.commit)
             while not await self._one_round(lease):
                 pass
 
@@ -132,12 +133,7 @@ class SubtaskWorkflow(ChildOfRequest):
             return False
         if problem := self._patch_problem(patch, finish):
             return await self._back(rework.Cause.PATCH, problem, endings.patch_cause(problem))
-        checks = await run_checks(
-            self._start.repository,
-            patch.commit,
-            baselines.required(self._start, evictions.commands(self._promised)),
-            summary=f"accept {patch.task}",
-        )
+        checks = await self._accepted(patch)
         if not checks.passed:
             return await self._red(checks)
         if not (patch.files or finish.no_change):
@@ -151,6 +147,7 @@ class SubtaskWorkflow(ChildOfRequest):
             findings=self._reviewing.findings,
             notes=tuple(self._notes),
             cut=cuts.offered(self._cut),
+            dropped=self._reporter.report.dropped,
         )
         self._offered = patch.tree
         item = await self._reviewing.review(offer, rounds=self._rounds, budget=self._money_left())
@@ -206,20 +203,20 @@ class SubtaskWorkflow(ChildOfRequest):
 
     async def _settled(self, finish: CoderFinish, patch: Patch) -> bool:
         """Act on what the agent needs; True when its change is taken as it is."""
-        before = self._start.task.acceptance
         settled = await self._unfinished.settle(self._start.task, finish, patch)
         if isinstance(settled, str):
             fail(TaskEnding.IMPOSSIBLE, settled)
-        dropped = tuple(each for each in before if each not in settled.task.acceptance)
-        self._reporter.note(dropped=(*self._reporter.report.dropped, *dropped))
-        self._start = self._start.model_copy(update={"task": settled.task})
+        dropped = (*self._reporter.report.dropped, *settled.dropped)
+        self._reporter.note(dropped=dropped)
+        baseline = baselines.without(self._start.baseline, dropped)
+        update = {"task": settled.task, "baseline": baseline}
+        self._start = self._start.model_copy(update=update)
         self._reviewing.start = self._landing.start = self._start
         told = settled.message
         return not told or await self._back(rework.Cause.ANSWER, told, unfinished.reason(finish))
 
     def _money_left(self) -> int:
-        spent = self._reporter.report.cost_microusd
-        return max(self._start.limits.budget_microusd - spent, 0)
+        return self._reporter.money_left(self._start.limits.budget_microusd)
 
     async def _patch(self) -> Patch:
         patch = await retrying.execute(
@@ -250,13 +247,19 @@ class SubtaskWorkflow(ChildOfRequest):
             fail(TaskEnding.CUT, why)
         return problem
 
+    async def _accepted(self, patch: Patch) -> ChecksReport:
+        """Install what a changed lock file names, and run what must pass."""
+        if kept_out := await set_up_patch(self._start, patch, self._reviewing):
+            return kept_out
+        return await accept(self._start, patch, evictions.commands(self._promised))
+
     async def _red(self, checks: ChecksReport) -> bool:
         """Send a change that fails its acceptance back; what a cut agent left is kept."""
         if self._cut:
-            fail(TaskEnding.CUT, cuts.not_offered(self._cut, problem=cuts.red(checks)))
+            fail(TaskEnding.CUT, cuts.not_offered(self._cut, problem=endings.checks_cause(checks)))
         whose = evictions.red_of(checks, self._start.task, self._promised)
         words = rework.checks_feedback(checks, whose)
-        why = endings.checks_cause(checks.results)
+        why = endings.checks_cause(checks)
         return await self._back(rework.Cause.CHECKS, words, why, ("checks", checks.log))
 
     async def _land(self, patch: Patch) -> bool:

@@ -5,6 +5,7 @@ from typing import NoReturn
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from contracts import roles
     from contracts.agent import AgentResult, AgentStart
     from contracts.base import Contract
     from contracts.endings import TaskEnding
@@ -55,6 +56,10 @@ class TaskReporter:
         self.note(state=state, reason=reason[:1_000], agent=agent)
         await signal_if_running(self._request_id, "task_changed", self.report)
 
+    def money_left(self, share: int) -> int:
+        """Return what is left of a share of the budget and of what was granted; microUSD."""
+        return max(share + self.report.granted_microusd - self.report.cost_microusd, 0)
+
     async def unchanged(self, finish: CoderFinish) -> bool:
         """End the task as done without a change: what its agent says is the answer; True."""
         self.note(no_change=finish.no_change[:1_000], answer=finish.summary)
@@ -97,6 +102,9 @@ class TaskReporter:
             unpriced_tokens=self.report.unpriced_tokens + (0 if result.priced else tokens),
             cost_microusd=self.report.cost_microusd + result.cost_microusd,
             model=result.model or self.report.model,
+            granted_microusd=self.report.granted_microusd + result.granted_microusd,
         )
+        if start.role == roles.CODER and result.left_out is not None:
+            self.note(left_out=result.left_out)
         cancellation.raise_if_cancelled()
         return result

@@ -38,6 +38,8 @@ class ToolDispatcher:
         seen: the agent's record of file digests.
         scope: by what its writes of undeclared paths are judged.
         doing: what is going on, for people.
+        left_out: what of the worktree the last checkpoint does not hold, for people; None before
+            a call has looked.
     """
 
     def __init__(self, start: AgentStart) -> None:
@@ -47,6 +49,7 @@ class ToolDispatcher:
         self.checkpoint = start.checkpoint
         self.seen = start.seen
         self.scope = start.scope
+        self.left_out = start.left_out
         self.doing = "starting"
 
     def decided(self, decision: Decision) -> None:
@@ -146,13 +149,19 @@ class ToolDispatcher:
         )
         self.checkpoint = result.checkpoint or self.checkpoint
         self.seen = result.seen or self.seen
+        if result.left_out is not None:
+            self.left_out = result.left_out
         return _answer(use, result)
 
     def _scope(self, use: ToolUse) -> WriteScope | None:
-        """Return by what the path of an edit is judged, None for one that is declared."""
-        if self.scope is None or use.name != "edit":
-            return None
-        return scopes.about(self.scope, use.subject)
+        """Return by what the paths are judged that a call changes; of an edit only what matters."""
+        match use.name:
+            case "edit" if self.scope is not None:
+                return scopes.about(self.scope, use.subject)
+            case "run_command":
+                return self.scope
+            case _:
+                return None
 
     async def _reach(self, port: Callable[[Any, Call], Awaitable[Result]], request: Call) -> Result:
         """Have a call carried out in the worktree; in another one, when this one is lost."""

@@ -11,15 +11,17 @@ with workflow.unsafe.imports_passed_through():
     from contracts.tools import CoderFinish
     from domain.approvals import questions
     from domain.approvals.questions import Asker
+    from domain.planning import baseline as baselines
     from domain.planning import unfinished
     from domain.planning.unfinished import Settled
+    from domain.text import listing
     from workflows.reviewing import Reviewing
 
 
 class Unfinished:
     """The questions of one task's agent: paths, and acceptance commands that cannot pass.
 
-    Paths that no other task writes are granted; all else a person decides.
+    Paths that the rule of undeclared paths allows are granted; all else a person decides.
     """
 
     def __init__(self, start: SubtaskStart, reviewing: Reviewing) -> None:
@@ -33,9 +35,10 @@ class Unfinished:
             return await self._paths(task, finish, patch, why)
         if not finish.cannot_pass:
             return f"blocked: {why}"
-        named = unfinished.commands(task, finish.cannot_pass)
+        red = tuple(each.command for each in baselines.failed(self._start))
+        named = unfinished.commands(task, finish.cannot_pass, red)
         if not named:
-            return Settled(task, unfinished.misnamed(task))
+            return Settled(task, unfinished.misnamed(task, red))
         approval = questions.acceptance_approval(task, named, patch, why=why, asker=self._asker())
         return await self._ask(
             approval,
@@ -50,18 +53,32 @@ class Unfinished:
         paths = finish.needs_paths
         if wrong := unfinished.refused(paths):
             return Settled(task, f"These paths cannot be asked for: {wrong}. {unfinished.GO_ON}")
-        owners = unfinished.owners(paths, self._start.claims or ())
-        if not owners:
-            return unfinished.granted(task, paths, by="no other task writes it")
+        free, reason = self._judged(paths, patch)
+        if free:
+            return unfinished.granted(task, paths, by=reason, finish=finish)
         approval = questions.paths_approval(
-            task, paths, owners, patch, why=why, asker=self._asker()
+            task, paths, reason, patch, why=why, asker=self._asker()
         )
         return await self._ask(
             approval,
-            unfinished.granted(task, paths, by="a person allows it"),
+            unfinished.granted(task, paths, by="a person allows it", finish=finish),
             task,
             failed=f"it needs {', '.join(paths)}: {why}",
         )
+
+    def _judged(self, paths: tuple[str, ...], patch: Patch) -> tuple[bool, str]:
+        """Return whether paths are granted without a person, and why; as recorded with the patch.
+
+        Where nothing is recorded it is decided as it was before.
+        """
+        if patch.requested is not None:
+            free = unfinished.free(patch.requested)
+            say = unfinished.grounds if free else unfinished.doubts
+            return free, say(patch.requested)
+        owners = unfinished.owners(paths, self._start.claims or ())
+        if not owners:
+            return True, "no other task writes it"
+        return False, f"{listing(owners)} writes there too."
 
     async def _ask(
         self, approval: Approval, approved: Settled, task: TaskSpec, *, failed: str
@@ -71,7 +88,7 @@ class Unfinished:
             case Choice.APPROVE:
                 return approved
             case Choice.REVISE:
-                return Settled(task, f"{decision.by} answers: {decision.reason}")
+                return Settled(task, unfinished.answered(decision.by, decision.reason))
             case Choice.REJECT:
                 return f"{failed}; {decision.by} says no: {decision.reason}".rstrip(": ")
 

@@ -14,9 +14,9 @@ from activities.tools.registry import tools_by_name
 from activities.tools.tool import Tool, ToolContext, ToolOutput
 from contracts.failures import FailureKind
 from contracts.ports import ToolActivities
-from contracts.tools import ReadCall, ReadResults, ToolCall, ToolResult
+from contracts.tools import MOST_LEFT_OUT, ReadCall, ReadResults, ToolCall, ToolResult
 from domain import ids
-from domain.text import one_line
+from domain.text import Redact, shown
 from infra.commands import CommandRunner
 from infra.disk_space import is_disk_full
 from infra.store import Batch, RefUpdate, Store, journal
@@ -28,10 +28,13 @@ from infra.worktrees.open_pools import OpenPools
 class WorktreeTools(ToolActivities):
     """Tool calls on this host's worktrees."""
 
-    def __init__(self, stores: OpenStores, pools: OpenPools, commands: CommandRunner) -> None:
+    def __init__(
+        self, stores: OpenStores, pools: OpenPools, commands: CommandRunner, *, redact: Redact
+    ) -> None:
         self._stores = stores
         self._pools = pools
         self._commands = commands
+        self._redact = redact
 
     @override
     @activity.defn
@@ -53,7 +56,7 @@ class WorktreeTools(ToolActivities):
             context = await self._context(request, store, worktree)
             for call_id, name, arguments in request.calls:
                 output = await _execute(_tool(name), context, arguments)
-                results.append(_result(context.batch, call_id, output))
+                results.append(self._result(context.batch, call_id, output))
         known = _save_seen(context.batch, context.seen, request.seen)
         await context.batch.write()
         return ReadResults(results=tuple(results), seen=known)
@@ -111,31 +114,45 @@ class WorktreeTools(ToolActivities):
                 if found is not None:
                     return ToolResult.model_validate_json(found)
                 context = await self._context(request, store, worktree)
-                return await _act(request, tool, context, ref)
+                return await self._act(request, tool, context, ref)
 
+    async def _act(
+        self, request: ToolCall, tool: Tool, context: ToolContext, ref: str
+    ) -> ToolResult:
+        worktree, batch = context.worktree, context.batch
+        worktree.begin(request.call_id)
+        try:
+            output = await _execute(tool, context, request.arguments)
+        except Exception as error:
+            if is_disk_full(error):
+                await worktree.clear()
+            raise
+        checkpoint = output.checkpoint or request.expected
+        seen = _save_seen(batch, context.seen, request.seen)
+        result = self._result(batch, request.call_id, output).model_copy(
+            update={"checkpoint": checkpoint, "seen": seen, "left_out": self._left_out(output)}
+        )
+        attachments = {"output": result.output, **output.attachments}
+        entry = journal.entry(batch, result.model_dump_json().encode(), attachments)
+        await batch.write()
+        names = (request.repository.request_key, request.task_ref, request.call_id)
+        pin = RefUpdate(ids.checkpoint_ref(*names), checkpoint, None)
+        await journal.settle(context.store, entry, ref, pin)
+        worktree.settle(checkpoint)
+        return result
 
-async def _act(request: ToolCall, tool: Tool, context: ToolContext, ref: str) -> ToolResult:
-    worktree, batch = context.worktree, context.batch
-    worktree.begin(request.call_id)
-    try:
-        output = await _execute(tool, context, request.arguments)
-    except Exception as error:
-        if is_disk_full(error):
-            await worktree.clear()
-        raise
-    checkpoint = output.checkpoint or request.expected
-    seen = _save_seen(batch, context.seen, request.seen)
-    result = _result(batch, request.call_id, output).model_copy(
-        update={"checkpoint": checkpoint, "seen": seen}
-    )
-    attachments = {"output": result.output, **output.attachments}
-    entry = journal.entry(batch, result.model_dump_json().encode(), attachments)
-    await batch.write()
-    names = (request.repository.request_key, request.task_ref, request.call_id)
-    pin = RefUpdate(ids.checkpoint_ref(*names), checkpoint, None)
-    await journal.settle(context.store, entry, ref, pin)
-    worktree.settle(checkpoint)
-    return result
+    def _left_out(self, output: ToolOutput) -> str | None:
+        if output.left_out is None:
+            return None
+        return shown(output.left_out, MOST_LEFT_OUT, self._redact)
+
+    def _result(self, batch: Batch, call_id: str, output: ToolOutput) -> ToolResult:
+        return ToolResult(
+            call_id=call_id,
+            outcome=output.outcome,
+            output=batch.blob(output.text.encode("utf-8", "replace")),
+            preview=shown(output.text, 80, self._redact),
+        )
 
 
 def _tool(name: str) -> Tool:
@@ -153,15 +170,6 @@ def _tool(name: str) -> Tool:
 async def _execute(tool: Tool, context: ToolContext, arguments: str) -> ToolOutput:
     data = await context.store.get_blob(arguments)
     return await tool.execute(context, tool.spec.arguments.model_validate_json(data))
-
-
-def _result(batch: Batch, call_id: str, output: ToolOutput) -> ToolResult:
-    return ToolResult(
-        call_id=call_id,
-        outcome=output.outcome,
-        output=batch.blob(output.text.encode("utf-8", "replace")),
-        preview=one_line(output.text, 80),
-    )
 
 
 async def _load_seen(store: Store, oid: str | None) -> dict[str, str]:

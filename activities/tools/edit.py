@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
+from activities.tools import undeclared_paths
 from activities.tools.tool import RelativePath, Tool, ToolContext, ToolOutput, failed, plain_path
 from contracts.base import HumanInput
 from contracts.tools import ApprovalClass, RetryClass
@@ -14,8 +15,6 @@ from contracts.verdicts import Effect
 from domain.approvals.paths import path_problem
 from domain.editing import edit, seen
 from domain.editing.syntax import new_problems
-from domain.planning import undeclared
-from domain.review.risk import sensitive
 from domain.tools.registry import ToolSpec
 from infra.files.confined_files import ConfinedFiles
 from infra.files.confined_root import PathRefused
@@ -73,7 +72,7 @@ async def execute(context: ToolContext, arguments: EditArguments) -> ToolOutput:
     _remember(context, path, data, decided.after)
     done = f"Done: {path} ({decided.match_kind})."
     problems = new_problems(path, data, decided.after)
-    warned = _warning(context, path)
+    warned = undeclared_paths.edited(context, path)
     text = "\n".join(filter(None, [done, decided.note, decided.diff, *problems, warned]))
     if unrecorded := await _unrecorded(context, path):
         return ToolOutput(f"{text}\n{path} {unrecorded}, so it will not be part of the patch.")
@@ -111,13 +110,6 @@ def _remember(context: ToolContext, path: str, before: bytes | None, after: byte
     now = seen.edited(known, old, edit.digest(after))
     if now is not None:
         context.seen[path] = now
-
-
-def _warning(context: ToolContext, path: str) -> str:
-    """Return what the agent is told of a path that its task did not declare."""
-    if context.scope is None:
-        return ""
-    return undeclared.warning(path, undeclared.judge(path, context.scope, risk=sensitive(path)))
 
 
 def _incomplete(command: str, missing: str) -> edit.Refused:

@@ -4,16 +4,21 @@ import asyncio
 from collections.abc import Sequence
 
 from pydantic import Field
+from temporalio import activity
 
-from activities.tools import scratch
+from activities.tools import scratch, undeclared_paths
 from activities.tools.tool import Tool, ToolContext, ToolOutput
 from contracts.base import HumanInput
 from contracts.tools import ApprovalClass, RetryClass, ToolOutcome
 from contracts.verdicts import Effect
+from domain.checkpoints import LeftOut
+from domain.command_limits import UNDONE
+from domain.setup_words import stale_sentence
 from domain.text import one_line
 from domain.tools.registry import ToolSpec
 from infra.commands import CommandRun, undo
 from infra.files.confined_root import PathRefused
+from infra.worktrees.scan import Scan
 
 
 class RunCommandArguments(HumanInput):
@@ -26,35 +31,53 @@ class RunCommandArguments(HumanInput):
 async def execute(context: ToolContext, arguments: RunCommandArguments) -> ToolOutput:
     """Run the command and checkpoint what it left; one that filled the disk is undone."""
     worktree = context.worktree
-    environment = await context.commands.environment(context.store, context.environment)
+    place = await context.commands.environment_at(
+        context.store, context.environment, context.expected
+    )
     notes = [f"[{scratch.LOST}]"] if scratch.was_lost(context) else []
     ran = await context.commands.run(
-        worktree, arguments.command, environment, timeout_seconds=arguments.timeout_seconds
+        worktree, arguments.command, place.environment, timeout_seconds=arguments.timeout_seconds
     )
+    if place.stale:
+        notes.append(f"[{stale_sentence(place.stale)}]")
     log = {"log": context.batch.blob(ran.outcome.output)}
     if ran.disk_full:
         await undo(worktree, context.expected)
         scratch.remember(context)
-        notes.append(
-            f"[{ran.ending}; it filled the disk, so all it wrote was undone and {scratch.TMP} and "
-            "HOME were emptied]"
-        )
-        return ToolOutput(_text(ran.text, notes), ToolOutcome.FAILED, attachments=log)
+        undone = f"it filled the disk, so {UNDONE}"
+        notes.append(f"[{ran.ending}]" if ran.limit else f"[{ran.ending}; {undone}]")
+        # Nothing but the checkpoint is there any more, so nothing of it is left out.
+        return ToolOutput(_text(ran.text, notes), ToolOutcome.FAILED, attachments=log, left_out="")
     scratch.remember(context)
     text = await asyncio.to_thread(_kept, context, ran) if ran.is_cut else ran.text
     notes.append(f"[{ran.ending}]")
     scan = await worktree.scan(context.expected, f"run: {one_line(arguments.command)}")
     if ran.outcome.hint:
         notes.append(f"[{ran.outcome.hint}]")
-    if scan.skipped:
-        notes.append(f"[not part of the checkpoint: nested repositories {', '.join(scan.skipped)}]")
+    left_out = _left_out(scan)
+    notes += [f"[{each}]" for each in left_out.sentences(worktree.limits)]
+    notes += await undeclared_paths.changed_by_command(context, scan.commit)
     outcome = ToolOutcome.DONE if ran.passed or ran.broken_pipe else ToolOutcome.FAILED
     return ToolOutput(
         text=_text(text, notes),
         outcome=ToolOutcome.TIMED_OUT if ran.outcome.timed_out else outcome,
         checkpoint=scan.commit,
         attachments=log,
+        left_out=left_out.line(),
     )
+
+
+def _left_out(scan: Scan) -> LeftOut:
+    """Return what the checkpoint does not hold, and log it."""
+    left_out = LeftOut(
+        nested=tuple(path for path in scan.skipped if path.endswith("/")),
+        odd=tuple(path for path in scan.skipped if not path.endswith("/")),
+        too_large=scan.too_large,
+        too_deep=scan.too_deep,
+    )
+    if line := left_out.line():
+        activity.logger.warning("checkpoint.left_out", extra={"reason": line})
+    return left_out
 
 
 def _kept(context: ToolContext, ran: CommandRun) -> str:

@@ -32,12 +32,15 @@ class ToolOutput:
         text: for the model.
         checkpoint: the worktree's new state, None when it did not change.
         attachments: object ids kept with the journal entry, by name.
+        left_out: for people, what of the worktree the checkpoint does not hold; "" for nothing,
+            None when the call did not look.
     """
 
     text: str
     outcome: ToolOutcome = ToolOutcome.DONE
     checkpoint: str | None = None
     attachments: dict[str, str] = field(default_factory=dict)
+    left_out: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class ToolContext:
         batch: objects that are written together with the journal entry.
         environment: object id of the request's execution environment.
         commands: runs commands in the sandbox.
-        scope: by what the edit of an undeclared path is judged, None for any other call.
+        scope: by what undeclared paths are judged that the call changes; None when none are.
     """
 
     worktree: WorktreeHandle

@@ -5,14 +5,16 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from bench.cooperbench.objects import Git
 from contracts.repository import Environment
 from infra.commands import CommandRunner
 from infra.sandbox import Sandbox
+from infra.store import transport
 from infra.store.open_stores import OpenStores
 from infra.worktrees.open_pools import OpenPools
 
 _SECONDS = 300.0
+_KEPT = "refs/oc/checked"
+"""Keeps what was fetched, as every commit in a store of the product has a ref."""
 _UID = 59_000
 """Apart from the user ids of the product's own worktrees."""
 
@@ -33,8 +35,7 @@ class Checker:
         """Return whether a command is green on a commit of a repository."""
         key = repository.name
         store = await self._stores.clone(repository, key)
-        if await store.resolve(commit) is None:
-            Git(Path(store.path)).run("fetch", "-q", "--no-tags", str(repository), commit)
+        await transport.fetch(store, repository, commit, f"{_KEPT}/{commit}")
         pool = await self._pools.get(key)
         async with pool.checkout(commit) as worktree:
             ran = await self._runner.run(

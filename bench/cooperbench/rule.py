@@ -11,7 +11,7 @@ from bench.cooperbench.dataset import Feature, Pair
 from bench.cooperbench.workshop import WRONG, Outcome, Workshop
 from contracts.review import Undone, UndoneKind
 from domain.review.commit_message import TRAILER
-from infra.store import Store
+from infra.store import Store, transport
 
 _WORD = re.compile(r"\w+")
 _BINARY_BYTES = 8_000
@@ -57,6 +57,8 @@ async def rows(workshop: Workshop, pairs: Sequence[Pair], store: Path) -> list[R
     for number, (*_, commit) in enumerate(made):
         workshop.keep(f"made/{number}", commit)
     async with await Store.clone(workshop.git.folder, store) as opened:
+        commits = dict.fromkeys((workshop.base, *(commit for *_, commit in made)))
+        await transport.fetch_objects(opened, workshop.git.folder, *commits)
         return [
             _row(
                 workshop,

@@ -1,4 +1,4 @@
-"""Connect to the Temporal service; start server and worker where none runs."""
+"""Connect to the Temporal service; start the server, and a worker if needed, where none runs."""
 
 import functools
 from collections.abc import AsyncIterator
@@ -12,6 +12,7 @@ from cli import hints
 from cli.client.request_client import RequestClient
 from cli.client.summary import RequestSummary
 from cli.context import CliContext
+from cli.exit_codes import ServiceUnavailable
 from runtime.connect import connect
 from runtime.errors import UnreachableError
 from runtime.records import ServerRecord
@@ -27,12 +28,10 @@ class Service:
 
     Attributes:
         ui_url: the web UI's address; None when unknown.
-        started: server or worker were started for this command and end with it.
     """
 
     requests: RequestClient
     ui_url: str | None
-    started: bool
 
     def link(self, request: RequestSummary) -> str:
         """Return the address of a request's page in the web UI, "" when there is none."""
@@ -52,17 +51,33 @@ def _quiet_runtime() -> Runtime:
 async def connected(context: CliContext, *, worker: bool) -> AsyncIterator[Service]:
     """Connect to the service, and to a worker if needed, for as long as the block lasts.
 
+    A worker is needed by what acts; a command that only looks starts nothing that does. A worker
+    that was started goes on after the block, until nothing is open.
+
     Raises:
         SetupError: the service cannot be found or started.
     """
     settings = load(context.environ)
     async with AsyncExitStack() as stack:
         up, client = await _reach(stack, settings, context, worker=worker)
-        # A server that was started just now has a worker starting behind it.
-        worker_seconds = _WORKER_SECONDS if up.started and not worker else 0.0
+        worker_seconds = _WORKER_SECONDS if up.worker_starts else 0.0
         relocate = functools.partial(_relocate, settings)
         requests = RequestClient(client, worker_seconds=worker_seconds, relocate=relocate)
-        yield Service(requests, up.ui_url, up.started)
+        yield Service(requests, up.ui_url)
+
+
+async def open_requests(settings: Settings, address: str | None) -> list[RequestSummary] | None:
+    """Return the open requests of a service that runs, None when it does not answer.
+
+    Starts nothing.
+    """
+    if address is None:
+        return None
+    try:
+        client = await connect(settings, address=address, runtime=_quiet_runtime())
+        return await RequestClient(client).open()
+    except (UnreachableError, ServiceUnavailable):
+        return None
 
 
 async def _relocate(settings: Settings, client: Client) -> Client | None:

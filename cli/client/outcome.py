@@ -12,7 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from cli.client.rpc import POLL_SECONDS, ServerConnection, raise_if_cancelled
 from cli.exit_codes import ExitCode, UsageError
-from cli.formatting import clean
+from cli.formatting import clean, name
 from contracts.failures import FailureKind
 from contracts.request import RequestStatus
 from contracts.visibility import RunState
@@ -82,7 +82,7 @@ async def wait_for_outcome(server: ServerConnection, request_id: str) -> Request
             unknown = error.status is RPCStatusCode.NOT_FOUND
             unknown_since = (unknown_since or now()) if unknown else None
             if unknown_since and now() - unknown_since >= _RESTART_SECONDS:
-                raise UsageError(f"There is no {request_id} any more.") from error
+                raise UsageError(f"There is no {name(request_id)} any more.") from error
             await server.follow()
             await asyncio.sleep(POLL_SECONDS)
 

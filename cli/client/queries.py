@@ -15,7 +15,7 @@ from cli.client.rpc import (
     raise_if_cancelled,
 )
 from cli.exit_codes import ServiceUnavailable, UsageError
-from cli.formatting import clean
+from cli.formatting import clean, name
 
 QUERY_SECONDS = 3.0
 """How long a worker may take to answer a query before it counts as unavailable."""
@@ -66,12 +66,14 @@ class WorkflowQueries:
             async with asyncio.timeout(QUERY_SECONDS):
                 value: _Value = await handle.query(query, result_type=answer)
         except WorkflowQueryFailedError as error:
-            raise ServiceUnavailable(f"{workflow_id} cannot tell: {clean(str(error))}") from error
+            raise ServiceUnavailable(
+                f"{name(workflow_id)} cannot tell: {clean(str(error))}"
+            ) from error
         except (RPCError, TimeoutError) as error:
             raise_if_cancelled()
             await self._server.follow()
             if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
-                raise UsageError(f"There is no {workflow_id}.") from error
+                raise UsageError(f"There is no {name(workflow_id)}.") from error
             raise ServiceUnavailable(await self._silent_party()) from error
         return value
 

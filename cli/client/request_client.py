@@ -5,7 +5,9 @@ Workflow types, queries, signals and updates carry their wire names.
 
 import datetime as dt
 import re
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from temporalio.client import (
@@ -28,20 +30,25 @@ from cli.client.rpc import (
 )
 from cli.client.summary import RequestSummary, first_line, summarize
 from cli.exit_codes import ServiceUnavailable, UsageError
-from cli.formatting import clean
+from cli.formatting import clean, name
 from contracts.agent import AgentStatus, Note
 from contracts.approvals import Answer, Approval, Decide, Receipt
+from contracts.budget import BudgetReceipt, SetBudget
 from contracts.merge_queue import MergeQueueStatus
 from contracts.reconcile import Reconcile, ReconcileReport
 from contracts.request import RequestStart, RequestStatus
 from contracts.task_queue import WORKFLOW_TASK_TIMEOUT, TaskQueue
-from contracts.visibility import OC_KEPT
+from contracts.visibility import OC_ATTEMPT, OC_KEPT, OC_REPOSITORY
 from domain.ids import REQUEST_PREFIX
+
+_Result = TypeVar("_Result")
 
 WORKFLOW = "RequestWorkflow"
 _RECONCILE_TIMEOUT = dt.timedelta(seconds=120)
+_CLEAN_UP_TIMEOUT = dt.timedelta(minutes=30)
 _DECIDE_TIMEOUT = dt.timedelta(seconds=15)
-_LISTED = 100
+_LISTED = 1_000
+_OPEN = ' AND ExecutionStatus="Running"'
 _SUGGESTED = 5
 
 
@@ -73,21 +80,44 @@ class RequestClient:
 
     async def start(self, start: RequestStart, *, request_id: str) -> RequestSummary:
         """Start a request and return its summary."""
-        async with translated_errors():
-            try:
-                await self._client.start_workflow(
-                    WORKFLOW,
-                    start,
-                    id=request_id,
-                    task_queue=TaskQueue.WORKFLOWS,
-                    task_timeout=WORKFLOW_TASK_TIMEOUT,
-                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                    static_summary=first_line(start.request),
-                    rpc_timeout=RPC_TIMEOUT,
-                )
-            except WorkflowAlreadyStartedError as error:
-                raise UsageError(f"There is a request {request_id} already.") from error
+        try:
+            await self._start(start, request_id, WorkflowIDReusePolicy.REJECT_DUPLICATE, {})
+        except WorkflowAlreadyStartedError as error:
+            raise UsageError(f"There is a request {name(request_id)} already.") from error
         return await self.summary(request_id)
+
+    async def retry(self, start: RequestStart, request: RequestSummary) -> RequestSummary:
+        """Start a request again that has not ended well, under its id; return its summary."""
+        memo = {OC_KEPT: request.salvage_command, OC_ATTEMPT: start.retry and start.retry.attempt}
+        policy = WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
+        try:
+            await self._start(start, request.id, policy, memo)
+        except WorkflowAlreadyStartedError as error:
+            raise UsageError(
+                f"{name(request.id)} goes on already: another command was faster; watch it with "
+                "`watch`."
+            ) from error
+        return await self.summary(request.id)
+
+    async def _start(
+        self,
+        start: RequestStart,
+        request_id: str,
+        policy: WorkflowIDReusePolicy,
+        memo: Mapping[str, Any],
+    ) -> None:
+        async with translated_errors():
+            await self._client.start_workflow(
+                WORKFLOW,
+                start,
+                id=request_id,
+                task_queue=TaskQueue.WORKFLOWS,
+                task_timeout=WORKFLOW_TASK_TIMEOUT,
+                id_reuse_policy=policy,
+                static_summary=first_line(start.request),
+                memo={OC_REPOSITORY: start.repository, **memo},
+                rpc_timeout=RPC_TIMEOUT,
+            )
 
     async def find(self, typed: str) -> RequestSummary:
         """Return the request with this id, or with this unambiguous beginning of one."""
@@ -96,11 +126,12 @@ class RequestClient:
                 return await self.summary(request_id)
             except UsageError:
                 continue
-        matches = [one.id async for one in self._list(_prefix_condition(typed), _SUGGESTED + 1)]
+        found = self._list(_prefix_condition(typed), _LISTED)
+        matches = list(dict.fromkeys([one.id async for one in found]))
         if not matches:
             raise UsageError(_not_found(typed))
         if len(matches) > 1:
-            names = ", ".join(hints.short_id(name) for name in matches[:_SUGGESTED])
+            names = ", ".join(name(hints.short_id(each)) for each in matches[:_SUGGESTED])
             raise UsageError(f"{clean(typed, 80)} could be one of {names}; type more of it.")
         return await self.summary(matches[0])
 
@@ -108,7 +139,9 @@ class RequestClient:
         """Return the open request that a person names; refuse one that has ended."""
         request = await self.find(typed)
         if request.closed:
-            raise UsageError(f"{request.id} has ended ({request.state}); nothing waits any more.")
+            raise UsageError(
+                f"{name(request.id)} has ended ({request.state}); nothing waits any more."
+            )
         return request
 
     async def summary(self, request_id: str) -> RequestSummary:
@@ -118,23 +151,42 @@ class RequestClient:
             execution = await handle.describe(rpc_timeout=RPC_TIMEOUT)
             if execution.workflow_type != WORKFLOW:
                 raise UsageError(f"{clean(request_id, 80)} is not a request.")
-            return summarize(
-                execution,
-                summary=clean(await execution.static_summary() or ""),
-                salvage_command=clean(str((await execution.memo()).get(OC_KEPT, "")), 500),
-            )
+            summary = clean(await execution.static_summary() or "")
+            return summarize(execution, await execution.memo(), summary=summary)
 
-    async def newest(self) -> list[RequestSummary]:
-        """Return the newest requests, newest first."""
-        return [request async for request in self._list("", _LISTED)]
+    async def asked(self, request_id: str) -> dict[str, Any]:
+        """Return the input of a request as it was typed; empty when it is no object."""
+        handle = self._client.get_workflow_handle(request_id)
+        async with translated_errors(_not_found(request_id)):
+            first = await anext(handle.fetch_history_events(page_size=1, rpc_timeout=RPC_TIMEOUT))
+        payloads = first.workflow_execution_started_event_attributes.input.payloads
+        values = await self._client.data_converter.decode(payloads)
+        return values[0] if values and isinstance(values[0], dict) else {}
+
+    async def newest(self, most: int = _LISTED) -> list[RequestSummary]:
+        """Return runs of requests, those that are open first, then those that ended last."""
+        return [request async for request in self._list("", most)]
+
+    async def count(self) -> int:
+        """Return how many requests the service knows."""
+        async with translated_errors():
+            found = await self._client.count_workflows(
+                f'WorkflowType="{WORKFLOW}"', rpc_timeout=RPC_TIMEOUT
+            )
+        return found.count
+
+    async def open(self) -> list[RequestSummary]:
+        """Return the newest open requests, newest first."""
+        return [request async for request in self._list(_OPEN, _LISTED)]
 
     async def _list(self, condition: str, limit: int) -> AsyncIterator[RequestSummary]:
+        """Give the runs of requests; one that was retried has a run for each attempt."""
         query = f'WorkflowType="{WORKFLOW}"{condition}'
         async with translated_errors():
             async for execution in self._client.list_workflows(
                 query, limit=limit, rpc_timeout=RPC_TIMEOUT
             ):
-                yield summarize(execution)
+                yield summarize(execution, await execution.memo())
 
     async def status(self, request_id: str) -> RequestStatus:
         """Return the status that the request reports; needs a worker."""
@@ -168,26 +220,40 @@ class RequestClient:
 
     async def reconcile(self, order: Reconcile) -> ReconcileReport:
         """Compare a host's disk with the open workflows, and return what was repaired."""
+        name, timeout = f"reconcile/{order.host_id}/by-hand", _RECONCILE_TIMEOUT
+        if order.clean is not None:
+            # Each its own: another one's report would say nothing of what was ordered.
+            name = f"reconcile/{order.host_id}/clean-up-{secrets.token_hex(4)}"
+            timeout = _CLEAN_UP_TIMEOUT
         async with translated_errors():
             report: ReconcileReport = await self._client.execute_workflow(
                 "ReconcileWorkflow",
                 order,
-                id=f"reconcile/{order.host_id}/by-hand",
+                id=name,
                 task_queue=TaskQueue.WORKFLOWS,
                 task_timeout=WORKFLOW_TASK_TIMEOUT,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 result_type=ReconcileReport,
-                execution_timeout=_RECONCILE_TIMEOUT,
+                execution_timeout=timeout,
             )
         return report
 
     async def decide(self, request_id: str, decide: Decide) -> Receipt:
         """Answer an approval and return the receipt; needs a worker."""
+        return await self._update(request_id, "decide", decide, Receipt)
+
+    async def set_budget(self, request_id: str, wanted: SetBudget) -> BudgetReceipt:
+        """Set a request's budget and return the receipt; needs a worker."""
+        return await self._update(request_id, "set_budget", wanted, BudgetReceipt)
+
+    async def _update(
+        self, request_id: str, update: str, value: BaseModel, result_type: type[_Result]
+    ) -> _Result:
         handle = self._client.get_workflow_handle(request_id)
-        async with translated_errors(f"{request_id} has ended; nothing waits any more."):
+        async with translated_errors(f"{name(request_id)} has ended; nothing waits any more."):
             try:
-                receipt: Receipt = await handle.execute_update(
-                    "decide", decide, result_type=Receipt, rpc_timeout=_DECIDE_TIMEOUT
+                receipt: _Result = await handle.execute_update(
+                    update, value, result_type=result_type, rpc_timeout=_DECIDE_TIMEOUT
                 )
             except WorkflowUpdateFailedError as error:
                 cause = error.cause
@@ -202,18 +268,22 @@ class RequestClient:
         answer = Answer.model_validate(decide.model_dump(exclude={"choice"}))
         await self._signal(request_id, decide.choice.value, answer)
 
+    async def signal_budget(self, request_id: str, wanted: SetBudget) -> None:
+        """Send a budget that the server stores for the next worker; needs no worker."""
+        await self._signal(request_id, "budget", wanted)
+
     async def note(self, request_id: str, note: Note) -> None:
         """Send a note to the request's agents."""
         await self._signal(request_id, "note", note)
 
-    async def _signal(self, request_id: str, name: str, value: BaseModel) -> None:
+    async def _signal(self, request_id: str, signal: str, value: BaseModel) -> None:
         handle = self._client.get_workflow_handle(request_id)
-        async with translated_errors(f"{request_id} has ended."):
-            await handle.signal(name, value, rpc_timeout=RPC_TIMEOUT)
+        async with translated_errors(f"{name(request_id)} has ended."):
+            await handle.signal(signal, value, rpc_timeout=RPC_TIMEOUT)
 
     async def cancel(self, request_id: str) -> None:
         """Cancel a request; it frees what it holds and ends as CANCELLED."""
-        async with translated_errors(f"{request_id} has ended already."):
+        async with translated_errors(f"{name(request_id)} has ended already."):
             await self._client.get_workflow_handle(request_id).cancel(rpc_timeout=RPC_TIMEOUT)
 
 

@@ -12,6 +12,7 @@ import asyncio
 from cli import hints
 from cli.client.connection import connected
 from cli.exit_codes import ExitCode
+from cli.formatting import name
 from cli.parameters import Context, RequestId
 
 _CANCEL_SECONDS = 30.0
@@ -27,8 +28,12 @@ async def command(request_id: RequestId, /, *, context: Context) -> ExitCode:
                 outcome = await service.requests.outcome(request.id)
         except TimeoutError:
             watch = hints.command_line(context.program, "watch", hints.short_id(request.id))
-            context.print_out(f"{request.id} is cancelled and still frees what it holds: {watch}")
+            context.print_out(
+                f"{name(request.id)} is cancelled and still frees what it holds: {watch}"
+            )
             return ExitCode.WAITING
-    context.print_out(f"{request.id} has ended: {outcome.state}")
+    context.print_out(f"{name(request.id)} has ended: {outcome.state}")
     context.print_out(*hints.salvage_hint(request.salvage_command, outcome.state))
+    ended = outcome.last_status(request.status())
+    context.print_out(*hints.retry_hint(context.program, ended))
     return ExitCode.DELIVERED

@@ -9,12 +9,15 @@ Examples:
 
 from pydantic import ValidationError
 
-from cli.client import RequestClient
+from cli.client import RequestClient, RequestSummary
 from cli.client.connection import connected
 from cli.exit_codes import ExitCode, ServiceUnavailable, UsageError
 from cli.formatting import clean
 from cli.parameters import Context, RequestId
 from contracts.agent import Note
+from domain.approvals import codes
+from runtime.home_secret import home_secret
+from runtime.settings import load
 
 
 async def command(
@@ -31,10 +34,19 @@ async def command(
         request = await service.requests.find_open(request_id)
         if task is not None:
             await _check_task(service.requests, request.id, task)
-        await service.requests.note(request.id, note)
+        await service.requests.note(request.id, _with_code(note, request, context))
     readers = f"the agent of {task}" if task else "every agent"
     context.print_out(f"Noted; {readers} reads it at its next turn.")
     return ExitCode.DELIVERED
+
+
+def _with_code(note: Note, request: RequestSummary, context: Context) -> Note:
+    """Return a note with its code, where the settings ask for codes."""
+    settings = load(context.environ)
+    if not settings.answer_codes:
+        return note
+    code = codes.note_code(home_secret(settings), request.id, request.run_id, note)
+    return note.model_copy(update={"code": code})
 
 
 def _note(text: str, task: str | None) -> Note:

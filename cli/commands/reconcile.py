@@ -25,7 +25,7 @@ async def command(*, dry_run: bool = False, forgotten: bool = False, context: Co
     """
     host = host_id(load(context.environ))
     async with connected(context, worker=True) as service:
-        order = Reconcile(host_id=host, dry_run=dry_run, forgotten=forgotten)
+        order = Reconcile(host_id=host, dry_run=dry_run, forgotten=forgotten, without_packing=True)
         report = await service.requests.reconcile(order)
     verb = "Would be repaired" if report.dry_run else "Repaired"
     context.print_out(

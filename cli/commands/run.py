@@ -1,40 +1,47 @@
 """Start a request and watch it until its branch is there.
 
-Starts server and worker if none runs, and keeps both running while it watches. Ctrl-C leaves the
-request; `starter.py watch ID` goes on with it.
+Has server and worker run in the background, where they go on until nothing is open: Ctrl-C, or
+closing the terminal, ends only the watching. `starter.py watch ID` comes back, `stop` ends all.
+A worker that runs already works by its own settings: what differs in this shell is refused.
 
 Examples:
-  starter.py run --repo ~/src/shop --check "make test" "Fix the cart's test"
-  starter.py run --repo . --approve plan,delivery --budget-usd 5 "Add discounts"
+  starter.py run --check "make test" "Fix the cart's test"
+  starter.py run --repo ~/src/shop --approve plan,delivery --budget-usd 5 "Add discounts"
+  starter.py run @request.md
+  git log -1 --format=%B | starter.py run --detach -
+  starter.py run --setup "npm ci" --check "npm test" "Sort the list"
+  starter.py run --after mine "And document them"
 """
 
 import secrets
 from typing import Annotated
 
 from cyclopts import Parameter
-from pydantic import ValidationError
 
-from cli import hints
+from cli.client import RequestClient, RequestSummary
 from cli.client.connection import connected
-from cli.context import CliContext
 from cli.exit_codes import ExitCode, UsageError
-from cli.formatting import clean
+from cli.formatting import name
+from cli.leaving import leave
+from cli.model_options import chosen_models
 from cli.parameters import Context, converted
+from cli.repository_folder import repository_folder
+from cli.request_options import dollars, request_start, task_count
+from cli.request_text import request_text
 from cli.watcher import watch_to_end
+from cli.worker_check import inherited_settings, refuse_other_settings
 from contracts.approvals import ApprovalKind
-from contracts.limits import MOST_TASKS
+from contracts.budget import OnLimit
+from contracts.model_choice import Effort
 from contracts.repository import Environment
 from contracts.request import RequestStart
+from domain.approvals.codes import start_code
 from domain.ids import request_workflow_id
-from runtime.settings import load
+from runtime.home_secret import home_secret
+from runtime.settings import Settings, load
 
 STEPS = (ApprovalKind.PLAN, ApprovalKind.REVIEW, ApprovalKind.DELIVERY)
 """The steps that `--approve` may name."""
-NO_KEY = (
-    "No model key is set: export ANTHROPIC_API_KEY (or ANTHROPIC_AUTH_TOKEN, or "
-    "ANTHROPIC_BASE_URL for a service that needs none), or see everything at work without one: "
-    "make demo"
-)
 
 
 def _steps(text: str) -> tuple[ApprovalKind, ...]:
@@ -45,90 +52,113 @@ def _steps(text: str) -> tuple[ApprovalKind, ...]:
     return tuple(dict.fromkeys(ApprovalKind(name) for name in names))
 
 
-def _dollars(text: str) -> float:
-    try:
-        amount = float(text)
-    except ValueError:
-        amount = 0.0
-    if not 0 < amount <= 100_000:
-        raise ValueError(f"{text} is not an amount between 0 and 100000")
-    return amount
-
-
-def _task_count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_TASKS:
-        raise ValueError(
-            f"{text} is not a number from 1 to {MOST_TASKS}, the most tasks that a plan holds"
-        )
-    return int(text)
-
-
-async def command(
-    request: str,
+async def command(  # noqa: PLR0913 - a parameter an option
+    request: str | None = None,
     /,
     *,
-    repo: Annotated[str, Parameter(metavar="PATH")],
+    repo: Annotated[str | None, Parameter(metavar="PATH")] = None,
+    after: Annotated[str | None, Parameter(metavar="ID")] = None,
     base: Annotated[str | None, Parameter(metavar="REF")] = None,
     branch: Annotated[str | None, Parameter(metavar="NAME")] = None,
     check: Annotated[tuple[str, ...], Parameter(metavar="CMD")] = (),
+    setup: Annotated[tuple[str, ...], Parameter(metavar="CMD")] = (),
+    no_setup: bool = False,
     approve: Annotated[tuple[ApprovalKind, ...], converted(_steps, metavar="STEPS")] = (),
-    budget_usd: Annotated[float | None, converted(_dollars, metavar="USD")] = None,
-    max_parallel: Annotated[int | None, converted(_task_count, metavar="N")] = None,
+    budget_usd: Annotated[float | None, converted(dollars, metavar="USD")] = None,
+    on_limit: OnLimit | None = None,
+    max_parallel: Annotated[int | None, converted(task_count, metavar="N")] = None,
+    model: Annotated[str | None, Parameter(metavar="MODEL")] = None,
+    model_planner: Annotated[str | None, Parameter(metavar="MODEL")] = None,
+    model_coder: Annotated[str | None, Parameter(metavar="MODEL")] = None,
+    model_reviewer: Annotated[str | None, Parameter(metavar="MODEL")] = None,
+    effort: Effort | None = None,
     detach: bool = False,
     context: Context,
 ) -> ExitCode:
     """Start a request; watch it unless it is detached.
 
     Args:
-        request: what to do, in words
-        repo: the git repository
+        request: what to do, in words; @FILE reads a file, - standard input; left out at a
+            terminal, an editor opens (VISUAL, EDITOR)
+        repo: the git repository (default: the one you stand in, or that of --after)
+        after: go on from the branch that this request has delivered
         base: branch, tag or commit to start from (default: HEAD)
         branch: the branch to deliver (default: orchestcode/…)
         check: a command that must pass on the merged tree; may be given several times
-        approve: what waits for you: plan, review, delivery, separated by commas
-        budget_usd: what all model calls may cost
-        max_parallel: tasks that run at once, at most 64, as many as a plan may hold
-        detach: start it and return at once (exit code 3)
+        setup: a command that installs what the repository depends on, run once with network before
+            any agent starts; may be given several times (default: that of its settings, or what
+            its lock files ask for, once you have allowed it)
+        no_setup: install nothing
+        approve: what waits for you: plan, review, delivery, separated by commas (default: none)
+        budget_usd: dollars that all model calls may cost (default: 10)
+        on_limit: at the end of the budget: ask you for more, or finish with what has landed
+            (default: ask)
+        max_parallel: tasks that run at once, at most 64, as many as a plan may hold (default: 4)
+        model: the model of every role (default: ORCHESTCODE_MODEL, else the worker's)
+        model_planner: the model of the planner
+        model_coder: the model of the coders
+        model_reviewer: the model of the reviewers
+        effort: how much the models may think
+        detach: start it and return at once (exit code 3); it goes on in the background
     """
+    if after is not None and base is not None:
+        raise UsageError(
+            f"--after and --base both say where to start: give one (see {context.name} run --help)"
+        )
+    if setup and no_setup:
+        raise UsageError(f"--setup and --no-setup: give one (see {context.name} run --help)")
     settings = load(context.environ)
-    if not (settings.model_key or settings.model_token or settings.model_base_url):
-        raise UsageError(NO_KEY)
-    limits = {"budget_usd": budget_usd, "max_parallel": max_parallel}
-    start = _request_start(
-        request=request.strip(),
-        repository=_folder(repo, context),
+    refuse_other_settings(settings, context)
+    limits = {"budget_usd": budget_usd, "on_limit": on_limit, "max_parallel": max_parallel}
+    models = chosen_models(
+        settings,
+        {"": model, "planner": model_planner, "coder": model_coder, "reviewer": model_reviewer},
+        effort,
+    )
+    # With --after alone it is known once the request is found.
+    repository = repository_folder("." if repo is None and after else repo, context)
+    start = request_start(
+        request=request_text(request, settings, context),
+        repository=repository,
         base=base,
         branch=branch,
         checks=check,
+        setup=setup if setup or no_setup else None,
         approve=approve,
         environment=Environment(path=settings.path, virtual_env=settings.virtual_env),
+        **models,
         **{name: limit for name, limit in limits.items() if limit is not None},
     )
-    request_id = request_workflow_id(start.request, secrets.token_hex(3))
     async with connected(context, worker=True) as service:
-        started = await service.requests.start(start, request_id=request_id)
-        context.print_err(f"orchestcode: started {started.id}")
-        if detach:
-            context.print_err(
-                *hints.detached_hints(context.program, started.id, stops=service.started)
-            )
-            return ExitCode.WAITING
-        return await watch_to_end(started, service, context)
+        # Another command may have started the worker meanwhile.
+        refuse_other_settings(settings, context)
+        context.print_err(*inherited_settings(settings, beside=models))
+        if after is not None:
+            place = await _delivered_by(after, service.requests)
+            start = start.model_copy(update=place if repo is None else {"base": place["base"]})
+        started = await _started(start, service.requests, settings)
+        context.print_err(f"orchestcode: started {name(started.id)}")
+        return await (leave if detach else watch_to_end)(started, service, context)
 
 
-def _folder(repo: str, context: CliContext) -> str:
-    folder = (context.folder / repo).resolve()
-    if not folder.is_dir():
-        raise UsageError(f"There is no folder {clean(str(folder))}; --repo names a repository.")
-    return str(folder)
+async def _started(
+    start: RequestStart, requests: RequestClient, settings: Settings
+) -> RequestSummary:
+    """Start the request under an id of its own, with its code where one is needed."""
+    request_id = request_workflow_id(start.request, secrets.token_hex(3))
+    if settings.answer_codes:
+        code = start_code(home_secret(settings), request_id, start)
+        start = start.model_copy(update={"code": code})
+    return await requests.start(start, request_id=request_id)
 
 
-def _request_start(**values: object) -> RequestStart:
-    """Return the workflow's input; refuse a value that it does not allow."""
-    try:
-        return RequestStart.model_validate(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        problem = f"The request's {where} is not allowed: {first['msg'].lower()}."
-        raise UsageError(problem) from error
+async def _delivered_by(typed: str, requests: RequestClient) -> dict[str, str]:
+    """Return repository and branch of a delivered request; refuse one without a branch."""
+    found = await requests.find(typed)
+    status, _ = await requests.known_status(found)
+    if not found.closed or not status.commit or not status.branch:
+        raise UsageError(
+            f"{name(found.id)} has delivered no branch ({status.state}), so nothing can go on from "
+            "it; --base names a commit to start from."
+        )
+    return {"repository": status.repository, "base": status.branch}

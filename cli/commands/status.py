@@ -7,13 +7,21 @@ Examples:
   starter.py status mine --json
 
 Keys of --json (an object; `list` prints an array of them):
-  id, state, reason, branch, commit, cost_usd, model, request, repository,
-  summary, base_problems (what fails or cannot run on the base, a list),
-  notes (what differs from your checkout, a list), unpriced_tokens (tokens
-  whose price is not known; cost_usd leaves them out)
+  id, state, reason, since (seconds since 1970), branch, commit, cost_usd,
+  model, models (what was asked for), request, repository, summary,
+  attempt (1, and one more with each retry),
+  checks_asked (what must pass beside what tasks promise, a list), checks_from
+  (who names them), base_passes (those that pass on the base, a list),
+  budget_usd, estimate (null before there is a plan; tasks, low_usd,
+  high_usd, past_tasks: 0 when there is no past to estimate by, past_usd,
+  model),
+  base_problems (what fails, is flaky or cannot run on the base, a list),
+  notes (what differs from your checkout, a list), unpriced_tokens
+  (tokens whose price is not known; cost_usd leaves them out)
   tasks      each: id, title, state, reason, depends_on, turns, tokens,
              unpriced_tokens, cost (US dollars), rounds, rounds_left, commit,
-             findings, no_change, answer, kept (fetches its last patch)
+             findings, no_change, answer, kept (fetches its last patch),
+             left_out (what its agent made and nothing keeps)
   checks     of the merged tree; each: command, passed, exit_code, seconds,
              timed_out
   approvals  that wait for a person; each: id, kind, what, why, risk, digest
@@ -28,12 +36,14 @@ from cli import hints
 from cli.client import RequestSummary
 from cli.client.connection import Service, connected
 from cli.exit_codes import ExitCode
-from cli.formatting import clean
+from cli.formatting import clean, name
+from cli.kept import kept_on_host
 from cli.parameters import AsJson, Context, RequestId
-from cli.snapshot import Snapshot, take_snapshot
+from cli.snapshot import Snapshot
 from cli.views.live import live_view
-from cli.views.plain import changes
+from cli.views.plain import DETAIL_LINES, changes
 from cli.views.report import closing, document
+from cli.worker_hint import missing_worker
 from contracts.request import RequestStatus
 
 
@@ -41,29 +51,34 @@ async def command(
     request_id: RequestId, /, *, as_json: AsJson = False, context: Context
 ) -> ExitCode:
     """Show one request."""
-    async with connected(context, worker=False) as service:
+    async with connected(context, worker=False) as service, kept_on_host(context) as kept:
         request = await service.requests.find(request_id)
-        status, reported = await service.requests.known_status(request)
+        status, reported = await kept.status(service.requests, request)
         if as_json:
             context.print_out(json.dumps(document(status), indent=2))
         elif request.closed:
             _show_ended(request, status, service, context)
         else:
             snapshot = (
-                await take_snapshot(service.requests, status) if reported else Snapshot(status)
+                await kept.snapshot(service.requests, request, status)
+                if reported
+                else Snapshot(status)
             )
             _show_open(request, snapshot, service, context)
+            context.print_err(*missing_worker(context))
     return ExitCode.DELIVERED
 
 
 def _show_ended(
     request: RequestSummary, status: RequestStatus, service: Service, context: Context
 ) -> None:
-    title = f"{request.id} {status.state}: {clean(status.request)}".removesuffix(": ")
+    title = f"{name(request.id)} {status.state}: {clean(status.request)}".removesuffix(": ")
     seconds = request.seconds(context.now())
     context.print_out(title, *closing(status, seconds=seconds, link=service.link(request)))
     if not status.work_command:  # the report of a request that told its last has it already
         context.print_out(*hints.salvage_hint(request.salvage_command, status.state))
+    if not request.refused:
+        context.print_out(*hints.retry_hint(context.program, status))
 
 
 def _show_open(
@@ -73,6 +88,7 @@ def _show_open(
     shown = replace(snapshot, seconds=request.seconds(context.now()), link=service.link(request))
     console = Console(file=context.stdout)
     if console.is_terminal:
-        console.print(live_view(shown, program=context.program))
+        view = live_view(shown, program=context.program, detail_lines=DETAIL_LINES)
+        console.print(view)
     else:
         context.print_out(*changes(None, shown, program=context.program))

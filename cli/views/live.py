@@ -1,118 +1,218 @@
-"""The live view: one snapshot, laid out for a terminal."""
+"""The live view: one snapshot, laid out for a terminal of any size."""
 
-import re
+from collections.abc import Iterator
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from cli import hints
-from cli.formatting import clean, clean_lines, commit, cost, count, money, span
-from cli.snapshot import PLANNER, Snapshot
-from cli.views.graph import Row, draw
-from cli.views.report import check_line, kept_lines, rounds
-from contracts.agent import AgentStatus
+from cli.feed import FeedKind, FeedLine
+from cli.formatting import clean, clean_lines, cost, money, name, span
+from cli.snapshot import Snapshot
+from cli.views.feed import FEED_MARKS, reply_text, reply_title
+from cli.views.fitting import Fitted, Keep, Section
+from cli.views.plan_table import PlanTable
+from cli.views.report import check_line, kept_lines
 from contracts.approvals import Approval
 from contracts.merge_queue import MergeQueueStatus
 from contracts.review import FindingState
-from contracts.task import TaskState
 from contracts.visibility import RunState
+from domain.request import expected_cost
+from domain.request.notes import must_pass
 from domain.review.findings import finding_line
-from domain.scheduling.task_state import TASK_MARKS
+from domain.text import clip
+from infra.live.reader import RunningReply
 
+WATCHED_LINES = 40
+"""Of a question in a view that is redrawn, where there is room for them."""
 _SHOWN_FINDINGS = 8
-_TASK_STYLES = {
-    TaskState.PENDING: "dim",
-    TaskState.RUNNING: "cyan",
-    TaskState.BLOCKED: "yellow",
-    TaskState.REVIEW: "magenta",
-    TaskState.DONE: "green",
-    TaskState.FAILED: "red",
-    TaskState.CANCELLED: "dim",
+_FEED_LINES = 12
+"""Of the feed beside the plan, where there is room for them."""
+_FOLLOWED_LINES = 200
+_REPLY_LINES = 3
+_NARROW = 64
+"""Columns below which what may be shortened takes one line."""
+_FEED_STYLES = {
+    FeedKind.SAYS: "",
+    FeedKind.CALLS: "cyan",
+    FeedKind.OUTPUT: "dim",
+    FeedKind.TOLD: "dim",
+    FeedKind.BEGINS: "dim",
+    FeedKind.FAILED: "yellow",
+    FeedKind.SENT_BACK: "yellow",
+    FeedKind.HANDS_IN: "magenta",
+    FeedKind.FINDING: "yellow",
 }
 
 
-def live_view(snapshot: Snapshot, *, program: str) -> RenderableType:
-    """Return the whole view: head, what waits for a person, the plan, merge queue, checks."""
+def live_view(
+    snapshot: Snapshot,
+    *,
+    program: str,
+    detail_lines: int = WATCHED_LINES,
+    fit: bool = False,
+    task: str | None = None,
+    asked: RenderableType | None = None,
+    last: bool = False,
+) -> RenderableType:
+    """Return the whole view: head, the plan, what waits for a person, what agents say, facts.
+
+    Args:
+        snapshot: what is shown.
+        program: how the commands begin that are shown.
+        detail_lines: how much of each question is shown.
+        fit: leave out what does not fit on the terminal; else it is as long as it is.
+        task: the one task that is followed.
+        asked: what stands in place of the questions: how they are answered by keys.
+        last: the request has ended, and a report follows with checks and findings.
+    """
     status = snapshot.status
-    return Group(
-        *_head(snapshot),
-        *[_question(snapshot, approval, program) for approval in status.approvals],
-        *[
-            Text(f"answer not taken: {clean(refused.problem)}", "yellow")
-            for refused in status.refused_answers[-2:]
-        ],
-        _plan(snapshot),
-        *_open_findings(snapshot),
-        *([Text(f"merge queue  {queue_line(snapshot.queue)}")] if snapshot.queue else []),
-        *[
-            Text(f"check  {check_line(check)}", "green" if check.passed else "red")
-            for check in status.checks
-        ],
-        *([Text(snapshot.problem, "yellow")] if snapshot.problem else []),
+    questions = [
+        _question(snapshot, approval, program, detail_lines) for approval in status.approvals
+    ]
+    sections = [
+        Section(Group(*_head(snapshot, brief=fit, last=last)), least=4, rank=1, noted=False),
+        _plan_section(snapshot, task),
+        *([Section(asked or Group(*questions), least=4, rank=0)] if questions or asked else []),
+        Section(Group(*_facts(snapshot, brief=fit, last=last)), least=2, rank=4),
+        *([_feed_section(snapshot, task)] if not last else []),
+    ]
+    if snapshot.problem:
+        problem = Text(clean(snapshot.problem, 1_000), "yellow")
+        sections.append(Section(problem, least=2, rank=0))
+    return Fitted(sections, fit=fit)
+
+
+def _plan_section(snapshot: Snapshot, task: str | None) -> Section:
+    return Section(
+        PlanTable(snapshot, only=task),
+        least=7,
+        rank=1,
+        shrink=lambda lines: PlanTable(snapshot, most=lines, only=task),
     )
 
 
-def _head(snapshot: Snapshot) -> list[RenderableType]:
+def _head(snapshot: Snapshot, *, brief: bool, last: bool) -> list[RenderableType]:
     status = snapshot.status
     spent = cost(status.cost_usd, status.unpriced_tokens)
     if status.budget_usd:
         spent += f" of {money(status.budget_usd)}"
     head = Text.assemble(
-        (status.id, "bold"),
+        (name(status.id), "bold"),
         "  ",
         (status.state.value, _state_style(status.state)),
         f"  {span(snapshot.seconds)}  {spent}",
         *([f"  {clean(status.model)}"] if status.model else []),
+        *([f" (asked for: {clean(status.models)})"] if status.models else []),
     )
     lines: list[RenderableType] = [head]
     if about := status.summary or status.request:
-        lines.append(Text(clean(about), "dim"))
+        lines.append(_Short(Text(clean(about), "dim"), 1 if brief else None))
+    if status.reason and not last:
+        reason = Text(clean(status.reason, 1_000))
+        lines.append(_Short(reason, 2 if brief else None))
+    if asked := must_pass(status):
+        checks = Text(f"checks: {clean(asked, 1_000)}", "dim")
+        lines.append(_Short(checks, 1 if brief else None))
     lines += [Text(clean(note), "yellow") for note in status.notes]
-    if status.reason:
-        lines.append(Text(clean(status.reason, 1_000)))
+    if expected := expected_cost.of_status(status):
+        told = Text(f"expected cost: {clean(expected, 600)}", "dim")
+        lines.append(_Short(told, 1 if brief else None))
     lines += [Text(f"base: {clean(each)}", "yellow") for each in status.base_problems]
-    lines += [Text(line) for line in kept_lines(status) if status.ending]
-    if snapshot.link:
-        lines.append(Text(snapshot.link, "blue", overflow="fold"))
+    lines += [Text(line) for line in kept_lines(status) if status.ending and not last]
+    if snapshot.link and not last:
+        lines.append(_Link(name(snapshot.link), brief=brief))
     return lines
 
 
-def _question(snapshot: Snapshot, approval: Approval, program: str) -> RenderableType:
-    """Return a question with what it is about and the commands that answer it."""
+class _Short:
+    """A text of at most so many lines; what is left out is seen by its ellipsis."""
+
+    def __init__(self, text: Text, most: int | None) -> None:
+        self._text = text
+        self._most = most
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Cut the text at the end of its last line."""
+        lines = self._text.wrap(console, options.max_width)
+        most = 1 if self._most and options.max_width < _NARROW else self._most
+        if most is None or len(lines) <= most:
+            yield self._text
+            return
+        shown = lines[:most]
+        end = shown[-1]
+        end.truncate(options.max_width - 2)
+        end.rstrip()
+        end.append(" …")
+        yield from shown
+
+
+def _question(
+    snapshot: Snapshot, approval: Approval, program: str, detail_lines: int
+) -> RenderableType:
+    """Return a question: the commands that answer it first, then what it is about."""
     risk = f" (risk: {clean(approval.risk)})" if approval.risk else ""
-    lines = [
+    look = hints.look_command(program, snapshot.status.id, approval)
+    lines: list[RenderableType] = [
         Text(f"? {clean(approval.what)}{risk}", "bold yellow"),
-        Text(f"  {clean(approval.why)}", "yellow"),
-        *[Text(f"  {line}") for line in clean_lines(approval.detail, 12)],
-        Text("  answer in another terminal:"),
         *[
-            Text(f"    {line}", "cyan", overflow="fold")
+            CommandText(line, "cyan")
             for line in hints.answer_commands(program, snapshot.status.id, approval)
         ],
+        Text(f"  {clean(approval.why)}", "yellow"),
+        *[Text(f"  {line}") for line in clean_lines(approval.detail, detail_lines)],
+        *([CommandText(look, "blue")] if look else []),
     ]
     return Padding(Group(*lines), (0, 0, 0, 1))
 
 
-def _plan(snapshot: Snapshot) -> RenderableType:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("plan", no_wrap=True)
-    table.add_column("state", no_wrap=True)
-    table.add_column("agent", no_wrap=True)
-    for name in ("turn", "tokens", "cost", "back"):
-        table.add_column(name, justify="right", no_wrap=True)
-    # The only column that may shrink; its texts are cut, never wrapped.
-    table.add_column("doing")
-    planner = snapshot.agents.get(PLANNER)
-    if planner:
-        table.add_row(*_agent_cells(planner))
-    for row in draw(snapshot.status.tasks):
-        table.add_row(*_task_cells(row, snapshot.agents.get(row.task.id)))
-    return table
+class CommandText:
+    """A command line that can be pasted whole, however narrow the terminal is."""
+
+    def __init__(self, line: str, style: str) -> None:
+        self._line = line
+        self._style = style
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Break the line between words where it does not fit."""
+        broken = hints.broken(self._line, options.max_width)
+        yield Text(broken, self._style, overflow="fold")
 
 
-def _open_findings(snapshot: Snapshot) -> list[RenderableType]:
+class _Link:
+    """An address, whole or not at all: where it would take much of a view it is left out."""
+
+    def __init__(self, link: str, *, brief: bool) -> None:
+        self._link = link
+        self._brief = brief
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the address where there is room for it."""
+        if not self._brief or len(self._link) <= 2 * options.max_width:
+            yield Text(self._link, "blue", overflow="fold")
+
+
+def _facts(snapshot: Snapshot, *, brief: bool, last: bool) -> Iterator[RenderableType]:
+    """Yield what stands below the plan: refused answers, findings, the merge queue, checks."""
+    status = snapshot.status
+    for refused in status.refused_answers[-2:]:
+        yield Text(f"answer not taken: {clean(refused.problem)}", "yellow")
+    if last:
+        return
+    for finding in _open_findings(snapshot):
+        yield _Short(finding, 2 if brief else None)
+    for task in status.tasks:
+        if task.left_out:
+            left = f"left out of what is kept  {name(task.id)} {clean(task.left_out, 600)}"
+            yield Text(left, "yellow")
+    if snapshot.queue:
+        yield Text(f"merge queue  {queue_line(snapshot.queue)}")
+    for check in status.checks:
+        yield Text(f"check  {check_line(check)}", "green" if check.passed else "red")
+
+
+def _open_findings(snapshot: Snapshot) -> list[Text]:
     """Return the open findings, those that block in yellow; the report has the settled ones too."""
     found = [
         (task.id, finding)
@@ -122,75 +222,70 @@ def _open_findings(snapshot: Snapshot) -> list[RenderableType]:
     ]
     return [
         Text(
-            f"finding  {task} {clean(finding_line(each), 500)}",
+            f"finding  {name(task)} {clean(finding_line(each), 500)}",
             "yellow" if each.priority < 2 else "dim",
         )
         for task, each in found[:_SHOWN_FINDINGS]
     ]
 
 
-def _agent_cells(agent: AgentStatus) -> list[Text]:
-    return [
-        Text(f"{TASK_MARKS[TaskState.RUNNING]} {agent.task_ref}"),
-        Text("planning", "cyan"),
-        Text(agent.role),
-        Text(str(agent.turns)),
-        Text(count(agent.tokens)),
-        Text(agent_cost(agent)),
-        Text(""),
-        _cut(agent_activity(agent)),
-    ]
+def _feed_section(snapshot: Snapshot, task: str | None) -> Section:
+    """Return what agents said and did, and below it what they say just now."""
+    feed = snapshot.feed
+    lines = feed.lines[-(_FOLLOWED_LINES if task else _FEED_LINES) :]
+    most = None if task else _REPLY_LINES
+    return Section(
+        Group(
+            *[_Said(line, whole=task is not None) for line in lines],
+            *[_Coming(reply, most) for reply in feed.replies],
+        ),
+        least=2 + 2 * len(feed.replies),
+        rank=3,
+        keep=Keep.LAST,
+    )
 
 
-def agent_cost(agent: AgentStatus) -> str:
-    """Return what a running agent has cost, where the price of its model is known."""
-    return money(agent.cost_usd) if agent.priced else "price unknown"
+class _Said:
+    """A line of the feed: whole where one task is followed, else cut to one line."""
+
+    def __init__(self, line: FeedLine, *, whole: bool) -> None:
+        self._line = line
+        self._whole = whole
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the line; on a narrow terminal who said it takes a third of it at most."""
+        line, most = self._line, max(options.max_width // 3, 10)
+        who = "" if self._whole else f"{clip(line.who, most)} "
+        text = Text.assemble((who, "dim"), f"{FEED_MARKS[line.kind]} ", line.text)
+        text.stylize(_FEED_STYLES[line.kind], len(who))
+        if not self._whole:
+            text.no_wrap, text.overflow = True, "ellipsis"
+        yield text
 
 
-def _task_cells(row: Row, agent: AgentStatus | None) -> list[Text]:
-    """Return one task's cells; its sums grow when an agent ends, so a running one may be ahead."""
-    task = row.task
-    style = _TASK_STYLES[task.state]
-    tokens = max(task.tokens, agent.tokens if agent else 0)
-    usd = max(task.cost_usd, agent.cost_usd if agent else 0.0)
-    priced = not task.unpriced_tokens and (agent is None or agent.priced)
-    return [
-        Text.assemble((row.rail, "dim"), (f"{TASK_MARKS[task.state]} {task.id}", style)),
-        Text(task.state.value, style),
-        Text(agent.role if agent else ""),
-        Text(_unless_zero(agent.turns if agent else task.turns)),
-        Text(_unless_zero(tokens, count(tokens))),
-        Text(_unless_zero(usd, money(usd)) if priced else "unknown"),
-        Text(_unless_zero(task.rounds, rounds(task))),
-        _cut(task_activity(row, agent)),
-    ]
+class _Coming:
+    """A reply that is coming: who says it, how much there is, and its last lines."""
+
+    def __init__(self, reply: RunningReply, most: int | None) -> None:
+        self._reply = reply
+        self._most = most
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the title and the last lines."""
+        title = Text(f"~  {reply_title(self._reply)}", no_wrap=True, overflow="ellipsis")
+        title.stylize("yellow" if self._reply.about.again else "bold")
+        yield title
+        words = Text(clean_text(reply_text(self._reply)))
+        lines = words.wrap(console, max(options.max_width - 3, 10))
+        shown = [line for line in lines if line.plain.strip()][-(self._most or len(lines) or 1) :]
+        for line in shown:
+            line.rstrip()
+            yield Text.assemble("   ", line)
 
 
-def _unless_zero(number: float, text: str = "") -> str:
-    return (text or str(number)) if number else ""
-
-
-def _cut(text: str) -> Text:
-    return Text(text, no_wrap=True, overflow="ellipsis")
-
-
-def agent_activity(agent: AgentStatus) -> str:
-    """Return what an agent does in words, without the turn, which has its own column."""
-    words = re.sub(r"^turn \d+: ", "", clean(agent.doing))
-    return "asks the model" if words == "model" else words
-
-
-def task_activity(row: Row, agent: AgentStatus | None) -> str:
-    """Return what happens with a task: what its agent does, a reason, or its title."""
-    task = row.task
-    if agent and task.state is not TaskState.BLOCKED:
-        return agent_activity(agent) or clean(task.reason or task.title)
-    if task.state is TaskState.DONE:
-        landed = f"landed {commit(task.commit)}, " if task.commit else ""
-        return f"{landed}{clean(task.title)}"
-    waits = row.also and task.state in (TaskState.PENDING, TaskState.BLOCKED)
-    also = f"also after {', '.join(row.also)}: " if waits else ""
-    return also + clean(task.reason or task.title)
+def clean_text(text: str) -> str:
+    """Return foreign lines as one text without anything that moves a cursor."""
+    return "\n".join(clean_lines(text, 1_000))
 
 
 def queue_line(queue: MergeQueueStatus) -> str:

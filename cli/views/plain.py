@@ -1,28 +1,37 @@
 """The view without a terminal: one line for every change between two snapshots.
 
 Every line begins with the seconds since the request's start and a word that says what it is
-about: request, base, model, plan, task, finding, agent, merge, check, approval, answer, connection.
+about: request, base, model, plan, task, finding, agent, merge, check, approval, answer, connection;
+what an agent said, did or was told begins with its task and role.
 """
 
 from collections.abc import Iterator
 from operator import attrgetter
 
 from cli import hints
-from cli.formatting import clean, clean_lines, commit, cost, count
+from cli.formatting import clean, clean_lines, commit, cost, count, name
 from cli.snapshot import PLANNER, Snapshot
-from cli.views.live import agent_activity, agent_cost, queue_line
-from cli.views.report import check_line, rounds
+from cli.views.feed import FEED_MARKS, reply_title
+from cli.views.live import queue_line
+from cli.views.plan_table import agent_activity, agent_cost
+from cli.views.report import base_lines, check_line, rounds
 from contracts.approvals import Approval
 from contracts.task import TaskStatus
+from domain.request import expected_cost
+from domain.request.notes import must_pass
 from domain.review.findings import finding_line
 
+DETAIL_LINES = 80
+"""Of a question where it is shown once."""
+REPLY_SECONDS = 10
+"""After each of them a reply that still comes is a line."""
 _task_facts = attrgetter("state", "reason", "rounds", "commit")
 _agent_facts = attrgetter("role", "turns", "doing")
 
 
 def changes(before: Snapshot | None, after: Snapshot, *, program: str) -> list[str]:
     """Return a line for everything that is new in `after`."""
-    parts = (_request, _base, _plan, _tasks, _agents, _merge, _checks, _connection)
+    parts = (_request, _base, _plan, _feed, _replies, _tasks, _agents, _merge, _checks, _connection)
     lines = [line for part in parts for line in part(before, after)]
     lines += _approvals(before, after, program)
     return [f"{after.seconds:8.1f}s  {line}" for line in lines]
@@ -31,20 +40,22 @@ def changes(before: Snapshot | None, after: Snapshot, *, program: str) -> list[s
 def _request(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
     old, new = before and before.status, after.status
     if not old and after.link:
-        yield f"request {new.id} {after.link}"
+        yield f"request {name(new.id)} {name(after.link)}"
     if not old or (old.state, old.reason) != (new.state, new.reason):
         yield f"request {new.state}{_why(new.reason)}"
     if new.model and new.model != (old.model if old else ""):
         yield f"model {clean(new.model)}"
+    if must_pass(new) and must_pass(new) != (must_pass(old) if old else ""):
+        yield f"checks: {clean(must_pass(new), 1_000)}"
     for note in new.notes[len(old.notes) if old else 0 :]:
         yield f"note: {clean(note)}"
 
 
 def _base(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
-    known = before.status.base_problems if before else ()
-    for problem in after.status.base_problems:
-        if problem not in known:
-            yield f"base {clean(problem)}"
+    known = base_lines(before.status) if before else []
+    for line in base_lines(after.status):
+        if line not in known:
+            yield line.replace("Base: ", "base ", 1)
 
 
 def _plan(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
@@ -52,10 +63,12 @@ def _plan(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
         return
     yield f"plan: {clean(after.status.summary)}"
     for task in after.status.tasks:
-        waits = f" after {', '.join(task.depends_on)}" if task.depends_on else ""
-        yield f"plan task {task.id}{waits}: {clean(task.title)}"
+        waits = f" after {', '.join(map(name, task.depends_on))}" if task.depends_on else ""
+        yield f"plan task {name(task.id)}{waits}: {clean(task.title)}"
+    if expected := expected_cost.of_status(after.status):
+        yield f"plan expected cost: {clean(expected, 600)}"
     for edge in after.status.edges_added:
-        yield f"plan order {edge.before} before {edge.after}: {clean(edge.reason)}"
+        yield f"plan order {name(edge.before)} before {name(edge.after)}: {clean(edge.reason)}"
 
 
 def _tasks(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
@@ -67,9 +80,11 @@ def _tasks(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
         known = was.findings if was else ()
         for finding in task.findings:
             if finding not in known:
-                yield f"finding {task.id} {clean(finding_line(finding), 1_000)}"
+                yield f"finding {name(task.id)} {clean(finding_line(finding), 1_000)}"
+        if task.left_out and task.left_out != (was.left_out if was else ""):
+            yield f"task {name(task.id)} left out of what is kept: {clean(task.left_out, 600)}"
         if task.lane and task.lane != (was.lane if was else ""):
-            yield f"task {task.id} lane {clean(task.lane)}"
+            yield f"task {name(task.id)} lane {clean(task.lane)}"
 
 
 def _task_line(task: TaskStatus) -> str:
@@ -83,16 +98,36 @@ def _task_line(task: TaskStatus) -> str:
         else "",
     ]
     shown = "; ".join(fact for fact in facts if fact)
-    return f"task {task.id} {task.state}{_why(task.reason)}" + (f" [{shown}]" if shown else "")
+    return f"task {name(task.id)} {task.state}{_why(task.reason)}" + (
+        f" [{shown}]" if shown else ""
+    )
 
 
 def _agents(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
-    for name, agent in after.agents.items():
-        was = before.agents.get(name) if before else None
+    for key, agent in after.agents.items():
+        was = before.agents.get(key) if before else None
         if was is None or _agent_facts(was) != _agent_facts(agent):
-            who = PLANNER if name == PLANNER else f"{name} {agent.role}"
+            who = PLANNER if key == PLANNER else f"{name(key)} {name(agent.role)}"
             spent = f"[{count(agent.tokens)} tokens, {agent_cost(agent)}]"
             yield f"agent {who} turn {agent.turns}{_why(agent_activity(agent))} {spent}"
+
+
+def _feed(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
+    known = before.feed.count if before else 0
+    fresh = after.feed.count - known
+    for line in after.feed.lines[-fresh:] if fresh > 0 else ():
+        yield f"{line.who} {FEED_MARKS[line.kind]} {line.text}"
+
+
+def _replies(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
+    """Yield that a reply still comes, every so often, and that one began again."""
+    known = {reply.about: reply for reply in before.feed.replies} if before else {}
+    for reply in after.feed.replies:
+        was = known.get(reply.about)
+        began_again = was is None and reply.about.again
+        periods = int(reply.seconds // REPLY_SECONDS)
+        if began_again or periods > (int(was.seconds // REPLY_SECONDS) if was else 0):
+            yield f"{reply_title(reply)} so far"
 
 
 def _merge(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
@@ -102,7 +137,8 @@ def _merge(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
 
 def _checks(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
     known = before.status.checks if before else ()
-    if after.status.checks != known:
+    # The report of a request that has ended has them.
+    if after.status.checks != known and not after.status.ending:
         for result in after.status.checks:
             yield f"check {check_line(result)}"
 
@@ -110,7 +146,7 @@ def _checks(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
 def _connection(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
     was = before.problem if before else ""
     if after.problem and after.problem != was:
-        yield f"connection {after.problem}"
+        yield f"connection {clean(after.problem, 1_000)}"
     if was and not after.problem:
         yield "connection is back"
 
@@ -121,8 +157,8 @@ def _approvals(before: Snapshot | None, after: Snapshot, program: str) -> Iterat
     for approval in after.status.approvals:
         if (approval.id, approval.digest) not in old:
             yield from _question(after, approval, program)
-    for name, _ in sorted(old - new):
-        yield f"approval {clean(name)} no longer waits"
+    for asked, _ in sorted(old - new):
+        yield f"approval {clean(asked)} no longer waits"
     known = len(before.status.refused_answers) if before else 0
     for refused in after.status.refused_answers[known:]:
         yield f"answer not taken: {clean(refused.problem)} (received {clean(refused.received)})"
@@ -132,10 +168,12 @@ def _question(after: Snapshot, approval: Approval, program: str) -> Iterator[str
     risk = f", risk: {clean(approval.risk)}" if approval.risk else ""
     why = f"({clean(approval.why)}{risk})"
     yield f"approval {clean(approval.id)} waits: {clean(approval.what)} {why}"
-    for line in clean_lines(approval.detail):
-        yield f"approval {clean(approval.id)} | {line}"
     for line in hints.answer_commands(program, after.status.id, approval):
         yield f"approval answer with: {line}"
+    for line in clean_lines(approval.detail, DETAIL_LINES):
+        yield f"approval {clean(approval.id)} | {line}"
+    if look := hints.look_command(program, after.status.id, approval):
+        yield f"approval look with: {look}"
 
 
 def _why(reason: str) -> str:

@@ -5,38 +5,50 @@ from contracts.checks import CheckResult
 from contracts.request import RequestStatus
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import RunState
-from domain.request import endings
+from domain.request import endings, expected_cost
 from domain.review.findings import finding_line
 from domain.scheduling.task_state import terminal
 
 _SHARED_KEYS = {"id", "state", "reason", "commit"}
 _REQUEST_KEYS = _SHARED_KEYS | {
-    *("branch", "model", "unpriced_tokens", "request", "repository", "summary", "notes"),
-    "base_problems",
+    *("branch", "model", "models", "unpriced_tokens", "request", "repository", "summary", "notes"),
+    *("base_problems", "base_passes", "checks_asked", "checks_from", "since", "attempt"),
 }
 _TASK_KEYS = _SHARED_KEYS | {
     *("title", "depends_on", "turns", "tokens", "unpriced_tokens", "rounds", "rounds_left"),
-    *("kept", "findings", "no_change", "answer"),
+    *("kept", "findings", "no_change", "answer", "left_out"),
 }
 _CHECK_KEYS = {"command", "exit_code", "timed_out"}
 _APPROVAL_KEYS = {"id", "kind", "what", "why", "risk", "digest"}
 
 
-def closing(status: RequestStatus, *, seconds: float, link: str) -> list[str]:
-    """Return the report of a request that has ended; the link is "" when unknown."""
+def closing(status: RequestStatus, *, seconds: float, link: str, checks: bool = True) -> list[str]:
+    """Return the report of a request that has ended; the link is "" when unknown.
+
+    `checks`: False where they stand above it already.
+    """
     return [
         *_verdict(status),
         *_answers(status),
         *[f"  {line}" for line in clean_lines(status.diffstat)],
-        *[f"Base: {clean(problem)}" for problem in status.base_problems],
+        *base_lines(status),
+        *[clean(note, 1_000) for note in status.notes],
         *_unfinished_tasks(status),
         *_unchanged(status),
+        *_left_out(status),
         *_findings(status),
-        *_checks(status),
+        *(_checks(status) if checks or not status.checks else []),
         _figures(status, seconds),
+        *_expected(status),
         *kept_lines(status),
         *([f"Details: {link}"] if link else []),
     ]
+
+
+def base_lines(status: RequestStatus) -> list[str]:
+    """Return what the checks came to on the base, before any work."""
+    green = [f"`{clean(command)}` passes before we started" for command in status.base_passes]
+    return [f"Base: {clean(each)}" for each in (*green, *status.base_problems)]
 
 
 def _verdict(status: RequestStatus) -> list[str]:
@@ -92,6 +104,14 @@ def _unchanged(status: RequestStatus) -> list[str]:
     ]
 
 
+def _left_out(status: RequestStatus) -> list[str]:
+    return [
+        f"Left out of what is kept: {task.id}: {clean(task.left_out, 600)}"
+        for task in status.tasks
+        if task.left_out
+    ]
+
+
 def _findings(status: RequestStatus) -> list[str]:
     lines = [
         f"  {task.id}: {clean(finding_line(finding), 1_000)}"
@@ -125,10 +145,19 @@ def _figures(status: RequestStatus, seconds: float) -> str:
     parts = [
         f"Cost: {cost(status.cost_usd, status.unpriced_tokens)}",
         f"wall time {span(seconds)}",
+        *([f"attempt {status.attempt}"] if status.attempt > 1 else []),
         *([f"{done} of {plural(len(status.tasks), 'task')} done"] if status.tasks else []),
         *([f"model {clean(status.model)}"] if status.model else []),
+        *([f"asked for {clean(status.models)}"] if status.models else []),
     ]
     return ", ".join(parts)
+
+
+def _expected(status: RequestStatus) -> list[str]:
+    """Return what the plan was expected to cost, where there was a past to estimate it by."""
+    known = status.estimate is not None and status.estimate.past_tasks
+    told = clean(expected_cost.of_status(status), 600)
+    return [f"Expected cost of the tasks: {told}"] if known else []
 
 
 def rounds(task: TaskStatus) -> str:
@@ -136,6 +165,20 @@ def rounds(task: TaskStatus) -> str:
     if task.rounds_left is None or terminal(task.state):
         return str(task.rounds)
     return f"{task.rounds}, {task.rounds_left} left"
+
+
+def _estimate(status: RequestStatus) -> dict[str, object] | None:
+    found = status.estimate
+    if found is None:
+        return None
+    return {
+        "tasks": found.tasks,
+        "low_usd": found.low_microusd / 1e6,
+        "high_usd": found.high_microusd / 1e6,
+        "past_tasks": found.past_tasks,
+        "past_usd": found.past_microusd / 1e6,
+        "model": found.model,
+    }
 
 
 def document(status: RequestStatus) -> dict[str, object]:
@@ -146,6 +189,8 @@ def document(status: RequestStatus) -> dict[str, object]:
     return {
         **status.model_dump(mode="json", include=_REQUEST_KEYS),
         "cost_usd": round(status.cost_usd, 6),
+        "budget_usd": status.budget_usd,
+        "estimate": _estimate(status),
         "tasks": [
             {
                 **task.model_dump(mode="json", include=_TASK_KEYS),

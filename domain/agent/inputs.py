@@ -16,11 +16,14 @@ from contracts.review import KeptFinding, Patch
 from contracts.subtask import SubtaskStart
 from contracts.tools import CoderFinish
 from contracts.worktrees import WorktreeLease
+from domain import ids
 from domain.agent import messages
+from domain.agent.model_choice import chosen
+from domain.planning import baseline as baselines
 from domain.planning.scope import scope_of
 from domain.review import findings
 from domain.review.undone import undone_text
-from domain.text import listing
+from domain.text import listing, visible
 
 PLANNER = "planner"
 """The planner's name where a task's would stand."""
@@ -37,6 +40,7 @@ class Offer:
         findings: of the reviews before.
         notes: the person's.
         cut: that its agent was cut before it was done, in words; "" when it was not.
+        dropped: acceptance commands that a person has dropped.
     """
 
     patch: Patch
@@ -47,25 +51,33 @@ class Offer:
     findings: tuple[KeptFinding, ...] = ()
     notes: tuple[str, ...] = ()
     cut: str = ""
+    dropped: tuple[str, ...] = ()
 
 
-def planner(
+def planner(  # noqa: PLR0913 - each a fact of its own
     request_id: str,
     request: RequestStart,
     opened: RepositoryOpened,
     *,
-    agent_id: str,
     lease: WorktreeLease,
     attempt: int,
     before: AgentResult | None,
     turns_before: int = 0,
     message: str | None,
+    notes: tuple[str, ...] = (),
+    late: tuple[str, ...] = (),
     baseline: Baseline | None = None,
     budget: int,
+    parent: str = "",
 ) -> AgentStart:
-    """Return how the planner begins, or goes on after its first plan was not valid."""
+    """Return how the planner begins, or goes on after its first plan was not valid.
+
+    Its opening tells all `notes`; `late` are those that came after that. It runs below `parent`, by
+    default the request itself.
+    """
     facts = (
         ("Request", request.request),
+        ("Notes from the person who made the request", "\n".join(notes)),
         ("Checks that must pass on the final result", "\n".join(request.checks)),
         _problems(baseline),
     )
@@ -79,14 +91,17 @@ def planner(
         checkpoint=before.checkpoint if before else opened.base,
         opening=OpenConversation(
             repository=opened.repository,
-            agent_id=agent_id,
+            agent_id=ids.agent_id(parent or request_id, roles.PLANNER, attempt),
             role=roles.PLANNER,
             facts=facts,
             commit=opened.base,
+            models=chosen(request),
+            resumed=request.retry is not None,
             **_place(baseline, tip=opened.base, budget=budget),
         ),
         conversation=before.conversation if before else None,
         message=message,
+        notes=tuple(messages.note(text) for text in late),
         limits=_limits(budget, opened.limits),
         config=before.config if before else None,
         turns_before=turns_before,
@@ -114,16 +129,6 @@ def coder(
     Its opening tells all `notes`; `late` are those that came after that.
     """
     task = start.task
-    facts = (
-        ("Task", f"{task.title}\n\n{task.goal}"),
-        ("Paths you may change", "\n".join(task.writes)),
-        ("Acceptance commands, run by the system", "\n".join(task.acceptance)),
-        ("The person's checks, run by the system too", "\n".join(start.checks)),
-        _problems(start.baseline),
-        ("The whole request, for context only", start.request),
-        ("Other tasks, each done by another agent", "\n".join(start.siblings)),
-        ("Notes from the person who made the request", "\n".join(notes)),
-    )
     return AgentStart(
         request_id=start.request_id,
         repository=start.repository,
@@ -136,8 +141,10 @@ def coder(
             repository=start.repository,
             agent_id=agent_id,
             role=roles.CODER,
-            facts=facts,
+            facts=_coder_facts(start, notes),
             commit=checkpoint,
+            models=start.models,
+            resumed=start.resumed,
             **_place(start.baseline, tip=lease.commit, scope=task.writes, budget=budget),
             size=task.size,
         ),
@@ -151,6 +158,28 @@ def coder(
         turns_before=turns_before,
         seen=before.seen if before else None,
         scope=scope_of(start, notes),
+    )
+
+
+def _coder_facts(start: SubtaskStart, notes: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    task = start.task
+    return (
+        ("Task", f"{task.title}\n\n{task.goal}"),
+        ("Paths you may change", "\n".join(map(visible, task.writes))),
+        ("Acceptance commands, run by the system", "\n".join(task.acceptance)),
+        ("An earlier attempt at this task", messages.earlier_attempt(start.earlier)),
+        ("The person's checks, run by the system too", "\n".join(start.checks)),
+        _problems(start.baseline),
+        *_around(start, notes),
+    )
+
+
+def _around(start: SubtaskStart, notes: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return what coders and reviewers are told of everything beside their task."""
+    return (
+        ("The whole request, for context only", start.request),
+        ("Other tasks, each done by another agent", "\n".join(start.siblings)),
+        ("Notes from the person who made the request", "\n".join(notes)),
     )
 
 
@@ -170,25 +199,6 @@ def reviewer(
     With a message it goes on in its conversation.
     """
     task, patch = start.task, offer.patch
-    undoes = offer.finish.undoes if patch.undone else ""
-    no_change = "" if patch.files else offer.finish.no_change
-    facts = (
-        ("Task", f"{task.title}\n\n{task.goal}"),
-        ("What its author says", offer.says),
-        ("How its author ended", f"{offer.cut} Look for what is missing." if offer.cut else ""),
-        ("Commands that passed on it", "\n".join(run.command for run in offer.checks.results)),
-        _problems(start.baseline),
-        ("The whole request, for context only", start.request),
-        ("Other tasks, each done by another agent", "\n".join(start.siblings)),
-        ("Notes from the person who made the request", "\n".join(offer.notes)),
-        ("Changed files", f"{patch.files}: {listing(patch.paths, most=30)}"),
-        ("Changed outside the declared paths", listing(patch.outside, most=20)),
-        ("Why it changes nothing, as its author says", no_change),
-        ("Why it was sent back before", messages.earlier(offer.earlier)),
-        ("Findings of earlier reviews that are open", findings.told(offer.findings)),
-        ("Work that it undoes", undone_text(patch.undone)),
-        ("Why it undoes that, as its author says", undoes),
-    )
     return AgentStart(
         request_id=start.request_id,
         repository=start.repository,
@@ -201,9 +211,11 @@ def reviewer(
             repository=start.repository,
             agent_id=agent_id,
             role=roles.REVIEWER,
-            facts=facts,
+            facts=_reviewer_facts(start, offer),
             documents=(("patch", patch.diff),),
             commit=patch.commit,
+            models=start.models,
+            resumed=start.resumed,
             **_place(start.baseline, tip=patch.base, scope=task.writes, budget=budget),
         ),
         conversation=before.conversation if before else None,
@@ -214,9 +226,36 @@ def reviewer(
     )
 
 
+def _reviewer_facts(start: SubtaskStart, offer: Offer) -> tuple[tuple[str, str], ...]:
+    task, patch = start.task, offer.patch
+    undoes = offer.finish.undoes if patch.undone else ""
+    no_change = "" if patch.files else offer.finish.no_change
+    return (
+        ("Task", f"{task.title}\n\n{task.goal}"),
+        ("What its author says", offer.says),
+        ("How its author ended", f"{offer.cut} Look for what is missing." if offer.cut else ""),
+        ("Commands that passed on it", _passed(offer.checks)),
+        ("Acceptance commands that a person dropped", "\n".join(offer.dropped)),
+        _problems(start.baseline),
+        *_around(start, offer.notes),
+        ("Changed files", f"{patch.files}: {listing(patch.paths, most=30)}"),
+        ("Changed outside the declared paths", listing(patch.outside, most=20)),
+        ("Why it changes nothing, as its author says", no_change),
+        ("Why it was sent back before", messages.earlier(offer.earlier)),
+        ("Findings of earlier reviews that are open", findings.told(offer.findings)),
+        ("Work that it undoes", undone_text(patch.undone)),
+        ("Why it undoes that, as its author says", undoes),
+    )
+
+
+def _passed(checks: ChecksReport) -> str:
+    told = {True: "", False: " (fails, in nothing that did not fail before)"}
+    return "\n".join(f"{run.command}{told[run.passed]}" for run in checks.results)
+
+
 def _problems(baseline: Baseline | None) -> tuple[str, str]:
-    """Return the fact that names what fails on the base, "" for nothing."""
-    return ("Red before any change", "\n".join(baseline.problems) if baseline else "")
+    """Return the fact that names what fails or is flaky on the base, "" for nothing."""
+    return ("Red or flaky before any change", baselines.told(baseline))
 
 
 def _place(

@@ -5,6 +5,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from domain.planning.write_patterns import covers
+from domain.text import escaped
+
 NAMES = ("AGENTS.override.md", "AGENTS.md", "CLAUDE.md", ".claude/CLAUDE.md")
 """Of each folder the first that is there and not empty counts."""
 INSTRUCTIONS = (
@@ -29,17 +32,41 @@ class InstructionFile:
     text: str
 
 
-def folders(scope: Sequence[str]) -> list[str]:
-    """Return the folders from the root to every path of a scope, outer ones first.
+def folders(scope: Sequence[str], paths: Sequence[str] = ()) -> list[str]:
+    """Return the folders whose instructions hold for a scope, outer ones first.
 
-    Of a pattern the part before its first wildcard counts.
+    They are the folders from the root to every path of the scope, of a pattern to the part before
+    its first wildcard; and below that those that hold instructions and a file that it covers.
+
+    Args:
+        scope: paths and patterns as a plan declares them.
+        paths: every file there is.
     """
-    found = {""}
-    for pattern in scope:
-        parts = pattern.strip("/").split("/")
-        fixed = next((n for n, part in enumerate(parts) if _WILD & set(part)), len(parts))
-        found |= {"/".join(parts[:depth]) for depth in range(1, fixed + 1)}
+    found = {"", *(folder for pattern in scope for folder in _fixed(pattern))}
+    holding = set(filter(None, map(_instructed, paths))) - found
+    for path in paths if holding else ():
+        inner = holding.intersection(_parents(path))
+        if inner and covers(scope, path):
+            found |= inner
+            holding -= inner
     return sorted(found, key=lambda folder: (folder.count("/") + bool(folder), folder))
+
+
+def _fixed(pattern: str) -> Iterator[str]:
+    parts = pattern.strip("/").split("/")
+    fixed = next((n for n, part in enumerate(parts) if _WILD & set(part)), len(parts))
+    return ("/".join(parts[:depth]) for depth in range(1, fixed + 1))
+
+
+def _instructed(path: str) -> str:
+    """Return the folder whose instructions a file holds, "" for the root or another file."""
+    ends = (f"/{name}" for name in sorted(NAMES, key=len, reverse=True))
+    return next((path.removesuffix(end) for end in ends if path.endswith(end)), "")
+
+
+def _parents(path: str) -> Iterator[str]:
+    parts = path.split("/")
+    return ("/".join(parts[:depth]) for depth in range(1, len(parts)))
 
 
 def prose(text: str) -> str:
@@ -71,7 +98,7 @@ def assembled(files: Sequence[InstructionFile]) -> str:
     """
     room, told = BUDGET_BYTES, list[str]()
     for file in reversed(files):
-        head = f"# {file.path}\n\n"
+        head = f"# {escaped(file.path)}\n\n"
         text, room = _fitted(file.text, room - len(head.encode()))
         told.insert(0, head + text)
     return "\n\n".join(told)

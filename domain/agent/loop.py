@@ -1,5 +1,6 @@
 """The agent's loop on paper: may it call again, and what follows from a turn."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -85,10 +86,15 @@ class RetryTurn:
 
 @dataclass(frozen=True)
 class Stop:
-    """The loop is cut, and says so."""
+    """The loop is cut, and says so.
+
+    Attributes:
+        short_microusd: what is missing for the next call, where money is.
+    """
 
     cut: StopCause
     reason: str
+    short_microusd: int = 0
 
 
 def may_call(
@@ -113,7 +119,10 @@ def may_call(
     left = limits.budget_microusd - progress.cost_microusd
     output = affordable_output(prices, context_tokens=context, money_microusd=left)
     if output < limits.smallest_reply_tokens:
-        return Stop(StopCause.BUDGET, _spent(left, limits.budget_microusd))
+        least = least_microusd(
+            prices, context_tokens=context, output_tokens=limits.smallest_reply_tokens
+        )
+        return Stop(StopCause.BUDGET, _spent(left, limits.budget_microusd), least - left)
     wanted: int = limits.output_tokens * 2**progress.variant
     ceiling = min(limits.largest_reply_tokens, prices.max_output_tokens)
     return min(wanted, output, ceiling)
@@ -127,6 +136,12 @@ def _spent(left: int, share: int) -> str:
         f"the next call could cost more than the ${left / 1e6:.2f} that are left of its share of "
         f"the budget, ${share / 1e6:.2f}"
     )
+
+
+def least_microusd(prices: ModelPrices, *, context_tokens: int, output_tokens: int) -> int:
+    """Return for how much a call with this context may give so many output tokens."""
+    uncached = 1.25 * prices.input_usd * context_tokens
+    return math.floor(uncached + prices.output_usd * output_tokens) + 1
 
 
 def affordable_output(prices: ModelPrices, *, context_tokens: int, money_microusd: int) -> int:
@@ -283,6 +298,20 @@ def _unacted(progress: AgentProgress, turn: ModelTurn) -> dict[str, int]:
     return {"nudges": progress.nudges + 1}
 
 
+def with_money(progress: AgentProgress, granted: int, *, waited: float) -> AgentProgress:
+    """Return the counters of an agent that got more money after so many seconds of waiting.
+
+    The wait takes nothing from its time; it is told once more when most of its money is used up.
+    """
+    return progress.model_copy(
+        update={
+            "granted_microusd": progress.granted_microusd + granted,
+            "started_at": progress.started_at + waited,
+            "warned": tuple(each for each in progress.warned if each != "money"),
+        }
+    )
+
+
 def with_lost(progress: AgentProgress, advice: RetryAdvice) -> AgentProgress:
     """Return the counters after a call without a usable reply that may have to be paid for."""
     return progress.model_copy(
@@ -292,6 +321,19 @@ def with_lost(progress: AgentProgress, advice: RetryAdvice) -> AgentProgress:
             "cost_microusd": progress.cost_microusd + advice.cost_microusd,
         }
     )
+
+
+def after_lost(
+    progress: AgentProgress, advice: RetryAdvice, permit: int | Stop
+) -> int | Stop | None:
+    """Return how a turn goes on that has lost a call: tokens, what is missing, None = it is over.
+
+    More money buys no more tries than `advice` allows without.
+    """
+    often = progress.lost > advice.most_pauses
+    if isinstance(permit, Stop):
+        return None if often else permit
+    return None if often and progress.granted_microusd else permit
 
 
 def answered(

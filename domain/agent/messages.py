@@ -1,12 +1,17 @@
 """What an agent is told between its turns, and how a failure is put in words."""
 
+import re
 from collections.abc import Sequence
 
+from contracts.planning import Plan
+from contracts.task import EarlierAttempt
 from domain.text import clip, for_people
 
 _GAP = "\n\n"
 _MESSAGE_CHARS = 16_000
 _EARLIER_CHARS = 4_000
+
+_OUTPUT_BELOW = re.compile(r"(?:Its|The failing) output is below\. ")
 
 
 def note(text: str) -> str:
@@ -15,13 +20,38 @@ def note(text: str) -> str:
 
 
 def earlier(feedback: Sequence[str]) -> str:
-    """Return why a change was sent back before, newest last; the oldest go where it is too long."""
+    """Return why a change was sent back before, newest last; the oldest go where it is too long.
+
+    The output that stood below is not repeated, so nothing says that it does.
+    """
     kept: list[str] = []
     for number, text in reversed(list(enumerate(feedback, start=1))):
-        kept.insert(0, f"{number}. {clip(text, _EARLIER_CHARS // 2)}")
+        kept.insert(0, f"{number}. {clip(_OUTPUT_BELOW.sub('', text), _EARLIER_CHARS // 2)}")
         if sum(len(each) for each in kept) > _EARLIER_CHARS:
             break
     return _GAP.join(kept)
+
+
+def plan_sent_back(reason: str, plan: Plan | None = None) -> str:
+    """Return what the planner is told when a person wants another plan; one it does not know."""
+    known = f"\nThe plan: {plan.model_dump_json(include={'summary', 'tasks'})}" if plan else ""
+    return f"A person sent the plan back: {reason}\nHand in the whole plan again.{known}"
+
+
+def earlier_attempt(earlier: EarlierAttempt | None) -> str:
+    """Return what an agent is told of the attempt before, "" of none."""
+    if earlier is None:
+        return ""
+    lines = [
+        f"Attempt {earlier.number} at this task ended: {earlier.reason}.",
+        "Find out why before you change anything, and do not repeat it.",
+    ]
+    if earlier.commit:
+        lines.append(
+            "Its changes are in your worktree already, on top of what has landed: go on from "
+            "them, or undo what is wrong."
+        )
+    return "\n".join(lines)
 
 
 def message(texts: Sequence[str]) -> tuple[str | None, int]:

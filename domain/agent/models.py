@@ -1,4 +1,4 @@
-"""What is known of models: prices, windows, abilities. Dated data, of November 2026.
+"""What is known of models: prices, windows, abilities. Dated data (`PRICES_OF`, `PRICES_FROM`).
 
 Tuned freely: an agent goes by what was pinned at its start. What is not known is not made up: a
 model without a price costs an unknown amount, and only turns and time limit it.
@@ -16,6 +16,9 @@ from types import MappingProxyType
 from contracts.model import Usage
 
 REHEARSED = " (rehearsed)"
+PRICES_OF = "2026-11"
+"""The month in which the prices were looked up."""
+PRICES_FROM = "the vendor's price page; those of the 5.5 models as others quote it"
 
 
 @dataclass(frozen=True)

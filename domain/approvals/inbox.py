@@ -15,6 +15,9 @@ from contracts.approvals import AnswerRecord, Approval, Choice, Decision
 from contracts.base import Contract
 from domain.text import for_people, one_line
 
+EXPIRED = "the deadline"
+"""Who decided what nobody answered in time."""
+
 _KEPT_REFUSALS = 20
 _KEPT_DECISIONS = 64
 _DIGEST_CHARS = 12
@@ -28,6 +31,7 @@ _FIELDS = MappingProxyType(
         **dict.fromkeys(("digest", "sha256", "hash", "tree"), "digest"),
         **dict.fromkeys(("reason", "comment", "feedback", "message", "why", "note"), "reason"),
         **dict.fromkeys(("by", "user", "name", "who"), "by"),
+        "code": "code",
     }
 )
 
@@ -66,8 +70,9 @@ def parse_answer(
     digest = given.get("digest", "").casefold()
     if digest and not _same_digest(digest, found.digest):
         return (
-            f"'{found.id}' has changed since you looked at it (you name digest {digest[:12]}, it "
-            f"is {found.digest[:12]} now): look at it again and answer again."
+            f"'{found.id}' has changed since you looked at it (you name digest "
+            f"{one_line(digest[:12])}, it is {found.digest[:12]} now): "
+            "look at it again and answer again."
         )
     reason = given.get("reason", "")
     if choice is Choice.REVISE and not reason:
@@ -80,6 +85,18 @@ def parse_answer(
         by=one_line(given.get("by", ""), 100) or "a person",
         digest=found.digest,
     )
+
+
+def code_of(payload: object) -> str:
+    """Return the code that came with an answer, "" for none."""
+    given = _read(payload)
+    return "" if isinstance(given, str) else one_line(given.get("code", ""))
+
+
+def without_code(payload: object) -> object:
+    """Return an answer as it may be shown: whoever sees its code must not be able to send it."""
+    code = code_of(payload)
+    return _written(payload).replace(code, "…") if code else payload
 
 
 def _same_digest(given: str, digest: str) -> bool:
@@ -196,17 +213,18 @@ class ApprovalInbox(Contract):
         """What waits for a person, oldest first."""
         return tuple(each.approval for each in self.waiting)
 
-    def open(self, approval: Approval, *, now: float) -> "ApprovalInbox":
-        """Return the inbox with `approval` waiting.
+    def open(self, approval: Approval, *, now: float, asked: int = 0) -> "ApprovalInbox":
+        """Return the inbox with `approval` waiting, as the question of this number.
 
         The same question again changes nothing. With another digest it replaces the old one, whose
         answers are stale from now on; a decision of that id no longer counts.
         """
-        if approval in self.pending:
+        if approval in (each.model_copy(update={"asked": 0}) for each in self.pending):
             return self
+        numbered = approval.model_copy(update={"asked": asked})
         return self.model_copy(
             update={
-                "waiting": (*self._others(approval.id), Waiting(approval=approval, since=now)),
+                "waiting": (*self._others(approval.id), Waiting(approval=numbered, since=now)),
                 "decided": tuple(each for each in self.decided if each.approval != approval.id),
             }
         )
@@ -253,6 +271,10 @@ class ApprovalInbox(Contract):
         kept = tuple(each for each in self.waiting if each.approval.asked_by != asked_by)
         return self.model_copy(update={"waiting": kept})
 
+    def withdraw(self, approval: str) -> "ApprovalInbox":
+        """Return the inbox without a question that needs no answer any more."""
+        return self.model_copy(update={"waiting": self._others(approval)})
+
     def decision(self, approval: str) -> Decision | None:
         """Return what was decided of an approval since it was last asked, None while it waits."""
         return next((each for each in reversed(self.decided) if each.approval == approval), None)
@@ -271,7 +293,7 @@ def _denial(approval: Approval) -> Decision:
         approval=approval.id,
         choice=Choice.REJECT,
         reason=f"nobody answered within {approval.deadline_seconds:,} seconds",
-        by="the deadline",
+        by=EXPIRED,
         digest=approval.digest,
     )
 

@@ -8,8 +8,14 @@ from contracts.base import ObjectId
 from contracts.planning import Plan, TaskSpec
 from contracts.policy import ReviewJudgement
 from contracts.review import Patch
+from contracts.setup import WantedSetup
 from domain.ids import digest
-from domain.text import for_people, listing
+from domain.text import for_people, listing, one_line
+
+_GOALS_CHARS = 2_000
+"""Of the goals of all tasks together."""
+_LEAST_GOAL = 60
+_COMMAND_CHARS = 200
 
 
 @dataclass(frozen=True)
@@ -20,12 +26,16 @@ class Asker:
     deadline_seconds: int
 
 
-def plan_approval(plan: Plan, *, deadline_seconds: int) -> Approval:
-    """Return the question that a plan puts to a person."""
-    lines = [f"{plan.summary}", ""]
-    for task in plan.tasks:
-        after = f" (after {', '.join(task.depends_on)})" if task.depends_on else ""
-        lines.append(f"- {task.id}{after}: {task.title}; writes {listing(task.writes)}")
+def plan_approval(plan: Plan, expected: str = "", *, deadline_seconds: int) -> Approval:
+    """Return the question that a plan puts to a person; `expected`: what it may cost."""
+    room = _GOALS_CHARS // len(plan.tasks)
+    cost = [expected, ""] if expected else []
+    lines = [
+        f"{plan.summary}",
+        "",
+        *cost,
+        *(line for each in plan.tasks for line in _planned(each, room)),
+    ]
     return Approval(
         id="plan",
         kind=ApprovalKind.PLAN,
@@ -35,6 +45,16 @@ def plan_approval(plan: Plan, *, deadline_seconds: int) -> Approval:
         digest=digest(plan.model_dump_json(), length=64),
         deadline_seconds=deadline_seconds,
     )
+
+
+def _planned(task: TaskSpec, goal_chars: int) -> list[str]:
+    """Return a planned task as a person judges it; `show` of the command line has it whole."""
+    after = f" (after {', '.join(task.depends_on)})" if task.depends_on else ""
+    return [
+        f"- {task.id}{after}: {task.title}; writes {listing(task.writes) or 'nothing'}",
+        *([f"  goal: {one_line(task.goal, goal_chars)}"] if goal_chars >= _LEAST_GOAL else []),
+        *(f"  accepted by: {one_line(each, _COMMAND_CHARS)}" for each in task.acceptance),
+    ]
 
 
 def review_approval(
@@ -73,8 +93,9 @@ def acceptance_approval(
     why: str,
     asker: Asker,
 ) -> Approval:
-    """Return the question whether acceptance commands that cannot pass, as an agent says, go."""
-    what = f"drop {_count(len(commands), 'acceptance command')} of {task.id}, which cannot pass"
+    """Return the question whether commands that cannot pass, as an agent says, go."""
+    kind = "acceptance command" if set(commands) <= set(task.acceptance) else "command"
+    what = f"drop {_count(len(commands), kind)} of {task.id}, which cannot pass"
     told = (
         "approve: the task goes on without them; reject: it fails; revise: its agent hears you.",
         *commands,
@@ -86,16 +107,16 @@ def acceptance_approval(
 def paths_approval(
     task: TaskSpec,
     paths: Sequence[str],
-    owners: Sequence[str],
+    reason: str,
     patch: Patch,
     *,
     why: str,
     asker: Asker,
 ) -> Approval:
-    """Return the question whether a task may change paths that others write, too."""
+    """Return the question whether a task may change more paths; `reason`: why a person decides."""
     what = f"let {task.id} also change {listing(tuple(paths))}"
     told = (
-        f"{listing(tuple(owners))} writes there too.",
+        reason,
         "approve: it may; reject: the task fails; revise: its agent hears you.",
     )
     return _task_approval(patch, what, why, detail="\n".join(told), asker=asker)
@@ -117,6 +138,43 @@ def _task_approval(patch: Patch, what: str, why: str, *, detail: str, asker: Ask
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def setup_approval(
+    wanted: WantedSetup,
+    *,
+    deadline_seconds: int,
+    patch: Patch | None = None,
+    asked_by: str | None = None,
+) -> Approval:
+    """Return the question whether commands may run with a network to install what a base needs.
+
+    Of a patch that changes a lock file it shows how.
+    """
+    commands = wanted.rule.commands
+    names = listing(tuple(f"`{one_line(command, 200)}`" for command in commands), most=3)
+    stated = listing(wanted.rule.stated_in, most=12)
+    without = "its agent hears you" if patch else "the request goes on without"
+    lines = (
+        *(f"$ {command}" for command in commands),
+        "",
+        f"They run once, in the sandbox, with network, for exactly these: {stated or 'no file'}.",
+        "What they install is kept for all requests that need the same, and your answer with it.",
+        f"approve: they run; reject: {without}.",
+        *(["", wanted.diff] if wanted.diff else []),
+    )
+    return Approval(
+        id=f"setup/{patch.task}/{patch.round}" if patch else "setup",
+        kind=ApprovalKind.SETUP,
+        what=f"run the setup {names} with network{f' for {patch.task}' if patch else ''}"[:1_000],
+        why=wanted.because,
+        risk="commands of the repository, and of the packages they install, with network",
+        detail=for_people("\n".join(lines), 3_900),
+        digest=wanted.digest,
+        artefact=patch.diff if patch else None,
+        asked_by=asked_by,
+        deadline_seconds=deadline_seconds,
+    )
 
 
 def delivery_approval(

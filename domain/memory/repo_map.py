@@ -4,6 +4,8 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from domain.text import escaped
+
 
 @dataclass
 class _Folder:
@@ -35,7 +37,7 @@ def repository_map(paths: Sequence[str], limit_bytes: int) -> str:
     Folders are opened level by level, small ones first, while the lines fit. What lies directly in
     the root comes last, and is counted where even that does not fit.
     """
-    names = [path.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for path in paths]
+    names = [escaped(path) for path in paths]
     if sum(map(_size, names)) <= limit_bytes:
         return "\n".join(sorted(names))
     root = _tree(names)

@@ -8,12 +8,14 @@ import re
 from collections.abc import Callable, Sequence
 
 from contracts.planning import WriteScope
-from contracts.verdicts import CallVerdict, Permission
+from contracts.verdicts import CallVerdict, PathVerdict, Permission
+from domain.approvals.runs_code import runs
 from domain.planning import write_patterns
 from domain.planning.scope import DOCUMENTS, names
 from domain.text import listing
 
 DECLARED = "declared"
+UNCLAIMED = "unclaimed"
 _TEST_FOLDERS = frozenset({"test", "tests", "__tests__", "spec", "specs", "testing"})
 _TEST_NAME = re.compile(r"^tests?[_-]|[_-]tests?$|\.(test|spec)$|[_-]spec$|^conftest$")
 _PROSE = (".md", ".rst", ".adoc", ".txt")
@@ -22,7 +24,7 @@ _GENERIC = frozenset({"init", "index", "main", "mod", "lib", "src", ""})
 
 def judge(path: str, scope: WriteScope, *, risk: str = "") -> CallVerdict:
     """Judge a write of one path by its task's scope; `risk` says why the path is sensitive."""
-    if write_patterns.unsafe(path):
+    if write_patterns.unsafe(path.removesuffix("/")):
         return _deny("unsafe", "it could reach outside of the repository")
     if write_patterns.covers(scope.writes, path):
         return CallVerdict(rule=DECLARED)
@@ -34,11 +36,13 @@ def judge(path: str, scope: WriteScope, *, risk: str = "") -> CallVerdict:
         return _ask("risky", f"it {risk}")
     if names(scope.asked, path):
         return _allow("asked", "the request asks for it")
+    if loaded := runs(path):
+        return _ask("loaded", f"it {loaded.when}")
     if _belongs(path, scope.writes):
         return _allow("belongs", "it is a test or document of what the task declares")
     if owners := _owners(path, scope):
         return _ask("claimed", f"{listing(owners)} writes it too")
-    return _allow("unclaimed", "no other task claims it")
+    return _allow(UNCLAIMED, "no other task claims it")
 
 
 def _allow(rule: str, reason: str) -> CallVerdict:
@@ -58,7 +62,48 @@ def _owners(path: str, scope: WriteScope) -> tuple[str, ...]:
         f"task {claim.task!r}"
         for claim in scope.claims
         if write_patterns.covers(claim.writes, path)
+        or (_is_broad(path) and _meet(claim.writes, path))
     )
+
+
+def _is_broad(path: str) -> bool:
+    """Return whether a path, read as a pattern, may cover more than one file."""
+    reach = write_patterns.reach(path)
+    return reach.folder or path.endswith("/") or "*" in path or "?" in path
+
+
+def _meet(patterns: Sequence[str], wanted: str) -> bool:
+    reach = write_patterns.reach(wanted)
+    return any(write_patterns.meet(reach, write_patterns.reach(each)) for each in patterns)
+
+
+def requested(
+    paths: Sequence[str], scope: WriteScope | None, risk_of: Callable[[str], str]
+) -> tuple[PathVerdict, ...] | None:
+    """Return the judgements of the paths or patterns that a task asks for, in their order.
+
+    None where it is not known what the other tasks claim. What is granted counts as thought of
+    before, so a folder that nobody named is for a person: it may hold what runs by itself.
+    """
+    if scope is None:
+        return None
+    found: list[PathVerdict] = []
+    for path in map(write_patterns.normal, paths):
+        verdict = judge(path, scope, risk=risk_of(path))
+        if verdict.rule == UNCLAIMED and _is_broad(path):
+            verdict = _ask("broad", "it may be more than one file")
+        found.append(PathVerdict(path=path, **verdict.model_dump()))
+    return tuple(found)
+
+
+def planned(path: str, writes: Sequence[str], scope: WriteScope | None) -> bool:
+    """Return whether a path was thought of before: declared by name or folder, or asked for.
+
+    A pattern that names neither, such as `**`, says nothing of it.
+    """
+    specific = [pattern for pattern in writes if write_patterns.names_a_place(pattern)]
+    wished = (*scope.asked, *scope.noted) if scope else ()
+    return write_patterns.covers(specific, path) or names(wished, path)
 
 
 def warning(path: str, verdict: CallVerdict) -> str:

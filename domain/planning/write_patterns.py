@@ -48,6 +48,11 @@ def covers(patterns: Sequence[str], path: str) -> bool:
     return any(_covers(normal(pattern), path) for pattern in patterns)
 
 
+def names_a_place(pattern: str) -> bool:
+    """Return whether a pattern names a folder or a file, not only what they may be like."""
+    return any(part and not _WILD.search(part) for part in normal(pattern).split("/"))
+
+
 def _covers(pattern: str, path: str) -> bool:
     # A name such as `[id].tsx` is a file as it stands as well as a character class.
     if path == pattern:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from contracts import roles
-from contracts.checks import CheckResult
+from contracts.checks import CheckResult, ChecksReport
 from contracts.endings import RequestEnding, TaskEnding
 from contracts.failures import FailureKind
 from contracts.request import RequestStatus
@@ -39,6 +39,8 @@ class EndingRow:
     advice: str
 
 
+NO_BUDGET_ERROR = "NoBudget"
+"""The type of the error by which a request ends that has no money for a plan."""
 _WORK = "Its work so far is in the store; list it with: {work}"
 _LANDED = "What landed passed its own checks and is in the store; take it over with: {landed}"
 _BRANCH = "What is done is on branch {branch}."
@@ -51,25 +53,37 @@ REQUESTS: Mapping[RequestEnding, EndingRow] = MappingProxyType(
             "Done: the request needed no change", "There is no branch.", ""
         ),
         RequestEnding.INCOMPLETE: EndingRow(
-            "Failed", "", "Ask again for what is missing; --base takes what is there."
+            "Failed", "", "`retry` runs what is missing again, and keeps what is there."
         ),
         RequestEnding.CHECKS_FAILED: EndingRow(
-            "Failed", _LANDED, "Mend the cause there, or ask again with --base."
+            "Failed",
+            _LANDED,
+            "`retry` runs the checks again; with a task's name, first that task, told what is red.",
         ),
         RequestEnding.BASE_FAILED: EndingRow(
             "Failed",
             _WORK,
-            "The command fails without any change of ours: mend it on the base, or leave it out.",
+            "The command fails without any change of ours: mend what it needs, then `retry`; or "
+            "ask again without it, or on another base.",
         ),
         RequestEnding.PLAN_REJECTED: EndingRow(
-            "Rejected", _NOTHING, "Ask again; `revise` sends a plan back with your words."
+            "Rejected",
+            _NOTHING,
+            "`retry` offers the plan again: `revise` sends it back with your words.",
         ),
+        RequestEnding.NO_BUDGET: EndingRow("Failed", _NOTHING, "`retry` with more --budget-usd."),
         RequestEnding.NOT_DELIVERED: EndingRow(
-            "Not delivered", _LANDED, "Ask again with --base to change it."
+            "Not delivered",
+            _LANDED,
+            "`retry` with a task's name runs that task again, told your words; without one it asks "
+            "you again.",
         ),
         RequestEnding.REFUSED: EndingRow("Refused", _NOTHING, "Correct that and ask again."),
-        RequestEnding.BROKEN: EndingRow("Failed", _WORK, "Mend that and ask again."),
-        RequestEnding.CANCELLED: EndingRow("Cancelled", _WORK, ""),
+        RequestEnding.SETUP_FAILED: EndingRow(
+            "Failed", _NOTHING, "No model was asked yet: correct that and ask again."
+        ),
+        RequestEnding.BROKEN: EndingRow("Failed", _WORK, "Mend that, then `retry`."),
+        RequestEnding.CANCELLED: EndingRow("Cancelled", _WORK, "`retry` goes on from there."),
     }
 )
 TASKS: Mapping[TaskEnding, EndingRow] = MappingProxyType(
@@ -77,22 +91,24 @@ TASKS: Mapping[TaskEnding, EndingRow] = MappingProxyType(
         TaskEnding.LANDED: EndingRow("done", "It has landed.", ""),
         TaskEnding.UNCHANGED: EndingRow("done, without a change", "", ""),
         TaskEnding.CUT: EndingRow(
-            "failed", "Its last state is kept.", "Ask for less at once, or for more money."
+            "failed",
+            "Its last state is kept.",
+            "`retry` goes on from there; --budget-usd gives it more money.",
         ),
         TaskEnding.GIVEN_UP: EndingRow(
-            "failed", "Its last patch is kept.", "Say what is missing in a new request."
+            "failed", "Its last patch is kept.", "`retry` begins again on it, told why it failed."
         ),
         TaskEnding.IMPOSSIBLE: EndingRow(
-            "failed", "Its last state is kept.", "Give it what it needs in a new request."
+            "failed", "Its last state is kept.", "Give it what it needs, then `retry`."
         ),
         TaskEnding.REJECTED: EndingRow("rejected", "Its patch is kept.", ""),
         TaskEnding.UNTESTED: EndingRow(
-            "failed", "Its patch is kept.", "Mend what keeps checks from running."
+            "failed", "Its patch is kept.", "Mend what keeps checks from running, then `retry`."
         ),
         TaskEnding.BROKEN: EndingRow(
-            "failed", "Its last state is kept.", "Mend that and ask again."
+            "failed", "Its last state is kept.", "Mend that, then `retry`."
         ),
-        TaskEnding.NO_MONEY: EndingRow("not started", "", "Ask again with more --budget-usd."),
+        TaskEnding.NO_MONEY: EndingRow("not started", "", "`retry` with more --budget-usd."),
         TaskEnding.BLOCKED: EndingRow(
             "not started", "", "It starts once what it waits for is done."
         ),
@@ -106,9 +122,11 @@ def done(*, changed: bool) -> RequestEnding:
     return RequestEnding.DELIVERED if changed else RequestEnding.UNCHANGED
 
 
-def broken(kind: str, *, planned: bool) -> RequestEnding:
-    """Return how a request ended of which a step failed; before there is a plan it is refused."""
-    refused = kind == FailureKind.REFUSED and not planned
+def broken(kind: str, *, kept: bool) -> RequestEnding:
+    """Return how a request ended of which a step failed; refused when nothing of it is kept."""
+    if kind == NO_BUDGET_ERROR:
+        return RequestEnding.NO_BUDGET
+    refused = kind == FailureKind.REFUSED and not kept
     return RequestEnding.REFUSED if refused else RequestEnding.BROKEN
 
 
@@ -119,8 +137,12 @@ def error_type(ending: RequestEnding) -> str:
             return FailureKind.REFUSED
         case RequestEnding.INCOMPLETE:
             return "Incomplete"
+        case RequestEnding.NO_BUDGET:
+            return NO_BUDGET_ERROR
         case RequestEnding.CHECKS_FAILED | RequestEnding.BASE_FAILED:
             return "ChecksFailed"
+        case RequestEnding.SETUP_FAILED:
+            return "SetupFailed"
         case RequestEnding.PLAN_REJECTED | RequestEnding.NOT_DELIVERED:
             return "Rejected"
         case _:
@@ -198,6 +220,8 @@ def _guessed_task(task: TaskStatus) -> TaskEnding | None:
 
 def checks_title(status: RequestStatus) -> str:
     """Return what the checks at the end were run on: where nothing landed, on the base."""
+    if status.ending is RequestEnding.SETUP_FAILED:
+        return "Setup"
     landed = any(task.commit for task in status.tasks)
     return "Checks of the merged tree" if landed else "Checks of the base (nothing has landed)"
 
@@ -238,9 +262,9 @@ def given_up(why: str, rounds: int, cause: str) -> str:
     return f"{clip(why, 900)}; given up after {rounds} rounds ({cause})"
 
 
-def checks_cause(results: Sequence[CheckResult]) -> str:
+def checks_cause(report: ChecksReport) -> str:
     """Return which command is red, for a person."""
-    return red_command(next(result for result in results if not result.passed))
+    return red_command(report.red or report.results[-1])
 
 
 def review_cause(item: ReviewItem, findings: Sequence[KeptFinding]) -> str:

@@ -4,18 +4,22 @@ The web UI gives it half of the window, renders tables without any space between
 never wraps a code block: hence lists, and code of short lines.
 """
 
+import json
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
 from contracts.approvals import Approval
+from contracts.endings import RequestEnding
 from contracts.request import RequestStatus
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import RunState
-from domain.request import endings
+from domain.ids import REQUEST_PREFIX
+from domain.request import endings, expected_cost
+from domain.request.notes import must_pass
 from domain.review.findings import finding_line
 from domain.scheduling.task_state import TASK_MARKS, terminal
-from domain.text import for_people, one_line
+from domain.text import for_people, one_line, shell_word
 
 _ENDED = (RunState.DONE, RunState.FAILED, RunState.CANCELLED)
 _MOST_BYTES = 18_000
@@ -41,13 +45,20 @@ def card(status: RequestStatus) -> str:
         *(
             line
             for approval in waiting
-            for line in _approval(status.id, approval, _DETAIL_CHARS // len(waiting))
+            for line in _approval(status, approval, _DETAIL_CHARS // len(waiting))
+        ),
+        *(
+            "**An answer counts only with its code:** "
+            f"{_code(f'orchestcode code {shell_word(status.id)}', 4_000)} prints the whole input."
+            for _ in waiting[:1]
+            if status.codes
         ),
         *_base(status),
         *_refused(status),
         *_answers(status),
         *_result(status),
         *_tasks(status.tasks),
+        *_expected(status),
         _cost(status),
     )
     return _fit("\n\n".join(section for section in sections if section))
@@ -58,10 +69,19 @@ def _standing(status: RequestStatus) -> str:
     if status.state in _ENDED and status.state is not RunState.DONE:
         told = endings.of_request(status)
         kept = _commands(told.kept, status.work_command, status.landed_command)
-        lines += [each for each in (kept, _prose(told.advice, 300)) if each]
+        lines += [each for each in (kept, _prose(told.advice, 300), _retry(status)) if each]
     if status.request:
         lines.append(f"**Request:** {_prose(status.request, 500)}")
+    if asked := must_pass(status):
+        lines.append(f"**Checks:** {_prose(asked, 500)}")
     return "\n\n".join([*lines, *(_prose(note, 500) for note in status.notes)])
+
+
+def _retry(status: RequestStatus) -> str:
+    if status.ending in (None, RequestEnding.REFUSED):
+        return ""
+    command = f"orchestcode retry {shell_word(status.id.removeprefix(REQUEST_PREFIX))}"
+    return f"**Go on from there:** {_code(command, 4_000)}"
 
 
 def _commands(text: str, *commands: str) -> str:
@@ -72,14 +92,14 @@ def _commands(text: str, *commands: str) -> str:
     return _prose(text, 300)
 
 
-def _approval(request_id: str, approval: Approval, detail_chars: int) -> Iterator[str]:
+def _approval(status: RequestStatus, approval: Approval, detail_chars: int) -> Iterator[str]:
     yield f"#### Waits for you: {_prose(approval.what, 300)}"
     risk = f"**Risk:** {_prose(approval.risk, 500)}" if approval.risk else ""
     yield "\n".join(line for line in (_prose(approval.why, 500), risk) if line)
     yield _block(approval.detail, min(detail_chars, 3_000))
     if approval.artefact:
         yield f"The whole of it is object {_code(approval.artefact)} of the request's store."
-    answer = f'"approval": "{approval.id}"'
+    answer = f'"approval": {json.dumps(approval.id)}'
     yield (
         f"**Answer here:** More Actions, Send a Signal, {_code('approve')} with the input "
         f"{_code(f'{{{answer}}}')}; or {_code('reject')} or {_code('revise')} with "
@@ -87,20 +107,27 @@ def _approval(request_id: str, approval: Approval, detail_chars: int) -> Iterato
     )
     yield _fenced(
         [
-            *_command(request_id, "approve", f"{{{answer}}}"),
-            *_command(request_id, "reject", f"{{{answer}, {_REASON}}}"),
+            *_command(status, "approve", f"{{{answer}}}"),
+            *_command(status, "reject", f"{{{answer}, {_REASON}}}"),
         ]
     )
     seen = f'"digest": "{approval.digest[:16]}"'
     yield f"With {_code(seen)} in the input, the answer counts for exactly what you see here."
 
 
-def _command(request_id: str, name: str, answer: str) -> list[str]:
+def _command(status: RequestStatus, name: str, answer: str) -> list[str]:
+    service = " ".join(map(shell_word, status.service))
     return [
         f"temporal workflow signal --name {name} \\",
-        f"  -w '{request_id}' \\",
-        f"  --input '{answer}'",
+        *([f"  {service} \\"] if service else []),
+        f"  -w {_quoted(status.id)} \\",
+        f"  --input {_quoted(answer)}",
     ]
+
+
+def _quoted(text: str) -> str:
+    word = shell_word(text)
+    return f"'{word}'" if word == text else word
 
 
 def _answers(status: RequestStatus) -> Iterator[str]:
@@ -145,6 +172,8 @@ def _task(task: TaskStatus) -> str:
     lines = [f"- {TASK_MARKS[task.state]} **{task.id}** ({_prose(task.title, 80)}): {told}"]
     if task.no_change:
         lines.append(f"  - no change: {_prose(task.no_change, 500)}")
+    if task.left_out:
+        lines.append(f"  - left out of what is kept: {_prose(task.left_out, 600)}")
     lines += [f"  - {_prose(finding_line(finding), 400)}" for finding in task.findings[-8:]]
     return "\n".join(lines)
 
@@ -169,6 +198,11 @@ def _result(status: RequestStatus) -> Iterator[str]:
         )
 
 
+def _expected(status: RequestStatus) -> Iterator[str]:
+    if status.state not in _ENDED and (expected := expected_cost.of_status(status)):
+        yield f"Expected cost: {_prose(expected, 600)}."
+
+
 def _cost(status: RequestStatus) -> str:
     if not status.model:
         return ""
@@ -180,7 +214,8 @@ def _cost(status: RequestStatus) -> str:
         else ""
     )
     said = f"Cost: {status.cost_usd:.4f}{budget} USD."
-    return f"Model: {_prose(status.model, 100)}. {said}{unknown}"
+    asked = f" (asked for: {_prose(status.models, 300)})" if status.models else ""
+    return f"Model: {_prose(status.model, 100)}{asked}. {said}{unknown}"
 
 
 def _usd(task: TaskStatus) -> str:

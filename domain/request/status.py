@@ -1,6 +1,6 @@
 """The request on paper: reading its input, keeping its table of tasks, saying how it stands."""
 
-import shlex
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,21 +10,24 @@ from contracts.agent import AgentLimits, Note
 from contracts.approvals import ApprovalKind
 from contracts.baseline import Baseline
 from contracts.checks import CheckResult
+from contracts.delivery import Delivered
 from contracts.endings import TaskEnding
 from contracts.limits import MOST_TASKS
 from contracts.planning import Plan, Promise, Risk, TaskSpec
-from contracts.repository import Delivered, RepositoryOpened
+from contracts.repository import RepositoryOpened
 from contracts.request import RequestStart, RequestStatus
+from contracts.settings_file import SETTINGS_FILE
 from contracts.subtask import SubtaskReport, SubtaskStart
 from contracts.task import TaskState, TaskStatus
-from contracts.visibility import Blocker, RunState
+from contracts.visibility import OC_KEPT, OC_REPOSITORY, Blocker, RunState
 from domain import ids
+from domain.agent.model_choice import chosen, in_words
 from domain.approvals.inbox import ApprovalInbox
 from domain.planning.scope import ancestors, claims
 from domain.scheduling import task_state as tasks
 from domain.scheduling.budget import usd
 from domain.scheduling.ready import TaskNode
-from domain.text import listing, one_line
+from domain.text import NO_TEXT, is_text, listing, one_line, shell_word
 
 
 @dataclass(frozen=True)
@@ -44,22 +47,60 @@ def read(payload: object) -> RequestStart | str:
     """Return the request that a person typed, or what is wrong with it in one sentence."""
     if not isinstance(payload, dict):
         return 'The input must be a JSON object: {"repository": "/path", "request": "what to do"}.'
+    if wrong := [one_line(str(key)) for key, value in payload.items() if not _is_text(key, value)]:
+        return f"The request's input is not usable: {listing(tuple(wrong))} {NO_TEXT}."
     try:
         return RequestStart.model_validate(payload)
     except ValidationError as error:
         problems = [
-            f"{'.'.join(map(str, problem['loc'])) or 'input'}: {problem['msg']}"
+            f"{one_line('.'.join(map(str, problem['loc']))) or 'input'}: {problem['msg']}"
             for problem in error.errors(include_url=False, include_input=False)[:5]
         ]
         return f"The request's input is not usable: {'; '.join(problems)}."
 
 
-def table(plan: Plan) -> dict[str, TaskStatus]:
-    """Return the task table of a plan, in its order, everything pending."""
+def with_settings(start: RequestStart, opened: RepositoryOpened) -> RequestStart:
+    """Return a request with the checks of its repository's settings, where it names none."""
+    return start.model_copy(update={"checks": start.checks or opened.settings_checks})
+
+
+def of_base(start: RequestStart | None, found: Baseline | None) -> dict[str, tuple[str, ...]]:
+    """Return what a status tells of the checks on the base, before any work."""
+    if start is None or found is None:
+        return {}
+    doubtful = {*found.red, *found.flaky}
+    green = tuple(each for place, each in enumerate(start.checks) if place not in doubtful)
+    return {"base_problems": found.problems, "base_passes": green}
+
+
+def memo(start: RequestStart, opened: RepositoryOpened) -> dict[str, str]:
+    """Return what a list of requests shows beside the status."""
+    return {OC_KEPT: salvage_command(opened), OC_REPOSITORY: start.repository}
+
+
+def _is_text(*values: object) -> bool:
+    return is_text(json.dumps(values, ensure_ascii=False, default=str))
+
+
+def table(plan: Plan, known: Sequence[TaskStatus] = ()) -> dict[str, TaskStatus]:
+    """Return the task table of a plan, in its order: the rows that are known, the rest pending."""
+    rows = {row.id: row for row in known}
     return {
-        task.id: TaskStatus(id=task.id, title=task.title, depends_on=task.depends_on)
+        task.id: rows.get(task.id)
+        or TaskStatus(id=task.id, title=task.title, depends_on=task.depends_on, size=task.size)
         for task in plan.tasks
     }
+
+
+def landed_before(plan: Plan, known: Sequence[TaskStatus]) -> tuple[Promise, ...]:
+    """Return what those of the known rows promised that are done."""
+    done = {row.id: row for row in known if row.state is TaskState.DONE}
+    return tuple(
+        Promise(task=task.id, commands=commands)
+        for task in plan.tasks
+        if task.id in done
+        and (commands := tuple(c for c in task.acceptance if c not in done[task.id].dropped))
+    )
 
 
 def task_nodes(plan: Plan, table: Mapping[str, TaskStatus]) -> tuple[TaskNode, ...]:
@@ -95,6 +136,7 @@ def reported(status: TaskStatus, report: SubtaskReport, workflow_id: str) -> Tas
             "dropped": report.dropped,
             "kept": report.kept,
             "answer": report.answer,
+            "left_out": report.left_out,
             "ending": report.ending,
             "workflow_id": workflow_id,
         }
@@ -104,7 +146,13 @@ def reported(status: TaskStatus, report: SubtaskReport, workflow_id: str) -> Tas
 def launched(status: TaskStatus, workflow_id: str) -> TaskStatus:
     """Return a row whose subtask was just started."""
     state = tasks.move(status.state, TaskState.RUNNING)
-    return status.model_copy(update={"state": state, "workflow_id": workflow_id})
+    change = {"state": state, "workflow_id": workflow_id, "reason": ""}
+    return status.model_copy(update=change)
+
+
+def unfunded(status: TaskStatus) -> TaskStatus:
+    """Return a pending row that waits for money."""
+    return status.model_copy(update={"reason": "waits for money of the budget"})
 
 
 def ended(
@@ -127,12 +175,20 @@ def state_of(inbox: ApprovalInbox, blockers: Sequence[Blocker]) -> tuple[RunStat
     what = listing(tuple(one_line(approval.what, 120) for approval in pending))
     only_reviews = all(approval.kind is ApprovalKind.REVIEW for approval in pending)
     state = RunState.WAITING_REVIEW if only_reviews else RunState.WAITING_APPROVAL
+    if all(approval.kind is ApprovalKind.BUDGET for approval in pending):
+        state = RunState.WAITING_BUDGET
     return state, f"waits for a person: {what}"
 
 
 def fetch_command(opened: RepositoryOpened, ref: str) -> str:
     """Return the command that fetches what is kept under a name, run in any repository."""
-    return f"git fetch {shlex.quote(opened.store)} {shlex.quote(ref)}"
+    return f"git fetch {shell_word(opened.store)} {shell_word(ref)}"
+
+
+def _checks_from(start: RequestStart, opened: RepositoryOpened | None) -> str:
+    if opened and opened.settings_checks:
+        return f"{SETTINGS_FILE} of the base"
+    return "the request" if start.checks else ""
 
 
 def _with_kept(rows: tuple[TaskStatus, ...], opened: RepositoryOpened) -> tuple[TaskStatus, ...]:
@@ -153,13 +209,13 @@ def landed_command(opened: RepositoryOpened) -> str:
     """Return the command by which a person takes over what has landed, delivered or not."""
     words = ("git", "-C", opened.path, "fetch", opened.store)
     ref = f"{ids.target_ref(opened.repository.target)}:refs/heads/{opened.branch}"
-    return shlex.join((*words, ref))
+    return " ".join(map(shell_word, (*words, ref)))
 
 
 def salvage_command(opened: RepositoryOpened) -> str:
     """Return where a request's work is kept, however it ends: a command that lists it."""
     prefix = ids.request_refs(opened.repository.request_key)
-    return f"git -C {shlex.quote(opened.store)} for-each-ref {prefix}"
+    return f"git -C {shell_word(opened.store)} for-each-ref {prefix}"
 
 
 def final_commands(
@@ -178,6 +234,8 @@ def final_commands(
 
 def note(payload: object, known: Sequence[str]) -> Note | str:
     """Return the note that a person typed, or what is wrong with it."""
+    if not _is_text(payload):
+        return f"The note {NO_TEXT}."
     fields = {"text": payload} if isinstance(payload, str) else payload
     try:
         found = Note.model_validate(fields)
@@ -200,6 +258,8 @@ def subtask(
     notes: Sequence[Note],
     rows: Mapping[str, TaskStatus] | None = None,
     baseline: Baseline | None = None,
+    landed: tuple[Promise, ...] = (),
+    resumed: bool = False,
 ) -> SubtaskStart:
     """Return the input of a task's workflow; `allowance` in microUSD."""
     repository = opened.repository
@@ -215,9 +275,14 @@ def subtask(
         siblings=tuple(_sibling(each) for each in plan.tasks if each.id != task.id),
         baseline=baseline,
         request_limits=opened.limits,
+        models=chosen(start),
+        on_limit=start.on_limit,
         notes=tuple(each.text for each in notes if each.task in {None, task.id}),
         promised=_promised(plan, task.id, rows or {}),
         claims=claims(plan, task.id),
+        earlier=rows[task.id].earlier if rows else None,
+        landed=landed,
+        resumed=resumed,
         queue_id=ids.queue_id(repository.key, repository.target),
     )
 
@@ -237,11 +302,13 @@ def _sibling(task: TaskSpec) -> str:
     return one_line(f"{task.id}: {task.title}; writes {listing(task.writes)}{after}", 200)
 
 
-def delivery_summary(rows: Sequence[TaskStatus], checks: Sequence[CheckResult]) -> str:
+def delivery_summary(
+    rows: Sequence[TaskStatus], checks: Sequence[CheckResult], diffstat: str
+) -> str:
     """Return what a person should know before a branch is delivered."""
     lines = [f"{row.id}: {row.state.value} {row.reason}".rstrip() for row in rows]
     lines += [f"{'passed' if c.passed else 'FAILED'}: {c.command}" for c in checks]
-    return "\n".join(lines)
+    return "\n".join([*lines, *([diffstat] if diffstat else [])])
 
 
 def status(
@@ -264,6 +331,7 @@ def status(
     open_cost = sum(row.cost_usd for row in rows if not tasks.terminal(row.state))
     return RequestStatus(
         id=request_id,
+        attempt=start.retry.attempt if start and start.retry else 1,
         state=state,
         reason=reason[:2_000],
         request=start.request if start else "",
@@ -274,6 +342,8 @@ def status(
         edges_added=plan.added if plan else (),
         approvals=inbox.pending,
         refused_answers=inbox.refused,
+        codes=opened.codes if opened else False,
+        service=opened.service if opened else (),
         planner=planner,
         merge_queue=ids.queue_id(opened.repository.key, opened.repository.target)
         if opened
@@ -282,11 +352,14 @@ def status(
         commit=delivered.commit if delivered else None,
         diffstat=delivered.diffstat if delivered else "",
         checks=checks,
+        checks_asked=start.checks if start else (),
+        checks_from=_checks_from(start, opened) if start else "",
         work_command=salvage_command(opened) if opened and opened.store else "",
         landed_command=landed_command(opened) if opened and opened.store else "",
         cost_usd=usd(spent.microusd) + open_cost,
         budget_usd=start.budget_usd if start else 0.0,
         unpriced_tokens=spent.unpriced_tokens + sum(row.unpriced_tokens for row in rows),
         model=model,
+        models=in_words(chosen(start)) if start else "",
         notes=opened.notes if opened else (),
     )

@@ -1,10 +1,8 @@
 """An agent that was cut: what it left is offered when it is green, and kept in any case."""
 
 from contracts.agent import AgentResult
-from contracts.checks import ChecksReport
 from contracts.review import Patch
 from contracts.tools import CoderFinish
-from domain.check_results import red_command
 from domain.text import one_line
 
 
@@ -47,6 +45,6 @@ def useless(why: str, patch: Patch, problem: str, *, before: str) -> str:
     return not_offered(why, changed=patch.files > 0, problem=problem, again=again)
 
 
-def red(checks: ChecksReport) -> str:
-    """Return which acceptance command fails on what a cut agent left."""
-    return red_command(next(each for each in checks.results if not each.passed))
+def unreviewed(result: AgentResult) -> str:
+    """Return why a task fails whose review cannot be paid for, while nobody is to be asked."""
+    return f"its patch passes its checks, but its review was cut: {reason(result)}"

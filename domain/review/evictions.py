@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contracts.checks import ChecksReport
 from contracts.merge_queue import ChainLink, Eviction, MergeVerdict
 from contracts.planning import Promise, TaskSpec
-from domain.check_results import failing_test, red_command
+from domain.check_results import failed_test, red_command
 from domain.text import clip, listing
 
 _SHORT = 1_000
@@ -29,8 +29,8 @@ def commands(promises: Sequence[Promise]) -> tuple[str, ...]:
 
 def red_of(checks: ChecksReport, task: TaskSpec, promises: Sequence[Promise]) -> str:
     """Return the landed task whose command is red, "" when it is the task's own."""
-    red = next(result.command for result in checks.results if not result.passed)
-    return "" if red in task.acceptance else promised_by(red, promises)
+    command = checks.red.command if checks.red else ""
+    return "" if command in task.acceptance else promised_by(command, promises)
 
 
 def conflict(link: ChainLink, promises: Sequence[Promise]) -> MergeVerdict:
@@ -51,10 +51,10 @@ def red(
     link: ChainLink, report: ChecksReport | None, promises: Sequence[Promise], own: Sequence[str]
 ) -> MergeVerdict:
     """Return the verdict on a patch that is to blame for a red tree; `own` are its commands."""
-    failed = next((each for each in report.results if not each.passed), None) if report else None
+    failed = report.red if report else None
     command = failed.command if failed else ""
     owner = "" if command in own else promised_by(command, promises)
-    test = failing_test(failed.tail) if failed else ""
+    test = failed_test(failed) if failed else ""
     together = (
         f"together with what {tasks_named(link.met)} landed meanwhile"
         if link.met

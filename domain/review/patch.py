@@ -8,11 +8,33 @@ from collections.abc import Iterable
 
 from contracts.planning import TaskSpec
 from contracts.review import MakePatch, Patch
+from contracts.task import EarlierAttempt
 from domain.planning import write_patterns
 from domain.review.undone import undone_problem
 from domain.text import clip, for_people, listing
 
 _PROBLEM_CHARS = 8_000
+
+
+def carried_over(task: str, earlier: EarlierAttempt) -> Patch:
+    """Return the last state of an earlier attempt as a patch that is put on what has landed.
+
+    Nothing is known of it but its commit, in whose place its objects stand.
+    """
+    commit = earlier.commit or ""
+    return Patch(
+        task=task,
+        round=earlier.rounds - 1,
+        base=commit,
+        commit=commit,
+        tree=commit,
+        patch_id="",
+        files=0,
+        added_lines=0,
+        deleted_lines=0,
+        paths=(),
+        diff=commit,
+    )
 
 
 def judge(

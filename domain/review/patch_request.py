@@ -6,6 +6,7 @@ from contracts.base import ObjectId
 from contracts.review import KeptFinding, MakePatch
 from contracts.subtask import SubtaskStart
 from domain.planning.scope import scope_of
+from domain.planning.unfinished import refused
 from domain.review.commit_message import Said, commit_message
 
 
@@ -26,7 +27,7 @@ def patch_request(
     return MakePatch(
         repository=start.repository,
         task=task.id,
-        round=round_number,
+        round=round_number + (start.earlier.rounds if start.earlier else 0),
         base=base,
         checkpoint=checkpoint,
         writes=task.writes,
@@ -37,4 +38,5 @@ def patch_request(
         undoes=finish.undoes,
         no_change=finish.no_change,
         evicted=evicted,
+        needs_paths=() if refused(finish.needs_paths) else finish.needs_paths,
     )

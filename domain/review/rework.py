@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from contracts import roles
-from contracts.checks import ChecksReport
+from contracts.checks import CheckResult, ChecksReport
 from contracts.limits import RequestLimits
 from contracts.merge_queue import Eviction, MergeVerdict
 from contracts.review import ReviewItem
@@ -86,14 +86,28 @@ def checks_feedback(report: ChecksReport, promised_by: str = "") -> str:
 
     `promised_by` is the landed task whose command failed, "" when it is the task's own.
     """
-    red = next((result for result in report.results if not result.passed), None)
+    red = report.red
     if red is None:
         return "The acceptance commands passed."
     hint = f"\n{report.hint}" if report.hint else ""
+    if red.more:
+        return f"{_more(red)}{hint}"
     return (
         "The system ran the commands on a clean checkout of your change. "
         f"This one failed ({how_it_ended(red)}):\n    {red.command}{hint}{_promise(promised_by)}"
         "\nIts output is below. Fix the cause, then finish again."
+    )
+
+
+def _more(red: CheckResult) -> str:
+    """Return what the agent is told of a command that failed before, and now in more."""
+    tests = "\n".join(f"    {test}" for test in red.more[:20])
+    rest = f"\n    and {len(red.more) - 20} more" if len(red.more) > 20 else ""
+    return (
+        "The system ran the checks on a clean checkout of your change. This one failed before any "
+        f"change, too:\n    {red.command}\nThese of its tests did not fail then:\n{tests}{rest}\n"
+        "Its output is below. Mend those, then finish again. If they must fail, or failed before "
+        "under another name, finish with `blocked` and name the command in `cannot_pass`."
     )
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from domain.approvals.runs_code import TABLE, Links, Runs, link_runs, runs
 from domain.text import escaped, listing
 
 MANY_LINES = 400
@@ -35,16 +36,12 @@ _DEPLOY = re.compile(
     r"deploy|deploys|deployment|deployments|docker|dockerfile|kubernetes|k8s|helm|terraform"
     r"|ansible|pulumi|procfile|systemd"
 )
-_CI = re.compile(
-    r"(^|/)(\.github/(workflows|actions)/|\.circleci/|\.buildkite/|\.woodpecker)"
-    r"|(^|/)(\.gitlab-ci|\.travis|azure-pipelines|bitbucket-pipelines|appveyor|\.drone)\.ya?ml$"
-    r"|(^|/)(jenkinsfile|\.pre-commit-config\.yaml|codeowners)$"
-)
+_REVIEWERS = re.compile(r"(^|/)codeowners$")
 _DEPENDENCIES = re.compile(
     r"(^|/)(requirements[^/]*\.(txt|in)|requirements/[^/]+|constraints[^/]*\.txt|pyproject\.toml"
     r"|setup\.(py|cfg)|pipfile|environment\.ya?ml|package\.json|[^/]*\.lock|package-lock\.json"
     r"|npm-shrinkwrap\.json|pnpm-lock\.yaml|cargo\.toml|go\.(mod|sum)|gemfile|composer\.json"
-    r"|pom\.xml|build\.gradle(\.kts)?|\.gitmodules|\.npmrc|pip\.conf)$"
+    r"|pom\.xml|build\.gradle(\.kts)?|\.gitmodules)$"
 )
 _DEPLOY_FILE = re.compile(
     r"(^|/)(dockerfile[^/]*|containerfile|(docker-)?compose[^/]*\.ya?ml|procfile|fly\.toml"
@@ -85,15 +82,42 @@ def risks(
     outside: Sequence[str],
     deleted_tests: Sequence[str],
     files: Sequence[PatchFile] = (),
+    links: Links | None = None,
+    planned: Callable[[str], bool] = lambda _: False,
 ) -> tuple[str, ...]:
     """Return why a person should look at a change, one short sentence each, or nothing.
 
-    `added` and `deleted` count lines; `paths` has the deleted and renamed ones too.
+    `added` and `deleted` count lines; `paths` has the deleted and renamed ones too. `links` are
+    those of the changed tree; `planned` says of a path whether somebody thought of it before.
     """
-    found = [*_where(paths, outside, deleted_tests), *_what(files)]
+    found = [
+        *_run(paths, files, links or Links({}), planned),
+        *_where(paths, outside, deleted_tests),
+        *_what(files),
+    ]
     if added + deleted > MANY_LINES:
         found.append(f"changes {added + deleted:,} lines, more than {MANY_LINES}")
     return tuple(found)
+
+
+def _run(
+    paths: Sequence[str], files: Sequence[PatchFile], links: Links, planned: Callable[[str], bool]
+) -> Iterator[str]:
+    """Yield what runs outside the sandbox, and when, in the order of the table."""
+    linked = {file.path for file in files if file.target is not None}
+    where: dict[Runs, list[str]] = {}
+    for path in sorted(paths):
+        found, name = link_runs(path) if path in linked else runs(path), ""
+        if found is None:
+            found, name = links.runs(path) or (None, "")
+        if found is not None and not (found.planned and planned(path)):
+            shown = escaped(path)
+            where.setdefault(found, []).append(f"{shown} (as {escaped(name)})" if name else shown)
+    return (
+        _named(found.when, where[found])
+        for found in dict.fromkeys((*TABLE, *where))
+        if found in where
+    )
 
 
 def _where(
@@ -103,7 +127,7 @@ def _where(
         ("touches authentication or secrets", _matching(paths, _by_word(_AUTH))),
         ("touches billing", _matching(paths, _by_word(_BILLING))),
         ("touches migrations", _matching(paths, _by_word(_MIGRATION))),
-        ("touches continuous integration", _matching(paths, _by_path(_CI))),
+        ("changes who has to review", _matching(paths, _by_path(_REVIEWERS))),
         ("changes dependencies", _matching(paths, _by_path(_DEPENDENCIES))),
         ("touches deployment", _matching(paths, _deploys)),
         ("deletes tests", sorted(deleted_tests)),
@@ -181,8 +205,11 @@ def _misleads(file: PatchFile) -> str:
 
 
 def sensitive(path: str) -> str:
-    """Return why a path is sensitive by itself, as the end of a sentence; "" when it is not."""
-    found = risks((path,), added=0, deleted=0, outside=(), deleted_tests=())
+    """Return why a path is sensitive by itself, as the end of a sentence; "" when it is not.
+
+    Files that are ordinary work where somebody planned them are not.
+    """
+    found = risks((path,), added=0, deleted=0, outside=(), deleted_tests=(), planned=lambda _: True)
     return found[0].partition(":")[0] if found else ""
 
 

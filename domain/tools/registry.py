@@ -5,14 +5,15 @@ decided by its effect: reads are batched, writes are one activity each, `finish`
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic_core import ErrorDetails
 
 from contracts.tools import FINISH, ApprovalClass, RetryClass
 from contracts.verdicts import Effect
-from domain.text import clip, for_people
+from domain.text import clip, for_people, listing
 from domain.tools import aliases, examples
 
 MAX_FINISH_BYTES = 49_152
@@ -71,6 +72,8 @@ def check(tools: Mapping[str, ToolSpec], name: str, arguments: object) -> BaseMo
         checked = spec.arguments.model_validate(arguments)
     except ValidationError as error:
         return _problem(spec, f"The arguments of {name} do not fit its schema: {_said(error)}")
+    if unknown := list(_unknown_fields(checked, arguments)):
+        return _problem(spec, f"The arguments of {name} do not fit its schema: {_no(unknown)}")
     if blank := list(_blank(checked)) if name == FINISH else []:
         return _problem(spec, f"Nothing is said in {', '.join(blank)}: fill it in")
     if spec.approval is ApprovalClass.COMMAND:
@@ -89,9 +92,50 @@ def _problem(spec: ToolSpec, said: str) -> str:
 
 
 def _said(error: ValidationError) -> str:
+    problems = error.errors(include_url=False, include_input=False)
+    places = [problem["loc"] for problem in problems]
     return "; ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'arguments'}: {problem['msg']}"
-        for problem in error.errors(include_url=False, include_input=False)[:8]
+        f"{'.'.join(map(str, problem['loc'])) or 'arguments'}: {_as_json(problem['msg'])}"
+        for problem in problems
+        if not _follows(problem, places)
+    )
+
+
+def _follows(problem: ErrorDetails, places: Iterable[tuple[int | str, ...]]) -> bool:
+    """Return whether a list is too short only because of what is wrong with its entries."""
+    place = problem["loc"]
+    inside = any(other[: len(place)] == place and other != place for other in places)
+    return problem["type"] == "too_short" and inside
+
+
+def _as_json(message: str) -> str:
+    """Return what is wrong by the names that JSON has for it."""
+    return message.replace("a valid tuple", "a list").replace("Tuple should", "The list should")
+
+
+def _unknown_fields(value: object, given: object, place: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the place of each field that nothing reads, of every depth, and the fields there are.
+
+    Contracts that histories hold ignore such fields; what is ignored of a call must be told.
+    """
+    if isinstance(value, BaseModel) and isinstance(given, dict):
+        fields = type(value).model_fields
+        yield from ((f"{place}{key}", ", ".join(fields)) for key in given if key not in fields)
+        for key in fields:
+            yield from _unknown_fields(getattr(value, key), given.get(key), f"{place}{key}.")
+    elif isinstance(value, tuple | list) and isinstance(given, list):
+        for number, (each, its) in enumerate(zip(value, given, strict=False)):
+            yield from _unknown_fields(each, its, f"{place}{number}.")
+
+
+def _no(unknown: Iterable[tuple[str, str]]) -> str:
+    """Return which fields there are not, and which there are in their place."""
+    by_fields: dict[str, list[str]] = {}
+    for place, fields in unknown:
+        by_fields.setdefault(fields, []).append(place)
+    return "; ".join(
+        f"there is no {listing(tuple(places))} (there are {fields})"
+        for fields, places in by_fields.items()
     )
 
 

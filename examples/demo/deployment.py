@@ -2,29 +2,27 @@
 
 import asyncio
 import contextlib
-import os
 import secrets
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli.program import called_as
 from examples.demo.rehearsed import (
     ROOT,
     RehearsalProcess,
     make_repository,
     rehearsed_environment,
 )
+from runtime.errors import StartupError
 from runtime.locks import is_held
-from runtime.records import SupervisorRecord
+from runtime.services.stop import stop_services
 from runtime.settings import load
 
 HERE = Path(__file__).resolve().parent
-_KEPT = "kept"
-_END_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -44,28 +42,32 @@ class DemoDeployment:
 
 @contextlib.contextmanager
 def demo_deployment(
-    parent: Path, environ: Mapping[str, str], *, keep: bool
+    parent: Path,
+    environ: Mapping[str, str],
+    *,
+    keep: Path | None,
+    script: Path = HERE / "script.json",
 ) -> Iterator[DemoDeployment]:
-    """Deploy in a fresh folder; its processes are gone afterwards, and the folder unless kept."""
+    """Deploy in a fresh folder of `parent`, or in `keep`, an empty or new one which stays.
+
+    `script` holds the model's replies. The processes are gone afterwards.
+    """
     _remove_leftovers(parent)
-    folder = parent / secrets.token_hex(3)
+    folder = keep or parent / secrets.token_hex(3)
     home = folder / "home"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=keep is not None)
     with contextlib.ExitStack() as stack:
-        stack.callback(_keep if keep else _remove, folder)
+        if keep is None:
+            stack.callback(_remove, folder)
         try:
-            rehearsal = RehearsalProcess(HERE / "script.json", folder)
+            rehearsal = RehearsalProcess(script, folder)
         except RuntimeError as error:
             raise SystemExit(str(error)) from None
         stack.callback(lambda: asyncio.run(rehearsal.stop()))
         environ = rehearsed_environment(environ, home=home, address=rehearsal.address)
         stack.callback(_end_services, environ)
-        program = f"ORCHESTCODE_HOME={home} {_python()} starter.py"
+        program = called_as(str(ROOT / "starter.py"), sys.executable, environ)
         yield DemoDeployment(folder, environ, program)
-
-
-def _keep(folder: Path) -> None:
-    (folder / _KEPT).touch()
 
 
 def _remove(folder: Path) -> None:
@@ -75,27 +77,12 @@ def _remove(folder: Path) -> None:
         folder.parent.rmdir()
 
 
-def _python() -> str:
-    """Return how a person in the repository's root calls this Python."""
-    executable = Path(sys.executable)
-    return str(executable.relative_to(ROOT)) if executable.is_relative_to(ROOT) else "python"
-
-
 def _end_services(environ: Mapping[str, str]) -> None:
     """End the supervisor with its server and worker, and wait until they are gone."""
-    settings = load(environ)
-    if not settings.run.is_dir():
-        return
-    record = SupervisorRecord.running(settings)
-    if record is not None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(record.pid, signal.SIGTERM)
-    end = time.monotonic() + _END_SECONDS
-    while is_held(SupervisorRecord.lock(settings)):
-        if time.monotonic() > end:
-            print(f"The services of {settings.home} do not end; see {settings.logs}.")
-            return
-        time.sleep(0.05)
+    try:
+        asyncio.run(stop_services(load(environ)))
+    except StartupError as error:
+        print(error)
 
 
 def _remove_leftovers(parent: Path) -> None:
@@ -103,7 +90,7 @@ def _remove_leftovers(parent: Path) -> None:
     for folder in parent.glob("*"):
         held = is_held(folder / "home" / "run" / "supervisor.lock")
         young = time.time() - folder.stat().st_mtime < 600
-        if not (held or young or (folder / _KEPT).exists()):
+        if not (held or young):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -3,6 +3,7 @@
 It does not know conversations, tools or stores. Temporal does every retry: the client has none.
 """
 
+import asyncio
 import contextlib
 import email.utils
 import math
@@ -16,9 +17,16 @@ import httpx2
 from contracts.failures import FailureKind
 from contracts.model import Usage
 from infra.anthropic import route
-from infra.anthropic.reply import MalformedReplyError, ModelReply, ReplyBuilder
+from infra.anthropic.reply import Hear, MalformedReplyError, ModelReply, ReplyBuilder
 
 _TIMEOUT = httpx2.Timeout(connect=5, write=60, pool=30, read=180)
+_LIST_TIMEOUT = httpx2.Timeout(10)
+_REFUSED = (
+    "the model key is not accepted (set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN to one that is, "
+    "and start the worker again)"
+)
+_NO_KEY_NEEDED = "none"
+"""What a service of the person's own is given that asks for no key; the client needs one."""
 _NO_KEY = "no model key: set ANTHROPIC_API_KEY (or ANTHROPIC_AUTH_TOKEN)"
 _LONGEST_WAIT_SECONDS = 86_400.0
 _SPEND_CODES = ("enforced_spend_limit_reached", "contract_spend_limit_reached")
@@ -48,6 +56,14 @@ class ModelServiceError(Exception):
         self.usage = usage
 
 
+class CallCancelled(asyncio.CancelledError):
+    """A call was cancelled after a model had begun to reply; `usage` may have to be paid for."""
+
+    def __init__(self, usage: Usage) -> None:
+        super().__init__()
+        self.usage = usage
+
+
 class MessagesClient:
     """A client of the Messages API that keeps its connection open."""
 
@@ -66,6 +82,8 @@ class MessagesClient:
         except route.RouteError as error:
             self._missing = str(error)
             return
+        if base_url and not auth_token:
+            api_key = api_key or _NO_KEY_NEEDED
         if api_key or auth_token:
             self._client = anthropic.AsyncAnthropic(
                 api_key=api_key,
@@ -81,19 +99,28 @@ class MessagesClient:
         if self._client is not None:
             await self._client.close()
 
-    async def call(self, request: Mapping[str, Any], *, agent: str) -> ModelReply:
+    async def call(
+        self, request: Mapping[str, Any], *, agent: str, hear: Hear | None = None
+    ) -> ModelReply:
         """Return the reply to one request (`model`, `max_tokens`, `system`, `tools`, `messages`).
+
+        `hear` gets its pieces as they come.
 
         Raises:
             ModelServiceError: there is no usable reply.
+            CallCancelled: cancelled while the reply was coming.
         """
         if self._client is None:
             raise ModelServiceError(
                 FailureKind.CREDENTIALS, f"{self._missing}; then start the worker again"
             )
-        builder = ReplyBuilder(request)
+        builder = ReplyBuilder(request, hear)
         try:
             reply = await self._stream(self._client, request, agent=agent, builder=builder)
+        except asyncio.CancelledError as cancelled:
+            if not builder.began:
+                raise
+            raise CallCancelled(builder.usage()) from cancelled
         except Exception as error:
             failure = translated(error)
             if builder.began or failure.kind is FailureKind.MALFORMED:
@@ -107,6 +134,46 @@ class MessagesClient:
             )
         return reply
 
+    async def has_model(self, name: str) -> bool:
+        """Return whether the service has a model; that costs nothing.
+
+        Raises:
+            ModelServiceError: it does not say; MODEL_REQUEST where it has no list of models.
+        """
+        if self._client is None:
+            raise ModelServiceError(FailureKind.CREDENTIALS, self._missing)
+        try:
+            await self._client.models.retrieve(name, timeout=_LIST_TIMEOUT)
+        except anthropic.NotFoundError as error:
+            if error.type == "not_found_error":
+                return False
+            raise translated(error) from error
+        except (anthropic.AnthropicError, httpx2.HTTPError, ValueError) as error:
+            raise translated(error) from error
+        return True
+
+    async def models_beside(self, name: str) -> list[str] | None:
+        """Return the models that the service has when it has none of this name.
+
+        None when it has that model, or cannot tell, as a service without a list of models.
+        """
+        if self._client is None:
+            return None
+        try:
+            await self._client.models.retrieve(name, timeout=_LIST_TIMEOUT)
+        except anthropic.NotFoundError as error:
+            if error.type != "not_found_error":
+                return None
+        except (anthropic.AnthropicError, httpx2.HTTPError, ValueError):
+            return None
+        else:
+            return None
+        with contextlib.suppress(anthropic.AnthropicError, httpx2.HTTPError, ValueError):
+            page = await self._client.models.list(limit=1_000, timeout=_LIST_TIMEOUT)
+            listed = [model.id for model in page.data if model.id]
+            return listed if name not in listed else None
+        return None
+
     async def _stream(
         self,
         client: anthropic.AsyncAnthropic,
@@ -116,7 +183,7 @@ class MessagesClient:
         builder: ReplyBuilder,
     ) -> ModelReply | None:
         """Return the reply, None when its stream ended too early."""
-        headers = {"x-orchestcode-agent": agent}
+        headers = {"x-orchestcode-agent": _header_value(agent)}
         # The client would walk through every message of its own argument, again in each turn;
         # what comes in the extra body is sent as it is.
         body = {"messages": request["messages"]}
@@ -129,6 +196,12 @@ class MessagesClient:
             async for event in stream:
                 builder.add(_fields(event))
             return builder.reply(stream.response.headers.get("request-id", ""))
+
+
+def _header_value(text: str) -> str:
+    """Return a text as a header can hold it; workflow ids in it are whatever somebody typed."""
+    shown = (char if char.isascii() and char.isprintable() else ascii(char)[1:-1] for char in text)
+    return "".join(shown).strip()
 
 
 def _fields(event: Any) -> Any:  # noqa: ANN401, RUF100 - data that is no object stays as it came
@@ -176,7 +249,7 @@ def _status(error: anthropic.APIStatusError) -> ModelServiceError:
             FailureKind.RATE_LIMITED, f"the service asks to wait: {said}", retry_after_seconds=wait
         )
     if status in {401, 403} or kind in {"authentication_error", "permission_error"}:
-        return ModelServiceError(FailureKind.CREDENTIALS, f"the model key is not accepted: {said}")
+        return ModelServiceError(FailureKind.CREDENTIALS, f"{_REFUSED}: {said}")
     if status == 413 or "prompt is too long" in said:
         return ModelServiceError(
             FailureKind.CONTEXT_FULL, f"the request is larger than the service takes: {said}"

@@ -4,13 +4,15 @@ Total: of whatever comes it makes a reply, or says in a sentence what is wrong w
 know the connection or what a conversation does with the reply.
 """
 
+import contextlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from contracts.model import Usage
+from infra.live.entries import Part
 
 _MOST_TOKENS = 100_000_000
 """More than any service can mean: a count above it is cut to it."""
@@ -18,12 +20,17 @@ _CHARS_PER_TOKEN = 3
 """Fewer than a text has on average, so that an estimate is not too low."""
 _CUT = ("max_tokens", "refusal", "model_context_window_exceeded")
 _TEXTS = {"text_delta": "text", "thinking_delta": "thinking"}
+_PARTS = {"text_delta": Part.SAYS, "thinking_delta": Part.THINKS, "input_json_delta": Part.INPUT}
 _COUNTS = {
     "input_tokens": "input_tokens",
     "cache_read_tokens": "cache_read_input_tokens",
     "cache_write_tokens": "cache_creation_input_tokens",
     "output_tokens": "output_tokens",
 }
+
+
+Hear = Callable[[Part, str], None]
+"""Takes what came next of a reply."""
 
 
 class MalformedReplyError(Exception):
@@ -54,13 +61,15 @@ class ReplyBuilder:
 
     Args:
         request: by its length its tokens are estimated when the service does not count them.
+        hear: gets each piece as it comes; what it raises is left aside.
 
     Attributes:
         began: a model is at work on the reply, so it may be paid for.
     """
 
-    def __init__(self, request: Mapping[str, Any]) -> None:
+    def __init__(self, request: Mapping[str, Any], hear: Hear | None = None) -> None:
         self._request = request
+        self._hear = hear
         self._received_chars = 0
         self._blocks: dict[int, dict[str, Any]] = {}
         self._inputs: dict[int, str] = {}
@@ -135,6 +144,8 @@ class ReplyBuilder:
         if not isinstance(block, Mapping) or not isinstance(block.get("type"), str):
             raise MalformedReplyError("a block of the reply has no type")
         self._blocks[_place(fields)] = dict(block)
+        if name := _text(block.get("name")):
+            self._tell(Part.CALLS, name)
 
     def _extend_block(self, fields: Mapping[str, Any]) -> None:
         place, delta = _place(fields), _mapping(fields.get("delta"))
@@ -144,20 +155,26 @@ class ReplyBuilder:
         kind = delta.get("type")
         if kind in _TEXTS:
             name = _TEXTS[str(kind)]
-            block[name] = _text(block.get(name)) + self._received(delta.get(name))
+            block[name] = _text(block.get(name)) + self._received(kind, delta.get(name))
         elif kind == "input_json_delta":
             self._inputs[place] = self._inputs.get(place, "") + self._received(
-                delta.get("partial_json")
+                kind, delta.get("partial_json")
             )
         elif kind == "signature_delta":
             block["signature"] = _text(delta.get("signature"))
         elif kind == "citations_delta":
             block["citations"] = [*(block.get("citations") or ()), delta.get("citation")]
 
-    def _received(self, value: object) -> str:
+    def _received(self, kind: object, value: object) -> str:
         text = _text(value)
         self._received_chars += len(text)
+        self._tell(_PARTS[str(kind)], text)
         return text
+
+    def _tell(self, part: Part, text: str) -> None:
+        if self._hear is not None and text:
+            with contextlib.suppress(Exception):
+                self._hear(part, text)
 
     def _count(self, usage: object) -> None:
         counted = _mapping(usage)

@@ -13,7 +13,7 @@ from domain.agent.instructions import (
     prose,
 )
 from domain.text import for_people
-from infra.store import Store, StoreError, TreeEntry
+from infra.store import Store, StoreError, TreeEntry, trees
 from infra.store.object_format import LINK_MODE
 
 _FILES = frozenset({"100644", "100755", "100664"})
@@ -23,7 +23,8 @@ _MOST_BYTES = 4 << 20
 async def instructions(store: Store, commit: str, scope: Sequence[str]) -> str:
     """Return the instructions that hold for the paths of a scope, "" when there are none."""
     reader = _Reader(store, commit)
-    for folder in folders(scope):
+    paths = await trees.paths(store, commit) if scope else ()
+    for folder in folders(scope, paths):
         await reader.read_folder(folder)
     return assembled(reader.files)
 

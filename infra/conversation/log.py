@@ -3,7 +3,8 @@
     root   config.json  agent.json  input.json
                                            what every request begins with, the agent's frozen
                                            configuration, the opening message
-    turn n turn.json  in.0 …  out.0 …      what was appended, what came and its journal; the texts
+    turn n turn.json  in.0 …  out.0 …      what was appended, what came, when, and its journal; the
+                                           texts
 
 `input` is a list of messages; a text that lives in an object of its own is written as
 {"$blob": "<object id>"} and is filled in when the log is read; an entry of the commit's tree keeps
@@ -13,6 +14,7 @@ parent is the previous turn, so the head's id names the whole log.
 
 import hashlib
 import json
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -90,15 +92,18 @@ class ConversationLog:
         *,
         configuration: AgentConfiguration,
         opening: Message,
+        resumed: bool = False,
     ) -> OpenedLog:
         """Write a log's root, or return the one that is there if it has the same opening.
 
         A repeated attempt, or one of a history older than the store, thus goes on with the
-        configuration of the first, and finds the turns that follow it.
+        configuration of the first, and finds the turns that follow it. `resumed`: whatever its
+        opening is.
         """
         ref = ids.conversation_ref(conversation)
         tip = store.ref(ref)
-        if tip is not None and (first := await _first(store, tip, opening)) is not None:
+        same = None if resumed else opening
+        if tip is not None and (first := await _first(store, tip, same)) is not None:
             return first
         batch = store.batch()
         agent = batch.blob(configuration.model_dump_json().encode())
@@ -119,6 +124,7 @@ class ConversationLog:
 
         It is the log's last one after a lost acknowledgement. It is an older one, or in what was
         put aside, when the server's database is older than the store, as one from a backup is.
+        Of a resumed request it is the log's next one, whatever else was told with it.
         """
         conversation = call.conversation
         tip = store.ref(ids.conversation_ref(conversation.id))
@@ -128,6 +134,8 @@ class ConversationLog:
         asides = {} if found else await store.refs(ids.abandoned_refs(conversation.id))
         for aside in asides.values():
             found = found or await _after(store, aside, conversation, key)
+        if found is None and call.resumed:
+            return await _after(store, tip, conversation, None)
         return found
 
     async def window(self, store: Store, head: str) -> Window:
@@ -164,6 +172,7 @@ class ConversationLog:
         """
         record = {
             "key": turn_key(call),
+            "at": round(time.time(), 3),
             "turn": turn.model_dump(mode="json"),
             "input": [said.message] if said.message else [],
             "reply": list(said.reply),
@@ -205,6 +214,12 @@ class ConversationLog:
         return window
 
 
+async def configuration(store: Store, head: str) -> AgentConfiguration | None:
+    """Return the configuration that a log's agent began with; None in logs from before 2026-12."""
+    found, _ = await _configuration(store, (await _chain(store, head))[-1])
+    return found
+
+
 async def _chain(store: Store, head: str) -> list[str]:
     """Return the commits of a log, the newest first."""
     chain = [head]
@@ -213,10 +228,10 @@ async def _chain(store: Store, head: str) -> list[str]:
     return chain
 
 
-async def _first(store: Store, tip: str, opening: Message) -> OpenedLog | None:
-    """Return the root of a log that has this opening, None when it has another."""
+async def _first(store: Store, tip: str, opening: Message | None) -> OpenedLog | None:
+    """Return the root of a log that has this opening, or any; None when it has another."""
     head = (await _chain(store, tip))[-1]
-    if await store.get_blob(f"{head}:input.json") != canonical([opening]):
+    if opening is not None and await store.get_blob(f"{head}:input.json") != canonical([opening]):
         return None
     return OpenedLog(head, *await _configuration(store, head))
 
@@ -230,18 +245,22 @@ async def _configuration(store: Store, root: str) -> tuple[AgentConfiguration | 
 
 
 async def _after(
-    store: Store, tip: str, conversation: ConversationRef, key: str
+    store: Store, tip: str, conversation: ConversationRef, key: str | None
 ) -> ModelTurn | None:
-    """Return the turn that follows the conversation's head in a log, if it is this call's."""
+    """Return the turn that follows the conversation's head in a log, if it is this call's.
+
+    Without a key it is, unless it was discarded.
+    """
     following, parents = tip, (await store.get_commit(tip)).parents
     while parents and parents[0] != conversation.head:
         following, parents = parents[0], (await store.get_commit(parents[0])).parents
     if not parents:
         return None
     record = json.loads(await store.get_blob(f"{following}:turn.json"))
-    if record["key"] != key:
+    turn = ModelTurn.model_validate(record["turn"])
+    if turn.discarded if key is None else record["key"] != key:
         return None
-    return _with_head(ModelTurn.model_validate(record["turn"]), conversation, following)
+    return _with_head(turn, conversation, following)
 
 
 def _with_head(turn: ModelTurn, conversation: ConversationRef, head: str) -> ModelTurn:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from contracts.model import ToolAnswer
+from domain.agent.sections import document
 from infra.store import Store
 
 Message = dict[str, Any]
@@ -24,8 +25,8 @@ def canonical(value: object) -> bytes:
 def documents_linked(documents: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
     """Return the blocks of documents, given by label and object id."""
     return [
-        {"type": "text", "text": {"$blob": document, "$label": label}}
-        for label, document in documents
+        {"type": "text", "text": {"$blob": oid, "$label": label, "$marked": True}}
+        for label, oid in documents
     ]
 
 
@@ -109,12 +110,18 @@ async def filled(store: Store, messages: Sequence[Message]) -> list[Message]:
     ]
 
 
+def _unmarked(label: str, text: str) -> str:
+    """Return a document as conversations have it that were written before 2026-12."""
+    return f"<document name={json.dumps(label)}>\n{text}\n</document>"
+
+
 async def _fill(store: Store, block: dict[str, Any]) -> dict[str, Any]:
     for field in ("text", "content"):
         link = block.get(field)
         if isinstance(link, dict) and "$blob" in link:
             text = (await store.get_blob(link["$blob"])).decode("utf-8", "replace")
             label = link.get("$label")
-            whole = f"<document name={json.dumps(label)}>\n{text}\n</document>" if label else text
-            return {**block, field: whole or "(no output)"}
+            if label:
+                text = document(label, text) if link.get("$marked") else _unmarked(label, text)
+            return {**block, field: text or "(no output)"}
     return block

@@ -1,36 +1,55 @@
 """The first message of an agent: its facts, its environment, the repository's own instructions."""
 
-import json
-from collections.abc import Sequence
-
+from contracts import roles
 from contracts.agent import AgentLimits
 from contracts.baseline import Survey
 from contracts.model import OpenConversation
 from domain.agent.environment import environment
 from domain.agent.instructions import INSTRUCTIONS
+from domain.agent.sections import sections
 from domain.memory.repo_map import repository_map
 from infra.conversation.instructions import instructions
 from infra.conversation.messages import Message, documents_linked
 from infra.store import Store, trees
 from infra.store.commits import log
+from infra.symbols.index import SymbolIndex
 
 _MAP_BYTES = 4_000
+_DEFINITIONS_BYTES = 3_000
+_OF_THE_TASK = ("Request", "Task")
+"""Facts by whose words definitions are chosen."""
+DEFINITIONS = "Definitions that are used most or that the task names, by file and line"
 _LANDED_COMMITS = 10
 _BASE_COMMITS = 5
 
 
-async def opening(store: Store, request: OpenConversation, limits: AgentLimits) -> Message:
+async def opening(
+    store: Store, request: OpenConversation, limits: AgentLimits, definitions: str = ""
+) -> Message:
     """Return the opening message; everything in it is the same for every attempt.
 
-    `limits` are those of the agent's role.
+    `limits` are those of the agent's role, `definitions` what the repository defines.
     """
     facts = [*request.facts, ("Environment", await _environment(store, request, limits))]
     files = repository_map(await trees.paths(store, request.commit), _MAP_BYTES)
-    text = {"type": "text", "text": _sections([*facts, ("Files of the repository", files)])}
+    places = (("Files of the repository", files), (DEFINITIONS, definitions))
+    told = sections([*facts, *places], seed=request.agent_id)
+    text = {"type": "text", "text": told}
     documents = request.documents
     if request.base and (rules := await instructions(store, request.base, request.scope)):
         documents = ((INSTRUCTIONS, await store.put_blob(rules.encode())), *documents)
     return {"role": "user", "content": [text, *documents_linked(documents)]}
+
+
+async def definitions(index: SymbolIndex, store: Store, request: OpenConversation) -> str:
+    """Return the definitions that an agent needs first; "" for a reviewer, who reads a patch.
+
+    They may be others when more is parsed later: what is told is kept.
+    """
+    if request.role == roles.REVIEWER:
+        return ""
+    words = "\n".join(text for label, text in request.facts if label in _OF_THE_TASK)
+    return await index.map(store, request.commit, words, _DEFINITIONS_BYTES)
 
 
 async def _environment(store: Store, request: OpenConversation, limits: AgentLimits) -> str:
@@ -45,12 +64,3 @@ async def _environment(store: Store, request: OpenConversation, limits: AgentLim
         limits=limits,
         budget_microusd=request.budget_microusd,
     )
-
-
-def _sections(facts: Sequence[tuple[str, str]]) -> str:
-    return "\n\n".join(_section(label, text) for label, text in facts if text.strip())
-
-
-def _section(label: str, text: str) -> str:
-    tag = json.dumps(label, ensure_ascii=False)
-    return f"<section name={tag}>\n{text.strip()}\n</section>"

@@ -36,12 +36,16 @@ class ConfinedFiles(ConfinedRoot):
     """Reads and replaces files beneath one folder. Each method takes some milliseconds.
 
     New files and folders get the user and group id of `owner`; None: the process's own, or for
-    root the owner of the file replaced.
+    root the owner of the file replaced. `of_tools`: paths that control git or this system are
+    refused too, as for a tool of an agent.
     """
 
-    def __init__(self, root: Path, *, owner: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, root: Path, *, owner: tuple[int, int] | None = None, of_tools: bool = True
+    ) -> None:
         super().__init__(root)
         self._owner = owner
+        self._of_tools = of_tools
 
     def read(self, path: str, *, limit_bytes: int = READ_LIMIT_BYTES) -> FileState | None:
         """Return the file's content and mode; None when there is no such file.
@@ -50,7 +54,7 @@ class ConfinedFiles(ConfinedRoot):
             PathRefused: not a path for tools, not a regular file, behind a symbolic link, not
                 readable, larger than `limit_bytes`, or another user's file by a hard link.
         """
-        check_path(path)
+        self._check(path)
         fd = self.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
         if fd is None:
             return None
@@ -70,13 +74,17 @@ class ConfinedFiles(ConfinedRoot):
                 writable.
             OSError: the disk is full or fails.
         """
-        check_path(path)
+        self._check(path)
         folder, name = _split(path)
         with self.refusals(path), self._folder(folder) as fd:
             present = self._regular(fd, path, name)
             mode = (stat.S_IMODE(present.st_mode) if present else 0o644) & 0o1777
             _replace(fd, name, data, mode=mode, owner=self._new_owner(present))
         return FileState(data, mode)
+
+    def _check(self, path: str) -> None:
+        if self._of_tools:
+            check_path(path)
 
     def _state(self, path: str, fd: int, limit_bytes: int) -> FileState:
         status = os.fstat(fd)

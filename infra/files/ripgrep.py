@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.git.process_group import PIPE_LIMIT, converse, end_group
+from infra.git.process_group import PIPE_LIMIT, converse, end_group, start
 
 _NAMES_BYTES = 500_000  # of one command line; the system takes about 2 MB
 _COLUMNS = 4_000
@@ -103,7 +103,7 @@ class Ripgrep:
         self, folder: Path, words: Sequence[str], max_bytes: int | None
     ) -> tuple[int, bytes, str, bool]:
         """Return the exit code, stdout, stderr, and whether stdout was cut."""
-        process = await asyncio.create_subprocess_exec(
+        process = await start(
             self._binary,
             "--no-config",
             "--color=never",
@@ -113,7 +113,6 @@ class Ripgrep:
             stderr=asyncio.subprocess.PIPE,
             env={},
             cwd=folder,
-            start_new_session=True,
             limit=PIPE_LIMIT,
         )
         try:

@@ -2,8 +2,8 @@
 
 The child gets a clean environment (PATH and a fixed identity, no user or system configuration),
 an explicit GIT_DIR, hooks and fsmonitor switched off, and a process group of its own, which is
-ended as a whole when time runs out or the caller is cancelled. Repository layouts and the meaning
-of commands are not known here.
+ended as a whole when time runs out or the caller is cancelled. The kernel ends it when this process
+dies. Repository layouts and the meaning of commands are not known here.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from infra.git.process_group import PIPE_LIMIT, converse, end_group
+from infra.git.process_group import PIPE_LIMIT, converse, dies_with_parent, end_group, start
 
 STDERR_LIMIT = 2_000
 """Characters of stderr kept in an error; what lies in the middle is dropped."""
@@ -114,14 +114,21 @@ class GitCommand:
             commands that touch no files.
         share: open files that every git process shares: a lock on one of them is held until the
             last of these processes has ended, also after the worker's death.
+        options: further options before every command.
     """
 
     def __init__(
-        self, git_dir: Path, *, work_tree: Path | None = None, share: tuple[int, ...] = ()
+        self,
+        git_dir: Path,
+        *,
+        work_tree: Path | None = None,
+        share: tuple[int, ...] = (),
+        options: tuple[str, ...] = (),
     ) -> None:
         self.git_dir = git_dir.absolute()
         self.work_tree = None if work_tree is None else work_tree.absolute()
         self._share = share
+        self._options = options
         self._binary = git_binary()
 
     async def __call__(
@@ -195,16 +202,17 @@ class GitCommand:
             has_input: give it a stdin pipe, else an empty stdin.
             stderr: where its messages go.
         """
-        return await asyncio.create_subprocess_exec(
+        return await start(
+            *dies_with_parent(),
             self._binary,
             *SAFE_OPTIONS,
+            *self._options,
             *args,
             stdin=asyncio.subprocess.PIPE if has_input else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=stderr,
             env=self._environment(index_file, reads=reads),
             cwd=self._folder(),
-            start_new_session=True,
             pass_fds=(*pass_fds, *self._share),
             umask=umask,
             limit=PIPE_LIMIT,

@@ -5,22 +5,36 @@ that the more specific mount always wins.
 """
 
 import os
+import platform
 import pwd
+import re
 import resource
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from domain.command_limits import file_bytes
 from infra.sandbox.scratch import make_ready
-from infra.sandbox.toolchain import exists, toolchain_binds, toolchain_variables
-from infra.sandbox.types import SYSTEM_CONFIG, Mounts, SandboxCommand
+from infra.sandbox.shared_paths import mountable, overlay_arguments
+from infra.sandbox.toolchain import exists, installations, toolchain_binds, toolchain_variables
+from infra.sandbox.types import PROJECT, SYSTEM_CONFIG, Mounts, SandboxCommand
 
 SETPRIV = "/usr/bin/setpriv"
 """Drops the privileges of a payload; an absolute path, because PATH may lead into a worktree."""
 
 BASH = "/bin/bash"
 """Becomes the payload."""
+
+FIRST_VICTIM = (
+    *(BASH, "--noprofile", "--norc", "-c"),
+    'echo 1000 2>/dev/null >/proc/self/oom_score_adj; exec -c "$@"',
+    "bash",
+)
+"""Starts a sandbox as what the kernel ends first when memory runs out, before worker and server.
+
+All its processes inherit it; one that takes it back loses that again, see `usage.py`.
+"""
 
 SHELL_OPTIONS = ("-o", "pipefail")
 """How bash runs every command: a pipe fails when any of its commands does."""
@@ -29,14 +43,22 @@ _TMP = Path("/tmp")  # noqa: S108
 _HIDDEN = ("/root", "/home", "/run", str(_TMP))
 _HOME = _TMP / "home"
 _SYSTEM = frozenset({"bin", "boot", "dev", "etc", "lib", "lib64", "proc", "sbin", "sys", "usr"})
+_VISIBLE = _SYSTEM - {"boot", "proc", "dev"} | {"lib32", "libx32", "opt", "nix", "gnu", "snap"}
+_VISIBLE_DATA = tuple(
+    Path("/var", name)
+    for name in ("lib/dpkg", "lib/gems", "lib/ghc", "lib/texmf", "cache/fontconfig")
+)
+_MADE_ANEW = frozenset({"dev", "proc"})
 _NOTHING = Path("/dev/null")
 _PASSWORDS = ("/etc/shadow", "/etc/gshadow")
+_RESOLVER = Path("/etc/resolv.conf")
 
 _LINKS = 1_000
-_TMP_BYTES = 4 << 30
-_FILE_KIB = 8 << 20
+_COVER_BYTES = 1 << 20
 _OPEN_FILES = 4_096
-_PROCESSES = 4_096
+_PROCESSES_OF_A_USER = 4_096
+_SPARE_PROCESSES = 16
+_COUNTED_BY_NAMESPACE = (5, 14)
 _SPARE_CPU_SECONDS = 60
 
 
@@ -53,23 +75,30 @@ def launch_arguments(
     Looks at the file system (what is hidden, which tools lie there), so it may take milliseconds.
     All paths of `mounts` are absolute and resolved; `filter_fd` holds the system call filter.
     """
-    checkout = _checkout(mounts)
-    hidden = tuple(sorted({*_hidden(mounts), *filter(None, (checkout,))}))
+    checkout, unlisted = _checkout(mounts), unlisted_roots()
+    hidden = tuple(sorted({*_hidden(mounts), *unlisted, *filter(None, (checkout,))}))
     written = (mounts.worktree, mounts.private_git, mounts.store)
-    tools = toolchain_binds(command.path, command.virtual_env, hidden, untrusted=written)
+    tools = (
+        *toolchain_binds(command.path, command.virtual_env, hidden, untrusted=written),
+        *installations(command.path, unlisted, untrusted=(*written, *mounts.hide)),
+        *filter(exists, _VISIBLE_DATA),
+    )
     variables = {
         **toolchain_variables(command.path, untrusted=written),
         "GIT_CONFIG_SYSTEM": str(mounts.private_git / SYSTEM_CONFIG),
     }
-    shown = replace(mounts, read=(*mounts.read, *tools))
-    view = _view(shown, hidden)
+    names = _resolver(hidden) if command.network else ()
+    shown = replace(mounts, read=(*mounts.read, *tools, *names))
+    view = _view(shown, hidden, in_project=command.network)
     if mounts.scratch is not None:
         _prepare(mounts.scratch, view, mounts.uid)
     fixed = [
-        *_isolation(),
+        *_isolation(network=command.network),
         *_environment(command, variables),
-        *_mount_arguments(view, min(command.memory_limit_bytes or _TMP_BYTES, _TMP_BYTES)),
+        *_mount_arguments(view, command.limits.memory_bytes),
         *_links(shown, checkout, hidden),
+        *_project_link(mounts, command),
+        *_closed(view),
         *("--chdir", "/"),
     ]
 
@@ -84,16 +113,17 @@ def launch_arguments(
     return complete
 
 
-def _isolation() -> Iterator[str]:
+def _isolation(*, network: bool) -> Iterator[str]:
     """Yield which namespaces are new and which privileges are left."""
     if is_root():
-        yield from ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts")
-        yield "--unshare-cgroup-try"
+        yield from ("--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try")
+        yield from () if network else ("--unshare-net",)
         # What setpriv needs to drop the rest; the seccomp filter stops nested user namespaces.
         yield from ("--cap-drop", "ALL", "--cap-add", "CAP_SETUID")
         yield from ("--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP")
     else:
         yield from ("--unshare-all", "--unshare-user", "--disable-userns", "--cap-drop", "ALL")
+        yield from ("--share-net",) if network else ()
     yield from ("--die-with-parent", "--new-session", "--hostname", "sandbox")
 
 
@@ -116,11 +146,26 @@ def _environment(command: SandboxCommand, variables: Mapping[str, str]) -> Itera
 
 @dataclass(frozen=True)
 class _Mount:
-    """One thing to mount: `source` None is an empty memory file system."""
+    """One thing to mount: `source` None is an empty memory file system.
+
+    `changes` is a folder that keeps what is written over the source.
+    """
 
     target: Path
     source: Path | None
     writable: bool = field(default=False, kw_only=True)
+    changes: Path | None = field(default=None, kw_only=True)
+
+
+def unlisted_roots() -> tuple[Path, ...]:
+    """Return what stands at the top of the file system and is none of the system's folders.
+
+    It is covered, whatever it holds: files that only the worker's user may read, sockets and FIFOs
+    of other programs, which may appear while a command runs.
+    """
+    with os.scandir("/") as entries:
+        found = [entry for entry in entries if entry.name not in _VISIBLE | _MADE_ANEW]
+    return tuple(sorted(Path(entry.path) for entry in found if not entry.is_symlink()))
 
 
 def _hidden(mounts: Mounts) -> tuple[Path, ...]:
@@ -163,6 +208,18 @@ def _links(mounts: Mounts, checkout: Path | None, hidden: Sequence[Path]) -> Ite
         yield from ("--symlink", str(mounts.worktree / name), str(checkout / name))
 
 
+def _project_link(mounts: Mounts, command: SandboxCommand) -> Iterator[str]:
+    if mounts.project and not command.network:
+        yield from ("--symlink", str(mounts.worktree), str(PROJECT))
+
+
+def _resolver(hidden: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the file that says who resolves names, where it lies among what is hidden."""
+    file = _RESOLVER.resolve()
+    covered = any(file.is_relative_to(each) for each in hidden)
+    return (file,) if covered and file.is_file() else ()
+
+
 def _own_home() -> list[Path]:
     """Return the worker's home, unless it has none or one in a system folder."""
     try:
@@ -172,7 +229,7 @@ def _own_home() -> list[Path]:
     return [home] if home.parts[1:2] and home.parts[1] not in _SYSTEM else []
 
 
-def _view(mounts: Mounts, hidden: Sequence[Path]) -> list[_Mount]:
+def _view(mounts: Mounts, hidden: Sequence[Path], *, in_project: bool = False) -> list[_Mount]:
     """Order everything from the outside in, so that the more specific always wins."""
     covers = {path: None if path.is_dir() else _NOTHING for path in hidden}
     tmp = [] if mounts.scratch is None else [_Mount(_TMP, mounts.scratch, writable=True)]
@@ -184,8 +241,24 @@ def _view(mounts: Mounts, hidden: Sequence[Path]) -> list[_Mount]:
         _Mount(mounts.worktree, mounts.worktree, writable=True),
         _Mount(mounts.private_git, mounts.private_git, writable=True),
         _Mount(mounts.worktree / ".git", mounts.gitfile),
+        *(_project(mounts) if in_project else _shared(mounts)),
     ]
     return sorted(wanted, key=lambda each: len(each.target.parts))
+
+
+def _project(mounts: Mounts) -> Iterator[_Mount]:
+    """Yield the worktree once more, at the place that leads to each worktree later."""
+    yield _Mount(PROJECT, mounts.worktree, writable=True)
+    yield _Mount(PROJECT / ".git", mounts.gitfile)
+
+
+def _shared(mounts: Mounts) -> Iterator[_Mount]:
+    """Yield the host's folders that stand in the worktree, as far as there is room for them."""
+    owner = mounts.uid if is_root() else None
+    for place, folder, kept in mountable(
+        mounts.shared, mounts.worktree, mounts.changes, home=_HOME, uid=owner
+    ):
+        yield _Mount(place, folder.source, changes=kept)
 
 
 def _prepare(scratch: Path, view: Sequence[_Mount], uid: int) -> None:
@@ -206,7 +279,7 @@ def _prepare(scratch: Path, view: Sequence[_Mount], uid: int) -> None:
 def _mount_arguments(view: Sequence[_Mount], size_bytes: int) -> Iterator[str]:
     """Yield the mounts: the host read-only, fresh /dev and /proc, then the view.
 
-    A file system in memory may hold `size_bytes`.
+    A file system in memory that can be written may hold `size_bytes`.
     """
     yield from ("--ro-bind", "/", "/", "--dev", "/dev")
     yield from ("--perms", "1777", "--size", str(size_bytes), "--tmpfs", "/dev/shm")  # noqa: S108
@@ -214,25 +287,44 @@ def _mount_arguments(view: Sequence[_Mount], size_bytes: int) -> Iterator[str]:
     yield from ("--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys")
     for password in filter(os.path.exists, _PASSWORDS):
         yield from ("--ro-bind", "/dev/null", password)
+    for mount, around in _mounted(view):
+        if mount.source is not None and around is not None and around.source is None:
+            yield from _parents(mount.target, around.target)
+        yield from _one_mount(mount, size_bytes)
+    yield from ("--perms", "0777", "--dir", str(_HOME))
+
+
+def _mounted(view: Sequence[_Mount]) -> Iterator[tuple[_Mount, _Mount | None]]:
+    """Yield what is mounted, each with what it is mounted inside, None = the host's root."""
     done: list[_Mount] = []
     for mount in view:
         around = next((m for m in reversed(done) if mount.target.is_relative_to(m.target)), None)
         if mount.source is None and around is not None and around.source is None:
             continue  # Covered already, with nothing shown again in between.
-        if mount.source is not None and around is not None and around.source is None:
-            yield from _parents(mount.target, around.target)
-        yield from _one_mount(mount, size_bytes)
+        yield mount, around
         done.append(mount)
-    yield from ("--perms", "0777", "--dir", str(_HOME))
+
+
+def _closed(view: Sequence[_Mount]) -> Iterator[str]:
+    """Close covers and /dev to writing, when everything in them is made.
+
+    A worker that is not root owns them inside: its commands could fill the host's memory there.
+    """
+    covers = (mount.target for mount, _ in _mounted(view) if mount.source is None)
+    for folder in (Path("/dev"), *(cover for cover in covers if cover != _TMP)):
+        yield from ("--remount-ro", str(folder))
 
 
 def _one_mount(mount: _Mount, size_bytes: int) -> Iterator[str]:
+    if mount.source is not None and mount.changes is not None:
+        yield from overlay_arguments(mount.source, mount.changes, mount.target)
+        return
     if mount.source is not None:
         yield from ("--bind" if mount.writable else "--ro-bind", str(mount.source))
     elif mount.target == _TMP:
         yield from ("--perms", "1777", "--size", str(size_bytes), "--tmpfs")
     else:
-        yield from ("--perms", "0755", "--tmpfs")
+        yield from ("--perms", "0755", "--size", str(_COVER_BYTES), "--tmpfs")
     yield str(mount.target)
 
 
@@ -254,8 +346,9 @@ def _payload(mounts: Mounts, command: SandboxCommand, marker: int) -> Iterator[s
         yield from (SETPRIV, *ids, "--clear-groups")
         yield from ("--inh-caps=-all", "--bounding-set=-all", "--no-new-privs")
     cpu = int(command.timeout_seconds) * (os.cpu_count() or 1) + _SPARE_CPU_SECONDS
-    limits = f"-c 0 -t {cpu} -f {_FILE_KIB} -n {_within_limit(resource.RLIMIT_NOFILE, _OPEN_FILES)}"
-    processes = _within_limit(resource.RLIMIT_NPROC, _PROCESSES)
+    file_kib = -(-file_bytes(command.limits) // 1_024)
+    limits = f"-c 0 -t {cpu} -f {file_kib} -n {_within_limit(resource.RLIMIT_NOFILE, _OPEN_FILES)}"
+    processes = process_limit(command.limits.processes)
     yield from (BASH, "--noprofile", "--norc", "-c")
     yield (
         f"umask 022; ulimit {limits} -u {processes} || exit 125; "
@@ -263,8 +356,28 @@ def _payload(mounts: Mounts, command: SandboxCommand, marker: int) -> Iterator[s
         'cd -- "$1" || exit 1; (($# < 3)) || export -- "${@:3}"; '
         f'exec -a bash {BASH} {" ".join(SHELL_OPTIONS)} -c "$2"'
     )
-    yield from ("sandbox", str(mounts.worktree / command.cwd), command.line)
+    place = PROJECT if command.network else mounts.worktree
+    yield from ("sandbox", str(place / command.cwd), command.line)
     yield from (f"{name}={value}" for name, value in command.env.items())
+
+
+def process_limit(wanted: int) -> int:
+    """Return what RLIMIT_NPROC is to be, by whom the kernel counts.
+
+    Of root's sandboxes each has a user of its own, so it counts one command; of another worker's,
+    it counts the user namespace, also one command, since Linux 5.14. Before, it counts all
+    processes of the worker's user, and only the watch counts the command's. The sandbox's own
+    processes come on top, so that the watch sees a command at its limit.
+    """
+    old = not is_root() and _kernel() < _COUNTED_BY_NAMESPACE
+    most = max(_PROCESSES_OF_A_USER, wanted) if old else wanted
+    return _within_limit(resource.RLIMIT_NPROC, most + _SPARE_PROCESSES)
+
+
+def _kernel() -> tuple[int, ...]:
+    """Return the kernel's version, () where it cannot be read."""
+    found = re.match(r"(\d+)\.(\d+)", platform.release())
+    return tuple(map(int, found.groups())) if found else ()
 
 
 def _within_limit(kind: int, wanted: int) -> int:

@@ -19,6 +19,7 @@ _CLONE_NEWUSER = 0x10000000
 _REMOUNT_BIND = 0x20 | 0x1000
 _KERNEL_SWITCHES = ("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger")
 _PASSWORDS = ("/etc/shadow", "/etc/gshadow")
+_SYSTEM = ("/", "/usr", "/etc")
 _CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
 
@@ -81,6 +82,9 @@ def _outside(facts: CanaryFacts) -> Iterator[str]:
     for folder in ("/etc", facts["foreign"], facts["store"]):
         if _happens(Path(folder, ".sandbox-canary").touch):
             yield f"A file could be created in {folder}."
+    for folder in _SYSTEM:
+        if not os.statvfs(folder).f_flag & os.ST_RDONLY:
+            yield f"{folder} is mounted to be written."
     if not _happens(os.scandir, facts["store"]):
         yield "The store cannot be read."
     for kind, identity in facts["namespaces"].items():

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from domain.command_limits import CommandLimits
 from infra.sandbox.types import Limit
 
 
@@ -16,6 +18,7 @@ class Launch:
         descriptors: further file descriptors to pass on; owned, and closed, by the caller.
         owner: user id that may reopen the output by name (`> /dev/stderr`), None for our own.
         timeout_seconds: wall clock; this and the other limits as of `SandboxCommand`.
+        written: the folders on disk that it may fill.
     """
 
     argv: Callable[[int, int], Sequence[str]]
@@ -23,7 +26,8 @@ class Launch:
     owner: int | None
     timeout_seconds: float
     output_limit_bytes: int
-    memory_limit_bytes: int | None
+    limits: CommandLimits
+    written: tuple[Path, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

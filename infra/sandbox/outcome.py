@@ -1,14 +1,20 @@
 """How a run ended, in the words of a shell, and what to do about a sandbox that does not start."""
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from signal import SIGXFSZ
 from types import MappingProxyType
 
+from domain.command_limits import CommandLimits, amount, file_bytes
 from infra.sandbox.launch import ProcessExit
 from infra.sandbox.types import CommandOutcome, SandboxCommand
 
 _LINE_LIMIT_BYTES = 128 * 1024 - 1
 _COMMAND_NOT_RUN = 126
+
+_PATH = re.compile(rb"/[^\s'\":;,()]+")
 
 _ALLOW_NAMESPACES = (
     "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, or a container "
@@ -68,8 +74,10 @@ def _not_run(output: bytes) -> CommandOutcome:
     return CommandOutcome(exit_code=_COMMAND_NOT_RUN, duration_seconds=0.0, output=output)
 
 
-def command_outcome(ending: ProcessExit) -> CommandOutcome:
-    """Return how a run ended, as a shell reports it."""
+def command_outcome(
+    ending: ProcessExit, limits: CommandLimits, hidden: Sequence[Path] = ()
+) -> CommandOutcome:
+    """Return how a run ended, as a shell reports it; `hidden` is what no command sees."""
     ours = ending.exceeded is not None
     code = ending.returncode if ending.returncode >= 0 else 128 - ending.returncode
     signal = code - 128 if 129 <= code <= 128 + 64 else None
@@ -79,14 +87,41 @@ def command_outcome(ending: ProcessExit) -> CommandOutcome:
         exceeded=ending.exceeded,
         duration_seconds=ending.duration_seconds,
         output=ending.output,
-        hint=None if ours or code == 0 else _hint(ending.output),
+        hint=None
+        if ours or code == 0
+        else _hint(ending.output, limits, signal) or _hidden_hint(ending.output, hidden),
     )
 
 
-def _hint(output: bytes) -> str | None:
-    """Return what a failed command's output says about the sandbox, or None."""
-    meaning = next((meaning for words, meaning in _HINTS.items() if words in output), None)
+def _hint(output: bytes, limits: CommandLimits, number: int | None) -> str | None:
+    """Return what a failed command's output, or its signal, says about the sandbox, or None."""
+    file = f"one file can have at most {amount(file_bytes(limits))}"
+    processes = f"there can be {limits.processes} processes and threads at once"
+    hints = {
+        **_HINTS,
+        b"File too large": file,
+        b"File size limit exceeded": file,
+        b"fork: retry: Resource temporarily unavailable": processes,
+    }
+    meaning = next((meaning for words, meaning in hints.items() if words in output), None)
+    meaning = file if number == SIGXFSZ else meaning
     return meaning and f"blocked by sandbox: {meaning}"
+
+
+def _hidden_hint(output: bytes, hidden: Sequence[Path]) -> str | None:
+    """Return that a path of the output is not shown to commands; not whether it exists."""
+    for line in output.splitlines():
+        if b"No such file or directory" not in line:
+            continue
+        for match in _PATH.finditer(line):
+            path = Path(os.fsdecode(match[0]))
+            root = next((root for root in hidden if path.is_relative_to(root)), None)
+            if root is not None:
+                return (
+                    f"blocked by sandbox: commands see nothing of {root}; a person can show them "
+                    "folders with ORCHESTCODE_VISIBLE_PATHS"
+                )
+    return None
 
 
 def not_starting(output: bytes) -> str:

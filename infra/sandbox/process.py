@@ -14,15 +14,23 @@ import subprocess
 import time
 from collections.abc import Callable
 
+from infra.sandbox.disk_usage import DiskWatch
 from infra.sandbox.launch import Launch, ProcessExit
-from infra.sandbox.rss_limit import holds_more
 from infra.sandbox.types import Limit
+from infra.sandbox.usage import (
+    family,
+    holds_more,
+    keep_first_victims,
+    system_kills,
+    unnamed_files,
+)
 
 _READ_BYTES = 262_144
 _LINGER_SECONDS = 10.0
 _SPARE_LAUNCHER_SECONDS = 1.0
 _STATUS_LIMIT_BYTES = 65_536
 _WATCH_SECONDS = 0.25
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 
 
 async def supervise(launch: Launch) -> ProcessExit:
@@ -35,16 +43,19 @@ async def supervise(launch: Launch) -> ProcessExit:
         OSError: the launcher could not be started, or its processes would not die.
     """
     contained = _Contained(launch)
-    watch = asyncio.create_task(contained.watch_memory())
+    watch = asyncio.create_task(contained.watch_use())
     try:
         async with asyncio.timeout(launch.timeout_seconds):
             exceeded = await contained.outcome
     except TimeoutError:
         exceeded = "time"
     finally:
+        unwatched = watch.done() and watch.exception()
         watch.cancel()
         await contained.end()
-    return contained.ending(exceeded)
+    if unwatched:
+        raise unwatched
+    return await asyncio.to_thread(contained.ending, exceeded)
 
 
 class _Contained:
@@ -55,6 +66,8 @@ class _Contained:
         self._launch = launch
         self._output = bytearray()
         self._status = bytearray()
+        self._disk = DiskWatch(launch.written, launch.limits.disk_bytes)
+        self._killed_before = system_kills()
         self._marked = False
         self._namespace: int | None = None
         self._open: set[int] = set()
@@ -156,14 +169,27 @@ class _Contained:
         self._decide(None)
         self._settle()
 
-    async def watch_memory(self) -> None:
-        """End the processes once they hold too much memory."""
-        limit = self._launch.memory_limit_bytes
-        while limit is not None and not self.outcome.done():
+    async def watch_use(self) -> None:
+        """End the processes once they are too many, or hold too much memory or disk."""
+        while not self.outcome.done():
             await asyncio.sleep(_WATCH_SECONDS)
             child = _child_pid(self._status)
-            if child is not None and await asyncio.to_thread(holds_more, child, limit):
-                self._decide("memory")
+            if child is not None:
+                exceeded = await asyncio.to_thread(self._exceeded, child)
+                if exceeded is not None:
+                    self._decide(exceeded)
+
+    def _exceeded(self, first: int) -> Limit | None:
+        """Return which limit the descendants of the namespace's first process exceed."""
+        limits = self._launch.limits
+        processes = family(first)
+        if sum(each.threads for each in processes) >= limits.processes:
+            return "processes"
+        keep_first_victims(processes)
+        if holds_more(processes, limits.memory_bytes):
+            return "memory"
+        unnamed = unnamed_files(processes).disk_bytes
+        return "disk" if self._disk.exceeded(unnamed) else None
 
     def _decide(self, exceeded: Limit | None) -> None:
         """Keep the first reason to end: the launcher's own end, or a limit."""
@@ -230,6 +256,11 @@ class _Contained:
 
     def ending(self, exceeded: Limit | None) -> ProcessExit:
         """Return how it ended; called after `end`."""
+        killed = self._process.returncode in _KILLED and system_kills() > self._killed_before
+        if exceeded is None and killed:
+            exceeded = "system memory"
+        if exceeded is None and self._disk.exceeded(0, at_once=True):
+            exceeded = "disk"
         return ProcessExit(
             started=self._marked,
             returncode=self._process.returncode,

@@ -22,13 +22,29 @@ from dataclasses import replace
 from pathlib import Path
 
 from infra.ownership import holds_foreign, own
-from infra.sandbox.argv import BASH, SETPRIV, is_root, launch_arguments
+from infra.sandbox.argv import (
+    BASH,
+    FIRST_VICTIM,
+    SETPRIV,
+    is_root,
+    launch_arguments,
+    unlisted_roots,
+)
 from infra.sandbox.launch import Launch, ProcessExit
 from infra.sandbox.outcome import command_outcome, not_starting, unrunnable
 from infra.sandbox.probe import canary_command, canary_mounts, not_holding, reached_sockets
 from infra.sandbox.process import supervise
 from infra.sandbox.seccomp import ARCHITECTURES, filter_bytes
-from infra.sandbox.types import CommandOutcome, Mounts, SandboxCommand, SandboxUnavailable
+from infra.sandbox.toolchain import exists
+from infra.sandbox.types import (
+    CommandOutcome,
+    Mounts,
+    SandboxCommand,
+    SandboxUnavailable,
+    SharedFolder,
+)
+
+_TRY_SECONDS = 10.0
 
 
 class Sandbox:
@@ -45,11 +61,14 @@ class Sandbox:
         self.reason = "The sandbox was not probed yet: await probe() before running commands."
         self._bwrap = bwrap if bwrap is not None else _installed_bwrap()
         self._deny_unix_sockets = False
-        self._probed: tuple[Path, tuple[Path, ...]] | None = None
+        self._keeps_changes = False
+        self._probed: tuple[Path, tuple[Path, ...], tuple[Path, ...]] | None = None
         self._suspect = False
         self._probing = asyncio.Lock()
 
-    async def probe(self, scratch: Path, *, hide: tuple[Path, ...] = ()) -> None:
+    async def probe(
+        self, scratch: Path, *, hide: tuple[Path, ...] = (), show: tuple[Path, ...] = ()
+    ) -> None:
         """Run a canary in a sandbox made exactly as for commands, and keep its verdict.
 
         Unix sockets are denied to commands only where the canary could reach one of the host's:
@@ -58,6 +77,7 @@ class Sandbox:
         Args:
             scratch: an existing folder for a throw-away worktree, removed afterwards.
             hide: folders that every later run hides; sockets in them do not count.
+            show: folders that every later run shows; sockets in them count.
 
         Raises:
             SandboxUnavailable: something is missing, does not start, or does not hold.
@@ -65,21 +85,22 @@ class Sandbox:
         async with self._probing:
             self.available = False
             try:
-                await self._prove(scratch, hide)
+                await self._prove(scratch, hide, show)
             except SandboxUnavailable as error:
                 self.reason = str(error)
                 raise
-            self._probed, self._suspect, self.available = (scratch, hide), False, True
+            self._probed, self._suspect, self.available = (scratch, hide, show), False, True
             entry = "root drops to the payload's user" if is_root() else "user namespace"
             sockets = ", unix sockets denied" if self._deny_unix_sockets else ""
             self.reason = f"The canary came back clean ({entry}{sockets})."
 
-    async def _prove(self, scratch: Path, hide: tuple[Path, ...]) -> None:
+    async def _prove(self, scratch: Path, hide: tuple[Path, ...], show: tuple[Path, ...]) -> None:
         """Run the canary, a second time with unix sockets denied where the first reached one."""
         reached: list[str] = []
         for self._deny_unix_sockets in (False, True):
-            reached = await self._send_canary(scratch, hide)
+            reached = await self._send_canary(scratch, hide, show)
             if not reached:
+                self._keeps_changes = await self._try_changes(scratch)
                 return
         raise SandboxUnavailable(not_holding(f"{reached[0]} can be reached"))
 
@@ -96,11 +117,12 @@ class Sandbox:
             ValueError: `mounts` do not describe a worktree.
         """
         if self._suspect and self._probed is not None:
-            scratch, hide = self._probed
-            await self.probe(scratch, hide=hide)
+            scratch, hide, show = self._probed
+            await self.probe(scratch, hide=hide, show=show)
         if not self.available:
             raise SandboxUnavailable(self.reason)
-        return await self._run(mounts, command)
+        kept = mounts.changes if self._keeps_changes else None
+        return await self._run(replace(mounts, changes=kept), command)
 
     async def _run(self, mounts: Mounts, command: SandboxCommand) -> CommandOutcome:
         """Run without checking that the sandbox was probed."""
@@ -113,21 +135,27 @@ class Sandbox:
         if not ending.started and ending.exceeded is None:
             self._suspect = True
             raise SandboxUnavailable(not_starting(ending.output))
-        return command_outcome(ending)
+        return command_outcome(ending, command.limits, _unseen(mounts))
 
     async def _supervise(self, mounts: Mounts, command: SandboxCommand) -> ProcessExit:
         """Start bubblewrap with a fresh copy of the filter."""
         bwrap = _required_bwrap(self._bwrap)
-        program = filter_bytes(platform.machine(), deny_unix_sockets=self._deny_unix_sockets)
+        deny = self._deny_unix_sockets or command.network
+        program = filter_bytes(platform.machine(), deny_unix_sockets=deny)
         with _memory_file(program) as filter_fd:
             arguments = launch_arguments(mounts, command, filter_fd)
             launch = Launch(
-                argv=lambda status_fd, marker_fd: [str(bwrap), *arguments(status_fd, marker_fd)],
+                argv=lambda status_fd, marker_fd: [
+                    *FIRST_VICTIM,
+                    str(bwrap),
+                    *arguments(status_fd, marker_fd),
+                ],
                 descriptors=(filter_fd,),
                 owner=mounts.uid if is_root() else None,
                 timeout_seconds=command.timeout_seconds,
                 output_limit_bytes=command.output_limit_bytes,
-                memory_limit_bytes=command.memory_limit_bytes,
+                limits=command.limits,
+                written=_written(mounts),
             )
             try:
                 return await supervise(launch)
@@ -135,7 +163,9 @@ class Sandbox:
                 self._suspect = True
                 raise SandboxUnavailable(not_starting(str(error).encode())) from error
 
-    async def _send_canary(self, scratch: Path, hide: tuple[Path, ...]) -> list[str]:
+    async def _send_canary(
+        self, scratch: Path, hide: tuple[Path, ...], show: tuple[Path, ...]
+    ) -> list[str]:
         """Run the canary once and return the host sockets it reached.
 
         Raises:
@@ -147,9 +177,40 @@ class Sandbox:
             socket.create_server(("127.0.0.1", 0)) as listener,
         ):
             mounts, nonce = canary_mounts(Path(folder), listener.getsockname()[1])
-            mounts = replace(mounts, hide=(*mounts.hide, *hide))
+            shown = tuple(path for path in show if exists(path))
+            mounts = replace(mounts, hide=(*mounts.hide, *hide), read=shown)
             outcome = await self._run(mounts, canary_command())
         return reached_sockets(outcome, nonce)
+
+    async def _try_changes(self, scratch: Path) -> bool:
+        """Return whether this machine keeps what is written over a shared folder in another one."""
+        with tempfile.TemporaryDirectory(dir=scratch, prefix="canary-") as name:
+            folder = Path(name)
+            mounts, _ = canary_mounts(folder, 0)
+            shared, changes = folder / "shared", folder / "changes"
+            for each in (shared, changes):
+                each.mkdir()
+            mounts = replace(mounts, shared=(SharedFolder(path="s", source=shared),))
+            try:
+                line = SandboxCommand(line="touch s/x", timeout_seconds=_TRY_SECONDS)
+                outcome = await self._run(replace(mounts, changes=changes), line)
+            except SandboxUnavailable:
+                return False
+            return outcome.exit_code == 0 and not any(shared.iterdir())
+
+
+def _unseen(mounts: Mounts) -> tuple[Path, ...]:
+    """Return the roots of which a command sees nothing at all."""
+    seen = (mounts.worktree, mounts.store, mounts.private_git, Path("/tmp"), *mounts.read)  # noqa: S108
+    return tuple(
+        root for root in unlisted_roots() if not any(each.is_relative_to(root) for each in seen)
+    )
+
+
+def _written(mounts: Mounts) -> tuple[Path, ...]:
+    """Return the folders on disk that a command may fill."""
+    written = (mounts.worktree, mounts.private_git, mounts.scratch, mounts.changes)
+    return tuple(filter(None, written))
 
 
 def _installed_bwrap() -> Path | None:
@@ -216,11 +277,12 @@ def _checked(mounts: Mounts) -> Mounts:
         private_git=mounts.private_git.resolve(),
         gitfile=mounts.gitfile.resolve(),
         scratch=mounts.scratch.resolve() if mounts.scratch else None,
+        changes=mounts.changes.resolve() if mounts.changes else None,
         read=tuple(path.resolve() for path in mounts.read),
         shadows_checkout=mounts.shadows_checkout.resolve() if mounts.shadows_checkout else None,
     )
     folders = (resolved.worktree, resolved.store, resolved.private_git, resolved.scratch)
-    for folder in filter(None, folders):
+    for folder in filter(None, (*folders, resolved.changes)):
         if not folder.is_dir():
             raise ValueError(f"Not a folder: {folder}.")
     git = resolved.worktree / ".git"

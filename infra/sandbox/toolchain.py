@@ -13,6 +13,8 @@ from pathlib import Path
 
 _SYSTEM_FOLDERS = frozenset({"/bin", "/sbin", "/usr/bin", "/usr/sbin"})
 _SHIMS = "shims"
+_PROGRAM_FOLDERS = frozenset({"bin", "sbin"})
+_INSTALLATION_MARKS = ("lib", "lib64", "libexec", "jre")
 _MAXIMUM_LINKS = 40
 _PREFIX_MARKS = ("lib/node_modules", "pkg/tool")  # node, go: found from bin by a relative path
 
@@ -44,6 +46,30 @@ def toolchain_binds(
         and not _under(each, untrusted)
     }
     return tuple(sorted(each for each in kept if not any(p in kept for p in each.parents)))
+
+
+def installations(
+    path: str, roots: Sequence[Path], *, untrusted: Sequence[Path] = ()
+) -> tuple[Path, ...]:
+    """Name the installations below `roots` that a PATH leads into, whatever they are.
+
+    Homes are left to `toolchain_binds`: beside a tool of theirs lie keys and letters.
+    """
+    private = _homes(roots) | {Path("/root"), Path("/home")}
+    found = (
+        entry.parent
+        for entry in _entries(path, untrusted)
+        if entry.name in _PROGRAM_FOLDERS
+        and any(exists(entry.parent / mark) for mark in _INSTALLATION_MARKS)
+    )
+    return tuple(
+        folder
+        for folder in dict.fromkeys(found)
+        if _under(folder, roots)
+        and folder not in roots
+        and not _under(folder, tuple(private))
+        and not any(each.is_relative_to(folder) for each in (*untrusted, *private))
+    )
 
 
 def toolchain_variables(path: str, *, untrusted: Sequence[Path] = ()) -> dict[str, str]:

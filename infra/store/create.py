@@ -11,7 +11,10 @@ from typing import Final
 from infra.fsync import sync_folder, sync_tree
 from infra.git.command import GitCommand, GitError
 from infra.store.errors import StoreError
+from infra.store.fetching import fetch_whole
+from infra.store.pack_folders import keep_first
 from infra.store.remote import remote_error, remote_url
+from infra.store.served import served
 
 CONFIG: Final[Mapping[str, str]] = {
     # Version 1 and core.bare in config.worktree: what extensions.worktreeConfig asks for.
@@ -43,32 +46,39 @@ ATTRIBUTES: Final = "* -text -filter -ident -working-tree-encoding"
 """First line of `info/attributes`: bytes are stored as they are and no filter is ever chosen."""
 
 
-async def create_store(source: Path, path: Path) -> None:
-    """Clone a repository into a store that does not exist yet; the caller holds the store's lock.
+async def create_store(source: Path, path: Path, base: str | None) -> None:
+    """Make a store that does not exist yet; the caller holds the store's lock.
 
-    The copy becomes visible under its name only when complete and synced.
+    It holds what the base reaches and nothing else of the repository. It becomes visible under
+    its name only when complete and synced.
 
     Raises:
         StoreError: no repository there, one with SHA-256 ids, or git failed.
     """
     await asyncio.to_thread(_remove_leftovers, path)
     fresh = path.parent / f".{path.name}.new-{secrets.token_hex(6)}"
-    git = GitCommand(fresh)
-    url = remote_url(source)
-    options = ("--quiet", "--bare", "--no-hardlinks", "--dissociate", "--template=")
     try:
         try:
-            await git("clone", *options, "--", url, str(fresh), timeout_seconds=3_600)
-            form = await git("rev-parse", "--show-object-format", reads=True)
+            async with served(source) as there:
+                form = await GitCommand(there)("rev-parse", "--show-object-format", reads=True)
+                _check_format(source, form.text)
+                await _fill(fresh, there, base)
         except GitError as failed:
-            raise remote_error(failed, url) from failed
-        _check_format(source, form.text)
-        await asyncio.to_thread(_settle, fresh)
+            raise remote_error(failed, remote_url(source)) from failed
+        await asyncio.to_thread(sync_tree, fresh)
         _rename(fresh, path)
     except BaseException:
         await asyncio.to_thread(shutil.rmtree, fresh, ignore_errors=True)
         raise
     sync_folder(str(path.parent))
+
+
+async def _fill(fresh: Path, there: Path, base: str | None) -> None:
+    await asyncio.to_thread(_lay_out, fresh)
+    if base is not None:
+        one_pack = ("-c", "fetch.unpackLimit=1")
+        await fetch_whole(GitCommand(fresh, options=one_pack), there, base)
+        await asyncio.to_thread(keep_first, fresh, base)
 
 
 def _remove_leftovers(path: Path) -> None:
@@ -91,20 +101,14 @@ def _check_format(source: Path, form: str) -> None:
         raise StoreError(f"{source} uses {form} object ids; only SHA-1 repositories work")
 
 
-def _settle(fresh: Path) -> None:
-    """Turn a fresh bare clone into a store: our configuration, none of its references, synced."""
-    for name in ("hooks", "logs", "refs"):
-        shutil.rmtree(fresh / name, ignore_errors=True)
-    for name in ("packed-refs", "FETCH_HEAD", "description"):
-        (fresh / name).unlink(missing_ok=True)
-    (fresh / "refs" / "heads").mkdir(parents=True)
-    (fresh / "refs" / "oc").mkdir()
-    (fresh / "info").mkdir(exist_ok=True)
+def _lay_out(fresh: Path) -> None:
+    """Write an empty store."""
+    for name in ("objects/info", "objects/pack", "refs/heads", "refs/oc", "info"):
+        (fresh / name).mkdir(parents=True)
     (fresh / "info" / "attributes").write_text(ATTRIBUTES + "\n")
     (fresh / "HEAD").write_text("ref: refs/heads/main\n")
     (fresh / "config").write_text(_config_text(CONFIG))
     (fresh / "config.worktree").write_text(_config_text(WORKTREE_CONFIG))
-    sync_tree(fresh)
 
 
 def _config_text(values: Mapping[str, str]) -> str:

@@ -1,6 +1,7 @@
 """Differences between two trees or commits: paths, a summary, a patch, an id of the change."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -55,6 +56,20 @@ async def patch_text(store: Store, before: str, after: str, limit_bytes: int) ->
     if found.truncated:
         data = data[: data.rfind(b"\n") + 1]
     return data.decode("utf-8", "replace"), found.truncated
+
+
+async def text_of(
+    store: Store, before: str, after: str, paths: Sequence[str], limit_bytes: int
+) -> str:
+    """Return the unified diff of some paths, at most so long; for reading."""
+    literal = (f":(literal){path}" for path in paths)
+    found = await store.run(
+        *("diff", "--no-ext-diff", "--no-textconv", "--no-color"),
+        *(await store.full_id(before), await store.full_id(after), "--", *literal),
+        reads=True,
+        max_bytes=limit_bytes,
+    )
+    return found.out.decode("utf-8", "replace")
 
 
 async def patch_id(store: Store, before: str, after: str) -> str | None:

@@ -1,5 +1,6 @@
 """Loose objects on disk, written durably. Blocking; references and git are not known here."""
 
+import contextlib
 import os
 import secrets
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 from infra.fsync import sync_folder
 from infra.store.object_format import ObjectKind, object_id
 
+_TRIES = 100
 _LOOSE_LEVEL = 1  # what git uses for loose objects: speed; packing compresses again
 
 
@@ -33,7 +35,7 @@ class LooseObjects:
         folder = f"{self._folder}/{oid[:2]}"
         path = f"{folder}/{oid[2:]}"
         if _refreshed(path):
-            sync_folder(folder)  # its writer may not have synced the name yet
+            _sync_name(folder)  # its writer may not have synced the name yet
         else:
             start = time.perf_counter()
             self._write(folder, path, b"%s %d\0" % (kind.encode(), len(data)) + data)
@@ -44,12 +46,7 @@ class LooseObjects:
         packed = zlib.compress(content, _LOOSE_LEVEL)
         # git's own gc removes forgotten files of this name.
         temporary = f"{folder}/tmp_obj_{secrets.token_hex(8)}"  # noqa: S108 - not in /tmp
-        try:
-            handle = _create(temporary)
-        except FileNotFoundError:
-            Path(folder).mkdir(exist_ok=True)
-            sync_folder(self._folder)
-            handle = _create(temporary)
+        handle, made_folder = _create_in(folder, temporary)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(packed)
@@ -59,6 +56,27 @@ class LooseObjects:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+        if made_folder:
+            sync_folder(self._folder)
+        _sync_name(folder)
+
+
+def _create_in(folder: str, path: str) -> tuple[int, bool]:
+    """Create a file, and its folder, which packing removes whenever it is empty.
+
+    Returns a handle, and whether the folder had to be made.
+    """
+    for tries in range(_TRIES):
+        try:
+            return _create(path), tries > 0
+        except FileNotFoundError:
+            Path(folder).mkdir(exist_ok=True)
+    return _create(path), True
+
+
+def _sync_name(folder: str) -> None:
+    """Make the names in a folder durable; what was in one that is gone lies in a synced pack."""
+    with contextlib.suppress(FileNotFoundError):
         sync_folder(folder)
 
 

@@ -1,6 +1,7 @@
 """The stores of this host, each opened once and shared by all activities of the process."""
 
 import asyncio
+from collections import defaultdict
 from pathlib import Path
 
 from infra.store import Store
@@ -12,7 +13,8 @@ class OpenStores:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._open: dict[str, Store] = {}
-        self._lock = asyncio.Lock()
+        # One for each repository: what keeps one of them waiting keeps no other.
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def path(self, key: str) -> Path:
         """Return the path of a repository's store, which need not exist."""
@@ -32,21 +34,23 @@ class OpenStores:
         store = self._open.get(key)
         if store is not None:
             return store
-        async with self._lock:
+        async with self._locks[key]:
             if key not in self._open:
                 self._open[key] = await Store.open(self.path(key))
             return self._open[key]
 
-    async def clone(self, source: Path, key: str) -> Store:
-        """Return the open store of a repository, created from it when it does not exist yet."""
-        async with self._lock:
+    async def clone(self, source: Path, key: str, base: str | None = None) -> Store:
+        """Return the open store of a repository, created when it does not exist yet.
+
+        A new one holds what the commit `base` reaches.
+        """
+        async with self._locks[key]:
             if key not in self._open:
-                self._open[key] = await Store.clone(source, self.path(key))
+                self._open[key] = await Store.clone(source, self.path(key), base)
             return self._open[key]
 
     async def close(self) -> None:
         """End the git processes of every store."""
-        async with self._lock:
-            for store in self._open.values():
-                await store.close()
-            self._open.clear()
+        for key in tuple(self._open):
+            async with self._locks[key]:
+                await self._open.pop(key).close()

@@ -24,6 +24,11 @@ async def read(store: Store, ref: str, kind: type[Kind]) -> Kind | None:
     return None if oid is None else kind.model_validate_json(await store.get_blob(oid))
 
 
+async def write_first(store: Store, ref: str, value: Contract) -> None:
+    """Keep a record under a ref; the first one recorded there stays."""
+    await write_text(store, ref, value.model_dump_json())
+
+
 async def write_time(store: Store, ref: str) -> None:
     """Record the present second under a ref; the first one recorded there stays."""
     await write_text(store, ref, str(int(time.time())))

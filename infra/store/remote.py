@@ -1,5 +1,6 @@
 """Other repositories on this host: their path for git, and the sentence for what it refuses."""
 
+import re
 from pathlib import Path
 
 from infra.git.command import GitError
@@ -13,7 +14,8 @@ def remote_url(repository: Path) -> str:
 
 def remote_error(failed: GitError, url: str) -> StoreError:
     """Return one sentence that says why git could not work with a repository."""
-    said = failed.stderr
+    # A person knows the repository, not the folder by which git was led to it.
+    said = re.sub(r"/\S*/orchestcode-served-\w+/git", url, failed.stderr)
     if "dubious ownership" in said:
         return StoreError(f"{url} belongs to another user; run the worker as its owner")
     if "does not appear to be a git repository" in said or "does not exist" in said:

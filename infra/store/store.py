@@ -50,11 +50,12 @@ class Store(ObjectReader):
     # ---- life
 
     @classmethod
-    async def clone(cls, source: Path, path: Path) -> Self:
+    async def clone(cls, source: Path, path: Path, base: str | None = None) -> Self:
         """Create the store of a repository, or open it when it exists.
 
-        Safe to repeat, also at the same time from several processes: the copy is made beside
-        `path`, synced, and renamed there when complete. The source is only read.
+        A new one holds what the commit `base` reaches, unpinned; None = nothing. Safe to repeat,
+        also at the same time from several processes: it is made beside `path`, synced, and renamed
+        there when complete. The source is only read.
 
         Raises:
             StoreError: no repository there, one with SHA-256 ids, or git failed.
@@ -62,7 +63,7 @@ class Store(ObjectReader):
         path.parent.mkdir(parents=True, exist_ok=True)
         async with locked(path.parent / f".{path.name}.lock"):
             if not (path / "objects").is_dir():
-                await create_store(source, path)
+                await create_store(source, path, base)
         return await cls.open(path)
 
     @classmethod
@@ -147,6 +148,8 @@ class Store(ObjectReader):
 
         Always name the narrowest folder: listing everything grows with the store's age.
         """
+        if not any((self.path / place).exists() for place in (prefix, "packed-refs")):
+            return {}
         form = "--format=%(refname) %(objectname)"
         found = await self.run("for-each-ref", form, "--", prefix, reads=True)
         lines = os.fsdecode(found.out).splitlines()

@@ -1,23 +1,29 @@
-"""The user's repository: fetched from, and given one branch; nothing else in it changes."""
+"""The user's repository: fetched from, and given one branch; nothing else in it changes.
 
-import os
+git works in `served` folders, never in the repository itself.
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from infra.git.command import GitError
 from infra.store.errors import BranchTaken, ObjectMissing, StoreError
+from infra.store.fetching import MORTAL_GIT, fetch_whole, remote_rows
 from infra.store.object_format import is_oid
+from infra.store.pack_folders import is_whole
 from infra.store.refs import ANY, check_ref
 from infra.store.remote import remote_error, remote_url
+from infra.store.served import served
 from infra.store.store import Store
-
-_UPLOAD: Final = "--upload-pack=git -c uploadpack.allowAnySHA1InWant=true upload-pack"
 
 # Of the user's repository only the branch and its objects may change: no hook, no clean-up, no
 # checkout, no server files.
 RECEIVE: Final = (
-    "--receive-pack=git -c core.hooksPath=/dev/null -c core.fsmonitor= -c receive.autogc=false "
-    "-c gc.auto=0 -c maintenance.auto=false -c receive.denyCurrentBranch=refuse "
+    f"--receive-pack={MORTAL_GIT} -c core.hooksPath=/dev/null -c core.fsmonitor= "
+    "-c receive.autogc=false -c gc.auto=0 -c maintenance.auto=false "
+    # Repositories that it borrows from are not asked: git would work in them.
+    "-c core.alternateRefsCommand=: -c receive.denyCurrentBranch=refuse "
     "-c receive.updateServerInfo=false -c receive.maxInputSize=0 receive-pack"
 )
 """How the user's repository receives the branch."""
@@ -25,6 +31,8 @@ RECEIVE: Final = (
 
 async def fetch(store: Store, source: Path, what: str, into_ref: str) -> str:
     """Bring a branch or commit of another repository into the store, whole, pin and return it.
+
+    Nothing comes that it does not reach: no other branch, stash, or object that only lies there.
 
     Safe to repeat. Nothing is written in `source` and none of its hooks runs.
 
@@ -38,11 +46,11 @@ async def fetch(store: Store, source: Path, what: str, into_ref: str) -> str:
         ObjectMissing: there is no such branch or commit.
         StoreError: no repository, or git failed.
     """
-    url = remote_url(source)
-    oid = what if is_oid(what) else await _remote_branch(store, url, what)
+    oid = what if is_oid(what) else await _branch_of(store, source, what)
     if oid is None:
-        raise ObjectMissing(what, f"no such branch in {url}")
-    await fetch_objects(store, source, oid)
+        raise ObjectMissing(what, f"no such branch in {remote_url(source)}")
+    if not is_whole(store.path, oid):
+        await fetch_objects(store, source, oid)
     await store.advance(into_ref, oid, ANY)
     return oid
 
@@ -55,33 +63,39 @@ async def fetch_objects(store: Store, source: Path, *oids: str) -> None:
         StoreError: no repository, or git failed.
     """
     url = remote_url(source)
-    options = (
-        "--quiet", "--no-write-fetch-head", "--no-tags", "--no-auto-maintenance",
-        "--no-recurse-submodules", "--no-show-forced-updates", "--update-shallow", _UPLOAD,
-    )  # fmt: skip
-    wanted = "".join(f"{oid}\n" for oid in oids).encode()
     try:
-        await store.git("fetch", *options, "--stdin", "--", url, stdin=wanted)
+        async with served(source) as there:
+            await fetch_whole(store.git, there, *oids)
     except GitError as failed:
         if "not our ref" in failed.stderr or "unadvertised object" in failed.stderr:
             raise ObjectMissing(oids[0], f"no such commit in {url}") from failed
         raise remote_error(failed, url) from failed
 
 
-async def remote_tags(store: Store, source: Path, *, most: int) -> dict[str, str]:
-    """Return the tags of another repository, the last ones by version: name to object id.
+@dataclass(frozen=True)
+class RemoteTag:
+    """A tag of another repository: its own object, and the one that it names in the end."""
+
+    oid: str
+    names: str
+
+
+async def remote_tags(store: Store, source: Path, *, most: int) -> dict[str, RemoteTag]:
+    """Return the tags of another repository by name, the last ones by version.
 
     Raises:
         StoreError: no repository, or git failed.
     """
-    url = remote_url(source)
-    words = ("ls-remote", "--tags", "--refs", "--sort=-version:refname", _UPLOAD, "--", url)
     try:
-        found = await store.git(*words, reads=True)
+        async with served(source) as there:
+            rows = await remote_rows(store.git, there, "--tags", "--sort=-version:refname")
     except GitError as failed:
-        raise remote_error(failed, url) from failed
-    rows = (line.partition("\t") for line in os.fsdecode(found.out).splitlines()[:most])
-    return {ref.removeprefix("refs/tags/"): oid for oid, _, ref in rows}
+        raise remote_error(failed, remote_url(source)) from failed
+    peeled = {ref.removesuffix("^{}"): oid for ref, oid in rows if ref.endswith("^{}")}
+    own = [(ref, oid) for ref, oid in rows if not ref.endswith("^{}")][:most]
+    return {
+        ref.removeprefix("refs/tags/"): RemoteTag(oid, peeled.get(ref, oid)) for ref, oid in own
+    }
 
 
 async def push(
@@ -90,6 +104,7 @@ async def push(
     oid: str,
     branch: str,
     *,
+    moves_from: str | None = None,
     pass_fds: tuple[int, ...] = (),
     umask: int = -1,
 ) -> None:
@@ -102,6 +117,7 @@ async def push(
         target: a repository, bare or not.
         oid: full id of a commit in the store.
         branch: short name; must not exist yet.
+        moves_from: unless it is at this commit, from which it is moved.
         pass_fds: open files that git shares, so that a lock on one outlives this process.
         umask: for the files that git makes there; -1 = this process's.
 
@@ -113,16 +129,19 @@ async def push(
     if branch.startswith("-") or not is_oid(oid):
         raise StoreError(f"cannot push {oid!r} as the branch {branch!r}")
     url = remote_url(target)
-    if await _already(store, url, oid, branch):
+    expected = (None, oid, moves_from)
+    before = await _where(store, target, expected, branch)
+    if before == oid:
         return
     full = f"refs/heads/{branch}"
     options = ("--quiet", "--no-verify", "--no-follow-tags", "--recurse-submodules=no")
-    lease = f"--force-with-lease={full}:"
+    words = ("push", *options, RECEIVE, f"--force-with-lease={full}:{before or ''}", "--")
     try:
-        words = ("push", *options, RECEIVE, lease, "--", url, f"{oid}:{full}")
-        await store.git(*words, pass_fds=pass_fds, umask=umask)
+        async with served(target, written=True) as there:
+            what = f"{oid}:{full}"
+            await store.git(*words, str(there), what, pass_fds=pass_fds, umask=umask)
     except GitError as failed:
-        if await _already(store, url, oid, branch):
+        if await _where(store, target, expected, branch) == oid:
             return
         raise _refused(failed, url, branch) from failed
 
@@ -133,27 +152,32 @@ async def pushed(store: Store, target: Path, oid: str, branch: str) -> bool:
     Raises:
         StoreError: no repository there, or git failed.
     """
-    return await _remote_branch(store, remote_url(target), branch) == oid
+    return await _branch_of(store, target, branch) == oid
 
 
-async def _already(store: Store, url: str, oid: str, branch: str) -> bool:
-    there = await _remote_branch(store, url, branch)
-    if there not in {None, oid}:
+async def _where(
+    store: Store, target: Path, expected: tuple[str | None, ...], branch: str
+) -> str | None:
+    there = await _branch_of(store, target, branch)
+    if there not in expected:
         raise BranchTaken(branch, str(there))
-    return there == oid
+    return there
 
 
-async def _remote_branch(store: Store, url: str, branch: str) -> str | None:
+async def _branch_of(store: Store, source: Path, branch: str) -> str | None:
     full = branch if branch == "HEAD" else f"refs/heads/{branch}"
     try:
-        found = await store.git("ls-remote", _UPLOAD, "--", url, full, reads=True)
+        async with served(source) as there:
+            rows = await remote_rows(store.git, there, full)
     except GitError as failed:
-        raise remote_error(failed, url) from failed
-    rows = (line.split("\t") for line in os.fsdecode(found.out).splitlines())
-    return next((row[0] for row in rows if row[1:] == [full]), None)
+        raise remote_error(failed, remote_url(source)) from failed
+    return next((oid for name, oid in rows if name == full), None)
 
 
 def _refused(failed: GitError, url: str, branch: str) -> StoreError:
     if "checked out" in failed.stderr or "current branch" in failed.stderr:
-        return StoreError(f"the branch {branch} is checked out in {url}; choose another name")
+        return StoreError(
+            f"the branch {branch} is checked out in {url}: check another one out there, or choose "
+            "another name"
+        )
     return remote_error(failed, url)

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 
 from infra.store.batch import Batch
 from infra.store.errors import StoreError
-from infra.store.object_format import SUBMODULE_MODE, TREE_MODE, TreeEntry
+from infra.store.object_format import LINK_MODE, SUBMODULE_MODE, TREE_MODE, TreeEntry
 from infra.store.reader import path_parts
 from infra.store.store import Store
+
+_FILES = (b"100644", b"100755")
 
 Entry = tuple[str, str]
 """Mode and object id."""
@@ -20,12 +22,45 @@ async def paths(store: Store, tree: str) -> list[str]:
     return [os.fsdecode(name) for name in listing.out.split(b"\0") if name]
 
 
+async def object_ids(store: Store, tree: str) -> dict[str, str]:
+    """Return the object id of every file below a tree or commit, by path."""
+    words = ("ls-tree", "-r", "-z", "--full-tree", await store.full_id(tree))
+    rows = (row.partition(b"\t") for row in (await store.run(*words, reads=True)).out.split(b"\0"))
+    return {os.fsdecode(path): what.split(b" ")[2].decode() for what, _, path in rows if path}
+
+
+async def sizes(store: Store, tree: str) -> dict[str, tuple[str, int]]:
+    """Return the object id and the size in bytes of every file below a tree or commit, by path."""
+    words = ("ls-tree", "-r", "-l", "-z", "--full-tree", await store.full_id(tree))
+    rows = (row.partition(b"\t") for row in (await store.run(*words, reads=True)).out.split(b"\0"))
+    return {
+        os.fsdecode(path): (fields[2].decode(), int(fields[3]))
+        for what, _, path in rows
+        if path and (fields := what.split())[0] in _FILES
+    }
+
+
 async def submodules(store: Store, tree: str) -> list[str]:
     """Return the paths below a tree or commit at which other repositories belong."""
+    return list(await _of_mode(store, tree, SUBMODULE_MODE))
+
+
+async def links(store: Store, tree: str) -> dict[str, str]:
+    """Return what the symbolic links below a tree or commit hold, by path."""
+    found = await _of_mode(store, tree, LINK_MODE)
+    return {path: os.fsdecode(await store.get_blob(oid)) for path, oid in found.items()}
+
+
+async def _of_mode(store: Store, tree: str, mode: str) -> dict[str, str]:
+    """Return the object ids of all entries of one mode, by path."""
     words = ("ls-tree", "-r", "-z", "--full-tree", await store.full_id(tree))
-    submodule = f"{SUBMODULE_MODE} ".encode()
     rows = (row.partition(b"\t") for row in (await store.run(*words, reads=True)).out.split(b"\0"))
-    return [os.fsdecode(path) for what, _, path in rows if what.startswith(submodule)]
+    wanted = f"{mode} ".encode()
+    return {
+        os.fsdecode(path): what.split(b" ")[2].decode()
+        for what, _, path in rows
+        if what.startswith(wanted)
+    }
 
 
 async def with_paths(

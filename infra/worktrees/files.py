@@ -1,14 +1,20 @@
 """File operations on a worktree that git leaves undone: removal and permissions."""
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
 import stat
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from infra.ownership import run_on_tree
 from infra.worktrees.layout import CONTROL_FOLDER, Layout
+
+_LONG_PATH = 4_000  # the kernel takes 4,095 bytes
+_LONG_DEPTH = 10  # a name has at most 255
 
 
 def tidy(layout: Layout, *, folders: Iterable[bytes], links: Iterable[bytes]) -> None:
@@ -43,12 +49,21 @@ def _never_tracked(entry: os.DirEntry[bytes], *, top: bool) -> bool:
 
 
 def create_scratch(layout: Layout, uid: int | None) -> None:
-    """Create an empty scratch folder in place of what is there; open to its one user."""
-    remove(layout.scratch)
+    """Create an empty scratch folder in place of what is there; open to its one user.
+
+    What was written over folders that are the person's goes with it.
+    """
+    remove_scratch(layout)
     layout.scratch.mkdir()
     layout.scratch.chmod(0o700)
     if uid is not None:
         os.chown(layout.scratch, uid, uid)
+
+
+def remove_scratch(layout: Layout) -> None:
+    """Remove all that a lease keeps beside its worktree."""
+    for folder in (layout.scratch, layout.changes):
+        remove(folder)
 
 
 def discard(layout: Layout) -> None:
@@ -65,6 +80,17 @@ def discard(layout: Layout) -> None:
             remove(leftover)
 
 
+def paths_too_long(top: Path) -> tuple[bytes, ...]:
+    """Return the paths below `top` that are too long to be opened, sorted; none below another.
+
+    find goes on where a name for the kernel ends.
+    """
+    test = ("-mindepth", str(_LONG_DEPTH), "-path", "?" * _LONG_PATH + "*")
+    words = ("/usr/bin/find", "-P", str(top), *test, "-prune", "-printf", r"%P\0")
+    found = subprocess.run(words, capture_output=True, check=False, env={}, cwd="/")
+    return tuple(sorted(path for path in found.stdout.split(b"\0") if path))
+
+
 def remove_stale_locks(layout: Layout) -> None:
     """Remove the lock files of killed git processes; the caller holds the worktree's lock."""
     for file in layout.admin.glob("*.lock"):
@@ -73,10 +99,9 @@ def remove_stale_locks(layout: Layout) -> None:
     # The sandbox's user owns this folder and may have put links in it: none is followed.
     if not layout.private_git.is_dir():
         return
-    for _, _, files, folder in os.fwalk(layout.private_git, follow_symlinks=False):
-        for name in files:
-            if name.endswith(".lock"):
-                os.unlink(name, dir_fd=folder)
+    # It may be of any depth, too: find goes folder by folder.
+    words = ("/usr/bin/find", "-P", str(layout.private_git), "-name", "*.lock", "!", "-type", "d")
+    subprocess.run((*words, "-delete"), capture_output=True, check=False, env={}, cwd="/")
 
 
 def remove(path: bytes | Path) -> None:
@@ -88,14 +113,26 @@ def remove(path: bytes | Path) -> None:
         return
     if stat.S_ISDIR(mode):
         unlock(name)
-        shutil.rmtree(name)
+        try:
+            shutil.rmtree(name)
+        except (OSError, RecursionError):
+            run_on_tree("/bin/rm", "-rf", "--", os.fsdecode(name))
     else:
         os.unlink(name)  # noqa: PTH108
 
 
 def unlock(top: bytes | Path) -> None:
     """Let the owner use every folder and read every file below `top` again."""
-    waiting = [os.fsencode(top)]
+    try:
+        _unlock(os.fsencode(top))
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        run_on_tree("/bin/chmod", "-R", "u+rwX", "--", os.fsdecode(top))
+
+
+def _unlock(top: bytes) -> None:
+    waiting = [top]
     while waiting:
         folder = waiting.pop()
         allow_owner(folder)

@@ -5,15 +5,17 @@ import logging
 import secrets
 from dataclasses import replace
 
+from domain.checkpoints import CheckpointLimits
 from infra.store import Store, names
+from infra.store.visible import View, own_objects, visible
 from infra.worktrees.errors import WorktreeBroken
-from infra.worktrees.files import create_scratch, remove
+from infra.worktrees.files import create_scratch, remove_scratch
 from infra.worktrees.layout import Layout
 from infra.worktrees.locks import WorktreeLocks
-from infra.worktrees.private_git import create_private_git
+from infra.worktrees.private_git import PrivateGit
 from infra.worktrees.records import LEASING, RESTORING, WorktreeRecord, WorktreeRecords, boot_id
 from infra.worktrees.reset import WorktreeReset
-from infra.worktrees.scan import Scan, ScanIndex, WorktreeScanner
+from infra.worktrees.scan import Leftovers, Scan, ScanIndex, WorktreeScanner
 
 _RESCUED = "refs/oc/rescue"
 _log = logging.getLogger(__name__)
@@ -23,10 +25,12 @@ class WorktreeHandle:
     """A worktree for as long as its lock is held; the pool makes it.
 
     Attributes:
-        name, path, store, private_git, gitfile, scratch: as of `Layout`.
+        name, path, store, private_git, gitfile, scratch, changes: as of `Layout`.
+        visible: what commands see of the store, once the worktree is ready.
         uid: user and group that own the files and run the commands; None = the worker's own.
             What the worker itself writes must be given to it.
         record: as it was last written.
+        limits: what its checkpoints leave out.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class WorktreeHandle:
         records: WorktreeRecords,
         index: ScanIndex,
         locks: WorktreeLocks,
+        limits: CheckpointLimits,
     ) -> None:
         self.name = layout.name
         self.path = layout.path
@@ -46,8 +51,11 @@ class WorktreeHandle:
         self.private_git = layout.private_git
         self.gitfile = layout.gitfile
         self.scratch = layout.scratch
+        self.changes = layout.changes
+        self.visible = layout.store
         self.uid = record.uid
         self.record = record
+        self.limits = limits
         self._layout = layout
         self._records = records
         self._store = store
@@ -55,7 +63,7 @@ class WorktreeHandle:
         self._reset = WorktreeReset(
             store, layout, lock=lock, uid=record.uid, index=index, locks=locks
         )
-        self._scanner = WorktreeScanner(store, layout, lock=lock, index=index)
+        self._scanner = WorktreeScanner(store, layout, lock=lock, index=index, limits=limits)
 
     # ---- made ready by the pool
 
@@ -79,9 +87,10 @@ class WorktreeHandle:
         await self._restore_files(expected, base)
         if not (sound and self.record.scratch and self.scratch.is_dir()):
             self._write(replace(self.record, scratch=await self.empty_scratch()))
-        if base != (self.record.base or self.record.commit):
+        if base != (self.record.base or self.record.commit) or not self.record.view:
             await self._create_private_git(base)
             self._write(replace(self.record, base=base))
+        self.visible = await visible(self._store, self.record.view)
 
     async def _restore_files(self, expected: str, base: str) -> None:
         record, layout = self.record, self._layout
@@ -103,14 +112,20 @@ class WorktreeHandle:
 
     async def remove_scratch(self) -> None:
         """Remove the scratch folder at the end of a lease; nothing of it is kept."""
-        await asyncio.to_thread(remove, self.scratch)
+        await asyncio.to_thread(remove_scratch, self._layout)
 
     async def _create_private_git(self, base: str) -> None:
+        """Create it anew, and note the view by which that was done."""
+        record, store = self.record, self._store
+        oid = record.view or await names.write_view(store, record.commit, record.heads)
+        view = View.decode(await store.get_blob(oid))
+        self.visible = await visible(store, oid)
         index = await self._reset.index_of(base)
-        references = await names.in_worktree(self._store, self.record.heads)
-        await asyncio.to_thread(
-            create_private_git, self._layout, base, index, references, self.record.uid
-        )
+        git = PrivateGit(self._layout, base, view.names, self.visible)
+        await asyncio.to_thread(git.create, index)
+        await own_objects(store, view, base, git.packs)
+        await asyncio.to_thread(git.give_to, record.uid)
+        self.record = replace(record, view=oid)
 
     async def _bring(self, commit: str) -> None:
         """Reset the files; the record of this boot is not yet written."""
@@ -136,6 +151,10 @@ class WorktreeHandle:
         """Record the files as a commit on `parent`; see `WorktreeScanner.scan`."""
         return await self._scanner.scan(parent, message)
 
+    async def leftovers(self) -> Leftovers:
+        """Return what a command left beyond the commit; see `WorktreeScanner.leftovers`."""
+        return await self._scanner.leftovers()
+
     async def clear(self) -> None:
         """Delete what a call wrote, to free space; the caller must not settle afterwards."""
         await self._reset.clear()
@@ -153,7 +172,7 @@ class WorktreeHandle:
     async def rescue(self) -> None:
         """Pin what is not in the last checkpoint as `refs/oc/rescue/<name>/<epoch>`.
 
-        Ignored files and nested repositories are not in it.
+        Ignored files, nested repositories and what is too large are not in it.
 
         Raises:
             GitError: the files cannot be read.

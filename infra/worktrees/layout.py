@@ -19,6 +19,8 @@ class Layout:
         private_git: the git directory of sandboxed commands; the worker's git never runs in it.
         gitfile: the file that the sandbox mounts over the worktree's `.git`.
         scratch: what commands of a lease have as /tmp.
+        changes: what commands of a lease wrote over folders that are the person's; made by the
+            first command that finds any.
         index: of the scans, separate from the one that a person may use.
     """
 
@@ -32,6 +34,7 @@ class Layout:
         self.private_git = control / f"{name}.git"
         self.gitfile = control / f"{name}.gitfile"
         self.scratch = control / f"{name}.scratch"
+        self.changes = control / f"{name}.changes"
         self.index = control / f"{name}.index"
         self.record = control / f"{name}.json"
         self.lock = control / f"{name}.lock"

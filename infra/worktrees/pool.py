@@ -8,13 +8,13 @@ Tasks, tools and workflows are not known here.
 
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
+from domain.checkpoints import CheckpointLimits
 from infra.store import Store
 from infra.worktrees.errors import WorktreeBusy
 from infra.worktrees.handle import WorktreeHandle
@@ -22,12 +22,10 @@ from infra.worktrees.layout import CONTROL_FOLDER, Layout, worktree_numbers
 from infra.worktrees.locks import WorktreeLocks
 from infra.worktrees.records import LEASING, WorktreeRecord, WorktreeRecords, boot_id
 from infra.worktrees.scan import ScanIndex
+from infra.worktrees.users import user_of
 
 WAIT_SECONDS: Final = 30.0
 """How long an opening waits for the previous one to end."""
-
-NO_HEADS: Final[Mapping[str, str]] = MappingProxyType({})
-"""Commands see no branch but their own."""
 
 _CHECKS = "checks/"  # begins the holder's name of a worktree taken for the system's own checks
 
@@ -41,9 +39,10 @@ class WorktreePool:
         store: closed by its owner.
         root: the pool's folder; created when missing. Users of commands must be able to reach it.
         host_id: the host whose task queue serves these worktrees.
-        uid_base: worktree n belongs to user and group `uid_base` + n; None = to the worker, which
-            is right whenever that is not root.
+        uid_base: each worktree belongs to a user and group of its own after it, see `user_of`;
+            None = to the worker, which is right whenever that is not root.
         wait_seconds: how long an opening waits for the previous one to end.
+        limits: what a checkpoint leaves out.
     """
 
     def __init__(
@@ -54,11 +53,13 @@ class WorktreePool:
         host_id: str,
         uid_base: int | None,
         wait_seconds: float = WAIT_SECONDS,
+        limits: CheckpointLimits | None = None,
     ) -> None:
         self.host_id = host_id
         self.store = store
         self._root = root.absolute()
         self._uid_base = uid_base
+        self._limits = limits or CheckpointLimits()
         self._records = WorktreeRecords(self._root, store.path)
         self._locks = WorktreeLocks(self._root, store.path, wait_seconds=wait_seconds)
         self._indexes: dict[str, ScanIndex] = {}
@@ -77,16 +78,18 @@ class WorktreePool:
         """
         return [record for record in self._records.all() if not _is_free(record)]
 
+    def commits(self) -> dict[str, str]:
+        """Return the commit that each worktree is known to hold, by its name."""
+        return {record.name: record.checkpoint for record in self._records.all()}
+
     # ---- lease and release
 
-    async def lease(
-        self, holder: str, commit: str, heads: Mapping[str, str] = NO_HEADS
-    ) -> WorktreeRecord:
+    async def lease(self, holder: str, commit: str, view: str = "") -> WorktreeRecord:
         """Lease a worktree that holds a commit: a free one if there is one, else a new one.
 
-        Commands see the branches `heads` (name to commit) beside their own. Safe to repeat: the
-        same holder, still leasing, gets the same lease, and then the commit is the one of its
-        first time.
+        Commands see what the record `view` names of the store; "" = what the commit reaches.
+        Safe to repeat: the same holder, still leasing, gets the same lease, and then the commit is
+        the one of its first time.
 
         Raises:
             ObjectMissing: the commit is not in the store.
@@ -97,7 +100,7 @@ class WorktreePool:
         await self.store.require_commit(commit)
         while True:
             async with AsyncExitStack() as stack:
-                worktree = await self._claim(stack, holder, commit, heads)
+                worktree = await self._claim(stack, holder, commit, view)
                 if worktree is None:
                     continue
                 await worktree.prepare()
@@ -126,12 +129,10 @@ class WorktreePool:
         return True
 
     @asynccontextmanager
-    async def checkout(
-        self, commit: str, heads: Mapping[str, str] = NO_HEADS
-    ) -> AsyncIterator[WorktreeHandle]:
+    async def checkout(self, commit: str, view: str = "") -> AsyncIterator[WorktreeHandle]:
         """Lend a worktree that holds a commit and nothing else, for the system's own commands.
 
-        `heads` as of `lease`. It is free again at the end in every case, and what is in it then is
+        `view` as of `lease`. It is free again at the end in every case, and what is in it then is
         lost.
 
         Raises:
@@ -140,20 +141,20 @@ class WorktreePool:
         await self.store.require_commit(commit)
         async with AsyncExitStack() as stack:
             async with self._locks.creation():
-                worktree = await self._take(stack, f"{_CHECKS}{uuid.uuid4()}", commit, heads)
+                worktree = await self._take(stack, f"{_CHECKS}{uuid.uuid4()}", commit, view)
             stack.callback(self._free, worktree.record)
             stack.push_async_callback(worktree.remove_scratch)
             await worktree.prepare()
             yield worktree
 
     async def _claim(
-        self, stack: AsyncExitStack, holder: str, commit: str, heads: Mapping[str, str]
+        self, stack: AsyncExitStack, holder: str, commit: str, view: str
     ) -> WorktreeHandle | None:
         """Find the holder's worktree or take one, and hold its lock; None = try again."""
         async with self._locks.creation():
             mine = next((each for each in self._records.all() if each.holder == holder), None)
             if mine is None:
-                return await self._take(stack, holder, commit, heads)
+                return await self._take(stack, holder, commit, view)
         lock = await stack.enter_async_context(self._locks.hold(mine.name))
         record = self._records.read(mine.name)
         if record is None or record.holder != holder:
@@ -161,7 +162,7 @@ class WorktreePool:
         return self._handle(lock, record)
 
     async def _take(
-        self, stack: AsyncExitStack, holder: str, commit: str, heads: Mapping[str, str]
+        self, stack: AsyncExitStack, holder: str, commit: str, view: str
     ) -> WorktreeHandle:
         self.open()  # the folders may have been deleted since
         free = [record for record in self._records.all() if _is_free(record)]
@@ -172,14 +173,14 @@ class WorktreePool:
                 lock = await stack.enter_async_context(self._locks.hold(candidate.name, seconds=0))
                 record = self._records.read(candidate.name)
                 if record is not None and _is_free(record):
-                    return self._given(lock, record, holder=holder, commit=commit, heads=heads)
+                    return self._given(lock, record, holder=holder, commit=commit, view=view)
         number = max(worktree_numbers(self._root, self.store.path), default=0) + 1
         lock = await stack.enter_async_context(self._locks.hold(f"w{number}"))
         empty = WorktreeRecord(
             name=f"w{number}", holder=None, epoch=0, commit=commit, checkpoint=commit,
             in_flight=None, uid=None, boot=boot_id(),
         )  # fmt: skip
-        return self._given(lock, empty, holder=holder, commit=commit, heads=heads)
+        return self._given(lock, empty, holder=holder, commit=commit, view=view)
 
     def _given(
         self,
@@ -188,11 +189,10 @@ class WorktreePool:
         *,
         holder: str,
         commit: str,
-        heads: Mapping[str, str],
+        view: str,
     ) -> WorktreeHandle:
         # Written before anything is done: from now on these files are not to be trusted, and the
         # epoch of the lease before is over, also after a crash.
-        number = int(record.name.removeprefix("w"))
         given = replace(
             record,
             holder=holder,
@@ -200,12 +200,18 @@ class WorktreePool:
             commit=commit,
             checkpoint=commit,
             base=commit,
-            heads=dict(heads),
+            view=view,
+            heads={},
             in_flight=LEASING,
-            uid=None if self._uid_base is None else self._uid_base + number,
+            uid=self._user(record.name),
         )
         self._records.write(given)
         return self._handle(lock, given)
+
+    def _user(self, name: str) -> int | None:
+        if self._uid_base is None:
+            return None
+        return user_of(self._root.parent, f"{self._root.name}/{name}", self._uid_base)
 
     def _free(self, record: WorktreeRecord) -> None:
         self._records.write(replace(record, holder=None, in_flight=None, scratch=""))
@@ -246,6 +252,7 @@ class WorktreePool:
             records=self._records,
             index=self._indexes.setdefault(record.name, ScanIndex(layout.index)),
             locks=self._locks,
+            limits=self._limits,
         )
 
 

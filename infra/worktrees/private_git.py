@@ -20,39 +20,58 @@ _USER = f"[user]\n\tname = {IDENTITY_NAME}\n\temail = {IDENTITY_EMAIL}\n"
 _SYSTEM = f"{_USER}[include]\n\tpath = /etc/gitconfig\n"
 
 
-def create_private_git(
-    layout: Layout, commit: str, index: Path, references: Mapping[str, str], uid: int | None
-) -> None:
-    """Create the git directory that commands in the worktree see, on a branch at `commit`.
+class PrivateGit:
+    """The git directory that commands in a worktree see, on a branch at a commit.
 
-    It borrows the store's objects and has references, configuration and index of its own, so
-    nothing done in it reaches the store. It is written file by file: from its first lease on it
-    belongs to the agent, and the worker's git must never run in it.
+    It borrows the objects that commands may see and has references, configuration, index and its
+    own work's objects itself, so nothing done in it reaches the store. It is written file by file:
+    from its first lease on it belongs to the agent, and the worker's git must never run in it.
 
-    `index` is a copy of its own of the commit's index. It has the given references beside its own
-    branch: full name to object. The folder belongs to `uid`; None = to the
-    worker.
+    Args:
+        commit: where its branch is.
+        references: beside its own branch: full name to object.
+        visible: the folder whose `objects` it borrows.
+
+    Attributes:
+        packs: where packs of further objects are put between `create` and `give_to`.
     """
-    folder = layout.private_git
-    remove(folder)
-    for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info"):
-        (folder / name).mkdir(parents=True)
-    folder.chmod(0o700)
-    (folder / "HEAD").write_text(f"ref: refs/heads/{BRANCH}\n")
-    (folder / "refs" / "heads" / BRANCH).write_text(f"{commit}\n")
-    (folder / "packed-refs").write_bytes(_packed(references))
-    (folder / "config").write_text(_config(layout.path))
-    (folder / SYSTEM_CONFIG).write_text(_SYSTEM)
-    (folder / "objects" / "info" / "alternates").write_text(f"{layout.store / 'objects'}\n")
-    for name in ("attributes", "exclude"):
-        if (layout.store / "info" / name).is_file():
-            shutil.copyfile(layout.store / "info" / name, folder / "info" / name)
-    shutil.move(index, folder / "index")
-    remove(layout.gitfile)
-    layout.gitfile.write_text(f"gitdir: {folder}\n")
-    if uid is not None:
-        own(folder, uid)
-        os.chown(layout.gitfile, uid, uid, follow_symlinks=False)
+
+    def __init__(
+        self, layout: Layout, commit: str, references: Mapping[str, str], visible: Path
+    ) -> None:
+        self.packs = layout.private_git / "objects" / "pack"
+        self._layout = layout
+        self._commit = commit
+        self._references = references
+        self._visible = visible
+
+    def create(self, index: Path) -> None:
+        """Create the folder anew; `index` is a copy of its own of the commit's index."""
+        layout = self._layout
+        folder = layout.private_git
+        remove(folder)
+        for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info"):
+            (folder / name).mkdir(parents=True)
+        folder.chmod(0o700)
+        (folder / "HEAD").write_text(f"ref: refs/heads/{BRANCH}\n")
+        (folder / "refs" / "heads" / BRANCH).write_text(f"{self._commit}\n")
+        (folder / "packed-refs").write_bytes(_packed(self._references))
+        (folder / "config").write_text(_config(layout.path))
+        (folder / SYSTEM_CONFIG).write_text(_SYSTEM)
+        borrowed = folder / "objects" / "info" / "alternates"
+        borrowed.write_text(f"{self._visible / 'objects'}\n")
+        for name in ("info/attributes", "info/exclude", "shallow"):
+            if (layout.store / name).is_file():
+                shutil.copyfile(layout.store / name, folder / name)
+        shutil.move(index, folder / "index")
+        remove(layout.gitfile)
+        layout.gitfile.write_text(f"gitdir: {folder}\n")
+
+    def give_to(self, uid: int | None) -> None:
+        """Give it to its user; None = it stays the worker's."""
+        if uid is not None:
+            own(self._layout.private_git, uid)
+            os.chown(self._layout.gitfile, uid, uid, follow_symlinks=False)
 
 
 def _packed(references: Mapping[str, str]) -> bytes:

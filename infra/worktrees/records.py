@@ -36,7 +36,8 @@ class WorktreeRecord:
         checkpoint: the commit that the files equal when `in_flight` is None.
         in_flight: the call that may have left them half changed; None = no call has.
         uid: user and group of the files; None = the worker's own.
-        heads: branches that commands see beside their own: name to commit.
+        heads: branches that commands saw beside their own in leases of before 2026-12.
+        view: the record of what commands may see of the store; "" in leases of before 2026-12.
         boot: the boot of the host in which the files were written. After another one their
             content is unknown, because worktree files are never synced.
         scratch: names the content of the scratch folder, anew whenever it was emptied.
@@ -52,6 +53,7 @@ class WorktreeRecord:
     boot: str
     base: str = ""
     scratch: str = ""
+    view: str = ""
     heads: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 

@@ -24,6 +24,7 @@ from infra.worktrees.files import (
 )
 from infra.worktrees.layout import Layout
 from infra.worktrees.locks import WorktreeLocks
+from infra.worktrees.plain import make_plain
 from infra.worktrees.scan import ScanIndex
 
 
@@ -80,6 +81,7 @@ class WorktreeReset:
 
     async def clear(self) -> None:
         """Remove what no commit holds, to free space; the files equal nothing until a `reset`."""
+        await asyncio.to_thread(make_plain, self._layout)
         await self._forced("clean", "-ffdxq")
 
     async def _create(self, commit: str) -> None:
@@ -102,10 +104,11 @@ class WorktreeReset:
         layout = self._layout
         allow_owner(layout.path)
         await asyncio.to_thread(remove_stale_locks, layout)
+        await asyncio.to_thread(make_plain, layout)
         if not trusted:
             await self._rehash(commit)
         await self._forced("checkout", "-q", "-f", "--detach", commit)
-        await self.clear()
+        await self._forced("clean", "-ffdxq")
         folders, links = await self._folders(commit)
         await asyncio.to_thread(tidy, layout, folders=folders, links=links)
         if self._uid is not None:
@@ -126,6 +129,7 @@ class WorktreeReset:
             await self._git(*args)
         except GitError:
             await asyncio.to_thread(unlock, self._layout.path)
+            await asyncio.to_thread(make_plain, self._layout)
             await self._git(*args)
 
     async def _folders(self, commit: str) -> tuple[list[bytes], list[bytes]]:

@@ -1,14 +1,17 @@
 """The embedded Temporal server: its start, the set-up of a new database, its ports.
 
-Restarting it is the supervisor's task (`server_monitor`), or a test's.
+It runs behind a gateway (`runtime.gateway`), which alone can be reached from outside. Restarting it
+is the supervisor's task (`server_monitor`), or a test's.
 """
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from runtime.background_task import loop_time
 from runtime.errors import ServerError
+from runtime.gateway import NO_NETWORK
 from runtime.locks import releasing, try_lock
 from runtime.records import ServerRecord
 from runtime.services.backup import BackupError, find_loss, restore_backup
@@ -29,6 +32,8 @@ DYNAMIC_CONFIG: Mapping[str, str] = {
     # are answered by threads that none of our code blocks.
     "frontend.keepAliveTime": '"1s"',
     "frontend.keepAliveTimeout": '"2s"',
+    # A name that no browser can send: nothing of ours uses the HTTP API, and no web page may.
+    "frontend.httpAllowedHosts": '["none.invalid"]',
     "matching.enableFairness": "true",
     # One partition each: priority and fairness are then exact.
     "matching.numTaskqueueReadPartitions": "1",
@@ -38,6 +43,7 @@ DYNAMIC_CONFIG: Mapping[str, str] = {
 }
 """Dynamic configuration key to JSON value, for every start."""
 
+_ROOT = Path(__file__).resolve().parents[2]
 _PRAGMAS = ("journal_mode=wal", "synchronous=FULL")
 _DEFAULT_PORT, _DEFAULT_UI_PORT = 7233, 8233
 _PASSED_VARIABLES = ("PATH", "HOME", "LANG", "TZ", "TMPDIR")
@@ -46,7 +52,19 @@ _LOCK_SECONDS = 10.0
 _GRACE_SECONDS = 30.0
 _MAX_STARTS = 3
 _PAUSE_SECONDS = 0.05
-_PORT_SECONDS = 3.0
+_PORT_SECONDS = 10.0
+_EXPOSED = (
+    "The Temporal server has no web UI here: this machine gives it no network of its own, and "
+    "without one any web page could use the UI; allow user namespaces, as by "
+    "`sysctl kernel.apparmor_restrict_unprivileged_userns=0`."
+)
+
+
+_NOT_PRIVATE = (
+    "ORCHESTCODE_SHARED_HOST cannot be kept: this machine gives the Temporal server no network of "
+    "its own, so that every user of it could reach the server; allow user namespaces, as by "
+    "`sysctl kernel.apparmor_restrict_unprivileged_userns=0`."
+)
 
 
 class EmbeddedServer:
@@ -78,6 +96,7 @@ class EmbeddedServer:
         self._free_ports = free_ports
         self._config = {**DYNAMIC_CONFIG, **(dynamic_config or {})}
         self._on_restore = on_restore
+        self._gateway = True
         self._damage: str | None = None
         self._last_start_succeeded = True
         self._process: ChildProcess | None = None
@@ -94,8 +113,13 @@ class EmbeddedServer:
         return self._known_record.ui_url
 
     @property
+    def warning(self) -> str:
+        """What a person should know of how it runs, "" when all is as it should be."""
+        return "" if self._gateway or self._headless else _EXPOSED
+
+    @property
     def pid(self) -> int:
-        """The server's process id."""
+        """The process id of the server's gateway, with which it ends."""
         return self._known_record.pid
 
     async def start(self) -> None:
@@ -124,6 +148,8 @@ class EmbeddedServer:
         """
         settings = self._settings
         settings.ensure_home()
+        if settings.shared_host and not self._gateway:
+            raise ServerError(_NOT_PRIVATE)
         lock = await self._lock_or_adopt()
         if lock is None:
             return
@@ -134,6 +160,7 @@ class EmbeddedServer:
             port, ui_port = await self._choose_ports()
             self._process = ChildProcess(
                 self._command(binary, port=port, ui_port=ui_port),
+                folder=_ROOT,
                 environment={
                     k: v for k, v in settings.environment.items() if k in _PASSED_VARIABLES
                 },
@@ -141,7 +168,9 @@ class EmbeddedServer:
                 # The server itself holds the lock: it is free exactly when the server is gone.
                 inherited=(lock,),
             )
-            self._record = ServerRecord(pid=self._process.pid, port=port, ui_port=ui_port)
+            self._record = ServerRecord(
+                pid=self._process.pid, port=port, ui_port=ui_port, own_user=settings.shared_host
+            )
             self._record.write(settings)
 
     async def wait_until_ready(self) -> None:
@@ -158,6 +187,8 @@ class EmbeddedServer:
                 await finish_set_up(self._settings, address=self.address)
                 return
             await asyncio.sleep(_PAUSE_SECONDS)
+        if self._process is not None and not self.alive:
+            self._gateway = self._gateway and await self.wait() != NO_NETWORK
         self._last_start_succeeded = False
         raise ServerError(self._failure_message())
 
@@ -251,14 +282,15 @@ class EmbeddedServer:
             await _wait_until_free(last.ui_port)
         preferred = [last.port if last else None, None if self._free_ports else _DEFAULT_PORT]
         port = _required_port(settings.temporal_port) or free_port(preferred)
-        if self._headless:
+        if self._headless or not self._gateway:
             return port, None
         preferred = [last.ui_port if last else None, None if self._free_ports else _DEFAULT_UI_PORT]
         return port, _required_port(settings.ui_port) or free_port(preferred, exclude=port)
 
     def _command(self, binary: Path, *, port: int, ui_port: int | None) -> list[str]:
         settings = self._settings
-        command = [str(binary), "server", "start-dev"]
+        command = self._gateway_command(port, ui_port) if self._gateway else []
+        command += [str(binary), "server", "start-dev"]
         # A person's own CLI profile must not change our server.
         command += ["--disable-config-file", "--disable-config-env", "--log-level", "warn"]
         command += ["--db-filename", str(settings.database), "--ip", "127.0.0.1"]
@@ -273,6 +305,12 @@ class EmbeddedServer:
         for key, value in self._config.items():
             command += ["--dynamic-config-value", f"{key}={value}"]
         return command
+
+    def _gateway_command(self, port: int, ui_port: int | None) -> list[str]:
+        """Return what stands before the server's own command; the ports are the same inside."""
+        ui = [] if ui_port is None else ["--ui-port", str(ui_port)]
+        own = ["--own-user"] if self._settings.shared_host else []
+        return [sys.executable, "-m", "runtime.gateway", "--port", str(port), *ui, *own, "--"]
 
     async def _answers(self) -> bool:
         """Return whether our own server answers, not another process on the same port."""

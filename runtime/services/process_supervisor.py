@@ -8,69 +8,88 @@ import contextlib
 import datetime as dt
 import os
 import signal
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from runtime.background_task import loop_time
 from runtime.errors import SetupError
 from runtime.locks import releasing, try_lock
-from runtime.records import SupervisorRecord, WorkerRecord, users_lock
+from runtime.records import SupervisorRecord, WorkerRecord
 from runtime.services.embedded_server import EmbeddedServer
+from runtime.services.keeper import ensure_keeper
 from runtime.services.server_monitor import ServerMonitor
 from runtime.services.supervisor_status import Announce, SupervisorStatus, web_ui
 from runtime.services.worker_monitor import WorkerMonitor
 from runtime.settings import Settings
+from runtime.version import ROOT, code_version
 
-ROOT = Path(__file__).resolve().parents[2]
-"""The repository's root: the folder of the entry scripts."""
 WORKER = ROOT / "worker.py"
 
-_FIRST_USER_SECONDS = 10.0
-_UNUSED_SECONDS = 1.0
-_POLL_SECONDS = 0.25
 _PAUSE_SECONDS = 0.05
 _LOCK_SECONDS = 0.5
+_TAKEOVER_SECONDS = 40.0
 _CONNECT_TIMEOUT = dt.timedelta(seconds=10)
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 async def supervise(
-    settings: Settings, *, until_unused: bool, announce: Announce, worker: Path = WORKER
+    settings: Settings,
+    *,
+    announce: Announce,
+    background: bool = False,
+    with_worker: bool = True,
+    worker: Path = WORKER,
 ) -> int:
     """Keep server and worker running until a signal stops the supervisor; return the exit code.
 
-    With a TEMPORAL_ADDRESS no server is started. The supervisor stops on SIGTERM, SIGINT and
-    SIGHUP, the worker first; with `until_unused` also once no process has shared the users' lock
-    for a second, and silently when another supervisor already runs.
+    With a TEMPORAL_ADDRESS no server is started. The supervisor stops on SIGTERM and SIGINT, the
+    worker first. One of a person's stops on SIGHUP too. A `background` one does not; it stops by
+    itself when it is not needed (`IdleWatch`), silently when another supervisor already runs, and
+    is started again when it is killed (`keeper`). One with a worker takes the place of one without.
     """
     settings.ensure_home()
-    if until_unused:
+    command = _own_command()
+    if background:
         # A background process must not keep the caller's folder from being unmounted or removed.
         os.chdir(ROOT)
-    lock = await _take_supervisor_lock(settings)
+    lock = await _take_supervisor_lock(settings, with_worker=with_worker)
     if lock is None:
-        return 0 if until_unused else _already_runs(settings, announce)
-    with releasing(lock), _stop_on_signals() as stop:
+        return 0 if background else _already_runs(settings, announce)
+    with releasing(lock), _stop_on_signals(background=background) as stop:
         # The record of a supervisor that was killed must not be taken for this one's.
         SupervisorRecord.file(settings).unlink(missing_ok=True)
-        supervisor = _Supervisor(settings, announce=announce, worker=worker, stop=stop)
-        return await supervisor.run(until_unused=until_unused)
+        status = SupervisorStatus(
+            settings,
+            SupervisorRecord(
+                pid=os.getpid(),
+                address=settings.temporal_address,
+                own_server=not settings.temporal_address,
+                with_worker=with_worker,
+                background=background,
+                since=time.time(),
+                idle_seconds=settings.idle_seconds,
+                version=code_version(ROOT),
+            ),
+            announce=announce,
+        )
+        return await _Supervisor(settings, status, worker=worker, stop=stop).run(command)
 
 
 class _Supervisor:
     """One run of the supervisor, from its start until all that it started has ended."""
 
     def __init__(
-        self, settings: Settings, *, announce: Announce, worker: Path, stop: asyncio.Event
+        self, settings: Settings, status: SupervisorStatus, *, worker: Path, stop: asyncio.Event
     ) -> None:
         self._settings = settings
         self._stop = stop
         self._exit_code = 0
-        own = not settings.temporal_address
-        self._status = SupervisorStatus(settings, own_server=own, announce=announce)
+        self._status = status
         self._worker = WorkerMonitor(settings, self._status, worker, ROOT)
         self._server: ServerMonitor | None = None
-        if own:
+        if status.record.own_server:
             self._server = ServerMonitor(
                 settings,
                 self._status,
@@ -79,29 +98,44 @@ class _Supervisor:
             )
         self._closing_lock: int | None = None
 
-    async def run(self, *, until_unused: bool) -> int:
-        """Run until the stop event, stop what was started, and return the exit code."""
+    async def run(self, command: Sequence[str]) -> int:
+        """Run until the stop event, stop what was started, and return the exit code.
+
+        `command` is the command line with which a background supervisor is started again.
+        """
         self._status.update()
+        failed = False
         try:
             if self._server is not None:
                 await self._server.spawn()
-            await self._run_all(until_unused=until_unused)
+            await self._run_all(command)
         except SetupError as problem:
             self._fail(problem)
+        except Exception as error:
+            self._status.announce(f"The supervisor failed: {_first_of(error)!r}.")
+            failed = self._status.record.background
+            raise
         finally:
-            await self._shut_down()
+            try:
+                await self._shut_down()
+            finally:
+                if failed:
+                    # Left as a killed one leaves it: the keeper starts the next.
+                    self._status.update(server_ready=False, worker_ready=False)
         return self._exit_code
 
-    async def _run_all(self, *, until_unused: bool) -> None:
-        async with asyncio.TaskGroup() as group:
+    async def _run_all(self, command: Sequence[str]) -> None:
+        record = self._status.record
+        work = [self._status.watch_disk(), self._run_service()]
+        if record.with_worker:
             # The worker starts while the server comes up, and waits for it by itself.
-            jobs = [
-                group.create_task(self._worker.run()),
-                group.create_task(self._status.watch_disk()),
-                group.create_task(self._run_service()),
-            ]
-            if until_unused:
-                jobs.append(group.create_task(self._stop_when_unused()))
+            work.insert(0, self._worker.run())
+        if record.background:
+            work.append(self._stop_when_idle())
+        if record.background and record.with_worker:
+            work.append(ensure_keeper(self._settings, command, in_order=self._stop.is_set))
+        async with asyncio.TaskGroup() as group:
+            jobs = [group.create_task(each) for each in work]
             await self._stop.wait()
             for job in jobs:
                 job.cancel()
@@ -128,24 +162,13 @@ class _Supervisor:
         self._status.announce(notice)
         await self._worker.kill()
 
-    async def _stop_when_unused(self) -> None:
-        """Set the stop event once no process has needed the services for a while.
+    async def _stop_when_idle(self) -> None:
+        """Set the stop event once the services have not been needed for long enough."""
+        # Loaded only after the worker was started.
+        from runtime.services.idle import IdleWatch  # noqa: PLC0415
 
-        The users' lock is then held to the end: a process that comes meanwhile waits for a new
-        supervisor instead of using one that stops.
-        """
-        allowed, since = _FIRST_USER_SECONDS, loop_time()
-        while True:
-            lock = try_lock(users_lock(self._settings))
-            if lock is None:
-                allowed, since = _UNUSED_SECONDS, loop_time()
-            elif loop_time() - since >= allowed:
-                self._closing_lock = lock
-                self._stop.set()
-                return
-            else:
-                os.close(lock)
-            await asyncio.sleep(_POLL_SECONDS)
+        self._closing_lock = await IdleWatch(self._settings, self._status).wait_until_idle()
+        self._stop.set()
 
     async def _shut_down(self) -> None:
         # No process may take a stopping supervisor for a ready one.
@@ -163,34 +186,62 @@ class _Supervisor:
         self._stop.set()
 
 
-async def _take_supervisor_lock(settings: Settings) -> int | None:
-    """Take the supervisor's lock; a process that only tests it holds it for a moment."""
+def _first_of(error: BaseException) -> BaseException:
+    """Return the first cause of a group of errors, else the error itself."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _own_command() -> list[str]:
+    """Return the command line of this process, for any working directory."""
+    return [sys.executable, str(Path(sys.argv[0]).resolve()), *sys.argv[1:]]
+
+
+async def _take_supervisor_lock(settings: Settings, *, with_worker: bool) -> int | None:
+    """Take the supervisor's lock, from one without a worker too where this one has a worker.
+
+    A process that only tests the lock holds it for a moment.
+    """
     end = loop_time() + _LOCK_SECONDS
-    while True:
-        lock = try_lock(SupervisorRecord.lock(settings))
-        if lock is not None or loop_time() >= end:
-            return lock
+    while (lock := try_lock(SupervisorRecord.lock(settings))) is None and loop_time() < end:
+        record = SupervisorRecord.running(settings)
+        if with_worker and record is not None and not record.with_worker:
+            end = loop_time() + _TAKEOVER_SECONDS
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(record.pid, signal.SIGTERM)
         await asyncio.sleep(_PAUSE_SECONDS)
+    return lock
 
 
 def _already_runs(settings: Settings, announce: Announce) -> int:
     record = SupervisorRecord.running(settings)
     details = f" (process {record.pid}{web_ui(record)})" if record else ""
-    announce(f"OrchestCode already runs on {settings.home}{details}.")
+    where = " in the background" if record and record.background else ""
+    announce(
+        f"OrchestCode already runs{where} on {settings.home}{details}; `stop` ends it, "
+        "`service status` shows it."
+    )
     return 1
 
 
 @contextlib.contextmanager
-def _stop_on_signals() -> Iterator[asyncio.Event]:
-    """Yield an event that is set by a signal to stop."""
+def _stop_on_signals(*, background: bool) -> Iterator[asyncio.Event]:
+    """Yield an event that is set by a signal to stop; in the background SIGHUP is none."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     # A signal that the caller ignores stays ignored, as nohup expects.
     handled = [number for number in _STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
     for number in handled:
-        loop.add_signal_handler(number, stop.set)
+        # A handler and no SIG_IGN, which every child would inherit.
+        hangs_up = background and number == signal.SIGHUP
+        loop.add_signal_handler(number, _do_nothing if hangs_up else stop.set)
     try:
         yield stop
     finally:
         for number in handled:
             loop.remove_signal_handler(number)
+
+
+def _do_nothing() -> None:
+    """Handle a signal that means nothing to this process."""

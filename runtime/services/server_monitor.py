@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from runtime.background_task import background_task, loop_time
 from runtime.errors import ServerError, SetupError
+from runtime.other_users import notice_once
 from runtime.services.backoff import Backoff
 from runtime.services.backup import BackupError, DamagedError, back_up, has_sound_backup
 from runtime.services.child_process import describe_exit
@@ -41,6 +42,7 @@ class ServerMonitor:
         self._status = status
         self._server = server
         self._on_ready = on_ready
+        self._warned = False
 
     async def spawn(self) -> None:
         """Start the server without waiting until it answers."""
@@ -57,6 +59,7 @@ class ServerMonitor:
         backoff = Backoff(loop_time())
         while True:
             self._update_status(ready=True)
+            self._warn_once()
             self._on_ready()
             async with (
                 background_task(self._kill_when_unresponsive()),
@@ -69,6 +72,15 @@ class ServerMonitor:
     async def stop(self) -> None:
         """Stop the server; call it once `run` is cancelled."""
         await self._server.stop()
+
+    def _warn_once(self) -> None:
+        """Announce what a person should know of this machine."""
+        if self._warned:
+            return
+        self._warned = True
+        for notice in (self._server.warning, notice_once(self._settings)):
+            if notice:
+                self._status.announce(notice)
 
     async def _finish_first_start(self) -> None:
         try:

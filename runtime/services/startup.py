@@ -1,7 +1,8 @@
-"""The services that a command needs: used when they run, else started for it.
+"""The services that a command needs: used when they run, else started in the background.
 
-A command starts only the supervisor, which keeps server and worker running and stops after its
-last user.
+A command starts only the supervisor, which keeps server and worker running and lives on without
+the command, until nothing is open. For a command that only looks it keeps no worker, and ends soon
+after it.
 """
 
 import asyncio
@@ -9,26 +10,28 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.background_task import loop_time
 from runtime.errors import StartupError
 from runtime.locks import is_held, try_lock
-from runtime.records import SupervisorRecord, users_lock
+from runtime.records import KeeperRecord, ServerRecord, SupervisorRecord, users_lock
 from runtime.services.backoff import Backoff
-from runtime.services.child_process import log_tail, open_log
-from runtime.services.process_supervisor import ROOT
+from runtime.services.child_process import log_tail
+from runtime.services.detached import DetachedProcess
+from runtime.services.stop import stop_services
 from runtime.services.supervisor_status import Announce
 from runtime.settings import Settings
+from runtime.version import ROOT
 
 STARTER = ROOT / "starter.py"
 _STARTUP_SECONDS = 60.0
 _PAUSE_SECONDS = 0.05
 _POLL_SECONDS = 0.5
 _MAX_EARLY_ENDS = 3
-_ANNOUNCEMENT = re.compile(r"The (worker|Temporal server|Temporal database|disk) ")
+_ANNOUNCEMENT = re.compile(r"The (worker|supervisor|Temporal server|Temporal database|disk) ")
 """How the supervisor's lines begin that a person must read; the line "Ready" is not one of them."""
 
 
@@ -40,11 +43,13 @@ class RunningServices:
         address: of the Temporal service, as host:port.
         ui_url: of its web UI; None for a service at TEMPORAL_ADDRESS.
         started: whether they were started just now.
+        worker_starts: whether a worker comes up that was not asked for here.
     """
 
     address: str
     ui_url: str | None
     started: bool
+    worker_starts: bool = False
 
 
 @contextlib.asynccontextmanager
@@ -53,8 +58,9 @@ async def ensure_services(
 ) -> AsyncIterator[RunningServices]:
     """Have the server ready, and the worker if it is needed, for as long as the block lasts.
 
-    Uses those that run, else starts a supervisor, which stops a second after its last user. For
-    the service at a TEMPORAL_ADDRESS a supervisor is started only when no worker polls it.
+    Uses those that run, else starts a supervisor. One with a worker lives on after the block until
+    nothing is open; without a worker only the server is started, for as long as commands use it.
+    For the service at a TEMPORAL_ADDRESS a supervisor is started only when no worker polls it.
     Listing, describing and signalling work without a worker; queries and updates wait for it.
 
     Raises:
@@ -66,31 +72,41 @@ async def ensure_services(
     settings.ensure_home()
     async with _shared_users_lock(settings):
         running = await _start(settings, announce=announce, starter=starter, worker=worker)
-        following = asyncio.create_task(_follow_supervisor(settings, announce, starter))
+        following = asyncio.create_task(
+            _follow_supervisor(settings, announce, starter, worker=worker)
+        )
         try:
             yield running
         finally:
             following.cancel()
 
 
-async def _follow_supervisor(settings: Settings, announce: Announce, starter: Path) -> None:
+async def _follow_supervisor(
+    settings: Settings, announce: Announce, starter: Path, *, worker: bool
+) -> None:
     """Announce what the background supervisor announces, and start it again when it was killed.
 
-    Server and worker die with a killed supervisor.
+    Server and worker die with a killed supervisor. One that has a keeper is started by that; one
+    with a worker never by a command that needs none, which may have other settings.
     """
     backoff = Backoff(loop_time())
     log = LogTail(settings.logs / "supervisor.log")
-    spawned: _DetachedProcess | None = None
+    spawned: DetachedProcess | None = None
     while True:
         await asyncio.sleep(_POLL_SECONDS)
         for line in log.announcements():
             announce(line)
-        # A supervisor that stops in order, as when a person ends `up`, first removes its record.
-        if SupervisorRecord.file(settings).exists() and not _supervisor_lives(settings, spawned):
+        if _was_killed(settings, spawned) and not is_held(KeeperRecord.lock(settings)):
             delay = backoff.after_end(loop_time())
             announce(f"The supervisor ended; everything starts again in {delay} s.")
             await asyncio.sleep(delay)
-            spawned = _spawn_supervisor(settings, starter)
+            spawned = _spawn_supervisor(settings, starter, worker=worker)
+
+
+def _was_killed(settings: Settings, spawned: DetachedProcess | None) -> bool:
+    """Whether the supervisor ended without a word: one that stops in order removes its record."""
+    left = SupervisorRecord.file(settings).exists()
+    return left and not _supervisor_lives(settings, spawned)
 
 
 @contextlib.asynccontextmanager
@@ -112,7 +128,7 @@ async def _start(
 ) -> RunningServices:
     """Wait until the services are ready; start a supervisor when none lives."""
     end = loop_time() + _STARTUP_SECONDS
-    spawned: _DetachedProcess | None = None
+    spawned: DetachedProcess | None = None
     started = False
     while loop_time() < end:
         record = SupervisorRecord.running(settings)
@@ -120,17 +136,26 @@ async def _start(
             return _running_services(record, settings, started=started)
         if _cannot_start(record, spawned):
             break
-        if not _supervisor_lives(settings, spawned):
+        # One without a worker ends when one with a worker starts.
+        useless = worker and record is not None and not record.with_worker
+        if not _is_starting(spawned) and (useless or not _supervisor_lives(settings, spawned)):
             if not started:
-                announce("Starting Temporal and the worker.")
-            started, spawned = True, _spawn_supervisor(settings, starter)
+                announce(f"Starting Temporal{' and the worker' if worker else ''}.")
+            started, spawned = True, _spawn_supervisor(settings, starter, worker=worker)
         await asyncio.sleep(_PAUSE_SECONDS)
-    raise StartupError(_failure_message(settings, worker=worker))
+    message = _failure_message(settings, worker=worker)
+    if started:
+        # It would try on in the background, with settings that may be what is wrong.
+        await stop_services(settings)
+    raise StartupError(message)
 
 
-def _supervisor_lives(settings: Settings, spawned: "_DetachedProcess | None") -> bool:
-    starting = spawned is not None and spawned.exit_code() is None
-    return starting or is_held(SupervisorRecord.lock(settings))
+def _is_starting(spawned: DetachedProcess | None) -> bool:
+    return spawned is not None and spawned.exit_code() is None
+
+
+def _supervisor_lives(settings: Settings, spawned: DetachedProcess | None) -> bool:
+    return _is_starting(spawned) or is_held(SupervisorRecord.lock(settings))
 
 
 def _running_services(
@@ -140,12 +165,27 @@ def _running_services(
     if (record.own_server, record.address) != (wanted is None, wanted or record.address):
         raise StartupError(
             f"The processes of {settings.home} work for {record.address}, another Temporal service "
-            "than TEMPORAL_ADDRESS says; end them or choose another ORCHESTCODE_HOME."
+            "than TEMPORAL_ADDRESS says; end them with `stop` or choose another ORCHESTCODE_HOME."
         )
-    return RunningServices(address=record.address or "", ui_url=record.ui_url, started=started)
+    if settings.shared_host and record.own_server and not _serves_own_user(settings):
+        raise StartupError(
+            f"The Temporal server of {settings.home} was started without ORCHESTCODE_SHARED_HOST, "
+            "so that every user of this machine reaches it; end it with `stop`, then try again."
+        )
+    return RunningServices(
+        address=record.address or "",
+        ui_url=record.ui_url,
+        started=started,
+        worker_starts=record.with_worker and not record.worker_ready,
+    )
 
 
-def _cannot_start(record: SupervisorRecord | None, spawned: "_DetachedProcess | None") -> bool:
+def _serves_own_user(settings: Settings) -> bool:
+    server = ServerRecord.read(settings)
+    return server is not None and server.own_user
+
+
+def _cannot_start(record: SupervisorRecord | None, spawned: DetachedProcess | None) -> bool:
     """Return whether waiting is futile: our supervisor failed, or the worker cannot start."""
     if record is not None and record.early_ends >= _MAX_EARLY_ENDS:
         return True
@@ -174,35 +214,10 @@ class LogTail:
         return [line for line in lines if _ANNOUNCEMENT.match(line)]
 
 
-class _DetachedProcess:
-    """A process in its own session that outlives this one; only its exit code is of interest."""
-
-    def __init__(self, command: list[str], *, environment: Mapping[str, str], log: Path) -> None:
-        with open_log(log) as output, Path(os.devnull).open("rb") as nothing:
-            self._pid = os.posix_spawn(
-                command[0],
-                command,
-                environment,
-                file_actions=[
-                    (os.POSIX_SPAWN_DUP2, nothing.fileno(), 0),
-                    (os.POSIX_SPAWN_DUP2, output.fileno(), 1),
-                    (os.POSIX_SPAWN_DUP2, output.fileno(), 2),
-                ],
-                setsid=True,
-            )
-        self._exit_code: int | None = None
-
-    def exit_code(self) -> int | None:
-        """Return its exit code, None while it runs."""
-        if self._exit_code is None:
-            pid, status = os.waitpid(self._pid, os.WNOHANG)
-            self._exit_code = os.waitstatus_to_exitcode(status) if pid else None
-        return self._exit_code
-
-
-def _spawn_supervisor(settings: Settings, starter: Path) -> _DetachedProcess:
-    return _DetachedProcess(
-        [sys.executable, str(starter), "up", "--until-unused"],
+def _spawn_supervisor(settings: Settings, starter: Path, *, worker: bool) -> DetachedProcess:
+    mode = "--until-idle" if worker else "--server-only"
+    return DetachedProcess(
+        [sys.executable, str(starter), "up", mode],
         environment={**settings.environment, "ORCHESTCODE_HOME": str(settings.home)},
         log=settings.logs / "supervisor.log",
     )

@@ -1,9 +1,10 @@
 """The status of a supervisor's processes: a record for other processes, lines for a person."""
 
 import asyncio
-import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 from runtime.records import SupervisorRecord
 from runtime.settings import Settings
@@ -24,18 +25,16 @@ class SupervisorStatus:
         record: what other processes read.
     """
 
-    def __init__(self, settings: Settings, *, own_server: bool, announce: Announce) -> None:
+    def __init__(self, settings: Settings, record: SupervisorRecord, *, announce: Announce) -> None:
         self._settings = settings
         self.announce = announce
         self._was_ready = False
         self._written = True
-        self.record = SupervisorRecord(
-            pid=os.getpid(), address=settings.temporal_address, own_server=own_server
-        )
+        self.record = record
 
-    def update(self, **changes: object) -> None:
+    def update(self, **changes: Any) -> None:
         """Change the record, and announce once that all is ready."""
-        self.record = self.record.model_copy(update=changes)
+        self.record = replace(self.record, **changes)
         self._write()
         if self.record.ready and not self._was_ready:
             self._was_ready = True

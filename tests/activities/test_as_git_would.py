@@ -249,25 +249,34 @@ async def test_tags_and_the_base_branch_are_named_in_a_worktree(env: ActivityEnv
 
 
 async def test_tags_follow_the_repository(env: ActivityEnv) -> None:
-    """A tag that moved, came or went is so for the next request, also one of another history."""
+    """A tag that moved, came or went is so for the next request; one that the base does not reach
+    is not there, so that no name leads to what is missing.
+    """
     person = env.person
     git(person, "tag", "gone")
     git(person, "tag", "moved")
-    await env.open()
+    first = await (await env.open()).agent()
     git(person, "tag", "-d", "gone")
     git(person, "checkout", "-q", "--orphan", "elsewhere")
     (person / "o.txt").write_text("o\n")
     commit(person, "other history")
-    git(person, "tag", "-f", "moved")
-    git(person, "tag", "gone/deeper")
+    git(person, "tag", "of-another")
     git(person, "checkout", "-q", "main")
+    (person / "c.txt").write_text("c\n")
+    commit(person, "second")
+    git(person, "tag", "-f", "-a", "moved", "-m", "moved")
+    git(person, "tag", "gone/deeper")
     job = await env.open(request="request/two", branch="two")
-    agent = await job.agent()
+    agent = await job.agent("b")
 
-    told = await agent.run("git tag && git show moved:o.txt && git fsck --connectivity-only")
+    told = await agent.run("git tag && git show moved:c.txt && git fsck --connectivity-only")
+    before = await first.run("git tag && git rev-parse moved HEAD && git fsck")
 
-    assert "gone/deeper\nmoved\no\n" in told.text
-    assert told.outcome == "done"
+    assert told.text.startswith("gone/deeper\nmoved\nc\n")
+    assert (told.outcome, before.outcome) == ("done", "done"), (told.text, before.text)
+    moved, head = before.text.splitlines()[2:4]
+    assert before.text.startswith("gone\nmoved\n")
+    assert moved == head
 
 
 async def test_a_broken_tag_keeps_nobody_from_working(env: ActivityEnv) -> None:

@@ -4,11 +4,12 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from activities import checks
+from contracts.checks import FailedBefore
 from contracts.failures import FailureKind
 from contracts.repository import Environment
 from infra import commands
 from infra.sandbox import argv
-from tests.infra.bench import ENVIRONMENT, ActivityEnv, Agent, Job, alive, token
+from tests.infra.bench import ENVIRONMENT, SECRET, ActivityEnv, Agent, Job, alive, token
 
 
 async def counted(job: Job) -> int:
@@ -35,6 +36,40 @@ async def test_a_check_sees_the_commit_and_nothing_else(job: Job) -> None:
     assert shown[4:] == [ignoring, job.base, "[exit code 0]"]
 
 
+async def test_the_end_of_a_checks_output_holds_no_secret(job: Job) -> None:
+    """What people are shown of a check, and what stands in history, has its secrets replaced."""
+    report = await job.check(
+        job.base, f"echo key {SECRET}; printf 'gh\\033[0mp_{'a1B2' * 9}\\n'; exit 1"
+    )
+
+    assert report.results[0].tail == "key [redacted]\n[redacted]\n"
+
+
+async def test_a_red_command_is_compared_test_by_test_with_how_it_failed_before(job: Job) -> None:
+    """What its output names as failed is kept; a command that fails as before ends no run and is
+    not red, also when it is answered from the record; one that fails in more is.
+    """
+    command = "cat failed; exit 1"
+    old = await job.changed({"failed": "FAILED t.py::test_old\n"})
+    new = await job.changed({"failed": "FAILED t.py::test_old\nFAILED t.py::test_new\n"})
+    at_base = (await job.check(old, command)).results[0]
+    before = FailedBefore(command=command, exit_code=1, failing=at_base.failing)
+
+    for _ in range(2):
+        same = await job.check(old, command, "echo more", failed_before=(before,))
+        more = await job.check(new, command, "echo more", failed_before=(before,))
+
+        assert same.passed
+        assert [run.as_before for run in same.results] == [True, False]
+        assert more.red is not None
+        assert (more.red.failing, more.red.more) == (
+            ("t.py::test_old", "t.py::test_new"),
+            ("t.py::test_new",),
+        )
+        assert len(more.results) == 1
+    assert not (await job.check(old, command, "echo more")).passed
+
+
 async def test_checks_do_not_share_a_worktree_with_agents(job: Job) -> None:
     """A worktree that an agent holds is left alone, and the one of a check is free afterwards."""
     agent = await job.agent()
@@ -52,10 +87,10 @@ async def test_an_outcome_is_recorded_and_not_run_again(env: ActivityEnv, job: J
     """The same command on the same tree is answered from the record: on another commit, for
     another request; not in another environment, nor with another time limit.
     """
-    command = f"cat {env.folder}/now"
-    (env.folder / "now").write_text("first\n")
+    command = f"cat {env.shown}/now"
+    (env.shown / "now").write_text("first\n")
     first = await job.check(job.base, command)
-    (env.folder / "now").write_text("second\n")
+    (env.shown / "now").write_text("second\n")
     same_tree = await job.store.put_commit(first.tree, (job.base,), "again", when=1_700_000_900)
     other = await env.open(request="request/two", branch="second")
     elsewhere = await env.open(
@@ -96,9 +131,11 @@ async def test_a_red_check_stops_the_run(job: Job) -> None:
 
 
 async def test_a_fresh_rerun_that_passes_replaces_the_red_one(env: ActivityEnv, job: Job) -> None:
-    """A flaky check is believed green; a red rerun is recorded for itself and changes nothing."""
-    flag = env.folder / "flag"
-    command = f"test -e {flag}"
+    """A flaky check is believed green, and how it failed first stands beside that, also for whoever
+    asks later; a red rerun is recorded for itself and changes nothing.
+    """
+    flag = env.shown / "flag"
+    command = f"test -e {flag} || {{ echo still red; exit 1; }}"
     red = await job.check(job.base, command)
     still_red = await job.check(job.base, command, fresh=1)
     flag.touch()
@@ -112,6 +149,10 @@ async def test_a_fresh_rerun_that_passes_replaces_the_red_one(env: ActivityEnv, 
     assert (red.passed, still_red.passed, still_red.cached) == (False, False, False)
     assert (green.passed, green.cached) == (True, False)
     assert (believed.passed, believed.cached) == (True, True)
+    assert [report.results[0].flaked for report in (red, still_red, green, believed)] == [
+        *("", ""),
+        *["(exit code 1): still red"] * 2,
+    ]
 
 
 async def test_a_check_may_need_what_one_before_it_made(job: Job) -> None:

@@ -1,5 +1,6 @@
 """Model calls: the real client against the rehearsal server, the log in a real store."""
 
+import asyncio
 import datetime as dt
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -26,16 +27,21 @@ from domain.tools.registry import MAX_FINISH_BYTES
 from infra.anthropic.client import MessagesClient
 from infra.anthropic.reply import ReplyBuilder
 from infra.conversation.log import ConversationLog, turn_key
+from infra.kept.spending import SpendingReader
+from infra.live.writer import LiveReplies
 from infra.roles.files import RoleFiles
 from infra.store import Store, StoreError, trees
 from infra.store.object_format import EMPTY_TREE
 from infra.store.open_stores import OpenStores
+from infra.symbols.index import SymbolIndex
 from rehearsal import journal
 from rehearsal.server import Server, serve
+from runtime.redaction import redactor
 from tests import journal_checks
 from tests.activities.test_worktrees import empty_store
 
 MODEL = "claude-sonnet-5-5"
+SECRET = "correct horse battery"
 SETUP = AgentSetup(RoleFiles(), model_for=lambda _role: MODEL)
 REPOSITORY = RepositoryRef(
     key="demo", host_id="here", request_key="r1", target="main", environment="0" * 40
@@ -55,18 +61,23 @@ class ModelEnv:
 
     store: Store
     stores: OpenStores
+    live: LiveReplies
     clients: list[MessagesClient] = field(default_factory=list)
 
-    def model(self, server: Server | None) -> MessagesModel:
+    def model(self, server: Server | None, key: str | None = "rehearsal") -> MessagesModel:
         """Return the activities of a worker that was just started."""
         client = MessagesClient(
-            api_key="rehearsal" if server else None,
+            api_key=key if server else None,
             auth_token=None,
             base_url=server.base_url if server else None,
             timeout=_TIMEOUT,
         )
         self.clients.append(client)
-        return MessagesModel(self.stores, client, SETUP)
+        symbols = SymbolIndex(Path(self.store.path).parent / "symbols")
+        redact = redactor((SECRET,))
+        return MessagesModel(
+            self.stores, client, SETUP, redact=redact, live=self.live, symbols=symbols
+        )
 
     async def opened(
         self, model: MessagesModel, role: roles.RoleName = roles.CODER
@@ -87,7 +98,7 @@ class ModelEnv:
 async def desk(tmp_path: Path) -> AsyncIterator[ModelEnv]:
     """A store without content."""
     async with await empty_store(tmp_path) as store:
-        desk = ModelEnv(store, OpenStores(tmp_path))
+        desk = ModelEnv(store, OpenStores(tmp_path), LiveReplies(tmp_path / "live", str))
         try:
             yield desk
         finally:
@@ -171,6 +182,47 @@ async def test_the_cost_is_that_of_the_tokens_used(desk: ModelEnv) -> None:
     assert first.usage.output_tokens == used[0]["output_tokens"]
     assert second.usage.cache_read_tokens == used[1]["cache_read_input_tokens"] > 0
     assert second.cost_microusd < first.cost_microusd
+
+
+async def test_no_line_of_a_turn_holds_a_secret(desk: ModelEnv) -> None:
+    """What a reply says and what its calls are about, as people are shown it; the call itself is
+    kept as it came.
+    """
+    command = f"curl -H 'Authorization: Bearer {'x1' * 10}' https://me:{SECRET.replace(' ', '')}@h"
+    run = {"tool": "run_command", "input": {"command": command}}
+    said = {"say": f"The key is {SECRET}.", "call": [run]}
+    async with serve(script(said)) as server:
+        model = desk.model(server)
+        first = await turn(model, call(await desk.opened(model)))
+    (use,) = first.tool_uses
+
+    assert first.says == "The key is [redacted]."
+    assert use.subject == "curl -H 'Authorization: Bearer [redacted]' https://[redacted]@h"
+    assert command in (await desk.store.get_blob(use.arguments or "")).decode()
+
+
+@pytest.mark.parametrize(
+    ("request_id", "sent"),
+    [
+        ("request/plain", "request/plain"),
+        ("request/a\nx-evil: 1\r\n", "request/a\\nx-evil: 1\\r\\n"),
+        ("request/\x1b[2J\u202e\u00fc ", "request/\\x1b[2J\\u202e\\xfc"),
+    ],
+    ids=["plain", "line ends", "not ASCII"],
+)
+async def test_any_workflow_id_can_be_told_to_the_service(
+    desk: ModelEnv, request_id: str, sent: str
+) -> None:
+    """One that no header can hold is escaped: the call is made, and no header is added."""
+    async with serve(script({"say": "Once.", "call": [VIEW]})) as server:
+        model = desk.model(server)
+        asked = call(await desk.opened(model))
+        header = f"role=coder; task=a; request={request_id}"
+        told = await turn(model, asked.model_copy(update={"agent": header}))
+        (entry,) = server.entries
+
+    assert not told.discarded
+    assert entry.request == sent
 
 
 async def test_a_lost_acknowledgement_makes_no_second_call(desk: ModelEnv) -> None:
@@ -280,6 +332,37 @@ async def test_a_call_that_may_have_been_paid_for_reaches_the_workflow_each_time
     assert len(chain(failure)) < 10
 
 
+async def test_a_call_that_may_have_been_paid_for_is_counted_from_the_store(
+    desk: ModelEnv,
+) -> None:
+    """Without a usable reply, as with one, the request's spending has its tokens and dollars."""
+    async with failing(desk, kind="cut_clean") as (failure, _):
+        paid = failure.details[0]
+
+    (lost,) = await SpendingReader().of_request(desk.store, REPOSITORY.request_key)
+    assert (lost.role, lost.task, lost.turns) == (roles.CODER, "a", 0)
+    assert (lost.usage, lost.cost_microusd) == (paid.usage, paid.cost_microusd)
+    assert lost.cost_microusd > 0
+
+
+async def test_a_call_that_is_cancelled_while_its_reply_comes_is_counted(desk: ModelEnv) -> None:
+    """What the model had read and written by then is in the request's spending."""
+    stall = {"kind": "stall", "seconds": 0.4, "times": 99}
+    async with serve(script({"say": "A long reply.", "call": [VIEW], "fault": [stall]})) as server:
+        model = desk.model(server)
+        conversation = await desk.opened(model)
+        environment = ActivityEnvironment()
+        running = asyncio.create_task(environment.run(model.call_model, call(conversation)))
+        await asyncio.sleep(0.2)
+        environment.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    (lost,) = await SpendingReader().of_request(desk.store, REPOSITORY.request_key)
+    assert lost.usage.context_tokens > 0
+    assert lost.cost_microusd > 0
+
+
 def chain(error: BaseException) -> list[BaseException]:
     """Return an error with its causes, at most ten."""
     found = [error]
@@ -339,7 +422,7 @@ async def test_a_reply_that_is_paid_for_is_not_bought_again_because_reading_it_f
         model = desk.model(server)
         request = call(await desk.opened(model))
         with monkeypatch.context() as broken:
-            broken.setattr("activities.model.one_line", None)
+            broken.setattr("activities.model.shown", None)
             with pytest.raises(TypeError):
                 await turn(model, request)
         told = await turn(model, request)
@@ -437,6 +520,15 @@ async def test_without_a_key_nothing_is_asked(desk: ModelEnv) -> None:
 
     assert raised.value.type == FailureKind.CREDENTIALS
     assert raised.value.non_retryable
+
+
+async def test_a_service_of_ones_own_is_asked_without_a_key(desk: ModelEnv) -> None:
+    """Where an address is set the service says whether it wants a key."""
+    async with serve(script({"say": "At last."})) as server:
+        model = desk.model(server, key=None)
+        reply = await turn(model, call(await desk.opened(model)))
+
+    assert reply.says == "At last."
 
 
 async def test_after_a_fault_the_call_succeeds_and_is_journaled_once(desk: ModelEnv) -> None:

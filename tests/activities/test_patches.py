@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from temporalio.testing import ActivityEnvironment
 
+from contracts.delivery import DeliverBranch
 from contracts.merge_queue import (
     BuildChain,
     Chain,
@@ -18,7 +19,6 @@ from contracts.merge_queue import (
     RebasePatch,
 )
 from contracts.planning import Claim, TaskSpec, WriteScope
-from contracts.repository import DeliverBranch
 from contracts.review import Patch
 from domain import ids
 from infra.store import trees
@@ -263,8 +263,8 @@ async def test_risks_and_markers_are_read_off_the_change(job: Job) -> None:
 
     assert patch.markers == ("merged.txt",)
     assert [risk.split(":")[0] for risk in patch.risks] == [
+        "runs in continuous integration once it is pushed",
         "touches authentication or secrets",
-        "touches continuous integration",
         "deletes tests",
     ]
 
@@ -293,6 +293,53 @@ async def test_what_a_patch_is_can_be_risky(job: Job, agent: Agent) -> None:
     )
     kept = await job.changed({"big.bin": None}, on=patch.commit)
     assert (await job.patch(kept, base=patch.commit, number=1)).risks == ()
+
+
+SELF_RUNNING = (
+    *(".husky/pre-commit", ".envrc", ".vscode/tasks.json", ".cargo/config.toml", ".mcp.json"),
+    *(".gitattributes", "conftest.py"),
+)
+
+
+async def test_what_a_command_writes_is_judged_like_an_edit(job: Job, agent: Agent) -> None:
+    """Each file that runs outside the sandbox is named with when it runs, though `run_command`
+    wrote it, the task declares everything, and case, links and modes hide it.
+    """
+    folders = "mkdir -p .husky .vscode .cargo sub tools/hooks .GitHub/Workflows"
+    files = " ".join(SELF_RUNNING)
+    await agent.run(f"{folders}; for f in {files}; do echo x > $f; done; chmod +x {files}")
+    await agent.run("ln -s ../tools/hooks sub/.githooks; echo x > tools/hooks/pre-push")
+    await agent.run("echo x > .GitHub/Workflows/ci.yml; mv conftest.py sub/conftest.py")
+
+    patch = await job.patch(agent.at, writes=("**",))
+
+    assert patch.problem == ""
+    assert patch.risks == (
+        (
+            "runs at git's hooks, such as a commit or a checkout: .husky/pre-commit, "
+            "sub/.githooks, tools/hooks/pre-push (as sub/.githooks/pre-push)"
+        ),
+        "tells git which programs to run, and on which files: .gitattributes",
+        "runs when somebody enters the folder with direnv: .envrc",
+        "runs when the folder is opened in an editor: .vscode/tasks.json",
+        "runs when an agent is started in the folder: .mcp.json",
+        "runs in continuous integration once it is pushed: .GitHub/Workflows/ci.yml",
+        "decides what a package manager or build tool fetches and runs: .cargo/config.toml",
+        "is loaded whenever tests start, or an editor looks for them: sub/conftest.py",
+    )
+
+
+async def test_a_changed_mode_alone_is_a_change(job: Job, agent: Agent) -> None:
+    """A hook that stood there becomes a program: a person looks."""
+    await agent.run("mkdir .githooks; echo x > .githooks/pre-commit")
+    base = (await job.patch(agent.at)).commit
+    await agent.run("chmod +x .githooks/pre-commit")
+
+    patch = await job.patch(agent.at, base=base, number=1, writes=("**",))
+
+    assert patch.risks == (
+        "runs at git's hooks, such as a commit or a checkout: .githooks/pre-commit",
+    )
 
 
 async def test_a_person_is_asked_of_an_undeclared_path_only_where_it_overlaps(job: Job) -> None:

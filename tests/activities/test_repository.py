@@ -15,8 +15,10 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from contracts.delivery import DeliverBranch, Delivered
 from contracts.failures import FailureKind
-from contracts.repository import CloseRequest, DeliverBranch, Delivered, Environment
+from contracts.repository import CloseRequest, Environment
+from contracts.settings_file import SETTINGS_FILE
 from domain import ids
 from infra.git.command import git_binary
 from infra.locks import locked
@@ -217,11 +219,13 @@ async def test_a_repository_that_cannot_be_worked_on_is_refused(
 
 
 READ_ONLY = """
-import sys
-from contracts.repository import Environment
-from infra.repository_preflight import RequestRefused, inspect
+import asyncio, sys
+from infra.repository_look import Asked, RequestRefused, looking
+async def main():
+    async with looking(Asked(path=sys.argv[1], branch="x")) as look:
+        await look.found()
 try:
-    inspect(sys.argv[1], base=None, branch="x", checks=(), environment=Environment(path=""))
+    asyncio.run(main())
 except RequestRefused as refused:
     print(refused)
 """
@@ -251,7 +255,7 @@ async def test_a_repository_on_a_read_only_mount_is_refused(
     )
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder immutable")
+@pytest.mark.needs_root
 async def test_a_repository_that_cannot_be_written_is_refused(env: ActivityEnv) -> None:
     """Also where not permissions but the file system says no."""
     heads = env.person / ".git" / "refs" / "heads"
@@ -358,6 +362,86 @@ async def test_checks_are_looked_up_where_they_will_run(env: ActivityEnv) -> Non
     with pytest.raises(ApplicationError, match=r"there is no 'run\.sh' on the PATH"):
         await env.open(checks=checks, environment=environment)
     assert await env.open(checks=(*checks[:2], *checks[3:]), environment=environment)
+
+
+# ---- the settings file of the base
+
+
+def with_settings(env: ActivityEnv, text: str) -> None:
+    """Commit a settings file."""
+    file = env.person / SETTINGS_FILE
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text)
+    commit(env.person, "settings")
+
+
+async def test_checks_of_the_settings_count_where_the_request_names_none(env: ActivityEnv) -> None:
+    """They are those of the base; what the checkout has changed since, or staged, is not read."""
+    with_settings(env, '{"checks": ["test -e a.txt", "true"]}')
+    (env.person / SETTINGS_FILE).write_text('{"checks": ["false"]')
+
+    own = await env.open(request="request/own", branch="own", checks=("true",))
+    theirs = await env.open(request="request/theirs", branch="theirs")
+
+    assert own.opened.settings_checks == ()
+    assert theirs.opened.settings_checks == ("test -e a.txt", "true")
+
+
+@pytest.mark.parametrize("checks", [(), ("true",)])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"checks": [}', "settings.json of the base is not JSON: Expecting value (line 1, co"),
+        ('{"check": ["true"]}', 'has the unknown key "check"; did you mean "checks"?'),
+        ('{"checks": "true"}', '"checks" must be a list of commands, each a text: commit one that'),
+    ],
+)
+async def test_settings_that_are_wrong_are_refused_before_anything_is_paid(
+    env: ActivityEnv, text: str, words: str, checks: tuple[str, ...]
+) -> None:
+    """Also where the request names checks of its own: the rest of the file would be lost unsaid."""
+    with_settings(env, text)
+
+    assert words in await refused(env.open(checks=checks))
+    assert env.made() == []
+
+
+async def test_a_check_of_the_settings_that_cannot_run_is_refused(env: ActivityEnv) -> None:
+    """The sentence says where it comes from; a program may come by the setup that is named."""
+    with_settings(env, '{"checks": ["nonesuch --quick"]}')
+
+    assert await refused(env.open()) == (
+        ".orchestcode/settings.json of the base: the check 'nonesuch --quick' cannot run: there is "
+        "no 'nonesuch' on the PATH"
+    )
+    assert await env.open(checks=("true",))
+
+
+@pytest.mark.parametrize("check", [".venv/bin/pytest -q", "nonesuch --quick"])
+async def test_a_check_whose_program_a_setup_may_bring_is_looked_up_only_without_one(
+    env: ActivityEnv, check: str
+) -> None:
+    """A setup that the person or the settings name runs before it; with `--no-setup` none does."""
+    with_settings(env, '{"setup": ["true"], "checks": ["true"]}')
+
+    assert "cannot run" in await refused(env.open(checks=(check,), setup=()))
+    with pytest.raises(ApplicationError, match="do not see your home folder as ~"):
+        await env.open(checks=("~/bin/pytest",))
+    assert await env.open(checks=(check,))
+
+
+@pytest.mark.parametrize("place", [".orchestcode", SETTINGS_FILE])
+async def test_a_link_in_place_of_the_settings_is_refused(env: ActivityEnv, place: str) -> None:
+    """What a link of the repository leads to is never read."""
+    (env.person / "elsewhere").mkdir()
+    (env.person / "elsewhere" / "settings.json").write_text('{"checks": ["true"]}')
+    link = env.person / place
+    link.parent.mkdir(exist_ok=True)
+    target = "elsewhere" if place == ".orchestcode" else "../elsewhere/settings.json"
+    link.symlink_to(target)
+    commit(env.person, "a link")
+
+    assert "settings.json of the base is no file" in await refused(env.open())
 
 
 # ---- what is taken
@@ -514,6 +598,7 @@ async def test_requests_of_one_repository_share_its_store(env: ActivityEnv) -> N
             *(ids.began_ref("one"), ids.began_ref("two")),
             *(ids.author_ref("one"), ids.author_ref("two")),
             *(ids.branch_ref("one", "main"), ids.branch_ref("two", "main")),
+            *(ids.view_ref("one"), ids.view_ref("two")),
             ids.target_ref(first.opened.repository.target),
             ids.target_ref(second.opened.repository.target),
         ]
@@ -761,6 +846,7 @@ import asyncio, sys
 from pathlib import Path
 from temporalio.testing import ActivityEnvironment
 from activities.repository import UserRepositories
+from infra.layers import Layers
 from infra.store.open_stores import OpenStores
 from contracts.repository import DeliverBranch, Environment
 
@@ -770,7 +856,8 @@ async def main(stores, slow, order):
     store = await found.get(order.repository.key)
     store.git._binary = slow
     path = Environment(path="/usr/bin:/bin")
-    port = UserRepositories(found, host_id="x", fallback=path)
+    layers = Layers(Path(stores).parent / "layers")
+    port = UserRepositories(found, host_id="x", fallback=path, layers=layers)
     await ActivityEnvironment().run(port.deliver_branch, order)
 
 asyncio.run(main(*sys.argv[1:]))
@@ -780,7 +867,9 @@ asyncio.run(main(*sys.argv[1:]))
 async def test_a_delivery_is_withdrawn_once_the_git_of_a_dead_worker_has_ended(
     env: ActivityEnv, tmp_path: Path
 ) -> None:
-    """Killed in the middle of a push, a worker leaves git at work; what that comes to counts."""
+    """Killed in the middle of a push, a worker takes git with it: what that came to counts, and
+    no branch comes about later.
+    """
     job = await env.open()
     slow, begun = slow_git(tmp_path)
     order = delivery(job, job.base).model_dump_json()
@@ -793,10 +882,10 @@ async def test_a_delivery_is_withdrawn_once_the_git_of_a_dead_worker_has_ended(
     await worker.wait()
 
     assert git(env.person, "branch", "--list", job.opened.branch) == ""
-    told = await withdrawn(job, job.base)
-    assert told is not None
-    assert told.commit == job.base
-    assert git(env.person, "rev-parse", job.opened.branch).strip() == job.base
+    assert await withdrawn(job, job.base) is None
+    await asyncio.sleep(1.2)  # longer than its git would have taken
+    assert git(env.person, "branch", "--list", job.opened.branch) == ""
+    assert not list((env.person / ".git").rglob("*.lock"))
 
 
 async def test_a_push_that_fails_says_in_one_look_what_is_in_the_way(

@@ -5,6 +5,8 @@ import re
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.infra.bench import Agent, Job
 
 LOST = "[/tmp and HOME were emptied since your last command"
@@ -97,6 +99,7 @@ async def test_a_command_that_filled_the_disk_leaves_nothing_in_tmp(agent: Agent
     assert LOST in (await agent.run("ls /tmp")).text
 
 
+@pytest.mark.every_user
 async def test_an_agent_cannot_lead_the_sandbox_out_of_its_tmp(agent: Agent) -> None:
     """A link or a file in the place of HOME or /tmp closed to its owner harms nobody: the next
     command runs as ever.

@@ -17,7 +17,7 @@ from contracts.tools import ToolCall
 from domain import ids
 from domain.planning import scope as scopes
 from infra import commands
-from tests.infra.bench import ActivityEnv, Agent, Job, alive, reply_text, token
+from tests.infra.bench import SECRET, ActivityEnv, Agent, Job, alive, reply_text, token
 from tests.local_deployment import ROOT, until
 
 
@@ -136,7 +136,9 @@ KILLED = """
         pools = OpenPools(stores, home / "worktrees", host_id="test-host", uid_base=uid_base)
         sandbox = Sandbox()
         await sandbox.probe(scratch)
-        tools = WorktreeTools(stores, pools, CommandRunner(sandbox, hide=(home,)))
+        tools = WorktreeTools(
+            stores, pools, CommandRunner(sandbox, hide=(home,)), redact=str
+        )
         call = ToolCall.model_validate_json(sys.stdin.read())
         await ActivityEnvironment().run(tools.run_command, call)
 
@@ -192,7 +194,9 @@ async def test_a_command_past_its_limit_is_one_result(agent: Agent) -> None:
 
     assert result.outcome == "timed_out"
     text = await reply_text(agent.job.store, result)
-    assert text.startswith("before\n[timed out after 1 s, all its processes were ended]")
+    assert text.startswith(
+        "before\n[timed out after 1 s, all its processes were ended: run less at once"
+    )
     assert alive(word) == []
     assert await agent.make(call) == result
     agent.at = result.checkpoint or ""
@@ -231,6 +235,37 @@ async def test_an_edit_of_an_undeclared_path_warns_the_agent(agent: Agent) -> No
     assert "it may change all the same" in told["README"]
     assert "task 'cli' writes it too: a person will have to approve the patch" in told["cli.py"]
     assert set(await agent.files()) >= {"core.py", "README", "cli.py"}
+
+
+async def test_a_command_that_changes_undeclared_paths_tells_the_agent_at_once(
+    agent: Agent,
+) -> None:
+    """In the output of the command that changed them, once for each path; not of paths that are
+    declared, nor of those that are as in the base again.
+    """
+    scope = WriteScope(writes=("core.py",), claims=(Claim(task="cli", writes=("cli.py",)),))
+
+    async def told(command: str) -> str:
+        call = await agent.call("run_command", command=command)
+        result = await agent.make(call.model_copy(update={"scope": scope}))
+        agent.at, agent.seen = result.checkpoint or "", result.seen
+        return await reply_text(agent.job.store, result)
+
+    first = await told("echo 1 | tee core.py cli.py helper.py a.txt")
+    again = await told("echo 2 | tee core.py cli.py helper.py")
+    back = await told("git checkout -q a.txt; rm b.txt")
+    restored = await told("git checkout -q b.txt")
+    many = await told("for n in $(seq 20); do echo > new$n.c; done")
+
+    assert "cli.py is not among the paths of your task, and task 'cli' writes it too" in first
+    assert "helper.py is not among the paths of your task; it may change" in first
+    assert "core.py is" not in first
+    assert again == "2\n[exit code 0]"
+    assert back.count("not among") == 1
+    assert "b.txt is not among" in back
+    assert restored == "[exit code 0]"
+    assert many.count("is not among the paths") == 8
+    assert "[12 more of the changed paths are not among those of your task]" in many
 
 
 async def test_a_path_has_one_form(agent: Agent) -> None:
@@ -312,6 +347,7 @@ async def test_a_refused_edit_changes_nothing_and_is_a_value(agent: Agent) -> No
     assert (await agent.run("cat a.txt")).text == "one\ntwo\nthree\n[exit code 0]"
 
 
+@pytest.mark.every_user
 async def test_an_edit_follows_no_link_out(env: ActivityEnv, agent: Agent) -> None:
     """A link that a command made does not lead an edit or a view to a file outside."""
     outside = env.folder / "secret.txt"
@@ -440,6 +476,27 @@ async def test_a_failed_command_is_a_value_with_its_whole_log_kept(agent: Agent)
     log = await agent.job.store.get_blob(f"{ref}:log")
     assert log.startswith(b"1\n2\n")
     assert b"\n20000\n" in log
+
+
+TOKEN = "ghp_" + "a1B2" * 9
+
+
+async def test_no_preview_of_an_output_holds_a_secret_or_an_escape(agent: Agent) -> None:
+    """Known secrets and what is shaped like one are replaced before the cut; the agent's own
+    output is as it was.
+    """
+    padded = "x" * 45
+    known = await agent.run(f"printf '\\033[31mkey {SECRET}\\033[0m\\n'")
+    shaped = await agent.run(f"echo {padded} {TOKEN}")
+    hidden = await agent.run(f"printf 'ghp_\\033[1m{TOKEN[4:]}\\n'")
+    viewed = await agent.view("a.txt")
+
+    assert SECRET in known.text
+    assert TOKEN in shaped.text
+    assert known.result.preview == "key [redacted] [exit code 0]"
+    assert shaped.result.preview == f"{padded} [redacted] [exit code 0]"
+    assert hidden.result.preview == "[redacted] [exit code 0]"
+    assert viewed.result.preview
 
 
 async def test_a_worktree_belongs_to_its_own_user(agent: Agent) -> None:

@@ -31,10 +31,11 @@ from domain.planning import baseline as baselines
 from domain.planning.plan import repair_message
 from domain.review import rework, verdict
 from infra.conversation.messages import filled
-from infra.conversation.opening import opening
+from infra.conversation.opening import definitions, opening
 from infra.roles.files import RoleFiles
 from infra.store import Store, trees
 from infra.store.object_format import EMPTY_TREE
+from infra.symbols.index import SymbolIndex
 
 PAGE = Path(__file__).parents[2] / "docs" / "model.md"
 FILES = {
@@ -68,16 +69,20 @@ async def page() -> str:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         git.Repo.init(folder / "person").close()
+        index = SymbolIndex(folder / "symbols")
         async with await Store.clone(folder / "person", folder / "shop.git") as store:
-            parts = [part async for part in _parts(store, await starts_of(store))]
+            parts = [part async for part in _parts(store, index, await starts_of(store))]
     return "\n".join([HEAD, *parts, *_later()]).rstrip() + "\n"
 
 
-async def _parts(store: Store, starts: Sequence[AgentStart]) -> AsyncIterator[str]:
+async def _parts(
+    store: Store, index: SymbolIndex, starts: Sequence[AgentStart]
+) -> AsyncIterator[str]:
     setup = AgentSetup(RoleFiles(), model_for=lambda _role: "claude-sonnet-5-5")
     for start in starts:
         configuration = setup.configure(start.role)
-        first = await opening(store, start.opening, configuration.limits)
+        symbols = await definitions(index, store, start.opening)
+        first = await opening(store, start.opening, configuration.limits, symbols)
         (message,) = await filled(store, [first])
         yield "\n".join(_role(configuration, [block["text"] for block in message["content"]]))
 
@@ -171,7 +176,7 @@ async def starts_of(store: Store) -> list[AgentStart]:
     )  # fmt: skip
     return [
         inputs.planner(
-            "request/prices", REQUEST, opened, agent_id="planner", lease=lease, attempt=1,
+            "request/prices", REQUEST, opened, lease=lease, attempt=1,
             before=None, message=None, baseline=found, budget=3_300_000,
         ),
         inputs.coder(

@@ -69,9 +69,9 @@ def test_a_script_that_speaks_to_a_server_ends_its_process_itself() -> None:
 
 
 def test_the_command_line_ends_its_process_itself_once_asyncio_ran() -> None:
-    """starter.py loads a command's modules only when it is named, and ends by way of `_end`."""
+    """starter.py loads a command's modules only when it is named, and ends by way of `end`."""
     block = _main_block(ROOT / "starter.py")
 
     assert block is not None
-    assert ast.unparse(block.body[-1]).startswith("_end(")
+    assert ast.unparse(block.body[-1]).startswith("end(")
     assert "end_process(code)" in (ROOT / "starter.py").read_text("utf-8")

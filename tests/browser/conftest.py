@@ -26,6 +26,7 @@ _ARGUMENTS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP *.example 127.0.0.1",
 )
 _STEP_MS = 30_000
 _WIDTH, _HEIGHT = 1400, 1800

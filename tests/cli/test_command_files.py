@@ -5,12 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cli.command import CommandLine, load_command
-from cli.command_files import COMMANDS, summaries
+from cli.command_files import COMMANDS, is_group, summaries
 
 ROOT = Path(__file__).resolve().parents[2]
 GREET = '''"""
@@ -63,7 +64,7 @@ def test_a_command_is_added_with_one_file(copy: Path) -> None:
     ran = starter(copy, "greet", "Ada", "--times", "2")
     assert (ran.returncode, ran.stderr) == (3, "")
     assert ran.stdout == "Hello Ada, says cli.commands.greet\n" * 2
-    assert "  greet      Greet a person\n" in starter(copy, "--help").stdout
+    assert "  greet       Greet a person\n" in starter(copy, "--help").stdout
     page = starter(copy, "greet", "--help").stdout
     assert "Usage: starter.py greet [--help] [--times TIMES] NAME" in page
     assert "how often (default: 1)" in page
@@ -83,7 +84,7 @@ def test_a_group_of_commands_is_a_folder(copy: Path) -> None:
 
     ran = starter(copy, "people", "say-hello", "Ada")
     assert ran.stdout == "Hello Ada, says cli.commands.people.say_hello\n"
-    assert "people     Meet people\n" in starter(copy, "--help").stdout
+    assert "people      Meet people\n" in starter(copy, "--help").stdout
     page = starter(copy, "people", "--help").stdout
     assert page.startswith("Usage: starter.py people COMMAND ...\n\nMeet people.\n")
     assert "say-hello  Greet a person" in page
@@ -94,14 +95,21 @@ def test_a_group_of_commands_is_a_folder(copy: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", summaries(()))
-def test_every_command_is_documented(name: str) -> None:
+def command_names(group: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the name of every command, those of groups too."""
+    for word in summaries(group):
+        name = (*group, word)
+        yield from command_names(name) if is_group(name) else [name]
+
+
+@pytest.mark.parametrize("name", list(command_names()), ids=" ".join)
+def test_every_command_is_documented(name: tuple[str, ...]) -> None:
     """A command has a summary and examples, and says what each of its parameters means."""
-    module = load_command((name,))
+    module = load_command(name)
     about = inspect.getdoc(module) or ""
 
-    assert summaries(())[name] == about.partition("\n")[0].rstrip(".")
-    assert f"Examples:\n  starter.py {name}" in about
+    assert summaries(name[:-1])[name[-1]] == about.partition("\n")[0].rstrip(".")
+    assert f"Examples:\n  starter.py {' '.join(name)}" in about
     assert max(map(len, about.splitlines())) <= 100
     assert inspect.iscoroutinefunction(module.command)
     for argument in CommandLine(module.command, program="").arguments:
@@ -111,8 +119,9 @@ def test_every_command_is_documented(name: str) -> None:
 def test_every_file_of_the_folder_is_a_command() -> None:
     """The list of commands is the folder's content."""
     files = {file.stem for file in COMMANDS.glob("*.py")} - {"__init__"}
+    groups = {file.parent.name for file in COMMANDS.glob("*/__init__.py")}
 
-    assert files == {name.replace("-", "_") for name in summaries(())}
+    assert files | groups == {name.replace("-", "_") for name in summaries(())}
 
 
 def test_help_imports_nothing_that_is_slow() -> None:

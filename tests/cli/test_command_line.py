@@ -14,15 +14,26 @@ from cli.context import CliContext
 from cli.exit_codes import ExitCode
 from cli.main import main
 from contracts.approvals import ApprovalKind
+from contracts.budget import OnLimit
+from contracts.model_choice import Effort
 from contracts.visibility import RunState
 
 RUN_DEFAULTS = {
+    "after": None,
     "base": None,
     "branch": None,
     "check": (),
+    "setup": (),
+    "no_setup": False,
     "approve": (),
     "budget_usd": None,
+    "on_limit": None,
     "max_parallel": None,
+    "model": None,
+    "model_planner": None,
+    "model_coder": None,
+    "model_reviewer": None,
+    "effort": None,
     "detach": False,
 }
 
@@ -62,6 +73,11 @@ def run(**values: object) -> dict[str, object]:
     return {"request": "mend it", "repo": ".", **RUN_DEFAULTS, **values}
 
 
+def up(**values: bool) -> dict[str, object]:
+    """Return the arguments of `up`."""
+    return {"detach": False, "until_idle": False, "server_only": False, **values}
+
+
 def answer(**values: object) -> dict[str, object]:
     """Return the arguments of an answer to the request `a`."""
     return {"request_id": "a", "approval": None, "digest": None, **values}
@@ -72,7 +88,7 @@ def answer(**values: object) -> dict[str, object]:
     [
         pytest.param(["run", "--repo", ".", "mend it"], run(), id="run"),
         pytest.param(["run", "mend it", "--repo=."], run(), id="an equals sign"),
-        pytest.param(["watch", "a"], {"request_id": "a"}, id="watch"),
+        pytest.param(["watch", "a"], {"request_id": "a", "task": None}, id="watch"),
         pytest.param(["status", "a"], {"request_id": "a", "as_json": False}, id="status"),
         pytest.param(
             ["status", "--json", "a"], {"request_id": "a", "as_json": True}, id="status json"
@@ -80,8 +96,19 @@ def answer(**values: object) -> dict[str, object]:
         pytest.param(
             ["status", "a", "--json"], {"request_id": "a", "as_json": True}, id="status, json"
         ),
-        pytest.param(["list"], {"as_json": False}, id="list"),
-        pytest.param(["list", "--json"], {"as_json": True}, id="list json"),
+        pytest.param(["list"], {"whole": False, "as_json": False}, id="list"),
+        pytest.param(["list", "--all"], {"whole": True, "as_json": False}, id="list all"),
+        pytest.param(["list", "--json"], {"whole": False, "as_json": True}, id="list json"),
+        pytest.param(
+            ["gc", "--days", "7", "--budget-mb", "500"],
+            {"dry_run": False, "yes": False, "days": 7, "budget_mb": 500},
+            id="gc",
+        ),
+        pytest.param(
+            ["forget", "a", "--yes"],
+            {"request_id": "a", "dry_run": False, "yes": True},
+            id="forget",
+        ),
         pytest.param(["approve", "a"], answer(reason=""), id="approve the only one"),
         pytest.param(
             ["approve", "a", "plan", "--digest", "01ab", "--reason", "fine"],
@@ -120,8 +147,15 @@ def answer(**values: object) -> dict[str, object]:
             {"dry_run": True, "forgotten": True},
             id="reconcile, all options",
         ),
-        pytest.param(["up"], {"until_unused": False}, id="up"),
-        pytest.param(["up", "--until-unused"], {"until_unused": True}, id="up until unused"),
+        pytest.param(["up"], up(), id="up"),
+        pytest.param(["up", "--detach"], up(detach=True), id="up in the background"),
+        pytest.param(["up", "--until-idle"], up(until_idle=True), id="up until idle"),
+        pytest.param(["up", "--server-only"], up(server_only=True), id="up without a worker"),
+        pytest.param(["stop"], {}, id="stop"),
+        pytest.param(["doctor"], {"online": False, "as_json": False}, id="doctor"),
+        pytest.param(["completion", "bash"], {"shell": "bash"}, id="completion"),
+        pytest.param(["service", "status"], {"as_json": False}, id="service status"),
+        pytest.param(["service", "install"], {}, id="service install"),
     ],
 )
 def test_every_command_is_understood(words: list[str], values: dict[str, object]) -> None:
@@ -131,19 +165,44 @@ def test_every_command_is_understood(words: list[str], values: dict[str, object]
 
 def test_every_option_of_run_is_understood() -> None:
     """All options together reach the command; --check may be repeated and keeps its order."""
-    words = ["run", "--repo", "/r", "--base", "main", "--branch", "b", "--check", "make test"]
+    words = [
+        "run",
+        "--repo",
+        "/r",
+        "--after",
+        "a",
+        "--base",
+        "main",
+        "--branch",
+        "b",
+        "--check",
+        "make test",
+    ]
     words += ["--check", "make lint", "--approve", "plan,delivery", "--budget-usd", "2.5"]
+    words += ["--on-limit", "finish"]
+    words += ["--model", "m", "--model-planner", "p", "--model-coder", "c"]
+    words += ["--model-reviewer", "r", "--effort", "xhigh"]
+    words += ["--setup", "npm ci", "--no-setup"]
     words += ["--max-parallel", "3", "--detach", "mend it"]
 
     assert values_of(words) == {
         "repo": "/r",
+        "after": "a",
         "request": "mend it",
         "base": "main",
         "branch": "b",
         "check": ("make test", "make lint"),
+        "setup": ("npm ci",),
+        "no_setup": True,
         "approve": (ApprovalKind.PLAN, ApprovalKind.DELIVERY),
         "budget_usd": 2.5,
+        "on_limit": OnLimit.FINISH,
         "max_parallel": 3,
+        "model": "m",
+        "model_planner": "p",
+        "model_coder": "c",
+        "model_reviewer": "r",
+        "effort": Effort.XHIGH,
         "detach": True,
     }
 
@@ -204,8 +263,7 @@ def test_a_text_may_begin_with_a_dash(words: list[str], text: str) -> None:
         pytest.param([], "COMMAND", id="nothing"),
         pytest.param(["fly"], "fly", id="an unknown verb"),
         pytest.param(["--json"], "COMMAND", id="an option without a verb"),
-        pytest.param(["run", "mend it"], "--repo", id="no repository"),
-        pytest.param(["run", "--repo", "."], "request", id="no request"),
+        pytest.param(["run", "--after", "a", "--base", "b", "x"], "--after", id="two bases"),
         pytest.param(["run", "x", "--repo"], "--repo", id="no value"),
         pytest.param(["run", "--repo", "--detach", "x"], "--repo", id="an option for a value"),
         pytest.param(["run", "--repo", ".", "--check", "-x", "y"], "--check", id="a dash"),
@@ -229,6 +287,7 @@ def test_a_text_may_begin_with_a_dash(words: list[str], text: str) -> None:
         ),
         pytest.param(["note", "a"], "TEXT", id="a note without a text"),
         pytest.param(["watch"], "ID", id="no id"),
+        pytest.param(["gc", "--days", "0"], "--days", id="no days"),
         pytest.param(["watch", "a", "b"], "b", id="a word too many"),
         pytest.param(["list", "--jsn"], "--jsn", id="an unknown option"),
         pytest.param(["list", "--js"], "--js", id="an abbreviated option"),

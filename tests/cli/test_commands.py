@@ -25,6 +25,7 @@ from cli.context import CliContext
 from cli.exit_codes import ExitCode, ServiceUnavailable, UsageError
 from cli.main import main
 from contracts.request import RequestStart
+from domain.text import NO_TEXT
 from tests.cli.played_request import COMMIT, playing
 
 if TYPE_CHECKING:
@@ -332,6 +333,25 @@ async def test_list_shows_every_request_without_a_worker(client: Client, person:
     assert printed[ended].keys() == printed[waiting].keys()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["note", "mine", "x\udcff"],
+        ["approve", "mine", "--reason", "x\udcff"],
+        ["reject", "mine", "plan\ud800", "--reason", "x"],
+        ["revise", "mine", "--feedback", "x\udcff"],
+        ["status", "mine\udcff"],
+    ],
+    ids=ascii,
+)
+def test_what_is_no_text_is_refused_at_the_door(words: list[str], person: Person) -> None:
+    """Bytes that are not UTF-8 are refused in one sentence, before any service is asked."""
+    code = main(words, person.context())
+
+    assert code is ExitCode.USAGE
+    assert NO_TEXT in person.err.getvalue()
+
+
 def test_run_without_a_model_key_says_what_to_do(person: Person) -> None:
     """Without a key nothing is started; one sentence names the variable and `make demo`."""
     del person.environ["ANTHROPIC_API_KEY"]
@@ -352,6 +372,15 @@ def test_run_without_a_model_key_says_what_to_do(person: Person) -> None:
         pytest.param(["--repo", "repo", "  "], "request", id="an empty request"),
         pytest.param(["--repo", "repo", "--check", " ", "x"], "checks", id="an empty check"),
         pytest.param(["--repo", "repo", "--base", "", "x"], "base", id="an empty base"),
+        *(
+            pytest.param(["--repo", "repo", *words], NO_TEXT, id=f"bytes in {words[0]!a}")
+            for words in (
+                ["x\udcff"],
+                ["--check", "x\ud800", "x"],
+                ["--base", "x\udcff", "x"],
+                ["--branch", "x\udfff", "x"],
+            )
+        ),
     ],
 )
 def test_run_refuses_bad_input_before_anything_starts(

@@ -1,6 +1,7 @@
 """The demonstration's material: the script and the sample repository fit together."""
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from contracts.planning import PlanDraft
 from contracts.review import ReviewFinish
 from contracts.tools import CoderFinish
 from examples.demo.deployment import HERE, demo_deployment, sample_repository
+from runtime.version import ROOT
 
 SCRIPT = json.loads((HERE / "script.json").read_text(encoding="utf-8"))
 ARGUMENTS: dict[str, type[BaseModel]] = {
@@ -111,11 +113,12 @@ def test_the_sample_repository_is_clean_and_has_one_commit(tmp_path: Path) -> No
     assert git("rev-list", "--count", "main") == "1"
 
 
-@pytest.mark.parametrize("keep", [False, True])
-def test_the_stage_leaves_nothing_unless_it_is_to_be_kept(tmp_path: Path, *, keep: bool) -> None:
+@pytest.mark.parametrize("kept", [False, True])
+def test_the_stage_leaves_nothing_unless_it_is_to_be_kept(tmp_path: Path, *, kept: bool) -> None:
     """The rehearsal server answers while the stage stands, with an environment of its own; then
-    process and folder are gone, or the folder stays and the next demonstration spares it.
+    process and folder are gone, or the folder that was named stays.
     """
+    keep = tmp_path / "my demo" if kept else None
     parent = tmp_path / ".orchestcode-demo"
     before = {"PATH": "/bin", "ANTHROPIC_AUTH_TOKEN": "theirs", "TEMPORAL_ADDRESS": "there:1"}
 
@@ -125,8 +128,22 @@ def test_the_stage_leaves_nothing_unless_it_is_to_be_kept(tmp_path: Path, *, kee
         assert not {"ANTHROPIC_AUTH_TOKEN", "TEMPORAL_ADDRESS"} & stage.environ.keys()
         assert stage.environ["PATH"] == "/bin"
 
-    assert stage.folder.exists() is keep
-    assert parent.exists() is keep
-    with demo_deployment(parent, before, keep=False):
-        pass
-    assert stage.folder.exists() is keep
+    assert stage.folder.exists() is kept
+    assert not parent.exists()
+    assert stage.folder == keep or not kept
+
+
+def test_the_demonstration_is_kept_in_a_folder_that_make_names(tmp_path: Path) -> None:
+    """`make demo KEEP=FOLDER` hands the folder on; one that holds something is refused unharmed."""
+    (tmp_path / "mine").touch()
+    words = ["make", "--no-print-directory", "-n", "demo", f"KEEP={tmp_path}"]
+    planned = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    command = shlex.split(planned.splitlines()[-1])
+
+    assert command[1:] == ["-m", "examples.demo", "--keep", str(tmp_path)]
+    ran = subprocess.run(
+        [sys.executable, *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 2
+    assert "name a folder that is new, or empty" in ran.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["mine"]

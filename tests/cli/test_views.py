@@ -4,7 +4,9 @@ import datetime as dt
 import io
 import json
 import re
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,24 +14,33 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from cli import hints
+from cli.answer_pad import AnswerPad
 from cli.client import RequestSummary
 from cli.commands import status as status_page
-from cli.commands.list import table
+from cli.context import CliContext
+from cli.feed import Feed, FeedKind, FeedLine
 from cli.formatting import clean, clean_lines, count, money, span
+from cli.listing import table
 from cli.snapshot import PLANNER, Snapshot, agents_at_work
 from cli.views.graph import draw
 from cli.views.live import live_view
+from cli.views.pad import PadView
 from cli.views.plain import changes
 from cli.views.report import closing, document
-from cli.watcher import shown_on
+from cli.watching.screen import shown_on
 from contracts import roles
 from contracts.approvals import AnswerRecord, ApprovalKind
+from contracts.endings import RequestEnding
 from contracts.merge_queue import MergeQueueStatus
 from contracts.planning import AddedEdge
 from contracts.review import FindingState, KeptFinding
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import RunState
 from domain.request.markdown import card
+from domain.text import visible
+from infra.live.entries import CallAbout, Part
+from infra.live.reader import RunningReply
+from runtime.records import SupervisorRecord
 from tests.cli.builders import COMMIT, REQUEST_ID, agent, approval, check, snapshot, status, task
 
 PROGRAM = "python starter.py"
@@ -303,6 +314,20 @@ def test_a_task_that_needed_no_change_says_why() -> None:
     assert "no change: a.py does it since line 3" in card(status(done))
 
 
+def test_what_is_not_kept_of_a_task_is_said_everywhere() -> None:
+    """In the report, the lines, the live view and the card, however it was named."""
+    left = task("a", TaskState.RUNNING, left_out="too large: big`x`.bin (400 MB)")
+    before, after = snapshot(task("a", TaskState.RUNNING)), snapshot(left)
+    said = "too large: big`x`.bin (400 MB)"
+
+    assert f"Left out of what is kept: a: {said}" in closing(status(left), seconds=1, link="")
+    assert changes(before, after, program=PROGRAM) == [
+        f"     1.5s  task a left out of what is kept: {said}"
+    ]
+    assert f"left out of what is kept  a {said}" in drawn(after)
+    assert "left out of what is kept: too large: big\\`x\\`.bin (400 MB)" in card(status(left))
+
+
 def test_the_report_of_a_failure_names_what_was_not_done() -> None:
     """The reason comes first; each task that is not done is listed with its own reason."""
     failed = status(
@@ -347,6 +372,24 @@ def test_what_was_red_before_any_change_is_shown_at_once() -> None:
     assert "#### Before any change" in card(shown.status)
 
 
+def test_what_must_pass_and_who_says_so_is_in_sight() -> None:
+    """Live view, lines, card and report say which checks count, from where, and that the base has
+    passed them.
+    """
+    settings = ".orchestcode/settings.json of the base"
+    shown = snapshot(
+        base=COMMIT, checks_asked=("npm test",), checks_from=settings, base_passes=("npm test",)
+    )
+    said = f"checks: `npm test` (named by {settings})"
+
+    assert said in drawn(shown)
+    assert any(line.endswith(said) for line in changes(None, shown, program="p"))
+    assert f"**Checks:** \\`npm test\\` (named by {settings})" in card(shown.status)
+    report = closing(shown.status, seconds=1.0, link="")
+    assert "Base: `npm test` passes before we started" in report
+    assert "checks: none named; only what each task promises is run" in drawn(snapshot(base=COMMIT))
+
+
 def test_the_json_document_has_the_documented_keys() -> None:
     """A full and a bare status have exactly the documented keys, with plain JSON values."""
     full = status(
@@ -360,10 +403,13 @@ def test_the_json_document_has_the_documented_keys() -> None:
 
     printed = json.loads(json.dumps(document(full)))
 
-    keys = "id state reason branch commit cost_usd model request repository summary notes"
+    keys = (
+        "id state reason since branch commit cost_usd model models request repository summary notes"
+    )
     assert (
         set(printed)
         == {*keys.split(), "unpriced_tokens", "base_problems", "tasks", "checks", "approvals"}
+        | {"base_passes", "checks_asked", "checks_from", "attempt", "budget_usd", "estimate"}
         == set(document(status()))
     )
     assert (printed["id"], printed["state"], printed["cost_usd"]) == (REQUEST_ID, "RUNNING", 0.5)
@@ -385,6 +431,7 @@ def test_the_json_document_has_the_documented_keys() -> None:
             "no_change": "",
             "kept": "",
             "answer": "",
+            "left_out": "",
         }
     ]
     told = set(re.findall(r"\w+", status_page.__doc__ or ""))
@@ -423,12 +470,41 @@ def test_untrusted_texts_reach_the_terminal_as_plain_text() -> None:
         assert "[bold]x[/bold]" in printed
 
 
+def test_a_hostile_id_is_written_out_and_one_word_of_every_command() -> None:
+    """A workflow id with escapes, quotes and line ends stands in every view and command as it is,
+    visibly, and a shell reads it as one word.
+    """
+    request_id = f"request/{HOSTILE}'; touch x; '"
+    asked = status(
+        task("a", TaskState.DONE, "no-such"), id=request_id, approvals=(approval(HOSTILE),)
+    )
+    shown = Snapshot(asked, link="http://x/\x1b[2J", problem="\x1b[2Jno")
+    out = io.StringIO()
+    context = CliContext(environ={}, folder=Path(), now=lambda: 0.0, stdout=out)
+    context.print_out(f"There is no {request_id}.")
+    with shown_on(Console(file=out, width=400), program=PROGRAM) as screen:
+        screen.show(shown)
+    left = hints.detached_hints(PROGRAM, request_id, supervisor=None, address=None)
+    commands = hints.answer_commands(PROGRAM, request_id, asked.approvals[0])
+
+    for printed in (drawn(shown), out.getvalue(), "\n".join([*left, *commands])):
+        assert visible(printed) == printed
+        assert "own" in printed
+    assert all("\n" not in line for line in commands)
+    words = subprocess.run(
+        ["bash", "-c", f"set -- {commands[0]}; printf '%s|' $#; printf %s \"$4\""],
+        capture_output=True,
+        check=True,
+    )
+    assert words.stdout.decode() == f"7|{hints.short_id(request_id)}"
+
+
 def test_output_that_is_no_terminal_gets_lines_at_once() -> None:
     """A pipe gets one line per change, without colours, cut nowhere."""
     out = io.StringIO()
     console = Console(file=out, width=20)
-    with shown_on(console, program=PROGRAM) as show:
-        show(snapshot(reason="a reason that is much longer than twenty characters"))
+    with shown_on(console, program=PROGRAM) as screen:
+        screen.show(snapshot(reason="a reason that is much longer than twenty characters"))
 
     assert (
         "request RUNNING: a reason that is much longer than twenty characters\n" in out.getvalue()
@@ -440,28 +516,30 @@ def test_a_terminal_gets_a_live_view_that_stays() -> None:
     """On a terminal the last snapshot is left on the screen."""
     out = io.StringIO()
     console = Console(file=out, width=120, force_terminal=True, color_system=None)
-    with shown_on(console, program=PROGRAM) as show:
-        show(snapshot(*DIAMOND))
-        show(snapshot(*DIAMOND, reason="nearly there"))
+    with shown_on(console, program=PROGRAM) as screen:
+        screen.show(snapshot(*DIAMOND))
+        screen.show(snapshot(*DIAMOND, reason="nearly there"))
 
     assert "nearly there" in out.getvalue()
     assert "○ top" in out.getvalue()
 
 
 def test_the_table_of_requests_is_aligned_and_names_what_waits() -> None:
-    """One line a request, names without their prefix, how many answers are missing, how long."""
+    """One line a request, names without their prefix: how many answers are missing, how old it is,
+    how long it took, its cost and its repository.
+    """
     start = dt.datetime(2026, 1, 2, 3, 4, tzinfo=dt.UTC)
     open_one = RequestSummary("request/a-1", "r", RunState.WAITING_APPROVAL, 2, start, None)
     end = start + dt.timedelta(seconds=14.2)
-    closed = RequestSummary("by-hand", "r", RunState.DONE, 0, start, end)
+    closed = RequestSummary("by-hand", "r", RunState.DONE, 0, start, end, repository="/srv/shop")
 
-    printed = table([open_one, closed], now=start.timestamp() + 125)
+    printed = table([open_one, closed], [0.0123, 2.0], now=start.timestamp() + 125)
 
     assert printed[1].split()[:3] == ["a-1", "WAITING_APPROVAL", "2"]
-    assert printed[1].endswith("2 min 05 s")
+    assert printed[1].endswith("2 min  2 min 05 s  $0.0123")
     assert printed[2].startswith("by-hand")
-    assert printed[2].endswith("14.2 s")
-    assert table([], now=0.0) == ["No requests yet."]
+    assert printed[2].endswith("2 min  14.2 s      $2.00    /srv/shop")
+    assert table([], [], now=0.0) == ["No requests yet."]
 
 
 def test_only_agents_at_work_are_asked() -> None:
@@ -503,15 +581,26 @@ def test_long_texts_say_how_much_is_hidden() -> None:
 
 
 def test_a_request_that_is_left_says_how_to_come_back() -> None:
-    """It says whether the request goes on, and how to come back, look and give up."""
-    stays = "\n".join(hints.detached_hints(PROGRAM, REQUEST_ID, stops=False))
-    stops = "\n".join(hints.detached_hints(PROGRAM, REQUEST_ID, stops=True))
+    """It says whether the request goes on and by what, and how to come back, look and give up."""
 
-    assert "goes on in the background" in stays
-    assert "is not lost" in stops
-    for verb in ("watch", "status", "cancel"):
-        assert f"{PROGRAM} {verb} mend-the-shop-1a2b3c" in stays
-        assert f"{PROGRAM} {verb} mend-the-shop-1a2b3c" in stops
+    def left(supervisor: SupervisorRecord | None, address: str | None = None) -> str:
+        lines = hints.detached_hints(PROGRAM, REQUEST_ID, supervisor=supervisor, address=address)
+        return "\n".join(lines)
+
+    service = SupervisorRecord(pid=41, background=True)
+    said = {
+        left(service): "goes on in the background (process 41) until it has ended.",
+        left(SupervisorRecord(pid=42)): "goes on as long as `up` runs (process 42).",
+        left(None, "temporal:7233"): "as long as a worker of temporal:7233 runs.",
+        left(None): "is not lost, but nothing works on it now",
+        left(SupervisorRecord(pid=43, with_worker=False)): "nothing works on it now",
+    }
+    for text, words in said.items():
+        assert words in text
+        for verb in ("watch", "status", "cancel"):
+            assert f"{PROGRAM} {verb} mend-the-shop-1a2b3c" in text
+        assert (f"{PROGRAM} up --detach" in text) is ("nothing works" in text)
+        assert (f"{PROGRAM} stop" in text) is ("process 41" in text)
 
 
 def test_what_differs_from_the_checkout_is_shown_once_everywhere() -> None:
@@ -536,6 +625,15 @@ def test_what_has_no_known_price_is_shown_so() -> None:
     assert "Cost: price of 31.0k tokens unknown" in "\n".join(closing(ended, seconds=1, link=""))
     (line,) = [each for each in changes(None, snapshot(unknown), program="p") if "turns 2" in each]
     assert "price of 30.0k tokens unknown" in line
+    assert re.search(r"30\.0k +unknown", drawn(snapshot(unknown)))
+    plans = {PLANNER: agent("planner", roles.PLANNER, priced=False)}
+    assert "price unknown" in drawn(replace(snapshot(), agents=plans))
+    works = {"a": agent("a", priced=False)}
+    running = drawn(replace(snapshot(task("a", TaskState.RUNNING)), agents=works))
+    assert re.search(r"12\.3k +unknown", running)
+    assert "The price of 31,000 tokens is unknown" in card(
+        ended.model_copy(update={"model": "own-1"})
+    )
 
 
 def test_a_failed_task_shows_where_its_last_patch_is_kept() -> None:
@@ -546,3 +644,108 @@ def test_a_failed_task_shows_where_its_last_patch_is_kept() -> None:
     assert "  its last patch is kept: git fetch /store refs/oc/x" in closing(
         ended, seconds=1, link=""
     )
+
+
+def followed(**more: object) -> Snapshot:
+    """Return a request with six tasks at work, a reply that is coming, and two questions."""
+    tasks = [
+        task(f"a-task-with-quite-a-long-name-{place}", state, agent=f"a{place}")
+        for place, state in enumerate(("running", "review", "pending", "done", "failed", "blocked"))
+        for state in (TaskState(state),)
+    ]
+    coming = RunningReply(
+        CallAbout("c", "coder", tasks[0].id, 4, again=1),
+        ((Part.SAYS, "many words " * 60), (Part.CALLS, "edit"), (Part.INPUT, '{"path": "x.py"')),
+        chars=700,
+        seconds=14,
+    )
+    lines = [
+        FeedLine(tasks[0].id, f"{tasks[0].id} coder", FeedKind.CALLS, f"view file{number}.py")
+        for number in range(30)
+    ]
+    shown = snapshot(*tasks, reason="a reason " * 40, summary="a summary " * 40, **more)
+    agents = {tasks[0].id: agent(tasks[0].id)}
+    return replace(shown, agents=agents, feed=Feed(tuple(lines), 30, (coming,)), link="http://x/y")
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (40, 24), (200, 50), (40, 12)])
+@pytest.mark.parametrize("asked", [False, True])
+def test_the_live_view_fits_every_terminal(
+    columns: int,
+    rows: int,
+    asked: bool,  # noqa: FBT001 - a case
+) -> None:
+    """No line is wider, none is below the bottom; plan, state, question, keys and the words that
+    come stay in sight, and what is cut ends in an ellipsis.
+    """
+    detail = "\n".join(f"a line {number} of the diffstat" for number in range(60))
+    questions = (approval(detail=detail), approval("delivery", kind=ApprovalKind.DELIVERY))
+    shown = followed(approvals=questions if asked else (), checks=(check(), check(1, tail="x")))
+    pad = AnswerPad()
+    pad.update(shown.status.approvals)
+    out = io.StringIO()
+    console = Console(file=out, width=columns, height=rows)
+    keys = PadView(pad, REQUEST_ID, PROGRAM)
+    console.print(live_view(shown, program=PROGRAM, fit=True, asked=keys))
+    lines = out.getvalue().splitlines()
+
+    assert len(lines) <= rows - 1
+    assert max(map(len, lines)) <= columns
+    seen = "\n".join(lines)
+    assert ("a approve" in seen and "1 of 2" in seen) is asked
+    assert "…" in seen
+    if rows >= 24:
+        assert "file29.py" in seen or "many words" in seen
+        rows_of_tasks = [line for line in lines if "a-task-with-" in line]
+        states = ("running", "review", "blocked", "failed", "pending", "done")
+        for state in states:
+            assert any(state in line for line in rows_of_tasks), f"{state} in:\n{seen}"
+
+
+def test_more_tasks_than_rows_are_counted() -> None:
+    """Those at work stay, the others are a line that says in which states they are."""
+    tasks = [task(f"t{place}", list(TaskState)[place % 7]) for place in range(60)]
+    out = io.StringIO()
+    Console(file=out, width=80, height=24).print(
+        live_view(snapshot(*tasks), program=PROGRAM, fit=True)
+    )
+
+    assert re.search(r"… \d+ more tasks \(.*\d+ done", out.getvalue())
+    assert "◆ t3 " in out.getvalue()
+
+
+def test_checks_stand_once_when_a_request_has_ended() -> None:
+    """In the report, or above it where each change is a line; the last live view has none."""
+    ended = snapshot(checks=(check(),), state=RunState.DONE, ending=RequestEnding.DELIVERED)
+    before = snapshot(checks=(check(),))
+    console = Console(file=io.StringIO(), width=100)
+    console.print(live_view(ended, program=PROGRAM, last=True))
+    assert isinstance(console.file, io.StringIO)
+
+    assert "unittest" not in console.file.getvalue()
+    for first in (snapshot(), before):
+        out = io.StringIO()
+        with shown_on(Console(file=out), program=PROGRAM) as screen:
+            screen.show(first)
+            screen.show(ended, last=True)
+        report = closing(ended.status, seconds=1, link="", checks=not screen.checks_shown)
+        assert (out.getvalue() + "\n".join(report)).count("python3 -m unittest") == 1
+
+
+def test_lines_show_what_agents_say_and_that_a_reply_still_comes() -> None:
+    """Each thing once; a reply that takes long is a line every ten seconds, and one that began
+    again says so.
+    """
+    said = FeedLine("a", "a coder", FeedKind.SAYS, "I read it.")
+    before = replace(snapshot(), feed=Feed((said,), 1))
+    about = CallAbout("c", "coder", "a", 2)
+    slow = RunningReply(about, ((Part.SAYS, "x"),), chars=1_200, seconds=21)
+    again = RunningReply(CallAbout("d", "coder", "b", 2, again=1), chars=3)
+    after = replace(before, feed=Feed((said, said), 2, (slow, again)))
+
+    assert [line[11:] for line in changes(before, after, program="")] == [
+        "a coder    I read it.",
+        "a coder turn 2: 1,200 characters, 21 s so far",
+        "b coder turn 2, began again: 3 characters, 0 s so far",
+    ]
+    assert changes(after, after, program="") == []

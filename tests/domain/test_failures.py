@@ -11,6 +11,8 @@ from contracts.visibility import RunState
 from domain import failures, retries, wire
 
 KINDS = st.sampled_from(FailureKind)
+FOR_A_PERSON = (FailureKind.CREDENTIALS, FailureKind.SPEND_LIMIT)
+"""What only a person ends, whenever that is."""
 
 
 def test_every_kind_has_a_strategy() -> None:
@@ -44,12 +46,12 @@ def test_a_failure_that_time_does_not_solve_is_final(kind: FailureKind) -> None:
 
 
 @given(KINDS, st.integers(0, 1_999))
-def test_pauses_grow_to_a_minute_and_stay_there(kind: FailureKind, tries: int) -> None:
-    """A run tries again soon at first, later once a minute."""
+def test_pauses_grow_to_their_longest_and_stay_there(kind: FailureKind, tries: int) -> None:
+    """A run tries again soon at first, later once a minute, or in ten where a person must act."""
     advice = failures.STRATEGIES[kind].advice
     pause, following = (retries.pause_seconds(advice, n) for n in (tries, tries + 1))
     if pause is not None:
-        assert 1 <= pause <= 60
+        assert 1 <= pause <= (600 if kind in FOR_A_PERSON else 60)
         assert following is None or following >= pause
 
 
@@ -66,12 +68,19 @@ def test_a_wait_says_until_when() -> None:
     assert retries.until(now, 7_200, often=True) == "waits until 29 November 00:30:00 UTC"
     assert retries.until(now, 8, often=False) == "waits until 22:30:08 UTC"
     assert retries.until(now, 60, often=True) == "tries again every 60 s from 22:31:00 UTC"
+    assert retries.until(now, 600, often=True) == "tries again every 10 minutes from 22:40:00 UTC"
 
 
-@given(KINDS)
-def test_every_wait_has_an_end(kind: FailureKind) -> None:
+@given(KINDS.filter(lambda kind: kind not in FOR_A_PERSON))
+def test_every_wait_that_no_person_ends_has_an_end(kind: FailureKind) -> None:
     """After some thousand tries, more than a day, the failure is final."""
     assert retries.pause_seconds(failures.STRATEGIES[kind].advice, 2_000) is None
+
+
+@given(st.sampled_from(FOR_A_PERSON))
+def test_a_wait_for_a_person_lasts_for_weeks(kind: FailureKind) -> None:
+    """A key or money may come at any time: ten minutes between tries, and no end to them."""
+    assert retries.pause_seconds(failures.STRATEGIES[kind].advice, 10_000) == 600
 
 
 @given(st.text() | st.none())

@@ -52,6 +52,14 @@ def test_any_line_has_an_answer(line: str) -> None:
         pytest.param("! grep -q x 'a;b' 2>&1", ["grep"], id="negated"),
         pytest.param("python3 -m pytest.main -q", ["python3:pytest"], id="a module"),
         pytest.param("./made.sh && bin/x", [], id="paths, which the task may make"),
+        pytest.param(
+            ".venv/bin/python -m black . && ./venv/bin/ruff check",
+            [".venv/bin/python:black", "./venv/bin/ruff"],
+            id="of a virtual environment",
+        ),
+        pytest.param("ruff check .", ["ruff"], id="of the whole folder"),
+        pytest.param("cd web && .venv/bin/ruff; ls", ["ls"], id="of an environment elsewhere"),
+        pytest.param("web/.venv/bin/ruff check", [], id="not of the top"),
         pytest.param("pytset || true", [], id="passes without it"),
         pytest.param("$(which x) && y", [], id="a substitution"),
         pytest.param("PATH=tools:$PATH mine", [], id="a path of its own"),
@@ -75,6 +83,5 @@ def test_the_programs_of_any_line_are_names(line: str) -> None:
     """No line breaks it, and no name holds what a shell would read otherwise."""
     for each in shell.programs(line):
         assert each.name not in shell.BUILTINS
-        assert (
-            each.name.replace("-", "").replace(".", "").replace("+", "").replace("_", "a").isalnum()
-        )
+        plain = each.name.translate(str.maketrans("_", "a", "-.+/"))
+        assert plain.isalnum()

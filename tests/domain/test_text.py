@@ -1,13 +1,25 @@
 """Text fit to show: what is stripped, what stays, and that every cut is visible."""
 
 import re
+import shlex
+import subprocess
 import unicodedata
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.text import clip, escaped, for_models, for_people, listing, one_line
+from domain.text import (
+    clip,
+    escaped,
+    for_models,
+    for_people,
+    listing,
+    one_line,
+    shell_word,
+    shown,
+    visible,
+)
 
 PROPERTY = settings(deadline=None, max_examples=150)
 HOSTILE = st.text(
@@ -115,3 +127,59 @@ def test_a_listing_counts_what_it_leaves_out() -> None:
     assert listing(("a", "b", "c", "d"), most=2) == "a, b and 2 more"
     assert listing(("a", "b"), most=2) == "a, b"
     assert listing(()) == ""
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("request/mine", "it's", "a b", "$(touch x)", "`touch x`", "a```; touch x; #", "\\", ""),
+        *(
+            "\x1b[2J\x1b]0;x\x07",
+            "two\nlines",
+            "tab\t",
+            "\u202egnp.exe",
+            "\x9b31m",
+            "naïve 日本",
+            "~/x",
+        ),
+        "'; touch x; echo '",
+    ],
+    ids=ascii,
+)
+def test_a_word_of_a_command_is_one_word_and_nothing_else(word: str) -> None:
+    """A shell reads exactly the word; a terminal and a code block show it harmlessly."""
+    quoted = shell_word(word)
+    done = subprocess.run(
+        ["bash", "-c", f"printf %s {quoted}"], capture_output=True, check=True, env={"LC_ALL": "C"}
+    )
+
+    assert done.stdout.decode() == word
+    assert "`" not in quoted
+    assert "\n" not in quoted
+    assert visible(quoted) == quoted
+
+
+@PROPERTY
+@given(HOSTILE)
+def test_no_word_of_a_command_breaks_out(word: str) -> None:
+    """Whatever an id holds, it is one word for the shell."""
+    quoted = shell_word(word)
+    assert len(shlex.split(quoted)) == 1
+    assert visible(quoted) == quoted
+
+
+@PROPERTY
+@given(HOSTILE)
+def test_what_hides_is_written_out(text: str) -> None:
+    """Lines and tabs stay; what moves a cursor, hides or turns is written as its number."""
+    told = visible(text)
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\u200b\ud800-\udfff]", told)
+    assert visible(told) == told
+    assert len(told.encode()) >= len(text)
+
+
+def test_what_is_kept_of_a_foreign_text_holds_no_part_of_a_secret() -> None:
+    """Replaced before the cut, also where an escape or a line end splits it."""
+    redact = {"x1 sesame": "x1 [redacted]"}.get
+    assert shown("x1\n\x1b[1mses\x1b[0mame", 80, lambda text: redact(text, text)) == "x1 [redacted]"
+    assert shown("a" * 100, 10, str) == "aaaaaaaaa…"

@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from contracts.checks import CheckResult, ChecksReport, RunChecks
 from contracts.ports import CheckActivities
+from domain.check_results import compared
 from tests.fakes.calls import Before, Fake
 from tests.fakes.store import MemoryStore
 
@@ -16,13 +17,16 @@ class FakeChecks(Fake, CheckActivities):
 
     Attributes:
         passes: whether one of a request's commands passes; by default every one does.
+        failing: the tests that a red command names.
         passed: every (tree, command) that passed.
     """
 
     def __init__(self, store: MemoryStore, before: Before) -> None:
         super().__init__(store, before)
         self._journal: dict[tuple[str, str, int], bool] = {}
+        self._red: set[tuple[str, str]] = set()
         self.passes: Callable[[RunChecks, str], bool] = lambda _request, _command: True
+        self.failing: Callable[[RunChecks, str], tuple[str, ...]] = lambda *_: ()
         self.passed: set[tuple[str, str]] = set()
 
     @override
@@ -33,10 +37,18 @@ class FakeChecks(Fake, CheckActivities):
         results: list[CheckResult] = []
         for command in request.commands:
             passed = self._run(tree_id, request, command)
-            results.append(CheckResult(command=command, exit_code=int(not passed), seconds=1.0))
-            if not passed:
+            result = CheckResult(
+                command=command,
+                exit_code=int(not passed),
+                seconds=1.0,
+                flaked="(exit code 1)" if passed and (tree_id, command) in self._red else "",
+                failing=() if passed else self.failing(request, command),
+            )
+            results.append(compared(result, request.failed_before))
+            if not results[-1].acceptable:
                 break
-            self.passed.add((tree_id, command))
+            if passed:
+                self.passed.add((tree_id, command))
         return ChecksReport(
             commit=request.commit,
             tree=tree_id,
@@ -50,4 +62,6 @@ class FakeChecks(Fake, CheckActivities):
             self._journal[key] = self.passes(request, command)
             if self._journal[key] and request.fresh:
                 self._journal[tree_id, command, 0] = True
+            elif not self._journal[key]:
+                self._red.add((tree_id, command))
         return self._journal[key]

@@ -34,12 +34,14 @@ class ScriptedUse:
         subject: what policy judges.
         arguments: JSON; "" leaves them to `ScriptedReplies`.
         problem: why the call is unusable.
+        id: as the service names it.
     """
 
     name: str
     subject: str
     arguments: str = ""
     problem: str = ""
+    id: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ class FakeModel(Fake, ModelActivities):
     def _turn(self, turn_id: str, before: ConversationRef, reply: ScriptedReply) -> ModelTurn:
         uses = tuple(
             ToolUse(
-                id=f"use-{turn_id[:8]}-{number}",
+                id=self._call_name(turn_id, number, use),
                 name=use.name,
                 arguments=None if use.problem else self._store.blob(use.arguments),
                 subject=use.subject,
@@ -207,3 +209,7 @@ class FakeModel(Fake, ModelActivities):
             model=MODEL,
             discarded=reply.discarded,
         )
+
+    def _call_name(self, turn_id: str, number: int, _use: ScriptedUse) -> str:
+        """Return the id of a call: one of our own, whatever the service says."""
+        return f"use-{turn_id[:8]}-{number}"

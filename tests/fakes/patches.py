@@ -17,6 +17,7 @@ from contracts.merge_queue import (
 )
 from contracts.ports import PatchActivities
 from contracts.review import MakePatch, Patch, Undone, UndoneKind
+from contracts.setup import WantedSetup
 from domain.merge_queue import fewest_conflicts
 from domain.planning import undeclared
 from domain.planning.write_patterns import covers
@@ -41,7 +42,10 @@ class FakePatches(Fake, PatchActivities):
 
     Attributes:
         landings: oldest first.
+        setup: what the first patch of each task needs installed.
     """
+
+    setup: WantedSetup | None = None
 
     def __init__(self, store: MemoryStore, before: Before) -> None:
         super().__init__(store, before)
@@ -75,7 +79,14 @@ class FakePatches(Fake, PatchActivities):
             deleted_lines=0,
             paths=paths,
             outside=outside,
-            risks=risks(paths, added=len(paths), deleted=0, outside=asked, deleted_tests=()),
+            risks=risks(
+                paths,
+                added=len(paths),
+                deleted=0,
+                outside=asked,
+                deleted_tests=(),
+                planned=lambda path: undeclared.planned(path, request.writes, request.scope),
+            ),
             markers=tuple(
                 path
                 for path in paths
@@ -84,6 +95,8 @@ class FakePatches(Fake, PatchActivities):
             ),
             undone=self._undone(request.base, commit),
             diff=store.blob(f"diff of {commit}"),
+            requested=undeclared.requested(request.needs_paths, request.scope, sensitive),
+            setup=None if request.round else self.setup,
         )
         return judged(request, patch, misplaced=misplaced)
 

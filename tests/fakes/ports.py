@@ -6,11 +6,13 @@ from collections.abc import Callable, Collection
 from activities.policy import CurrentPolicy
 from tests.fakes.calls import Before
 from tests.fakes.checks import FakeChecks
+from tests.fakes.estimates import FakeEstimates
 from tests.fakes.merge_queue import Enqueue, FakeMergeQueue
 from tests.fakes.model import FakeModel, Replies
 from tests.fakes.patches import FakePatches
 from tests.fakes.reconcile import FakeReconciler
 from tests.fakes.repository import FakeRepositories
+from tests.fakes.setup import FakeSetups
 from tests.fakes.store import MemoryStore
 from tests.fakes.survey import FakeSurveys
 from tests.fakes.tools import FakeTools
@@ -35,17 +37,20 @@ class FakePorts:
         replies: Replies,
         enqueue: Enqueue,
         running: Callable[[], Collection[str]] = tuple,
+        model: type[FakeModel] = FakeModel,
         patches: type[FakePatches] = FakePatches,
     ) -> None:
         self.store = store = MemoryStore(host_id)
-        self.model = FakeModel(store, before, replies)
+        self.model = model(store, before, replies)
         self.repositories = FakeRepositories(store, before)
         self.worktrees = FakeWorktrees(store, before)
         self.tools = FakeTools(store, before)
         self.checks = FakeChecks(store, before)
         self.surveys = FakeSurveys(store, before)
+        self.setups = FakeSetups(store, before)
         self.policy = CurrentPolicy()
         self.patches = patches(store, before)
+        self.estimates = FakeEstimates(store, before)
         self.merge_queue = FakeMergeQueue(store, before, enqueue)
         self.reconciler = FakeReconciler(store, before, running)
         self.policy = CurrentPolicy()

@@ -4,15 +4,12 @@ from temporalio import activity
 from typing_extensions import override
 
 from activities.failures import failed
+from contracts.delivery import DeliverBranch, Delivered
 from contracts.failures import FailureKind
 from contracts.ports import RepositoryActivities
-from contracts.repository import (
-    CloseRequest,
-    DeliverBranch,
-    Delivered,
-    OpenRepository,
-    RepositoryOpened,
-)
+from contracts.repository import CloseRequest, OpenRepository, RepositoryOpened, RequestClosed
+from contracts.resume import RequestResumed, ResumeRequest
+from contracts.setup import WantedSetup
 from contracts.store import RepositoryRef
 from domain import ids, limits
 from tests.fakes.calls import Fake
@@ -20,7 +17,15 @@ from tests.fakes.store import BASE
 
 
 class FakeRepositories(Fake, RepositoryActivities):
-    """Opens every path on a host, each at the same base commit."""
+    """Opens every path on a host, each at the same base commit.
+
+    Attributes:
+        settings_checks: of the settings of every base.
+        setup: what each base needs first.
+    """
+
+    settings_checks: tuple[str, ...] = ()
+    setup: WantedSetup | None = None
 
     @override
     @activity.defn
@@ -46,7 +51,18 @@ class FakeRepositories(Fake, RepositoryActivities):
             branch=branch,
             files=1,
             limits=limits.REQUEST,
+            settings_checks=() if request.checks else self.settings_checks,
+            setup=self.setup,
         )
+
+    resumed = RequestResumed()
+    """What earlier attempts have left, for a request that is retried."""
+
+    @override
+    @activity.defn
+    async def resume_request(self, request: ResumeRequest) -> RequestResumed:
+        await self._before("resume_request", request)
+        return self.resumed
 
     @override
     @activity.defn
@@ -54,6 +70,8 @@ class FakeRepositories(Fake, RepositoryActivities):
         await self._before("deliver_branch", request)
         if request.branch in self._store.withdrawn:
             raise failed(FailureKind.REFUSED, "the delivery was withdrawn")
+        if request.moves_from and self._store.branches.get(request.branch) == request.moves_from:
+            self._store.branches[request.branch] = request.commit
         commit = self._store.branches.setdefault(request.branch, request.commit)
         if commit != request.commit:
             raise failed(FailureKind.REFUSED, "another process made the branch")
@@ -70,10 +88,11 @@ class FakeRepositories(Fake, RepositoryActivities):
 
     @override
     @activity.defn
-    async def close_request(self, request: CloseRequest) -> None:
+    async def close_request(self, request: CloseRequest) -> RequestClosed | None:
         await self._before("close_request", request)
         if self._store.claims.get(request.branch) == request.request_id:
             del self._store.claims[request.branch]
+        return RequestClosed()
 
 
 def _delivered(request: DeliverBranch) -> Delivered:

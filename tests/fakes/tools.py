@@ -21,6 +21,7 @@ class FakeTools(Fake, ToolActivities):
     Attributes:
         fails: whether a write ends as failed.
         changes: whether an edit changes its file.
+        left_out: what a checkpoint leaves out, as a call tells people.
     """
 
     def __init__(self, store: MemoryStore, before: Before) -> None:
@@ -28,6 +29,7 @@ class FakeTools(Fake, ToolActivities):
         self._journal: dict[str, ToolResult] = {}
         self.fails: Callable[[ToolCall], bool] = lambda _: False
         self.changes: Callable[[ToolCall], bool] = lambda _: True
+        self.left_out: Callable[[ToolCall], str | None] = lambda _: None
 
     @override
     @activity.defn
@@ -73,6 +75,7 @@ class FakeTools(Fake, ToolActivities):
             outcome=ToolOutcome.FAILED if self.fails(request) else ToolOutcome.DONE,
             output=self._store.blob(f"output of {request.tool} {request.arguments}"),
             checkpoint=checkpoint,
+            left_out=self.left_out(request),
         )
         self._journal[request.call_id] = result
         return result
@@ -88,6 +91,6 @@ def _edited(before: str, change: dict[str, str]) -> str:
     Of a conflict both sides stay, each line once.
     """
     if "line" not in change:
-        return change["content"]
+        return change["file_text"] if "file_text" in change else change["content"]
     lines = [line for line in before.splitlines() if line != MARKED]
     return "\n".join(dict.fromkeys([*lines, change["line"]]))

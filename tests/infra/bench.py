@@ -18,6 +18,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.checks import CleanChecks
 from activities.patches import StorePatches
 from activities.repository import UserRepositories
+from activities.setup import SetupSteps
 from activities.survey import BaseSurveys
 from activities.tools.dispatch import WorktreeTools
 from activities.worktrees import PooledWorktrees
@@ -27,11 +28,14 @@ from contracts.review import MakePatch, Patch
 from contracts.tools import ReadCall, ReadResults, ToolCall, ToolResult
 from contracts.worktrees import LeaseWorktree, WorktreeLease
 from infra.commands import CommandRunner
+from infra.layers import Layers
 from infra.sandbox import Sandbox
 from infra.store import Store, trees
 from infra.store.open_stores import OpenStores
 from infra.worktrees.open_pools import OpenPools
 from infra.worktrees.pool import WorktreePool
+from infra.worktrees.users import first_user
+from runtime.redaction import redactor
 from tests.local_deployment import commit, git
 
 ENVIRONMENT = Environment(path="/usr/local/bin:/usr/bin:/bin")
@@ -39,6 +43,9 @@ ENVIRONMENT = Environment(path="/usr/local/bin:/usr/bin:/bin")
 
 HOST = "test-host"
 _WRITES = {"edit": "apply_edit", "run_command": "run_command"}
+
+SECRET = "correct horse battery"
+"""What the worker of these tests must not let into a history."""
 
 
 @dataclass
@@ -49,16 +56,21 @@ class ActivityEnv:
         folder: of this environment alone; `person` lies in it.
         home: the product's data, which commands must not see.
         person: the user's repository.
+        shown: a folder of the host that a person shows to commands.
     """
 
     folder: Path
     home: Path
     person: Path
+    shown: Path
     stores: OpenStores
     pools: OpenPools
     tools: WorktreeTools
     checks: CleanChecks
     surveys: BaseSurveys
+    runner: CommandRunner
+    layers: Layers
+    setups: SetupSteps
     patches: StorePatches
     repositories: UserRepositories
     worktrees: PooledWorktrees
@@ -72,6 +84,7 @@ class ActivityEnv:
         base: str | None = None,
         checks: tuple[str, ...] = (),
         environment: Environment | None = ENVIRONMENT,
+        setup: tuple[str, ...] | None = None,
     ) -> "Job":
         """Open a repository for a request, as RequestWorkflow does."""
         asked = OpenRepository(
@@ -83,6 +96,7 @@ class ActivityEnv:
             suggested_branch="suggested",
             checks=checks,
             environment=environment,
+            setup=setup,
         )
         opened: RepositoryOpened = await ActivityEnvironment().run(
             self.repositories.open_repository, asked
@@ -131,7 +145,7 @@ class Job:
         """Put a call's arguments into the store."""
         return await self.store.put_blob(json.dumps(arguments).encode())
 
-    async def check(self, commit: str, *commands: str, **options: int) -> ChecksReport:
+    async def check(self, commit: str, *commands: str, **options: Any) -> ChecksReport:
         """Run checks on a commit."""
         request = RunChecks(
             repository=self.opened.repository, commit=commit, commands=commands, **options
@@ -332,20 +346,32 @@ def _open_folder() -> Path:
 
 def _assembled(sandbox: Sandbox, folder: Path, stores: OpenStores, repository: Path) -> ActivityEnv:
     home = folder / "home"
-    uid_base = 60_000 if os.geteuid() == 0 else None
-    pools = OpenPools(stores, home / "worktrees", host_id=HOST, uid_base=uid_base)
-    runner = CommandRunner(sandbox, hide=(home,))
+    pools = OpenPools(stores, home / "worktrees", host_id=HOST, uid_base=first_user(home))
+    (shown := folder / "shown").mkdir()
+    layers = Layers(home / "layers")
+    runner = CommandRunner(sandbox, hide=(home,), show=(shown,), layers=layers)
     return ActivityEnv(
         folder=folder,
         home=home,
         person=repository,
+        shown=shown,
         stores=stores,
         pools=pools,
-        tools=WorktreeTools(stores, pools, runner),
-        checks=CleanChecks(stores, pools, runner),
+        tools=WorktreeTools(stores, pools, runner, redact=redactor((SECRET,))),
+        checks=CleanChecks(stores, pools, runner, redact=redactor((SECRET,))),
         surveys=BaseSurveys(stores, pools, runner),
-        patches=StorePatches(stores),
-        repositories=UserRepositories(stores, host_id=HOST, fallback=ENVIRONMENT),
+        patches=StorePatches(stores, layers),
+        repositories=UserRepositories(stores, host_id=HOST, fallback=ENVIRONMENT, layers=layers),
+        runner=runner,
+        layers=layers,
+        setups=SetupSteps(
+            stores,
+            pools,
+            runner,
+            layers,
+            redactor=lambda secrets: redactor((SECRET, *secrets)),
+            environ=dict(os.environ),
+        ),
         worktrees=PooledWorktrees(pools.get),
     )
 

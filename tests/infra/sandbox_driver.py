@@ -1,7 +1,7 @@
 """A worker in small, as a process of its own: probes a sandbox and runs commands from a JSON file.
 
-Run as another user, or to be killed in the middle. `sandbox_driver.py JOB` with {root, bwrap,
-scratch, mounts, lines, path}; prints {reason, outcomes: [[exit code, output], …]}.
+Run to be killed in the middle, or to be looked at from inside. `sandbox_driver.py JOB` with {root,
+scratch, mounts, lines, path, together}; prints [[exit code or limit, output], …].
 """
 
 import asyncio
@@ -12,20 +12,24 @@ from typing import Any
 
 
 async def main(job: dict[str, Any]) -> None:
-    """Probe, run the lines in order, print."""
+    """Probe, run the lines in order or all at once, print."""
     sys.path.insert(0, job["root"])
     from infra.sandbox import Mounts, Sandbox, SandboxCommand  # noqa: PLC0415
 
-    sandbox = Sandbox(Path(job["bwrap"]))
+    sandbox = Sandbox()
     await sandbox.probe(Path(job["scratch"]), hide=(Path(job["hide"]),))
     named: dict[str, Any] = {name: Path(value) for name, value in job["mounts"].items()}
     mounts = Mounts(**named, hide=(Path(job["hide"]),))
-    outcomes = [
-        await sandbox.run(mounts, SandboxCommand(line=line, path=job["path"]))
-        for line in job["lines"]
+    commands = [SandboxCommand(line=line, path=job["path"]) for line in job["lines"]]
+    if job["together"]:
+        outcomes = await asyncio.gather(*(sandbox.run(mounts, each) for each in commands))
+    else:
+        outcomes = [await sandbox.run(mounts, each) for each in commands]
+    seen = [
+        [each.exceeded or each.exit_code, each.output.decode("utf-8", "replace")]
+        for each in outcomes
     ]
-    seen = [[each.exit_code, each.output.decode("utf-8", "replace")] for each in outcomes]
-    print(json.dumps({"reason": sandbox.reason, "outcomes": seen}))
+    print(json.dumps(seen))
 
 
 if __name__ == "__main__":

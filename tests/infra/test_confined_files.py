@@ -275,7 +275,7 @@ def test_a_listing_is_bounded_and_leaves_out_control_folders(
             list_directory(files, path)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.needs_root
 def test_new_files_and_folders_belong_to_the_owner(root: Path) -> None:
     """With an owner everything new is the owner's, existing folders stay as they were; for root
     without one, a replaced file keeps its owner.
@@ -290,7 +290,7 @@ def test_new_files_and_folders_belong_to_the_owner(root: Path) -> None:
     assert owners == [0, OTHER_USER, OTHER_USER]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.needs_root
 def test_a_hard_link_to_another_users_file_is_not_read(root: Path, outside: Path) -> None:
     """The agent's user cannot lend itself the worker's rights by linking what it cannot read."""
     os.link(outside / "f.txt", root / "f.txt")
@@ -302,7 +302,12 @@ def test_a_hard_link_to_another_users_file_is_not_read(root: Path, outside: Path
         files.read("f.txt")
 
 
-def test_a_swapped_folder_leads_nowhere(root: Path, outside: Path) -> None:
+@pytest.mark.every_user
+@pytest.mark.parametrize(
+    "tries",
+    [RACE_TRIES, pytest.param(4_000, marks=pytest.mark.security_long, id="4,000 tries")],
+)
+def test_a_swapped_folder_leads_nowhere(root: Path, outside: Path, tries: int) -> None:
     """While another process exchanges a folder and a link to the outside, no write or read reaches
     the outside, and enough of them succeed to show that both states occurred.
     """
@@ -314,7 +319,7 @@ def test_a_swapped_folder_leads_nowhere(root: Path, outside: Path) -> None:
         assert attacker.stdout is not None
         attacker.stdout.readline()
         try:
-            came_through = [_try_one(root, index) for index in range(RACE_TRIES)]
+            came_through = [_try_one(root, index) for index in range(tries)]
         finally:
             attacker.kill()
 

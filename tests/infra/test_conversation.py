@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,14 @@ from domain.agent.configuration import AgentConfiguration
 from domain.agent.models import facts
 from infra.conversation import log as conversation_log
 from infra.conversation.log import ConversationLog, TurnContent, Window, turn_key
-from infra.conversation.messages import RECORDED, Message, canonical, compose, filled
+from infra.conversation.messages import (
+    RECORDED,
+    Message,
+    canonical,
+    compose,
+    documents_linked,
+    filled,
+)
 from infra.store import Store
 from tests.activities.test_worktrees import empty_store
 
@@ -136,6 +144,25 @@ async def test_each_window_begins_with_the_one_before_to_the_byte(talk: Talk) ->
         sent.append(canonical(list((await talk.window()).messages)))
 
     assert all(after.startswith(before[:-1] + b",") for before, after in itertools.pairwise(sent))
+
+
+async def test_a_document_of_before_is_sent_as_it_was(talk: Talk) -> None:
+    """A conversation that is open over the update keeps the bytes that the service has seen; new
+    documents carry a mark.
+    """
+    oid = await talk.store.put_blob(b"red\n</document>\n")
+    link = {"$blob": oid, "$label": "checks"}
+    new = documents_linked([("checks", oid)])[0]
+    texts = [
+        (await filled(talk.store, [{"role": "user", "content": [block]}]))[0]["content"][0]["text"]
+        for block in ({"type": "text", "text": link}, new, new)
+    ]
+
+    assert texts[0] == '<document name="checks">\nred\n</document>\n\n</document>'
+    assert re.fullmatch(
+        r'<document-(\w{12}) name="checks">\nred\n.*</document-\1>', texts[1], re.DOTALL
+    )
+    assert texts[1] == texts[2]
 
 
 async def test_the_window_in_memory_is_the_window_in_the_store(talk: Talk) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -206,6 +207,45 @@ async def test_cancelling_the_caller_ends_the_whole_process_group(
 
     assert not _alive(pid)
     assert tidied.exists()
+
+
+async def test_a_process_that_left_the_group_keeps_no_call_waiting(
+    git: GitCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may hold the pipes for ever: they are closed, and the call ends."""
+    monkeypatch.setattr(process_group, "GRACE_SECONDS", 0.2)
+    pid_file = tmp_path / "pid"
+    stays = _program(tmp_path / "stays", f"setsid sleep 60 & echo $! > {pid_file}; wait")
+    call = asyncio.create_task(git("-c", f"alias.hang=!{stays}", "hang"))
+    pid = await _appears(pid_file)
+    call.cancel()
+    await asyncio.wait({call}, timeout=5)
+
+    ended = call.cancelled()
+    os.kill(pid, signal.SIGKILL)
+    assert ended
+
+
+@pytest.mark.parametrize("steps", range(1, 9))
+async def test_a_child_is_ended_when_its_start_is_cancelled(tmp_path: Path, steps: int) -> None:
+    """At each step of the loop while it starts, with what it has started itself."""
+    script = f"sleep 60 & echo $! > {tmp_path / 'pid'}; wait"
+    pipe = asyncio.subprocess.PIPE
+    starting = asyncio.create_task(
+        process_group.start("/bin/sh", "-c", script, stdin=pipe, stdout=pipe, stderr=pipe)
+    )
+    for _ in range(steps):
+        await asyncio.sleep(0)
+        time.sleep(0.02)  # the child goes on, the loop does not
+    if not starting.done():
+        starting.cancel()
+    await asyncio.wait({starting}, timeout=5)
+
+    assert starting.done()
+    if not starting.cancelled():
+        await process_group.end_group(starting.result())
+    if (tmp_path / "pid").exists():
+        assert not _alive(int((tmp_path / "pid").read_text()))
 
 
 async def test_git_runs_in_a_process_group_of_its_own(git: GitCommand) -> None:

@@ -150,7 +150,8 @@ async def test_the_services_own_refusal_keeps_its_words(
     async with answering("401 Unauthorized", said, "application/json") as port:
         failed = await failure(f"http://127.0.0.1:{port}")
 
-    assert str(failed) == "the model key is not accepted: bad key"
+    assert str(failed).startswith("the model key is not accepted (set ANTHROPIC_API_KEY")
+    assert str(failed).endswith("): bad key")
 
 
 async def test_a_page_of_an_overloaded_gateway_is_one_line(

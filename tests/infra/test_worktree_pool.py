@@ -962,7 +962,7 @@ async def test_git_in_the_sandbox_is_clean_and_reaches_nothing_of_the_store(
         assert await world.store.resolve(private("rev-parse", "HEAD")) is None
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to other users")
+@pytest.mark.needs_root
 async def test_under_root_every_worktree_has_a_user_of_its_own(world: PoolEnv) -> None:
     """Files, private directory and gitfile belong to base + number, after lease and restore."""
     pool = world.pool(uid_base=60_000)

@@ -15,7 +15,7 @@ from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, Telemetr
 
 from runtime.services.child_process import end_process
 from tests.kill_matrix import model_script
-from tests.kill_matrix.plan import TOGETHER, USUAL, Mode, RunPlan, plans
+from tests.kill_matrix.plan import BY_STARTER, TOGETHER, USUAL, Mode, RunPlan, plans
 from tests.kill_matrix.runs import UNDISTURBED, RunResult, execute
 from tests.kill_matrix.starter_runs import execute_with_starter
 from tests.kill_matrix.table import (
@@ -73,12 +73,14 @@ class Matrix:
 
     async def _on_one_deployment(self, waiting: list[RunPlan], expected: str) -> None:
         """Execute some runs on one deployment; after a run with problems the next gets another."""
-        with_starter = waiting[-1].mode is Mode.STARTER
+        with_starter = waiting[-1].mode in BY_STARTER
+        # What a starter brings up ends soon after the request.
+        environ = {"ORCHESTCODE_IDLE_SECONDS": "1"} if with_starter else {}
         async with LocalDeployment(
-            model_script.reference(), services=not with_starter
+            model_script.reference(), services=not with_starter, environ=environ
         ) as deployment:
             for _ in range(1 if with_starter else _RUNS_PER_DEPLOYMENT):
-                if not waiting or (waiting[-1].mode is Mode.STARTER) is not with_starter:
+                if not waiting or (waiting[-1].mode in BY_STARTER) is not with_starter:
                     break
                 result = await self._one(deployment, waiting.pop(), expected)
                 if result.problems:
@@ -86,7 +88,7 @@ class Matrix:
                     break
 
     async def _one(self, deployment: LocalDeployment, plan: RunPlan, expected: str) -> RunResult:
-        if plan.mode is Mode.STARTER:
+        if plan.mode in BY_STARTER:
             result = await execute_with_starter(deployment, plan, expected=expected)
         else:
             result = await execute(deployment, plan, expected=expected, seed=self._seed)

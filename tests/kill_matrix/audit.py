@@ -31,8 +31,8 @@ from tests.kill_matrix.plan import FaultKind
 from tests.local_deployment import LocalDeployment, git
 
 _OBJECT = re.compile(rb"(?<![0-9a-zA-Z])[0-9a-f]{40}(?![0-9a-zA-Z])")
-_NO_OBJECT = re.compile(rb'"patch_id":"[0-9a-f]{40}"')
-"""A digest of the same length that names no object."""
+_NO_OBJECT = re.compile(rb'"patch_id":"[0-9a-f]{40}"|orchestcode-trial-\S+ [0-9a-f]{40}')
+"""A patch id names no object; the commit of a delivery's trial is in no store."""
 _ACTS = {"apply_edit", "run_command"}
 _UNKEPT_SECONDS = 1.0
 """A reply that was sent completely this long before a kill may not have been recorded yet."""

@@ -32,13 +32,24 @@ class FaultKind(StrEnum):
     """The watching `starter.py run`, SIGKILL; then `watch`."""
     SUPERVISOR = "supervisor"
     """The supervisor, SIGKILL: server and worker die with it."""
+    LOOK = "nothing: looked at without a key"
+    """`list`, `status`, `log`, `why` and an interrupted `watch`, in a shell without credentials."""
+    LOOK_WRONG_KEY = "nothing: looked at with a wrong key"
+    """The same in a shell whose key the service refuses."""
+    RIVAL = "nothing: a second start with other settings"
+    """`run` and `up` in a shell with another key and address; both have to be refused."""
 
     @property
     def processes(self) -> int:
         """How many processes it kills; a stop or a freeze kills none."""
         if self is FaultKind.BOTH:
             return 2
-        return 0 if self in {FaultKind.TERM, FaultKind.FREEZE, FaultKind.ZOMBIE} else 1
+        spared = {FaultKind.TERM, FaultKind.FREEZE, FaultKind.ZOMBIE, *LOOKS}
+        return 0 if self in spared else 1
+
+
+LOOKS = (FaultKind.LOOK, FaultKind.LOOK_WRONG_KEY, FaultKind.RIVAL)
+"""What a person may do in another shell while a request runs; nothing of it may do harm."""
 
 
 class Mode(StrEnum):
@@ -56,8 +67,14 @@ class Mode(StrEnum):
     """The worker is stopped for a while, then continued."""
     STARTER = "starter"
     """Everything was brought up by `starter.py run`; it or the supervisor dies."""
+    LOOK = "look"
+    """As `starter`; people look at it from shells with other settings, also after a kill."""
     STOP = "stop"
     """The worker is asked to end."""
+
+
+BY_STARTER = (Mode.STARTER, Mode.LOOK)
+"""Modes whose services `starter.py run` brings up."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +84,14 @@ class KillPoint:
     Attributes:
         at: the event; None: `after` seconds after the restart that followed the last kill.
         seconds: how long a freeze lasts, or how late `watch` follows.
+        waits: the next kill waits until what was killed is back.
     """
 
     fault: FaultKind
     at: HistoryPoint | None = None
     after: float = 0.0
     seconds: float = 0.0
+    waits: bool = True
 
 
 @dataclass(frozen=True)
@@ -94,15 +113,17 @@ _PER_RUN = {
     Mode.SERVER: 20,
     Mode.FREEZE: 2,
     Mode.STARTER: 2,
+    Mode.LOOK: 4,
     Mode.STOP: 4,
 }
 _SHARE = {
-    Mode.EVENT: 0.50,
+    Mode.EVENT: 0.47,
     Mode.RANDOM: 0.15,
     Mode.TOOL: 0.12,
     Mode.SERVER: 0.10,
     Mode.FREEZE: 0.05,
     Mode.STARTER: 0.05,
+    Mode.LOOK: 0.03,
     Mode.STOP: 0.03,
 }
 _FREEZES = (6.0, 8.0, 12.0, 6.0, 20.0, 60.0)
@@ -181,6 +202,11 @@ def _kill_point(mode: Mode, run: int, number: int, rng: random.Random) -> KillPo
         case Mode.STARTER:
             fault = FaultKind.SUPERVISOR if (run + number) % 2 else FaultKind.STARTER
             return KillPoint(fault, after=after, seconds=rng.choice((0.0, 2.5)))
+        case Mode.LOOK:
+            if number == 1:
+                return KillPoint(FaultKind.SUPERVISOR, after=rng.uniform(0.0, 1.0), waits=False)
+            # Right after the supervisor died, too, and while it comes back.
+            return KillPoint(LOOKS[(run + number) % len(LOOKS)], after=rng.uniform(0.0, 0.5))
         case Mode.STOP:
             return KillPoint(FaultKind.TERM, after=after)
         case _:

@@ -5,7 +5,9 @@ import contextlib
 import os
 import re
 import signal
+import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from contracts.visibility import RunState
@@ -14,12 +16,22 @@ from runtime.services.child_process import ChildProcess, log_tail
 from tests.kill_matrix import model_script
 from tests.kill_matrix.fault_injector import Kill
 from tests.kill_matrix.history_follower import Follower
-from tests.kill_matrix.plan import FaultKind, KillPoint, RunPlan
+from tests.kill_matrix.plan import LOOKS, FaultKind, KillPoint, RunPlan
 from tests.kill_matrix.runs import END_SECONDS, RunResult, conclude, prepare_repository
-from tests.local_deployment import LocalDeployment, until
+from tests.local_deployment import ROOT, LocalDeployment, until
 
 _PAUSE_SECONDS = 0.05
 _LEAVING_SECONDS = 40.0
+_WATCH_SECONDS = 2.0
+_NO_KEY = dict.fromkeys(("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL"), "")
+"""Empty variables are left out."""
+_WRONG_KEY = {"ANTHROPIC_API_KEY": "refused"}
+_OTHER_SETTINGS = {
+    "ANTHROPIC_API_KEY": "refused",
+    "ANTHROPIC_BASE_URL": "http://127.0.0.1:9",
+    "ORCHESTCODE_MODEL": "another-model",
+    "ORCHESTCODE_COMMAND_PROCESSES": "77",
+}
 _STARTED = re.compile(r"started (request/\S+)")
 
 
@@ -29,6 +41,7 @@ class StarterTerminal:
     Attributes:
         request_id: of the request that was started.
         kills: oldest first.
+        problems: what a look did that it must not, in sentences.
     """
 
     def __init__(self, deployment: LocalDeployment, log: Path) -> None:
@@ -38,6 +51,7 @@ class StarterTerminal:
         self._between = False
         self.request_id = ""
         self.kills: list[Kill] = []
+        self.problems: list[str] = []
 
     async def run(self, repository: Path, words: str) -> None:
         """Type `run`, and return when the request has been started."""
@@ -51,6 +65,9 @@ class StarterTerminal:
     async def inject(self, kill_point: KillPoint) -> None:
         """Kill the starter or the supervisor, and wait until a person sees the request again."""
         kill = Kill(kill_point.fault, "", time.time())
+        if kill_point.fault in LOOKS:
+            await self._look(kill)
+            return
         supervisor = SupervisorRecord.running(self._stage.settings)
         if supervisor is None or not self._alive:
             return
@@ -64,9 +81,48 @@ class StarterTerminal:
         else:
             os.kill(supervisor.pid, signal.SIGKILL)
             self.kills.append(kill)
+            if not kill_point.waits:
+                return
             await until(lambda: self._ready(but=supervisor.pid))
         await until(self._ready)
         kill.up = time.time()
+
+    async def _look(self, kill: Kill) -> None:
+        """Type what a person may in another shell, and note what does not answer as it must."""
+        self.kills.append(kill)
+        if kill.fault is FaultKind.RIVAL:
+            for words in (["run", "--repo", str(self._stage.folder), "x"], ["up"]):
+                ended = await self._stage.starter(*words, environ=_OTHER_SETTINGS)
+                refused = ended.returncode in (1, 2) or not self._alive
+                self._note(refused, words, ended.returncode, ended.stderr)
+            return
+        environ = _NO_KEY if kill.fault is FaultKind.LOOK else _WRONG_KEY
+        for verb in ("list", "status", "log", "why"):
+            words = [verb] if verb == "list" else [verb, self.request_id]
+            ended = await self._stage.starter(*words, environ=environ)
+            # A request that is being opened has nothing to show yet.
+            opening = "Nothing of" in ended.stderr
+            self._note(ended.returncode == 0 or opening, words, ended.returncode, ended.stderr)
+        await self._watch_for_a_moment(environ)
+
+    async def _watch_for_a_moment(self, environ: Mapping[str, str]) -> None:
+        log = self._log.with_suffix(".look")
+        merged = {**self._stage.environ, **environ}
+        watch = ChildProcess(
+            [sys.executable, str(ROOT / "starter.py"), "watch", self.request_id],
+            environment={name: value for name, value in merged.items() if value},
+            log=log,
+            folder=self._stage.folder,
+        )
+        await asyncio.sleep(_WATCH_SECONDS)
+        if watch.alive:
+            os.kill(watch.pid, signal.SIGINT)
+        code = await watch.wait()
+        self._note(code in (0, 3), ["watch"], code, log_tail(log))
+
+    def _note(self, good: object, words: Sequence[str], code: int, said: str) -> None:
+        if not good:
+            self.problems.append(f"`{' '.join(words)}` ended with {code}: {said[-500:]}")
 
     async def ended(self) -> int:
         """Wait until the starter has shown the request's end, and return its exit code."""
@@ -129,7 +185,9 @@ async def _execute(result: RunResult, deployment: LocalDeployment, *, expected: 
             code = await terminal.ended()
             result.seconds = time.monotonic() - start
             injecting.cancel()
-            await asyncio.gather(injecting, return_exceptions=True)
+            for error in await asyncio.gather(injecting, return_exceptions=True):
+                if isinstance(error, Exception):
+                    terminal.problems.append(f"{type(error).__name__}: {error}"[:500])
     finally:
         result.kills = terminal.kills
         await terminal.close()
@@ -155,7 +213,7 @@ async def _execute(result: RunResult, deployment: LocalDeployment, *, expected: 
         await deployment.server.stop()
     if code or ending.state is not RunState.DONE:
         left.append(f"the starter ended with {code}, the request as {ending.state}")
-    result.audit.problems += left
+    result.audit.problems += [*left, *terminal.problems]
 
 
 async def _inject_all(plan: RunPlan, terminal: StarterTerminal) -> None:

@@ -150,6 +150,23 @@ async def test_one_connection_serves_many_requests() -> None:
 
 
 @pytest.mark.parametrize(
+    "field", [b"host: evil.example", b"host: [", b"origin: http://evil.example", b"origin: null"]
+)
+async def test_a_web_page_gets_no_reply(field: bytes) -> None:
+    """A foreign Host or any Origin is forbidden, and nothing of the script is used up."""
+    async with serve(one_cast({"say": "x"})) as server:
+        port = int(server.base_url.rsplit(":", 1)[1])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST /v1/messages HTTP/1.1\r\n%b\r\ncontent-length: 2\r\n\r\n{}" % field)
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+
+    assert answer.split()[1] == b"403"
+    assert server.entries == []
+
+
+@pytest.mark.parametrize(
     ("head", "status"),
     [
         pytest.param(b"nonsense\r\n\r\n", b"400", id="no-http"),

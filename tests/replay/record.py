@@ -15,12 +15,13 @@ import re
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client, WorkflowExecution, WorkflowHistory
 
+from domain import ids
 from runtime.services.child_process import end_process
 from tests import model_scripts
 from tests.local_deployment import ROOT, Handle, LocalDeployment, until
@@ -111,9 +112,34 @@ def _main_script() -> Json:
         ),
         model_scripts.play("fallback", _task("task-1"), planner=(refusal,)),
         model_scripts.play("noted", _task("one", delay_ms=SLOW)),
+        model_scripts.play(
+            "told", _task("one"), planner=(model_scripts.plan_of([_task("one")], **slow),)
+        ),
+        model_scripts.play("installed", _task("one")),
+        model_scripts.play("uninstalled", _task("one")),
         model_scripts.play("withdrawn", _task("one")),
         model_scripts.play("cancelled", _task("one"), _task("two", delay_ms=10 * SLOW)),
         model_scripts.play("odd", *_odd_tasks(refusal)),
+        *_retried_plays(refusal),
+    )
+
+
+def _retried_plays(refusal: Json) -> tuple[list[Json], ...]:
+    """Return requests that go on in a second attempt: one task failed, one request cancelled."""
+    again = {"role": "coder", "request": "request/retried*", "agent": "*/retry-2/*"}
+    mends = (model_scripts.turn(model_scripts.create("more.txt", "1\n")), model_scripts.done())
+    bad = model_scripts.Task(
+        id="bad",
+        writes=("bad.txt", "more.txt"),
+        acceptance=("test -e more.txt",),
+        coder=(model_scripts.turn(model_scripts.create("bad.txt", "1\n")), refusal),
+    )
+    after = _task("after", depends_on=("bad",))
+    retried = model_scripts.play("retried", _task("one"), bad, after)
+    slow = _task("two", depends_on=("one",), delay_ms=4 * SLOW)
+    return (
+        [{"match": again, "turns": list(mends)}, *retried],
+        model_scripts.play("resumed", _task("one"), slow),
     )
 
 
@@ -214,11 +240,17 @@ async def _play_main(deployment: LocalDeployment) -> None:
     await _answered(deployment, handle, ("reject", {"reason": "too small", "by": "Ann"}))
     handle = await start("revised", approve=["plan"])
     await _answered(deployment, handle, ("revise", {"reason": "call it two"}), ("approve", None))
-    await _answered(deployment, await start("asked"), ("approve", None))
+    await _answered(deployment, await start("asked"), ("approve", None), ("approve", None))
     handle = await start("noted")
     await until(lambda: _coder_at_work(deployment, handle))
     await handle.signal("note", "mind the tests")
     await deployment.ending(handle)
+    # Its check is red on the base, twice, until the task is done.
+    handle = await start("told", checks=["test -e one.txt"])
+    await until(lambda: _planner_at_work(deployment, handle))
+    await handle.signal("note", "mind the plan")
+    await deployment.ending(handle)
+    await _play_setups(deployment)
     lock = plain / ".git/refs/heads/locked.lock"
     lock.touch()
     handle = await start("withdrawn", branch="locked")
@@ -230,6 +262,46 @@ async def _play_main(deployment: LocalDeployment) -> None:
     await until(lambda: _landed(deployment, handle))
     await handle.cancel()
     await deployment.ending(handle)
+    await _play_retried(deployment, start)
+
+
+async def _play_retried(
+    deployment: LocalDeployment, start: Callable[..., Awaitable[Handle]]
+) -> None:
+    handle = await start("resumed")
+    await until(lambda: _works(deployment, handle, "two"))
+    await handle.cancel()
+    await deployment.ending(handle)
+    await _again(deployment, handle, start)
+    handle = await start("retried")
+    await deployment.ending(handle)
+    await _again(deployment, handle, start)
+
+
+async def _again(
+    deployment: LocalDeployment, handle: Handle, start: Callable[..., Awaitable[Handle]]
+) -> None:
+    """Let a request that has ended go on as a second attempt."""
+    key = ids.request_key(handle.id, handle.first_execution_run_id or "")
+    name = handle.id.removeprefix(ids.REQUEST_PREFIX)
+    await deployment.delivered(await start(name, resumes=key, retry={"attempt": 2}))
+
+
+async def _play_setups(deployment: LocalDeployment) -> None:
+    """Have a setup allowed by a person, and one fail that a person named."""
+    installs = "mkdir -p node_modules/one && touch node_modules/one/x"
+    settings = json.dumps({"setup": [installs], "checks": ["test -e node_modules/one/x"]})
+    folder = deployment.repository(
+        "installs", {".orchestcode/settings.json": settings, ".gitignore": "node_modules/\n"}
+    )
+    handle = await deployment.start_request("installed", folder)
+    await _answered(deployment, handle, ("approve", None))
+    handle = await deployment.start_request("uninstalled", folder, setup=["exit 3"])
+    await deployment.ending(handle)
+
+
+async def _planner_at_work(deployment: LocalDeployment, handle: Handle) -> bool:
+    return bool((await deployment.status(handle)).planner)
 
 
 async def _coder_at_work(deployment: LocalDeployment, handle: Handle) -> bool:
@@ -242,6 +314,11 @@ async def _delivers(deployment: LocalDeployment, handle: Handle) -> bool:
 
 async def _landed(deployment: LocalDeployment, handle: Handle) -> bool:
     return any(row.commit for row in (await deployment.status(handle)).tasks)
+
+
+async def _works(deployment: LocalDeployment, handle: Handle, task: str) -> bool:
+    rows = (await deployment.status(handle)).tasks
+    return any(row.agent for row in rows if row.id == task)
 
 
 async def _play_long(deployment: LocalDeployment) -> None:

@@ -20,6 +20,7 @@ from temporalio.worker import Worker
 from activities.repository import UserRepositories
 from contracts.repository import Environment, OpenRepository, RepositoryOpened
 from contracts.task_queue import TaskQueue
+from infra.layers import Layers
 from infra.store.open_stores import OpenStores
 from runtime.workflow_sandbox import workflow_runner
 from tests.local_deployment import ROOT, commit, git
@@ -44,7 +45,8 @@ async def _opened(client: Client, repository: Path) -> tuple[RepositoryOpened, s
     name = uuid.uuid4().hex
     stores = OpenStores(repository.parent / "stores")
     environment = Environment(path="/usr/bin:/bin")
-    real = UserRepositories(stores, host_id="here", fallback=environment)
+    layers = Layers(repository.parent / "layers")
+    real = UserRepositories(stores, host_id="here", fallback=environment, layers=layers)
     request = OpenRepository(
         request_id=name,
         request_key=name,

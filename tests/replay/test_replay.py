@@ -29,6 +29,8 @@ CORE = ("happy", "approved", "cancelled", "withdrawn", "continued-long", "evicte
 """The cases that are replayed under all seeds and cut at every workflow task in each suite."""
 WHOLE_SEEDS = 2
 """Under so many seeds every case is replayed in each suite."""
+SHORT_SEEDS = 4
+"""So many seeds run with `make test`, the others with `make test-long`."""
 VENDORS = ("activities", "infra", "anthropic", "git", "structlog")
 _TELLS = '        await self._reporter.set(TaskState.RUNNING, "in the merge queue")\n'
 _WAITS = "        await workflow.wait_condition(lambda: queued.id in self._verdicts)\n"
@@ -59,8 +61,8 @@ PLANTS = {
         [
             (
                 "request.py",
-                "        tip = await self._verify",
-                f"        {_TIMER}\n        tip = await self._verify",
+                "        landed = await self._verify",
+                f"        {_TIMER}\n        landed = await self._verify",
             )
         ],
         "RequestWorkflow/happy",
@@ -76,7 +78,7 @@ def test_every_recorded_history_replays(cases: list[str]) -> None:
     assert requests >= {
         *("happy", "reworked", "red", "evicted", "failed", "fallback", "refused", "mistyped"),
         *("approved", "rejected", "revised", "asked", "noted", "cancelled", "continued"),
-        *("withdrawn", "happy-before-withdrawal"),
+        *("withdrawn", "happy-before-withdrawal", "told", "resumed-run2", "retried-run2"),
     }
     assert {"AgentWorkflow/continued-long-coder-1-run1", "MergeQueueWorkflow/continued-run1"} <= {
         *cases
@@ -107,6 +109,7 @@ def test_histories_hold_nothing_of_the_recording_machine(cases: list[str]) -> No
         assert traces(file.read_text("utf-8")) == [], file
 
 
+@pytest.mark.minutes
 async def test_a_history_cut_at_every_task_replays() -> None:
     """A history replays from its start to each of its workflow tasks, as after a crash there."""
     cuts = [
@@ -146,8 +149,9 @@ class Ahead:
 
     def said(self, seed: int) -> dict[str, Any]:
         """What the process of a seed printed."""
+        last = SHORT_SEEDS if seed < SHORT_SEEDS else SEEDS
         for each in (seed, seed + 1):
-            if each < SEEDS and each not in self._begun:
+            if each < last and each not in self._begun:
                 self._begun[each] = self._pool.submit(self._replay, each)
         return self._begun[seed].result()
 
@@ -170,7 +174,13 @@ def _ahead(cases: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield ahead
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize(
+    "seed",
+    [
+        *range(SHORT_SEEDS),
+        *(pytest.param(seed, marks=pytest.mark.minutes) for seed in range(SHORT_SEEDS, SEEDS)),
+    ],
+)
 def test_worker_settings_do_not_change_replay(seed: int, ahead: Ahead) -> None:
     """Every history replays in any order of sets, silently, and without any vendor."""
     some, said = ahead.cases(seed), ahead.said(seed)

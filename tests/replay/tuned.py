@@ -27,8 +27,6 @@ from runtime.services.child_process import end_process
 from tests.replay.replaying import read, replayed, replayer
 
 HISTORIES = Path(__file__).resolve().parent / "histories"
-SHARED = {"domain.approvals.paths": ("NAMES",)}
-"""Data that people tune in modules whose functions workflows call for old histories."""
 
 
 def tuned_modules() -> list[str]:
@@ -108,11 +106,6 @@ def main(seed: int) -> dict[str, Any]:
     tuned: list[str] = []
     for name in tuned_modules():
         tuned += tune(importlib.import_module(name), chance)
-    for name, constants in SHARED.items():
-        module = sys.modules[name]
-        for constant in constants:
-            setattr(module, constant, changed(getattr(module, constant), chance))
-            tuned.append(f"{name}.{constant}")
     reworded = [name for module in seen for name in reword(module)]
     histories = read(HISTORIES)
     failures = asyncio.run(replayed(by, histories))

@@ -19,7 +19,7 @@ from tests.runtime.processes import of_home
 
 async def test_without_a_server_the_error_names_the_command(settings: Settings) -> None:
     """The error says how to start one."""
-    with pytest.raises(UnreachableError, match=r"starter\.py up"):
+    with pytest.raises(UnreachableError, match=r"up --detach"):
         await connect(settings)
 
 

@@ -169,6 +169,28 @@ def test_a_missing_profile_is_refused(tmp_path: Path) -> None:
         load({"HOME": "/h", "TEMPORAL_CONFIG_FILE": str(file), "TEMPORAL_PROFILE": "gone"})
 
 
+@pytest.mark.parametrize(
+    ("variables", "takes"),
+    [
+        pytest.param({}, True, id="its own server: it says what is missing"),
+        pytest.param({"TEMPORAL_ADDRESS": "temporal:7233"}, False, id="others may have a key"),
+        pytest.param(
+            {"TEMPORAL_ADDRESS": "temporal:7233", "ANTHROPIC_API_KEY": "k"}, True, id="a key"
+        ),
+        pytest.param(
+            {"TEMPORAL_ADDRESS": "temporal:7233", "ANTHROPIC_BASE_URL": "http://model"},
+            True,
+            id="a service that needs none",
+        ),
+    ],
+)
+def test_a_worker_without_a_key_takes_no_model_call_from_others(
+    variables: dict[str, str], *, takes: bool
+) -> None:
+    """On a shared Temporal service, calls go to the workers that can make them."""
+    assert load({"HOME": "/h", **variables}).takes_model_calls is takes
+
+
 def test_the_home_is_accessible_to_its_owner_only(tmp_path: Path) -> None:
     """Also when a folder with wider permissions existed."""
     settings = load({"ORCHESTCODE_HOME": str(tmp_path / "home")})

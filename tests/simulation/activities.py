@@ -5,14 +5,17 @@ from collections.abc import Callable, Collection, Coroutine
 from dataclasses import replace
 from typing import Any
 
-from activities.failures import failed
+from temporalio.exceptions import ApplicationError
+
+from activities.failures import call_failed, failed
 from contracts.checks import RunChecks
 from contracts.failures import FailureKind
 from contracts.merge_queue import MergeQueueStart, QueuedPatch
 from contracts.model import ModelCall, Usage
 from contracts.ports import PORTS
 from domain.agent import models
-from tests.fakes.model import MODEL, ScriptedReply
+from infra.anthropic.client import ModelServiceError
+from tests.fakes.model import MODEL, FakeModel, ScriptedReply
 from tests.fakes.patches import FakePatches
 from tests.fakes.ports import FakePorts
 from tests.fakes.store import MARKED
@@ -43,7 +46,7 @@ class SimulatedActivities(FakePorts):
         now: simulated seconds.
         enqueue: signal-with-start of a merge queue: its id, its start, the patch.
         running: workflow ids of what is open.
-        patches: the fake of their port, for planted bugs.
+        model, patches: the fakes of their ports, for planted bugs.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class SimulatedActivities(FakePorts):
         now: Callable[[], float],
         enqueue: Callable[[str, MergeQueueStart, QueuedPatch], None],
         running: Callable[[], Collection[str]],
+        model: type[FakeModel] = FakeModel,
         patches: type[FakePatches] = FakePatches,
     ) -> None:
         async def enqueue_for_sender(
@@ -68,6 +72,7 @@ class SimulatedActivities(FakePorts):
             replies=self._reply,
             enqueue=enqueue_for_sender,
             running=running,
+            model=model,
             patches=patches,
         )
         self.tools.fails = lambda call: self._chance(call.call_id).random() < 0.1
@@ -119,7 +124,7 @@ class SimulatedActivities(FakePorts):
         if name in _IN_SANDBOX and outside.dead_sandbox:
             raise failed(FailureKind.SANDBOX, "the sandbox does not hold")
         if name == "call_model":
-            self._fail_model_call()
+            self._fail_model_call(request)
         if name == "land_chain":
             self._move_target(request.repository.target)
 
@@ -129,12 +134,13 @@ class SimulatedActivities(FakePorts):
             self.store.release(worktree, epoch)
             raise failed(FailureKind.FENCED, "the worktree was deleted")
 
-    def _fail_model_call(self) -> None:
+    def _fail_model_call(self, request: ModelCall) -> None:
         outside = self._scenario.outside
         if outside.dead_model is not None and self._now() > outside.dead_model:
-            raise failed(FailureKind.CREDENTIALS, "the key is not valid")
+            raise failed(FailureKind.MODEL_REQUEST, "every request is rejected")
         if self._during(outside.overload):
-            raise failed(FailureKind.OVERLOADED, "overloaded")
+            kinds = (FailureKind.OVERLOADED, FailureKind.CREDENTIALS, FailureKind.SPEND_LIMIT)
+            raise failed(self._chance("outage").choice(kinds), "no reply for now")
         draw = self._chance(self._key, self._attempt).random()
         flawed = self._scenario.manners.flawed
         if draw < flawed / 3:
@@ -143,6 +149,17 @@ class SimulatedActivities(FakePorts):
             raise failed(FailureKind.OVERLOADED, "overloaded")
         if draw < flawed * 0.51:
             raise failed(FailureKind.SPEND_LIMIT, "no money")
+        odd = self._scenario.oddities
+        late = odd.unreadable_from is not None and self._now() > odd.unreadable_from
+        if late or 0 < odd.unreadable > self._chance("unreadable", self._key).random():
+            raise self._unreadable(request)
+
+    def _unreadable(self, request: ModelCall) -> ApplicationError:
+        """Return the failure of a call that may have to be paid for, though no reply came of it."""
+        read = request.conversation.context_tokens + 4_000
+        usage = Usage(input_tokens=read, output_tokens=min(request.max_output_tokens, 300))
+        error = ModelServiceError(FailureKind.MALFORMED, "the reply is no JSON", usage=usage)
+        return call_failed(error, cost_microusd=models.cost_microusd(models.facts(MODEL), usage))
 
     def _move_target(self, target: str) -> None:
         """Move the target once between a test and its landing."""
@@ -176,6 +193,8 @@ class SimulatedActivities(FakePorts):
             return False
         tree = self.store.trees[commit.tree]
         verb, what = command.split(" ", 1)
+        if verb == "test" and what in self._scenario.oddities.needless:
+            return not tree.get(f"{what}/main", "").startswith("bad")
         if verb == "make":
             return not any(each.startswith(("bad", MARKED)) for each in tree.values())
         if not tree.get(f"{what}/main", "").startswith("good"):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from temporalio.exceptions import ApplicationError
 
 from contracts.approvals import AnswerRecord, Choice, Decision
-from contracts.merge_queue import MergeVerdict
+from contracts.merge_queue import EnqueuePatch, MergeVerdict
 from contracts.model import ModelCall
 from contracts.policy import JudgeReview
 from contracts.request import RequestStatus
@@ -62,6 +62,7 @@ class Monitor:
     coder_calls: list[_CoderCall] = field(default_factory=list)
     verdicts: dict[str, MergeVerdict] = field(default_factory=dict)
     decisions: dict[tuple[str, str], Decision] = field(default_factory=dict)
+    queued: dict[str, tuple[str, ...]] = field(default_factory=dict)
     reasons: set[tuple[str, int]] = field(default_factory=set)
     accepted: set[tuple[str, int]] = field(default_factory=set)
     _records: tuple[AnswerRecord, ...] = ()
@@ -112,7 +113,9 @@ class Monitor:
         state = adapter.decode(run.attributes[OC_STATE])
         count = adapter.decode(run.attributes[OC_PENDING_APPROVALS])
         over = state in {RunState.DONE, RunState.FAILED, RunState.CANCELLED}
-        if not over and (waiting != count or (waiting > 0) != (state in _WAITING)):
+        # The service's own spending limit is waited for in the same state, without a question.
+        asks = state in _WAITING or (waiting > 0 and state == RunState.WAITING_BUDGET)
+        if not over and (waiting != count or (waiting > 0) != asks):
             self.temporal.violate(
                 f"{waiting} answers are waited for, shown are {count} and {state}"
             )
@@ -149,10 +152,13 @@ class Monitor:
                 self.temporal.violate(f"two decisions: {before} and {decision}")
 
     def _recorded(self, command: Command) -> None:
-        """Keep what history records of patches that undo landed work: their authors' reasons, and
-        the reviewers'.
+        """Keep what history records of patches: their acceptance when they were queued, and of
+        those that undo landed work their authors' reasons, and the reviewers'.
         """
         wanted = command.schedule_activity
+        if wanted.activity_type == "enqueue_patch":
+            queued = adapter.decode(wanted.arguments[0], EnqueuePatch).queued
+            self.queued[queued.id] = queued.acceptance
         if wanted.activity_type == "make_patch":
             made = adapter.decode(wanted.arguments[0], MakePatch)
             if made.undoes:
@@ -183,7 +189,7 @@ class Monitor:
 
     def _problems(self, request: Run) -> Iterable[str]:
         yield from (f"{run.workflow_id} never ends" for run in self.temporal.open.values())
-        yield from self._money()
+        yield from self._money(request)
         yield from self._resources()
         yield from self._landings()
         yield from self._undone()
@@ -191,8 +197,11 @@ class Monitor:
         yield from self._queue(request)
         yield from self._ending(request)
 
-    def _money(self) -> Iterable[str]:
-        most = budget.microusd(self.scenario.payload["budget_usd"])
+    def _money(self, request: Run) -> Iterable[str]:
+        status = status_of(request)
+        # People may have raised it.
+        usd = status.budget_usd if status else self.scenario.payload["budget_usd"]
+        most = budget.microusd(usd)
         spent = self.activities.model.spent
         if spent > most:
             yield f"{spent} microUSD were spent of {most}"
@@ -205,7 +214,6 @@ class Monitor:
     def _landings(self) -> Iterable[str]:
         """Each patch at most once, never evicted as well, and only trees that were seen green."""
         passed = self.activities.checks.passed
-        acceptance = {task["id"]: task["acceptance"] for task in self.scenario.tasks}
         landed: list[str] = []
         for landing in self.activities.patches.landings:
             for title in landing.titles:
@@ -215,8 +223,7 @@ class Monitor:
                 verdict = self.verdicts.get(title)
                 if verdict is not None and verdict.landed is None:
                     yield f"{title} landed, and its sender was told: {verdict.eviction}"
-            tasks = dict.fromkeys(title.split("/")[-2] for title in landed)
-            for command in (each for task in tasks for each in acceptance.get(task, [])):
+            for command in (each for title in landed for each in self.queued[title]):
                 if (landing.tree, command) not in passed:
                     yield f"{landing.titles} landed, but `{command}` was never green on its tree"
         for title, verdict in self.verdicts.items():
@@ -292,7 +299,7 @@ class Monitor:
         if request.closed == "cancelled":
             yield from self._cancelled(shown)
             return
-        status = _status(request)
+        status = status_of(request)
         if status is None:
             if not isinstance(request.failure, ApplicationError):
                 yield f"the request ended {request.closed} without a status: {request.failure!r}"
@@ -369,7 +376,7 @@ def _new(
     return now
 
 
-def _status(request: Run) -> RequestStatus | None:
+def status_of(request: Run) -> RequestStatus | None:
     if request.result is not None:
         status: RequestStatus = adapter.decode(request.result, RequestStatus)
         return status

@@ -38,6 +38,27 @@ class Manners:
 
 
 @dataclass(frozen=True)
+class Oddities:
+    """How often an agent of this seed does what none should, or ends as few do.
+
+    Attributes:
+        strange: a reply with names of another harness, one id for two calls, or a useless finish.
+        unfinished: a round that ends with what its task lacks.
+        idle: a round in which nothing is changed.
+        needless: tasks whose acceptance passes before any change.
+        unreadable: a reply that cannot be read and may have to be paid for.
+        unreadable_from: from this second on none can be read; None for never.
+    """
+
+    strange: float = 0.0
+    unfinished: float = 0.0
+    idle: float = 0.0
+    needless: tuple[str, ...] = ()
+    unreadable: float = 0.0
+    unreadable_from: float | None = None
+
+
+@dataclass(frozen=True)
 class OutsideFaults:
     """What fails outside the product.
 
@@ -103,6 +124,7 @@ class Scenario:
     outside: OutsideFaults
     people: People
     faults: Faults
+    oddities: Oddities = Oddities()
 
     @property
     def sluggish(self) -> bool:
@@ -123,6 +145,7 @@ def of(seed: int) -> Scenario:
         outside=replace(_outside(chance, tasks), lost_worktree=_lost(seed)),
         people=replace(_people(chance), cancel_delivery=_late(seed)),
         faults=_faults(chance),
+        oddities=_oddities(seed, tasks),
     )
 
 
@@ -208,6 +231,22 @@ def _lost(seed: int) -> float:
 
 def _drops(seed: int) -> float:
     return random.Random(f"drops {seed}").choice((0.0, 0.0, 0.0, 0.7))
+
+
+def _oddities(seed: int, tasks: tuple[dict[str, Any], ...]) -> Oddities:
+    # Drawn apart, and nothing for the seeds that are kept: they still mean what they meant.
+    chance = random.Random(f"oddities late {seed}")
+    if chance.random() > 0.35:
+        return Oddities()
+    names = [task["id"] for task in tasks if task["writes"]]
+    return Oddities(
+        strange=chance.choice((0.0, 0.1, 0.3)),
+        unfinished=chance.choice((0.0, 0.3, 0.6)),
+        idle=chance.choice((0.0, 0.2, 0.5)),
+        needless=tuple(name for name in names if chance.random() < 0.25),
+        unreadable=chance.choice((0.0, 0.05, 0.2)),
+        unreadable_from=chance.uniform(0, 600) if chance.random() < 0.05 else None,
+    )
 
 
 def _late(seed: int) -> bool:

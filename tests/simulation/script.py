@@ -10,6 +10,7 @@ from contracts.model import ModelCall
 from tests.fakes.model import ScriptedReply as Reply
 from tests.fakes.model import ScriptedUse as Use
 from tests.fakes.model import agent_header
+from tests.simulation import oddities
 from tests.simulation.scenario import Scenario
 
 SHARED = "shared"
@@ -41,6 +42,8 @@ def reply(scenario: Scenario, call: ModelCall, log: Log, *, chance: random.Rando
         return _flawed(chance)
     if chance.random() < manners.refusal:
         return Reply("refusal", says="I would rather not.")
+    if 0 < scenario.oddities.strange > chance.random():
+        return oddities.strange(header["role"], header["task"], chance=chance)
     match header["role"]:
         case roles.PLANNER:
             return _plan(scenario, int(header["attempt"]))
@@ -111,6 +114,9 @@ def _code(scenario: Scenario, task: str, log: Log, *, chance: random.Random) -> 
     guarded = whole.random() < manners.protected
     drops = random.Random(f"{scenario.seed} drops {task} {log.attempt}")
     replaces = drops.random() < manners.drops
+    unusual = oddities.ends(scenario, task, log.attempt, works=log.works, wanted=wanted)
+    if unusual is not None:
+        return _finish(unusual)
     if log.works >= wanted and whole.random() > 0.02:
         reason = {"undoes": "it has to go"} if drops.random() < 0.6 else {}
         return _finish({"summary": f"did {task}", "commit_title": f"Do {task}", **reason})
@@ -124,6 +130,8 @@ def _code(scenario: Scenario, task: str, log: Log, *, chance: random.Random) -> 
     if log.works == 0 and not replaces:
         # What the system says is undone is put back.
         uses += [_line(SHARED, line) for line in _UNDONE.findall(log.message)]
+    if log.works == 0:
+        uses += [_edit(path, f"good {task}") for path in oddities.granted(log.message)]
     if log.works == 0 and guarded:
         uses.append(_edit(PROTECTED, task))
     if chance.random() < 0.2:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from contracts.merge_queue import MergeQueueStart, QueuedPatch
 from contracts.reconcile import Reconcile
+from tests.fakes.model import FakeModel
 from tests.fakes.patches import FakePatches
 from tests.simulation import adapter, scenario
 from tests.simulation.activities import SimulatedActivities
@@ -17,6 +18,7 @@ from tests.simulation.attempts import Attempts
 from tests.simulation.clock import Clock, LivelockError
 from tests.simulation.commands import Commands
 from tests.simulation.invariants import Monitor
+from tests.simulation.outcomes import Outcomes
 from tests.simulation.people import Crowd
 from tests.simulation.scenario import REQUEST_ID
 from tests.simulation.temporal import Counters, SimulatedTemporal
@@ -65,6 +67,7 @@ def simulate(
     seed: int,
     *,
     classes: Mapping[str, type] = CLASSES,
+    model: type[FakeModel] = FakeModel,
     patches: type[FakePatches] = FakePatches,
     words: bool = False,
 ) -> SimulationResult:
@@ -73,11 +76,12 @@ def simulate(
     Args:
         seed: decides everything.
         classes: workflow classes by type, for planted bugs.
-        patches: the fake of their port, for planted bugs.
+        model: the fake of its port, for planted bugs.
+        patches: the same.
         words: keep the trace as text.
     """
     with _quiet():
-        return _simulate(seed, dict(classes), patches, words=words)
+        return _simulate(seed, dict(classes), model, patches, words=words)
 
 
 @contextlib.contextmanager
@@ -102,7 +106,12 @@ def _quiet() -> Iterator[None]:
 
 
 def _simulate(
-    seed: int, classes: dict[str, type], patches: type[FakePatches], *, words: bool
+    seed: int,
+    classes: dict[str, type],
+    model: type[FakeModel],
+    patches: type[FakePatches],
+    *,
+    words: bool,
 ) -> SimulationResult:
     plot = scenario.of(seed)
     clock = Clock(seed)
@@ -120,12 +129,15 @@ def _simulate(
         now=lambda: clock.seconds,
         enqueue=enqueue,
         running=temporal.open.keys,
+        model=model,
         patches=patches,
     )
     temporal.executor = Commands(temporal, Attempts(temporal, reached.table()))
     monitor = Monitor(temporal, reached, plot)
     temporal.observers.append(monitor)
     request = temporal.start("RequestWorkflow", REQUEST_ID, [adapter.encode(plot.payload)])
+    outcomes = Outcomes(temporal, reached, plot, monitor)
+    temporal.observers.append(outcomes)
     crowd = Crowd(temporal, plot.people)
     temporal.observers.append(crowd)
     crowd.arrive()
@@ -140,6 +152,7 @@ def _simulate(
         temporal.violate(f"nothing comes to an end: {error}")
     if not temporal.violations:
         monitor.final(request)
+        outcomes.final(request)
     _forget(temporal)
     return SimulationResult(
         seed=seed,

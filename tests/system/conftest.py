@@ -10,6 +10,9 @@ from contracts.request import RequestStatus
 from tests.local_deployment import CHECK, LocalDeployment, git, snapshot
 from tests.model_scripts import Json, script
 
+_ON_THE_SHARED = frozenset({"deployment", "completed_run"})
+"""Fixtures of tests that run on the one deployment for all."""
+
 
 @dataclass(frozen=True)
 class CompletedRun:
@@ -29,12 +32,18 @@ class CompletedRun:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test of this folder: it needs a Temporal server, and runs beside no other."""
+    """Mark every test of this folder: it needs a Temporal server.
+
+    Modules on the shared deployment run in one process, all others, which kill, freeze and fill
+    what is their own, in another: each of the two takes minutes.
+    """
     here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.system)
-            item.add_marker(pytest.mark.xdist_group("system"))
+    ours = [item for item in items if item.path.is_relative_to(here)]
+    shared = {item.path for item in ours if _ON_THE_SHARED & set(getattr(item, "fixturenames", ()))}
+    for item in ours:
+        group = "shared deployment" if item.path in shared else "own deployments"
+        item.add_marker(pytest.mark.system)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

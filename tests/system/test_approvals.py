@@ -1,9 +1,14 @@
 """People in the loop: answers by the `temporal` CLI and by `starter.py`, and refused answers."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 from contracts.task import TaskState
 from contracts.visibility import RunState
+from domain.text import visible
 from tests.local_deployment import Handle, LocalDeployment, git, until
 from tests.model_scripts import Task, create, done, plan_of, play, turn, writes_file
 
@@ -35,6 +40,7 @@ PLAYS = [
     play("amiss", writes_file("only", "a.txt", "a\n")),
     play("risky", writes_file("only", "login.py", "x = 1\n")),
     play("noted", NOTED),
+    play("odd-id", writes_file("only", "o.txt", "o\n")),
 ]
 
 
@@ -213,3 +219,39 @@ async def test_a_note_reaches_the_agent_that_starts_later(deployment: LocalDeplo
     await _signal(deployment, handle, "approve", True)
     status = await deployment.delivered(handle)
     assert status.refused_answers[0].problem == "There is no task 'no-such': only."
+
+
+async def test_a_hostile_id_is_shown_escaped_and_its_cards_command_answers(
+    deployment: LocalDeployment,
+) -> None:
+    """With escapes, a quote and a line end: list, status and watch write them out, and what the
+    card says for a terminal can be pasted into one.
+    """
+    folder = deployment.repository("odd-id", SMALL)
+    name = "odd-id\x1b[2J\u202e'; touch pasted; '\n"
+    handle = await deployment.start_request(name, folder, approve=["plan"])
+    await deployment.waiting(handle)
+    shown = [await deployment.starter(*words) for words in (["list"], ["status", handle.id])]
+    card = await deployment.temporal("workflow", "metadata", "-w", handle.id, "-o", "json")
+    (metadata,) = json.loads(card.stdout)["queryResult"]
+    said = metadata["currentDetails"]
+    block = said.split("**Or in a terminal:**")[1].split("```")[1].removeprefix("text\n")
+    approve = "temporal" + block.split("temporal")[1]
+    environ = {**deployment.environ, "PATH": f"{Path(sys.executable).parent}:{os.defpath}"}
+    pasted = subprocess.run(
+        ["bash", "-c", approve],
+        cwd=deployment.folder,
+        env=environ,
+        capture_output=True,
+        check=False,
+    )
+    await deployment.delivered(handle)
+    shown += [await deployment.starter(*words, handle.id) for words in (["watch"], ["status"])]
+
+    assert pasted.returncode == 0, pasted.stderr
+    assert visible(said) == said
+    assert "odd-id\\u001b[2J\\u202e'; touch pasted; '\\n" in shown[0].stdout
+    for each in shown:
+        assert each.returncode == 0, each.stderr
+        assert visible(each.stdout + each.stderr) == each.stdout + each.stderr
+    assert not (deployment.folder / "pasted").exists()

@@ -198,7 +198,7 @@ async def test_a_request_cancelled_during_a_failing_delivery_never_delivers(
 
 SLOW_PUSH = """#!/bin/sh
 {git} "$@"; code=$?
-case " $* " in *" push "*close-unheard*) touch {pushed}; sleep 2;; esac
+case " $* " in *" push "*--force-with-lease*) touch {pushed}; sleep 2;; esac
 exit $code
 """
 

@@ -11,6 +11,8 @@ from bench.cooperbench.run import Rows, Wanted, run
 from tests import tiny_cooperbench
 from tests.local_deployment import ROOT
 
+pytestmark = pytest.mark.minutes
+
 
 def requests(rows: Rows, pair: str) -> dict[tuple[str, str], gates.Row]:
     """Return the rows of a pair's requests by plan and mind."""

@@ -18,10 +18,17 @@ from tests import journal_checks
 from tests.local_deployment import ROOT, Handle, LocalDeployment, until
 from tests.model_scripts import play, script, writes_file
 
+pytestmark = pytest.mark.minutes
+
 SMALL = {"README.md": "A small thing.\n"}
 PATCH = "look-at-the-base-2026-12"
-BEFORE = "            self._base = self._checkpoint = lease.commit\n"
+BEFORE = (
+    "            self._base, self._checkpoint, self._message = "
+    "await self._landing.begin(lease.commit)\n"
+)
 CHANGE = """\
+            from workflows.checks import run_checks
+
             await run_checks(
                 self._start.repository,
                 lease.commit,

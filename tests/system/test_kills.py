@@ -121,6 +121,7 @@ async def test_a_worker_killed_during_a_call_a_command_and_a_check_loses_nothing
     assert tree == completed_run.tree
     entries = own.journal(status.id)
     assert any(not entry.finished for entry in entries), "no model call was hit"
+    assert status.cost_usd == pytest.approx(journal_checks.cost_usd(entries), abs=1e-6)
     assert journal.failures(entries) == []
     assert _made_twice(entries, kills) == []
     assert own.left_behind() == []

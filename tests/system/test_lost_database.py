@@ -16,6 +16,8 @@ from tests.local_deployment import Handle, LocalDeployment, Script, git, until
 from tests.model_scripts import Task, command, create, done, play, script, turn
 from tests.system import test_merging
 
+pytestmark = pytest.mark.minutes
+
 SMALL = {"README.md": "A small thing.\n"}
 
 
@@ -104,15 +106,17 @@ async def test_a_request_missing_from_the_server_is_started_again() -> None:
         await asyncio.to_thread(back_up, deployment.settings.database)
         await deployment.start_request(names[1], since, branch="made")
         given_up = await deployment.start_request(names[2], never, branch="made")
-        await until(lambda: _sleeps(deployment, "4.012"))
-        await until(lambda: _sleeps(deployment, "9.013"))
+        await asyncio.gather(
+            until(lambda: _sleeps(deployment, "4.012")),
+            until(lambda: _sleeps(deployment, "9.013")),
+        )
         await given_up.cancel()
         assert (await deployment.ending(given_up)).state is RunState.CANCELLED
 
         for copy in (backup_path(deployment.settings.database), None):
             await _lose(deployment, copy)
-            await until(lambda: _sleeps(deployment, "6.011"))
-            await until(lambda: _sleeps(deployment, "4.012"))
+            await until(lambda: _goes_on(deployment, names[0], "6.011"))
+            await until(lambda: _goes_on(deployment, names[1], "4.012"))
 
         for name, folder in zip(names[:2], (before, since), strict=True):
             status = await deployment.delivered(await deployment.handle(name), seconds=60)
@@ -154,6 +158,16 @@ async def test_a_request_missing_without_a_restore_waits_for_a_command() -> None
 
 def _sleeps(deployment: LocalDeployment, seconds: str) -> bool:
     return any(f"sleep {seconds}" in line for line in deployment.processes().values())
+
+
+def _goes_on(deployment: LocalDeployment, request: str, seconds: str) -> bool:
+    """Tell whether the command runs, or has ended: a turn after it is in the journal.
+
+    On a slow machine one command can be over before the other begins.
+    """
+    entries = deployment.journal(f"request/{request}")
+    turns = [entry.turn for entry in entries if entry.role == "coder"]
+    return _sleeps(deployment, seconds) or max(turns, default=0) > 1
 
 
 async def _known(deployment: LocalDeployment, name: str) -> bool:

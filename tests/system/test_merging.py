@@ -2,7 +2,7 @@
 
 from contracts.approvals import Answer
 from contracts.task import TaskState
-from tests.local_deployment import LocalDeployment, git, until
+from tests.local_deployment import Handle, LocalDeployment, git, until
 from tests.model_scripts import Task, command, create, done, finish, play, replace, turn, view
 
 SUM = 'test $(($(cat left.txt) + $(cat right.txt))) -le 1 || { echo "too much at once"; false; }'
@@ -11,6 +11,13 @@ APPROVAL = {"verdict": "approve", "summary": "It does what was asked.", "finding
 SHARED = {"shared.txt": "one\nold\nthree\n", "left.txt": "", "right.txt": ""}
 ON_TOP = "Your patch passes alone but fails on top of what landed meanwhile: "
 CONFLICT = "Your patch conflicts with work that landed meanwhile."
+LOST = [
+    "has lost lines that your patch had when the merge queue sent it back",
+    "shared.txt has lost 1 line of this task's own earlier patch:",
+    "- the second side",
+    "second.txt has lost 1 line of this task's own earlier patch:",
+    "- second",
+]
 LABEL = "`<<<<<<< landed by left` begins what landed"
 
 
@@ -49,7 +56,32 @@ def _line(side: str) -> Task:
     )
 
 
+YIELDS = Task(
+    id="second",
+    writes=("second.txt",),
+    coder=(
+        *_line("second").coder[:2],
+        turn(command("git checkout -q HEAD -- . && git clean -fdq && cat shared.txt")),
+        done(expect={"results": [{"is_error": False, "contains": "the first side"}]}),
+        turn(
+            finish(summary="It is said.", undoes="first says it", no_change="It is said."),
+            expect={"last_user_contains": LOST},
+        ),
+    ),
+)
+SECOND_REVIEW = {
+    "match": {"role": "reviewer", "task": "second", "attempt": 3, "request": "request/yield*"},
+    "turns": [
+        turn(
+            finish(**APPROVAL),
+            expect={"last_user_contains": ["Work that it undoes", *LOST[1:], "first says it"]},
+        )
+    ],
+}
+
+
 PLAYS = [
+    [SECOND_REVIEW, *play("yield", _line("first"), YIELDS)],
     play("together", _number("left"), _number("right")),
     play("conflict", _line("left"), _line("right")),
     play(
@@ -93,15 +125,10 @@ async def test_a_conflict_is_sent_back_with_markers_and_lands_when_resolved(
     handle = await deployment.start_request("conflict", folder, approve=["review"])
     await deployment.waiting(handle, count=2)
     await handle.signal("approve", Answer(approval="review/left/0"))
-    await until(lambda: _left_is_done(deployment, handle.id))
+    await until(lambda: _is_done(deployment, handle, "left"))
     await handle.signal("approve", Answer(approval="review/right/0"))
 
-    async def resolved() -> bool:
-        return [each.id for each in (await deployment.status(handle)).approvals] == [
-            "review/right/1"
-        ]
-
-    await until(resolved)
+    await until(lambda: _is_asked(deployment, handle, "review/right/1"))
     await handle.signal("approve")
     status = await deployment.delivered(handle)
     shown = git(folder, "show", f"{status.branch}:shared.txt")
@@ -109,9 +136,40 @@ async def test_a_conflict_is_sent_back_with_markers_and_lands_when_resolved(
     assert {task.id: task.rounds for task in status.tasks} == {"left": 0, "right": 1}
 
 
-async def _left_is_done(deployment: LocalDeployment, request: str) -> bool:
-    status = await deployment.status(await deployment.handle(request.removeprefix("request/")))
-    return {task.id: task.state for task in status.tasks}["left"] is TaskState.DONE
+async def test_an_own_side_given_up_in_a_conflict_is_told_to_everyone(
+    deployment: LocalDeployment,
+) -> None:
+    """A task whose first patch meets a conflict and that keeps what landed for everything is told
+    each line of its own that is gone; so is its reviewer, and, since that one gives no reason, the
+    person.
+    """
+    folder = deployment.repository("yield", {"shared.txt": SHARED["shared.txt"]})
+    handle = await deployment.start_request("yield", folder, approve=["review"])
+    await deployment.waiting(handle, count=2)
+    await handle.signal("approve", Answer(approval="review/first/0"))
+    await until(lambda: _is_done(deployment, handle, "first"))
+    await handle.signal("approve", Answer(approval="review/second/0"))
+    await until(lambda: _is_asked(deployment, handle, "review/second/2"))
+    (asked,) = (await deployment.status(handle)).approvals
+    await handle.signal("approve")
+    status = await deployment.delivered(handle)
+
+    assert [line for line in LOST[1:] if line not in asked.detail] == []
+    assert asked.why.startswith("The change undoes work: ")
+    assert {entry.status for entry in deployment.journal(handle.id)} == {200}
+    assert {task.id: task.no_change for task in status.tasks} == {
+        "first": "",
+        "second": "It is said.",
+    }
+
+
+async def _is_done(deployment: LocalDeployment, handle: Handle, task: str) -> bool:
+    status = await deployment.status(handle)
+    return {each.id: each.state for each in status.tasks}[task] is TaskState.DONE
+
+
+async def _is_asked(deployment: LocalDeployment, handle: Handle, approval: str) -> bool:
+    return [each.id for each in (await deployment.status(handle)).approvals] == [approval]
 
 
 async def test_tasks_that_write_one_path_run_in_sequence(

@@ -20,6 +20,8 @@ from rehearsal.journal import Entry
 from tests import journal_checks
 from tests.local_deployment import ROOT, LocalDeployment, changed, commit, git, snapshot
 
+pytestmark = pytest.mark.minutes
+
 SCRIPT = Path(__file__).with_name("real_package.json")
 REQUIREMENTS = ROOT / "requirements"
 KEPT = ROOT / "build" / "real-input"

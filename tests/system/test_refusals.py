@@ -110,6 +110,16 @@ async def test_an_impossible_request_is_refused_before_anything_is_touched(
     )
 
 
+async def test_a_detached_run_is_refused_like_a_watched_one(deployment: LocalDeployment) -> None:
+    """`--detach` returns once the repository is open, so that a refusal is not missed."""
+    folder = deployment.repository("refused-detached", SMALL)
+    words = ("run", "--repo", str(folder), "--base", "no-such", "--detach", "refuse me")
+    ended = await deployment.starter(*words)
+    assert ended.returncode == 2, ended
+    assert "Refused: " in ended.stdout
+    assert "no-such" in ended.stdout
+
+
 async def test_unusable_input_by_the_temporal_cli_fails_with_one_sentence(
     deployment: LocalDeployment,
 ) -> None:

@@ -8,12 +8,16 @@ import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
 from rehearsal import journal
 from runtime.records import ServerRecord
 from runtime.services.child_process import log_tail
 from tests import journal_checks
 from tests.local_deployment import LocalDeployment, git, until
 from tests.model_scripts import Task, create, done, play, script, turn, writes_file
+
+pytestmark = pytest.mark.minutes
 
 KILLS = 20
 AWAY_SECONDS = 60

@@ -13,6 +13,8 @@ from tests import journal_checks
 from tests.local_deployment import LocalDeployment, git, until
 from tests.model_scripts import Task, create, done, play, script, turn, writes_file
 
+pytestmark = pytest.mark.minutes
+
 SMALL = {"README.md": "A small thing.\n"}
 
 
@@ -20,7 +22,7 @@ SMALL = {"README.md": "A small thing.\n"}
 async def bare() -> AsyncIterator[LocalDeployment]:
     """A home where nothing runs; what `run` brings up is watched closely."""
     tasks = (writes_file("a", "a.txt", "a\n", delay_ms=700), writes_file("b", "b.txt", "b\n"))
-    environ = {"ORCHESTCODE_WATCHDOG_SECONDS": "3"}
+    environ = {"ORCHESTCODE_WATCHDOG_SECONDS": "3", "ORCHESTCODE_IDLE_SECONDS": "1"}
     async with LocalDeployment(
         script(play("standstill", *tasks)), services=False, environ=environ
     ) as deployment:

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from contracts.model import Usage
-from domain.agent import models
 from rehearsal.journal import Entry
+from tests import journal_checks
 from tests.local_deployment import ROOT, LocalDeployment, git
 from tests.model_scripts import Task, create, done, play, script, turn
 
@@ -24,7 +23,7 @@ CHANGES = (
     ("infra/roles/reviewer.md", "You review", "You were altered to review"),
     ("activities/tools/view.py", "Show a file of the repository", "Altered: show a file"),
     ("domain/agent/models.py", '"claude-opus-5-5", 4, 20', '"claude-opus-5-5", 40, 200'),
-    ("domain/approvals/paths.py", '*(".mcp.json", ', '*("late.cfg", ".mcp.json", '),
+    ("domain/approvals/runs_code.py", '".envrc .direnv/', '".envrc late.cfg .direnv/'),
     ("domain/limits.py", "approval_seconds=86_400", "approval_seconds=1"),
 )
 """File, text that it has once, replacement."""
@@ -53,16 +52,7 @@ def configurations(store: str, role: str) -> list[dict[str, Any]]:
 
 def cost_usd(entry: Entry, *, factor: int) -> float:
     """Return what a call costs at today's prices times a factor."""
-    used = entry.usage or {}
-    usage = Usage(
-        input_tokens=used["input_tokens"],
-        cache_read_tokens=used["cache_read_input_tokens"],
-        cache_write_tokens=used["cache_creation_input_tokens"],
-        output_tokens=used["output_tokens"],
-    )
-    hour = used["cache_creation"]["ephemeral_1h_input_tokens"]
-    known = models.facts(str(entry.model))
-    return models.cost_microusd(known, usage, written_1h=hour) * factor / 1e6
+    return journal_checks.microusd(entry) * factor / 1e6
 
 
 @pytest.mark.system
@@ -91,6 +81,10 @@ async def test_a_waiting_request_keeps_the_limits_it_began_with(tmp_path: Path) 
         while second.approvals[0].id == first.approvals[0].id:
             second = await own.waiting(handle)
         await handle.signal("approve", second.approvals[0].id)
+        third = await own.waiting(handle)
+        while third.approvals[0].id == second.approvals[0].id:
+            third = await own.waiting(handle)
+        await handle.signal("approve", third.approvals[0].id)
         status = await own.delivered(handle)
         store = str(next(own.settings.stores.glob("*.git")))
         (coder,) = configurations(store, "coder")
@@ -99,6 +93,10 @@ async def test_a_waiting_request_keeps_the_limits_it_began_with(tmp_path: Path) 
 
     asked = [each.approvals[0].what for each in (first, second)]
     assert asked == ["edit .envrc", "edit late.cfg"]
+    assert (
+        "runs when somebody enters the folder with direnv: .envrc, late.cfg"
+        in third.approvals[0].risk
+    )
     assert "altered" not in coder["system"]
     assert "Altered" not in json.dumps(coder["tools"])
     assert "altered" in reviewer["system"]

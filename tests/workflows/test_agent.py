@@ -1,6 +1,7 @@
 """AgentWorkflow on a real server: turn by turn until it finishes or is cut."""
 
 import asyncio
+import datetime as dt
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -10,12 +11,13 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import CancelledError
 
-from contracts import roles
+from contracts import roles, task_queue
 from contracts.agent import AgentLimits, AgentResult, AgentStart, Note, StopCause
 from contracts.approvals import Choice, Decision
 from contracts.failures import FailureKind
 from contracts.model import OpenConversation, Usage
 from contracts.store import ConversationRef
+from contracts.task_queue import TaskQueue
 from contracts.tools import CoderFinish, ReadCall, ToolCall
 from domain.agent import loop
 from domain.limits import AGENT
@@ -25,6 +27,7 @@ from tests.fakes.policy import config_of
 from tests.fakes.store import BASE
 from tests.workflows.workflow_env import WorkflowEnv, until
 from workflows.agent import AgentWorkflow
+from workflows.visibility import STATE
 
 pytestmark = pytest.mark.system
 
@@ -264,12 +267,31 @@ async def test_a_limit_cuts_the_agent_before_the_call_that_exceeds_it(
 
 async def test_a_lasting_model_failure_ends_the_agent_and_keeps_its_work(client: Client) -> None:
     """An agent whose model fails for good ends with the failure's kind, and keeps its work."""
-    broken = ScriptedReply(fails=failing(FailureKind.CREDENTIALS, "the key is wrong"))
+    broken = ScriptedReply(fails=failing(FailureKind.MODEL_REQUEST, "it is rejected"))
     _, result = await played(client, [acts((EDIT, "a")), broken])
 
-    assert (result.cut, result.failure) == (StopCause.FAILURE, FailureKind.CREDENTIALS)
-    assert result.reason == "the key is wrong"
+    assert (result.cut, result.failure) == (StopCause.FAILURE, FailureKind.MODEL_REQUEST)
+    assert result.reason == "it is rejected"
     assert result.checkpoint != BASE
+
+
+async def test_a_call_that_no_worker_takes_is_shown_and_made_once_one_comes(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no worker has a model key the agent is WAITING_INFRA; with one it goes on."""
+    monkeypatch.setattr(task_queue, "MODEL_TAKEN_WITHIN", dt.timedelta(seconds=0.3))
+    env = WorkflowEnv(client, {"coder/x": [DONE]})
+    async with env.at_work(idle=TaskQueue.MODEL):
+        handle = await env.start(AgentWorkflow, agent(env))
+
+        async def shown() -> bool:
+            return (await handle.describe()).typed_search_attributes.get(STATE) == "WAITING_INFRA"
+
+        await until(shown)
+        async with env.worker(TaskQueue.MODEL):
+            result = await handle.result()
+
+    assert result.cut is None
 
 
 async def test_a_reply_that_cannot_be_read_is_bought_a_few_times_and_booked(

@@ -1,9 +1,9 @@
 """What is red or cannot run before any work is told to planner, agents and person at once."""
 
 import pytest
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowFailureError
 
-from contracts.checks import RunChecks
+from contracts.checks import FailedBefore, RunChecks
 from contracts.request import RequestStatus
 from contracts.visibility import RunState
 from tests.fakes.calls import CallLog
@@ -13,33 +13,104 @@ from workflows.request import RequestWorkflow
 
 pytestmark = pytest.mark.system
 RED = f"`{CHECK}` fails before we started (exit code 1)"
+COUNTS = (
+    "A check that fails here is not held against the patch of one task, as long as no more of it "
+    "fails; the final result must pass it: run it, and see that a change makes nothing more of it "
+    "fail."
+)
+FLAKY = f"`{CHECK}` is flaky at the base: it failed, then passed when run again (exit code 1)"
 LACKS = "the acceptance command `test a` of a cannot run here: there is no `test`"
 
 
 def told(calls: CallLog) -> dict[str, str]:
     """Return what each role's opening names as red before any change."""
     opened = calls.of("open_conversation")
-    return {each.role: dict(each.facts)["Red before any change"] for each in opened}
+    return {each.role: dict(each.facts)["Red or flaky before any change"] for each in opened}
+
+
+def runs(calls: CallLog) -> list[tuple[str, tuple[str, ...], int]]:
+    """Return commit, commands and rerun of each run of checks, in order."""
+    made: list[RunChecks] = calls.of("run_checks")
+    return [(run.commit, run.commands, run.fresh) for run in made]
 
 
 async def test_a_check_that_is_red_on_the_base_is_told_to_everyone(client: Client) -> None:
-    """It runs once before the planner begins; planner, coder, reviewer and status name it, and no
-    patch is held back for it.
+    """It runs before the planner begins, once more when it is red; planner, coder, reviewer and
+    status name it, and no patch is held back for it.
     """
     async with at_work(client, scripts([plan(task("a"))], "a")) as env:
         env.checks.passes = lambda run, command: command != CHECK or run.commit != BASE
         handle = await env.start(RequestWorkflow, asked(checks=["make lint", CHECK]))
         done = await handle.result()
 
-    first: list[RunChecks] = env.calls.of("run_checks")[:3]
-    assert [(run.commit, run.commands) for run in first[:2]] == [
-        (BASE, ("make lint",)),
-        (BASE, (CHECK,)),
+    *on_base, of_task = runs(env.calls)[:4]
+    assert on_base == [
+        (BASE, ("make lint",), 0),
+        (BASE, (CHECK,), 0),
+        (BASE, (CHECK,), 1),
     ]
-    assert first[2].commands == ("test a", "make lint")
-    assert told(env.calls) == dict.fromkeys(("planner", "coder", "reviewer"), RED)
+    assert of_task[1:] == (("test a", "make lint"), 0)
+    assert told(env.calls) == dict.fromkeys(("planner", "coder", "reviewer"), f"{RED}\n{COUNTS}")
     assert done.state is RunState.DONE
     assert done.base_problems == (RED,)
+
+
+async def test_a_patch_that_makes_more_of_a_red_check_fail_goes_back(client: Client) -> None:
+    """A check that is red on the base is compared, test by test: what fails only with the patch
+    sends it back before it is reviewed, and again the merge queue looks; the old failure does not.
+    """
+    work = scripts([plan(task("a"))], "a")
+    work["coder/a"] = [*work["coder/a"], *work["coder/a"]]
+
+    async with at_work(client, work) as env:
+
+        def failing(run: RunChecks, _command: str) -> tuple[str, ...]:
+            broken = run.commit != BASE and len(env.messages("coder/a")) <= 2
+            return ("old", "new") if broken else ("old",)
+
+        env.checks.passes = lambda _run, command: command != CHECK
+        env.checks.failing = failing
+        handle = await env.start(RequestWorkflow, asked())
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+
+    (back,) = [message for message in env.messages("coder/a") if message]
+    assert "These of its tests did not fail then:\n    new\n" in back
+    assert len(env.messages("reviewer/a")) == 1
+    of_patches = [run for run in env.calls.of("run_checks") if run.commit != BASE]
+    before = FailedBefore(command=CHECK, exit_code=1, failing=("old",))
+    # Twice in its first round, once in its second, once in the queue; at the end nothing counts.
+    assert [run.failed_before for run in of_patches] == [(before,)] * 4 + [()]
+    (opening,) = (each for each in env.calls.of("open_conversation") if each.role == "reviewer")
+    assert dict(opening.facts)["Commands that passed on it"] == (
+        f"test a\n{CHECK} (fails, in nothing that did not fail before)"
+    )
+
+
+async def test_a_check_that_is_red_once_on_the_base_is_told_as_flaky(client: Client) -> None:
+    """Red, then green when run again, it is told as flaky to planner, coder, reviewer and person;
+    a patch is held to it, and goes back for it only when it is red twice.
+    """
+    work = scripts([plan(task("a"))], "a")
+    work["coder/a"] = [*work["coder/a"], *work["coder/a"]]
+    async with at_work(client, work) as env:
+        # On the base and on the patch's second round it passes when run again.
+        env.checks.passes = lambda run, command: (
+            command != CHECK
+            or (run.fresh > 0 and (run.commit == BASE or len(env.messages("coder/a")) > 2))
+        )
+        done = await (await env.start(RequestWorkflow, asked())).result()
+
+    assert told(env.calls) == dict.fromkeys(("planner", "coder", "reviewer"), FLAKY)
+    assert done.state is RunState.DONE
+    assert done.base_problems == (FLAKY,)
+    of_patches = [
+        (commands, fresh) for commit, commands, fresh in runs(env.calls) if commit != BASE
+    ]
+    assert of_patches[:4] == [(("test a", CHECK), fresh) for fresh in (0, 1, 0, 1)]
+    (back,) = [message for message in env.messages("coder/a") if message]
+    assert f"This one failed (exit code 1):\n    {CHECK}" in back
+    assert len(env.messages("reviewer/a")) == 1
 
 
 async def test_a_patch_that_breaks_a_check_alone_goes_back_before_it_is_reviewed(
@@ -88,3 +159,23 @@ async def test_a_repaired_plan_leaves_nothing_to_tell(client: Client) -> None:
 
     assert done.base_problems == ()
     assert told(env.calls)["coder"] == ""
+
+
+async def test_checks_of_the_settings_are_run_like_those_of_a_request(client: Client) -> None:
+    """On the base, on each patch and on the merged tree; agents are told of them, and the status
+    says who names them and that they passed before any work.
+    """
+    async with at_work(client, scripts([plan(task("a"))], "a")) as env:
+        env.repositories.settings_checks = ("npm test",)
+        done = await (await env.start(RequestWorkflow, asked(checks=[]))).result()
+
+    assert runs(env.calls)[0] == (BASE, ("npm test",), 0)
+    assert all("npm test" in commands for _, commands, _ in runs(env.calls))
+    assert [check.command for check in done.checks][-1] == "npm test"
+    opened = env.calls.of("open_conversation")
+    names = ("Checks that must pass on the final result", "The person's checks, run by the system")
+    assert [text for each in opened for name, text in each.facts if name.startswith(names)] == [
+        "npm test"
+    ] * 2
+    assert done.checks_from == ".orchestcode/settings.json of the base"
+    assert (done.checks_asked, done.base_passes) == (("npm test",), ("npm test",))

@@ -179,6 +179,45 @@ async def test_a_check_that_already_fails_without_patches_evicts_none(client: Cl
     assert ("test first",) in [run.commands for run in line.env.calls.of("run_checks")]
 
 
+async def test_a_patch_that_makes_more_of_a_red_check_fail_is_evicted(client: Client) -> None:
+    """What is red without any patch is compared, test by test, with what is red with one."""
+    async with at_work(client) as line:
+        store = line.env.store
+        line.env.checks.passes = lambda _run, command: command != "make test"
+        line.env.checks.failing = lambda run, _command: (
+            ("old", "new") if "bad" in store.tree(run.commit) else ("old",)
+        )
+        await line.put("bad")
+        line.open()
+        told = await line.verdicts(2)
+        await line.end()
+
+    assert told["first"].landed
+    assert (told["bad"].eviction, told["bad"].test) == (Eviction.RED, "new")
+    assert told["bad"].reason.startswith("`make test` fails in 1 test more than before")
+
+
+async def test_a_red_check_that_a_person_dropped_for_a_patch_is_not_run_on_it(
+    client: Client,
+) -> None:
+    """A patch that does not name the check may add to its failures; the next is compared anew."""
+    async with at_work(client) as line:
+        store = line.env.store
+        line.env.checks.passes = lambda _run, command: command != "make test"
+        line.env.checks.failing = lambda run, _command: (
+            ("old", "new") if "freed" in store.tree(run.commit) else ("old",)
+        )
+        freed = line.patch("freed").model_copy(update={"checks": ()})
+        await line.queue.signal(MergeQueueWorkflow.enqueue, freed)
+        line.open()
+        told = await line.verdicts(2)
+        await line.put("third")
+        told = await line.verdicts(3)
+        await line.end()
+
+    assert all(verdict.landed for verdict in told.values())
+
+
 async def test_the_patch_that_breaks_the_checks_is_evicted_and_the_others_land(
     client: Client,
 ) -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 import pytest
+from temporalio.api.common.v1 import Payload
 from temporalio.client import (
     Client,
     WorkflowExecutionStatus,
@@ -16,19 +17,22 @@ from temporalio.client import (
     WorkflowHandle,
     WorkflowUpdateFailedError,
 )
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.testing import TimeSkipper
 
 from contracts.approvals import ApprovalKind, Choice, Decide, Receipt
+from contracts.delivery import DeliverBranch
 from contracts.endings import RequestEnding, TaskEnding
 from contracts.failures import FailureKind
 from contracts.planning import PlanDraft, TaskSpec
-from contracts.repository import DeliverBranch
 from contracts.request import RequestStatus
 from contracts.review import ReviewFinish, Verdict
 from contracts.task import TaskState
 from contracts.tools import CoderFinish
 from contracts.visibility import RunState
+from domain.text import NO_TEXT
+from runtime.services.waking import wake_waiting
 from tests.fakes.calls import failing
 from tests.fakes.model import ScriptedReply, acts, finishes, says
 from tests.fakes.store import BASE
@@ -42,6 +46,12 @@ CHECK = "make test"
 DONE = finishes(CoderFinish(summary="done"))
 REVIEWER = [finishes(ReviewFinish(verdict=Verdict.APPROVE, summary="right"))]
 CUT = [says("no", "refusal")]
+
+
+def raw(data: str | bytes) -> RawValue:
+    """Return an input as it stands, as the web UI and the `temporal` CLI send it."""
+    encoded = data.encode() if isinstance(data, str) else data
+    return RawValue(Payload(metadata={"encoding": b"json/plain"}, data=encoded))
 
 
 def task(name: str, *after: str) -> TaskSpec:
@@ -59,6 +69,12 @@ def task(name: str, *after: str) -> TaskSpec:
 def coder(name: str, *, waits: asyncio.Event | None = None) -> list[ScriptedReply]:
     """A coder that edits the file of its task and finishes; `waits` holds up its edit."""
     return [acts(("edit", name), waits=waits), DONE]
+
+
+def dear_coder(name: str) -> list[ScriptedReply]:
+    """A coder whose edit uses up most of a small budget."""
+    edit, done = coder(name)
+    return [dataclasses.replace(edit, cost_microusd=70_000), done]
 
 
 def plan(*tasks: TaskSpec, cost_microusd: int = 1_000) -> ScriptedReply:
@@ -95,14 +111,16 @@ async def status(handle: WorkflowHandle[Any, Any]) -> RequestStatus:
     return await handle.query(RequestWorkflow.status)
 
 
-async def waits(handle: WorkflowHandle[Any, Any], approval: str) -> RequestStatus:
+async def waits(
+    handle: WorkflowHandle[Any, Any], approval: str, *, seconds: float = 15.0
+) -> RequestStatus:
     """A request's status once it waits for an answer."""
 
     async def asks() -> RequestStatus | None:
         found = await status(handle)
         return found if approval in [each.id for each in found.approvals] else None
 
-    found: RequestStatus = await until(asks)
+    found: RequestStatus = await until(asks, seconds=seconds)
     return found
 
 
@@ -152,8 +170,17 @@ async def test_a_request_of_three_tasks_delivers_one_branch(client: Client) -> N
         ({"repository": "/r"}, "request: Field required"),
         (asked(colour="red"), "colour: Extra inputs"),
         (asked(approve=["everything"]), "approve.0"),
+        (raw('{"repository": "/x", "request": "a \\ud800"}'), f"request {NO_TEXT}"),
+        (raw('{"repository": "/x", "request": "a", "checks": ["\\udfff"]}'), "checks holds"),
+        (raw('{"repository": "/x", "request": "a", "branch": "\\udfff"}'), "branch holds"),
+        (raw('{"repository": "/x", "request": "a", "\\ud800": 1}'), "\ufffd holds"),
+        (raw(b'{"repository": "/x", "request": "a \xff"}'), f"request {NO_TEXT}"),
+        (raw("mend it"), "JSON object"),
     ],
-    ids=["no object", "a key missing", "an unknown key", "a bad value"],
+    ids=[
+        *("no object", "a key missing", "an unknown key", "a bad value", "half a pair"),
+        *("half a pair in a check", "in a branch", "in a key", "bytes", "no JSON"),
+    ],
 )
 async def test_unusable_input_is_refused_before_anything_is_touched(
     client: Client, payload: object, says_what: str
@@ -229,12 +256,12 @@ async def test_without_plan_and_checks_a_person_decides_on_the_one_task(client: 
 
 async def test_a_lasting_model_failure_of_the_planner_ends_the_request(client: Client) -> None:
     """A planner whose model fails for good ends the request with that failure's kind."""
-    planner = [ScriptedReply(fails=failing(FailureKind.CREDENTIALS, "the key is wrong"))]
+    planner = [ScriptedReply(fails=failing(FailureKind.CREDENTIALS, "it is rejected", waits=False))]
     async with at_work(client, scripts(planner)) as env:
         error, last = await failed(await env.start(RequestWorkflow, asked()))
 
     assert error.type == FailureKind.CREDENTIALS
-    assert "the key is wrong" in last.reason
+    assert "it is rejected" in last.reason
 
 
 async def test_a_long_wait_of_the_model_is_shown_with_its_end(client: Client) -> None:
@@ -252,6 +279,26 @@ async def test_a_long_wait_of_the_model_is_shown_with_its_end(client: Client) ->
         with pytest.raises(WorkflowFailureError):
             await handle.result()
     assert re.fullmatch(r"Overloaded; waits until .*\d\d:\d\d:\d\d UTC", seen.reason)
+
+
+async def test_what_waits_for_its_host_goes_on_when_a_worker_starts(client: Client) -> None:
+    """A call that no key pays for waits, shown as WAITING_INFRA, until it is woken by a worker."""
+    broken = failing(FailureKind.CREDENTIALS, "no model key", pause_seconds=7_200)
+    async with at_work(client, scripts([ScriptedReply(fails=broken), plan(task("a"))], "a")) as env:
+        handle = await env.start(RequestWorkflow, asked())
+
+        async def waiting() -> RequestStatus | None:
+            status: RequestStatus = await handle.query(RequestWorkflow.status)
+            return status if status.state is RunState.WAITING_INFRA else None
+
+        seen = await until(waiting)
+        done = asyncio.ensure_future(handle.result())
+        while not done.done():
+            await wake_waiting(client)  # the server lists what waits a moment later
+            await asyncio.wait([done], timeout=0.1)
+
+    assert seen.reason.startswith("no model key; ")
+    assert (await done).state is RunState.DONE
 
 
 async def test_a_failed_task_blocks_only_its_dependents(client: Client) -> None:
@@ -293,27 +340,35 @@ async def test_a_failed_task_blocks_none_that_only_writes_the_same(client: Clien
 
 async def test_a_task_beyond_the_budget_is_not_started(client: Client) -> None:
     """A task beyond the budget is not started and shows why; finished work is delivered."""
-    async with at_work(client, scripts([plan(task("a"), task("b"), task("c"))], "a", "b")) as env:
-        error, last = await failed(await env.start(RequestWorkflow, asked(budget_usd=0.12)))
+    dear = {"coder/a": dear_coder("a"), "reviewer/a": REVIEWER}
+    async with at_work(client, scripts([plan(task("a"), task("b", "a"))]) | dear) as env:
+        start = asked(budget_usd=0.12, on_limit="finish")
+        error, last = await failed(await env.start(RequestWorkflow, start))
 
     rows = {row.id: row for row in last.tasks}
     assert error.type == "Incomplete"
-    assert [row.state for row in last.tasks[:2]] == [TaskState.DONE] * 2
-    assert (rows["c"].state, rows["c"].workflow_id) == (TaskState.FAILED, None)
-    assert rows["c"].reason == "the budget of $0.12 is used up or reserved"
+    assert rows["a"].state is TaskState.DONE
+    assert (rows["b"].state, rows["b"].workflow_id) == (TaskState.FAILED, None)
+    assert rows["b"].ending is TaskEnding.NO_MONEY
+    assert rows["b"].reason == (
+        "the budget of $0.12 is used up or reserved; "
+        "the request finishes at the limit of its budget (on_limit: finish)"
+    )
     assert last.commit == env.tip
     assert last.cost_usd <= last.budget_usd
+    assert last.approvals == ()
 
 
 async def test_every_task_beyond_the_budget_says_so(client: Client) -> None:
     """Also those for which no slot was free when the first was refused: none stays pending."""
     dear = dataclasses.replace(plan(*(task(name) for name in "abcd")), cost_microusd=80_000)
     async with at_work(client, scripts([dear])) as env:
-        start = asked(budget_usd=0.12, max_parallel=1)
+        start = asked(budget_usd=0.12, max_parallel=1, on_limit="finish")
         _, last = await failed(await env.start(RequestWorkflow, start))
 
+    assert {row.state for row in last.tasks} == {TaskState.FAILED}
     reason = "the budget of $0.12 is used up or reserved"
-    assert [(row.state, row.reason) for row in last.tasks] == [(TaskState.FAILED, reason)] * 4
+    assert all(row.reason.startswith(reason) for row in last.tasks)
 
 
 async def test_a_merged_tree_that_fails_its_checks_is_not_delivered(client: Client) -> None:
@@ -470,6 +525,31 @@ async def test_answers_that_are_refused_are_kept_and_shown(client: Client) -> No
     assert "already approved" in problems[4]
 
 
+async def test_no_answer_or_note_is_dropped_unsaid_because_it_is_no_text(client: Client) -> None:
+    """Lone surrogates, bytes that are not UTF-8 and what is no JSON are refused and shown; a
+    reason keeps what can be read of it.
+    """
+    async with at_work(client, scripts([plan(task("a"))])) as env:
+        handle = await env.start(RequestWorkflow, asked(approve=["plan"]))
+        await waits(handle, "plan")
+        await handle.signal("note", raw('"mind \\ud83d"'))
+        await handle.signal("note", raw('{"text": "x", "task": "\\udc00"}'))
+        await handle.signal("note", raw(b'"mind \xff"'))
+        await handle.signal("approve", raw('{"approval": "\\ud800"}'))
+        await handle.signal("approve", raw('{"\\ud800": "plan"}'))
+        await handle.signal("approve", raw('{"approval": "plan", "digest": "\\ud800"}'))
+        await handle.signal("approve", raw("{approval: plan}"))
+        shown = await status(handle)
+        with pytest.raises(WorkflowUpdateFailedError):
+            await handle.execute_update("decide", raw('{"choice": "approve", "by": "\\ud800"}'))
+        await handle.signal("reject", raw('{"approval": "plan", "reason": "no \\ud800 way"}'))
+        error, _ = await failed(handle)
+
+    assert len(shown.refused_answers) == 7
+    assert [NO_TEXT in each.problem for each in shown.refused_answers[:3]] == [True] * 3
+    assert "no \ufffd way" in error.message
+
+
 async def test_a_refused_update_leaves_no_trace_in_history(client: Client) -> None:
     """An update that cannot be taken is refused with the reason, and never reaches history."""
     async with at_work(client, scripts([plan(task("a"))])) as env:
@@ -499,7 +579,7 @@ async def test_a_note_reaches_running_and_later_tasks(client: Client) -> None:
         handle = await env.start(RequestWorkflow, asked())
         await until(lambda: env.messages("coder/a"))
         await handle.signal("note", "mind the tests")
-        await until(lambda: _told(client, env.id))
+        await until(lambda: _told(client, f"{env.id}/task/a/coder-1"))
         speaks.set()
         await handle.result()
 
@@ -510,9 +590,38 @@ async def test_a_note_reaches_running_and_later_tasks(client: Client) -> None:
     assert "mind the tests" in str(opened)
 
 
-async def _told(client: Client, request: str) -> bool:
-    agent = client.get_workflow_handle(f"{request}/task/a/coder-1")
-    history = await agent.fetch_history()
+async def test_a_note_reaches_the_planner_whenever_it_comes(client: Client) -> None:
+    """One before it begins stands in its opening, one while it works in its next turn, one while
+    its plan is looked at in its next attempt; the task is told all of them.
+    """
+    speaks = asyncio.Event()
+    thinks = dataclasses.replace(acts(("view", ".")), waits=speaks)
+    async with at_work(client, scripts([thinks, plan(task("a")), plan(task("a"))], "a")) as env:
+        env.surveys.lacks = lambda _: "there is no such tool"
+        opens, looks = env.calls.hold("open_repository"), env.calls.hold("look_up_commands")
+        handle = await env.start(RequestWorkflow, asked())
+        await handle.signal("note", "before it begins")
+        opens.set()
+        await until(lambda: env.messages("planner/planner"))
+        await handle.signal("note", "while it works")
+        await until(lambda: _told(client, f"{env.id}/planner-1"))
+        speaks.set()
+        await until(lambda: env.calls.of("look_up_commands"))
+        await handle.signal("note", "while its plan is looked at")
+        looks.set()
+        await handle.result()
+
+    facts = {each.role: str(each.facts) for each in env.model.opened.values()}
+    _, second, third = map(str, env.messages("planner/planner"))
+    assert "before it begins" in facts["planner"]
+    assert ("while it works" in second, "while its plan is looked at" in third) == (True, True)
+    assert "before it begins" not in second + third
+    for text in ("before it begins", "while it works", "while its plan is looked at"):
+        assert text in facts["coder"]
+
+
+async def _told(client: Client, agent: str) -> bool:
+    history = await client.get_workflow_handle(agent).fetch_history()
     return any(
         event.workflow_execution_signaled_event_attributes.signal_name == "add_note"
         for event in history.events

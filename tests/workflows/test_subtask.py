@@ -12,6 +12,8 @@ from temporalio.exceptions import CancelledError
 
 from contracts.agent import AgentLimits, AgentStart, Note
 from contracts.approvals import Choice, Decision
+from contracts.baseline import Baseline
+from contracts.checks import FailedBefore
 from contracts.endings import TaskEnding
 from contracts.failures import FailureKind
 from contracts.limits import RequestLimits
@@ -24,6 +26,7 @@ from contracts.tools import CoderFinish
 from domain import limits
 from tests.fakes.calls import failing
 from tests.fakes.model import ScriptedReply, ScriptedUse, acts, finishes, says
+from tests.fakes.store import BASE
 from tests.workflows.workflow_env import WorkflowEnv, until
 from workflows.subtask import SubtaskWorkflow
 
@@ -358,6 +361,32 @@ async def test_a_reviewer_is_asked_for_an_earlier_finding_that_it_leaves_out(
     assert report.state is TaskState.DONE
 
 
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        pytest.param(["too large: a.bin"], "too large: a.bin", id="over a round that did not look"),
+        pytest.param(["too large: a.bin", ""], "", id="until a command finds nothing"),
+    ],
+)
+async def test_what_is_left_out_is_told_while_it_holds(
+    client: Client, found: list[str], told: str
+) -> None:
+    """The report has what the coder's last command found; edits and later rounds do not look."""
+    runs = [acts(("run_command", str(number))) for number in range(len(found))]
+    lines = iter(found)
+    async with at_work(
+        client,
+        coder=[*runs, EDIT, DONE, EDIT, DONE],
+        reviewer=[BAD, finishes(SETTLED)],
+        verdicts=[landed],
+        request_limits=RequestLimits(),
+    ) as (env, start):
+        env.tools.left_out = lambda call: next(lines) if call.tool == "run_command" else None
+        report = await (await start()).result()
+
+    assert (report.state, report.rounds, report.left_out) == (TaskState.DONE, 1, told)
+
+
 async def test_no_change_is_an_outcome_of_its_own_that_a_reviewer_approves(
     client: Client,
 ) -> None:
@@ -417,8 +446,8 @@ _NOTHING = "; it had changed nothing"
     [
         ([CUT], f"the agent was cut: no (refusal){_NOTHING}"),
         (
-            [ScriptedReply(fails=failing(FailureKind.CREDENTIALS, "the key is wrong"))],
-            f"the agent was cut: the key is wrong (failure){_NOTHING}",
+            [ScriptedReply(fails=failing(FailureKind.MODEL_REQUEST, "it is rejected"))],
+            f"the agent was cut: it is rejected (failure){_NOTHING}",
         ),
     ],
     ids=["cut", "failing"],
@@ -541,7 +570,7 @@ CANNOT = needs(blocked="it tests a server that is not there", cannot_pass=(CHECK
 
 
 async def test_a_person_may_drop_an_acceptance_command_that_cannot_pass(client: Client) -> None:
-    """The change lands without the dropped command, and the request hears which one that is."""
+    """The change lands without the dropped command; the request and the reviewer hear which."""
     env, report, asked = await _decided(
         client, Choice.APPROVE, coder=[EDIT, CANNOT], reviewer=[GOOD], verdicts=[landed]
     )
@@ -550,8 +579,32 @@ async def test_a_person_may_drop_an_acceptance_command_that_cannot_pass(client: 
     assert "it tests a server that is not there" in asked["why"]
     assert CHECK in asked["detail"]
     assert (report.state, report.dropped) == (TaskState.DONE, (CHECK,))
+    (opening,) = (each for each in env.calls.of("open_conversation") if each.role == "reviewer")
+    assert dict(opening.facts)["Acceptance commands that a person dropped"] == CHECK
     assert env.calls.of("run_checks")[0].commands == ()
     assert env.calls.of("enqueue_patch")[0].queued.acceptance == ()
+
+
+async def test_a_person_may_drop_a_red_check_of_which_more_must_fail(client: Client) -> None:
+    """A check that failed before any change can be named, too: from then on nothing of it counts,
+    neither on the patch nor in the merge queue.
+    """
+    red = FailedBefore(command="make all", exit_code=1, failing=("old",))
+    baseline = Baseline(commit=BASE, survey=BASE, red=(1,), failed=(red,))
+    env, report, asked = await _decided(
+        client,
+        Choice.APPROVE,
+        coder=[EDIT, needs(blocked="it has another name now", cannot_pass=("make all",))],
+        reviewer=[GOOD],
+        verdicts=[landed],
+        checks=("make lint", "make all"),
+        baseline=baseline,
+    )
+
+    assert asked["what"] == "drop 1 command of x, which cannot pass"
+    assert (report.state, report.dropped) == (TaskState.DONE, ("make all",))
+    assert env.calls.of("run_checks")[0].commands == (CHECK, "make lint")
+    assert env.calls.of("enqueue_patch")[0].queued.checks == ("make lint",)
 
 
 async def test_acceptance_that_a_person_keeps_fails_the_task_with_the_reason(
@@ -629,12 +682,41 @@ async def test_a_person_decides_on_paths_that_another_task_writes(
     )
 
     assert asked["what"] == "let x also change b.py"
-    assert asked["detail"].startswith("y writes there too.")
+    assert asked["detail"].startswith("b.py: task 'y' writes it too")
     if choice is Choice.APPROVE:
         assert report.state is TaskState.DONE
         assert env.calls.of("make_patch")[-1].writes == ("a.py", "b.py")
     else:
         assert report.reason == "it needs b.py: the parser is there; me says no"
+
+
+async def test_a_person_decides_on_a_risky_path_that_nobody_claims(client: Client) -> None:
+    """A path that is risky by itself is not granted by nobody's claiming it: a person is asked."""
+    needed = needs(blocked="the check is there", needs_paths=(".github/workflows/ci.yml",))
+    _, report, asked = await _decided(
+        client,
+        Choice.REJECT,
+        coder=[EDIT, needed],
+        claims=(),
+        request_limits=RequestLimits(answers=1),
+    )
+
+    assert ".github/workflows/ci.yml: it runs" in asked["detail"]
+    assert report.state is TaskState.FAILED
+
+
+async def test_a_task_whose_claims_are_not_known_is_decided_as_before(client: Client) -> None:
+    """A task from before claims were known: what no other task writes is granted as it was."""
+    env, report = await played(
+        client,
+        coder=[EDIT, needs(blocked="there", needs_paths=("lib/",)), EDIT, DONE],
+        reviewer=[GOOD],
+        verdicts=[landed],
+        request_limits=RequestLimits(answers=1),
+    )
+
+    assert report.state is TaskState.DONE
+    assert env.calls.of("make_patch")[-1].writes == ("a.py", "lib/")
 
 
 async def test_an_agent_that_goes_on_asking_is_given_up(client: Client) -> None:
@@ -668,9 +750,11 @@ async def test_a_test_or_document_outside_the_declared_paths_needs_no_person(
     client: Client,
 ) -> None:
     """An unattended task that also changes README and changelog lands in its first round; the
-    agent's edits carry what the other tasks claim.
+    agent's edits and commands carry what the other tasks claim.
     """
-    edits = acts(("edit", "a.py"), ("edit", "README"), ("edit", "CHANGELOG.md"))
+    edits = acts(
+        ("edit", "a.py"), ("edit", "README"), ("edit", "CHANGELOG.md"), ("run_command", "make")
+    )
     other = Claim(task="y", writes=("README", "b.py"))
     env, report = await played(
         client, coder=[edits, DONE], reviewer=[GOOD], verdicts=[landed], claims=(other,)
@@ -680,6 +764,9 @@ async def test_a_test_or_document_outside_the_declared_paths_needs_no_person(
     scopes = [each.scope for each in env.calls.of("apply_edit")]
     assert scopes[0] is None
     assert [scope and [claim.task for claim in scope.claims] for scope in scopes[1:]] == [["y"], []]
+    (command,) = env.calls.of("run_command")
+    assert command.scope is not None
+    assert command.scope.claims == (other,)
 
 
 async def test_another_tasks_path_is_asked_about_unless_a_note_asks_for_it(

@@ -6,7 +6,7 @@ import datetime as dt
 import functools
 import inspect
 import uuid
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +21,7 @@ from contracts.ports import (
     CheckActivities,
     ModelActivities,
     ReconcileActivities,
+    SetupActivities,
     SurveyActivities,
     ToolActivities,
 )
@@ -144,25 +145,26 @@ class WorkflowEnv(FakePorts):
     def _queue(self, port: type) -> str:
         if port is ModelActivities:
             return TaskQueue.MODEL
-        if port in {CheckActivities, SurveyActivities}:
+        if port in {CheckActivities, SetupActivities, SurveyActivities}:
             return checks_queue(self.name)
         return host_queue(self.name) if port in _ON_THE_HOST else TaskQueue.GIT
 
-    def _workers(self) -> list[Worker]:
-        served: defaultdict[str, list[Callable[..., Any]]] = defaultdict(list)
-        for port in PORTS:
-            fake = self.of(port)
-            served[self._queue(port)] += (getattr(fake, each) for each in port.__abstractmethods__)
+    def worker(self, queue: str) -> Worker:
+        """Return a worker of one of the queues of activities."""
+        ports = [port for port in PORTS if self._queue(port) == queue]
+        return Worker(
+            self.client,
+            task_queue=queue,
+            activities=[
+                getattr(self.of(port), each) for port in ports for each in port.__abstractmethods__
+            ],
+            interceptors=[OrchestInterceptor()],
+        )
+
+    def _workers(self, idle: str) -> list[Worker]:
+        queues = dict.fromkeys(self._queue(port) for port in PORTS)
         return [
-            *(
-                Worker(
-                    self.client,
-                    task_queue=queue,
-                    activities=activities,
-                    interceptors=[OrchestInterceptor()],
-                )
-                for queue, activities in served.items()
-            ),
+            *(self.worker(queue) for queue in queues if queue != idle),
             # Ended first, so that nothing comes back while its workflows are let go.
             Worker(
                 self.client,
@@ -175,14 +177,14 @@ class WorkflowEnv(FakePorts):
         ]
 
     @contextlib.asynccontextmanager
-    async def at_work(self) -> AsyncIterator[None]:
-        """Serve every queue for as long as the block lasts, then end what is still open.
+    async def at_work(self, *, idle: str = "") -> AsyncIterator[None]:
+        """Serve every queue but `idle` while the block lasts, then end what is still open.
 
         A worker drops open workflows as they are, and Python would run the ends of their blocks
         at any point, from its garbage collector.
         """
         async with contextlib.AsyncExitStack() as stack:
-            for worker in self._workers():
+            for worker in self._workers(idle):
                 await stack.enter_async_context(worker)
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS):

@@ -7,6 +7,7 @@ from temporalio.exceptions import ApplicationError
 
 from contracts.agent import AgentLimits, AgentResult, AgentStart
 from contracts.checks import CheckResult, ChecksReport
+from contracts.merge_queue import Eviction, MergeVerdict
 from contracts.planning import Plan, TaskSpec
 from contracts.policy import ReviewJudgement
 from contracts.review import Patch, ReviewItem
@@ -16,6 +17,7 @@ from contracts.tools import CoderFinish
 from contracts.worktrees import WorktreeLease
 from domain.agent import inputs, messages
 from domain.approvals import questions
+from domain.review import rework
 
 OID, TIP, TREE = "0" * 40, "1" * 40, "2" * 40
 REPOSITORY = RepositoryRef(key="k", request_key="r", target="t", environment=OID, host_id="here")
@@ -161,3 +163,18 @@ def test_every_note_is_told_whole_in_one_message_or_the_next(texts: list[str]) -
 def test_no_note_makes_no_message() -> None:
     """Silence is no message."""
     assert messages.message([]) == (None, 0)
+
+
+def test_no_earlier_feedback_points_at_an_output_that_is_not_there() -> None:
+    """A reviewer reads which command failed; that its output follows was said to the agent."""
+    oid = "0" * 40
+    red = CheckResult(command="make test", exit_code=1, seconds=1.0)
+    report = ChecksReport(commit=oid, tree=oid, results=(red,), log=oid)
+    verdict = MergeVerdict(id="a/1", eviction=Eviction.RED, command="make test")
+    told = (
+        rework.checks_feedback(report),
+        rework.eviction_feedback(verdict),
+    )
+    assert all("output is below" in text for text in told)
+    assert "make test" in messages.earlier(told)
+    assert "output is below" not in messages.earlier(told)

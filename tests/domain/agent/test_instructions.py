@@ -1,5 +1,6 @@
 """A repository's own instructions: which files count for a task, and what is told of them."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,31 @@ def test_the_folders_from_the_root_to_every_declared_path_count() -> None:
         *("src/app", "src/lib", "src/app/main.py"),
     ]
     assert instructions.folders(()) == [""]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("src/**/x.py", ["src", "src/a", "src/a/deep"]),
+        ("pkg/*", ["pkg", "pkg/inner"]),
+        ("pkg/", ["pkg", "pkg/inner"]),
+        ("*.toml", ["tools"]),
+        ("src/b/new.py", ["src", "src/b", "src/b/new.py"]),
+        ("lib/**", ["lib"]),
+    ],
+)
+def test_below_a_pattern_count_the_folders_with_a_file_that_it_covers(
+    pattern: str, found: list[str]
+) -> None:
+    """Those that hold instructions, however deep the file lies; siblings do not."""
+    paths = (
+        *("AGENTS.md", "src/AGENTS.md", "src/a/CLAUDE.md", "src/a/deep/.claude/CLAUDE.md"),
+        *("src/a/deep/er/x.py", "src/b/AGENTS.md", "src/b/y.py", "src/MYAGENTS.md"),
+        *("pkg/inner/AGENTS.override.md", "pkg/inner/z.py", "tools/AGENTS.md", "tools/a/b.toml"),
+        *("lib/plain/w.py", "lib/other/v.py"),
+    )
+
+    assert instructions.folders((pattern,), paths) == ["", *found]
 
 
 def test_block_comments_are_not_told() -> None:

@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.agent import AgentLimits, AgentProgress, ModelPrices, StopCause
+from contracts.failures import RetryAdvice
 from contracts.model import ModelTurn, ToolAnswer, ToolUse, Usage
 from contracts.store import ConversationRef
+from contracts.visibility import RunState
 from domain import limits
 from domain.agent import loop, models
 
@@ -343,6 +345,24 @@ def test_calls_that_fail_without_end_are_warned_of_then_cut() -> None:
     assert agent.end == loop.Stop(
         StopCause.LOOP, "12 replies in a row came to nothing: every call failed"
     )
+
+
+@pytest.mark.parametrize(
+    ("lost", "granted", "paid", "goes_on"),
+    [(4, 0, 100, 100), (5, 0, 100, 100), (4, 9, 100, 100), (5, 9, 100, None)],
+)
+def test_more_money_buys_no_more_tries(
+    lost: int, granted: int, paid: int, goes_on: int | None
+) -> None:
+    """A turn that was given money is over after as many lost calls as without; what lacks money is
+    asked for only while there is a try left.
+    """
+    advice = RetryAdvice(waits=True, state=RunState.WAITING_MODEL, most_pauses=4)
+    progress = AgentProgress(lost=lost, granted_microusd=granted)
+    stop = loop.Stop(StopCause.BUDGET, "no money")
+
+    assert loop.after_lost(progress, advice, paid) == goes_on
+    assert loop.after_lost(progress, advice, stop) == (stop if lost == 4 else None)
 
 
 def test_a_red_command_that_changed_files_is_work() -> None:

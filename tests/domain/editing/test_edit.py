@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from domain.approvals.paths import path_problem, protected
+from domain.approvals.paths import path_problem
 from domain.editing.document import decode, universal
 from domain.editing.edit import (
     EDIT_LIMIT_BYTES,
@@ -562,32 +562,6 @@ def test_paths_that_no_tool_may_name(path: str) -> None:
 def test_ordinary_paths_are_no_problem(path: str) -> None:
     """Names that merely resemble refused ones are open."""
     assert path_problem(path) is None
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        *(".vscode/x", "a/.husky/pre-commit", "A/.ENVRC", ".npmrc", ".github/workflows/ci.yml"),
-        *("x/.config/git/config", ".git", ".gitattributes", "lefthook.yml", "./.idea"),
-        *(".claude/settings.json", ".claude/worktrees/a/.envrc", ".orchestcode/x"),
-    ],
-)
-def test_protected_paths(path: str) -> None:
-    """Files that other programs run or obey are protected, at any depth and in any case."""
-    assert protected(path)
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        *("a.py", ".github/x.md", ".config/x", "workflows/a", "envrc", "", ".npmrc/x"),
-        *(".claude/worktrees/a/b.py", "git/config"),
-    ],
-    ids=ascii,
-)
-def test_other_paths_are_not_protected(path: str) -> None:
-    """Names that merely resemble protected ones need nobody's consent."""
-    assert not protected(path)
 
 
 def test_lines_of_the_view_are_the_lines_of_insert() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from contracts.planning import Claim, Plan, TaskSpec, WriteScope
 from contracts.verdicts import Permission
 from domain.planning import scope as scopes
-from domain.planning.undeclared import asked_about, judge, problem, warning
+from domain.planning.undeclared import asked_about, judge, problem, requested, warning
 from domain.review.risk import sensitive
 
 PROPERTY = settings(deadline=None, max_examples=150)
@@ -151,3 +151,34 @@ def test_no_text_makes_a_scope_large(text: str) -> None:
 
     assert len(words) <= 50
     assert all(0 < len(word) <= 100 for word in words)
+
+
+@pytest.mark.parametrize(
+    ("path", "permission", "rule"),
+    [
+        ("./pkg/util.py", ALLOW, "unclaimed"),
+        ("tests/test_core.py", ALLOW, "belongs"),
+        ("pkg/cli.py", ASK, "claimed"),
+        ("docs/", ASK, "claimed"),
+        ("pkg/*.py", ASK, "claimed"),
+        ("lib/", ASK, "broad"),
+        ("scripts", ASK, "broad"),
+        (".github/workflows/ci.yml", ASK, "risky"),
+    ],
+)
+def test_paths_that_an_agent_asks_for_are_judged_as_those_that_it_writes(
+    path: str, permission: Permission, rule: str
+) -> None:
+    """One rule for both; a pattern is claimed when it may meet a claim, and a folder that nobody
+    named, which may hold anything, is for a person.
+    """
+    (found,) = requested((path,), OWN, sensitive) or ()
+    assert (found.permission, found.rule) == (permission, rule)
+
+
+def test_what_the_request_or_a_note_names_may_be_asked_for_without_a_person() -> None:
+    """Paths that a note or the request names are granted, also those of another task."""
+    named = scope("a.py", request="Say it in docs/cli.rst.", note="please also change cli.py")
+    found = requested(("docs/cli.rst", "pkg/cli.py"), named, sensitive) or ()
+    assert [each.rule for each in found] == ["asked", "noted"]
+    assert requested(("b.py",), None, sensitive) is None

@@ -57,6 +57,20 @@ def test_commands_are_known_as_they_were_given() -> None:
 
 def test_a_granted_path_stands_among_the_tasks_own() -> None:
     """What is granted is judged like a path that the plan named, and the agent is told by whom."""
-    settled = unfinished.granted(TASK, ("./b.py", "a.py"), by="no other task writes it")
+    settled = unfinished.granted(
+        TASK,
+        ("./b.py", "a.py"),
+        by="no other task writes it",
+        finish=CoderFinish(summary="s", needs_paths=("./b.py",)),
+    )
     assert settled.task.writes == ("a.py", "b.py")
     assert "no other task writes it" in settled.message
+    assert "cannot_pass" not in settled.message
+
+
+def test_an_agent_that_asks_for_two_things_is_told_what_is_still_open() -> None:
+    """Paths are decided first; the commands that it named besides are not passed over silently."""
+    finish = CoderFinish(summary="s", needs_paths=("b.py",), cannot_pass=("make test",))
+    settled = unfinished.granted(TASK, finish.needs_paths, by="a person allows it", finish=finish)
+    assert "Nothing is decided about what you named in `cannot_pass`" in settled.message
+    assert settled.task.acceptance == TASK.acceptance

@@ -2,7 +2,7 @@
 
 import pytest
 
-from contracts.checks import CheckResult
+from contracts.checks import CheckResult, ChecksReport
 from contracts.endings import RequestEnding, TaskEnding
 from contracts.request import RequestStatus
 from contracts.review import FindingState, KeptFinding, ReviewItem
@@ -43,21 +43,32 @@ def ended(
     [
         (ended(RequestEnding.DELIVERED, commit=OID), "Delivered", "branch orchestcode/x", ""),
         (ended(RequestEnding.UNCHANGED), "needed no change", "There is no branch", ""),
-        (ended(RequestEnding.INCOMPLETE, commit=OID), "Failed", "on branch orch", "--base"),
+        (ended(RequestEnding.INCOMPLETE, commit=OID), "Failed", "on branch orch", "`retry` runs"),
         (ended(RequestEnding.INCOMPLETE), "Failed", "list it with: LIST", "what is missing"),
-        (ended(RequestEnding.CHECKS_FAILED), "Failed", "take it over with: TAKE", "--base"),
-        (ended(RequestEnding.BASE_FAILED), "Failed", "list it with: LIST", "mend it on the base"),
+        (
+            ended(RequestEnding.CHECKS_FAILED),
+            "Failed",
+            "take it over with: TAKE",
+            "with a task's name",
+        ),
+        (ended(RequestEnding.BASE_FAILED), "Failed", "list it with: LIST", "mend what it needs"),
         (ended(RequestEnding.PLAN_REJECTED), "Rejected", "Nothing was changed", "`revise`"),
-        (ended(RequestEnding.NOT_DELIVERED), "Not delivered", "take it over with: TAKE", "--base"),
+        (ended(RequestEnding.NO_BUDGET), "Failed", "Nothing was changed", "--budget-usd"),
+        (
+            ended(RequestEnding.NOT_DELIVERED),
+            "Not delivered",
+            "take it over with: TAKE",
+            "asks you",
+        ),
         (ended(RequestEnding.REFUSED), "Refused", "Nothing was changed", "ask again"),
         (ended(RequestEnding.BROKEN), "Failed", "list it with: LIST", "Mend that"),
-        (ended(RequestEnding.CANCELLED), "Cancelled", "list it with: LIST", ""),
+        (ended(RequestEnding.CANCELLED), "Cancelled", "list it with: LIST", "`retry`"),
         (ended(None, RunState.FAILED), "Failed", "list it with: LIST", "Mend that"),
         (ended(RequestEnding.BROKEN, work_command=""), "Failed", "", "Mend that"),
     ],
     ids=[
         *("delivered", "unchanged", "partly delivered", "incomplete", "checks failed"),
-        *("base failed", "plan rejected", "delivery rejected", "refused", "broken"),
+        *("base failed", "plan rejected", "no budget", "delivery rejected", "refused", "broken"),
         *("cancelled", "terminated", "before it was opened"),
     ],
 )
@@ -135,9 +146,10 @@ def test_a_person_is_not_told_the_agents_prompt() -> None:
         name="F1", priority=1, title="negative numbers", round=0, state=FindingState.OPEN
     )
     item = ReviewItem(id="r", task="a", tree=OID, patch_commit=OID, decided_by="reviewer")
+    report = ChecksReport(commit=OID, tree=OID, results=(RED,), log=OID)
     problem = "Conflict markers are left in a.py. Resolve every one of them."
 
-    assert endings.given_up(endings.checks_cause([RED]), 3, "checks") == (
+    assert endings.given_up(endings.checks_cause(report), 3, "checks") == (
         "`pytest -q` fails (exit code 1, tests/a.py::test_b); given up after 3 rounds (checks)"
     )
     assert endings.review_cause(item, [finding]) == (
@@ -156,4 +168,5 @@ def test_the_card_shows_what_was_kept_as_a_command_to_copy() -> None:
     shown = card(ended(RequestEnding.CHECKS_FAILED))
 
     assert "take it over with: `TAKE`" in shown
-    assert "ask again with \\--base" in shown
+    assert "with a task's name" in shown
+    assert "`orchestcode retry x`" in shown

@@ -1,6 +1,8 @@
 """The card: it says what waits and how to answer, and nobody's words become markup in it."""
 
+import json
 import re
+import subprocess
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from contracts.request import RequestStatus
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import RunState
 from domain.request.markdown import card
+from domain.text import visible
 
 PROPERTY = settings(deadline=None, max_examples=150)
 WORDS = st.text(
@@ -43,6 +46,40 @@ def status(**changes: object) -> RequestStatus:
         tasks=TASKS,
     )
     return base.model_copy(update=changes)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["request/'; touch x; '", "request/a```\ntouch x\n```", "request/`x`", "request/\x1b[2J\u202e"],
+    ids=ascii,
+)
+def test_no_name_breaks_out_of_the_commands(name: str) -> None:
+    """A workflow id is whatever somebody typed: in the card's commands it is one word, and the
+    code block ends where it should.
+    """
+    asked = PLAN.model_copy(update={"id": "plan'\"; x `"})
+    text = card(status(id=name, approvals=(asked,), codes=True))
+    block = text.split("**Or in a terminal:**\n\n")[1].split("\n```\n")[0]
+    command = block.removeprefix("```text\n").split("temporal")[1]
+    command = f"printf '%s\\n' {command.strip()}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, check=True)
+
+    assert text.count("```") % 2 == 0
+    assert visible(text) == text
+    assert name in done.stdout.decode()
+    assert json.dumps({"approval": asked.id}) in done.stdout.decode()
+
+
+def test_the_commands_name_the_service_where_the_temporal_cli_does_not_find_it() -> None:
+    """As a line of its own that the shell joins; without need nothing is named."""
+    named = card(status(service=("--address", "127.0.0.1:7999", "--namespace", "my own")))
+    joined = named.replace(" \\\n  ", " ")
+
+    assert (
+        "temporal workflow signal --name approve --address 127.0.0.1:7999 --namespace 'my own' -w"
+        in joined
+    )
+    assert "--address" not in card(status())
 
 
 @pytest.mark.parametrize(

@@ -257,3 +257,27 @@ def test_what_a_person_dropped_is_not_asked_of_the_merged_tree() -> None:
     rows["tell"] = rows["tell"].model_copy(update=done)
 
     assert status.final_commands(PLAN, rows, START.checks) == ("make test", "grep x")
+
+
+@pytest.mark.parametrize(
+    ("named", "of_settings", "count", "origin"),
+    [
+        (("make test",), (), ("make test",), "the request"),
+        ((), ("npm test",), ("npm test",), ".orchestcode/settings.json of the base"),
+        ((), (), (), ""),
+    ],
+)
+def test_a_request_without_checks_has_those_of_the_settings(
+    named: tuple[str, ...], of_settings: tuple[str, ...], count: tuple[str, ...], origin: str
+) -> None:
+    """The status says which count and from where."""
+    opened = OPENED.model_copy(update={"settings_checks": of_settings})
+    start = status.with_settings(START.model_copy(update={"checks": named}), opened)
+
+    assert start.checks == count
+    shown = status.status(
+        "request/x", (RunState.RUNNING, ""), start=start, opened=opened, plan=None, rows=(),
+        inbox=ApprovalInbox(), planner=None, spent=status.Spent(), checks=(), delivered=None,
+        model="",
+    )  # fmt: skip
+    assert (shown.checks_asked, shown.checks_from) == (count, origin)

@@ -105,7 +105,8 @@ def test_no_agent_can_forge_a_trailer_or_hide_in_the_message(summary: str, title
 
     assert lines[-2:] == TRAILERS.split("\n")
     assert task_of(text) == "add-limit"
-    assert sum(line.strip().casefold().startswith("orchestcode-") for line in lines[1:]) == 2
+    trailer = re.compile(r"\s*orchestcode-[^\s:]+\s*:", re.IGNORECASE)
+    assert sum(trailer.match(line) is not None for line in lines[1:]) == 2
     assert 1 <= len(lines[0]) <= 72
     assert lines[1] == ""
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\u2028]", "".join(lines))

@@ -1,11 +1,8 @@
 """Why a patch did not land: the partner, the command and the test are named."""
 
-import pytest
-
 from contracts.checks import CheckResult, ChecksReport
 from contracts.merge_queue import ChainLink, Eviction, MergeVerdict
 from contracts.planning import Promise
-from domain.check_results import failing_test
 from domain.review import evictions, rework
 
 OID = "0" * 40
@@ -65,21 +62,3 @@ def test_a_broken_promise_is_told_before_anything_is_queued() -> None:
     told = rework.checks_feedback(report, evictions.promised_by(result.command, PROMISES))
     assert "Task 'parse', which has landed, promised that it passes" in told
     assert "promised" not in rework.checks_feedback(report)
-
-
-@pytest.mark.parametrize(
-    ("output", "name"),
-    [
-        ("...\nFAILED tests/a.py::test_b[x] - Bad\n", "tests/a.py::test_b[x]"),
-        ("ERROR tests/a.py::test_b\n", "tests/a.py::test_b"),
-        ("FAIL: test_b (tests.a.Case)\n---\n", "test_b (tests.a.Case)"),
-        ("    --- FAIL: TestB/sub (0.00s)\n", "TestB/sub"),
-        ("test mod::b ... FAILED\n", "mod::b"),
-        ("ok 1 - a\nnot ok 2 - adds numbers\n", "adds numbers"),
-        ("  ● suite › adds\n", "suite › adds"),
-        ("make: *** [test] Error 1\n", ""),
-    ],
-)
-def test_the_failing_test_is_read_off_the_output(output: str, name: str) -> None:
-    """The reports of the usual runners; of any other output nothing is claimed."""
-    assert failing_test(output) == name

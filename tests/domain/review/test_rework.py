@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.checks import CheckResult, ChecksReport
+from contracts.checks import CheckResult, ChecksReport, FailedBefore
 from contracts.limits import RequestLimits
 from contracts.merge_queue import Eviction, MergeVerdict
+from domain.check_results import compared
 from domain.review import rework
 from domain.review.rework import Cause, Rounds
 
@@ -95,6 +96,17 @@ def test_the_agent_is_told_which_command_failed_and_how(result: CheckResult, how
     assert f"({how})" in told
     assert "\n    t\nNo network here." in told
     assert "lint" not in told
+
+
+def test_an_agent_is_told_which_tests_did_not_fail_before_its_change() -> None:
+    """Those that failed already are none of its business; how to object is told, too."""
+    before = FailedBefore(command="t", exit_code=1, failing=("old",))
+    red = CheckResult(command="t", exit_code=1, seconds=1, failing=("old", "new"))
+    told = rework.checks_feedback(report(compared(red, [before])))
+
+    assert "These of its tests did not fail then:\n    new\n" in told
+    assert "old" not in told
+    assert "name the command in `cannot_pass`" in told
 
 
 def test_a_green_report_is_no_complaint() -> None:

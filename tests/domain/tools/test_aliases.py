@@ -197,6 +197,26 @@ def test_a_blank_title_within_a_plan_is_an_argument_error() -> None:
     assert "tasks.0.title" in problem
 
 
+def test_a_field_of_a_plan_that_nothing_reads_is_an_argument_error() -> None:
+    """Else a task would lose its paths or its order to a name from elsewhere, unseen."""
+    task = {"id": "a", "title": "A.", "goal": "Do it.", "files": ["a.py"], "dependencies": ["b"]}
+    problem = check(PLANNER, "finish", {"summary": "S.", "tasks": [task], "risks": "none"})
+
+    assert isinstance(problem, str)
+    assert "there is no tasks.0.files, tasks.0.dependencies (there are id, " in problem
+    assert "there is no risks (there are summary, tasks)" in problem
+
+
+def test_what_is_wrong_with_a_plan_is_said_once_and_in_the_words_of_json() -> None:
+    """A list whose only entry is wrong is not called empty too."""
+    problem = check(PLANNER, "finish", {"summary": "S.", "tasks": [{"id": "a", "writes": "a.py"}]})
+
+    assert isinstance(problem, str)
+    assert "tasks.0.writes: Input should be a list" in problem
+    assert "uple" not in problem
+    assert "at least 1 item" not in problem
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),

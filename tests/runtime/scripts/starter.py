@@ -16,7 +16,8 @@ def main() -> int:
     return asyncio.run(
         supervise(
             load(),
-            until_unused="--until-unused" in sys.argv,
+            background=len(sys.argv) > len(["starter.py", "up"]),
+            with_worker="--server-only" not in sys.argv,
             announce=lambda line: print(line, flush=True),
             worker=Path(__file__).with_name("worker.py"),
         )

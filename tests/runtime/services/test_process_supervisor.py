@@ -19,7 +19,7 @@ from runtime.services.startup import ensure_services
 from runtime.settings import Settings, load
 from tests.runtime.processes import eventually, of_home
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]  # on the usual ports
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("own deployments")]  # on the usual ports
 
 STARTER = Path(__file__).parents[1] / "scripts" / "starter.py"
 
@@ -92,7 +92,7 @@ async def test_a_killed_worker_or_server_is_restarted(own_home: Settings) -> Non
 
     assert await up(settings, log="second.log").wait() == 1
     assert str(supervisor.pid) in announced(settings, "second.log")[0]
-    assert await up(settings, "--until-unused", log="quiet.log").wait() == 0
+    assert await up(settings, "--until-idle", log="quiet.log").wait() == 0
     assert announced(settings, "quiet.log") == []
 
     assert await supervisor.stop(grace_seconds=20) == 0
@@ -159,7 +159,7 @@ async def test_a_damaged_or_deleted_database_is_restored(own_home: Settings) -> 
 
     for part in settings.home.glob("temporal.db*"):
         if part != backup_path(database) and part.suffix != ".ready":
-            part.unlink()
+            part.unlink(missing_ok=True)  # a copy may be under way
     os.kill(second.server_pid or 0, signal.SIGKILL)
     await eventually(lambda: any("is gone" in line for line in announced(settings)), seconds=20)
     await ready(settings, besides=second)

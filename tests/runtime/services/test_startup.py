@@ -21,9 +21,9 @@ from runtime.settings import Settings, load
 from runtime.tcp_ports import free_port
 from runtime.workflow_sandbox import workflow_runner
 from tests.runtime.flows.talkative import TalkativeWorkflow
-from tests.runtime.processes import eventually, of_home
+from tests.runtime.processes import alive, eventually, of_home
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]  # on the usual ports
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("own deployments")]  # on the usual ports
 
 STARTER = Path(__file__).parents[1] / "scripts" / "starter.py"
 
@@ -31,7 +31,8 @@ STARTER = Path(__file__).parents[1] / "scripts" / "starter.py"
 @pytest.fixture
 async def clean(settings: Settings) -> AsyncIterator[Settings]:
     """Settings of a home; all its processes must have ended by themselves after the test."""
-    yield settings
+    soon = {**settings.environment, "ORCHESTCODE_IDLE_SECONDS": "1"}
+    yield load(soon)
     await eventually(lambda: of_home(settings.home) == {})
 
 
@@ -74,7 +75,60 @@ async def test_running_services_are_used_at_once(clean: Settings) -> None:
     assert outer.started
     assert not inner.started
     assert inner.address == outer.address
-    assert len(lines) == 1
+    # A machine where others can log in is told so beside it.
+    assert [line for line in lines if line.startswith("Starting")] == lines[:1]
+
+
+async def test_a_look_without_a_worker_gives_way_to_one_with_a_worker(clean: Settings) -> None:
+    """A command that only looks starts no worker; one that acts meanwhile gets a supervisor with
+    one, which takes over the first one's address and outlives it.
+    """
+    async with ensure_services(
+        clean, worker=False, announce=lambda _: None, starter=STARTER
+    ) as look:
+        first = SupervisorRecord.running(clean)
+        assert first is not None
+        assert not any("worker.py" in line for line in of_home(clean.home).values())
+        async with ensure_services(clean, announce=lambda _: None, starter=STARTER) as act:
+            second = SupervisorRecord.running(clean)
+            assert second is not None
+            assert (second.ready, second.pid != first.pid) == (True, True)
+    assert act.address == look.address
+    assert not look.worker_starts
+
+
+async def test_the_services_live_until_nothing_is_open(clean: Settings) -> None:
+    """An open request keeps them alive after the last command; once it has ended they say until
+    when they live, and end.
+    """
+    async with ensure_services(clean, announce=lambda _: None, starter=STARTER) as found:
+        client = await connect(clean, address=found.address)
+        handle = await client.start_workflow("RequestWorkflow", id="open", task_queue="none")
+    await asyncio.sleep(3)
+    record = SupervisorRecord.running(clean)
+    assert record is not None
+    assert (record.background, record.ends_at) == (True, None)
+    await handle.terminate()
+
+    def ends() -> bool:
+        told = SupervisorRecord.running(clean)
+        return told is not None and told.ends_at is not None
+
+    await eventually(ends)
+    await eventually(lambda: of_home(clean.home) == {})
+
+
+async def test_services_of_a_deleted_home_end(clean: Settings) -> None:
+    """Whatever is open: nothing is left to serve."""
+    async with ensure_services(clean, announce=lambda _: None, starter=STARTER) as found:
+        client = await connect(clean, address=found.address)
+        await client.start_workflow("RequestWorkflow", id="open", task_queue="none")
+    before = of_home(clean.home)
+    clean.home.rename(clean.home.with_name("deleted"))
+    await eventually(lambda: of_home(clean.home) == {}, seconds=30)
+
+    assert len(before) > 1
+    assert not any(alive(pid) for pid in before)
 
 
 async def test_a_restart_is_announced_to_the_command_once(clean: Settings) -> None:

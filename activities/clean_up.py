@@ -1,0 +1,268 @@
+"""Deleting finished requests: of the stores, the worktrees and the Temporal service.
+
+An open request is never touched. What a person's repository was given stays. Killed anywhere, the
+same order goes on where it was: what Temporal knows of a request is deleted after all else.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from temporalio.api.common.v1 import WorkflowExecution as Execution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from contracts.clean_up import CleanUp, CleanUpReport, GoneRequest
+from contracts.repository import RepositoryOpened
+from contracts.visibility import OC_KEPT
+from domain import ids
+from domain.clean_up import FinishedRequest, leaving
+from infra.finished_requests import (
+    KeptSummary,
+    has_open,
+    kept_requests,
+    request_refs,
+    stored_bytes,
+    take_away,
+)
+from infra.store import StoreError, packing, records
+from infra.store.open_stores import OpenStores
+from infra.worktrees.errors import WorktreeBusy
+from infra.worktrees.open_pools import OpenPools
+from infra.worktrees.pool import WorktreePool
+
+_REQUESTS = 'WorkflowType="RequestWorkflow"'
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A request as the Temporal service knows it."""
+
+    id: str
+    running: bool
+    ended: float
+
+
+@dataclass
+class _Finished:
+    """A finished request, where it is kept."""
+
+    pool: WorktreePool
+    summary: KeptSummary
+    known: _Known | None
+
+    @property
+    def id(self) -> str:
+        """The workflow id; the key where nobody knows that any more."""
+        return (self.known.id if self.known else "") or self.summary.id or self.summary.key
+
+
+class FinishedRequests:
+    """The requests of this host's stores that have ended, deleted on order.
+
+    Args:
+        client: of the service that ran them.
+    """
+
+    def __init__(self, stores: OpenStores, pools: OpenPools, client: Client) -> None:
+        self._stores = stores
+        self._pools = pools
+        self._client = client
+
+    async def used_bytes(self) -> int:
+        """Return the disk that all stores take."""
+        paths = [self._stores.path(key) for key in await asyncio.to_thread(self._stores.keys)]
+        return sum([await asyncio.to_thread(packing.disk_bytes, path) for path in paths])
+
+    async def clean_up(self, order: CleanUp) -> CleanUpReport:
+        """Delete what an order names; safe to repeat."""
+        keys = await asyncio.to_thread(self._stores.keys)
+        used, left = await self.used_bytes(), list[str]()
+        known = await self._known()
+        finished: dict[str, _Finished] = {}
+        for key in keys:
+            try:
+                finished |= await self._finished(key, known)
+            except StoreError as error:
+                left.append(f"the store {key} cannot be opened: {error}"[:1_000])
+        going = await self._chosen(finished, order, used=used)
+        if order.request_id and not going:
+            going = await self._only_known(order, known, left)
+        gone = [await self._described(finished.get(key), each, why) for key, each, why in going]
+        freed = 0
+        if not order.dry_run:
+            for key, each, _ in going:
+                await self._delete(finished.get(key), each, left)
+            freed = await self._prune(known, left)
+        return CleanUpReport(
+            gone=tuple(gone[:200]),
+            left=tuple(left[:200]),
+            stores=len(keys),
+            used_bytes=used,
+            freed_bytes=freed,
+        )
+
+    async def _chosen(
+        self, finished: Mapping[str, _Finished], order: CleanUp, *, used: int
+    ) -> list[tuple[str, _Known | None, str]]:
+        if order.request_id:
+            asked = [key for key, each in finished.items() if each.id == order.request_id]
+            return [(key, finished[key].known, "it was asked for") for key in asked]
+        # Measuring takes a while, and only a budget needs it of all.
+        measured = bool(order.budget_bytes) and used > order.budget_bytes
+        facts = [
+            FinishedRequest(key, each.summary.ended, await _size(each) if measured else 0)
+            for key, each in finished.items()
+        ]
+        chosen = leaving(facts, order, used_bytes=used, now=time.time())
+        return [(each.key, finished[each.key].known, why) for each, why in chosen]
+
+    async def _only_known(
+        self, order: CleanUp, known: Mapping[str, _Known], left: list[str]
+    ) -> list[tuple[str, _Known | None, str]]:
+        """Return a request of which no store of this host has anything."""
+        for key, each in known.items():
+            if each.id == order.request_id:
+                if not each.running:
+                    return [(key, each, "it was asked for")]
+                left.append(f"{each.id} is open: cancel it first")
+        return []
+
+    async def _known(self) -> dict[str, _Known]:
+        """Return every request that the service knows, by the key of its references.
+
+        One that was retried has a run for each attempt; while one of them runs it is open.
+        """
+        found: dict[str, _Known] = {}
+        running: set[str] = set()
+        async for each in self._client.list_workflows(_REQUESTS):
+            if each.status is WorkflowExecutionStatus.RUNNING:
+                running.add(each.id)
+            ended = each.close_time.timestamp() if each.close_time else 0.0
+            key = await _key(each)
+            last = max(ended, found[key].ended if key in found else 0.0)
+            found[key] = _Known(id=each.id, running=False, ended=last)
+        return {key: replace(each, running=each.id in running) for key, each in found.items()}
+
+    async def _finished(self, key: str, known: Mapping[str, _Known]) -> dict[str, _Finished]:
+        pool = await self._pools.get(key)
+        found = {}
+        running = {each.id for each in known.values() if each.running}
+        for summary in await kept_requests(pool.store):
+            there = known.get(summary.key)
+            if summary.open or (there and there.running) or summary.id in running:
+                continue
+            ended = (there.ended if there else 0.0) or summary.ended
+            found[summary.key] = _Finished(pool, replace(summary, ended=ended), there)
+        return found
+
+    async def _described(
+        self, kept: _Finished | None, known: _Known | None, why: str
+    ) -> GoneRequest:
+        name = kept.id if kept else (known.id if known else "")
+        executions = await self._executions(name, kept) if known else []
+        if kept is None:
+            ended = known.ended if known else 0.0
+            return GoneRequest(id=name, ended=ended, why=why, executions=len(executions))
+        refs = await request_refs(kept.pool.store, kept.summary.key)
+        return GoneRequest(
+            id=name,
+            repository=kept.summary.repository,
+            ended=kept.summary.ended,
+            why=why,
+            stored_bytes=await stored_bytes(kept.pool.store, refs),
+            refs=len(refs),
+            conversations=refs.conversations,
+            executions=len(executions),
+            branch=kept.summary.branch,
+        )
+
+    async def _delete(self, kept: _Finished | None, known: _Known | None, left: list[str]) -> None:
+        name = kept.id if kept else (known.id if known else "")
+        executions = await self._executions(name, kept) if known else []
+        if kept is not None:
+            try:
+                await self._release(kept.pool, name)
+            except WorktreeBusy:
+                left.append(f"a worktree of {name} is still in use: try again"[:1_000])
+                return
+            await asyncio.to_thread(packing.note_unpruned, kept.pool.store.path)
+            # Again: releasing a worktree pins what no checkpoint holds.
+            await take_away(kept.pool.store, await request_refs(kept.pool.store, kept.summary.key))
+        # The request itself goes last: while it is known, the same order finds it again.
+        for each in sorted(executions, key=lambda one: one.id == name):
+            await self._forget(each)
+
+    async def _release(self, pool: WorktreePool, request_id: str) -> None:
+        for record in pool.leases():
+            owner = ids.owner_of(record.holder or "") or ""
+            if owner == request_id or owner.startswith(f"{request_id}/"):
+                await pool.release(record.name, record.epoch)
+
+    async def _executions(self, request_id: str, kept: _Finished | None) -> list[WorkflowExecution]:
+        """Return the closed executions of a request, its tasks, agents and merge queue."""
+        if not request_id or set(request_id) & set("\"'\\"):
+            return []
+        names = [f'WorkflowId="{request_id}"', f'WorkflowId STARTS_WITH "{request_id}/"']
+        if kept is not None:
+            record = ids.opened_ref(kept.summary.key)
+            opened = await records.read(kept.pool.store, record, RepositoryOpened)
+            if opened is not None:
+                queue = ids.queue_id(opened.repository.key, opened.repository.target)
+                names.append(f'WorkflowId="{queue}"')
+        query = " OR ".join(names)
+        found = [each async for each in self._client.list_workflows(query)]
+        return [each for each in found if each.status is not WorkflowExecutionStatus.RUNNING]
+
+    async def _forget(self, execution: WorkflowExecution) -> None:
+        """Have the service delete an execution that has ended."""
+        try:
+            await self._client.workflow_service.delete_workflow_execution(
+                DeleteWorkflowExecutionRequest(
+                    namespace=self._client.namespace,
+                    workflow_execution=Execution(workflow_id=execution.id, run_id=execution.run_id),
+                )
+            )
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+
+    async def prune(self) -> int:
+        """Remove what was deleted over an hour ago and could not go then; return bytes freed."""
+        paths = [self._stores.path(key) for key in await asyncio.to_thread(self._stores.keys)]
+        if not any(packing.is_unpruned(path, for_long=True) for path in paths):
+            return 0
+        return await self._prune(await self._known(), [])
+
+    async def _prune(self, known: Mapping[str, _Known], left: list[str]) -> int:
+        """Remove the objects that nothing reaches any more, of stores without an open request."""
+        freed = 0
+        running = [key for key, each in known.items() if each.running]
+        for key in await asyncio.to_thread(self._stores.keys):
+            if not packing.is_unpruned(self._stores.path(key)):
+                continue
+            pool = await self._pools.get(key)
+            async with packing.pruning(pool.store.path):
+                if await has_open(pool.store, running) or pool.leases():
+                    left.append(
+                        f"the disk of {key} is freed once no request of that repository is open"
+                    )
+                    continue
+                freed += await packing.prune(pool.store, pool.commits())
+            if packing.is_unpruned(pool.store.path):
+                left.append(f"what was written to {key} within the last hour is freed after it")
+        return freed
+
+
+async def _size(kept: _Finished) -> int:
+    store = kept.pool.store
+    return await stored_bytes(store, await request_refs(store, kept.summary.key))
+
+
+async def _key(execution: WorkflowExecution) -> str:
+    memo = await execution.memo()
+    kept = str(memo.get(OC_KEPT, "")).rpartition("refs/oc/")[2].rstrip("/")
+    first = execution.raw_info.first_run_id or execution.run_id
+    return kept or ids.request_key(execution.id, first)

@@ -1,0 +1,78 @@
+"""Let a request go on that has failed or was cancelled; what is done stays, nothing is paid twice.
+
+Tasks that are done stay. One that was cancelled goes on where it was; one that failed begins a new
+attempt on its last state, told why the last one failed. The checks are run again, and the branch is
+delivered as ever. What was spent counts: --budget-usd raises the whole budget.
+With a TASK only that one and what depends on it run again, done or not.
+
+Examples:
+  starter.py retry mine
+  starter.py retry mine fixes-the-cart --budget-usd 15
+"""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from cli.exit_codes import ExitCode
+from cli.parameters import Context, RequestId, converted
+from cli.request_options import dollars, task_count
+from contracts.model_choice import Effort
+
+
+async def command(
+    request_id: RequestId,
+    task: Annotated[
+        str | None, Parameter(name="TASK", help="a task of its plan; left out, all not done")
+    ] = None,
+    /,
+    *,
+    budget_usd: Annotated[
+        float | None, converted(dollars, name=("--budget-usd", "--budget"), metavar="USD")
+    ] = None,
+    branch: Annotated[str | None, Parameter(metavar="NAME")] = None,
+    max_parallel: Annotated[int | None, converted(task_count, metavar="N")] = None,
+    model: Annotated[str | None, Parameter(metavar="MODEL")] = None,
+    model_planner: Annotated[str | None, Parameter(metavar="MODEL")] = None,
+    model_coder: Annotated[str | None, Parameter(metavar="MODEL")] = None,
+    model_reviewer: Annotated[str | None, Parameter(metavar="MODEL")] = None,
+    effort: Effort | None = None,
+    detach: bool = False,
+    context: Context,
+) -> ExitCode:
+    """Retry a request; watch it unless it is detached.
+
+    Args:
+        budget_usd: dollars that all attempts together may cost (default: as before)
+        branch: the branch to deliver (default: as before)
+        max_parallel: tasks that run at once (default: as before)
+        model: the model of every agent that begins anew (default: as before)
+        model_planner: the model of the planner
+        model_coder: the model of the coders
+        model_reviewer: the model of the reviewers
+        effort: how much the models may think
+        detach: start it and return at once (exit code 3); it goes on in the background
+    """
+    from cli.retrying import Options, retry_request  # noqa: PLC0415 - not needed for its help page
+
+    models = {
+        "model": model,
+        "model_planner": model_planner,
+        "model_coder": model_coder,
+        "model_reviewer": model_reviewer,
+    }
+    return await retry_request(
+        request_id,
+        task,
+        Options(
+            models={field: name for field, name in models.items() if name},
+            others={
+                "budget_usd": budget_usd,
+                "branch": branch,
+                "max_parallel": max_parallel,
+                "effort": effort,
+            },
+            detach=detach,
+        ),
+        context,
+    )

@@ -1,0 +1,1 @@
+"""Look at the background service; have systemd start it."""

@@ -1,0 +1,38 @@
+"""Options of the commands that start a request, and the input that they make."""
+
+from pydantic import ValidationError
+
+from cli.exit_codes import UsageError
+from contracts.limits import MOST_TASKS
+from contracts.request import RequestStart
+
+
+def dollars(text: str) -> float:
+    """Return an amount of money; ValueError when it is none."""
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = 0.0
+    if not 0 < amount <= 100_000:
+        raise ValueError(f"{text} is not an amount between 0 and 100000")
+    return amount
+
+
+def task_count(text: str) -> int:
+    """Return how many tasks run at once; ValueError when so many cannot."""
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_TASKS:
+        raise ValueError(
+            f"{text} is not a number from 1 to {MOST_TASKS}, the most tasks that a plan holds"
+        )
+    return int(text)
+
+
+def request_start(**values: object) -> RequestStart:
+    """Return the workflow's input; refuse a value that it does not allow."""
+    try:
+        return RequestStart.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        problem = f"The request's {where} is not allowed: {first['msg'].lower()}."
+        raise UsageError(problem) from error

@@ -1,0 +1,59 @@
+"""A request that goes on after it has ended: what is asked for, and what its store keeps."""
+
+from pydantic import Field
+
+from contracts.agent import Note
+from contracts.base import Contract, HumanInput, TaskId
+from contracts.delivery import Delivered
+from contracts.planning import Plan
+from contracts.store import RepositoryRef
+from contracts.task import TaskStatus
+
+
+class Retry(HumanInput):
+    """What a further attempt at a request does.
+
+    Attributes:
+        attempt: its number; the request's first run was attempt 1.
+        tasks: run these again, and what depends on them; empty = all that are not done.
+    """
+
+    attempt: int = Field(ge=2)
+    tasks: tuple[TaskId, ...] = Field(default=(), max_length=64)
+
+
+class ResumeRequest(Contract):
+    """Ask for what the attempts before this one have left in the store.
+
+    Attributes:
+        repository: the request's place in its store.
+        request_id: its workflow id.
+    """
+
+    repository: RepositoryRef
+    request_id: str
+    retry: Retry
+
+
+class RequestResumed(Contract):
+    """With what a further attempt begins; by default with nothing, as a first one.
+
+    Attributes:
+        plan: the last one; None when there was none: it is planned again.
+        approved: tasks of the plan ran, so nobody is asked about it again.
+        tasks: its rows. One that is pending runs, under its `workflow_id` where it has one, and its
+            agents go on with the conversations of that id.
+        planner: the workflow id below which planners run; "" = the request's own.
+        notes: of the person, from all attempts before.
+        spent_microusd, unpriced_tokens: by everything whose figures no agent tells again.
+        delivered: the branch that an earlier attempt has delivered.
+    """
+
+    plan: Plan | None = None
+    approved: bool = False
+    tasks: tuple[TaskStatus, ...] = ()
+    planner: str = ""
+    notes: tuple[Note, ...] = ()
+    spent_microusd: int = 0
+    unpriced_tokens: int = 0
+    delivered: Delivered | None = None

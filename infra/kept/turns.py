@@ -1,0 +1,136 @@
+"""The turns of an agent's conversation as people read them: what it was told, said and called."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.model import ModelTurn
+from contracts.spending import AgentOpened
+from infra.conversation.messages import filled, is_call
+from infra.kept.agents import TurnRecord, new_turns
+from infra.store import Store
+
+
+@dataclass(frozen=True)
+class UserBlock:
+    """What came in before a reply.
+
+    Attributes:
+        call: the call that this is the output of, as name and subject; "" of a text from outside.
+    """
+
+    text: str
+    call: str = ""
+    is_error: bool = False
+
+
+@dataclass(frozen=True)
+class Called:
+    """A tool call of a reply; `problem` says why it was not run."""
+
+    name: str
+    subject: str
+    arguments: Mapping[str, Any]
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class LoggedTurn:
+    """One turn of an agent; number 0 is its opening.
+
+    Attributes:
+        at: seconds since the epoch.
+        sent_back: what it was told came after it had handed something in.
+        handed_in: the arguments of its `finish`.
+        turn: figures; None of the opening.
+    """
+
+    agent: AgentOpened
+    number: int
+    at: float
+    told: tuple[UserBlock, ...]
+    sent_back: bool = False
+    says: str = ""
+    calls: tuple[Called, ...] = ()
+    handed_in: Mapping[str, Any] | None = None
+    turn: ModelTurn | None = None
+
+
+class AgentLog:
+    """The log of one agent, read on from where it was read last."""
+
+    def __init__(self, store: Store, agent: AgentOpened) -> None:
+        self._store = store
+        self._agent = agent
+        self._known: set[str] = set()
+        self._calls: dict[str, str] = {}
+        self._finished = False
+        self._at = agent.opened
+        self._begun = False
+
+    async def new_turns(self) -> list[LoggedTurn]:
+        """Return the turns since the last call, the opening first."""
+        records = await new_turns(self._store, self._agent.conversation, self._known)
+        turns = [await self._logged(record) for record in records]
+        if records and not self._begun:
+            self._begun = True
+            turns.insert(0, await self._opening(records[0].commit))
+        return turns
+
+    async def _opening(self, commit: str) -> LoggedTurn:
+        root = commit
+        while parents := (await self._store.get_commit(root)).parents:
+            root = parents[0]
+        message = json.loads(await self._store.get_blob(f"{root}:input.json"))
+        blocks = [block for each in await filled(self._store, message) for block in each["content"]]
+        told = tuple(UserBlock(str(block.get("text", ""))) for block in blocks)
+        return LoggedTurn(self._agent, 0, self._agent.opened, told)
+
+    async def _logged(self, record: TurnRecord) -> LoggedTurn:
+        messages = await filled(self._store, [dict(each) for each in record.input])
+        blocks = [block for message in messages for block in message["content"]]
+        turn, before = record.turn, self._finished
+        # In a log from before 2026-12 no turn has a time: it stands after the one before it.
+        self._at = max(record.at, self._at)
+        logged = LoggedTurn(
+            agent=self._agent,
+            number=record.number,
+            at=self._at,
+            told=tuple(told for block in blocks if (told := self._told(block))),
+            sent_back=before,
+            says="\n\n".join(_texts(record)),
+            calls=tuple(_calls(record)),
+            handed_in=json.loads(turn.finish) if turn.finish else None,
+            turn=turn,
+        )
+        self._calls = {use.id: f"{use.name} {use.subject}".strip() for use in turn.tool_uses}
+        self._finished = turn.finish is not None
+        return logged
+
+    def _told(self, block: Mapping[str, Any]) -> UserBlock | None:
+        if block.get("type") != "tool_result":
+            return UserBlock(str(block.get("text", "")))
+        call = self._calls.get(str(block.get("tool_use_id")), "a call")
+        # What stands as the answer to a `finish` says nothing.
+        if self._finished and call.startswith("finish"):
+            return None
+        return UserBlock(str(block.get("content", "")), call, bool(block.get("is_error")))
+
+
+def _texts(record: TurnRecord) -> list[str]:
+    texts = [str(block.get("text") or "") for block in record.reply if block.get("type") == "text"]
+    return [text for text in texts if text.strip()]
+
+
+def _calls(record: TurnRecord) -> list[Called]:
+    given = [block for block in record.reply if is_call(block)]
+    inputs = {str(block.get("id")): block.get("input") for block in given}
+    return [
+        Called(use.name, use.subject, _mapping(inputs.get(use.id)), use.problem)
+        for use in record.turn.tool_uses
+    ]
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,130 @@
+"""The settings that a repository brings along."""
+
+import json
+
+import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from domain.repository_settings import (
+    KEYS,
+    MOST_CHARS,
+    MOST_COMMANDS,
+    RepositorySettings,
+    SettingsProblem,
+    parsed,
+)
+from runtime.version import ROOT
+
+_KEYS = st.sampled_from(KEYS) | st.text(max_size=8)
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "setup", "checks"),
+    [
+        ("{}", (), ()),
+        ('{"checks": []}', (), ()),
+        ('{"checks": ["make test"]}', (), ("make test",)),
+        ('{"setup": ["npm ci"], "checks": [" npm test ", "npm run lint"]}', ("npm ci",), (
+            "npm test", "npm run lint",
+        )),
+        ('\ufeff{"$schema": "settings.schema.json", "setup": ["uv sync"]}', ("uv sync",), ()),
+        ('{"checks": ["printf \'1\\n2\' | grep 2\\n\\ttrue"]}', (), (
+            "printf '1\n2' | grep 2\n\ttrue",
+        )),
+        ('{"checks": ["test ‘ü’ = ‘ü’"]}', (), ("test ‘ü’ = ‘ü’",)),
+    ],
+)  # fmt: skip
+def test_settings_name_commands(text: str, setup: tuple[str, ...], checks: tuple[str, ...]) -> None:
+    """Missing keys are empty, commands lose blanks at both ends, `$schema` is for editors."""
+    assert parsed(text.encode()) == RepositorySettings(setup=setup, checks=checks)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "is not JSON: Expecting value (line 1, column 1)"),
+        (b'{"checks": ["a"],\n}', "is not JSON: "),
+        (b"{'checks': []}", "(line 1, column 2)"),
+        (b'{"checks": [\xff]}', "is not UTF-8 (byte 13)"),
+        (b"[]", 'must be a JSON object, such as {"checks": ["make test"]}'),
+        (b'"make test"', "must be a JSON object"),
+        (b"null", "must be a JSON object"),
+        (
+            b'{"checkers": []}',
+            'the unknown key "checkers"; did you mean "checks"? (there are "checks"',
+        ),
+        (b'{"sandbox": false}', 'the unknown key "sandbox" (there are "checks", "setup")'),
+        (b'{"a\\nb\\u001b[1m": 1}', 'the unknown key "a b" ('),
+        (b'{"checks": [], "checks": ["true"]}', 'has the key "checks" twice'),
+        (b'{"checks": "make test"}', '"checks" must be a list of commands, each a text'),
+        (b'{"checks": null}', '"checks" must be a list of commands, each a text'),
+        (b'{"setup": {"linux": []}}', '"setup" must be a list of commands, each a text'),
+        (b'{"checks": ["true", 1]}', '"checks", command 2: must be a text that is not empty'),
+        (b'{"checks": [" \\n"]}', '"checks", command 1: must be a text that is not empty'),
+        (b'{"checks": ["true\\u0000"]}', "command 1: holds characters that cannot be seen"),
+        (b'{"checks": ["true \\u202e"]}', "command 1: holds characters that cannot be seen"),
+        (b'{"checks": ["\\ud800"]}', "command 1: holds characters that cannot be seen"),
+        (b'{"checks": ["true # \\u001b[8m; false"]}', "holds characters that cannot be seen"),
+        (json.dumps({"setup": ["x" * 4_001]}).encode(), "is longer than 4,000 characters"),
+        (json.dumps({"checks": ["true"] * 21}).encode(), '"checks" has more than 20 commands'),
+        (b"[" * 50_000, "is not JSON that can be read"),
+        (b'{"checks": ' + b"9" * 5_000 + b"}", "is not JSON that can be read"),
+        (b" " * 64_001, "is larger than 64 kB"),
+    ],
+)
+def test_what_is_no_settings_file_is_refused(content: bytes, problem: str) -> None:
+    """What is wrong is said so that it can be found and mended."""
+    with pytest.raises(SettingsProblem) as refused:
+        parsed(content)
+
+    assert problem in str(refused.value)
+    assert str(refused.value).isprintable()
+
+
+@given(ANY_JSON)
+def test_any_json_is_taken_or_refused_in_one_sentence(value: object) -> None:
+    """Nothing else comes of a file, whatever it holds."""
+    try:
+        found = parsed(json.dumps(value).encode())
+    except SettingsProblem as problem:
+        said = str(problem)
+        event("refused")
+    else:
+        said = "taken"
+        assert isinstance(value, dict)
+        assert [*found.setup] == [each.strip() for each in value.get("setup", [])]
+        assert [*found.checks] == [each.strip() for each in value.get("checks", [])]
+    assert 0 < len(said) < 500
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_taken_or_refused(content: bytes) -> None:
+    """A hostile file raises nothing else, and what is refused is said in a sentence."""
+    try:
+        found = parsed(content)
+    except SettingsProblem as problem:
+        said = str(problem)
+    else:
+        said = "taken"
+        assert json.loads(content).keys() <= {"$schema", *KEYS}
+        assert all(map(str.strip, (*found.setup, *found.checks)))
+    assert 0 < len(said) < 500
+
+
+def test_the_published_schema_allows_what_the_reader_takes() -> None:
+    """Its keys, its limits, and nothing else; docs/operating.md names it."""
+    schema = json.loads((ROOT / "docs" / "settings.schema.json").read_text())
+
+    assert set(schema["properties"]) == {"$schema", *KEYS}
+    assert schema["additionalProperties"] is False
+    for key in KEYS:
+        commands = schema["properties"][key]
+        assert (commands["type"], commands["maxItems"]) == ("array", MOST_COMMANDS)
+        assert commands["items"] == {"type": "string", "minLength": 1, "maxLength": MOST_CHARS}
+    assert "(settings.schema.json)" in (ROOT / "docs" / "operating.md").read_text()

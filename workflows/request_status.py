@@ -1,0 +1,104 @@
+"""How a request stands, and how it has ended: told to whoever asks, and shown."""
+
+from temporalio import workflow
+from typing_extensions import override
+
+with workflow.unsafe.imports_passed_through():
+    from contracts.checks import CheckResult
+    from contracts.delivery import Delivered
+    from contracts.endings import RequestEnding
+    from contracts.planning import Plan
+    from contracts.repository import RepositoryOpened, RequestClosed
+    from contracts.request import RequestStart, RequestStatus
+    from contracts.resume import RequestResumed
+    from contracts.task import TaskStatus
+    from contracts.visibility import OC_REFUSED, RunState
+    from domain.request import endings
+    from domain.request import status as requests
+    from domain.request.markdown import card
+    from domain.spending import with_spending
+    from workflows import retrying
+    from workflows.approvals import ApprovalHandlers
+    from workflows.budget import BudgetHandlers
+    from workflows.planning import Planning
+    from workflows.scheduler import TaskScheduler
+    from workflows.visibility import show
+
+
+class ReportsStatus(ApprovalHandlers, BudgetHandlers, retrying.ShowsBlockers):
+    """What a request knows of itself, as its status; the workflow that inherits this sets it."""
+
+    _id: str
+    _start: RequestStart | None
+    _opened: RepositoryOpened | None
+    _resumed: RequestResumed
+    _plan: Plan | None
+    _scheduler: TaskScheduler | None
+    _planning: Planning | None
+    _checks: tuple[CheckResult, ...]
+    _delivered: Delivered | None
+    _ending: tuple[RequestEnding, str] | None
+    _freed: RequestClosed | None
+    _doing: str
+    _shown: str
+    _since: float
+
+    @workflow.query(description="State, reason, tasks, approvals, branch, cost")
+    def status(self) -> RequestStatus:
+        """Return the request's present standing, or how it has ended."""
+        if self._ending:
+            return self._ended(*self._ending)
+        state, reason = requests.state_of(self._inbox.inbox, tuple(self._blockers.values()))
+        return self._status((state, reason or self._doing))
+
+    def _rows(self) -> tuple[TaskStatus, ...]:
+        return tuple(self._scheduler.rows.values()) if self._scheduler else ()
+
+    def _say(self, doing: str) -> None:
+        self._doing = doing
+        self._show()
+
+    @override
+    def _show(self) -> None:
+        status = self.status()
+        if self._shown != status.state + status.reason:
+            self._shown, self._since = status.state + status.reason, workflow.time()
+        show(status.state, 0 if self._ending else len(status.approvals))
+        workflow.set_current_details(card(status))
+
+    def _closed(self, ending: RequestEnding, reason: str) -> RequestStatus:
+        """Show how the request has ended; later reports do not change that."""
+        self._ending = (ending, reason)
+        self._show()
+        # What was refused before anything was made of it stands in no list.
+        if ending is RequestEnding.REFUSED and workflow.patched("refused-in-memo-2026-12"):
+            workflow.upsert_memo({OC_REFUSED: True})
+        return self.status()
+
+    def _ended(self, ending: RequestEnding, reason: str) -> RequestStatus:
+        # What an earlier attempt has delivered stays delivered, however this one ends.
+        delivered = self._delivered or self._resumed.delivered
+        status = self._status((endings.run_state(ending), reason), delivered)
+        return status.model_copy(update={"ending": ending})
+
+    def _status(
+        self, standing: tuple[RunState, str], delivered: Delivered | None = None
+    ) -> RequestStatus:
+        planning = self._planning
+        status = requests.status(
+            self._id,
+            standing,
+            start=self._start,
+            opened=self._opened,
+            plan=self._plan,
+            rows=self._rows(),
+            inbox=self._inbox.inbox,
+            planner=planning.agent if planning else None,
+            spent=requests.Spent(self._budget.spent, planning.unpriced_tokens if planning else 0),
+            checks=self._checks,
+            delivered=delivered,
+            model=next((one.model for one in (self._scheduler, planning) if one and one.model), ""),
+        )
+        spent = self._freed.spent if self._freed else ()
+        told = {"since": self._since, **self._budget.told, **(planning.told if planning else {})}
+        return with_spending(status.model_copy(update=told), spent)
