@@ -14,6 +14,7 @@ from temporalio.client import Client
 from cli.context import CliContext
 from cli.listing import show_list
 from cli.quick import list as quick_list
+from cli.quick.web_lists import WebListError, count_requests
 from cli.request_rows import SHOWN
 from contracts.task_queue import TaskQueue
 from contracts.visibility import OC_COST, OC_REFUSED, OC_REPOSITORY
@@ -22,6 +23,7 @@ from runtime.records import DiskUse
 from runtime.services.startup import ensure_services
 from runtime.settings import load
 from runtime.tcp_ports import free_port
+from tests.local_deployment import until
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("temporalio", "pydantic", "cyclopts", "rich", "anthropic", "httpx", "git", "google")
@@ -43,7 +45,17 @@ async def environ(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Map
         "ORCHESTCODE_UI_PORT": str(ui_port),
     }
     async with ensure_services(load(variables), announce=print, worker=False):
+        await until(lambda: _answers(ui_port))
         yield variables
+
+
+def _answers(port: int) -> bool:
+    """Return whether the web UI has found its server, which takes it a second or more."""
+    try:
+        count_requests(port, "default")
+    except WebListError:
+        return False
+    return True
 
 
 async def _start(client: Client, number: int, memo: Mapping[str, object]) -> None:
@@ -156,12 +168,22 @@ async def test_a_retried_request_has_one_line_and_a_refused_one_none(
 
 async def _both(environ: Mapping[str, str], *, whole: bool) -> tuple[str, str]:
     """Return what the quick list prints on both streams, which the usual one prints too."""
-    quick, usual = _context(environ), _context(environ)
     words = ["--all"] if whole else []
-    assert await asyncio.to_thread(quick_list.command, words, quick) == 0
-    await show_list(as_json=False, whole=whole, context=usual)
-    assert _said(quick) == _said(usual)
-    return _said(quick)
+    for _ in range(100):
+        quick = _context(environ)
+        before = await _usual(environ, whole=whole)
+        assert await asyncio.to_thread(quick_list.command, words, quick) == 0
+        # The server's list may change between two looks; between two that agree it has not.
+        if before == await _usual(environ, whole=whole):
+            assert _said(quick) == before
+            return before
+    raise AssertionError("the list does not come to rest")
+
+
+async def _usual(environ: Mapping[str, str], *, whole: bool) -> tuple[str, str]:
+    context = _context(environ)
+    await show_list(as_json=False, whole=whole, context=context)
+    return _said(context)
 
 
 def test_the_quick_list_leaves_other_services_and_other_words_to_the_usual_one(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.minutes
+
 ROOT = Path(__file__).resolve().parents[2]
 TUNED = (
     *("domain.failures.STRATEGIES", "domain.limits.REQUEST", "domain.limits.PLAN"),

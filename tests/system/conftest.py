@@ -1,6 +1,6 @@
 """One deployment for all system tests that kill nothing; its script is the modules' PLAYS."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,15 @@ from tests.model_scripts import Json, script
 
 _ON_THE_SHARED = frozenset({"deployment", "completed_run"})
 """Fixtures of tests that run on the one deployment for all."""
+_ON_THE_USUAL_PORTS = frozenset(
+    {
+        "test_clock_and_memory",
+        "test_disk_full",
+        "test_interruption",
+        "test_server_loss",
+        "test_standstill",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -34,16 +43,22 @@ class CompletedRun:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test of this folder: it needs a Temporal server.
 
-    Modules on the shared deployment run in one process, all others, which kill, freeze and fill
-    what is their own, in another: each of the two takes minutes.
+    Modules on the shared deployment run in one process; so do those whose services are started by
+    commands, on the usual ports. Any other module has ports of its own and a group of its own.
     """
     here = Path(__file__).parent
     ours = [item for item in items if item.path.is_relative_to(here)]
     shared = {item.path for item in ours if _ON_THE_SHARED & set(getattr(item, "fixturenames", ()))}
     for item in ours:
-        group = "shared deployment" if item.path in shared else "own deployments"
         item.add_marker(pytest.mark.system)
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group(_group(item.path, shared)))
+
+
+def _group(module: Path, shared: Collection[Path]) -> str:
+    if module in shared:
+        return "shared deployment"
+    usual = module.stem in _ON_THE_USUAL_PORTS
+    return "usual ports" if usual else f"deployments of {module.stem}"
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,14 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from runtime.records import SupervisorRecord
 from tests import journal_checks
 from tests.local_deployment import LocalDeployment, git, until
 from tests.model_scripts import Task, command, create, done, play, script, turn
+
+pytestmark = pytest.mark.minutes
 
 SMALL = {"README.md": "A small thing.\n"}
 DAYS = 3 * 86_400.0

@@ -203,6 +203,7 @@ exit $code
 """
 
 
+@pytest.mark.minutes
 async def test_a_worker_killed_after_its_push_leaves_a_request_that_ends_delivered(
     tmp_path: Path,
 ) -> None:
@@ -248,6 +249,7 @@ async def test_the_reconciler_releases_everything_of_a_terminated_request(
     await _told_where(deployment, handle)
 
 
+@pytest.mark.minutes
 async def test_the_reconciler_releases_everything_of_a_timed_out_request(
     deployment: LocalDeployment,
 ) -> None:

@@ -1,9 +1,13 @@
 """A worker without a usable model key loses no work: what is open waits for a key, and goes on."""
 
+import pytest
+
 from rehearsal import journal
 from tests import journal_checks
 from tests.local_deployment import Handle, LocalDeployment, git, until
 from tests.model_scripts import Task, command, create, done, play, script, turn
+
+pytestmark = pytest.mark.minutes
 
 KEY = ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL")
 REFUSED = {"kind": "status", "code": 401, "type": "authentication_error"}

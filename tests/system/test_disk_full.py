@@ -177,6 +177,7 @@ def _told(log: Path, words: str) -> bool:
     return log.exists() and words in log.read_text()
 
 
+@pytest.mark.minutes
 async def test_server_and_worker_killed_on_a_full_disk_restart_when_there_is_space(
     tmp_path: Path,
 ) -> None:

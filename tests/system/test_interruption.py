@@ -69,6 +69,7 @@ async def test_ctrl_c_ends_only_the_watching(bare: LocalDeployment, tmp_path: Pa
     assert journal_checks.repeated(bare.journal(f"request/{short}")) == []
 
 
+@pytest.mark.minutes
 async def test_a_detached_request_goes_on_and_looking_starts_nothing_that_acts(
     bare: LocalDeployment,
 ) -> None:
@@ -126,6 +127,7 @@ def _id(log: Path) -> str:
     return f"request/{_started(said)}" if "started request/" in said else "none"
 
 
+@pytest.mark.minutes
 async def test_stop_says_what_is_open_and_up_goes_on_with_it(bare: LocalDeployment) -> None:
     """A request that waits for a person keeps the service alive; `stop` ends it, `watch` then says
     that nothing works on it, and `up --detach` goes on where it was.

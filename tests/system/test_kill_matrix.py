@@ -50,6 +50,7 @@ async def test_a_worker_killed_at_three_events_loses_and_repeats_nothing(
     assert killed.audit.repeated == 0
 
 
+@pytest.mark.minutes
 async def test_a_request_survives_the_death_of_any_other_process(
     own: LocalDeployment, quiet: RunResult
 ) -> None:

@@ -19,6 +19,8 @@ from tests.local_deployment import CHECK, Handle, LocalDeployment, git, until
 from tests.model_scripts import Json, demo, script
 from tests.system.conftest import CompletedRun
 
+pytestmark = pytest.mark.minutes
+
 PLAYS = [demo("demo-whole")]
 DYING_SECONDS = 0.25
 _STARTED = 2  # PENDING_ACTIVITY_STATE_STARTED

@@ -156,6 +156,7 @@ async def test_a_request_is_seen_in_its_log_its_diff_and_its_cost(
     assert sum(turn["cost_usd"] for turn in turns) == pytest.approx(paid, abs=1e-6)
 
 
+@pytest.mark.minutes
 async def test_a_request_at_work_and_cancelled_keeps_its_cost_plan_and_repository(
     deployment: LocalDeployment,
 ) -> None:

@@ -36,8 +36,8 @@ def _task(name: str, *, seconds: str) -> Task:
 
 
 PLAYS = (
-    play("known-before", _task("before", seconds="6.011")),
-    play("asked-since", _task("since", seconds="4.012")),
+    play("known-before", _task("before", seconds="12.011")),
+    play("asked-since", _task("since", seconds="10.012")),
     play("given-up-since", _task("never", seconds="9.013")),
 )
 
@@ -102,12 +102,12 @@ async def test_a_request_missing_from_the_server_is_started_again() -> None:
         names = ("known-before", "asked-since", "given-up-since")
         before, since, never = (deployment.repository(name, SMALL) for name in names)
         await deployment.start_request(names[0], before, branch="made")
-        await until(lambda: _sleeps(deployment, "6.011"))
+        await until(lambda: _sleeps(deployment, "12.011"))
         await asyncio.to_thread(back_up, deployment.settings.database)
         await deployment.start_request(names[1], since, branch="made")
         given_up = await deployment.start_request(names[2], never, branch="made")
         await asyncio.gather(
-            until(lambda: _sleeps(deployment, "4.012")),
+            until(lambda: _sleeps(deployment, "10.012")),
             until(lambda: _sleeps(deployment, "9.013")),
         )
         await given_up.cancel()
@@ -115,12 +115,11 @@ async def test_a_request_missing_from_the_server_is_started_again() -> None:
 
         for copy in (backup_path(deployment.settings.database), None):
             await _lose(deployment, copy)
-            await until(lambda: _goes_on(deployment, names[0], "6.011"))
-            await until(lambda: _goes_on(deployment, names[1], "4.012"))
+            await until(lambda: _goes_on(deployment, names[0], "12.011"))
+            await until(lambda: _goes_on(deployment, names[1], "10.012"))
 
         for name, folder in zip(names[:2], (before, since), strict=True):
-            status = await deployment.delivered(await deployment.handle(name), seconds=60)
-            assert status.commit == git(folder, "rev-parse", "made")
+            await _delivers(deployment, name, folder)
         assert not await _known(deployment, names[2])
         assert journal_checks.repeated(deployment.journal()) == []
         assert deployment.left_behind() == []
@@ -133,7 +132,7 @@ async def test_a_request_missing_without_a_restore_waits_for_a_command() -> None
     async with LocalDeployment(script(*PLAYS)) as deployment:
         folder = deployment.repository("asked-since", SMALL)
         await deployment.start_request("asked-since", folder, branch="made")
-        await until(lambda: _sleeps(deployment, "4.012"))
+        await until(lambda: _sleeps(deployment, "10.012"))
         await deployment.kill_worker()
         await deployment.kill_server()
         for file in deployment.settings.home.glob("temporal.db*"):
@@ -154,6 +153,14 @@ async def test_a_request_missing_without_a_restore_waits_for_a_command() -> None
         assert status.commit == git(folder, "rev-parse", "made")
         assert journal_checks.repeated(deployment.journal()) == []
         assert deployment.left_behind() == []
+
+
+async def _delivers(deployment: LocalDeployment, name: str, folder: Path) -> None:
+    """Wait for a request's branch; on a slow machine it may have ended before the last loss."""
+    await until(lambda: bool(git(folder, "branch", "--list", "made")))
+    if await _known(deployment, name):
+        status = await deployment.delivered(await deployment.handle(name), seconds=60)
+        assert status.commit == git(folder, "rev-parse", "made")
 
 
 def _sleeps(deployment: LocalDeployment, seconds: str) -> bool:

@@ -16,6 +16,8 @@ from tests import journal_checks
 from tests.local_deployment import ROOT, LocalDeployment, git
 from tests.model_scripts import Task, create, done, play, script, turn
 
+pytestmark = pytest.mark.minutes
+
 LAYERS = ("activities", "contracts", "domain", "infra", "runtime", "workflows")
 CHANGES = (
     ("infra/roles/coder.md", "You carry out one task", "You were altered to carry out one task"),

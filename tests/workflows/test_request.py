@@ -690,7 +690,7 @@ async def test_a_delivery_without_an_answer_is_looked_up_and_withdrawn(
             """Fail, with or without an effect."""
             if came_about:
                 env.store.branches[request.branch] = request.commit
-            raise failing(FailureKind.DISK if cancelled else FailureKind.BUG, "no answer")
+            raise failing(FailureKind.DISK if cancelled else FailureKind.FENCED, "no answer")
 
         env.calls.before["deliver_branch"] = push
         handle = await env.start(RequestWorkflow, asked())

@@ -173,6 +173,8 @@ class WorkflowEnv(FakePorts):
                 workflow_runner=workflow_runner(),
                 # An error of ours ends the workflow at once: no test waits for a stuck one.
                 workflow_failure_exception_types=[Exception],
+                # A collection of this process's garbage may take the 2 s of a deadlock.
+                debug_mode=True,
             ),
         ]
 

@@ -23,7 +23,7 @@ from runtime.settings import Settings, load
 from runtime.tcp_ports import free_port, is_listening
 from tests.runtime.processes import alive, command_of, eventually, of_home
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("own deployments")]  # on the usual ports
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("usual ports")]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from runtime.services.startup import ensure_services
 from runtime.settings import Settings, load
 from tests.runtime.processes import eventually, of_home
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("own deployments")]  # on the usual ports
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("usual ports")]
 
 STARTER = Path(__file__).parents[1] / "scripts" / "starter.py"
 
@@ -106,6 +106,7 @@ async def test_a_killed_worker_or_server_is_restarted(own_home: Settings) -> Non
     assert ServerRecord.file(settings).exists()
 
 
+@pytest.mark.minutes
 async def test_a_frozen_worker_or_server_is_killed_and_restarted(own_home: Settings) -> None:
     """The reason is announced."""
     watched = {**own_home.environment, "ORCHESTCODE_WATCHDOG_SECONDS": "3"}

@@ -23,7 +23,7 @@ from runtime.workflow_sandbox import workflow_runner
 from tests.runtime.flows.talkative import TalkativeWorkflow
 from tests.runtime.processes import alive, eventually, of_home
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("own deployments")]  # on the usual ports
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("usual ports")]
 
 STARTER = Path(__file__).parents[1] / "scripts" / "starter.py"
 
