@@ -47,6 +47,7 @@ from infra.commands import CommandRunner
 from infra.disk_space import low_space_reason
 from infra.layers import Layers
 from infra.live.writer import LiveReplies
+from infra.memory.recall import recall_cache
 from infra.roles.files import RoleFiles
 from infra.sandbox import Sandbox, SandboxUnavailable, end_orphan, find_orphans
 from infra.start_codes import StartCodes
@@ -173,7 +174,9 @@ def _of_the_model(host: _Host, messages: MessagesClient, live: LiveReplies) -> A
 
 def _of_worktrees(host: _Host, starts: StartCodes | None) -> Sequence[Callable[..., Any]]:
     config = host.config
-    tools = WorktreeTools(host.stores, host.pools, host.runner, redact=host.redact)
+    tools = WorktreeTools(
+        host.stores, host.pools, host.runner, redact=host.redact, recall=recall_cache(config.home)
+    )
     reconciler = HostReconciler(
         host.stores,
         host.pools,

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from temporalio.api.common.v1 import WorkflowExecution as Execution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
@@ -27,6 +28,7 @@ from infra.finished_requests import (
     stored_bytes,
     take_away,
 )
+from infra.memory.recall import discard
 from infra.store import StoreError, packing, records
 from infra.store.open_stores import OpenStores
 from infra.worktrees.errors import WorktreeBusy
@@ -64,9 +66,13 @@ class FinishedRequests:
 
     Args:
         client: of the service that ran them.
+        recall: the folder of the search's indexes.
     """
 
-    def __init__(self, stores: OpenStores, pools: OpenPools, client: Client) -> None:
+    def __init__(
+        self, stores: OpenStores, pools: OpenPools, client: Client, *, recall: Path
+    ) -> None:
+        self._recall = recall
         self._stores = stores
         self._pools = pools
         self._client = client
@@ -190,7 +196,10 @@ class FinishedRequests:
                 return
             await asyncio.to_thread(packing.note_unpruned, kept.pool.store.path)
             # Again: releasing a worktree pins what no checkpoint holds.
-            await take_away(kept.pool.store, await request_refs(kept.pool.store, kept.summary.key))
+            store = kept.pool.store
+            await take_away(store, await request_refs(store, kept.summary.key))
+            # It holds texts of the conversations; what is left is read again once it is needed.
+            await asyncio.to_thread(discard, self._recall, store.path.name.removesuffix(".git"))
         # The request itself goes last: while it is known, the same order finds it again.
         for each in sorted(executions, key=lambda one: one.id == name):
             await self._forget(each)

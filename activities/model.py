@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from activities.agent_setup import AgentSetup
 from activities.failures import call_failed, failed, translated_failures
+from activities.memory import memories_told
 from contracts import roles
 from contracts.agent import OpenedConversation
 from contracts.failures import FailureKind
@@ -96,7 +97,11 @@ class MessagesModel(ModelActivities):
             configuration = self._setup.configure(request.role, request.models)
             limits = loop.sized(configuration.limits, request.size)
             told = await self._definitions(store, request, name)
-            first = await opening(store, request, limits, told)
+            readable = configuration.tool("memory_read") is not None
+            memories = await memories_told(
+                store, request, name, can_read=readable, redact=self._redact
+            )
+            first = await opening(store, request, limits, told, memories)
             log = await self._log.open(
                 store, name, configuration=configuration, opening=first, resumed=request.resumed
             )

@@ -19,6 +19,7 @@ from contracts.ports import ReconcileActivities
 from contracts.reconcile import Reconcile, ReconcileReport
 from contracts.repository import OpenRequest
 from domain import ids
+from infra.memory.recall import recall_cache
 from infra.sandbox import end_orphan, find_orphans
 from infra.start_codes import StartCodes
 from infra.store import ANY, RefUpdate, Store, StoreError, packing, records
@@ -62,7 +63,9 @@ class HostReconciler(ReconcileActivities):
         self._starts = starts
         self._settled = settled
         self._note_use = note_use
-        self._requests_that_ended = FinishedRequests(stores, pools, client)
+        self._requests_that_ended = FinishedRequests(
+            stores, pools, client, recall=recall_cache(home)
+        )
         self._home = home
         self._forgotten = forgotten
         self._stores = stores

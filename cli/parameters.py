@@ -17,6 +17,13 @@ RequestId = Annotated[
         help="a workflow id, its part after request/, or an unambiguous beginning of either",
     ),
 ]
+MemoryName = Annotated[
+    str, Parameter(name="NAME", help="as `memory list` shows it, or an unambiguous beginning")
+]
+RepositoryFolder = Annotated[
+    str | None,
+    Parameter(name="--repo", metavar="FOLDER", help="a repository (default: the one you are in)"),
+]
 TaskName = Annotated[
     str | None, Parameter(name="TASK", help="a task of its plan; left out, all of them")
 ]

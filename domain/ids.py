@@ -188,6 +188,25 @@ def symbols_ref(conversation: str, request: str) -> str:
     return f"refs/oc/{request}/symbols/{digest(conversation)}"
 
 
+MEMORY_REF = "refs/oc/memory"
+"""The ref of the tree that holds a repository's memories."""
+
+
+def told_memories_ref(conversation: str, request: str) -> str:
+    """Return the ref of the memories that a conversation's opening tells."""
+    return f"refs/oc/{request}/memory/{digest(conversation)}"
+
+
+def read_memory_ref(memory: str, request: str) -> str:
+    """Return the ref that a request has once an agent of it has read a memory."""
+    return f"refs/oc/{request}/memory-read/{digest(memory)}"
+
+
+def request_of(agent: str) -> str:
+    """Return the workflow id of an agent's request by the agent's own."""
+    return re.sub(r"(?:/retry-\d+)?(?:/task/[^/]+)?/[^/]+$", "", agent)
+
+
 def withdrawn_ref(request: str, run: str) -> str:
     """Return the ref that a request has once a run of its workflow is not to deliver any more."""
     return f"refs/oc/{request}/withdrawn/{digest(run)}"

@@ -5,11 +5,13 @@ from the expected checkpoint, whatever an earlier attempt left in the worktree.
 """
 
 import json
+from pathlib import Path
 
 from temporalio import activity
 from typing_extensions import override
 
 from activities.failures import failed, translated_failures
+from activities.memory import AgentMemories
 from activities.tools.registry import tools_by_name
 from activities.tools.tool import Tool, ToolContext, ToolOutput
 from contracts.failures import FailureKind
@@ -26,15 +28,26 @@ from infra.worktrees.open_pools import OpenPools
 
 
 class WorktreeTools(ToolActivities):
-    """Tool calls on this host's worktrees."""
+    """Tool calls on this host's worktrees.
+
+    Args:
+        recall: the folder of the indexes by which memories and conversations are searched.
+    """
 
     def __init__(
-        self, stores: OpenStores, pools: OpenPools, commands: CommandRunner, *, redact: Redact
+        self,
+        stores: OpenStores,
+        pools: OpenPools,
+        commands: CommandRunner,
+        *,
+        redact: Redact,
+        recall: Path,
     ) -> None:
         self._stores = stores
         self._pools = pools
         self._commands = commands
         self._redact = redact
+        self._recall = recall
 
     @override
     @activity.defn
@@ -93,6 +106,16 @@ class WorktreeTools(ToolActivities):
             expected=request.expected,
             environment=request.repository.environment,
             commands=self._commands,
+            memories=AgentMemories(
+                store=store,
+                repository_key=request.repository.key,
+                request_key=request.repository.request_key,
+                task=request.task_ref,
+                agent=activity.info().workflow_id or "",
+                expected=request.expected,
+                redact=self._redact,
+                recall=self._recall,
+            ),
             scope=request.scope if isinstance(request, ToolCall) else None,
         )
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from activities.memory import AgentMemories
 from contracts.planning import WriteScope
 from contracts.tools import ToolOutcome
 from domain.tools.registry import ToolSpec
@@ -53,6 +54,7 @@ class ToolContext:
         batch: objects that are written together with the journal entry.
         environment: object id of the request's execution environment.
         commands: runs commands in the sandbox.
+        memories: as the agent may see them.
         scope: by what undeclared paths are judged that the call changes; None when none are.
     """
 
@@ -63,6 +65,7 @@ class ToolContext:
     expected: str
     environment: str
     commands: CommandRunner
+    memories: AgentMemories
     scope: WriteScope | None = None
 
 

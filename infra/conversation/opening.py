@@ -8,6 +8,7 @@ from domain.agent.environment import environment
 from domain.agent.instructions import INSTRUCTIONS
 from domain.agent.sections import sections
 from domain.memory.repo_map import repository_map
+from domain.memory.telling import SECTION as MEMORIES
 from infra.conversation.instructions import instructions
 from infra.conversation.messages import Message, documents_linked
 from infra.store import Store, trees
@@ -24,16 +25,21 @@ _BASE_COMMITS = 5
 
 
 async def opening(
-    store: Store, request: OpenConversation, limits: AgentLimits, definitions: str = ""
+    store: Store,
+    request: OpenConversation,
+    limits: AgentLimits,
+    definitions: str = "",
+    memories: str = "",
 ) -> Message:
     """Return the opening message; everything in it is the same for every attempt.
 
-    `limits` are those of the agent's role, `definitions` what the repository defines.
+    `limits` are those of the agent's role, `definitions` what the repository defines, `memories`
+    what was accepted of earlier requests.
     """
     facts = [*request.facts, ("Environment", await _environment(store, request, limits))]
     files = repository_map(await trees.paths(store, request.commit), _MAP_BYTES)
     places = (("Files of the repository", files), (DEFINITIONS, definitions))
-    told = sections([*facts, *places], seed=request.agent_id)
+    told = sections([*facts, (MEMORIES, memories), *places], seed=request.agent_id)
     text = {"type": "text", "text": told}
     documents = request.documents
     if request.base and (rules := await instructions(store, request.base, request.scope)):
@@ -48,8 +54,12 @@ async def definitions(index: SymbolIndex, store: Store, request: OpenConversatio
     """
     if request.role == roles.REVIEWER:
         return ""
-    words = "\n".join(text for label, text in request.facts if label in _OF_THE_TASK)
-    return await index.map(store, request.commit, words, _DEFINITIONS_BYTES)
+    return await index.map(store, request.commit, task_words(request), _DEFINITIONS_BYTES)
+
+
+def task_words(request: OpenConversation) -> str:
+    """Return the words by which definitions and memories are chosen for an agent."""
+    return "\n".join(text for label, text in request.facts if label in _OF_THE_TASK)
 
 
 async def _environment(store: Store, request: OpenConversation, limits: AgentLimits) -> str:

@@ -137,7 +137,8 @@ KILLED = """
         sandbox = Sandbox()
         await sandbox.probe(scratch)
         tools = WorktreeTools(
-            stores, pools, CommandRunner(sandbox, hide=(home,)), redact=str
+            stores, pools, CommandRunner(sandbox, hide=(home,)), redact=str,
+            recall=home / "recall",
         )
         call = ToolCall.model_validate_json(sys.stdin.read())
         await ActivityEnvironment().run(tools.run_command, call)

@@ -226,7 +226,7 @@ class Agent:
 
     async def make(self, call: ToolCall) -> ToolResult:
         """Make a call as Temporal does, once or again."""
-        activity = getattr(self.job.env.tools, _WRITES[call.tool])
+        activity = getattr(self.job.env.tools, _WRITES.get(call.tool, "call_tool"))
         result: ToolResult = await ActivityEnvironment().run(activity, call)
         return result
 
@@ -357,7 +357,9 @@ def _assembled(sandbox: Sandbox, folder: Path, stores: OpenStores, repository: P
         shown=shown,
         stores=stores,
         pools=pools,
-        tools=WorktreeTools(stores, pools, runner, redact=redactor((SECRET,))),
+        tools=WorktreeTools(
+            stores, pools, runner, redact=redactor((SECRET,)), recall=home / "cache" / "recall"
+        ),
         checks=CleanChecks(stores, pools, runner, redact=redactor((SECRET,))),
         surveys=BaseSurveys(stores, pools, runner),
         patches=StorePatches(stores, layers),

@@ -1,0 +1,1 @@
+"""See, accept, forget and search what agents remember of a repository."""

@@ -1,0 +1,161 @@
+"""Memories and what a search found, as lines and as JSON; all of it is untrusted text."""
+
+from collections.abc import Sequence
+
+from cli.command_words import command_line, short_id
+from cli.context import CliContext
+from cli.formatting import age, clean, clean_lines, columns, plural
+from domain import ids
+from domain.memory.memory import Memory, moment
+from domain.memory.recall import Hit
+from domain.text import Redact, for_people
+from infra.memory.kept_memories import Kept, Used
+
+
+def listed(proposals: Sequence[Memory], kept: Kept, redact: Redact, *, now: float) -> list[str]:
+    """Return the lines of a list: what waits, then what is accepted."""
+    lines = []
+    if proposals:
+        many = len(proposals) > 1
+        count = f"{len(proposals)} memories wait" if many else "1 memory waits"
+        lines.append(f"{count} for you:")
+        rows = [
+            (f"  {each.name}", each.type.value, age(now - each.modified), _line(each, redact))
+            for each in proposals
+        ]
+        lines += columns(rows)
+    if kept.lines:
+        lines += [""] if lines else []
+        lines.append(f"{len(kept.lines):,} accepted, the newest first:")
+        rows = [
+            (
+                f"  {each.name}",
+                each.type.value,
+                _uses(kept.used.get(each.name, Used())),
+                clean(redact(each.description)),
+            )
+            for each in kept.lines
+        ]
+        lines += columns(rows)
+    return lines or ["There are no memories."]
+
+
+def _line(memory: Memory, redact: Redact) -> str:
+    return clean(redact(memory.description))
+
+
+def _uses(used: Used) -> str:
+    return f"given {used.given}, read {used.read}"
+
+
+def whole(memory: Memory, kept: Kept, redact: Redact) -> list[str]:
+    """Return the lines of one memory."""
+    used = kept.used.get(memory.name, Used())
+    facts = {
+        "state": _state(memory),
+        "from": f"{memory.request}, {memory.agent}",
+        "noted": moment(memory.modified),
+        "evidence": memory.evidence,
+        "files": ", ".join(f"{path}@{oid[:10]}" for path, oid in memory.files),
+        "used": f"told to {plural(used.given, 'agent')}, read in {plural(used.read, 'request')}",
+    }
+    rows = [(f"{key}:", clean(redact(value), 600)) for key, value in facts.items() if value]
+    text = clean_lines(redact(memory.text), 200)
+    title = f"{memory.name} ({memory.type.value})"
+    return [title, _line(memory, redact), "", *(f"  {line}" for line in text), "", *columns(rows)]
+
+
+def _state(memory: Memory) -> str:
+    if not memory.accepted_by:
+        return "waits for you"
+    return f"accepted {moment(memory.accepted)} by {memory.accepted_by}"
+
+
+def documents(proposals: Sequence[Memory], kept: Kept, redact: Redact) -> list[dict[str, object]]:
+    """Return what `memory list --json` prints; keys may be added, none is renamed."""
+    waiting = [
+        {
+            **_document(each.name, each.type.value, each.description, Used(), redact),
+            "state": "waiting",
+            "request": each.request,
+            "agent": each.agent,
+            "modified": each.modified,
+        }
+        for each in proposals
+    ]
+    accepted = [
+        {
+            **_document(
+                each.name,
+                each.type.value,
+                each.description,
+                kept.used.get(each.name, Used()),
+                redact,
+            ),
+            "state": "accepted",
+        }
+        for each in kept.lines
+    ]
+    return [*waiting, *accepted]
+
+
+def document(memory: Memory, kept: Kept, redact: Redact) -> dict[str, object]:
+    """Return what `memory show --json` prints; keys may be added, none is renamed."""
+    used = kept.used.get(memory.name, Used())
+    return {
+        **_document(memory.name, memory.type.value, memory.description, used, redact),
+        "state": "accepted" if memory.accepted_by else "waiting",
+        "text": for_people(redact(memory.text)),
+        "request": memory.request,
+        "agent": memory.agent,
+        "modified": memory.modified,
+        "evidence": redact(memory.evidence),
+        "files": [{"path": path, "object": oid} for path, oid in memory.files],
+        "accepted": memory.accepted,
+        "accepted_by": memory.accepted_by,
+    }
+
+
+def _document(
+    name: str, kind: str, description: str, used: Used, redact: Redact
+) -> dict[str, object]:
+    return {
+        "name": name,
+        "type": kind,
+        "description": redact(description),
+        "given": used.given,
+        "read": used.read,
+        "last_used": used.last,
+    }
+
+
+def found(hits: Sequence[Hit], redact: Redact, context: CliContext) -> list[str]:
+    """Return the lines of what a search found: memories, then turns with the command that shows."""
+    lines = []
+    for hit in hits:
+        passage = clean(redact(hit.passage), 400)
+        if hit.memory:
+            lines += [f"{hit.memory}: {clean(redact(hit.title))}", f"    {passage}"]
+            continue
+        request, task = short_id(ids.request_of(hit.agent)), ids.agent_task(hit.agent, hit.title)
+        who = f"{hit.title} of {task}" if task else hit.title
+        when = age(context.now() - hit.at)
+        show = command_line(context.program, "log", request, *([task] if task else []))
+        lines += [f"{request}, {who}, turn {hit.turn}, {when} ago  ({show})", f"    {passage}"]
+    return lines
+
+
+def hit_document(hit: Hit, redact: Redact) -> dict[str, object]:
+    """Return what `memory search --json` prints of one place; no key is renamed."""
+    turn = not hit.memory
+    return {
+        "memory": hit.memory,
+        "conversation": hit.conversation,
+        "request": ids.request_of(hit.agent) if turn else "",
+        "task": ids.agent_task(hit.agent, hit.title) if turn else "",
+        "role": hit.title if turn else "",
+        "turn": hit.turn,
+        "at": hit.at,
+        "title": "" if turn else redact(hit.title),
+        "passage": redact(hit.passage),
+    }
