@@ -9,7 +9,7 @@ from contracts.repository import Environment
 from domain import dependencies
 from domain.installed import told_to_people
 from domain.text import clip, one_line
-from infra.dependencies import fetched, installed, named_folders, python_contents
+from infra.dependencies import fetched, installed, named_places, python_contents
 from infra.python_environment import is_environment
 from infra.repository_look import Inspected
 from infra.sandbox import PROJECT
@@ -38,9 +38,10 @@ def _installed_for(
     asked: Environment, found: Inspected, files: Mapping[str, str]
 ) -> tuple[Environment, tuple[str, ...], tuple[str, ...]]:
     checkout = Path(found.path)
-    named, problems = named_folders(checkout, tuple(files))
+    named = named_places(checkout, tuple(files))
     every = (
-        *installed(checkout, [*dependencies.places(files), *named], files),
+        *installed(checkout, [*dependencies.places(files), *named.folders], files),
+        *named.files,
         *fetched(Path.home(), dependencies.home_caches(files)),
     )
     own = None if _lies_in(asked.virtual_env, checkout) else found.own_environment
@@ -56,7 +57,7 @@ def _installed_for(
         }
     )
     notes = told(environment, unused=asked.virtual_env if own else None)
-    others = (*found.notes, *problems)
+    others = (*found.notes, *named.problems)
     return environment, notes, tuple(clip(note, _NOTE_CHARS) for note in others)
 
 

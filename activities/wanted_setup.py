@@ -110,7 +110,7 @@ async def setup_of_patch(
     if name == rule.layer or stated.keys() != rule.stated.keys() or layers.find(name):
         return None
     changed = tuple(path for path, oid in stated.items() if oid != rule.stated[path])
-    asked = _digest(rule.commands, stated)
+    asked = setup_digest(rule.commands, stated)
     text = await diffs.text_of(store, base, commit, changed, _DIFF_CHARS)
     return WantedSetup(
         rule=rule.model_copy(update={"stated": stated, "layer": name}),
@@ -137,12 +137,12 @@ def _wanted(
         rule=SetupRule(commands=tuple(commands), stated=stated, host=host, layer=name),
         origin=origin,
         layer=name,
-        digest=_digest(commands, stated),
+        digest=setup_digest(commands, stated),
         installed=layers.find(name) is not None,
     )
 
 
-def _digest(commands: Sequence[str], stated: Mapping[str, str]) -> str:
+def setup_digest(commands: Sequence[str], stated: Mapping[str, str]) -> str:
     """Return the digest of what is asked about, the same on every machine."""
     return digest(setup.layer_name(commands, stated, ""), length=64)
 

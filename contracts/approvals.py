@@ -28,7 +28,7 @@ class Approval(Contract):
 
     Attributes:
         id: short and stable: "plan", "review/<task>/<round>", "task/<task>/<round>", "delivery",
-            "setup", "setup/<task>/<round>", "budget".
+            "setup", "setup/<task>/<round>", "setup/<task>/<call>", "budget".
         what: one line.
         why: the rule that asks.
         detail: markdown for the card.

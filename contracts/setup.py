@@ -52,6 +52,9 @@ class WantedSetup(Contract):
         digest: sha256 of what is asked about.
         diff: how a patch changes the files that say what is installed, cut; "" at the base.
         installed: the result is there already, so nothing has to run.
+        update: a command that changes lock files first, "" for none; `layer` is then known once it
+            has run, and `rule` says what is stated before.
+        record: the ref under which what it comes to is kept, "" for none: that of a call.
     """
 
     rule: SetupRule
@@ -62,6 +65,8 @@ class WantedSetup(Contract):
     digest: str = ""
     diff: str = Field(default="", max_length=3_000)
     installed: bool = False
+    update: str = ""
+    record: str = ""
 
 
 class RunSetup(Contract):
@@ -88,12 +93,14 @@ class SetupReport(Contract):
         results: of the commands that ran now, in order; the last one failed where one did.
         notes: what the person should know of it.
         log: object id of the whole output; None = nothing ran.
+        changed: object ids of the files that an update has written, by path.
     """
 
     environment: ObjectId | None
     results: tuple[CheckResult, ...] = ()
     notes: tuple[ShortText, ...] = ()
     log: ObjectId | None = None
+    changed: dict[PathText, ObjectId] = Field(default_factory=dict)
 
 
 class SetupActivities(ABC):

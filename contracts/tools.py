@@ -9,6 +9,7 @@ from temporalio import activity
 
 from contracts.base import Contract, HumanInput, ObjectId
 from contracts.planning import WriteScope
+from contracts.setup import WantedSetup
 from contracts.store import RepositoryRef
 from contracts.worktrees import WorktreeLease
 
@@ -40,6 +41,8 @@ class ApprovalClass(StrEnum):
     """Its subject is a command that runs in the sandbox."""
     ASK = "ask"
     """A person decides on each call."""
+    SETUP = "setup"
+    """It installs dependencies: a person decides once it is known of what content."""
 
 
 class CoderFinish(HumanInput):
@@ -129,6 +132,8 @@ class ToolResult(Contract):
         checkpoint: the worktree's state after a write, None for reads.
         left_out: what of the worktree the checkpoint does not hold, for people; "" for nothing,
             None when the call did not look.
+        setup: what has to be installed before the call can be answered: once it is, the call is
+            made again. Nothing is recorded of it until then.
     """
 
     call_id: str
@@ -138,6 +143,7 @@ class ToolResult(Contract):
     checkpoint: ObjectId | None = None
     seen: ObjectId | None = None
     left_out: str | None = Field(default=None, max_length=MOST_LEFT_OUT)
+    setup: WantedSetup | None = None
 
 
 class ReadResults(Contract):

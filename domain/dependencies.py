@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 INCLUDE_FILE: Final = ".worktreeinclude"
-"""Names further folders of the checkout that worktrees have, a line each."""
+"""Names further folders and files of the checkout that worktrees have, a line each."""
 
 PYTHON_ENVIRONMENTS: Final = (".venv", "venv")
 """Where a project keeps a virtual environment of its own; the first that is there counts."""
@@ -122,7 +122,8 @@ def may_be_installed(path: str) -> bool:
 def included(text: str) -> tuple[list[str], list[str]]:
     """Return the patterns of an include file, and the lines that are not understood.
 
-    A pattern names folders from the top of the repository; `*` stands for any part of a name.
+    A pattern names folders and files from the top of the repository; `*` stands for any part of a
+    name.
     """
     patterns, refused = list[str](), list[str]()
     for line in text.splitlines():

@@ -227,6 +227,11 @@ def call_ref(request: str, task: str, call: str) -> str:
     return f"refs/oc/{request}/task/{task}/call/{call}"
 
 
+def installed_ref(request: str, task: str, call: str) -> str:
+    """Return the ref of what the setup of one call came to."""
+    return f"refs/oc/{request}/task/{task}/installed/{call}"
+
+
 def patch_ref(request: str, task: str, patch_round: int) -> str:
     """Return the ref of a task's patch."""
     return f"refs/oc/{request}/task/{task}/patch/{patch_round}"

@@ -35,11 +35,15 @@ def told_to_people(
 
 def told_to_agents(found: Sequence[Dependencies]) -> list[str]:
     """Return what an agent should know of installed dependencies, a sentence each."""
-    if not found:
-        return []
-    paths = listing(tuple(f"{'~/' * each.in_home}{each.path}" for each in found))
-    first = f"installed for commands, while views and searches do not look there: {paths}"
-    return [first, *_outdated(found)]
+    folders = tuple(f"{'~/' * each.in_home}{each.path}" for each in found if not each.is_file)
+    files = tuple(each.path for each in found if each.is_file and not each.layer)
+    told = list[str]()
+    if folders:
+        where = "installed for commands, while views and searches do not look there"
+        told.append(f"{where}: {listing(folders)}")
+    if files:
+        told.append(f"of the person's checkout, there for commands, in no patch: {listing(files)}")
+    return [*told, *_outdated(found)]
 
 
 def _outdated(found: Sequence[Dependencies]) -> list[str]:

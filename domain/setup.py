@@ -37,6 +37,8 @@ class Installer:
         command: run in the lock file's folder.
         folders: where one of these appears, it is installed; `~/…` is in a home.
         empty: a part of every lock file that names anything; "" = each names something.
+        manifest: the name of the files that say what is wanted; "" = the lock file says it.
+        relock: brings the lock file in line with them, run in its folder; "" = nothing does.
     """
 
     lock: str
@@ -44,39 +46,93 @@ class Installer:
     command: str
     folders: tuple[str, ...]
     empty: str = ""
+    manifest: str = ""
+    relock: str = ""
 
 
 _MODULES = ("node_modules",)
 _PYTHON = (".venv", "venv")
+_NPM = "npm install --package-lock-only"
+_BUN = "bun install --lockfile-only"
 INSTALLERS: Final = (
-    Installer("package-lock.json", "npm", "npm ci", _MODULES, '"node_modules/'),
-    Installer("npm-shrinkwrap.json", "npm", "npm ci", _MODULES, '"node_modules/'),
-    Installer("pnpm-lock.yaml", "pnpm", "pnpm install --frozen-lockfile", _MODULES),
-    Installer("yarn.lock", "yarn", "yarn install --frozen-lockfile", _MODULES),
-    Installer("bun.lock", "bun", "bun install --frozen-lockfile", _MODULES),
-    Installer("bun.lockb", "bun", "bun install --frozen-lockfile", _MODULES),
-    Installer("uv.lock", "uv", "uv sync --frozen", _PYTHON),
     Installer(
-        "poetry.lock", "poetry", "POETRY_VIRTUALENVS_IN_PROJECT=true poetry install", _PYTHON
+        *("package-lock.json", "npm", "npm ci", _MODULES),
+        empty='"node_modules/',
+        manifest="package.json",
+        relock=_NPM,
     ),
-    Installer("pdm.lock", "pdm", "pdm sync", _PYTHON),
-    Installer("Pipfile.lock", "pipenv", "PIPENV_VENV_IN_PROJECT=1 pipenv sync --dev", _PYTHON),
+    Installer(
+        *("npm-shrinkwrap.json", "npm", "npm ci", _MODULES),
+        empty='"node_modules/',
+        manifest="package.json",
+        relock=_NPM,
+    ),
+    Installer(
+        *("pnpm-lock.yaml", "pnpm", "pnpm install --frozen-lockfile", _MODULES),
+        manifest="package.json",
+        relock="pnpm install --lockfile-only",
+    ),
+    Installer(
+        *("yarn.lock", "yarn", "yarn install --frozen-lockfile", _MODULES),
+        manifest="package.json",
+        relock="yarn install --no-immutable",
+    ),
+    Installer(
+        *("bun.lock", "bun", "bun install --frozen-lockfile", _MODULES),
+        manifest="package.json",
+        relock=_BUN,
+    ),
+    Installer(
+        *("bun.lockb", "bun", "bun install --frozen-lockfile", _MODULES),
+        manifest="package.json",
+        relock=_BUN,
+    ),
+    Installer(
+        *("uv.lock", "uv", "uv sync --frozen", _PYTHON), manifest="pyproject.toml", relock="uv lock"
+    ),
+    Installer(
+        *("poetry.lock", "poetry", "POETRY_VIRTUALENVS_IN_PROJECT=true poetry install", _PYTHON),
+        manifest="pyproject.toml",
+        relock="poetry lock",
+    ),
+    Installer(
+        *("pdm.lock", "pdm", "pdm sync", _PYTHON), manifest="pyproject.toml", relock="pdm lock"
+    ),
+    Installer(
+        *("Pipfile.lock", "pipenv", "PIPENV_VENV_IN_PROJECT=1 pipenv sync --dev", _PYTHON),
+        manifest="Pipfile",
+        relock="pipenv lock",
+    ),
     Installer(
         "requirements.txt",
         "python3",
         "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt",
         _PYTHON,
     ),
-    Installer("composer.lock", "composer", "composer install", ("vendor",)),
+    Installer(
+        *("composer.lock", "composer", "composer install", ("vendor",)), manifest="composer.json"
+    ),
     Installer(
         "Gemfile.lock",
         "bundle",
         "bundle config set --local path vendor/bundle && bundle install",
         ("vendor/bundle",),
+        manifest="Gemfile",
+        relock="bundle lock",
     ),
-    Installer("mix.lock", "mix", "mix deps.get", ("deps",)),
-    Installer("go.sum", "go", "go mod download", ("~/go/pkg/mod", "vendor"), " "),
-    Installer("Cargo.lock", "cargo", "cargo fetch --locked", ("~/.cargo/registry",), "source ="),
+    Installer(
+        *("mix.lock", "mix", "mix deps.get", ("deps",)), manifest="mix.exs", relock="mix deps.get"
+    ),
+    Installer(
+        *("go.sum", "go", "go mod download", ("~/go/pkg/mod", "vendor"), " "),
+        manifest="go.mod",
+        relock="go mod tidy",
+    ),
+    Installer(
+        *("Cargo.lock", "cargo", "cargo fetch --locked", ("~/.cargo/registry",), "source ="),
+        manifest="Cargo.toml",
+        relock="cargo update --workspace",
+    ),
 )
 """By lock file; of several that install into the same folders the first counts."""
 
@@ -139,12 +195,13 @@ def missing(files: Collection[str], there: Collection[str]) -> list[Missing]:
         for each in installers(files)
         if not any(
             place in present or any(file.startswith(f"{place}/") for file in files)
-            for place in _places(each)
+            for place in places_of(each)
         )
     ]
 
 
-def _places(wanted: Missing) -> list[str]:
+def places_of(wanted: Missing) -> list[str]:
+    """Return where its packages are installed, in the repository or, with `~/`, in a home."""
     folder = f"{wanted.folder}/" if wanted.folder else ""
     return [
         name if name.startswith("~/") else f"{folder}{name}" for name in wanted.installer.folders
@@ -188,7 +245,7 @@ def because(wanted: Sequence[Missing], outdated: Collection[str]) -> str:
     """Return why a setup is proposed, in a sentence."""
     said = [
         f"{each.lock} is another one than in your checkout"
-        if set(_places(each)) & set(outdated)
+        if set(places_of(each)) & set(outdated)
         else f"{each.lock} is there, what it names is not installed"
         for each in wanted
     ]

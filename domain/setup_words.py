@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from contracts.checks import CheckResult
+from contracts.setup import WantedSetup
 from domain.check_results import how_it_failed
 from domain.text import listing, one_line
 
@@ -11,6 +12,18 @@ _REMEDY = (
     "network, by the package managers' settings of the shell in which the worker was started"
 )
 _CHOICE = "name it with --setup to allow it, or leave it out with --no-setup"
+
+
+NO_SETUP = (
+    "Nothing is known that installs the dependencies of this repository: it has no lock file that "
+    "a package manager of this machine understands, and no setup was named. Do without, or finish "
+    "with `blocked` and say which dependency the task needs: a person can name a setup."
+)
+
+
+def lines_of(wanted: WantedSetup) -> tuple[str, ...]:
+    """Return the commands that run, in order."""
+    return (*([wanted.update] if wanted.update else []), *wanted.rule.commands)
 
 
 def ran_sentence(commands: Sequence[str], *, seconds: float, size: int, now: bool) -> str:
@@ -41,8 +54,8 @@ def unanswered_reason(commands: Sequence[str], why: str) -> str:
 def stale_sentence(changed: Sequence[str]) -> str:
     """Return what an agent is told whose commands find what another lock file names."""
     return (
-        f"{listing(tuple(changed))} differs from what is installed here: once you finish, a person "
-        "is asked to let the setup run for it, and then your commands find what it names"
+        f"{listing(tuple(changed))} differs from what is installed here: install_dependencies has "
+        "the setup run for it once a person allows that, and so does the system after `finish`"
     )
 
 
@@ -52,6 +65,39 @@ def not_allowed(commands: Sequence[str], by: str, reason: str) -> CheckResult:
     why = f": {one_line(reason, 400)}" if reason else ""
     limit = f"{said}{why}; do without the new dependency, and leave the lock file as it was"
     return CheckResult(command=commands[0], exit_code=1, seconds=0.0, limit=limit)
+
+
+def gone_sentence(gone: Sequence[str]) -> str:
+    """Return that files are missing which say what is installed."""
+    return f"{listing(tuple(gone))} says what is installed, and is gone: restore it first."
+
+
+def no_update(command: str, problem: str) -> str:
+    """Return why a command is not one that an agent may ask for."""
+    return (
+        f"`{one_line(command, 200)}` does not run: {problem}. Name one such as "
+        "`npm install NAME` or `uv add NAME`, or change the files yourself and leave `command` out."
+    )
+
+
+def no_program(program: str) -> str:
+    """Return that a package manager is not on the machine."""
+    return f"There is no {program} on the PATH of this machine: nothing was installed."
+
+
+def nothing_new(stated_in: Sequence[str]) -> str:
+    """Return that all is installed that the files of an agent name."""
+    return (
+        f"Nothing had to run: what {listing(tuple(stated_in)) or 'the setup'} names is installed. "
+        "To add or change a dependency, change those files first, or name the command of the "
+        "package manager that does."
+    )
+
+
+def agent_says(reason: str, *, others: int) -> str:
+    """Return why an agent asks for a setup, and on how many other changes of its it runs."""
+    also = f" It runs on {others} more changed files of the agent's." if others else ""
+    return f"its agent says: {one_line(reason, 700)}.{also}".replace("..", ".")
 
 
 def _line(commands: Sequence[str]) -> str:

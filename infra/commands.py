@@ -117,6 +117,11 @@ class CommandRunner:
         self._show = show
         self._limits = limits or CommandLimits()
 
+    @property
+    def layers(self) -> Layers | None:
+        """Return what setups have installed; None where no command finds any of it."""
+        return self._layers
+
     async def environment(self, store: Store, oid: str) -> Environment:
         """Return the environment that a request was started with."""
         return Environment.model_validate_json(await store.get_blob(oid))
@@ -154,6 +159,7 @@ class CommandRunner:
         with self._having(installed):
             single = [each for each in installed if each.is_file]
             await asyncio.to_thread(place_files, worktree.path, single, worktree.uid)
+            worktree.leave_out(each.path for each in single)
             return await self._run(worktree, mounts, command)
 
     async def set_up(

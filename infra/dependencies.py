@@ -2,7 +2,9 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +16,8 @@ from infra.python_environment import is_environment
 from infra.regular_file import regular_content
 
 _MOST_INCLUDED: Final = 100
+"""Folders, and files."""
+_MOST_FILE_BYTES: Final = 20_000_000
 _VERSION = re.compile(r"^version(?:_info)?\s*=\s*([\w.]+)", re.MULTILINE)
 
 
@@ -46,28 +50,68 @@ def lacks_fetched(home: Path, lock: str, content: str) -> bool:
     return any(next(home.glob(pattern), None) is None for pattern in kept_as(lock, content))
 
 
-def named_folders(checkout: Path, files: Sequence[str]) -> tuple[list[Place], list[str]]:
-    """Return the folders that the checkout's include file names, and a sentence for what is wrong.
+@dataclass(frozen=True)
+class Named:
+    """What the include file of a checkout names.
 
-    A folder below which the base has one of `files` is not among them.
+    Attributes:
+        folders: where to look.
+        files: of the checkout, each a regular one.
+        problems: sentences about what is wrong.
+    """
+
+    folders: tuple[Place, ...]
+    files: tuple[Dependencies, ...]
+    problems: tuple[str, ...]
+
+
+def named_places(checkout: Path, files: Sequence[str]) -> Named:
+    """Return what the checkout's include file names.
+
+    A folder below which the base has one of `files` is not among it, nor is such a file.
     """
     text = (regular_content(checkout / INCLUDE_FILE) or b"").decode("utf-8", "replace")
     patterns, refused = included(text)
-    found, problems = list[Place](), [f"{one_line(line)!r} is not understood" for line in refused]
+    folders, single = list[Place](), dict[str, Dependencies]()
+    problems = [f"{one_line(line)!r} is not understood" for line in refused]
     for pattern in patterns:
-        matches = list(_folders(checkout, pattern))
-        problems += [] if matches else [f"{one_line(pattern)!r} names no folder of the checkout"]
-        for path in matches:
-            problem = _why_not_shown(checkout, path, files)
-            problems += [f"{one_line(path)!r} {problem}"] if problem else []
-            found += [] if problem else [Place(path, nearest(path, files))]
-    return found[:_MOST_INCLUDED], [f"{INCLUDE_FILE}: {problem}." for problem in problems]
+        matches = [each for each in sorted(checkout.glob(pattern)) if each != checkout]
+        problems += [] if matches else [f"{one_line(pattern)!r} names nothing in the checkout"]
+        for match in matches:
+            path = match.relative_to(checkout).as_posix()
+            if problem := _why_not_shown(checkout, path, files):
+                problems.append(f"{one_line(path)!r} {problem}")
+            elif match.is_dir():
+                folders.append(Place(path, nearest(path, files)))
+            else:
+                single[path] = _file(match, path)
+    more = max(len(folders), len(single)) > _MOST_INCLUDED
+    problems += [f"more than {_MOST_INCLUDED} are named: the others are left out"] if more else []
+    return Named(
+        tuple(folders[:_MOST_INCLUDED]),
+        tuple(single.values())[:_MOST_INCLUDED],
+        tuple(f"{INCLUDE_FILE}: {problem}." for problem in problems),
+    )
+
+
+def _file(file: Path, path: str) -> Dependencies:
+    content = regular_content(file) or b""
+    state = hashlib.sha256(content).hexdigest()[:16]
+    return Dependencies(path=path, source=str(file.resolve()), state=state, is_file=True)
 
 
 def _why_not_shown(checkout: Path, path: str, files: Sequence[str]) -> str:
     if any(file == path or file.startswith(f"{path}/") for file in files):
         return "holds files of the base"
-    return "" if _inside(checkout, path) else "leads out of the checkout"
+    if not _inside(checkout, path):
+        return "leads out of the checkout"
+    found = (checkout / path).stat()
+    if stat.S_ISDIR(found.st_mode):
+        return ""
+    if not stat.S_ISREG(found.st_mode):
+        return "is neither folder nor file"
+    limit = f"is larger than {_MOST_FILE_BYTES // 1_000_000} MB"
+    return limit if found.st_size > _MOST_FILE_BYTES else ""
 
 
 def _inside(checkout: Path, path: str) -> bool:
@@ -81,12 +125,6 @@ def nearest(path: str, files: Sequence[str]) -> str:
     while above and not any(file.startswith(f"{above}/") for file in files):
         above = above.rpartition("/")[0]
     return above
-
-
-def _folders(checkout: Path, pattern: str) -> Iterator[str]:
-    for match in sorted(checkout.glob(pattern)):
-        if match.is_dir() and match != checkout:
-            yield match.relative_to(checkout).as_posix()
 
 
 def contents(checkout: Path, place: Place) -> str | None:

@@ -1,12 +1,14 @@
-"""Single files of a layer, copied into a worktree: what a build leaves between the sources.
+"""Single files, copied into a worktree.
 
-The worktree is the agent's, who may have put links there: none is followed, nothing that is there
-is replaced, and no folder is made.
+A layer has what a build leaves between the sources, a checkout what its include file names. The
+worktree is the agent's, who may have put links there: none is followed, and nothing that is there
+is replaced. A folder is made for a file of the person's alone.
 """
 
 import contextlib
 import os
 import shutil
+import stat
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
@@ -20,19 +22,24 @@ def place_files(worktree: Path, wanted: Iterable[Dependencies], uid: int | None)
     """Copy the files that are missing; they belong to `uid`, None = to the worker."""
     for each in wanted:
         with contextlib.suppress(FileExistsError, FileNotFoundError, NotADirectoryError):
-            _place(worktree, PurePosixPath(each.path), Path(each.source), uid)
+            _place(worktree, each, uid)
 
 
-def _place(worktree: Path, path: PurePosixPath, source: Path, uid: int | None) -> None:
+def _place(worktree: Path, wanted: Dependencies, uid: int | None) -> None:
+    path, source = PurePosixPath(wanted.path), Path(wanted.source)
     with contextlib.ExitStack() as stack:
         folder = os.open(worktree, _FOLDER)
         stack.callback(os.close, folder)
         for part in path.parts[:-1]:
+            if not wanted.layer:
+                _make_folder(part, folder, uid)
             try:
                 folder = os.open(part, _FOLDER, dir_fd=folder)
             except OSError as error:  # ELOOP: a link
                 raise NotADirectoryError(part) from error
             stack.callback(os.close, folder)
+        if not stat.S_ISREG(source.lstat().st_mode):  # another one since it was named
+            return
         mode = source.stat().st_mode & 0o755 | 0o600
         handle = os.open(path.name, _NEW, 0o600, dir_fd=folder)
         try:
@@ -45,3 +52,10 @@ def _place(worktree: Path, path: PurePosixPath, source: Path, uid: int | None) -
         except BaseException:
             os.unlink(path.name, dir_fd=folder)
             raise
+
+
+def _make_folder(name: str, parent: int, uid: int | None) -> None:
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, 0o755, dir_fd=parent)
+        if uid is not None:
+            os.chown(name, uid, uid, dir_fd=parent, follow_symlinks=False)

@@ -6,6 +6,7 @@ held by who makes or removes it, and shared by the commands that use it.
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -366,9 +367,25 @@ def _move(source: Path, target: Path) -> None:
         source.rename(target)
     except OSError:  # another file system
         if source.is_dir():
-            shutil.copytree(source, target, symlinks=True)
+            _copy(source, target)
         else:
             shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a folder; a full disk is told as one.
+
+    Raises:
+        OSError: it cannot be copied.
+    """
+    try:
+        shutil.copytree(source, target, symlinks=True)
+    except shutil.Error as error:
+        # It has the texts of all errors, and no number.
+        for number in (errno.ENOSPC, errno.EDQUOT):
+            if os.strerror(number) in str(error):
+                raise OSError(number, os.strerror(number), str(target)) from error
+        raise
 
 
 def _write_record(folder: Path, layer: Layer) -> None:

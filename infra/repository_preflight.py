@@ -21,8 +21,9 @@ from git.exc import GitError, InvalidGitRepositoryError, NoSuchPathError, ODBErr
 
 from contracts.settings_file import SETTINGS_FILE
 from domain import branches, shell
+from domain import setup as setups
 from domain.author import author
-from domain.dependencies import may_be_installed
+from domain.dependencies import may_be_installed, places
 from domain.repository_settings import (
     MOST_BYTES,
     RepositorySettings,
@@ -94,7 +95,9 @@ def inspect(repository: git.Repo, asked: Asked) -> Inspected:
     search_path = os.pathsep.join([*first, asked.search_path])
     settings = _settings(repository, oid)
     setup = asked.setup if asked.setup is not None else settings.setup if settings else ()
-    look_up = _LookUp(repository, oid, search_path, prepared=bool(setup))
+    look_up = _LookUp(
+        repository, oid, search_path, prepared=bool(setup), detects=asked.setup is None
+    )
     for command in asked.checks:
         look_up.check(command)
     if settings and not asked.checks:
@@ -318,12 +321,14 @@ class _LookUp:
 
     Attributes:
         prepared: a setup runs first, and what it installs cannot be known yet.
+        detects: where nobody named one, that of the lock files is proposed.
     """
 
     repository: git.Repo
     base: str
     search_path: str
     prepared: bool
+    detects: bool
 
     def check(self, command: str) -> None:
         """Refuse a command that cannot run.
@@ -347,7 +352,46 @@ class _LookUp:
             return None if found else f"there is no {word!r} on the PATH"
         if may_be_installed(word) and os.access(_root(self.repository) / word, os.X_OK):
             return None
-        return _problem_in_tree(self.repository, self.base, word)
+        problem = _problem_in_tree(self.repository, self.base, word)
+        return None if problem and self._will_be_installed(word) else problem
+
+    def _will_be_installed(self, path: str) -> bool:
+        """Return whether a setup that lock files ask for makes the folder that a path leads into.
+
+        A person still has to allow it.
+        """
+        if not (self.detects and may_be_installed(path)):
+            return False
+        # Takes long to import, and is needed here alone.
+        from infra.dependencies import installed  # noqa: PLC0415
+
+        files = _upper_files(self.repository, self.base)
+        found = installed(_root(self.repository), places(tuple(files)), files)
+        there = {each.path for each in found if not each.outdated_by}
+        return any(
+            path.removeprefix("./").startswith(f"{folder}/")
+            for each in setups.missing(tuple(files), there)
+            if shutil.which(each.installer.program, path=self.search_path)
+            for folder in setups.places_of(each)
+            if setups.names_any(each.installer, _text(self.repository, files[each.lock]))
+        )
+
+
+def _upper_files(repository: git.Repo, base: str) -> dict[str, str]:
+    """Return the object ids of the base's files at the top and one folder below."""
+    top = repository.commit(base).tree
+    trees = (top, *(entry for entry in top if isinstance(entry, git.Tree)))
+    return {
+        str(entry.path): entry.hexsha
+        for tree in trees
+        for entry in tree
+        if isinstance(entry, git.Blob)
+    }
+
+
+def _text(repository: git.Repo, oid: str) -> str:
+    stream = repository.odb.stream(bytes.fromhex(oid))
+    return bytes(stream.read()).decode("utf-8", "replace")
 
 
 def _texts(repository: git.Repo, base: str) -> dict[str, str]:

@@ -39,6 +39,11 @@ def command(line: str, **arguments: object) -> Json:
     return {"tool": "run_command", "input": {"command": line, **arguments}}
 
 
+def install(reason: str = "The task needs it.", **arguments: object) -> Json:
+    """Return a call that asks for dependencies."""
+    return {"tool": "install_dependencies", "input": {"reason": reason, **arguments}}
+
+
 def finish(**arguments: object) -> Json:
     """Return a call that finishes an agent with its output."""
     return {"tool": "finish", "input": arguments}

@@ -8,18 +8,16 @@ with workflow.unsafe.imports_passed_through():
     from contracts.approvals import Choice, Decision
     from contracts.checks import CheckResult, ChecksReport
     from contracts.limits import RequestLimits
-    from contracts.ports import SetupActivities
     from contracts.repository import RepositoryOpened
     from contracts.review import Patch
-    from contracts.setup import RunSetup, SetupReport, WantedSetup
-    from contracts.store import RepositoryRef
+    from contracts.setup import WantedSetup
     from contracts.subtask import SubtaskStart
     from domain import setup_words
     from domain.approvals import questions
     from domain.approvals.inbox import EXPIRED
-    from workflows import activity_options, cancellation, retrying
     from workflows.approvals import PendingApprovals, deadline
     from workflows.reviewing import Reviewing
+    from workflows.setup_run import run_setup
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ async def set_up(opened: RepositoryOpened, inbox: PendingApprovals) -> SetUp:
     decision = await _answer(opened, wanted, inbox) if wanted.ask else None
     if decision and decision.by == EXPIRED:
         return SetUp(opened, setup_words.unanswered_reason(wanted.rule.commands, decision.reason))
-    report = await _run(
+    report = await run_setup(
         opened.repository,
         opened.base,
         wanted,
@@ -68,7 +66,7 @@ async def set_up_patch(
         return None
     decision = await _answer_of_patch(start, patch, wanted, reviewing) if wanted.ask else None
     allowed = decision is None or decision.choice is Choice.APPROVE
-    report = await _run(
+    report = await run_setup(
         start.repository,
         patch.commit,
         wanted,
@@ -95,27 +93,6 @@ async def _answer_of_patch(
         asked_by=workflow.info().workflow_id,
     )
     return await reviewing.decision(asked)
-
-
-async def _run(
-    repository: RepositoryRef,
-    commit: str,
-    wanted: WantedSetup,
-    *,
-    allowed: bool | None,
-    by: str,
-) -> SetupReport:
-    report = await retrying.execute(
-        SetupActivities.run_setup,
-        RunSetup(repository=repository, commit=commit, setup=wanted, allowed=allowed, by=by),
-        activity_options.setup(
-            repository.host_id,
-            f"set up: {' && '.join(wanted.rule.commands)}",
-            commands=len(wanted.rule.commands),
-        ),
-    )
-    cancellation.raise_if_cancelled()
-    return report
 
 
 async def _answer(

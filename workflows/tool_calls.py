@@ -18,13 +18,16 @@ with workflow.unsafe.imports_passed_through():
     from contracts.model import ToolAnswer, ToolUse
     from contracts.planning import WriteScope
     from contracts.ports import ToolActivities, WorktreeActivities
+    from contracts.setup import WantedSetup
     from contracts.tools import ReadCall, ToolCall, ToolOutcome, ToolResult
     from contracts.verdicts import Effect, Permission
     from contracts.worktrees import LeaseWorktree, WorktreeLease
     from domain import ids, retries, wire
     from domain.agent import loop
+    from domain.approvals import questions
     from domain.planning import scope as scopes
     from workflows import activity_options, cancellation, retrying
+    from workflows.setup_run import run_setup
 
 Call = TypeVar("Call", ReadCall, ToolCall)
 Result = TypeVar("Result")
@@ -105,15 +108,38 @@ class ToolDispatcher:
             asked_by=me,
             deadline_seconds=self._start.limits.approval_seconds,
         )
+        decision = await self._decision(approval)
+        if decision.choice is Choice.APPROVE:
+            return None
+        return _refused(use, decision.reason or "a person denied it")
+
+    async def _decision(self, approval: Approval) -> Decision:
         self.doing = f"waits for a person: {approval.what}"
         inbox = workflow.get_external_workflow_handle(self._start.request_id)
         # Shielded: a cancellation that comes while a signal is under way would be lost with it.
         await asyncio.shield(inbox.signal("ask", approval))
         await workflow.wait_condition(lambda: approval.id in self._decisions)
-        decision = self._decisions[approval.id]
-        if decision.choice is Choice.APPROVE:
-            return None
-        return _refused(use, decision.reason or "a person denied it")
+        return self._decisions[approval.id]
+
+    async def _set_up(self, use: ToolUse, wanted: WantedSetup) -> ToolAnswer | None:
+        """Have installed what a call needs; return its answer where a person refuses that."""
+        me, start = workflow.info().workflow_id, self._start
+        decision = None
+        if wanted.ask:
+            asked = questions.setup_approval(
+                wanted,
+                deadline_seconds=start.limits.approval_seconds,
+                call=f"{start.task_ref}/{ids.digest(me, use.id)}",
+                asked_by=me,
+            )
+            decision = await self._decision(asked)
+            if decision.choice is not Choice.APPROVE:
+                return _refused(use, decision.reason or "a person does not allow this setup")
+        self.doing = f"{use.name} {use.subject}"[:120]
+        by = decision.by if decision else ""
+        allowed = True if decision else None
+        await run_setup(start.repository, self.checkpoint, wanted, allowed=allowed, by=by)
+        return None
 
     async def _read(self, uses: Sequence[ToolUse]) -> dict[str, ToolAnswer]:
         self.doing = f"reads {', '.join(use.subject for use in uses)}"[:120]
@@ -133,20 +159,23 @@ class ToolDispatcher:
 
     async def _write(self, conversation: str, use: ToolUse) -> ToolAnswer:
         self.doing = f"{use.name} {use.subject}"[:120]
-        result = await self._reach(
-            _activity(use.name),
-            ToolCall(
-                repository=self._start.repository,
-                lease=self.lease,
-                task_ref=self._start.task_ref,
-                call_id=ids.call_id(conversation, use.id),
-                tool=use.name,
-                expected=self.checkpoint,
-                arguments=use.arguments or "",
-                seen=self.seen,
-                scope=self._scope(use),
-            ),
+        call = ToolCall(
+            repository=self._start.repository,
+            lease=self.lease,
+            task_ref=self._start.task_ref,
+            call_id=ids.call_id(conversation, use.id),
+            tool=use.name,
+            expected=self.checkpoint,
+            arguments=use.arguments or "",
+            seen=self.seen,
+            scope=self._scope(use),
         )
+        result = await self._reach(_activity(use.name), call)
+        if result.setup is not None:
+            if refused := await self._set_up(use, result.setup):
+                return refused
+            call = call.model_copy(update={"lease": self.lease})
+            result = await self._reach(_activity(use.name), call)
         self.checkpoint = result.checkpoint or self.checkpoint
         self.seen = result.seen or self.seen
         if result.left_out is not None:
@@ -158,7 +187,7 @@ class ToolDispatcher:
         match use.name:
             case "edit" if self.scope is not None:
                 return scopes.about(self.scope, use.subject)
-            case "run_command":
+            case "run_command" | "install_dependencies":
                 return self.scope
             case _:
                 return None

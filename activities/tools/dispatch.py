@@ -116,6 +116,7 @@ class WorktreeTools(ToolActivities):
                 redact=self._redact,
                 recall=self._recall,
             ),
+            installed_ref=_installed_ref(request),
             scope=request.scope if isinstance(request, ToolCall) else None,
         )
 
@@ -150,6 +151,8 @@ class WorktreeTools(ToolActivities):
             if is_disk_full(error):
                 await worktree.clear()
             raise
+        if output.setup is not None:
+            return await self._unfinished(request, context, output)
         checkpoint = output.checkpoint or request.expected
         seen = _save_seen(batch, context.seen, request.seen)
         result = self._result(batch, request.call_id, output).model_copy(
@@ -164,6 +167,15 @@ class WorktreeTools(ToolActivities):
         worktree.settle(checkpoint)
         return result
 
+    async def _unfinished(
+        self, request: ToolCall, context: ToolContext, output: ToolOutput
+    ) -> ToolResult:
+        """Return what has to be installed before the call is made again; nothing was changed."""
+        context.worktree.settle(request.expected)
+        result = self._result(context.batch, request.call_id, output)
+        await context.batch.write()
+        return result.model_copy(update={"setup": output.setup})
+
     def _left_out(self, output: ToolOutput) -> str | None:
         if output.left_out is None:
             return None
@@ -176,6 +188,13 @@ class WorktreeTools(ToolActivities):
             output=batch.blob(output.text.encode("utf-8", "replace")),
             preview=shown(output.text, 80, self._redact),
         )
+
+
+def _installed_ref(request: ReadCall | ToolCall) -> str:
+    if isinstance(request, ReadCall):
+        return ""
+    key = request.repository.request_key
+    return ids.installed_ref(key, request.task_ref, request.call_id)
 
 
 def _tool(name: str) -> Tool:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from activities.memory import AgentMemories
 from contracts.planning import WriteScope
+from contracts.setup import WantedSetup
 from contracts.tools import ToolOutcome
 from domain.tools.registry import ToolSpec
 from infra.commands import CommandRunner
@@ -35,6 +36,8 @@ class ToolOutput:
         attachments: object ids kept with the journal entry, by name.
         left_out: for people, what of the worktree the checkpoint does not hold; "" for nothing,
             None when the call did not look.
+        setup: what has to be installed first: the call is made again then, and must have changed
+            nothing.
     """
 
     text: str
@@ -42,6 +45,7 @@ class ToolOutput:
     checkpoint: str | None = None
     attachments: dict[str, str] = field(default_factory=dict)
     left_out: str | None = None
+    setup: WantedSetup | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class ToolContext:
         environment: object id of the request's execution environment.
         commands: runs commands in the sandbox.
         memories: as the agent may see them.
+        installed_ref: names what the setup came to for which this call asked; "" for reads.
         scope: by what undeclared paths are judged that the call changes; None when none are.
     """
 
@@ -66,6 +71,7 @@ class ToolContext:
     environment: str
     commands: CommandRunner
     memories: AgentMemories
+    installed_ref: str = ""
     scope: WriteScope | None = None
 
 

@@ -10,6 +10,7 @@ from contracts.policy import ReviewJudgement
 from contracts.review import Patch
 from contracts.setup import WantedSetup
 from domain.ids import digest
+from domain.setup_words import lines_of
 from domain.text import for_people, listing, one_line
 
 _GOALS_CHARS = 2_000
@@ -145,16 +146,19 @@ def setup_approval(
     *,
     deadline_seconds: int,
     patch: Patch | None = None,
+    call: str = "",
     asked_by: str | None = None,
 ) -> Approval:
     """Return the question whether commands may run with a network to install what a base needs.
 
-    Of a patch that changes a lock file it shows how.
+    Of a patch that changes a lock file it shows how, and also of the call of an agent: `call` is
+    `<task>/<name of the call>`.
     """
-    commands = wanted.rule.commands
+    commands = lines_of(wanted)
+    task = patch.task if patch else call.partition("/")[0]
     names = listing(tuple(f"`{one_line(command, 200)}`" for command in commands), most=3)
     stated = listing(wanted.rule.stated_in, most=12)
-    without = "its agent hears you" if patch else "the request goes on without"
+    without = "its agent hears you" if task else "the request goes on without"
     lines = (
         *(f"$ {command}" for command in commands),
         "",
@@ -164,9 +168,9 @@ def setup_approval(
         *(["", wanted.diff] if wanted.diff else []),
     )
     return Approval(
-        id=f"setup/{patch.task}/{patch.round}" if patch else "setup",
+        id=f"setup/{patch.task}/{patch.round}" if patch else f"setup/{call}" if call else "setup",
         kind=ApprovalKind.SETUP,
-        what=f"run the setup {names} with network{f' for {patch.task}' if patch else ''}"[:1_000],
+        what=f"run the setup {names} with network{f' for {task}' if task else ''}"[:1_000],
         why=wanted.because,
         risk="commands of the repository, and of the packages they install, with network",
         detail=for_people("\n".join(lines), 3_900),

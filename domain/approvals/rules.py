@@ -21,6 +21,8 @@ def judge(spec: ToolSpec, arguments: Mapping[str, object]) -> CallVerdict:
             return CallVerdict(rule="runs in the sandbox")
         case ApprovalClass.PATH:
             return path_verdict(str(arguments.get(spec.subject, "")))
+        case ApprovalClass.SETUP:
+            return CallVerdict(rule="its setup is asked about by its content")
         case ApprovalClass.ASK:
             why = f"no rule allows {spec.name}"
             return CallVerdict(permission=Permission.ASK, rule="no rule", reason=why)

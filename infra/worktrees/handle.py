@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+from collections.abc import Iterable
 from dataclasses import replace
 
 from domain.checkpoints import CheckpointLimits
@@ -150,6 +151,10 @@ class WorktreeHandle:
     async def scan(self, parent: str, message: str) -> Scan:
         """Record the files as a commit on `parent`; see `WorktreeScanner.scan`."""
         return await self._scanner.scan(parent, message)
+
+    def leave_out(self, paths: Iterable[str]) -> None:
+        """Record none of these files in a scan, unless a commit has them already."""
+        self._scanner.leave_out(paths)
 
     async def leftovers(self) -> Leftovers:
         """Return what a command left beyond the commit; see `WorktreeScanner.leftovers`."""

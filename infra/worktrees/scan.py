@@ -133,8 +133,13 @@ class WorktreeScanner:
         self._layout = layout
         self._index = index
         self._limits = limits
+        self._left_out = frozenset[bytes]()
         # A scan needs no administrative folder, so work can be rescued when that is lost.
         self._git = GitCommand(layout.store, work_tree=layout.path, share=(lock,))
+
+    def leave_out(self, paths: Iterable[str]) -> None:
+        """Record none of these files, unless a commit has them already."""
+        self._left_out = frozenset(map(os.fsencode, paths))
 
     async def scan(self, parent: str, message: str) -> Scan:
         """Record the files as a commit on `parent`.
@@ -268,7 +273,7 @@ class WorktreeScanner:
         too_deep = await asyncio.to_thread(paths_too_long, self._layout.path)
         sizes = self._sizes((untracked | modified) - nested - foreign)
         return _Found(
-            opaque=nested | links | foreign,
+            opaque=nested | links | foreign | (untracked & self._left_out),
             shown={path + b"/" for path in nested | filled} | foreign,
             too_large=too_large(sizes, self._limits),
             too_deep=too_deep,

@@ -80,6 +80,7 @@ async def test_agents_and_checks_find_installed_packages(env: ActivityEnv) -> No
     )
 
 
+@pytest.mark.every_user
 async def test_what_an_agent_writes_there_stays_its_own(env: ActivityEnv, checkout: Path) -> None:
     """The agent's later commands find it; the checkout, another agent and checks do not. It is in
     no patch and gone with the lease.
@@ -159,7 +160,7 @@ async def test_a_check_of_a_program_that_is_not_installed_is_refused(
 
 async def test_folders_of_the_include_file_are_there(env: ActivityEnv, checkout: Path) -> None:
     """Patterns name ignored folders from the top; a line that names none is told."""
-    written(checkout, {"cache/build/a": "a\n", "cache/b/c": "c\n", ".env": "TOKEN=1\n"})
+    written(checkout, {"cache/build/a": "a\n", "cache/b/c": "c\n"})
     include = "# caches\n/*/build/\n.env\n../up\nweb\n!x\n"
     written(checkout, {".worktreeinclude": include})
     job = await env.open()
@@ -170,12 +171,83 @@ async def test_folders_of_the_include_file_are_there(env: ActivityEnv, checkout:
     )
     told = "\n".join(job.opened.notes)
     for problem in (
-        "'.env' names no folder of the checkout",
+        "'.env' names nothing in the checkout",
         "'../up' is not understood",
         "'web' holds files of the base",
         "'!x' is not understood",
     ):
         assert f".worktreeinclude: {problem}." in told
+
+
+@pytest.mark.every_user
+async def test_files_of_the_include_file_are_there_and_in_no_patch(
+    env: ActivityEnv, checkout: Path
+) -> None:
+    """Also those that git does not ignore, and in a folder that only they have; what a command
+    changes in one is its own. A file of the base, a large one and a link are told, and not there.
+    """
+    written(
+        checkout,
+        {
+            ".env": "TOKEN=1\n",
+            "config/own/key": "key\n",
+            "cache/x": "x\n",
+            "package.json": "{}",
+            ".worktreeinclude": ".env\nconfig/*/key\ncache/x\npackage.json\nlarge\nlink\n",
+        },
+    )
+    with (checkout / "large").open("wb") as file:
+        file.truncate(30_000_000)
+    (checkout / "link").symlink_to("/etc/passwd")
+    job = await env.open()
+    agent, other = await job.agent("a"), await job.agent("b")
+
+    show = "cat .env config/own/key cache/x"
+    assert (await agent.run(show)).text == "TOKEN=1\nkey\nx\n[exit code 0]"
+    assert (await job.check(job.base, show, "test ! -e large -a ! -e link")).passed
+    await agent.run("echo mine > .env; echo made > made.txt")
+    assert (await agent.run("cat .env")).text == "mine\n[exit code 0]"
+    assert (await other.run("cat .env")).text == "TOKEN=1\n[exit code 0]"
+    assert (checkout / ".env").read_text() == "TOKEN=1\n"
+    assert set(await agent.files()) - set(await other.files()) == {"made.txt"}
+    patch = await job.patch(agent.at)
+    assert patch.files == 1
+    pool = await job.pool()
+    await pool.release(agent.lease.worktree, agent.lease.epoch)
+    told = "\n".join(job.opened.notes)
+    assert "Commands also find here what your checkout has: " in told
+    assert "config/own/key" in told
+    for problem in (
+        "'package.json' holds files of the base",
+        "'large' is larger than 20 MB",
+        "'link' leads out of the checkout",
+    ):
+        assert f".worktreeinclude: {problem}." in told
+
+
+async def test_a_changed_file_of_the_include_file_is_checked_anew(
+    env: ActivityEnv, checkout: Path
+) -> None:
+    """A check of a later request is not answered by what it came to with other content."""
+    written(checkout, {".env": "one\n", ".worktreeinclude": ".env\n"})
+    job = await env.open()
+    assert (await job.check(job.base, "grep one .env")).passed
+    written(checkout, {".env": "two\n"})
+    job = await env.open(request="request/two", branch="two")
+    assert not (await job.check(job.base, "grep one .env")).passed
+
+
+async def test_no_file_of_the_include_file_replaces_one_of_an_agent(
+    env: ActivityEnv, checkout: Path
+) -> None:
+    """Nor is it written through a link that stands in the place of its folder."""
+    written(checkout, {"own/key": "key\n", ".env": "e\n", ".worktreeinclude": "own/key\n.env\n"})
+    agent = await (await env.open()).agent()
+    await agent.edit("create", ".env", file_text="of the agent\n")
+    await agent.run("rm -rf own && ln -s /tmp own; true")
+    told = await agent.run("rm -f /tmp/key; cat .env; ls /tmp/key 2>/dev/null; ls own/key; true")
+    assert told.text.startswith("of the agent\n")
+    assert not Path("/tmp/key").exists()
 
 
 async def test_no_link_of_the_checkout_shows_what_lies_elsewhere(

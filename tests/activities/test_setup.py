@@ -17,16 +17,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 from typing_extensions import override
 
 from activities.setup import SetupSteps
+from contracts.failures import FailureKind
 from contracts.repository import Environment
 from contracts.setup import RunSetup, SetupOrigin, SetupReport, WantedSetup
 from runtime.redaction import redactor
 from tests.activities.test_installed import written
 from tests.infra.bench import ENVIRONMENT, SECRET, ActivityEnv, Agent, Job
 from tests.local_deployment import commit
+from tests.small_disk import small_disk
 
 LOCK = '{"packages": {"node_modules/greet": {}}}\n'
 INSTALLS = "mkdir -p node_modules/greet && echo hello > node_modules/greet/index.js"
@@ -105,6 +108,7 @@ def layers(env: ActivityEnv) -> list[str]:
 # ---- what comes of it
 
 
+@pytest.mark.every_user
 @pytest.mark.usefixtures("project")
 async def test_agents_and_checks_find_what_a_setup_installed(env: ActivityEnv) -> None:
     """It is in no patch; what one agent writes there is its own; the checkout has nothing."""
@@ -268,6 +272,7 @@ version = "1.0"
 EDITABLE = "python3 -m venv .venv && .venv/bin/pip install -q --no-index -e ."
 
 
+@pytest.mark.every_user
 async def test_an_editable_install_runs_the_code_of_each_worktree(env: ActivityEnv) -> None:
     """`python` is that of the environment, by name and by path; what an agent changes is what its
     commands, and its program's first line, lead to; another agent's is not.
@@ -380,6 +385,7 @@ def with_environ(env: ActivityEnv, **variables: str) -> SetupSteps:
 # ---- what is kept of it
 
 
+@pytest.mark.every_user
 @pytest.mark.usefixtures("project")
 async def test_only_what_git_ignores_is_kept(env: ActivityEnv) -> None:
     """Single files that a build left between the sources are there too; what git would take into
@@ -429,6 +435,7 @@ async def test_a_link_out_of_a_layer_is_not_kept(env: ActivityEnv, line: str, go
     shutil.rmtree(env.home / "layers")
 
 
+@pytest.mark.every_user
 @pytest.mark.usefixtures("project")
 async def test_a_setup_changes_nothing_outside(env: ActivityEnv) -> None:
     """It sees no home, no other worktree and not the checkout, and can write into none of them."""
@@ -547,6 +554,50 @@ async def test_what_the_checkout_has_needs_no_setup(
     assert "Commands find what the setup installed: node_modules." in report.notes
 
 
+@pytest.mark.usefixtures("project")
+async def test_a_check_of_what_a_detected_setup_will_install_is_not_refused(
+    env: ActivityEnv, npm: Environment
+) -> None:
+    """Once a person has allowed the setup it runs; where none would run it is refused at once."""
+    check = "./node_modules/.bin/greet"
+    program = "mkdir -p node_modules/.bin && cp /bin/true node_modules/.bin/greet"
+    written(env.shown, {"bin/npm": f"#!/bin/sh\n{program}\n"})
+    job = await env.open(environment=npm, checks=(check,))
+    report = await ran(job, allowed=True)
+    assert report.environment
+    assert (await job.check(job.base, check)).passed
+
+    refused = r"there is no '.*node_modules/.bin/greet' in the repository"
+    others: dict[str, dict[str, Any]] = {
+        "without": {"environment": npm, "setup": (), "checks": (check,)},
+        "no-npm": {"environment": Environment(path=str(env.shown)), "checks": (check,)},
+        "elsewhere": {"environment": npm, "checks": ("./web/node_modules/.bin/greet",)},
+    }
+    for name, options in others.items():
+        with pytest.raises(Exception, match=refused):
+            await env.open(request=f"request/{name}", branch=name, **options)
+    written(env.person, {"node_modules/other/x": "x\n"})
+    with pytest.raises(Exception, match=refused):
+        await env.open(request="request/there", branch="there", environment=npm, checks=(check,))
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.needs_root
+async def test_a_layer_that_finds_no_room_is_not_made(env: ActivityEnv) -> None:
+    """The setup fails as a full disk does, so that the request waits; with room it goes on."""
+    folder = env.home / "layers"
+    folder.mkdir(parents=True, exist_ok=True)
+    job = await opened(env, "mkdir node_modules && head -c 400000000 /dev/zero > node_modules/x")
+    with small_disk(folder):
+        with pytest.raises(ApplicationError) as raised:
+            await ran(job)
+        assert raised.value.type == FailureKind.DISK
+        assert layers(env) == []
+    report = await ran(job)
+    assert report.environment
+    assert (await job.check(job.base, "test -s node_modules/x")).passed
+
+
 async def test_without_its_package_manager_a_lock_file_is_only_told(
     env: ActivityEnv, project: Path
 ) -> None:
@@ -626,6 +677,7 @@ async def test_npm_installs_what_a_lock_file_names(env: ActivityEnv) -> None:
 # ---- another lock file
 
 
+@pytest.mark.every_user
 async def test_a_patch_that_changes_the_lock_file_has_a_setup_of_its_own(
     env: ActivityEnv, project: Path
 ) -> None:
@@ -637,7 +689,7 @@ async def test_a_patch_that_changes_the_lock_file_has_a_setup_of_its_own(
     agent = await job.agent()
     await agent.edit("str_replace", "package-lock.json", old_str="greet", new_str="other")
     before = await said(agent, "grep -c greet node_modules/a/lock")
-    assert before.startswith("1\n[package-lock.json differs from what is installed here: once you")
+    assert before.startswith("1\n[package-lock.json differs from what is installed here: ")
     patch = await job.patch(agent.at)
 
     needs = patch.setup

@@ -51,6 +51,7 @@ CODER = tools_of(roles.CODER)
             [
                 "edit",
                 "finish",
+                "install_dependencies",
                 "memory_read",
                 "memory_search",
                 "remember",

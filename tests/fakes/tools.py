@@ -9,6 +9,7 @@ from typing_extensions import override
 from activities.failures import failed
 from contracts.failures import FailureKind
 from contracts.ports import ToolActivities
+from contracts.setup import WantedSetup
 from contracts.tools import ReadCall, ReadResults, ToolCall, ToolOutcome, ToolResult
 from contracts.worktrees import WorktreeLease
 from tests.fakes.calls import Before, Fake
@@ -22,6 +23,7 @@ class FakeTools(Fake, ToolActivities):
         fails: whether a write ends as failed.
         changes: whether an edit changes its file.
         left_out: what a checkpoint leaves out, as a call tells people.
+        setup: what the first attempt at a call of `install_dependencies` needs.
     """
 
     def __init__(self, store: MemoryStore, before: Before) -> None:
@@ -30,6 +32,8 @@ class FakeTools(Fake, ToolActivities):
         self.fails: Callable[[ToolCall], bool] = lambda _: False
         self.changes: Callable[[ToolCall], bool] = lambda _: True
         self.left_out: Callable[[ToolCall], str | None] = lambda _: None
+        self.setup: WantedSetup | None = None
+        self._asked = set[str]()
 
     @override
     @activity.defn
@@ -65,6 +69,14 @@ class FakeTools(Fake, ToolActivities):
         self._fence(request.lease)
         await self._before(name, request)
         checkpoint = request.expected
+        if self._has_to_be_set_up(request):
+            output = self._store.blob("not yet")
+            return ToolResult(
+                call_id=request.call_id,
+                outcome=ToolOutcome.FAILED,
+                output=output,
+                setup=self.setup,
+            )
         if request.tool == "edit" and self.changes(request):
             change = json.loads(self._store.blobs[request.arguments])
             tree = dict(self._store.tree(request.expected))
@@ -79,6 +91,11 @@ class FakeTools(Fake, ToolActivities):
         )
         self._journal[request.call_id] = result
         return result
+
+    def _has_to_be_set_up(self, request: ToolCall) -> bool:
+        first = request.call_id not in self._asked
+        self._asked.add(request.call_id)
+        return first and self.setup is not None and request.tool == "install_dependencies"
 
     def _fence(self, lease: WorktreeLease) -> None:
         if not self._store.holds(lease.worktree, lease.epoch):

@@ -4,12 +4,11 @@ import asyncio
 import json
 import os
 import secrets
-import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,11 @@ from activities.worktrees import PooledWorktrees
 from contracts.checks import ChecksReport, RunChecks
 from contracts.repository import Environment, OpenRepository, RepositoryOpened
 from contracts.review import MakePatch, Patch
+from contracts.setup import RunSetup, SetupReport, WantedSetup
 from contracts.tools import ReadCall, ReadResults, ToolCall, ToolResult
 from contracts.worktrees import LeaseWorktree, WorktreeLease
 from infra.commands import CommandRunner
-from infra.layers import Layers
+from infra.layers import Layers, remove_tree
 from infra.sandbox import Sandbox
 from infra.store import Store, trees
 from infra.store.open_stores import OpenStores
@@ -42,7 +42,11 @@ ENVIRONMENT = Environment(path="/usr/local/bin:/usr/bin:/bin")
 """A PATH of the system alone."""
 
 HOST = "test-host"
-_WRITES = {"edit": "apply_edit", "run_command": "run_command"}
+_WRITES = {
+    "edit": "apply_edit",
+    "install_dependencies": "call_tool",
+    "run_command": "run_command",
+}
 
 SECRET = "correct horse battery"
 """What the worker of these tests must not let into a history."""
@@ -195,6 +199,7 @@ class Agent:
     Attributes:
         at: the checkpoint that the next call expects.
         seen: the record of viewed files, as it came back last.
+        asked: the setups that had to run for calls, oldest first.
     """
 
     job: Job
@@ -203,6 +208,7 @@ class Agent:
     at: str
     seen: str | None = None
     calls: int = 0
+    asked: list[WantedSetup] = field(default_factory=list)
 
     @property
     def path(self) -> Path:
@@ -237,6 +243,34 @@ class Agent:
     async def run(self, line: str, **arguments: object) -> "ToolReply":
         """Run a command."""
         return await self._next(await self.call("run_command", command=line, **arguments))
+
+    async def install(
+        self, *, reason: str = "the task needs it", allowed: bool = True, **arguments: object
+    ) -> "ToolReply":
+        """Ask for dependencies; a setup that has to run first is allowed by Ann, or refused."""
+        call = await self.call("install_dependencies", reason=reason, **arguments)
+        first = await self.make(call)
+        if first.setup is None:
+            return await self._next(call)
+        self.asked.append(first.setup)
+        if allowed:
+            await self.set_up(first.setup)
+            return await self._next(call)
+        return ToolReply(first, await reply_text(self.job.store, first))
+
+    async def set_up(self, wanted: WantedSetup) -> SetupReport:
+        """Have a setup run at the agent's checkpoint, as its workflow does."""
+        request = RunSetup(
+            repository=self.job.opened.repository,
+            commit=self.at,
+            setup=wanted,
+            allowed=True if wanted.ask else None,
+            by="Ann" if wanted.ask else "",
+        )
+        report: SetupReport = await ActivityEnvironment().run(
+            self.job.env.setups.run_setup, request
+        )
+        return report
 
     async def _next(self, call: ToolCall) -> "ToolReply":
         result = await self.make(call)
@@ -335,7 +369,7 @@ async def activity_env(
         yield _assembled(sandbox, folder, stores, person(folder / "person", files))
     finally:
         await stores.close()
-        await asyncio.to_thread(shutil.rmtree, folder)
+        await asyncio.to_thread(remove_tree, folder)  # overlays leave closed folders
 
 
 def _open_folder() -> Path:

@@ -10,9 +10,7 @@ import os
 import re
 import signal
 import sqlite3
-import stat
-import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -24,12 +22,9 @@ from runtime.services.child_process import log_tail
 from tests import journal_checks
 from tests.local_deployment import Handle, LocalDeployment, git, until
 from tests.model_scripts import Task, command, create, done, play, script, turn, writes_file
+from tests.small_disk import filled, small_disk
 
 SMALL = {"README.md": "A small thing.\n"}
-SIZE_MB = 320
-"""More than a request must find free at its start."""
-PIECES = (64 << 20, 1 << 20, 1 << 16, 4096)
-"""Bytes taken at a time, so long as they fit."""
 WRITES = "sleep 2.5; echo made > made.txt"
 PLAYS = (
     play("stores", writes_file("a", "stores.txt", "a\n", delay_ms=700)),
@@ -65,37 +60,9 @@ PLAYS = (
             writes=("greedy.txt",),
         ),
     ),
+    play("set-up", writes_file("a", "set-up.txt", "a\n")),
     play("database", writes_file("a", "a.txt", "a\n", delay_ms=3_000)),
 )
-
-
-@contextlib.contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """Put a small file system on an empty folder."""
-    options = f"size={SIZE_MB}m,mode={stat.S_IMODE(folder.stat().st_mode):o}"
-    words = ["mount", "-t", "tmpfs", "-o", options, "orchestcode-test", str(folder)]
-    mounted = subprocess.run(words, capture_output=True, text=True, check=False)
-    if mounted.returncode:
-        pytest.fail(f"this test must be able to mount (run it as root): {mounted.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-@contextlib.contextmanager
-def filled(folder: Path) -> Iterator[None]:
-    """Fill a file system for as long as the block lasts."""
-    ballast = folder / "ballast"
-    with ballast.open("wb") as file:
-        for piece in PIECES:
-            with contextlib.suppress(OSError):
-                while True:
-                    os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), piece)
-    try:
-        yield
-    finally:
-        ballast.unlink()
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +138,29 @@ async def test_a_command_that_fills_the_disk_is_undone_and_reported_to_the_model
 
     assert git(repository, "diff", "--name-only", f"main..{status.branch}") == "greedy.txt"
     assert not [entry for entry in small.journal(handle.id) if entry.unexpected]
+
+
+async def test_a_setup_waits_while_the_disk_is_full_and_continues(small: LocalDeployment) -> None:
+    """It is visible that the request waits, and how much is free; then the setup runs anew, and no
+    half of what it installs is used.
+    """
+    whole = "head -c 5000000 /dev/zero > node_modules/x; test -s node_modules/x"
+    files = {**SMALL, ".gitignore": "node_modules/\n"}
+    repository = small.repository("set-up", files)
+    line = f"mkdir node_modules; touch node_modules/began; sleep 2.5; {whole}"
+    check = "test $(stat -c %s node_modules/x) = 5000000"
+    handle = await small.start_request("set-up", repository, setup=[line], checks=[check])
+    await until(lambda: small.has_file("began"))
+
+    with filled(small.settings.worktrees):
+        said = await _waiting(small, handle)
+
+    assert f"the disk of {small.settings.worktrees} is full" in said.reason, said.reason
+    status = await small.delivered(handle)
+    assert git(repository, "show", f"{status.branch}:set-up.txt") == "a"
+    assert [each.passed for each in status.checks if each.command == check] == [True]
+    assert len(list(small.settings.layers.glob("*/layer.json"))) == 1
+    assert small.left_behind() == []
 
 
 def _told(log: Path, words: str) -> bool:

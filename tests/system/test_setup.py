@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.local_deployment import LocalDeployment
-from tests.model_scripts import Task, command, create, done, play, turn
+from tests.local_deployment import LocalDeployment, git
+from tests.model_scripts import Task, command, create, done, install, play, turn
 
 pytestmark = pytest.mark.minutes
 
@@ -19,7 +19,30 @@ def _reads(name: str) -> Task:
     return Task(id=name, coder=(read, done()), writes=(f"{name}.txt",), acceptance=(CHECK,))
 
 
+COPIES = "mkdir -p vendored && cp third_party/* names vendored/"
+"""Installs from a folder of the repository, as a project with vendored packages does."""
+FINDS = "grep -q again vendored/names"
+READ = "your commands and the checks find it from now on"
+
+
+def _more(name: str, told: str) -> Task:
+    """Return a task whose agent needs more than is installed, and asks for it."""
+    results = [{"is_error": False}, {"is_error": False, "contains": [told]}]
+    return Task(
+        id=name,
+        coder=(
+            turn(command("echo hello again > names"), install("It says more.")),
+            turn(command(FINDS), create(f"{name}.txt", "done\n"), expect={"results": results}),
+            done(expect={"results": [{"is_error": False, "contains": ["exit code 0"]}, {}]}),
+        ),
+        writes=(f"{name}.txt", "names"),
+        acceptance=(FINDS,),
+    )
+
+
 PLAYS = [
+    play("asks-at-work", _more("one", READ)),
+    play("asks-again", _more("one", "Nothing had to run")),
     play("set-up-first", _reads("one"), _reads("two")),
     play("set-up-again", _reads("one")),
     play("set-up-fails", _reads("one")),
@@ -70,3 +93,35 @@ async def test_a_setup_that_fails_is_told_with_its_output_and_costs_nothing(
     assert "Setup:\n  exit 7  echo no such package; exit 7" in said
     assert "$0.00" in said
     assert not [each for each in deployment.journal() if "set-up-fails" in str(each)]
+
+
+VENDORED = {
+    ".gitignore": "vendored/\n",
+    ".orchestcode/settings.json": json.dumps({"setup": [COPIES]}),
+    "names": "hello\n",
+    "third_party/hello": "a package\n",
+}
+
+
+async def test_an_agent_gets_dependencies_while_it_works(deployment: LocalDeployment) -> None:
+    """It asks before it finishes, a person sees what runs, why and for which change; its next
+    command, its checks and the merged tree find the result. Another request with the same files is
+    not asked.
+    """
+    folder = deployment.repository("asks-at-work", VENDORED)
+    handle = await deployment.start_request("asks-at-work", folder, setup=[COPIES])
+    asked = await deployment.waiting(handle)
+    (question,) = asked.approvals
+    assert question.id.startswith("setup/one/")
+    assert COPIES in question.detail
+    assert "+hello again" in question.detail
+    assert "It says more." in question.why
+    answered = await deployment.starter("approve", "asks-at-work", question.id)
+    assert answered.returncode == 0, answered
+    status = await deployment.delivered(handle)
+    assert git(folder, "show", f"{status.branch}:names") == "hello again"
+    assert not [each for each in deployment.journal(handle.id) if each.unexpected]
+
+    handle = await deployment.start_request("asks-again", folder, setup=[COPIES])
+    await deployment.delivered(handle)
+    assert not [each for each in deployment.journal(handle.id) if each.unexpected]
