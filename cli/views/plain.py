@@ -166,7 +166,7 @@ def _approvals(before: Snapshot | None, after: Snapshot, program: str) -> Iterat
 
 def _question(after: Snapshot, approval: Approval, program: str) -> Iterator[str]:
     risk = f", risk: {clean(approval.risk)}" if approval.risk else ""
-    why = f"({clean(approval.why)}{risk})"
+    why = f"({clean(approval.why).rstrip('.')}{risk})"
     yield f"approval {clean(approval.id)} waits: {clean(approval.what)} {why}"
     for line in hints.answer_commands(program, after.status.id, approval):
         yield f"approval answer with: {line}"
