@@ -228,6 +228,7 @@ def _of_the_store(
         fallback=Environment(path=config.path, virtual_env=config.virtual_env),
         umask=umask,
         author=config.author,
+        instructions=config.instruction_files,
         starts=starts,
         service=_service_options(host.client),
         layers=host.layers,

@@ -6,7 +6,7 @@ import re
 import shlex
 import shutil
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ from infra.kept import resuming
 from infra.kept.spending import SpendingReader
 from infra.layers import Layers
 from infra.locks import locked
+from infra.person_instructions import person_instructions
 from infra.repository_look import Asked, Inspected, Look, RequestRefused, locate, looking
 from infra.start_codes import StartCodes
 from infra.store import (
@@ -77,6 +78,7 @@ class UserRepositories(RepositoryActivities):
         fallback: the environment of checks when a request brings none: the worker's.
         umask: for what is written into them; -1 = the worker's.
         author: of all delivered commits, "Name <mail>"; None for each repository's own user.
+        instructions: files of which the first with a text is told to every agent.
         starts: checks the code of each start; None where none is needed.
         service: options by which the Temporal CLI finds the service.
         layers: what setups have installed.
@@ -90,6 +92,7 @@ class UserRepositories(RepositoryActivities):
         fallback: Environment,
         umask: int = -1,
         author: str | None = None,
+        instructions: Sequence[Path] = (),
         starts: StartCodes | None = None,
         service: tuple[str, ...] = (),
         layers: Layers,
@@ -102,6 +105,7 @@ class UserRepositories(RepositoryActivities):
         self._fallback = fallback
         self._umask = umask
         self._author = author
+        self._instructions = instructions
 
     @override
     @activity.defn
@@ -235,6 +239,8 @@ class UserRepositories(RepositoryActivities):
         await records.write_time(store, ids.began_ref(request.request_key))
         author = self._author or found.author or SYSTEM
         await records.write_text(store, ids.author_ref(request.request_key), author)
+        if told := await asyncio.to_thread(person_instructions, self._instructions):
+            await records.write_text(store, ids.person_ref(request.request_key), told[1])
         base_ref = ids.base_ref(request.request_key)
         base = await store.resolve(base_ref)
         if base is None:

@@ -137,6 +137,11 @@ def author_ref(request: str) -> str:
     return f"refs/oc/{request}/author"
 
 
+def person_ref(request: str) -> str:
+    """Return the ref of what the person told every agent when the request was opened."""
+    return f"refs/oc/{request}/person"
+
+
 def opened_ref(request: str) -> str:
     """Return the ref of what opening the request's repository came to."""
     return f"refs/oc/{request}/opened"

@@ -53,6 +53,7 @@ class Settings:
         model: the model of every role without one of its own.
         role_models: role to model, only for roles with a model of their own.
         author: "Name <mail>" of delivered commits; None means each repository's own user.
+        instruction_files: of which the first with a text holds what the person tells every agent.
         prices: of models, as their user says: dollars per million tokens by "input", "output" and,
             if it is said, "cached".
         effort: the effort level of model calls; None means the model's default.
@@ -91,6 +92,7 @@ class Settings:
     model: str = DEFAULT_MODEL
     role_models: Mapping[str, str] = field(default_factory=dict)
     author: str | None = None
+    instruction_files: tuple[Path, ...] = ()
     prices: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     effort: str | None = None
     log_level: str = "info"
@@ -231,6 +233,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             if (name := f"ORCHESTCODE_MODEL_{role.upper()}") in env
         },
         author=_author(env, "ORCHESTCODE_AUTHOR"),
+        instruction_files=_instruction_files(env, "ORCHESTCODE_INSTRUCTIONS"),
         prices=_prices(env.get("ORCHESTCODE_PRICES", "{}")),
         effort=_choice(env, "ORCHESTCODE_EFFORT", _EFFORTS),
         log_level=_choice(env, "ORCHESTCODE_LOG_LEVEL", _LOG_LEVELS) or "info",
@@ -330,6 +333,28 @@ def _author(env: Mapping[str, str], name: str) -> str | None:
     if value and not _AUTHOR.fullmatch(value):
         raise SettingsError(f"{name} must be written as Name <mail>, not {value!r}.")
     return value or None
+
+
+def _instruction_files(env: Mapping[str, str], name: str) -> tuple[Path, ...]:
+    """Return the file that is named, none for "none", else those of other harnesses and our own."""
+    named = env.get(name)
+    if named == "none":
+        return ()
+    if named is not None:
+        file = Path(named).expanduser()
+        if not file.is_file():
+            raise SettingsError(f'{name} must be a file, or "none"; there is no file {named}.')
+        return (file.absolute(),)
+    if "HOME" not in env:
+        return (_home(env) / "AGENTS.md",)
+    home = Path(env["HOME"])
+    codex = Path(env.get("CODEX_HOME", home / ".codex"))
+    return (
+        _home(env) / "AGENTS.md",
+        codex / "AGENTS.override.md",
+        codex / "AGENTS.md",
+        home / ".claude" / "CLAUDE.md",
+    )
 
 
 def _prices(text: str) -> Mapping[str, Mapping[str, float]]:

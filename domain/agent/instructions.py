@@ -14,6 +14,11 @@ INSTRUCTIONS = (
     "Instructions of the repository for whoever changes it; the task and the request come first"
 )
 """Their label where an agent is told them."""
+OF_THE_PERSON = (
+    "Instructions of the person for all repositories; those of the repository, the task and the "
+    "request come first"
+)
+"""The label of what the person has written for every agent, of whatever repository."""
 BUDGET_BYTES = 32_768
 IMPORT_HOPS = 4
 
@@ -26,10 +31,35 @@ _IMPORT = re.compile(r"(?:^|(?<=\s))@(?![@~/])([^\s`]+)")
 
 @dataclass(frozen=True, slots=True)
 class InstructionFile:
-    """One file that counts, as it is told."""
+    """One file that counts.
+
+    Attributes:
+        path: in the repository.
+        text: of its prose, whole.
+        oid: its object id.
+        why: it counts, for people.
+    """
 
     path: str
     text: str
+    oid: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToldFile:
+    """One file as it is told.
+
+    Attributes:
+        text: what is told, the mark of a cut included.
+        kept_bytes: how much of the file's prose that is.
+        whole_bytes: of the whole prose.
+    """
+
+    file: InstructionFile
+    text: str
+    kept_bytes: int
+    whole_bytes: int
 
 
 def folders(scope: Sequence[str], paths: Sequence[str] = ()) -> list[str]:
@@ -96,22 +126,34 @@ def assembled(files: Sequence[InstructionFile]) -> str:
 
     Where they are longer than the budget the outermost are cut, at a line, with a visible mark.
     """
-    room, told = BUDGET_BYTES, list[str]()
+    return "\n\n".join(f"{_head(each.file)}{each.text}" for each in fitted(files))
+
+
+def fitted(files: Sequence[InstructionFile]) -> list[ToldFile]:
+    """Return what is told of each file, in their order; the innermost is whole the longest."""
+    room, told = BUDGET_BYTES, list[ToldFile]()
     for file in reversed(files):
-        head = f"# {escaped(file.path)}\n\n"
-        text, room = _fitted(file.text, room - len(head.encode()))
-        told.insert(0, head + text)
-    return "\n\n".join(told)
+        room -= len(_head(file).encode())
+        text, kept = cut_to(file.text, room)
+        whole = len(file.text.encode())
+        room = room - whole if kept == whole else 0
+        told.append(ToldFile(file, text, kept, whole))
+    return told[::-1]
 
 
-def _fitted(text: str, room: int) -> tuple[str, int]:
+def _head(file: InstructionFile) -> str:
+    return f"# {escaped(file.path)}\n\n"
+
+
+def cut_to(text: str, room: int) -> tuple[str, int]:
+    """Return a text cut at a line to so many bytes, with a mark, and how many of its own it has."""
     data = text.encode()
     if len(data) <= room:
-        return text, room - len(data)
+        return text, len(data)
     kept = data[: max(room, 0)]
     kept = kept[: kept.rfind(b"\n") + 1]
     mark = f"[cut: {len(data) - len(kept):,} of {len(data):,} bytes are not shown]"
-    return kept.decode("utf-8", "ignore") + mark, 0
+    return kept.decode("utf-8", "ignore") + mark, len(kept)
 
 
 def _parts(text: str) -> Iterator[tuple[str, bool]]:

@@ -4,8 +4,9 @@ from contracts import roles
 from contracts.agent import AgentLimits
 from contracts.baseline import Survey
 from contracts.model import OpenConversation
+from domain import ids
 from domain.agent.environment import environment
-from domain.agent.instructions import INSTRUCTIONS
+from domain.agent.instructions import INSTRUCTIONS, OF_THE_PERSON
 from domain.agent.sections import sections
 from domain.memory.repo_map import repository_map
 from domain.memory.telling import SECTION as MEMORIES
@@ -41,10 +42,18 @@ async def opening(
     places = (("Files of the repository", files), (DEFINITIONS, definitions))
     told = sections([*facts, (MEMORIES, memories), *places], seed=request.agent_id)
     text = {"type": "text", "text": told}
-    documents = request.documents
-    if request.base and (rules := await instructions(store, request.base, request.scope)):
-        documents = ((INSTRUCTIONS, await store.put_blob(rules.encode())), *documents)
+    documents = (*await _instructions(store, request), *request.documents)
     return {"role": "user", "content": [text, *documents_linked(documents)]}
+
+
+async def _instructions(store: Store, request: OpenConversation) -> list[tuple[str, str]]:
+    """Return label and object id of the instructions that hold, the person's first."""
+    found = []
+    if person := store.ref(ids.person_ref(request.repository.request_key)):
+        found.append((OF_THE_PERSON, person))
+    if request.base and (rules := await instructions(store, request.base, request.scope)):
+        found.append((INSTRUCTIONS, await store.put_blob(rules.encode())))
+    return found
 
 
 async def definitions(index: SymbolIndex, store: Store, request: OpenConversation) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from infra.store.batch import Batch
 from infra.store.errors import StoreError
 from infra.store.object_format import LINK_MODE, SUBMODULE_MODE, TREE_MODE, TreeEntry
-from infra.store.reader import path_parts
+from infra.store.reader import ObjectReader, path_parts
 from infra.store.store import Store
 
 _FILES = (b"100644", b"100755")
@@ -15,7 +15,7 @@ Entry = tuple[str, str]
 """Mode and object id."""
 
 
-async def paths(store: Store, tree: str) -> list[str]:
+async def paths(store: ObjectReader, tree: str) -> list[str]:
     """Return every file path below a tree or commit, in git's order."""
     words = ("ls-tree", "-r", "-z", "--name-only", "--full-tree")
     listing = await store.run(*words, await store.full_id(tree), reads=True)

@@ -12,11 +12,12 @@ from contracts import roles
 from contracts.agent import AgentLimits
 from contracts.baseline import Survey
 from contracts.model import OpenConversation
-from domain.agent.instructions import INSTRUCTIONS
+from domain import ids
+from domain.agent.instructions import INSTRUCTIONS, OF_THE_PERSON
 from infra.conversation.messages import filled
 from infra.conversation.opening import DEFINITIONS
 from infra.conversation.opening import opening as compose_opening
-from infra.store import Store, trees
+from infra.store import Store, records, trees
 from infra.store.object_format import EMPTY_TREE
 from rehearsal import journal
 from rehearsal.server import serve
@@ -143,6 +144,20 @@ async def test_the_instructions_of_the_base_commit_are_told(desk: ModelEnv) -> N
         "# src/CLAUDE.md\n\nInner rule.\n\n"
         "# src/lib/deep/CLAUDE.md\n\nDeep rule."
     )
+
+
+async def test_what_the_person_tells_every_agent_comes_before_the_repository(
+    desk: ModelEnv,
+) -> None:
+    """As it stood when the request was opened; another request is not told it."""
+    base = await committed(desk.store, {"AGENTS.md": "Root rule.\n"})
+    ref = ids.person_ref(REPOSITORY.request_key)
+    await records.write_text(desk.store, ref, "Be brief.")
+
+    told = await opening(desk, roles.CODER, commit=base, base=base, tip=base)
+
+    assert (told[OF_THE_PERSON], told[INSTRUCTIONS]) == ("Be brief.", "# AGENTS.md\n\nRoot rule.")
+    assert list(told).index(OF_THE_PERSON) < list(told).index(INSTRUCTIONS)
 
 
 async def test_planner_and_coder_are_told_what_the_repository_defines(desk: ModelEnv) -> None:

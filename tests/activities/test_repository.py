@@ -22,7 +22,7 @@ from contracts.settings_file import SETTINGS_FILE
 from domain import ids
 from infra.git.command import git_binary
 from infra.locks import locked
-from infra.store import trees
+from infra.store import records, trees
 from tests.infra.bench import ActivityEnv, Job, person
 from tests.local_deployment import ROOT, changed, commit, git, snapshot
 
@@ -603,6 +603,22 @@ async def test_requests_of_one_repository_share_its_store(env: ActivityEnv) -> N
             ids.target_ref(second.opened.repository.target),
         ]
     )
+
+
+async def test_what_the_person_tells_every_agent_is_kept_as_it_stood(env: ActivityEnv) -> None:
+    """A request keeps what its opening found; comments are not told, an empty file is none."""
+    file = env.folder / "told.md"
+    file.write_text("<!-- for me -->\n")
+    none = await env.open(request="request/none", branch="none")
+    file.write_text("Be brief. <!-- for me -->\n")
+    job = await env.open()
+    file.write_text("Be long.\n")
+    again = await env.open()
+
+    ref = ids.person_ref("one")
+    assert await records.read_text(job.store, ref) == "Be brief."
+    assert await records.read_text(again.store, ref) == "Be brief."
+    assert none.store.ref(ids.person_ref("none")) is None
 
 
 async def test_the_suggested_branch_stands_in(env: ActivityEnv) -> None:

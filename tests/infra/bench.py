@@ -397,7 +397,13 @@ def _assembled(sandbox: Sandbox, folder: Path, stores: OpenStores, repository: P
         checks=CleanChecks(stores, pools, runner, redact=redactor((SECRET,))),
         surveys=BaseSurveys(stores, pools, runner),
         patches=StorePatches(stores, layers),
-        repositories=UserRepositories(stores, host_id=HOST, fallback=ENVIRONMENT, layers=layers),
+        repositories=UserRepositories(
+            stores,
+            host_id=HOST,
+            fallback=ENVIRONMENT,
+            instructions=(folder / "told.md",),
+            layers=layers,
+        ),
         runner=runner,
         layers=layers,
         setups=SetupSteps(

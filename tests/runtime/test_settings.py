@@ -47,6 +47,7 @@ def test_the_home_follows_the_variables(variables: dict[str, str], home: str) ->
     [
         ("ORCHESTCODE_HOME", "not/absolute"),
         ("ORCHESTCODE_AUTHOR", "Ada Lovelace"),
+        ("ORCHESTCODE_INSTRUCTIONS", "not/there.md"),
         ("ORCHESTCODE_EFFORT", "huge"),
         ("ORCHESTCODE_PRICES", "not/there.json"),
         ("ORCHESTCODE_PRICES", '{"m": 3}'),

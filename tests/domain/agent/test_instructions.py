@@ -78,6 +78,20 @@ def test_the_closest_instructions_are_kept_whole() -> None:
     assert instructions.assembled([]) == ""
 
 
+@given(st.lists(st.integers(0, 4_000), min_size=1, max_size=6))
+def test_what_is_told_of_each_file_is_counted(lines: list[int]) -> None:
+    """The files keep their order; what is beyond the limit is cut from the outermost on."""
+    files = [InstructionFile(f"{n}.md", "a rule\n" * count) for n, count in enumerate(lines)]
+
+    told = instructions.fitted(files)
+
+    assert [each.file for each in told] == files
+    assert all(each.kept_bytes <= each.whole_bytes == len(each.file.text) for each in told)
+    assert sum(each.kept_bytes for each in told) <= BUDGET_BYTES
+    cut = [number for number, each in enumerate(told) if each.kept_bytes < each.whole_bytes]
+    assert all(each.kept_bytes == 0 for each in told[: max(cut, default=0)])
+
+
 @given(st.text(st.sampled_from("`~<!->@a/\n. "), max_size=80))
 def test_any_text_is_read(text: str) -> None:
     """No text breaks the reading, and every import lies in the repository."""
