@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 
-from bench import cli, demo, symbols, turns, words
+from bench import cli, demo, recall, symbols, turns, words
 from bench.figures import Figure
 from runtime.services.child_process import end_process
 
@@ -17,6 +17,7 @@ def main() -> None:
     )
     parser.add_argument("--words", action="store_true", help="only time words of a running reply")
     parser.add_argument("--symbols", action="store_true", help="only time maps of definitions")
+    parser.add_argument("--recall", action="store_true", help="only time searches of the past")
     parser.add_argument("--cli", action="store_true", help="only time the command line")
     typed = parser.parse_args()
     if typed.long:
@@ -28,12 +29,16 @@ def main() -> None:
     if typed.symbols:
         _show(asyncio.run(symbols.measure()))
         return
+    if typed.recall:
+        _show(asyncio.run(recall.measure()))
+        return
     _show(asyncio.run(cli.measure()))
     if typed.cli:
         return
     _show(asyncio.run(words.measure()))
     _show(asyncio.run(turns.measure(typed.turns)))
     _show(asyncio.run(symbols.measure()))
+    _show(asyncio.run(recall.measure()))
     _show(demo.measure())
 
 

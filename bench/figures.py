@@ -28,6 +28,9 @@ class Name(StrEnum):
     LONG_GAP_P50 = "long.gap_p50"
     SYMBOLS_COLD = "symbols.cold"
     SYMBOLS_KEPT = "symbols.kept"
+    RECALL_FIRST = "recall.first"
+    RECALL_P50 = "recall.p50"
+    RECALL_P95 = "recall.p95"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ request, so it stays when requests are deleted.
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from domain import ids
 from domain.memory import acceptance
@@ -111,6 +111,12 @@ class Memories:
     async def kept(self) -> Kept:
         """Return what is kept now."""
         return await self._kept(self._store.ref(ids.MEMORY_REF))
+
+    async def used(self) -> Mapping[str, Used]:
+        """Return how often each memory was used, by name; those alone that were."""
+        tree = self._store.ref(ids.MEMORY_REF)
+        entry = await self._store.entry_at(tree, _STATE) if tree else None
+        return _used(json.loads(await self._text(entry.oid))) if entry else {}
 
     async def topic(self, name: str) -> Memory | None:
         """Return an accepted memory."""
@@ -278,7 +284,7 @@ class Memories:
         return Kept(
             lines=tuple(parse_index(index)),
             waiting=tuple(entry.name.removesuffix(".md") for entry in waiting),
-            used={name: Used(*counts) for name, counts in state.get("used", {}).items()},
+            used=_used(state),
             declined=tuple(state.get("declined", ())),
         )
 
@@ -334,6 +340,10 @@ def _accepting(kept: Kept, memory: Memory) -> Files:
         f"{TOPICS}/{memory.name}.md": render(memory),
         INDEX: render_index([line_of(memory), *lines]),
     }
+
+
+def _used(state: Mapping[str, Any]) -> dict[str, Used]:
+    return {name: Used(*counts) for name, counts in state.get("used", {}).items()}
 
 
 def _state(used: Mapping[str, Used], declined: Sequence[str]) -> str:

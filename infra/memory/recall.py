@@ -28,8 +28,10 @@ VERSION: Final = 1
 _BUSY_SECONDS: Final = 5.0
 _AT_ONCE: Final = 40
 """Conversations read before they are written: a kill loses no more."""
-_LOOKED_AT: Final = 60
+_LOOKED_AT: Final = 40
 """Hits of a query that are ranked."""
+_COMPARED: Final = 4_000
+"""Where more texts hold the words, the newest are compared."""
 _YOUNG_NS: Final = 1_000_000_000
 """A folder that changed so lately may change again within the same tick of its clock."""
 _SNIPPET_TOKENS: Final = 24
@@ -48,25 +50,19 @@ _SCHEMA: Final = (
     "CREATE VIRTUAL TABLE IF NOT EXISTS turn_texts USING fts5 "
     "(text, tokenize = 'porter unicode61');"
 )
-_FOUND: Final = (
-    "SELECT e.memory, e.conversation, e.agent, e.title, e.turn, e.at, f.passage, -f.score "
-    "FROM ({hits}) f JOIN entries e ON e.id = f.id"
-)
-_MEMORIES: Final = (
-    "SELECT rowid AS id, rank AS score, "  # noqa: S608 - numbers of ours
-    f"snippet(memory_texts, 1, '', '', '…', {_SNIPPET_TOKENS}) AS passage "
-    "FROM memory_texts WHERE memory_texts MATCH ? AND rank MATCH 'bm25(4.0, 1.0)' "
-    f"ORDER BY rank LIMIT {_LOOKED_AT}"
-)
-_TURNS: Final = (
-    "SELECT rowid AS id, rank AS score, "  # noqa: S608 - numbers of ours
-    f"snippet(turn_texts, 0, '', '', '…', {_SNIPPET_TOKENS}) AS passage "
-    "FROM turn_texts WHERE turn_texts MATCH ? {scope} "
-    f"ORDER BY rank LIMIT {_LOOKED_AT}"
+_BEST: Final = (
+    "SELECT id, score FROM (SELECT rowid AS id, bm25({table}{weights}) AS score FROM {table} "
+    "WHERE {table} MATCH ? {scope} ORDER BY rowid DESC LIMIT ?) ORDER BY score LIMIT ?"
 )
 _OF_REQUEST: Final = (
     "AND rowid IN (SELECT e.id FROM entries e JOIN conversations c ON c.name = e.conversation "
     "WHERE c.request = ?)"
+)
+_ROWS: Final = (
+    "SELECT e.memory, e.conversation, e.agent, e.title, e.turn, e.at, "
+    "snippet({table}, -1, '', '', '…', ?), e.id "
+    "FROM {table} JOIN entries e ON e.id = {table}.rowid "
+    "WHERE {table} MATCH ? AND {table}.rowid IN ({marks})"
 )
 
 Result = TypeVar("Result")
@@ -128,7 +124,7 @@ class Recall:
         if not words:
             return []
         await self._refresh(request)
-        used = (await self._memories.kept()).used
+        used = await self._memories.used()
         found = await self._run(lambda database: _search(database, words, request))
         hits = [
             Hit(*row, used=sum((used[row[0]].given, used[row[0]].read)) if row[0] in used else 0)
@@ -247,9 +243,10 @@ class Recall:
             await self._run(lambda database: _remove_conversations(database, gone))
         if whole and len(changed) > _AT_ONCE:
             self._reading(len(changed))
-        newest = sorted(changed, key=lambda name: -agents[name][1].opened)
-        for start in range(0, len(newest), _AT_ONCE):
-            await self._read({name: agents[name] for name in newest[start : start + _AT_ONCE]})
+        # The oldest first: of many turns that fit, those that were read last are compared.
+        order = sorted(changed, key=lambda name: agents[name][1].opened)
+        for start in range(0, len(order), _AT_ONCE):
+            await self._read({name: agents[name] for name in order[start : start + _AT_ONCE]})
 
     async def _read(self, agents: Mapping[str, tuple[str, AgentOpened]]) -> None:
         parts: list[tuple[str, str, str, AgentOpened, list[Passage]]] = []
@@ -384,18 +381,26 @@ def _known_turns(database: sqlite3.Connection, conversation: str) -> set[str]:
 
 def _search(database: sqlite3.Connection, words: Sequence[str], request: str | None) -> list[Found]:
     """Return the rows of hits: those that hold all words, else those that hold any."""
-    scope = () if request is None else (request,)
-    turns = _TURNS.format(scope=_OF_REQUEST if scope else "")
+    memories = _BEST.format(table="memory_texts", weights=", 4.0, 1.0", scope="")
+    scope = "" if request is None else _OF_REQUEST
+    turns = _BEST.format(table="turn_texts", weights="", scope=scope)
     return [
-        *_best(database, _MEMORIES, words, ()),
-        *_best(database, turns, words, scope),
+        *_best(database, "memory_texts", memories, words, ()),
+        *_best(database, "turn_texts", turns, words, () if request is None else (request,)),
     ]
 
 
 def _best(
-    database: sqlite3.Connection, hits: str, words: Sequence[str], scope: tuple[str, ...]
+    database: sqlite3.Connection,
+    table: str,
+    query: str,
+    words: Sequence[str],
+    scope: tuple[str, ...],
 ) -> list[Found]:
+    limits = (_COMPARED, _LOOKED_AT)
     for match in (recall.match_all(words), recall.match_any(words)):
-        if rows := database.execute(_FOUND.format(hits=hits), (match, *scope)).fetchall():
-            return rows
+        if scores := dict(database.execute(query, (match, *scope, *limits)).fetchall()):
+            rows = _ROWS.format(table=table, marks=",".join("?" * len(scores)))
+            found = database.execute(rows, (_SNIPPET_TOKENS, match, *scores))
+            return [(*row[:-1], -scores[row[-1]]) for row in found]
     return []

@@ -24,7 +24,7 @@ async def command(
     *words: Annotated[str, Parameter(name="WORDS", help="what to look for")],
     repo: RepositoryFolder = None,
     most: Annotated[
-        int, Parameter(validator=Number(gte=1, lte=50), help="places of each kind")
+        int, Parameter(validator=Number(gte=1, lte=20), help="places of each kind")
     ] = 10,
     as_json: AsJson = False,
     context: Context,
