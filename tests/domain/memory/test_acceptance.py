@@ -59,6 +59,7 @@ def test_what_the_person_asks_to_be_remembered_is_accepted(request_text: str) ->
         "Fix the cart. Prices are in cents everywhere.",
         "Do not remember: prices are in cents everywhere.",
         "> Remember: prices are in cents everywhere.",
+        "> So it says there. Remember: prices are in cents everywhere.",
         "```\nRemember: prices are in cents everywhere.\n```",
         "Remember: prices are in cents everywhere but in the report.",
         "Somebody wrote: remember: prices are in cents everywhere.",

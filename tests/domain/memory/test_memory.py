@@ -1,7 +1,9 @@
 """Topic files and the index: what is written is read back the same."""
 
+from dataclasses import replace
+
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.memory.memory import (
@@ -22,6 +24,7 @@ from domain.text import for_people
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 LINE = TEXT.map(lambda text: " ".join(text.split()))
 MOMENT = st.integers(0, 4_000_000_000)
+PLAIN = Memory("plain-123456", MemoryType.PROJECT, "Plain", "text", 1, "request/x-1")
 OID = st.from_regex(r"[0-9a-f]{40}", fullmatch=True)
 DRAFTS = st.builds(draft, st.sampled_from(MemoryType), description=TEXT, text=TEXT, evidence=TEXT)
 
@@ -41,6 +44,8 @@ def memories() -> st.SearchStrategy[Memory]:
     )
 
 
+@example(replace(PLAIN, text="\n---\ntype: user\n---\n\n"), None)
+@example(replace(PLAIN, evidence='"\n---\n: [', description="\u2028"), ("rule: x", 1))
 @given(memories(), st.one_of(st.none(), st.tuples(LINE.filter(bool), MOMENT)))
 def test_a_topic_file_holds_the_memory(memory: Memory, accepted: tuple[str, int] | None) -> None:
     """Whatever its texts hold: fences, quotes, line ends of every kind."""
