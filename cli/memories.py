@@ -3,16 +3,19 @@
 The store is changed by compare-and-swap, so that agents may propose and be told meanwhile.
 """
 
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli.client import RequestSummary
 from cli.command_words import command_line
 from cli.context import CliContext
 from cli.exit_codes import ExitCode, UsageError
 from cli.formatting import clean, name
+from cli.kept import KeptOnHost, readable
 from cli.repository_folder import repository_folder
 from cli.views import memories as view
 from domain.text import Redact
@@ -65,6 +68,24 @@ async def _opened(repo: str | None, context: CliContext) -> AsyncIterator[_Opene
 
 def _reading(count: int, context: CliContext) -> None:
     context.print_err(f"Reading {count:,} conversations for the search, once ...")
+
+
+async def proposals_hint(
+    kept: KeptOnHost, request: RequestSummary, context: CliContext
+) -> list[str]:
+    """Return what to type when memories that a request's agents proposed wait; else nothing."""
+    with contextlib.suppress(UsageError):
+        found = await kept.find(request)
+        with readable(request):
+            opened = await found.opened() if found else None
+            if found is None or opened is None:
+                return []
+            waiting = await Memories(found.store, str).waiting()
+        count = sum(each.request == request.id for each in waiting)
+        see = command_line(context.program, "memory", "list", "--repo", opened.path)
+        if count:
+            return [f"{view.how_many_wait(count)} to be accepted: {see}"]
+    return []
 
 
 async def show_list(

@@ -23,6 +23,7 @@ from cli.exit_codes import ExitCode, ServiceUnavailable, UsageError
 from cli.feed import Feed
 from cli.formatting import clean
 from cli.kept import KeptOnHost, kept_on_host
+from cli.memories import proposals_hint
 from cli.snapshot import Snapshot
 from cli.views.report import closing
 from cli.watching.feed_reader import FeedReader
@@ -64,6 +65,7 @@ async def watch_to_end(
             with shown_on(console, program=context.program, pad=pad, task=task) as screen:
                 async with _keys(pad, screen, request, service, kept, context):
                     outcome = await watcher.until_ended(screen)
+            memories = await proposals_hint(kept, request, context)
     except asyncio.CancelledError:
         # The command ends normally; the request goes on without it.
         uncancel()
@@ -78,7 +80,7 @@ async def watch_to_end(
             last.status, seconds=last.seconds, link=last.link, checks=not screen.checks_shown
         )
         context.print_out("", *report)
-        context.print_out(*hints.retry_hint(context.program, last.status))
+        context.print_out(*hints.retry_hint(context.program, last.status), *memories)
     return outcome.exit_code
 
 

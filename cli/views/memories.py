@@ -16,9 +16,7 @@ def listed(proposals: Sequence[Memory], kept: Kept, redact: Redact, *, now: floa
     """Return the lines of a list: what waits, then what is accepted."""
     lines = []
     if proposals:
-        many = len(proposals) > 1
-        count = f"{len(proposals)} memories wait" if many else "1 memory waits"
-        lines.append(f"{count} for you:")
+        lines.append(f"{how_many_wait(len(proposals))} for you:")
         rows = [
             (f"  {each.name}", each.type.value, age(now - each.modified), _line(each, redact))
             for each in proposals
@@ -38,6 +36,11 @@ def listed(proposals: Sequence[Memory], kept: Kept, redact: Redact, *, now: floa
         ]
         lines += columns(rows)
     return lines or ["There are no memories."]
+
+
+def how_many_wait(count: int) -> str:
+    """Return how many memories wait, as the start of a sentence."""
+    return f"{count} memories wait" if count > 1 else "1 memory waits"
 
 
 def _line(memory: Memory, redact: Redact) -> str:

@@ -83,6 +83,9 @@ async def test_what_a_person_accepts_is_told_to_the_next_request(
     (proposal,) = json.loads(await _says(deployment, "memory", "list", "--json", *repo))
     assert (proposal["state"], proposal["request"]) == ("waiting", first.id)
     assert proposal["agent"] == "coder of only"
+    ended = await _says(deployment, "watch", first.id)
+    assert "1 memory waits to be accepted: " in ended
+    assert f"memory list --repo {folder}" in ended
     shown = await _says(deployment, "memory", "show", "the-build", *repo)
     assert "every name with an umlaut is lost" in shown
     assert not any(SECTION in told for told in await _openings(deployment, first.id))
