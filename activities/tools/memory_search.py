@@ -41,8 +41,8 @@ def _shown(hit: Hit) -> str:
 TOOL = Tool(
     ToolSpec(
         name="memory_search",
-        description="Find memories of earlier requests in this repository, and what the agents of "
-        "this request said, ran and were told. Returns the best places.",
+        description="Find memories of earlier requests in this repository, and what agents of this "
+        "request said, ran and were told.",
         arguments=MemorySearchArguments,
         effect=Effect.READ,
         retry=RetryClass.PURE,

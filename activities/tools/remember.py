@@ -1,8 +1,10 @@
 """remember: propose a memory for later requests in this repository."""
 
+from typing import Literal
+
 from pydantic import Field
 
-from activities.tools.tool import RelativePath, Tool, ToolContext, ToolOutput, failed, plain_path
+from activities.tools.tool import Tool, ToolContext, ToolOutput, failed, plain_path
 from contracts.base import HumanInput
 from contracts.tools import ApprovalClass, RetryClass
 from contracts.verdicts import Effect
@@ -22,7 +24,7 @@ from domain.tools.registry import ToolSpec
 class RememberArguments(HumanInput):
     """Propose a memory."""
 
-    type: MemoryType = Field(
+    type: Literal["user", "feedback", "project", "reference"] = Field(
         description="user: about the person; feedback: how they want work done; project: a trap, "
         "a decision and why; reference: where something stands outside the repository."
     )
@@ -32,14 +34,14 @@ class RememberArguments(HumanInput):
     text: str = Field(
         min_length=1,
         max_length=TEXT_CHARS,
-        description="What is so, why, and when it matters; clear without this conversation. Of "
-        "what the person asks to be remembered their sentence as it stands, in description too.",
+        description="What is so, why, when it matters; clear without this conversation. What the "
+        "person asks to be remembered: their sentence as it stands, in description too.",
     )
     evidence: str = Field(
         default="", max_length=EVIDENCE_CHARS, description="What shows it: a command, an output."
     )
-    files: tuple[RelativePath, ...] = Field(
-        default=(), max_length=MOST_FILES, description="Files that show it."
+    files: tuple[str, ...] = Field(
+        default=(), max_length=MOST_FILES, description="Files of the repository that show it."
     )
 
 
@@ -49,7 +51,7 @@ async def execute(context: ToolContext, arguments: RememberArguments) -> ToolOut
         if problem := path_problem(path):
             return failed(f"Error: {problem}")
     proposed = draft(
-        arguments.type,
+        MemoryType(arguments.type),
         description=arguments.description,
         text=arguments.text,
         evidence=arguments.evidence,
@@ -63,8 +65,7 @@ TOOL = Tool(
     ToolSpec(
         name="remember",
         description="Propose one memory for agents of later requests in this repository: what they "
-        "would need and cannot see from its files and history. A person decides on it. Not for "
-        "what this task did. May be called beside other calls.",
+        "need and cannot see from files and history, not what this task did. A person decides.",
         arguments=RememberArguments,
         effect=Effect.WRITE,
         retry=RetryClass.JOURNALED,

@@ -7,6 +7,7 @@ decided by its effect: reads are batched, writes are one activity each, `finish`
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import ErrorDetails
@@ -40,8 +41,7 @@ class ToolSpec:
 
     def definition(self) -> dict[str, JsonValue]:
         """Return the tool as the Messages API wants it."""
-        schema: dict[str, JsonValue] = self.arguments.model_json_schema()
-        schema.pop("title", None)
+        schema = _untitled(self.arguments.model_json_schema())
         schema.pop("description", None)
         return {"name": self.name, "description": self.description, "input_schema": schema}
 
@@ -49,6 +49,20 @@ class ToolSpec:
         """Return a valid call's arguments as JSON."""
         valid = self.example or examples.example(self.arguments.model_json_schema())
         return json.dumps(dict(valid), ensure_ascii=False)
+
+
+def _untitled(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a JSON Schema without the titles that pydantic makes of names: they say nothing."""
+    told: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key in {"properties", "$defs"}:
+            told[key] = {name: _untitled(each) for name, each in value.items()}
+        elif key in {"items", "anyOf", "prefixItems"}:
+            many = isinstance(value, list)
+            told[key] = [_untitled(each) for each in value] if many else _untitled(value)
+        elif key != "title":
+            told[key] = value
+    return told
 
 
 def understood(tools: Mapping[str, ToolSpec], name: str, arguments: object) -> tuple[str, object]:

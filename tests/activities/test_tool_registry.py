@@ -87,6 +87,18 @@ def test_a_definition_is_a_json_schema_of_an_object(role: str) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
+def test_a_definition_says_nothing_twice(role: str) -> None:
+    """No schema has a title made of its name, which each request would pay for; arguments that are
+    called so are there.
+    """
+    for spec in tools_of(role).values():
+        assert '"title": "' not in json.dumps(spec.definition())
+    plan = tools_of(roles.PLANNER)["finish"].definition()["input_schema"]
+    assert isinstance(plan, dict)
+    assert '"title": {"maxLength": 200' in json.dumps(plan)
+
+
+@pytest.mark.parametrize("role", ROLES)
 def test_whatever_writes_is_journaled_and_judged(role: str) -> None:
     """No tool changes files without a journal entry and a rule."""
     for spec in tools_of(role).values():

@@ -75,6 +75,8 @@ async def test_a_forgotten_request_leaves_nothing_but_its_branch(own: LocalDeplo
 
     refused = await own.starter("forget", "stays", "--yes")
     assert (refused.returncode, "once it has ended" in refused.stderr) == (2, True)
+    assert "forgotten" in await _says(own, "memory", "search", "forgotten", "--repo", str(folder))
+    (index,) = (own.settings.home / "cache" / "recall").iterdir()
     told = await _says(own, "forget", "forgotten")
     assert "conversations" in told
     assert "Nothing was deleted" in told
@@ -84,6 +86,7 @@ async def test_a_forgotten_request_leaves_nothing_but_its_branch(own: LocalDeplo
     assert f"branch -d {branch}" in told
     assert "once no request of that repository is open" in told
     assert not [row for row in _refs(store) if key in row or "/conv/forgotten" in row]
+    assert not index.exists(), "it held texts of the conversations"
 
     async def unknown() -> bool:
         query = 'WorkflowId STARTS_WITH "request/forgotten"'
