@@ -22,6 +22,7 @@ from temporalio.worker import Worker
 
 from activities.agent_setup import AgentSetup
 from activities.checks import CleanChecks
+from activities.continuation import TaskContinuations
 from activities.disk_space import DiskSpaceInterceptor
 from activities.estimates import PastEstimates
 from activities.merge_queue import MergeQueueClient
@@ -256,6 +257,7 @@ def _of_the_store(
         policy.judge_review,
         policy.judge_code,
         past.estimate_cost,
+        TaskContinuations(host.stores).continue_task,
     ]
 
 

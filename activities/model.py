@@ -13,6 +13,7 @@ from temporalio import activity
 from typing_extensions import override
 
 from activities.agent_setup import AgentSetup
+from activities.corruption import sound_log
 from activities.failures import call_failed, failed, translated_failures
 from activities.memory import memories_told
 from contracts import roles
@@ -146,7 +147,10 @@ class MessagesModel(ModelActivities):
         whose reply was lost on the way is made once more, since the service has no key for it.
         """
         store = await self._stores.get(request.repository.key)
-        async with translated_failures("writing a conversation"):
+        async with (
+            translated_failures("writing a conversation"),
+            sound_log(store, request.conversation),
+        ):
             key = turn_key(request)
             recorded = await self._log.recorded(store, request, key)
             if recorded is not None:

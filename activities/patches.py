@@ -4,6 +4,7 @@ from temporalio import activity
 from typing_extensions import override
 
 from activities.chain_order import in_order
+from activities.corruption import sound_checkpoint
 from activities.failures import translated_failures
 from activities.merge_commits import (
     chain_link,
@@ -58,7 +59,7 @@ class StorePatches(PatchActivities):
         Safe to repeat: the same request makes the same objects.
         """
         store = await self._stores.get(request.repository.key)
-        async with translated_failures():
+        async with translated_failures(), sound_checkpoint(store, request.checkpoint):
             key = request.repository.request_key
             base = await store.get_commit(request.base)
             left = (await store.get_commit(request.checkpoint)).tree

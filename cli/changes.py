@@ -22,12 +22,20 @@ _PATCHED = (TaskState.DONE, TaskState.REVIEW)
 
 
 async def show_changes(
-    request_id: str, task: str | None, *, stat: bool, context: CliContext
+    request_id: str,
+    task: str | None,
+    other: str | None = None,
+    *,
+    stat: bool,
+    context: CliContext,
 ) -> ExitCode:
-    """Print the diff, or the diffstat, of a request or of one task."""
+    """Print the diff, or the diffstat, of a request, of one task, or from one task to another."""
     async with connected(context, worker=False) as service, kept_on_host(context) as kept:
         request = await service.requests.find(request_id)
-        lines = await change_lines(request, task, service, kept, stat=stat)
+        if task is not None and other is not None:
+            lines = await _between(request, task, other, service, kept, stat=stat)
+        else:
+            lines = await change_lines(request, task, service, kept, stat=stat)
     redact = redactor(load(context.environ).secrets())
     if not lines:
         context.print_err(f"{name(request.id)} has changed nothing so far.")
@@ -46,6 +54,31 @@ async def change_lines(
         return [line for one in sections for line in await _lines(*one, stat=stat)]
 
 
+async def _between(
+    request: RequestSummary,
+    task: str,
+    other: str,
+    service: Service,
+    kept: KeptOnHost,
+    *,
+    stat: bool,
+) -> list[str]:
+    """Return what one task's result has otherwise than another's."""
+    found = await kept.require(request)
+    status, _ = await kept.status(service.requests, request)
+    with readable(request):
+        ends = []
+        for each in (task, other):
+            sections = await _sections(found, request, status, each)
+            if not sections:
+                raise UsageError(f"{clean(each, 60)} has changed nothing so far.")
+            ends.append(sections[0][1])
+        first, second = ends
+        what = f"from {name(task)} ({first.what}) to {name(other)} ({second.what})"
+        change = Change(found.store, first.after, second.after, what)
+        return await _lines(what, change, stat=stat)
+
+
 async def _sections(
     found: KeptRequest, request: RequestSummary, status: RequestStatus, task: str | None
 ) -> list[tuple[str, Change]]:
@@ -55,7 +88,7 @@ async def _sections(
     }
     if task is not None:
         if task not in rows:
-            raise UsageError(_unknown(request, task, rows))
+            raise UsageError(unknown_task(request, task, rows))
         change = await found.task_change(task, patched=rows[task].state in _PATCHED)
         return [(_title(rows[task], change, status), change)] if change else []
     landed = await found.request_change()
@@ -67,7 +100,8 @@ async def _sections(
     return sections
 
 
-def _unknown(request: RequestSummary, task: str, known: Iterable[str]) -> str:
+def unknown_task(request: RequestSummary, task: str, known: Iterable[str]) -> str:
+    """Return the sentence about a task that a request does not have."""
     names = ", ".join(map(name, known)) or "it has no plan yet"
     return f"{name(request.id)} has no task {clean(task, 60)}; its tasks: {names}."
 

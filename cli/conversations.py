@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 from cli.client import RequestClient, RequestSummary
 from cli.client.connection import connected
@@ -69,7 +70,9 @@ class _Log:
             agents = await found.agents()
             self._check_task([each.task for each in agents], complete=complete)
             turns = await found.new_turns()
-        return [turn for turn in turns if self._task in (None, turn.agent.task)]
+            undone = await found.undone() if turns else frozenset[str]()
+        marked = (replace(turn, undone=turn.commit in undone) for turn in turns)
+        return [turn for turn in marked if self._task in (None, turn.agent.task)]
 
     def _check_task(self, tasks: list[str], *, complete: bool) -> None:
         if self._task is None or self._task in tasks or not complete:

@@ -15,6 +15,7 @@ from cli.leaving import leave
 from cli.request_options import request_start
 from cli.watcher import watch_to_end
 from cli.worker_check import refuse_other_settings
+from contracts.continuation import TurnChoice
 from contracts.limits import RequestLimits
 from contracts.repository import RepositoryOpened
 from contracts.request import RequestEnded, RequestStart, RequestStatus
@@ -61,10 +62,33 @@ class _Kept:
     spent_usd: float
 
 
+@dataclass(frozen=True)
+class _Chosen:
+    """What of a request goes on: the tasks that are named, or all; from a turn, where one is."""
+
+    tasks: tuple[str, ...]
+    turn: TurnChoice | None
+
+    def again(self, status: RequestStatus) -> tuple[str, ...]:
+        """Return the tasks that run, a new fork among them."""
+        found = retry.selected(status.tasks, status.edges_added, self.tasks)
+        if self.turn is None or not self.turn.fork:
+            return found
+        return (*(task for task in found if task != self.turn.task), self.turn.fork)
+
+
 async def retry_request(
-    typed: str, task: str | None, options: Options, context: CliContext
+    typed: str,
+    task: str | None,
+    options: Options,
+    context: CliContext,
+    *,
+    choice: TurnChoice | None = None,
 ) -> ExitCode:
-    """Let a request go on under its id, and watch it unless it is detached."""
+    """Let a request go on under its id, and watch it unless it is detached.
+
+    `choice`: one of its tasks goes on from a turn, or is forked there.
+    """
     settings = load(context.environ)
     refuse_other_settings(settings, context)
     async with connected(context, worker=True) as service:
@@ -73,7 +97,8 @@ async def retry_request(
         request = await service.requests.find(typed)
         async with kept_on_host(context) as kept:
             found = await _kept(request, kept, context)
-        start, told = await _start(request, found, task, options, service)
+        chosen = _Chosen((task,) if task else (), choice)
+        start, told = await _start(request, found, chosen, options, service)
         started = await service.requests.retry(_signed(start, request, settings), request)
         context.print_err(f"orchestcode: {told}")
         return await (leave if options.detach else watch_to_end)(started, service, context)
@@ -106,14 +131,13 @@ async def _kept(request: RequestSummary, kept: KeptOnHost, context: CliContext) 
 async def _start(
     request: RequestSummary,
     kept: _Kept,
-    task: str | None,
+    chosen: _Chosen,
     options: Options,
     service: Service,
 ) -> tuple[RequestStart, str]:
     """Return the input of the next attempt, and what it does in words."""
-    tasks = (task,) if task else ()
     status = kept.ended.status if kept.ended else _cut_off(request)
-    if problem := retry.problem(status, tasks):
+    if problem := retry.problem(status, chosen.tasks, chosen.turn):
         raise UsageError(f"{name(request.id)} is not retried: {clean(problem, 1_000)}.")
     asked = await service.requests.asked(request.id)
     before = request_start(**{**asked, "code": None})
@@ -125,11 +149,13 @@ async def _start(
             "budget_usd": max(before.budget_usd, status.budget_usd),  # as a person raised it
             **options.changes(),
             "resumes": kept.opened.repository.request_key,
-            "retry": Retry(attempt=attempt, tasks=tasks).model_dump(),
+            "retry": Retry(attempt=attempt, tasks=chosen.tasks, choice=chosen.turn).model_dump(
+                exclude_defaults=True
+            ),
         }
     )
-    _check_money(request, start, kept, status, tasks)
-    return start, _told(request, start, kept, status, tasks)
+    _check_money(request, start, kept, status, chosen)
+    return start, _told(request, start, kept, status, chosen)
 
 
 def _check_repository(request: RequestSummary, path: str, kept: _Kept) -> None:
@@ -152,13 +178,13 @@ def _check_money(
     start: RequestStart,
     kept: _Kept,
     status: RequestStatus,
-    tasks: tuple[str, ...],
+    chosen: _Chosen,
 ) -> None:
     """Refuse a retry that cannot pay for an agent; one that only runs checks needs no money."""
     least = (kept.opened.limits or RequestLimits()).smallest_allowance_microusd
     left = microusd(start.budget_usd) - microusd(kept.spent_usd)
     planned = kept.ended and kept.ended.plan
-    if planned and not retry.selected(status.tasks, status.edges_added, tasks):
+    if planned and not chosen.again(status):
         return
     if left < max(1, least):
         raise UsageError(
@@ -172,9 +198,9 @@ def _told(
     start: RequestStart,
     kept: _Kept,
     status: RequestStatus,
-    tasks: tuple[str, ...],
+    chosen: _Chosen,
 ) -> str:
-    again = retry.selected(status.tasks, status.edges_added, tasks)
+    again = chosen.again(status)
     done = [row.id for row in status.tasks if row.state is TaskState.DONE and row.id not in again]
     attempt = start.retry.attempt if start.retry else 1
     parts = [

@@ -40,6 +40,8 @@ class FailureKind(StrEnum):
     """A later holder has the worktree; this attempt must not write."""
     BUSY = "Busy"
     """A resource is held by another attempt that still runs."""
+    CHECKPOINT_CORRUPTION = "CheckpointCorruption"
+    """What a task's state or conversation needs is missing or damaged in the store."""
     BUG = "Bug"
     """An error of ours."""
 

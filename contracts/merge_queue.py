@@ -21,6 +21,7 @@ class QueuedPatch(Contract):
         reply_to: workflow id that gets the `merge_verdict` signal.
         acceptance: the task's own commands: they must pass on every tree that has this patch.
         checks: the request's commands: they must pass too, unless they fail already without it.
+        group: of its patches no second one lands; "" = the task stands for itself.
     """
 
     id: str
@@ -30,6 +31,7 @@ class QueuedPatch(Contract):
     reply_to: str
     acceptance: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
+    group: str = ""
 
 
 class EnqueuePatch(Contract):
@@ -54,6 +56,8 @@ class Eviction(StrEnum):
     """The checks fail on the tree that has it on top."""
     UNTESTED = "could not be tested"
     """The checks cannot run at all; no patch is to blame."""
+    SUPERSEDED = "superseded"
+    """Another patch has landed in its place: a fork of its task, or the task that it forks."""
 
 
 class MergeVerdict(Contract):

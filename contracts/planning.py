@@ -63,6 +63,13 @@ class AddedEdge(Contract):
     order_only: bool = False
 
 
+class Fork(Contract):
+    """A task that goes on from a turn of another one in its own way; one of them is taken."""
+
+    task: TaskId
+    of: TaskId
+
+
 class Plan(Contract):
     """A valid plan: unique ids, known dependencies, no cycle, no unordered writers of one path.
 
@@ -70,12 +77,14 @@ class Plan(Contract):
         tasks: in topological order, ties by id.
         added: the edges that validation added; they stand in `depends_on` already.
         fallback: the request became one single task because no valid plan came.
+        forks: tasks that a person has forked from others.
     """
 
     summary: str
     tasks: tuple[TaskSpec, ...]
     added: tuple[AddedEdge, ...] = ()
     fallback: bool = False
+    forks: tuple[Fork, ...] = ()
 
 
 class Claim(Contract):
@@ -101,7 +110,11 @@ class WriteScope(Contract):
 
 
 class Promise(Contract):
-    """The commands that must go on passing once a task has landed."""
+    """The commands that must go on passing once a task has landed.
+
+    `group` names it and its forks, of which no second one lands; "" of one without any.
+    """
 
     task: str
     commands: tuple[str, ...]
+    group: str = ""

@@ -15,6 +15,7 @@ from contracts.merge_queue import PatchActivities, QueueActivities
 from contracts.policy import PolicyActivities
 from contracts.reconcile import ReconcileActivities
 from contracts.repository import RepositoryActivities
+from contracts.resume import ContinuationActivities
 from contracts.setup import SetupActivities
 from contracts.tools import ToolActivities
 from contracts.worktrees import WorktreeActivities
@@ -32,12 +33,14 @@ PORTS: tuple[type[ABC], ...] = (
     SurveyActivities,
     SetupActivities,
     EstimateActivities,
+    ContinuationActivities,
 )
 """Every port, for the worker's registration check and the wire-names test."""
 
 __all__ = [
     "PORTS",
     "CheckActivities",
+    "ContinuationActivities",
     "EstimateActivities",
     "ModelActivities",
     "PatchActivities",

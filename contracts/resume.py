@@ -1,13 +1,17 @@
 """A request that goes on after it has ended: what is asked for, and what its store keeps."""
 
+from abc import ABC, abstractmethod
+
 from pydantic import Field
+from temporalio import activity
 
 from contracts.agent import Note
 from contracts.base import Contract, HumanInput, TaskId
+from contracts.continuation import ContinueTask, TurnChoice
 from contracts.delivery import Delivered
 from contracts.planning import Plan
 from contracts.store import RepositoryRef
-from contracts.task import TaskStatus
+from contracts.task import EarlierAttempt, TaskStatus
 
 
 class Retry(HumanInput):
@@ -16,10 +20,12 @@ class Retry(HumanInput):
     Attributes:
         attempt: its number; the request's first run was attempt 1.
         tasks: run these again, and what depends on them; empty = all that are not done.
+        choice: one of these goes on from a turn that a person has chosen.
     """
 
     attempt: int = Field(ge=2)
     tasks: tuple[TaskId, ...] = Field(default=(), max_length=64)
+    choice: TurnChoice | None = None
 
 
 class ResumeRequest(Contract):
@@ -57,3 +63,12 @@ class RequestResumed(Contract):
     spent_microusd: int = 0
     unpriced_tokens: int = 0
     delivered: Delivered | None = None
+
+
+class ContinuationActivities(ABC):
+    """Tasks that go on from a turn of their agent's; task queue `git`."""
+
+    @activity.defn
+    @abstractmethod
+    async def continue_task(self, request: ContinueTask) -> EarlierAttempt:
+        """Make what a task begins with that goes on from a turn."""

@@ -1,6 +1,7 @@
 """What agents have spent, and what the store notes so that it can be counted at any time."""
 
 from contracts.base import Contract
+from contracts.continuation import ContinuesLog
 from contracts.model import Usage
 from contracts.roles import RoleName
 
@@ -13,6 +14,7 @@ class AgentOpened(Contract):
         agent: workflow id of the round that opened it; later rounds go on with it.
         task: "" for the planner.
         opened: seconds since the epoch, by the worker's clock.
+        continues: of one that goes on with turns of another conversation; they are not its own.
     """
 
     conversation: str
@@ -20,6 +22,12 @@ class AgentOpened(Contract):
     role: RoleName
     task: str = ""
     opened: float = 0.0
+    continues: ContinuesLog | None = None
+
+    @property
+    def not_its_own(self) -> frozenset[str]:
+        """The commit at which its own turns end in its log; nothing where all are its own."""
+        return frozenset({self.continues.head} if self.continues else ())
 
 
 class LostCall(Contract):

@@ -33,6 +33,7 @@ class SubtaskStart(Contract):
         earlier: the attempt before this one; None in a first one.
         landed: what has landed in earlier attempts at the request promised.
         resumed: its agents go on with the conversations that they had under their ids.
+        group: names the task and its forks, of which one lands; "" of one without any.
         on_limit: what happens when the budget does not allow the next call.
         request_limits: None in requests from before 2026-12, whose patches and reviews the workflow
             judges itself.
@@ -56,6 +57,7 @@ class SubtaskStart(Contract):
     earlier: EarlierAttempt | None = None
     landed: tuple[Promise, ...] = ()
     resumed: bool = False
+    group: str = ""
     on_limit: OnLimit = OnLimit(wire_defaults.ON_LIMIT)
     queue_id: str
 
@@ -76,9 +78,11 @@ class SubtaskReport(Contract):
         answer: what an agent that changed nothing said: the answer to what was asked.
         left_out: what its agent's worktree holds and its work does not; "" for nothing.
         granted_microusd: what its agents got beyond its share of the budget.
+        workflow_id: of the task's workflow; "" in histories from before.
     """
 
     task: str
+    workflow_id: str = ""
     state: TaskState
     reason: ShortText = ""
     lane: ShortText = ""

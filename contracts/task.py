@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from contracts.base import Contract, ObjectId, ShortText, TaskId
+from contracts.continuation import Continuation
 from contracts.endings import TaskEnding
 from contracts.review import KeptFinding
 
@@ -28,12 +29,14 @@ class EarlierAttempt(Contract):
         commit: its last state in the store, on which the next one goes on; None when nothing of it
             is left, or all of it has landed.
         rounds: numbers of patches that are taken.
+        continues: with what its agent goes on; None: in a conversation of its own.
     """
 
     number: int = 1
     reason: ShortText = ""
     commit: ObjectId | None = None
     rounds: int = 0
+    continues: Continuation | None = None
 
 
 class TaskStatus(Contract):

@@ -63,6 +63,7 @@ STRATEGIES = MappingProxyType(
         FailureKind.MODEL_REQUEST: _FINAL,
         FailureKind.CONTEXT_FULL: _FINAL,
         FailureKind.FENCED: _FINAL,
+        FailureKind.CHECKPOINT_CORRUPTION: _FINAL,
         FailureKind.BUG: _FEW,
     }
 )

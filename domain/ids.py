@@ -3,10 +3,12 @@
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterable
 
 from contracts import role_names as roles
 
 REQUEST_PREFIX = "request/"
+_TASK_CHARS = 40
 
 
 def slug(text: str, limit: int = 32) -> str:
@@ -62,6 +64,25 @@ def subtask_id(request_id: str, task: str) -> str:
 def attempt_id(request_id: str, attempt: int) -> str:
     """Return below which workflow id runs what a further attempt at a request begins anew."""
     return f"{request_id}/retry-{attempt}"
+
+
+def fork_id(task: str, taken: Iterable[str]) -> str:
+    """Return the id of a new fork of a task, other than those that are taken."""
+    known, number = set(taken), 1
+    while True:
+        suffix = "-fork" if number == 1 else f"-fork-{number}"
+        found = task[: _TASK_CHARS - len(suffix)].rstrip("-") + suffix
+        if found not in known:
+            return found
+        number += 1
+
+
+def going_back_id(request_id: str, attempt: int, number: int, turn: str) -> str:
+    """Return below which workflow id a task runs that goes on from a turn while its request runs.
+
+    `number` counts these of the attempt.
+    """
+    return f"{request_id}/rollback-{attempt}-{number}-{turn[:8] or 'sound'}"
 
 
 def attempt_of(workflow_id: str) -> int:

@@ -9,7 +9,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from contracts.limits import RequestLimits
-from contracts.merge_queue import ChainLink
+from contracts.merge_queue import ChainLink, QueuedPatch
+from contracts.planning import Promise
 
 # Beta prior of the share of bad patches: one in twenty, as admission leaves them.
 _PRIOR_BAD, _PRIOR_GOOD = 1, 19
@@ -135,6 +136,35 @@ def fewest_conflicts(
         *(key for key in free if key in taken),
         *(key for key in free if key not in taken),
     )
+
+
+def landed_rival(queued: QueuedPatch, landed: Sequence[Promise]) -> str:
+    """Return the task that has landed in a patch's place, "" when none has."""
+    mine = _group(queued.task, queued.group)
+    rivals = (each.task for each in landed if _group(each.task, each.group) == mine)
+    return next((task for task in rivals if task != queued.task), "")
+
+
+def one_of_each(queue: Sequence[QueuedPatch]) -> tuple[QueuedPatch, ...]:
+    """Return the patches that may land together: of a task and its forks the first one."""
+    forked = {_place(queued) for queued in queue if queued.group}
+    taken: set[tuple[str, str]] = set()
+    found: list[QueuedPatch] = []
+    for queued in queue:
+        place = _place(queued)
+        if place in forked and place in taken:
+            continue
+        taken.add(place)
+        found.append(queued)
+    return tuple(found)
+
+
+def _place(queued: QueuedPatch) -> tuple[str, str]:
+    return queued.repository.request_key, _group(queued.task, queued.group)
+
+
+def _group(task: str, group: str) -> str:
+    return group or task
 
 
 def split_chain(

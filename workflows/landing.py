@@ -68,6 +68,7 @@ class Landing:
             reply_to=workflow.info().workflow_id,
             acceptance=start.task.acceptance,
             checks=queued_checks(start, self._reporter.report.dropped),
+            group=start.group,
         )
         self._queued = queued.id
         await self._reporter.set(TaskState.RUNNING, "in the merge queue")

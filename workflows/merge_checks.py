@@ -28,7 +28,7 @@ class PrefixChecks:
     def landed(self, queued: QueuedPatch) -> None:
         """Keep what a landed task promised."""
         self.promised = tuple(dict.fromkeys((*self.promised, *queued.acceptance)))
-        self.promises = (*self.promises, Promise(task=queued.task, commands=queued.acceptance))
+        self.promises = (*self.promises, _promise(queued))
 
     async def run(
         self,
@@ -123,3 +123,7 @@ class PrefixChecks:
         return await run_checks(
             repository, commit, commands, summary=summary, fresh=1, failed_before=before
         )
+
+
+def _promise(queued: QueuedPatch) -> Promise:
+    return Promise(task=queued.task, commands=queued.acceptance, group=queued.group)

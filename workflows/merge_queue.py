@@ -131,11 +131,16 @@ class MergeQueueWorkflow(retrying.Wakeable):
     async def _round(self) -> None:
         """Make one round: build, sort out conflicts, test prefixes, land or evict."""
         self._rounds += 1
+        if await self._refuse_rivals():
+            return
         chain = await retrying.execute(
             PatchActivities.build_chain,
             BuildChain(
                 repository=self._start.repository,
-                patches=tuple((queued.id, queued.patch.commit) for queued in self._queue),
+                patches=tuple(
+                    (queued.id, queued.patch.commit)
+                    for queued in merge_queue.one_of_each(self._queue)
+                ),
                 # What is known to be red together stays together.
                 free_from=self._state.red_prefix or 0,
             ),
@@ -166,6 +171,15 @@ class MergeQueueWorkflow(retrying.Wakeable):
             self._state = after
         elif all(self._waiting(links[:land])):
             await self._land(chain, links[:land], after)
+
+    async def _refuse_rivals(self) -> bool:
+        """Send back the patches in whose place another one has landed; True when there were any."""
+        found = False
+        for queued in tuple(self._queue):
+            if rival := merge_queue.landed_rival(queued, self._checks.promises):
+                await self._settle(evictions.superseded(queued.id, rival))
+                found = True
+        return found
 
     def _waiting(self, links: Sequence[ChainLink]) -> list[bool]:
         """Say of each patch whether it still waits, or was withdrawn meanwhile."""

@@ -40,10 +40,11 @@ with workflow.unsafe.imports_passed_through():
     from workflows.planning import Planning
     from workflows.request_status import ReportsStatus
     from workflows.scheduler import TaskScheduler
+    from workflows.turn_choices import TurnChoices
 
 
 @workflow.defn
-class RequestWorkflow(ReportsStatus):
+class RequestWorkflow(ReportsStatus, TurnChoices):
     """One request.
 
     1. opens the repository: every condition is checked before anything is touched;
@@ -150,8 +151,9 @@ class RequestWorkflow(ReportsStatus):
         plan = await self._planned(start, opened, planning)
         self._approved = True
         self._say("tasks at work")
-        await self._new_scheduler(start, opened, plan).run(self._notes)
-        landed = await self._verify(opened, plan)
+        scheduler = self._new_scheduler(start, opened, plan)
+        await scheduler.run(self._notes)
+        landed = await self._verify(opened, scheduler.plan)
         if landed.tip != opened.base:
             await self._deliver(start, opened, landed)
         if missing := endings.incomplete(self._rows()):

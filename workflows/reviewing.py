@@ -37,6 +37,7 @@ class Reviewing:
     Attributes:
         start: the task as it stands.
         findings: of all reviews so far.
+        forked: a person decides on every patch, since only one of it and its forks is taken.
     """
 
     def __init__(self, start: SubtaskStart, reporter: TaskReporter) -> None:
@@ -47,6 +48,7 @@ class Reviewing:
         self._by_person = False
         self._reviewer: AgentResult | None = None
         self.findings: tuple[KeptFinding, ...] = ()
+        self.forked = False
 
     def decided(self, decision: Decision) -> None:
         """Take a person's decision; the first one stands."""
@@ -64,7 +66,7 @@ class Reviewing:
             tree=patch.tree,
             patch_commit=patch.commit,
             risks=patch.risks,
-            human_required=self.start.human_review,
+            human_required=self.start.human_review or self.forked,
         )
         again = self._refused == patch.tree and workflow.patched("objector-asked-2026-12")
         if again and self._by_person:
@@ -184,3 +186,17 @@ class Reviewing:
         if item.state is ReviewState.REVISED:
             self._refused, self._by_person = patch.tree, True
         return item
+
+
+class AsksPerson:
+    """A task of which a person decides which result is taken, once it is forked.
+
+    A workflow that inherits this keeps its reviews in `_reviewing`.
+    """
+
+    _reviewing: Reviewing
+
+    @workflow.signal(description="The task was forked: a person decides on its patch")
+    def forked(self, _by: str = "") -> None:
+        """Have a person decide on every patch from now on."""
+        self._reviewing.forked = True

@@ -12,18 +12,21 @@ from temporalio.exceptions import ChildWorkflowError, is_cancelled_exception
 with workflow.unsafe.imports_passed_through():
     from contracts.agent import Note
     from contracts.baseline import Baseline
+    from contracts.continuation import TurnChoice
     from contracts.endings import TaskEnding
     from contracts.planning import Plan, TaskSpec
     from contracts.repository import RepositoryOpened
     from contracts.request import RequestStart
     from contracts.subtask import SubtaskReport, SubtaskStart
-    from contracts.task import TaskState, TaskStatus
+    from contracts.task import EarlierAttempt, TaskState, TaskStatus
     from contracts.task_queue import WORKFLOW_TASK_TIMEOUT
     from domain import ids
     from domain.agent import messages
+    from domain.planning import forks
     from domain.request import status as requests
     from domain.scheduling import budget, ready
     from workflows.budget import RequestBudget
+    from workflows.going_back import GoingBack
     from workflows.signals import signal_if_running
     from workflows.subtask import SubtaskWorkflow
 
@@ -37,6 +40,8 @@ class TaskScheduler:
     task that has ended.
 
     Attributes:
+        open: tasks of it run, or may.
+        plan: as it stands, with the forks that a person has made.
         rows: by task id, in the plan's order.
         model: the model that answered last.
     """
@@ -55,14 +60,18 @@ class TaskScheduler:
     ) -> None:
         self._start = start
         self._opened = opened
-        self._plan = plan
+        self.plan = plan
         self._baseline = baseline
         self._changed = changed
         self._ended = ended
         self._request_id = workflow.info().workflow_id
         self._running: dict[str, asyncio.Task[None]] = {}
         self._starting: set[str] = set()
+        self.open = False
         self.rows = requests.table(plan, known)
+        self._back = GoingBack(
+            start, opened, rows=self.rows, running=self._running, changed=changed
+        )
         self._landed = requests.landed_before(plan, known)
         self._money = money
         self._sizes = budget.weights(plan, turns_beside=money.limits.turns_beside)
@@ -73,9 +82,10 @@ class TaskScheduler:
 
         `notes` is read again for each task that starts.
         """
+        self.open = True
         while True:
             self._block()
-            task_nodes = requests.task_nodes(self._plan, self.rows)
+            task_nodes = requests.task_nodes(self.plan, self.rows)
             found = ready.ready(
                 task_nodes, running=len(self._running), width=self._start.max_parallel
             )
@@ -83,16 +93,17 @@ class TaskScheduler:
             self._block()
             self._changed()
             before = self._progress()
-            if self._running:
+            if self._running or self._back.tasks:
                 await workflow.wait_condition(lambda b=before: self._progress() != b)  # type: ignore[misc]
             elif unstarted:
                 await self._funded(unstarted)
             elif not found:
                 break
+        self.open = False
 
     def _progress(self) -> tuple[object, ...]:
         """Return what makes the schedule worth looking at again."""
-        return tuple(self._running), self._money.total
+        return tuple(self._running), self._money.total, self._back.ended
 
     async def _funded(self, tasks: Sequence[str]) -> None:
         """Wait until there is money for tasks of which none can start, or fail them for good."""
@@ -115,6 +126,8 @@ class TaskScheduler:
 
     async def cancel(self) -> None:
         """Cancel what runs and wait until it has cleaned up."""
+        self.open = False
+        await self._back.cancel()
         for task in self._running.values():
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
@@ -130,8 +143,41 @@ class TaskScheduler:
     def reported(self, report: SubtaskReport) -> None:
         """Keep a task's standing."""
         row = self.rows.get(report.task)
-        if row is not None:
+        late = row and report.workflow_id not in ("", self._workflow_id(report.task))
+        if row is not None and not late:
             self._row(requests.reported(row, report, self._workflow_id(report.task)))
+            if report.state is TaskState.DONE:
+                self._supersede(report.task)
+
+    def turn_problem(self, choice: TurnChoice) -> str:
+        """Return why a task cannot go on from a turn just now, "" when it can."""
+        return self._back.problem(choice)
+
+    async def choose_turn(self, choice: TurnChoice) -> EarlierAttempt:
+        """Let a task go on from a turn, or a fork of it begin there.
+
+        Raises:
+            ActivityError: it cannot; nothing has changed.
+        """
+        if choice.fork is None:
+            return await self._back.choose(choice)
+        found = await self._back.fork(choice, begun=lambda: self._forked(choice))
+        await workflow.wait_condition(lambda: choice.task not in self._starting)
+        if choice.task in self._running:
+            await signal_if_running(self._workflow_id(choice.task), "forked", choice.fork)
+        return found
+
+    def _forked(self, choice: TurnChoice) -> None:
+        self.plan = forks.with_fork(self.plan, choice)
+        self._sizes = budget.weights(self.plan, turns_beside=self._money.limits.turns_beside)
+
+    def _supersede(self, task: str) -> None:
+        """End the forks of a task that is done, or that of which it is a fork."""
+        for rival in forks.rivals(self.plan, task):
+            if self.rows[rival].state is not TaskState.DONE:
+                self._row(forks.superseded(self.rows[rival], task))
+                if rival in self._running:
+                    self._running[rival].cancel()
 
     def _workflow_id(self, task: str) -> str:
         """Return the id of a task's workflow: the one that its row has from before, or its own."""
@@ -142,7 +188,7 @@ class TaskScheduler:
         self._changed()
 
     def _block(self) -> None:
-        task_nodes = requests.task_nodes(self._plan, self.rows)
+        task_nodes = requests.task_nodes(self.plan, self.rows)
         for task, reason in ready.blocked(task_nodes):
             self.rows[task] = requests.ended(
                 self.rows[task], TaskState.BLOCKED, reason, TaskEnding.BLOCKED
@@ -161,11 +207,11 @@ class TaskScheduler:
         child, resumed = self._workflow_id(task_id), row.workflow_id is not None
         self.rows[task_id] = requests.launched(row, child)
         self._money.weigh(self._sizes, self._unshared())
-        task = next(task for task in self._plan.tasks if task.id == task_id)
+        task = next(task for task in self.plan.tasks if task.id == task_id)
         work = requests.subtask(
             self._start,
             self._opened,
-            self._plan,
+            self.plan,
             task,
             request_id=self._request_id,
             allowance=allowance,
@@ -200,6 +246,7 @@ class TaskScheduler:
             cost = report.cost_microusd
             self.model = report.model or self.model
             self.reported(report)
+            self._back.mend(report)
         except ChildWorkflowError as error:
             cancelled = is_cancelled_exception(error)
             state = TaskState.CANCELLED if cancelled else TaskState.FAILED

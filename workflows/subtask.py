@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.tools import CoderFinish
     from contracts.worktrees import WorktreeLease
     from domain import ids, lanes
-    from domain.agent import inputs, messages
+    from domain.agent import inputs
     from domain.planning import baseline as baselines
     from domain.planning import unfinished
     from domain.request import endings
@@ -32,7 +32,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.checks import accept
     from workflows.landing import Landing, feedback
     from workflows.retrying import ChildOfRequest
-    from workflows.reviewing import Reviewing
+    from workflows.reviewing import AsksPerson, Reviewing
     from workflows.setup import set_up_patch
     from workflows.signals import signal_if_running
     from workflows.task_report import TaskFailed, TaskReporter, fail
@@ -41,7 +41,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 @workflow.defn
-class SubtaskWorkflow(ChildOfRequest):
+class SubtaskWorkflow(ChildOfRequest, AsksPerson):
     """One task of a plan.
 
     1. chooses the lane, leases a worktree at the target's tip;
@@ -85,7 +85,7 @@ class SubtaskWorkflow(ChildOfRequest):
         except (ActivityError, ChildWorkflowError) as error:
             if is_cancelled_exception(error):
                 raise
-            await self._reporter.fail(messages.cause(error), TaskEnding.BROKEN)
+            await self._reporter.broken(error)
         finally:
             await cancellation.run_to_completion(self._landing.withdraw())
         await workflow.wait_condition(workflow.all_handlers_finished)
@@ -270,7 +270,7 @@ class SubtaskWorkflow(ChildOfRequest):
             await self._reporter.set(TaskState.DONE, cuts.offered(self._cut))
             return True
         if rework.is_final(verdict):
-            fail(TaskEnding.UNTESTED, f"not landed, {verdict.eviction}: {verdict.reason}")
+            fail(rework.final_ending(verdict), f"not landed, {verdict.eviction}: {verdict.reason}")
         message, documents = feedback(verdict)
         await self._back(rework.Cause.QUEUE, message, verdict.reason, *documents)
         rebased = await self._landing.rebase(patch, verdict)

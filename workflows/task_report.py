@@ -3,19 +3,22 @@
 from typing import NoReturn
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError, ChildWorkflowError
 
 with workflow.unsafe.imports_passed_through():
     from contracts import roles
     from contracts.agent import AgentResult, AgentStart
     from contracts.base import Contract
     from contracts.endings import TaskEnding
+    from contracts.failures import FailureKind
     from contracts.subtask import SubtaskReport
     from contracts.task import TaskState
     from contracts.task_queue import WORKFLOW_TASK_TIMEOUT
     from contracts.tools import CoderFinish
     from domain import ids
+    from domain.agent import messages
     from domain.scheduling import task_state as tasks
-    from workflows import cancellation
+    from workflows import cancellation, retrying
     from workflows.agent import AgentWorkflow
     from workflows.signals import signal_if_running
 
@@ -41,7 +44,8 @@ class TaskReporter:
     """
 
     def __init__(self, task: str, request_id: str) -> None:
-        self.report = SubtaskReport(task=task, state=TaskState.PENDING)
+        me = workflow.info().workflow_id
+        self.report = SubtaskReport(task=task, workflow_id=me, state=TaskState.PENDING)
         self._request_id = request_id
         self.starting = False
 
@@ -72,6 +76,13 @@ class TaskReporter:
             self.note(state=tasks.move(self.report.state, TaskState.RUNNING))
         self.note(ending=ending)
         await self.set(TaskState.FAILED, reason)
+
+    async def broken(self, error: ActivityError | ChildWorkflowError) -> None:
+        """End the task as failed by a step of it."""
+        kind = retrying.kind_of(error) if isinstance(error, ActivityError) else None
+        corrupt = kind == FailureKind.CHECKPOINT_CORRUPTION
+        ending = TaskEnding.CORRUPT if corrupt else TaskEnding.BROKEN
+        await self.fail(messages.cause(error), ending)
 
     async def ask(self, approval: Contract) -> None:
         """Put a question into the request's approval inbox."""
@@ -107,4 +118,6 @@ class TaskReporter:
         if start.role == roles.CODER and result.left_out is not None:
             self.note(left_out=result.left_out)
         cancellation.raise_if_cancelled()
+        if result.failure == FailureKind.CHECKPOINT_CORRUPTION:
+            fail(TaskEnding.CORRUPT, result.reason)
         return result

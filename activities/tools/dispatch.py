@@ -10,6 +10,7 @@ from pathlib import Path
 from temporalio import activity
 from typing_extensions import override
 
+from activities.corruption import sound_checkpoint
 from activities.failures import failed, translated_failures
 from activities.memory import AgentMemories
 from activities.tools.registry import tools_by_name
@@ -62,6 +63,7 @@ class WorktreeTools(ToolActivities):
         results: list[ToolResult] = []
         async with (
             translated_failures(),
+            sound_checkpoint(store, request.expected),
             pool.open_worktree(
                 lease.worktree, lease.epoch, request.expected, lease.commit
             ) as worktree,
@@ -126,7 +128,7 @@ class WorktreeTools(ToolActivities):
         store = await self._stores.get(request.repository.key)
         pool = await self._pools.get(request.repository.key)
         ref = ids.call_ref(request.repository.request_key, request.task_ref, request.call_id)
-        async with translated_failures():
+        async with translated_failures(), sound_checkpoint(store, request.expected):
             found = await journal.recorded(store, ref)
             if found is not None:
                 return ToolResult.model_validate_json(found)

@@ -34,6 +34,7 @@ from cli.formatting import clean, name
 from contracts.agent import AgentStatus, Note
 from contracts.approvals import Answer, Approval, Decide, Receipt
 from contracts.budget import BudgetReceipt, SetBudget
+from contracts.continuation import TurnChoice, TurnReceipt
 from contracts.merge_queue import MergeQueueStatus
 from contracts.reconcile import Reconcile, ReconcileReport
 from contracts.request import RequestStart, RequestStatus
@@ -47,6 +48,8 @@ WORKFLOW = "RequestWorkflow"
 _RECONCILE_TIMEOUT = dt.timedelta(seconds=120)
 _CLEAN_UP_TIMEOUT = dt.timedelta(minutes=30)
 _DECIDE_TIMEOUT = dt.timedelta(seconds=15)
+_GOING_BACK_TIMEOUT = dt.timedelta(seconds=120)
+"""What a task does at the moment is ended first."""
 _LISTED = 1_000
 _OPEN = ' AND ExecutionStatus="Running"'
 _SUGGESTED = 5
@@ -246,14 +249,26 @@ class RequestClient:
         """Set a request's budget and return the receipt; needs a worker."""
         return await self._update(request_id, "set_budget", wanted, BudgetReceipt)
 
+    async def choose_turn(self, request_id: str, choice: TurnChoice) -> TurnReceipt:
+        """Let a task of an open request go on from a turn; needs a worker."""
+        return await self._update(
+            request_id, "choose_turn", choice, TurnReceipt, waits=_GOING_BACK_TIMEOUT
+        )
+
     async def _update(
-        self, request_id: str, update: str, value: BaseModel, result_type: type[_Result]
+        self,
+        request_id: str,
+        update: str,
+        value: BaseModel,
+        result_type: type[_Result],
+        *,
+        waits: dt.timedelta = _DECIDE_TIMEOUT,
     ) -> _Result:
         handle = self._client.get_workflow_handle(request_id)
         async with translated_errors(f"{name(request_id)} has ended; nothing waits any more."):
             try:
                 receipt: _Result = await handle.execute_update(
-                    update, value, result_type=result_type, rpc_timeout=_DECIDE_TIMEOUT
+                    update, value, result_type=result_type, rpc_timeout=waits
                 )
             except WorkflowUpdateFailedError as error:
                 cause = error.cause

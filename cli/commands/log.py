@@ -13,7 +13,8 @@ Examples:
 --json prints a line for each turn, an object: at (seconds since 1970), role,
 task ("" for the planner), agent, turn (0: its opening), model, cost_usd, usage,
 discarded, sent_back, told (each: call, is_error, text), says, calls (each:
-tool, subject, arguments, problem), handed_in.
+tool, subject, arguments, problem), handed_in, undone (its task went back to a turn before it),
+damage ("" for nothing).
 """
 
 from typing import Annotated

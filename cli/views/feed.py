@@ -38,7 +38,8 @@ def feed_lines(turn: LoggedTurn, redact: Redact) -> list[FeedLine]:
 
 def _parts(turn: LoggedTurn, redact: Redact) -> Iterator[tuple[FeedKind, str]]:
     if turn.turn is None:
-        yield FeedKind.BEGINS, "begins"
+        begins = f"goes on from turn {turn.from_turn}" if turn.from_turn else "begins"
+        yield FeedKind.BEGINS, begins
         return
     for told in turn.told:
         yield _told(told, redact, sent_back=turn.sent_back)

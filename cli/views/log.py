@@ -30,11 +30,18 @@ class LogView:
 
     def lines(self, turn: LoggedTurn) -> list[str]:
         """Return the lines of one turn, a blank one at the end."""
+        if turn.turn is None and turn.from_turn:
+            return [*self._goes_on(turn), ""]
         if turn.turn is None:
             attempt = ids.attempt_of(turn.agent.agent)
             when = f" in attempt {attempt}" if attempt > 1 else ""
             return [f"== {_who(turn)} begins{when}", *self._opening(turn), ""]
-        parts = [f"-- {_who(turn)} turn {turn.number}{_clock(turn.at)}: {figures(turn.turn)}"]
+        undone = ", undone" if turn.undone else ""
+        parts = [
+            f"-- {_who(turn)} turn {turn.number}{undone}{_clock(turn.at)}: {figures(turn.turn)}"
+        ]
+        if turn.damage:
+            parts.append(f"  CHECKPOINT_CORRUPTION: {clean(turn.damage, 500)}")
         for told in turn.told:
             parts += self._told(told, sent_back=turn.sent_back)
         parts += self._text(turn.says, "  ")
@@ -49,6 +56,20 @@ class LogView:
         else:
             size = sum(len(told.text) for told in turn.told)
             yield f"  told its task in {size:,} characters (--full shows them)"
+
+    def _goes_on(self, turn: LoggedTurn) -> Iterator[str]:
+        """Give the lines of an agent that goes on from a turn of another one's conversation."""
+        continues = turn.agent.continues
+        kind = f" ({continues.kind.value})" if continues else ""
+        yield f"== {_who(turn)} goes on from turn {turn.from_turn}{kind}{_clock(turn.at)}"
+        if turn.damage:
+            yield f"  {clean(turn.damage, 600)}"
+        for told in turn.told:
+            yield from self._text(told.text, "     | ")
+
+    def output(self, told: UserBlock) -> list[str]:
+        """Return the lines of what one call came to."""
+        return list(self._told(told, sent_back=False))
 
     def _told(self, told: UserBlock, *, sent_back: bool) -> Iterator[str]:
         if told.call:
@@ -161,9 +182,16 @@ def document(turn: LoggedTurn, redact: Redact) -> dict[str, object]:
             for call in turn.calls
         ],
         "handed_in": turn.handed_in,
+        "undone": turn.undone,
+        "damage": turn.damage,
     }
-    redacted: dict[str, object] = _redacted(found, redact)
-    return redacted
+    return redacted(found, redact)
+
+
+def redacted(found: Mapping[str, object], redact: Redact) -> dict[str, object]:
+    """Return a document without secrets in any of its texts."""
+    cleaned: dict[str, object] = _redacted(found, redact)
+    return cleaned
 
 
 def _redacted(value: Any, redact: Redact) -> Any:  # noqa: ANN401, RUF100 - any part of a document

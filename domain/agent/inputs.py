@@ -8,6 +8,7 @@ from contracts.agent import AgentLimits, AgentResult, AgentStart
 from contracts.base import ObjectId
 from contracts.baseline import Baseline
 from contracts.checks import ChecksReport
+from contracts.continuation import Continuation
 from contracts.limits import RequestLimits
 from contracts.model import OpenConversation
 from contracts.repository import RepositoryOpened
@@ -126,9 +127,13 @@ def coder(
 ) -> AgentStart:
     """Return how a task's agent begins, or goes on in the same conversation.
 
-    Its opening tells all `notes`; `late` are those that came after that.
+    Its opening tells all `notes`; `late` are those that came after that. One that goes on from a
+    turn is told them all again: what came after that turn is undone.
     """
     task = start.task
+    continues = start.earlier.continues if start.earlier and before is None else None
+    if continues:
+        message, late = messages.both(continues.message, message), notes
     return AgentStart(
         request_id=start.request_id,
         repository=start.repository,
@@ -148,17 +153,23 @@ def coder(
             **_place(start.baseline, tip=lease.commit, scope=task.writes, budget=budget),
             size=task.size,
         ),
-        conversation=before.conversation if before else None,
+        conversation=_going_on(before, continues, "conversation"),
         message=message,
         documents=documents,
         notes=tuple(messages.note(text) for text in late),
         limits=_limits(budget, start.request_limits),
-        config=before.config if before else None,
+        config=_going_on(before, continues, "config"),
         size=task.size,
         turns_before=turns_before,
-        seen=before.seen if before else None,
+        seen=_going_on(before, continues, "seen"),
         scope=scope_of(start, notes),
+        answers=continues.answers if continues else (),
     )
+
+
+def _going_on(before: AgentResult | None, continues: Continuation | None, name: str) -> Any:
+    """Return what an agent goes on with: of its last round, or of the turn that was chosen."""
+    return getattr(before or continues, name, None)
 
 
 def _coder_facts(start: SubtaskStart, notes: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

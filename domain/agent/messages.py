@@ -19,6 +19,11 @@ def note(text: str) -> str:
     return f"A note from the person who made the request: {text}"
 
 
+def both(first: str, then: str | None) -> str:
+    """Return two texts as one message that is not too long; the second one may be missing."""
+    return clip(f"{first}{_GAP}{then}" if then else first, _MESSAGE_CHARS)
+
+
 def earlier(feedback: Sequence[str]) -> str:
     """Return why a change was sent back before, newest last; the oldest go where it is too long.
 

@@ -17,6 +17,7 @@ from contracts.review import FindingState, KeptFinding, ReviewItem
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import RunState
 from domain.check_results import red_command
+from domain.planning import forks
 from domain.text import clip, listing, one_line
 
 _REASON_CHARS = 400
@@ -108,6 +109,10 @@ TASKS: Mapping[TaskEnding, EndingRow] = MappingProxyType(
         TaskEnding.BROKEN: EndingRow(
             "failed", "Its last state is kept.", "Mend that, then `retry`."
         ),
+        TaskEnding.CORRUPT: EndingRow(
+            "failed", "Its last sound state is kept.", "`retry` begins again on that."
+        ),
+        TaskEnding.SUPERSEDED: EndingRow("not taken", "Its patch is kept.", ""),
         TaskEnding.NO_MONEY: EndingRow("not started", "", "`retry` with more --budget-usd."),
         TaskEnding.BLOCKED: EndingRow(
             "not started", "", "It starts once what it waits for is done."
@@ -228,7 +233,7 @@ def checks_title(status: RequestStatus) -> str:
 
 def incomplete(rows: Sequence[TaskStatus]) -> str | None:
     """Return why a plan is not done, causes before consequences; None when every task is."""
-    missing = [row for row in rows if row.state is not TaskState.DONE]
+    missing = forks.missing(rows)
     if not missing:
         return None
     causes = [row for row in missing if row.state is not TaskState.BLOCKED]

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from contracts.base import ObjectId
+from contracts.continuation import TurnChoice
 from contracts.endings import TaskEnding
 from contracts.limits import MOST_TASKS
 from contracts.planning import AddedEdge
@@ -13,6 +14,7 @@ from contracts.resume import Retry
 from contracts.task import EarlierAttempt, TaskState, TaskStatus
 from contracts.visibility import RunState
 from domain import ids
+from domain.planning import forks
 from domain.scheduling.task_state import terminal
 from domain.text import listing, one_line
 
@@ -28,20 +30,25 @@ class Left:
     Attributes:
         commit: its last state, None when nothing of it is left.
         rounds: numbers of patches that it has used.
+        damage: what of its last state is damaged, where an older one is taken; "" for nothing.
     """
 
     commit: ObjectId | None = None
     rounds: int = 0
+    damage: str = ""
 
 
-def problem(status: RequestStatus, tasks: Sequence[str]) -> str:
+def problem(status: RequestStatus, tasks: Sequence[str], choice: TurnChoice | None = None) -> str:
     """Return why a request that has ended cannot be retried so, "" when it can."""
     if status.state is RunState.DONE:
         return "it has done everything that was asked"
     rows = {row.id: row for row in status.tasks}
-    if unknown := tuple(task for task in tasks if task not in rows):
+    named = (*tasks, *([choice.task] if choice else []))
+    if unknown := tuple(task for task in named if task not in rows):
         known = listing(tuple(rows), most=MOST_TASKS) or "no plan yet"
         return f"there is no task {unknown[0]!r}: {known}"
+    if choice and (why := not_chosen(rows[choice.task], choice, rows)):
+        return why
     again = selected(status.tasks, status.edges_added, tasks)
     for task in again:
         missing = _missing(rows[task], rows, again, status.edges_added)
@@ -53,6 +60,17 @@ def problem(status: RequestStatus, tasks: Sequence[str]) -> str:
     return ""
 
 
+def not_chosen(row: TaskStatus, choice: TurnChoice, rows: Mapping[str, TaskStatus]) -> str:
+    """Return why a task cannot go on from a turn, or be forked there; "" when it can."""
+    if row.state is TaskState.DONE:
+        return f"{row.id!r} is done, and what has landed is not taken back: ask for what is missing"
+    if choice.fork in rows:
+        return f"there is a task {choice.fork!r} already"
+    if choice.fork and len(rows) >= MOST_TASKS:
+        return f"a plan holds at most {MOST_TASKS} tasks"
+    return ""
+
+
 def _missing(
     row: TaskStatus,
     rows: Mapping[str, TaskStatus],
@@ -61,7 +79,7 @@ def _missing(
 ) -> str:
     """Return what a task needs that is neither done nor runs again, "" for nothing."""
     for need in _needs(row, added):
-        if need in rows and need not in again and rows[need].state is not TaskState.DONE:
+        if need in rows and need not in again and forks.missing([rows[need]]):
             return need
     return ""
 
@@ -74,7 +92,7 @@ def selected(
     With those named goes what depends on them, done or not.
     """
     if not tasks:
-        return tuple(row.id for row in rows if row.state is not TaskState.DONE)
+        return tuple(row.id for row in forks.missing(rows))
     found = set(tasks)
     before = -1
     while before < len(found):
@@ -89,18 +107,80 @@ def _needs(row: TaskStatus, added: Iterable[AddedEdge]) -> tuple[str, ...]:
     return tuple(key for key in row.depends_on if key not in after)
 
 
-def rows(status: RequestStatus, retry: Retry, left: Mapping[str, Left]) -> tuple[TaskStatus, ...]:
+def rows(
+    status: RequestStatus,
+    retry: Retry,
+    left: Mapping[str, Left],
+    continued: EarlierAttempt | None = None,
+) -> tuple[TaskStatus, ...]:
     """Return the rows with which an attempt begins.
 
     A task that was cancelled, or never began, goes on as it was; one that failed, or was done and
-    runs all the same, begins a new attempt on its last state, told why.
+    runs all the same, begins a new attempt on its last state, told why. The one that a person has
+    chosen a turn of begins with what is `continued`; a fork of it is a row of its own.
     """
     again = selected(status.tasks, status.edges_added, retry.tasks)
-    return tuple(
+    choice = retry.choice
+    found = [
         _again(row, status, retry.attempt, left.get(row.id, Left()))
-        if row.id in again
+        if row.id in again and not (choice and choice.fork and row.id == choice.task)
         else _as_it_was(row)
         for row in status.tasks
+    ]
+    if choice is None or continued is None:
+        return tuple(found)
+    place = next(place for place, row in enumerate(found) if row.id == choice.task)
+    parent = ids.attempt_id(status.id, retry.attempt)
+    if choice.fork:
+        found.insert(place + 1, forked(found[place], choice, parent, continued))
+    else:
+        found[place] = goes_on(found[place], parent, continued)
+    return tuple(found)
+
+
+def choice_text(choice: TurnChoice) -> str:
+    """Return what a code stands for that goes with a choice of a turn."""
+    what = f"fork {choice.fork} of" if choice.fork else "roll back"
+    return f"{what} {choice.task} to {choice.turn}: {choice.words}"[:4_000]
+
+
+def open_again(row: TaskStatus) -> TaskStatus:
+    """Return a row that was blocked, pending again; any other as it is."""
+    if row.state is not TaskState.BLOCKED:
+        return row
+    change = {"state": TaskState.PENDING, "reason": "", "ending": None}
+    return row.model_copy(update=change)
+
+
+def goes_on(row: TaskStatus, parent: str, continued: EarlierAttempt) -> TaskStatus:
+    """Return the row of a task that goes on from a turn, below a workflow id."""
+    return TaskStatus(
+        id=row.id,
+        title=row.title,
+        depends_on=row.depends_on,
+        workflow_id=ids.subtask_id(parent, row.id),
+        earlier=continued,
+        size=row.size,
+    )
+
+
+def forked(
+    row: TaskStatus, choice: TurnChoice, parent: str, continued: EarlierAttempt
+) -> TaskStatus:
+    """Return the row of a fork: a task of its own that goes on from a turn of another one."""
+    update = {"id": choice.fork, "title": forks.title(row.title, choice.words)}
+    return goes_on(row.model_copy(update=update), parent, continued)
+
+
+def as_before(row: TaskStatus) -> TaskStatus:
+    """Return the row of a task that was ended, to go on under its workflow id."""
+    return TaskStatus(
+        id=row.id,
+        title=row.title,
+        depends_on=row.depends_on,
+        workflow_id=row.workflow_id,
+        earlier=row.earlier,
+        size=row.size,
     )
 
 
@@ -129,7 +209,7 @@ def _again(row: TaskStatus, status: RequestStatus, attempt: int, left: Left) -> 
             "workflow_id": ids.subtask_id(ids.attempt_id(status.id, attempt), row.id),
             "earlier": EarlierAttempt(
                 number=row.earlier.number + 1 if row.earlier else 1,
-                reason=_reason(row, status),
+                reason=_reason(row, status, left.damage),
                 commit=commit,
                 # The state that is carried over takes a number, too.
                 rounds=left.rounds + (commit is not None),
@@ -145,9 +225,10 @@ def _anew(row: TaskStatus) -> bool:
     return row.state is TaskState.FAILED and row.ending not in _UNTOUCHED
 
 
-def _reason(row: TaskStatus, status: RequestStatus) -> str:
+def _reason(row: TaskStatus, status: RequestStatus, damage: str = "") -> str:
     if row.state is not TaskState.DONE:
-        return one_line(row.reason, _REASON_CHARS) or "no reason was given"
+        why = one_line(row.reason, _REASON_CHARS) or "no reason was given"
+        return one_line(f"{damage}; {why}", _REASON_CHARS) if damage else why
     why = one_line(status.reason, _REASON_CHARS) or "a person wants it done again"
     return f"it was done, and then the request did not end well: {why}"
 

@@ -23,6 +23,7 @@ from contracts.visibility import OC_KEPT, OC_REPOSITORY, Blocker, RunState
 from domain import ids
 from domain.agent.model_choice import chosen, in_words
 from domain.approvals.inbox import ApprovalInbox
+from domain.planning import forks
 from domain.planning.scope import ancestors, claims
 from domain.scheduling import task_state as tasks
 from domain.scheduling.budget import usd
@@ -96,22 +97,27 @@ def landed_before(plan: Plan, known: Sequence[TaskStatus]) -> tuple[Promise, ...
     """Return what those of the known rows promised that are done."""
     done = {row.id: row for row in known if row.state is TaskState.DONE}
     return tuple(
-        Promise(task=task.id, commands=commands)
+        Promise(task=task.id, commands=commands, group=group)
         for task in plan.tasks
         if task.id in done
-        and (commands := tuple(c for c in task.acceptance if c not in done[task.id].dropped))
+        and (
+            (commands := tuple(c for c in task.acceptance if c not in done[task.id].dropped))
+            or forks.group(plan, task.id)
+        )
+        for group in (forks.group(plan, task.id),)
     )
 
 
 def task_nodes(plan: Plan, table: Mapping[str, TaskStatus]) -> tuple[TaskNode, ...]:
     """Return what the scheduler looks at."""
-    return tuple(_node(task, plan, table[task.id]) for task in plan.tasks)
+    return tuple(_node(task, plan, table) for task in plan.tasks)
 
 
-def _node(task: TaskSpec, plan: Plan, row: TaskStatus) -> TaskNode:
+def _node(task: TaskSpec, plan: Plan, table: Mapping[str, TaskStatus]) -> TaskNode:
+    state, row = forks.state(plan, task.id, table), table[task.id]
     after = tuple(edge.before for edge in plan.added if edge.order_only and edge.after == task.id)
     needs = tuple(key for key in task.depends_on if key not in after)
-    return TaskNode(task.id, needs, row.state, task.size, after, row.reason)
+    return TaskNode(task.id, needs, state, task.size, after, row.reason)
 
 
 def reported(status: TaskStatus, report: SubtaskReport, workflow_id: str) -> TaskStatus:
@@ -262,7 +268,7 @@ def subtask(
     resumed: bool = False,
 ) -> SubtaskStart:
     """Return the input of a task's workflow; `allowance` in microUSD."""
-    repository = opened.repository
+    repository, rivals = opened.repository, forks.rivals(plan, task.id)
     return SubtaskStart(
         request_id=request_id,
         request=start.request,
@@ -270,19 +276,20 @@ def subtask(
         repository=repository,
         task=task,
         checks=start.checks,
-        human_review=ApprovalKind.REVIEW in start.approve or task.risk is Risk.HIGH,
+        human_review=ApprovalKind.REVIEW in start.approve or task.risk is Risk.HIGH or bool(rivals),
         limits=AgentLimits(budget_microusd=allowance),
-        siblings=tuple(_sibling(each) for each in plan.tasks if each.id != task.id),
+        siblings=tuple(_sibling(each) for each in plan.tasks if each.id not in (task.id, *rivals)),
         baseline=baseline,
         request_limits=opened.limits,
         models=chosen(start),
         on_limit=start.on_limit,
         notes=tuple(each.text for each in notes if each.task in {None, task.id}),
         promised=_promised(plan, task.id, rows or {}),
-        claims=claims(plan, task.id),
+        claims=tuple(each for each in claims(plan, task.id) if each.task not in rivals),
         earlier=rows[task.id].earlier if rows else None,
         landed=landed,
         resumed=resumed,
+        group=forks.group(plan, task.id),
         queue_id=ids.queue_id(repository.key, repository.target),
     )
 

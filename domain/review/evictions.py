@@ -47,6 +47,12 @@ def conflict(link: ChainLink, promises: Sequence[Promise]) -> MergeVerdict:
     )
 
 
+def superseded(patch_id: str, by: str) -> MergeVerdict:
+    """Return the verdict on a patch in whose place another one has landed."""
+    reason = f"{by!r} has landed in its place"
+    return MergeVerdict(id=patch_id, eviction=Eviction.SUPERSEDED, reason=reason)
+
+
 def red(
     link: ChainLink, report: ChecksReport | None, promises: Sequence[Promise], own: Sequence[str]
 ) -> MergeVerdict:

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from contracts import roles
 from contracts.checks import CheckResult, ChecksReport
+from contracts.endings import TaskEnding
 from contracts.limits import RequestLimits
 from contracts.merge_queue import Eviction, MergeVerdict
 from contracts.review import ReviewItem
@@ -144,4 +145,10 @@ def eviction_feedback(verdict: MergeVerdict) -> str:
 
 def is_final(verdict: MergeVerdict) -> bool:
     """Return whether going back to the agent cannot help."""
-    return verdict.eviction is Eviction.UNTESTED
+    return verdict.eviction in (Eviction.UNTESTED, Eviction.SUPERSEDED)
+
+
+def final_ending(verdict: MergeVerdict) -> TaskEnding:
+    """Return how a task ends whose patch is not landed for good."""
+    superseded = verdict.eviction is Eviction.SUPERSEDED
+    return TaskEnding.SUPERSEDED if superseded else TaskEnding.UNTESTED

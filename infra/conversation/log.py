@@ -220,6 +220,12 @@ async def configuration(store: Store, head: str) -> AgentConfiguration | None:
     return found
 
 
+async def pinned(store: Store, head: str) -> tuple[AgentConfiguration, str] | None:
+    """Return the same with its object id; None in logs from before 2026-12."""
+    found, oid = await _configuration(store, (await _chain(store, head))[-1])
+    return (found, oid) if found else None
+
+
 async def _chain(store: Store, head: str) -> list[str]:
     """Return the commits of a log, the newest first."""
     chain = [head]

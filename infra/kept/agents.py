@@ -7,9 +7,10 @@ from typing import Any
 
 from contracts.model import ModelTurn
 from contracts.spending import AgentOpened
+from contracts.store import ConversationRef
 from domain import ids
 from infra.kept.turn_walk import new_commits
-from infra.store import Store
+from infra.store import ObjectMissing, Store, StoreError
 
 
 @dataclass(frozen=True)
@@ -18,18 +19,22 @@ class TurnRecord:
 
     Attributes:
         commit: in the log, or pinned beside it.
+        parent: the commit of the turn before it, or of the log's root.
         number: from 1; a reply that was discarded has the number of the one after it.
         at: seconds since the epoch; 0.0 in logs from before 2026-12.
         input: the messages that were appended, their texts linked.
         reply: the blocks that came.
+        damage: what of it cannot be read, in words; then it has neither input nor reply.
     """
 
     commit: str
+    parent: str
     number: int
     at: float
     turn: ModelTurn
     input: tuple[Mapping[str, Any], ...]
     reply: tuple[Mapping[str, Any], ...]
+    damage: str = ""
 
 
 async def agents(store: Store, request_key: str) -> list[AgentOpened]:
@@ -42,20 +47,33 @@ async def agents(store: Store, request_key: str) -> list[AgentOpened]:
 async def new_turns(store: Store, conversation: str, known: set[str]) -> list[TurnRecord]:
     """Return the turns of a conversation that are not known yet, in order, and note them as known.
 
-    Also those that were put aside: a reply that was discarded is paid for.
+    Also those that were put aside: a reply that was discarded is paid for. One that is damaged in
+    the store stands in its place, with what is damaged.
     """
     commits = await new_commits(store, conversation, known)
-    turns = [await _turn(store, commit) for commit in commits]
+    turns = [await turn_at(store, conversation, commit) for commit in commits]
     return sorted(turns, key=lambda turn: (turn.number, turn.at))
 
 
-async def _turn(store: Store, commit: str) -> TurnRecord:
-    record = json.loads(await store.get_blob(f"{commit}:turn.json"))
+async def turn_at(store: Store, conversation: str, commit: str) -> TurnRecord:
+    """Return one turn of a conversation."""
+    written = await store.get_commit(commit)
+    try:
+        record = json.loads(await store.get_blob(f"{commit}:turn.json"))
+    except (ObjectMissing, StoreError, ValueError) as error:
+        lost = ModelTurn(
+            conversation=ConversationRef(id=conversation, head=commit), stop_reason="damaged"
+        )
+        record, turn, why = {"input": (), "reply": ()}, lost, str(error)
+    else:
+        turn, why = ModelTurn.model_validate(record["turn"]), ""
     return TurnRecord(
         commit=commit,
-        number=(await store.get_commit(commit)).author_seconds,
+        parent=written.parents[0],
+        number=written.author_seconds,
         at=record.get("at", 0.0),
-        turn=ModelTurn.model_validate(record["turn"]),
+        turn=turn,
         input=tuple(record["input"]),
         reply=tuple(record["reply"]),
+        damage=why,
     )

@@ -95,18 +95,20 @@ async def _worktree(store: Store, key: str, task: str, agents: Sequence[AgentOpe
         return checkpoint
     # A patch that was put on what has landed is newer than all that it does not precede.
     words = ("merge-base", "--is-ancestor", rebased[1], checkpoint)
-    went_on = (await store.run(*words, ok=(0, 1), reads=True)).code == 0
+    # 128: one of the two is damaged; what was put on the other work can be taken all the same.
+    went_on = (await store.run(*words, ok=(0, 1, 128), reads=True)).code == 0
     return checkpoint if went_on else rebased[1]
 
 
 async def _checkpoint(store: Store, key: str, task: str, agent: AgentOpened) -> str | None:
     """Return the checkpoint of the last call of an agent that has one."""
-    for turn in reversed(await new_turns(store, agent.conversation, set())):
+    known = set(agent.not_its_own)
+    for turn in reversed(await new_turns(store, agent.conversation, known)):
         for use in reversed(turn.turn.tool_uses):
             call = ids.call_id(agent.conversation, use.id)
             if checkpoint := store.ref(ids.checkpoint_ref(key, task, call)):
                 return checkpoint
-    return None
+    return agent.continues.checkpoint if agent.continues else None
 
 
 async def _last(store: Store, ref: str) -> tuple[int, str] | None:

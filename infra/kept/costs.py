@@ -45,12 +45,22 @@ async def _cost(store: Store, request_key: str) -> int:
 
 async def _of_agent(store: Store, agent: Mapping[str, Any]) -> int:
     conversation = agent["conversation"]
-    commits = await new_commits(store, conversation, set())
-    turns = [await _json(store, f"{commit}:turn.json") for commit in commits]
+    continues = agent.get("continues")
+    known = {continues["head"]} if continues else set()
+    commits = await new_commits(store, conversation, known)
+    turns = [turn for commit in commits if (turn := await _turn(store, commit))]
     lost = (await store.refs(ids.lost_call_refs(conversation))).values()
     calls = [await _json(store, each) for each in lost]
     parts = [*(turn["turn"] for turn in turns), *calls]
     return sum(part.get("cost_microusd", 0) for part in parts)
+
+
+async def _turn(store: Store, commit: str) -> Any:
+    """Return a turn's record; None of one that is damaged in the store."""
+    try:
+        return await _json(store, f"{commit}:turn.json")
+    except (ObjectMissing, StoreError, ValueError):
+        return None
 
 
 async def _json(store: Store, name: str) -> Any:

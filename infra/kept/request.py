@@ -13,6 +13,8 @@ from infra.kept import resuming
 from infra.kept.changes import Change, request_change, task_change
 from infra.kept.places import store_of
 from infra.kept.spending import SpendingReader
+from infra.kept.task_turns import TaskTurn, task_turns
+from infra.kept.turn_states import RequestTurns
 from infra.kept.turns import AgentLog, LoggedTurn
 from infra.store import ObjectMissing, Store, StoreError, journal, records
 from infra.store.open_stores import OpenStores
@@ -93,6 +95,25 @@ class KeptRequest:
             log = self._logs.setdefault(name, AgentLog(self.store, agent))
             fresh += await log.new_turns()
         return sorted(fresh, key=lambda turn: turn.at)
+
+    async def task_turns(self, task: str) -> list[TaskTurn]:
+        """Return the turns of a task, numbered in the order of time."""
+        return await task_turns(self.store, self.key, task, await self.agents())
+
+    async def undone(self) -> frozenset[str]:
+        """Return the commits of the turns that do not count since their task went back."""
+        agents = await self.agents()
+        if all(agent.continues is None for agent in agents):
+            return frozenset()
+        found = await RequestTurns.read(self.store, self.key, agents)
+        tasks = dict.fromkeys(agent.task for agent in agents if agent.task)
+        return frozenset(commit for task in tasks for commit in found.undone(task))
+
+    def turn_change(self, turn: TaskTurn) -> Change | None:
+        """Return what a turn has changed; None when its agent changes nothing."""
+        if not turn.before or not turn.checkpoint:
+            return None
+        return Change(self.store, turn.before, turn.checkpoint, f"turn {turn.number}")
 
     def tasks(self) -> list[str]:
         """Return the tasks of which a change is kept, by name."""

@@ -3,20 +3,24 @@
 from collections.abc import Sequence
 
 from contracts import roles
+from contracts.continuation import ContinueTask
 from contracts.delivery import Delivered
 from contracts.request import RequestEnded, RequestStatus
 from contracts.resume import RequestResumed, ResumeRequest
 from contracts.spending import AgentOpened
-from contracts.task import TaskState, TaskStatus
+from contracts.task import EarlierAttempt, TaskState, TaskStatus
 from contracts.visibility import RunState
 from domain import ids
+from domain.planning import forks
 from domain.request import retry
 from domain.scheduling.budget import microusd
 from domain.spending import cost_usd, unpriced_tokens
 from infra.kept.agents import agents
 from infra.kept.changes import last_state
+from infra.kept.continuing import NotContinuedError, continued, last_sound
 from infra.kept.spending import SpendingReader
 from infra.store import Store, records
+from infra.store.soundness import CHECKPOINT_CORRUPTION, damage
 
 
 class NotRetriedError(Exception):
@@ -74,17 +78,19 @@ async def _begin(store: Store, order: ResumeRequest) -> RequestResumed:
     if ended is None:
         return RequestResumed()  # every agent goes on under its first id
     status = ended.status
-    if problem := retry.problem(status, order.retry.tasks):
+    if problem := retry.problem(status, order.retry.tasks, order.retry.choice):
         raise NotRetriedError(problem)
     opened = await agents(store, key)
     left = {row.id: await _left(store, key, row, opened) for row in status.tasks}
-    rows = retry.rows(status, order.retry, left)
+    choice = order.retry.choice
+    going_on_from = await _continued(store, order, status)
+    rows = retry.rows(status, order.retry, left, going_on_from)
     planner = _planner(ended, opened, order)
     going_on = {row.workflow_id for row in rows if row.state is TaskState.PENDING}
     going_on |= set() if ended.plan else {planner or order.request_id}
     spent = await SpendingReader().settled(store, key, {each for each in going_on if each})
     return RequestResumed(
-        plan=ended.plan,
+        plan=forks.with_fork(ended.plan, choice) if ended.plan and choice else ended.plan,
         approved=ended.approved,
         tasks=rows,
         planner=planner,
@@ -99,7 +105,38 @@ async def _left(
     store: Store, key: str, row: TaskStatus, opened: Sequence[AgentOpened]
 ) -> retry.Left:
     own = [agent for agent in opened if agent.task == row.id]
-    return retry.Left(*await last_state(store, key, row.id, own))
+    commit, rounds = await last_state(store, key, row.id, own)
+    if commit is None or not (why := await damage(store, (commit,), beside=_base(store, key))):
+        return retry.Left(commit, rounds)
+    sound = await last_sound(store, key, row.id, opened)
+    said = f"{CHECKPOINT_CORRUPTION}: its last state is damaged ({why})"
+    return retry.Left(sound, rounds, f"{said}, so an older one is taken")
+
+
+def _base(store: Store, key: str) -> str | None:
+    return store.ref(ids.base_ref(key))
+
+
+async def _continued(
+    store: Store, order: ResumeRequest, status: RequestStatus
+) -> EarlierAttempt | None:
+    """Return what the task begins with of which a person has chosen a turn."""
+    choice = order.retry.choice
+    if choice is None:
+        return None
+    row = next(row for row in status.tasks if row.id == choice.task)
+    try:
+        return await continued(
+            store,
+            ContinueTask(
+                repository=order.repository,
+                choice=choice,
+                parent=ids.attempt_id(order.request_id, order.retry.attempt),
+                before=row.earlier.number + 1 if row.earlier else 1,
+            ),
+        )
+    except NotContinuedError as error:
+        raise NotRetriedError(str(error)) from error
 
 
 def _planner(ended: RequestEnded, opened: Sequence[AgentOpened], order: ResumeRequest) -> str:

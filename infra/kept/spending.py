@@ -1,6 +1,5 @@
 """What the agents of a request have spent, counted from the journal of their turns."""
 
-from collections import defaultdict
 from collections.abc import Collection
 
 from contracts.spending import AgentOpened, LostCall, Spending
@@ -15,7 +14,7 @@ class SpendingReader:
     """Counts what a request has spent; reads each turn once, so that it may be asked again."""
 
     def __init__(self) -> None:
-        self._known: defaultdict[str, set[str]] = defaultdict(set)
+        self._known: dict[str, set[str]] = {}
         self._sums: dict[str, tuple[Spending, ...]] = {}
         self._priced: dict[str, bool] = {}
 
@@ -42,7 +41,8 @@ class SpendingReader:
 
     async def _of_agent(self, store: Store, agent: AgentOpened) -> list[Spending]:
         conversation = agent.conversation
-        turns = await new_turns(store, conversation, self._known[conversation])
+        known = self._known.setdefault(conversation, set(agent.not_its_own))
+        turns = [turn for turn in await new_turns(store, conversation, known) if not turn.damage]
         if turns:
             if conversation not in self._priced:
                 self._priced[conversation] = await _is_priced(store, turns[0].commit)

@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from contracts.continuation import ContinuesLog
 from contracts.model import ModelTurn
 from contracts.spending import AgentOpened
 from infra.conversation.messages import filled, is_call
-from infra.kept.agents import TurnRecord, new_turns
-from infra.store import Store
+from infra.kept.agents import TurnRecord, new_turns, turn_at
+from infra.store import ObjectMissing, Store, StoreError
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class LoggedTurn:
         sent_back: what it was told came after it had handed something in.
         handed_in: the arguments of its `finish`.
         turn: figures; None of the opening.
+        commit: in the log; "" of the opening.
+        damage: what of it cannot be read, in words.
+        from_turn: of the opening of an agent that goes on from a turn: that turn's number in its
+            conversation.
+        undone: it does not count since its task went back.
     """
 
     agent: AgentOpened
@@ -55,6 +61,10 @@ class LoggedTurn:
     calls: tuple[Called, ...] = ()
     handed_in: Mapping[str, Any] | None = None
     turn: ModelTurn | None = None
+    commit: str = ""
+    damage: str = ""
+    from_turn: int = 0
+    undone: bool = False
 
 
 class AgentLog:
@@ -63,7 +73,7 @@ class AgentLog:
     def __init__(self, store: Store, agent: AgentOpened) -> None:
         self._store = store
         self._agent = agent
-        self._known: set[str] = set()
+        self._known = set(agent.not_its_own)
         self._calls: dict[str, str] = {}
         self._finished = False
         self._at = agent.opened
@@ -72,13 +82,15 @@ class AgentLog:
     async def new_turns(self) -> list[LoggedTurn]:
         """Return the turns since the last call, the opening first."""
         records = await new_turns(self._store, self._agent.conversation, self._known)
-        turns = [await self._logged(record) for record in records]
+        turns = []
         if records and not self._begun:
             self._begun = True
-            turns.insert(0, await self._opening(records[0].commit))
-        return turns
+            turns.append(await self._opening(records[0].commit))
+        return [*turns, *[await self._logged(record) for record in records]]
 
     async def _opening(self, commit: str) -> LoggedTurn:
+        if self._agent.continues:
+            return await self._goes_on(self._agent.continues)
         root = commit
         while parents := (await self._store.get_commit(root)).parents:
             root = parents[0]
@@ -87,8 +99,24 @@ class AgentLog:
         told = tuple(UserBlock(str(block.get("text", ""))) for block in blocks)
         return LoggedTurn(self._agent, 0, self._agent.opened, told)
 
+    async def _goes_on(self, before: ContinuesLog) -> LoggedTurn:
+        """Return the opening of an agent that goes on from a turn of another conversation."""
+        head = await turn_at(self._store, before.conversation, before.head)
+        self._remember(head.turn)
+        told = (UserBlock(before.words),) if before.words else ()
+        return LoggedTurn(
+            self._agent, 0, self._agent.opened, told, damage=before.damage, from_turn=head.number
+        )
+
+    def _remember(self, turn: ModelTurn) -> None:
+        self._calls = {use.id: f"{use.name} {use.subject}".strip() for use in turn.tool_uses}
+        self._finished = turn.finish is not None
+
     async def _logged(self, record: TurnRecord) -> LoggedTurn:
-        messages = await filled(self._store, [dict(each) for each in record.input])
+        try:
+            messages = await filled(self._store, [dict(each) for each in record.input])
+        except (ObjectMissing, StoreError) as error:
+            messages, record = [], replace(record, damage=str(error))
         blocks = [block for message in messages for block in message["content"]]
         turn, before = record.turn, self._finished
         # In a log from before 2026-12 no turn has a time: it stands after the one before it.
@@ -103,9 +131,10 @@ class AgentLog:
             calls=tuple(_calls(record)),
             handed_in=json.loads(turn.finish) if turn.finish else None,
             turn=turn,
+            commit=record.commit,
+            damage=record.damage,
         )
-        self._calls = {use.id: f"{use.name} {use.subject}".strip() for use in turn.tool_uses}
-        self._finished = turn.finish is not None
+        self._remember(turn)
         return logged
 
     def _told(self, block: Mapping[str, Any]) -> UserBlock | None:

@@ -8,7 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.limits import RequestLimits
-from contracts.merge_queue import ChainLink
+from contracts.merge_queue import ChainLink, QueuedPatch
+from contracts.planning import Promise
+from contracts.review import Patch
+from contracts.store import RepositoryRef
 from domain.merge_queue import (
     QueueState,
     after_eviction,
@@ -16,6 +19,8 @@ from domain.merge_queue import (
     cuts,
     eliminated,
     fewest_conflicts,
+    landed_rival,
+    one_of_each,
     rechained,
     split_chain,
 )
@@ -250,3 +255,40 @@ def test_an_order_keeps_what_is_fixed_and_is_never_worse(
     assert list(order[:fixed]) == waiting[:fixed]
     if not pairs:
         assert list(order) == waiting
+
+
+def _queued(task: str, group: str = "") -> QueuedPatch:
+    repository = RepositoryRef(
+        key="k", request_key="r", target="t", environment="a" * 40, host_id="h"
+    )
+    patch = Patch(
+        task=task, round=0, base="a" * 40, commit="b" * 40, tree="c" * 40, patch_id="", files=1,
+        added_lines=1, deleted_lines=0, paths=(), diff="d" * 40,
+    )  # fmt: skip
+    return QueuedPatch(
+        id=f"r/{task}/0", task=task, repository=repository, patch=patch, reply_to="w", group=group
+    )
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from(("", "a"))), unique=True))
+def test_of_a_task_and_its_forks_one_patch_is_in_a_chain(queue: list[tuple[str, str]]) -> None:
+    """The first of them, in the order of the queue; all others are there."""
+    waiting = [_queued(task, group) for task, group in queue]
+    chosen = one_of_each(waiting)
+    forked = {each.group for each in waiting if each.group}
+    groups = [each.group or each.task for each in chosen]
+    assert [each for each in waiting if each in chosen] == list(chosen)
+    assert {each.group or each.task for each in waiting} == set(groups)
+    assert all(groups.count(name) == 1 for name in forked)
+    firsts = {name: next(e for e in waiting if (e.group or e.task) == name) for name in forked}
+    assert all(first in chosen for first in firsts.values())
+
+
+def test_a_patch_in_whose_place_another_one_has_landed_is_known() -> None:
+    """Of the task, of a fork of it, and of two forks; never of the very task that has landed."""
+    landed = (Promise(task="a-fork", commands=(), group="a"), Promise(task="z", commands=()))
+    assert landed_rival(_queued("a"), landed) == "a-fork"
+    assert landed_rival(_queued("a-fork-2", "a"), landed) == "a-fork"
+    assert landed_rival(_queued("a-fork", "a"), landed) == ""
+    assert landed_rival(_queued("b"), landed) == ""
+    assert landed_rival(_queued("a-fork", "a"), (Promise(task="a", commands=()),)) == "a"

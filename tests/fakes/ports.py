@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from activities.policy import CurrentPolicy
 from tests.fakes.calls import Before
 from tests.fakes.checks import FakeChecks
+from tests.fakes.continuation import FakeContinuations
 from tests.fakes.estimates import FakeEstimates
 from tests.fakes.merge_queue import Enqueue, FakeMergeQueue
 from tests.fakes.model import FakeModel, Replies
@@ -51,6 +52,7 @@ class FakePorts:
         self.policy = CurrentPolicy()
         self.patches = patches(store, before)
         self.estimates = FakeEstimates(store, before)
+        self.continuations = FakeContinuations(store, before)
         self.merge_queue = FakeMergeQueue(store, before, enqueue)
         self.reconciler = FakeReconciler(store, before, running)
         self.policy = CurrentPolicy()
