@@ -117,10 +117,26 @@ def _main_script() -> Json:
         ),
         model_scripts.play("installed", _task("one")),
         model_scripts.play("uninstalled", _task("one")),
+        model_scripts.play("provided", _provided_task()),
         model_scripts.play("withdrawn", _task("one")),
         model_scripts.play("cancelled", _task("one"), _task("two", delay_ms=10 * SLOW)),
         model_scripts.play("odd", *_odd_tasks(refusal)),
         *_retried_plays(refusal),
+    )
+
+
+def _provided_task() -> model_scripts.Task:
+    """Return a task whose agent is refused a dependency, asks again and gets it."""
+    asks = model_scripts.install("The task needs it.")
+    return model_scripts.Task(
+        id="one",
+        writes=("names",),
+        coder=(
+            model_scripts.turn(model_scripts.command("echo two > names"), asks),
+            model_scripts.turn(asks),
+            model_scripts.done(),
+        ),
+        acceptance=("cmp names node_modules/names",),
     )
 
 
@@ -298,6 +314,11 @@ async def _play_setups(deployment: LocalDeployment) -> None:
     await _answered(deployment, handle, ("approve", None))
     handle = await deployment.start_request("uninstalled", folder, setup=["exit 3"])
     await deployment.ending(handle)
+    files = {"names": "one\n", ".gitignore": "node_modules/\n"}
+    folder = deployment.repository("provides", files)
+    copies = ["mkdir -p node_modules && cp names node_modules/names"]
+    handle = await deployment.start_request("provided", folder, setup=copies)
+    await _answered(deployment, handle, ("reject", {"reason": "not yet"}), ("approve", None))
 
 
 async def _planner_at_work(deployment: LocalDeployment, handle: Handle) -> bool:
