@@ -13,7 +13,7 @@ from contracts import wire_defaults
 from contracts.checks import CheckResult
 from contracts.repository import Environment
 from contracts.setup import RunSetup, SetupReport
-from domain.dependencies import home_caches, may_be_installed, places
+from domain.dependencies import build_caches, home_caches, may_be_installed, places
 from domain.setup_words import ran_sentence
 from domain.text import Redact, clip, for_people, listing
 from infra.commands import CommandRun, CommandRunner, home_of, undo, write_settings
@@ -123,7 +123,8 @@ class SetupRun:
         files = await trees.paths(self.store, self.request.commit)
         left = await worktree.leftovers()
         found = [place.path for place in places(files)]
-        parts = parts_of(left.ignored, files, found, [each.path for each in home_caches(files)])
+        caches = [each.path for each in (*home_caches(files), *build_caches(files))]
+        parts = parts_of(left.ignored, files, found, caches)
         kept = await asyncio.to_thread(
             self.layers.keep,
             self.request.setup.layer,

@@ -3,7 +3,7 @@
 Git holds none of them, so a worktree has none by itself.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
@@ -21,6 +21,10 @@ _HOME_CACHES: Final = (
     ("pom.xml", (".m2/repository",)),
 )
 """Where package managers keep what they fetched, below HOME, by the manifest of a project."""
+_BUILD_CACHES: Final = (("go.mod", (".cache/go-build",)),)
+"""The same of what compilers keep. That of a person holds what they have built of all projects, so
+commands find only what a setup has left there.
+"""
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,17 @@ def places(files: Collection[str]) -> list[Place]:
 
 def home_caches(files: Iterable[str]) -> list[Place]:
     """Return where in a home the packages of a project with these files may lie."""
+    return _in_home(_HOME_CACHES, files)
+
+
+def build_caches(files: Iterable[str]) -> list[Place]:
+    """Return where in its home a setup of a project with these files may have built something."""
+    return _in_home(_BUILD_CACHES, files)
+
+
+def _in_home(caches: Sequence[tuple[str, tuple[str, ...]]], files: Iterable[str]) -> list[Place]:
     names = {file.rpartition("/")[2] for file in files}
-    found = (paths for manifest, paths in _HOME_CACHES if manifest in names)
+    found = (paths for manifest, paths in caches if manifest in names)
     return [Place(path) for paths in found for path in paths]
 
 

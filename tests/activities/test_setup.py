@@ -435,6 +435,23 @@ async def test_a_link_out_of_a_layer_is_not_kept(env: ActivityEnv, line: str, go
     shutil.rmtree(env.home / "layers")
 
 
+async def test_what_a_setup_has_built_with_go_is_found_by_every_check(env: ActivityEnv) -> None:
+    """Of this setup alone: what the person has built of other projects is not shown."""
+    written(env.person, {"go.mod": "module shop\n", "go.sum": "\n"})
+    commit(env.person, "a module")
+    builds, line = (
+        "mkdir -p ~/.cache/go-build && cd $_ && echo built > x",
+        "cat ~/.cache/go-build/x",
+    )
+    await set_up(env, builds)
+    job = await set_up(env, "true", name="other")
+    assert "No such file" in await said(await job.agent(), line)
+    job = await set_up(env, builds, name="two")
+    assert await said(await job.agent("b"), line) == "built\n[exit code 0]"
+    assert (await job.check(job.base, f"{line} && echo more > ~/.cache/go-build/y")).passed
+    assert (await job.check(job.base, "test ! -e ~/.cache/go-build/y")).passed
+
+
 @pytest.mark.every_user
 @pytest.mark.usefixtures("project")
 async def test_a_setup_changes_nothing_outside(env: ActivityEnv) -> None:
