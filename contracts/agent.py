@@ -162,7 +162,8 @@ class AgentProgress(Contract):
         warned: limits of which the agent has been told that most is used up.
         lost: calls in a row without a usable reply that may have to be paid for.
         model: the one that answered last.
-        started_at: seconds of the run's clock, later by as long as it waited for money.
+        started_at: seconds of the run's clock, later by as long as it waited for money or a
+            setup.
         granted_microusd: what it got beyond its share of the budget.
     """
 

@@ -134,6 +134,7 @@ class AgentWorkflow(ChildOfRequest):
         before = self._tools.checkpoint
         self._state.answers = await self._tools.act(conversation.id, uses)
         changed = self._tools.checkpoint != before
+        self._state.progress = loop.after_wait(self._state.progress, self._tools.take_waited())
         limits = self._state.limits()
         self._state.progress = loop.answered(
             self._state.progress, uses, self._state.answers, limits, changed=changed

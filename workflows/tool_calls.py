@@ -54,6 +54,12 @@ class ToolDispatcher:
         self.scope = start.scope
         self.left_out = start.left_out
         self.doing = "starting"
+        self._waited = 0.0
+
+    def take_waited(self) -> float:
+        """Return for how many seconds setups were waited for since this was asked last."""
+        waited, self._waited = self._waited, 0.0
+        return waited
 
     def decided(self, decision: Decision) -> None:
         """Take a person's decision; the first one stands."""
@@ -172,7 +178,10 @@ class ToolDispatcher:
         )
         result = await self._reach(_activity(use.name), call)
         if result.setup is not None:
-            if refused := await self._set_up(use, result.setup):
+            since = workflow.time()
+            refused = await self._set_up(use, result.setup)
+            self._waited += workflow.time() - since
+            if refused:
                 return refused
             call = call.model_copy(update={"lease": self.lease})
             result = await self._reach(_activity(use.name), call)

@@ -312,6 +312,11 @@ def with_money(progress: AgentProgress, granted: int, *, waited: float) -> Agent
     )
 
 
+def after_wait(progress: AgentProgress, seconds: float) -> AgentProgress:
+    """Return the counters of an agent that waited for a setup, which takes nothing of its time."""
+    return progress.model_copy(update={"started_at": progress.started_at + seconds})
+
+
 def with_lost(progress: AgentProgress, advice: RetryAdvice) -> AgentProgress:
     """Return the counters after a call without a usable reply that may have to be paid for."""
     return progress.model_copy(

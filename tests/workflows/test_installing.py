@@ -1,15 +1,18 @@
 """An agent's call that needs a setup: asked by its content, run, and made again."""
 
+import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from temporalio.client import Client, WorkflowHandle
+from temporalio.testing import TimeSkipper
 
-from contracts.approvals import ApprovalKind
+from contracts.approvals import ApprovalKind, Choice, Decision
 from contracts.setup import SetupOrigin, SetupRule, WantedSetup
 from contracts.visibility import RunState
 from tests.fakes.model import ScriptedReply, acts
+from tests.workflows.test_agent import agent
 from tests.workflows.test_request import (
     DONE,
     asked,
@@ -20,7 +23,8 @@ from tests.workflows.test_request import (
     task,
     waits,
 )
-from tests.workflows.workflow_env import until
+from tests.workflows.workflow_env import WorkflowEnv, until
+from workflows.agent import AgentWorkflow
 from workflows.request import RequestWorkflow
 
 pytestmark = pytest.mark.system
@@ -95,6 +99,25 @@ async def test_a_setup_that_was_allowed_before_is_not_asked(client: Client) -> N
 
     assert [each.allowed for each in env.calls.of("run_setup")] == [None]
     assert done.state is RunState.DONE
+
+
+async def test_waiting_for_a_setup_takes_nothing_of_an_agents_time(client: Client) -> None:
+    """A person who answers after ten hours finds the agent going on, not cut."""
+    skipper = TimeSkipper(client)
+    env = WorkflowEnv(client, {"coder/x": CALLS})
+    env.tools.setup = WANTED
+    async with env.at_work():
+        inbox = await env.listener()
+        with skipper.with_time_skipping_disabled():
+            handle = await env.start(AgentWorkflow, agent(env), client=skipper.client)
+        (question,) = await until(lambda: inbox.query("asked"))
+        await skipper.fast_forward(handle, dt.timedelta(hours=10))
+        decision = Decision(approval=question["id"], choice=Choice.APPROVE, by="Ann")
+        await handle.signal(AgentWorkflow.decided, decision)
+        result = await handle.result()
+
+    assert (result.cut, result.reason) == (None, "")
+    assert result.output
 
 
 async def _question(handle: WorkflowHandle[Any, Any]) -> str:
