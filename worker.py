@@ -135,7 +135,11 @@ def _host(config: Settings, client: Client, sandbox: Sandbox) -> _Host:
         ),
         layers,
         AgentSetup(
-            RoleFiles(), model_for=config.model_for, effort=config.effort, prices=config.prices
+            RoleFiles(),
+            model_for=config.model_for,
+            effort=config.effort,
+            fallback=config.fallback_model,
+            prices=config.prices,
         ),
         redactor(config.secrets()),
     )

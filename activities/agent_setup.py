@@ -1,6 +1,7 @@
 """How an agent is set up: its role's file, its tools, its model and that model's prices."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from activities.tools.registry import tools_by_name
@@ -23,6 +24,8 @@ class AgentSetup:
     Args:
         model_for: the model's name by role, by the worker's settings.
         effort: the API's effort level; None leaves the model's default.
+        fallback: the model that is asked where another declines or is overloaded for long; None
+            asks no other.
         prices: what the user says of models, in dollars per million tokens.
     """
 
@@ -32,6 +35,7 @@ class AgentSetup:
         *,
         model_for: Callable[[str], str],
         effort: str | None = None,
+        fallback: str | None = None,
         prices: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
     ) -> None:
         self._prices = {
@@ -46,6 +50,7 @@ class AgentSetup:
         self._roles = roles
         self._model_for = model_for
         self._effort = effort
+        self._fallback = fallback
 
     def configure(self, role: str, choice: ModelChoice = _WORKERS) -> AgentConfiguration:
         """Return the configuration of an agent that starts now, by its request's choice.
@@ -62,7 +67,12 @@ class AgentSetup:
             model=model,
             effort=choice.effort or self._effort,
             prices=models.facts(model, self._prices),
+            fallback=self._other(choice.fallback or self._fallback),
         )
+
+    def _other(self, name: str | None) -> models.ModelFacts | None:
+        """Return what is known of the fallback model, by the name that the service knows."""
+        return replace(models.facts(name, self._prices), name=name) if name else None
 
     def tools(self, agent: AgentConfiguration) -> dict[str, ToolSpec]:
         """Return the tools that check an agent's calls: those pinned that still exist.

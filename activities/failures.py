@@ -7,7 +7,8 @@ from types import MappingProxyType
 
 from temporalio.exceptions import ApplicationError
 
-from contracts.failures import FailureKind
+from contracts.failures import FailureKind, RetryAdvice
+from contracts.visibility import RunState
 from domain.failures import SHORT_SECONDS, STRATEGIES
 from infra.anthropic.client import ModelServiceError
 from infra.disk_space import LowSpaceError, is_disk_full
@@ -21,6 +22,8 @@ from infra.store import ObjectMissing, RefConflict, StoreError
 from infra.worktrees.errors import Fenced, WorktreeBroken, WorktreeBusy
 
 _BOUND = 2_000
+_FALLBACK = RetryAdvice(waits=True, state=RunState.WAITING_MODEL, fallback=True)
+"""Whatever the kind: another model may answer what this one does not."""
 
 _KINDS: Mapping[type[Exception], FailureKind] = MappingProxyType(
     {
@@ -56,22 +59,23 @@ def failed(
     )
 
 
-def call_failed(error: ModelServiceError, *, cost_microusd: int) -> ApplicationError:
+def call_failed(
+    error: ModelServiceError, *, cost_microusd: int, fallback: bool = False
+) -> ApplicationError:
     """Return the failure of a call of the model.
 
     One that may have to be paid for reaches the workflow each time, so that it is booked and the
-    next one is within the budget.
+    next one is within the budget. So does one after which the fallback model is asked.
     """
     failure = failed(error.kind, str(error), retry_after_seconds=error.retry_after_seconds)
-    if error.usage is None:
+    if error.usage is None and not fallback:
         return failure
-    paid = {"usage": error.usage, "cost_microusd": cost_microusd}
-    return ApplicationError(
-        failure.message,
-        failure.details[0].model_copy(update=paid),
-        type=failure.type,
-        non_retryable=True,
-    )
+    advice = failure.details[0]
+    if fallback:
+        advice = _FALLBACK
+    if error.usage is not None:
+        advice = advice.model_copy(update={"usage": error.usage, "cost_microusd": cost_microusd})
+    return ApplicationError(failure.message, advice, type=failure.type, non_retryable=True)
 
 
 @contextlib.asynccontextmanager

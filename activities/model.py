@@ -3,10 +3,10 @@
 It does not know Temporal's order of things: which turn comes when is the workflow's business.
 """
 
-import datetime as dt
 import difflib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from temporalio import activity
@@ -19,28 +19,39 @@ from activities.memory import memories_told
 from contracts import roles
 from contracts.agent import OpenedConversation
 from contracts.failures import FailureKind
-from contracts.model import ModelCall, ModelTurn, OpenConversation, ToolUse, Usage
+from contracts.model import (
+    ModelCall,
+    ModelTurn,
+    OpenConversation,
+    ReplyOutcome,
+    ToolUse,
+    Usage,
+)
 from contracts.model_choice import ModelChoice
 from contracts.ports import ModelActivities
 from contracts.spending import AgentOpened, LostCall
 from contracts.tools import FINISH
 from domain import ids
-from domain.agent import loop
+from domain.agent import caching, loop
+from domain.agent.conditions import Repair, Switch
 from domain.agent.configuration import AgentConfiguration
 from domain.agent.model_choice import names
-from domain.agent.models import cost_microusd
+from domain.agent.models import ModelFacts, cost_microusd
 from domain.approvals.rules import judge
 from domain.text import Redact, listing, shown
 from domain.tools.registry import MAX_FINISH_BYTES, ToolSpec, check, understood
 from infra.anthropic.client import CallCancelled, MessagesClient, ModelServiceError
 from infra.anthropic.reply import ModelReply
-from infra.conversation.log import ConversationLog, TurnContent, turn_key
+from infra.conversation import breakpoints
+from infra.conversation.log import ConversationLog, TurnContent, Window, turn_key
 from infra.conversation.messages import (
     Message,
     compose,
     filled,
+    held_back,
     is_call,
     kept,
+    with_missing_answers,
 )
 from infra.conversation.opening import definitions, opening
 from infra.live.entries import CallAbout
@@ -49,9 +60,27 @@ from infra.store import Batch, RefUpdate, Store, StoreError, records
 from infra.store.open_stores import OpenStores
 from infra.symbols.index import SymbolIndex
 
-_HOUR = {"type": "ephemeral", "ttl": "1h"}
-_SHORT = {"type": "ephemeral"}
-_DISCARDED = frozenset({"max_tokens", "refusal", "model_context_window_exceeded"})
+_ENDS = frozenset({ReplyOutcome.REFUSED, ReplyOutcome.WINDOW_FULL, ReplyOutcome.UNKNOWN})
+"""Outcomes of which a person reads why, not what the reply says."""
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A call with its reply.
+
+    Attributes:
+        message: what was said, as it is journaled; None = nothing.
+        sent: the same with its texts filled in.
+        began: when it was sent, seconds since the epoch.
+        same_model: its prefix could be compared with that of the call before.
+    """
+
+    reply: ModelReply
+    message: Message | None
+    sent: tuple[Message, ...]
+    began: float
+    seconds: float
+    same_model: bool
 
 
 class MessagesModel(ModelActivities):
@@ -78,7 +107,7 @@ class MessagesModel(ModelActivities):
         self._client = client
         self._setup = setup
         self._log = ConversationLog()
-        self._unkept: dict[str, ModelReply] = {}
+        self._unkept: dict[str, _Made] = {}
 
     @override
     @activity.defn
@@ -168,18 +197,19 @@ class MessagesModel(ModelActivities):
                 request.answers,
                 message=request.message,
                 documents=request.documents,
+                held=window.last.held if window.last else (),
             )
-        sent = await filled(store, [message] if message else [])
-        messages = (*window.messages, *sent)
+        message, held = held_back(window.messages, message)
         agent = window.configuration or self._setup.configure(str(window.config["role"]))
-        wire = _request(window.config, messages, request.max_output_tokens)
-        started = dt.datetime.now(dt.UTC)
-        reply = self._unkept.pop(key, None)
-        if reply is None:
-            reply = await self._ask(store, wire, request, agent)
+        made = self._unkept.pop(key, None)
+        if made is None:
+            made = await self._ask(store, window, message, request, agent)
+        reply = made.reply
         batch = store.batch()
         content = kept(reply.content, _names(reply, request))
-        said = TurnContent(message, tuple(sent), content)
+        said = TurnContent(
+            made.message, made.sent, content, reply.message_id, made.began, tuple(held)
+        )
         try:
             tools = self._setup.tools(agent)
             turn = _read(batch, reply, request, agent=agent, tools=tools, redact=self._redact)
@@ -188,26 +218,77 @@ class MessagesModel(ModelActivities):
             )
         except Exception:
             # It is paid for: the next attempt here reads and keeps it, and asks for no other.
-            self._unkept[key] = reply
+            self._unkept[key] = made
             raise
-        _log_turn(turn, (dt.datetime.now(dt.UTC) - started).total_seconds())
+        _log_turn(turn, made, window)
         return turn
 
     async def _ask(
-        self, store: Store, wire: Mapping[str, Any], request: ModelCall, agent: AgentConfiguration
-    ) -> ModelReply:
-        shown = self._live.reply(request.repository.request_key, _about(request, agent.role))
+        self,
+        store: Store,
+        window: Window,
+        message: Message | None,
+        request: ModelCall,
+        agent: AgentConfiguration,
+    ) -> _Made:
+        """Ask the model; where calls have no result, answer them and ask once more."""
+        model = agent.asked(fallback=request.fallback)
         try:
-            with shown as live:
-                return await self._client.call(wire, agent=request.agent, hear=live.hear)
+            try:
+                return await self._send(store, window, message, request, agent)
+            except ModelServiceError as error:
+                answered = with_missing_answers(window.messages, message)
+                if error.repair is not Repair.ANSWER_CALLS or answered is None:
+                    raise
+                activity.logger.warning("calls.unanswered", extra={"reason": str(error)[:500]})
+                return await self._send(store, window, answered, request, agent)
         except CallCancelled as cancelled:
-            await _note_lost(store, request, agent, cancelled.usage)
+            await _note_lost(store, request, model, cancelled.usage)
             raise
         except ModelServiceError as error:
             used = error.usage or Usage()
             if error.usage is not None:
-                await _note_lost(store, request, agent, used)
-            raise call_failed(error, cost_microusd=cost_microusd(agent.prices, used)) from error
+                await _note_lost(store, request, model, used)
+            fallback = self._falls_back(error, request, agent)
+            if fallback:
+                _log_fallback(agent, str(error))
+            cost = cost_microusd(model, used)
+            raise call_failed(error, cost_microusd=cost, fallback=fallback) from error
+
+    async def _send(
+        self,
+        store: Store,
+        window: Window,
+        message: Message | None,
+        request: ModelCall,
+        agent: AgentConfiguration,
+    ) -> _Made:
+        """Send what the window and the message come to."""
+        sent = tuple(await filled(store, [message] if message else []))
+        began, last = time.time(), window.last
+        own = last.message if last and last.fallback == request.fallback else ""
+        wire = breakpoints.request(
+            window.config,
+            (*window.messages, *sent),
+            max_tokens=request.max_output_tokens,
+            model=agent.asked(fallback=request.fallback).name,
+            long_tail=window.pauses_long(began),
+            previous=own or None,
+        )
+        about = _about(request, agent.role)
+        with self._live.reply(request.repository.request_key, about) as live:
+            reply = await self._client.call(wire, agent=request.agent, hear=live.hear)
+        return _Made(reply, message, sent, began, time.time() - began, same_model=bool(own))
+
+    def _falls_back(
+        self, error: ModelServiceError, request: ModelCall, agent: AgentConfiguration
+    ) -> bool:
+        """Return whether the fallback model is asked next."""
+        if agent.fallback is None or request.fallback:
+            return False
+        if error.switch is Switch.WHEN_LONG:
+            return self._client.fails_long(agent.model)
+        return error.switch is Switch.AT_ONCE
 
 
 def _about(request: ModelCall, role: str) -> CallAbout:
@@ -234,15 +315,13 @@ async def _note_agent(store: Store, request: OpenConversation, conversation: str
     await records.write_first(store, ref, opened)
 
 
-async def _note_lost(
-    store: Store, request: ModelCall, agent: AgentConfiguration, usage: Usage
-) -> None:
+async def _note_lost(store: Store, request: ModelCall, model: ModelFacts, usage: Usage) -> None:
     """Note a call that may have to be paid for; a store that takes nothing hides no failure."""
     lost = LostCall(
-        model=agent.model,
+        model=model.name,
         usage=usage,
-        cost_microusd=cost_microusd(agent.prices, usage),
-        priced=agent.prices.known,
+        cost_microusd=cost_microusd(model, usage),
+        priced=model.known,
     )
     name = ids.digest(turn_key(request), str(time.time_ns()))
     ref = ids.lost_call_ref(request.conversation.id, name)
@@ -250,25 +329,6 @@ async def _note_lost(
         await store.update_refs(RefUpdate(ref, await records.write(store, lost), None))
     except (StoreError, OSError) as error:
         activity.logger.warning("call.unnoted", extra={"reason": str(error)[:500]})
-
-
-def _request(
-    config: Mapping[str, Any], messages: Sequence[Message], max_tokens: int
-) -> dict[str, Any]:
-    """Return the request with its cache markers: system, opening, previous tail, tail."""
-    marked = list(messages)
-    tails = [place for place in range(1, len(marked)) if marked[place]["role"] == "user"]
-    for place in tails[-2:]:
-        marked[place] = _marked(marked[place], _SHORT)
-    marked[0] = _marked(messages[0], _HOUR)
-    request = {name: value for name, value in config.items() if name != "role"}
-    request["system"] = [{"type": "text", "text": config["system"], "cache_control": _HOUR}]
-    return {**request, "messages": marked, "max_tokens": max_tokens}
-
-
-def _marked(message: Message, marker: Mapping[str, str]) -> Message:
-    *before, tail = message["content"]
-    return {**message, "content": [*before, {**tail, "cache_control": dict(marker)}]}
 
 
 def _names(reply: ModelReply, request: ModelCall) -> list[str]:
@@ -288,22 +348,28 @@ def _read(
     redact: Redact,
 ) -> ModelTurn:
     """Return the turn that a reply means: its calls checked and judged, their arguments stored."""
-    discarded = reply.stop_reason in _DISCARDED
-    calls = [block for block in reply.content if is_call(block) and not discarded]
+    calls = [block for block in reply.content if is_call(block) and not reply.discarded]
     named = zip(calls, _names(reply, request), strict=False)
     read = [_use(batch, agent, tools, block, identity=name, redact=redact) for block, name in named]
     texts = [str(block.get("text", "")) for block in reply.content if block.get("type") == "text"]
+    outcome, declined = reply.outcome, reply.condition.switch is Switch.AT_ONCE
+    if declined and agent.fallback is not None and not request.fallback:
+        outcome = ReplyOutcome.FALLBACK
+        _log_fallback(agent, reply.told)
+    ends = outcome in _ENDS
+    prices = agent.asked(fallback=request.fallback)
     return ModelTurn(
         conversation=request.conversation,
         stop_reason=reply.stop_reason,
         tool_uses=tuple(use for use, _ in read),
         finish=next((finish for _, finish in reversed(read) if finish), None),
-        says=shown(" ".join(texts) or reply.detail, 120, redact),
+        says=shown(reply.told if ends else " ".join(texts), 120, redact),
         usage=reply.usage,
-        cost_microusd=cost_microusd(agent.prices, reply.usage, written_1h=reply.written_1h),
+        cost_microusd=cost_microusd(prices, reply.usage, written_1h=reply.written_1h),
         model=reply.model,
         request_id=reply.request_id,
-        discarded=discarded,
+        discarded=reply.discarded,
+        outcome=outcome,
     )
 
 
@@ -339,7 +405,15 @@ def _use(
     return use, data if name == FINISH else None
 
 
-def _log_turn(turn: ModelTurn, seconds: float) -> None:
+def _log_fallback(agent: AgentConfiguration, reason: str) -> None:
+    other = agent.fallback.name if agent.fallback else ""
+    activity.logger.warning("model.fallback", extra={"model": other, "reason": reason[:500]})
+
+
+def _log_turn(turn: ModelTurn, made: _Made, window: Window) -> None:
+    reply = made.reply
+    expected = window.last.tokens if window.last and made.same_model else 0
+    missed = caching.miss(reply.cache_miss, read=turn.usage.cache_read_tokens, expected=expected)
     activity.logger.info(
         "turn.end",
         extra={
@@ -349,6 +423,15 @@ def _log_turn(turn: ModelTurn, seconds: float) -> None:
             "tokens_cached": turn.usage.cache_read_tokens,
             "tokens_out": turn.usage.output_tokens,
             "cost_usd": turn.cost_microusd / 1e6,
-            "duration_ms": round(seconds * 1_000, 1),
+            "duration_ms": round(made.seconds * 1_000, 1),
+            "cache_miss": missed,
         },
     )
+    if caching.is_change(missed):
+        activity.logger.error(
+            "prefix.changed", extra={"cache_miss": missed, "tokens_missed": reply.missed_tokens}
+        )
+    if reply.transformed:
+        activity.logger.error(
+            "history.changed", extra={"reason": "; ".join(reply.transformed)[:500]}
+        )

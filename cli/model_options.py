@@ -7,7 +7,10 @@ from runtime.settings import ROLES, Settings
 
 
 def chosen_models(
-    settings: Settings, options: Mapping[str, str | None], effort: Effort | None
+    settings: Settings,
+    options: Mapping[str, str | None],
+    effort: Effort | None,
+    fallback: str | None = None,
 ) -> dict[str, str]:
     """Return the fields of a request that name its models, without those that are not chosen.
 
@@ -21,5 +24,6 @@ def chosen_models(
         variables = {}
     models = {role: options[role] or variables.get(role) for role in options}
     fields = {f"model_{role}" if role else "model": model for role, model in models.items()}
+    fields["fallback_model"] = fallback or settings.fallback_model
     fields["effort"] = effort or settings.effort
     return {name: value for name, value in fields.items() if value}

@@ -82,11 +82,17 @@ class AgentConfig(Contract):
     Attributes:
         id: object id of the whole: prompt, tools, model, prices, limits.
         limits: without the money, which the caller of the agent reserves.
+        fallback: prices of the model that the person allows instead; None where none is allowed.
     """
 
     id: ObjectId
     limits: AgentLimits
     prices: ModelPrices
+    fallback: ModelPrices | None = None
+
+    def prices_of(self, progress: "AgentProgress") -> ModelPrices:
+        """Return the prices of the model that an agent asks now."""
+        return (self.fallback if progress.fallback else None) or self.prices
 
 
 class OpenedConversation(ConversationRef):
@@ -162,6 +168,7 @@ class AgentProgress(Contract):
         warned: limits of which the agent has been told that most is used up.
         lost: calls in a row without a usable reply that may have to be paid for.
         model: the one that answered last.
+        fallback: the agent has changed to its fallback model, for good.
         started_at: seconds of the run's clock, later by as long as it waited for money or a
             setup.
         granted_microusd: what it got beyond its share of the budget.
@@ -181,6 +188,7 @@ class AgentProgress(Contract):
     model: str = ""
     started_at: float = 0.0
     granted_microusd: int = 0
+    fallback: bool = False
 
 
 class AgentResult(Contract):

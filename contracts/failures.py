@@ -56,6 +56,8 @@ class RetryAdvice(Contract):
         most_pauses: of failures of one kind in a row.
         pause_seconds: what the service asks to wait, where it does.
         usage, cost_microusd: what the failed attempt may have to be paid for.
+        free: a wait that was asked for: it counts as no try, and lasts as long as was asked.
+        fallback: the next try asks the agent's fallback model.
     """
 
     waits: bool
@@ -65,3 +67,5 @@ class RetryAdvice(Contract):
     pause_seconds: float = 0.0
     usage: Usage = Usage()
     cost_microusd: int = 0
+    free: bool = False
+    fallback: bool = False

@@ -1,5 +1,7 @@
 """One call of a model: what goes in, what comes out. Never messages, only references to them."""
 
+from enum import StrEnum
+
 from pydantic import Field
 
 from contracts import wire_defaults
@@ -96,6 +98,7 @@ class ModelCall(Contract):
         variant: counts deliberate repeats of the same turn, so that each is its own call.
         resumed: a turn that is in the log after this head is the one that is asked for, also when
             a note of a person was told with it.
+        fallback: the agent has changed to the fallback model of its configuration.
     """
 
     repository: RepositoryRef
@@ -107,6 +110,7 @@ class ModelCall(Contract):
     max_output_tokens: int = wire_defaults.REPLY_TOKENS
     variant: int = 0
     resumed: bool = False
+    fallback: bool = False
 
 
 class ToolUse(Contract):
@@ -128,6 +132,24 @@ class ToolUse(Contract):
     verdict: CallVerdict | None = None
 
 
+class ReplyOutcome(StrEnum):
+    """What a reply's stop reason means, as the table of conditions says."""
+
+    GOES_ON = "goes on"
+    """Its calls are run; without any the agent is reminded."""
+    PAUSED = "paused"
+    """It is sent back as it is, and goes on."""
+    TOO_LONG = "too long"
+    """It is discarded and asked for again with more room."""
+    REFUSED = "refused"
+    FALLBACK = "ask the fallback model"
+    """It is refused, and the model that the person allows instead is asked the same."""
+    WINDOW_FULL = "window full"
+    """The conversation goes on in a new window."""
+    UNKNOWN = "unknown"
+    """The stop reason is not known: nothing of the reply is run."""
+
+
 class ModelTurn(Contract):
     """One finished reply, journaled in the store before this value exists.
 
@@ -135,8 +157,9 @@ class ModelTurn(Contract):
         conversation: the log after this turn; unchanged when the reply is discarded.
         stop_reason, model: as the API names them.
         finish: validated JSON of a `finish` call.
-        says: the reply's text, one line cut at 120 characters.
+        says: the reply's text, one line cut at 120 characters; of a reply that ends the agent, why.
         discarded: the reply is not part of the log (cut by max_tokens, refused).
+        outcome: None in histories from before 2026-12, where the stop reason decided.
     """
 
     conversation: ConversationRef
@@ -149,3 +172,4 @@ class ModelTurn(Contract):
     model: str = ""
     request_id: str = ""
     discarded: bool = False
+    outcome: ReplyOutcome | None = None

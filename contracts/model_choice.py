@@ -27,6 +27,8 @@ class ModelChoice(Contract):
     Attributes:
         model: of every role without one of its own here.
         planner, coder, reviewer: of one role.
+        fallback: of every role, where its own model declines or is overloaded for long; None asks
+            no other.
     """
 
     model: ModelName | None = None
@@ -34,3 +36,4 @@ class ModelChoice(Contract):
     coder: ModelName | None = None
     reviewer: ModelName | None = None
     effort: Effort | None = None
+    fallback: ModelName | None = None

@@ -36,6 +36,8 @@ class RequestStart(HumanInput):
         max_parallel: tasks that run at once; a plan holds at most 64.
         model, model_planner, model_coder, model_reviewer: of every role, of one; default: the
             worker's.
+        fallback_model: asked where another declines or is overloaded for long; default: the
+            worker's, else none.
         effort: low, medium, high, xhigh or max; default: the worker's.
         environment: of the checks; default: the worker's.
         setup: commands that install what the base depends on, run with a network before anything
@@ -60,6 +62,7 @@ class RequestStart(HumanInput):
     model_planner: ModelName | None = None
     model_coder: ModelName | None = None
     model_reviewer: ModelName | None = None
+    fallback_model: ModelName | None = None
     effort: Effort | None = None
     environment: Environment | None = None
     setup: tuple[_Command, ...] | None = Field(default=None, max_length=20)

@@ -30,6 +30,8 @@ _WITHOUT_END = 1_000_000
 
 _WAITS = RetryAdvice(waits=True, state=RunState.WAITING_INFRA)
 _MODEL = Strategy(True, RetryAdvice(waits=True, state=RunState.WAITING_MODEL))
+# The workflow's from the first: a wait that is asked for takes none of the server's few attempts.
+_LIMITED = Strategy(False, RetryAdvice(waits=True, state=RunState.WAITING_MODEL, free=True))
 _FEW = Strategy(True, RetryAdvice(waits=True, state=RunState.WAITING_MODEL, most_pauses=4))
 _HOST = Strategy(True, _WAITS)
 _FINAL = Strategy(False, RetryAdvice(waits=False, state=RunState.FAILED))
@@ -49,7 +51,7 @@ _ACCOUNT = Strategy(False, _KEY.advice.model_copy(update={"state": RunState.WAIT
 
 STRATEGIES = MappingProxyType(
     {
-        FailureKind.RATE_LIMITED: _MODEL,
+        FailureKind.RATE_LIMITED: _LIMITED,
         FailureKind.OVERLOADED: _MODEL,
         FailureKind.UNREACHABLE: _MODEL,
         FailureKind.MALFORMED: _FEW,

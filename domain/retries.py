@@ -18,6 +18,8 @@ def pause_seconds(advice: RetryAdvice, tries: int, alike: int | None = None) -> 
     """
     if not advice.waits or (tries if alike is None else alike) >= advice.most_pauses:
         return None
+    if advice.free and advice.pause_seconds:
+        return advice.pause_seconds
     return max(min(2.0 ** min(tries, 10), advice.longest_pause_seconds), advice.pause_seconds)
 
 

@@ -52,6 +52,9 @@ class Engine:
     Args:
         entries: the journal of an earlier server, so that faults are not repeated after a
             restart.
+
+    Attributes:
+        at_work: model calls that are being answered; the server counts them.
     """
 
     def __init__(self, script: Script, entries: list[Entry]) -> None:
@@ -64,6 +67,7 @@ class Engine:
             key = (entry.conversation, entry.turn, entry.aside)
             self._attempts[key] = max(self._attempts.get(key, 0), entry.seen)
         self._requests = max((entry.n for entry in entries), default=0)
+        self.at_work = 0
 
     def messages(self, headers: Mapping[str, str], raw: bytes, now: float) -> PlannedResponse:
         """Plan the response to POST /v1/messages."""
@@ -81,6 +85,7 @@ class Engine:
         entry.turn = script.turn_index(request, conversation)
         dropped = thinking.check_signatures(self._key, request)
         rules.check_window(request)
+        self._check_limit()
         turn = self._turn(request, agent, entry)
         fault = self._find_fault(turn, entry)
         entry.fault = fault.kind if fault else None
@@ -90,6 +95,13 @@ class Engine:
             _record_reply(entry, generated)
             planned = PlannedResponse(_response(generated, entry), entry, fault)
         return planned._replace(delay_seconds=turn.delay_ms / 1_000)
+
+    def _check_limit(self) -> None:
+        """Refuse what comes beside as many requests as the script lets through at once."""
+        limit = self.script.limit
+        if limit is not None and self.at_work >= limit.at_once:
+            headers = {"retry-after": f"{limit.retry_after:g}"}
+            raise ApiError(429, "This request would exceed your rate limit", headers=headers)
 
     def _turn(self, request: Prompt, agent: AgentIdentity, entry: Entry) -> Turn:
         """Return the turn that answers a request, and count the attempt at it."""
@@ -238,6 +250,8 @@ def _record_reply(entry: Entry, generated: GeneratedReply) -> None:
     entry.stop_reason = generated.stop_reason
     entry.tools = [call["name"] for call in calls]
     entry.usage = reply.final_usage(generated)
+    diagnosis = generated.extras.get("diagnostics") or {}
+    entry.cache_miss = (diagnosis.get("cache_miss_reason") or {}).get("type")
 
 
 def _response(generated: GeneratedReply, entry: Entry) -> Response:
@@ -282,7 +296,8 @@ def _refusal(entry: Entry, error: ApiError) -> PlannedResponse:
     entry.status = error.status
     entry.failure = error.message
     retry_after = error.headers.get("retry-after", "")
-    entry.retry_after_seconds = float(retry_after) if retry_after.isdecimal() else None
+    numeric = retry_after.replace(".", "", 1).isdecimal()
+    entry.retry_after_seconds = float(retry_after) if numeric else None
     entry.unanswered = isinstance(error, script.UnansweredError)
     entry.unexpected = isinstance(error, script.UnexpectedError)
     return PlannedResponse(error_response(error, entry.request_id), entry)

@@ -33,6 +33,7 @@ class Entry:
         fault: the kind of the fault, or None.
         finished: whether the whole response was written to the socket.
         billed: whether a model ran; its tokens are counted even if the reply was lost.
+        cache_miss: what the reply says of why the cache was missed, or None.
         tools: names of the tools called, in order.
         unanswered: whether the script had no turn for this request.
         unexpected: whether the request did not meet its turn's expectation.
@@ -68,6 +69,7 @@ class Entry:
     stop_reason: str | None = None
     tools: list[str] = dataclasses.field(default_factory=list)
     usage: dict[str, Any] | None = None
+    cache_miss: str | None = None
     unanswered: bool = False
     unexpected: bool = False
     failure: str | None = None

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from rehearsal import tokens, wire
@@ -121,35 +121,49 @@ def _truncated_part(part: ReplyPart, share: float) -> ReplyPart:
 
 def apply_fault(reply: GeneratedReply, fault: Fault, *, key: str) -> GeneratedReply:
     """Apply a fault that changes the message; `key` is the id of a block that it adds."""
-    parts = list(reply.parts)
-    match fault.kind:
-        case "truncate_tool":
-            cut = _with_truncated_call(reply, fault.number("keep"))
-            return dataclasses.replace(cut, stop_reason=fault.text("stop"))
-        case "refuse":
-            return _refused(reply, fault)
-        case "pause_turn":
-            call = ReplyPart(
-                {"type": "server_tool_use", "id": key, "name": "web_search", "input": {}},
-                '{"query":"rehearsal"}',
-            )
-            thoughts = [p for p in parts if p.block["type"] == "thinking"]
-            return dataclasses.replace(reply, parts=[*thoughts, call], stop_reason="pause_turn")
-        case "empty_end_turn" | "no_usage" | "unknown_event":
-            return dataclasses.replace(reply, **_CHANGES[fault.kind])
-        case "bad_tool_json":
-            return _with_input(reply, '{"path": nonsense}')
-        case "surrogate":
-            return _with_input(reply, '{"path": "half a pair: \\ud800"}')
-        case "unknown_block":
-            unknown = ReplyPart(
-                {"type": "rehearsed_block", "id": key, "note": "no client knows this"}
-            )
-            return dataclasses.replace(reply, parts=[unknown, *parts])
-        case "unseal":
-            return dataclasses.replace(reply, parts=[_with_broken_signature(p) for p in parts])
-        case _:
-            return reply
+    if fault.kind in _CHANGES:
+        return dataclasses.replace(reply, **_CHANGES[fault.kind])
+    change = _FAULTS.get(fault.kind)
+    return change(reply, fault, key) if change else reply
+
+
+def _paused(reply: GeneratedReply, _: Fault, key: str) -> GeneratedReply:
+    thoughts = [part for part in reply.parts if part.block["type"] == "thinking"]
+    parts = [*thoughts, _server_call(key)]
+    return dataclasses.replace(reply, parts=parts, stop_reason="pause_turn")
+
+
+def _compacted(reply: GeneratedReply, fault: Fault, _: str) -> GeneratedReply:
+    summary = ReplyPart({"type": "compaction", "content": fault.values["content"]})
+    return dataclasses.replace(reply, parts=[summary], stop_reason="compaction")
+
+
+def _transformed(reply: GeneratedReply, fault: Fault, _: str) -> GeneratedReply:
+    dropped = {
+        "type": "thinking_dropped",
+        "path": "messages.1.content.0",
+        "reason": fault.text("reason"),
+    }
+    extras = {**reply.extras, "input_transformations": [dropped]}
+    return dataclasses.replace(reply, extras=extras)
+
+
+def _with_unknown_block(reply: GeneratedReply, _: Fault, key: str) -> GeneratedReply:
+    note = "no client knows this"
+    unknown = ReplyPart({"type": "rehearsed_block", "id": key, "note": note})
+    return dataclasses.replace(reply, parts=[unknown, *reply.parts])
+
+
+def _cut(reply: GeneratedReply, fault: Fault, _: str) -> GeneratedReply:
+    cut = _with_truncated_call(reply, fault.number("keep"))
+    return dataclasses.replace(cut, stop_reason=fault.text("stop"))
+
+
+def _server_call(key: str) -> ReplyPart:
+    return ReplyPart(
+        {"type": "server_tool_use", "id": key, "name": "web_search", "input": {}},
+        '{"query":"rehearsal"}',
+    )
 
 
 def _with_truncated_call(reply: GeneratedReply, keep: float) -> GeneratedReply:
@@ -180,6 +194,26 @@ def _with_broken_signature(part: ReplyPart) -> ReplyPart:
     if part.block["type"] != "thinking":
         return part
     return part._replace(block={**part.block, "signature": "cmVoZWFyc2Vk"})
+
+
+_FAULTS: Final[Mapping[str, Callable[[GeneratedReply, Fault, str], GeneratedReply]]] = {
+    "truncate_tool": _cut,
+    "refuse": lambda reply, fault, _: _refused(reply, fault),
+    "pause_turn": _paused,
+    "stop": lambda reply, fault, _: dataclasses.replace(reply, stop_reason=fault.text("reason")),
+    "compaction": _compacted,
+    "server_tool": lambda reply, _, key: dataclasses.replace(
+        reply, parts=[_server_call(key), *reply.parts]
+    ),
+    "transformed": _transformed,
+    "bad_tool_json": lambda reply, _fault, _key: _with_input(reply, '{"path": nonsense}'),
+    "surrogate": lambda reply, _fault, _key: _with_input(reply, '{"path": "half a pair: \\ud800"}'),
+    "unknown_block": _with_unknown_block,
+    "unseal": lambda reply, _fault, _key: dataclasses.replace(
+        reply, parts=[_with_broken_signature(part) for part in reply.parts]
+    ),
+}
+"""What each fault of the message makes of a reply; the key is the id of a block that it adds."""
 
 
 # --- wire format ----------------------------------------------------------------------------

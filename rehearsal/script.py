@@ -203,6 +203,18 @@ class SoakFaults:
 
 
 @dataclasses.dataclass(frozen=True)
+class RateLimit:
+    """What comes beside `at_once` requests that are being answered is refused with a 429.
+
+    Attributes:
+        retry_after: seconds, in the refusal's header.
+    """
+
+    at_once: int
+    retry_after: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
 class Script:
     """A whole script.
 
@@ -217,6 +229,7 @@ class Script:
     seed: int = 0
     models: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     soak: SoakFaults | None = None
+    limit: RateLimit | None = None
     toolless: str | None = None
 
 

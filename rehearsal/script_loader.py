@@ -20,6 +20,7 @@ from rehearsal.script import (
     Expectation,
     ExpectedResult,
     GeneratedTurns,
+    RateLimit,
     Script,
     ScriptedToolCall,
     SoakFaults,
@@ -145,6 +146,7 @@ def _script(source: _ScriptObject) -> Script:
         seed=source.take("seed", int, 0),
         models=source.take("models", dict, {}),
         soak=source.child("soak", _soak),
+        limit=source.child("limit", _limit),
         toolless=source.take("toolless", str),
     )
 
@@ -239,6 +241,13 @@ def _soak(source: _ScriptObject) -> SoakFaults:
     if not 0 <= rate <= 1 or not soak.faults:
         raise ScriptError(f"{source.path}: needs a rate from 0 to 1 and at least one fault")
     return soak
+
+
+def _limit(source: _ScriptObject) -> RateLimit:
+    retry_after = float(source.take("retry_after", int | float, 1.0))
+    if retry_after < 0:
+        raise ScriptError(f"{source.path}.retry_after: must be at least 0")
+    return RateLimit(source.count("at_once", minimum=1), retry_after)
 
 
 def _generate(source: _ScriptObject) -> GeneratedTurns:

@@ -148,6 +148,7 @@ class Server:
                 entry.time_first_byte = self._clock()
 
         steps = delivery.plan(planned.response, fault, delay_seconds=planned.delay_seconds)
+        self._engine.at_work += 1
         try:
             # One iteration of the loop, so that a client that died meanwhile is noticed.
             await asyncio.sleep(0)
@@ -161,6 +162,7 @@ class Server:
             whole = fault is None or fault.kind not in delivery.CUT_SHORT
             entry.finished = whole and alive and not _client_gone(reader, writer)
         finally:
+            self._engine.at_work -= 1
             entry.time_done = self._clock()
             if entry.time_first_byte is None:
                 entry.status = 0

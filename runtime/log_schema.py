@@ -23,8 +23,10 @@ WHERE = frozenset(
     }
 )
 """Set by the logging itself from Temporal's context; never by a caller."""
-AGENT = frozenset({"turn", "model", "host_id"})
-AMOUNTS = frozenset({"tokens_in", "tokens_out", "tokens_cached", "cost_usd", "duration_ms"})
+AGENT = frozenset({"turn", "model", "host_id", "cache_miss"})
+AMOUNTS = frozenset(
+    {"tokens_in", "tokens_out", "tokens_cached", "tokens_missed", "cost_usd", "duration_ms"}
+)
 EFFECT = frozenset({"command", "outcome", "passed", "commit", "patch", "signal", "receiver"})
 """What was done, and to what; `receiver` is the workflow that a signal was sent to."""
 FAILURE = frozenset({"error_class", "reason"})

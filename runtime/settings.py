@@ -91,6 +91,7 @@ class Settings:
     model_base_url: str | None = None
     model: str = DEFAULT_MODEL
     role_models: Mapping[str, str] = field(default_factory=dict)
+    fallback_model: str | None = None
     author: str | None = None
     instruction_files: tuple[Path, ...] = ()
     prices: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -232,6 +233,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             for role in ROLES
             if (name := f"ORCHESTCODE_MODEL_{role.upper()}") in env
         },
+        fallback_model=env.get("ORCHESTCODE_FALLBACK_MODEL"),
         author=_author(env, "ORCHESTCODE_AUTHOR"),
         instruction_files=_instruction_files(env, "ORCHESTCODE_INSTRUCTIONS"),
         prices=_prices(env.get("ORCHESTCODE_PRICES", "{}")),

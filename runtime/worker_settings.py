@@ -18,6 +18,7 @@ _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 _OF_A_REQUEST = (
     "ORCHESTCODE_MODEL",
     *(f"ORCHESTCODE_MODEL_{role.upper()}" for role in ROLES),
+    "ORCHESTCODE_FALLBACK_MODEL",
     "ORCHESTCODE_EFFORT",
 )
 """What a request takes from its shell, whatever the worker has."""

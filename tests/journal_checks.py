@@ -100,6 +100,14 @@ def prefix_breaks(entries: Iterable[Entry]) -> list[tuple[Entry, Entry, str]]:
     return breaks
 
 
+def changed_prefixes(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the requests whose prefix the service found changed since the one before.
+
+    Needs no bodies: the product asks for the diagnosis with each request.
+    """
+    return [entry for entry in entries if (entry.cache_miss or "").endswith("_changed")]
+
+
 def _conversations(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
     """Return the model calls of each conversation, in the order they were received."""
     found: dict[str, list[Entry]] = {}

@@ -42,6 +42,7 @@ from runtime.services.child_process import ChildProcess, log_tail
 from runtime.services.embedded_server import EmbeddedServer
 from runtime.services.stop import stop_services
 from runtime.settings import Settings, load
+from tests import journal_checks
 from tests.model_scripts import DEMO
 from tests.runtime import processes
 
@@ -120,8 +121,13 @@ class LocalDeployment:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End every process of the deployment and remove its folder."""
+        """End every process of the deployment and remove its folder.
+
+        A conversation whose prefix has changed fails the test, whatever it is about.
+        """
+        changed = journal_checks.changed_prefixes(self.journal()) if self._rehearsal else []
         await self._leave()
+        assert kind is not None or not changed, f"prefixes changed: {changed}"
 
     async def _begin(self) -> None:
         script = self._script

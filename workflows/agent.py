@@ -152,7 +152,7 @@ class AgentWorkflow(ChildOfRequest):
             self._state.progress, self._state.limits(), now=workflow.time()
         )
         self._state.tell(low)
-        self._tools.doing = f"turn {number}: model"
+        self._tools.doing = loop.doing(number, self._state.progress)
         message, told = messages.message(self._state.notes)
         turn = await retrying.execute(
             ModelActivities.call_model,
@@ -166,6 +166,7 @@ class AgentWorkflow(ChildOfRequest):
                 max_output_tokens=output_tokens,
                 variant=self._state.progress.variant,
                 resumed=self._start.opening.resumed,
+                fallback=self._state.progress.fallback,
             ),
             activity_options.model(f"{self._start.role} {self._start.task_ref}: turn {number}"),
             following=self._after_lost,
@@ -177,7 +178,8 @@ class AgentWorkflow(ChildOfRequest):
 
     def _after_lost(self, call: ModelCall, advice: RetryAdvice) -> ModelCall | None:
         """Book a call that may have to be paid for, and return the next one within the budget."""
-        if not advice.cost_microusd and not advice.usage.total_tokens:
+        self._state.progress, call = loop.with_fallback(self._state.progress, call, advice)
+        if not (advice.fallback or advice.cost_microusd or advice.usage.total_tokens):
             return call
         self._state.progress = loop.with_lost(self._state.progress, advice)
         permit = loop.after_lost(

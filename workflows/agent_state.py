@@ -67,7 +67,8 @@ class AgentState:
         )
 
     def _prices(self, conversation: ConversationRef) -> ModelPrices:
-        return self.config.prices if self.config else wire.prices(conversation.model)
+        config = self.config
+        return config.prices_of(self.progress) if config else wire.prices(conversation.model)
 
     def _priced(self) -> bool:
         return self.config is None or self.config.prices.known

@@ -134,12 +134,12 @@ async def execute(
                 # It was asked to end, and could not say that it had: it is not begun again.
                 raise asyncio.CancelledError from error
             request = again
-            tries += 1
+            tries += not advice.free
             alike[kind] += 1
             if pause:
                 told = await _wait(error, advice, pause, told)
             continue
-        if tries:
+        if tries or told:
             await _show(RunState.RUNNING, "")
         return result
 

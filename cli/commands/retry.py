@@ -20,7 +20,7 @@ from cli.request_options import dollars, task_count
 from contracts.model_choice import Effort
 
 
-async def command(
+async def command(  # noqa: PLR0913 - a parameter an option
     request_id: RequestId,
     task: Annotated[
         str | None, Parameter(name="TASK", help="a task of its plan; left out, all not done")
@@ -36,6 +36,7 @@ async def command(
     model_planner: Annotated[str | None, Parameter(metavar="MODEL")] = None,
     model_coder: Annotated[str | None, Parameter(metavar="MODEL")] = None,
     model_reviewer: Annotated[str | None, Parameter(metavar="MODEL")] = None,
+    fallback_model: Annotated[str | None, Parameter(metavar="MODEL")] = None,
     effort: Effort | None = None,
     detach: bool = False,
     context: Context,
@@ -50,6 +51,7 @@ async def command(
         model_planner: the model of the planner
         model_coder: the model of the coders
         model_reviewer: the model of the reviewers
+        fallback_model: the model that is asked where another declines or is overloaded for long
         effort: how much the models may think
         detach: start it and return at once (exit code 3); it goes on in the background
     """
@@ -70,6 +72,7 @@ async def command(
                 "budget_usd": budget_usd,
                 "branch": branch,
                 "max_parallel": max_parallel,
+                "fallback_model": fallback_model,
                 "effort": effort,
             },
             detach=detach,

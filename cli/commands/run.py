@@ -71,6 +71,7 @@ async def command(  # noqa: PLR0913 - a parameter an option
     model_planner: Annotated[str | None, Parameter(metavar="MODEL")] = None,
     model_coder: Annotated[str | None, Parameter(metavar="MODEL")] = None,
     model_reviewer: Annotated[str | None, Parameter(metavar="MODEL")] = None,
+    fallback_model: Annotated[str | None, Parameter(metavar="MODEL")] = None,
     effort: Effort | None = None,
     detach: bool = False,
     context: Context,
@@ -98,6 +99,8 @@ async def command(  # noqa: PLR0913 - a parameter an option
         model_planner: the model of the planner
         model_coder: the model of the coders
         model_reviewer: the model of the reviewers
+        fallback_model: the model that is asked where another declines or is overloaded for ten
+            minutes (default: ORCHESTCODE_FALLBACK_MODEL, else none)
         effort: how much the models may think
         detach: start it and return at once (exit code 3); it goes on in the background
     """
@@ -114,6 +117,7 @@ async def command(  # noqa: PLR0913 - a parameter an option
         settings,
         {"": model, "planner": model_planner, "coder": model_coder, "reviewer": model_reviewer},
         effort,
+        fallback_model,
     )
     # With --after alone it is known once the request is found.
     repository = repository_folder("." if repo is None and after else repo, context)

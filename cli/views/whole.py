@@ -16,7 +16,8 @@ from domain.review.findings import finding_line
 
 _OPTIONS = (
     *("repository", "base", "branch", "checks", "approve", "budget_usd", "on_limit"),
-    *("max_parallel", "model", "model_planner", "model_coder", "model_reviewer", "effort"),
+    *("max_parallel", "model", "model_planner", "model_coder", "model_reviewer"),
+    *("fallback_model", "effort"),
 )
 _MOST_LINES = 200
 

@@ -5,6 +5,7 @@ is at the moment: the rules that judge a call, the code that carries a tool out.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from pydantic import JsonValue
 
@@ -34,6 +35,7 @@ class AgentConfiguration(Contract):
     Attributes:
         effort: the API's effort level; None leaves the model's default.
         tools: sorted by name: the order in which the model is told of them.
+        fallback: the model that is asked instead, and its prices; None where none is allowed.
     """
 
     role: str
@@ -43,11 +45,17 @@ class AgentConfiguration(Contract):
     tools: tuple[PinnedTool, ...]
     prices: ModelFacts
     limits: AgentLimits
+    fallback: ModelFacts | None = None
 
     def pinned(self, oid: str) -> AgentConfig:
         """Return what the agent's workflow needs of it; `oid` is its id in the store."""
         prices = ModelPrices.model_validate(self.prices, from_attributes=True)
-        return AgentConfig(id=oid, limits=self.limits, prices=prices)
+        other = self.fallback and ModelPrices.model_validate(self.fallback, from_attributes=True)
+        return AgentConfig(id=oid, limits=self.limits, prices=prices, fallback=other)
+
+    def asked(self, *, fallback: bool) -> ModelFacts:
+        """Return the model that is asked, by its name, with its prices."""
+        return (self.fallback if fallback else None) or replace(self.prices, name=self.model)
 
     def request_fields(self) -> dict[str, JsonValue]:
         """Return the fields of every request of the agent, in their order on the wire."""
@@ -66,9 +74,18 @@ class AgentConfiguration(Contract):
 
 
 def configure(
-    role: Role, specs: Iterable[ToolSpec], *, model: str, effort: str | None, prices: ModelFacts
+    role: Role,
+    specs: Iterable[ToolSpec],
+    *,
+    model: str,
+    effort: str | None,
+    prices: ModelFacts,
+    fallback: ModelFacts | None = None,
 ) -> AgentConfiguration:
-    """Return the configuration of an agent that starts now; `specs` with its `finish`."""
+    """Return the configuration of an agent that starts now; `specs` with its `finish`.
+
+    A fallback that is the model itself is none.
+    """
     return AgentConfiguration(
         role=role.name,
         model=model,
@@ -77,6 +94,7 @@ def configure(
         tools=tuple(_pinned(spec) for spec in sorted(specs, key=lambda spec: spec.name)),
         prices=prices,
         limits=role.limits,
+        fallback=None if fallback is None or fallback.name == model else fallback,
     )
 
 

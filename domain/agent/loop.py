@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from contracts.agent import AgentLimits, AgentProgress, ModelPrices, StopCause
 from contracts.failures import RetryAdvice
-from contracts.model import ModelTurn, ToolAnswer, ToolUse
+from contracts.model import ModelCall, ModelTurn, ReplyOutcome, ToolAnswer, ToolUse
 from contracts.store import ConversationRef
 from contracts.tools import FINISH
 from domain.ids import digest
@@ -39,6 +39,7 @@ FINISH_DEFERRED = (
     "You are not done yet: a message came while you worked. Read it below, do what it asks, "
     "then call `finish` again."
 )
+_WINDOW_FULL = "the conversation no longer fits the model's window"
 FINISH_ALONE = "Call finish alone, after you have seen the results of your other calls."
 _RECENT = 16
 
@@ -163,20 +164,35 @@ def after_turn(
     `progress` is that from before the reply; `waiting`: something came meanwhile that the agent has
     not been told.
     """
-    match turn.stop_reason:
-        case "max_tokens":
+    outcome = turn.outcome or _outcome_before(turn)
+    match outcome:
+        case ReplyOutcome.TOO_LONG:
             return _too_long(progress, limits)
-        case "refusal":
+        case ReplyOutcome.FALLBACK:
+            return RetryTurn(None)
+        case ReplyOutcome.REFUSED:
             return Stop(StopCause.REFUSAL, turn.says or "the model declined to answer")
-        case "model_context_window_exceeded":
-            return Stop(StopCause.CONTEXT, "the conversation no longer fits the model's window")
+        case ReplyOutcome.WINDOW_FULL:
+            return Stop(StopCause.CONTEXT, turn.says or _WINDOW_FULL)
+        case ReplyOutcome.UNKNOWN:
+            return Stop(StopCause.SILENT, turn.says)
     if not _counts_replies(limits):
         return _after_turn_before(turn, progress, limits, waiting=waiting)
     if turn.tool_uses:
         return _finished(turn, waiting=waiting) or _tools(turn.tool_uses, progress, limits)
-    if turn.stop_reason == "pause_turn":
+    if outcome is ReplyOutcome.PAUSED:
         return _paused(progress, limits)
     return _silent(progress, limits, GO_ON if turn.says else EMPTY)
+
+
+def _outcome_before(turn: ModelTurn) -> ReplyOutcome:
+    """Return what a reply means in histories from before 2026-12, by its stop reason."""
+    return {
+        "max_tokens": ReplyOutcome.TOO_LONG,
+        "refusal": ReplyOutcome.REFUSED,
+        "model_context_window_exceeded": ReplyOutcome.WINDOW_FULL,
+        "pause_turn": ReplyOutcome.PAUSED,
+    }.get(turn.stop_reason, ReplyOutcome.GOES_ON)
 
 
 def _counts_replies(limits: AgentLimits) -> bool:
@@ -286,6 +302,7 @@ def with_usage(progress: AgentProgress, turn: ModelTurn, limits: AgentLimits) ->
             "usage": progress.usage.plus(turn.usage),
             "cost_microusd": progress.cost_microusd + turn.cost_microusd,
             "model": turn.model or progress.model,
+            "fallback": progress.fallback or turn.outcome is ReplyOutcome.FALLBACK,
         }
     )
 
@@ -326,6 +343,21 @@ def with_lost(progress: AgentProgress, advice: RetryAdvice) -> AgentProgress:
             "cost_microusd": progress.cost_microusd + advice.cost_microusd,
         }
     )
+
+
+def with_fallback(
+    progress: AgentProgress, call: ModelCall, advice: RetryAdvice
+) -> tuple[AgentProgress, ModelCall]:
+    """Return counters and next call after a failure: on the fallback model where it says so."""
+    if not advice.fallback:
+        return progress, call
+    changed = {"fallback": True}
+    return progress.model_copy(update=changed), call.model_copy(update=changed)
+
+
+def doing(number: int, progress: AgentProgress) -> str:
+    """Return what an agent does while a model is asked for its turn."""
+    return f"turn {number}: {'fallback model' if progress.fallback else 'model'}"
 
 
 def after_lost(

@@ -15,6 +15,7 @@ def chosen(start: RequestStart) -> ModelChoice:
         coder=start.model_coder,
         reviewer=start.model_reviewer,
         effort=start.effort,
+        fallback=start.fallback_model,
     )
 
 
@@ -29,7 +30,9 @@ def model_of(choice: ModelChoice, role: str, *, of_role: str | None) -> str | No
 
 def names(choice: ModelChoice) -> tuple[str, ...]:
     """Return every model that a request asks for, once."""
-    return tuple(dict.fromkeys(filter(None, (choice.model, *_own(choice).values()))))
+    return tuple(
+        dict.fromkeys(filter(None, (choice.model, *_own(choice).values(), choice.fallback)))
+    )
 
 
 def in_words(choice: ModelChoice) -> str:
@@ -51,5 +54,7 @@ def _parts(choice: ModelChoice) -> Iterator[str]:
     for role, model in _own(choice).items():
         if model:
             yield f"{role} {model}"
+    if choice.fallback:
+        yield f"fallback {choice.fallback}"
     if choice.effort:
         yield f"effort {choice.effort}"

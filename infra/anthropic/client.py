@@ -6,6 +6,8 @@ It does not know conversations, tools or stores. Temporal does every retry: the 
 import asyncio
 import contextlib
 import email.utils
+import hashlib
+import json
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -15,57 +17,37 @@ import anthropic
 import httpx2
 
 from contracts.failures import FailureKind
-from contracts.model import Usage
+from domain.agent.conditions import NO_SUCH_MODEL, Break, Came, Repair, of_failure
+from domain.text import one_line
 from infra.anthropic import route
+from infra.anthropic.errors import CallCancelled, ModelServiceError
+from infra.anthropic.pacer import CallPacer
 from infra.anthropic.reply import Hear, MalformedReplyError, ModelReply, ReplyBuilder
+from infra.anthropic.warming import Began, PrefixWarmer
+
+__all__ = ["CallCancelled", "MessagesClient", "ModelServiceError", "translated"]
 
 _TIMEOUT = httpx2.Timeout(connect=5, write=60, pool=30, read=180)
 _LIST_TIMEOUT = httpx2.Timeout(10)
-_REFUSED = (
-    "the model key is not accepted (set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN to one that is, "
-    "and start the worker again)"
-)
 _NO_KEY_NEEDED = "none"
 """What a service of the person's own is given that asks for no key; the client needs one."""
 _NO_KEY = "no model key: set ANTHROPIC_API_KEY (or ANTHROPIC_AUTH_TOKEN)"
 _LONGEST_WAIT_SECONDS = 86_400.0
-_SPEND_CODES = ("enforced_spend_limit_reached", "contract_spend_limit_reached")
-
-
-class ModelServiceError(Exception):
-    """A call that got no usable reply.
-
-    Attributes:
-        kind: what is done about it is `domain.failures`' table.
-        retry_after_seconds: what the service asks for, at most a day; None when it does not say.
-        usage: what it may have to be paid for: a model had begun, or what came cannot be read.
-            None when nothing came; a service answers before its model begins.
-    """
-
-    def __init__(
-        self,
-        kind: FailureKind,
-        message: str,
-        *,
-        retry_after_seconds: float | None = None,
-        usage: Usage | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.retry_after_seconds = retry_after_seconds
-        self.usage = usage
-
-
-class CallCancelled(asyncio.CancelledError):
-    """A call was cancelled after a model had begun to reply; `usage` may have to be paid for."""
-
-    def __init__(self, usage: Usage) -> None:
-        super().__init__()
-        self.usage = usage
+_DROP_THINKING = {
+    "type": "adaptive",
+    "block_binding": {"prefix_mismatch_behavior": "drop_block"},
+}
+_BINDING_BETA = "thinking-binding-controls-2026-08-01"
 
 
 class MessagesClient:
-    """A client of the Messages API that keeps its connection open."""
+    """A client of the Messages API that keeps its connection open.
+
+    It has one key; all calls of that key go through it, at its pace.
+
+    Args:
+        clock: seconds, never going back, by which calls are paced.
+    """
 
     def __init__(
         self,
@@ -74,13 +56,16 @@ class MessagesClient:
         auth_token: str | None,
         base_url: str | None,
         timeout: httpx2.Timeout = _TIMEOUT,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client: anthropic.AsyncAnthropic | None = None
-        self._missing = _NO_KEY
+        self._missing, self._no_way = _NO_KEY, Break.NO_KEY
+        self._pacer, self._warmer = CallPacer(clock), PrefixWarmer(clock)
+        self._plain = False
         try:
             http_client = route.http_client(base_url, timeout)
         except route.RouteError as error:
-            self._missing = str(error)
+            self._missing, self._no_way = str(error), Break.NO_WAY
             return
         if base_url and not auth_token:
             api_key = api_key or _NO_KEY_NEEDED
@@ -110,13 +95,51 @@ class MessagesClient:
             ModelServiceError: there is no usable reply.
             CallCancelled: cancelled while the reply was coming.
         """
+        client = self._ready()
+        model = str(request["model"])
+        async with self._warmer.call(_prefix(request)) as began, self._pacer.call(model):
+            if self._plain:
+                request = _without_extras(request)
+            try:
+                return await self._attempt(client, request, agent=agent, hear=hear, began=began)
+            except ModelServiceError as error:
+                again = self._repaired(request, error.repair)
+                if again is None:
+                    raise
+            return await self._attempt(client, again, agent=agent, hear=hear, began=began)
+
+    def fails_long(self, model: str) -> bool:
+        """Return whether a model has given no reply for so long that another may be asked."""
+        return self._pacer.fails_long(model)
+
+    def _ready(self) -> anthropic.AsyncAnthropic:
         if self._client is None:
-            raise ModelServiceError(
-                FailureKind.CREDENTIALS, f"{self._missing}; then start the worker again"
-            )
-        builder = ReplyBuilder(request, hear)
+            raise _failed(Came(broke=self._no_way, says=self._missing))
+        return self._client
+
+    def _repaired(
+        self, request: Mapping[str, Any], repair: Repair | None
+    ) -> Mapping[str, Any] | None:
+        """Return what is sent once more, None when that is not for the client to change."""
+        if repair is Repair.PLAIN and "diagnostics" in request:
+            self._plain = True
+            return _without_extras(request)
+        if repair is Repair.DROP_THINKING and "thinking" not in request:
+            return {**request, "thinking": _DROP_THINKING}
+        return None
+
+    async def _attempt(
+        self,
+        client: anthropic.AsyncAnthropic,
+        request: Mapping[str, Any],
+        *,
+        agent: str,
+        hear: Hear | None,
+        began: Began,
+    ) -> ModelReply:
+        builder = ReplyBuilder(request, hear, began)
         try:
-            reply = await self._stream(self._client, request, agent=agent, builder=builder)
+            reply = await self._stream(client, request, agent=agent, builder=builder)
         except asyncio.CancelledError as cancelled:
             if not builder.began:
                 raise
@@ -127,11 +150,9 @@ class MessagesClient:
                 failure.usage = builder.usage()
             raise failure from error
         if reply is None:
-            raise ModelServiceError(
-                FailureKind.UNREACHABLE,
-                "the reply was cut off before its end",
-                usage=builder.usage(),
-            )
+            failure = _failed(Came(broke=Break.CUT))
+            failure.usage = builder.usage()
+            raise failure
         return reply
 
     async def has_model(self, name: str) -> bool:
@@ -140,16 +161,14 @@ class MessagesClient:
         Raises:
             ModelServiceError: it does not say; MODEL_REQUEST where it has no list of models.
         """
-        if self._client is None:
-            raise ModelServiceError(FailureKind.CREDENTIALS, self._missing)
+        client = self._ready()
         try:
-            await self._client.models.retrieve(name, timeout=_LIST_TIMEOUT)
-        except anthropic.NotFoundError as error:
-            if error.type == "not_found_error":
-                return False
-            raise translated(error) from error
+            await client.models.retrieve(name, timeout=_LIST_TIMEOUT)
         except (anthropic.AnthropicError, httpx2.HTTPError, ValueError) as error:
-            raise translated(error) from error
+            failure = translated(error)
+            if failure.condition == NO_SUCH_MODEL:
+                return False
+            raise failure from error
         return True
 
     async def models_beside(self, name: str) -> list[str] | None:
@@ -161,11 +180,9 @@ class MessagesClient:
             return None
         try:
             await self._client.models.retrieve(name, timeout=_LIST_TIMEOUT)
-        except anthropic.NotFoundError as error:
-            if error.type != "not_found_error":
+        except (anthropic.AnthropicError, httpx2.HTTPError, ValueError) as error:
+            if translated(error).condition != NO_SUCH_MODEL:
                 return None
-        except (anthropic.AnthropicError, httpx2.HTTPError, ValueError):
-            return None
         else:
             return None
         with contextlib.suppress(anthropic.AnthropicError, httpx2.HTTPError, ValueError):
@@ -184,6 +201,8 @@ class MessagesClient:
     ) -> ModelReply | None:
         """Return the reply, None when its stream ended too early."""
         headers = {"x-orchestcode-agent": _header_value(agent)}
+        if request.get("thinking") is _DROP_THINKING:
+            headers["anthropic-beta"] = _BINDING_BETA
         # The client would walk through every message of its own argument, again in each turn;
         # what comes in the extra body is sent as it is.
         body = {"messages": request["messages"]}
@@ -210,61 +229,72 @@ def _fields(event: Any) -> Any:  # noqa: ANN401, RUF100 - data that is no object
 
 def translated(error: Exception) -> ModelServiceError:
     """Return the failure that a client error means."""
-    if problem := _route_problem(error):
-        return ModelServiceError(*problem)
+    wait = None
     if isinstance(error, anthropic.APIStatusError):
-        return _status(error)
-    if isinstance(error, anthropic.APIConnectionError | httpx2.HTTPError | OSError):
-        return ModelServiceError(
-            FailureKind.UNREACHABLE, f"no answer from the model's service: {error!r}"
+        wait = _retry_after(error.response.headers)
+    return _failed(_came(error, names_wait=wait is not None), wait)
+
+
+def _failed(came: Came, wait: float | None = None) -> ModelServiceError:
+    """Return the failure that the table of conditions says."""
+    row = of_failure(came)
+    return ModelServiceError(
+        row.answer if isinstance(row.answer, FailureKind) else FailureKind.BUG,
+        row.sentence(came),
+        condition=row.name,
+        retry_after_seconds=wait,
+        repair=row.repair,
+        switch=row.switch,
+    )
+
+
+def _came(error: Exception, *, names_wait: bool) -> Came:
+    """Return what an error tells, for the table."""
+    if isinstance(error, anthropic.APIStatusError):
+        if foreign := route.foreign_answer(error.response, error.body):
+            return foreign
+        return Came(
+            status=error.status_code,
+            type=str(error.type or ""),
+            code=error.error_code or "",
+            says=error.api_message or _unworded(error),
+            names_wait=names_wait,
+            should_retry=error.response.headers.get("x-should-retry", ""),
         )
-    if isinstance(error, anthropic.CredentialsError):
-        return ModelServiceError(FailureKind.CREDENTIALS, f"the model key cannot be used: {error}")
-    if isinstance(error, MalformedReplyError | ValueError):
-        return ModelServiceError(FailureKind.MALFORMED, f"the reply cannot be read: {error}")
-    return ModelServiceError(FailureKind.BUG, f"unexpected client error: {error!r}")
-
-
-def _route_problem(error: Exception) -> tuple[FailureKind, str] | None:
-    """Return what an error means that comes from the way to the service."""
-    if isinstance(error, anthropic.APIStatusError):
-        return route.answer_problem(error.response, error.body)
     if isinstance(error, anthropic.APIConnectionError):
-        return route.connection_problem(str(error.request.url), error.__cause__ or error)
-    return None
+        behind = route.proxy_failure(str(error.request.url), error.__cause__ or error)
+        return behind or Came(broke=Break.CONNECTION, says=_no_answer(error))
+    if isinstance(error, httpx2.HTTPError | OSError):
+        return Came(broke=Break.CONNECTION, says=_no_answer(error))
+    if isinstance(error, anthropic.IdentityTokenFileError):
+        return Came(broke=Break.KEY_FILE, says=str(error))
+    if isinstance(error, anthropic.CredentialsError):
+        return Came(broke=Break.KEY_UNUSABLE, says=str(error))
+    if isinstance(error, MalformedReplyError | ValueError):
+        return Came(broke=Break.UNREADABLE, says=str(error))
+    return Came(broke=Break.UNEXPECTED, says=repr(error))
 
 
-def _status(error: anthropic.APIStatusError) -> ModelServiceError:
-    code, kind, status = error.error_code or "", str(error.type or ""), error.status_code
-    said = error.api_message or route.page(error.response)
-    if code in _SPEND_CODES or status == 402 or kind == "billing_error":
-        return ModelServiceError(
-            FailureKind.SPEND_LIMIT, f"the account's spending limit is reached: {said}"
-        )
-    wait = _retry_after(error.response.headers)
-    if status == 429 or kind == "rate_limit_error":
-        if wait is None and "usage limits" in said:
-            return ModelServiceError(FailureKind.SPEND_LIMIT, said)
-        return ModelServiceError(
-            FailureKind.RATE_LIMITED, f"the service asks to wait: {said}", retry_after_seconds=wait
-        )
-    if status in {401, 403} or kind in {"authentication_error", "permission_error"}:
-        return ModelServiceError(FailureKind.CREDENTIALS, f"{_REFUSED}: {said}")
-    if status == 413 or "prompt is too long" in said:
-        return ModelServiceError(
-            FailureKind.CONTEXT_FULL, f"the request is larger than the service takes: {said}"
-        )
-    if error.response.headers.get("x-should-retry") == "false":
-        return ModelServiceError(
-            FailureKind.MODEL_REQUEST, f"the service says not to retry: {said}"
-        )
-    if status in {408, 409} or status >= 500 or kind in {"overloaded_error", "api_error"}:
-        return ModelServiceError(
-            FailureKind.OVERLOADED, f"the model's service failed: {said}", retry_after_seconds=wait
-        )
-    if kind == "timeout_error":
-        return ModelServiceError(FailureKind.UNREACHABLE, said)
-    return ModelServiceError(FailureKind.MODEL_REQUEST, f"the service rejects the request: {said}")
+def _unworded(error: anthropic.APIStatusError) -> str:
+    """Return what is said of an error without words of the service's own."""
+    if error.response.is_error:
+        return route.page(error.response)
+    return one_line(str(error), 200)  # the data of an event in the middle of a reply
+
+
+def _no_answer(error: Exception) -> str:
+    return f"no answer from the model's service: {error!r}"
+
+
+def _prefix(request: Mapping[str, Any]) -> str:
+    """Return what makes the shared prefix of two requests the same: model, tools, system."""
+    parts = [request.get(name) for name in ("model", "tools", "system")]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _without_extras(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a request without what only the vendor's own service knows."""
+    return {name: value for name, value in request.items() if name != "diagnostics"}
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

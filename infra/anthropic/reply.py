@@ -11,14 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.model import Usage
+from contracts.model import ReplyOutcome, Usage
+from domain.agent.conditions import DISCARDED, Came, Row, of_reply
 from infra.live.entries import Part
 
 _MOST_TOKENS = 100_000_000
 """More than any service can mean: a count above it is cut to it."""
+_MOST_CHANGES = 20
 _CHARS_PER_TOKEN = 3
 """Fewer than a text has on average, so that an estimate is not too low."""
-_CUT = ("max_tokens", "refusal", "model_context_window_exceeded")
 _TEXTS = {"text_delta": "text", "thinking_delta": "thinking"}
 _PARTS = {"text_delta": Part.SAYS, "thinking_delta": Part.THINKS, "input_json_delta": Part.INPUT}
 _COUNTS = {
@@ -44,7 +45,12 @@ class ModelReply:
     Attributes:
         content: the blocks exactly as they will be sent back.
         written_1h: tokens written to the hour-long cache.
-        detail: why it was refused, when it was.
+        condition: the row of the table that holds for its stop reason, and its sentence in `told`.
+        message_id: by which the next request names this one.
+        cache_miss: why its prefix was not read from the cache, as the service says; "" when it
+            says nothing of it.
+        missed_tokens: that were read anew because of it.
+        transformed: what the service changed in the conversation before the model read it.
     """
 
     content: list[dict[str, Any]]
@@ -53,7 +59,23 @@ class ModelReply:
     usage: Usage
     written_1h: int
     request_id: str
-    detail: str
+    condition: Row
+    told: str
+    message_id: str = ""
+    cache_miss: str = ""
+    missed_tokens: int = 0
+    transformed: tuple[str, ...] = ()
+
+    @property
+    def outcome(self) -> ReplyOutcome:
+        """What is done about it."""
+        answer = self.condition.answer
+        return answer if isinstance(answer, ReplyOutcome) else ReplyOutcome.UNKNOWN
+
+    @property
+    def discarded(self) -> bool:
+        """Whether nothing of it is run or sent back."""
+        return self.outcome in DISCARDED
 
 
 class ReplyBuilder:
@@ -62,14 +84,21 @@ class ReplyBuilder:
     Args:
         request: by its length its tokens are estimated when the service does not count them.
         hear: gets each piece as it comes; what it raises is left aside.
+        on_begin: called when the model begins.
 
     Attributes:
         began: a model is at work on the reply, so it may be paid for.
     """
 
-    def __init__(self, request: Mapping[str, Any], hear: Hear | None = None) -> None:
+    def __init__(
+        self,
+        request: Mapping[str, Any],
+        hear: Hear | None = None,
+        on_begin: Callable[[], None] = lambda: None,
+    ) -> None:
         self._request = request
         self._hear = hear
+        self._on_begin = on_begin
         self._received_chars = 0
         self._blocks: dict[int, dict[str, Any]] = {}
         self._inputs: dict[int, str] = {}
@@ -77,6 +106,9 @@ class ReplyBuilder:
         self._written_1h = 0
         self._stopped = False
         self._stop_reason = self._model = self._detail = ""
+        self._message_id = self._cache_miss = ""
+        self._missed = 0
+        self._transformed: tuple[str, ...] = ()
         self.began = False
 
     def add(self, event: object) -> None:
@@ -89,9 +121,8 @@ class ReplyBuilder:
         match fields.get("type"):
             case "message_start":
                 self.began = True
-                message = _mapping(fields.get("message"))
-                self._model = str(message.get("model") or "")[:200]
-                self._count(message.get("usage"))
+                self._on_begin()
+                self._begin(_mapping(fields.get("message")))
             case "content_block_start":
                 self._begin_block(fields)
             case "content_block_delta":
@@ -115,14 +146,21 @@ class ReplyBuilder:
             raise MalformedReplyError("what came is not a reply of the Messages API")
         if not self._stopped or not self._stop_reason:
             return None
+        came = Came(stop_reason=self._stop_reason, says=self._detail or self._stop_reason)
+        condition = of_reply(came)
         return ModelReply(
-            content=[self._finished(place) for place in sorted(self._blocks)],
+            content=[self._finished(place, condition) for place in sorted(self._blocks)],
             stop_reason=self._stop_reason,
             model=self._model,
             usage=self.usage(),
             written_1h=min(self._written_1h, self._counts.get("cache_write_tokens", 0)),
             request_id=request_id,
-            detail=self._detail,
+            condition=condition,
+            told=condition.sentence(came),
+            message_id=self._message_id,
+            cache_miss=self._cache_miss,
+            missed_tokens=self._missed,
+            transformed=self._transformed,
         )
 
     def usage(self) -> Usage:
@@ -138,6 +176,18 @@ class ReplyBuilder:
             seen = counts.get("output_tokens", 0)
             counts["output_tokens"] = max(seen, _estimate(self._received_chars))
         return Usage(**counts)
+
+    def _begin(self, message: Mapping[str, Any]) -> None:
+        self._model = _text(message.get("model"))[:200]
+        self._message_id = _text(message.get("id"))[:200]
+        self._count(message.get("usage"))
+        diagnosis = _mapping(message.get("diagnostics"))
+        reason = _mapping(diagnosis.get("cache_miss_reason"))
+        self._cache_miss = _text(reason.get("type"))[:80]
+        self._missed = _tokens(reason.get("cache_missed_input_tokens")) or 0
+        changes = message.get("input_transformations")
+        listed = [_mapping(each) for each in changes] if isinstance(changes, list) else []
+        self._transformed = tuple(_change(each) for each in listed[:_MOST_CHANGES])
 
     def _begin_block(self, fields: Mapping[str, Any]) -> None:
         block = fields.get("content_block")
@@ -184,7 +234,7 @@ class ReplyBuilder:
         hour = _mapping(counted.get("cache_creation")).get("ephemeral_1h_input_tokens")
         self._written_1h = _tokens(hour) or self._written_1h
 
-    def _finished(self, place: int) -> dict[str, Any]:
+    def _finished(self, place: int, condition: Row) -> dict[str, Any]:
         block, text = self._blocks[place], self._inputs.get(place, "")
         if not text:
             return block
@@ -192,7 +242,7 @@ class ReplyBuilder:
             value = json.loads(text, parse_constant=_refused)
             json.dumps(value, ensure_ascii=False).encode()  # half a character can be sent nowhere
         except (ValueError, RecursionError) as error:
-            if self._stop_reason in _CUT:
+            if condition.answer in DISCARDED:
                 return {**block, "input": {}}  # nothing of it is run
             raise MalformedReplyError(f"a call's arguments are not JSON: {error}") from error
         return {**block, "input": value}
@@ -200,6 +250,12 @@ class ReplyBuilder:
 
 def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def _change(change: Mapping[str, Any]) -> str:
+    """Return what the service changed, in one line."""
+    parts = (_text(change.get(name))[:80] for name in ("type", "path", "reason"))
+    return " ".join(part for part in parts if part)
 
 
 def _text(value: object) -> str:

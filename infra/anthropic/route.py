@@ -1,5 +1,6 @@
 """What lies between us and the Messages API: its address, and a proxy of the environment's."""
 
+import contextlib
 import ipaddress
 import os
 import re
@@ -11,17 +12,13 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from contracts.failures import FailureKind
+from domain.agent.conditions import Break, Came, of_others
 from domain.text import one_line
 
 _ADDRESS = "https://api.anthropic.com"
 _VARIABLE = "ANTHROPIC_BASE_URL"
 _TAGS = re.compile(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>")
 _TITLE = re.compile(r"(?is)<title[^>]*>(.*?)</title>")
-_CLIENT_ERRORS = range(400, 500)
-_CLOSED = frozenset({401, 403, 407})
-_PASSING = frozenset({408, 409, 413, 429})
-"""Answers that have a meaning of their own, from whomever they come."""
 
 
 class RouteError(Exception):
@@ -109,34 +106,38 @@ def http_client(base_url: str | None, timeout: httpx2.Timeout) -> httpx2.AsyncCl
         raise RouteError(f"{proxy.shown} cannot be used: {error}") from error
 
 
-def connection_problem(url: str, cause: BaseException) -> tuple[FailureKind, str] | None:
+def proxy_failure(url: str, cause: BaseException) -> Came | None:
     """Return what no answer means where a proxy stands between; None where none does."""
     proxy = proxy_of(url)
     if proxy is None:
         return None
     if isinstance(cause, httpx2.ProxyError):
-        refused = re.match(r"4\d\d", str(cause)) is not None
-        kind = FailureKind.CREDENTIALS if refused else FailureKind.UNREACHABLE
-        return kind, f"{proxy.shown} refuses the way to {urlsplit(url).hostname}: {cause}"
-    return (
-        FailureKind.UNREACHABLE,
-        f"no answer from the model's service through {proxy.shown}: {cause!r}",
-    )
+        says = f"{proxy.shown} refuses the way to {urlsplit(url).hostname}: {cause}"
+        status = re.match(r"\d{3}", str(cause))
+        return Came(broke=Break.PROXY, status=int(status[0]) if status else 0, says=says)
+    says = f"no answer from the model's service through {proxy.shown}: {cause!r}"
+    return Came(broke=Break.CONNECTION, says=says)
 
 
-def answer_problem(response: httpx2.Response, body: object) -> tuple[FailureKind, str] | None:
-    """Return what a refusal means that is not the service's own; None for one that is."""
-    status = response.status_code
-    if status not in _CLIENT_ERRORS or status in _PASSING or _from_service(body):
+def foreign_answer(response: httpx2.Response, body: object) -> Came | None:
+    """Return a refusal that is not the service's own; None for one that is.
+
+    Some statuses mean the same from whomever they come; the table of conditions knows them.
+    """
+    if _from_service(body) or not of_others(response.status_code):
         return None
     url = _without_password(str(response.request.url))
     proxy = proxy_of(url)
-    if status not in _CLOSED:
-        where = f"{url} is no Messages API: it answers {page(response)}"
-        return FailureKind.MODEL_REQUEST, f"{where}; check {_variables(proxy)}"
-    through = f" through {proxy.shown}" if proxy else ""
-    answer = f"{url}{through} answers {page(response)}, not in the service's words"
-    return FailureKind.CREDENTIALS, f"{answer}; check {_variables(proxy)}"
+    return Came(
+        status=response.status_code,
+        foreign=True,
+        says=page(response),
+        words={
+            "where": url,
+            "through": f" through {proxy.shown}" if proxy else "",
+            "variables": _variables(proxy),
+        },
+    )
 
 
 def _variables(proxy: Proxy | None) -> str:
@@ -149,7 +150,9 @@ def _from_service(body: object) -> bool:
 
 def page(response: httpx2.Response) -> str:
     """Return an answer that is not the service's in one line: its status, and what it shows."""
-    text = response.text if response.is_closed else ""
+    text = ""
+    with contextlib.suppress(httpx2.ResponseNotRead):  # a stream that broke off was never read
+        text = response.text if response.is_closed else ""
     title = _TITLE.search(text)
     shown = one_line(title[1] if title else _TAGS.sub(" ", text), 200)
     status = f"{response.status_code} {response.reason_phrase}".strip()

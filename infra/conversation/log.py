@@ -20,14 +20,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from contracts.model import ModelCall, ModelTurn
+from contracts.model import ModelCall, ModelTurn, ToolUse
 from contracts.store import ConversationRef
 from domain import ids
+from domain.agent import caching
 from domain.agent.configuration import AgentConfiguration
 from infra.conversation.messages import Message, canonical, filled, replied
 from infra.store import Batch, RefUpdate, Store, TreeEntry
 
 REMEMBERED_WINDOWS = 64
+
+
+@dataclass(frozen=True)
+class LastCall:
+    """The newest call of a window.
+
+    Attributes:
+        message: id of its reply; "" in logs from before 2026-12, as `began` is 0.
+        fallback: whether the fallback model was asked.
+        began: when its request was sent, seconds since the epoch.
+        tokens: that the model read.
+        held: what was not said yet, with links to its texts.
+    """
+
+    message: str = ""
+    fallback: bool = False
+    began: float = 0.0
+    tokens: int = 0
+    uses: tuple[ToolUse, ...] = ()
+    held: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,11 +59,31 @@ class Window:
         config: model, system, tools and what else must not change within the window.
         messages: oldest first, texts filled in, no cache markers.
         configuration: the agent's; None in logs from before 2026-12.
+        last: None before the first turn.
+        pauses: a turn before the last one paused for longer than the cache keeps its end.
     """
 
     config: dict[str, Any]
     messages: tuple[Message, ...]
     configuration: AgentConfiguration | None = None
+    last: LastCall | None = None
+    pauses: bool = False
+
+    def pauses_long(self, now: float) -> bool:
+        """Return whether a turn of it has paused for longer; `now`: the next call begins."""
+        last = self.last
+        if self.pauses or last is None:
+            return self.pauses
+        return caching.pauses_long(last.uses, now - last.began if last.began else 0.0)
+
+    def followed(self, call: LastCall, *messages: Message) -> "Window":
+        """Return the window after one more turn."""
+        return replace(
+            self,
+            messages=(*self.messages, *messages),
+            last=call,
+            pauses=self.pauses_long(call.began),
+        )
 
 
 @dataclass(frozen=True)
@@ -65,11 +106,17 @@ class TurnContent:
         message: as it is journaled, its texts linked; None = nothing was said.
         sent: the same with its texts filled in.
         reply: the content that came.
+        reply_id: as the service names it.
+        began: when the request was sent, seconds since the epoch.
+        held: what is said only with a later turn, its texts linked.
     """
 
     message: Message | None
     sent: tuple[Message, ...]
     reply: Sequence[dict[str, Any]]
+    reply_id: str = ""
+    began: float = 0.0
+    held: Sequence[dict[str, Any]] = ()
 
 
 def turn_key(call: ModelCall) -> str:
@@ -148,11 +195,12 @@ class ConversationLog:
         config = json.loads(await store.get_blob(f"{root}:config.json"))
         configuration, _ = await _configuration(store, root)
         opening = json.loads(await store.get_blob(f"{root}:input.json"))
-        messages = await filled(store, opening)
+        window = Window(config, tuple(await filled(store, opening)), configuration)
         for commit in turns:
             record = json.loads(await store.get_blob(f"{commit}:turn.json"))
-            messages += [*await filled(store, record["input"]), *replied(record["reply"])]
-        return self._remember(head, Window(config, tuple(messages), configuration))
+            said = await filled(store, record["input"])
+            window = window.followed(_last(record), *said, *replied(record["reply"]))
+        return self._remember(head, window)
 
     async def append(
         self,
@@ -176,6 +224,10 @@ class ConversationLog:
             "turn": turn.model_dump(mode="json"),
             "input": [said.message] if said.message else [],
             "reply": list(said.reply),
+            "reply_id": said.reply_id,
+            "began": round(said.began, 3),
+            "fallback": call.fallback,
+            "held": list(said.held),
         }
         written = canonical(record)
         files = {"turn.json": batch.blob(written), **_links(call, turn)}
@@ -190,8 +242,8 @@ class ConversationLog:
         await self._move(store, call.conversation, head)
         if not turn.discarded:
             # As it was written, so that memory and store can never differ.
-            answer = replied(json.loads(written)["reply"])
-            self._remember(head, replace(window, messages=(*window.messages, *said.sent, *answer)))
+            kept = json.loads(written)
+            self._remember(head, window.followed(_last(kept), *said.sent, *replied(kept["reply"])))
         return _with_head(turn, call.conversation, head)
 
     async def _move(self, store: Store, conversation: ConversationRef, head: str) -> None:
@@ -281,6 +333,18 @@ def _with_head(turn: ModelTurn, conversation: ConversationRef, head: str) -> Mod
         }
     )
     return turn.model_copy(update={"conversation": after})
+
+
+def _last(record: Mapping[str, Any]) -> LastCall:
+    turn = ModelTurn.model_validate(record["turn"])
+    return LastCall(
+        message=record.get("reply_id", ""),
+        fallback=record.get("fallback", False),
+        began=record.get("began", 0.0),
+        tokens=turn.usage.context_tokens,
+        uses=turn.tool_uses,
+        held=tuple(record.get("held", ())),
+    )
 
 
 def _tree(batch: Batch, files: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from infra.store import Store
 
 Message = dict[str, Any]
 RECORDED = "Recorded."
+INTERRUPTED = ToolAnswer(tool_use_id="", text="Interrupted, not executed.", is_error=True)
 _NAME = re.compile(r"[^a-zA-Z0-9_-]")
 _NAME_CHARS = 64
 _THOUGHTS = frozenset({"thinking", "redacted_thinking"})
@@ -39,13 +40,16 @@ def compose(
     *,
     message: str | None,
     documents: Sequence[tuple[str, str]],
+    held: Sequence[dict[str, Any]] = (),
 ) -> Message | None:
     """Return the user message of a call: every open call answered, results first, then texts.
 
-    None when there is nothing to say, as before the first turn and after a pause.
+    `held` was to be said before. None when there is nothing to say, as before the first turn and
+    after a pause.
     """
     given = {answer.tool_use_id: answer for answer in answers}
     blocks = [_result(call, given.get(call)) for call in open_calls]
+    blocks += held
     if message:
         blocks.append({"type": "text", "text": message})
     blocks += documents_linked(documents)
@@ -60,6 +64,43 @@ def _result(call: str, answer: ToolAnswer | None) -> dict[str, Any]:
     if answer and answer.is_error:
         block["is_error"] = True
     return block
+
+
+def held_back(
+    messages: Sequence[Message], message: Message | None
+) -> tuple[Message | None, list[dict[str, Any]]]:
+    """Return what is said after a reply, and the blocks that are said only after the next one.
+
+    A reply that waits for a tool of the service's own takes results, and no word beside them.
+    """
+    last = messages[-1]["content"] if messages[-1]["role"] == "assistant" else []
+    ended = {block.get("tool_use_id") for block in last}
+    waits = any(_is_server_call(block) and block.get("id") not in ended for block in last)
+    if message is None or not waits:
+        return message, []
+    results = [block for block in message["content"] if block["type"] == "tool_result"]
+    rest = [block for block in message["content"] if block["type"] != "tool_result"]
+    return ({"role": "user", "content": results} if results else None), rest
+
+
+def _is_server_call(block: Mapping[str, Any]) -> bool:
+    return block.get("type") == "server_tool_use"
+
+
+def with_missing_answers(messages: Sequence[Message], message: Message | None) -> Message | None:
+    """Return a message that also answers the last reply's calls that it leaves out.
+
+    None when it leaves none out, so that nothing is mended by it.
+    """
+    said = list(message["content"]) if message else []
+    given = {block.get("tool_use_id") for block in said}
+    last = messages[-1] if messages and messages[-1]["role"] == "assistant" else None
+    calls = [str(each["id"]) for each in last["content"] if is_call(each)] if last else []
+    missing = [call for call in calls if call not in given]
+    if not missing:
+        return None
+    answers = [_result(call, INTERRUPTED) for call in missing]
+    return {"role": "user", "content": [*answers, *said]}
 
 
 # ---- what came, as it is sent back

@@ -21,10 +21,9 @@ from infra.store import Store, records, trees
 from infra.store.object_format import EMPTY_TREE
 from rehearsal import journal
 from rehearsal.server import serve
-from tests.activities.test_model import REPOSITORY, ModelEnv, call, desk, script, turn
+from tests.activities.model_env import REPOSITORY, ModelEnv, call, script, turn
 from tests.architecture import model_page
 
-__all__ = ["desk"]
 SURVEY = Survey(
     date="2026-11-29",
     system="Debian GNU/Linux 12, x86_64",

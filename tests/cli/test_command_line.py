@@ -33,6 +33,7 @@ RUN_DEFAULTS = {
     "model_planner": None,
     "model_coder": None,
     "model_reviewer": None,
+    "fallback_model": None,
     "effort": None,
     "detach": False,
 }
@@ -181,7 +182,7 @@ def test_every_option_of_run_is_understood() -> None:
     words += ["--check", "make lint", "--approve", "plan,delivery", "--budget-usd", "2.5"]
     words += ["--on-limit", "finish"]
     words += ["--model", "m", "--model-planner", "p", "--model-coder", "c"]
-    words += ["--model-reviewer", "r", "--effort", "xhigh"]
+    words += ["--model-reviewer", "r", "--fallback-model", "f", "--effort", "xhigh"]
     words += ["--setup", "npm ci", "--no-setup"]
     words += ["--max-parallel", "3", "--detach", "mend it"]
 
@@ -202,6 +203,7 @@ def test_every_option_of_run_is_understood() -> None:
         "model_planner": "p",
         "model_coder": "c",
         "model_reviewer": "r",
+        "fallback_model": "f",
         "effort": Effort.XHIGH,
         "detach": True,
     }

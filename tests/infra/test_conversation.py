@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.model import _request
 from contracts.agent import AgentLimits
 from contracts.model import ModelCall, ModelTurn, ToolAnswer, ToolUse, Usage
 from contracts.store import ConversationRef, RepositoryRef
 from domain import ids
 from domain.agent.configuration import AgentConfiguration
 from domain.agent.models import facts
+from infra.conversation import breakpoints
 from infra.conversation import log as conversation_log
 from infra.conversation.log import ConversationLog, TurnContent, Window, turn_key
 from infra.conversation.messages import (
@@ -309,9 +309,16 @@ def test_every_open_call_is_answered_once_and_first(
     assert [block["text"] for block in blocks[len(opened) :]] == ([message] if message else [])
 
 
-@given(st.integers(min_value=0, max_value=12), st.booleans())
-def test_cache_markers_are_few_and_well_placed(turns: int, pending: bool) -> None:  # noqa: FBT001
-    """System and opening for an hour, then the tail and the one before it: never more than four."""
+@given(st.integers(min_value=0, max_value=12), st.booleans(), st.booleans())
+def test_cache_markers_are_few_and_well_placed(
+    turns: int,
+    pending: bool,  # noqa: FBT001
+    long_tail: bool,  # noqa: FBT001
+) -> None:
+    """System and opening for an hour, then the tail and the one before it: never more than four.
+
+    Where the conversation pauses for long, these two are kept for an hour as well.
+    """
     messages: list[Message] = [OPENING]
     for number in range(turns):
         block = {"type": "text", "text": f"{number}"}
@@ -320,7 +327,9 @@ def test_cache_markers_are_few_and_well_placed(turns: int, pending: bool) -> Non
     if pending:
         messages.append({"role": "assistant", "content": [{"type": "text", "text": "paused"}]})
     before = json.dumps(messages)
-    request = _request(CONFIG.request_fields(), messages, 1_000)
+    request = breakpoints.request(
+        CONFIG.request_fields(), messages, max_tokens=1_000, model="m", long_tail=long_tail
+    )
     marks = [
         (place, block["cache_control"].get("ttl", "5m"))
         for place, message in enumerate(request["messages"])
@@ -330,7 +339,7 @@ def test_cache_markers_are_few_and_well_placed(turns: int, pending: bool) -> Non
     users = [place for place, message in enumerate(messages) if message["role"] == "user"]
 
     assert request["system"][0]["cache_control"]["ttl"] == "1h"
-    assert marks == [(0, "1h"), *((place, "5m") for place in users[1:][-2:])]
+    assert marks == [(0, "1h"), *((place, "1h" if long_tail else "5m") for place in users[1:][-2:])]
     assert len(marks) + len(request["system"]) <= 4
     assert all(
         "cache_control" not in block for m in request["messages"] for block in m["content"][:-1]
