@@ -49,13 +49,13 @@ def failed(
     A long wait is the workflow's, which shows it; the server waits without a word.
     """
     strategy, asked = STRATEGIES[kind], retry_after_seconds or 0.0
-    short = asked <= SHORT_SECONDS
+    retried = strategy.retried and asked <= SHORT_SECONDS
     return ApplicationError(
         message[:_BOUND],
         strategy.advice.model_copy(update={"pause_seconds": asked}),
         type=kind.value,
-        non_retryable=not (strategy.retried and short),
-        next_retry_delay=dt.timedelta(seconds=asked) if asked and short else None,
+        non_retryable=not retried,
+        next_retry_delay=dt.timedelta(seconds=asked) if asked and retried else None,
     )
 
 

@@ -93,32 +93,52 @@ def after_reply(pace: Pace) -> Pace:
     return replace(pace, limit=limit, streak=0, stopped=None)
 
 
-def after_failure(
-    pace: Pace, kind: FailureKind, says: str, *, began: float, now: float, asked: float | None
-) -> Pace:
-    """Return the pace after a call that failed; `asked`: seconds that the service asks to wait."""
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A call that failed.
+
+    Attributes:
+        began, now: when it began and failed.
+        at_work: calls that ran then, this one included.
+        asked: seconds that the service asks to wait, None when it does not say.
+    """
+
+    kind: FailureKind
+    says: str
+    began: float
+    now: float
+    at_work: int = 1
+    asked: float | None = None
+
+
+def after_failure(pace: Pace, failed: Failed) -> Pace:
+    """Return the pace after a call that failed."""
+    kind, now = failed.kind, failed.now
     if kind is FailureKind.RATE_LIMITED:
-        return _slower(pace, says, began=began, now=now, asked=asked)
+        return _slower(pace, failed)
     if kind in _STOPS:
         seconds = pace.stopped.seconds * 2 if pace.stopped else 1.0
         seconds = min(seconds, LONGEST_STOP_SECONDS)
-        return replace(pace, stopped=Stopped(kind, says, now + seconds, seconds))
-    if asked:
-        return replace(pace, hold_until=max(pace.hold_until, now + asked), says=says)
+        return replace(pace, stopped=Stopped(kind, failed.says, now + seconds, seconds))
+    if failed.asked:
+        until = max(pace.hold_until, now + failed.asked)
+        return replace(pace, hold_until=until, says=failed.says)
     return pace
 
 
-def _slower(pace: Pace, says: str, *, began: float, now: float, asked: float | None) -> Pace:
-    fresh = began >= pace.slowed
+def _slower(pace: Pace, failed: Failed) -> Pace:
+    """Return a slower pace: half of the calls that ran, once for those that ran together."""
+    now, fresh = failed.now, failed.began >= pace.slowed
     streak = pace.streak + fresh
     own = min(2.0 ** max(streak - 1, 0), LONGEST_HOLD_SECONDS)
-    hold = now + (own if asked is None else asked)
+    hold = now + (own if failed.asked is None else failed.asked)
+    half = max(min(pace.limit, failed.at_work) / 2, LEAST_CALLS)
     return replace(
         pace,
-        limit=max(pace.limit / 2, LEAST_CALLS) if fresh else pace.limit,
+        limit=half if fresh else pace.limit,
         slowed=now if fresh else pace.slowed,
         streak=streak,
         hold_until=max(pace.hold_until, hold),
-        says=says,
+        says=failed.says,
         stopped=None,
     )

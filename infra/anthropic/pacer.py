@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 from contracts.failures import FailureKind
 from domain.agent import pacing
-from domain.agent.pacing import Pace, Wait
+from domain.agent.pacing import Failed, Pace, Wait
 from domain.failures import SHORT_SECONDS
 from infra.anthropic.errors import ModelServiceError
 
@@ -67,14 +67,15 @@ class CallPacer:
         now = self._clock()
         if error.kind is FailureKind.OVERLOADED:
             self._failing.setdefault(model, now)
-        self._pace = pacing.after_failure(
-            self._pace,
+        failed = Failed(
             error.kind,
             str(error),
-            began=began,
-            now=now,
+            began,
+            now,
+            at_work=self._at_work,
             asked=error.retry_after_seconds,
         )
+        self._pace = pacing.after_failure(self._pace, failed)
         if error.kind is FailureKind.RATE_LIMITED or self._pace.stopped:
             error.retry_after_seconds = self._rest(now)
 

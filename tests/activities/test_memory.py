@@ -17,14 +17,13 @@ from domain.memory.memory import Memory, MemoryType, draft
 from domain.memory.telling import SECTION
 from infra.memory.memories import Memories, Source
 from infra.store import ANY, RefUpdate, Store, records
-from tests.activities.test_model import ModelEnv, desk
+from tests.activities.model_env import ModelEnv
 from tests.activities.test_openings import committed, opening
 from tests.infra.bench import SECRET, ActivityEnv, Agent, ToolReply, reply_text
 from tests.infra.test_memories import NOW, accepted
 from tests.infra.test_recall import Talk
 from tests.local_deployment import ROOT
 
-__all__ = ["desk"]
 TRAP = {
     "type": "project",
     "description": "a.txt ends without a newline",
