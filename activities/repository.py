@@ -32,7 +32,8 @@ from contracts.repository import (
 from contracts.request import RequestEnded, RequestStatus
 from contracts.resume import RequestResumed, ResumeRequest
 from contracts.store import RepositoryRef
-from domain import ids, limits
+from contracts.threads import PastRun
+from domain import ids, limits, threads
 from domain.request.notes import repository_notes
 from domain.spending import with_spending
 from domain.text import clip, for_people
@@ -40,6 +41,7 @@ from infra.delivery_trial import why_not_pushed
 from infra.git.command import GitCommand, GitError, GitTimeoutError
 from infra.kept import resuming
 from infra.kept.spending import SpendingReader
+from infra.kept.threads import note_member, past_runs
 from infra.layers import Layers
 from infra.locks import locked
 from infra.person_instructions import person_instructions
@@ -122,7 +124,7 @@ class UserRepositories(RepositoryActivities):
             branch = request.branch or request.suggested_branch
             asked = Asked(
                 path=request.path,
-                base=request.base,
+                base=await self._base(request),
                 branch=branch,
                 checks=request.checks,
                 setup=request.setup,
@@ -144,6 +146,27 @@ class UserRepositories(RepositoryActivities):
             excludes = found.excludes.encode("latin-1")
             await asyncio.to_thread(write_excludes, store.path, excludes)
             return await self._fetched(store, request, found, key=key, branch=branch)
+
+    async def _base(self, request: OpenRepository) -> str | None:
+        """Return from where a request starts: as it says, or what its thread has delivered last."""
+        if request.base or not request.thread:
+            return request.base
+        candidates = threads.bases(await self._past(request))
+        for base in candidates:
+            with contextlib.suppress(RequestRefused):
+                branch = request.branch or request.suggested_branch
+                async with looking(Asked(path=request.path, base=base, branch=branch)) as look:
+                    await look.found()
+                    return base
+        return None
+
+    async def _past(self, request: OpenRepository) -> Sequence[PastRun]:
+        """Return what the thread of a request came to so far."""
+        key = ids.repository_key(str(await locate(request.path)))
+        if not self._stores.path(key).is_dir():
+            return ()
+        store = await self._stores.get(key)
+        return await past_runs(store, request.thread, but=request.request_key)
 
     def _check_code(self, request: OpenRepository) -> None:
         """Refuse a start without its code, where one is needed."""
@@ -223,7 +246,10 @@ class UserRepositories(RepositoryActivities):
             service=self._service,
             settings_checks=found.settings.checks if found.settings and not request.checks else (),
             setup=setup.wanted,
+            past=threads.told(await self._past(request)) if request.thread else "",
         )
+        if request.thread:
+            await note_member(store, request.request_key, request.thread)
         record = await records.write(store, opened)
         await store.update_refs(RefUpdate(ids.opened_ref(request.request_key), record, ANY))
         return opened

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 from temporalio import activity
 
 from contracts.agent import Note
@@ -14,6 +14,7 @@ from contracts.resume import RequestResumed, ResumeRequest
 from contracts.setup import SetupRule, WantedSetup
 from contracts.spending import Spending
 from contracts.store import RepositoryRef
+from contracts.threads import MOST_PAST
 
 
 class Dependencies(Contract):
@@ -80,6 +81,8 @@ class OpenRepository(Contract):
         retried: it goes on with what the store keeps, and is refused where there is nothing.
         setup: commands that install what the base needs, as the person named them; None = they
             named none, () = there is to be none.
+        thread: the key of the first request of its thread, "" when it is no follow-up; where no
+            base is named, it starts from what the thread has delivered.
     """
 
     request_id: str
@@ -93,6 +96,7 @@ class OpenRepository(Contract):
     asked: str = ""
     retried: bool = False
     setup: tuple[str, ...] | None = None
+    thread: str = ""
 
 
 class OpenRequest(Contract):
@@ -120,6 +124,7 @@ class RepositoryOpened(Contract):
         codes: answers and notes to this request count only with a code.
         setup: what has to be installed first; None = nothing.
         settings_checks: what the base's settings file names, and only where the request names none.
+        past: what the runs of its thread before it came to, as agents are told it.
         service: options by which the Temporal CLI finds the service; empty where it does so itself.
     """
 
@@ -135,6 +140,7 @@ class RepositoryOpened(Contract):
     codes: bool = False
     setup: WantedSetup | None = None
     settings_checks: tuple[str, ...] = ()
+    past: str = Field(default="", max_length=MOST_PAST)
     service: tuple[str, ...] = ()
 
 

@@ -45,6 +45,8 @@ class RequestStart(HumanInput):
             An empty list: none.
         resumes: the key of an earlier start of this request, whose finished steps count: it is set
             when a request that a lost database has forgotten is started again, or retried.
+        thread: the key of the first request of the thread that this one is a run of: it is told
+            what the runs before came to, and starts from what they have delivered.
         retry: what this attempt does of a request that has ended: `orchestcode retry` sets it.
         code: where starts need one: `orchestcode code` adds it.
     """
@@ -67,6 +69,7 @@ class RequestStart(HumanInput):
     environment: Environment | None = None
     setup: tuple[_Command, ...] | None = Field(default=None, max_length=20)
     resumes: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]{0,79}$")
+    thread: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]{0,79}$")
     retry: Retry | None = None
     code: str | None = Field(default=None, max_length=100)
 
@@ -93,6 +96,7 @@ class RequestStatus(Contract):
         notes: what differs from the person's own checkout.
         codes: answers and notes count only with a code.
         service: options by which the Temporal CLI finds the service; empty where it does so itself.
+        follow_ups: requests that start once this one has ended, by id and what they ask for.
         refused_answers: answers of people that were not taken, newest last.
     """
 
@@ -131,6 +135,7 @@ class RequestStatus(Contract):
     model: str = ""
     models: str = ""
     notes: tuple[ShortText, ...] = ()
+    follow_ups: tuple[ShortText, ...] = ()
 
 
 class RequestEnded(Contract):

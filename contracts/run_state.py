@@ -34,3 +34,7 @@ class RunState(StrEnum):
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"
     DONE = "DONE"
+
+
+OC_THREAD = "OcThread"
+"""In the memo of a request that follows others: the key of the first of them."""

@@ -14,6 +14,7 @@ from contracts.planning import Claim, Promise, TaskSpec
 from contracts.review import KeptFinding
 from contracts.store import RepositoryRef
 from contracts.task import EarlierAttempt, TaskState
+from contracts.threads import MOST_PAST
 
 
 class SubtaskStart(Contract):
@@ -33,6 +34,7 @@ class SubtaskStart(Contract):
         earlier: the attempt before this one; None in a first one.
         landed: what has landed in earlier attempts at the request promised.
         resumed: its agents go on with the conversations that they had under their ids.
+        past: what the runs of the request's thread before it came to.
         group: names the task and its forks, of which one lands; "" of one without any.
         on_limit: what happens when the budget does not allow the next call.
         request_limits: None in requests from before 2026-12, whose patches and reviews the workflow
@@ -57,6 +59,7 @@ class SubtaskStart(Contract):
     earlier: EarlierAttempt | None = None
     landed: tuple[Promise, ...] = ()
     resumed: bool = False
+    past: str = Field(default="", max_length=MOST_PAST)
     group: str = ""
     on_limit: OnLimit = OnLimit(wire_defaults.ON_LIMIT)
     queue_id: str

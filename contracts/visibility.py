@@ -9,6 +9,7 @@ from contracts.run_state import (
     OC_REFUSED,
     OC_REPOSITORY,
     OC_STATE,
+    OC_THREAD,
     RunState,
 )
 
@@ -20,6 +21,7 @@ __all__ = [
     "OC_REFUSED",
     "OC_REPOSITORY",
     "OC_STATE",
+    "OC_THREAD",
     "Blocker",
     "RunState",
 ]

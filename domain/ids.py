@@ -138,6 +138,11 @@ def owner_of(holder: str) -> str | None:
     return owner if rest else None
 
 
+def thread_ref(request: str) -> str:
+    """Return the ref that names the thread of a request that follows others."""
+    return f"refs/oc/{request}/thread"
+
+
 def base_ref(request: str) -> str:
     """Return the ref of the commit that the request started from."""
     return f"refs/oc/{request}/base"

@@ -38,6 +38,7 @@ async def open_repository(start: RequestStart) -> RepositoryOpened:
             asked=start.model_dump_json(exclude_defaults=True),
             retried=start.retry is not None,
             setup=start.setup,
+            thread=start.thread or "",
         ),
         activity_options.store(f"open {start.repository}"),
     )

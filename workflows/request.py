@@ -37,6 +37,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import approvals, cancellation, repository, setup
     from workflows.approvals import PendingApprovals
     from workflows.budget import RequestBudget
+    from workflows.follow_ups import FollowUps
     from workflows.planning import Planning
     from workflows.request_status import ReportsStatus
     from workflows.scheduler import TaskScheduler
@@ -44,7 +45,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 @workflow.defn
-class RequestWorkflow(ReportsStatus, TurnChoices):
+class RequestWorkflow(ReportsStatus, TurnChoices, FollowUps):
     """One request.
 
     1. opens the repository: every condition is checked before anything is touched;
@@ -73,6 +74,7 @@ class RequestWorkflow(ReportsStatus, TurnChoices):
         self._planning: Planning | None = None
         self._ending: tuple[RequestEnding, str] | None = None
         self._freed: RequestClosed | None = None
+        self._queued, self._left = [], False
         self._shown, self._since = "", workflow.time()
 
     @workflow.run
@@ -250,6 +252,7 @@ class RequestWorkflow(ReportsStatus, TurnChoices):
         if self._freed:  # nothing is told of it in histories from before 2026-12
             workflow.upsert_memo({OC_COST: self.status().cost_usd})
         await workflow.wait_condition(workflow.all_handlers_finished)
+        await self.start_follow_ups()
 
     def _give_up(self, error: ActivityError | ChildWorkflowError | ApplicationError) -> NoReturn:
         """End as cancelled or failed; an error raised by the request has its status already."""

@@ -12,7 +12,9 @@ with workflow.unsafe.imports_passed_through():
     from contracts.request import RequestStart, RequestStatus
     from contracts.resume import RequestResumed
     from contracts.task import TaskStatus
+    from contracts.threads import FollowUp
     from contracts.visibility import OC_REFUSED, RunState
+    from domain import threads
     from domain.request import endings
     from domain.request import status as requests
     from domain.request.markdown import card
@@ -39,6 +41,7 @@ class ReportsStatus(ApprovalHandlers, BudgetHandlers, retrying.ShowsBlockers):
     _delivered: Delivered | None
     _ending: tuple[RequestEnding, str] | None
     _freed: RequestClosed | None
+    _queued: list[FollowUp]
     _doing: str
     _shown: str
     _since: float
@@ -100,5 +103,13 @@ class ReportsStatus(ApprovalHandlers, BudgetHandlers, retrying.ShowsBlockers):
             model=next((one.model for one in (self._scheduler, planning) if one and one.model), ""),
         )
         spent = self._freed.spent if self._freed else ()
-        told = {"since": self._since, **self._budget.told, **(planning.told if planning else {})}
+        waiting = tuple(
+            f"{each.request_id}: {threads.summary(each.start)}" for each in self._queued
+        )
+        told = {
+            "since": self._since,
+            "follow_ups": waiting,
+            **self._budget.told,
+            **(planning.told if planning else {}),
+        }
         return with_spending(status.model_copy(update=told), spent)

@@ -39,7 +39,8 @@ from contracts.merge_queue import MergeQueueStatus
 from contracts.reconcile import Reconcile, ReconcileReport
 from contracts.request import RequestStart, RequestStatus
 from contracts.task_queue import WORKFLOW_TASK_TIMEOUT, TaskQueue
-from contracts.visibility import OC_ATTEMPT, OC_KEPT, OC_REPOSITORY
+from contracts.threads import FollowUp, FollowUpReceipt
+from contracts.visibility import OC_ATTEMPT, OC_KEPT, OC_REPOSITORY, OC_THREAD
 from domain.ids import REQUEST_PREFIX
 
 _Result = TypeVar("_Result")
@@ -84,7 +85,8 @@ class RequestClient:
     async def start(self, start: RequestStart, *, request_id: str) -> RequestSummary:
         """Start a request and return its summary."""
         try:
-            await self._start(start, request_id, WorkflowIDReusePolicy.REJECT_DUPLICATE, {})
+            memo = {OC_THREAD: start.thread} if start.thread else {}
+            await self._start(start, request_id, WorkflowIDReusePolicy.REJECT_DUPLICATE, memo)
         except WorkflowAlreadyStartedError as error:
             raise UsageError(f"There is a request {name(request_id)} already.") from error
         return await self.summary(request_id)
@@ -92,6 +94,7 @@ class RequestClient:
     async def retry(self, start: RequestStart, request: RequestSummary) -> RequestSummary:
         """Start a request again that has not ended well, under its id; return its summary."""
         memo = {OC_KEPT: request.salvage_command, OC_ATTEMPT: start.retry and start.retry.attempt}
+        memo |= {OC_THREAD: start.thread} if start.thread else {}
         policy = WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
         try:
             await self._start(start, request.id, policy, memo)
@@ -254,6 +257,16 @@ class RequestClient:
         return await self._update(
             request_id, "choose_turn", choice, TurnReceipt, waits=_GOING_BACK_TIMEOUT
         )
+
+    async def follow_up(self, request_id: str, wanted: FollowUp) -> FollowUpReceipt:
+        """Have a request start once an open one has ended; needs a worker."""
+        return await self._update(request_id, "follow_up", wanted, FollowUpReceipt)
+
+    async def thread(self, thread: str) -> list[RequestSummary]:
+        """Return the requests of a thread, by the key of its first one, in order."""
+        found = [each for each in await self.newest() if each.thread == thread]
+        newest = {each.id: each for each in reversed(found)}
+        return sorted(newest.values(), key=lambda each: each.started)
 
     async def _update(
         self,

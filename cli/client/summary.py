@@ -18,6 +18,7 @@ from contracts.visibility import (
     OC_REFUSED,
     OC_REPOSITORY,
     OC_STATE,
+    OC_THREAD,
     RunState,
 )
 from domain import ids
@@ -43,6 +44,7 @@ class RequestSummary:
         cost_usd: what it cost; None while it is open, and when it was terminated or is older.
         attempt: 1, and one more with each retry.
         refused: nothing was made of it; `list` leaves it out.
+        thread: the key of the first request of its thread: its own of one that follows none.
     """
 
     id: str
@@ -58,6 +60,7 @@ class RequestSummary:
     cost_usd: float | None = None
     attempt: int = 1
     refused: bool = False
+    thread: str = ""
 
     def seconds(self, now: float) -> float:
         """Return the seconds from the request's start to its end, or to now."""
@@ -96,6 +99,7 @@ def summarize(
 ) -> RequestSummary:
     """Return the summary of a workflow execution with what its memo says."""
     kept, cost = one_line(str(memo.get(OC_KEPT, "")), 500), memo.get(OC_COST)
+    key = key_in(kept) or ids.request_key(execution.id, _first_run(execution))
     attributes = execution.typed_search_attributes
     return RequestSummary(
         id=execution.id,
@@ -106,11 +110,12 @@ def summarize(
         closed=execution.close_time,
         summary=summary,
         salvage_command=kept,
-        key=key_in(kept) or ids.request_key(execution.id, _first_run(execution)),
+        key=key,
         repository=str(memo.get(OC_REPOSITORY, "")),
         cost_usd=float(cost) if isinstance(cost, int | float) else None,
         attempt=attempt if isinstance(attempt := memo.get(OC_ATTEMPT), int) else 1,
         refused=bool(memo.get(OC_REFUSED)),
+        thread=str(memo.get(OC_THREAD) or key),
     )
 
 

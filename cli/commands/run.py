@@ -11,6 +11,7 @@ Examples:
   git log -1 --format=%B | starter.py run --detach -
   starter.py run --setup "npm ci" --check "npm test" "Sort the list"
   starter.py run --after mine "And document them"
+  starter.py run --thread mine "And document them"
 """
 
 import secrets
@@ -18,6 +19,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from cli import hints
 from cli.client import RequestClient, RequestSummary
 from cli.client.connection import connected
 from cli.exit_codes import ExitCode, UsageError
@@ -28,6 +30,7 @@ from cli.parameters import Context, converted
 from cli.repository_folder import repository_folder
 from cli.request_options import dollars, request_start, task_count
 from cli.request_text import request_text
+from cli.threads import open_run
 from cli.watcher import watch_to_end
 from cli.worker_check import inherited_settings, refuse_other_settings
 from contracts.approvals import ApprovalKind
@@ -35,6 +38,7 @@ from contracts.budget import OnLimit
 from contracts.model_choice import Effort
 from contracts.repository import Environment
 from contracts.request import RequestStart
+from contracts.threads import FollowUp
 from domain.approvals.codes import start_code
 from domain.ids import request_workflow_id
 from runtime.home_secret import home_secret
@@ -58,6 +62,7 @@ async def command(  # noqa: PLR0913 - a parameter an option
     *,
     repo: Annotated[str | None, Parameter(metavar="PATH")] = None,
     after: Annotated[str | None, Parameter(metavar="ID")] = None,
+    thread: Annotated[str | None, Parameter(metavar="ID")] = None,
     base: Annotated[str | None, Parameter(metavar="REF")] = None,
     branch: Annotated[str | None, Parameter(metavar="NAME")] = None,
     check: Annotated[tuple[str, ...], Parameter(metavar="CMD")] = (),
@@ -83,6 +88,8 @@ async def command(  # noqa: PLR0913 - a parameter an option
             terminal, an editor opens (VISUAL, EDITOR)
         repo: the git repository (default: the one you stand in, or that of --after)
         after: go on from the branch that this request has delivered
+        thread: follow this request: agents are told what it and its other follow-ups were asked and
+            came to, and it starts from what they delivered; while one runs, it waits for its end
         base: branch, tag or commit to start from (default: HEAD)
         branch: the branch to deliver (default: orchestcode/…)
         check: a command that must pass on the merged tree; may be given several times
@@ -108,6 +115,11 @@ async def command(  # noqa: PLR0913 - a parameter an option
         raise UsageError(
             f"--after and --base both say where to start: give one (see {context.name} run --help)"
         )
+    if after is not None and thread is not None:
+        raise UsageError(
+            f"--after and --thread both say what to follow: give one (see {context.name} run "
+            "--help)"
+        )
     if setup and no_setup:
         raise UsageError(f"--setup and --no-setup: give one (see {context.name} run --help)")
     settings = load(context.environ)
@@ -120,7 +132,8 @@ async def command(  # noqa: PLR0913 - a parameter an option
         fallback_model,
     )
     # With --after alone it is known once the request is found.
-    repository = repository_folder("." if repo is None and after else repo, context)
+    follows = after or thread
+    repository = repository_folder("." if repo is None and follows else repo, context)
     start = request_start(
         request=request_text(request, settings, context),
         repository=repository,
@@ -140,6 +153,12 @@ async def command(  # noqa: PLR0913 - a parameter an option
         if after is not None:
             place = await _delivered_by(after, service.requests)
             start = start.model_copy(update=place if repo is None else {"base": place["base"]})
+        if thread is not None:
+            found = await service.requests.find(thread)
+            here = {"repository": found.repository} if repo is None else {}
+            start = start.model_copy(update={**here, "thread": found.thread})
+            if waits_for := await open_run(service.requests, found):
+                return await _queued(start, waits_for, service.requests, settings, context)
         started = await _started(start, service.requests, settings)
         context.print_err(f"orchestcode: started {name(started.id)}")
         return await (leave if detach else watch_to_end)(started, service, context)
@@ -148,12 +167,37 @@ async def command(  # noqa: PLR0913 - a parameter an option
 async def _started(
     start: RequestStart, requests: RequestClient, settings: Settings
 ) -> RequestSummary:
-    """Start the request under an id of its own, with its code where one is needed."""
+    """Start the request under an id of its own."""
+    request_id, start = _signed(start, settings)
+    return await requests.start(start, request_id=request_id)
+
+
+def _signed(start: RequestStart, settings: Settings) -> tuple[str, RequestStart]:
+    """Return a new id, and the input with its code where one is needed."""
     request_id = request_workflow_id(start.request, secrets.token_hex(3))
     if settings.answer_codes:
         code = start_code(home_secret(settings), request_id, start)
         start = start.model_copy(update={"code": code})
-    return await requests.start(start, request_id=request_id)
+    return request_id, start
+
+
+async def _queued(
+    start: RequestStart,
+    waits_for: RequestSummary,
+    requests: RequestClient,
+    settings: Settings,
+    context: Context,
+) -> ExitCode:
+    """Let a request wait for the end of another one."""
+    request_id, start = _signed(start, settings)
+    asked = start.model_dump(mode="json", exclude_defaults=True)
+    show = hints.command_line(context.program, "thread", "show", hints.short_id(waits_for.id))
+    await requests.follow_up(waits_for.id, FollowUp(request_id=request_id, start=asked))
+    context.print_err(
+        f"orchestcode: {name(request_id)} starts once {name(waits_for.id)} has ended; see both "
+        f"with `{show}`"
+    )
+    return ExitCode.WAITING
 
 
 async def _delivered_by(typed: str, requests: RequestClient) -> dict[str, str]:

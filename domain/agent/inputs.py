@@ -26,6 +26,7 @@ from domain.review import findings
 from domain.review.undone import undone_text
 from domain.text import listing, visible
 
+_PAST = "Earlier runs of this thread, for context: what was asked, and what it came to"
 PLANNER = "planner"
 """The planner's name where a task's would stand."""
 
@@ -78,6 +79,7 @@ def planner(  # noqa: PLR0913 - each a fact of its own
     """
     facts = (
         ("Request", request.request),
+        (_PAST, opened.past),
         ("Notes from the person who made the request", "\n".join(notes)),
         ("Checks that must pass on the final result", "\n".join(request.checks)),
         _problems(baseline),
@@ -179,6 +181,7 @@ def _coder_facts(start: SubtaskStart, notes: tuple[str, ...]) -> tuple[tuple[str
         ("Paths you may change", "\n".join(map(visible, task.writes))),
         ("Acceptance commands, run by the system", "\n".join(task.acceptance)),
         ("An earlier attempt at this task", messages.earlier_attempt(start.earlier)),
+        (_PAST, start.past),
         ("The person's checks, run by the system too", "\n".join(start.checks)),
         _problems(start.baseline),
         *_around(start, notes),

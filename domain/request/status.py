@@ -19,7 +19,7 @@ from contracts.request import RequestStart, RequestStatus
 from contracts.settings_file import SETTINGS_FILE
 from contracts.subtask import SubtaskReport, SubtaskStart
 from contracts.task import TaskState, TaskStatus
-from contracts.visibility import OC_KEPT, OC_REPOSITORY, Blocker, RunState
+from contracts.visibility import OC_KEPT, OC_REPOSITORY, OC_THREAD, Blocker, RunState
 from domain import ids
 from domain.agent.model_choice import chosen, in_words
 from domain.approvals.inbox import ApprovalInbox
@@ -76,7 +76,8 @@ def of_base(start: RequestStart | None, found: Baseline | None) -> dict[str, tup
 
 def memo(start: RequestStart, opened: RepositoryOpened) -> dict[str, str]:
     """Return what a list of requests shows beside the status."""
-    return {OC_KEPT: salvage_command(opened), OC_REPOSITORY: start.repository}
+    thread = {OC_THREAD: start.thread} if start.thread else {}
+    return {OC_KEPT: salvage_command(opened), OC_REPOSITORY: start.repository, **thread}
 
 
 def _is_text(*values: object) -> bool:
@@ -290,6 +291,7 @@ def subtask(
         landed=landed,
         resumed=resumed,
         group=forks.group(plan, task.id),
+        past=opened.past,
         queue_id=ids.queue_id(repository.key, repository.target),
     )
 

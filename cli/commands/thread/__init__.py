@@ -1,0 +1,1 @@
+"""Look at a thread: a request and those that follow it."""
