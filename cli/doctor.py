@@ -260,7 +260,10 @@ async def _credentials(settings: Settings, *, online: bool) -> Probe:
         return Probe("credentials", "ok", f"{text}; not tried (--online asks the service)")
     try:
         answer = await model_answer(
-            {settings.model_for(role) for role in ROLES},
+            {
+                *(settings.model_for(role) for role in ROLES),
+                *([settings.fallback_model] if settings.fallback_model else []),
+            },
             api_key=settings.model_key.get_secret_value() if settings.model_key else None,
             auth_token=settings.model_token.get_secret_value() if settings.model_token else None,
             base_url=settings.model_base_url,

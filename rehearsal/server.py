@@ -53,6 +53,11 @@ class Server:
         """The journal entries so far, without bodies, in the order the requests ended."""
         return list(self._journal.entries)
 
+    @property
+    def answering(self) -> int:
+        """How many requests are being answered now."""
+        return self._engine.at_work
+
     async def start(self, host: str, port: int) -> None:
         """Listen; port 0 chooses a free port.
 

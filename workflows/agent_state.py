@@ -71,7 +71,7 @@ class AgentState:
         return config.prices_of(self.progress) if config else wire.prices(conversation.model)
 
     def _priced(self) -> bool:
-        return self.config is None or self.config.prices.known
+        return self.config is None or self.config.prices_of(self.progress).known
 
     def header(self) -> str:
         """Return who calls the model, as it is sent in the request's agent header."""

@@ -103,7 +103,7 @@ class Row:
     def holds(self, came: Came) -> bool:
         """Return whether the condition holds."""
         return (
-            self.foreign == came.foreign
+            (came.foreign or not self.foreign)
             and _among(self.stops, came.stop_reason)
             and (came.broke in self.broke if self.broke else came.broke is None)
             and any(_named(each, came.code) for each in self.codes or ("*",))

@@ -14,7 +14,7 @@ from infra.anthropic.errors import ModelServiceError
 
 _JITTER = 0.1
 """So much longer at most, so that those who waited do not all come at once."""
-_SLOWED = "the service limits how fast this key may ask, and all its agents wait their turn"
+_SLOWED = "the service asks to wait, so all agents of this key wait their turn"
 
 
 class CallPacer:

@@ -24,6 +24,7 @@ class TurnRecord:
         at: seconds since the epoch; 0.0 in logs from before 2026-12.
         input: the messages that were appended, their texts linked.
         reply: the blocks that came.
+        fallback: the agent's fallback model was asked.
         damage: what of it cannot be read, in words; then it has neither input nor reply.
     """
 
@@ -34,6 +35,7 @@ class TurnRecord:
     turn: ModelTurn
     input: tuple[Mapping[str, Any], ...]
     reply: tuple[Mapping[str, Any], ...]
+    fallback: bool = False
     damage: str = ""
 
 
@@ -75,5 +77,6 @@ async def turn_at(store: Store, conversation: str, commit: str) -> TurnRecord:
         turn=turn,
         input=tuple(record["input"]),
         reply=tuple(record["reply"]),
+        fallback=record.get("fallback", False),
         damage=why,
     )

@@ -4,9 +4,10 @@ from collections.abc import Collection
 
 from contracts.spending import AgentOpened, LostCall, Spending
 from domain import ids
+from domain.agent.configuration import AgentConfiguration
 from domain.spending import merged
 from infra.conversation.log import configuration
-from infra.kept.agents import agents, new_turns
+from infra.kept.agents import TurnRecord, agents, new_turns
 from infra.store import Store
 
 
@@ -16,7 +17,7 @@ class SpendingReader:
     def __init__(self) -> None:
         self._known: dict[str, set[str]] = {}
         self._sums: dict[str, tuple[Spending, ...]] = {}
-        self._priced: dict[str, bool] = {}
+        self._agents: dict[str, AgentConfiguration | None] = {}
 
     async def of_request(self, store: Store, request_key: str) -> tuple[Spending, ...]:
         """Return a sum for each task, role and model, with what agents at work have spent.
@@ -44,8 +45,8 @@ class SpendingReader:
         known = self._known.setdefault(conversation, set(agent.not_its_own))
         turns = [turn for turn in await new_turns(store, conversation, known) if not turn.damage]
         if turns:
-            if conversation not in self._priced:
-                self._priced[conversation] = await _is_priced(store, turns[0].commit)
+            if conversation not in self._agents:
+                self._agents[conversation] = await configuration(store, turns[0].commit)
             fresh = [
                 Spending(
                     role=agent.role,
@@ -54,7 +55,7 @@ class SpendingReader:
                     turns=1,
                     usage=each.turn.usage,
                     cost_microusd=each.turn.cost_microusd,
-                    priced=self._priced[conversation],
+                    priced=_is_priced(self._agents[conversation], each),
                 )
                 for each in turns
             ]
@@ -62,10 +63,9 @@ class SpendingReader:
         return [*self._sums.get(conversation, ()), *await _lost(store, agent)]
 
 
-async def _is_priced(store: Store, commit: str) -> bool:
-    """Return whether the price of an agent's model is known; in old logs it always was."""
-    found = await configuration(store, commit)
-    return found is None or found.prices.known
+def _is_priced(agent: AgentConfiguration | None, turn: TurnRecord) -> bool:
+    """Return whether the price of a turn's model is known; in old logs it always was."""
+    return agent is None or agent.asked(fallback=turn.fallback).known
 
 
 async def _lost(store: Store, agent: AgentOpened) -> list[Spending]:

@@ -101,7 +101,7 @@ async def test_one_agents_limit_holds_the_others_before_they_ask(desk: ModelEnv)
         first, second = await opened(desk, model, 2)
         with pytest.raises(ApplicationError):
             await turn(model, first)
-        with pytest.raises(ApplicationError, match="all its agents wait") as held:
+        with pytest.raises(ApplicationError, match="all agents of this key wait") as held:
             await turn(model, second)
         asked = len(server.entries)
         clock.now += 40
@@ -234,6 +234,25 @@ async def test_a_refusal_is_answered_by_the_fallback_model_once(desk: ModelEnv) 
         written_1h=used[1]["cache_creation"]["ephemeral_1h_input_tokens"],
     )
     assert journal_checks.changed_prefixes(server.entries) == []
+
+
+async def test_a_fallback_model_without_a_price_is_shown_as_one(desk: ModelEnv) -> None:
+    """Its tokens are counted, its cost is not made up; what the first model cost stands."""
+    own = {
+        "casts": script({"say": "Here.", "fault": [{"kind": "refuse", "mid": True}]})["casts"],
+        "models": {"own-model": {}},
+    }
+    async with serve(own) as server:
+        model = desk.model(server)
+        request = call(await desk.opened(model, choice=ModelChoice(fallback="own-model")))
+        told, _ = await followed(model, request)
+
+    spent = await SpendingReader().of_request(desk.store, REPOSITORY.request_key)
+    assert told.cost_microusd == 0
+    assert [(part.priced, part.cost_microusd > 0, part.turns) for part in spent] == [
+        (True, True, 1),
+        (False, False, 1),
+    ]
 
 
 async def test_a_refusal_of_both_models_ends_the_agent(desk: ModelEnv) -> None:

@@ -13,7 +13,7 @@ from typing_extensions import override
 from contracts.agent import OpenedConversation
 from contracts.base import Contract
 from contracts.failures import FailureKind
-from contracts.model import ModelCall, ModelTurn, OpenConversation, ToolUse, Usage
+from contracts.model import ModelCall, ModelTurn, OpenConversation, ReplyOutcome, ToolUse, Usage
 from contracts.ports import ModelActivities
 from contracts.store import ConversationRef
 from domain import ids
@@ -50,6 +50,7 @@ class ScriptedReply:
 
     Attributes:
         finish: JSON output of a lone `finish`.
+        outcome: None as in histories from before 2026-12.
         waits: the reply comes only once this is set.
         fails: no reply: the call fails.
     """
@@ -60,6 +61,7 @@ class ScriptedReply:
     says: str = ""
     usage: Usage = _USAGE
     cost_microusd: int = 1_000
+    outcome: ReplyOutcome | None = None
     waits: asyncio.Event | None = None
     fails: ApplicationError | None = None
 
@@ -208,6 +210,7 @@ class FakeModel(Fake, ModelActivities):
             cost_microusd=reply.cost_microusd,
             model=MODEL,
             discarded=reply.discarded,
+            outcome=reply.outcome,
         )
 
     def _call_name(self, turn_id: str, number: int, _use: ScriptedUse) -> str:

@@ -1,5 +1,6 @@
 """Faults: the effect of each on the vendor's client, and the real reply after it."""
 
+import asyncio
 import json
 import time
 
@@ -205,6 +206,64 @@ async def test_a_reply_with_unknown_events_and_blocks_is_complete() -> None:
     assert "rehearsed_event" in events
     assert message.content[0].to_dict()["type"] == "rehearsed_block"
     assert message.stop_reason == "tool_use"
+
+
+@pytest.mark.parametrize(
+    ("fault", "stop", "kinds"),
+    [
+        pytest.param({"kind": "stop"}, "rehearsed_stop", ["text", "tool_use"], id="unknown-stop"),
+        pytest.param({"kind": "compaction"}, "compaction", ["compaction"], id="compaction"),
+        pytest.param(
+            {"kind": "compaction", "content": None}, "compaction", ["compaction"], id="failed"
+        ),
+        pytest.param(
+            {"kind": "server_tool"},
+            "tool_use",
+            ["server_tool_use", "text", "tool_use"],
+            id="server-tool",
+        ),
+    ],
+)
+async def test_a_reply_that_nobody_asked_for_is_whole(
+    fault: Json, stop: str, kinds: list[str]
+) -> None:
+    """A stop reason, a block or a tool of the service's own that a client must be ready for."""
+    async with serve(one_cast({**TURN, "fault": [fault]})) as server, client_of(server) as client:
+        message = await ClientConversation(client).ask()
+
+    assert message.stop_reason == stop
+    assert [block.type for block in message.content] == kinds
+
+
+async def test_a_changed_history_is_reported_at_the_beginning() -> None:
+    """The message's first event lists what was dropped, and why."""
+    fault = {"kind": "transformed", "reason": "model_binding_mismatch"}
+    async with serve(one_cast({**TURN, "fault": [fault]})) as server, client_of(server) as client:
+        message = await ClientConversation(client).ask()
+
+    assert message.to_dict()["input_transformations"] == [
+        {
+            "type": "thinking_dropped",
+            "path": "messages.1.content.0",
+            "reason": "model_binding_mismatch",
+        }
+    ]
+
+
+async def test_what_comes_beside_too_many_requests_is_refused() -> None:
+    """By a 429 with the script's retry-after; once the others are through it is answered."""
+    script = {**one_cast({**TURN, "delay_ms": 300}), "limit": {"at_once": 1, "retry_after": 0.5}}
+    async with serve(script) as server, client_of(server) as client:
+        first = asyncio.create_task(ClientConversation(client).ask())
+        while not server.answering:
+            await asyncio.sleep(0.01)
+        with pytest.raises(anthropic.RateLimitError) as refused:
+            await ClientConversation(client).ask()
+        await first
+        again = await ClientConversation(client).ask()
+
+    assert refused.value.response.headers["retry-after"] == "0.5"
+    assert again.stop_reason == "tool_use"
 
 
 async def test_slow_and_stalled_streams_arrive_completely() -> None:

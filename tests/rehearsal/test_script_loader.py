@@ -46,6 +46,7 @@ VALID = {
     "aside": {"casts": [{"asides": [{"when": "x", "say": "y"}]}]},
     "models": {"casts": [{}], "models": {"claude-new": {"thinking": ["adaptive"]}}},
     "soak": {"casts": [{}], "soak": {"rate": 0.1, "faults": [{"kind": "reset"}]}},
+    "limit": {"casts": [{}], "limit": {"at_once": 2, "retry_after": 0.5}},
     "no-category": one_turn(fault=[{"kind": "refuse", "category": None}]),
 }
 INVALID = {
@@ -67,6 +68,8 @@ INVALID = {
     "generate-nothing": {"casts": [{"generate": {"turns": 0}}]},
     "offset": {"casts": [{"offset": -1}]},
     "model-ability": {"casts": [{}], "models": {"claude-opus-5": {"speed": 1}}},
+    "limit": {"casts": [{}], "limit": {"at_once": 0}},
+    "limit-wait": {"casts": [{}], "limit": {"at_once": 1, "retry_after": -1}},
     "soak-rate": {"casts": [{}], "soak": {"rate": 2, "faults": [{"kind": "reset"}]}},
 }
 

@@ -15,7 +15,7 @@ from contracts import roles, task_queue
 from contracts.agent import AgentLimits, AgentResult, AgentStart, Note, StopCause
 from contracts.approvals import Choice, Decision
 from contracts.failures import FailureKind
-from contracts.model import OpenConversation, Usage
+from contracts.model import OpenConversation, ReplyOutcome, Usage
 from contracts.store import ConversationRef
 from contracts.task_queue import TaskQueue
 from contracts.tools import CoderFinish, ReadCall, ToolCall
@@ -319,6 +319,54 @@ async def test_calls_that_come_to_nothing_stay_within_the_budget(client: Client)
     assert (result.cut, result.failure) == (StopCause.BUDGET, None)
     assert "the reply was cut off" in result.reason
     assert result.cost_microusd == 100_000 * len(env.model_calls) <= 500_000
+
+
+async def test_a_wait_that_is_asked_for_takes_no_try(client: Client) -> None:
+    """After eight waits for a limit, the first failure of the service is tried again at once, not
+    after the minute that eight tries would have come to.
+    """
+    limited = failing(FailureKind.RATE_LIMITED, "slowly", pause_seconds=0.02)
+    broken = failing(FailureKind.OVERLOADED, "Overloaded")
+    fails = [*[ScriptedReply(fails=limited)] * 8, ScriptedReply(fails=broken)]
+    env, result = await played(client, [*fails, acts((EDIT, "a")), DONE])
+
+    assert result.cut is None
+    assert len(env.model_calls) == 11
+
+
+async def test_a_declined_turn_goes_to_the_fallback_model_with_all_that_follow(
+    client: Client,
+) -> None:
+    """The refused reply is booked; the same is asked once more, of the other model."""
+    declined = ScriptedReply(stop="refusal", outcome=ReplyOutcome.FALLBACK, cost_microusd=300)
+    env, result = await played(client, [declined, acts((EDIT, "a")), DONE])
+
+    assert [call.fallback for call in env.model_calls] == [False, True, True]
+    assert [call.variant for call in env.model_calls] == [0, 1, 0]
+    assert (result.cut, result.cost_microusd) == (None, 300 + 2 * 1_000)
+
+
+async def test_a_failure_that_says_so_changes_to_the_fallback_model(client: Client) -> None:
+    """After a long overload the next try asks the other model, and it stays."""
+    long = failing(FailureKind.OVERLOADED, "Overloaded", fallback=True, longest_pause_seconds=0.01)
+    env, result = await played(client, [ScriptedReply(fails=long), acts((EDIT, "a")), DONE])
+
+    assert [call.fallback for call in env.model_calls] == [False, True, True]
+    assert result.cut is None
+
+
+async def test_a_reply_that_stops_for_an_unknown_reason_ends_the_agent_with_it(
+    client: Client,
+) -> None:
+    """Nothing of it is run; the work so far is kept and the reason is told."""
+    why = "the model stopped for a reason that is not known: other"
+    odd = ScriptedReply(
+        stop="other", uses=acts((EDIT, "b")).uses, says=why, outcome=ReplyOutcome.UNKNOWN
+    )
+    env, result = await played(client, [acts((EDIT, "a")), odd])
+
+    assert (result.cut, result.reason) == (StopCause.SILENT, why)
+    assert env.written(result.checkpoint) == {"a"}
 
 
 async def test_a_note_during_a_turn_reaches_the_next_turn_once(client: Client) -> None:
