@@ -55,7 +55,8 @@ class WorktreeTools(ToolActivities):
     async def read_files(self, request: ReadCall) -> ReadResults:
         """Answer the read-only calls of one turn.
 
-        Safe to repeat: it changes nothing but the record of what the agent has seen.
+        Safe to repeat: it changes nothing but the record of what the agent has seen, and notes
+        once that a memory was read.
         """
         lease = request.lease
         store = await self._stores.get(request.repository.key)

@@ -12,6 +12,7 @@ request, so it stays when requests are deleted.
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Final
 
 from domain import ids
@@ -282,7 +283,7 @@ class Memories:
         folder = entries.get(PROPOSALS)
         waiting = await self._store.get_tree(folder) if folder else ()
         return Kept(
-            lines=tuple(parse_index(index)),
+            lines=_lines(index),
             waiting=tuple(entry.name.removesuffix(".md") for entry in waiting),
             used=_used(state),
             declined=tuple(state.get("declined", ())),
@@ -331,6 +332,12 @@ class Memories:
         except RefConflict:
             return bool(record and self._store.ref(record.ref) is not None)
         return True
+
+
+@lru_cache(maxsize=4)
+def _lines(index: str) -> tuple[IndexLine, ...]:
+    """Return the lines of an index; many agents that begin at once read the same one."""
+    return tuple(parse_index(index))
 
 
 def _accepting(kept: Kept, memory: Memory) -> Files:

@@ -158,11 +158,9 @@ class Recall:
         heads = await self._store.refs(_CONVERSATIONS)
         by_name = {ref.rpartition("/")[2]: head for ref, head in heads.items()}
         fresh = {name for name, head in by_name.items() if known.get(name) != head}
-        agents = await self._all_agents() if fresh else {}
+        agents = await self._agents(fresh) if fresh else {}
         gone = known.keys() - by_name.keys()
-        await self._refresh_conversations(
-            {name: agents[name] for name in fresh if name in agents}, whole=True, gone=gone
-        )
+        await self._refresh_conversations(agents, whole=True, gone=gone)
         await self._run(lambda database: _note(database, "conversations", mark))
 
     def _mark(self) -> str:
@@ -214,15 +212,16 @@ class Recall:
             ref.rpartition("/")[2]: (request, await self._agent(oid)) for ref, oid in refs.items()
         }
 
-    async def _all_agents(self) -> dict[str, tuple[str, AgentOpened]]:
-        """Return the request and the agent of every conversation, by its name."""
+    async def _agents(self, names: Collection[str]) -> dict[str, tuple[str, AgentOpened]]:
+        """Return the request and the agent of conversations by their names, of those noted yet."""
         form = "--format=%(refname) %(objectname)"
         rows = (await self._store.run("for-each-ref", form, "refs/oc/*/agent/*", reads=True)).text
         found = {}
         for row in rows.splitlines():
             ref, _, oid = row.partition(" ")
             _, _, request, _, name = ref.split("/", 4)
-            found[name] = (request, await self._agent(oid))
+            if name in names:
+                found[name] = (request, await self._agent(oid))
         return found
 
     async def _agent(self, oid: str) -> AgentOpened:
