@@ -78,9 +78,12 @@ class AgentMemories:
         return await self._memories().propose(draft, source, int(time.time()))
 
     async def search(self, query: str) -> list[Hit]:
-        """Return what accepted memories and the conversations of its own request hold."""
+        """Return what accepted memories and the other agents of its own request hold."""
         recall = Recall(self.store, self.recall, self.repository_key, redact=self.redact)
-        return await recall.search(query, most=_MOST_FOUND, request=self.request_key)
+        hits = await recall.search(query, most=2 * _MOST_FOUND, request=self.request_key)
+        memories = [hit for hit in hits if hit.memory]
+        others = [hit for hit in hits if not hit.memory and hit.agent != self.agent]
+        return [*memories[:_MOST_FOUND], *others[:_MOST_FOUND]]
 
     async def read(self, name: str) -> tuple[str, list[str]] | None:
         """Return an accepted memory's file, and what of its evidence has changed since."""

@@ -127,7 +127,7 @@ class MessagesModel(ModelActivities):
             configuration = self._setup.configure(request.role, request.models)
             limits = loop.sized(configuration.limits, request.size)
             told = await self._definitions(store, request, name)
-            readable = configuration.tool("memory_read") is not None
+            readable = configuration.tool("memory_search") is not None
             memories = await memories_told(
                 store, request, name, can_read=readable, redact=self._redact
             )

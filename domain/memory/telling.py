@@ -25,11 +25,11 @@ class Told:
     left_out: int = 0
 
     def text(self, *, can_read: bool) -> str:
-        """Return the text of the section, "" for no memories; `can_read`: it has the tools."""
+        """Return the text of the section, "" for no memories; `can_read`: it has the tool."""
         rows = [line.told() for line in self.lines]
         notes = [f"{self.left_out:,} more are not shown"] if self.left_out else []
         if rows and can_read:
-            notes.append("memory_read shows one whole, memory_search finds them")
+            notes.append("memory_search finds them by words, and shows one whole by its name")
         return "\n".join([*rows, *(f"[{note}]" for note in notes)])
 
 

@@ -4,7 +4,8 @@ Thoughts are left out. Long texts are cut: what a search has to find stands at t
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +17,9 @@ from infra.store import Store
 _TOLD_CHARS: Final = 4_000
 _OUTPUT_CHARS: Final = 1_500
 _CALL_CHARS: Final = 600
+_ENVIRONMENT: Final = 'name="Environment">'
+_OPEN: Final = re.compile(r'<(?:section|document)-[0-9a-f]{12} name="([^"\n]*)">\n?')
+_CLOSE: Final = re.compile(r"\n?</(?:section|document)-[0-9a-f]{12}>|<section-[0-9a-f]{12} $")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +52,10 @@ async def _opening(store: Store, commit: str, at: float) -> Passage:
     root = commit
     while parents := (await store.get_commit(root)).parents:
         root = parents[0]
-    messages = await filled(store, json.loads(await store.get_blob(f"{root}:input.json")))
-    texts = [block.get("text") for message in messages for block in message["content"]]
-    return Passage(root, 0, at, _joined(str(text or "")[:_TOLD_CHARS] for text in texts))
+    (message, *_) = json.loads(await store.get_blob(f"{root}:input.json"))
+    # Its facts; what follows, environment and files, is told to every agent.
+    facts = str(message["content"][0].get("text", "")).partition(_ENVIRONMENT)[0]
+    return Passage(root, 0, at, _plain(facts)[:_TOLD_CHARS])
 
 
 async def _passage(store: Store, turn: TurnRecord, opened: float) -> Passage:
@@ -63,7 +68,7 @@ async def _passage(store: Store, turn: TurnRecord, opened: float) -> Passage:
 def _told(block: Mapping[str, Any]) -> str:
     if block.get("type") == "tool_result":
         return str(block.get("content", ""))[:_OUTPUT_CHARS]
-    return str(block.get("text", ""))[:_TOLD_CHARS]
+    return _plain(str(block.get("text", "")))[:_TOLD_CHARS]
 
 
 def _said(block: Mapping[str, Any]) -> str:
@@ -73,5 +78,10 @@ def _said(block: Mapping[str, Any]) -> str:
     return str(block.get("text", ""))[:_TOLD_CHARS] if block.get("type") == "text" else ""
 
 
-def _joined(texts: Iterator[str] | list[str]) -> str:
+def _plain(text: str) -> str:
+    """Return a text without the tags of its sections, which have no meaning elsewhere."""
+    return _CLOSE.sub("", _OPEN.sub(r"\1: ", text)).strip()
+
+
+def _joined(texts: list[str]) -> str:
     return "\n".join(text for text in texts if text.strip())

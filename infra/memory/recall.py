@@ -60,7 +60,7 @@ _OF_REQUEST: Final = (
 )
 _ROWS: Final = (
     "SELECT e.memory, e.conversation, e.agent, e.title, e.turn, e.at, "
-    "snippet({table}, -1, '', '', '…', ?), e.id "
+    "snippet({table}, {column}, '', '', '…', ?), e.id "
     "FROM {table} JOIN entries e ON e.id = {table}.rowid "
     "WHERE {table} MATCH ? AND {table}.rowid IN ({marks})"
 )
@@ -399,7 +399,8 @@ def _best(
     limits = (_COMPARED, _LOOKED_AT)
     for match in (recall.match_all(words), recall.match_any(words)):
         if scores := dict(database.execute(query, (match, *scope, *limits)).fetchall()):
-            rows = _ROWS.format(table=table, marks=",".join("?" * len(scores)))
+            column = 1 if table == "memory_texts" else 0
+            rows = _ROWS.format(table=table, column=column, marks=",".join("?" * len(scores)))
             found = database.execute(rows, (_SNIPPET_TOKENS, match, *scores))
             return [(*row[:-1], -scores[row[-1]]) for row in found]
     return []

@@ -8,6 +8,7 @@ import textwrap
 from typing import Any
 
 import pytest
+from temporalio.testing import ActivityEnvironment
 
 from contracts import roles
 from contracts.repository import OpenRequest
@@ -173,7 +174,7 @@ async def test_accepted_memories_are_told_at_the_opening(desk: ModelEnv) -> None
         found = (await told(desk, role))[SECTION]
         assert found == (
             f"- {name} (project) Trap number 1\n"
-            "[memory_read shows one whole, memory_search finds them]"
+            "[memory_search finds them by words, and shows one whole by its name]"
         )
     used = (await memories.kept()).used[name]
     assert (used.given, used.read) == (3, 0), "each opening is repeated, and counted once"
@@ -214,14 +215,14 @@ async def test_an_agent_reads_a_memory_and_what_changed_since(agent: Agent) -> N
     await remember(agent)
     memories = Memories(agent.job.store, str)
     (found,) = await waiting(agent.job.store)
-    unread = await agent.read(("memory_read", {"name": found.name}))
+    (unread,) = await agent.read(("memory_search", {"query": found.name}))
     await memories.accept(found.name, by="ann", now=NOW)
 
-    (fresh,) = await agent.read(("memory_read", {"name": found.name}))
+    (fresh,) = await agent.read(("memory_search", {"query": found.name}))
     await agent.run("echo more >> a.txt")
-    (stale,) = await agent.read(("memory_read", {"name": found.name}))
+    (stale,) = await agent.read(("memory_search", {"query": found.name}))
 
-    assert unread[0].outcome == "failed", "what waits is not read"
+    assert "breaks the checksum" not in unread.text, "what waits is not read"
     assert "breaks the checksum" in fresh.text
     assert "changed or gone" not in fresh.text
     assert stale.text.endswith("[changed or gone since it was noted: a.txt]\n")
@@ -244,6 +245,20 @@ async def test_an_agent_searches_memories_and_its_own_request(agent: Agent) -> N
     assert "this request, coder of a, turn 0:\n    A trap for one." in found.text
     assert "for other" not in found.text
     assert none.text == "Nothing was found, neither in memories nor in this request."
+
+
+async def test_an_agent_does_not_find_its_own_words(agent: Agent) -> None:
+    """It has them in its own conversation; what others of its request said, it finds."""
+    store = agent.job.store
+    me = ActivityEnvironment().info.workflow_id or ""
+    for name, whose in (("c-me", me), ("c-other", "request/one/planner-1")):
+        talk = await Talk(store, "one", name, whose).begin(f"A trap of {name}.")
+        await talk.hear("Well.")
+
+    (found,) = await agent.read(("memory_search", {"query": "traps"}))
+
+    assert "c-other" in found.text
+    assert "c-me" not in found.text
 
 
 async def test_a_search_that_cannot_work_says_so(env: ActivityEnv, agent: Agent) -> None:

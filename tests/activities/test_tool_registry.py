@@ -43,7 +43,7 @@ CODER = tools_of(roles.CODER)
     [
         pytest.param(
             roles.PLANNER,
-            ["finish", "memory_read", "memory_search", "run_command", "search", "view"],
+            ["finish", "memory_search", "run_command", "search", "view"],
             id="planner",
         ),
         pytest.param(
@@ -52,7 +52,6 @@ CODER = tools_of(roles.CODER)
                 "edit",
                 "finish",
                 "install_dependencies",
-                "memory_read",
                 "memory_search",
                 "remember",
                 "run_command",
@@ -63,7 +62,7 @@ CODER = tools_of(roles.CODER)
         ),
         pytest.param(
             roles.REVIEWER,
-            ["finish", "memory_read", "memory_search", "remember", "run_command", "search", "view"],
+            ["finish", "memory_search", "remember", "run_command", "search", "view"],
             id="reviewer",
         ),
     ],

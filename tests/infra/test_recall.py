@@ -11,6 +11,7 @@ from contracts.model import ModelCall, ModelTurn, ToolAnswer, ToolUse
 from contracts.spending import AgentOpened
 from contracts.store import ConversationRef
 from domain import ids
+from domain.agent.sections import sections
 from infra.conversation.log import ConversationLog, TurnContent, Window
 from infra.memory import recall as recall_module
 from infra.memory.memories import Memories
@@ -39,9 +40,10 @@ def _search(store: Store, tmp_path: Path) -> Search:
 class Talk:
     """One conversation of a request, turn by turn."""
 
-    def __init__(self, store: Store, request: str, name: str, opened: float = 1.0) -> None:
+    def __init__(self, store: Store, request: str, name: str, agent: str = "") -> None:
         self.store, self.log = store, ConversationLog()
-        self.request, self.name, self.opened = request, name, opened
+        self.request, self.name = request, name
+        self.agent = agent or f"request/{request}/task/a/coder-1"
         self.at: ConversationRef | None = None
 
     async def begin(self, told: str) -> "Talk":
@@ -49,9 +51,8 @@ class Talk:
         opening = {"role": "user", "content": [{"type": "text", "text": told}]}
         log = await self.log.open(self.store, self.name, configuration=CONFIG, opening=opening)
         agent = AgentOpened(
-            conversation=self.name, agent=f"request/{self.request}/task/a/coder-1",
-            role="coder", task="a", opened=self.opened,
-        )  # fmt: skip
+            conversation=self.name, agent=self.agent, role="coder", task="a", opened=1.0
+        )
         await records.write_first(self.store, ids.agent_ref(self.request, self.name), agent)
         self.at = ConversationRef(id=self.name, head=log.head, model="m")
         return self
@@ -216,6 +217,19 @@ async def test_an_agent_finds_its_own_requests_conversations_alone(
     assert [hit.conversation for hit in after] == ["c-mine"]
     assert len(await search().search("trap", most=5, request="mine")) == 1
     assert await search().search("zebra", most=5, request="none") == []
+
+
+async def test_a_passage_is_of_the_facts_without_their_tags(store: Store, search: Search) -> None:
+    """Of an opening what every agent is told is left out: it would be found everywhere."""
+    told = sections(
+        (("Task", "Feed the zebra."), ("Environment", "Zebra OS"), ("Files", "zebra.py")), seed="x"
+    )
+    talk = await Talk(store, "r1", "c1").begin(told)
+    await talk.hear("Well.")
+
+    (hit,) = await search().search("zebra", most=5)
+
+    assert hit.passage == "Task: Feed the zebra."
 
 
 async def test_no_secret_is_in_the_index(store: Store, search: Search, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ SECOND = Task(
     coder=(
         turn(
             {"tool": "memory_search", "input": {"query": "umlauts build"}},
-            {"tool": "memory_read", "input": {"name": NAME}},
+            {"tool": "memory_search", "input": {"query": NAME}},
             expect=TOLD,
         ),
         turn(

@@ -55,7 +55,8 @@ def test_an_agent_is_told_how_to_reach_the_others() -> None:
     many = told([line(number, "x") for number in range(300)], "")
 
     assert many.text(can_read=True).endswith(
-        "[100 more are not shown]\n[memory_read shows one whole, memory_search finds them]"
+        "[100 more are not shown]\n"
+        "[memory_search finds them by words, and shows one whole by its name]"
     )
     assert many.text(can_read=False).endswith("[100 more are not shown]")
     assert told([], "x").text(can_read=True) == ""
