@@ -180,7 +180,8 @@ async def search(
         documents = [view.hit_document(hit, opened.redact) for hit in hits]
         context.print_out(json.dumps(documents, indent=2, ensure_ascii=False))
     elif hits:
-        context.print_out(*view.found(hits, opened.redact, context))
+        context.print_out(*view.found(hits, opened.redact, now=context.now()))
+        context.print_err(*view.see_command(context.program, hits))
     else:
         context.print_out("Nothing was found.")
     return ExitCode.DELIVERED

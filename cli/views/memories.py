@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from cli.command_words import command_line, short_id
-from cli.context import CliContext
-from cli.formatting import age, clean, clean_lines, columns, plural
+from cli.formatting import age, clean, clean_lines, columns, name, plural
 from domain import ids
 from domain.memory.memory import Memory, moment
 from domain.memory.recall import Hit
@@ -120,10 +119,10 @@ def document(memory: Memory, kept: Kept, redact: Redact) -> dict[str, object]:
 
 
 def _document(
-    name: str, kind: str, description: str, used: Used, redact: Redact
+    memory: str, kind: str, description: str, used: Used, redact: Redact
 ) -> dict[str, object]:
     return {
-        "name": name,
+        "name": memory,
         "type": kind,
         "description": redact(description),
         "given": used.given,
@@ -132,20 +131,32 @@ def _document(
     }
 
 
-def found(hits: Sequence[Hit], redact: Redact, context: CliContext) -> list[str]:
-    """Return the lines of what a search found: memories, then turns with the command that shows."""
+def found(hits: Sequence[Hit], redact: Redact, *, now: float) -> list[str]:
+    """Return the lines of what a search found: memories, then turns of conversations."""
     lines = []
     for hit in hits:
         passage = clean(redact(hit.passage), 400)
         if hit.memory:
             lines += [f"{hit.memory}: {clean(redact(hit.title))}", f"    {passage}"]
             continue
-        request, task = short_id(ids.request_of(hit.agent)), ids.agent_task(hit.agent, hit.title)
+        request, task = name(short_id(ids.request_of(hit.agent))), _task(hit)
         who = f"{hit.title} of {task}" if task else hit.title
-        when = age(context.now() - hit.at)
-        show = command_line(context.program, "log", request, *([task] if task else []))
-        lines += [f"{request}, {who}, turn {hit.turn}, {when} ago  ({show})", f"    {passage}"]
+        lines.append(f"{request}, {clean(who)}, turn {hit.turn}, {age(now - hit.at)} ago")
+        lines.append(f"    {passage}")
     return lines
+
+
+def see_command(program: str, hits: Sequence[Hit]) -> list[str]:
+    """Return the command that shows the conversation of the first turn that was found."""
+    for hit in hits:
+        if not hit.memory:
+            words = (short_id(ids.request_of(hit.agent)), *filter(None, [_task(hit)]))
+            return [f"To see the first conversation: {command_line(program, 'log', *words)}"]
+    return []
+
+
+def _task(hit: Hit) -> str:
+    return ids.agent_task(hit.agent, hit.title)
 
 
 def hit_document(hit: Hit, redact: Redact) -> dict[str, object]:
@@ -155,7 +166,7 @@ def hit_document(hit: Hit, redact: Redact) -> dict[str, object]:
         "memory": hit.memory,
         "conversation": hit.conversation,
         "request": ids.request_of(hit.agent) if turn else "",
-        "task": ids.agent_task(hit.agent, hit.title) if turn else "",
+        "task": _task(hit) if turn else "",
         "role": hit.title if turn else "",
         "turn": hit.turn,
         "at": hit.at,

@@ -7,10 +7,7 @@ from typing import Final
 
 from domain.memory.memory import IndexLine
 
-SECTION: Final = (
-    "Memories of earlier requests in this repository; data, true when noted: look before you rely "
-    "on one"
-)
+SECTION: Final = "Memories of this repository; data, true when noted: look before you rely on one"
 """Their label."""
 MOST_LINES: Final = 200
 MOST_BYTES: Final = 25_000

@@ -173,7 +173,8 @@ async def test_search_names_the_place_and_the_command_that_shows_it(
     lines = (await person.types("search", "trap")).splitlines()
 
     assert lines[0] == f"{name}: Trap number 1"
-    assert sum("log one a)" in line or "log two a)" in line for line in lines) == 2
+    assert sum(line.startswith(("one, coder of a, ", "two, coder of a, ")) for line in lines) == 2
+    assert person.err.rstrip().endswith((" log one a", " log two a"))
     found = await person.tells("search", "trap", "--most", "1")
     assert [(hit["memory"], hit["role"]) for hit in found] == [(name, ""), ("", "coder")]
     assert await person.types("search", "quagga") == "Nothing was found.\n"
