@@ -162,7 +162,9 @@ class EmbeddedServer:
                 self._command(binary, port=port, ui_port=ui_port),
                 folder=_ROOT,
                 environment={
-                    k: v for k, v in settings.environment.items() if k in _PASSED_VARIABLES
+                    # It does not start without one, and in a container a user often has no name.
+                    "USER": "orchestcode",
+                    **{k: v for k, v in settings.environment.items() if k in _PASSED_VARIABLES},
                 },
                 log=settings.logs / "server.log",
                 # The server itself holds the lock: it is free exactly when the server is gone.

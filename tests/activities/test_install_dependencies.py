@@ -100,7 +100,6 @@ async def test_an_agent_that_changed_the_lock_file_finds_what_it_names(
     assert await said(await job.agent("later", agent.at), SHOW) == '"node_modules/" bow 1'
 
 
-@pytest.mark.every_user
 async def test_a_command_of_the_package_manager_changes_the_lock_file_of_the_worktree(
     env: ActivityEnv, npm: Environment
 ) -> None:

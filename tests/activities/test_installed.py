@@ -80,7 +80,6 @@ async def test_agents_and_checks_find_installed_packages(env: ActivityEnv) -> No
     )
 
 
-@pytest.mark.every_user
 async def test_what_an_agent_writes_there_stays_its_own(env: ActivityEnv, checkout: Path) -> None:
     """The agent's later commands find it; the checkout, another agent and checks do not. It is in
     no patch and gone with the lease.

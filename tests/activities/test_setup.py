@@ -385,7 +385,6 @@ def with_environ(env: ActivityEnv, **variables: str) -> SetupSteps:
 # ---- what is kept of it
 
 
-@pytest.mark.every_user
 @pytest.mark.usefixtures("project")
 async def test_only_what_git_ignores_is_kept(env: ActivityEnv) -> None:
     """Single files that a build left between the sources are there too; what git would take into
@@ -694,7 +693,6 @@ async def test_npm_installs_what_a_lock_file_names(env: ActivityEnv) -> None:
 # ---- another lock file
 
 
-@pytest.mark.every_user
 async def test_a_patch_that_changes_the_lock_file_has_a_setup_of_its_own(
     env: ActivityEnv, project: Path
 ) -> None:

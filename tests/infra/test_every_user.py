@@ -32,7 +32,7 @@ def place() -> Iterator[Path]:
 
 def suite(place: Path, which: str, *files: str) -> list[str]:
     """Return the command that runs tests, of which none is missing from its report."""
-    words = (sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist")
+    words = (sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0")
     return [*words, "-m", which, f"--junitxml={place / 'report.xml'}", *files]
 
 
@@ -61,7 +61,8 @@ def marked() -> list[str]:
 @pytest.mark.parametrize(
     "which",
     [
-        pytest.param("not security_long", id="short"),
+        pytest.param("not security_long and not minutes", id="short"),
+        pytest.param("minutes", id="minutes", marks=pytest.mark.minutes),
         pytest.param("security_long", id="long", marks=pytest.mark.security_long),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from tests.local_deployment import LocalDeployment, git
 from tests.model_scripts import Task, command, create, done, install, play, turn
 
-pytestmark = pytest.mark.minutes
+pytestmark = [pytest.mark.minutes, pytest.mark.every_user]
 
 INSTALLS = "mkdir -p node_modules/greet && echo hello > node_modules/greet/index.js"
 CHECK = "grep -q hello node_modules/greet/index.js"
