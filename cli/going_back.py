@@ -1,6 +1,7 @@
 """Let a task go on from one of its turns, or a fork of it begin there."""
 
 from cli import hints
+from cli.budgets import set_budget
 from cli.client.connection import connected
 from cli.client.request_client import RequestClient
 from cli.client.summary import RequestSummary
@@ -47,6 +48,8 @@ async def go_back(
             fork=ids.fork_id(task, known) if fork else None,
         )
         if not request.closed:
+            if (usd := options.others.get("budget_usd")) is not None:
+                await set_budget(service.requests, request, float(str(usd)), context)
             signed = _with_code(choice, request, context)
             receipt = await service.requests.choose_turn(request.id, signed)
             context.print_err(f"orchestcode: {clean(receipt.message, 1_000)}")

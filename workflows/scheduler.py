@@ -151,7 +151,17 @@ class TaskScheduler:
 
     def turn_problem(self, choice: TurnChoice) -> str:
         """Return why a task cannot go on from a turn just now, "" when it can."""
-        return self._back.problem(choice)
+        return self._back.problem(choice) or (choice.fork and self._too_poor()) or ""
+
+    def _too_poor(self) -> str:
+        """Return that no money is left for a fork, "" while there is some."""
+        money = self._money.money
+        if money.total - money.committed >= max(1, self._money.limits.smallest_allowance_microusd):
+            return ""
+        return (
+            f"all of its budget of {budget.dollars(money.total)} is spent or reserved by agents at "
+            "work, so none is left for a fork: raise the budget, then fork"
+        )
 
     async def choose_turn(self, choice: TurnChoice) -> EarlierAttempt:
         """Let a task go on from a turn, or a fork of it begin there.

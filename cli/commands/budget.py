@@ -14,17 +14,14 @@ from cyclopts import Parameter
 from pydantic import ValidationError
 
 from cli import hints
-from cli.client import RequestClient, RequestSummary
+from cli.budgets import budget_code
 from cli.client.connection import connected
 from cli.context import CliContext
 from cli.exit_codes import ExitCode, ServiceUnavailable, UsageError
 from cli.formatting import clean
 from cli.parameters import Context, RequestId
-from contracts.budget import BudgetChange, SetBudget
-from domain.approvals import codes
+from contracts.budget import SetBudget
 from domain.scheduling import limit
-from domain.scheduling.budget import microusd
-from runtime.home_secret import home_secret
 from runtime.settings import load
 
 
@@ -43,7 +40,7 @@ async def command(
         requests = service.requests
         request = await requests.find_open(request_id)
         try:
-            code = await _code(wanted, request, requests, context)
+            code = await budget_code(wanted, request, requests, context)
             receipt = await requests.set_budget(
                 request.id, wanted.model_copy(update={"code": code})
             )
@@ -68,15 +65,3 @@ def _amount(text: str, context: CliContext) -> SetBudget:
         return SetBudget(usd=given.usd, by=context.user)
     except ValidationError:
         return given
-
-
-async def _code(
-    wanted: SetBudget, request: RequestSummary, requests: RequestClient, context: CliContext
-) -> str | None:
-    """Return the code of a budget, None where none is needed."""
-    settings = load(context.environ)
-    if not settings.answer_codes:
-        return None
-    before = microusd((await requests.status(request.id)).budget_usd)
-    change = BudgetChange(before=before, after=microusd(wanted.usd))
-    return codes.budget_code(home_secret(settings), request.id, request.run_id, change)

@@ -39,7 +39,7 @@ async def command(
     """Fork a task.
 
     Args:
-        budget_usd: dollars that all attempts of a request that has ended may cost together
+        budget_usd: dollars that the whole request may cost from now on (default: as before)
         detach: return at once (exit code 3); it goes on in the background
     """
     from cli.retrying import Options  # noqa: PLC0415 - not needed for its help page

@@ -22,6 +22,8 @@ from typing import Any
 from temporalio.client import Client, WorkflowExecution, WorkflowHistory
 
 from domain import ids
+from infra.kept.request import KeptRequests
+from infra.kept.task_turns import TaskTurn
 from runtime.services.child_process import end_process
 from tests import model_scripts
 from tests.local_deployment import ROOT, Handle, LocalDeployment, until
@@ -122,6 +124,39 @@ def _main_script() -> Json:
         model_scripts.play("cancelled", _task("one"), _task("two", delay_ms=10 * SLOW)),
         model_scripts.play("odd", *_odd_tasks(refusal)),
         *_retried_plays(refusal),
+        *turn_plays(),
+    )
+
+
+def turn_plays() -> tuple[list[Json], ...]:
+    """Return requests whose tasks go on from a turn, and one that another one follows."""
+    turn, create, done = model_scripts.turn, model_scripts.create, model_scripts.done
+    first = turn(create("one.txt", "1\n"))
+
+    def back(request: str, agent: str, name: str, *turns: Json) -> Json:
+        who = {"role": "coder", "request": f"request/{request}*", "task": name, "agent": agent}
+        return {"match": who, "turns": [first, *turns]}
+
+    def task(*turns: Json) -> model_scripts.Task:
+        return model_scripts.Task(
+            id="one", writes=("one.txt", "two.txt"), coder=(first, *turns, done())
+        )
+
+    late = turn(create("two.txt", "2\n"), delay_ms=10 * SLOW)
+    beside = turn(create("two.txt", "2\n"), delay_ms=4 * SLOW)
+    reviewer = {"role": "reviewer", "request": "request/forked*", "task": "one-fork"}
+    otherwise = back("forked", "*", "one-fork", turn(create("two.txt", "two\n")), done())
+    approves = {"match": reviewer, "turns": [model_scripts.approves()]}
+    lost = task(turn(create("two.txt", "2\n")), turn(create("no.txt", ""), delay_ms=2 * SLOW))
+    return (
+        [
+            back("rolled", "*/rollback-1-1-*", "one", done()),
+            *model_scripts.play("rolled", task(late)),
+        ],
+        [otherwise, approves, *model_scripts.play("forked", task(beside))],
+        [back("damaged", "*/rollback-2-1-*", "one", done()), *model_scripts.play("damaged", lost)],
+        model_scripts.play("followed", _task("one")),
+        model_scripts.play("following", _task("two")),
     )
 
 
@@ -279,6 +314,70 @@ async def _play_main(deployment: LocalDeployment) -> None:
     await handle.cancel()
     await deployment.ending(handle)
     await _play_retried(deployment, start)
+    await play_turns(deployment, start)
+
+
+async def play_turns(deployment: LocalDeployment, start: Callable[..., Awaitable[Handle]]) -> None:
+    """Take a running task back, fork one, damage a checkpoint, let a request be followed."""
+    handle = await start("rolled")
+    await handle.execute_update("choose_turn", await _choice(deployment, handle, 1))
+    await deployment.delivered(handle)
+    handle = await start("forked")
+    choice = {**await _choice(deployment, handle, 1), "fork": "one-fork", "words": "otherwise"}
+    # What runs has reserved all of the budget that there was.
+    await handle.execute_update("set_budget", {"usd": 20})
+    await handle.execute_update("choose_turn", choice)
+    status = await deployment.waiting(handle, count=2)
+    fork = next(each.id for each in status.approvals if "one-fork" in each.id)
+    await handle.signal("approve", fork)
+    await deployment.delivered(handle)
+    await _play_damaged(deployment, await start("damaged"), start)
+    handle = await start("followed", approve=["delivery"])
+    await deployment.waiting(handle)
+    key = ids.request_key(handle.id, handle.first_execution_run_id or "")
+    plain = str(deployment.folder / "plain")
+    asked = {"repository": plain, "request": "following", "checks": [_CHECK], "thread": key}
+    wanted = {"request_id": "request/following", "start": asked}
+    await handle.execute_update("follow_up", wanted)
+    await handle.signal("approve", None)
+    await deployment.delivered(handle)
+    await deployment.delivered(await deployment.handle("following"))
+
+
+async def _play_damaged(
+    deployment: LocalDeployment, handle: Handle, start: Callable[..., Awaitable[Handle]]
+) -> None:
+    """Let a file of the last checkpoint be lost, and the request go on."""
+    choice = await _choice(deployment, handle, 2)
+    await handle.cancel()
+    await deployment.ending(handle)
+    stores = KeptRequests(deployment.settings.stores)
+    kept = await stores.find(ids.request_key(handle.id, handle.first_execution_run_id or ""))
+    assert kept is not None
+    turns = await kept.task_turns("one")
+    lost = next(turn.checkpoint for turn in turns if turn.commit == choice["turn"])
+    oid = await kept.store.resolve(f"{lost}:two.txt")
+    assert oid is not None
+    (kept.store.path / "objects" / oid[:2] / oid[2:]).unlink()
+    await stores.close()
+    await _again(deployment, handle, start)
+
+
+async def _choice(deployment: LocalDeployment, handle: Handle, number: int) -> Json:
+    """Wait for a turn of the task `one` that has changed files, and return the choice of it."""
+    key = ids.request_key(handle.id, handle.first_execution_run_id or "")
+    stores = KeptRequests(deployment.settings.stores)
+    found: list[TaskTurn] = []
+
+    async def there() -> bool:
+        kept = await stores.find(key)
+        turns = await kept.task_turns("one") if kept else []
+        found.extend(turn for turn in turns if turn.number == number and turn.files)
+        return bool(found)
+
+    await until(there)
+    await stores.close()
+    return {"task": "one", "turn": found[0].commit}
 
 
 async def _play_retried(
@@ -370,6 +469,8 @@ def _case(run: WorkflowExecution, runs: Sequence[WorkflowExecution]) -> str:
         name = run.id.rsplit("/", 1)[-1].removeprefix("orchestcode-").rsplit("-", 2)[0]
     else:
         name = run.id.removeprefix("request/").replace("/task/", "-").replace("/", "-")
+    # The turn that was chosen is another commit each time.
+    name = re.sub(r"(rollback-\d+-\d+)-(?:[0-9a-f]{8}|sound)", r"\1", name)
     same = [each.run_id for each in runs if each.id == run.id]
     return f"{name}-run{same.index(run.run_id) + 1}" if len(same) > 1 else name
 

@@ -166,6 +166,8 @@ async def test_a_running_task_goes_back_to_a_turn_and_on_from_there(
     assert "edit bad.txt" in shown
     none = await deployment.starter("rollback", "back-running", "work", "7")
     assert (none.returncode, "there is no turn 7" in none.stderr) == (2, True), none
+    poor = await deployment.starter("fork", "back-running", "work", "1", "otherwise")
+    assert (poor.returncode, "raise the budget, then fork" in poor.stderr) == (2, True), poor
     back = await deployment.starter("rollback", "back-running", "work", "1", "no bad file")
     print(back.stderr, back.stdout)
     assert back.returncode == 0, back
