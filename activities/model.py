@@ -365,7 +365,7 @@ def _read(
         finish=next((finish for _, finish in reversed(read) if finish), None),
         says=shown(reply.told if ends else " ".join(texts), 120, redact),
         usage=reply.usage,
-        cost_microusd=cost_microusd(prices, reply.usage, written_1h=reply.written_1h),
+        cost_microusd=cost_microusd(prices, reply.usage),
         model=reply.model,
         request_id=reply.request_id,
         discarded=reply.discarded,

@@ -21,7 +21,7 @@ PRICES = (
     f"Prices of {PRICES_OF} ({PRICES_FROM}); yours in ORCHESTCODE_PRICES. Each call is booked "
     "at the prices with which its agent began."
 )
-_TOKENS = ("INPUT", "CACHE WRITE", "CACHE READ", "OUTPUT")
+_TOKENS = ("INPUT", "WRITE 5M", "WRITE 1H", "CACHE READ", "OUTPUT")
 
 
 async def show_cost(request_id: str, *, as_json: bool, context: CliContext) -> ExitCode:
@@ -105,7 +105,8 @@ def _table_of_all(spent: Sequence[tuple[RequestSummary, Sequence[Spending]]]) ->
 def _tokens(used: Usage) -> Iterable[str]:
     kinds = (
         used.input_tokens,
-        used.cache_write_tokens,
+        used.cache_write_tokens - used.cache_write_1h_tokens,
+        used.cache_write_1h_tokens,
         used.cache_read_tokens,
         used.output_tokens,
     )

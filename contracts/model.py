@@ -13,12 +13,17 @@ from contracts.verdicts import CallVerdict, Effect
 
 
 class Usage(Contract):
-    """Tokens of one or more calls. `input_tokens` excludes what the cache read or wrote."""
+    """Tokens of one or more calls. `input_tokens` excludes what the cache read or wrote.
+
+    `cache_write_1h_tokens` are those of `cache_write_tokens` that are kept for an hour; 0 in what
+    was recorded before 2026-12.
+    """
 
     input_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     output_tokens: int = 0
+    cache_write_1h_tokens: int = 0
 
     @property
     def context_tokens(self) -> int:
@@ -37,6 +42,7 @@ class Usage(Contract):
             cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
             cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
+            cache_write_1h_tokens=self.cache_write_1h_tokens + other.cache_write_1h_tokens,
         )
 
 

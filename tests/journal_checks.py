@@ -58,9 +58,9 @@ def microusd(entry: Entry) -> int:
         cache_read_tokens=used["cache_read_input_tokens"],
         cache_write_tokens=used["cache_creation_input_tokens"],
         output_tokens=used["output_tokens"],
+        cache_write_1h_tokens=used["cache_creation"]["ephemeral_1h_input_tokens"],
     )
-    written_1h = used["cache_creation"]["ephemeral_1h_input_tokens"]
-    return cost_microusd(facts(entry.model or ""), usage, written_1h=written_1h)
+    return cost_microusd(facts(entry.model or ""), usage)
 
 
 def early_retries(entries: Iterable[Entry]) -> list[Entry]:

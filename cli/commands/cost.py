@@ -1,8 +1,8 @@
 """Show what a request has cost, by task, role and model; of all requests without an ID.
 
-Tokens are those that the service counts: fresh input, written to its cache, read from its cache,
-output. What agents at work have spent is in it, and so are calls that broke off and may have to be
-paid for. Needs no worker.
+Tokens are those that the service counts: fresh input, written to its cache for five minutes and
+for an hour, read from its cache, output. What agents at work have spent is in it, and so are calls
+that broke off and may have to be paid for. Needs no worker.
 
 Examples:
   starter.py cost mine

@@ -98,11 +98,9 @@ def _is(name: str, known: str) -> bool:
     return name.startswith(known) and _SAME.fullmatch(name, len(known)) is not None
 
 
-def cost_microusd(known: ModelFacts, usage: Usage, *, written_1h: int = 0) -> int:
-    """Return what a call costs in millionths of a dollar, rounded up.
-
-    `written_1h` is the part of the cache writes that was kept for an hour.
-    """
+def cost_microusd(known: ModelFacts, usage: Usage) -> int:
+    """Return what a call costs in millionths of a dollar, rounded up."""
+    written_1h = usage.cache_write_1h_tokens
     written_5m = max(usage.cache_write_tokens - written_1h, 0)
     weighted = usage.input_tokens + 1.25 * written_5m + 2 * written_1h
     weighted += known.read_factor * usage.cache_read_tokens

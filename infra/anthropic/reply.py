@@ -44,7 +44,6 @@ class ModelReply:
 
     Attributes:
         content: the blocks exactly as they will be sent back.
-        written_1h: tokens written to the hour-long cache.
         condition: the row of the table that holds for its stop reason, and its sentence in `told`.
         message_id: by which the next request names this one.
         cache_miss: why its prefix was not read from the cache, as the service says; "" when it
@@ -57,7 +56,6 @@ class ModelReply:
     stop_reason: str
     model: str
     usage: Usage
-    written_1h: int
     request_id: str
     condition: Row
     told: str
@@ -153,7 +151,6 @@ class ReplyBuilder:
             stop_reason=self._stop_reason,
             model=self._model,
             usage=self.usage(),
-            written_1h=min(self._written_1h, self._counts.get("cache_write_tokens", 0)),
             request_id=request_id,
             condition=condition,
             told=condition.sentence(came),
@@ -175,7 +172,8 @@ class ReplyBuilder:
             # Before its end a stream tells how much came only at the first token.
             seen = counts.get("output_tokens", 0)
             counts["output_tokens"] = max(seen, _estimate(self._received_chars))
-        return Usage(**counts)
+        written_1h = min(self._written_1h, counts.get("cache_write_tokens", 0))
+        return Usage(**counts, cache_write_1h_tokens=written_1h)
 
     def _begin(self, message: Mapping[str, Any]) -> None:
         self._model = _text(message.get("model"))[:200]

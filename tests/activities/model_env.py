@@ -33,7 +33,6 @@ REPOSITORY = RepositoryRef(
     key="demo", host_id="here", request_key="r1", target="main", environment="0" * 40
 )
 VIEW = {"tool": "view", "input": {"path": "README.md"}}
-_TIMEOUT = httpx2.Timeout(connect=5, write=5, pool=5, read=0.5)
 
 
 @dataclass
@@ -43,12 +42,14 @@ class ModelEnv:
     Attributes:
         stores: open; closed by the fixture.
         clients: to be closed by the fixture.
+        read_seconds: how long a client waits for the next bytes.
     """
 
     store: Store
     stores: OpenStores
     live: LiveReplies
     clients: list[MessagesClient] = field(default_factory=list)
+    read_seconds: float = 0.5
 
     def model(
         self,
@@ -61,7 +62,7 @@ class ModelEnv:
             api_key=key if server else None,
             auth_token=None,
             base_url=server.base_url if server else None,
-            timeout=_TIMEOUT,
+            timeout=httpx2.Timeout(connect=5, write=5, pool=5, read=self.read_seconds),
             clock=clock,
         )
         self.clients.append(client)

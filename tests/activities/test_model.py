@@ -78,9 +78,8 @@ async def test_the_cost_is_that_of_the_tokens_used(desk: ModelEnv) -> None:
 
     hour = used[0]["cache_creation"]["ephemeral_1h_input_tokens"]
     assert hour > 0
-    assert first.cost_microusd == models.cost_microusd(
-        models.facts(MODEL), first.usage, written_1h=hour
-    )
+    assert first.usage.cache_write_1h_tokens == hour
+    assert first.cost_microusd == models.cost_microusd(models.facts(MODEL), first.usage)
     assert first.usage.output_tokens == used[0]["output_tokens"]
     assert second.usage.cache_read_tokens == used[1]["cache_read_input_tokens"] > 0
     assert second.cost_microusd < first.cost_microusd
@@ -244,6 +243,7 @@ async def test_a_call_that_may_have_been_paid_for_is_counted_from_the_store(
     (lost,) = await SpendingReader().of_request(desk.store, REPOSITORY.request_key)
     assert (lost.role, lost.task, lost.turns) == (roles.CODER, "a", 0)
     assert (lost.usage, lost.cost_microusd) == (paid.usage, paid.cost_microusd)
+    assert lost.usage.cache_write_1h_tokens == lost.usage.cache_write_tokens > 0
     assert lost.cost_microusd > 0
 
 

@@ -252,14 +252,20 @@ async def test_a_changed_history_is_reported_at_the_beginning() -> None:
 
 async def test_what_comes_beside_too_many_requests_is_refused() -> None:
     """By a 429 with the script's retry-after; once the others are through it is answered."""
-    script = {**one_cast({**TURN, "delay_ms": 300}), "limit": {"at_once": 1, "retry_after": 0.5}}
-    async with serve(script) as server, client_of(server) as client:
+    stall = {"kind": "stall", "seconds": 60, "after": 0}
+    script = {
+        **one_cast({**TURN, "fault": [stall]}),
+        "limit": {"at_once": 1, "retry_after": 0.5},
+    }
+    async with serve(script) as server, client_of(server, read_timeout=60) as client:
         first = asyncio.create_task(ClientConversation(client).ask())
         while not server.answering:
             await asyncio.sleep(0.01)
         with pytest.raises(anthropic.RateLimitError) as refused:
             await ClientConversation(client).ask()
-        await first
+        first.cancel()
+        while server.answering:
+            await asyncio.sleep(0.01)
         again = await ClientConversation(client).ask()
 
     assert refused.value.response.headers["retry-after"] == "0.5"

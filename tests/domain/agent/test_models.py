@@ -78,7 +78,8 @@ def test_the_price_of_each_kind_of_token() -> None:
             models.facts("claude-opus-5-5"), Usage(cache_write_tokens=million)
         ),
         "1h": models.cost_microusd(
-            models.facts("claude-opus-5-5"), Usage(cache_write_tokens=million), written_1h=million
+            models.facts("claude-opus-5-5"),
+            Usage(cache_write_tokens=million, cache_write_1h_tokens=million),
         ),
     }
 
