@@ -123,6 +123,22 @@ async def test_a_command_of_the_package_manager_changes_the_lock_file_of_the_wor
     assert (patch.setup, patch.files) == (None, 2)
 
 
+async def test_what_an_agent_has_beside_its_checkpoint_stays(
+    env: ActivityEnv, npm: Environment
+) -> None:
+    """Its /tmp, its HOME and files that git ignores, while it waits and after."""
+    written(env.person, {".gitignore": "node_modules/\n*.log\n"})
+    commit(env.person, "logs")
+    _, agent = await begun(env, npm)
+    await agent.run("echo kept | tee /tmp/a ~/b > own.log")
+    show = "cat /tmp/a ~/b own.log"
+    call = await agent.call("install_dependencies", reason="r", command="npm install bow")
+    assert (await agent.make(call)).setup is not None
+    assert await said(agent, show) == "kept\nkept\nkept"
+    await agent.install(command="npm install bow")
+    assert await said(agent, show) == "kept\nkept\nkept"
+
+
 async def test_a_changed_manifest_brings_its_lock_file_in_line(
     env: ActivityEnv, npm: Environment
 ) -> None:
