@@ -5,12 +5,14 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from activities.tools.registry import tools_by_name
+from contracts.handoff import HANDOFF
 from contracts.model_choice import ModelChoice
 from contracts.tools import FINISH
 from domain.agent import models
 from domain.agent.configuration import AgentConfiguration, configure
 from domain.agent.model_choice import model_of
 from domain.agent.outputs import finish_tool
+from domain.handoff.tool import handoff_tool
 from domain.tools.registry import ToolSpec
 from infra.roles.files import RoleFiles
 
@@ -63,7 +65,7 @@ class AgentSetup:
         model = model_of(choice, role, of_role=found.model) or self._model_for(role)
         return configure(
             found,
-            [*specs, finish_tool(found.output)],
+            [*specs, finish_tool(found.output), handoff_tool()],
             model=model,
             effort=choice.effort or self._effort,
             prices=models.facts(model, self._prices),
@@ -83,4 +85,9 @@ class AgentSetup:
         tools = tools_by_name()
         specs = {tool.name: tools[tool.name].spec for tool in agent.tools if tool.name in tools}
         output = self._roles.get(agent.role, tools=tools).output
-        return {**specs, FINISH: finish_tool(output)}
+        return {**specs, FINISH: finish_tool(output), **_handoff(agent)}
+
+
+def _handoff(agent: AgentConfiguration) -> dict[str, ToolSpec]:
+    """Return the tool of agents that have windows; those from before 2026-12 have one window."""
+    return {HANDOFF: handoff_tool()} if agent.tool(HANDOFF) else {}

@@ -16,9 +16,11 @@ from activities.agent_setup import AgentSetup
 from activities.corruption import sound_log
 from activities.failures import call_failed, failed, translated_failures
 from activities.memory import memories_told
+from activities.windows import note_agent, open_next
 from contracts import roles
 from contracts.agent import OpenedConversation
 from contracts.failures import FailureKind
+from contracts.handoff import HANDOFF, HandOver
 from contracts.model import (
     ModelCall,
     ModelTurn,
@@ -29,7 +31,7 @@ from contracts.model import (
 )
 from contracts.model_choice import ModelChoice
 from contracts.ports import ModelActivities
-from contracts.spending import AgentOpened, LostCall
+from contracts.spending import LostCall
 from contracts.tools import FINISH
 from domain import ids
 from domain.agent import caching, loop
@@ -38,6 +40,7 @@ from domain.agent.configuration import AgentConfiguration
 from domain.agent.model_choice import names
 from domain.agent.models import ModelFacts, cost_microusd
 from domain.approvals.rules import judge
+from domain.handoff.handles import Handle
 from domain.text import Redact, listing, shown
 from domain.tools.registry import MAX_FINISH_BYTES, ToolSpec, check, understood
 from infra.anthropic.client import CallCancelled, MessagesClient, ModelServiceError
@@ -54,6 +57,7 @@ from infra.conversation.messages import (
     with_missing_answers,
 )
 from infra.conversation.opening import definitions, opening
+from infra.conversation.shortening import shortened
 from infra.live.entries import CallAbout
 from infra.live.writer import LiveReplies
 from infra.store import Batch, RefUpdate, Store, StoreError, records
@@ -135,7 +139,7 @@ class MessagesModel(ModelActivities):
             log = await self._log.open(
                 store, name, configuration=configuration, opening=first, resumed=request.resumed
             )
-            await _note_agent(store, request, name)
+            await note_agent(store, request, name)
         pinned = log.configuration
         return OpenedConversation(
             id=name,
@@ -169,6 +173,21 @@ class MessagesModel(ModelActivities):
 
     @override
     @activity.defn
+    async def hand_over(self, request: HandOver) -> OpenedConversation:
+        """Open an agent's next window.
+
+        Safe to repeat: the window that was handed over from this turn is found, never opened twice.
+        """
+        store = await self._stores.get(request.opening.repository.key)
+        async with translated_failures("opening a window"):
+            opened = await open_next(store, self._log, request)
+        activity.logger.info(
+            "window.opened", extra={"turn": request.turns, "reason": request.cause.value}
+        )
+        return opened
+
+    @override
+    @activity.defn
     async def call_model(self, request: ModelCall) -> ModelTurn:
         """Get the next turn.
 
@@ -190,16 +209,7 @@ class MessagesModel(ModelActivities):
     async def _call(self, store: Store, request: ModelCall, key: str) -> ModelTurn:
         conversation = request.conversation
         window = await self._log.window(store, conversation.head)
-        message = None
-        if conversation.turns:
-            message = compose(
-                conversation.open_calls,
-                request.answers,
-                message=request.message,
-                documents=request.documents,
-                held=window.last.held if window.last else (),
-            )
-        message, held = held_back(window.messages, message)
+        message, held, links = await _told(store, request, window)
         agent = window.configuration or self._setup.configure(str(window.config["role"]))
         made = self._unkept.pop(key, None)
         if made is None:
@@ -208,7 +218,13 @@ class MessagesModel(ModelActivities):
         batch = store.batch()
         content = kept(reply.content, _names(reply, request))
         said = TurnContent(
-            made.message, made.sent, content, reply.message_id, made.began, tuple(held)
+            made.message,
+            made.sent,
+            content,
+            reply.message_id,
+            made.began,
+            tuple(held),
+            links,
         )
         try:
             tools = self._setup.tools(agent)
@@ -291,6 +307,31 @@ class MessagesModel(ModelActivities):
         return error.switch is Switch.AT_ONCE
 
 
+async def _told(
+    store: Store, request: ModelCall, window: Window
+) -> tuple[Message | None, list[dict[str, Any]], tuple[str, ...]]:
+    """Return the message of a call, what of it is held back, and what it refers to beside it.
+
+    The first call of an agent has nothing to say: its opening tells all.
+    """
+    conversation, message = request.conversation, None
+    links: tuple[str, ...] = ()
+    if conversation.turns or conversation.window:
+        message, links = await shortened(
+            store,
+            compose(
+                conversation.open_calls,
+                request.answers,
+                message=request.message,
+                documents=request.documents,
+                held=window.last.held if window.last else (),
+            ),
+            turn=Handle(conversation.window + 1, conversation.turns),
+        )
+    message, held = held_back(window.messages, message)
+    return message, list(held), links
+
+
 def _about(request: ModelCall, role: str) -> CallAbout:
     """Return what is shown of a call; its agent's header names the task."""
     fields = (field.partition("=") for field in request.agent.split("; "))
@@ -300,19 +341,6 @@ def _about(request: ModelCall, role: str) -> CallAbout:
         task=next((value for name, _, value in fields if name == "task"), ""),
         turn=request.conversation.turns + 1,
     )
-
-
-async def _note_agent(store: Store, request: OpenConversation, conversation: str) -> None:
-    """Note whose conversation it is, so that all those of a request can be found."""
-    opened = AgentOpened(
-        conversation=conversation,
-        agent=request.agent_id,
-        role=request.role,
-        task=ids.agent_task(request.agent_id, request.role),
-        opened=time.time(),
-    )
-    ref = ids.agent_ref(request.repository.request_key, conversation)
-    await records.write_first(store, ref, opened)
 
 
 async def _note_lost(store: Store, request: ModelCall, model: ModelFacts, usage: Usage) -> None:
@@ -400,7 +428,7 @@ def _use(
         arguments=batch.blob(data.encode()),
         subject=shown(str(getattr(checked, spec.subject, "")), 380, redact),
         effect=effect,
-        verdict=None if name == FINISH else judge(spec, checked.model_dump()),
+        verdict=None if name in {FINISH, HANDOFF} else judge(spec, checked.model_dump()),
     )
     return use, data if name == FINISH else None
 

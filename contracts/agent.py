@@ -8,6 +8,7 @@ from temporalio import activity
 
 from contracts import wire_defaults
 from contracts.base import Contract, ObjectId, ShortText
+from contracts.handoff import HandoffCause, HandOver
 from contracts.model import ModelCall, ModelTurn, OpenConversation, ToolAnswer, Usage
 from contracts.planning import WriteScope
 from contracts.roles import RoleName
@@ -38,6 +39,14 @@ class AgentLimits(Contract):
         turns_a_size: turns for each that a plan estimates, when that is more than `turns`, up to
             `most_turns`; the time grows alike. 0 = the plan's size counts for nothing.
         same_call_warning, same_call_stop: replies with the same calls and the same outcome.
+        window_tokens: input tokens of a call after which work goes on in a fresh window; 0 = one
+            window for all, as before 2026-12.
+        cycle_warning, cycle_stop: how often the same few replies in a row come again, A-B-A-B; 0 =
+            not looked at.
+        idle_warning, idle_stop: replies in a row that change nothing of the ledger; 0 = not looked
+            at.
+        stuck_windows: fresh windows for an agent that goes in circles, before another model or its
+            end.
         approval_seconds: an unanswered question is denied after this long; set by its caller.
     """
 
@@ -60,6 +69,12 @@ class AgentLimits(Contract):
     most_turns: int = wire_defaults.MOST_TURNS
     same_call_warning: int = wire_defaults.SAME_CALL_WARNING
     same_call_stop: int = wire_defaults.SAME_CALL_STOP
+    window_tokens: int = wire_defaults.WINDOW_TOKENS
+    cycle_warning: int = wire_defaults.CYCLE_WARNING
+    cycle_stop: int = wire_defaults.CYCLE_STOP
+    idle_warning: int = wire_defaults.IDLE_WARNING
+    idle_stop: int = wire_defaults.IDLE_STOP
+    stuck_windows: int = wire_defaults.STUCK_WINDOWS
     approval_seconds: int = wire_defaults.APPROVAL_SECONDS
 
 
@@ -117,7 +132,7 @@ class AgentStart(Contract):
         scope: by what its writes of undeclared paths are judged; None when nothing is.
         size: turns that the plan estimates for its task; 0 = it estimates none.
         turns_before: of the same agent in its rounds before this one.
-        answers, left_out, progress: what continue-as-new carries.
+        answers, left_out, progress, handed_over: what continue-as-new carries.
     """
 
     request_id: str
@@ -141,6 +156,7 @@ class AgentStart(Contract):
     answers: tuple[ToolAnswer, ...] = ()
     left_out: str | None = None
     progress: "AgentProgress | None" = None
+    handed_over: HandoffCause | None = None
 
 
 class StopCause(StrEnum):
@@ -165,6 +181,9 @@ class AgentProgress(Contract):
         bad_replies, failed_replies: as in `AgentLimits`.
         recent: digests of the last replies' calls and their outcomes, newest last.
         variant: repeats of the present turn.
+        trail: digests as `recent`, also of replies after which the worktree changed.
+        idle: replies in a row that changed nothing of the ledger.
+        stuck_windows: fresh windows that the agent got because it went in circles.
         warned: limits of which the agent has been told that most is used up.
         lost: calls in a row without a usable reply that may have to be paid for.
         model: the one that answered last.
@@ -180,6 +199,9 @@ class AgentProgress(Contract):
     bad_replies: int = 0
     failed_replies: int = 0
     recent: tuple[str, ...] = ()
+    trail: tuple[str, ...] = ()
+    idle: int = 0
+    stuck_windows: int = 0
     variant: int = 0
     warned: tuple[str, ...] = ()
     lost: int = 0
@@ -223,7 +245,12 @@ class AgentResult(Contract):
 
 
 class AgentStatus(Contract):
-    """What the `status` query of an agent tells."""
+    """What the `status` query of an agent tells.
+
+    Attributes:
+        window: counts its context windows from 0.
+        handed_over: why the last one ended; "" in the first.
+    """
 
     role: RoleName
     task_ref: str
@@ -234,6 +261,8 @@ class AgentStatus(Contract):
     priced: bool = True
     model: str = ""
     context_tokens: int = 0
+    window: int = 0
+    handed_over: str = ""
 
 
 class Note(Contract):
@@ -259,3 +288,8 @@ class ModelActivities(ABC):
     @abstractmethod
     async def call_model(self, request: ModelCall) -> ModelTurn:
         """Get the model's next turn, journaled before it returns."""
+
+    @activity.defn
+    @abstractmethod
+    async def hand_over(self, request: HandOver) -> OpenedConversation:
+        """Open an agent's next window with its ledger, kept in the store before it returns."""

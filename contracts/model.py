@@ -101,6 +101,7 @@ class ModelCall(Contract):
         message: a text from outside the conversation (feedback, a person's note, a nudge).
         documents: labelled object ids whose text follows the message.
         max_output_tokens: upper bound of the reply; the part of the budget that is reserved.
+        parts: of which texts the message is made: the kind and the length of each, in order.
         variant: counts deliberate repeats of the same turn, so that each is its own call.
         resumed: a turn that is in the log after this head is the one that is asked for, also when
             a note of a person was told with it.
@@ -112,6 +113,7 @@ class ModelCall(Contract):
     agent: str
     answers: tuple[ToolAnswer, ...] = ()
     message: str | None = Field(default=None, max_length=16_000)
+    parts: tuple[tuple[str, int], ...] = ()
     documents: tuple[tuple[str, ObjectId], ...] = ()
     max_output_tokens: int = wire_defaults.REPLY_TOKENS
     variant: int = 0

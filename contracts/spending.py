@@ -15,6 +15,8 @@ class AgentOpened(Contract):
         task: "" for the planner.
         opened: seconds since the epoch, by the worker's clock.
         continues: of one that goes on with turns of another conversation; they are not its own.
+        window: of the agent's windows, from 0; each is a conversation of its own.
+        because: why the window before it ended; "" of the first.
     """
 
     conversation: str
@@ -22,6 +24,8 @@ class AgentOpened(Contract):
     role: RoleName
     task: str = ""
     opened: float = 0.0
+    window: int = 0
+    because: str = ""
     continues: ContinuesLog | None = None
 
     @property

@@ -10,9 +10,11 @@ class ConversationRef(Contract):
         id: names the ref `refs/oc/conv/<id>`.
         head: commit of the last turn.
         turns: finished model calls in this log.
-        context_tokens: input tokens of the last call, all kinds together; 0 before the first.
+        context_tokens: input tokens of the last call, all kinds together; before the first one an
+            estimate of what it will be, 0 where there is none.
         model: the model that was asked for, fixed for the whole log.
         open_calls: tool calls of the last reply that the next message must answer.
+        window: counts the windows of its agent from 0; each is a log of its own.
     """
 
     id: str
@@ -21,6 +23,7 @@ class ConversationRef(Contract):
     context_tokens: int = 0
     model: str = ""
     open_calls: tuple[str, ...] = ()
+    window: int = 0
 
 
 class RepositoryRef(Contract):

@@ -17,6 +17,9 @@ FINISH: Final = "finish"
 """The tool by which every agent hands in its work; its arguments are the role's output."""
 
 
+HISTORY: Final = frozenset({"history_read", "history_search"})
+"""The tools that read an agent's past."""
+
 MOST_LEFT_OUT: Final = 600
 """Characters of what a checkpoint left out, as people are told."""
 
@@ -103,7 +106,12 @@ class ToolCall(Contract):
 
 
 class ReadCall(Contract):
-    """The read-only calls of one turn, answered together: (tool_use_id, tool, arguments)."""
+    """The read-only calls of one turn, answered together.
+
+    Attributes:
+        calls: (tool_use_id, tool, arguments).
+        conversation: of the agent, for tools that read its past; "" of all others.
+    """
 
     repository: RepositoryRef
     lease: WorktreeLease
@@ -111,6 +119,7 @@ class ReadCall(Contract):
     expected: ObjectId
     calls: tuple[tuple[str, str, ObjectId], ...]
     seen: ObjectId | None = None
+    conversation: str = ""
 
 
 class ToolOutcome(StrEnum):

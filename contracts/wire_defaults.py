@@ -26,6 +26,12 @@ TURNS_A_SIZE: Final = 0
 MOST_TURNS: Final = 0
 SAME_CALL_WARNING: Final = 3
 SAME_CALL_STOP: Final = 5
+WINDOW_TOKENS: Final = 0
+CYCLE_WARNING: Final = 0
+CYCLE_STOP: Final = 0
+IDLE_WARNING: Final = 0
+IDLE_STOP: Final = 0
+STUCK_WINDOWS: Final = 0
 
 REQUEST_BUDGET_USD: Final = 10.0
 ON_LIMIT: Final = "ask"

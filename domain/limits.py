@@ -29,6 +29,12 @@ AGENT = AgentLimits(
     warn_percent=80,
     turns_a_size=3,
     most_turns=300,
+    window_tokens=110_000,
+    cycle_warning=2,
+    cycle_stop=6,
+    idle_warning=15,
+    idle_stop=30,
+    stuck_windows=1,
 )
 """Those that a role's file does not set."""
 PLAN = PlanRules(tasks=MOST_TASKS, patterns=32, commands=12, command_chars=4_000, order_only=True)

@@ -11,12 +11,15 @@ with workflow.unsafe.imports_passed_through():
     from contracts.approvals import Decision
     from contracts.budget import MoneyAnswer
     from contracts.failures import FailureKind, RetryAdvice
+    from contracts.handoff import PartKind
     from contracts.model import ModelCall, ModelTurn, ToolAnswer, ToolUse
     from contracts.ports import ModelActivities
     from contracts.store import ConversationRef
-    from domain.agent import loop, messages
+    from domain.agent import loop, messages, supervision
+    from domain.handoff import window
     from workflows import activity_options, retrying
     from workflows.agent_state import AgentState
+    from workflows.handoff import LONG_RUN_EVENTS, Handoff, is_overflow
     from workflows.money import DOING, AgentMoney
     from workflows.retrying import ChildOfRequest
     from workflows.tool_calls import ToolDispatcher
@@ -28,7 +31,8 @@ class AgentWorkflow(ChildOfRequest):
 
     1. opens its conversation, or goes on with one;
     2. model -> tools -> model, until it calls `finish` or a limit cuts it;
-    3. returns what it handed in, or what cut it.
+    3. goes on in a fresh window where one is full, or it goes in circles;
+    4. returns what it handed in, or what cut it.
     """
 
     @workflow.init
@@ -38,6 +42,7 @@ class AgentWorkflow(ChildOfRequest):
         self._tools = ToolDispatcher(start)
         self._money = AgentMoney(start)
         self._state = AgentState(start, self._tools)
+        self._handoff = Handoff(start, self._state, self._tools, self._ask)
         self._unpaid: loop.Stop | None = None
 
     @workflow.run
@@ -57,13 +62,33 @@ class AgentWorkflow(ChildOfRequest):
         if conversation is None:
             conversation = self._state.conversation = await self._open()
         while True:
-            result = await self._turn(conversation)
+            result = await self._turn_or_window(conversation)
             if result is not None:
                 return result
-            conversation = self._state.conversation or conversation
-            if workflow.info().is_continue_as_new_suggested():
+            before, conversation = conversation, self._state.conversation or conversation
+            if self._is_long(fresh=conversation.window > before.window):
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 workflow.continue_as_new(self._state.carried())
+
+    @staticmethod
+    def _is_long(*, fresh: bool) -> bool:
+        """Return whether the run goes on as a new one, soonest where a window begins."""
+        info = workflow.info()
+        long = fresh and info.get_current_history_length() > LONG_RUN_EVENTS
+        return info.is_continue_as_new_suggested() or long
+
+    async def _turn_or_window(self, conversation: ConversationRef) -> AgentResult | None:
+        """Make one turn, or go on in a fresh window where this one is full."""
+        cause = window.due(conversation, self._state.limits())
+        if cause and isinstance(self._state.permit(conversation), int):
+            return await self._hand_over(conversation, loop.HandOver(cause))
+        try:
+            return await self._turn(conversation)
+        except ActivityError as error:
+            step = loop.overflow(conversation, self._state.limits())
+            if not is_overflow(error) or isinstance(step, loop.Stop):
+                raise
+            return await self._hand_over(conversation, step)
 
     @workflow.signal(description='Tell the agent something: {"text": "…"}')
     def add_note(self, note: Note) -> None:
@@ -117,9 +142,12 @@ class AgentWorkflow(ChildOfRequest):
                     ToolAnswer(tool_use_id=use.id, text=loop.FINISH_DEFERRED, is_error=True),
                 )
             case loop.Stop() as stop:
-                return self._state.result(cut=stop)
+                self._state.answers = loop.not_run(turn, stop) or self._state.answers
+                return await self._stuck(turn.conversation, stop)
+            case loop.HandOver() as step:
+                return await self._hand_over(turn.conversation, step)
             case loop.CallTools(uses):
-                return await self._act(conversation, uses)
+                return await self._act(turn.conversation, uses)
             case loop.Nudge(message):
                 self._state.answers = ()
                 self._state.tell(message)
@@ -131,18 +159,38 @@ class AgentWorkflow(ChildOfRequest):
         self, conversation: ConversationRef, uses: tuple[ToolUse, ...]
     ) -> AgentResult | None:
         """Run a reply's calls; return the result when what they came to ends the agent."""
-        before = self._tools.checkpoint
+        before, known = self._tools.checkpoint, self._tools.seen
         self._state.answers = await self._tools.act(conversation.id, uses)
-        changed = self._tools.checkpoint != before
         self._state.progress = loop.after_wait(self._state.progress, self._tools.take_waited())
         limits = self._state.limits()
         self._state.progress = loop.answered(
-            self._state.progress, uses, self._state.answers, limits, changed=changed
+            self._state.progress,
+            uses,
+            self._state.answers,
+            limits,
+            changed=self._tools.checkpoint != before,
+            learned=self._tools.seen != known,
         )
         step = loop.after_answers(self._state.progress, limits)
         if isinstance(step, loop.Stop):
-            return self._state.result(cut=step)
+            return await self._stuck(conversation, step)
         self._state.tell(step)
+        return None
+
+    async def _stuck(self, conversation: ConversationRef, stop: loop.Stop) -> AgentResult | None:
+        """End the agent, or try what is left to try with one that goes in circles."""
+        state = self._state
+        allowed = state.config is not None and state.config.fallback is not None
+        step = supervision.instead_of(stop, state.progress, state.limits(), fallback=allowed)
+        if isinstance(step, loop.Stop):
+            return state.result(cut=step)
+        return await self._hand_over(conversation, step)
+
+    async def _hand_over(
+        self, conversation: ConversationRef, step: loop.HandOver
+    ) -> AgentResult | None:
+        """Let the agent go on in a fresh window: never its end."""
+        await self._handoff.hand_over(conversation, step)
         return None
 
     async def _call_model(self, conversation: ConversationRef, output_tokens: int) -> ModelTurn:
@@ -154,27 +202,47 @@ class AgentWorkflow(ChildOfRequest):
         self._state.tell(low)
         self._tools.doing = loop.doing(number, self._state.progress)
         message, told = messages.message(self._state.notes)
-        turn = await retrying.execute(
-            ModelActivities.call_model,
-            ModelCall(
-                repository=self._start.repository,
-                conversation=conversation,
-                agent=self._state.header(),
-                answers=self._state.answers,
-                message=message,
-                documents=self._state.documents,
-                max_output_tokens=output_tokens,
-                variant=self._state.progress.variant,
-                resumed=self._start.opening.resumed,
-                fallback=self._state.progress.fallback,
-            ),
-            activity_options.model(f"{self._start.role} {self._start.task_ref}: turn {number}"),
-            following=self._after_lost,
-        )
+        parts = messages.parts(self._state.notes[:told])
+        documents = self._state.documents
+        turn = await self._call(conversation, message, parts, documents, output_tokens)
         if not turn.discarded:
             self._state.notes = self._state.notes[told:]
             self._state.documents = ()
         return turn
+
+    async def _ask(self, conversation: ConversationRef, text: str, tokens: int) -> ModelTurn:
+        """Ask the agent for something of the loop's own; what waits to be told goes on waiting."""
+        self._tools.doing = f"turn {conversation.turns + 1}: hands over"
+        parts = ((PartKind.SYSTEM.value, len(text)),)
+        return await self._call(conversation, text, parts, (), tokens)
+
+    async def _call(
+        self,
+        conversation: ConversationRef,
+        message: str | None,
+        parts: tuple[tuple[str, int], ...],
+        documents: tuple[tuple[str, str], ...],
+        output_tokens: int,
+    ) -> ModelTurn:
+        start, number = self._start, conversation.turns + 1
+        return await retrying.execute(
+            ModelActivities.call_model,
+            ModelCall(
+                repository=start.repository,
+                conversation=conversation,
+                agent=self._state.header(),
+                answers=self._state.answers,
+                message=message,
+                parts=parts,
+                documents=documents,
+                max_output_tokens=output_tokens,
+                variant=self._state.progress.variant,
+                resumed=start.opening.resumed,
+                fallback=self._state.progress.fallback,
+            ),
+            activity_options.model(f"{start.role} {start.task_ref}: turn {number}"),
+            following=self._after_lost,
+        )
 
     def _after_lost(self, call: ModelCall, advice: RetryAdvice) -> ModelCall | None:
         """Book a call that may have to be paid for, and return the next one within the budget."""

@@ -26,6 +26,7 @@ class AgentState:
         config: as pinned by the agent's first run; None before that.
         answers: to the open calls, for the next call of the model.
         notes: texts that wait to be told.
+        handed_over: why the last window ended; None in the first.
         documents: told with the next message.
     """
 
@@ -38,6 +39,7 @@ class AgentState:
         self.answers: tuple[ToolAnswer, ...] = start.answers
         self.notes = [*([start.message] if start.message else []), *start.notes]
         self.documents = start.documents
+        self.handed_over = start.handed_over
 
     def tell(self, message: str | None) -> None:
         """Keep a text for the next call of the model."""
@@ -94,6 +96,8 @@ class AgentState:
             priced=self._priced(),
             model=self.progress.model,
             context_tokens=conversation.context_tokens if conversation else 0,
+            window=conversation.window if conversation else 0,
+            handed_over=self.handed_over.value if self.handed_over else "",
         )
 
     def carried(self) -> AgentStart:
@@ -112,6 +116,7 @@ class AgentState:
                 "notes": tuple(self.notes),
                 "documents": self.documents,
                 "progress": self.progress,
+                "handed_over": self.handed_over,
             }
         )
 

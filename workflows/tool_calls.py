@@ -15,11 +15,12 @@ with workflow.unsafe.imports_passed_through():
     from contracts.agent import AgentStart
     from contracts.approvals import Approval, ApprovalKind, Choice, Decision
     from contracts.failures import FailureKind
+    from contracts.handoff import HANDOFF
     from contracts.model import ToolAnswer, ToolUse
     from contracts.planning import WriteScope
     from contracts.ports import ToolActivities, WorktreeActivities
     from contracts.setup import WantedSetup
-    from contracts.tools import ReadCall, ToolCall, ToolOutcome, ToolResult
+    from contracts.tools import HISTORY, ReadCall, ToolCall, ToolOutcome, ToolResult
     from contracts.verdicts import Effect, Permission
     from contracts.worktrees import LeaseWorktree, WorktreeLease
     from domain import ids, retries, wire
@@ -79,7 +80,7 @@ class ToolDispatcher:
             answers |= {use.id: answer for use, answer in pairs if answer is not None}
             free = [use for use, answer in pairs if answer is None]
             if reading and free:
-                answers |= await self._read(free)
+                answers |= await self._read(conversation, free)
             elif not reading:
                 for use in free:
                     answers[use.id] = await self._write(conversation, use)
@@ -91,7 +92,8 @@ class ToolDispatcher:
         if use.problem or use.arguments is None or effect is None:
             return ToolAnswer(tool_use_id=use.id, text=use.problem or "no arguments", is_error=True)
         if effect is Effect.END:
-            return ToolAnswer(tool_use_id=use.id, text=loop.FINISH_ALONE, is_error=True)
+            why = loop.TOO_EARLY if use.name == HANDOFF else loop.FINISH_ALONE
+            return ToolAnswer(tool_use_id=use.id, text=why, is_error=True)
         verdict = wire.verdict(use)
         match verdict.permission:
             case Permission.ALLOW:
@@ -147,7 +149,7 @@ class ToolDispatcher:
         await run_setup(start.repository, self.checkpoint, wanted, allowed=allowed, by=by)
         return None
 
-    async def _read(self, uses: Sequence[ToolUse]) -> dict[str, ToolAnswer]:
+    async def _read(self, conversation: str, uses: Sequence[ToolUse]) -> dict[str, ToolAnswer]:
         self.doing = f"reads {', '.join(use.subject for use in uses)}"[:120]
         found = await self._reach(
             ToolActivities.read_files,
@@ -158,6 +160,7 @@ class ToolDispatcher:
                 expected=self.checkpoint,
                 calls=tuple((use.id, use.name, use.arguments or "") for use in uses),
                 seen=self.seen,
+                conversation=conversation if any(use.name in HISTORY for use in uses) else "",
             ),
         )
         self.seen = found.seen

@@ -22,6 +22,7 @@ from domain import ids
 from domain.text import Redact, shown
 from infra.commands import CommandRunner
 from infra.disk_space import is_disk_full
+from infra.kept.history import History
 from infra.store import Batch, RefUpdate, Store, journal
 from infra.store.open_stores import OpenStores
 from infra.worktrees.handle import WorktreeHandle
@@ -121,6 +122,7 @@ class WorktreeTools(ToolActivities):
             ),
             installed_ref=_installed_ref(request),
             scope=request.scope if isinstance(request, ToolCall) else None,
+            history=_history(store, request),
         )
 
     async def _transact(self, request: ToolCall) -> ToolResult:
@@ -198,6 +200,12 @@ def _installed_ref(request: ReadCall | ToolCall) -> str:
         return ""
     key = request.repository.request_key
     return ids.installed_ref(key, request.task_ref, request.call_id)
+
+
+def _history(store: Store, request: ReadCall | ToolCall) -> History | None:
+    if not isinstance(request, ReadCall) or not request.conversation:
+        return None
+    return History(store, request.repository.request_key, request.conversation)
 
 
 def _tool(name: str) -> Tool:

@@ -15,6 +15,7 @@ from contracts.setup import WantedSetup
 from contracts.tools import ToolOutcome
 from domain.tools.registry import ToolSpec
 from infra.commands import CommandRunner
+from infra.kept.history import History
 from infra.store import Batch, Store
 from infra.worktrees.handle import WorktreeHandle
 
@@ -61,6 +62,7 @@ class ToolContext:
         memories: as the agent may see them.
         installed_ref: names what the setup came to for which this call asked; "" for reads.
         scope: by what undeclared paths are judged that the call changes; None when none are.
+        history: the agent's past; None where its dispatcher does not name its conversation.
     """
 
     worktree: WorktreeHandle
@@ -73,6 +75,7 @@ class ToolContext:
     memories: AgentMemories
     installed_ref: str = ""
     scope: WriteScope | None = None
+    history: History | None = None
 
 
 @dataclass(frozen=True)

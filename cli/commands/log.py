@@ -11,7 +11,8 @@ Examples:
   starter.py log mine --json
 
 --json prints a line for each turn, an object: at (seconds since 1970), role,
-task ("" for the planner), agent, turn (0: its opening), model, cost_usd, usage,
+task ("" for the planner), agent, turn (0: its opening), window (of the agent,
+from 1), because (why the window before it ended), model, cost_usd, usage,
 discarded, sent_back, told (each: call, is_error, text), says, calls (each:
 tool, subject, arguments, problem), handed_in, undone (its task went back to a turn before it),
 damage ("" for nothing).

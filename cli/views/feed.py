@@ -5,6 +5,7 @@ from typing import Any
 
 from cli.feed import FeedKind, FeedLine
 from cli.formatting import clean, name
+from cli.views.log import begins
 from contracts import roles
 from domain.text import Redact, clip, for_people, shown
 from infra.kept.turns import Called, LoggedTurn, UserBlock
@@ -38,8 +39,8 @@ def feed_lines(turn: LoggedTurn, redact: Redact) -> list[FeedLine]:
 
 def _parts(turn: LoggedTurn, redact: Redact) -> Iterator[tuple[FeedKind, str]]:
     if turn.turn is None:
-        begins = f"goes on from turn {turn.from_turn}" if turn.from_turn else "begins"
-        yield FeedKind.BEGINS, begins
+        goes_on = f"goes on from turn {turn.from_turn}" if turn.from_turn else ""
+        yield FeedKind.BEGINS, goes_on or begins(turn.agent)
         return
     for told in turn.told:
         yield _told(told, redact, sent_back=turn.sent_back)

@@ -8,6 +8,7 @@ from typing import Any
 from cli.formatting import clean, count, money, name, plural
 from contracts import roles
 from contracts.model import ModelTurn, Usage
+from contracts.spending import AgentOpened
 from domain import ids
 from domain.text import Redact, for_people, shown
 from infra.kept.turns import Called, LoggedTurn, UserBlock
@@ -33,13 +34,11 @@ class LogView:
         if turn.turn is None and turn.from_turn:
             return [*self._goes_on(turn), ""]
         if turn.turn is None:
-            attempt = ids.attempt_of(turn.agent.agent)
-            when = f" in attempt {attempt}" if attempt > 1 else ""
-            return [f"== {_who(turn)} begins{when}", *self._opening(turn), ""]
+            return [f"== {_who(turn)} {begins(turn.agent)}", *self._opening(turn), ""]
+        window = f"window {turn.agent.window + 1} " if turn.agent.window else ""
         undone = ", undone" if turn.undone else ""
-        parts = [
-            f"-- {_who(turn)} turn {turn.number}{undone}{_clock(turn.at)}: {figures(turn.turn)}"
-        ]
+        place = f"{window}turn {turn.number}{undone}{_clock(turn.at)}"
+        parts = [f"-- {_who(turn)} {place}: {figures(turn.turn)}"]
         if turn.damage:
             parts.append(f"  CHECKPOINT_CORRUPTION: {clean(turn.damage, 500)}")
         for told in turn.told:
@@ -119,6 +118,15 @@ class LogView:
         return [f"{indent}{line}".rstrip() for line in cut]
 
 
+def begins(agent: AgentOpened) -> str:
+    """Return how a conversation begins: an attempt, or a window of an agent and why."""
+    attempt = ids.attempt_of(agent.agent)
+    when = f" in attempt {attempt}" if attempt > 1 else ""
+    if agent.window:
+        return f"goes on in window {agent.window + 1}{when}: {clean(agent.because, 100)}"
+    return f"begins{when}"
+
+
 def _who(turn: LoggedTurn) -> str:
     role, task = turn.agent.role, turn.agent.task
     return f"{name(task)} {name(role)}" if task else name(role)
@@ -163,6 +171,8 @@ def document(turn: LoggedTurn, redact: Redact) -> dict[str, object]:
         "task": turn.agent.task,
         "agent": turn.agent.agent,
         "turn": turn.number,
+        "window": turn.agent.window + 1,
+        "because": turn.agent.because,
         "model": made.model if made else "",
         "cost_usd": made.cost_microusd / 1e6 if made else 0.0,
         "usage": (made.usage if made else Usage()).model_dump(),

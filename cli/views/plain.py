@@ -26,7 +26,7 @@ DETAIL_LINES = 80
 REPLY_SECONDS = 10
 """After each of them a reply that still comes is a line."""
 _task_facts = attrgetter("state", "reason", "rounds", "commit")
-_agent_facts = attrgetter("role", "turns", "doing")
+_agent_facts = attrgetter("role", "turns", "doing", "window")
 
 
 def changes(before: Snapshot | None, after: Snapshot, *, program: str) -> list[str]:

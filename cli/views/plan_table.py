@@ -193,7 +193,10 @@ def _unless_zero(number: float, text: str = "") -> str:
 def agent_activity(agent: AgentStatus) -> str:
     """Return what an agent does in words, without the turn, which has its own column."""
     words = re.sub(r"^turn \d+: ", "", clean(agent.doing))
-    return "asks the model" if words == "model" else words
+    said = "asks the model" if words == "model" else words
+    if not agent.window:
+        return said
+    return f"{said} (window {agent.window + 1}: {clean(agent.handed_over, 100)})"
 
 
 def task_activity(row: Row, agent: AgentStatus | None) -> str:

@@ -93,9 +93,15 @@ def configure(
         system=role.prompt,
         tools=tuple(_pinned(spec) for spec in sorted(specs, key=lambda spec: spec.name)),
         prices=prices,
-        limits=role.limits,
+        limits=_fitting(role.limits, prices, fallback),
         fallback=None if fallback is None or fallback.name == model else fallback,
     )
+
+
+def _fitting(limits: AgentLimits, *known: ModelFacts | None) -> AgentLimits:
+    """Return limits whose window fits the models', with room for the note and a turn's results."""
+    most = min(model.window_tokens * 7 // 10 for model in known if model)
+    return limits.model_copy(update={"window_tokens": min(limits.window_tokens, most)})
 
 
 def _pinned(spec: ToolSpec) -> PinnedTool:

@@ -6,9 +6,13 @@ from dataclasses import dataclass
 
 from contracts.agent import AgentLimits, AgentProgress, ModelPrices, StopCause
 from contracts.failures import RetryAdvice
+from contracts.handoff import HANDOFF, HandoffCause
 from contracts.model import ModelCall, ModelTurn, ReplyOutcome, ToolAnswer, ToolUse
 from contracts.store import ConversationRef
 from contracts.tools import FINISH
+from contracts.verdicts import Effect
+from domain.agent import circles
+from domain.handoff import window
 from domain.ids import digest
 
 GO_ON = (
@@ -41,7 +45,19 @@ FINISH_DEFERRED = (
 )
 _WINDOW_FULL = "the conversation no longer fits the model's window"
 FINISH_ALONE = "Call finish alone, after you have seen the results of your other calls."
+TOO_EARLY = "This window has just begun: go on in it."
+IDLE = (
+    "Your last {replies} replies changed no file, read none for the first time and ran nothing "
+    "new. Take the next step of the task now; or finish and say what is in the way."
+)
+_OWN = (GO_ON, EMPTY, CUT_SHORT, CIRCLES, FAILING, FINISH_DEFERRED)
+_OWN_PARTS = tuple(text.split("}")[1] for text in (RUNNING_LOW, IDLE))
 _RECENT = 16
+
+
+def is_own(text: str) -> bool:
+    """Return whether a text is one that the loop itself tells an agent."""
+    return text in _OWN or any(part in text for part in _OWN_PARTS)
 
 
 @dataclass(frozen=True)
@@ -86,6 +102,24 @@ class RetryTurn:
 
 
 @dataclass(frozen=True)
+class HandOver:
+    """Go on in a fresh window.
+
+    Attributes:
+        note: object id of the agent's note; None when it is still to be asked for it, or cannot.
+        uses: calls to be run before.
+        why: what a person is told beside the cause.
+        fallback: the new window asks the fallback model.
+    """
+
+    cause: HandoffCause
+    note: str | None = None
+    uses: tuple[ToolUse, ...] = ()
+    why: str = ""
+    fallback: bool = False
+
+
+@dataclass(frozen=True)
 class Stop:
     """The loop is cut, and says so.
 
@@ -115,7 +149,7 @@ def may_call(
     if now - progress.started_at >= limits.seconds:
         return Stop(StopCause.TIME, f"{limits.seconds} seconds are used up")
     context = conversation.context_tokens + limits.growth_tokens
-    if conversation.turns == 0:
+    if conversation.turns == 0 and not conversation.context_tokens:
         context = limits.first_context_tokens
     left = limits.budget_microusd - progress.cost_microusd
     output = affordable_output(prices, context_tokens=context, money_microusd=left)
@@ -158,7 +192,7 @@ def affordable_output(prices: ModelPrices, *, context_tokens: int, money_microus
 
 def after_turn(
     turn: ModelTurn, progress: AgentProgress, limits: AgentLimits, *, waiting: bool = False
-) -> CallTools | Finish | FinishDeferred | Nudge | RetryTurn | Stop:
+) -> CallTools | Finish | FinishDeferred | HandOver | Nudge | RetryTurn | Stop:
     """Decide what follows from a reply: its calls are run unless it was cut or refused.
 
     `progress` is that from before the reply; `waiting`: something came meanwhile that the agent has
@@ -173,13 +207,17 @@ def after_turn(
         case ReplyOutcome.REFUSED:
             return Stop(StopCause.REFUSAL, turn.says or "the model declined to answer")
         case ReplyOutcome.WINDOW_FULL:
-            return Stop(StopCause.CONTEXT, turn.says or _WINDOW_FULL)
+            return overflow(turn.conversation, limits, turn.says)
         case ReplyOutcome.UNKNOWN:
             return Stop(StopCause.SILENT, turn.says)
     if not _counts_replies(limits):
         return _after_turn_before(turn, progress, limits, waiting=waiting)
     if turn.tool_uses:
-        return _finished(turn, waiting=waiting) or _tools(turn.tool_uses, progress, limits)
+        return (
+            _finished(turn, waiting=waiting)
+            or _handed_over(turn, limits)
+            or _tools(turn.tool_uses, progress, limits)
+        )
     if outcome is ReplyOutcome.PAUSED:
         return _paused(progress, limits)
     return _silent(progress, limits, GO_ON if turn.says else EMPTY)
@@ -193,6 +231,30 @@ def _outcome_before(turn: ModelTurn) -> ReplyOutcome:
         "model_context_window_exceeded": ReplyOutcome.WINDOW_FULL,
         "pause_turn": ReplyOutcome.PAUSED,
     }.get(turn.stop_reason, ReplyOutcome.GOES_ON)
+
+
+def not_run(turn: ModelTurn, stop: Stop) -> tuple[ToolAnswer, ...]:
+    """Return the answers to the calls of a reply that were not run, and why."""
+    return tuple(
+        ToolAnswer(tool_use_id=use.id, text=f"Not run: {stop.reason}"[:1_000], is_error=True)
+        for use in turn.tool_uses
+    )
+
+
+def overflow(conversation: ConversationRef, limits: AgentLimits, says: str = "") -> HandOver | Stop:
+    """Decide what follows from a conversation that its model's window does not hold."""
+    if window.may_overflow(conversation, limits):
+        return HandOver(HandoffCause.OVERFLOW)
+    return Stop(StopCause.CONTEXT, says or _WINDOW_FULL)
+
+
+def _handed_over(turn: ModelTurn, limits: AgentLimits) -> HandOver | None:
+    """Return the handoff that a reply asks for, with its other calls; None for none."""
+    asked = next((u for u in turn.tool_uses if u.name == HANDOFF and u.arguments), None)
+    if asked is None or not window.may_ask(turn.conversation, limits):
+        return None
+    others = tuple(use for use in turn.tool_uses if use.name != HANDOFF)
+    return HandOver(HandoffCause.ASKED, note=asked.arguments, uses=others)
 
 
 def _counts_replies(limits: AgentLimits) -> bool:
@@ -380,10 +442,12 @@ def answered(
     limits: AgentLimits,
     *,
     changed: bool,
+    learned: bool = False,
 ) -> AgentProgress:
-    """Return the counters after the calls of a reply were answered; `changed`: they did work.
+    """Return the counters after the calls of a reply were answered.
 
-    A good reply has a call that was run and did not fail; from there on all is counted anew.
+    `changed`: the worktree did; `learned`: the agent read something for the first time. A good
+    reply has a call that was run and did not fail; from there on all is counted anew.
     """
     if not _counts_replies(limits):
         return _calls_answered(progress, uses, answers)
@@ -399,8 +463,23 @@ def answered(
             "bad_replies": 0 if good else progress.bad_replies + _bad(uses),
             "failed_replies": progress.failed_replies + 1 if failed else 0,
             "recent": (*recent, entry)[-_RECENT:],
+            **_standstill(progress, entry, uses, limits, news=changed or learned),
         }
     )
+
+
+def _standstill(
+    progress: AgentProgress, entry: str, uses: Sequence[ToolUse], limits: AgentLimits, *, news: bool
+) -> dict[str, object]:
+    """Return the counters of an agent that does not come forward; none where nobody looks."""
+    found: dict[str, object] = {}
+    if limits.cycle_stop:
+        found["trail"] = (*progress.trail, entry)[-circles.REMEMBERED :]
+    if limits.idle_stop:
+        # A command that came to something new is in the ledger, a search is not.
+        ran = any(use.effect is Effect.WRITE for use in uses) and entry not in progress.recent
+        found["idle"] = 0 if news or ran else progress.idle + 1
+    return found
 
 
 def _calls(uses: Sequence[ToolUse]) -> str:
@@ -413,9 +492,18 @@ def after_answers(progress: AgentProgress, limits: AgentLimits) -> Stop | str | 
     failed, most = progress.failed_replies, limits.failed_replies
     if most and failed >= most:
         return Stop(StopCause.LOOP, f"{failed} replies in a row came to nothing: every call failed")
+    if limits.idle_stop and progress.idle >= limits.idle_stop:
+        return Stop(StopCause.LOOP, f"{progress.idle} replies in a row brought nothing new")
+    again = circles.repeats(progress.trail)
+    if limits.cycle_stop and again >= limits.cycle_stop:
+        return Stop(StopCause.LOOP, f"the same calls came again in turns, {again} times")
     count = _repeats if _counts_replies(limits) else _repeats_in_a_row
     if count(progress.recent) == limits.same_call_warning:
         return CIRCLES
+    if limits.cycle_warning and again == limits.cycle_warning and circles.ends_one(progress.trail):
+        return CIRCLES
+    if limits.idle_warning and progress.idle == limits.idle_warning:
+        return IDLE.format(replies=progress.idle)
     return FAILING if most and failed == most // 2 else None
 
 

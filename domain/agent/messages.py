@@ -3,25 +3,30 @@
 import re
 from collections.abc import Sequence
 
+from contracts.handoff import PartKind
 from contracts.planning import Plan
 from contracts.task import EarlierAttempt
+from domain.agent import loop
 from domain.text import clip, for_people
 
-_GAP = "\n\n"
+GAP = "\n\n"
+"""Between the texts of a message."""
 _MESSAGE_CHARS = 16_000
 _EARLIER_CHARS = 4_000
 
+_NOTE = "A note from the person who made the request: "
+_PLAN_SENT_BACK = "A person sent the plan back: "
 _OUTPUT_BELOW = re.compile(r"(?:Its|The failing) output is below\. ")
 
 
 def note(text: str) -> str:
     """Return a person's words as an agent is told them."""
-    return f"A note from the person who made the request: {text}"
+    return f"{_NOTE}{text}"
 
 
 def both(first: str, then: str | None) -> str:
     """Return two texts as one message that is not too long; the second one may be missing."""
-    return clip(f"{first}{_GAP}{then}" if then else first, _MESSAGE_CHARS)
+    return clip(f"{first}{GAP}{then}" if then else first, _MESSAGE_CHARS)
 
 
 def earlier(feedback: Sequence[str]) -> str:
@@ -34,13 +39,13 @@ def earlier(feedback: Sequence[str]) -> str:
         kept.insert(0, f"{number}. {clip(_OUTPUT_BELOW.sub('', text), _EARLIER_CHARS // 2)}")
         if sum(len(each) for each in kept) > _EARLIER_CHARS:
             break
-    return _GAP.join(kept)
+    return GAP.join(kept)
 
 
 def plan_sent_back(reason: str, plan: Plan | None = None) -> str:
     """Return what the planner is told when a person wants another plan; one it does not know."""
     known = f"\nThe plan: {plan.model_dump_json(include={'summary', 'tasks'})}" if plan else ""
-    return f"A person sent the plan back: {reason}\nHand in the whole plan again.{known}"
+    return f"{_PLAN_SENT_BACK}{reason}\nHand in the whole plan again.{known}"
 
 
 def earlier_attempt(earlier: EarlierAttempt | None) -> str:
@@ -59,6 +64,22 @@ def earlier_attempt(earlier: EarlierAttempt | None) -> str:
     return "\n".join(lines)
 
 
+def kind_of(text: str) -> PartKind:
+    """Return whose words a text is that an agent is told."""
+    if text.startswith((_NOTE, _PLAN_SENT_BACK)):
+        return PartKind.PERSON
+    return PartKind.SYSTEM if loop.is_own(text) else PartKind.FEEDBACK
+
+
+def parts(texts: Sequence[str]) -> tuple[tuple[str, int], ...]:
+    """Return the kind and the length of each text of a message, as it holds them."""
+    rest, found = _MESSAGE_CHARS, []
+    for text in texts:
+        found.append((kind_of(text).value, min(len(text), rest)))
+        rest = max(rest - len(text) - len(GAP), 0)
+    return tuple(found)
+
+
 def message(texts: Sequence[str]) -> tuple[str | None, int]:
     """Return one message with as many of the first texts as it holds, and how many these are.
 
@@ -66,11 +87,11 @@ def message(texts: Sequence[str]) -> tuple[str | None, int]:
     """
     held, length = 0, 0
     for text in texts:
-        length += len(text) + len(_GAP)
+        length += len(text) + len(GAP)
         if held and length > _MESSAGE_CHARS:
             break
         held += 1
-    return _GAP.join(texts[:held])[:_MESSAGE_CHARS] or None, held
+    return GAP.join(texts[:held])[:_MESSAGE_CHARS] or None, held
 
 
 def lost(calls: int) -> str:

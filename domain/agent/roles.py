@@ -35,6 +35,7 @@ class RoleLimits(HumanInput):
     turns: int = Field(ge=1, le=10_000)
     seconds: int = Field(ge=1, le=604_800)
     output_tokens: int = Field(ge=1_000, le=128_000)
+    window_tokens: int | None = Field(default=None, ge=10_000, le=2_000_000)
 
 
 class OutputFields(HumanInput):
@@ -74,7 +75,7 @@ def read_role(
     output = _output(found.output)
     if output is None:
         return f"the role {name!r} has the output {found.output!r}; use {', '.join(OUTPUTS)}"
-    own = limits.AGENT.model_copy(update=found.limits.model_dump())
+    own = limits.AGENT.model_copy(update=found.limits.model_dump(exclude_none=True))
     return Role(name, prompt, tuple(sorted(found.tools)), output, own, found.model)
 
 

@@ -41,7 +41,7 @@ class ToolSpec:
 
     def definition(self) -> dict[str, JsonValue]:
         """Return the tool as the Messages API wants it."""
-        schema = _untitled(self.arguments.model_json_schema())
+        schema: dict[str, JsonValue] = _plain(self.arguments.model_json_schema())
         schema.pop("description", None)
         return {"name": self.name, "description": self.description, "input_schema": schema}
 
@@ -51,18 +51,34 @@ class ToolSpec:
         return json.dumps(dict(valid), ensure_ascii=False)
 
 
-def _untitled(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a JSON Schema without the titles that pydantic makes of names: they say nothing."""
-    told: dict[str, Any] = {}
-    for key, value in schema.items():
-        if key in {"properties", "$defs"}:
-            told[key] = {name: _untitled(each) for name, each in value.items()}
-        elif key in {"items", "anyOf", "prefixItems"}:
-            many = isinstance(value, list)
-            told[key] = [_untitled(each) for each in value] if many else _untitled(value)
-        elif key != "title":
-            told[key] = value
-    return told
+def _plain(schema: Any) -> Any:  # noqa: ANN401, RUF100 - any part of a JSON Schema
+    """Return a schema with what a model needs of it: each request carries it.
+
+    Left out is what repeats something: titles, and the default and null of what is not required;
+    and lengths and the ban of further keys, by which a call is checked all the same.
+    """
+    if isinstance(schema, list):
+        return [_plain(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {k: _plain(v) for k, v in schema.items() if not _is_noise(k, v)}
+    options = [each for each in kept.get("anyOf", ()) if each != {"type": "null"}]
+    if len(options) == 1:
+        del kept["anyOf"]
+        return {**options[0], **kept}
+    return kept
+
+
+def _is_noise(key: str, value: object) -> bool:
+    match key:
+        case "title":
+            return isinstance(value, str)
+        case "default":
+            return not isinstance(value, dict) and not value
+        case "minLength" | "maxLength" | "additionalProperties":
+            return not isinstance(value, dict)
+        case _:
+            return False
 
 
 def understood(tools: Mapping[str, ToolSpec], name: str, arguments: object) -> tuple[str, object]:

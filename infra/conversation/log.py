@@ -1,8 +1,9 @@
 """Conversation logs in the store: append-only, one commit a turn, byte-stable.
 
-    root   config.json  agent.json  input.json
+    root   config.json  agent.json  input.json  (handoff.json  ledger.json  note.json)
                                            what every request begins with, the agent's frozen
-                                           configuration, the opening message
+                                           configuration, the opening message; of a window after
+                                           the first: from which it was handed over, and with what
     turn n turn.json  in.0 …  out.0 …      what was appended, what came, when, and its journal; the
                                            texts
 
@@ -29,6 +30,8 @@ from infra.conversation.messages import Message, canonical, filled, replied
 from infra.store import Batch, RefUpdate, Store, TreeEntry
 
 REMEMBERED_WINDOWS = 64
+HANDOFF_FILE, LEDGER_FILE, NOTE_FILE = "handoff.json", "ledger.json", "note.json"
+"""In the root of a window after an agent's first one."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,19 @@ class Window:
 
 
 @dataclass(frozen=True)
+class WindowRoot:
+    """What a window after an agent's first one begins with.
+
+    Attributes:
+        head: of the window before it: the same handoff has the same.
+        files: further entries of the root's tree, by name: what was handed over.
+    """
+
+    head: str
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
 class OpenedLog:
     """A log's root: its commit, the agent's configuration and the configuration's object id.
 
@@ -109,6 +125,7 @@ class TurnContent:
         reply_id: as the service names it.
         began: when the request was sent, seconds since the epoch.
         held: what is said only with a later turn, its texts linked.
+        links: further objects that the message refers to.
     """
 
     message: Message | None
@@ -117,6 +134,7 @@ class TurnContent:
     reply_id: str = ""
     began: float = 0.0
     held: Sequence[dict[str, Any]] = ()
+    links: tuple[str, ...] = ()
 
 
 def turn_key(call: ModelCall) -> str:
@@ -140,17 +158,21 @@ class ConversationLog:
         configuration: AgentConfiguration,
         opening: Message,
         resumed: bool = False,
+        window: WindowRoot | None = None,
     ) -> OpenedLog:
         """Write a log's root, or return the one that is there if it has the same opening.
 
         A repeated attempt, or one of a history older than the store, thus goes on with the
         configuration of the first, and finds the turns that follow it. `resumed`: whatever its
-        opening is.
+        opening is. A window that was handed over from the same turn is the same, too.
         """
         ref = ids.conversation_ref(conversation)
         tip = store.ref(ref)
-        same = None if resumed else opening
-        if tip is not None and (first := await _first(store, tip, same)) is not None:
+        same = None if resumed or window else opening
+        first = await _first(store, tip, same) if tip is not None else None
+        if first is not None and (
+            resumed or window is None or await came_from(store, first.head) == window.head
+        ):
             return first
         batch = store.batch()
         agent = batch.blob(configuration.model_dump_json().encode())
@@ -159,11 +181,14 @@ class ConversationLog:
             "config.json": batch.blob(canonical(config)),
             "agent.json": agent,
             "input.json": batch.blob(canonical([opening])),
+            **{name: batch.blob(data) for name, data in (window.files if window else {}).items()},
         }
         head = batch.commit(_tree(batch, files), (), f"open {conversation}", when=0)
         await batch.write()
         if tip is None:
             await store.advance(ref, head, None)
+        elif window is not None:
+            await _put_aside(store, conversation, head, tip)
         return OpenedLog(head, configuration, agent)
 
     async def recorded(self, store: Store, call: ModelCall, key: str) -> ModelTurn | None:
@@ -229,8 +254,10 @@ class ConversationLog:
             "fallback": call.fallback,
             "held": list(said.held),
         }
+        if call.parts:
+            record["parts"] = [list(part) for part in call.parts]
         written = canonical(record)
-        files = {"turn.json": batch.blob(written), **_links(call, turn)}
+        files = {"turn.json": batch.blob(written), **_links(call, turn, said.links)}
         number = call.conversation.turns + 1
         head = batch.commit(
             _tree(batch, files), (call.conversation.head,), f"turn {number}", when=number
@@ -252,18 +279,31 @@ class ConversationLog:
         tip = store.ref(ref)
         if tip == head:
             return
-        updates = [RefUpdate(ref, head, tip)]
         if tip is not None and tip != conversation.head:
-            aside = ids.abandoned_ref(conversation.id, tip)
-            if store.ref(aside) is None:
-                updates.append(RefUpdate(aside, tip, None))
-        await store.update_refs(*updates)
+            await _put_aside(store, conversation.id, head, tip)
+        else:
+            await store.update_refs(RefUpdate(ref, head, tip))
 
     def _remember(self, head: str, window: Window) -> Window:
         self._windows[head] = window
         if len(self._windows) > REMEMBERED_WINDOWS:
             self._windows.popitem(last=False)
         return window
+
+
+async def _put_aside(store: Store, conversation: str, head: str, tip: str) -> None:
+    """Move a log's ref; what stands in its place is pinned aside."""
+    updates = [RefUpdate(ids.conversation_ref(conversation), head, tip)]
+    aside = ids.abandoned_ref(conversation, tip)
+    if store.ref(aside) is None:
+        updates.append(RefUpdate(aside, tip, None))
+    await store.update_refs(*updates)
+
+
+async def came_from(store: Store, root: str) -> str:
+    """Return the last turn of the window before the one with this root, "" of a first window."""
+    entry = await store.entry_at(root, HANDOFF_FILE)
+    return json.loads(await store.get_blob(entry.oid))["head"] if entry else ""
 
 
 async def configuration(store: Store, head: str) -> AgentConfiguration | None:
@@ -351,11 +391,11 @@ def _tree(batch: Batch, files: Mapping[str, str]) -> str:
     return batch.tree(TreeEntry("100644", name, oid) for name, oid in files.items())
 
 
-def _links(call: ModelCall, turn: ModelTurn) -> dict[str, str]:
+def _links(call: ModelCall, turn: ModelTurn, further: Sequence[str]) -> dict[str, str]:
     """Return a name for every object that the turn refers to, so that it stays alive."""
     given = [use.arguments for use in turn.tool_uses if use.arguments]
     linked = [answer.output for answer in call.answers if answer.output]
-    linked += [oid for _, oid in call.documents]
+    linked += [*(oid for _, oid in call.documents), *further]
     return {
         **{f"in.{number}": oid for number, oid in enumerate(given)},
         **{f"out.{number}": oid for number, oid in enumerate(linked)},

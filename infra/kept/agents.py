@@ -23,6 +23,7 @@ class TurnRecord:
         number: from 1; a reply that was discarded has the number of the one after it.
         at: seconds since the epoch; 0.0 in logs from before 2026-12.
         input: the messages that were appended, their texts linked.
+        parts: of which texts the message is made: the kind and length of each.
         reply: the blocks that came.
         fallback: the agent's fallback model was asked.
         damage: what of it cannot be read, in words; then it has neither input nor reply.
@@ -37,6 +38,7 @@ class TurnRecord:
     reply: tuple[Mapping[str, Any], ...]
     fallback: bool = False
     damage: str = ""
+    parts: tuple[tuple[str, int], ...] = ()
 
 
 async def agents(store: Store, request_key: str) -> list[AgentOpened]:
@@ -44,6 +46,15 @@ async def agents(store: Store, request_key: str) -> list[AgentOpened]:
     found = await store.refs(ids.agent_refs(request_key))
     opened = [AgentOpened.model_validate_json(await store.get_blob(oid)) for oid in found.values()]
     return sorted(opened, key=lambda each: each.opened)
+
+
+async def turns_until(store: Store, head: str) -> tuple[str, list[TurnRecord]]:
+    """Return the root of the window that ends at a commit, and its turns, the first one first."""
+    turns, at = [], head
+    while parents := (await store.get_commit(at)).parents:
+        turns.append(await turn_at(store, "", at))
+        at = parents[0]
+    return at, turns[::-1]
 
 
 async def new_turns(store: Store, conversation: str, known: set[str]) -> list[TurnRecord]:
@@ -79,4 +90,5 @@ async def turn_at(store: Store, conversation: str, commit: str) -> TurnRecord:
         reply=tuple(record["reply"]),
         fallback=record.get("fallback", False),
         damage=why,
+        parts=tuple((str(kind), int(length)) for kind, length in record.get("parts", ())),
     )

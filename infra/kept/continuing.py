@@ -80,7 +80,8 @@ async def continued(store: Store, order: ContinueTask) -> EarlierAttempt:
         place = await _place(store, key, found, choice)
         before = await _before(store, key, opened, choice, place)
     if noted is None and not order.looks:
-        await _note(store, key, before, agent=agent, conversation=name, task=task)
+        window = place.turn.agent.window
+        await _note(store, key, before, agent=agent, conversation=name, task=task, window=window)
     number = _number(found, place.turn)
     return EarlierAttempt(
         number=order.before,
@@ -131,7 +132,14 @@ def _kind(choice: TurnChoice) -> ContinuationKind:
 
 
 async def _note(
-    store: Store, key: str, before: ContinuesLog, *, agent: str, conversation: str, task: str
+    store: Store,
+    key: str,
+    before: ContinuesLog,
+    *,
+    agent: str,
+    conversation: str,
+    task: str,
+    window: int,
 ) -> None:
     """Begin the log, and note whose it is: both or neither."""
     opened = AgentOpened(
@@ -140,6 +148,7 @@ async def _note(
         role=roles.CODER,
         task=task,
         opened=time.time(),
+        window=window,
         continues=before,
     )
     await store.update_refs(
@@ -255,6 +264,7 @@ async def _continuation(
             context_tokens=turn.usage.context_tokens + turn.usage.output_tokens,
             model=model or turn.model,
             open_calls=tuple(use.id for use in turn.tool_uses),
+            window=place.turn.agent.window,
         ),
         config=config,
         answers=await _answers(store, key, found, place.turn),

@@ -60,7 +60,13 @@ def test_a_role_is_one_file(setup: AgentSetup) -> None:
     agent = setup.configure("triager")
 
     assert agent.system.startswith("You read one report")
-    assert [tool.name for tool in agent.tools] == ["count_lines", "finish", "search", "view"]
+    assert [tool.name for tool in agent.tools] == [
+        "count_lines",
+        "finish",
+        "handoff",
+        "search",
+        "view",
+    ]
     assert (agent.limits.turns, agent.limits.seconds) == (12, 600)
     assert agent.model == "claude-opus-5-5"
     assert {tool.effect for tool in agent.tools} == {Effect.READ, Effect.END}

@@ -36,35 +36,22 @@ def tools_of(role: str) -> dict[str, ToolSpec]:
 
 
 CODER = tools_of(roles.CODER)
+EVERYBODYS = (
+    *("handoff", "history_read", "history_search", "memory_search"),
+    *("run_command", "search", "view"),
+)
 
 
 @pytest.mark.parametrize(
     ("role", "names"),
     [
-        pytest.param(
-            roles.PLANNER,
-            ["finish", "memory_search", "run_command", "search", "view"],
-            id="planner",
-        ),
+        pytest.param(roles.PLANNER, ["finish", *EVERYBODYS], id="planner"),
         pytest.param(
             roles.CODER,
-            [
-                "edit",
-                "finish",
-                "install_dependencies",
-                "memory_search",
-                "remember",
-                "run_command",
-                "search",
-                "view",
-            ],
+            sorted(["edit", "finish", "install_dependencies", "remember", *EVERYBODYS]),
             id="coder",
         ),
-        pytest.param(
-            roles.REVIEWER,
-            ["finish", "memory_search", "remember", "run_command", "search", "view"],
-            id="reviewer",
-        ),
+        pytest.param(roles.REVIEWER, sorted(["finish", "remember", *EVERYBODYS]), id="reviewer"),
     ],
 )
 def test_each_role_has_its_tools_in_one_order(role: str, names: list[str]) -> None:
@@ -94,7 +81,7 @@ def test_a_definition_says_nothing_twice(role: str) -> None:
         assert '"title": "' not in json.dumps(spec.definition())
     plan = tools_of(roles.PLANNER)["finish"].definition()["input_schema"]
     assert isinstance(plan, dict)
-    assert '"title": {"maxLength": 200' in json.dumps(plan)
+    assert '"title": {"type": "string"}' in json.dumps(plan)
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -10,16 +10,17 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from typing_extensions import override
 
-from contracts.agent import OpenedConversation
+from contracts.agent import AgentConfig, OpenedConversation
 from contracts.base import Contract
 from contracts.failures import FailureKind
+from contracts.handoff import HandOver
 from contracts.model import ModelCall, ModelTurn, OpenConversation, ReplyOutcome, ToolUse, Usage
 from contracts.ports import ModelActivities
 from contracts.store import ConversationRef
 from domain import ids
 from domain.limits import AGENT
 from tests.fakes.calls import Before, Fake, failing
-from tests.fakes.policy import config_of, effect_of, verdict_of
+from tests.fakes.policy import config_of, effect_of, prices_of, verdict_of
 from tests.fakes.store import MemoryStore, oid
 
 MODEL = "claude-sonnet-5-5"
@@ -68,7 +69,7 @@ class ScriptedReply:
     @property
     def discarded(self) -> bool:
         """True for a reply that does not become part of the conversation."""
-        return self.stop in {"max_tokens", "refusal"}
+        return self.stop in {"max_tokens", "refusal", "model_context_window_exceeded"}
 
 
 Replies = Callable[[str, ModelCall], Awaitable[ScriptedReply]]
@@ -140,9 +141,9 @@ class FakeModel(Fake, ModelActivities):
     """Answers each call once by `replies`; a repeated call gets the same turn.
 
     Attributes:
-        opened: by the conversation's id.
+        opened, windows: by the conversation's id; those after the first are windows.
         spent: microUSD of every turn.
-        limits: pinned for agents that open a conversation.
+        limits, fallback: limits and fallback model, pinned for agents that open a conversation.
     """
 
     def __init__(self, store: MemoryStore, before: Before, replies: Replies) -> None:
@@ -150,8 +151,10 @@ class FakeModel(Fake, ModelActivities):
         self._replies = replies
         self._turns: dict[str, ModelTurn] = {}
         self.opened: dict[str, OpenConversation] = {}
+        self.windows: dict[str, HandOver] = {}
         self.spent = 0
         self.limits = AGENT
+        self.fallback = ""
 
     @override
     @activity.defn
@@ -165,7 +168,29 @@ class FakeModel(Fake, ModelActivities):
             id=name,
             head=oid("opening", name),
             model=MODEL,
-            config=config_of(MODEL, self.limits),
+            config=self._config(),
+        )
+
+    def _config(self) -> AgentConfig:
+        fallback = prices_of(self.fallback) if self.fallback else None
+        return config_of(MODEL, self.limits).model_copy(update={"fallback": fallback})
+
+    @override
+    @activity.defn
+    async def hand_over(self, request: HandOver) -> OpenedConversation:
+        await self._before("hand_over", request)
+        opening = request.opening
+        name = ids.conversation_id(
+            opening.repository.request_key, opening.agent_id, opening.generation
+        )
+        self.opened[name], self.windows[name] = opening, request
+        return OpenedConversation(
+            id=name,
+            head=oid("opening", name),
+            model=MODEL,
+            window=opening.generation,
+            context_tokens=5_000,
+            config=self._config(),
         )
 
     @override

@@ -2,6 +2,7 @@
 
 from activities.tools.registry import tools_by_name
 from contracts.agent import AgentConfig, AgentLimits, ModelPrices
+from contracts.handoff import HANDOFF
 from contracts.tools import FINISH
 from contracts.verdicts import CallVerdict, Effect
 from domain.agent import models
@@ -12,7 +13,7 @@ from domain.limits import AGENT
 def effect_of(name: str) -> Effect | None:
     """Return what a tool may change, None for one that there is not."""
     tool = tools_by_name().get(name)
-    return tool.spec.effect if tool else Effect.END if name == FINISH else None
+    return tool.spec.effect if tool else Effect.END if name in {FINISH, HANDOFF} else None
 
 
 def verdict_of(name: str, subject: str) -> CallVerdict | None:

@@ -15,11 +15,13 @@ from contracts import roles, task_queue
 from contracts.agent import AgentLimits, AgentResult, AgentStart, Note, StopCause
 from contracts.approvals import Choice, Decision
 from contracts.failures import FailureKind
+from contracts.handoff import HandoffCause, HandoffNote
 from contracts.model import OpenConversation, ReplyOutcome, Usage
 from contracts.store import ConversationRef
 from contracts.task_queue import TaskQueue
 from contracts.tools import CoderFinish, ReadCall, ToolCall
-from domain.agent import loop
+from domain.agent import loop, messages
+from domain.handoff import window
 from domain.limits import AGENT
 from tests.fakes.calls import failing
 from tests.fakes.model import MODEL, ScriptedReply, ScriptedUse, acts, finishes, says
@@ -177,15 +179,18 @@ async def test_six_bad_calls_of_one_reply_do_not_keep_the_right_one_from_being_r
 
 
 async def test_edits_that_fail_without_end_cut_the_agent(client: Client) -> None:
-    """A dozen failed replies in a row are enough, with a warning half way."""
-    env = WorkflowEnv(client, {"coder/x": [acts((EDIT, f"{n}.py")) for n in range(60)]})
+    """A dozen failed replies in a row are enough, with a warning half way, in each window."""
+    edits = [acts((EDIT, f"{n}.py")) for n in range(60)]
+    edits[12] = says("Nothing works.")
+    env = WorkflowEnv(client, {"coder/x": edits})
     env.tools.fails = lambda call: True
     env.tools.changes = lambda call: False
     async with env.at_work():
         result = await (await env.start(AgentWorkflow, agent(env))).result()
 
-    assert (result.cut, result.turns) == (StopCause.LOOP, 12)
-    assert env.messages("coder/x").index(loop.FAILING) == 6
+    assert (result.cut, result.turns) == (StopCause.LOOP, 12 + 1 + 12)
+    told = env.messages("coder/x")
+    assert [place for place, text in enumerate(told) if text == loop.FAILING] == [6, 13 + 6]
 
 
 async def test_a_round_begins_with_the_turns_that_the_others_left(client: Client) -> None:
@@ -237,12 +242,20 @@ async def test_a_refusal_cuts_the_agent_with_the_models_words(client: Client) ->
 
 
 async def test_a_repeated_call_is_warned_of_after_three_and_cut_after_five(client: Client) -> None:
-    """The same call with the same result is warned of after three times and cut after five."""
-    env, result = await played(client, [acts((RUN, "make"))] * 6)
+    """The same call with the same result is warned of after three times, then goes on in a fresh
+    window; there it is cut after five.
+    """
+    circle = [acts((RUN, "make"))] * 6
+    env, result = await played(client, [*circle, says("I am lost."), *circle])
 
     assert result.cut is StopCause.LOOP
-    assert env.messages("coder/x") == [None, None, None, loop.CIRCLES, None, None]
-    assert len(env.tool_calls) == 5
+    assert result.reason.endswith("also in 1 fresh window")
+    why = "the same call came to the same 5 times"
+    once = [None, None, None, loop.CIRCLES, None, None]
+    assert env.messages("coder/x") == [*once, window.ASK_STUCK.format(why=why), *once]
+    assert len(env.tool_calls) == 10
+    (opened,) = env.model.windows.values()
+    assert (opened.cause, opened.why, opened.asked) == (HandoffCause.STUCK, why, True)
 
 
 @pytest.mark.parametrize(
@@ -600,3 +613,132 @@ async def test_the_status_shows_what_an_agent_waits_for(client: Client) -> None:
         await handle.result()
 
         assert (status.turns, status.doing) == (1, "turn 2: model")
+
+
+def asks_for_a_window() -> ScriptedReply:
+    """A reply that hands over by itself."""
+    note = HandoffNote(state="Half is done.", decisions=("Keep the old form.",))
+    return ScriptedReply(uses=(ScriptedUse("handoff", "Half is done.", note.model_dump_json()),))
+
+
+def full(tokens: int = 120_000) -> Usage:
+    """What a nearly full window uses."""
+    return Usage(cache_read_tokens=tokens - 100, output_tokens=100)
+
+
+async def test_a_full_window_is_handed_over_with_a_note_and_the_work_goes_on(
+    client: Client,
+) -> None:
+    """At the limit of tokens the agent is asked for its note, and goes on in a fresh window: with
+    the same worktree and configuration, and with what a person said meanwhile.
+    """
+    work = [acts((EDIT, "a")), acts((EDIT, "b")), replace(acts((RUN, "make")), usage=full())]
+    env, result = await played(client, [*work, asks_for_a_window(), acts((EDIT, "c")), DONE])
+
+    assert result.cut is None
+    assert env.written(result.checkpoint) == {"a", "b", "c"}
+    (order,) = env.model.windows.values()
+    calls = env.model_calls
+    asked, first = calls[3], calls[4]
+    assert asked.message == window.ASK.format(tokens=119_900)
+    assert [answer.tool_use_id for answer in asked.answers] == list(asked.conversation.open_calls)
+    assert order.cause is HandoffCause.FULL
+    assert (order.conversation.turns, order.opening.generation, order.answers) == (4, 1, ())
+    assert order.note == env.store.blob(asks_for_a_window().uses[0].arguments)
+    assert order.checkpoint == env.tool_calls[3].expected
+    assert (first.conversation.id in env.model.windows, first.conversation.window) == (True, 1)
+    assert (first.answers, first.message) == ((), None)
+    assert result.conversation
+    assert (result.conversation.window, result.conversation.turns, result.turns) == (1, 2, 6)
+
+
+async def test_an_agent_without_a_word_of_a_note_goes_on_with_the_ledger_alone(
+    client: Client,
+) -> None:
+    """A reply that was asked for a note and came to nothing is paid for, and asked for once."""
+    work = [acts((VIEW, "a")), acts((VIEW, "b")), replace(acts((VIEW, "c")), usage=full())]
+    cut = ScriptedReply(stop="max_tokens")
+    env, result = await played(client, [*work, cut, DONE])
+
+    assert (result.cut, result.turns, result.cost_microusd) == (None, 5, 5_000)
+    (order,) = env.model.windows.values()
+    assert (order.note, order.asked) == (None, False)
+    assert [answer.output for answer in order.answers] == [env.store.blob("text")]
+
+
+async def test_a_window_that_is_full_all_at_once_is_handed_over_without_a_note(
+    client: Client,
+) -> None:
+    """What the last calls came to, which the full window was not told, goes on into the next."""
+    full_up = ScriptedReply(stop="model_context_window_exceeded")
+    env, result = await played(client, [acts((RUN, "make")), full_up, DONE])
+
+    assert result.cut is None
+    (order,) = env.model.windows.values()
+    assert (order.cause, order.note, order.asked) == (HandoffCause.OVERFLOW, None, False)
+    assert [answer.tool_use_id for answer in order.answers] == list(order.conversation.open_calls)
+
+
+async def test_a_prompt_that_is_too_long_is_handed_over(client: Client) -> None:
+    """The service's refusal of a request that is too long ends the window, not the agent."""
+    refused = ScriptedReply(fails=failing(FailureKind.CONTEXT_FULL, "prompt is too long"))
+    env, result = await played(client, [acts((RUN, "make")), refused, DONE])
+
+    assert result.cut is None
+    (order,) = env.model.windows.values()
+    assert order.cause is HandoffCause.OVERFLOW
+
+
+async def test_a_fresh_window_that_does_not_fit_either_ends_the_agent(client: Client) -> None:
+    """There is nothing to hand over from a window in which nothing was said."""
+    refused = ScriptedReply(fails=failing(FailureKind.CONTEXT_FULL, "prompt is too long"))
+    env, result = await played(client, [acts((RUN, "make")), refused, refused])
+
+    assert (result.cut, result.failure) == (StopCause.FAILURE, FailureKind.CONTEXT_FULL)
+    assert len(env.model.windows) == 1
+
+
+async def test_an_agent_hands_over_by_itself(client: Client) -> None:
+    """The other calls of its reply are run before, and what they come to goes on."""
+    both = ScriptedReply(uses=(*asks_for_a_window().uses, ScriptedUse(EDIT, "d")))
+    work = [acts((EDIT, "a")), acts((EDIT, "b")), acts((EDIT, "c"))]
+    env, result = await played(client, [asks_for_a_window(), *work, both, DONE])
+
+    assert env.written(result.checkpoint) == {"a", "b", "c", "d"}
+    assert env.model_calls[1].answers[0].text == loop.TOO_EARLY
+    (order,) = env.model.windows.values()
+    assert (order.cause, len(order.answers)) == (HandoffCause.ASKED, 1)
+    assert order.note == env.store.blob(asks_for_a_window().uses[0].arguments)
+
+
+async def test_a_note_of_a_person_waits_for_the_fresh_window(client: Client) -> None:
+    """What a person says while an agent hands over is told in the window that goes on."""
+    work = [acts((VIEW, "a")), acts((VIEW, "b")), replace(acts((VIEW, "c")), usage=full())]
+    gate = asyncio.Event()
+    noted = replace(asks_for_a_window(), waits=gate)
+    async with coder(client, [*work, noted, acts((VIEW, "d")), DONE]) as (env, handle):
+        await until(lambda: len(env.model_calls) == 4)
+        await handle.signal(AgentWorkflow.add_note, Note(text="Mind the tabs."))
+        gate.set()
+        result = await handle.result()
+        status = await handle.query(AgentWorkflow.status)
+
+    assert result.cut is None
+    assert env.model_calls[4].message == messages.note("Mind the tabs.")
+    assert env.model_calls[4].parts == (("person", len(messages.note("Mind the tabs."))),)
+    assert (status.window, status.handed_over) == (1, HandoffCause.FULL.value)
+
+
+async def test_an_agent_in_circles_gets_another_model_before_it_ends(client: Client) -> None:
+    """A fresh window first, then one with the fallback model where one is allowed, then the end."""
+    circle = [acts((RUN, "make"))] * 6
+    lost = says("I am lost.")
+    env = WorkflowEnv(client, {"coder/x": [*circle, lost, *circle, lost, *circle]})
+    env.model.fallback = "claude-opus-5-5"
+    async with env.at_work():
+        result = await (await env.start(AgentWorkflow, agent(env))).result()
+
+    assert result.cut is StopCause.LOOP
+    asked = [call.fallback for call in env.model_calls if call.conversation.turns == 0]
+    assert asked == [False, False, True]
+    assert result.reason.endswith("also in 2 fresh windows")

@@ -190,7 +190,6 @@ def test_an_empty_reply_is_named_as_one() -> None:
         pytest.param("end_turn", progress(nudges=2), StopCause.SILENT, id="silent too often"),
         pytest.param("max_tokens", progress(variant=2), StopCause.SILENT, id="too long too often"),
         pytest.param("refusal", BEGUN, StopCause.REFUSAL, id="refusal"),
-        pytest.param("model_context_window_exceeded", BEGUN, StopCause.CONTEXT, id="context"),
         pytest.param("tool_use", progress(nudges=2), StopCause.SILENT, id="no call too often"),
         pytest.param("pause_turn", progress(bad_replies=5), StopCause.SILENT, id="pauses"),
     ],
@@ -202,6 +201,22 @@ def test_what_ends_the_loop(stop: str, used: AgentProgress, cut: StopCause) -> N
     assert isinstance(decided, loop.Stop)
     assert decided.cut is cut
     assert decided.reason
+
+
+@pytest.mark.parametrize(
+    ("turns", "tokens", "goes_on"), [(2, 110_000, True), (0, 110_000, False), (2, 0, False)]
+)
+def test_a_full_window_is_no_end_where_a_fresh_one_can_help(
+    turns: int, tokens: int, *, goes_on: bool
+) -> None:
+    """A window in which nothing was said, and an agent of one window, end when they are full."""
+    full = turn("model_context_window_exceeded")
+    at = full.conversation.model_copy(update={"turns": turns})
+    limits = LIMITS.model_copy(update={"window_tokens": tokens})
+    decided = loop.after_turn(full.model_copy(update={"conversation": at}), BEGUN, limits)
+
+    assert isinstance(decided, loop.HandOver) is goes_on
+    assert goes_on or isinstance(decided, loop.Stop)
 
 
 BAD = ToolUse(id="b", name="fly", problem="no such tool")
@@ -225,7 +240,7 @@ class Talked:
 
     def says(
         self, *uses: ToolUse, stop: str = "tool_use", text: str = "same", failed: bool = False,
-        changed: bool = False,
+        changed: bool = False, learned: bool = False,
     ) -> "Talked":  # fmt: skip
         """Hear one more reply, and answer its calls that are run with a text."""
         if self.end:
@@ -243,7 +258,9 @@ class Talked:
                 )
                 for use in step.uses
             ]
-            self.used = loop.answered(self.used, uses, answers, self.limits, changed=changed)
+            self.used = loop.answered(
+                self.used, uses, answers, self.limits, changed=changed, learned=learned
+            )
             after = loop.after_answers(self.used, self.limits)
             self.end = after if isinstance(after, loop.Stop) else None
             self.told.append(None if isinstance(after, loop.Stop) else after)
@@ -295,7 +312,7 @@ def test_another_result_breaks_the_circle() -> None:
     """The same command with new output is progress."""
     agent = Talked()
     for number in range(30):
-        agent.says(VIEW, text=str(number))
+        agent.says(VIEW, text=str(number), learned=True)
 
     assert not agent.end
     assert len(agent.used.recent) <= 16
