@@ -187,6 +187,7 @@ def _of_worktrees(host: _Host, starts: StartCodes | None) -> Sequence[Callable[.
         host.pools,
         host.client,
         home=config.home,
+        layers=host.layers,
         forgotten=lambda: lost_period(config.database),
         starts=starts,
         settled=_settled(config),

@@ -15,6 +15,7 @@ from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.unused_layers import HostLayers
 from contracts.clean_up import CleanUp, CleanUpReport, GoneRequest
 from contracts.repository import RepositoryOpened
 from contracts.visibility import OC_KEPT
@@ -28,6 +29,7 @@ from infra.finished_requests import (
     stored_bytes,
     take_away,
 )
+from infra.layers import Layers
 from infra.memory.recall import discard
 from infra.store import StoreError, packing, records
 from infra.store.open_stores import OpenStores
@@ -65,64 +67,85 @@ class FinishedRequests:
     """The requests of this host's stores that have ended, deleted on order.
 
     Args:
+        layers: what setups have installed for them.
         client: of the service that ran them.
         recall: the folder of the search's indexes.
     """
 
     def __init__(
-        self, stores: OpenStores, pools: OpenPools, client: Client, *, recall: Path
+        self,
+        stores: OpenStores,
+        pools: OpenPools,
+        layers: Layers,
+        client: Client,
+        *,
+        recall: Path,
     ) -> None:
+        self._layers = layers
         self._recall = recall
         self._stores = stores
         self._pools = pools
         self._client = client
 
     async def used_bytes(self) -> int:
-        """Return the disk that all stores take."""
+        """Return the disk that all stores and layers take."""
+        layers = await asyncio.to_thread(self._layers.all)
+        return await self._store_bytes() + sum(each.bytes for each in layers)
+
+    async def _store_bytes(self) -> int:
         paths = [self._stores.path(key) for key in await asyncio.to_thread(self._stores.keys)]
         return sum([await asyncio.to_thread(packing.disk_bytes, path) for path in paths])
 
     async def clean_up(self, order: CleanUp) -> CleanUpReport:
         """Delete what an order names; safe to repeat."""
         keys = await asyncio.to_thread(self._stores.keys)
-        used, left = await self.used_bytes(), list[str]()
+        stores_bytes, left = await self._store_bytes(), list[str]()
         known = await self._known()
         finished: dict[str, _Finished] = {}
+        layers = await HostLayers.of(self._layers)
         for key in keys:
             try:
-                finished |= await self._finished(key, known)
+                finished |= await self._finished(key, known, layers)
             except StoreError as error:
+                layers.keep_all()
                 left.append(f"the store {key} cannot be opened: {error}"[:1_000])
-        going = await self._chosen(finished, order, used=used)
+        going = await self._chosen(finished, order, used=stores_bytes, layers=layers)
         if order.request_id and not going:
             going = await self._only_known(order, known, left)
         gone = [await self._described(finished.get(key), each, why) for key, each, why in going]
+        # One that is forgotten leaves its layer to the next time: others may be about to use it.
+        unused = [] if order.request_id else layers.unused({key for key, _, _ in going})
         freed = 0
         if not order.dry_run:
             for key, each, _ in going:
                 await self._delete(finished.get(key), each, left)
-            freed = await self._prune(known, left)
+            freed = await self._prune(known, left) + await layers.remove(unused)
         return CleanUpReport(
             gone=tuple(gone[:200]),
             left=tuple(left[:200]),
             stores=len(keys),
-            used_bytes=used,
+            used_bytes=stores_bytes,
             freed_bytes=freed,
+            layers=tuple(unused[:200]),
+            layer_count=len(layers),
+            layer_bytes=layers.bytes,
         )
 
     async def _chosen(
-        self, finished: Mapping[str, _Finished], order: CleanUp, *, used: int
+        self, finished: Mapping[str, _Finished], order: CleanUp, *, used: int, layers: HostLayers
     ) -> list[tuple[str, _Known | None, str]]:
         if order.request_id:
             asked = [key for key, each in finished.items() if each.id == order.request_id]
             return [(key, finished[key].known, "it was asked for") for key in asked]
+        used += layers.bytes
         # Measuring takes a while, and only a budget needs it of all.
         measured = bool(order.budget_bytes) and used > order.budget_bytes
         facts = [
             FinishedRequest(key, each.summary.ended, await _size(each) if measured else 0)
             for key, each in finished.items()
         ]
-        chosen = leaving(facts, order, used_bytes=used, now=time.time())
+        installed = layers.installed
+        chosen = leaving(facts, order, used_bytes=used, now=time.time(), layers=installed)
         return [(each.key, finished[each.key].known, why) for each, why in chosen]
 
     async def _only_known(
@@ -152,11 +175,15 @@ class FinishedRequests:
             found[key] = _Known(id=each.id, running=False, ended=last)
         return {key: replace(each, running=each.id in running) for key, each in found.items()}
 
-    async def _finished(self, key: str, known: Mapping[str, _Known]) -> dict[str, _Finished]:
+    async def _finished(
+        self, key: str, known: Mapping[str, _Known], layers: HostLayers
+    ) -> dict[str, _Finished]:
+        """Return the requests of a store that have ended; of every one note what it uses."""
         pool = await self._pools.get(key)
         found = {}
         running = {each.id for each in known.values() if each.running}
         for summary in await kept_requests(pool.store):
+            await layers.note_user(pool.store, summary.key)
             there = known.get(summary.key)
             if summary.open or (there and there.running) or summary.id in running:
                 continue

@@ -19,6 +19,7 @@ from contracts.ports import ReconcileActivities
 from contracts.reconcile import Reconcile, ReconcileReport
 from contracts.repository import OpenRequest
 from domain import ids
+from infra.layers import Layers
 from infra.memory.recall import recall_cache
 from infra.sandbox import end_orphan, find_orphans
 from infra.start_codes import StartCodes
@@ -41,11 +42,12 @@ class HostReconciler(ReconcileActivities):
 
     Args:
         home: the product's data folder.
+        layers: what setups have installed in it.
         forgotten: between which two moments, in seconds since the epoch, the server's database
             knows nothing, since a copy took its place; None when it never did.
         starts: signs what is started again; None where starts need no code.
         settled: what is deleted without an order of its own; None = nothing.
-        note_use: called with the bytes of disk that all stores take.
+        note_use: called with the bytes of disk that all stores and layers take.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class HostReconciler(ReconcileActivities):
         client: Client,
         *,
         home: Path,
+        layers: Layers,
         forgotten: Callable[[], tuple[float, float] | None],
         starts: StartCodes | None = None,
         settled: CleanUp | None = None,
@@ -64,7 +67,7 @@ class HostReconciler(ReconcileActivities):
         self._settled = settled
         self._note_use = note_use
         self._requests_that_ended = FinishedRequests(
-            stores, pools, client, recall=recall_cache(home)
+            stores, pools, layers, client, recall=recall_cache(home)
         )
         self._home = home
         self._forgotten = forgotten
@@ -111,6 +114,9 @@ class HostReconciler(ReconcileActivities):
         report = await self._requests_that_ended.clean_up(order)
         for each in () if order.dry_run else report.gone:
             activity.logger.info("clean_up.gone", extra={"outcome": f"{each.id}: {each.why}"})
+        for layer in () if order.dry_run else report.layers:
+            outcome = f"the layer {layer.name}, which no request uses"
+            activity.logger.info("clean_up.gone", extra={"outcome": outcome})
         return report
 
     async def _pack(self) -> None:

@@ -220,12 +220,13 @@ class UserRepositories(RepositoryActivities):
             layers=self._layers,
         )
         environment = environment.model_copy(update={"setup": setup.rule})
+        environment_record = await records.write(store, environment)
         opened = RepositoryOpened(
             repository=RepositoryRef(
                 key=key,
                 request_key=request.request_key,
                 target=target,
-                environment=await records.write(store, environment),
+                environment=environment_record,
                 host_id=self._host_id,
             ),
             path=found.path,
@@ -251,7 +252,11 @@ class UserRepositories(RepositoryActivities):
         if request.thread:
             await note_member(store, request.request_key, request.thread)
         record = await records.write(store, opened)
-        await store.update_refs(RefUpdate(ids.opened_ref(request.request_key), record, ANY))
+        # Only a reference keeps it from a pruning between the end of a request and its retry.
+        await store.update_refs(
+            RefUpdate(ids.environment_ref(request.request_key), environment_record, ANY),
+            RefUpdate(ids.opened_ref(request.request_key), record, ANY),
+        )
         return opened
 
     async def _begun(

@@ -50,6 +50,7 @@ class SetupRun:
         async with self.layers.making(name):
             layer = await asyncio.to_thread(self.layers.find, name)
             if layer is not None:
+                await asyncio.to_thread(self.layers.note_use, name)
                 return await self._installed(layer, ())
             return await self._run()
 

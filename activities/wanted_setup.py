@@ -107,6 +107,7 @@ async def setup_of_patch(
         return None
     stated = await stated_at(store, rule, commit)
     name = setup.layer_name(rule.commands, stated, rule.host)
+    layers.note_use(name)  # first: what is found then stays until the commands have it
     if name == rule.layer or stated.keys() != rule.stated.keys() or layers.find(name):
         return None
     changed = tuple(path for path, oid in stated.items() if oid != rule.stated[path])

@@ -7,7 +7,7 @@ from cli.command_words import command_line, short_id
 from cli.context import CliContext
 from cli.exit_codes import ExitCode, UsageError
 from cli.formatting import age, clean, columns, name, plural, size
-from contracts.clean_up import CleanUp, CleanUpReport, GoneRequest
+from contracts.clean_up import CleanUp, CleanUpReport, GoneLayer, GoneRequest
 from contracts.reconcile import Reconcile
 from runtime.host import host_id
 from runtime.settings import Settings
@@ -47,6 +47,19 @@ def gone_lines(gone: Sequence[GoneRequest], now: float) -> list[str]:
             size(each.stored_bytes),
             name(each.repository),
             clean(each.why),
+        )
+        for each in gone
+    ]
+    return columns(rows) if rows else []
+
+
+def layer_lines(gone: Sequence[GoneLayer], now: float) -> list[str]:
+    """Return a line a layer: what installed it, when a command last had it, what it takes."""
+    rows = [
+        (
+            f"  {clean('; '.join(each.commands), 60)}",
+            f"used {age(now - each.used)} ago",
+            size(each.bytes),
         )
         for each in gone
     ]

@@ -1,4 +1,4 @@
-"""Whether the stores take more disk than they may, as a worker of this home saw last."""
+"""Whether stores and layers take more disk than they may, as a worker of this home saw last."""
 
 from cli.command_words import command_line
 from cli.context import CliContext
@@ -8,12 +8,13 @@ from runtime.settings import Settings
 
 
 def beyond_budget(settings: Settings) -> str:
-    """Return what the stores take, and may take; "" within the budget, or without one."""
+    """Return what stores and layers take, and may take; "" within the budget, or without one."""
     use = DiskUse.read(settings)
     budget = (settings.disk_budget_mb or 0) * 1_000_000
     if use is None or not budget or use.stores_bytes <= budget:
         return ""
-    return f"the stores take {size(use.stores_bytes)} of disk, their budget is {size(budget)}"
+    used = size(use.stores_bytes)
+    return f"the stores and layers take {used} of disk, their budget is {size(budget)}"
 
 
 def budget_lines(settings: Settings, context: CliContext) -> list[str]:

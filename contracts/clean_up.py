@@ -12,7 +12,8 @@ class CleanUp(Contract):
         dry_run: say what would be deleted and do nothing.
         request_id: only this request, whatever its age; "" = those that the rest says.
         retention_days: since its end, after which a request leaves; 0 = never.
-        budget_bytes: of disk for all stores of the host, beyond which the oldest leave; 0 = any.
+        budget_bytes: of disk for all stores and layers of the host, beyond which the oldest
+            requests leave; 0 = any.
     """
 
     dry_run: bool = False
@@ -45,6 +46,22 @@ class GoneRequest(Contract):
     branch: str = ""
 
 
+class GoneLayer(Contract):
+    """What a setup installed and no request needs any more; it was deleted, or would be.
+
+    Attributes:
+        name: of the layer.
+        commands: what installed it.
+        used: when a command last had it, in seconds since 1970.
+        bytes: of disk.
+    """
+
+    name: str
+    commands: tuple[str, ...] = ()
+    used: float = 0.0
+    bytes: int = 0
+
+
 class CleanUpReport(Contract):
     """What was deleted.
 
@@ -53,7 +70,9 @@ class CleanUpReport(Contract):
         left: what could not be deleted now, each a sentence.
         stores: how many there are on the host.
         used_bytes: disk that they take, before.
-        freed_bytes: of it, so far.
+        freed_bytes: of stores and layers, so far.
+        layers: those that no open request and no request that stays uses.
+        layer_count, layer_bytes: of all layers of the host, before.
     """
 
     gone: tuple[GoneRequest, ...] = ()
@@ -61,3 +80,6 @@ class CleanUpReport(Contract):
     stores: int = 0
     used_bytes: int = 0
     freed_bytes: int = 0
+    layers: tuple[GoneLayer, ...] = ()
+    layer_count: int = 0
+    layer_bytes: int = 0

@@ -134,20 +134,54 @@ class Layers:
         found = filter(None, map(self.find, names))
         return sorted(found, key=lambda each: each.used, reverse=True)
 
-    def remove(self, name: str) -> bool:
-        """Remove a layer and return whether it is gone: one that a command has at hand stays."""
-        handle = os.open(self._lock(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def remove(self, name: str, *, unused_since: float | None = None) -> bool:
+        """Remove a layer and return whether it is gone: one that a command has at hand stays.
+
+        So does one that was used after `unused_since`, in seconds since the epoch.
+        """
+        with self._held(name) as held:
+            if not held or self._used_after(name, unused_since):
+                return False
             draft = self._folder / f"{_DRAFT}{name}-{secrets.token_hex(4)}"
             with contextlib.suppress(FileNotFoundError):
                 (self._folder / name).rename(draft)
             remove_tree(draft)
-        except BlockingIOError:
-            return False
+            return True
+
+    def sweep(self) -> None:
+        """Remove what a killed process has left of a layer that it made or removed."""
+        for draft in self._folder.glob(f"{_DRAFT}*"):
+            name = draft.name.removeprefix(_DRAFT).rpartition("-")[0]
+            with self._held(name) as held:
+                if held:
+                    remove_tree(draft)
+
+    def note_use(self, name: str) -> None:
+        """Note that a layer is used now, which keeps it for a while; one that is gone stays so."""
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(self._folder / name / _RECORD)
+
+    @contextlib.contextmanager
+    def _held(self, name: str) -> Iterator[bool]:
+        """Hold a layer against all others, if nobody has it now; yield whether that is so."""
+        handle = os.open(self._lock(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
         finally:
             os.close(handle)
-        return True
+
+    def _used_after(self, name: str, moment: float | None) -> bool:
+        if moment is None:
+            return False
+        try:
+            return (self._folder / name / _RECORD).stat().st_mtime > moment
+        except FileNotFoundError:
+            return False
 
     @contextlib.contextmanager
     def using(self, names: Iterable[str]) -> Iterator[None]:

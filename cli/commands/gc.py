@@ -2,9 +2,10 @@
 
 Without --yes nothing is deleted before you have seen what would go, and agreed at a terminal. A
 request goes when it ended more than --days ago, and, beyond a budget of disk, those that ended
-first. With it go its conversations, checkpoints, and its histories in the Temporal service. Open
-requests are never touched, and branches in your repositories stay: the commands that delete those
-are printed. Stores are packed in the background without being asked.
+first. With it go its conversations, checkpoints, and its histories in the Temporal service. What a
+setup installed goes when no request that is open or stays uses it. Open requests are never touched,
+and branches in your repositories stay: the commands that delete those are printed. Stores are
+packed in the background without being asked.
 
 Examples:
   starter.py gc --dry-run
@@ -44,7 +45,7 @@ async def command(
         dry_run: only say what would go
         yes: delete without asking
         days: days since the end (default: ORCHESTCODE_RETENTION_DAYS, else 30)
-        budget_mb: disk for all stores (default: ORCHESTCODE_DISK_BUDGET_MB, else none)
+        budget_mb: disk for all stores and layers (default: ORCHESTCODE_DISK_BUDGET_MB, else none)
     """
     settings = load(context.environ)
     wanted = CleanUp(
@@ -55,14 +56,14 @@ async def command(
     async with connected(context, worker=True) as service:
         report = await clean_up.order(service, settings, wanted)
         _show(report, wanted, settings, context)
-        if not report.gone or dry_run:
+        if dry_run or not (report.gone or report.layers):
             return clean_up.ending(report, context)
         if not yes and not clean_up.agreed(context, "Delete them?"):
             again = command_line(context.program, "gc", *_words(days, budget_mb), "--yes")
             context.print_out(f"Nothing was deleted. To delete them: {again}")
             return ExitCode.DELIVERED
         done = await clean_up.order(service, settings, wanted.model_copy(update={"dry_run": False}))
-    freed = f"{plural(len(done.gone), 'request')} deleted, {size(done.freed_bytes)} of disk freed."
+    freed = f"{_amount(done)} deleted, {size(done.freed_bytes)} of disk freed."
     context.print_out(freed, *clean_up.branch_lines(done.gone))
     return clean_up.ending(done, context)
 
@@ -75,16 +76,28 @@ def _words(days: int | None, budget_mb: int | None) -> list[str]:
 def _show(report: CleanUpReport, wanted: CleanUp, settings: Settings, context: Context) -> None:
     budget = f"of {size(wanted.budget_bytes)}" if wanted.budget_bytes else "without a budget"
     by_itself = settings.retention_days or settings.disk_budget_mb
+    layers = ""
+    if report.layer_count:
+        layers = f" and {plural(report.layer_count, 'layer')} of what setups installed"
     context.print_out(
-        f"{plural(report.stores, 'store')}, {size(report.used_bytes)} of disk {budget}. Finished "
-        f"requests are kept {wanted.retention_days} days"
+        f"{plural(report.stores, 'store')}{layers}, "
+        f"{size(report.used_bytes + report.layer_bytes)} of disk {budget}. Finished requests are "
+        f"kept {wanted.retention_days} days"
         f"{'' if by_itself else '; only this command deletes them'}.",
     )
-    if not report.gone:
+    if not (report.gone or report.layers):
         context.print_out("Nothing is to be deleted.")
         return
-    total = size(sum(each.stored_bytes for each in report.gone))
+    total = sum(each.stored_bytes for each in report.gone)
+    total += sum(each.bytes for each in report.layers)
     context.print_out(
-        f"To be deleted: {plural(len(report.gone), 'request')}, about {total}:",
+        f"To be deleted: {_amount(report)}, about {size(total)}:",
         *clean_up.gone_lines(report.gone, context.now()),
+        *clean_up.layer_lines(report.layers, context.now()),
     )
+
+
+def _amount(report: CleanUpReport) -> str:
+    """Return how many requests and layers a report names, in words."""
+    counted = [(len(report.gone), "request"), (len(report.layers), "layer")]
+    return " and ".join(plural(number, what) for number, what in counted if number)

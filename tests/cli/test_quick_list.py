@@ -140,7 +140,7 @@ async def test_the_quick_list_prints_what_the_usual_one_prints(
     assert len(whole[0].splitlines()) == SHOWN + 4
     DiskUse(pid=1, stores_bytes=7_000_000).write(load(environ))
     over = await _both({**environ, "ORCHESTCODE_DISK_BUDGET_MB": "5"}, whole=False)
-    assert "the stores take 7.0 MB of disk, their budget is 5.0 MB" in over[1]
+    assert "the stores and layers take 7.0 MB of disk, their budget is 5.0 MB" in over[1]
     loaded = _loaded(environ, "list")
     assert "cli" in loaded
     assert not loaded & set(HEAVY)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.clean_up import CleanUp
-from domain.clean_up import DAY_SECONDS, FinishedRequest, leaving
+from domain.clean_up import DAY_SECONDS, FinishedRequest, InstalledLayer, leaving, unused
 
 NOW = 2_000_000_000.0
 MB = 1_000_000
@@ -46,6 +46,25 @@ def test_beyond_the_budget_those_that_ended_first_go_until_it_is_kept() -> None:
     assert [each.key for each, _ in gone] == ["old", "middle"]
     assert gone[0][1] == "the stores take 160 MB, their budget is 100 MB"
     assert leaving(requests, order, used_bytes=100 * MB, now=NOW) == []
+
+
+def test_disk_of_a_layer_is_free_once_its_last_request_goes() -> None:
+    """Of one that none uses at once; what an open request uses counts for nobody."""
+    requests = [_one("new", 1, 10), _one("old", 3, 10), _one("middle", 2, 10)]
+    layers = [
+        InstalledLayer("shared", 50 * MB, frozenset({"old", "middle"})),
+        InstalledLayer("none", 5 * MB),
+        InstalledLayer("open", 90 * MB, frozenset({"old", "an open one"})),
+    ]
+    order = CleanUp(budget_bytes=100 * MB)
+
+    gone = leaving(requests, order, used_bytes=175 * MB, now=NOW, layers=layers)
+
+    assert [each.key for each, _ in gone] == ["old", "middle"]
+    assert gone[0][1] == "the stores and layers take 175 MB, their budget is 100 MB"
+    left = [layer.name for layer in unused(layers, {"old", "middle"})]
+    assert left == ["shared", "none"]
+    assert leaving(requests, order, used_bytes=105 * MB, now=NOW, layers=layers) == []
 
 
 @given(_REQUESTS, st.integers(1, 90), st.integers(1, 500), st.integers(0, 1_000))

@@ -14,7 +14,7 @@ from tests.local_deployment import LocalDeployment, git, until
 from tests.model_scripts import play, script, writes_file
 
 SMALL = {"README.md": "A small thing.\n"}
-REQUESTS = ("forgotten", "stays", "after")
+REQUESTS = ("forgotten", "stays", "after", "pruned", "retried")
 OWN_PLAYS = [play(name, writes_file("only", f"{name}.txt", f"{name}\n")) for name in REQUESTS]
 
 
@@ -65,7 +65,7 @@ async def test_a_forgotten_request_leaves_nothing_but_its_branch(own: LocalDeplo
     branch = (await own.delivered(first)).branch
     other = await own.start_request("stays", folder, approve=["delivery"])
     await own.waiting(other)
-    (store,) = own.settings.stores.glob("*.git")
+    store = next(own.settings.stores.glob("cleaned-*.git"))
     client = await own.client()
     requests = RequestClient(client)
     key = (await requests.find(first.id)).key
@@ -110,3 +110,24 @@ async def test_a_forgotten_request_leaves_nothing_but_its_branch(own: LocalDeplo
     assert _healthy(store)
     await own.delivered(await own.start_request("after", folder))
     assert "Nothing is to be deleted" in await _says(own, "gc")
+
+
+@pytest.mark.minutes
+async def test_a_request_is_retried_after_its_store_was_pruned(own: LocalDeployment) -> None:
+    """All that the retry needs is reached by a reference, the environment of its commands too."""
+    folder = own.repository("pruned", SMALL)
+    cancelled = await own.start_request("retried", folder, approve=["delivery"])
+    await own.waiting(cancelled)
+    await cancelled.cancel()
+    await own.ending(cancelled)
+    await own.delivered(await own.start_request("pruned", folder))
+    store = next(own.settings.stores.glob("pruned-*.git"))
+    _age(store)
+    told = await _says(own, "forget", "pruned", "--yes")
+    assert "once no request" not in told
+    retried = await own.starter("retry", "retried", "--detach")
+    assert retried.returncode == 3, retried
+    await own.waiting(cancelled)
+    await _says(own, "approve", "retried")
+    await own.delivered(cancelled)
+    assert _healthy(store)
