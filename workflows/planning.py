@@ -15,7 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.budget import CostEstimate, EstimateCost
     from contracts.failures import FailureKind
     from contracts.limits import RequestLimits
-    from contracts.planning import Plan
+    from contracts.planning import Plan, TaskSpec
     from contracts.policy import JudgePlan, PlanJudgement
     from contracts.ports import EstimateActivities, PolicyActivities
     from contracts.repository import RepositoryOpened
@@ -113,8 +113,14 @@ class Planning:
             self._money.weigh({}, limits.planner_shares - 1)
             plan = await self._plan(lease, feedback)
             self._money.settle("", 0)
-        await self._estimate(plan)
+        await self._estimate(plan.tasks)
         return plan
+
+    async def estimate_rest(self, plan: Plan) -> None:
+        """Have what an earlier attempt at the request has left of its plan estimated."""
+        tasks = requests.remaining(plan, self._resumed.tasks)
+        if tasks and workflow.patched("estimate-of-retry-2026-12"):
+            await self._estimate(tasks)
 
     async def note(self, note: Note) -> None:
         """Pass a person's text to the planner at work; one that begins later is told it then."""
@@ -126,15 +132,15 @@ class Planning:
             if self.agent:
                 await signal_if_running(self.agent, "add_note", note)
 
-    async def _estimate(self, plan: Plan) -> None:
-        """Have a plan's cost estimated by what tasks have cost here before."""
+    async def _estimate(self, tasks: Sequence[TaskSpec]) -> None:
+        """Have the cost of tasks estimated by what others have cost here before."""
         if not workflow.patched("cost-estimate-2026-12"):
             return
         self.estimate = await retrying.execute(
             EstimateActivities.estimate_cost,
             EstimateCost(
                 repository=self._opened.repository,
-                sizes=tuple(task.size for task in plan.tasks),
+                sizes=tuple(task.size for task in tasks),
                 models=chosen(self._start),
                 answered=self.model,
             ),

@@ -192,6 +192,8 @@ class RequestWorkflow(ReportsStatus, TurnChoices, FollowUps):
     ) -> Plan:
         """Return the plan, approved where the request asks for it; an earlier attempt's stands."""
         feedback, plan = None, self._resumed.plan
+        if plan is not None:
+            await planning.estimate_rest(plan)
         while True:
             if plan is None:
                 self._say("plans")

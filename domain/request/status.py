@@ -94,6 +94,12 @@ def table(plan: Plan, known: Sequence[TaskStatus] = ()) -> dict[str, TaskStatus]
     }
 
 
+def remaining(plan: Plan, rows: Sequence[TaskStatus]) -> tuple[TaskSpec, ...]:
+    """Return the tasks of a plan that an attempt with these rows runs; without rows all."""
+    ended = {row.id for row in rows if row.state is not TaskState.PENDING}
+    return tuple(task for task in plan.tasks if task.id not in ended)
+
+
 def landed_before(plan: Plan, known: Sequence[TaskStatus]) -> tuple[Promise, ...]:
     """Return what those of the known rows promised that are done."""
     done = {row.id: row for row in known if row.state is TaskState.DONE}

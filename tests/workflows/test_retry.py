@@ -17,6 +17,7 @@ pytestmark = pytest.mark.system
 RETRY = {"resumes": "key", "retry": {"attempt": 2}}
 PLAN = Plan(summary="a plan", tasks=(task("a"), task("b")))
 DONE = TaskStatus(id="a", title="Do a", state=TaskState.DONE, commit=BASE, workflow_id="x/task/a")
+DONE_B = DONE.model_copy(update={"id": "b", "title": "Do b", "workflow_id": "x/task/b"})
 
 
 async def test_a_retry_keeps_plan_and_done_tasks_and_runs_the_rest(client: Client) -> None:
@@ -60,6 +61,22 @@ async def test_a_retry_keeps_plan_and_done_tasks_and_runs_the_rest(client: Clien
     assert done.cost_usd == pytest.approx(0.07 + 3 * 0.001)
     closed = env.calls.of("close_request")[0]
     assert (closed.plan, closed.approved) == (PLAN, True)
+
+
+async def test_what_is_left_of_a_plan_is_estimated(client: Client) -> None:
+    """By its own size, without what is done; a request that has nothing to run has no estimate."""
+    failed = TaskStatus(id="b", title="Do b", workflow_id="x/retry-2/task/b")
+    async with at_work(client, scripts([], "b")) as env:
+        env.repositories.resumed = RequestResumed(plan=PLAN, approved=True, tasks=(DONE, failed))
+        handle = await env.start(RequestWorkflow, asked(**RETRY), name="/estimated")
+        done = await handle.result()
+        env.repositories.resumed = RequestResumed(plan=PLAN, approved=True, tasks=(DONE, DONE_B))
+        checked = await (await env.start(RequestWorkflow, asked(**RETRY), name="/red")).result()
+
+    assert done.estimate is not None
+    assert done.estimate.tasks == 1
+    assert [order.sizes for order in env.calls.of("estimate_cost")] == [(PLAN.tasks[1].size,)]
+    assert checked.estimate is None
 
 
 async def test_a_task_that_was_cancelled_goes_on_under_its_id(client: Client) -> None:
