@@ -47,7 +47,7 @@ class MergeQueueClient(QueueActivities):
             return None
         await self._client.start_workflow(
             _MERGE_QUEUE,
-            _queue_start(request),
+            queue_start(request),
             id=request.queue_id,
             task_queue=TaskQueue.WORKFLOWS,
             task_timeout=WORKFLOW_TASK_TIMEOUT,
@@ -64,7 +64,7 @@ class MergeQueueClient(QueueActivities):
             return await records.read(store, ref, MergeVerdict)
 
 
-def _queue_start(request: EnqueuePatch) -> MergeQueueStart:
+def queue_start(request: EnqueuePatch) -> MergeQueueStart:
     """Return how a queue begins; one of a retried request knows what has landed before."""
     commands = (command for promise in request.landed for command in promise.commands)
     return MergeQueueStart(

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from temporalio import activity
 from typing_extensions import override
 
+from activities.merge_queue import queue_start
 from contracts.merge_queue import EnqueuePatch, MergeQueueStart, QueuedPatch
 from contracts.ports import QueueActivities
 from tests.fakes.calls import Before, Fake
@@ -25,5 +26,4 @@ class FakeMergeQueue(Fake, QueueActivities):
     @activity.defn
     async def enqueue_patch(self, request: EnqueuePatch) -> None:
         await self._before("enqueue_patch", request)
-        start = MergeQueueStart(repository=request.queued.repository, limits=request.limits)
-        await self._enqueue(request.queue_id, start, request.queued)
+        await self._enqueue(request.queue_id, queue_start(request), request.queued)

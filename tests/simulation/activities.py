@@ -22,6 +22,7 @@ from tests.fakes.store import MARKED
 from tests.simulation import script
 from tests.simulation.adapter import activity_types
 from tests.simulation.attempts import Activity
+from tests.simulation.retries import Kept
 from tests.simulation.scenario import Scenario
 
 _WRITES = frozenset({"apply_edit", "run_command", "call_tool"})
@@ -77,6 +78,7 @@ class SimulatedActivities(FakePorts):
         )
         self.tools.fails = lambda call: self._chance(call.call_id).random() < 0.1
         self.checks.passes = self._passes
+        self.kept = Kept()
         self._scenario = scenario
         self._now = now
         self._logs: dict[str, script.Log] = {}
@@ -115,6 +117,7 @@ class SimulatedActivities(FakePorts):
     async def _interfere(self, name: str, request: Any) -> None:
         """Let an attempt fail, or something happen just before its effect."""
         outside = self._scenario.outside
+        self.kept.asked(request)
         if name in _TOOLS:
             self._lose_worktree(request.lease.worktree, request.lease.epoch)
         if name in _NEED_ROOM and self._during(outside.full_disk):
@@ -159,7 +162,9 @@ class SimulatedActivities(FakePorts):
         read = request.conversation.context_tokens + 4_000
         usage = Usage(input_tokens=read, output_tokens=min(request.max_output_tokens, 300))
         error = ModelServiceError(FailureKind.MALFORMED, "the reply is no JSON", usage=usage)
-        return call_failed(error, cost_microusd=models.cost_microusd(models.facts(MODEL), usage))
+        cost = models.cost_microusd(models.facts(MODEL), usage)
+        self.kept.lost += cost
+        return call_failed(error, cost_microusd=cost)
 
     def _move_target(self, target: str) -> None:
         """Move the target once between a test and its landing."""
@@ -182,9 +187,9 @@ class SimulatedActivities(FakePorts):
         )
         if not reply.discarded:
             self._logs[turn_id] = script.after(log, reply)
-        return replace(
-            reply, usage=usage, cost_microusd=models.cost_microusd(models.facts(MODEL), usage)
-        )
+        cost = models.cost_microusd(models.facts(MODEL), usage)
+        self.kept.bought(request, cost)
+        return replace(reply, usage=usage, cost_microusd=cost)
 
     def _passes(self, request: RunChecks, command: str) -> bool:
         commit = self.store.commits[request.commit]

@@ -65,9 +65,31 @@ class Monitor:
     queued: dict[str, tuple[str, ...]] = field(default_factory=dict)
     reasons: set[tuple[str, int]] = field(default_factory=set)
     accepted: set[tuple[str, int]] = field(default_factory=set)
+    agreed: set[str] = field(default_factory=set)
     _records: tuple[AnswerRecord, ...] = ()
     _calls: set[bytes] = field(default_factory=set)
     _obstacles: dict[str, tuple[bytes, int]] = field(default_factory=dict)
+
+    def of_retry(self) -> "Monitor":
+        """Return one for the next attempt, which knows what was decided and landed before."""
+        return Monitor(
+            self.temporal,
+            self.activities,
+            self.scenario,
+            verdicts=self.verdicts,
+            queued=self.queued,
+            reasons=self.reasons,
+            accepted=self.accepted,
+            agreed=self._approved(),
+        )
+
+    def _approved(self) -> set[str]:
+        """Return what people have approved, in earlier attempts too."""
+        return self.agreed | {
+            approval
+            for (approval, _), decision in self.decisions.items()
+            if decision.choice is Choice.APPROVE
+        }
 
     def committed(self, run: Run, jobs: Sequence[Job], commands: Sequence[Command]) -> None:
         """Look at one workflow task."""
@@ -236,11 +258,7 @@ class Monitor:
         Its author has said why, and a reviewer too, or a person has approved the patch.
         """
         store = self.activities.store
-        approved = {
-            approval
-            for (approval, _), decision in self.decisions.items()
-            if decision.choice is Choice.APPROVE
-        }
+        approved = self._approved()
         for landing in self.activities.patches.landings:
             before = store.commits[landing.commit].parents[0]
             names = [(task, int(number)) for _, task, number in map(_parted, landing.titles)]

@@ -1,7 +1,7 @@
 """What must hold of the ends that agents choose, and of replies that no agent should make."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from temporalio.api.failure.v1 import Failure
@@ -49,6 +49,8 @@ class Outcomes:
         calls: the arguments of each tool call, by its id.
         unreadable: by agent and turn.
         told_microusd: what the calls of all agents cost, as they were told.
+        first_round: of a task that begins anew in a retry.
+        done_before: tasks that an earlier attempt has done.
     """
 
     temporal: SimulatedTemporal
@@ -62,6 +64,8 @@ class Outcomes:
     calls: dict[str, tuple[str, str]] = field(default_factory=dict)
     unreadable: Counter[tuple[str, str]] = field(default_factory=Counter)
     told_microusd: int = 0
+    first_round: Mapping[str, int] = field(default_factory=dict)
+    done_before: frozenset[str] = frozenset()
 
     def committed(self, run: Run, jobs: Sequence[Job], commands: Sequence[Command]) -> None:
         """Look at one workflow task."""
@@ -84,9 +88,10 @@ class Outcomes:
         if child.result.HasField("completed"):
             result = adapter.decode(child.result.completed.result, AgentResult)
             if result.output is not None:
-                number = int(agent.rpartition("-")[2]) - 1
+                task = parent.rpartition("/")[2]
+                number = int(agent.rpartition("-")[2]) - 1 + self.first_round.get(task, 0)
                 finish = CoderFinish.model_validate_json(result.output)
-                self.finishes[parent.rpartition("/")[2], number] = finish
+                self.finishes[task, number] = finish
 
     def _replied(self, run: Run, job: Job) -> None:
         """Book a call of the model, and count those that came to nothing."""
@@ -215,7 +220,7 @@ class Outcomes:
 
     def _unchanged(self, row: TaskStatus, rounds: Sequence[int]) -> Iterable[str]:
         """That nothing has to change is looked at by a reviewer, or a person approves it."""
-        if row.state is TaskState.DONE and row.no_change:
+        if row.state is TaskState.DONE and row.no_change and row.id not in self.done_before:
             last = rounds[-1]
             if (row.id, last) not in self.looked and not self._approved(f"review/{row.id}/{last}"):
                 yield f"task {row.id} is done without a change, and no reviewer looked"

@@ -95,6 +95,7 @@ class People:
         cancel: when the request is cancelled, None for never.
         terminate: when it is ended by force, None for never.
         cancel_delivery: it is cancelled while its branch is being delivered.
+        retries: how often they have it go on when it has ended badly.
     """
 
     pause: float | None
@@ -104,6 +105,7 @@ class People:
     cancel: float | None
     terminate: float | None
     cancel_delivery: bool = False
+    retries: int = 0
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def of(seed: int) -> Scenario:
         plan_flaw=chance.choices(("", "cycle", "prose", "never"), (85, 6, 6, 3))[0],
         manners=replace(_manners(chance), drops=_drops(seed)),
         outside=replace(_outside(chance, tasks), lost_worktree=_lost(seed)),
-        people=replace(_people(chance), cancel_delivery=_late(seed)),
+        people=replace(_people(chance), cancel_delivery=_late(seed), retries=_retries(seed)),
         faults=_faults(chance),
         oddities=_oddities(seed, tasks),
     )
@@ -251,6 +253,11 @@ def _oddities(seed: int, tasks: tuple[dict[str, Any], ...]) -> Oddities:
 
 def _late(seed: int) -> bool:
     return random.Random(f"delivery {seed}").random() < 0.06
+
+
+def _retries(seed: int) -> int:
+    # Drawn apart, so that the seeds before it was thought of still mean what they meant.
+    return random.Random(f"retries {seed}").choice((0, 0, 1, 2))
 
 
 def _window(chance: random.Random) -> tuple[float, float]:

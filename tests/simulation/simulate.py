@@ -6,10 +6,13 @@ import gc
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from contracts.merge_queue import MergeQueueStart, QueuedPatch
 from contracts.reconcile import Reconcile
+from contracts.resume import Retry
+from contracts.task import TaskState
+from domain.request import retry
 from tests.fakes.model import FakeModel
 from tests.fakes.patches import FakePatches
 from tests.simulation import adapter, scenario
@@ -17,10 +20,12 @@ from tests.simulation.activities import SimulatedActivities
 from tests.simulation.attempts import Attempts
 from tests.simulation.clock import Clock, LivelockError
 from tests.simulation.commands import Commands
-from tests.simulation.invariants import Monitor
+from tests.simulation.invariants import Monitor, status_of
 from tests.simulation.outcomes import Outcomes
 from tests.simulation.people import Crowd
-from tests.simulation.scenario import REQUEST_ID
+from tests.simulation.retries import RetryMonitor, lost_work, payload_of
+from tests.simulation.runs import Run
+from tests.simulation.scenario import REQUEST_ID, Scenario
 from tests.simulation.temporal import Counters, SimulatedTemporal
 from workflows.agent import AgentWorkflow
 from workflows.merge_queue import MergeQueueWorkflow
@@ -133,26 +138,7 @@ def _simulate(
         patches=patches,
     )
     temporal.executor = Commands(temporal, Attempts(temporal, reached.table()))
-    monitor = Monitor(temporal, reached, plot)
-    temporal.observers.append(monitor)
-    request = temporal.start("RequestWorkflow", REQUEST_ID, [adapter.encode(plot.payload)])
-    outcomes = Outcomes(temporal, reached, plot, monitor)
-    temporal.observers.append(outcomes)
-    crowd = Crowd(temporal, plot.people)
-    temporal.observers.append(crowd)
-    crowd.arrive()
-    try:
-        temporal.run()
-        if request.closed == "terminated" or (request.closed == "cancelled" and plot.sluggish):
-            # The reconciler frees what was not released, or not soon enough.
-            look = Reconcile(host_id="host-1")
-            temporal.start("ReconcileWorkflow", "reconcile", [adapter.encode(look)])
-            temporal.run()
-    except LivelockError as error:
-        temporal.violate(f"nothing comes to an end: {error}")
-    if not temporal.violations:
-        monitor.final(request)
-        outcomes.final(request)
+    request = _attempts(plot, temporal, reached)
     _forget(temporal)
     return SimulationResult(
         seed=seed,
@@ -165,6 +151,61 @@ def _simulate(
         lines=clock.lines,
         activities=reached,
     )
+
+
+def _attempts(plot: Scenario, temporal: SimulatedTemporal, reached: SimulatedActivities) -> Run:
+    """Run the request and, where it ends badly, as often as its people want again."""
+    monitor = Monitor(temporal, reached, plot)
+    watch, people, payload = RetryMonitor(temporal, None), plot.people, plot.payload
+    left = reached.repositories.resumed
+    for attempt in range(1, plot.people.retries + 2):
+        outcomes = Outcomes(
+            temporal,
+            reached,
+            plot,
+            monitor,
+            told_microusd=left.spent_microusd,
+            first_round={row.id: row.earlier.rounds for row in left.tasks if row.earlier},
+            done_before=frozenset(row.id for row in left.tasks if row.state is TaskState.DONE),
+        )
+        crowd = Crowd(temporal, people)
+        temporal.observers[:] = [monitor, outcomes, crowd, watch]
+        request = temporal.start("RequestWorkflow", REQUEST_ID, [adapter.encode(payload)])
+        crowd.arrive()
+        _to_the_end(plot, temporal, request)
+        if not temporal.violations:
+            monitor.final(request)
+            outcomes.final(request)
+            for sentence in lost_work(status_of(request), reached.store):
+                temporal.violate(sentence)
+        order = Retry(attempt=attempt + 1)
+        if temporal.violations or not _goes_on(request, reached):
+            break
+        left = reached.repositories.resumed = reached.kept.resumed(order)
+        reached.store.withdrawn.clear()  # a delivery is withdrawn for one run alone
+        watch = RetryMonitor(temporal, reached.kept.last_status)
+        monitor = monitor.of_retry()
+        people = replace(people, pause=people.pause or 600.0, cancel=None, terminate=None)
+        payload = payload_of(payload, reached.kept, order)
+    return request
+
+
+def _goes_on(request: Run, reached: SimulatedActivities) -> bool:
+    """Return whether a request that has ended can be retried."""
+    status = status_of(request)
+    return bool(reached.kept.key) and (status is None or not retry.problem(status, ()))
+
+
+def _to_the_end(plot: Scenario, temporal: SimulatedTemporal, request: Run) -> None:
+    try:
+        temporal.run()
+        if request.closed == "terminated" or (request.closed == "cancelled" and plot.sluggish):
+            # The reconciler frees what was not released, or not soon enough.
+            look = Reconcile(host_id="host-1")
+            temporal.start("ReconcileWorkflow", "reconcile", [adapter.encode(look)])
+            temporal.run()
+    except LivelockError as error:
+        temporal.violate(f"nothing comes to an end: {error}")
 
 
 def _forget(temporal: SimulatedTemporal) -> None:

@@ -14,6 +14,7 @@ from contracts.request import RequestStatus
 from contracts.review import ReviewItem, ReviewState, Undone
 from domain.agent.inputs import Offer
 from domain.planning import unfinished
+from domain.request import retry
 from tests.fakes.model import FakeModel, ScriptedUse
 from tests.fakes.patches import FakePatches
 from tests.simulation import scenario
@@ -23,6 +24,7 @@ from workflows.agent import AgentWorkflow
 from workflows.merge_queue import MergeQueueWorkflow
 from workflows.request import RequestWorkflow
 from workflows.reviewing import Reviewing
+from workflows.scheduler import TaskScheduler
 from workflows.subtask import SubtaskWorkflow
 
 _MOST_SEEDS = 60
@@ -202,6 +204,33 @@ def test_a_task_without_a_change_that_no_reviewer_sees_is_found(
     found = _first_violation(fit=lambda plot: plot.oddities.needless != ())
 
     assert "no reviewer looked" in found.violations[0]
+
+
+def test_a_done_task_that_a_retry_runs_again_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scheduler of a further attempt knows nothing of the rows that the one before has left."""
+    plain = RequestWorkflow._new_scheduler
+
+    def forgetful(request: RequestWorkflow, *given: Any) -> TaskScheduler:
+        request._resumed = request._resumed.model_copy(update={"tasks": ()})
+        return plain(request, *given)
+
+    monkeypatch.setattr(RequestWorkflow, "_new_scheduler", forgetful)
+    found = _first_violation(
+        fit=lambda plot: plot.people.retries > 0 and len(plot.tasks) > 1 and not plot.plan_flaw,
+        first=27,
+    )
+
+    assert "which is done, runs again in a retry" in found.violations[0]
+
+
+def test_turns_that_a_retry_buys_again_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that was only cancelled begins anew instead of going on in its conversations."""
+    monkeypatch.setattr(retry, "_anew", lambda _row: True)
+    found = _first_violation(
+        fit=lambda plot: plot.people.retries > 0 and plot.people.cancel is not None
+    )
+
+    assert "buys all its turns again" in found.violations[0]
 
 
 def _first_violation(
