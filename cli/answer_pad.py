@@ -20,12 +20,19 @@ LEFT, RIGHT, UP, DOWN = "\x1b[D", "\x1b[C", "\x1b[A", "\x1b[B"
 _CHOICES = {"a": Choice.APPROVE, "r": Choice.REJECT, "e": Choice.REVISE}
 
 HELP = (
-    "a  approve what is asked            v  see all of it (plan with goals, diff, checks)",
-    "r  reject it, with a reason         n  next question      p  previous question",
-    "e  send it back with a line         E  send it back with a text from your editor",
-    "w  why: all that is waited for      d  diff of the request so far",
-    "q  leave; the request goes on       ?  close this help",
+    ("a", "approve what is asked"),
+    ("r", "reject it, with a reason"),
+    ("e", "send it back with a line"),
+    ("E", "send it back from your editor"),
+    ("v", "see all of it (plan, diff, checks)"),
+    ("n", "next question"),
+    ("p", "previous question"),
+    ("w", "why: all that is waited for"),
+    ("d", "diff of the request so far"),
+    ("q", "leave; the request goes on"),
+    ("?", "close this help"),
 )
+"""The keys and what each does."""
 
 
 class Mode(Enum):

@@ -1,6 +1,7 @@
 """What a command gets from its process: environment, clock, streams; no global is read."""
 
 import io
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -36,6 +37,10 @@ class CliContext:
     stdin: TextIO = field(default_factory=lambda: sys.stdin or _nothing())
     stdout: TextIO = field(default_factory=lambda: sys.stdout)
     stderr: TextIO = field(default_factory=lambda: sys.stderr)
+
+    def columns(self) -> int:
+        """Return the width of the terminal to which results go; 0 where they go elsewhere."""
+        return shutil.get_terminal_size().columns if self.stdout.isatty() else 0
 
     def print_out(self, *lines: str) -> None:
         """Print lines of a result; what moves a cursor or hides is written out."""

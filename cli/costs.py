@@ -33,7 +33,7 @@ async def show_cost(request_id: str, *, as_json: bool, context: CliContext) -> E
     if as_json:
         context.print_out(json.dumps(document(status, parts), indent=2))
     else:
-        context.print_out(*table(status, parts), PRICES)
+        context.print_out(*table(status, parts, width=context.columns()), PRICES)
     return ExitCode.DELIVERED
 
 
@@ -62,8 +62,11 @@ def with_rest(parts: Sequence[Spending], usd: float) -> tuple[Spending, ...]:
     return (*parts, *rest)
 
 
-def table(status: RequestStatus, parts: Sequence[Spending]) -> list[str]:
-    """Return a row for each task, role and model, and their sum."""
+def table(status: RequestStatus, parts: Sequence[Spending], *, width: int = 0) -> list[str]:
+    """Return a row for each task, role and model, and their sum.
+
+    `width`: of the terminal, 0 without one. What does not fit is left out.
+    """
     parts = with_rest(parts, status.cost_usd)
     if not parts:
         return ["No model has been asked yet: $0.00."]
@@ -81,7 +84,16 @@ def table(status: RequestStatus, parts: Sequence[Spending]) -> list[str]:
     total = cost(cost_usd(parts), unpriced_tokens(parts))
     turns = str(sum(part.turns for part in parts))
     head = ("TASK", "ROLE", "MODEL", "TURNS", *_TOKENS, "COST")
-    return columns([head, *rows, ("all", "", "", turns, *_tokens(usage(parts)), total)], right=3)
+    table = [head, *rows, ("all", "", "", turns, *_tokens(usage(parts)), total)]
+    lines = columns(table, right=3)
+    if not width or max(map(len, lines)) <= width:
+        return lines
+    # On a narrow terminal the models stand above; on a very narrow one no kind of tokens does.
+    models = dict.fromkeys(row[2] for row in rows if row[2] != "-")
+    narrow = [(*row[:2], *row[3:]) for row in table]
+    if max(map(len, columns(narrow, right=2))) > width:
+        narrow = [(*row[:2], row[-1]) for row in narrow]
+    return [*(f"model: {model}" for model in models), *columns(narrow, right=2)]
 
 
 def _table_of_all(spent: Sequence[tuple[RequestSummary, Sequence[Spending]]]) -> list[str]:

@@ -33,7 +33,8 @@ async def show_list(*, as_json: bool, whole: bool, context: CliContext) -> ExitC
             context.print_out(json.dumps(documents, indent=2))
         else:
             costs = await _costs(service.requests, kept, requests)
-            context.print_out(*table(requests, costs, now=context.now()))
+            now, width = context.now(), context.columns()
+            context.print_out(*table(requests, costs, now=now, width=width))
             if len(found) in most:
                 command = command_line(context.program, "list", "--all")
                 total = await service.requests.count()
@@ -84,7 +85,9 @@ async def _unasked(kept: KeptOnHost, request: RequestSummary) -> RequestStatus:
     return with_spending(request.status(WORKER_UNAVAILABLE), spent)
 
 
-def table(requests: Sequence[RequestSummary], costs: Sequence[float], *, now: float) -> list[str]:
-    """Return requests as lines of a table."""
+def table(
+    requests: Sequence[RequestSummary], costs: Sequence[float], *, now: float, width: int = 0
+) -> list[str]:
+    """Return requests as lines of a table; `width` of the terminal, 0 without one."""
     rows = [request.row(cost) for request, cost in zip(requests, costs, strict=True)]
-    return request_rows.table(rows, now=now)
+    return request_rows.table(rows, now=now, width=width)

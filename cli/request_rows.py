@@ -25,6 +25,16 @@ _Listed = TypeVar("_Listed", bound=Listed)
 SHOWN = 50
 """How many requests `list` shows unless it is asked for all: each costs the server time."""
 _COLUMNS = ("REQUEST", "STATE", "WAITS FOR YOU", "AGE", "TOOK", "COST", "REPOSITORY")
+_LEFT_OUT = (
+    (),
+    ("TOOK",),
+    ("TOOK", "AGE"),
+    ("TOOK", "REPOSITORY"),
+    ("TOOK", "REPOSITORY", "AGE"),
+    ("TOOK", "REPOSITORY", "AGE", "COST"),
+)
+"""Columns that a narrow terminal does not show, the first that fit."""
+_LEAST_PATH = 10
 _ENDED = (RunState.DONE, RunState.FAILED, RunState.CANCELLED)
 
 
@@ -59,11 +69,35 @@ def shown(found: Sequence[_Listed], *, whole: bool) -> list[_Listed]:
     return list(newest.values())
 
 
-def table(rows: Sequence[RequestRow], *, now: float) -> list[str]:
-    """Return requests as lines of a table."""
+def table(rows: Sequence[RequestRow], *, now: float, width: int = 0) -> list[str]:
+    """Return requests as lines of a table.
+
+    `width`: of the terminal, 0 where there is none. What does not fit is shortened, the repository
+    from its beginning, then left out; the requests' names and states stay.
+    """
     if not rows:
         return ["No requests yet."]
-    return columns([_COLUMNS, *(_cells(row, now) for row in rows)])
+    cells = [_COLUMNS, *(_cells(row, now) for row in rows)]
+    lines = columns(cells)
+    for left_out in _LEFT_OUT if width else ():
+        lines = _within(cells, left_out, width)
+        if max(map(len, lines)) <= width:
+            break
+    return lines
+
+
+def _within(cells: Sequence[tuple[str, ...]], left_out: Sequence[str], width: int) -> list[str]:
+    """Return a table without some columns, its last one in what the others leave of a width."""
+    places = [place for place, head in enumerate(_COLUMNS[:-1]) if head not in left_out]
+    rows = [tuple(row[place] for place in places) for row in cells]
+    if _COLUMNS[-1] in left_out:
+        return columns(rows)
+    room = max(width - max(map(len, columns(rows))) - 2, _LEAST_PATH)
+    return columns([(*row, _end_of(each[-1], room)) for row, each in zip(rows, cells, strict=True)])
+
+
+def _end_of(path: str, room: int) -> str:
+    return path if len(path) <= room else f"…{path[1 - room :]}"
 
 
 def not_shown(shown: int, total: int, command: str) -> list[str]:

@@ -35,7 +35,8 @@ def command(words: Sequence[str], context: CliContext) -> ExitCode | None:
     rows = _rows(request_rows.shown(found, whole=bool(words)), settings)
     if rows is None:
         return None
-    context.print_out(*request_rows.table(rows, now=context.now()))
+    now, width = context.now(), context.columns()
+    context.print_out(*request_rows.table(rows, now=now, width=width))
     whole = command_line(context.program, "list", "--all")
     if not words:
         context.print_err(*request_rows.not_shown(len(found), total, whole))

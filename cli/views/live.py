@@ -160,11 +160,17 @@ def _question(
             CommandText(line, "cyan")
             for line in hints.answer_commands(program, snapshot.status.id, approval)
         ],
-        Text(f"  {clean(approval.why)}", "yellow"),
-        *[Text(f"  {line}") for line in clean_lines(approval.detail, detail_lines)],
+        indented(f"  {clean(approval.why)}", "yellow"),
+        *[indented(f"  {line}") for line in clean_lines(approval.detail, detail_lines)],
         *([CommandText(look, "blue")] if look else []),
     ]
     return Padding(Group(*lines), (0, 0, 0, 1))
+
+
+def indented(line: str, style: str = "") -> Padding:
+    """Return a line that keeps its indentation where a narrow terminal breaks it."""
+    text = line.lstrip(" ")
+    return Padding(Text(text, style), (0, 0, 0, len(line) - len(text)), expand=False)
 
 
 class CommandText:

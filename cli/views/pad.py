@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from rich.columns import Columns
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.text import Text
 
@@ -9,7 +10,7 @@ from cli import hints
 from cli.answer_pad import HELP, AnswerPad, Mode
 from cli.formatting import clean, clean_lines
 from cli.hints import REVISABLE
-from cli.views.live import WATCHED_LINES, CommandText
+from cli.views.live import WATCHED_LINES, CommandText, indented
 from contracts.approvals import Approval, Choice
 
 _WORDS = {
@@ -46,8 +47,8 @@ class PadView:
         if asked is not None:
             yield from self._question(asked)
         if pad.mode is Mode.HELP:
-            for line in HELP:
-                yield Text(line, "cyan")
+            keys = [Text(f"{key}  {what}", "cyan") for key, what in HELP]
+            yield Columns(keys, padding=(0, 3), equal=True, column_first=True)
         elif asked is None:
             yield Text("? help  d diff  w why  q leave", "dim", no_wrap=True, overflow="ellipsis")
         if asked is not None and pad.mode is Mode.CHOOSE:
@@ -78,9 +79,9 @@ class PadView:
             yield Text(f"> {clean(self._pad.text, 500)}")
 
     def _detail(self, asked: Approval) -> Iterator[RenderableType]:
-        yield Text(f"  {clean(asked.why)}", "yellow")
+        yield indented(f"  {clean(asked.why)}", "yellow")
         for line in clean_lines(asked.detail, WATCHED_LINES):
-            yield Text(f"  {line}")
+            yield indented(f"  {line}")
         for line in hints.answer_commands(self._program, self._request_id, asked)[:1]:
             yield CommandText(line, "dim")
 

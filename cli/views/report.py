@@ -1,5 +1,7 @@
 """The report of a request that has ended, and a request's status as a JSON document."""
 
+import re
+
 from cli.formatting import clean, clean_lines, commit, cost, plural, span
 from contracts.checks import CheckResult
 from contracts.request import RequestStatus
@@ -9,6 +11,9 @@ from domain.request import endings, expected_cost
 from domain.review.findings import finding_line
 from domain.scheduling.task_state import terminal
 
+_OTHERS_REASON = re.compile(
+    r"^(waits for '[^']+', which (?:cannot start because '[^']+' )?[^:']{1,40}): .*", re.DOTALL
+)
 _SHARED_KEYS = {"id", "state", "reason", "commit"}
 _REQUEST_KEYS = _SHARED_KEYS | {
     *("branch", "model", "models", "unpriced_tokens", "request", "repository", "summary", "notes"),
@@ -85,15 +90,23 @@ def _indented(text: str) -> list[str]:
 
 
 def _unfinished_tasks(status: RequestStatus) -> list[str]:
-    lines = []
+    lines, cause = [], clean(endings.of_request(status).cause, 2_000)
     for task in status.tasks:
         told = endings.of_task(task)
         if task.state is not TaskState.DONE:
             state = told.state if told else task.state.value
-            lines.append(f"Not done: {task.id} ({state}) {clean(task.reason, 1_000)}".rstrip())
+            reason = clean(own_reason(task), 1_000)
+            # The first line of the report has told it.
+            reason = "" if reason and reason in cause else reason
+            lines.append(f"Not done: {task.id} ({state}) {reason}".rstrip())
             after = (told.kept, told.advice) if told else ()
             lines += [f"  {clean(each, 1_000)}" for each in after if each]
     return lines
+
+
+def own_reason(task: TaskStatus) -> str:
+    """Return why a task stands so, without what the row of the task says for which it waits."""
+    return _OTHERS_REASON.sub(r"\1", task.reason)
 
 
 def _unchanged(status: RequestStatus) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cli.formatting import clean, clean_lines, commit, cost, name
-from cli.views.report import check_line
+from cli.views.report import check_line, own_reason
 from contracts.planning import TaskSpec
 from contracts.request import RequestStatus
 from contracts.task import TaskStatus
@@ -114,7 +114,9 @@ def _task(row: TaskStatus, planned: TaskSpec | None) -> Iterator[str]:
     landed = f", landed as {commit(row.commit)}" if row.commit else ""
     after = f", after {', '.join(map(name, row.depends_on))}" if row.depends_on else ""
     yield f"  {name(row.id)} ({row.state}{landed}{after}): {clean(row.title)}"
-    yield from (f"    {clean(text, 1_000)}" for text in (row.reason, row.kept) if text)
+    kept = f"its last patch: {row.kept}" if row.kept else ""
+    reason = own_reason(row)
+    yield from (f"    {clean(text, 1_000)}" for text in (reason, kept) if text)
     if planned:
         yield from _promise(planned)
     yield from (f"    dropped by a person: {clean(each, 1_000)}" for each in row.dropped)

@@ -69,17 +69,20 @@ def _ended(status: RequestStatus, red: Mapping[str, Sequence[CheckResult]]) -> l
     lines = [f"{told.state}: {cause}"]
     lines += _outputs(status.checks)
     for row in status.tasks:
-        lines += _task(row, red.get(row.id, ()))
+        lines += _task(row, red.get(row.id, ()), cause)
     return [*lines, *(part for part in (told.kept, told.advice) if part)]
 
 
-def _task(row: TaskStatus, red: Sequence[CheckResult]) -> list[str]:
+def _task(row: TaskStatus, red: Sequence[CheckResult], before: str) -> list[str]:
     """Return why a task failed: the command, its exit code and its output where one is red."""
     told = endings.of_task(row)
     if row.state is not TaskState.FAILED or told is None:
         return []
+    own = for_people(told.cause, 2_000)
+    # The line of the request may have told it.
+    cause = "" if red and own in before else f" {_ended_sentence(own)}"
     return [
-        f"Task {row.id}: {_ended_sentence(for_people(told.cause, 2_000))}",
+        f"Task {row.id}:{cause}",
         *_outputs(red),
         *([f"  {told.kept}"] if told.kept else []),
     ]

@@ -183,7 +183,7 @@ def test_why_tells_the_cause_of_a_failure_first_then_the_output_then_what_to_do(
 
     assert why(failed, red={"a": [red]}).splitlines() == [
         "Failed: a failed: given up.",
-        "Task a: given up.",
+        "Task a:",
         "  $ make  (exit code 2)",
         "  | one",
         "  | two",
