@@ -31,7 +31,7 @@ from infra.finished_requests import (
 )
 from infra.layers import Layers
 from infra.memory.recall import discard
-from infra.store import StoreError, packing, records
+from infra.store import ANY, RefUpdate, Store, StoreError, packing, records
 from infra.store.open_stores import OpenStores
 from infra.worktrees.errors import WorktreeBusy
 from infra.worktrees.open_pools import OpenPools
@@ -195,7 +195,7 @@ class FinishedRequests:
         self, kept: _Finished | None, known: _Known | None, why: str
     ) -> GoneRequest:
         name = kept.id if kept else (known.id if known else "")
-        executions = await self._executions(name, kept) if known else []
+        executions = await self._executions(await _histories(name, kept) if known else "")
         if kept is None:
             ended = known.ended if known else 0.0
             return GoneRequest(id=name, ended=ended, why=why, executions=len(executions))
@@ -214,7 +214,7 @@ class FinishedRequests:
 
     async def _delete(self, kept: _Finished | None, known: _Known | None, left: list[str]) -> None:
         name = kept.id if kept else (known.id if known else "")
-        executions = await self._executions(name, kept) if known else []
+        query = await _histories(name, kept) if known else ""
         if kept is not None:
             try:
                 await self._release(kept.pool, name)
@@ -222,13 +222,30 @@ class FinishedRequests:
                 left.append(f"a worktree of {name} is still in use: try again"[:1_000])
                 return
             await asyncio.to_thread(packing.note_unpruned, kept.pool.store.path)
-            # Again: releasing a worktree pins what no checkpoint holds.
-            store = kept.pool.store
-            await take_away(store, await request_refs(store, kept.summary.key))
-            # It holds texts of the conversations; what is left is read again once it is needed.
-            await asyncio.to_thread(discard, self._recall, store.path.name.removesuffix(".git"))
+            # After a kill the next reconciliation goes on by it.
+            await records.write_text(kept.pool.store, ids.leaving_ref(kept.summary.key), query)
+            await self._take_away(kept.pool.store, kept.summary.key, query)
+        else:
+            await self._forget_all(query)
+
+    async def finish(self, store: Store) -> None:
+        """Delete the rest of what a killed process has begun to delete."""
+        for ref in await store.refs(ids.LEAVING.rstrip("/")):
+            query = await records.read_text(store, ref) or ""
+            await self._take_away(store, ref.removeprefix(ids.LEAVING), query)
+
+    async def _take_away(self, store: Store, key: str, query: str) -> None:
+        """Delete the references of a request, then its histories; safe to repeat."""
+        # Looked up only now: releasing a worktree pins what no checkpoint holds.
+        await take_away(store, await request_refs(store, key))
+        # It holds texts of the conversations; what is left is read again once it is needed.
+        await asyncio.to_thread(discard, self._recall, store.path.name.removesuffix(".git"))
+        await self._forget_all(query)
+        await store.update_refs(RefUpdate(ids.leaving_ref(key), None, ANY))
+
+    async def _forget_all(self, query: str) -> None:
         # The request itself goes last: while it is known, the same order finds it again.
-        for each in sorted(executions, key=lambda one: one.id == name):
+        for each in sorted(await self._executions(query), key=lambda one: one.id.count("/") == 1):
             await self._forget(each)
 
     async def _release(self, pool: WorktreePool, request_id: str) -> None:
@@ -237,19 +254,9 @@ class FinishedRequests:
             if owner == request_id or owner.startswith(f"{request_id}/"):
                 await pool.release(record.name, record.epoch)
 
-    async def _executions(self, request_id: str, kept: _Finished | None) -> list[WorkflowExecution]:
-        """Return the closed executions of a request, its tasks, agents and merge queue."""
-        if not request_id or set(request_id) & set("\"'\\"):
-            return []
-        names = [f'WorkflowId="{request_id}"', f'WorkflowId STARTS_WITH "{request_id}/"']
-        if kept is not None:
-            record = ids.opened_ref(kept.summary.key)
-            opened = await records.read(kept.pool.store, record, RepositoryOpened)
-            if opened is not None:
-                queue = ids.queue_id(opened.repository.key, opened.repository.target)
-                names.append(f'WorkflowId="{queue}"')
-        query = " OR ".join(names)
-        found = [each async for each in self._client.list_workflows(query)]
+    async def _executions(self, query: str) -> list[WorkflowExecution]:
+        """Return the closed executions that a query names; "" names none."""
+        found = [each async for each in self._client.list_workflows(query)] if query else []
         return [each for each in found if each.status is not WorkflowExecutionStatus.RUNNING]
 
     async def _forget(self, execution: WorkflowExecution) -> None:
@@ -290,6 +297,20 @@ class FinishedRequests:
             if packing.is_unpruned(pool.store.path):
                 left.append(f"what was written to {key} within the last hour is freed after it")
         return freed
+
+
+async def _histories(request_id: str, kept: _Finished | None) -> str:
+    """Return the query for the executions of a request, its tasks, agents and merge queue."""
+    if not request_id or set(request_id) & set("\"'\\"):
+        return ""
+    names = [f'WorkflowId="{request_id}"', f'WorkflowId STARTS_WITH "{request_id}/"']
+    if kept is not None:
+        record = ids.opened_ref(kept.summary.key)
+        opened = await records.read(kept.pool.store, record, RepositoryOpened)
+        if opened is not None:
+            queue = ids.queue_id(opened.repository.key, opened.repository.target)
+            names.append(f'WorkflowId="{queue}"')
+    return " OR ".join(names)
 
 
 async def _size(kept: _Finished) -> int:

@@ -143,6 +143,8 @@ class HostReconciler(ReconcileActivities):
         pool = await self._pools.get(key)
         # First of all: what they hold must not be taken for a dead one's.
         await self._requests(pool.store, found, wanted)
+        if not wanted.dry_run:
+            await self._requests_that_ended.finish(pool.store)
         await self._worktrees(pool, found, dry_run=wanted.dry_run)
         await self._claims(pool.store, found, dry_run=wanted.dry_run)
 

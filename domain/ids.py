@@ -317,6 +317,15 @@ def open_ref(request: str) -> str:
     return f"{OPEN}{request}"
 
 
+LEAVING = "refs/oc/leaving/"
+"""Below it stands every request whose deletion has begun and is not whole."""
+
+
+def leaving_ref(request: str) -> str:
+    """Return the ref that says that a request is being deleted, and which histories go with it."""
+    return f"{LEAVING}{request}"
+
+
 CLAIMS = "refs/oc/claim/"
 """Below it stand all claims."""
 

@@ -130,7 +130,7 @@ class Layers:
 
     def all(self) -> list[Layer]:
         """Return every layer, the one that was used last first."""
-        names = sorted(each.parent.name for each in self._folder.glob(f"*/{_RECORD}"))
+        names = sorted(each.parent.name for each in self._folder.glob(f"[!.]*/{_RECORD}"))
         found = filter(None, map(self.find, names))
         return sorted(found, key=lambda each: each.used, reverse=True)
 
