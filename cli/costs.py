@@ -88,12 +88,14 @@ def table(status: RequestStatus, parts: Sequence[Spending], *, width: int = 0) -
     lines = columns(table, right=3)
     if not width or max(map(len, lines)) <= width:
         return lines
-    # On a narrow terminal the models stand above; on a very narrow one no kind of tokens does.
+    # On a narrow terminal the models stand above, and the sums are left at last.
     models = dict.fromkeys(row[2] for row in rows if row[2] != "-")
-    narrow = [(*row[:2], *row[3:]) for row in table]
-    if max(map(len, columns(narrow, right=2))) > width:
-        narrow = [(*row[:2], row[-1]) for row in narrow]
-    return [*(f"model: {model}" for model in models), *columns(narrow, right=2)]
+    for left_out in (("MODEL",), ("MODEL", "TURNS"), ("MODEL", "TURNS", *_TOKENS)):
+        shown = [place for place, title in enumerate(head) if title not in left_out]
+        lines = columns([[row[place] for place in shown] for row in table], right=2)
+        if max(map(len, lines)) <= width:
+            break
+    return [*(f"model: {model}" for model in models), *lines]
 
 
 def _table_of_all(spent: Sequence[tuple[RequestSummary, Sequence[Spending]]]) -> list[str]:
