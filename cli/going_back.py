@@ -1,8 +1,7 @@
 """Let a task go on from one of its turns, or a fork of it begin there."""
 
 from cli import hints
-from cli.budgets import set_budget
-from cli.client.connection import connected
+from cli.client.connection import Service, connected
 from cli.client.request_client import RequestClient
 from cli.client.summary import RequestSummary
 from cli.context import CliContext
@@ -48,19 +47,28 @@ async def go_back(
             fork=ids.fork_id(task, known) if fork else None,
         )
         if not request.closed:
-            if (usd := options.others.get("budget_usd")) is not None:
-                await set_budget(service.requests, request, float(str(usd)), context)
-            signed = _with_code(choice, request, context)
-            receipt = await service.requests.choose_turn(request.id, signed)
-            context.print_err(f"orchestcode: {clean(receipt.message, 1_000)}")
-            if choice.fork:
-                diff = hints.command_line(
-                    context.program, "diff", hints.short_id(request.id), task, choice.fork
-                )
-                context.print_err(f"orchestcode: compare both with `{diff}`")
-            finish = leave if options.detach else watch_to_end
-            return await finish(request, service, context)
+            return await go_on_now(choice, request, service, options, context)
     return await retry_request(request_id, None, options, context, choice=choice)
+
+
+async def go_on_now(
+    choice: TurnChoice,
+    request: RequestSummary,
+    service: Service,
+    options: Options,
+    context: CliContext,
+) -> ExitCode:
+    """Let a task of an open request go on from a turn, and watch the request."""
+    if (usd := options.others.get("budget_usd")) is not None:
+        await set_budget(service.requests, request, float(str(usd)), context)
+    signed = _with_code(choice, request, context)
+    receipt = await service.requests.choose_turn(request.id, signed)
+    context.print_err(f"orchestcode: {clean(receipt.message, 1_000)}")
+    if choice.fork:
+        short = hints.short_id(request.id)
+        diff = hints.command_line(context.program, "diff", short, choice.task, choice.fork)
+        context.print_err(f"orchestcode: compare both with `{diff}`")
+    return await (leave if options.detach else watch_to_end)(request, service, context)
 
 
 async def _tasks(requests: RequestClient, request: RequestSummary) -> list[str]:

@@ -14,6 +14,32 @@ MOST_WORDS: Final = 4_000
 """Characters of what a person says to an agent that goes on from a turn."""
 
 
+class TakenOver(HumanInput):
+    """What a person made of a task's files that were handed to them.
+
+    Attributes:
+        folder: the git repository in which they worked, on the worker's host.
+        commit: its commit that holds what they made.
+    """
+
+    folder: str = Field(min_length=1, max_length=4_000)
+    commit: ObjectId
+
+
+class HandOff(HumanInput):
+    """A person's wish to work on a task's files themselves; `code`: where answers need one."""
+
+    task: TaskId
+    code: str = Field(default="", max_length=100)
+
+
+class HandOffReceipt(Contract):
+    """A task's agent has stopped; `checkpoint` is the state of its files."""
+
+    message: str
+    checkpoint: ObjectId
+
+
 class TurnChoice(HumanInput):
     """A person's choice of the turn from which a task's agent goes on.
 
@@ -23,6 +49,7 @@ class TurnChoice(HumanInput):
         words: of the person, told to the agent first.
         fork: the id of a task of its own that goes on from there, beside `task`; None: the task
             itself goes back, and what it did after that turn is undone.
+        taken: what a person made of the files since that turn.
         code: where answers need one.
     """
 
@@ -30,6 +57,7 @@ class TurnChoice(HumanInput):
     turn: ObjectId | None = None
     words: str = Field(default="", max_length=MOST_WORDS)
     fork: TaskId | None = None
+    taken: TakenOver | None = None
     code: str = Field(default="", max_length=100)
 
 
@@ -40,6 +68,8 @@ class ContinuationKind(StrEnum):
     FORK = "fork"
     REPAIR = "repair"
     """What came after it is damaged in the store."""
+    TAKEN_OVER = "taken over"
+    """A person has worked on its files."""
 
 
 class ContinuesLog(Contract):

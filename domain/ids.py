@@ -173,6 +173,16 @@ def environment_ref(request: str) -> str:
     return f"refs/oc/{request}/environment"
 
 
+def taken_ref(request: str, task: str, commit: str) -> str:
+    """Return the ref of a commit that a person made of a task's files."""
+    return f"refs/oc/{request}/task/{task}/taken/{commit}"
+
+
+def hand_off_id(task: str) -> str:
+    """Return the id of the question that waits while a person works on a task's files."""
+    return f"hand-off/{task}"
+
+
 def opened_ref(request: str) -> str:
     """Return the ref of what opening the request's repository came to."""
     return f"refs/oc/{request}/opened"

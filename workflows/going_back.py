@@ -69,6 +69,21 @@ class GoingBack:
         finally:
             self._settled(choice.task)
 
+    async def stop(self, task: str) -> EarlierAttempt:
+        """End what a task does, and return with what it would go on from its last sound turn.
+
+        Raises:
+            ActivityError: it has made no turn, or nothing of it is left; it is as it was.
+        """
+        choice = TurnChoice(task=task)
+        self.tasks.add(task)
+        try:
+            found = await self._continued(choice, self._parent(choice), looks=True)
+            await self._end(task)
+            return found
+        finally:
+            self._settled(task)
+
     async def fork(self, choice: TurnChoice, *, begun: Callable[[], None]) -> EarlierAttempt:
         """Let a fork of a task begin at a turn; the task itself goes on.
 
@@ -163,7 +178,7 @@ class GoingBack:
         row = self._rows.get(choice.task)
         if row is None:
             return f"there is no task {choice.task!r}: {', '.join(self._rows)}"
-        if choice.turn is None:
+        if choice.turn is None and choice.taken is None:
             return "name the turn"
         if self.tasks:
             return f"{', '.join(sorted(self.tasks))} goes back already: try again in a moment"

@@ -184,6 +184,8 @@ class RequestWorkflow(ReportsStatus, TurnChoices, FollowUps):
             known=self._resumed.tasks if self._resumed.plan in (None, plan) else (),
             changed=self._show,
             ended=self._inbox.withdraw_of,
+            inbox=self._inbox,
+            noted=self._notes.append,
         )
         return self._scheduler
 

@@ -12,7 +12,7 @@ from temporalio.exceptions import ChildWorkflowError, is_cancelled_exception
 with workflow.unsafe.imports_passed_through():
     from contracts.agent import Note
     from contracts.baseline import Baseline
-    from contracts.continuation import TurnChoice
+    from contracts.continuation import HandOffReceipt, TurnChoice
     from contracts.endings import TaskEnding
     from contracts.planning import Plan, TaskSpec
     from contracts.repository import RepositoryOpened
@@ -25,8 +25,10 @@ with workflow.unsafe.imports_passed_through():
     from domain.planning import forks
     from domain.request import status as requests
     from domain.scheduling import budget, ready
+    from workflows.approvals import PendingApprovals
     from workflows.budget import RequestBudget
     from workflows.going_back import GoingBack
+    from workflows.handing_off import HandOffs
     from workflows.signals import signal_if_running
     from workflows.subtask import SubtaskWorkflow
 
@@ -36,8 +38,9 @@ class TaskScheduler:
 
     `known` are rows with which an earlier attempt at the request has left it.
 
-    `changed` is called after every change, to show it, and `ended` with the workflow id of every
-    task that has ended.
+    `changed` is called after every change, to show it, `ended` with the workflow id of every task
+    that has ended, and `noted` with what a person says to a task that goes on; `inbox` holds the
+    request's questions.
 
     Attributes:
         open: tasks of it run, or may.
@@ -57,6 +60,8 @@ class TaskScheduler:
         known: Sequence[TaskStatus],
         changed: Callable[[], None],
         ended: Callable[[str], None],
+        inbox: PendingApprovals,
+        noted: Callable[[Note], None],
     ) -> None:
         self._start = start
         self._opened = opened
@@ -72,6 +77,7 @@ class TaskScheduler:
         self._back = GoingBack(
             start, opened, rows=self.rows, running=self._running, changed=changed
         )
+        self._handed = HandOffs(self._back, inbox, rows=self.rows, noted=noted, changed=changed)
         self._landed = requests.landed_before(plan, known)
         self._money = money
         self._sizes = budget.weights(plan, turns_beside=money.limits.turns_beside)
@@ -93,7 +99,7 @@ class TaskScheduler:
             self._block()
             self._changed()
             before = self._progress()
-            if self._running or self._back.tasks:
+            if self._running or self._back.tasks or self._handed.tasks:
                 await workflow.wait_condition(lambda b=before: self._progress() != b)  # type: ignore[misc]
             elif unstarted:
                 await self._funded(unstarted)
@@ -103,7 +109,8 @@ class TaskScheduler:
 
     def _progress(self) -> tuple[object, ...]:
         """Return what makes the schedule worth looking at again."""
-        return tuple(self._running), self._money.total, self._back.ended
+        ended = self._back.ended + self._handed.ended
+        return tuple(self._running), self._money.total, ended
 
     async def _funded(self, tasks: Sequence[str]) -> None:
         """Wait until there is money for tasks of which none can start, or fail them for good."""
@@ -128,6 +135,7 @@ class TaskScheduler:
         """Cancel what runs and wait until it has cleaned up."""
         self.open = False
         await self._back.cancel()
+        await self._handed.cancel()
         for task in self._running.values():
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
@@ -163,6 +171,18 @@ class TaskScheduler:
             "work, so none is left for a fork: raise the budget, then fork"
         )
 
+    def hand_off_problem(self, task: str) -> str:
+        """Return why a task cannot be handed off just now, "" when it can."""
+        return self._handed.problem(task)
+
+    async def hand_off(self, task: str) -> HandOffReceipt:
+        """Stop a task's agent, for a person to work on its files.
+
+        Raises:
+            ActivityError: it cannot be stopped; nothing has changed.
+        """
+        return await self._handed.hand_off(task)
+
     async def choose_turn(self, choice: TurnChoice) -> EarlierAttempt:
         """Let a task go on from a turn, or a fork of it begin there.
 
@@ -170,7 +190,9 @@ class TaskScheduler:
             ActivityError: it cannot; nothing has changed.
         """
         if choice.fork is None:
-            return await self._back.choose(choice)
+            continued = await self._back.choose(choice)
+            self._handed.given_back(choice.task)
+            return continued
         found = await self._back.fork(choice, begun=lambda: self._forked(choice))
         await workflow.wait_condition(lambda: choice.task not in self._starting)
         if choice.task in self._running:

@@ -34,7 +34,7 @@ from cli.formatting import clean, name
 from contracts.agent import AgentStatus, Note
 from contracts.approvals import Answer, Approval, Decide, Receipt
 from contracts.budget import BudgetReceipt, SetBudget
-from contracts.continuation import TurnChoice, TurnReceipt
+from contracts.continuation import HandOff, HandOffReceipt, TurnChoice, TurnReceipt
 from contracts.merge_queue import MergeQueueStatus
 from contracts.reconcile import Reconcile, ReconcileReport
 from contracts.request import RequestStart, RequestStatus
@@ -267,6 +267,12 @@ class RequestClient:
         found = [each for each in await self.newest() if each.thread == thread]
         newest = {each.id: each for each in reversed(found)}
         return sorted(newest.values(), key=lambda each: each.started)
+
+    async def hand_off(self, request_id: str, wanted: HandOff) -> HandOffReceipt:
+        """Stop the agent of a task of an open request, for a person; needs a worker."""
+        return await self._update(
+            request_id, "hand_off", wanted, HandOffReceipt, waits=_GOING_BACK_TIMEOUT
+        )
 
     async def _update(
         self,

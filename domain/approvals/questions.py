@@ -9,7 +9,7 @@ from contracts.planning import Plan, TaskSpec
 from contracts.policy import ReviewJudgement
 from contracts.review import Patch
 from contracts.setup import WantedSetup
-from domain.ids import digest
+from domain.ids import digest, hand_off_id
 from domain.setup_words import lines_of
 from domain.text import for_people, listing, one_line
 
@@ -56,6 +56,24 @@ def _planned(task: TaskSpec, goal_chars: int) -> list[str]:
         *([f"  goal: {one_line(task.goal, goal_chars)}"] if goal_chars >= _LEAST_GOAL else []),
         *(f"  accepted by: {one_line(each, _COMMAND_CHARS)}" for each in task.acceptance),
     ]
+
+
+_HAND_OFF_SECONDS = 30 * 86_400
+"""A person has their time: so long, unlike other questions, whose limit is a day by default."""
+
+
+def hand_off_approval(task: str, checkpoint: ObjectId) -> Approval:
+    """Return the question that waits while a person works on a task's files."""
+    return Approval(
+        id=hand_off_id(task),
+        kind=ApprovalKind.HAND_OFF,
+        what=f"{task} is with a person, who works on its files",
+        why="a person took it over",
+        detail="`orchestcode resume ID TASK` takes in what you made; approve: its agent goes on "
+        "without that, from where it was; reject: the task is given up.",
+        digest=digest("hand-off", task, checkpoint, length=64),
+        deadline_seconds=_HAND_OFF_SECONDS,
+    )
 
 
 def review_approval(

@@ -140,8 +140,16 @@ def rows(
 
 def choice_text(choice: TurnChoice) -> str:
     """Return what a code stands for that goes with a choice of a turn."""
+    if choice.taken:
+        made = f"{choice.taken.commit} of {choice.taken.folder}"
+        return f"resume {choice.task} with {made}: {choice.words}"[:4_000]
     what = f"fork {choice.fork} of" if choice.fork else "roll back"
     return f"{what} {choice.task} to {choice.turn}: {choice.words}"[:4_000]
+
+
+def hand_off_text(task: str) -> str:
+    """Return what a code stands for that goes with the wish to take a task over."""
+    return f"hand off {task}"
 
 
 def open_again(row: TaskStatus) -> TaskStatus:
@@ -182,6 +190,12 @@ def as_before(row: TaskStatus) -> TaskStatus:
         earlier=row.earlier,
         size=row.size,
     )
+
+
+def handed_off(row: TaskStatus) -> TaskStatus:
+    """Return the row of a task whose agent was stopped, for a person to work on its files."""
+    update = {"state": TaskState.RUNNING, "reason": "with a person: its agent has stopped"}
+    return as_before(row).model_copy(update=update)
 
 
 def _as_it_was(row: TaskStatus) -> TaskStatus:

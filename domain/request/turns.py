@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from contracts.continuation import ContinuationKind
+from domain.text import listing
 
 _SAID = MappingProxyType(
     {
@@ -16,8 +17,12 @@ _SAID = MappingProxyType(
         "from there.",
         ContinuationKind.FORK: "From here on the person wants this task done differently. Another "
         "agent may do it as before; only one of the two results is taken.",
+        ContinuationKind.TAKEN_OVER: "The person took this task over after your turn {turn}, "
+        "worked on its files, and has given it back: the files are as they left them. See what "
+        "they did before you go on, and do not undo it; what is missing is yours again.",
     }
 )
+_MOST_CHANGED = 40
 _ELSEWHERE = "Where other work has landed since, your worktree holds it too: read before you edit."
 
 
@@ -72,9 +77,14 @@ def undone(turns: Sequence[TurnPlace], back: Sequence[WentBack]) -> frozenset[st
     return frozenset(found)
 
 
-def told(kind: ContinuationKind, turn: int, words: str) -> str:
-    """Return what an agent is told first that goes on after one of its turns."""
+def told(kind: ContinuationKind, turn: int, words: str, changed: tuple[str, ...] = ()) -> str:
+    """Return what an agent is told first that goes on after one of its turns.
+
+    `changed`: the paths of files that a person has changed since.
+    """
     said = f"{_SAID[kind].format(turn=turn)} {_ELSEWHERE}"
+    if kind is ContinuationKind.TAKEN_OVER:
+        said += f"\n\nChanged by them: {listing(changed, most=_MOST_CHANGED) or 'nothing'}."
     return f"{said}\n\nThe person says: {words}" if words.strip() else said
 
 
@@ -87,4 +97,6 @@ def reason(kind: ContinuationKind, turn: int, damage: str) -> str:
             why = f"forked after turn {turn}"
         case ContinuationKind.REPAIR:
             why = f"goes on after turn {turn}"
+        case ContinuationKind.TAKEN_OVER:
+            why = f"given back by a person, who took it over after turn {turn}"
     return f"{why}; {damage}" if damage else why

@@ -4,6 +4,7 @@ Nothing is moved back: the agent goes on in a log of its own, which begins with 
 count. The log before it, and every state of the files, stay under their refs.
 """
 
+import dataclasses
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from contracts.continuation import (
     ContinuationKind,
     ContinuesLog,
     ContinueTask,
+    TakenOver,
     TurnChoice,
 )
 from contracts.model import ToolAnswer, ToolUse
@@ -30,8 +32,9 @@ from domain.request import turns as words
 from infra.conversation.log import pinned
 from infra.kept.agents import agents
 from infra.kept.changes import last_state
+from infra.kept.taken_over import NotTakenError, taken_over
 from infra.kept.turn_states import AgentTurn, RequestTurns
-from infra.store import ObjectMissing, RefUpdate, Store, StoreError, journal, records
+from infra.store import ObjectMissing, RefUpdate, Store, StoreError, diffs, journal, records
 from infra.store.soundness import CHECKPOINT_CORRUPTION, damage
 
 _UNANSWERED = (
@@ -78,6 +81,8 @@ async def continued(store: Store, order: ContinueTask) -> EarlierAttempt:
         place = _Place(turn, before.checkpoint, before.damage)
     else:
         place = await _place(store, key, found, choice)
+        if choice.taken and not order.looks:
+            place = await _with_taken(store, key, choice.task, choice.taken, place)
         before = await _before(store, key, opened, choice, place)
     if noted is None and not order.looks:
         window = place.turn.agent.window
@@ -125,7 +130,17 @@ async def _before(
     )
 
 
+async def _with_taken(store: Store, key: str, task: str, taken: TakenOver, place: _Place) -> _Place:
+    try:
+        made = await taken_over(store, key, task, taken, place.checkpoint)
+    except NotTakenError as error:
+        raise NotContinuedError(str(error)) from error
+    return dataclasses.replace(place, checkpoint=made)
+
+
 def _kind(choice: TurnChoice) -> ContinuationKind:
+    if choice.taken:
+        return ContinuationKind.TAKEN_OVER
     if choice.fork:
         return ContinuationKind.FORK
     return ContinuationKind.ROLLBACK if choice.turn else ContinuationKind.REPAIR
@@ -269,8 +284,18 @@ async def _continuation(
         config=config,
         answers=await _answers(store, key, found, place.turn),
         seen=await _seen(store, key, found, place.turn),
-        message=words.told(before.kind, place.turn.record.number, before.words),
+        message=words.told(
+            before.kind, place.turn.record.number, before.words, await _changed(store, place)
+        ),
     )
+
+
+async def _changed(store: Store, place: _Place) -> tuple[str, ...]:
+    """Return the paths of what a person changed after the turn; none where nobody did."""
+    after = place.turn.after
+    if after is None or after == place.checkpoint:
+        return ()
+    return tuple(change.path for change in await diffs.changes(store, after, place.checkpoint))
 
 
 async def _config(store: Store, head: str) -> tuple[AgentConfig | None, str]:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from contracts.base import ObjectId
 from contracts.checks import CheckResult
 from contracts.repository import RepositoryOpened
 from contracts.request import RequestEnded
@@ -11,15 +12,18 @@ from domain import ids
 from infra.kept import agents as kept_agents
 from infra.kept import resuming
 from infra.kept.changes import Change, request_change, task_change
+from infra.kept.continuing import last_sound
+from infra.kept.handed_folder import FolderError, hand_out, taken_in
 from infra.kept.places import store_of
 from infra.kept.spending import SpendingReader
 from infra.kept.task_turns import TaskTurn, task_turns
 from infra.kept.turn_states import RequestTurns
 from infra.kept.turns import AgentLog, LoggedTurn
 from infra.store import ObjectMissing, Store, StoreError, journal, records
+from infra.store.object_format import SYSTEM
 from infra.store.open_stores import OpenStores
 
-__all__ = ["KeptRequest", "KeptRequests", "ObjectMissing", "StoreError"]
+__all__ = ["FolderError", "KeptRequest", "KeptRequests", "ObjectMissing", "StoreError"]
 
 
 class KeptRequests:
@@ -99,6 +103,27 @@ class KeptRequest:
     async def task_turns(self, task: str) -> list[TaskTurn]:
         """Return the turns of a task, numbered in the order of time."""
         return await task_turns(self.store, self.key, task, await self.agents())
+
+    async def hand_out(self, task: str, commit: ObjectId | None, folder: Path) -> ObjectId:
+        """Make a folder in which a person works on a task's files, at a commit or its last state.
+
+        Raises:
+            FolderError: nothing of it is left, or the folder cannot be used.
+        """
+        state = commit or await last_sound(self.store, self.key, task, await self.agents())
+        if state is None:
+            raise FolderError(f"the agent of {task!r} has made no turn yet: nothing is to be had")
+        await hand_out(self.store, state, folder, task)
+        return state
+
+    async def take_in(self, folder: Path, message: str) -> ObjectId:
+        """Commit what a person made in a folder, in the name of the request's author.
+
+        Raises:
+            FolderError: it cannot be committed.
+        """
+        author = await records.read_text(self.store, ids.author_ref(self.key))
+        return await taken_in(folder, message, author or SYSTEM)
 
     async def undone(self) -> frozenset[str]:
         """Return the commits of the turns that do not count since their task went back."""
