@@ -31,9 +31,12 @@ async def hand_off(request_id: str, task: str, to: str | None, context: CliConte
     async with connected(context, worker=False) as service, kept_on_host(context) as kept:
         request = await service.requests.find(request_id)
         found = await kept.require(request)
+        await _refuse_unknown(service.requests, request, task)
         folder = _folder(request, task, to, context)
         commit: ObjectId | None = None
-        if not request.closed:
+        if request.closed:
+            await _refuse_done(kept, service.requests, request, task)
+        else:
             wanted = _signed(HandOff(task=task), request, context)
             commit = (await service.requests.hand_off(request.id, wanted)).checkpoint
         with readable(request):
@@ -107,6 +110,15 @@ async def _refuse_unknown(client: RequestClient, request: RequestSummary, task: 
     known = [row.id for row in status.tasks]
     if known and task not in known:
         raise UsageError(f"There is no task {clean(task, 80)}: {clean(', '.join(known), 500)}.")
+
+
+async def _refuse_done(
+    kept: KeptOnHost, client: RequestClient, request: RequestSummary, task: str
+) -> None:
+    """Refuse a task of a request that has ended and would not go on with it."""
+    status, _ = await kept.status(client, request)
+    if problem := retry.problem(status, (task,)):
+        raise UsageError(f"{clean(task, 80)} is not handed off: {clean(problem, 1_000)}.")
 
 
 def _folder(request: RequestSummary, task: str, named: str | None, context: CliContext) -> Path:

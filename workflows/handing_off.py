@@ -76,6 +76,8 @@ class HandOffs:
         found = await self._back.stop(task)
         checkpoint: ObjectId = found.commit or ""
         self._rows[task] = retry.handed_off(self._rows[task])
+        for other in tuple(self._rows.values()):
+            self._rows[other.id] = retry.open_again(other)
         self._waiting[task] = asyncio.create_task(self._wait(task, checkpoint))
         self._changed()
         return HandOffReceipt(

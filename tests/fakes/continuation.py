@@ -16,15 +16,17 @@ from tests.fakes.store import BASE, MemoryStore
 
 
 class FakeContinuations(Fake, ContinuationActivities):
-    """Goes on from every turn, at the base of the request.
+    """Goes on from every turn.
 
     Attributes:
+        commit: the state of the files after it.
         refused: the sentence by which every turn is refused; "" for none.
     """
 
     def __init__(self, store: MemoryStore, before: Before) -> None:
         super().__init__(store, before)
         self.refused = ""
+        self.commit = BASE
 
     @override
     @activity.defn
@@ -39,7 +41,7 @@ class FakeContinuations(Fake, ContinuationActivities):
         return EarlierAttempt(
             number=request.before,
             reason="goes on after turn 1",
-            commit=BASE,
+            commit=self.commit,
             rounds=1,
             continues=Continuation(conversation=conversation, message="You are back."),
         )
