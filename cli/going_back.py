@@ -1,6 +1,7 @@
 """Let a task go on from one of its turns, or a fork of it begin there."""
 
 from cli import hints
+from cli.budgets import set_budget
 from cli.client.connection import Service, connected
 from cli.client.request_client import RequestClient
 from cli.client.summary import RequestSummary

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 
-from contracts.continuation import HandOff, HandOffReceipt, TakenOver, TurnChoice
+from contracts.continuation import HandOff, HandOffReceipt, TakenOver, TurnChoice, TurnReceipt
 from contracts.request import RequestStatus
 from contracts.task import TaskState
 from contracts.visibility import RunState
@@ -36,6 +36,14 @@ SCRIPT = {
 }
 
 
+async def _hand_off(handle: WorkflowHandle[Any, Any], name: str) -> HandOffReceipt:
+    wanted = HandOff(task=name)
+    found: HandOffReceipt = await handle.execute_update(
+        "hand_off", wanted, result_type=HandOffReceipt
+    )
+    return found
+
+
 async def _handed_off(
     env: WorkflowEnv, name: str
 ) -> tuple[WorkflowHandle[Any, RequestStatus], RequestStatus]:
@@ -46,7 +54,7 @@ async def _handed_off(
         return any(each.agent.startswith("role=coder; task=a;") for each in env.model_calls)
 
     await until(at_work_on_a)
-    receipt = await handle.execute_update(RequestWorkflow.hand_off, HandOff(task="a"))
+    receipt = await _hand_off(handle, "a")
     assert receipt == HandOffReceipt(
         message="'a' is with you: its agent has stopped", checkpoint=BASE
     )
@@ -77,11 +85,10 @@ async def test_a_task_that_is_given_back_goes_on_with_what_the_person_made(clien
     async with at_work(client, _script(_stopped(), *coder("a"))) as env:
         handle, _ = await _handed_off(env, "/given-back")
         env.continuations.commit = env.store.commit({"README": "hello", "a": "mine"}, BASE)
-        twice = handle.execute_update(RequestWorkflow.hand_off, HandOff(task="a"))
         with pytest.raises(WorkflowUpdateFailedError):
-            await twice
+            await _hand_off(handle, "a")
         choice = TurnChoice(task="a", words="mine", taken=TAKEN)
-        await handle.execute_update(RequestWorkflow.choose_turn, choice)
+        await handle.execute_update("choose_turn", choice, result_type=TurnReceipt)
         done = await handle.result()
 
     assert (done.state, done.approvals) == (RunState.DONE, ())
@@ -141,7 +148,7 @@ async def test_only_a_task_that_has_begun_and_is_not_done_is_handed_off(client: 
         handle, _ = await _handed_off(env, "/refused")
         for name in ("b", "c", "nope"):
             with pytest.raises(WorkflowUpdateFailedError):
-                await handle.execute_update(RequestWorkflow.hand_off, HandOff(task=name))
+                await _hand_off(handle, name)
         await handle.signal(RequestWorkflow.approve, None)
         assert (await handle.result()).state is RunState.DONE
 
