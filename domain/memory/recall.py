@@ -2,8 +2,10 @@
 
 import math
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 MOST_WORDS: Final = 16
@@ -15,6 +17,12 @@ _COMMON_WORDS: Final = (
 )
 _COMMON: Final = frozenset(_COMMON_WORDS.split())
 _PER_CONVERSATION: Final = 2
+_PASSAGE: Final = 200
+"""Characters of a passage."""
+_BEFORE: Final = 40
+"""Characters shown before what was found."""
+_MOST_PLACES: Final = 8
+"""Of one word that are looked at."""
 _DAY: Final = 86_400.0
 _HALF_LIFE_DAYS: Final = 180.0
 
@@ -65,6 +73,34 @@ def match_any(words: Sequence[str]) -> str:
 def _quoted(word: str) -> str:
     doubled = word.replace('"', '""')
     return f'"{doubled}"'
+
+
+def passage(text: str, words: Sequence[str]) -> str:
+    """Return the part of a text in which most of the words stand, or forms of them; on one line."""
+    line = " ".join(text.split())
+    lower = line.lower()
+    stems = [word[: max(len(word) - 3, 4)].lower() for word in words]
+    places = sorted(
+        (found.start(), stem)
+        for stem in stems
+        for found in islice(re.finditer(re.escape(stem), lower), _MOST_PLACES)
+    )
+    if len(lower) != len(line) or not places:
+        return _cut(line, 0)
+    ends = (bisect_left(places, (start + _PASSAGE - _BEFORE,)) for start, _ in places)
+    inside = (
+        (len({stem for _, stem in places[number:end]}), -places[number][0])
+        for number, end in enumerate(ends)
+    )
+    return _cut(line, -max(inside)[1])
+
+
+def _cut(line: str, at: int) -> str:
+    start = line.rfind(" ", 0, max(at - _BEFORE, 0)) + 1
+    end = start + _PASSAGE
+    if end < len(line):
+        end = max(line.rfind(" ", start, end), start) or end
+    return f"{'…' if start else ''}{line[start:end]}{'…' if end < len(line) else ''}"
 
 
 def ranked(hits: Sequence[Hit], *, now: float, most: int) -> list[Hit]:

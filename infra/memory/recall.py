@@ -30,11 +30,10 @@ _AT_ONCE: Final = 40
 """Conversations read before they are written: a kill loses no more."""
 _LOOKED_AT: Final = 40
 """Hits of a query that are ranked."""
-_COMPARED: Final = 4_000
+_COMPARED: Final = 2_000
 """Where more texts hold the words, the newest are compared."""
 _YOUNG_NS: Final = 1_000_000_000
 """A folder that changed so lately may change again within the same tick of its clock."""
-_SNIPPET_TOKENS: Final = 24
 _CONVERSATIONS: Final = "refs/oc/conv"
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value TEXT NOT NULL);"
@@ -59,10 +58,8 @@ _OF_REQUEST: Final = (
     "WHERE c.request = ?)"
 )
 _ROWS: Final = (
-    "SELECT e.memory, e.conversation, e.agent, e.title, e.turn, e.at, "
-    "snippet({table}, {column}, '', '', '…', ?), e.id "
-    "FROM {table} JOIN entries e ON e.id = {table}.rowid "
-    "WHERE {table} MATCH ? AND {table}.rowid IN ({marks})"
+    "SELECT e.memory, e.conversation, e.agent, e.title, e.turn, e.at, t.text, e.id "
+    "FROM entries e JOIN {table} t ON t.rowid = e.id WHERE e.id IN ({marks})"
 )
 
 Result = TypeVar("Result")
@@ -399,8 +396,7 @@ def _best(
     limits = (_COMPARED, _LOOKED_AT)
     for match in (recall.match_all(words), recall.match_any(words)):
         if scores := dict(database.execute(query, (match, *scope, *limits)).fetchall()):
-            column = 1 if table == "memory_texts" else 0
-            rows = _ROWS.format(table=table, column=column, marks=",".join("?" * len(scores)))
-            found = database.execute(rows, (_SNIPPET_TOKENS, match, *scores))
-            return [(*row[:-1], -scores[row[-1]]) for row in found]
+            rows = _ROWS.format(table=table, marks=",".join("?" * len(scores)))
+            found = database.execute(rows, tuple(scores))
+            return [(*row[:6], recall.passage(row[6], words), -scores[row[7]]) for row in found]
     return []

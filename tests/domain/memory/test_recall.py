@@ -5,7 +5,15 @@ import sqlite3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.memory.recall import MOST_WORDS, Hit, match_all, match_any, ranked, words_of
+from domain.memory.recall import (
+    MOST_WORDS,
+    Hit,
+    match_all,
+    match_any,
+    passage,
+    ranked,
+    words_of,
+)
 
 DAY = 86_400.0
 
@@ -34,6 +42,27 @@ def test_common_words_count_only_alone() -> None:
     """They stand everywhere; a query of nothing else still has words."""
     assert words_of("how does THE parser parse it") == ["parser", "parse"]
     assert words_of("to be or not to be") == ["to", "be", "or", "not"]
+
+
+@given(st.text(max_size=900), st.lists(st.text(max_size=8).filter(str.strip), max_size=5))
+def test_a_passage_is_a_part_of_its_text(text: str, words: list[str]) -> None:
+    """One line of a bounded length, cuts visible."""
+    found = passage(text, words)
+
+    assert len(found) <= 202
+    assert found.strip("…").strip() in " ".join(text.split())
+
+
+def test_a_passage_is_where_most_of_the_words_stand() -> None:
+    """In any form of them; of a text without them it is the beginning."""
+    filler = "nothing of it is said here, nor there. " * 9
+    text = f"{filler}A comma.\n{filler}The parser counts\ncommas twice. {filler}"
+
+    found = passage(text, ["comma", "parsers"])
+
+    assert found.startswith("…")
+    assert "The parser counts commas twice." in found
+    assert passage(text, ["quagga"]).startswith("nothing of it")
 
 
 def test_newer_and_used_memories_come_first_among_equals() -> None:
