@@ -8,6 +8,8 @@ class RequestEnding(StrEnum):
 
     DELIVERED = "delivered"
     UNCHANGED = "unchanged"
+    ANSWERED = "answered"
+    """It only asked a question."""
     INCOMPLETE = "incomplete"
     CHECKS_FAILED = "checks failed"
     """On the merged tree: work has landed, and is not delivered."""

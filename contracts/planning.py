@@ -1,11 +1,15 @@
 """The plan: a request as a graph of tasks."""
 
 from enum import StrEnum
+from typing import Final
 
 from pydantic import Field
 
 from contracts.base import Contract, ShortText, TaskId
 from contracts.limits import MOST_TASKS
+
+MOST_ANSWER: Final = 8_000
+"""Characters of the answer to a question."""
 
 
 class Risk(StrEnum):
@@ -46,7 +50,13 @@ class PlanDraft(Contract):
     """What the planner hands in: not yet validated beyond its shape."""
 
     summary: str = Field(min_length=1, max_length=2_000)
-    tasks: tuple[TaskSpec, ...] = Field(min_length=1, max_length=MOST_TASKS)
+    tasks: tuple[TaskSpec, ...] = Field(default=(), max_length=MOST_TASKS)
+    answer: str = Field(
+        default="",
+        max_length=MOST_ANSWER,
+        description="Only when the request asks a question and nothing has to change: the answer, "
+        "with what shows it. Then there are no tasks.",
+    )
 
 
 class AddedEdge(Contract):
@@ -78,6 +88,7 @@ class Plan(Contract):
         added: the edges that validation added; they stand in `depends_on` already.
         fallback: the request became one single task because no valid plan came.
         forks: tasks that a person has forked from others.
+        answer: to a request that only asks a question: it has no tasks; "" of any other.
     """
 
     summary: str
@@ -85,6 +96,7 @@ class Plan(Contract):
     added: tuple[AddedEdge, ...] = ()
     fallback: bool = False
     forks: tuple[Fork, ...] = ()
+    answer: str = ""
 
 
 class Claim(Contract):

@@ -82,6 +82,7 @@ class RequestStatus(Contract):
         attempt: 1, and one more with each retry.
         reason: what it waits for or why it failed, in words; never empty while it waits.
         since: when state and reason last changed, in seconds since the epoch; 0 = not known.
+        answer: to a request that only asks a question; "" of any other.
         checks: of the merged tree, empty before they ran.
         checks_asked, checks_from: what must pass beside what tasks promise, and who says so, in
             words; empty where nothing is named.
@@ -136,6 +137,7 @@ class RequestStatus(Contract):
     models: str = ""
     notes: tuple[ShortText, ...] = ()
     follow_ups: tuple[ShortText, ...] = ()
+    answer: str = ""
 
 
 class RequestEnded(Contract):

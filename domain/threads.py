@@ -28,7 +28,7 @@ def past_run(status: RequestStatus) -> PastRun:
 
 def outcome(status: RequestStatus) -> str:
     """Return what a request came to: its plan, its answers, what it delivered, what is missing."""
-    found = [status.summary]
+    found = [status.summary, status.answer]
     found += [f"{row.title}: {row.answer}" for row in status.tasks if row.answer]
     if status.commit:
         found.append(f"Delivered on branch {status.branch}:\n{status.diffstat}".rstrip())

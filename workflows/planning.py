@@ -113,7 +113,8 @@ class Planning:
             self._money.weigh({}, limits.planner_shares - 1)
             plan = await self._plan(lease, feedback)
             self._money.settle("", 0)
-        await self._estimate(plan.tasks)
+        if plan.tasks:
+            await self._estimate(plan.tasks)
         return plan
 
     async def estimate_rest(self, plan: Plan) -> None:
@@ -162,7 +163,7 @@ class Planning:
             judged = await self._judge(result.output)
             if judged.plan:
                 kept = judged.plan
-                if self._surveyed:
+                if self._surveyed and not kept.answer:
                     self._lacking = await baseline.lacking(self._opened, kept)
                 if not self._lacking:
                     return kept

@@ -108,7 +108,7 @@ class RequestWorkflow(ReportsStatus, TurnChoices, FollowUps):
             # Too late to cancel: what has been delivered, or has failed, stays so.
             with contextlib.suppress(asyncio.CancelledError):
                 await cancellation.run_to_completion(self._clean_up())
-        return self._closed(endings.done(changed=self._delivered is not None), "")
+        return self._closed(self._done(), "")
 
     @workflow.signal(description='Tell the agents something: {"text": "…", "task": "…"} or a text')
     async def note(self, payload: Any = None) -> None:  # noqa: ANN401, RUF100
@@ -153,6 +153,8 @@ class RequestWorkflow(ReportsStatus, TurnChoices, FollowUps):
         plan = await self._planned(start, opened, planning)
         self._approved = True
         self._say("tasks at work")
+        if plan.answer:
+            return
         scheduler = self._new_scheduler(start, opened, plan)
         await scheduler.run(self._notes)
         landed = await self._verify(opened, scheduler.plan)
@@ -202,7 +204,7 @@ class RequestWorkflow(ReportsStatus, TurnChoices, FollowUps):
                 plan = await planning.plan(feedback=feedback)
             self._plan = plan
             self._new_scheduler(start, opened, plan)
-            if self._resumed.approved or ApprovalKind.PLAN not in start.approve:
+            if plan.answer or self._resumed.approved or ApprovalKind.PLAN not in start.approve:
                 return plan
             decision = await approvals.ask_plan(self._inbox, opened, plan, planning.expected)
             if decision.choice is Choice.APPROVE:
@@ -242,7 +244,7 @@ class RequestWorkflow(ReportsStatus, TurnChoices, FollowUps):
         if self._scheduler:
             await self._scheduler.cancel()
         if self._opened:
-            ending = self._ending or (endings.done(changed=self._delivered is not None), "")
+            ending = self._ending or (self._done(), "")
             ended = RequestEnded(
                 status=self._ended(*ending),
                 plan=self._plan,
@@ -257,6 +259,11 @@ class RequestWorkflow(ReportsStatus, TurnChoices, FollowUps):
             workflow.upsert_memo({OC_COST: self.status().cost_usd})
         await workflow.wait_condition(workflow.all_handlers_finished)
         await self.start_follow_ups()
+
+    def _done(self) -> RequestEnding:
+        """Return how it has ended, with everything done."""
+        answered = bool(self._plan and self._plan.answer)
+        return endings.done(changed=self._delivered is not None, answered=answered)
 
     def _give_up(self, error: ActivityError | ChildWorkflowError | ApplicationError) -> NoReturn:
         """End as cancelled or failed; an error raised by the request has its status already."""

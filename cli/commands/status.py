@@ -16,6 +16,8 @@ Keys of --json (an object; `list` prints an array of them):
   high_usd, past_tasks: 0 when there is no past to estimate by, past_usd,
   model),
   base_problems (what fails, is flaky or cannot run on the base, a list),
+  answer (to a request that only asks a question, else ""), follow_ups
+  (requests that start once this one has ended, a list),
   notes (what differs from your checkout, a list), unpriced_tokens
   (tokens whose price is not known; cost_usd leaves them out)
   tasks      each: id, title, state, reason, depends_on, turns, tokens,

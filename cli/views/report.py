@@ -18,6 +18,7 @@ _SHARED_KEYS = {"id", "state", "reason", "commit"}
 _REQUEST_KEYS = _SHARED_KEYS | {
     *("branch", "model", "models", "unpriced_tokens", "request", "repository", "summary", "notes"),
     *("base_problems", "base_passes", "checks_asked", "checks_from", "since", "attempt"),
+    *("answer", "follow_ups"),
 }
 _TASK_KEYS = _SHARED_KEYS | {
     *("title", "depends_on", "turns", "tokens", "unpriced_tokens", "rounds", "rounds_left"),
@@ -77,7 +78,8 @@ def kept_lines(status: RequestStatus) -> list[str]:
 
 def _answers(status: RequestStatus) -> list[str]:
     """Return what the tasks that changed nothing came to: the answer to what was asked."""
-    return [
+    whole = ["Answer:", *_indented(status.answer)] if status.answer else []
+    return whole + [
         line
         for task in status.tasks
         if task.answer

@@ -107,6 +107,7 @@ def validate(draft: PlanDraft, rules: PlanRules) -> PlanJudgement:
     """Return the plan that a draft makes, or everything that is wrong with it."""
     tasks = tuple(_tidy(task) for task in draft.tasks)
     problems = [
+        *_answer_problems(draft),
         *_count_problems(tasks, rules.tasks),
         *(problem for task in tasks for problem in _task_problems(task, rules)),
         *_reference_problems(tasks),
@@ -117,7 +118,8 @@ def validate(draft: PlanDraft, rules: PlanRules) -> PlanJudgement:
         return _problem(problems)
     added = _added_edges(tasks, order_only=rules.order_only)
     ordered = _ordered(_with_edges(tasks, added))
-    return PlanJudgement(plan=Plan(summary=draft.summary, tasks=ordered, added=added))
+    plan = Plan(summary=draft.summary, tasks=ordered, added=added, answer=draft.answer.strip())
+    return PlanJudgement(plan=plan)
 
 
 def _tidy(task: TaskSpec) -> TaskSpec:
@@ -128,6 +130,20 @@ def _tidy(task: TaskSpec) -> TaskSpec:
             "acceptance": tuple(each.strip() for each in task.acceptance if each.strip()),
         }
     )
+
+
+def _answer_problems(draft: PlanDraft) -> Iterable[str]:
+    answered = bool(draft.answer.strip())
+    if not draft.tasks and not answered:
+        yield (
+            "`tasks` is empty: add the tasks, or, where the request only asks a question and "
+            "nothing has to change, give the `answer`."
+        )
+    if draft.tasks and answered:
+        yield (
+            "The plan has tasks and an `answer`: leave the answer out, or hand it in without tasks "
+            "when nothing has to change."
+        )
 
 
 def _count_problems(tasks: Sequence[TaskSpec], most: int) -> Iterable[str]:

@@ -53,6 +53,9 @@ REQUESTS: Mapping[RequestEnding, EndingRow] = MappingProxyType(
         RequestEnding.UNCHANGED: EndingRow(
             "Done: the request needed no change", "There is no branch.", ""
         ),
+        RequestEnding.ANSWERED: EndingRow(
+            "Answered", "It asked a question and needed no change: there is no branch.", ""
+        ),
         RequestEnding.INCOMPLETE: EndingRow(
             "Failed", "", "`retry` runs what is missing again, and keeps what is there."
         ),
@@ -122,8 +125,10 @@ TASKS: Mapping[TaskEnding, EndingRow] = MappingProxyType(
 )
 
 
-def done(*, changed: bool) -> RequestEnding:
+def done(*, changed: bool, answered: bool = False) -> RequestEnding:
     """Return how a request ended of which everything is done."""
+    if answered:
+        return RequestEnding.ANSWERED
     return RequestEnding.DELIVERED if changed else RequestEnding.UNCHANGED
 
 
@@ -156,7 +161,7 @@ def error_type(ending: RequestEnding) -> str:
 
 def run_state(ending: RequestEnding) -> RunState:
     """Return the state in which a request has ended."""
-    if ending in (RequestEnding.DELIVERED, RequestEnding.UNCHANGED):
+    if ending in (RequestEnding.DELIVERED, RequestEnding.UNCHANGED, RequestEnding.ANSWERED):
         return RunState.DONE
     return RunState.CANCELLED if ending is RequestEnding.CANCELLED else RunState.FAILED
 

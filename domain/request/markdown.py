@@ -131,6 +131,9 @@ def _quoted(text: str) -> str:
 
 
 def _answers(status: RequestStatus) -> Iterator[str]:
+    if status.answer:
+        yield "**Answer:**"
+        yield _block(status.answer, _DETAIL_CHARS)
     answered = [task for task in status.tasks if task.answer]
     for task in answered:
         yield f"#### Answer ({task.id})"

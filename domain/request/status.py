@@ -353,6 +353,7 @@ def status(
         repository=start.repository if start else "",
         base=opened.base if opened else None,
         summary=plan.summary if plan else "",
+        answer=plan.answer if plan else "",
         tasks=_with_kept(rows, opened) if opened else rows,
         edges_added=plan.added if plan else (),
         approvals=inbox.pending,

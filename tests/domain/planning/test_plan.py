@@ -227,7 +227,6 @@ def test_a_plan_is_read_with_or_without_a_fence(wrap: str) -> None:
         ("Here is my plan: do it.", "hand in one JSON object with `summary` and `tasks`"),
         ("[]", "The plan is []"),
         ("{}", "`summary` is missing: add it."),
-        ('{"summary": "s", "tasks": []}', "`tasks` is empty"),
         (
             json.dumps({"summary": "s", "tasks": [{"id": "Bad Name", "title": "A"}]}),
             "`tasks[0].id` is 'Bad Name': a task id has only lower-case letters",
@@ -299,3 +298,18 @@ def test_one_task_is_always_possible(request_text: str) -> None:
     assert plan.tasks[0].writes == ("**",)
     assert plan.tasks[0].acceptance == ("make test",)
     assert validate(PlanDraft(summary="s", tasks=plan.tasks), limits.PLAN).plan
+
+
+@given(answer=st.text(max_size=200), has_tasks=st.booleans())
+def test_a_plan_has_tasks_or_an_answer(answer: str, *, has_tasks: bool) -> None:
+    """Neither and both are sent back with what to do; an answer alone is a plan without tasks."""
+    task = TaskSpec(id="a", title="A", goal="do a", writes=("x",), acceptance=("true",))
+    draft = PlanDraft(summary="s", tasks=(task,) if has_tasks else (), answer=answer)
+    judged = validate(draft, limits.PLAN)
+    if has_tasks is bool(answer.strip()):
+        assert judged.plan is None
+        assert any("answer" in problem for problem in judged.problems)
+    else:
+        assert judged.plan is not None
+        assert judged.plan.answer == answer.strip()
+        assert bool(judged.plan.tasks) is has_tasks
