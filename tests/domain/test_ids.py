@@ -126,3 +126,17 @@ def test_a_coder_keeps_its_worktree_over_all_rounds_a_reviewer_does_not() -> Non
         ("planner", "plan"), ("planner", "plan"), ("coder", "work"), ("coder", "work"),
         ("reviewer", "review-1"), ("reviewer", "review-2"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        ids.agent_id("request/x-1", "planner", 1),
+        ids.agent_id(ids.subtask_id("request/x-1", "cart"), "coder", 2) + "-again",
+        ids.agent_id(ids.attempt_id("request/x-1", 2), "planner", 1),
+        ids.agent_id(ids.subtask_id(ids.attempt_id("request/x-1", 2), "cart"), "coder", 1),
+    ],
+)
+def test_an_agent_tells_its_request(agent: str) -> None:
+    """Whatever it works on, and in which attempt."""
+    assert ids.request_of(agent) == "request/x-1"
