@@ -174,7 +174,7 @@ def _of_the_model(host: _Host, messages: MessagesClient, live: LiveReplies) -> A
     model = MessagesModel(
         host.stores, messages, host.roles, redact=host.redact, live=live, symbols=symbols
     )
-    return {TaskQueue.MODEL: [model.open_conversation, model.call_model]}
+    return {TaskQueue.MODEL: [model.open_conversation, model.call_model, model.hand_over]}
 
 
 def _of_worktrees(host: _Host, starts: StartCodes | None) -> Sequence[Callable[..., Any]]:

@@ -16,7 +16,7 @@ from activities.agent_setup import AgentSetup
 from activities.corruption import sound_log
 from activities.failures import call_failed, failed, translated_failures
 from activities.memory import memories_told
-from activities.windows import note_agent, open_next
+from activities.windows import ledger_told, note_agent, open_next
 from contracts import roles
 from contracts.agent import OpenedConversation
 from contracts.failures import FailureKind
@@ -135,7 +135,8 @@ class MessagesModel(ModelActivities):
             memories = await memories_told(
                 store, request, name, can_read=readable, redact=self._redact
             )
-            first = await opening(store, request, limits, told, memories)
+            ledger = await ledger_told(store, request)
+            first = await opening(store, request, limits, told, memories, ledger)
             log = await self._log.open(
                 store, name, configuration=configuration, opening=first, resumed=request.resumed
             )

@@ -8,13 +8,14 @@ from contracts.model import OpenConversation
 from contracts.spending import AgentOpened
 from domain import ids
 from domain.agent.configuration import AgentConfiguration
+from domain.handoff import telling
 from domain.handoff.facts import TurnFact, WindowFacts
 from domain.handoff.ledger import updated
 from infra.conversation.log import ConversationLog, Window
 from infra.conversation.messages import canonical, filled
 from infra.conversation.next_window import HandedOver, next_window
 from infra.kept import ledger as kept_ledger
-from infra.kept.agents import turns_until
+from infra.kept.agents import agents, turns_until
 from infra.store import Store, records
 
 _BYTES_A_TOKEN = 3.5
@@ -115,3 +116,29 @@ async def note_agent(
     )
     ref = ids.agent_ref(request.repository.request_key, conversation)
     await records.write_first(store, ref, opened)
+
+
+async def ledger_told(store: Store, request: OpenConversation) -> tuple[str, str]:
+    """Return label and text of the ledger that an agent is told of another's work, "" for none.
+
+    A reviewer is told that of the author as it is now, a coder that of the last attempt at its
+    task.
+    """
+    if request.author is not None:
+        author = request.author
+        ledger = await kept_ledger.ledger_at(store, author.head, author.window)
+        return telling.OF_AUTHOR, telling.told(ledger, own=False)
+    if not request.again:
+        return "", ""
+    key = request.repository.request_key
+    task = ids.agent_task(request.agent_id, request.role)
+    before = [
+        each
+        for each in await agents(store, key)
+        if (each.role, each.task) == (request.role, task) and each.agent != request.agent_id
+    ]
+    tip = store.ref(ids.conversation_ref(before[-1].conversation)) if before else None
+    if tip is None:
+        return "", ""
+    ledger = await kept_ledger.ledger_at(store, tip, before[-1].window)
+    return telling.OF_ATTEMPT, telling.told(ledger)

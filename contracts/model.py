@@ -64,6 +64,8 @@ class OpenConversation(Contract):
         models: what the request asks for.
         resumed: the conversation that is there under this name is gone on with, whatever it was
             opened with.
+        author: whose ledger a reviewer is told: the author's conversation as it is now.
+        again: the ledger of the last attempt at its task is told.
     """
 
     repository: RepositoryRef
@@ -81,6 +83,8 @@ class OpenConversation(Contract):
     size: int = 0
     models: ModelChoice = ModelChoice()
     resumed: bool = False
+    author: ConversationRef | None = None
+    again: bool = False
 
 
 class ToolAnswer(Contract):

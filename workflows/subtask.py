@@ -148,6 +148,7 @@ class SubtaskWorkflow(ChildOfRequest, AsksPerson):
             notes=tuple(self._notes),
             cut=cuts.offered(self._cut),
             dropped=self._reporter.report.dropped,
+            author=self._coder.conversation if self._coder else None,
         )
         self._offered = patch.tree
         item = await self._reviewing.review(offer, rounds=self._rounds, budget=self._money_left())

@@ -14,6 +14,7 @@ from contracts.model import OpenConversation
 from contracts.repository import RepositoryOpened
 from contracts.request import RequestStart
 from contracts.review import KeptFinding, Patch
+from contracts.store import ConversationRef
 from contracts.subtask import SubtaskStart
 from contracts.tools import CoderFinish
 from contracts.worktrees import WorktreeLease
@@ -43,6 +44,7 @@ class Offer:
         notes: the person's.
         cut: that its agent was cut before it was done, in words; "" when it was not.
         dropped: acceptance commands that a person has dropped.
+        author: its agent's conversation, whose ledger is told.
     """
 
     patch: Patch
@@ -54,6 +56,7 @@ class Offer:
     notes: tuple[str, ...] = ()
     cut: str = ""
     dropped: tuple[str, ...] = ()
+    author: ConversationRef | None = None
 
 
 def planner(  # noqa: PLR0913 - each a fact of its own
@@ -154,6 +157,7 @@ def coder(
             resumed=start.resumed,
             **_place(start.baseline, tip=lease.commit, scope=task.writes, budget=budget),
             size=task.size,
+            again=start.earlier is not None,
         ),
         conversation=_going_on(before, continues, "conversation"),
         message=message,
@@ -230,6 +234,7 @@ def reviewer(
             commit=patch.commit,
             models=start.models,
             resumed=start.resumed,
+            author=offer.author,
             **_place(start.baseline, tip=patch.base, scope=task.writes, budget=budget),
         ),
         conversation=before.conversation if before else None,

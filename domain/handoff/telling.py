@@ -14,7 +14,8 @@ from domain.handoff.ledger import Command, Failure, File, Ledger, Line
 LEDGER = "Ledger of your work so far, kept by the system"
 NOTE = "Your own note at the end of the last window"
 RESULTS = "The most recent results"
-OF_ANOTHER = "Ledger of {whose}, kept by the system"
+OF_AUTHOR = "Ledger of its author's work, kept by the system"
+OF_ATTEMPT = "Ledger of the attempt before, kept by the system"
 
 _LENGTHS: Mapping[str, int] = MappingProxyType(
     {
@@ -37,6 +38,7 @@ MOST_CHARS = sum(_LENGTHS.values()) + 3_000
 _OLD_CHARS = 240
 _COUNT_CHARS = 80
 _WHOLE_SHARE = 0.8
+_SHARE_OF_OTHERS = 0.5
 _NOTE_CHARS = 6_000
 _RESULTS, _RESULT_CHARS, _RESULTS_CHARS = 8, 3_000, 10_000
 _CUT = "\n[… {{cut}} characters are left out here: history_read {at}]\n"
@@ -73,8 +75,9 @@ _REASONS: Mapping[HandoffCause, str] = MappingProxyType(
 def told(ledger: Ledger, *, own: bool = True) -> str:
     """Return a ledger as text, at most MOST_CHARS long; "" of an empty one.
 
-    `own`: it is told to the agent whose work it is.
+    `own`: it is told to the agent whose work it is; another one is told half of it at most.
     """
+    share = 1.0 if own else _SHARE_OF_OTHERS
     parts = (
         ("The person's words, told meanwhile", "words", _lines(ledger.words)),
         ("Why the work was sent back", "sent_back", _lines(ledger.sent_back)),
@@ -91,7 +94,7 @@ def told(ledger: Ledger, *, own: bool = True) -> str:
     sections = [
         f"{heading}:\n{body}"
         for heading, name, rows in parts
-        if (body := fitted(rows, _LENGTHS[name], ledger.more.get(name, 0), own=own))
+        if (body := fitted(rows, int(_LENGTHS[name] * share), ledger.more.get(name, 0), own=own))
     ]
     if ledger.failing:
         failing = fitted([("", test) for test in ledger.failing], 1_000, own=own)

@@ -31,16 +31,17 @@ async def opening(
     limits: AgentLimits,
     definitions: str = "",
     memories: str = "",
+    ledger: tuple[str, str] = ("", ""),
 ) -> Message:
     """Return the opening message; everything in it is the same for every attempt.
 
     `limits` are those of the agent's role, `definitions` what the repository defines, `memories`
-    what was accepted of earlier requests.
+    what was accepted of earlier requests, `ledger`: label and text of another agent's.
     """
     facts = [*request.facts, ("Environment", await _environment(store, request, limits))]
     files = repository_map(await trees.paths(store, request.commit), _MAP_BYTES)
     places = (("Files of the repository", files), (DEFINITIONS, definitions))
-    told = sections([*facts, (MEMORIES, memories), *places], seed=request.agent_id)
+    told = sections([*facts, ledger, (MEMORIES, memories), *places], seed=request.agent_id)
     text = {"type": "text", "text": told}
     documents = (*await _instructions(store, request), *request.documents)
     return {"role": "user", "content": [text, *documents_linked(documents)]}

@@ -19,7 +19,7 @@ from contracts.handoff import HANDOFF, HandoffCause, HandOver
 from contracts.model import ModelTurn, OpenConversation, ToolAnswer
 from domain import ids
 from domain.agent import messages
-from domain.handoff import window
+from domain.handoff import telling, window
 from infra.conversation import shortening
 from infra.kept.agents import agents
 from infra.kept.history import History, PastMissingError
@@ -375,6 +375,39 @@ async def test_history_reaches_every_turn_of_every_window_and_of_earlier_attempt
             await own.text(_at("w1.t9"))
         with pytest.raises(PastMissingError, match=r"There is no window w7: w1, w2"):
             await own.text(_at("w7.t1"))
+
+
+async def test_a_reviewer_and_the_next_attempt_are_told_the_ledger(desk: ModelEnv) -> None:
+    """What the author ran and was told goes on to its reviewer, and to whoever tries again, as raw
+    requests have it.
+    """
+    casts = [
+        {"match": {"role": "reviewer"}, "turns": [{"say": "I review."}]},
+        {"turns": [{"call": [run("make check")]}, {"say": "So."}]},
+    ]
+    async with serve(
+        {"casts": casts}, journal_path=journal_of(desk), journal_bodies=True
+    ) as server:
+        agent = await driver(desk, server)
+        agent.answer["make check"] = ("assertion 4711\n[exit code 2]", True)
+        await agent.turn()
+        await agent.turn(messages.note("Keep the port."))
+        reviewer = agent.opening(agent="request/x/task/a/reviewer-1").model_copy(
+            update={"role": roles.REVIEWER, "author": agent.conversation}
+        )
+        again = agent.opening(agent="request/x/retry-2/task/a/coder-1").model_copy(
+            update={"again": True}
+        )
+        for opening in (reviewer, again):
+            opened = await ActivityEnvironment().run(agent.model.open_conversation, opening)
+            await turn(agent.model, call(opened))
+
+    review, retried = recorded(desk)[-2:]
+    for entry, label in ((review, telling.OF_AUTHOR), (retried, telling.OF_ATTEMPT)):
+        told = first_text(entry)
+        assert label in told
+        assert "`make check`: exit code 2" in told
+        assert "Keep the port." in told
 
 
 async def test_a_long_result_is_shortened_once_with_a_handle_to_the_whole(
