@@ -137,8 +137,8 @@ def test_a_red_stack_names_whom_it_met() -> None:
     assert all("rename total" in text and "conflict" not in text for text in told)
 
 
-def test_only_what_could_not_be_tested_is_hopeless() -> None:
-    """An agent cannot mend checks that could not run."""
+def test_what_could_not_be_tested_and_what_another_patch_replaces_is_final() -> None:
+    """An agent can mend neither checks that could not run nor that its rival has landed."""
     is_final = {kind for kind in Eviction if rework.is_final(MergeVerdict(id="p", eviction=kind))}
 
-    assert is_final == {Eviction.UNTESTED}
+    assert is_final == {Eviction.UNTESTED, Eviction.SUPERSEDED}
