@@ -10,8 +10,9 @@ from contracts.resume import RequestResumed
 from contracts.spending import AgentOpened
 from domain import ids
 from domain.request.turns import TurnPlace, WentBack, undone
+from infra.conversation.log import came_from
 from infra.kept.agents import TurnRecord, new_turns
-from infra.store import Store, records
+from infra.store import ObjectMissing, Store, StoreError, records
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,9 @@ class AgentTurn:
 
     Attributes:
         at: when, in seconds since the epoch; of one whose time is not known, when the one before.
+        parent: the commit of the turn before it, that of another window where it is a window's
+            first; of the very first one the root of its log.
+        number: of the patch that comes of it.
         before, after: the worktree's state before its calls and after them; None of an agent that
             changes nothing, and where it is not known.
     """
@@ -27,6 +31,8 @@ class AgentTurn:
     agent: AgentOpened
     record: TurnRecord
     at: float
+    parent: str
+    number: int = 0
     before: ObjectId | None = None
     after: ObjectId | None = None
 
@@ -48,7 +54,10 @@ class RequestTurns:
     async def read(cls, store: Store, key: str, agents: Sequence[AgentOpened]) -> "RequestTurns":
         """Read the turns of these agents of a request; planners have none here."""
         working = [agent for agent in agents if agent.task]
-        turns = [turn for agent in working for turn in await _of_agent(store, key, agent)]
+        turns: list[AgentTurn] = []
+        for agent in working:
+            # A window after an agent's first one goes on where the one before it ended.
+            turns += await _of_agent(store, key, agent, {turn.commit: turn for turn in turns})
         return cls(working, turns)
 
     def of_task(self, task: str) -> list[AgentTurn]:
@@ -82,7 +91,7 @@ class RequestTurns:
         turn = self.at(commit)
         while turn:
             found.append(turn)
-            turn = self.at(turn.record.parent)
+            turn = self.at(turn.parent)
         return found[::-1]
 
     def line_before(self, turn: AgentTurn) -> list[AgentTurn]:
@@ -111,18 +120,29 @@ def _changes(turn: AgentTurn) -> bool:
     return turn.agent.role == roles.CODER and not turn.record.turn.discarded
 
 
-async def _of_agent(store: Store, key: str, agent: AgentOpened) -> list[AgentTurn]:
+async def _of_agent(
+    store: Store, key: str, agent: AgentOpened, known: Mapping[str, AgentTurn]
+) -> list[AgentTurn]:
     found = await new_turns(store, agent.conversation, set(agent.not_its_own))
+    last = await _last_window(store, found[0].parent, known) if found else None
     times = accumulate((record.at for record in found), max, initial=agent.opened)
     timed = list(zip(found, islice(times, 1, None), strict=True))
+    first = last.commit if last else ""
     if agent.role != roles.CODER:
-        return [AgentTurn(agent, record, at) for record, at in timed]
+        return [
+            AgentTurn(agent, record, at, (not place and first) or record.parent)
+            for place, (record, at) in enumerate(timed)
+        ]
     turns: list[AgentTurn] = []
-    state, number = await _beginning(store, key, agent)
-    handed_in = False
+    if last:
+        state, number = last.after, last.number
+        handed_in = last.record.turn.finish is not None
+    else:
+        (state, number), handed_in = await _beginning(store, key, agent), False
     for record, at in timed:
+        parent = (not turns and first) or record.parent
         if record.turn.discarded:
-            turns.append(AgentTurn(agent, record, at, state, state))
+            turns.append(AgentTurn(agent, record, at, parent, number, state, state))
             continue
         if handed_in:
             # What did not land was put on what had: the next round began there.
@@ -133,8 +153,16 @@ async def _of_agent(store: Store, key: str, agent: AgentOpened) -> list[AgentTur
             call = ids.call_id(agent.conversation, use.id)
             state = store.ref(ids.checkpoint_ref(key, agent.task, call)) or state
         handed_in = record.turn.finish is not None
-        turns.append(AgentTurn(agent, record, at, before, state))
+        turns.append(AgentTurn(agent, record, at, parent, number, before, state))
     return turns
+
+
+async def _last_window(store: Store, root: str, known: Mapping[str, AgentTurn]) -> AgentTurn | None:
+    """Return the last turn of the window before the one with this root; None of a first one."""
+    try:
+        return known.get(await came_from(store, root))
+    except (ObjectMissing, StoreError, ValueError):
+        return None
 
 
 async def _beginning(store: Store, key: str, agent: AgentOpened) -> tuple[ObjectId | None, int]:

@@ -21,7 +21,7 @@ from contracts.tools import ToolCall
 from domain import ids
 from domain.agent import models
 from domain.agent.configuration import AgentConfiguration
-from infra.conversation.log import ConversationLog, TurnContent
+from infra.conversation.log import HANDOFF_FILE, ConversationLog, TurnContent, WindowRoot
 from infra.conversation.messages import compose, filled
 from infra.kept import agents as kept_agents
 from infra.kept.costs import costs_microusd
@@ -325,6 +325,57 @@ async def test_the_last_sound_turn_is_taken_where_a_later_one_is_damaged(
     noted = [each.continues for each in await kept_agents.agents(store, "one") if each.continues]
     assert len(noted) == 1
     assert not await damage(store, [found.commit or ""], beside=job.base)
+
+
+async def _next_window(talk: Talk) -> Talk:
+    """Hand the conversation over to a fresh window, and return that."""
+    store, name = talk.job.store, f"{talk.id}-next"
+    handed = {HANDOFF_FILE: json.dumps({"head": talk.at.head, "opening": 1}).encode()}
+    opening = {"role": "user", "content": [{"type": "text", "text": "Go on."}]}
+    opened = await talk.log.open(
+        store,
+        name,
+        configuration=CONFIGURATION,
+        opening=opening,
+        window=WindowRoot(talk.at.head, handed),
+    )
+    workflow = ids.agent_id(ids.subtask_id(ID, TASK), "coder", 1)
+    agent = AgentOpened(
+        conversation=name, agent=workflow, role="coder", task=TASK, opened=time.time(), window=1
+    )
+    await records.write_first(store, ids.agent_ref("one", name), agent)
+    at = ConversationRef(id=name, head=opened.head, model="m", window=1)
+    return Talk(talk.job, talk.agent, name, at, log=talk.log)
+
+
+async def test_a_task_goes_on_over_the_windows_of_its_agent(
+    env: ActivityEnv, job: Job, talk: Talk
+) -> None:
+    """A window goes on with the state of the one before; going back to a turn of that one undoes
+    this one, and where this one is damaged the last turn of that one is taken.
+    """
+    window = await _next_window(talk)
+    await window.turn({"tool": "view", "path": "a.txt"})
+    await window.turn({"path": "four.txt"})
+    kept = KeptRequest(job.store, "one")
+    turns = await kept.task_turns(TASK)
+    assert [turn.number for turn in turns] == [1, 2, 3, 4, 5]
+    assert turns[3].checkpoint == turns[2].checkpoint == talk.states[2]
+    assert turns[4].files == ("four.txt",)
+    there = await go_on(env, window.commits[0], job=job, looks=True)
+    assert (there.commit, there.continues and there.continues.conversation.window) == (
+        talk.states[2],
+        1,
+    )
+    oid = await job.store.resolve(f"{window.commits[0]}:turn.json")
+    assert oid is not None
+    lose(job.store, oid)
+    await fresh(env, job)
+    found = await go_on(env, None, job=job)
+    assert found.commit == talk.states[2]
+    assert "goes on after turn 3; CHECKPOINT_CORRUPTION: turn 4" in found.reason
+    undone = [turn.undone for turn in await KeptRequest(job.store, "one").task_turns(TASK)]
+    assert undone == [False, False, False, True, True]
 
 
 async def test_a_lost_turn_in_the_middle_cuts_off_what_came_after_it(
