@@ -22,10 +22,15 @@ class CallPacer:
 
     Args:
         clock: seconds, never going back.
+        longest: seconds that a call waits here; what takes longer is the workflow's, which shows
+            it.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, longest: float = SHORT_SECONDS
+    ) -> None:
         self._clock = clock
+        self._longest = longest
         self._pace = Pace()
         self._at_work = 0
         self._changed = asyncio.Event()
@@ -85,7 +90,7 @@ class CallPacer:
         return _jittered(wait.seconds) if isinstance(wait, Wait) else None
 
     async def _enter(self) -> None:
-        until = self._clock() + SHORT_SECONDS
+        until = self._clock() + self._longest
         while True:
             now = self._clock()
             admitted = pacing.admit(self._pace, at_work=self._at_work, now=now)
