@@ -16,6 +16,7 @@ from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, Telemetr
 from runtime.services.child_process import end_process
 from tests.kill_matrix import model_script
 from tests.kill_matrix.plan import BY_STARTER, TOGETHER, USUAL, Mode, RunPlan, plans
+from tests.kill_matrix.retry_runs import execute_with_retries
 from tests.kill_matrix.runs import UNDISTURBED, RunResult, execute
 from tests.kill_matrix.starter_runs import execute_with_starter
 from tests.kill_matrix.table import (
@@ -90,6 +91,10 @@ class Matrix:
     async def _one(self, deployment: LocalDeployment, plan: RunPlan, expected: str) -> RunResult:
         if plan.mode in BY_STARTER:
             result = await execute_with_starter(deployment, plan, expected=expected)
+        elif plan.mode is Mode.RETRY:
+            result = await execute_with_retries(
+                deployment, plan, expected=expected, seed=self._seed
+            )
         else:
             result = await execute(deployment, plan, expected=expected, seed=self._seed)
         self.results.append(result)

@@ -45,6 +45,7 @@ _INTERRUPTS = {
     FaultKind.SUPERVISOR,
     FaultKind.TERM,
     FaultKind.STARTER,
+    FaultKind.CANCEL,
 }
 
 

@@ -145,6 +145,34 @@ class Follower:
             self._follow(self._queue_id)
 
 
+async def every_run(client: Client, request_id: str) -> list[History]:
+    """Return the histories of all runs of a request, its tasks, agents and merge queue."""
+    query = f'WorkflowId="{request_id}" OR WorkflowId STARTS_WITH "{request_id}/"'
+    runs = [run async for run in client.list_workflows(query)]
+    found = [await _whole(client, run.id, run.run_id) for run in runs]
+    opened = next(filter(None, map(repository_of, found)), None)
+    if opened is not None:
+        queue = ids.queue_id(opened["key"], opened["target"])
+        runs = [run async for run in client.list_workflows(f'WorkflowId="{queue}"')]
+        found += [await _whole(client, run.id, run.run_id) for run in runs]
+    return found
+
+
+async def _whole(client: Client, workflow_id: str, run_id: str) -> History:
+    handle = client.get_workflow_handle(workflow_id, run_id=run_id)
+    return History(workflow_id, [event async for event in handle.fetch_history_events()])
+
+
+def repository_of(history: History) -> dict[str, Any]:
+    """Return the repository that a history opened, {} when it opened none."""
+    for event in history.events:
+        if kind_of(event) != "ACTIVITY_TASK_COMPLETED":
+            continue
+        if attributes_of(history.scheduled(event)).activity_type.name == "open_repository":
+            return dict(payloads(attributes_of(event).result)[0]["repository"])
+    return {}
+
+
 def attributes_of(event: HistoryEvent) -> Any:
     """Return what is special to an event's type."""
     return getattr(event, event.WhichOneof("attributes") or "")

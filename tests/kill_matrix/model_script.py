@@ -13,6 +13,7 @@ from tests.model_scripts import (
     command,
     create,
     done,
+    finish,
     plan_of,
     play,
     replace,
@@ -24,6 +25,8 @@ from tests.model_scripts import (
 TASKS = ("alder", "birch", "cedar", "dogwood")
 NAME = "matrix"
 """The request ids begin with it."""
+FAILS = "matrix-fails"
+"""So begin those of requests whose last task fails at the first attempt."""
 MARK = "OC_KILL_MATRIX"
 """In the environment of every process of a coder's command."""
 FILES = {"README.md": "Four trees.\n", **{f"{name}.txt": f"old {name}\n" for name in TASKS}}
@@ -54,8 +57,28 @@ def _task(name: str) -> Task:
     )
 
 
+def _goes_on(name: str) -> Json:
+    """Return the cast of a coder that begins a task anew, on what the one before has left."""
+    line = (
+        f"export {MARK}=1; sed -i s/old/new/ {name}.txt; "
+        f"test -s {name}.log || echo grown >> {name}.log; echo '# {name}' > {name}.md"
+    )
+    match = {"role": "coder", "request": f"request/{NAME}*", "task": name, "agent": "*/retry-*"}
+    turns = (turn(command(line), delay_ms=80), *(done(delay_ms=50) for _ in range(1 + _REWORKS)))
+    return {"match": match, "turns": [*turns]}
+
+
+def _gives_up(name: str) -> Json:
+    """Return the cast of a coder that gives up half-way, so that its task fails."""
+    gives_up = turn(finish(summary="Not done.", blocked="the wood is wet"), delay_ms=80)
+    first = f"request/{FAILS}-[0-9][0-9][0-9]/task/*"
+    match = {"role": "coder", "request": f"request/{FAILS}*", "task": name, "agent": first}
+    return {"match": match, "turns": [*_coder(name)[:2], gives_up]}
+
+
 def reference() -> Json:
     """Return the script that answers every request of the matrix."""
     tasks = [_task(name) for name in TASKS]
     planner = (turn(view("."), delay_ms=50), plan_of(tasks) | {"delay_ms": 100})
-    return script(play(NAME, *tasks, planner=planner))
+    retried = [_gives_up(TASKS[-1]), *map(_goes_on, TASKS)]
+    return script([*retried, *play(NAME, *tasks, planner=planner)])

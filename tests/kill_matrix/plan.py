@@ -38,18 +38,26 @@ class FaultKind(StrEnum):
     """The same in a shell whose key the service refuses."""
     RIVAL = "nothing: a second start with other settings"
     """`run` and `up` in a shell with another key and address; both have to be refused."""
+    CANCEL = "nothing: cancelled, then retried"
+    """`cancel`, and once the request has ended `retry`."""
+    FAIL = "nothing: a task fails, then retried"
+    """An agent gives up at the first attempt; once the request has failed, `retry`."""
 
     @property
     def processes(self) -> int:
         """How many processes it kills; a stop or a freeze kills none."""
         if self is FaultKind.BOTH:
             return 2
-        spared = {FaultKind.TERM, FaultKind.FREEZE, FaultKind.ZOMBIE, *LOOKS}
+        spared = {FaultKind.TERM, FaultKind.FREEZE, FaultKind.ZOMBIE, *LOOKS, *RETRIED}
         return 0 if self in spared else 1
 
 
 LOOKS = (FaultKind.LOOK, FaultKind.LOOK_WRONG_KEY, FaultKind.RIVAL)
 """What a person may do in another shell while a request runs; nothing of it may do harm."""
+
+
+RETRIED = (FaultKind.CANCEL, FaultKind.FAIL)
+"""Ends of a request after which a person has it go on."""
 
 
 class Mode(StrEnum):
@@ -71,6 +79,8 @@ class Mode(StrEnum):
     """As `starter`; people look at it from shells with other settings, also after a kill."""
     STOP = "stop"
     """The worker is asked to end."""
+    RETRY = "retry"
+    """The request is cancelled or fails and is retried, and the worker dies meanwhile."""
 
 
 BY_STARTER = (Mode.STARTER, Mode.LOOK)
@@ -115,9 +125,10 @@ _PER_RUN = {
     Mode.STARTER: 2,
     Mode.LOOK: 4,
     Mode.STOP: 4,
+    Mode.RETRY: 4,
 }
 _SHARE = {
-    Mode.EVENT: 0.47,
+    Mode.EVENT: 0.43,
     Mode.RANDOM: 0.15,
     Mode.TOOL: 0.12,
     Mode.SERVER: 0.10,
@@ -125,6 +136,7 @@ _SHARE = {
     Mode.STARTER: 0.05,
     Mode.LOOK: 0.03,
     Mode.STOP: 0.03,
+    Mode.RETRY: 0.04,
 }
 _FREEZES = (6.0, 8.0, 12.0, 6.0, 20.0, 60.0)
 
@@ -209,6 +221,10 @@ def _kill_point(mode: Mode, run: int, number: int, rng: random.Random) -> KillPo
             return KillPoint(LOOKS[(run + number) % len(LOOKS)], after=rng.uniform(0.0, 0.5))
         case Mode.STOP:
             return KillPoint(FaultKind.TERM, after=after)
+        case Mode.RETRY:
+            ends = FaultKind.FAIL if run % 2 and not number else FaultKind.CANCEL
+            fault = FaultKind.WORKER if number % 2 else ends
+            return KillPoint(fault, after=rng.uniform(0.2, 3.0))
         case _:
             fault = FaultKind.BOTH if rng.random() < 0.3 else FaultKind.WORKER
             return KillPoint(fault, after=after)

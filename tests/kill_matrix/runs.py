@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 from contracts.request import RequestStatus
 from tests.kill_matrix import model_script
 from tests.kill_matrix.audit import AuditReport, Evidence, examine
 from tests.kill_matrix.fault_injector import FaultInjector, Kill
-from tests.kill_matrix.history_follower import Follower, HistoryPoint
+from tests.kill_matrix.history_follower import Follower, History, HistoryPoint
 from tests.kill_matrix.plan import FaultKind, KillPoint, Mode, RunPlan
 from tests.kill_matrix.recovery import Recovery, recoveries
 from tests.local_deployment import LocalDeployment, disturbed, snapshot, until
@@ -142,10 +143,18 @@ async def _inject_all(
         await injector.inject(await due.get())
 
 
+class Histories(Protocol):
+    """What was read of a request: its histories, the repository that it opened, its points."""
+
+    histories: dict[str, History]
+    repository: dict[str, Any]
+    points: list[HistoryPoint]
+
+
 async def conclude(
     result: RunResult,
     prepared: PreparedRepository,
-    follower: Follower,
+    follower: Histories,
     *,
     status: RequestStatus,
     expected: str,

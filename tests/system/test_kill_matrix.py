@@ -14,6 +14,7 @@ from tests.kill_matrix import model_script
 from tests.kill_matrix.audit import Evidence, examine
 from tests.kill_matrix.history_follower import HistoryPoint
 from tests.kill_matrix.plan import FaultKind, KillPoint, Mode, RunPlan
+from tests.kill_matrix.retry_runs import execute_with_retries
 from tests.kill_matrix.runs import UNDISTURBED, RunResult, execute
 from tests.local_deployment import LocalDeployment, git
 
@@ -65,6 +66,25 @@ async def test_a_request_survives_the_death_of_any_other_process(
     killed = await execute(own, plan, expected=quiet.audit.tree, seed=SEED)
     assert len(killed.kills) >= 3
     assert killed.problems == []
+
+
+@pytest.mark.minutes
+async def test_a_request_that_fails_or_is_cancelled_and_is_retried_ends_the_same(
+    own: LocalDeployment, quiet: RunResult
+) -> None:
+    """A task fails, a person cancels, the worker dies; after each `retry` nothing is bought twice,
+    and the tree that is delivered is the same.
+    """
+    kill_points = (
+        KillPoint(FaultKind.FAIL),
+        KillPoint(FaultKind.CANCEL, after=2.0),
+        KillPoint(FaultKind.WORKER, after=1.0),
+    )
+    plan = RunPlan(3, Mode.RETRY, kill_points)
+    retried = await execute_with_retries(own, plan, expected=quiet.audit.tree, seed=SEED)
+    assert retried.problems == []
+    assert FaultKind.FAIL in {kill.fault for kill in retried.kills}
+    assert retried.audit.repeated == 0
 
 
 async def test_the_audit_finds_what_was_lost_repeated_or_left(quiet: RunResult) -> None:
