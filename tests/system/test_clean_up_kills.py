@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError
 
 from cli.client import RequestClient
 from contracts.visibility import OC_KEPT
-from domain import ids
-from tests.local_deployment import ROOT, Handle, LocalDeployment, git, until
+from tests.local_deployment import ROOT, Handle, LocalDeployment, until
 from tests.model_scripts import Task, command, create, done, play, script, turn, writes_file
 
 pytestmark = pytest.mark.minutes
@@ -55,7 +55,6 @@ class Home:
         open: the request that stays, waiting for a person.
         cleaner: cleans up on order.
         kept: the references of the open request's store, as they were.
-        times: how often the request that goes was made again; its id ends with it.
     """
 
     deployment: LocalDeployment
@@ -63,7 +62,6 @@ class Home:
     open: Handle
     cleaner: subprocess.Popen[str]
     kept: str = ""
-    times: int = 0
 
     @property
     def folder(self) -> Path:
@@ -92,42 +90,38 @@ class Home:
             place.mkdir(exist_ok=True)
             subprocess.run(["cp", "-a", str(self.folder / name), str(place)], check=True)
 
-    async def restore(self, place: Path, request_id: str) -> None:
-        """Have everything be again as it was saved, with histories of this request.
-
-        Each time another one: a service lists for half a minute what it has deleted.
-        """
+    async def restore(self, place: Path) -> None:
+        """Have everything be again as it was saved, the histories of the request included."""
         for name in ("stores", "worktrees", "layers"):
             shutil.rmtree(self.folder / name)
         self.save_from(place)
         client = await self.deployment.client()
+        new: set[str | None] = set()
         for name in ("", "/task/only", "/task/only/coder-1"):
             handle = await client.start_workflow(
                 "SubtaskWorkflow" if name else "RequestWorkflow",
-                id=f"{request_id}{name}",
+                id=f"request/gone{name}",
                 task_queue="nobody",
                 memo={OC_KEPT: f"refs/oc/{self.key}/"},
             )
+            new.add(handle.result_run_id)
             await handle.terminate()
-        await self.until_histories(request_id, 3)
+
+        # What was deleted before is still listed for half a minute.
+        async def listed() -> bool:
+            return {run for run, status in (await self.histories()).items() if status} >= new
+
+        await until(listed)
+
+    async def histories(self) -> dict[str, bool]:
+        """Return the runs of the request that goes, and whether each has ended."""
+        client = await self.deployment.client()
+        runs = client.list_workflows('WorkflowId STARTS_WITH "request/gone"')
+        return {run.run_id: run.status is WorkflowExecutionStatus.TERMINATED async for run in runs}
 
     def save_from(self, place: Path) -> None:
         """Copy what was saved back."""
         subprocess.run(["cp", "-a", *map(str, place.iterdir()), str(self.folder)], check=True)
-
-    async def until_histories(self, begin: str, count: int) -> None:
-        """Wait until the service lists so many histories of requests with this beginning."""
-        client = await self.deployment.client()
-        query = f'WorkflowId STARTS_WITH "{begin}" AND ExecutionStatus="Terminated"'
-
-        async def listed() -> bool:
-            return (await client.count_workflows(query)).count == count
-
-        try:
-            await until(listed, seconds=180)  # the service deletes about one a second
-        except TimeoutError:
-            names = [run.id async for run in client.list_workflows(query)]
-            raise AssertionError(f"{names}, not {count}") from None
 
     def age(self) -> None:
         """Have what is installed and written look two hours old."""
@@ -192,48 +186,43 @@ async def home() -> AsyncIterator[Home]:
         ) as cleaner:
             made = Home(deployment, key, handles["open"], cleaner)
             made.kept = _refs(made.stores["open"])
-            # As the next worker would note it: what comes after has other ids in the service.
-            git(made.stores["gone"], "update-ref", "-d", ids.open_ref(key))
             yield made
             cleaner.kill()
 
 
-def _order(by: str, request_id: str) -> dict[str, Any]:
-    """Return what `gc` within a budget, or `forget`, orders."""
-    return {"budget_bytes": 1} if by == "gc" else {"request_id": request_id}
+ORDERS: dict[str, dict[str, Any]] = {
+    "gc": {"budget_bytes": 1},
+    "forget": {"request_id": "request/gone"},
+}
 
 
-@pytest.mark.parametrize(("by", "every"), [("gc", 3), ("forget", 8)])
+@pytest.mark.parametrize(("by", "every"), [("gc", 4), ("forget", 12)])
 async def test_a_clean_up_that_is_killed_at_any_step_is_finished_by_the_next(
     home: Home, by: str, every: int, tmp_path: Path
 ) -> None:
     """Of the request nothing is left, half removed or held; of the open one nothing is lost; what
     only the first one's setup installed goes with `gc`, and what an open request uses stays.
     """
-    before = tmp_path / "before"
+    order, before = ORDERS[by], tmp_path / "before"
     home.save(before)
     home.age()
-    whole = home.clean(_order(by, f"request/gone{home.times or ''}"))
+    whole = home.clean(order)
     assert whole is not None
-    assert len(whole["report"]["gone"]) == 1
+    assert [each["id"] for each in whole["report"]["gone"]] == ["request/gone"]
     assert len(whole["report"]["layers"]) == (1 if by == "gc" else 0)
     steps, died = range(1, whole["steps"] + 1, every), 0
     for step in steps:
-        home.times += 1
-        name = f"request/gone{home.times}"
-        await home.restore(before, name)
+        await home.restore(before)
         home.age()
-        died += home.clean(_order(by, name), step) is None
-        assert home.clean(_order(by, name)) is not None
+        died += home.clean(order, step) is None
+        assert home.clean(order) is not None
         where = f"killed before step {step} of {whole['steps']}"
         assert home.left() == [], where
         assert _refs(home.stores["open"]) == home.kept, where
         assert home.layers() == (["open"] if by == "gc" else ["gone", "open"]), where
         assert _healthy(home.stores["gone"]), where
     assert died >= len(steps) - 2
-    await home.until_histories("request/gone", 0)
-    home.times += 1
-    await home.restore(before, f"request/gone{home.times}")
+    await home.restore(before)
 
 
 async def test_the_open_request_goes_on_after_all_of_that(home: Home) -> None:
