@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 
-from bench import cli, demo, recall, symbols, turns, words
+from bench import cli, demo, recall, symbols, turns, windows, words
 from bench.figures import Figure
 from runtime.services.child_process import end_process
 
@@ -18,6 +18,9 @@ def main() -> None:
     parser.add_argument("--words", action="store_true", help="only time words of a running reply")
     parser.add_argument("--symbols", action="store_true", help="only time maps of definitions")
     parser.add_argument("--recall", action="store_true", help="only time searches of the past")
+    parser.add_argument(
+        "--windows", type=int, metavar="TURNS", help="only a conversation over many windows"
+    )
     parser.add_argument("--cli", action="store_true", help="only time the command line")
     typed = parser.parse_args()
     if typed.long:
@@ -25,6 +28,9 @@ def main() -> None:
         return
     if typed.words:
         _show(asyncio.run(words.measure()))
+        return
+    if typed.windows:
+        _show(asyncio.run(windows.measure(typed.windows)))
         return
     if typed.symbols:
         _show(asyncio.run(symbols.measure()))
