@@ -20,6 +20,7 @@ from contracts.visibility import RunState
 
 RUN_DEFAULTS = {
     "after": None,
+    "thread": None,
     "base": None,
     "branch": None,
     "check": (),
@@ -180,7 +181,7 @@ def test_every_option_of_run_is_understood() -> None:
         "make test",
     ]
     words += ["--check", "make lint", "--approve", "plan,delivery", "--budget-usd", "2.5"]
-    words += ["--on-limit", "finish"]
+    words += ["--on-limit", "finish", "--thread", "t"]
     words += ["--model", "m", "--model-planner", "p", "--model-coder", "c"]
     words += ["--model-reviewer", "r", "--fallback-model", "f", "--effort", "xhigh"]
     words += ["--setup", "npm ci", "--no-setup"]
@@ -189,6 +190,7 @@ def test_every_option_of_run_is_understood() -> None:
     assert values_of(words) == {
         "repo": "/r",
         "after": "a",
+        "thread": "t",
         "request": "mend it",
         "base": "main",
         "branch": "b",
