@@ -204,7 +204,7 @@ def test_a_field_of_a_plan_that_nothing_reads_is_an_argument_error() -> None:
 
     assert isinstance(problem, str)
     assert "there is no tasks.0.files, tasks.0.dependencies (there are id, " in problem
-    assert "there is no risks (there are summary, tasks)" in problem
+    assert "there is no risks (there are summary, tasks, answer)" in problem
 
 
 def test_what_is_wrong_with_a_plan_is_said_once_and_in_the_words_of_json() -> None:
