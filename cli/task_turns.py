@@ -34,7 +34,7 @@ async def show_turns(
         if as_json:
             context.print_out(views.as_json(chosen, redact))
         elif number is None:
-            context.print_out(*views.table(chosen, redact))
+            context.print_out(*views.table(chosen, redact, width=context.columns()))
         else:
             (turn,) = chosen
             diff = await _diff(kept, request, turn)

@@ -10,13 +10,46 @@ from domain.text import Redact, listing, shown
 from infra.kept.task_turns import TaskTurn
 
 _COLUMNS = ("TURN", "AT", "WHO", "WHAT", "FILES", "TOKENS", "COST", "CHECKPOINT", "")
+_WHAT = _COLUMNS.index("WHAT")
 _WHAT_CHARS = 60
+_LEAST_WHAT = 12
+_LEFT_OUT = (
+    ("FILES",),
+    ("FILES", "AT"),
+    ("FILES", "AT", "TOKENS"),
+    ("FILES", "AT", "TOKENS", "CHECKPOINT"),
+    ("FILES", "AT", "TOKENS", "CHECKPOINT", "COST"),
+)
+"""Columns that a narrow terminal does without, the widest table first."""
 _OID_CHARS = 10
 
 
-def table(turns: Sequence[TaskTurn], redact: Redact) -> list[str]:
-    """Return the turns of a task as lines of a table."""
-    return columns([_COLUMNS, *(_cells(turn, redact) for turn in turns)])
+def table(turns: Sequence[TaskTurn], redact: Redact, *, width: int = 0) -> list[str]:
+    """Return the turns of a task as lines of a table.
+
+    `width`: of the terminal, 0 without one. What does not fit is left out, then the calls are cut.
+    """
+    return fitted([_COLUMNS, *(_cells(turn, redact) for turn in turns)], width)
+
+
+def fitted(rows: Sequence[tuple[str, ...]], width: int) -> list[str]:
+    """Return the rows of a table, its head first, within a width; 0: whole."""
+    lines = columns(rows)
+    for left_out in _LEFT_OUT if width else ():
+        if max(map(len, lines)) <= width:
+            break
+        places = [place for place, head in enumerate(_COLUMNS) if head not in left_out]
+        over = (
+            max(len(line) for line in columns([[row[p] for p in places] for row in rows])) - width
+        )
+        room = max(max(len(row[_WHAT]) for row in rows) - max(over, 0), _LEAST_WHAT)
+        lines = columns([[_cell(row, place, room) for place in places] for row in rows])
+    return lines
+
+
+def _cell(row: Sequence[str], place: int, room: int) -> str:
+    text = row[place]
+    return f"{text[: room - 1]}…" if place == _WHAT and len(text) > room else text
 
 
 def _cells(turn: TaskTurn, redact: Redact) -> tuple[str, ...]:
