@@ -60,7 +60,7 @@ PLAYS = (
             writes=("greedy.txt",),
         ),
     ),
-    play("set-up", writes_file("a", "set-up.txt", "a\n")),
+    play("full-set-up", writes_file("a", "set-up.txt", "a\n")),
     play("database", writes_file("a", "a.txt", "a\n", delay_ms=3_000)),
 )
 
@@ -146,10 +146,10 @@ async def test_a_setup_waits_while_the_disk_is_full_and_continues(small: LocalDe
     """
     whole = "head -c 5000000 /dev/zero > node_modules/x; test -s node_modules/x"
     files = {**SMALL, ".gitignore": "node_modules/\n"}
-    repository = small.repository("set-up", files)
+    repository = small.repository("full-set-up", files)
     line = f"mkdir node_modules; touch node_modules/began; sleep 2.5; {whole}"
     check = "test $(stat -c %s node_modules/x) = 5000000"
-    handle = await small.start_request("set-up", repository, setup=[line], checks=[check])
+    handle = await small.start_request("full-set-up", repository, setup=[line], checks=[check])
     await until(lambda: small.has_file("began"))
 
     with filled(small.settings.worktrees):
