@@ -29,19 +29,25 @@ from tests.model_scripts import Task, command, create, done, play, script, turn,
 pytestmark = pytest.mark.minutes
 
 HOLDS = "mkdir -p node_modules/greet && echo {} > node_modules/greet/index.js"
-AT_WORK = Task(
-    id="only",
-    writes=("z.txt",),
-    coder=(
-        turn(create("z.txt", "z\n")),
-        turn(command("touch begun; sleep 600", timeout_seconds=900)),
-        done(),
-    ),
-)
+
+
+def _at_work(marker: str) -> Task:
+    """Return a task whose command goes on for long once this file is there."""
+    return Task(
+        id="only",
+        writes=("z.txt",),
+        coder=(
+            turn(create("z.txt", "z\n")),
+            turn(command(f"touch {marker}; sleep 600", timeout_seconds=900)),
+            done(),
+        ),
+    )
+
+
 PLAYS = [
-    play("gone", AT_WORK),
+    play("gone", _at_work("begun")),
     play("open", writes_file("only", "x.txt", "x\n")),
-    play("last", AT_WORK),
+    play("last", _at_work("last-begun")),
 ]
 FILES = {".gitignore": "node_modules/\n", "README.md": "A small thing.\n"}
 
@@ -231,6 +237,7 @@ async def test_the_open_request_goes_on_after_all_of_that(home: Home) -> None:
     answered = await home.deployment.starter("approve", "open")
     assert answered.returncode == 0, answered
     await home.deployment.delivered(home.open)
+    await home.deployment.kill_worker()
 
 
 async def test_a_worker_and_a_command_that_are_killed_delete_all_the_same(home: Home) -> None:
@@ -238,8 +245,9 @@ async def test_a_worker_and_a_command_that_are_killed_delete_all_the_same(home: 
     worker finishes it, and the same command finds nothing more.
     """
     own = home.deployment
+    await own.start_worker()
     last = await own.start_request("last", own.repository("last", FILES))
-    await until(lambda: own.has_file("begun"))
+    await until(lambda: own.has_file("last-begun"))
     await last.cancel()
     await own.ending(last)
     key = (await RequestClient(await own.client()).find("last")).key
@@ -258,6 +266,7 @@ async def test_a_worker_and_a_command_that_are_killed_delete_all_the_same(home: 
         again = await own.starter("forget", "last", "--yes")
         return again.returncode == 2 and "no request" in again.stderr.lower()
 
-    await until(unknown)
+    # The server lists a deleted run for half a minute and more.
+    await until(unknown, seconds=240)
     assert _healthy(store)
     assert own.left_behind() == []
