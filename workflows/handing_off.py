@@ -45,6 +45,7 @@ class HandOffs:
         self._noted = noted
         self._changed = changed
         self._waiting: dict[str, asyncio.Task[None]] = {}
+        self._states: dict[str, ObjectId] = {}
         self.ended = 0
 
     @property
@@ -58,7 +59,7 @@ class HandOffs:
         if row is None:
             return f"there is no task {task!r}: {', '.join(self._rows)}"
         if task in self._waiting:
-            return f"{task!r} is with a person already: give it back with `resume`"
+            return ""
         if self._back.tasks:
             return f"{', '.join(sorted(self._back.tasks))} goes back: try again in a moment"
         if row.state is TaskState.PENDING and not row.workflow_id:
@@ -68,21 +69,26 @@ class HandOffs:
         return ""
 
     async def hand_off(self, task: str) -> HandOffReceipt:
-        """Stop a task's agent and let it wait for a person.
+        """Stop a task's agent and let it wait for a person; asked for again, say the same.
 
         Raises:
             ActivityError: it cannot be stopped at a turn; it is as it was.
         """
+        if task not in self._waiting:
+            await self._stop(task)
+        return HandOffReceipt(
+            message=f"{task!r} is with you: its agent has stopped", checkpoint=self._states[task]
+        )
+
+    async def _stop(self, task: str) -> None:
         found = await self._back.stop(task)
         checkpoint: ObjectId = found.commit or ""
+        self._states[task] = checkpoint
         self._rows[task] = retry.handed_off(self._rows[task])
         for other in tuple(self._rows.values()):
             self._rows[other.id] = retry.open_again(other)
         self._waiting[task] = asyncio.create_task(self._wait(task, checkpoint))
         self._changed()
-        return HandOffReceipt(
-            message=f"{task!r} is with you: its agent has stopped", checkpoint=checkpoint
-        )
 
     def given_back(self, task: str) -> None:
         """Ask no more about a task that goes on with what the person made."""

@@ -12,6 +12,7 @@ from infra.store import Store
 from infra.store.fetching import fetch_whole
 from infra.store.served import served
 
+_MARKER: Final = "orchestcode-handed"
 _SECONDS: Final = 600.0
 
 
@@ -28,8 +29,8 @@ async def hand_out(store: Store, commit: ObjectId, folder: Path, branch: str) ->
         FolderError: something else is there, or git failed.
     """
     git = _git(folder)
-    if (folder / ".git").is_dir():
-        await _refuse_other(git, commit, folder)
+    if (folder / ".git").exists():
+        _refuse_other(folder, commit)
         return
     _make_empty(folder)
     try:
@@ -37,8 +38,9 @@ async def hand_out(store: Store, commit: ObjectId, folder: Path, branch: str) ->
         async with served(store.path) as there:
             await fetch_whole(git, there, commit)
         _copy_excludes(store.path, folder / ".git")
-        await git("tag", "base", commit)
         await git("reset", "--quiet", "--hard", commit, timeout_seconds=_SECONDS)
+        await git("tag", "base", commit)
+        _mark(folder, commit)
     except (GitError, OSError) as problem:
         raise FolderError(f"{folder} cannot be made: {problem}") from problem
 
@@ -49,6 +51,11 @@ def _make_empty(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
+def _mark(folder: Path, commit: ObjectId) -> None:
+    """Note that a folder is whole; without the note nothing is ever committed in it."""
+    (folder / ".git" / _MARKER).write_text(f"{commit}\n")
+
+
 def _copy_excludes(store: Path, git_dir: Path) -> None:
     """Have git ignore what it ignores in the person's repository beside its .gitignore files."""
     excludes = store / "info" / "exclude"
@@ -57,13 +64,19 @@ def _copy_excludes(store: Path, git_dir: Path) -> None:
         (git_dir / "info" / "exclude").write_bytes(excludes.read_bytes())
 
 
-async def _refuse_other(git: GitCommand, commit: ObjectId, folder: Path) -> None:
-    found = await git("rev-parse", "--verify", "--quiet", "base^{commit}", ok=(0, 1, 128))
-    if found.out.decode().strip() != commit:
+def _refuse_other(folder: Path, commit: ObjectId) -> None:
+    """Refuse a repository that is not one of ours at this commit, whole."""
+    if _handed_at(folder) != commit:
         raise FolderError(
-            f"{folder} has an older state of the task: move it away, or name another folder with "
-            "--to"
+            f"{folder} is another repository, or has an older state of the task: move it away, or "
+            "name another folder with --to"
         )
+
+
+def _handed_at(folder: Path) -> str:
+    """Return the commit at which a folder was handed out, "" for any other."""
+    marker = folder / ".git" / _MARKER
+    return marker.read_text().strip() if marker.is_file() else ""
 
 
 async def taken_in(folder: Path, message: str, person: str) -> ObjectId:
@@ -74,8 +87,10 @@ async def taken_in(folder: Path, message: str, person: str) -> ObjectId:
     Raises:
         FolderError: there is no such folder, or git failed.
     """
-    if not (folder / ".git").is_dir():
-        raise FolderError(f"{folder} is no folder of `hand-off`: name it with --from")
+    if not _handed_at(folder):
+        raise FolderError(
+            f"{folder} is no folder that `hand-off` has made: name that one with --from"
+        )
     git = _git(folder)
     try:
         await git("add", "--all", "--", ".", timeout_seconds=_SECONDS)

@@ -81,7 +81,8 @@ async def _begun(deployment: LocalDeployment, name: str) -> None:
 
     async def there() -> bool:
         listed = await deployment.starter("turns", name, "work", "--json")
-        return listed.returncode == 0 and bool(json.loads(listed.stdout)[0].get("checkpoint"))
+        rows = json.loads(listed.stdout) if listed.returncode == 0 else []
+        return any(row["checkpoint"] for row in rows)
 
     await until(lambda: deployment.has_file("a.txt"))
     await until(there)
@@ -134,8 +135,10 @@ async def test_a_running_task_is_taken_over_and_given_back(deployment: LocalDepl
     status = await deployment.waiting(handle)
     assert [approval.id for approval in status.approvals] == ["hand-off/work"]
     _work_in(folder)
-    again = await deployment.starter("hand-off", name, "work")
-    assert (again.returncode, "with a person already" in again.stderr) == (2, True), again
+    assert await _handed(deployment, name) == folder, "asked again, the folder stays as it is"
+    assert (folder / "README.md").read_text() == "A small thing, by a person.\n"
+    other = await deployment.starter("hand-off", name, "work", "--to", str(repository))
+    assert (other.returncode, "is another repository" in other.stderr) == (2, True), other
     await deployment.kill_worker()
     await deployment.start_worker()
 
@@ -144,6 +147,10 @@ async def test_a_running_task_is_taken_over_and_given_back(deployment: LocalDepl
         return rows == {"work": TaskState.RUNNING, "other": TaskState.DONE}
 
     await until(other_done)
+    before = git(repository, "rev-parse", "HEAD")
+    own = await deployment.starter("resume", name, "work", "--from", str(repository))
+    assert (own.returncode, "no folder that `hand-off` has made" in own.stderr) == (2, True), own
+    assert git(repository, "rev-parse", "HEAD") == before, "nothing is committed elsewhere"
     back = await deployment.starter("resume", name, "work", "I did mine")
     print(back.stderr, back.stdout)
     assert back.returncode == 0, back
