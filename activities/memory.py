@@ -14,7 +14,7 @@ from contracts.model import OpenConversation
 from contracts.repository import OpenRequest
 from domain import ids
 from domain.agent.inputs import PLANNER
-from domain.memory.acceptance import Verdict
+from domain.memory.acceptance import ProposalVerdict
 from domain.memory.memory import Draft, render
 from domain.memory.recall import Hit
 from domain.text import Redact
@@ -64,7 +64,7 @@ class AgentMemories:
     redact: Redact
     recall: Path
 
-    async def propose(self, draft: Draft, files: Sequence[str]) -> Verdict:
+    async def propose(self, draft: Draft, files: Sequence[str]) -> ProposalVerdict:
         """Take what it proposes to remember, once however often the call is repeated."""
         request, words = await self._asked()
         entries = [(path, await self.store.entry_at(self.expected, path)) for path in files]

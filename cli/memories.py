@@ -20,9 +20,9 @@ from cli.repository_folder import repository_folder
 from cli.views import memories as view
 from domain.text import Redact
 from infra.memory.kept_memories import (
-    Kept,
     Memories,
     Memory,
+    MemoryState,
     Recall,
     RecallError,
     StoreError,
@@ -95,7 +95,7 @@ async def show_list(
     async with _opened(repo, context) as opened:
         kept = await opened.memories.kept()
         proposals = await opened.memories.waiting()
-    shown = Kept(used=kept.used) if waiting else kept
+    shown = MemoryState(used=kept.used) if waiting else kept
     if as_json:
         documents = view.documents(proposals, shown, opened.redact)
         context.print_out(json.dumps(documents, indent=2, ensure_ascii=False))
@@ -187,7 +187,7 @@ async def search(
     return ExitCode.DELIVERED
 
 
-async def _found(memories: Memories, kept: Kept, begins: str) -> Memory:
+async def _found(memories: Memories, kept: MemoryState, begins: str) -> Memory:
     """Return the memory that is meant, waiting or accepted."""
     chosen = _named(begins, (*kept.waiting, *kept.accepted))
     memory = None

@@ -81,7 +81,7 @@ class AgentWorkflow(ChildOfRequest):
         """Make one turn, or go on in a fresh window where this one is full."""
         cause = window.due(conversation, self._state.limits())
         if cause and isinstance(self._state.permit(conversation), int):
-            return await self._hand_over(conversation, loop.HandOver(cause))
+            return await self._hand_over(conversation, loop.OpenWindow(cause))
         try:
             return await self._turn(conversation)
         except ActivityError as error:
@@ -144,7 +144,7 @@ class AgentWorkflow(ChildOfRequest):
             case loop.Stop() as stop:
                 self._state.answers = loop.not_run(turn, stop) or self._state.answers
                 return await self._stuck(turn.conversation, stop)
-            case loop.HandOver() as step:
+            case loop.OpenWindow() as step:
                 return await self._hand_over(turn.conversation, step)
             case loop.CallTools(uses):
                 return await self._act(turn.conversation, uses)
@@ -187,7 +187,7 @@ class AgentWorkflow(ChildOfRequest):
         return await self._hand_over(conversation, step)
 
     async def _hand_over(
-        self, conversation: ConversationRef, step: loop.HandOver
+        self, conversation: ConversationRef, step: loop.OpenWindow
     ) -> AgentResult | None:
         """Let the agent go on in a fresh window: never its end."""
         await self._handoff.hand_over(conversation, step)

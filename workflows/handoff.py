@@ -44,7 +44,7 @@ class Handoff:
         self._tools = tools
         self._ask = ask
 
-    async def hand_over(self, conversation: ConversationRef, step: loop.HandOver) -> None:
+    async def hand_over(self, conversation: ConversationRef, step: loop.OpenWindow) -> None:
         """Let the agent go on in a fresh window; what was not told yet waits for it."""
         state, note, asked = self._state, step.note, False
         if step.uses:
@@ -80,7 +80,7 @@ class Handoff:
         state.progress = supervision.in_fresh_window(state.progress, step)
 
     async def _note(
-        self, conversation: ConversationRef, step: loop.HandOver
+        self, conversation: ConversationRef, step: loop.OpenWindow
     ) -> tuple[str | None, bool]:
         """Ask the agent for its note; (None, False) where the ledger has to do without one."""
         state = self._state

@@ -8,10 +8,12 @@ from domain import ids
 from domain.memory.memory import Memory, moment
 from domain.memory.recall import Hit
 from domain.text import Redact, for_people
-from infra.memory.kept_memories import Kept, Used
+from infra.memory.kept_memories import MemoryState, Used
 
 
-def listed(proposals: Sequence[Memory], kept: Kept, redact: Redact, *, now: float) -> list[str]:
+def listed(
+    proposals: Sequence[Memory], kept: MemoryState, redact: Redact, *, now: float
+) -> list[str]:
     """Return the lines of a list: what waits, then what is accepted."""
     lines = []
     if proposals:
@@ -50,7 +52,7 @@ def _uses(used: Used) -> str:
     return f"given {used.given}, read {used.read}"
 
 
-def whole(memory: Memory, kept: Kept, redact: Redact) -> list[str]:
+def whole(memory: Memory, kept: MemoryState, redact: Redact) -> list[str]:
     """Return the lines of one memory."""
     used = kept.used.get(memory.name, Used())
     facts = {
@@ -73,7 +75,9 @@ def _state(memory: Memory) -> str:
     return f"accepted {moment(memory.accepted)} by {memory.accepted_by}"
 
 
-def documents(proposals: Sequence[Memory], kept: Kept, redact: Redact) -> list[dict[str, object]]:
+def documents(
+    proposals: Sequence[Memory], kept: MemoryState, redact: Redact
+) -> list[dict[str, object]]:
     """Return what `memory list --json` prints; keys may be added, none is renamed."""
     waiting = [
         {
@@ -101,7 +105,7 @@ def documents(proposals: Sequence[Memory], kept: Kept, redact: Redact) -> list[d
     return [*waiting, *accepted]
 
 
-def document(memory: Memory, kept: Kept, redact: Redact) -> dict[str, object]:
+def document(memory: Memory, kept: MemoryState, redact: Redact) -> dict[str, object]:
     """Return what `memory show --json` prints; keys may be added, none is renamed."""
     used = kept.used.get(memory.name, Used())
     return {

@@ -73,7 +73,7 @@ class Came:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Condition:
     """One condition and its answer; a condition holds when each of its parts does.
 
     Attributes:
@@ -155,31 +155,31 @@ _ABILITY = "the model cannot do what is asked of it, though it is listed as one 
 _OTHER_HISTORY = "the service takes the conversation for another one: {says}"
 
 REPLIES = (
-    Row("end of turn", ReplyOutcome.GOES_ON, stops=("end_turn", "stop_sequence")),
-    Row("tool calls", ReplyOutcome.GOES_ON, stops=("tool_use",)),
-    Row("reply too long", ReplyOutcome.TOO_LONG, stops=("max_tokens",)),
-    Row("pause", ReplyOutcome.PAUSED, stops=("pause_turn",)),
-    Row(
+    Condition("end of turn", ReplyOutcome.GOES_ON, stops=("end_turn", "stop_sequence")),
+    Condition("tool calls", ReplyOutcome.GOES_ON, stops=("tool_use",)),
+    Condition("reply too long", ReplyOutcome.TOO_LONG, stops=("max_tokens",)),
+    Condition("pause", ReplyOutcome.PAUSED, stops=("pause_turn",)),
+    Condition(
         "refusal",
         ReplyOutcome.REFUSED,
         "the model declined to answer ({says})",
         stops=("refusal",),
         switch=Switch.AT_ONCE,
     ),
-    Row(
+    Condition(
         "window full",
         ReplyOutcome.WINDOW_FULL,
         "the conversation no longer fits the model's window",
         stops=("model_context_window_exceeded",),
     ),
     # Never asked for: our windows are handed over, not rewritten. What we have stays as it is.
-    Row(
+    Condition(
         "compaction",
         ReplyOutcome.WINDOW_FULL,
         "the service shortens the conversation by itself; it goes on in a new one",
         stops=("compaction",),
     ),
-    Row(
+    Condition(
         "unknown stop reason",
         ReplyOutcome.UNKNOWN,
         "the model stopped for a reason that is not known: {says}",
@@ -189,24 +189,28 @@ REPLIES = (
 
 FAILURES = (
     # the way to the service, and what is not in its words
-    Row("no key", _KEY, "{says}; then start the worker again", broke=(Break.NO_KEY, Break.NO_WAY)),
-    Row("key file missing", _GONE, "the model key's file: {says}", broke=(Break.KEY_FILE,)),
-    Row("key unusable", _KEY, "the model key cannot be used: {says}", broke=(Break.KEY_UNUSABLE,)),
-    Row(
+    Condition(
+        "no key", _KEY, "{says}; then start the worker again", broke=(Break.NO_KEY, Break.NO_WAY)
+    ),
+    Condition("key file missing", _GONE, "the model key's file: {says}", broke=(Break.KEY_FILE,)),
+    Condition(
+        "key unusable", _KEY, "the model key cannot be used: {says}", broke=(Break.KEY_UNUSABLE,)
+    ),
+    Condition(
         "proxy forbids",
         _KEY,
         broke=(Break.PROXY,),
         statuses=tuple(range(400, 500)),
     ),
-    Row("proxy fails", _GONE, broke=(Break.PROXY,)),
-    Row(
+    Condition("proxy fails", _GONE, broke=(Break.PROXY,)),
+    Condition(
         "foreign answer, closed",
         _KEY,
         "{where}{through} answers {says}, not in the service's words; check {variables}",
         foreign=True,
         statuses=_CLOSED,
     ),
-    Row(
+    Condition(
         "foreign answer, elsewhere",
         _WRONG,
         "{where} is no Messages API: it answers {says}; check {variables}",
@@ -214,19 +218,21 @@ FAILURES = (
         statuses=_ELSEWHERE,
     ),
     # codes
-    Row(
+    Condition(
         "spending limit",
         _MONEY,
         _SPENT,
         codes=("enforced_spend_limit_reached", "contract_spend_limit_reached"),
     ),
-    Row("linked organization", _MONEY, _SPENT, codes=("linked_organization_*",)),
-    Row("ramp limit", _SLOW, codes=("ramp_limit_exceeded",)),
-    Row("organization on hold", _KEY, _CHECK_KEY, codes=("organization_on_hold",)),
-    Row("body time-out", _GONE, codes=("request_body_timeout",)),
-    Row("body too large", _FULL, _TOO_LARGE, codes=("request_body_too_large_after_decoding",)),
-    Row("compaction unavailable", _RETRY, _BUSY, codes=("compaction_unavailable",)),
-    Row(
+    Condition("linked organization", _MONEY, _SPENT, codes=("linked_organization_*",)),
+    Condition("ramp limit", _SLOW, codes=("ramp_limit_exceeded",)),
+    Condition("organization on hold", _KEY, _CHECK_KEY, codes=("organization_on_hold",)),
+    Condition("body time-out", _GONE, codes=("request_body_timeout",)),
+    Condition(
+        "body too large", _FULL, _TOO_LARGE, codes=("request_body_too_large_after_decoding",)
+    ),
+    Condition("compaction unavailable", _RETRY, _BUSY, codes=("compaction_unavailable",)),
+    Condition(
         "unusable part",
         _WRONG,
         _REJECTED,
@@ -239,43 +245,43 @@ FAILURES = (
             "compaction_*",
         ),
     ),
-    Row(
+    Condition(
         "state of the service's gone",
         _WRONG,
         "the service no longer has what the request refers to: {says}",
         codes=("thread_*", "file_expired"),
     ),
     # texts
-    Row("prompt too long", _FULL, _TOO_LARGE, texts=("prompt is too long",)),
-    Row(
+    Condition("prompt too long", _FULL, _TOO_LARGE, texts=("prompt is too long",)),
+    Condition(
         "other history",
         _FULL,
         _OTHER_HISTORY,
         texts=("bound to a different conversation", "cannot be modified"),
         repair=Repair.DROP_THINKING,
     ),
-    Row(
+    Condition(
         "calls without results",
         _WRONG,
         _REJECTED,
         texts=("ids were found without `tool_result` blocks",),
         repair=Repair.ANSWER_CALLS,
     ),
-    Row(
+    Condition(
         "usage limit of the key",
         _MONEY,
         _SPENT,
         texts=("your specified api usage limits", "your specified workspace api usage limits"),
     ),
-    Row(
+    Condition(
         "usage limit of the account",
         _MONEY,
         _SPENT,
         texts=("reached your api usage limits",),
         names_wait=False,
     ),
-    Row("unknown field", _WRONG, _REJECTED, texts=("diagnostics",), repair=Repair.PLAIN),
-    Row(
+    Condition("unknown field", _WRONG, _REJECTED, texts=("diagnostics",), repair=Repair.PLAIN),
+    Condition(
         "ability",
         _WRONG,
         _ABILITY,
@@ -283,38 +289,40 @@ FAILURES = (
         texts=("prefill", "thinking.", "adaptive thinking", "role 'system'", "tool_choice"),
     ),
     # types and statuses
-    Row("billing", _MONEY, _SPENT, types=("billing_error",)),
-    Row("payment required", _MONEY, _SPENT, statuses=(402,)),
+    Condition("billing", _MONEY, _SPENT, types=("billing_error",)),
+    Condition("payment required", _MONEY, _SPENT, statuses=(402,)),
     # Waiting does not end a limit of which the service says not to try again.
-    Row("limit without end", _MONEY, _SPENT, statuses=(429,), should_retry="false"),
-    Row("rate limit", _SLOW, types=("rate_limit_error",)),
-    Row("too many requests", _SLOW, statuses=(429,)),
-    Row("key refused", _KEY, _CHECK_KEY, types=("authentication_error", "permission_error")),
-    Row("not allowed", _KEY, _CHECK_KEY, statuses=(401, 403)),
-    Row("too large", _FULL, _TOO_LARGE, types=("request_too_large",)),
-    Row("content too large", _FULL, _TOO_LARGE, statuses=(413,)),
-    Row(
+    Condition("limit without end", _MONEY, _SPENT, statuses=(429,), should_retry="false"),
+    Condition("rate limit", _SLOW, types=("rate_limit_error",)),
+    Condition("too many requests", _SLOW, statuses=(429,)),
+    Condition("key refused", _KEY, _CHECK_KEY, types=("authentication_error", "permission_error")),
+    Condition("not allowed", _KEY, _CHECK_KEY, statuses=(401, 403)),
+    Condition("too large", _FULL, _TOO_LARGE, types=("request_too_large",)),
+    Condition("content too large", _FULL, _TOO_LARGE, statuses=(413,)),
+    Condition(
         "told not to retry",
         _WRONG,
         "the service says not to retry: {says}",
         should_retry="false",
     ),
-    Row("told to retry", _RETRY, _BUSY, should_retry="true"),
-    Row(
+    Condition("told to retry", _RETRY, _BUSY, should_retry="true"),
+    Condition(
         NO_SUCH_MODEL,
         _WRONG,
         "the service does not have what was asked for: {says}",
         types=("not_found_error",),
         switch=Switch.AT_ONCE,
     ),
-    Row("not found", _WRONG, _REJECTED, statuses=(404,)),
-    Row("bug of ours", _WRONG, _REJECTED, statuses=(412, 422, 431, 499, 501)),
-    Row("time-out or conflict", _RETRY, _BUSY, statuses=(408, 409)),
-    Row("overloaded", _RETRY, _BUSY, types=("overloaded_error",), switch=Switch.WHEN_LONG),
-    Row("service error", _RETRY, _BUSY, types=("api_error",), switch=Switch.WHEN_LONG),
-    Row("unavailable", _RETRY, _BUSY, statuses=tuple(range(500, 600)), switch=Switch.WHEN_LONG),
-    Row("time-out in the stream", _GONE, types=("timeout_error",)),
-    Row(
+    Condition("not found", _WRONG, _REJECTED, statuses=(404,)),
+    Condition("bug of ours", _WRONG, _REJECTED, statuses=(412, 422, 431, 499, 501)),
+    Condition("time-out or conflict", _RETRY, _BUSY, statuses=(408, 409)),
+    Condition("overloaded", _RETRY, _BUSY, types=("overloaded_error",), switch=Switch.WHEN_LONG),
+    Condition("service error", _RETRY, _BUSY, types=("api_error",), switch=Switch.WHEN_LONG),
+    Condition(
+        "unavailable", _RETRY, _BUSY, statuses=tuple(range(500, 600)), switch=Switch.WHEN_LONG
+    ),
+    Condition("time-out in the stream", _GONE, types=("timeout_error",)),
+    Condition(
         "unreadable event",
         FailureKind.MALFORMED,
         "the reply broke off with an error that cannot be read: {says}",
@@ -322,25 +330,25 @@ FAILURES = (
         in_stream=True,
     ),
     # what the service says nothing of
-    Row("no answer", _GONE, broke=(Break.CONNECTION,)),
-    Row("cut reply", _GONE, "the reply was cut off before its end", broke=(Break.CUT,)),
-    Row(
+    Condition("no answer", _GONE, broke=(Break.CONNECTION,)),
+    Condition("cut reply", _GONE, "the reply was cut off before its end", broke=(Break.CUT,)),
+    Condition(
         "no reply",
         FailureKind.MALFORMED,
         "the reply cannot be read: {says}",
         broke=(Break.UNREADABLE,),
     ),
-    Row(
+    Condition(
         "unexpected exception",
         FailureKind.BUG,
         "unexpected client error: {says}",
         broke=(Break.UNEXPECTED,),
     ),
-    Row("rejected", _WRONG, _REJECTED),
+    Condition("rejected", _WRONG, _REJECTED),
 )
 """Of a call without a whole reply; the last row holds for whatever else."""
 
-ROWS: Mapping[str, Row] = MappingProxyType({row.name: row for row in (*REPLIES, *FAILURES)})
+ROWS: Mapping[str, Condition] = MappingProxyType({row.name: row for row in (*REPLIES, *FAILURES)})
 """Every row by its name."""
 
 DISCARDED = frozenset(
@@ -363,11 +371,11 @@ def of_others(status: int) -> bool:
     return status in {*_CLOSED, *_ELSEWHERE}
 
 
-def of_reply(came: Came) -> Row:
+def of_reply(came: Came) -> Condition:
     """Return the row of a whole reply."""
     return next(row for row in REPLIES if row.holds(came))
 
 
-def of_failure(came: Came) -> Row:
+def of_failure(came: Came) -> Condition:
     """Return the row of a call without a whole reply."""
     return next(row for row in FAILURES if row.holds(came))

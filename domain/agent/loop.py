@@ -102,7 +102,7 @@ class RetryTurn:
 
 
 @dataclass(frozen=True)
-class HandOver:
+class OpenWindow:
     """Go on in a fresh window.
 
     Attributes:
@@ -142,7 +142,8 @@ def may_call(
 ) -> int | Stop:
     """Return the output tokens of the next call, or why there is none; `now` by the run's clock.
 
-    The whole price of the call is reserved before it is made, so spending stays within the budget.
+    Its price is reserved before it is made, the context as written to the cache for five minutes:
+    a context that is written for an hour may cost 0.75 of its input price more.
     """
     if progress.turns >= limits.turns:
         return Stop(StopCause.TURNS, f"{limits.turns} turns are used up")
@@ -192,7 +193,7 @@ def affordable_output(prices: ModelPrices, *, context_tokens: int, money_microus
 
 def after_turn(
     turn: ModelTurn, progress: AgentProgress, limits: AgentLimits, *, waiting: bool = False
-) -> CallTools | Finish | FinishDeferred | HandOver | Nudge | RetryTurn | Stop:
+) -> CallTools | Finish | FinishDeferred | OpenWindow | Nudge | RetryTurn | Stop:
     """Decide what follows from a reply: its calls are run unless it was cut or refused.
 
     `progress` is that from before the reply; `waiting`: something came meanwhile that the agent has
@@ -241,20 +242,22 @@ def not_run(turn: ModelTurn, stop: Stop) -> tuple[ToolAnswer, ...]:
     )
 
 
-def overflow(conversation: ConversationRef, limits: AgentLimits, says: str = "") -> HandOver | Stop:
+def overflow(
+    conversation: ConversationRef, limits: AgentLimits, says: str = ""
+) -> OpenWindow | Stop:
     """Decide what follows from a conversation that its model's window does not hold."""
     if window.may_overflow(conversation, limits):
-        return HandOver(HandoffCause.OVERFLOW)
+        return OpenWindow(HandoffCause.OVERFLOW)
     return Stop(StopCause.CONTEXT, says or _WINDOW_FULL)
 
 
-def _handed_over(turn: ModelTurn, limits: AgentLimits) -> HandOver | None:
+def _handed_over(turn: ModelTurn, limits: AgentLimits) -> OpenWindow | None:
     """Return the handoff that a reply asks for, with its other calls; None for none."""
     asked = next((u for u in turn.tool_uses if u.name == HANDOFF and u.arguments), None)
     if asked is None or not window.may_ask(turn.conversation, limits):
         return None
     others = tuple(use for use in turn.tool_uses if use.name != HANDOFF)
-    return HandOver(HandoffCause.ASKED, note=asked.arguments, uses=others)
+    return OpenWindow(HandoffCause.ASKED, note=asked.arguments, uses=others)
 
 
 def _counts_replies(limits: AgentLimits) -> bool:

@@ -60,7 +60,7 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class Hold:
     """Why a call does not begin yet.
 
     Attributes:
@@ -73,17 +73,17 @@ class Wait:
     says: str
 
 
-def admit(pace: Pace, *, at_work: int, now: float) -> Pace | Wait:
+def admit(pace: Pace, *, at_work: int, now: float) -> Pace | Hold:
     """Return the pace after a call that may begin now, or why it may not."""
     if stop := pace.stopped:
         if now < stop.until:
-            return Wait(stop.until - now, stop.kind, stop.says)
+            return Hold(stop.until - now, stop.kind, stop.says)
         # The probe: until it ends, or for as long as between two of them, no other goes out.
         return replace(pace, stopped=replace(stop, until=now + stop.seconds))
     if now < pace.hold_until:
-        return Wait(pace.hold_until - now, FailureKind.RATE_LIMITED, pace.says)
+        return Hold(pace.hold_until - now, FailureKind.RATE_LIMITED, pace.says)
     if at_work >= int(pace.limit):
-        return Wait(SLOT_SECONDS, FailureKind.RATE_LIMITED, pace.says)
+        return Hold(SLOT_SECONDS, FailureKind.RATE_LIMITED, pace.says)
     return pace
 
 

@@ -16,7 +16,7 @@ def with_note(progress: AgentProgress, turn: ModelTurn, limits: AgentLimits) -> 
     return loop.with_usage(progress, turn, limits).model_copy(update=kept)
 
 
-def in_fresh_window(progress: AgentProgress, step: loop.HandOver) -> AgentProgress:
+def in_fresh_window(progress: AgentProgress, step: loop.OpenWindow) -> AgentProgress:
     """Return the counters with which a fresh window begins: what it is told is new to it."""
     return progress.model_copy(
         update={
@@ -35,7 +35,7 @@ def in_fresh_window(progress: AgentProgress, step: loop.HandOver) -> AgentProgre
 
 def instead_of(
     stop: loop.Stop, progress: AgentProgress, limits: AgentLimits, *, fallback: bool
-) -> loop.HandOver | loop.Stop:
+) -> loop.OpenWindow | loop.Stop:
     """Return what is tried before an agent that goes in circles ends: the supervisor's steps.
 
     After its warning: fresh windows, as many as its limits say; then one with the fallback model,
@@ -44,9 +44,9 @@ def instead_of(
     if stop.cut is not StopCause.LOOP or not limits.window_tokens:
         return stop
     if progress.stuck_windows < limits.stuck_windows:
-        return loop.HandOver(HandoffCause.STUCK, why=stop.reason)
+        return loop.OpenWindow(HandoffCause.STUCK, why=stop.reason)
     if fallback and not progress.fallback:
-        return loop.HandOver(HandoffCause.STUCK, why=stop.reason, fallback=True)
+        return loop.OpenWindow(HandoffCause.STUCK, why=stop.reason, fallback=True)
     tried = progress.stuck_windows
     also = f", also in {tried} fresh window{'s' if tried > 1 else ''}" if tried else ""
     return loop.Stop(stop.cut, f"{stop.reason}{also}")

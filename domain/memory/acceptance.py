@@ -56,38 +56,44 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ProposalVerdict:
     """What becomes of a proposal, and the sentence that its agent is told."""
 
     fate: Fate
     said: str
 
 
-def judge(draft: Draft, known: Known, redact: Callable[[str], str]) -> Verdict:
+def judge(draft: Draft, known: Known, redact: Callable[[str], str]) -> ProposalVerdict:
     """Return what becomes of a draft; `redact` takes secrets out of a text."""
     if refused := _refused(draft, redact):
-        return Verdict(Fate.REFUSED, refused)
+        return ProposalVerdict(Fate.REFUSED, refused)
     name = draft.name
     if name in known.accepted:
-        return Verdict(Fate.KNOWN, f"This is remembered already, as {name}.")
+        return ProposalVerdict(Fate.KNOWN, f"This is remembered already, as {name}.")
     if mark_of(name) in known.declined:
-        return Verdict(Fate.REFUSED, "A person does not want this remembered. Do not repeat it.")
+        return ProposalVerdict(
+            Fate.REFUSED, "A person does not want this remembered. Do not repeat it."
+        )
     if name in known.waiting:
-        return Verdict(Fate.KNOWN, f"This is proposed already, as {name}; a person will decide.")
+        return ProposalVerdict(
+            Fate.KNOWN, f"This is proposed already, as {name}; a person will decide."
+        )
     if asked_for(draft, known.words) and len(known.accepted) < MOST_ACCEPTED:
-        return Verdict(Fate.ACCEPTED, f"Remembered as {name}: the person asked for it.")
+        return ProposalVerdict(Fate.ACCEPTED, f"Remembered as {name}: the person asked for it.")
     if known.of_agent >= MOST_OF_AGENT:
-        return Verdict(
+        return ProposalVerdict(
             Fate.REFUSED,
             f"{MOST_OF_AGENT} proposals of this task wait already: propose no more.",
         )
     if len(known.waiting) >= MOST_WAITING:
-        return Verdict(
+        return ProposalVerdict(
             Fate.REFUSED,
             f"{MOST_WAITING} proposals wait for a person already; no more are taken. Go on "
             "without it.",
         )
-    return Verdict(Fate.WAITS, f"Proposed as {name}; a person decides whether it is remembered.")
+    return ProposalVerdict(
+        Fate.WAITS, f"Proposed as {name}; a person decides whether it is remembered."
+    )
 
 
 def _refused(draft: Draft, redact: Callable[[str], str]) -> str:

@@ -15,7 +15,7 @@ _WORD: Final = re.compile(r"[^\W_]{3,}")
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ToldMemories:
     """What an agent is told: these lines, and how many there are beside them."""
 
     lines: tuple[IndexLine, ...]
@@ -30,19 +30,19 @@ class Told:
         return "\n".join([*rows, *(f"[{note}]" for note in notes)])
 
 
-def told(lines: Sequence[IndexLine], words: str) -> Told:
+def told(lines: Sequence[IndexLine], words: str) -> ToldMemories:
     """Return the first lines of an index that fit; of a longer one those first that name the task.
 
     `words` are those of the task.
     """
     kept = _fitting(lines)
     if len(kept) == len(lines):
-        return Told(tuple(lines))
+        return ToldMemories(tuple(lines))
     named = words_of(words)
     # Sorting keeps the order of the index among equals.
     best = sorted(lines, key=lambda line: -len(named & words_of(f"{line.name} {line.description}")))
     kept = _fitting(best)
-    return Told(tuple(kept), len(lines) - len(kept))
+    return ToldMemories(tuple(kept), len(lines) - len(kept))
 
 
 def words_of(text: str) -> frozenset[str]:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 from contracts.failures import FailureKind
 from domain.agent import pacing
-from domain.agent.pacing import Failed, Pace, Wait
+from domain.agent.pacing import Failed, Hold, Pace
 from domain.failures import SHORT_SECONDS
 from infra.anthropic.errors import ModelServiceError
 
@@ -87,7 +87,7 @@ class CallPacer:
     def _rest(self, now: float) -> float | None:
         """Return how long the agent waits that was just refused."""
         wait = pacing.admit(self._pace, at_work=0, now=now)
-        return _jittered(wait.seconds) if isinstance(wait, Wait) else None
+        return _jittered(wait.seconds) if isinstance(wait, Hold) else None
 
     async def _enter(self) -> None:
         until = self._clock() + self._longest
@@ -115,7 +115,7 @@ class CallPacer:
         self._changed = asyncio.Event()
 
 
-def _refused(wait: Wait, says: str) -> ModelServiceError:
+def _refused(wait: Hold, says: str) -> ModelServiceError:
     return ModelServiceError(wait.kind, says, retry_after_seconds=_jittered(wait.seconds))
 
 

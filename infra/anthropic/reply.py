@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts.model import ReplyOutcome, Usage
-from domain.agent.conditions import DISCARDED, Came, Row, of_reply
+from domain.agent.conditions import DISCARDED, Came, Condition, of_reply
 from infra.live.entries import Part
 
 _MOST_TOKENS = 100_000_000
@@ -57,7 +57,7 @@ class ModelReply:
     model: str
     usage: Usage
     request_id: str
-    condition: Row
+    condition: Condition
     told: str
     message_id: str = ""
     cache_miss: str = ""
@@ -232,7 +232,7 @@ class ReplyBuilder:
         hour = _mapping(counted.get("cache_creation")).get("ephemeral_1h_input_tokens")
         self._written_1h = _tokens(hour) or self._written_1h
 
-    def _finished(self, place: int, condition: Row) -> dict[str, Any]:
+    def _finished(self, place: int, condition: Condition) -> dict[str, Any]:
         block, text = self._blocks[place], self._inputs.get(place, "")
         if not text:
             return block

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from domain import ids
 from domain.memory.memory import Memory
-from infra.memory.memories import Kept, Memories, Used
+from infra.memory.memories import Memories, MemoryState, Used
 from infra.memory.recall import Recall, RecallError, recall_cache
 from infra.store import ObjectMissing, Store, StoreError
 from infra.store.open_stores import OpenStores
 
 __all__ = [
-    "Kept",
     "Memories",
     "Memory",
+    "MemoryState",
     "Recall",
     "RecallError",
     "StoreError",

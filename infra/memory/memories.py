@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from domain import ids
 from domain.memory import acceptance
-from domain.memory.acceptance import Fate, Known, Verdict
+from domain.memory.acceptance import Fate, Known, ProposalVerdict
 from domain.memory.memory import (
     INDEX,
     PROPOSALS,
@@ -62,7 +62,7 @@ class Used:
 
 
 @dataclass(frozen=True)
-class Kept:
+class MemoryState:
     """What is kept at one moment.
 
     Attributes:
@@ -109,7 +109,7 @@ class Memories:
 
     # ---- reading
 
-    async def kept(self) -> Kept:
+    async def kept(self) -> MemoryState:
         """Return what is kept now."""
         return await self._kept(self._store.ref(ids.MEMORY_REF))
 
@@ -134,7 +134,7 @@ class Memories:
 
     # ---- changing
 
-    async def propose(self, draft: Draft, source: Source, now: int) -> Verdict:
+    async def propose(self, draft: Draft, source: Source, now: int) -> ProposalVerdict:
         """Take a proposal; return what becomes of it. The same content is taken once."""
         memory = Memory(
             name=draft.name,
@@ -147,9 +147,9 @@ class Memories:
             evidence=draft.evidence,
             files=source.files,
         )
-        verdict = Verdict(Fate.REFUSED, "")
+        verdict = ProposalVerdict(Fate.REFUSED, "")
 
-        async def decide(kept: Kept, _: Batch) -> Files | None:
+        async def decide(kept: MemoryState, _: Batch) -> Files | None:
             nonlocal verdict
             verdict = acceptance.judge(draft, await self._known(kept, source), self._redact)
             match verdict.fate:
@@ -167,7 +167,7 @@ class Memories:
         """Accept what waits under this name; return it, or why that cannot be, in a sentence."""
         outcome: Memory | str = ""
 
-        async def decide(kept: Kept, _: Batch) -> Files | None:
+        async def decide(kept: MemoryState, _: Batch) -> Files | None:
             nonlocal outcome
             memory = await self.proposal(name)
             if memory is None:
@@ -193,7 +193,7 @@ class Memories:
         """
         found = False
 
-        async def decide(kept: Kept, _: Batch) -> Files | None:
+        async def decide(kept: MemoryState, _: Batch) -> Files | None:
             nonlocal found
             found = name in kept.accepted or name in kept.waiting
             if not found:
@@ -223,7 +223,7 @@ class Memories:
             return before
         text = ""
 
-        async def decide(kept: Kept, batch: Batch) -> tuple[Files | None, RefUpdate]:
+        async def decide(kept: MemoryState, batch: Batch) -> tuple[Files | None, RefUpdate]:
             nonlocal text
             chosen = told(kept.lines, words)
             text = self._redact(chosen.text(can_read=can_read))
@@ -245,7 +245,7 @@ class Memories:
         if memory is None or self._store.ref(ref) is not None:
             return memory
 
-        async def decide(kept: Kept, batch: Batch) -> tuple[Files | None, RefUpdate]:
+        async def decide(kept: MemoryState, batch: Batch) -> tuple[Files | None, RefUpdate]:
             record = RefUpdate(ref, batch.blob(name.encode()), None)
             if name not in kept.accepted:
                 return None, record
@@ -258,7 +258,7 @@ class Memories:
 
     # ---- the tree
 
-    async def _known(self, kept: Kept, source: Source) -> Known:
+    async def _known(self, kept: MemoryState, source: Source) -> Known:
         waiting = await self.waiting()
         whose = (source.request, source.agent)
         return Known(
@@ -274,15 +274,15 @@ class Memories:
         entry = await self._store.entry_at(tree, path) if tree else None
         return parse((await self._store.get_blob(entry.oid)).decode()) if entry else None
 
-    async def _kept(self, tree: str | None) -> Kept:
+    async def _kept(self, tree: str | None) -> MemoryState:
         if tree is None:
-            return Kept()
+            return MemoryState()
         entries = {entry.name: entry.oid for entry in await self._store.get_tree(tree)}
         index = await self._text(entries.get(INDEX))
         state = json.loads(await self._text(entries.get(_STATE)) or "{}")
         folder = entries.get(PROPOSALS)
         waiting = await self._store.get_tree(folder) if folder else ()
-        return Kept(
+        return MemoryState(
             lines=_lines(index),
             waiting=tuple(entry.name.removesuffix(".md") for entry in waiting),
             used=_used(state),
@@ -292,14 +292,17 @@ class Memories:
     async def _text(self, oid: str | None) -> str:
         return (await self._store.get_blob(oid)).decode() if oid else ""
 
-    async def _change(self, decide: Callable[[Kept, Batch], Awaitable[Files | None]]) -> None:
-        async def alone(kept: Kept, batch: Batch) -> tuple[Files | None, None]:
+    async def _change(
+        self, decide: Callable[[MemoryState, Batch], Awaitable[Files | None]]
+    ) -> None:
+        async def alone(kept: MemoryState, batch: Batch) -> tuple[Files | None, None]:
             return await decide(kept, batch), None
 
         await self._change_with(alone)
 
     async def _change_with(
-        self, decide: Callable[[Kept, Batch], Awaitable[tuple[Files | None, RefUpdate | None]]]
+        self,
+        decide: Callable[[MemoryState, Batch], Awaitable[tuple[Files | None, RefUpdate | None]]],
     ) -> None:
         """Write the files that are decided by what is kept, and move another reference with them.
 
@@ -312,7 +315,8 @@ class Memories:
         raise StoreError("the memories were changed by others each time: try again")
 
     async def _try(
-        self, decide: Callable[[Kept, Batch], Awaitable[tuple[Files | None, RefUpdate | None]]]
+        self,
+        decide: Callable[[MemoryState, Batch], Awaitable[tuple[Files | None, RefUpdate | None]]],
     ) -> bool:
         old, batch = self._store.ref(ids.MEMORY_REF), self._store.batch()
         files, record = await decide(await self._kept(old), batch)
@@ -340,7 +344,7 @@ def _lines(index: str) -> tuple[IndexLine, ...]:
     return tuple(parse_index(index))
 
 
-def _accepting(kept: Kept, memory: Memory) -> Files:
+def _accepting(kept: MemoryState, memory: Memory) -> Files:
     lines: Sequence[IndexLine] = [line for line in kept.lines if line.name != memory.name]
     return {
         f"{PROPOSALS}/{memory.name}.md": None,

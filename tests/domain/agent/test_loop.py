@@ -215,7 +215,7 @@ def test_a_full_window_is_no_end_where_a_fresh_one_can_help(
     limits = LIMITS.model_copy(update={"window_tokens": tokens})
     decided = loop.after_turn(full.model_copy(update={"conversation": at}), BEGUN, limits)
 
-    assert isinstance(decided, loop.HandOver) is goes_on
+    assert isinstance(decided, loop.OpenWindow) is goes_on
     assert goes_on or isinstance(decided, loop.Stop)
 
 

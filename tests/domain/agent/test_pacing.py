@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from contracts.failures import FailureKind
 from domain.agent import pacing
-from domain.agent.pacing import LEAST_CALLS, MOST_CALLS, Failed, Pace, Wait
+from domain.agent.pacing import LEAST_CALLS, MOST_CALLS, Failed, Hold, Pace
 
 SECONDS = st.floats(0, 1e5)
 ASKED = st.none() | st.floats(0, 86_400)
@@ -47,7 +47,7 @@ def test_no_call_begins_before_the_service_said(now: float, asked: float, at_wor
     pace = limited(Pace(), began=now, now=now, asked=asked)
     wait = pacing.admit(pace, at_work=at_work, now=now)
 
-    assert isinstance(wait, Wait)
+    assert isinstance(wait, Hold)
     assert math.isclose(wait.seconds, asked, rel_tol=1e-6, abs_tol=1e-6)
     assert wait.kind is LIMITED
     assert pacing.admit(pace, at_work=0, now=now + asked + 0.001) == pace
@@ -105,7 +105,7 @@ def test_a_refused_key_is_probed_by_one_call_at_a_time(kind: FailureKind, refusa
         assert isinstance(probe, Pace)
         pace = pacing.after_failure(probe, Failed(kind, "no money", now, now))
         refused = pacing.admit(pace, at_work=0, now=now)
-        assert isinstance(refused, Wait)
+        assert isinstance(refused, Hold)
         assert (refused.kind, refused.says) == (kind, "no money")
         pause = refused.seconds
         now += pause
@@ -113,7 +113,7 @@ def test_a_refused_key_is_probed_by_one_call_at_a_time(kind: FailureKind, refusa
 
     assert pause == min(2.0 ** (refusals - 1), 600)
     assert isinstance(probing, Pace)
-    assert isinstance(pacing.admit(probing, at_work=1, now=now), Wait)
+    assert isinstance(pacing.admit(probing, at_work=1, now=now), Hold)
     assert pacing.after_reply(probing).stopped is None
 
 

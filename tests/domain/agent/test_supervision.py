@@ -122,12 +122,12 @@ def test_the_steps_come_in_their_order() -> None:
     for _ in range(3):
         step = supervision.instead_of(stop, progress, AGENT, fallback=True)
         steps.append(step)
-        if isinstance(step, loop.HandOver):
+        if isinstance(step, loop.OpenWindow):
             progress = supervision.in_fresh_window(progress, step)
 
     assert steps == [
-        loop.HandOver(HandoffCause.STUCK, why="in circles"),
-        loop.HandOver(HandoffCause.STUCK, why="in circles", fallback=True),
+        loop.OpenWindow(HandoffCause.STUCK, why="in circles"),
+        loop.OpenWindow(HandoffCause.STUCK, why="in circles", fallback=True),
         loop.Stop(StopCause.LOOP, "in circles, also in 2 fresh windows"),
     ]
 
@@ -135,7 +135,7 @@ def test_the_steps_come_in_their_order() -> None:
 def test_without_another_model_a_person_comes_next() -> None:
     """Nobody's model is taken that was not allowed."""
     stop = loop.Stop(StopCause.LOOP, "in circles")
-    step = loop.HandOver(HandoffCause.STUCK)
+    step = loop.OpenWindow(HandoffCause.STUCK)
     after = supervision.in_fresh_window(AgentProgress(), step)
 
     assert supervision.instead_of(stop, after, AGENT, fallback=False) == loop.Stop(
@@ -157,7 +157,7 @@ def test_a_fresh_window_counts_anew_but_for_what_was_spent() -> None:
         turns=9, nudges=2, bad_replies=3, failed_replies=4, recent=("a",), trail=("a",), idle=5,
         variant=1, warned=("turns",), cost_microusd=7,
     )  # fmt: skip
-    fresh = supervision.in_fresh_window(used, loop.HandOver(HandoffCause.FULL))
+    fresh = supervision.in_fresh_window(used, loop.OpenWindow(HandoffCause.FULL))
 
     assert fresh == AgentProgress(turns=9, warned=("turns",), cost_microusd=7)
 
