@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter, Token
 
 from cli.context import CliContext
+from contracts.model_choice import Effort
 
 Context = Annotated[CliContext, Parameter(parse=False)]
 """The process around the command; every command gets it, nobody types it."""
@@ -28,6 +29,23 @@ TaskName = Annotated[
     str | None, Parameter(name="TASK", help="a task of its plan; left out, all of them")
 ]
 AsJson = Annotated[bool, Parameter(name="--json", help="print JSON instead of text")]
+PlannerModel = Annotated[
+    str | None, Parameter(name="--model-planner", metavar="MODEL", help="the model of the planner")
+]
+CoderModel = Annotated[
+    str | None, Parameter(name="--model-coder", metavar="MODEL", help="the model of the coders")
+]
+ReviewerModel = Annotated[
+    str | None,
+    Parameter(name="--model-reviewer", metavar="MODEL", help="the model of the reviewers"),
+]
+Thinking = Annotated[
+    Effort | None, Parameter(name="--effort", help="how much the models may think")
+]
+Detach = Annotated[
+    bool,
+    Parameter(name="--detach", help="return at once (exit code 3); it goes on in the background"),
+]
 ApprovalId = Annotated[
     str | None, Parameter(name="APPROVAL", help="may be left out while only one waits")
 ]

@@ -1,8 +1,12 @@
 """Options of the commands that start a request, and the input that they make."""
 
+from typing import Annotated
+
+from cyclopts import Parameter
 from pydantic import ValidationError
 
 from cli.exit_codes import UsageError
+from cli.parameters import converted
 from contracts.limits import MOST_TASKS
 from contracts.request import RequestStart
 
@@ -16,6 +20,13 @@ def dollars(text: str) -> float:
     if not 0 < amount <= 100_000:
         raise ValueError(f"{text} is not an amount between 0 and 100000")
     return amount
+
+
+BudgetFromNow = Annotated[
+    float | None,
+    converted(dollars, name=("--budget-usd", "--budget"), metavar="USD"),
+    Parameter(help="dollars that the whole request may cost from now on (default: as before)"),
+]
 
 
 def task_count(text: str) -> int:

@@ -14,8 +14,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cli.exit_codes import ExitCode
-from cli.parameters import Context, RequestId, converted
-from cli.request_options import dollars
+from cli.parameters import Context, Detach, RequestId
+from cli.request_options import BudgetFromNow
 
 
 async def command(
@@ -25,18 +25,14 @@ async def command(
     /,
     *,
     folder: Annotated[str | None, Parameter(name="--from", metavar="FOLDER")] = None,
-    budget_usd: Annotated[
-        float | None, converted(dollars, name=("--budget-usd", "--budget"), metavar="USD")
-    ] = None,
-    detach: bool = False,
+    budget_usd: BudgetFromNow = None,
+    detach: Detach = False,
     context: Context,
 ) -> ExitCode:
     """Give a task back.
 
     Args:
         folder: where you worked (default: the folder of `hand-off` in the home)
-        budget_usd: dollars that all attempts of a request that has ended may cost together
-        detach: return at once (exit code 3); it goes on in the background
     """
     from cli.handing_off import resume  # noqa: PLC0415 - not needed for its help page
     from cli.retrying import Options  # noqa: PLC0415

@@ -15,9 +15,17 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cli.exit_codes import ExitCode
-from cli.parameters import Context, RequestId, converted
+from cli.parameters import (
+    CoderModel,
+    Context,
+    Detach,
+    PlannerModel,
+    RequestId,
+    ReviewerModel,
+    Thinking,
+    converted,
+)
 from cli.request_options import dollars, task_count
-from contracts.model_choice import Effort
 
 
 async def command(  # noqa: PLR0913 - a parameter an option
@@ -33,12 +41,12 @@ async def command(  # noqa: PLR0913 - a parameter an option
     branch: Annotated[str | None, Parameter(metavar="NAME")] = None,
     max_parallel: Annotated[int | None, converted(task_count, metavar="N")] = None,
     model: Annotated[str | None, Parameter(metavar="MODEL")] = None,
-    model_planner: Annotated[str | None, Parameter(metavar="MODEL")] = None,
-    model_coder: Annotated[str | None, Parameter(metavar="MODEL")] = None,
-    model_reviewer: Annotated[str | None, Parameter(metavar="MODEL")] = None,
+    model_planner: PlannerModel = None,
+    model_coder: CoderModel = None,
+    model_reviewer: ReviewerModel = None,
     fallback_model: Annotated[str | None, Parameter(metavar="MODEL")] = None,
-    effort: Effort | None = None,
-    detach: bool = False,
+    effort: Thinking = None,
+    detach: Detach = False,
     context: Context,
 ) -> ExitCode:
     """Retry a request; watch it unless it is detached.
@@ -48,12 +56,7 @@ async def command(  # noqa: PLR0913 - a parameter an option
         branch: the branch to deliver (default: as before)
         max_parallel: tasks that run at once (default: as before)
         model: the model of every agent that begins anew (default: as before)
-        model_planner: the model of the planner
-        model_coder: the model of the coders
-        model_reviewer: the model of the reviewers
         fallback_model: the model that is asked where another declines or is overloaded for long
-        effort: how much the models may think
-        detach: start it and return at once (exit code 3); it goes on in the background
     """
     from cli.retrying import Options, retry_request  # noqa: PLC0415 - not needed for its help page
 

@@ -16,8 +16,8 @@ from cyclopts import Parameter
 
 from cli.exit_codes import ExitCode
 from cli.going_back import go_back, turn_number
-from cli.parameters import Context, RequestId, converted
-from cli.request_options import dollars
+from cli.parameters import Context, Detach, RequestId, converted
+from cli.request_options import BudgetFromNow
 
 
 async def command(
@@ -31,18 +31,11 @@ async def command(
     words: Annotated[str, Parameter(name="TEXT", help="told to the agent first")] = "",
     /,
     *,
-    budget_usd: Annotated[
-        float | None, converted(dollars, name=("--budget-usd", "--budget"), metavar="USD")
-    ] = None,
-    detach: bool = False,
+    budget_usd: BudgetFromNow = None,
+    detach: Detach = False,
     context: Context,
 ) -> ExitCode:
-    """Take a task back.
-
-    Args:
-        budget_usd: dollars that the whole request may cost from now on (default: as before)
-        detach: return at once (exit code 3); it goes on in the background
-    """
+    """Take a task back."""
     from cli.retrying import Options  # noqa: PLC0415 - not needed for its help page
 
     options = Options(others={"budget_usd": budget_usd}, detach=detach)

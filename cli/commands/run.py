@@ -15,6 +15,7 @@ Examples:
 """
 
 import secrets
+from collections.abc import Mapping
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -26,7 +27,15 @@ from cli.exit_codes import ExitCode, UsageError
 from cli.formatting import name
 from cli.leaving import leave
 from cli.model_options import chosen_models
-from cli.parameters import Context, converted
+from cli.parameters import (
+    CoderModel,
+    Context,
+    Detach,
+    PlannerModel,
+    ReviewerModel,
+    Thinking,
+    converted,
+)
 from cli.repository_folder import repository_folder
 from cli.request_options import dollars, request_start, task_count
 from cli.request_text import request_text
@@ -35,7 +44,6 @@ from cli.watcher import watch_to_end
 from cli.worker_check import inherited_settings, refuse_other_settings
 from contracts.approvals import ApprovalKind
 from contracts.budget import OnLimit
-from contracts.model_choice import Effort
 from contracts.repository import Environment
 from contracts.request import RequestStart
 from contracts.threads import FollowUp
@@ -73,12 +81,12 @@ async def command(  # noqa: PLR0913 - a parameter an option
     on_limit: OnLimit | None = None,
     max_parallel: Annotated[int | None, converted(task_count, metavar="N")] = None,
     model: Annotated[str | None, Parameter(metavar="MODEL")] = None,
-    model_planner: Annotated[str | None, Parameter(metavar="MODEL")] = None,
-    model_coder: Annotated[str | None, Parameter(metavar="MODEL")] = None,
-    model_reviewer: Annotated[str | None, Parameter(metavar="MODEL")] = None,
+    model_planner: PlannerModel = None,
+    model_coder: CoderModel = None,
+    model_reviewer: ReviewerModel = None,
     fallback_model: Annotated[str | None, Parameter(metavar="MODEL")] = None,
-    effort: Effort | None = None,
-    detach: bool = False,
+    effort: Thinking = None,
+    detach: Detach = False,
     context: Context,
 ) -> ExitCode:
     """Start a request; watch it unless it is detached.
@@ -103,25 +111,17 @@ async def command(  # noqa: PLR0913 - a parameter an option
             (default: ask)
         max_parallel: tasks that run at once, at most 64, as many as a plan may hold (default: 4)
         model: the model of every role (default: ORCHESTCODE_MODEL, else the worker's)
-        model_planner: the model of the planner
-        model_coder: the model of the coders
-        model_reviewer: the model of the reviewers
         fallback_model: the model that is asked where another declines or is overloaded for ten
             minutes (default: ORCHESTCODE_FALLBACK_MODEL, else none)
-        effort: how much the models may think
-        detach: start it and return at once (exit code 3); it goes on in the background
     """
-    if after is not None and base is not None:
-        raise UsageError(
-            f"--after and --base both say where to start: give one (see {context.name} run --help)"
-        )
-    if after is not None and thread is not None:
-        raise UsageError(
-            f"--after and --thread both say what to follow: give one (see {context.name} run "
-            "--help)"
-        )
-    if setup and no_setup:
-        raise UsageError(f"--setup and --no-setup: give one (see {context.name} run --help)")
+    _refuse_contradictions(
+        context,
+        {
+            "--after and --base both say where to start": after is not None and base is not None,
+            "--after and --thread both say what to follow": bool(after and thread),
+            "--setup and --no-setup contradict each other": bool(setup) and no_setup,
+        },
+    )
     settings = load(context.environ)
     refuse_other_settings(settings, context)
     limits = {"budget_usd": budget_usd, "on_limit": on_limit, "max_parallel": max_parallel}
@@ -151,17 +151,29 @@ async def command(  # noqa: PLR0913 - a parameter an option
         refuse_other_settings(settings, context)
         context.print_err(*inherited_settings(settings, beside=models))
         if after is not None:
-            place = await _delivered_by(after, service.requests)
-            start = start.model_copy(update=place if repo is None else {"base": place["base"]})
+            start = _at(start, await _delivered_by(after, service.requests), own=repo is None)
         if thread is not None:
             found = await service.requests.find(thread)
-            here = {"repository": found.repository} if repo is None else {}
-            start = start.model_copy(update={**here, "thread": found.thread})
+            place = {"repository": found.repository, "thread": found.thread}
+            start = _at(start, place, own=repo is None)
             if waits_for := await open_run(service.requests, found):
                 return await _queued(start, waits_for, service.requests, settings, context)
         started = await _started(start, service.requests, settings)
         context.print_err(f"orchestcode: started {name(started.id)}")
         return await (leave if detach else watch_to_end)(started, service, context)
+
+
+def _refuse_contradictions(context: Context, found: Mapping[str, bool]) -> None:
+    """Refuse options of which one is meant: by what they say, whether both are given."""
+    for problem, both in found.items():
+        if both:
+            raise UsageError(f"{problem}: give one (see {context.name} run --help)")
+
+
+def _at(start: RequestStart, place: Mapping[str, object], *, own: bool) -> RequestStart:
+    """Return the input with what it follows; `own`: in the repository of that."""
+    update = {key: value for key, value in place.items() if own or key != "repository"}
+    return start.model_copy(update=update)
 
 
 async def _started(
