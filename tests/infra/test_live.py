@@ -66,7 +66,7 @@ def test_words_are_seen_while_the_reply_comes_and_gone_with_it(
         reply.hear(Part.CALLS, "view")
         reply.hear(Part.INPUT, '{"path": "cart.py", ')
         found = seen(reader, "cart.py")
-        [file] = (tmp_path / "live").iterdir()
+        [file] = _files(tmp_path / "live")
         modes = (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777)
 
     assert found.about == ABOUT
@@ -152,7 +152,9 @@ def _size(file: Path) -> int:
 
 
 def _files(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
+    """Return the files of replies; one that is not yet whole has a hidden name."""
+    found = folder.iterdir() if folder.is_dir() else ()
+    return [file for file in found if not file.name.startswith(".")]
 
 
 def test_a_word_without_end_is_left_out(replies: LiveReplies, reader: LiveReader) -> None:
@@ -175,7 +177,7 @@ def test_what_a_killed_worker_left_is_not_shown_and_swept(
     with replies.reply(KEY, ABOUT) as reply:
         reply.hear(Part.SAYS, "alive ")
         seen(reader, "alive")
-        [file] = folder.iterdir()
+        [file] = _files(folder)
         left = folder / f"{KEY}.left"
         left.write_bytes(file.read_bytes().replace(b"agent-1", b"agent-2"))
         end = time.monotonic() + 10
