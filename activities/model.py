@@ -56,7 +56,7 @@ from infra.conversation.messages import (
     kept,
     with_missing_answers,
 )
-from infra.conversation.opening import definitions, opening
+from infra.conversation.opening import definitions, file_list, opening
 from infra.conversation.shortening import shortened
 from infra.live.entries import CallAbout
 from infra.live.writer import LiveReplies
@@ -136,7 +136,8 @@ class MessagesModel(ModelActivities):
                 store, request, name, can_read=readable, redact=self._redact
             )
             ledger = await ledger_told(store, request)
-            first = await opening(store, request, limits, told, memories, ledger)
+            files = await file_list(self._symbols, store, request)
+            first = await opening(store, request, limits, files, told, memories, ledger)
             log = await self._log.open(
                 store, name, configuration=configuration, opening=first, resumed=request.resumed
             )

@@ -28,6 +28,8 @@ class Name(StrEnum):
     LONG_GAP_P50 = "long.gap_p50"
     SYMBOLS_COLD = "symbols.cold"
     SYMBOLS_KEPT = "symbols.kept"
+    FILES_COLD = "files.cold"
+    FILES_KEPT = "files.kept"
     WINDOWS_FACTS = "windows.facts_kept"
     WINDOWS_COUNT = "windows.count"
     WINDOWS_TOKENS = "windows.tokens_a_turn"

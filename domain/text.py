@@ -108,7 +108,7 @@ def _shell_character(char: str) -> str:
 
 def escaped(name: str) -> str:
     """Return a name with everything escaped that cannot be shown, or is not UTF-8, for one line."""
-    return "".join(_escaped(c) for c in name)
+    return name if name.isprintable() else "".join(_escaped(c) for c in name)
 
 
 def _escaped(char: str) -> str:

@@ -6,7 +6,7 @@ file uses are counted as they stand in its text, so that a use needs no analysis
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 from types import MappingProxyType
@@ -105,6 +105,9 @@ def symbol_map(files: Sequence[FileSymbols], words: TaskWords, limit_bytes: int)
     shown: dict[str, list[Definition]] = {}
     room, left = limit_bytes - _size(_left_out(len(rows), len(files))), 0
     for path, definition in rows:
+        if len(definition.text) >= room:  # most of a large repository, once the map is full
+            left += 1
+            continue
         size = _size(_line(definition)) + (0 if path in shown else _size(escaped(path)))
         if size > room:
             left += 1
@@ -121,11 +124,7 @@ def symbol_map(files: Sequence[FileSymbols], words: TaskWords, limit_bytes: int)
 def ranked(files: Sequence[FileSymbols], words: TaskWords) -> list[tuple[str, Definition]]:
     """Return all definitions with their paths, what counts most first."""
     used = _uses(files)
-    scored = [
-        (_score(file.path, each, used, words), file.path, each)
-        for file in files
-        for each in file.definitions
-    ]
+    scored = [row for file in files for row in _scored(file, used, words)]
     scored.sort(key=lambda row: (-row[0], row[1], row[2].line))
     return [(path, definition) for _, path, definition in scored]
 
@@ -136,17 +135,20 @@ def _uses(files: Sequence[FileSymbols]) -> dict[str, float]:
     used = dict.fromkeys(defined, 0.0)
     for file in files:
         own = {each.name for each in file.definitions}
-        for name, count in file.names.items():
-            if name in defined and name not in own:
-                used[name] += sqrt(count)
+        for name in (used.keys() & file.names.keys()) - own:
+            used[name] += sqrt(file.names[name])
     return {name: total / defined[name] for name, total in used.items()}
 
 
-def _score(path: str, definition: Definition, used: Mapping[str, float], words: TaskWords) -> float:
-    name = definition.name
-    score = (_UNUSED + used[name]) * words.weight(name) * words.path_weight(path)
-    score *= _PRIVATE if name.startswith("_") else 1.0
-    return score * (_TEST if is_aside(path) else 1.0)
+def _scored(
+    file: FileSymbols, used: Mapping[str, float], words: TaskWords
+) -> Iterator[tuple[float, str, Definition]]:
+    named = words.path_weight(file.path)
+    aside = _TEST if is_aside(file.path) else 1.0
+    for each in file.definitions:
+        score = (_UNUSED + used[each.name]) * words.weight(each.name) * named
+        score *= _PRIVATE if each.name.startswith("_") else 1.0
+        yield score * aside, file.path, each
 
 
 def _file_lines(path: str, definitions: Iterable[Definition]) -> list[str]:

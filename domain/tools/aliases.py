@@ -7,7 +7,7 @@ judged as the call that it means; names of our own tools come first.
 import json
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -105,18 +105,21 @@ _LONGEST_SECONDS = 1_200
 
 
 def understood(
-    fields: Mapping[str, Mapping[str, Any]], name: str, given: object
+    tools: Collection[str],
+    properties: Callable[[str], Mapping[str, Any]],
+    name: str,
+    given: object,
 ) -> tuple[str, object]:
     """Return the tool that a call means, and its arguments by their right names.
 
-    `fields` are the properties of each tool's schema, by the tool's name. What is not understood
-    is returned as it came.
+    `tools` are the names of all tools, `properties` gives those of a tool's schema. What is not
+    understood is returned as it came.
     """
     arguments = as_object(given)
-    tool = _tool(fields, name, arguments or {})
-    if arguments is None or tool not in fields:
+    tool = _tool(tools, name, arguments or {})
+    if arguments is None or tool not in tools:
         return tool, given
-    known = fields[tool]
+    known = properties(tool)
     renamed = _renamed(arguments, known, _command(tool, name, arguments))
     for mend in (_range, _seconds, _shell, _inserted):
         mend(renamed, known)
@@ -156,15 +159,15 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", last.casefold())
 
 
-def _tool(fields: Mapping[str, object], name: str, arguments: Arguments) -> str:
-    if name in fields:
+def _tool(tools: Collection[str], name: str, arguments: Arguments) -> str:
+    if name in tools:
         return name
     plain = _plain(name)
-    own = next((each for each in fields if _plain(each) == plain), None)
+    own = next((each for each in tools if _plain(each) == plain), None)
     tool = own or _TOOLS.get(plain, name)
     if tool == "edit" and arguments.get("command") == "view":
         tool = "view"
-    return tool if tool in fields else name
+    return tool if tool in tools else name
 
 
 def _command(tool: str, name: str, arguments: Arguments) -> str | None:

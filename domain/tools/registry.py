@@ -7,6 +7,7 @@ decided by its effect: reads are batched, writes are one activity each, `finish`
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, JsonValue, ValidationError
@@ -38,6 +39,12 @@ class ToolSpec:
     approval: ApprovalClass
     subject: str
     example: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    @cached_property
+    def properties(self) -> Mapping[str, Any]:
+        """The properties of the arguments' schema, which takes milliseconds to make, by name."""
+        found: dict[str, Any] = self.arguments.model_json_schema().get("properties", {})
+        return found
 
     def definition(self) -> dict[str, JsonValue]:
         """Return the tool as the Messages API wants it."""
@@ -83,11 +90,7 @@ def _is_noise(key: str, value: object) -> bool:
 
 def understood(tools: Mapping[str, ToolSpec], name: str, arguments: object) -> tuple[str, object]:
     """Return the tool and the arguments that a call means, whatever harness taught their names."""
-    fields = {
-        each: spec.arguments.model_json_schema().get("properties", {})
-        for each, spec in tools.items()
-    }
-    return aliases.understood(fields, name, arguments)
+    return aliases.understood(tools, lambda each: tools[each].properties, name, arguments)
 
 
 def check(tools: Mapping[str, ToolSpec], name: str, arguments: object) -> BaseModel | str:

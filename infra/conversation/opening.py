@@ -8,11 +8,10 @@ from domain import ids
 from domain.agent.environment import environment
 from domain.agent.instructions import INSTRUCTIONS, OF_THE_PERSON
 from domain.agent.sections import sections
-from domain.memory.repo_map import repository_map
 from domain.memory.telling import SECTION as MEMORIES
 from infra.conversation.instructions import instructions
 from infra.conversation.messages import Message, documents_linked
-from infra.store import Store, trees
+from infra.store import Store
 from infra.store.commits import log
 from infra.symbols.index import SymbolIndex
 
@@ -29,17 +28,18 @@ async def opening(
     store: Store,
     request: OpenConversation,
     limits: AgentLimits,
+    files: str,
     definitions: str = "",
     memories: str = "",
     ledger: tuple[str, str] = ("", ""),
 ) -> Message:
     """Return the opening message; everything in it is the same for every attempt.
 
-    `limits` are those of the agent's role, `definitions` what the repository defines, `memories`
-    what was accepted of earlier requests, `ledger`: label and text of another agent's.
+    `limits` are those of the agent's role, `files` the list of the repository's, `definitions` what
+    these define, `memories` what was accepted of earlier requests, `ledger`: label and text of
+    another agent's.
     """
     facts = [*request.facts, ("Environment", await _environment(store, request, limits))]
-    files = repository_map(await trees.paths(store, request.commit), _MAP_BYTES)
     places = (("Files of the repository", files), (DEFINITIONS, definitions))
     told = sections([*facts, ledger, (MEMORIES, memories), *places], seed=request.agent_id)
     text = {"type": "text", "text": told}
@@ -55,6 +55,11 @@ async def _instructions(store: Store, request: OpenConversation) -> list[tuple[s
     if request.base and (rules := await instructions(store, request.base, request.scope)):
         found.append((INSTRUCTIONS, await store.put_blob(rules.encode())))
     return found
+
+
+async def file_list(index: SymbolIndex, store: Store, request: OpenConversation) -> str:
+    """Return the list of the repository's files, folders in place of files in a large one."""
+    return await index.files(store, request.commit, _MAP_BYTES)
 
 
 async def definitions(index: SymbolIndex, store: Store, request: OpenConversation) -> str:

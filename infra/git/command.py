@@ -192,6 +192,7 @@ class GitCommand:
         has_input: bool = True,
         index_file: Path | None = None,
         reads: bool = False,
+        stdout: int = asyncio.subprocess.PIPE,
         stderr: int | IO[bytes] = asyncio.subprocess.PIPE,
         pass_fds: tuple[int, ...] = (),
         umask: int = -1,
@@ -200,6 +201,7 @@ class GitCommand:
 
         Args, beside those of a call:
             has_input: give it a stdin pipe, else an empty stdin.
+            stdout: where what it prints goes; an open file descriptor stays the caller's.
             stderr: where its messages go.
         """
         return await start(
@@ -209,7 +211,7 @@ class GitCommand:
             *self._options,
             *args,
             stdin=asyncio.subprocess.PIPE if has_input else asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
+            stdout=stdout,
             stderr=stderr,
             env=self._environment(index_file, reads=reads),
             cwd=self._folder(),

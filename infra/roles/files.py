@@ -4,8 +4,9 @@ Read again for each agent that starts, so a changed file holds for agents that s
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import yaml
 
@@ -57,9 +58,15 @@ def _split(file: Path) -> tuple[dict[str, object], str]:
     if not text.startswith(_FENCE) or not fence:
         raise RoleError(f"{file} has no front matter: begin it with a line of three hyphens")
     try:
-        fields = yaml.safe_load(head)
+        fields = _read_yaml(head)
     except yaml.YAMLError as error:
         raise RoleError(f"the front matter of {file} is not YAML: {error}") from error
     if not isinstance(fields, dict):
         raise RoleError(f"the front matter of {file} is not a mapping of names to values")
     return fields, prompt
+
+
+@lru_cache(maxsize=64)
+def _read_yaml(text: str) -> Any:
+    """Return what a text says; the same text, as at every turn of an agent, is parsed once."""
+    return yaml.safe_load(text)

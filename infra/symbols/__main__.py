@@ -1,14 +1,15 @@
 """The process that parses: files on standard input, a line of JSON on standard output for each.
 
 A parser is native code and reads what strangers wrote: it runs here with little memory, without
-an environment, and can be ended at any file. Input, for each file: a line with its suffix and its
-size in bytes, then the bytes.
+an environment, and can be ended at any file. Input, for each file: a line with its size in bytes
+and its suffix, then the bytes and a newline, as `git cat-file --batch` prints them.
 """
 
 import json
 import re
 import resource
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, BinaryIO, Final
@@ -24,6 +25,8 @@ _NAMES: Final = 1_000
 _TEXT_CHARS: Final = 120
 _LINES: Final = 12
 """Looked at for the end of a definition's parameters."""
+_UNSENT_SECONDS: Final = 0.02
+"""Answers that are younger may wait for further ones: each sending wakes the reader."""
 _NAME: Final = re.compile(rb"[A-Za-z_$][A-Za-z0-9_$]{2,}")
 
 
@@ -37,10 +40,10 @@ def symbols(suffix: str, data: bytes) -> dict[str, Any]:
         row = node.start_point[0]
         name = data[node.start_byte : node.end_byte].decode("utf-8", "replace")
         rows.setdefault(row, (name, row + 1, _text(lines, row)))
-    names = Counter(name.decode() for name in _NAME.findall(data))
+    names = Counter(_NAME.findall(data))
     return {
         "definitions": [rows[row] for row in sorted(rows)][:_DEFINITIONS],
-        "names": dict(names.most_common(_NAMES)),
+        "names": {name.decode(): count for name, count in names.most_common(_NAMES)},
     }
 
 
@@ -57,11 +60,15 @@ def _text(lines: Sequence[bytes], row: int) -> str:
 
 def serve(source: BinaryIO, answers: BinaryIO) -> None:
     """Answer file by file until the input ends."""
+    sent = 0.0
     while header := source.readline():
-        suffix, _, size = header.decode().partition(" ")
-        data = source.read(int(size))
+        size, _, suffix = header.decode().rstrip("\n").partition(" ")
+        data = source.read(int(size) + 1)[:-1]
         answers.write(json.dumps(symbols(suffix, data)).encode() + b"\n")
-        answers.flush()
+        if (now := time.monotonic()) - sent > _UNSENT_SECONDS:
+            answers.flush()
+            sent = now
+    answers.flush()
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""What the files of a commit define, found within a time limit."""
+"""Which files a commit has, and what they define, found within a time limit."""
 
 import asyncio
 import contextlib
 import json
 import os
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from domain import ids
+from domain.memory.repo_map import repository_map
 from domain.memory.symbols import (
     Definition,
     FileSymbols,
@@ -17,30 +17,24 @@ from domain.memory.symbols import (
     reading_order,
     symbol_map,
 )
-from infra.git.process_group import dies_with_parent, end_group, start
 from infra.store import Store, StoreError, trees
 from infra.symbols.cache import SymbolCache
+from infra.symbols.parsers import parse
 
 SUFFIXES: Final = frozenset(
     "py pyi js cjs mjs jsx ts cts mts tsx go rs java".split()  # noqa: SIM905 - read as one line
 )
 """Of the files that are parsed."""
-_SECONDS: Final = 1.2
-"""For parsing all others, once a map; what is not parsed by then is not in it."""
-_START_SECONDS: Final = 10.0
-"""For the first file: a small repository is read whole, also on a slow machine."""
 _GREP_SECONDS: Final = 0.6
 _PARSED_BYTES: Final = 8 << 20
 _FILE_BYTES: Final = 256 << 10
 """Larger files are generated, or data."""
 _FILES: Final = 5_000
 """Whose symbols are compared for one map."""
-_LINE: Final = 4 << 20
-_HERE: Final = str(Path(__file__).resolve().parents[2])
 
 
 class SymbolIndex:
-    """Maps of what commits define; `cache` keeps what contents define."""
+    """Maps of commits; `cache` keeps them, and what contents define."""
 
     def __init__(self, cache: Path) -> None:
         self._cache = SymbolCache(cache)
@@ -51,54 +45,78 @@ class SymbolIndex:
         Files of no known language, large ones, and those for which there is no time are left out.
         The same map of the same tree is made once.
         """
+
+        async def make() -> str:
+            task = TaskWords(words)
+            found = await self.symbols(store, commit, task)
+            return await asyncio.to_thread(symbol_map, found, task, limit_bytes)
+
         tree = (await store.get_commit(commit)).tree
-        key = f"map {ids.digest(tree, words, str(limit_bytes), length=32)}"
-        if made := (await asyncio.to_thread(self._cache.known, [key])).get(key):
-            return made.decode()
-        task = TaskWords(words)
-        found = await self.symbols(store, commit, task)
-        text = await asyncio.to_thread(symbol_map, found, task, limit_bytes)
+        return await self._once(f"map {_key(tree, words, limit_bytes)}", make)
+
+    async def files(self, store: Store, commit: str, limit_bytes: int) -> str:
+        """Return the list of a commit's files, folders in place of files where they are too many.
+
+        The same list of the same tree is made once.
+        """
+
+        async def make() -> str:
+            return repository_map(await trees.paths(store, tree), limit_bytes)
+
+        tree = (await store.get_commit(commit)).tree
+        return await self._once(f"files {_key(tree, limit_bytes)}", make)
+
+    async def _once(self, key: str, make: Callable[[], Awaitable[str]]) -> str:
+        """Return the text that is kept under a key, else the one that is made."""
+        if kept := (await asyncio.to_thread(self._cache.known, [key])).get(key):
+            return kept.decode()
+        text = await make()
         await asyncio.to_thread(self._cache.keep, {key: text.encode()} if text else {})
         return text
 
     async def symbols(self, store: Store, commit: str, words: TaskWords) -> list[FileSymbols]:
         """Return what the files of a commit define, those first which the words name."""
+        listed, holders = await _listed(store, commit, words)
+        sizes = {path: size for path, (_, size) in listed.items()}
+        oids = {path: listed[path][0] for path in reading_order(sizes, words, holders)[:_FILES]}
+        known = await asyncio.to_thread(self._cache.known, oids.values())
+        missing = _within([path for path in oids if oids[path] not in known], sizes)
+        fresh = await parse(
+            store.git, {oids[path]: (path.rpartition(".")[2], sizes[path]) for path in missing}
+        )
+        lines = {**known, **fresh}
+        _, found = await asyncio.gather(
+            asyncio.to_thread(self._cache.keep, fresh),
+            asyncio.to_thread(
+                _read, {path: lines[oid] for path, oid in oids.items() if oid in lines}
+            ),
+        )
+        return found
+
+
+async def _listed(
+    store: Store, commit: str, words: TaskWords
+) -> tuple[dict[str, tuple[str, int]], frozenset[str]]:
+    """Return object ids and sizes of the files that may be parsed, and those that name the words.
+
+    Git lists the tree and searches it at the same time.
+    """
+    searching = asyncio.create_task(_holders(store, commit, words.names))
+    try:
         listed = await trees.sizes(store, commit)
-        sizes = {
-            path: size
-            for path, (_, size) in listed.items()
+        parsed = {
+            path: (oid, size)
+            for path, (oid, size) in listed.items()
             if path.rpartition(".")[2] in SUFFIXES and size <= _FILE_BYTES
         }
-        order = reading_order(sizes, words, await _holders(store, commit, words.names))[:_FILES]
-        known = await asyncio.to_thread(self._cache.known, [listed[path][0] for path in order])
-        missing = [path for path in order if listed[path][0] not in known]
-        fresh = await self._parsed(store, _within(missing, sizes), listed)
-        if fresh:
-            await asyncio.to_thread(self._cache.keep, fresh)
-        lines = {**known, **fresh}
-        return await asyncio.to_thread(
-            _read, {path: lines[oid] for path in order if (oid := listed[path][0]) in lines}
-        )
+        return parsed, await searching
+    finally:
+        searching.cancel()
+        await asyncio.gather(searching, return_exceptions=True)
 
-    async def _parsed(
-        self, store: Store, paths: Sequence[str], listed: Mapping[str, tuple[str, int]]
-    ) -> dict[str, bytes]:
-        """Return a line of JSON for each content that was parsed in time, by object id."""
-        found: dict[str, bytes] = {}
-        if not paths:
-            return found
-        process = await _started()
-        feeding = asyncio.create_task(_feed(process, store, paths, listed))
-        try:
-            async with asyncio.timeout(_START_SECONDS) as limit:
-                await _collect(process, [listed[path][0] for path in paths], found, limit)
-        except (TimeoutError, ValueError):
-            pass  # what there is by now serves; a line beyond the limit ends it, too
-        finally:
-            feeding.cancel()
-            await asyncio.gather(feeding, return_exceptions=True)
-            await end_group(process)
-        return found
+
+def _key(*parts: object) -> str:
+    return ids.digest(*map(str, parts), length=32)
 
 
 async def _holders(store: Store, commit: str, names: Sequence[str]) -> frozenset[str]:
@@ -113,52 +131,6 @@ async def _holders(store: Store, commit: str, names: Sequence[str]) -> frozenset
         rows = found.out.split(b"\0")
         return frozenset(os.fsdecode(row.partition(b":")[2]) for row in rows if row)
     return frozenset()
-
-
-async def _feed(
-    process: asyncio.subprocess.Process,
-    store: Store,
-    paths: Sequence[str],
-    listed: Mapping[str, tuple[str, int]],
-) -> None:
-    assert process.stdin is not None  # noqa: S101 - a pipe was asked for
-    with contextlib.suppress(ConnectionError):
-        for path in paths:
-            data = await store.get_blob(listed[path][0])
-            header = f"{path.rpartition('.')[2]} {len(data)}\n".encode()
-            process.stdin.write(header + data)
-            await process.stdin.drain()
-        process.stdin.close()
-
-
-async def _collect(
-    process: asyncio.subprocess.Process,
-    oids: Sequence[str],
-    found: dict[str, bytes],
-    limit: asyncio.Timeout,
-) -> None:
-    """Read answers; once there is one, the others have `_SECONDS`."""
-    assert process.stdout is not None  # noqa: S101 - a pipe was asked for
-    for oid in oids:
-        line = await process.stdout.readline()
-        if not line.endswith(b"\n"):
-            return
-        if not found:
-            limit.reschedule(asyncio.get_running_loop().time() + _SECONDS)
-        found[oid] = line
-
-
-async def _started() -> asyncio.subprocess.Process:
-    words = (sys.executable, "-P", "-m", "infra.symbols")
-    return await start(
-        *dies_with_parent(), *words,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={"PYTHONPATH": os.pathsep.join(filter(None, (_HERE, *sys.path)))},
-        cwd="/",
-        limit=_LINE,
-    )  # fmt: skip
 
 
 def _within(paths: Sequence[str], sizes: Mapping[str, int]) -> list[str]:

@@ -15,10 +15,11 @@ from contracts.model import OpenConversation
 from domain import ids
 from domain.agent.instructions import INSTRUCTIONS, OF_THE_PERSON
 from infra.conversation.messages import filled
-from infra.conversation.opening import DEFINITIONS
+from infra.conversation.opening import DEFINITIONS, file_list
 from infra.conversation.opening import opening as compose_opening
 from infra.store import Store, records, trees
 from infra.store.object_format import EMPTY_TREE
+from infra.symbols.index import SymbolIndex
 from rehearsal import journal
 from rehearsal.server import serve
 from tests.activities.model_env import REPOSITORY, ModelEnv, call, script, turn
@@ -258,6 +259,8 @@ async def opened_text(
     request = OpenConversation(
         repository=REPOSITORY, agent_id=agent, role=roles.CODER, facts=facts, **fields
     )
-    limits = AgentLimits()
-    (message,) = await filled(desk.store, [await compose_opening(desk.store, request, limits)])
+    index = SymbolIndex(desk.store.path.with_name("symbols"))
+    files = await file_list(index, desk.store, request)
+    first = await compose_opening(desk.store, request, AgentLimits(), files)
+    (message,) = await filled(desk.store, [first])
     return "\n".join(block["text"] for block in message["content"])

@@ -31,7 +31,7 @@ from domain.planning import baseline as baselines
 from domain.planning.plan import repair_message
 from domain.review import rework, verdict
 from infra.conversation.messages import filled
-from infra.conversation.opening import definitions, opening
+from infra.conversation.opening import definitions, file_list, opening
 from infra.roles.files import RoleFiles
 from infra.store import Store, trees
 from infra.store.object_format import EMPTY_TREE
@@ -82,7 +82,8 @@ async def _parts(
     for start in starts:
         configuration = setup.configure(start.role)
         symbols = await definitions(index, store, start.opening)
-        first = await opening(store, start.opening, configuration.limits, symbols)
+        files = await file_list(index, store, start.opening)
+        first = await opening(store, start.opening, configuration.limits, files, symbols)
         (message,) = await filled(store, [first])
         yield "\n".join(_role(configuration, [block["text"] for block in message["content"]]))
 

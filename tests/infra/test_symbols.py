@@ -1,12 +1,15 @@
 """What the files of a commit define, parsed in a process of its own and kept by content."""
 
+import asyncio
+import os
 import sqlite3
 from pathlib import Path
 
 import pytest
 
 from domain.memory.symbols import TaskWords
-from infra.symbols import index
+from infra.git.process_group import start
+from infra.symbols import index, parsers
 from infra.symbols.__main__ import symbols
 from infra.symbols.index import SUFFIXES, SymbolIndex
 from tests.infra.bench import Job
@@ -128,10 +131,10 @@ async def test_a_content_is_parsed_once(
     """The next map, of this or another commit, starts no parser for what was parsed before."""
     first = await SymbolIndex(cache).map(job.store, await job.changed(FILES), "", 1_000)
 
-    async def refuse() -> None:
+    async def refuse(_source: int) -> None:
         raise AssertionError("a parser was started")
 
-    monkeypatch.setattr(index, "_started", refuse)
+    monkeypatch.setattr(parsers, "_started", refuse)
     moved = await job.changed({**FILES, "other.txt": "x\n"})
     assert await SymbolIndex(cache).map(job.store, moved, "", 1_000) == first
 
@@ -165,21 +168,97 @@ async def test_a_parser_that_dies_or_hangs_leaves_the_rest_out(
 ) -> None:
     """The opening is told what was parsed by then; nothing fails and no process stays."""
     commit = await job.changed(FILES)
-    started = index._started
+    started = parsers._started
 
-    async def dying() -> object:
-        process = await started()
+    async def dying(source: int) -> object:
+        process = await started(source)
         process.kill()
         return process
 
-    monkeypatch.setattr(index, "_started", dying)
+    monkeypatch.setattr(parsers, "_started", dying)
     assert await SymbolIndex(cache).map(job.store, commit, "", 1_000) == ""
-    monkeypatch.setattr(index, "_START_SECONDS", 0.0)
-    monkeypatch.setattr(index, "_started", started)
+    monkeypatch.setattr(parsers, "_START_SECONDS", 0.0)
+    monkeypatch.setattr(parsers, "_started", started)
     assert await SymbolIndex(cache).map(job.store, commit, "", 1_000) == ""
-    monkeypatch.setattr(index, "_START_SECONDS", 20.0)
+    monkeypatch.setattr(parsers, "_START_SECONDS", 20.0)
     # What came to nothing is not kept.
     assert "compute" in await SymbolIndex(cache).map(job.store, commit, "", 1_000)
+
+
+async def test_processes_side_by_side_find_what_one_finds(
+    job: Job, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """File by file what the parser itself says, and the same map, whatever share each process has;
+    also of an empty file, and of one whose content another one has.
+    """
+    files = {f"pkg/m{number}.py": source(number) for number in range(230)}
+    files |= {"empty.py": "", "copy.py": files["pkg/m7.py"], "web/a.js": "function web() {}\n"}
+    commit = await job.changed(files)
+    monkeypatch.setattr(parsers, "_SECONDS", 60.0)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    shared = SymbolIndex(cache)
+    found = {each.path: each for each in await shared.symbols(job.store, commit, TaskWords(""))}
+    monkeypatch.setattr(parsers, "_PARSERS", 1)
+    alone = SymbolIndex(cache.with_name("alone"))
+
+    assert found.keys() == files.keys()
+    for path, text in files.items():
+        said = symbols(path.rpartition(".")[2], text.encode())
+        assert [(d.name, d.line, d.text) for d in found[path].definitions] == said["definitions"]
+        assert found[path].names == said["names"]
+    for task in ("", "see total_7", "web"):
+        made = await shared.map(job.store, commit, task, 2_000)
+        assert made == await alone.map(job.store, commit, task, 2_000)
+        assert made.count("\n") > 20
+
+
+def source(number: int) -> str:
+    """A file that defines a name and uses those of others, some of it not in ASCII."""
+    uses = "\n".join(f"    total_{number * step % 230}(x)" for step in (3, 7, 11))
+    return f"def total_{number}(x):\n{uses}\n    return 'ü{'x' * number}'\n"
+
+
+async def test_a_parser_that_hangs_keeps_the_answers_of_the_others(
+    job: Job, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was parsed by the end of the time serves, whichever process had it."""
+    files = {f"m{number}.py": source(number) for number in range(60)}
+    commit = await job.changed(files)
+    started, silent = parsers._started, list[int]()
+
+    async def one_silent(source: int) -> object:
+        if silent:
+            return await started(source)
+        process = await start("sleep", "60", stdin=source, stdout=asyncio.subprocess.PIPE)
+        silent.append(process.pid)
+        return process
+
+    monkeypatch.setattr(parsers, "_FILES_EACH", 30)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(parsers, "_started", one_silent)
+    found = await SymbolIndex(cache).symbols(job.store, commit, TaskWords(""))
+
+    assert 0 < len(found) < len(files)
+    with pytest.raises(ProcessLookupError):
+        os.kill(silent[0], 0)
+
+
+async def test_the_list_of_the_files_of_a_tree_is_made_once(
+    job: Job, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For every commit that has it; another tree, or another limit, has another list."""
+    commit = await job.changed(FILES)
+    first = await SymbolIndex(cache).files(job.store, commit, 1_000)
+    monkeypatch.setattr(index, "repository_map", lambda paths, _limit: f"{len(paths)} files")
+    again = await job.store.put_commit(
+        (await job.store.get_commit(commit)).tree, (), "again", when=1_700_000_000
+    )
+
+    assert set(FILES) <= set(first.split("\n"))
+    assert await SymbolIndex(cache).files(job.store, again, 1_000) == first
+    assert await SymbolIndex(cache).files(job.store, again, 900) != first
+    other = await job.changed({**FILES, "more.txt": "x\n"})
+    assert await SymbolIndex(cache).files(job.store, other, 1_000) != first
 
 
 async def test_the_same_map_of_the_same_tree_is_made_once(
