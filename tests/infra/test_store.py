@@ -967,6 +967,26 @@ async def test_what_does_not_exist_cannot_be_fetched(store: Store, person: Path)
     assert await store.refs("refs/oc") == {"refs/oc/run/base": await base_of(store)}
 
 
+async def test_a_fetch_waits_for_a_worktree_that_is_being_made(
+    store: Store, person: Path, tmp_path: Path
+) -> None:
+    """Its HEAD names no object yet, on which git fails; once it does, the fetch succeeds."""
+    base = git(store.path, "rev-parse", "refs/oc/run/base")
+    git(store.path, "worktree", "add", "-q", "--detach", str(tmp_path / "w1"), base)
+    head = store.path / "worktrees" / "w1" / "HEAD"
+    head.write_text(f"{'0' * 40}\n")
+    (person / "more.txt").write_text("more\n")
+    git(person, "add", ".")
+    git(person, "commit", "-q", "-m", "more")
+
+    fetching = asyncio.create_task(transport.fetch(store, person, "main", "refs/oc/run/more"))
+    await asyncio.sleep(0.3)
+    assert not fetching.done()
+    head.write_text(f"{base}\n")
+
+    assert await fetching == git(person, "rev-parse", "main")
+
+
 async def test_a_rewritten_branch_is_fetched_as_it_is_now(store: Store, person: Path) -> None:
     """The reference follows the branch even where history was rewritten."""
     git(person, "commit", "--quiet", "--amend", "-m", "rewritten")
