@@ -55,7 +55,6 @@ class FakePorts:
         self.continuations = FakeContinuations(store, before)
         self.merge_queue = FakeMergeQueue(store, before, enqueue)
         self.reconciler = FakeReconciler(store, before, running)
-        self.policy = CurrentPolicy()
 
     def of(self, port: type[ABC]) -> ABC:
         """The fake of a port."""

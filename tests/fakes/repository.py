@@ -22,10 +22,12 @@ class FakeRepositories(Fake, RepositoryActivities):
     Attributes:
         settings_checks: of the settings of every base.
         setup: what each base needs first.
+        codes: what people send counts only with a code.
     """
 
     settings_checks: tuple[str, ...] = ()
     setup: WantedSetup | None = None
+    codes: bool = False
 
     @override
     @activity.defn
@@ -53,6 +55,7 @@ class FakeRepositories(Fake, RepositoryActivities):
             limits=limits.REQUEST,
             settings_checks=() if request.checks else self.settings_checks,
             setup=self.setup,
+            codes=self.codes,
         )
 
     resumed = RequestResumed()
