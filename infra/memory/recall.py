@@ -9,6 +9,7 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -130,26 +131,28 @@ class Recall:
         now = time.time()
         memories = recall.ranked([hit for hit in hits if hit.memory], now=now, most=most)
         turns = recall.ranked([hit for hit in hits if not hit.memory], now=now, most=most)
-        return [*memories, *turns]
+        best = (*memories, *turns)
+        return [replace(hit, passage=recall.passage(hit.passage, words)) for hit in best]
 
     async def forget_memories(self) -> None:
         """Take memories that are gone out of the index, if there is one."""
         if not self._file.exists():
             return
         try:
-            await self._refresh_memories()
+            await self._refresh_memories(await self._run(_marks))
         except RecallError:
             self._file.unlink(missing_ok=True)
 
     # ---- bringing the index up to date
 
     async def _refresh(self, request: str | None) -> None:
-        await self._refresh_memories()
+        marks = await self._run(_marks)
+        await self._refresh_memories(marks)
         if request is not None:
             await self._refresh_conversations(await self._agents_of(request), whole=False)
             return
         mark = self._mark()
-        if mark and mark == (await self._marks()).get("conversations"):
+        if mark and mark == marks.get("conversations"):
             return
         known = await self._run(_known_conversations)
         heads = await self._store.refs(_CONVERSATIONS)
@@ -173,12 +176,9 @@ class Recall:
         young = time.time_ns() - max(times) < _YOUNG_NS
         return "" if young else " ".join(map(str, times))
 
-    async def _marks(self) -> dict[str, str]:
-        return await self._run(_marks)
-
-    async def _refresh_memories(self) -> None:
+    async def _refresh_memories(self, marks: Mapping[str, str]) -> None:
         tree = self._store.ref(ids.MEMORY_REF) or ""
-        if (await self._marks()).get("memories", "") == tree:
+        if marks.get("memories", "") == tree:
             return
         folder = await self._store.entry_at(tree, TOPICS) if tree else None
         rows = await self._store.get_tree(folder.oid) if folder else ()
@@ -376,7 +376,10 @@ def _known_turns(database: sqlite3.Connection, conversation: str) -> set[str]:
 
 
 def _search(database: sqlite3.Connection, words: Sequence[str], request: str | None) -> list[Found]:
-    """Return the rows of hits: those that hold all words, else those that hold any."""
+    """Return the rows of hits, each with its whole text in the place of its passage.
+
+    Those that hold all words, else those that hold any.
+    """
     memories = _BEST.format(table="memory_texts", weights=", 4.0, 1.0", scope="")
     scope = "" if request is None else _OF_REQUEST
     turns = _BEST.format(table="turn_texts", weights="", scope=scope)
@@ -398,5 +401,5 @@ def _best(
         if scores := dict(database.execute(query, (match, *scope, *limits)).fetchall()):
             rows = _ROWS.format(table=table, marks=",".join("?" * len(scores)))
             found = database.execute(rows, tuple(scores))
-            return [(*row[:6], recall.passage(row[6], words), -scores[row[7]]) for row in found]
+            return [(*row[:7], -scores[row[7]]) for row in found]
     return []
