@@ -41,6 +41,51 @@ class Name(StrEnum):
 
 
 @dataclass(frozen=True)
+class Goal:
+    """What a figure has to keep on a quiet machine of 2 cores; None = no bound."""
+
+    most: float | None = None
+    least: float | None = None
+    most_ratio: float | None = None
+
+    def words(self) -> str:
+        """Return the goal as docs/benchmarks.md says it."""
+        bounds = (("≤ {}", self.most), ("≥ {}", self.least), ("ratio ≤ {}", self.most_ratio))
+        return ", ".join(text.format(f"{at:,g}") for text, at in bounds if at is not None)
+
+    def reached(self, value: float, ratio: float | None) -> bool:
+        """Return whether a value and its ratio to its baseline keep it."""
+        return (
+            (self.most is None or value <= self.most)
+            and (self.least is None or value >= self.least)
+            and (self.most_ratio is None or (ratio is not None and ratio <= self.most_ratio))
+        )
+
+
+GOALS = {
+    Name.DEMO_WALL: Goal(most=30),
+    Name.GAP_P50: Goal(most=25, most_ratio=1.5),
+    Name.HISTORY: Goal(most=2_048),
+    Name.STORED: Goal(most=10_000),
+    Name.CACHE_READ: Goal(least=0.95),
+    Name.FIRST_REQUEST: Goal(most=12_000),
+    Name.CLI_HELP: Goal(most=150),
+    Name.CLI_LIST: Goal(most=400),
+    Name.CLI_LIST_OPEN: Goal(most=400),
+    Name.WORDS_P99: Goal(most=100),
+    Name.LONG_GAP_P50: Goal(most_ratio=1.2),
+    Name.SYMBOLS_COLD: Goal(most=2),
+    Name.SYMBOLS_KEPT: Goal(most=20),
+    Name.FILES_COLD: Goal(most=1),
+    Name.FILES_KEPT: Goal(most=20),
+    Name.WINDOWS_FACTS: Goal(least=1),
+    Name.WINDOWS_TOKENS: Goal(most_ratio=1.1),
+    Name.RECALL_P95: Goal(most=50),
+}
+"""Cache reads at 40 turns; the facts and tokens of windows at 5,000."""
+
+
+@dataclass(frozen=True)
 class Figure:
     """One measured value.
 
@@ -56,14 +101,17 @@ class Figure:
     def line(self) -> str:
         """Return the figure as one JSON object."""
         ratio = self.value / self.baseline if self.baseline else None
+        goal = GOALS.get(self.name)
         fields = {
             "figure": self.name.value,
             "value": round(self.value, 3),
             "unit": self.unit,
             "baseline": None if self.baseline is None else round(self.baseline, 3),
             "ratio": None if ratio is None else round(ratio, 3),
+            "goal": goal.words() if goal else None,
+            "reached": goal.reached(self.value, ratio) if goal else None,
         }
-        return json.dumps(fields)
+        return json.dumps(fields, ensure_ascii=False)
 
 
 def quantile(values: Sequence[float], share: float) -> float:
