@@ -40,7 +40,7 @@ def report(place: Path, command: Sequence[str]) -> tuple[dict[str, int], str]:
     """Run tests; return how many ended how, and what they printed."""
     environ = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(place), "LANG": "C.UTF-8"}
     ran = subprocess.run(
-        command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=280, check=False
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=1_500, check=False
     )
     said = f"{ran.stdout}\n{ran.stderr}"[-20_000:]
     if not (place / "report.xml").is_file():
@@ -57,6 +57,8 @@ def marked() -> list[str]:
     return sorted(str(each.relative_to(ROOT)) for each in found)
 
 
+# A suite within the suite: its own tests have their own limits.
+@pytest.mark.timeout(1_600)
 @pytest.mark.needs_root
 @pytest.mark.parametrize(
     "which",
