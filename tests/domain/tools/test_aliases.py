@@ -1,10 +1,14 @@
 """Calls in the words of other harnesses, and what a call that does not fit is answered."""
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
+from typing_extensions import override
 
 from activities.tools.registry import tools_by_name
 from domain.agent.outputs import OUTPUTS, finish_tool, output_of
@@ -241,3 +245,29 @@ def test_what_fits_already_is_left_as_it_is() -> None:
     arguments = {"command": "str_replace", "path": "a", "old_str": "", "new_str": "content"}
 
     assert understood(CODER, "edit", arguments) == ("edit", arguments)
+
+
+def test_the_schema_of_the_called_tool_alone_is_made_and_once() -> None:
+    """Each takes milliseconds, at every turn of an agent."""
+
+    class Counted(BaseModel):
+        path: str
+
+        @classmethod
+        @override
+        def model_json_schema(cls, *_args: Any, **_options: Any) -> dict[str, Any]:
+            made.append(cls.__name__)
+            return super().model_json_schema()
+
+    class Other(Counted):
+        pass
+
+    made: list[str] = []
+    tools = {
+        name: replace(CODER["view"], name=name, arguments=arguments)
+        for name, arguments in (("view", Counted), ("edit", Other))
+    }
+    for _ in range(3):
+        assert understood(tools, "view", {"file_path": "a"}) == ("view", {"path": "a"})
+
+    assert made == ["Counted"]
