@@ -140,6 +140,7 @@ def _host(config: Settings, client: Client, sandbox: Sandbox) -> _Host:
             effort=config.effort,
             fallback=config.fallback_model,
             prices=config.prices,
+            window_tokens=config.window_tokens,
         ),
         redactor(config.secrets()),
     )

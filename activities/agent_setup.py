@@ -29,6 +29,8 @@ class AgentSetup:
         fallback: the model that is asked where another declines or is overloaded for long; None
             asks no other.
         prices: what the user says of models, in dollars per million tokens.
+        window_tokens: after which agents go on in a fresh window, where neither their request nor
+            their role says so; None takes that of domain/limits.py.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class AgentSetup:
         effort: str | None = None,
         fallback: str | None = None,
         prices: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+        window_tokens: int | None = None,
     ) -> None:
         self._prices = {
             name: models.with_price(
@@ -53,6 +56,7 @@ class AgentSetup:
         self._model_for = model_for
         self._effort = effort
         self._fallback = fallback
+        self._window_tokens = window_tokens
 
     def configure(self, role: str, choice: ModelChoice = _WORKERS) -> AgentConfiguration:
         """Return the configuration of an agent that starts now, by its request's choice.
@@ -70,6 +74,7 @@ class AgentSetup:
             effort=choice.effort or self._effort,
             prices=models.facts(model, self._prices),
             fallback=self._other(choice.fallback or self._fallback),
+            window_tokens=choice.window_tokens or found.window_tokens or self._window_tokens,
         )
 
     def _other(self, name: str | None) -> models.ModelFacts | None:

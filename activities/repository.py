@@ -246,6 +246,7 @@ class UserRepositories(RepositoryActivities):
             codes=self._starts is not None,
             service=self._service,
             settings_checks=found.settings.checks if found.settings and not request.checks else (),
+            window_tokens=found.settings.window_tokens if found.settings else None,
             setup=setup.wanted,
             past=threads.told(await self._past(request)) if request.thread else "",
         )

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from cli.exit_codes import UsageError
 from cli.parameters import converted
 from contracts.limits import MOST_TASKS
+from contracts.model_choice import LEAST_WINDOW_TOKENS, MOST_WINDOW_TOKENS
 from contracts.request import RequestStart
 
 
@@ -36,6 +37,25 @@ def task_count(text: str) -> int:
             f"{text} is not a number from 1 to {MOST_TASKS}, the most tasks that a plan holds"
         )
     return int(text)
+
+
+def window_size(text: str) -> int:
+    """Return how many tokens a window has; ValueError when it cannot."""
+    if not text.isdecimal() or not LEAST_WINDOW_TOKENS <= int(text) <= MOST_WINDOW_TOKENS:
+        raise ValueError(
+            f"{text} is not a number from {LEAST_WINDOW_TOKENS} to {MOST_WINDOW_TOKENS}"
+        )
+    return int(text)
+
+
+WindowSize = Annotated[
+    int | None,
+    converted(window_size, name=("--window-tokens",), metavar="N"),
+    Parameter(
+        help="input tokens after which an agent goes on in a fresh window (default: that of the "
+        "repository's settings, else the worker's)"
+    ),
+]
 
 
 def request_start(**values: object) -> RequestStart:

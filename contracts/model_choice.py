@@ -1,14 +1,19 @@
 """Which models a request asks for, and how much effort: recorded with it, for all its agents."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
 from contracts.base import Contract
 
 ModelName = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")]
 """A model as its service names it."""
+
+LEAST_WINDOW_TOKENS: Final = 10_000
+MOST_WINDOW_TOKENS: Final = 2_000_000
+WindowTokens = Annotated[int, Field(ge=LEAST_WINDOW_TOKENS, le=MOST_WINDOW_TOKENS)]
+"""Input tokens of a call after which an agent goes on in a fresh window."""
 
 
 class Effort(StrEnum):
@@ -29,6 +34,7 @@ class ModelChoice(Contract):
         planner, coder, reviewer: of one role.
         fallback: of every role, where its own model declines or is overloaded for long; None asks
             no other.
+        window_tokens: after which an agent of any role goes on in a fresh window.
     """
 
     model: ModelName | None = None
@@ -37,3 +43,4 @@ class ModelChoice(Contract):
     reviewer: ModelName | None = None
     effort: Effort | None = None
     fallback: ModelName | None = None
+    window_tokens: WindowTokens | None = None

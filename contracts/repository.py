@@ -9,6 +9,7 @@ from contracts.agent import Note
 from contracts.base import Contract, ObjectId, PathText, ShortText
 from contracts.delivery import DeliverBranch, Delivered
 from contracts.limits import RequestLimits
+from contracts.model_choice import WindowTokens
 from contracts.planning import Plan
 from contracts.resume import RequestResumed, ResumeRequest
 from contracts.setup import SetupRule, WantedSetup
@@ -124,6 +125,7 @@ class RepositoryOpened(Contract):
         codes: answers and notes to this request count only with a code.
         setup: what has to be installed first; None = nothing.
         settings_checks: what the base's settings file names, and only where the request names none.
+        window_tokens: of agents' windows, as the base's settings file says; None where it does not.
         past: what the runs of its thread before it came to, as agents are told it.
         service: options by which the Temporal CLI finds the service; empty where it does so itself.
     """
@@ -140,6 +142,7 @@ class RepositoryOpened(Contract):
     codes: bool = False
     setup: WantedSetup | None = None
     settings_checks: tuple[str, ...] = ()
+    window_tokens: WindowTokens | None = None
     past: str = Field(default="", max_length=MOST_PAST)
     service: tuple[str, ...] = ()
 

@@ -12,7 +12,7 @@ from contracts.budget import CostEstimate, OnLimit
 from contracts.checks import CheckResult
 from contracts.endings import RequestEnding
 from contracts.limits import MOST_TASKS
-from contracts.model_choice import Effort, ModelName
+from contracts.model_choice import Effort, ModelName, WindowTokens
 from contracts.planning import AddedEdge, Plan
 from contracts.repository import Environment
 from contracts.resume import Retry
@@ -39,6 +39,8 @@ class RequestStart(HumanInput):
         fallback_model: asked where another declines or is overloaded for long; default: the
             worker's, else none.
         effort: low, medium, high, xhigh or max; default: the worker's.
+        window_tokens: input tokens of a call after which an agent goes on in a fresh window;
+            default: that of the repository's settings, else the worker's.
         environment: of the checks; default: the worker's.
         setup: commands that install what the base depends on, run with a network before anything
             else; default: those of the repository's settings, else what its lock files ask for.
@@ -66,6 +68,7 @@ class RequestStart(HumanInput):
     model_reviewer: ModelName | None = None
     fallback_model: ModelName | None = None
     effort: Effort | None = None
+    window_tokens: WindowTokens | None = None
     environment: Environment | None = None
     setup: tuple[_Command, ...] | None = Field(default=None, max_length=20)
     resumes: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]{0,79}$")

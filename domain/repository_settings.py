@@ -1,7 +1,7 @@
-"""The settings that a repository brings along: how to set it up, and what must pass.
+"""The settings that a repository brings along: how to set it up, what must pass, how to work.
 
-They come from a commit, so whoever wrote that commit wrote them: they name commands of the sandbox
-and nothing else.
+They come from a commit, so its author wrote them: they name commands of the sandbox, and numbers
+within limits that hold for everyone, nothing else.
 """
 
 import difflib
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
+from contracts.model_choice import LEAST_WINDOW_TOKENS, MOST_WINDOW_TOKENS
 from domain.text import for_people, is_text, one_line
 
 MOST_BYTES: Final = 64_000
@@ -36,10 +37,13 @@ class RepositorySettings:
     Attributes:
         setup: commands that install what it depends on, in this order.
         checks: commands that must pass on the merged tree, where the person names none.
+        window_tokens: input tokens of a call after which an agent goes on in a fresh window, where
+            the person says nothing; None where it says nothing either.
     """
 
     setup: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
+    window_tokens: int | None = None
 
 
 KEYS: Final = tuple(sorted(field.name for field in fields(RepositorySettings)))
@@ -50,13 +54,17 @@ def parsed(content: bytes) -> RepositorySettings:
     """Return the settings that a file holds.
 
     Raises:
-        SettingsProblem: it is no JSON object of known keys with lists of commands.
+        SettingsProblem: it is no JSON object of known keys with what belongs to each.
     """
     found = json_object(content)
     for key in found:
         if key not in (*KEYS, _SCHEMA):
             raise SettingsProblem(_unknown(key))
-    return RepositorySettings(**{key: _commands(key, found.get(key, [])) for key in KEYS})
+    return RepositorySettings(
+        setup=_commands("setup", found.get("setup", [])),
+        checks=_commands("checks", found.get("checks", [])),
+        window_tokens=_window_tokens(found) if "window_tokens" in found else None,
+    )
 
 
 def json_object(content: bytes) -> dict[str, object]:
@@ -105,6 +113,16 @@ def _commands(key: str, value: object) -> tuple[str, ...]:
     if len(value) > MOST_COMMANDS:
         raise SettingsProblem(f"{_quoted(key)} has more than {MOST_COMMANDS} commands")
     return tuple(_command(f"{_quoted(key)}, command {n}", each) for n, each in enumerate(value, 1))
+
+
+def _window_tokens(found: dict[str, object]) -> int:
+    value = found["window_tokens"]
+    if isinstance(value, int) and LEAST_WINDOW_TOKENS <= value <= MOST_WINDOW_TOKENS:
+        return value
+    raise SettingsProblem(
+        f'"window_tokens" must be a whole number from {LEAST_WINDOW_TOKENS:,} to '
+        f"{MOST_WINDOW_TOKENS:,}"
+    )
 
 
 def _command(where: str, value: object) -> str:

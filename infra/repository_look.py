@@ -186,5 +186,6 @@ class Look:
         return process
 
 
-def _settings(answer: dict[str, list[str]]) -> RepositorySettings:
-    return RepositorySettings(**{key: tuple(commands) for key, commands in answer.items()})
+def _settings(answer: dict[str, Any]) -> RepositorySettings:
+    lists = {key: tuple(value) for key, value in answer.items() if isinstance(value, list)}
+    return RepositorySettings(**{**answer, **lists})

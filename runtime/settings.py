@@ -30,6 +30,7 @@ _OURS = (
     "ANTHROPIC_BASE_URL",
 )
 _STRIPPED = frozenset({"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"})
+_WINDOW_TOKENS = range(10_000, 2_000_001)
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
 _YES_NO = ("yes", "no")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -57,6 +58,8 @@ class Settings:
         prices: of models, as their user says: dollars per million tokens by "input", "output" and,
             if it is said, "cached".
         effort: the effort level of model calls; None means the model's default.
+        window_tokens: input tokens of a call after which an agent goes on in a fresh window; None
+            means the usual.
         log_level, log_format: in lower case, "json" or "console".
         metrics_address: host:port of a Prometheus endpoint; None means no endpoint.
         check_slots: checks that may run at once on this host.
@@ -96,6 +99,7 @@ class Settings:
     instruction_files: tuple[Path, ...] = ()
     prices: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     effort: str | None = None
+    window_tokens: int | None = None
     log_level: str = "info"
     log_format: str = "json"
     metrics_address: str | None = None
@@ -238,6 +242,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         instruction_files=_instruction_files(env, "ORCHESTCODE_INSTRUCTIONS"),
         prices=_prices(env.get("ORCHESTCODE_PRICES", "{}")),
         effort=_choice(env, "ORCHESTCODE_EFFORT", _EFFORTS),
+        window_tokens=_window_tokens(env, "ORCHESTCODE_WINDOW_TOKENS"),
         log_level=_choice(env, "ORCHESTCODE_LOG_LEVEL", _LOG_LEVELS) or "info",
         log_format=_choice(env, "ORCHESTCODE_LOG_FORMAT", _LOG_FORMATS) or "json",
         metrics_address=_address(env, "ORCHESTCODE_METRICS_ADDRESS"),
@@ -402,6 +407,14 @@ def _count(env: Mapping[str, str], name: str) -> int | None:
     number = _number(env, name)
     if number == 0:
         raise SettingsError(f"{name} must be at least 1.")
+    return number
+
+
+def _window_tokens(env: Mapping[str, str], name: str) -> int | None:
+    number = _number(env, name)
+    if number is not None and number not in _WINDOW_TOKENS:
+        least, most = _WINDOW_TOKENS[0], _WINDOW_TOKENS[-1]
+        raise SettingsError(f"{name} must be from {least:,} to {most:,} tokens, not {number:,}.")
     return number
 
 

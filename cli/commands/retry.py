@@ -25,7 +25,7 @@ from cli.parameters import (
     Thinking,
     converted,
 )
-from cli.request_options import dollars, task_count
+from cli.request_options import WindowSize, dollars, task_count
 
 
 async def command(  # noqa: PLR0913 - a parameter an option
@@ -46,6 +46,7 @@ async def command(  # noqa: PLR0913 - a parameter an option
     model_reviewer: ReviewerModel = None,
     fallback_model: Annotated[str | None, Parameter(metavar="MODEL")] = None,
     effort: Thinking = None,
+    window_tokens: WindowSize = None,
     detach: Detach = False,
     context: Context,
 ) -> ExitCode:
@@ -77,6 +78,7 @@ async def command(  # noqa: PLR0913 - a parameter an option
                 "max_parallel": max_parallel,
                 "fallback_model": fallback_model,
                 "effort": effort,
+                "window_tokens": window_tokens,
             },
             detach=detach,
         ),

@@ -37,7 +37,7 @@ from cli.parameters import (
     converted,
 )
 from cli.repository_folder import repository_folder
-from cli.request_options import dollars, request_start, task_count
+from cli.request_options import WindowSize, dollars, request_start, task_count
 from cli.request_text import request_text
 from cli.threads import open_run
 from cli.watcher import watch_to_end
@@ -86,6 +86,7 @@ async def command(  # noqa: PLR0913 - a parameter an option
     model_reviewer: ReviewerModel = None,
     fallback_model: Annotated[str | None, Parameter(metavar="MODEL")] = None,
     effort: Thinking = None,
+    window_tokens: WindowSize = None,
     detach: Detach = False,
     context: Context,
 ) -> ExitCode:
@@ -124,7 +125,12 @@ async def command(  # noqa: PLR0913 - a parameter an option
     )
     settings = load(context.environ)
     refuse_other_settings(settings, context)
-    limits = {"budget_usd": budget_usd, "on_limit": on_limit, "max_parallel": max_parallel}
+    limits = {
+        "budget_usd": budget_usd,
+        "on_limit": on_limit,
+        "max_parallel": max_parallel,
+        "window_tokens": window_tokens,
+    }
     models = chosen_models(
         settings,
         {"": model, "planner": model_planner, "coder": model_coder, "reviewer": model_reviewer},

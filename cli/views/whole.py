@@ -17,7 +17,7 @@ from domain.review.findings import finding_line
 _OPTIONS = (
     *("repository", "base", "branch", "checks", "approve", "budget_usd", "on_limit"),
     *("max_parallel", "model", "model_planner", "model_coder", "model_reviewer"),
-    *("fallback_model", "effort"),
+    *("fallback_model", "effort", "window_tokens"),
 )
 _MOST_LINES = 200
 

@@ -81,10 +81,12 @@ def configure(
     effort: str | None,
     prices: ModelFacts,
     fallback: ModelFacts | None = None,
+    window_tokens: int | None = None,
 ) -> AgentConfiguration:
     """Return the configuration of an agent that starts now; `specs` with its `finish`.
 
-    A fallback that is the model itself is none.
+    A fallback that is the model itself is none. `window_tokens` counts instead of the role's
+    limit, as far as the models hold it.
     """
     return AgentConfiguration(
         role=role.name,
@@ -93,9 +95,13 @@ def configure(
         system=role.prompt,
         tools=tuple(_pinned(spec) for spec in sorted(specs, key=lambda spec: spec.name)),
         prices=prices,
-        limits=_fitting(role.limits, prices, fallback),
+        limits=_fitting(_windowed(role.limits, window_tokens), prices, fallback),
         fallback=None if fallback is None or fallback.name == model else fallback,
     )
+
+
+def _windowed(limits: AgentLimits, window_tokens: int | None) -> AgentLimits:
+    return limits.model_copy(update={"window_tokens": window_tokens or limits.window_tokens})
 
 
 def _fitting(limits: AgentLimits, *known: ModelFacts | None) -> AgentLimits:

@@ -16,6 +16,7 @@ def chosen(start: RequestStart) -> ModelChoice:
         reviewer=start.model_reviewer,
         effort=start.effort,
         fallback=start.fallback_model,
+        window_tokens=start.window_tokens,
     )
 
 
@@ -58,3 +59,5 @@ def _parts(choice: ModelChoice) -> Iterator[str]:
         yield f"fallback {choice.fallback}"
     if choice.effort:
         yield f"effort {choice.effort}"
+    if choice.window_tokens:
+        yield f"windows of {choice.window_tokens:,} tokens"

@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError
 
 from contracts.agent import AgentLimits
 from contracts.base import HumanInput
+from contracts.model_choice import WindowTokens
 from domain import limits
 from domain.agent.outputs import OUTPUTS, Output, output_of
 
@@ -19,6 +20,7 @@ class Role:
         model: None takes the one of the worker's settings.
         tools: names, `finish` apart.
         limits: without the money, which the caller of the agent reserves.
+        window_tokens: as its file says; None takes that of the worker's settings.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Role:
     output: Output
     limits: AgentLimits
     model: str | None = None
+    window_tokens: int | None = None
 
 
 class RoleLimits(HumanInput):
@@ -35,7 +38,7 @@ class RoleLimits(HumanInput):
     turns: int = Field(ge=1, le=10_000)
     seconds: int = Field(ge=1, le=604_800)
     output_tokens: int = Field(ge=1_000, le=128_000)
-    window_tokens: int | None = Field(default=None, ge=10_000, le=2_000_000)
+    window_tokens: WindowTokens | None = None
 
 
 class OutputFields(HumanInput):
@@ -76,7 +79,8 @@ def read_role(
     if output is None:
         return f"the role {name!r} has the output {found.output!r}; use {', '.join(OUTPUTS)}"
     own = limits.AGENT.model_copy(update=found.limits.model_dump(exclude_none=True))
-    return Role(name, prompt, tuple(sorted(found.tools)), output, own, found.model)
+    window = found.limits.window_tokens
+    return Role(name, prompt, tuple(sorted(found.tools)), output, own, found.model, window)
 
 
 def _output(given: str | OutputFields) -> Output | None:

@@ -61,8 +61,13 @@ def read(payload: object) -> RequestStart | str:
 
 
 def with_settings(start: RequestStart, opened: RepositoryOpened) -> RequestStart:
-    """Return a request with the checks of its repository's settings, where it names none."""
-    return start.model_copy(update={"checks": start.checks or opened.settings_checks})
+    """Return a request with what its repository's settings say, where it says nothing itself."""
+    return start.model_copy(
+        update={
+            "checks": start.checks or opened.settings_checks,
+            "window_tokens": start.window_tokens or opened.window_tokens,
+        }
+    )
 
 
 def of_base(start: RequestStart | None, found: Baseline | None) -> dict[str, tuple[str, ...]]:

@@ -387,6 +387,15 @@ async def test_checks_of_the_settings_count_where_the_request_names_none(env: Ac
     assert theirs.opened.settings_checks == ("test -e a.txt", "true")
 
 
+async def test_the_settings_say_how_large_a_window_is(env: ActivityEnv) -> None:
+    """Also to a request with checks of its own."""
+    with_settings(env, '{"window_tokens": 50000}')
+
+    done = await env.open(request="request/own", branch="own", checks=("true",))
+
+    assert done.opened.window_tokens == 50_000
+
+
 @pytest.mark.parametrize("checks", [(), ("true",)])
 @pytest.mark.parametrize(
     ("text", "words"),

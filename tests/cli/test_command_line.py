@@ -36,6 +36,7 @@ RUN_DEFAULTS = {
     "model_reviewer": None,
     "fallback_model": None,
     "effort": None,
+    "window_tokens": None,
     "detach": False,
 }
 
@@ -184,6 +185,7 @@ def test_every_option_of_run_is_understood() -> None:
     words += ["--on-limit", "finish", "--thread", "t"]
     words += ["--model", "m", "--model-planner", "p", "--model-coder", "c"]
     words += ["--model-reviewer", "r", "--fallback-model", "f", "--effort", "xhigh"]
+    words += ["--window-tokens", "50000"]
     words += ["--setup", "npm ci", "--no-setup"]
     words += ["--max-parallel", "3", "--detach", "mend it"]
 
@@ -207,6 +209,7 @@ def test_every_option_of_run_is_understood() -> None:
         "model_reviewer": "r",
         "fallback_model": "f",
         "effort": Effort.XHIGH,
+        "window_tokens": 50_000,
         "detach": True,
     }
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from contracts.model_choice import LEAST_WINDOW_TOKENS, MOST_WINDOW_TOKENS
 from domain.repository_settings import (
     KEYS,
     MOST_CHARS,
@@ -45,6 +46,12 @@ def test_settings_name_commands(text: str, setup: tuple[str, ...], checks: tuple
     assert parsed(text.encode()) == RepositorySettings(setup=setup, checks=checks)
 
 
+def test_settings_may_say_how_large_a_window_is() -> None:
+    """A file without the key says nothing of it."""
+    assert parsed(b'{"window_tokens": 50000}').window_tokens == 50_000
+    assert parsed(b"{}").window_tokens is None
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
@@ -59,12 +66,17 @@ def test_settings_name_commands(text: str, setup: tuple[str, ...], checks: tuple
             b'{"checkers": []}',
             'the unknown key "checkers"; did you mean "checks"? (there are "checks"',
         ),
-        (b'{"sandbox": false}', 'the unknown key "sandbox" (there are "checks", "setup")'),
+        (b'{"sandbox": false}', 'the unknown key "sandbox" (there are "checks", "setup", "'),
         (b'{"a\\nb\\u001b[1m": 1}', 'the unknown key "a b" ('),
         (b'{"checks": [], "checks": ["true"]}', 'has the key "checks" twice'),
         (b'{"checks": "make test"}', '"checks" must be a list of commands, each a text'),
         (b'{"checks": null}', '"checks" must be a list of commands, each a text'),
         (b'{"setup": {"linux": []}}', '"setup" must be a list of commands, each a text'),
+        (b'{"window_tokens": "110000"}', '"window_tokens" must be a whole number from 10,000 to'),
+        (b'{"window_tokens": true}', '"window_tokens" must be a whole number from 10,000 to'),
+        (b'{"window_tokens": 9999}', '"window_tokens" must be a whole number from 10,000 to'),
+        (b'{"window_tokens": 1e5}', '"window_tokens" must be a whole number from 10,000 to'),
+        (b'{"window_tokens": null}', '"window_tokens" must be a whole number from 10,000 to'),
         (b'{"checks": ["true", 1]}', '"checks", command 2: must be a text that is not empty'),
         (b'{"checks": [" \\n"]}', '"checks", command 1: must be a text that is not empty'),
         (b'{"checks": ["true\\u0000"]}', "command 1: holds characters that cannot be seen"),
@@ -123,7 +135,9 @@ def test_the_published_schema_allows_what_the_reader_takes() -> None:
 
     assert set(schema["properties"]) == {"$schema", *KEYS}
     assert schema["additionalProperties"] is False
-    for key in KEYS:
+    window = schema["properties"]["window_tokens"]
+    assert (window["minimum"], window["maximum"]) == (LEAST_WINDOW_TOKENS, MOST_WINDOW_TOKENS)
+    for key in set(KEYS) - {"window_tokens"}:
         commands = schema["properties"][key]
         assert (commands["type"], commands["maxItems"]) == ("array", MOST_COMMANDS)
         assert commands["items"] == {"type": "string", "minLength": 1, "maxLength": MOST_CHARS}

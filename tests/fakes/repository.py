@@ -21,11 +21,13 @@ class FakeRepositories(Fake, RepositoryActivities):
 
     Attributes:
         settings_checks: of the settings of every base.
+        window_tokens: of the settings of every base.
         setup: what each base needs first.
         codes: what people send counts only with a code.
     """
 
     settings_checks: tuple[str, ...] = ()
+    window_tokens: int | None = None
     setup: WantedSetup | None = None
     codes: bool = False
 
@@ -54,6 +56,7 @@ class FakeRepositories(Fake, RepositoryActivities):
             files=1,
             limits=limits.REQUEST,
             settings_checks=() if request.checks else self.settings_checks,
+            window_tokens=self.window_tokens,
             setup=self.setup,
             codes=self.codes,
         )

@@ -161,6 +161,21 @@ async def test_a_repaired_plan_leaves_nothing_to_tell(client: Client) -> None:
     assert told(env.calls)["coder"] == ""
 
 
+@pytest.mark.parametrize(("asked_for", "counts"), [(None, 50_000), (70_000, 70_000)])
+async def test_every_agent_has_the_window_that_the_request_or_its_repository_says(
+    client: Client, asked_for: int | None, counts: int
+) -> None:
+    """It is recorded with each agent's opening, and shown; the request counts first."""
+    async with at_work(client, scripts([plan(task("a"))], "a")) as env:
+        env.repositories.window_tokens = 50_000
+        done = await (await env.start(RequestWorkflow, asked(window_tokens=asked_for))).result()
+
+    opened = env.calls.of("open_conversation")
+    assert {each.models.window_tokens for each in opened} == {counts}
+    assert len(opened) == 3
+    assert done.models == f"windows of {counts:,} tokens"
+
+
 async def test_checks_of_the_settings_are_run_like_those_of_a_request(client: Client) -> None:
     """On the base, on each patch and on the merged tree; agents are told of them, and the status
     says who names them and that they passed before any work.
