@@ -311,6 +311,8 @@ def _build_workers(config: Settings, client: Client, activities: Activities) -> 
     }
     disk_space = DiskSpaceInterceptor(config.home, config.stores, config.worktrees)
     grace = dt.timedelta(seconds=config.grace_seconds)
+    # A reply that is broken off is paid for, and asked for once more.
+    replies = dt.timedelta(seconds=config.reply_grace_seconds)
     workflows = Worker(
         client,
         task_queue=TaskQueue.WORKFLOWS,
@@ -331,7 +333,7 @@ def _build_workers(config: Settings, client: Client, activities: Activities) -> 
                 max_concurrent_activities=slots[queue],
                 max_heartbeat_throttle_interval=BEAT_THROTTLE,
                 default_heartbeat_throttle_interval=BEAT_THROTTLE,
-                graceful_shutdown_timeout=grace,
+                graceful_shutdown_timeout=replies if queue == TaskQueue.MODEL else grace,
             )
             for queue in activities
         ),

@@ -16,7 +16,7 @@ from activities.agent_setup import AgentSetup
 from activities.corruption import sound_log
 from activities.failures import call_failed, failed, translated_failures
 from activities.memory import memories_told
-from activities.windows import ledger_told, note_agent, open_next
+from activities.windows import ledgers_told, note_agent, open_next
 from contracts import roles
 from contracts.agent import OpenedConversation
 from contracts.failures import FailureKind
@@ -135,9 +135,9 @@ class MessagesModel(ModelActivities):
             memories = await memories_told(
                 store, request, name, can_read=readable, redact=self._redact
             )
-            ledger = await ledger_told(store, request)
+            ledgers = await ledgers_told(store, request, configuration)
             files = await file_list(self._symbols, store, request)
-            first = await opening(store, request, limits, files, told, memories, ledger)
+            first = await opening(store, request, limits, files, told, memories, ledgers)
             log = await self._log.open(
                 store, name, configuration=configuration, opening=first, resumed=request.resumed
             )

@@ -151,7 +151,7 @@ class UserRepositories(RepositoryActivities):
         """Return from where a request starts: as it says, or what its thread has delivered last."""
         if request.base or not request.thread:
             return request.base
-        candidates = threads.bases(await self._past(request))
+        candidates = threads.bases(await self._past(request, ledgers=False))
         for base in candidates:
             with contextlib.suppress(RequestRefused):
                 branch = request.branch or request.suggested_branch
@@ -160,13 +160,14 @@ class UserRepositories(RepositoryActivities):
                     return base
         return None
 
-    async def _past(self, request: OpenRepository) -> Sequence[PastRun]:
+    async def _past(self, request: OpenRepository, *, ledgers: bool = True) -> Sequence[PastRun]:
         """Return what the thread of a request came to so far."""
         key = ids.repository_key(str(await locate(request.path)))
         if not self._stores.path(key).is_dir():
             return ()
         store = await self._stores.get(key)
-        return await past_runs(store, request.thread, but=request.request_key)
+        own = request.request_key
+        return await past_runs(store, request.thread, but=own, ledgers=ledgers)
 
     def _check_code(self, request: OpenRepository) -> None:
         """Refuse a start without its code, where one is needed."""

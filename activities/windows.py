@@ -1,13 +1,17 @@
 """Opening an agent's next window: its ledger from what is recorded, its first message, its root."""
 
 import time
+from collections.abc import Sequence
 
+from contracts import roles
 from contracts.agent import OpenedConversation
 from contracts.handoff import HandOver
 from contracts.model import OpenConversation
+from contracts.review import ReviewFinish
 from contracts.spending import AgentOpened
 from domain import ids
 from domain.agent.configuration import AgentConfiguration
+from domain.agent.models import names_itself
 from domain.handoff import telling
 from domain.handoff.facts import TurnFact, WindowFacts
 from domain.handoff.ledger import updated
@@ -15,9 +19,11 @@ from infra.conversation.log import ConversationLog, Window
 from infra.conversation.messages import canonical, filled
 from infra.conversation.next_window import HandedOver, next_window
 from infra.kept import ledger as kept_ledger
-from infra.kept.agents import agents, turns_until
+from infra.kept.agents import agents, turn_at, turns_until
 from infra.store import Store, records
 
+COMPACTION = "compaction"
+"""A block in which the model's service has put what it shortened a conversation to."""
 _BYTES_A_TOKEN = 3.5
 
 
@@ -33,7 +39,7 @@ async def open_next(store: Store, log: ConversationLog, request: HandOver) -> Op
     name = ids.conversation_id(opening.repository.request_key, opening.agent_id, number)
     root, past = await turns_until(store, request.conversation.head)
     turns = await kept_ledger.turn_facts(store, past, window=number, answers=request.answers)
-    facts = await _facts(store, request, turns)
+    facts = await _facts(store, request, turns, next_model=_next_model(before, request))
     given = HandedOver(
         conversation=request.conversation.id,
         head=request.conversation.head,
@@ -42,6 +48,7 @@ async def open_next(store: Store, log: ConversationLog, request: HandOver) -> Op
         note=facts.note,
         calls=[call for turn in turns for call in turn.calls],
         held=before.last.held if before.last else (),
+        others=[*await _summary(store, request), *await _last_review(store, request)],
     )
     message, window = await next_window(store, root, given, seed=name)
     opened = await log.open(
@@ -86,7 +93,17 @@ def _configuration(before: Window, request: HandOver) -> AgentConfiguration:
     return found
 
 
-async def _facts(store: Store, request: HandOver, turns: list[TurnFact]) -> WindowFacts:
+def _next_model(before: Window, request: HandOver) -> str:
+    """Return the model that the new window asks, "" where it is that of the one before."""
+    asked_before = before.last.fallback if before.last else False
+    if request.fallback == asked_before:
+        return ""
+    return _configuration(before, request).asked(fallback=request.fallback).name
+
+
+async def _facts(
+    store: Store, request: HandOver, turns: list[TurnFact], *, next_model: str
+) -> WindowFacts:
     said = turns[-1].says if request.asked and turns else ""
     why = f": {request.why}" if request.why else ""
     budget = f" of ${request.budget_microusd / 1e6:.2f}" if request.budget_microusd else ""
@@ -98,6 +115,7 @@ async def _facts(store: Store, request: HandOver, turns: list[TurnFact]) -> Wind
         read=await kept_ledger.read_files(store, request.seen),
         note=await kept_ledger.note_fields(store, request.note, said),
         spent=f"{request.turns} turns, ${request.cost_microusd / 1e6:.2f}{budget}",
+        next_model=next_model,
     )
 
 
@@ -118,27 +136,78 @@ async def note_agent(
     await records.write_first(store, ref, opened)
 
 
-async def ledger_told(store: Store, request: OpenConversation) -> tuple[str, str]:
-    """Return label and text of the ledger that an agent is told of another's work, "" for none.
+async def ledgers_told(
+    store: Store, request: OpenConversation, configuration: AgentConfiguration
+) -> list[tuple[str, str]]:
+    """Return label and text of the ledgers that an agent is told of others' work.
 
-    A reviewer is told that of the author as it is now, a coder that of the last attempt at its
-    task.
+    A reviewer is told that of the author as it is now; a coder that of the last attempt at its
+    task, however that ended, and that of its last review.
     """
     if request.author is not None:
         author = request.author
         ledger = await kept_ledger.ledger_at(store, author.head, author.window)
-        return telling.OF_AUTHOR, telling.told(ledger, own=False)
+        return [(telling.OF_AUTHOR, telling.told(ledger, own=False))]
     if not request.again:
-        return "", ""
-    key = request.repository.request_key
-    task = ids.agent_task(request.agent_id, request.role)
-    before = [
-        each
-        for each in await agents(store, key)
-        if (each.role, each.task) == (request.role, task) and each.agent != request.agent_id
-    ]
-    tip = store.ref(ids.conversation_ref(before[-1].conversation)) if before else None
-    if tip is None:
-        return "", ""
-    ledger = await kept_ledger.ledger_at(store, tip, before[-1].window)
-    return telling.OF_ATTEMPT, telling.told(ledger)
+        return []
+    key, task = request.repository.request_key, ids.agent_task(request.agent_id, request.role)
+    earlier = [each for each in await agents(store, key) if not _same_run(each, request.agent_id)]
+    before = _last(earlier, request.role, task)
+    changed = None
+    if request.tip:
+        changed = await kept_ledger.changed_files(store, request.tip, request.commit)
+    work = await kept_ledger.past_work(store, key, before, changed=changed) if before else None
+    told = []
+    if work:
+        same = names_itself(configuration.model, work.ledger.model)
+        model = "" if same else configuration.model
+        text = telling.attempt(work.ledger, says=work.says, model=model)
+        told.append((telling.OF_ATTEMPT, text))
+    return [*told, *await _review_told(store, key, _last(earlier, roles.REVIEWER, task))]
+
+
+def _same_run(agent: AgentOpened, agent_id: str) -> bool:
+    """Return whether an agent works in the same run of a task as another one."""
+    return agent.agent.rpartition("/")[0] == agent_id.rpartition("/")[0]
+
+
+def _last(opened: Sequence[AgentOpened], role: str, task: str) -> AgentOpened | None:
+    found = (each for each in reversed(opened) if (each.role, each.task) == (role, task))
+    return next(found, None)
+
+
+async def _review_told(
+    store: Store, key: str, reviewer: AgentOpened | None
+) -> list[tuple[str, str]]:
+    """Return label and text of the ledger of a review, nothing where there was none."""
+    work = await kept_ledger.past_work(store, key, reviewer) if reviewer else None
+    if work is None:
+        return []
+    finish = ReviewFinish.model_validate_json(work.finish) if work.finish else None
+    return [(telling.OF_REVIEW, telling.review(finish, work.ledger))]
+
+
+async def _summary(store: Store, request: HandOver) -> list[tuple[str, str]]:
+    """Return what the service made of a window that it shortened unasked, nothing else of any.
+
+    That reply was discarded, so it stands behind the last turn of the window.
+    """
+    conversation = request.conversation
+    tip = store.ref(ids.conversation_ref(conversation.id))
+    if tip is None or tip == conversation.head:
+        return []
+    last = await turn_at(store, conversation.id, tip)
+    found = [block.get("content") for block in last.reply if block.get("type") == COMPACTION]
+    if last.parent != conversation.head or not any(isinstance(each, str) for each in found):
+        return []
+    summary = "\n\n".join(each for each in found if isinstance(each, str))
+    return [(telling.SUMMARY, telling.summary(summary))]
+
+
+async def _last_review(store: Store, request: HandOver) -> list[tuple[str, str]]:
+    """Return what a coder is told in a fresh window of the last review of its work."""
+    opening = request.opening
+    if opening.role != roles.CODER:
+        return []
+    key, task = opening.repository.request_key, ids.agent_task(opening.agent_id, opening.role)
+    return await _review_told(store, key, _last(await agents(store, key), roles.REVIEWER, task))

@@ -78,6 +78,7 @@ class HandOver(Contract):
         checkpoint: the worktree's state.
         seen: object id of its record of file digests.
         turns, cost_microusd, budget_microusd: of the agent so far.
+        fallback: the new window asks the fallback model.
     """
 
     opening: OpenConversation
@@ -93,3 +94,4 @@ class HandOver(Contract):
     turns: int = 0
     cost_microusd: int = 0
     budget_microusd: int = 0
+    fallback: bool = False

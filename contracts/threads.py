@@ -9,8 +9,10 @@ from contracts.run_state import RunState
 
 MOST_QUEUED: Final = 20
 """Follow-ups that wait for one request."""
-MOST_PAST: Final = 8_000
+MOST_PAST: Final = 14_000
 """Characters of what agents are told of the runs before."""
+MOST_LEDGER: Final = 5_000
+"""Characters of the ledger of one run."""
 
 
 class PastRun(Contract):
@@ -20,6 +22,7 @@ class PastRun(Contract):
         id: workflow id of the request.
         request: what was asked.
         outcome: what it came to, in words.
+        ledger: decisions, what is open, what was tried and failed, checks; "" of an older run.
         branch, commit: what it delivered; None when it delivered nothing.
     """
 
@@ -27,6 +30,7 @@ class PastRun(Contract):
     request: str
     state: RunState
     outcome: str = ""
+    ledger: str = ""
     branch: str | None = None
     commit: ObjectId | None = None
 

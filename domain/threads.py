@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from contracts.request import RequestStatus
-from contracts.threads import MOST_PAST, MOST_QUEUED, FollowUp, PastRun
+from contracts.threads import MOST_LEDGER, MOST_PAST, MOST_QUEUED, FollowUp, PastRun
 from contracts.visibility import RunState
 from domain.ids import REQUEST_PREFIX
 from domain.request import status as requests
@@ -12,15 +12,17 @@ from domain.text import clip, one_line
 
 _REQUEST_CHARS = 1_500
 _OUTCOME_CHARS = 2_000
+_OLDER_LEDGER_CHARS = 1_500
 
 
-def past_run(status: RequestStatus) -> PastRun:
-    """Return a run of a thread by its last status."""
+def past_run(status: RequestStatus, ledger: str = "") -> PastRun:
+    """Return a run of a thread by its last status and its ledger."""
     return PastRun(
         id=status.id,
         request=clip(status.request, _REQUEST_CHARS),
         state=status.state,
         outcome=clip(outcome(status), _OUTCOME_CHARS),
+        ledger=ledger,
         branch=status.branch if status.commit else None,
         commit=status.commit,
     )
@@ -38,11 +40,16 @@ def outcome(status: RequestStatus) -> str:
 
 
 def told(past: Sequence[PastRun]) -> str:
-    """Return what agents are told of the runs before, the newest last; the oldest go first."""
+    """Return what agents are told of the runs before, the newest last; the oldest go first.
+
+    The newest run's ledger is whole, those before it begin with what was decided.
+    """
     kept: list[str] = []
     room = MOST_PAST
     for number, run in reversed(list(enumerate(past, start=1))):
-        text = f"{number}. Asked: {run.request}\nCame to: {run.outcome or run.state.value}"
+        chars = MOST_LEDGER if number == len(past) else _OLDER_LEDGER_CHARS
+        ledger = f"\nIts ledger:\n{clip(run.ledger, chars)}" if run.ledger else ""
+        text = f"{number}. Asked: {run.request}\nCame to: {run.outcome or run.state.value}{ledger}"
         room -= len(text) + 2
         if room < 0:
             break

@@ -17,6 +17,7 @@ DEFAULT_NAMESPACE = "default"
 WATCHDOG_SECONDS = 30
 BACKUP_SECONDS = 30
 GRACE_SECONDS = 5
+REPLY_GRACE_SECONDS = 60
 IDLE_SECONDS = 900
 ROLES = ("planner", "coder", "reviewer")
 """Roles that may have a model of their own, by `ORCHESTCODE_MODEL_<ROLE>`."""
@@ -74,6 +75,8 @@ class Settings:
             restarts the worker or the embedded server; 0 means never.
         backup_seconds: how often the embedded server's database is backed up; 0 means never.
         grace_seconds: how long a stopping worker continues with its running activities.
+        reply_grace_seconds: how long it waits for the model's replies that are coming, at least
+            `grace_seconds`.
         idle_seconds: how long the background service goes on when nothing is open.
         shared_host: others log in to this machine: only this user's processes and root's reach the
             embedded server.
@@ -115,6 +118,7 @@ class Settings:
     watchdog_seconds: int = WATCHDOG_SECONDS
     backup_seconds: int = BACKUP_SECONDS
     grace_seconds: int = GRACE_SECONDS
+    reply_grace_seconds: int = REPLY_GRACE_SECONDS
     idle_seconds: int = IDLE_SECONDS
     shared_host: bool = False
     answer_codes: bool = False
@@ -257,7 +261,10 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         checkpoint_mb=_count(env, "ORCHESTCODE_CHECKPOINT_MB"),
         watchdog_seconds=_seconds(env, "ORCHESTCODE_WATCHDOG_SECONDS", WATCHDOG_SECONDS),
         backup_seconds=_seconds(env, "ORCHESTCODE_BACKUP_SECONDS", BACKUP_SECONDS),
-        grace_seconds=_seconds(env, "ORCHESTCODE_GRACE_SECONDS", GRACE_SECONDS),
+        grace_seconds=(grace := _seconds(env, "ORCHESTCODE_GRACE_SECONDS", GRACE_SECONDS)),
+        reply_grace_seconds=max(
+            grace, _seconds(env, "ORCHESTCODE_REPLY_GRACE_SECONDS", REPLY_GRACE_SECONDS)
+        ),
         idle_seconds=_seconds(env, "ORCHESTCODE_IDLE_SECONDS", IDLE_SECONDS),
         shared_host=_choice(env, "ORCHESTCODE_SHARED_HOST", _YES_NO) == "yes",
         answer_codes=_choice(env, "ORCHESTCODE_ANSWER_CODES", _YES_NO) == "yes",

@@ -70,6 +70,7 @@ class Handoff:
                 turns=state.progress.turns,
                 cost_microusd=state.progress.cost_microusd,
                 budget_microusd=state.limits().budget_microusd,
+                fallback=state.progress.fallback or step.fallback,
             ),
             activity_options.model(f"open window {number + 1}: {step.cause.value}"),
         )

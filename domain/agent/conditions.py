@@ -232,6 +232,13 @@ FAILURES = (
         "body too large", _FULL, _TOO_LARGE, codes=("request_body_too_large_after_decoding",)
     ),
     Condition("compaction unavailable", _RETRY, _BUSY, codes=("compaction_unavailable",)),
+    # Of a block that came unasked: a new window has none.
+    Condition(
+        "compaction refused",
+        _FULL,
+        "the service does not take back how it shortened the conversation: {says}",
+        codes=("compaction_*",),
+    ),
     Condition(
         "unusable part",
         _WRONG,
@@ -242,7 +249,6 @@ FAILURES = (
             "tool_reference_unresolved",
             "available_tools_limit_exceeded",
             "cmek_*",
-            "compaction_*",
         ),
     ),
     Condition(

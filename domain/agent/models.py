@@ -94,6 +94,11 @@ def _unknown(name: str) -> ModelFacts:
     )
 
 
+def names_itself(model: str, answered: str) -> bool:
+    """Return whether a model of this name answered, by the name that it gave itself."""
+    return _is(answered.removesuffix(REHEARSED), model)
+
+
 def _is(name: str, known: str) -> bool:
     return name.startswith(known) and _SAME.fullmatch(name, len(known)) is not None
 

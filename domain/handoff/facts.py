@@ -50,12 +50,14 @@ class TurnFact:
         at: its handle.
         told: what came with it, as kind and text.
         says: the words of its reply.
+        model: that answered, as it named itself.
     """
 
     at: str
     told: tuple[tuple[str, str], ...] = ()
     calls: tuple[CallFact, ...] = ()
     says: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class WindowFacts:
         read: files of which the agent knows the content.
         note: what the agent noted, by field; empty when it noted nothing.
         spent: turns, cost and budget, in words.
+        next_model: that goes on with the work, where it is another one; else "".
     """
 
     number: int
@@ -92,6 +95,7 @@ class WindowFacts:
     read: tuple[FileFact, ...] = ()
     note: dict[str, tuple[str, ...]] = field(default_factory=dict)
     spent: str = ""
+    next_model: str = ""
 
 
 def parts_of(

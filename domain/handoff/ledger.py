@@ -16,6 +16,7 @@ from domain.handoff.facts import CallFact, FileFact, TurnFact, WindowFacts
 from domain.text import clip, one_line
 
 _COMMANDS, _FAILURES, _READ, _CHANGED, _LINES = 60, 40, 150, 300, 400
+_MODELS = 20
 _SENT_BACK_WHOLE, _SENT_BACK_CHARS = 6, 400
 _LINE_CHARS = 600
 
@@ -76,6 +77,8 @@ class Ledger(Contract):
         questions: open ones, as it noted them last.
         changed: files against what the work began on.
         read: files of which it knows the content.
+        model: that answered last, as it named itself.
+        models: where another model went on with the work: from which to which.
         more: how many facts of a kind are not here any more.
         spent: turns and money, in words.
     """
@@ -92,6 +95,8 @@ class Ledger(Contract):
     failures: tuple[Failure, ...] = ()
     changed: tuple[File, ...] = ()
     read: tuple[File, ...] = ()
+    model: str = ""
+    models: tuple[Line, ...] = ()
     more: Mapping[str, int] = Field(default_factory=dict)
     spent: str = ""
 
@@ -121,6 +126,8 @@ def updated(ledger: Ledger, window: WindowFacts) -> Ledger:
         fields["changed"] = _files(window.changed)
     if window.read:
         fields["read"] = _files(window.read)
+    if window.next_model:
+        fields.update(_changed_to(ledger, name, window.next_model, answers=False))
     return _bounded(ledger.model_copy(update=fields))
 
 
@@ -143,8 +150,22 @@ def _after_turn(ledger: Ledger, turn: TurnFact) -> Ledger:
             "commands": commands,
             "failures": failures,
             "approvals": approvals,
+            **_changed_to(ledger, turn.at, turn.model),
         }
     )
+
+
+def _changed_to(ledger: Ledger, at: str, model: str, *, answers: bool = True) -> dict[str, object]:
+    """Return what a ledger has of its models after another one, or the same, goes on.
+
+    `answers`: it has answered; else it is only asked from now on, by a name that may be another
+    than it gives itself.
+    """
+    if not model or model == ledger.model:
+        return {}
+    change = Line(at=at, text=f"from {ledger.model} to {model}")
+    models = (*ledger.models, change)[-_MODELS:] if ledger.model else ledger.models
+    return {"model": model if answers else "", "models": models}
 
 
 def _lines(at: str, texts: Iterable[str]) -> tuple[Line, ...]:

@@ -8,14 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from contracts.handoff import HandoffCause
+from contracts.review import Finding, ReviewFinish
 from domain.handoff.facts import CallFact, shortened
 from domain.handoff.ledger import Command, Failure, File, Ledger, Line
 
 LEDGER = "Ledger of your work so far, kept by the system"
 NOTE = "Your own note at the end of the last window"
+SUMMARY = "Summary of the last window, made by the model's service"
 RESULTS = "The most recent results"
 OF_AUTHOR = "Ledger of its author's work, kept by the system"
 OF_ATTEMPT = "Ledger of the attempt before, kept by the system"
+OF_REVIEW = "Ledger of the last review of this work, kept by the system"
 
 _LENGTHS: Mapping[str, int] = MappingProxyType(
     {
@@ -30,6 +33,7 @@ _LENGTHS: Mapping[str, int] = MappingProxyType(
         "approvals": 1_500,
         "questions": 1_500,
         "windows": 800,
+        "models": 600,
     }
 )
 """Characters of each part."""
@@ -40,6 +44,8 @@ _COUNT_CHARS = 80
 _WHOLE_SHARE = 0.8
 _SHARE_OF_OTHERS = 0.5
 _NOTE_CHARS = 6_000
+_REVIEW_CHARS = 6_000
+_WORDS_CHARS = 2_000
 _RESULTS, _RESULT_CHARS, _RESULTS_CHARS = 8, 3_000, 10_000
 _CUT = "\n[… {{cut}} characters are left out here: history_read {at}]\n"
 
@@ -90,6 +96,7 @@ def told(ledger: Ledger, *, own: bool = True) -> str:
         ("Tried without success, as noted", "tried", _lines(ledger.tried)),
         ("Open questions, as noted", "questions", [("", each) for each in ledger.questions]),
         ("Windows before this one" if own else "Windows", "windows", _lines(ledger.windows)),
+        ("Other models went on with the work", "models", _lines(ledger.models)),
     )
     sections = [
         f"{heading}:\n{body}"
@@ -165,6 +172,42 @@ def _failures(failures: Iterable[Failure]) -> list[tuple[str, str]]:
     ]
 
 
+def attempt(ledger: Ledger, *, says: str, model: str) -> str:
+    """Return the ledger of an attempt as the next one is told it.
+
+    `says` are the last words of its agent; `model` is that of the next one, "" where it is the
+    same.
+    """
+    words = shortened(says.strip(), _WORDS_CHARS, "\n[… {cut} characters are left out]\n")
+    other = ledger.model and model
+    parts = [
+        f"It was made by {ledger.model}; you are {model}." if other else "",
+        told(ledger),
+        f"Its last words:\n{words}" if words else "",
+    ]
+    return "\n\n".join(filter(None, parts))
+
+
+def review(finish: ReviewFinish | None, ledger: Ledger) -> str:
+    """Return the ledger of a review as the author of the work is told it.
+
+    What it found, then what its reviewer read and ran; `finish` is None of one that was cut.
+    """
+    if finish is None:
+        found = "It was cut before it came to a verdict."
+    else:
+        lines = [_finding(each) for each in finish.findings]
+        found = "\n".join([f"Verdict: {finish.verdict}. {finish.summary}", *lines])
+    found = shortened(found, _REVIEW_CHARS, "\n[… {cut} characters are left out]\n")
+    return "\n\n".join(filter(None, [found, told(ledger, own=False)]))
+
+
+def _finding(finding: Finding) -> str:
+    place = ":".join(str(part) for part in (finding.path, finding.line) if part)
+    said = f"P{finding.priority} {place} {finding.title}".replace("  ", " ")
+    return f"- {said}: {finding.detail}" if finding.detail else f"- {said}"
+
+
 def note(fields: Mapping[str, tuple[str, ...]]) -> str:
     """Return an agent's note as text, "" of none."""
     parts = []
@@ -173,6 +216,11 @@ def note(fields: Mapping[str, tuple[str, ...]]) -> str:
             body = lines[0] if name == "state" else "\n".join(f"- {line}" for line in lines)
             parts.append(f"{name.capitalize()}:\n{body}")
     return shortened("\n\n".join(parts), _NOTE_CHARS, "\n[… {cut} characters are left out]\n")
+
+
+def summary(text: str) -> str:
+    """Return what the model's service made of a window, at most as long as a note."""
+    return shortened(text.strip(), _NOTE_CHARS, "\n[… {cut} characters are left out]\n")
 
 
 def results(calls: Sequence[CallFact]) -> str:

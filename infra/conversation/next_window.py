@@ -24,6 +24,7 @@ class HandedOver:
         note: by field.
         calls: its last ones.
         held: what it was not told yet, with links to its texts.
+        others: label and text of what is told of others' work.
     """
 
     conversation: str
@@ -33,6 +34,7 @@ class HandedOver:
     note: Mapping[str, tuple[str, ...]]
     calls: Sequence[CallFact]
     held: Sequence[dict[str, Any]] = ()
+    others: Sequence[tuple[str, str]] = ()
 
 
 async def next_window(
@@ -57,6 +59,7 @@ async def next_window(
         [
             ("Handed over", telling.begin(given.cause)),
             (telling.LEDGER, telling.told(given.ledger)),
+            *given.others,
             (telling.NOTE, telling.note(given.note)),
             (telling.RESULTS, telling.results(given.calls)),
         ],

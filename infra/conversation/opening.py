@@ -1,5 +1,7 @@
 """The first message of an agent: its facts, its environment, the repository's own instructions."""
 
+from collections.abc import Sequence
+
 from contracts import roles
 from contracts.agent import AgentLimits
 from contracts.baseline import Survey
@@ -31,17 +33,17 @@ async def opening(
     files: str,
     definitions: str = "",
     memories: str = "",
-    ledger: tuple[str, str] = ("", ""),
+    ledgers: Sequence[tuple[str, str]] = (),
 ) -> Message:
     """Return the opening message; everything in it is the same for every attempt.
 
     `limits` are those of the agent's role, `files` the list of the repository's, `definitions` what
-    these define, `memories` what was accepted of earlier requests, `ledger`: label and text of
-    another agent's.
+    these define, `memories` what was accepted of earlier requests, `ledgers`: label and text of
+    other agents'.
     """
     facts = [*request.facts, ("Environment", await _environment(store, request, limits))]
     places = (("Files of the repository", files), (DEFINITIONS, definitions))
-    told = sections([*facts, ledger, (MEMORIES, memories), *places], seed=request.agent_id)
+    told = sections([*facts, *ledgers, (MEMORIES, memories), *places], seed=request.agent_id)
     text = {"type": "text", "text": told}
     documents = (*await _instructions(store, request), *request.documents)
     return {"role": "user", "content": [text, *documents_linked(documents)]}

@@ -5,7 +5,6 @@ count. The log before it, and every state of the files, stay under their refs.
 """
 
 import dataclasses
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,25 +21,22 @@ from contracts.continuation import (
     TakenOver,
     TurnChoice,
 )
-from contracts.model import ToolAnswer, ToolUse
+from contracts.model import ToolAnswer
 from contracts.spending import AgentOpened
 from contracts.store import ConversationRef
 from contracts.task import EarlierAttempt
-from contracts.tools import FINISH, ToolOutcome, ToolResult
+from contracts.tools import FINISH
 from domain import ids
 from domain.request import turns as words
 from infra.conversation.log import pinned
 from infra.kept.agents import agents
+from infra.kept.call_results import journaled, journaled_answer
 from infra.kept.changes import last_state
 from infra.kept.taken_over import NotTakenError, taken_over
 from infra.kept.turn_states import AgentTurn, RequestTurns
-from infra.store import ObjectMissing, RefUpdate, Store, StoreError, diffs, journal, records
+from infra.store import ObjectMissing, RefUpdate, Store, StoreError, diffs, records
 from infra.store.soundness import CHECKPOINT_CORRUPTION, damage
 
-_UNANSWERED = (
-    "This call had no answer yet when the conversation was taken back to here: make it again if "
-    "you need it."
-)
 _DAMAGE_CHARS = 600
 
 
@@ -310,7 +306,7 @@ async def _answers(
     after = found.after(turn.commit)
     told = _told(after.record.input if after else ())
     answers = [
-        told.get(use.id) or await _journaled(store, key, turn, use)
+        told.get(use.id) or await journaled_answer(store, key, turn.agent, use)
         for use in turn.record.turn.tool_uses
         if use.name != FINISH or use.problem
     ]
@@ -337,22 +333,6 @@ def _answer(block: Mapping[str, Any]) -> ToolAnswer:
     )
 
 
-async def _journaled(store: Store, key: str, turn: AgentTurn, use: ToolUse) -> ToolAnswer:
-    if use.problem:
-        return ToolAnswer(tool_use_id=use.id, text=use.problem, is_error=True)
-    result = await _result(store, key, turn, use)
-    if result is None:
-        return ToolAnswer(tool_use_id=use.id, text=_UNANSWERED, is_error=True)
-    failed = result.outcome is not ToolOutcome.DONE
-    return ToolAnswer(tool_use_id=use.id, output=result.output, is_error=failed)
-
-
-async def _result(store: Store, key: str, turn: AgentTurn, use: ToolUse) -> ToolResult | None:
-    call = ids.call_id(turn.agent.conversation, use.id)
-    found = await journal.recorded(store, ids.call_ref(key, turn.agent.task, call))
-    return ToolResult.model_validate(json.loads(found)) if found else None
-
-
 async def _seen(store: Store, key: str, found: RequestTurns, turn: AgentTurn) -> ObjectId | None:
     """Return the record of file digests as the last call that changed files left it.
 
@@ -360,7 +340,7 @@ async def _seen(store: Store, key: str, found: RequestTurns, turn: AgentTurn) ->
     """
     for each in reversed(found.line(turn.commit)):
         for use in reversed(each.record.turn.tool_uses):
-            result = await _result(store, key, each, use)
+            result = await journaled(store, key, each.agent, use)
             if result and result.seen:
                 return result.seen
     return None

@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from contracts.handoff import HandoffNote
 from contracts.model import ToolAnswer, ToolUse
+from contracts.spending import AgentOpened
 from contracts.verdicts import Effect, Permission
+from domain import ids
 from domain.agent import messages
 from domain.editing import seen
 from domain.handoff.facts import CallFact, FileFact, TurnFact, WindowFacts, parts_of, shortened
@@ -14,6 +17,7 @@ from domain.handoff.handles import Handle
 from domain.handoff.ledger import Ledger, updated
 from infra.conversation.log import LEDGER_FILE
 from infra.kept.agents import TurnRecord, turns_until
+from infra.kept.call_results import journaled_answer
 from infra.store import Store, diffs
 
 _READ_CHARS = 20_000
@@ -22,6 +26,7 @@ _WHOLE_TURNS = 3
 _CUT = "\n[… {cut} characters …]\n"
 _CHANGES = {"A": "added", "D": "deleted", "M": "changed", "T": "changed"}
 _DENIED = "Denied: "
+_NOT_ENDED = "It had not ended, or not begun, when its agent was stopped."
 
 
 async def ledger_before(store: Store, root: str) -> Ledger:
@@ -35,8 +40,72 @@ async def ledger_before(store: Store, root: str) -> Ledger:
 async def ledger_at(store: Store, head: str, window: int) -> Ledger:
     """Return the ledger at a turn of a window (from 0), as far as its log tells it."""
     root, records = await turns_until(store, head)
-    turns = await turn_facts(store, records, window=window + 1)
-    return updated(await ledger_before(store, root), WindowFacts(window + 1, tuple(turns)))
+    return await _ledger(store, root, records, window)
+
+
+@dataclass(frozen=True)
+class PastWork:
+    """What an agent's work came to, however it ended: by itself, cut, or killed.
+
+    Attributes:
+        says: the words of its last reply.
+        finish: what it handed in, as JSON; None when it was cut before.
+    """
+
+    ledger: Ledger
+    says: str = ""
+    finish: str | None = None
+
+
+async def past_work(
+    store: Store,
+    request_key: str,
+    agent: AgentOpened,
+    *,
+    changed: tuple[FileFact, ...] | None = None,
+) -> PastWork | None:
+    """Return what is kept of an agent's work at the end of its last turn; None without a turn.
+
+    What its last calls came to, which it was not told any more, stands in the journal. `changed`
+    are the files that differ from what its work began on.
+    """
+    tip = store.ref(ids.conversation_ref(agent.conversation))
+    root, records = await turns_until(store, tip) if tip else ("", [])
+    if not records:
+        return None
+    last = records[-1]
+    answers = [
+        answer
+        for use in last.turn.tool_uses
+        if (answer := await _last_answer(store, request_key, agent, use))
+    ]
+    ledger = await _ledger(store, root, records, agent.window, answers, changed)
+    return PastWork(ledger, _said(last), last.turn.finish)
+
+
+async def _last_answer(
+    store: Store, request_key: str, agent: AgentOpened, use: ToolUse
+) -> ToolAnswer | None:
+    """Return what a call came to that may have no answer; None of one that only read."""
+    answer = await journaled_answer(store, request_key, agent, use)
+    if answer.output or use.problem:
+        return answer
+    if use.effect is not Effect.WRITE:
+        return None
+    return answer.model_copy(update={"text": _NOT_ENDED})
+
+
+async def _ledger(
+    store: Store,
+    root: str,
+    records: Sequence[TurnRecord],
+    window: int,
+    answers: Sequence[ToolAnswer] = (),
+    changed: tuple[FileFact, ...] | None = None,
+) -> Ledger:
+    turns = await turn_facts(store, records, window=window + 1, answers=answers)
+    recorded = WindowFacts(window + 1, tuple(turns), changed=changed)
+    return updated(await ledger_before(store, root), recorded)
 
 
 async def turn_facts(
@@ -67,13 +136,18 @@ async def _turn(
         for number, use in enumerate(record.turn.tool_uses, start=1)
         if use.effect is not Effect.END
     ]
-    texts = (str(block.get("text") or "") for block in record.reply if block.get("type") == "text")
     return TurnFact(
         at=str(Handle(window, record.number)),
         told=tuple(_told(record)),
         calls=tuple(calls),
-        says="\n".join(filter(None, texts)),
+        says=_said(record),
+        model=record.turn.model,
     )
+
+
+def _said(record: TurnRecord) -> str:
+    texts = (str(block.get("text") or "") for block in record.reply if block.get("type") == "text")
+    return "\n".join(filter(None, texts))
 
 
 async def _call(

@@ -22,7 +22,7 @@ async def stop_services(settings: Settings) -> bool:
         StartupError: they do not end.
     """
     locks = [record.lock(settings) for record in (SupervisorRecord, KeeperRecord)]
-    end = loop_time() + _STOP_SECONDS + settings.grace_seconds
+    end = loop_time() + _STOP_SECONDS + settings.reply_grace_seconds
     told: int | None = None
     ran = False
     while any(is_held(lock) for lock in locks):

@@ -102,7 +102,7 @@ Restart=on-failure
 RestartSec=30
 # The worker is ended by `up`, which gives it its grace.
 KillMode=mixed
-TimeoutStopSec={settings.grace_seconds + 60}
+TimeoutStopSec={settings.reply_grace_seconds + 60}
 
 [Install]
 WantedBy=default.target

@@ -61,7 +61,7 @@ class WorkerMonitor:
     async def stop(self) -> None:
         """Stop the worker gracefully; call it once `run` is cancelled."""
         if self._worker is not None:
-            grace = self._settings.grace_seconds + _EXTRA_GRACE_SECONDS
+            grace = self._settings.reply_grace_seconds + _EXTRA_GRACE_SECONDS
             await self._worker.stop(grace_seconds=grace)
 
     def _start(self, heartbeats: HeartbeatPipe) -> ChildProcess:

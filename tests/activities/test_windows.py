@@ -14,23 +14,30 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.model import MessagesModel
 from contracts import roles
-from contracts.agent import OpenedConversation
+from contracts.agent import AgentLimits, AgentProgress, OpenedConversation
 from contracts.handoff import HANDOFF, HandoffCause, HandOver
-from contracts.model import ModelTurn, OpenConversation, ToolAnswer
+from contracts.model import ModelTurn, OpenConversation, ToolAnswer, ToolUse
+from contracts.model_choice import ModelChoice
+from contracts.request import RequestEnded, RequestStatus
+from contracts.task import TaskState, TaskStatus
+from contracts.tools import ToolOutcome, ToolResult
+from contracts.visibility import RunState
 from domain import ids
-from domain.agent import messages
+from domain.agent import loop, messages
 from domain.handoff import telling, window
 from infra.conversation import shortening
 from infra.kept.agents import agents
 from infra.kept.history import History, PastMissingError
 from infra.kept.ledger import ledger_at
-from infra.store import trees
+from infra.kept.threads import past_runs
+from infra.store import Store, records, trees
+from infra.store import journal as store_journal
 from infra.store.object_format import EMPTY_TREE
 from rehearsal import journal
 from rehearsal.journal import Entry
 from rehearsal.server import Server, serve
 from tests import journal_checks
-from tests.activities.model_env import REPOSITORY, ModelEnv, call, turn
+from tests.activities.model_env import MODEL, REPOSITORY, ModelEnv, call, turn
 
 AGENT = "request/x/task/a/coder-1"
 FULL = {"input_tokens": 115_000}
@@ -64,6 +71,7 @@ class Driver:
         self.conversation: OpenedConversation | Any = None
         self.turns = self.cost = 0
         self.windows = 0
+        self.models = ModelChoice()
 
     def opening(self, generation: int = 0, agent: str = AGENT) -> OpenConversation:
         """How the agent's first window was opened."""
@@ -74,6 +82,7 @@ class Driver:
             facts=(("Task", "Teach the parser the short form."),),
             commit=self.base,
             generation=generation,
+            models=self.models,
         )
 
     async def open(self, agent: str = AGENT) -> None:
@@ -127,7 +136,7 @@ class Driver:
         return order
 
 
-async def driver(desk: ModelEnv, server: Server) -> Driver:
+async def driver(desk: ModelEnv, server: Server, *, fallback: str | None = None) -> Driver:
     """An agent on a base with a file, and a checkpoint that changes it."""
     store = desk.store
     old, new = await store.put_blob(b"old\n"), await store.put_blob(b"new\n")
@@ -136,6 +145,7 @@ async def driver(desk: ModelEnv, server: Server) -> Driver:
     after = await trees.with_paths(store, before, {"parser.py": ("100644", new)})
     tree = await store.put_commit(after, (base,), "work", when=2)
     made = Driver(desk, desk.model(server), base, tree)
+    made.models = ModelChoice(fallback=fallback)
     await made.open()
     return made
 
@@ -408,6 +418,228 @@ async def test_a_reviewer_and_the_next_attempt_are_told_the_ledger(desk: ModelEn
         assert label in told
         assert "`make check`: exit code 2" in told
         assert "Keep the port." in told
+
+
+async def test_an_attempt_that_was_cut_is_handed_over_with_what_its_last_calls_came_to(
+    desk: ModelEnv,
+) -> None:
+    """At a time limit, or when it was killed, nobody told it that any more: the journal has it.
+    The next attempt is told also the files that differ, the last words, and which model it was.
+    """
+    turns = [
+        {"call": [run("make early")]},
+        {"say": "Nearly there.", "call": [VIEW, run("make late"), run("make never")]},
+    ]
+    casts = [{"match": {"contains": telling.OF_ATTEMPT}, "turns": [{"say": "On."}]}]
+    async with serve(
+        {"casts": [*casts, {"turns": turns}]}, journal_path=journal_of(desk), journal_bodies=True
+    ) as server:
+        agent = await driver(desk, server)
+        agent.answer["make early"] = ("early\n[exit code 0]", False)
+        await agent.turn()
+        cut = await agent.turn()
+        await journaled(desk, agent, cut.tool_uses[1], "late\nFAILED t.py::test_x\n[exit code 5]")
+        again = agent.opening(agent="request/x/retry-2/task/a/coder-1").model_copy(
+            update={
+                "again": True,
+                "tip": agent.base,
+                "commit": agent.checkpoint,
+                "models": ModelChoice(model="claude-opus-5-5"),
+            }
+        )
+        opened = await ActivityEnvironment().run(agent.model.open_conversation, again)
+        await turn(agent.model, call(opened))
+
+    told = first_text(recorded(desk)[-1])
+    for fact in (
+        "It was made by claude-sonnet-5-5 (rehearsed); you are claude-opus-5-5.",
+        "`make early`: exit code 0",
+        "`make late`: exit code 5, 1 of 1 runs failed",
+        "Tests that failed when they were run last:\n- t.py::test_x",
+        "`make never`: failed",
+        "It had not ended, or not begun, when its agent was stopped.",
+        "parser.py 3e757656cf36 changed +1 -1",
+        "Its last words:\nNearly there.",
+    ):
+        assert fact in told, fact
+    assert "Calls that failed" not in told
+
+
+async def journaled(desk: ModelEnv, agent: Driver, use: ToolUse, text: str) -> None:
+    """Journal what a call came to, as its activity does before it returns."""
+    result = ToolResult(
+        call_id=ids.call_id(agent.conversation.id, use.id),
+        outcome=ToolOutcome.FAILED,
+        output=await desk.store.put_blob(text.encode()),
+        checkpoint=agent.checkpoint,
+    )
+    batch = desk.store.batch()
+    entry = store_journal.entry(batch, result.model_dump_json().encode(), {})
+    await batch.write()
+    ref = ids.call_ref(REPOSITORY.request_key, "a", result.call_id)
+    await store_journal.settle(desk.store, entry, ref)
+
+
+REVIEW = {
+    "verdict": "revise",
+    "summary": "Zero breaks it.",
+    "findings": [
+        {"priority": 1, "title": "Zero", "detail": "Division.", "path": "parser.py", "line": 3}
+    ],
+}
+
+
+async def test_after_a_review_its_ledger_is_told_in_a_fresh_window_and_to_the_next_attempt(
+    desk: ModelEnv,
+) -> None:
+    """What the reviewer found, read and ran; an agent whose work no one reviewed is told none."""
+    casts = [
+        {
+            "match": {"role": "reviewer"},
+            "turns": [
+                {"call": [run("make fuzz")]},
+                {"call": [{"tool": "finish", "input": REVIEW}]},
+            ],
+        },
+        {"turns": [{"call": [VIEW]}, {"call": [VIEW]}]},
+    ]
+    async with serve(
+        {"casts": casts}, journal_path=journal_of(desk), journal_bodies=True
+    ) as server:
+        agent = await driver(desk, server)
+        await agent.turn()
+        await agent.hand_over(HandoffCause.OVERFLOW)
+        await agent.turn()
+        before = first_text(recorded(desk)[-1])
+        await review(desk, agent)
+        await agent.hand_over(HandoffCause.OVERFLOW)
+        await agent.turn()
+        again = agent.opening(agent="request/x/retry-2/task/a/coder-1").model_copy(
+            update={"again": True}
+        )
+        opened = await ActivityEnvironment().run(agent.model.open_conversation, again)
+        await turn(agent.model, call(opened))
+
+    assert telling.OF_REVIEW not in before
+    window, attempt = (first_text(each) for each in recorded(desk)[-2:])
+    for told in (window, attempt):
+        assert telling.OF_REVIEW in told
+        assert "Verdict: revise. Zero breaks it." in told
+        assert "- P1 parser.py:3 Zero: Division." in told
+        assert "`make fuzz`: exit code 9" in told
+
+
+async def review(desk: ModelEnv, agent: Driver) -> None:
+    """A reviewer of the agent's work: one command, then its verdict."""
+    opening = agent.opening(agent="request/x/task/a/reviewer-1").model_copy(
+        update={"role": roles.REVIEWER, "author": agent.conversation}
+    )
+    opened = await ActivityEnvironment().run(agent.model.open_conversation, opening)
+    header = {"agent": "role=reviewer; task=a; attempt=1; agent=r; request=r"}
+    ran = await turn(agent.model, call(opened).model_copy(update=header))
+    output = await desk.store.put_blob(b"crash\n[exit code 9]")
+    answer = ToolAnswer(tool_use_id=ran.tool_uses[0].id, output=output, is_error=True)
+    last = call(ran.conversation, answers=(answer,))
+    await turn(agent.model, last.model_copy(update=header))
+
+
+async def test_the_next_run_of_a_thread_is_told_the_ledger_of_its_agents(desk: ModelEnv) -> None:
+    """Decisions of all windows, what failed last, what they handed in; damage hides no outcome."""
+    first = [{"call": [VIEW]}, {"call": [run("make fuzz")]}, {"call": [VIEW]}, HANDS_OVER]
+    last = [{"call": [{"tool": "finish", "input": {"summary": "Both forms."}}]}]
+    key = REPOSITORY.request_key
+    row = TaskStatus(id="a", title="Parse", state=TaskState.DONE)
+    status = RequestStatus(
+        id="request/x", state=RunState.DONE, request="Parse it.", tasks=(row,), summary="One plan."
+    )
+    async with serve(windows_script(first, last)) as server:
+        agent = await driver(desk, server)
+        agent.answer["make fuzz"] = ("boom\n[exit code 9]", True)
+        for _ in range(3):
+            await agent.turn()
+        await agent.hand_over()
+        await agent.turn()
+        await records.write_first(desk.store, ids.ended_ref(key), RequestEnded(status=status))
+        (told,) = await past_runs(desk.store, key)
+        (plain,) = await past_runs(desk.store, key, ledgers=False)
+        entry = await desk.store.entry_at(agent.conversation.head, "turn.json")
+        assert entry
+        damage_object(desk.store, entry.oid)
+        (damaged,) = await past_runs(desk.store, key)
+
+    assert (told.outcome, plain.ledger, damaged.outcome) == ("One plan.", "", "One plan.")
+    for fact in (
+        "Decisions:\n- [a] Keep the long form: old files have it.",
+        "Tried without success:\n- [a] Reusing the lexer drops comments.",
+        "- [a] `make fuzz`: exit code 9",
+        "Done, as its agents say:\n- [a] Both forms.",
+    ):
+        assert fact in told.ledger, fact
+
+
+def damage_object(store: Store, oid: str) -> None:
+    """Make an object of a store unreadable, as a bad disk does."""
+    file = Path(store.path) / "objects" / oid[:2] / oid[2:]
+    file.chmod(0o600)
+    file.write_bytes(b"damaged")
+
+
+async def test_a_fresh_window_of_another_model_is_told_from_which_to_which(
+    desk: ModelEnv,
+) -> None:
+    """Also when the model changed within a window; a window of the same model says nothing."""
+    turns = [{"call": [VIEW]}, {"call": [VIEW]}]
+    async with serve(
+        {"casts": [{"turns": turns}]}, journal_path=journal_of(desk), journal_bodies=True
+    ) as server:
+        agent = await driver(desk, server, fallback="claude-opus-5-5")
+        await agent.turn()
+        order = agent.order(HandoffCause.STUCK, fallback=True)
+        agent.conversation = await ActivityEnvironment().run(agent.model.hand_over, order)
+        agent.answers = ()
+        await agent.turn(fallback=True)
+        changed = first_text(recorded(desk)[-1])
+        agent.answers = ()
+        same = agent.order(HandoffCause.OVERFLOW, fallback=True)
+        agent.conversation = await ActivityEnvironment().run(agent.model.hand_over, same)
+        await agent.turn(fallback=True)
+
+    assert [each.model for each in recorded(desk)] == [MODEL, *["claude-opus-5-5"] * 2]
+    line = f"from {MODEL} (rehearsed) to claude-opus-5-5"
+    assert changed.count(line) == 1
+    assert first_text(recorded(desk)[-1]).count(line) == 1
+
+
+@pytest.mark.parametrize("content", ["The port is 4711.", None])
+async def test_a_window_that_the_service_shortens_unasked_is_handed_over_with_its_summary(
+    desk: ModelEnv, content: str | None
+) -> None:
+    """It is never asked to. The block itself is sent nowhere; where it failed, the ledger goes on
+    alone; nothing of the window before is changed.
+    """
+    fault = {"kind": "compaction", "content": content}
+    first: list[dict[str, Any]] = [{"call": [VIEW]}, {"say": "x", "fault": [fault]}]
+    async with serve(
+        windows_script(first, [{"say": "On I go."}]),
+        journal_path=journal_of(desk),
+        journal_bodies=True,
+    ) as server:
+        agent = await driver(desk, server)
+        await agent.turn()
+        shortened = await agent.turn()
+        step = loop.after_turn(shortened, AgentProgress(), AgentLimits(window_tokens=110_000))
+        assert step == loop.OpenWindow(HandoffCause.OVERFLOW)
+        await agent.hand_over(HandoffCause.OVERFLOW)
+        await agent.turn()
+
+    entries = recorded(desk)
+    told = first_text(entries[-1])
+    assert (telling.SUMMARY in told) is (content is not None)
+    assert ("The port is 4711." in told) is (content is not None)
+    assert '"compaction"' not in (entries[-1].body or "")
+    assert all("compaction" not in sent(each) for each in entries)
+    assert all("context_management" not in sent(each) for each in entries)
+    assert journal_checks.prefix_breaks(entries) == []
 
 
 async def test_a_long_result_is_shortened_once_with_a_handle_to_the_whole(

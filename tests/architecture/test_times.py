@@ -53,6 +53,7 @@ def _shown(*seconds: float) -> str:
         ("back-off of the supervisor", f"{backoff.FIRST_SECONDS} to {backoff.LONGEST_SECONDS:g}"),
         ("watchdog", _shown(settings.WATCHDOG_SECONDS)),
         ("grace of an orderly stop", _shown(settings.GRACE_SECONDS)),
+        ("grace of a reply that is coming", _shown(settings.REPLY_GRACE_SECONDS)),
         ("reconciler", f"{_shown(reconcile_schedule.INTERVAL.total_seconds())}, and at each start"),
     ],
 )

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from contracts.request import RequestStatus
 from contracts.task import TaskState, TaskStatus
-from contracts.threads import MOST_PAST, MOST_QUEUED, FollowUp, PastRun
+from contracts.threads import MOST_LEDGER, MOST_PAST, MOST_QUEUED, FollowUp, PastRun
 from contracts.visibility import RunState
 from domain import threads
 
@@ -20,6 +20,7 @@ def run(number: int, *, commit: str | None = None, text: str = "x") -> PastRun:
         request=f"ask {number} {text}",
         state=RunState.DONE,
         outcome=f"came {number}",
+        ledger=f"Decisions:\n- [a] decided {number}" + " y" * 2_000,
         branch=f"b{number}" if commit else None,
         commit=commit,
     )
@@ -31,10 +32,12 @@ def test_the_newest_runs_are_told_and_never_too_much(texts: list[str]) -> None:
     past = [run(number, text=text) for number, text in enumerate(texts, start=1)]
     told = threads.told(past)
     assert len(told) <= MOST_PAST
-    shown = [each for each in past if f"Came to: {each.outcome}" in told]
+    shown = [each for each in past if f"Came to: {each.outcome}\n" in told]
     assert shown == past[len(past) - len(shown) :]
-    if past and len(past[-1].request) < MOST_PAST - 100:
+    if past and len(past[-1].request) < MOST_PAST - MOST_LEDGER:
         assert past[-1] in shown
+        assert f"Its ledger:\n{past[-1].ledger}" in told
+    assert all(f"- [a] decided {each.id.removeprefix('request/r')} y" in told for each in shown)
 
 
 @given(st.lists(st.booleans(), max_size=8))

@@ -65,6 +65,7 @@ def test_the_home_follows_the_variables(variables: dict[str, str], home: str) ->
         ("ORCHESTCODE_CHECK_SLOTS", "-1"),
         ("ORCHESTCODE_WATCHDOG_SECONDS", "soon"),
         ("ORCHESTCODE_GRACE_SECONDS", "-5"),
+        ("ORCHESTCODE_REPLY_GRACE_SECONDS", "a while"),
         ("ORCHESTCODE_TEMPORAL_PORT", "70000"),
         ("ORCHESTCODE_UI_PORT", "eighty"),
         ("ORCHESTCODE_METRICS_ADDRESS", "9464"),

@@ -7,7 +7,7 @@ import pytest
 from contracts.visibility import RunState
 from tests import journal_checks
 from tests.local_deployment import LocalDeployment, git, until
-from tests.model_scripts import Task, plan_of, play, writes_file
+from tests.model_scripts import Task, command, create, done, plan_of, play, turn, view, writes_file
 
 pytestmark = pytest.mark.minutes
 
@@ -23,6 +23,23 @@ def _writes(name: str) -> Task:
     return writes_file(name, f"{name}.txt", f"{name}\n")
 
 
+DECIDES = Task(
+    id="decides",
+    writes=("decides.txt",),
+    acceptance=("test -f decides.txt",),
+    coder=(
+        turn(create("decides.txt", "decides\n")),
+        turn(command("echo boom; exit 3")),
+        turn(view("decides.txt")),
+        turn(view("README.md")),
+        turn({"tool": "handoff", "input": {"state": "So far.", "decisions": "The port is 4711."}}),
+    ),
+)
+"""Its coder decides something, hands over, and is done in its next window."""
+FRESH = {
+    "match": {"request": "request/thread-decides*", "role": "coder", "contains": "The port is"},
+    "turns": [done("Decided and written.")],
+}
 PLAYS = [
     play("thread-one", _writes("one")),
     play(
@@ -39,6 +56,19 @@ PLAYS = [
     play("thread-next", _writes("next"), planner=_told("Asked: thread-held", task=_writes("next"))),
     play("thread-last", _writes("last"), planner=_told("Asked: thread-next", task=_writes("last"))),
     play("thread-left", _writes("left")),
+    [FRESH, *play("thread-decides", DECIDES)],
+    play(
+        "thread-knows",
+        _writes("knows"),
+        planner=_told(
+            "Its ledger:",
+            "- [decides] The port is 4711.",
+            "- [decides] `echo boom; exit 3`: exit code 3",
+            "- `true`: passed",
+            "- [decides] Decided and written.",
+            task=_writes("knows"),
+        ),
+    ),
 ]
 
 
@@ -79,6 +109,23 @@ async def test_a_follow_up_is_told_of_the_thread_and_starts_from_its_branch(
         entries = deployment.journal(run["id"])
         assert [entry.failure for entry in entries if entry.unanswered or entry.unexpected] == []
         assert journal_checks.repeated(entries) == []
+
+
+async def test_a_follow_up_is_told_the_ledger_of_the_run_before(
+    deployment: LocalDeployment,
+) -> None:
+    """What was decided, what failed last, the checks: not only what came of it."""
+    folder = deployment.repository("thread-decides", SMALL)
+    handle = await deployment.start_request(
+        "thread-decides", folder, branch="decided", checks=["true"]
+    )
+    await deployment.delivered(handle)
+    second = await deployment.starter(
+        "run", "--thread", "thread-decides", "--branch", "known", "thread-knows adds more"
+    )
+    assert second.returncode == 0, second
+    entries = [each for each in deployment.journal() if "thread-knows" in (each.request or "")]
+    assert [each.failure for each in entries if each.unanswered or each.unexpected] == []
 
 
 async def test_follow_ups_wait_for_the_run_at_work_and_start_in_order(

@@ -53,6 +53,23 @@ def test_a_price_can_be_said() -> None:
     assert models.facts("claude-sonnet-5", said).input_usd == 2
 
 
+@pytest.mark.parametrize(
+    ("model", "answered", "is_it"),
+    [
+        ("claude-opus-5", "claude-opus-5", True),
+        ("claude-opus-5", "claude-opus-5-20261101", True),
+        ("claude-opus-5", "claude-opus-5 (rehearsed)", True),
+        ("claude-opus-5", "claude-opus-5-5", False),
+        ("claude-opus-5", "", False),
+    ],
+)
+def test_a_model_is_known_by_the_name_that_it_gives_itself(
+    model: str, answered: str, *, is_it: bool
+) -> None:
+    """A dated name is the same model, a longer one another."""
+    assert models.names_itself(model, answered) is is_it
+
+
 @pytest.mark.parametrize("money", [0, -5, 10**6])
 def test_money_does_not_limit_what_has_no_price(money: int) -> None:
     """Without a price a budget can hold nothing; a price of nothing is a price."""

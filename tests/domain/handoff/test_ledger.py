@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.handoff import HandoffCause, HandoffNote
+from contracts.review import ReviewFinish
 from domain.handoff import telling
 from domain.handoff.facts import (
     CallFact,
@@ -193,6 +194,33 @@ def test_the_last_results_are_told_newest_whole() -> None:
     assert text.endswith("[w1.t9.r1] view a.py, which failed:\n1: x = 1")
     assert "history_read w1.t8.r1]" in text
     assert ("first z" in text, "z last" in text) == (True, True)
+
+
+def test_another_model_is_noted_at_its_first_turn() -> None:
+    """Within a window and over its end; the model of the first turn is no change."""
+    turns = [TurnFact(f"w1.t{n}", model=name) for n, name in enumerate(["a", "a", "b", "b"], 1)]
+    ledger = updated(Ledger(), window(*turns, next_model="c"))
+    ledger = updated(ledger, window(TurnFact("w2.t1", model="c-20261101"), number=2))
+
+    assert [(line.at, line.text) for line in ledger.models] == [
+        ("w1.t3", "from a to b"),
+        ("w1", "from b to c"),
+    ]
+    assert ledger.model == "c-20261101"
+
+
+@pytest.mark.parametrize("findings", [0, 8])
+def test_a_review_is_told_within_its_length(findings: int) -> None:
+    """Its verdict always, and that a reviewer was cut."""
+    found = {"priority": 1, "title": "t" * 200, "detail": "d" * 1_500}
+    finish = ReviewFinish.model_validate(
+        {"verdict": "revise", "summary": "s" * 2_000, "findings": [found] * findings}
+    )
+    text = telling.review(finish, Ledger())
+
+    assert text.startswith("Verdict: revise. sss")
+    assert len(text) <= 6_000
+    assert "cut before" in telling.review(None, Ledger())
 
 
 def test_a_note_that_is_too_long_is_cut_not_refused() -> None:
