@@ -125,6 +125,36 @@ def _main_script() -> Json:
         model_scripts.play("odd", *_odd_tasks(refusal)),
         *_retried_plays(refusal),
         *turn_plays(),
+        *window_plays(),
+    )
+
+
+def window_plays() -> tuple[list[Json], ...]:
+    """Return a request whose agent has three windows, and one whose task a person takes over."""
+    turn, create, done = model_scripts.turn, model_scripts.create, model_scripts.done
+    look, full = model_scripts.view("one.txt"), {"input_tokens": 115_000}
+    over = turn({"tool": "handoff", "input": {"state": "It goes on.", "decisions": "One file."}})
+    first = turn(create("one.txt", "1\n"))
+
+    def fresh(told: str, *turns: Json) -> Json:
+        match = {"role": "coder", "request": "request/windowed*", "contains": told}
+        return {"match": match, "turns": list(turns)}
+
+    windows = (
+        fresh("[w2] the window was nearly full", turn(create("two.txt", "2\n")), done()),
+        fresh("[w1] the agent asked", turn(look), turn(look), turn(look, usage=full), over),
+    )
+    long = model_scripts.Task(
+        id="one",
+        writes=("one.txt", "two.txt"),
+        coder=(first, turn(look), turn(look), turn(look), over),
+    )
+    back = {"role": "coder", "request": "request/taken*", "agent": "*/rollback-*"}
+    late = turn(create("two.txt", "2\n"), delay_ms=20 * SLOW)
+    given = model_scripts.Task(id="one", writes=("one.txt", "two.txt"), coder=(first, late, done()))
+    return (
+        [*windows, *model_scripts.play("windowed", long)],
+        [{"match": back, "turns": [first, done()]}, *model_scripts.play("taken", given)],
     )
 
 
@@ -315,6 +345,7 @@ async def _play_main(deployment: LocalDeployment) -> None:
     await deployment.ending(handle)
     await _play_retried(deployment, start)
     await play_turns(deployment, start)
+    await play_windows(deployment, start)
 
 
 async def play_turns(deployment: LocalDeployment, start: Callable[..., Awaitable[Handle]]) -> None:
@@ -342,6 +373,26 @@ async def play_turns(deployment: LocalDeployment, start: Callable[..., Awaitable
     await handle.signal("approve", None)
     await deployment.delivered(handle)
     await deployment.delivered(await deployment.handle("following"))
+
+
+async def play_windows(
+    deployment: LocalDeployment, start: Callable[..., Awaitable[Handle]]
+) -> None:
+    """Let an agent hand over twice, and a person take a task over and give it back."""
+    await deployment.delivered(await start("windowed"))
+    handle = await start("taken")
+    await _choice(deployment, handle, 1)
+    await _starter(deployment, "hand-off", "taken", "one")
+    folder = deployment.settings.home / "handed" / "taken" / "one"
+    (folder / "two.txt").write_text("by a person\n")
+    await _starter(deployment, "resume", "taken", "one", "I did two", "--detach")
+    await deployment.delivered(handle)
+
+
+async def _starter(deployment: LocalDeployment, *words: str) -> None:
+    ended = await deployment.starter(*words)
+    if ended.returncode not in (0, 3):
+        raise SystemExit(f"{words}: {ended.stderr}")
 
 
 async def _play_damaged(
@@ -512,9 +563,11 @@ def _texts(value: Any) -> Iterator[str]:
         yield value
 
 
-async def _record(deployment: LocalDeployment) -> int:
+async def _record(deployment: LocalDeployment, only: tuple[str, ...] = ()) -> int:
     count = 0
     async for workflow, case, history in _histories(await deployment.client()):
+        if only and not case.startswith(only):
+            continue
         text = scrubbed(history.to_json())
         if found := traces(text):
             raise SystemExit(f"{workflow} {case} tells of this machine: {found}")
@@ -525,8 +578,26 @@ async def _record(deployment: LocalDeployment) -> int:
     return count
 
 
+async def add_windows() -> int:
+    """Record the histories of `window_plays` alone; all others stay as they are."""
+    async with _recording(model_scripts.script(*window_plays())) as deployment:
+        plain = deployment.repository("plain", {"README.md": "Nothing yet.\n"})
+
+        async def start(name: str, **options: object) -> Handle:
+            return await deployment.start_request(name, plain, **{"checks": [_CHECK], **options})
+
+        await play_windows(deployment, start)
+        return await _record(deployment, ("windowed", "taken"))
+
+
 async def main() -> None:
-    """Replace every recorded history but those of old code (`<case>-before-<change>`)."""
+    """Replace every recorded history but those of old code (`<case>-before-<change>`).
+
+    With the word `windows`, only those of `window_plays`.
+    """
+    if sys.argv[1:] == ["windows"]:
+        print(f"recorded {await add_windows()} histories in {HISTORIES.relative_to(ROOT)}")
+        return
     for file in HISTORIES.rglob("*.json"):
         if "-before-" not in file.name:
             file.unlink()

@@ -62,6 +62,33 @@ def _mends(attempt: int) -> tuple[Json, ...]:
     )
 
 
+CUT = Task(
+    id="cut",
+    writes=("cut.txt", "more.txt"),
+    acceptance=("test -e more.txt",),
+    coder=(
+        turn(create("cut.txt", "1\n")),
+        turn(command("echo boom; exit 3"), say="I run it."),
+        turn(say="I would rather not.", stop="refusal"),
+    ),
+)
+"""Its agent is cut, as at a limit, before it is told what its last command came to."""
+
+
+def _goes_on() -> tuple[Json, ...]:
+    """Return the turns of a coder that is told all that the attempt before has recorded."""
+    told = [
+        "Ledger of the attempt before, kept by the system",
+        "`echo boom; exit 3`: exit code 3, 1 of 1 runs failed",
+        "cut.txt",
+        "Its last words:\nI run it.",
+    ]
+    return (
+        turn(create("more.txt", "2\n"), expect={"last_user_contains": told}),
+        done(),
+    )
+
+
 PLAYS = [
     play(
         "again-cancelled",
@@ -91,6 +118,10 @@ PLAYS = [
     [
         _again("again-one", 2, turn(command("echo 2 >> good.txt")), done(), task="good"),
         *play("again-one", writes_file("good", "good.txt", "1\n"), RED),
+    ],
+    [
+        _again("again-cut", 2, *_goes_on(), task="cut"),
+        *play("again-cut", CUT),
     ],
     play("again-refused", writes_file("only", "only.txt", "1\n")),
     play("again-poor", writes_file("only", "only.txt", "1\n")),
@@ -182,6 +213,23 @@ async def test_a_terminated_request_goes_on_where_it_was(deployment: LocalDeploy
     assert _turns(deployment, name, "planner", "planner") == [0]
     assert _turns(deployment, name, "coder", "landed") == [0, 1]
     assert deployment.left_behind() == []
+
+
+async def test_an_agent_that_was_cut_is_handed_over_to_the_next_attempt(
+    deployment: LocalDeployment,
+) -> None:
+    """With the outcome of a command that it was not told any more; no call is bought twice."""
+    name = "again-cut"
+    folder = deployment.repository(name, SMALL)
+    handle = await deployment.start_request(name, folder, branch="out")
+    assert (await deployment.ending(handle)).state is RunState.FAILED
+    again = await _retried(deployment, name)
+    assert again.returncode == 0, again
+    names = git(folder, "ls-tree", "-r", "--name-only", "out").split()
+    assert names == ["README.md", "cut.txt", "more.txt"]
+    entries = deployment.journal(handle.id)
+    assert [entry.failure for entry in entries if entry.unanswered or entry.unexpected] == []
+    assert journal_checks.repeated(entries) == []
 
 
 async def test_a_failed_task_runs_again_and_what_was_delivered_is_moved_on(
