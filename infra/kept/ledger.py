@@ -48,7 +48,7 @@ class PastWork:
     """What an agent's work came to, however it ended: by itself, cut, or killed.
 
     Attributes:
-        says: the words of its last reply.
+        says: the words of its last reply that was not discarded.
         finish: what it handed in, as JSON; None when it was cut before.
     """
 
@@ -80,7 +80,9 @@ async def past_work(
         if (answer := await _last_answer(store, request_key, agent, use))
     ]
     ledger = await _ledger(store, root, records, agent.window, answers, changed)
-    return PastWork(ledger, _said(last), last.turn.finish)
+    whole = next((each for each in reversed(records) if not each.turn.discarded), last)
+    said = "" if whole.turn.discarded else _said(whole)
+    return PastWork(ledger, said, whole.turn.finish)
 
 
 async def _last_answer(
