@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -45,6 +45,7 @@ def test_the_request_counts_before_the_role_and_the_role_before_the_worker(tmp_p
     assert size(setup()) == 110_000
 
 
+@settings(max_examples=25)
 @given(
     model=st.sampled_from(MODELS),
     fallback=st.sampled_from([None, *MODELS]),
