@@ -359,6 +359,17 @@ async def test_a_declined_turn_goes_to_the_fallback_model_with_all_that_follow(
     assert (result.cut, result.cost_microusd) == (None, 300 + 2 * 1_000)
 
 
+async def test_a_fresh_window_knows_that_the_fallback_model_goes_on(client: Client) -> None:
+    """So that its ledger can say from which model to which."""
+    declined = ScriptedReply(stop="refusal", outcome=ReplyOutcome.FALLBACK, cost_microusd=300)
+    circle = [acts((RUN, "make"))] * 6
+    env, result = await played(client, [declined, *circle, says("I am lost."), DONE])
+
+    (opened,) = env.model.windows.values()
+    assert opened.fallback
+    assert (result.cut, env.model_calls[-1].fallback) == (None, True)
+
+
 async def test_a_failure_that_says_so_changes_to_the_fallback_model(client: Client) -> None:
     """After a long overload the next try asks the other model, and it stays."""
     long = failing(FailureKind.OVERLOADED, "Overloaded", fallback=True, longest_pause_seconds=0.01)
