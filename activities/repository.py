@@ -127,6 +127,7 @@ class UserRepositories(RepositoryActivities):
                 base=await self._base(request),
                 branch=branch,
                 checks=request.checks,
+                until=request.until,
                 setup=request.setup,
                 search_path=(request.environment or self._fallback).path,
                 virtual_env=(request.environment or self._fallback).virtual_env,

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from cli.exit_codes import UsageError
 from cli.parameters import converted
+from contracts.goal import MOST_DEADLINE_MINUTES, MOST_ROUNDS
 from contracts.limits import MOST_TASKS
 from contracts.model_choice import LEAST_WINDOW_TOKENS, MOST_WINDOW_TOKENS
 from contracts.request import RequestStart
@@ -54,6 +55,56 @@ WindowSize = Annotated[
     Parameter(
         help="input tokens after which an agent goes on in a fresh window (default: that of the "
         "repository's settings, else the worker's)"
+    ),
+]
+
+
+def round_count(text: str) -> int:
+    """Return how many rounds a goal may have; ValueError when so many cannot be."""
+    return _whole(text, MOST_ROUNDS, "rounds")
+
+
+def deadline_minutes(text: str) -> int:
+    """Return a deadline in minutes, of `90`, `90m`, `2h` or `1d`; ValueError when it is none."""
+    factor = _MINUTES.get(text[-1:], 1)
+    number = text[:-1] if text[-1:] in _MINUTES else text
+    if not number.isdecimal() or not 1 <= int(number) * factor <= MOST_DEADLINE_MINUTES:
+        raise ValueError(f"{text} is no time of at most 30 days, such as 90m, 2h or 1d")
+    return int(number) * factor
+
+
+_MINUTES = {"m": 1, "h": 60, "d": 24 * 60}
+
+
+def _whole(text: str, most: int, what: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise ValueError(f"{text} is not a number of {what} from 1 to {most}")
+    return int(text)
+
+
+Goal = Annotated[
+    str | None,
+    Parameter(
+        name="--until",
+        metavar="CMD",
+        help="the goal: while this command fails on the merged tree, it goes on with fresh tasks, "
+        "round after round; where it passes on the base already, nothing is done",
+    ),
+]
+Rounds = Annotated[
+    int | None,
+    converted(round_count, metavar="N"),
+    Parameter(
+        help="of --until: at most so many rounds, the plan's own tasks being the first, at most 50 "
+        "(default: 5)"
+    ),
+]
+Deadline = Annotated[
+    int | None,
+    converted(deadline_minutes, metavar="TIME"),
+    Parameter(
+        help="of --until: no round begins later than so long after the start, as 90m, 2h or 1d; "
+        "one at work is carried to its end (default: none)"
     ),
 ]
 

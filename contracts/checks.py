@@ -1,12 +1,16 @@
 """Checks: commands that the system itself runs, on a clean checkout of one commit."""
 
 from abc import ABC, abstractmethod
+from typing import Final
 
 from temporalio import activity
 
 from contracts import wire_defaults
 from contracts.base import Contract, ObjectId, ShortText
 from contracts.store import RepositoryRef
+
+CHECKS: Final = "checks"
+"""The label of the output of checks where an agent is shown it."""
 
 
 class FailedBefore(Contract):

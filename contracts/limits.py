@@ -30,6 +30,10 @@ class RequestLimits(Contract):
         many_bad_share: with a larger share of bad patches the queue tests plain windows.
         few_expected_bad: up to so many expected bad patches the whole queue is one window.
         approval_seconds: an approval that is not answered for this long is denied.
+        goal_rounds: of a request with a goal that names no number of rounds.
+        goal_idle_rounds: so many rounds in a row that change no file, and it goes on with none.
+        goal_still_rounds: so many in a row after which no less of the goal's command fails.
+        stuck_questions: how often a person is asked about the stuck agents of one task; 0 = never.
     """
 
     rework_rounds: int = wire_defaults.REWORK_ROUNDS
@@ -45,3 +49,7 @@ class RequestLimits(Contract):
     many_bad_share: float = wire_defaults.MANY_BAD_SHARE
     few_expected_bad: int = wire_defaults.FEW_EXPECTED_BAD
     approval_seconds: int = wire_defaults.APPROVAL_SECONDS
+    goal_rounds: int = wire_defaults.GOAL_ROUNDS
+    goal_idle_rounds: int = wire_defaults.GOAL_IDLE_ROUNDS
+    goal_still_rounds: int = wire_defaults.GOAL_STILL_ROUNDS
+    stuck_questions: int = wire_defaults.STUCK_QUESTIONS

@@ -77,6 +77,7 @@ class OpenRepository(Contract):
     Attributes:
         base: branch, tag or commit; None means what HEAD names.
         branch: the branch to deliver; None lets `suggested_branch` stand.
+        until: a further command, beside the checks of the repository's settings, too.
         environment: None means the worker's own.
         asked: the request's input as JSON, to start it again should its server forget it.
         retried: it goes on with what the store keeps, and is refused where there is nothing.
@@ -98,6 +99,7 @@ class OpenRepository(Contract):
     retried: bool = False
     setup: tuple[str, ...] | None = None
     thread: str = ""
+    until: str | None = None
 
 
 class OpenRequest(Contract):

@@ -1,8 +1,8 @@
 """A request: what a person asks for and what they see of it."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from contracts import wire_defaults
 from contracts.agent import Note
@@ -11,6 +11,7 @@ from contracts.base import Contract, HumanInput, ObjectId, PathText, ShortText
 from contracts.budget import CostEstimate, OnLimit
 from contracts.checks import CheckResult
 from contracts.endings import RequestEnding
+from contracts.goal import MOST_DEADLINE_MINUTES, MOST_ROUNDS, GoalStatus
 from contracts.limits import MOST_TASKS
 from contracts.model_choice import Effort, ModelName, WindowTokens
 from contracts.planning import AddedEdge, Plan
@@ -31,6 +32,10 @@ class RequestStart(HumanInput):
         base: branch, tag or commit to start from; default: what HEAD names.
         branch: the branch to deliver; default: `orchestcode/<slug>-<id>`.
         checks: commands that must pass on the merged tree.
+        until: the goal: a command that is to pass on the merged tree. While it fails, the request
+            goes on with fresh tasks, within its budget.
+        rounds: at most so many, the plan's own tasks being the first; default: the worker's.
+        deadline_minutes: no round begins later than so long after the start; default: none.
         approve: which steps wait for a person.
         on_limit: what happens when the budget does not allow the next call.
         max_parallel: tasks that run at once; a plan holds at most 64.
@@ -58,6 +63,9 @@ class RequestStart(HumanInput):
     base: str | None = Field(default=None, min_length=1, max_length=255)
     branch: str | None = Field(default=None, min_length=1, max_length=200)
     checks: tuple[_Command, ...] = Field(default=(), max_length=20)
+    until: _Command | None = None
+    rounds: int | None = Field(default=None, ge=1, le=MOST_ROUNDS)
+    deadline_minutes: int | None = Field(default=None, ge=1, le=MOST_DEADLINE_MINUTES)
     approve: tuple[ApprovalKind, ...] = ()
     budget_usd: float = Field(default=wire_defaults.REQUEST_BUDGET_USD, gt=0, le=100_000)
     on_limit: OnLimit = OnLimit(wire_defaults.ON_LIMIT)
@@ -75,6 +83,12 @@ class RequestStart(HumanInput):
     thread: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]{0,79}$")
     retry: Retry | None = None
     code: str | None = Field(default=None, max_length=100)
+
+    @model_validator(mode="after")
+    def _has_goal(self) -> Self:
+        if self.until is None and (self.rounds or self.deadline_minutes):
+            raise ValueError("rounds and deadline_minutes are those of a goal: name it with until")
+        return self
 
 
 class RequestStatus(Contract):
@@ -100,6 +114,7 @@ class RequestStatus(Contract):
         notes: what differs from the person's own checkout.
         codes: answers and notes count only with a code.
         service: options by which the Temporal CLI finds the service; empty where it does so itself.
+        goal: how it stands with the command of `until`; None where it has none.
         follow_ups: requests that start once this one has ended, by id and what they ask for.
         refused_answers: answers of people that were not taken, newest last.
     """
@@ -140,6 +155,7 @@ class RequestStatus(Contract):
     models: str = ""
     notes: tuple[ShortText, ...] = ()
     follow_ups: tuple[ShortText, ...] = ()
+    goal: GoalStatus | None = None
     answer: str = ""
 
 

@@ -9,6 +9,7 @@ from contracts.agent import Note
 from contracts.base import Contract, HumanInput, TaskId
 from contracts.continuation import ContinueTask, TurnChoice
 from contracts.delivery import Delivered
+from contracts.goal import GoalRound
 from contracts.planning import Plan
 from contracts.store import RepositoryRef
 from contracts.task import EarlierAttempt, TaskStatus
@@ -53,6 +54,7 @@ class RequestResumed(Contract):
         notes: of the person, from all attempts before.
         spent_microusd, unpriced_tokens: by everything whose figures no agent tells again.
         delivered: the branch that an earlier attempt has delivered.
+        rounds: of its goal, so far.
     """
 
     plan: Plan | None = None
@@ -63,6 +65,7 @@ class RequestResumed(Contract):
     spent_microusd: int = 0
     unpriced_tokens: int = 0
     delivered: Delivered | None = None
+    rounds: tuple[GoalRound, ...] = ()
 
 
 class ContinuationActivities(ABC):

@@ -35,6 +35,7 @@ class SubtaskStart(Contract):
         landed: what has landed in earlier attempts at the request promised.
         resumed: its agents go on with the conversations that they had under their ids.
         past: what the runs of the request's thread before it came to.
+        documents: what its agent is shown beside its task, by label and object id.
         group: names the task and its forks, of which one lands; "" of one without any.
         on_limit: what happens when the budget does not allow the next call.
         request_limits: None in requests from before 2026-12, whose patches and reviews the workflow
@@ -60,6 +61,7 @@ class SubtaskStart(Contract):
     landed: tuple[Promise, ...] = ()
     resumed: bool = False
     past: str = Field(default="", max_length=MOST_PAST)
+    documents: tuple[tuple[str, ObjectId], ...] = ()
     group: str = ""
     on_limit: OnLimit = OnLimit(wire_defaults.ON_LIMIT)
     queue_id: str

@@ -21,6 +21,9 @@ REQUEST = RequestLimits(
     many_bad_share=0.15,
     few_expected_bad=3,
     approval_seconds=86_400,
+    goal_rounds=5,
+    goal_idle_rounds=1,
+    goal_still_rounds=2,
 )
 AGENT = AgentLimits(
     bad_replies=5,

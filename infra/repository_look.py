@@ -41,6 +41,7 @@ class Asked:
     """What a request wants of a repository; `branch` None = only where it is.
 
     Attributes:
+        until: a further command beside the checks, those of the base's settings, too.
         search_path: the PATH on which programs of checks are looked up.
         setup: commands that install what checks need; None = those of the base's settings.
         virtual_env: the virtual environment that is active there.
@@ -53,6 +54,7 @@ class Asked:
     setup: tuple[str, ...] | None = None
     search_path: str = ""
     virtual_env: str | None = None
+    until: str | None = None
 
 
 @dataclass(frozen=True)

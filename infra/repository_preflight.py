@@ -98,7 +98,7 @@ def inspect(repository: git.Repo, asked: Asked) -> Inspected:
     look_up = _LookUp(
         repository, oid, search_path, prepared=bool(setup), detects=asked.setup is None
     )
-    for command in asked.checks:
+    for command in (*asked.checks, *([asked.until] if asked.until else [])):
         look_up.check(command)
     if settings and not asked.checks:
         _check_settings(look_up, settings)

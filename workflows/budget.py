@@ -28,6 +28,9 @@ with workflow.unsafe.imports_passed_through():
     from workflows.signals import signal_if_running
 
 
+_FINISHES = "the request finishes at the limit of its budget (on_limit: finish)"
+
+
 class RequestBudget:
     """What a request may cost, who has a share of it, and who waits for more.
 
@@ -65,6 +68,15 @@ class RequestBudget:
     def money(self) -> limit.Money:
         """How it stands."""
         return limit.Money(self.total, self.spent, self.shares)
+
+    @property
+    def used_up(self) -> str:
+        """Why nothing more can begin; "" while there is money, or a person is asked for more."""
+        finishes = self._on_limit is OnLimit.FINISH
+        free = self.money.total - self.money.committed
+        if free >= self.limits.smallest_allowance_microusd or not (self.closed or finishes):
+            return ""
+        return self.closed or _FINISHES
 
     @property
     def told(self) -> dict[str, object]:
@@ -139,7 +151,7 @@ class RequestBudget:
             self.shares[need.task] = self.shares.get(need.task, 0) + amount
             del self._needs[need.agent]
         if self._needs and self._on_limit is OnLimit.FINISH:
-            self._close("the request finishes at the limit of its budget (on_limit: finish)")
+            self._close(_FINISHES)
         if self.closed:
             no = MoneyAnswer(reason=self.closed[:1_000])
             answers += [(need, no) for need in self._needs.values()]
@@ -160,7 +172,7 @@ class RequestBudget:
                 self._inbox.withdraw(limit.APPROVAL)
             return
         if self._on_limit is OnLimit.FINISH:
-            self._close("the request finishes at the limit of its budget (on_limit: finish)")
+            self._close(_FINISHES)
             return
         needs = tuple(self._needs.values())
         floor = self.limits.smallest_allowance_microusd

@@ -3,6 +3,7 @@
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from contracts.checks import CHECKS
     from contracts.limits import RequestLimits
     from contracts.merge_queue import (
         EnqueuePatch,
@@ -105,5 +106,5 @@ class Landing:
 
 def feedback(verdict: MergeVerdict) -> tuple[str, tuple[tuple[str, str], ...]]:
     """Return what the agent is told of a patch that did not land, and the documents with it."""
-    documents = (("checks", verdict.log),) if verdict.log else ()
+    documents = ((CHECKS, verdict.log),) if verdict.log else ()
     return rework.eviction_feedback(verdict), documents

@@ -39,6 +39,7 @@ async def open_repository(start: RequestStart) -> RepositoryOpened:
             retried=start.retry is not None,
             setup=start.setup,
             thread=start.thread or "",
+            until=start.until,
         ),
         activity_options.store(f"open {start.repository}"),
     )

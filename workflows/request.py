@@ -38,6 +38,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.approvals import PendingApprovals
     from workflows.budget import RequestBudget
     from workflows.follow_ups import FollowUps
+    from workflows.goal import GoalLoop, goal_loop
     from workflows.planning import Planning
     from workflows.request_status import ReportsStatus
     from workflows.scheduler import TaskScheduler
@@ -50,7 +51,8 @@ class RequestWorkflow(ReportsStatus, TurnChoices, FollowUps):
 
     1. opens the repository: every condition is checked before anything is touched;
     2. plans (a person may approve the plan);
-    3. runs the tasks, each as soon as it is ready, critical path first;
+    3. runs the tasks, each as soon as it is ready, critical path first; with a goal, further ones
+       in rounds, until its command passes on the merged tree;
     4. runs the checks on the merged tree (a person may approve the delivery);
     5. delivers one branch and reports; what failed is named, what is green lands all the same.
     """
@@ -72,6 +74,7 @@ class RequestWorkflow(ReportsStatus, TurnChoices, FollowUps):
         self._budget = RequestBudget(self._inbox, self._show)
         self._blockers = {}
         self._planning: Planning | None = None
+        self._goal: GoalLoop | None = None
         self._ending: tuple[RequestEnding, str] | None = None
         self._freed: RequestClosed | None = None
         self._queued, self._left = [], False
@@ -133,7 +136,7 @@ class RequestWorkflow(ReportsStatus, TurnChoices, FollowUps):
             self._scheduler.reported(report)
 
     async def _serve(self, start: RequestStart) -> None:
-        self._say("opens the repository")
+        self.say("opens the repository")
         opened = self._opened = await cancellation.complete_despite_cancel(
             repository.open_repository(start)
         )
@@ -148,25 +151,33 @@ class RequestWorkflow(ReportsStatus, TurnChoices, FollowUps):
         planning = self._planning = Planning(
             self._id, start, opened, self._notes, resumed, self._budget
         )
-        self._say("runs the checks on the base")
+        self.say("runs the checks on the base")
         await planning.look_at_base()
+        self._goal = goal_loop(start, opened, resumed, self._budget, self._inbox, self)
+        if self._goal and self._goal.met_on(planning.baseline):
+            return
         plan = await self._planned(start, opened, planning)
         self._approved = True
-        self._say("tasks at work")
-        if plan.answer:
+        self.say("tasks at work")
+        if plan.answer and not self._goal:
             return
         scheduler = self._new_scheduler(start, opened, plan)
-        await scheduler.run(self._notes)
+        if self._goal:
+            await self._goal.run(scheduler, self._notes)
+        else:
+            await scheduler.run(self._notes)
         landed = await self._verify(opened, scheduler.plan)
         if landed.tip != opened.base:
             await self._deliver(start, opened, landed)
-        if missing := endings.incomplete(self._rows()):
+        if self._goal and self._goal.missed:
+            self._fail(self._goal.missed, RequestEnding.GOAL_MISSED)
+        if missing := endings.incomplete(self._counted_rows()):
             self._fail(missing, RequestEnding.INCOMPLETE)
 
     async def _set_up(self, opened: RepositoryOpened) -> RepositoryOpened:
         """Install what the base needs; where that fails, nothing is asked of a model."""
         if opened.setup:
-            self._say("installs what the base needs")
+            self.say("installs what the base needs")
         done = await setup.set_up(opened, self._inbox)
         if done.failed:
             self._checks = done.results
@@ -200,7 +211,7 @@ class RequestWorkflow(ReportsStatus, TurnChoices, FollowUps):
             await planning.estimate_rest(plan)
         while True:
             if plan is None:
-                self._say("plans")
+                self.say("plans")
                 plan = await planning.plan(feedback=feedback)
             self._plan = plan
             self._new_scheduler(start, opened, plan)
@@ -218,10 +229,11 @@ class RequestWorkflow(ReportsStatus, TurnChoices, FollowUps):
     async def _verify(self, opened: RepositoryOpened, plan: Plan) -> Chain:
         """Run everything that must pass on the merged tree; nothing is done without it."""
         assert self._start and self._scheduler  # noqa: S101, PT018 - set before any task ran
-        self._say("runs the checks on the merged tree")
+        self.say("runs the checks on the merged tree")
         commands = requests.final_commands(plan, self._scheduler.rows, self._start.checks)
+        commands, known = self._goal.beside(commands) if self._goal else (commands, ())
         merged, report = await repository.check_merged_tree(self._start, opened, commands)
-        self._checks = report.results
+        self._checks = (*report.results, *known)
         if not report.passed:
             landed = merged.tip != opened.base
             self._fail(*endings.checks_failed(report.results, self._rows(), landed=landed))
@@ -234,7 +246,7 @@ class RequestWorkflow(ReportsStatus, TurnChoices, FollowUps):
             if decision.choice is not Choice.APPROVE:
                 why = f"{decision.by} does not want it delivered: {decision.reason}"
                 self._fail(why, RequestEnding.NOT_DELIVERED)
-        self._say(f"delivers {opened.branch}")
+        self.say(f"delivers {opened.branch}")
         self._delivered = await repository.deliver(
             opened, landed.tip, before=self._resumed.delivered
         )
@@ -262,8 +274,9 @@ class RequestWorkflow(ReportsStatus, TurnChoices, FollowUps):
 
     def _done(self) -> RequestEnding:
         """Return how it has ended, with everything done."""
-        answered = bool(self._plan and self._plan.answer)
-        return endings.done(changed=self._delivered is not None, answered=answered)
+        answered = bool(self._plan and self._plan.answer) and self._goal is None
+        met = self._goal is not None and self._goal.at_base
+        return endings.done(changed=self._delivered is not None, answered=answered, met=met)
 
     def _give_up(self, error: ActivityError | ChildWorkflowError | ApplicationError) -> NoReturn:
         """End as cancelled or failed; an error raised by the request has its status already."""

@@ -22,12 +22,13 @@ with workflow.unsafe.imports_passed_through():
     from workflows import retrying
     from workflows.approvals import ApprovalHandlers
     from workflows.budget import BudgetHandlers
+    from workflows.goal import GoalLoop, HasGoal
     from workflows.planning import Planning
     from workflows.scheduler import TaskScheduler
     from workflows.visibility import show
 
 
-class ReportsStatus(ApprovalHandlers, BudgetHandlers, retrying.ShowsBlockers):
+class ReportsStatus(ApprovalHandlers, BudgetHandlers, retrying.ShowsBlockers, HasGoal):
     """What a request knows of itself, as its status; the workflow that inherits this sets it."""
 
     _id: str
@@ -37,6 +38,7 @@ class ReportsStatus(ApprovalHandlers, BudgetHandlers, retrying.ShowsBlockers):
     _plan: Plan | None
     _scheduler: TaskScheduler | None
     _planning: Planning | None
+    _goal: GoalLoop | None
     _checks: tuple[CheckResult, ...]
     _delivered: Delivered | None
     _ending: tuple[RequestEnding, str] | None
@@ -57,9 +59,20 @@ class ReportsStatus(ApprovalHandlers, BudgetHandlers, retrying.ShowsBlockers):
     def _rows(self) -> tuple[TaskStatus, ...]:
         return tuple(self._scheduler.rows.values()) if self._scheduler else ()
 
-    def _say(self, doing: str) -> None:
+    def _counted_rows(self) -> tuple[TaskStatus, ...]:
+        """Return the rows that must be done for the request to be."""
+        return self._goal.counted(self._rows()) if self._goal else self._rows()
+
+    @override
+    def say(self, doing: str) -> None:
+        """Show what the request does."""
         self._doing = doing
         self._show()
+
+    @override
+    def planned(self, plan: Plan) -> None:
+        """Take a plan that has a task more."""
+        self._plan = plan
 
     @override
     def _show(self) -> None:
@@ -111,5 +124,6 @@ class ReportsStatus(ApprovalHandlers, BudgetHandlers, retrying.ShowsBlockers):
             "follow_ups": waiting,
             **self._budget.told,
             **(planning.told if planning else {}),
+            "goal": self._goal.status if self._goal else None,
         }
         return with_spending(status.model_copy(update=told), spent)

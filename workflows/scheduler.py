@@ -8,32 +8,33 @@ from collections.abc import Callable, Sequence
 
 from temporalio import workflow
 from temporalio.exceptions import ChildWorkflowError, is_cancelled_exception
+from typing_extensions import override
 
 with workflow.unsafe.imports_passed_through():
     from contracts.agent import Note
+    from contracts.base import ObjectId
     from contracts.baseline import Baseline
-    from contracts.continuation import HandOffReceipt, TurnChoice
     from contracts.endings import TaskEnding
     from contracts.planning import Plan, TaskSpec
     from contracts.repository import RepositoryOpened
     from contracts.request import RequestStart
     from contracts.subtask import SubtaskReport, SubtaskStart
-    from contracts.task import EarlierAttempt, TaskState, TaskStatus
+    from contracts.task import TaskState, TaskStatus
     from contracts.task_queue import WORKFLOW_TASK_TIMEOUT
     from domain import ids
     from domain.agent import messages
-    from domain.planning import forks
     from domain.request import status as requests
     from domain.scheduling import budget, ready
     from workflows.approvals import PendingApprovals
     from workflows.budget import RequestBudget
     from workflows.going_back import GoingBack
     from workflows.handing_off import HandOffs
+    from workflows.scheduled_turns import ScheduledTurns
     from workflows.signals import signal_if_running
     from workflows.subtask import SubtaskWorkflow
 
 
-class TaskScheduler:
+class TaskScheduler(ScheduledTurns):
     """The tasks of one plan.
 
     `known` are rows with which an earlier attempt at the request has left it.
@@ -44,8 +45,7 @@ class TaskScheduler:
 
     Attributes:
         open: tasks of it run, or may.
-        plan: as it stands, with the forks that a person has made.
-        rows: by task id, in the plan's order.
+        baseline: what the agents of tasks that start are told of the base.
         model: the model that answered last.
     """
 
@@ -66,12 +66,13 @@ class TaskScheduler:
         self._start = start
         self._opened = opened
         self.plan = plan
-        self._baseline = baseline
+        self.baseline = baseline
         self._changed = changed
         self._ended = ended
         self._request_id = workflow.info().workflow_id
         self._running: dict[str, asyncio.Task[None]] = {}
         self._starting: set[str] = set()
+        self._documents: dict[str, tuple[tuple[str, ObjectId], ...]] = {}
         self.open = False
         self.rows = requests.table(plan, known)
         self._back = GoingBack(
@@ -157,64 +158,21 @@ class TaskScheduler:
             if report.state is TaskState.DONE:
                 self._supersede(report.task)
 
-    def turn_problem(self, choice: TurnChoice) -> str:
-        """Return why a task cannot go on from a turn just now, "" when it can."""
-        return self._back.problem(choice) or (choice.fork and self._too_poor()) or ""
+    def add(self, task: TaskSpec, *, documents: tuple[tuple[str, ObjectId], ...] = ()) -> None:
+        """Take a further task into the plan; its agent is shown `documents`, each with its label.
 
-    def _too_poor(self) -> str:
-        """Return that no money is left for a fork, "" while there is some."""
-        money = self._money.money
-        if money.total - money.committed >= max(1, self._money.limits.smallest_allowance_microusd):
-            return ""
-        return (
-            f"all of its budget of {budget.dollars(money.total)} is spent or reserved by agents at "
-            "work, so none is left for a fork: raise the budget, then fork"
-        )
-
-    def hand_off_problem(self, task: str) -> str:
-        """Return why a task cannot be handed off just now, "" when it can."""
-        return self._handed.problem(task)
-
-    async def hand_off(self, task: str) -> HandOffReceipt:
-        """Stop a task's agent, for a person to work on its files.
-
-        Raises:
-            ActivityError: it cannot be stopped; nothing has changed.
+        It starts with the next `run`.
         """
-        return await self._handed.hand_off(task)
+        self._set_plan(self.plan.model_copy(update={"tasks": (*self.plan.tasks, task)}))
+        self._documents[task.id] = documents
+        self._row(TaskStatus(id=task.id, title=task.title, size=task.size))
 
-    async def choose_turn(self, choice: TurnChoice) -> EarlierAttempt:
-        """Let a task go on from a turn, or a fork of it begin there.
-
-        Raises:
-            ActivityError: it cannot; nothing has changed.
-        """
-        if choice.fork is None:
-            continued = await self._back.choose(choice)
-            self._handed.given_back(choice.task)
-            return continued
-        found = await self._back.fork(choice, begun=lambda: self._forked(choice))
-        await workflow.wait_condition(lambda: choice.task not in self._starting)
-        if choice.task in self._running:
-            await signal_if_running(self._workflow_id(choice.task), "forked", choice.fork)
-        return found
-
-    def _forked(self, choice: TurnChoice) -> None:
-        self.plan = forks.with_fork(self.plan, choice)
-        self._sizes = budget.weights(self.plan, turns_beside=self._money.limits.turns_beside)
-
-    def _supersede(self, task: str) -> None:
-        """End the forks of a task that is done, or that of which it is a fork."""
-        for rival in forks.rivals(self.plan, task):
-            if self.rows[rival].state is not TaskState.DONE:
-                self._row(forks.superseded(self.rows[rival], task))
-                if rival in self._running:
-                    self._running[rival].cancel()
-
+    @override
     def _workflow_id(self, task: str) -> str:
         """Return the id of a task's workflow: the one that its row has from before, or its own."""
         return self.rows[task].workflow_id or ids.subtask_id(self._request_id, task)
 
+    @override
     def _row(self, row: TaskStatus) -> None:
         self.rows[row.id] = row
         self._changed()
@@ -249,7 +207,8 @@ class TaskScheduler:
             allowance=allowance,
             notes=tuple(notes),
             rows=self.rows,
-            baseline=self._baseline,
+            baseline=self.baseline,
+            documents=self._documents.get(task_id, ()),
             landed=self._landed,
             resumed=resumed,
         )

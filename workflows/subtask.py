@@ -10,7 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts import roles
     from contracts.agent import AgentResult, Note
     from contracts.approvals import Decision
-    from contracts.checks import ChecksReport
+    from contracts.checks import CHECKS, ChecksReport
     from contracts.endings import TaskEnding
     from contracts.limits import RequestLimits
     from contracts.merge_queue import MergeVerdict
@@ -261,7 +261,7 @@ class SubtaskWorkflow(ChildOfRequest, AsksPerson):
         whose = evictions.red_of(checks, self._start.task, self._promised)
         words = rework.checks_feedback(checks, whose)
         why = endings.checks_cause(checks)
-        return await self._back(rework.Cause.CHECKS, words, why, ("checks", checks.log))
+        return await self._back(rework.Cause.CHECKS, words, why, (CHECKS, checks.log))
 
     async def _land(self, patch: Patch) -> bool:
         """Land the patch; if it comes back, it is on the landed tip and the agent goes on."""

@@ -12,6 +12,7 @@ Examples:
   starter.py run --setup "npm ci" --check "npm test" "Sort the list"
   starter.py run --after mine "And document them"
   starter.py run --thread mine "And document them"
+  starter.py run --until "make test" --rounds 8 --deadline 2h "Mend what fails"
 """
 
 import secrets
@@ -37,7 +38,15 @@ from cli.parameters import (
     converted,
 )
 from cli.repository_folder import repository_folder
-from cli.request_options import WindowSize, dollars, request_start, task_count
+from cli.request_options import (
+    Deadline,
+    Goal,
+    Rounds,
+    WindowSize,
+    dollars,
+    request_start,
+    task_count,
+)
 from cli.request_text import request_text
 from cli.threads import open_run
 from cli.watcher import watch_to_end
@@ -74,6 +83,9 @@ async def command(  # noqa: PLR0913 - a parameter an option
     base: Annotated[str | None, Parameter(metavar="REF")] = None,
     branch: Annotated[str | None, Parameter(metavar="NAME")] = None,
     check: Annotated[tuple[str, ...], Parameter(metavar="CMD")] = (),
+    until: Goal = None,
+    rounds: Rounds = None,
+    deadline: Deadline = None,
     setup: Annotated[tuple[str, ...], Parameter(metavar="CMD")] = (),
     no_setup: bool = False,
     approve: Annotated[tuple[ApprovalKind, ...], converted(_steps, metavar="STEPS")] = (),
@@ -123,6 +135,8 @@ async def command(  # noqa: PLR0913 - a parameter an option
             "--setup and --no-setup contradict each other": bool(setup) and no_setup,
         },
     )
+    if until is None and (rounds or deadline):
+        raise UsageError("--rounds and --deadline are those of a goal: name its command by --until")
     settings = load(context.environ)
     refuse_other_settings(settings, context)
     limits = {
@@ -146,6 +160,9 @@ async def command(  # noqa: PLR0913 - a parameter an option
         base=base,
         branch=branch,
         checks=check,
+        until=until,
+        rounds=rounds,
+        deadline_minutes=deadline,
         setup=setup if setup or no_setup else None,
         approve=approve,
         environment=Environment(path=settings.path, virtual_env=settings.virtual_env),

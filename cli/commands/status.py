@@ -18,6 +18,9 @@ Keys of --json (an object; `list` prints an array of them):
   base_problems (what fails, is flaky or cannot run on the base, a list),
   answer (to a request that only asks a question, else ""), follow_ups
   (requests that start once this one has ended, a list),
+  goal (null without --until; command, met, missed: why it goes on no
+  further, most: its last round, deadline, before, rounds: number, tasks,
+  commit, changed, passed, outcome, failing, cost_usd),
   notes (what differs from your checkout, a list), unpriced_tokens
   (tokens whose price is not known; cost_usd leaves them out)
   tasks      each: id, title, state, reason, depends_on, turns, tokens,

@@ -13,7 +13,7 @@ from cli.snapshot import Snapshot
 from cli.views.feed import FEED_MARKS, reply_text, reply_title
 from cli.views.fitting import Fitted, Keep, Section
 from cli.views.plan_table import PlanTable
-from cli.views.report import check_line, kept_lines
+from cli.views.report import check_line, goal_lines, kept_lines
 from contracts.approvals import Approval
 from contracts.merge_queue import MergeQueueStatus
 from contracts.review import FindingState
@@ -115,6 +115,9 @@ def _head(snapshot: Snapshot, *, brief: bool, last: bool) -> list[RenderableType
     if asked := must_pass(status):
         checks = Text(f"checks: {clean(asked, 1_000)}", "dim")
         lines.append(_Short(checks, 1 if brief else None))
+    if goal := goal_lines(status):
+        shown = goal[:1] if brief else goal
+        lines += [_Short(Text(line, "dim"), 1 if brief else None) for line in shown]
     lines += [Text(clean(note), "yellow") for note in status.notes]
     if expected := expected_cost.of_status(status):
         told = Text(f"expected cost: {clean(expected, 600)}", "dim")

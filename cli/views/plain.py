@@ -1,8 +1,8 @@
 """The view without a terminal: one line for every change between two snapshots.
 
 Every line begins with the seconds since the request's start and a word that says what it is
-about: request, base, model, plan, task, finding, agent, merge, check, approval, answer, connection;
-what an agent said, did or was told begins with its task and role.
+about: request, base, goal, model, plan, task, finding, agent, merge, check, approval, answer,
+connection; what an agent said, did or was told begins with its task and role.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from cli.snapshot import PLANNER, Snapshot
 from cli.views.feed import FEED_MARKS, reply_title
 from cli.views.live import queue_line
 from cli.views.plan_table import agent_activity, agent_cost
-from cli.views.report import base_lines, check_line, rounds
+from cli.views.report import base_lines, check_line, goal_lines, rounds
 from contracts.approvals import Approval
 from contracts.task import TaskStatus
 from domain.request import expected_cost
@@ -31,7 +31,19 @@ _agent_facts = attrgetter("role", "turns", "doing", "window")
 
 def changes(before: Snapshot | None, after: Snapshot, *, program: str) -> list[str]:
     """Return a line for everything that is new in `after`."""
-    parts = (_request, _base, _plan, _feed, _replies, _tasks, _agents, _merge, _checks, _connection)
+    parts = (
+        _request,
+        _base,
+        _goal,
+        _plan,
+        _feed,
+        _replies,
+        _tasks,
+        _agents,
+        _merge,
+        _checks,
+        _connection,
+    )
     lines = [line for part in parts for line in part(before, after)]
     lines += _approvals(before, after, program)
     return [f"{after.seconds:8.1f}s  {line}" for line in lines]
@@ -56,6 +68,13 @@ def _base(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
     for line in base_lines(after.status):
         if line not in known:
             yield line.replace("Base: ", "base ", 1)
+
+
+def _goal(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
+    known = goal_lines(before.status) if before else []
+    for line in goal_lines(after.status):
+        if line not in known:
+            yield f"goal {line.removeprefix('Goal: ').strip()}"
 
 
 def _plan(before: Snapshot | None, after: Snapshot) -> Iterator[str]:

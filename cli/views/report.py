@@ -7,7 +7,7 @@ from contracts.checks import CheckResult
 from contracts.request import RequestStatus
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import RunState
-from domain.request import endings, expected_cost
+from domain.request import endings, expected_cost, goal_words
 from domain.review.findings import finding_line
 from domain.scheduling.task_state import terminal
 
@@ -18,7 +18,7 @@ _SHARED_KEYS = {"id", "state", "reason", "commit"}
 _REQUEST_KEYS = _SHARED_KEYS | {
     *("branch", "model", "models", "unpriced_tokens", "request", "repository", "summary", "notes"),
     *("base_problems", "base_passes", "checks_asked", "checks_from", "since", "attempt"),
-    *("answer", "follow_ups"),
+    *("answer", "follow_ups", "goal"),
 }
 _TASK_KEYS = _SHARED_KEYS | {
     *("title", "depends_on", "turns", "tokens", "unpriced_tokens", "rounds", "rounds_left"),
@@ -35,6 +35,7 @@ def closing(status: RequestStatus, *, seconds: float, link: str, checks: bool = 
     """
     return [
         *_verdict(status),
+        *goal_lines(status),
         *_answers(status),
         *[f"  {line}" for line in clean_lines(status.diffstat)],
         *base_lines(status),
@@ -49,6 +50,13 @@ def closing(status: RequestStatus, *, seconds: float, link: str, checks: bool = 
         *kept_lines(status),
         *([f"Details: {link}"] if link else []),
     ]
+
+
+def goal_lines(status: RequestStatus) -> list[str]:
+    """Return how a request stands with its goal, and what each round came to."""
+    told = goal_words.standing(status)
+    rounds = [f"  {clean(line, 1_000)}" for line in goal_words.rounds(status)]
+    return [f"Goal: {clean(told, 1_000)}", *rounds] if told else []
 
 
 def base_lines(status: RequestStatus) -> list[str]:

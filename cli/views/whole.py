@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cli.formatting import clean, clean_lines, commit, cost, name
-from cli.views.report import check_line, own_reason
+from cli.views.report import check_line, goal_lines, own_reason
 from contracts.planning import TaskSpec
 from contracts.request import RequestStatus
 from contracts.task import TaskStatus
@@ -15,7 +15,8 @@ from domain.request.notes import must_pass
 from domain.review.findings import finding_line
 
 _OPTIONS = (
-    *("repository", "base", "branch", "checks", "approve", "budget_usd", "on_limit"),
+    *("repository", "base", "branch", "checks", "until", "rounds", "deadline_minutes"),
+    *("approve", "budget_usd", "on_limit"),
     *("max_parallel", "model", "model_planner", "model_coder", "model_reviewer"),
     *("fallback_model", "effort", "window_tokens"),
 )
@@ -59,6 +60,7 @@ def lines(whole: Whole) -> list[str]:
         *_options(whole.asked),
         *_checks_of_settings(status),
         "",
+        *goal_lines(status),
         *_plan(whole),
         *_checks(status),
         *_commits(status),

@@ -152,6 +152,7 @@ def coder(
             agent_id=agent_id,
             role=roles.CODER,
             facts=_coder_facts(start, notes),
+            documents=start.documents,
             commit=checkpoint,
             models=start.models,
             resumed=start.resumed,

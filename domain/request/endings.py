@@ -56,6 +56,14 @@ REQUESTS: Mapping[RequestEnding, EndingRow] = MappingProxyType(
         RequestEnding.ANSWERED: EndingRow(
             "Answered", "It asked a question and needed no change: there is no branch.", ""
         ),
+        RequestEnding.GOAL_MET: EndingRow(
+            "Done: the command of the goal passes on the base already, so nothing was spent",
+            "There is no branch.",
+            "",
+        ),
+        RequestEnding.GOAL_MISSED: EndingRow(
+            "Failed", "", "`retry` goes on with fresh rounds on what has landed."
+        ),
         RequestEnding.INCOMPLETE: EndingRow(
             "Failed", "", "`retry` runs what is missing again, and keeps what is there."
         ),
@@ -125,8 +133,10 @@ TASKS: Mapping[TaskEnding, EndingRow] = MappingProxyType(
 )
 
 
-def done(*, changed: bool, answered: bool = False) -> RequestEnding:
-    """Return how a request ended of which everything is done."""
+def done(*, changed: bool, answered: bool = False, met: bool = False) -> RequestEnding:
+    """Return how a request ended of which everything is done; `met`: its goal was, at the base."""
+    if met:
+        return RequestEnding.GOAL_MET
     if answered:
         return RequestEnding.ANSWERED
     return RequestEnding.DELIVERED if changed else RequestEnding.UNCHANGED
@@ -147,6 +157,8 @@ def error_type(ending: RequestEnding) -> str:
             return FailureKind.REFUSED
         case RequestEnding.INCOMPLETE:
             return "Incomplete"
+        case RequestEnding.GOAL_MISSED:
+            return "GoalMissed"
         case RequestEnding.NO_BUDGET:
             return NO_BUDGET_ERROR
         case RequestEnding.CHECKS_FAILED | RequestEnding.BASE_FAILED:
@@ -159,9 +171,17 @@ def error_type(ending: RequestEnding) -> str:
             return FailureKind.BUG
 
 
+_GOOD = (
+    RequestEnding.DELIVERED,
+    RequestEnding.UNCHANGED,
+    RequestEnding.ANSWERED,
+    RequestEnding.GOAL_MET,
+)
+
+
 def run_state(ending: RequestEnding) -> RunState:
     """Return the state in which a request has ended."""
-    if ending in (RequestEnding.DELIVERED, RequestEnding.UNCHANGED, RequestEnding.ANSWERED):
+    if ending in _GOOD:
         return RunState.DONE
     return RunState.CANCELLED if ending is RequestEnding.CANCELLED else RunState.FAILED
 

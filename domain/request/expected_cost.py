@@ -2,6 +2,7 @@
 
 from contracts.budget import CostEstimate
 from contracts.request import RequestStatus
+from domain.request import goal_words
 from domain.scheduling.budget import dollars, microusd
 
 
@@ -25,7 +26,8 @@ def of_status(status: RequestStatus) -> str:
     """
     if status.estimate is None:
         return ""
-    said = in_words(status.estimate)
+    rounds = goal_words.of_estimate(status.goal)
+    said = in_words(status.estimate) + (f" ({rounds})" if rounds else "")
     if any(task.workflow_id for task in status.tasks):
         return said
     budget, spent = microusd(status.budget_usd), microusd(status.cost_usd)

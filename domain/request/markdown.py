@@ -15,7 +15,7 @@ from contracts.request import RequestStatus
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import RunState
 from domain.ids import REQUEST_PREFIX
-from domain.request import endings, expected_cost
+from domain.request import endings, expected_cost, goal_words
 from domain.request.notes import must_pass
 from domain.review.findings import finding_line
 from domain.scheduling.task_state import TASK_MARKS, terminal
@@ -28,6 +28,7 @@ _CODE_COLUMNS = 64
 _DETAIL_CHARS = 6_000
 """Of all approvals together, so that how to answer the last of them is not cut off."""
 _SHOWN_REFUSALS = 5
+_SHOWN_ROUNDS = 10
 _REASON = '"reason": "..."'
 # What would make emphasis, a link, an image, HTML, an entity, a formula ($) or a dash of a person's
 # words. An underscore within a word is none of these.
@@ -54,6 +55,7 @@ def card(status: RequestStatus) -> str:
             if status.codes
         ),
         *_base(status),
+        *_goal(status),
         *_refused(status),
         *_answers(status),
         *_result(status),
@@ -144,6 +146,13 @@ def _base(status: RequestStatus) -> Iterator[str]:
     if status.base_problems:
         yield "#### Before any change"
         yield "\n".join(f"- {_prose(problem, 400)}" for problem in status.base_problems)
+
+
+def _goal(status: RequestStatus) -> Iterator[str]:
+    if status.goal:
+        yield f"#### Goal: {_prose(goal_words.standing(status), 400)}"
+        lines = goal_words.rounds(status)[-_SHOWN_ROUNDS:]
+        yield "\n".join(f"- {_prose(line, 300)}" for line in lines)
 
 
 def _refused(status: RequestStatus) -> Iterator[str]:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from contracts.agent import AgentLimits, Note
 from contracts.approvals import ApprovalKind
+from contracts.base import ObjectId
 from contracts.baseline import Baseline
 from contracts.checks import CheckResult
 from contracts.delivery import Delivered
@@ -61,13 +62,15 @@ def read(payload: object) -> RequestStart | str:
 
 
 def with_settings(start: RequestStart, opened: RepositoryOpened) -> RequestStart:
-    """Return a request with what its repository's settings say, where it says nothing itself."""
-    return start.model_copy(
-        update={
-            "checks": start.checks or opened.settings_checks,
-            "window_tokens": start.window_tokens or opened.window_tokens,
-        }
-    )
+    """Return a request with what its repository's settings say, where it says nothing itself.
+
+    The command of its goal is one of its checks.
+    """
+    checks = start.checks or opened.settings_checks
+    if start.until and start.until not in checks:
+        checks = (*checks, start.until)
+    window = start.window_tokens or opened.window_tokens
+    return start.model_copy(update={"checks": checks, "window_tokens": window})
 
 
 def of_base(start: RequestStart | None, found: Baseline | None) -> dict[str, tuple[str, ...]]:
@@ -203,10 +206,15 @@ def fetch_command(opened: RepositoryOpened, ref: str) -> str:
     return f"git fetch {shell_word(opened.store)} {shell_word(ref)}"
 
 
+def _checks_asked(start: RequestStart) -> tuple[str, ...]:
+    """Return what must pass, without the command of the goal: a branch that misses it comes too."""
+    return tuple(check for check in start.checks if check != start.until)
+
+
 def _checks_from(start: RequestStart, opened: RepositoryOpened | None) -> str:
     if opened and opened.settings_checks:
         return f"{SETTINGS_FILE} of the base"
-    return "the request" if start.checks else ""
+    return "the request" if _checks_asked(start) else ""
 
 
 def _with_kept(rows: tuple[TaskStatus, ...], opened: RepositoryOpened) -> tuple[TaskStatus, ...]:
@@ -278,6 +286,7 @@ def subtask(
     baseline: Baseline | None = None,
     landed: tuple[Promise, ...] = (),
     resumed: bool = False,
+    documents: tuple[tuple[str, ObjectId], ...] = (),
 ) -> SubtaskStart:
     """Return the input of a task's workflow; `allowance` in microUSD."""
     repository, rivals = opened.repository, forks.rivals(plan, task.id)
@@ -301,6 +310,7 @@ def subtask(
         earlier=rows[task.id].earlier if rows else None,
         landed=landed,
         resumed=resumed,
+        documents=documents,
         group=forks.group(plan, task.id),
         past=opened.past,
         queue_id=ids.queue_id(repository.key, repository.target),
@@ -373,7 +383,7 @@ def status(
         commit=delivered.commit if delivered else None,
         diffstat=delivered.diffstat if delivered else "",
         checks=checks,
-        checks_asked=start.checks if start else (),
+        checks_asked=_checks_asked(start) if start else (),
         checks_from=_checks_from(start, opened) if start else "",
         work_command=salvage_command(opened) if opened and opened.store else "",
         landed_command=landed_command(opened) if opened and opened.store else "",

@@ -7,7 +7,7 @@ from contracts.request import RequestStatus
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import RunState
 from domain.check_results import how_it_ended
-from domain.request import endings
+from domain.request import endings, goal_words
 from domain.text import clip, for_people, one_line
 
 _OUTPUT_LINES = 8
@@ -58,16 +58,26 @@ def _goes_on(status: RequestStatus, waiting: str, doing: Mapping[str, str]) -> l
         for row in rows[:_MOST_TASKS]
     ]
     at_work = f" {'; '.join(tasks)}." if tasks else ""
-    return [f"Nothing keeps it from going on{_blank(waiting)}: {reason}.{at_work}"]
+    goal = f" {_goal(status)}" if status.goal else ""
+    return [f"Nothing keeps it from going on{_blank(waiting)}: {reason}.{goal}{at_work}"]
+
+
+def _goal(status: RequestStatus) -> str:
+    """Return how it stands with its goal, and what the last round came to."""
+    told = (goal_words.standing(status), *goal_words.rounds(status)[-1:])
+    return " ".join(f"{_sentence(each[:1].upper() + each[1:], 600)}" for each in told)
 
 
 def _ended(status: RequestStatus, red: Mapping[str, Sequence[CheckResult]]) -> list[str]:
     told = endings.of_request(status)
     if status.state is RunState.DONE:
-        return [" ".join(part for part in (_ended_sentence(told.state), told.kept) if part)]
+        goal = _goal(status) if status.goal else ""
+        parts = (_ended_sentence(told.state), told.kept, goal)
+        return [" ".join(part for part in parts if part)]
     cause = _ended_sentence(clip(for_people(told.cause, 4_000), 4_000))
     lines = [f"{told.state}: {cause}"]
     lines += _outputs(status.checks)
+    lines += [f"  {_sentence(each, 600)}" for each in goal_words.rounds(status)]
     for row in status.tasks:
         lines += _task(row, red.get(row.id, ()), cause)
     return [*lines, *(part for part in (told.kept, told.advice) if part)]

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from contracts import roles
 from contracts.agent import AgentLimits
 from contracts.baseline import Survey
+from contracts.checks import CHECKS
 from contracts.model import OpenConversation
 from domain import ids
 from domain.agent.environment import environment
 from domain.agent.instructions import INSTRUCTIONS, OF_THE_PERSON
 from domain.agent.sections import sections
+from domain.handoff.facts import shortened
 from domain.memory.telling import SECTION as MEMORIES
 from infra.conversation.instructions import instructions
 from infra.conversation.messages import Message, documents_linked
@@ -24,6 +26,9 @@ _OF_THE_TASK = ("Request", "Task")
 DEFINITIONS = "Definitions that are used most or that the task names, by file and line"
 _LANDED_COMMITS = 10
 _BASE_COMMITS = 5
+_CHECKS_CHARS = 16_000
+"""Of the output of checks, about 4,500 tokens."""
+_LEFT_OUT = "\n[… {cut} characters are left out here: run the command to see them]\n"
 
 
 async def opening(
@@ -45,8 +50,19 @@ async def opening(
     places = (("Files of the repository", files), (DEFINITIONS, definitions))
     told = sections([*facts, *ledgers, (MEMORIES, memories), *places], seed=request.agent_id)
     text = {"type": "text", "text": told}
-    documents = (*await _instructions(store, request), *request.documents)
+    given = [(label, await _short(store, label, oid)) for label, oid in request.documents]
+    documents = (*await _instructions(store, request), *given)
     return {"role": "user", "content": [text, *documents_linked(documents)]}
+
+
+async def _short(store: Store, label: str, oid: str) -> str:
+    """Return a document as an opening tells it: the output of checks shortened, any other whole."""
+    if label != CHECKS:
+        return oid
+    text = (await store.get_blob(oid)).decode("utf-8", "replace")
+    if len(text) <= _CHECKS_CHARS:
+        return oid
+    return await store.put_blob(shortened(text, _CHECKS_CHARS, _LEFT_OUT).encode())
 
 
 async def _instructions(store: Store, request: OpenConversation) -> list[tuple[str, str]]:

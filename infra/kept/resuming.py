@@ -98,6 +98,7 @@ async def _begin(store: Store, order: ResumeRequest) -> RequestResumed:
         spent_microusd=microusd(cost_usd(spent)),
         unpriced_tokens=unpriced_tokens(spent),
         delivered=_delivered(status),
+        rounds=status.goal.rounds if status.goal else (),
     )
 
 

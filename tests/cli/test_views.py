@@ -7,6 +7,7 @@ import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -31,6 +32,7 @@ from cli.watching.screen import shown_on
 from contracts import roles
 from contracts.approvals import AnswerRecord, ApprovalKind
 from contracts.endings import RequestEnding
+from contracts.goal import GoalRound, GoalStatus
 from contracts.merge_queue import MergeQueueStatus
 from contracts.planning import AddedEdge
 from contracts.review import FindingState, KeptFinding
@@ -390,6 +392,40 @@ def test_what_must_pass_and_who_says_so_is_in_sight() -> None:
     assert "checks: none named; only what each task promises is run" in drawn(snapshot(base=COMMIT))
 
 
+def test_the_goal_and_its_rounds_are_in_sight() -> None:
+    """Live view, lines, report, card and the document name the command and what each round came
+    to; once it is given up, why.
+    """
+    rounds = (
+        GoalRound(number=1, tasks=("a",), commit=COMMIT, changed=True, outcome="(exit code 1): no"),
+        GoalRound(number=2, tasks=("round-2",), commit=COMMIT, outcome="(exit code 1)", failing=3),
+    )
+    found = GoalStatus(command="make test", before="(exit code 2)", rounds=rounds, most=5)
+    shown = snapshot(goal=found)
+    told = "until `make test` passes: round 3 of at most 5"
+    last = "round 2 (round-2): it fails (exit code 1); 3 tests fail; no file changed; 0.0000 USD"
+
+    assert f"Goal: {told}" in drawn(shown)
+    lines = changes(None, shown, program="p")
+    assert any(line.endswith(f"goal {told}") for line in lines)
+    assert any(line.endswith(f"goal {last}") for line in lines)
+    again = snapshot(goal=found.model_copy(update={"rounds": rounds[:1]}))
+    assert not any("round 1 (a)" in line for line in changes(again, shown, program="p"))
+    report = closing(shown.status, seconds=1.0, link="")
+    assert report[1:4] == [
+        f"Goal: {told}",
+        "  before: it fails (exit code 2)",
+        "  round 1 (a): it fails (exit code 1): no; 0.0000 USD",
+    ]
+    assert "#### Goal: until \\`make test\\` passes" in card(shown.status)
+    missed = shown.status.model_copy(update={"goal": found.model_copy(update={"missed": "why"})})
+    assert "Goal: `make test` does not pass, after 2 rounds" in closing(
+        missed, seconds=1.0, link=""
+    )
+    printed: Any = document(shown.status)["goal"]
+    assert [each["outcome"] for each in printed["rounds"]] == ["(exit code 1): no", "(exit code 1)"]
+
+
 def test_the_json_document_has_the_documented_keys() -> None:
     """A full and a bare status have exactly the documented keys, with plain JSON values."""
     full = status(
@@ -410,7 +446,7 @@ def test_the_json_document_has_the_documented_keys() -> None:
         set(printed)
         == {*keys.split(), "unpriced_tokens", "base_problems", "tasks", "checks", "approvals"}
         | {"base_passes", "checks_asked", "checks_from", "attempt", "budget_usd", "estimate"}
-        | {"answer", "follow_ups"}
+        | {"answer", "follow_ups", "goal"}
         == set(document(status()))
     )
     assert (printed["id"], printed["state"], printed["cost_usd"]) == (REQUEST_ID, "RUNNING", 0.5)

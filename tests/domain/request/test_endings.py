@@ -52,6 +52,9 @@ def ended(
             "with a task's name",
         ),
         (ended(RequestEnding.BASE_FAILED), "Failed", "list it with: LIST", "mend what it needs"),
+        (ended(RequestEnding.GOAL_MET), "nothing was spent", "There is no branch", ""),
+        (ended(RequestEnding.GOAL_MISSED, commit=OID), "Failed", "on branch orch", "fresh rounds"),
+        (ended(RequestEnding.GOAL_MISSED), "Failed", "list it with: LIST", "fresh rounds"),
         (ended(RequestEnding.PLAN_REJECTED), "Rejected", "Nothing was changed", "`revise`"),
         (ended(RequestEnding.NO_BUDGET), "Failed", "Nothing was changed", "--budget-usd"),
         (
@@ -68,7 +71,8 @@ def ended(
     ],
     ids=[
         *("delivered", "unchanged", "partly delivered", "incomplete", "checks failed"),
-        *("base failed", "plan rejected", "no budget", "delivery rejected", "refused", "broken"),
+        *("base failed", "goal met", "goal missed", "goal missed without a branch"),
+        *("plan rejected", "no budget", "delivery rejected", "refused", "broken"),
         *("cancelled", "terminated", "before it was opened"),
     ],
 )
