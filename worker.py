@@ -246,6 +246,7 @@ def _of_the_store(
     past = PastEstimates(
         host.stores, coder_model=lambda choice: host.roles.configure(roles.CODER, choice).model
     )
+    continuations = TaskContinuations(host.stores, redact=host.redact)
     return [
         repositories.open_repository,
         repositories.resume_request,
@@ -263,7 +264,8 @@ def _of_the_store(
         policy.judge_review,
         policy.judge_code,
         past.estimate_cost,
-        TaskContinuations(host.stores).continue_task,
+        continuations.continue_task,
+        continuations.tell_attempts,
     ]
 
 

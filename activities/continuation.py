@@ -4,11 +4,14 @@ from temporalio import activity
 from typing_extensions import override
 
 from activities.failures import failed, translated_failures
-from contracts.continuation import ContinueTask
+from contracts.continuation import MOST_ATTEMPTS, AttemptsTold, ContinueTask, TellAttempts
 from contracts.failures import FailureKind
 from contracts.ports import ContinuationActivities
 from contracts.task import EarlierAttempt
+from domain.handoff import telling
+from domain.text import Redact, for_people
 from infra.kept import continuing
+from infra.kept.ledger import ledger_at
 from infra.store.open_stores import OpenStores
 from infra.store.soundness import CHECKPOINT_CORRUPTION
 
@@ -16,8 +19,20 @@ from infra.store.soundness import CHECKPOINT_CORRUPTION
 class TaskContinuations(ContinuationActivities):
     """Continuations by the stores of this host."""
 
-    def __init__(self, stores: OpenStores) -> None:
+    def __init__(self, stores: OpenStores, *, redact: Redact) -> None:
         self._stores = stores
+        self._redact = redact
+
+    @override
+    @activity.defn
+    async def tell_attempts(self, request: TellAttempts) -> AttemptsTold:
+        """Return what an agent's ledger has as tried, without secrets."""
+        store = await self._stores.get(request.repository.key)
+        conversation = request.conversation
+        async with translated_failures("reading what an agent has tried"):
+            ledger = await ledger_at(store, conversation.head, conversation.window)
+        told = for_people(self._redact(telling.tried(ledger)), MOST_ATTEMPTS - 100)
+        return AttemptsTold(text=told[:MOST_ATTEMPTS])
 
     @override
     @activity.defn

@@ -31,7 +31,7 @@ _GOES_ON = " \\"
 DIGEST_CHARACTERS = 12
 """How much of a digest is shown and compared; an answer carries the whole."""
 
-REVISABLE = (ApprovalKind.PLAN, ApprovalKind.REVIEW, ApprovalKind.TASK)
+REVISABLE = (ApprovalKind.PLAN, ApprovalKind.REVIEW, ApprovalKind.TASK, ApprovalKind.STUCK)
 """What an agent can be asked to do again."""
 
 
@@ -56,6 +56,9 @@ def answer_commands(program: str, workflow_id: str, approval: Approval) -> list[
     if approval.kind in REVISABLE:
         feedback = ("--feedback", "WHAT TO CHANGE")
         lines.append(command_line(program, "revise", *words, *digest, *feedback))
+    if approval.kind is ApprovalKind.STUCK:
+        task = approval.id.split("/")[1]
+        lines.append(command_line(program, "hand-off", short_id(workflow_id), task))
     if approval.kind is ApprovalKind.BUDGET:
         lines.append(command_line(program, "budget", short_id(workflow_id), "USD"))
     return lines
@@ -71,7 +74,7 @@ def look_command(program: str, workflow_id: str, approval: Approval) -> str:
             return command_line(program, "diff", name)
         case ApprovalKind.BUDGET:
             return command_line(program, "cost", name)
-        case ApprovalKind.REVIEW | ApprovalKind.TASK:
+        case ApprovalKind.REVIEW | ApprovalKind.TASK | ApprovalKind.STUCK:
             return command_line(program, "diff", name, *approval.id.split("/")[1:2])
         case _:
             return ""

@@ -21,6 +21,8 @@ class ApprovalKind(StrEnum):
     """Commands that run with a network, to install what a commit depends on."""
     BUDGET = "budget"
     """Whether a request whose budget does not allow the next call gets more."""
+    STUCK = "stuck"
+    """A task whose agent is stuck, after all that was tried."""
     HAND_OFF = "hand-off"
     """A task whose files a person works on: it waits until they are done."""
 
@@ -30,7 +32,8 @@ class Approval(Contract):
 
     Attributes:
         id: short and stable: "plan", "review/<task>/<round>", "task/<task>/<round>", "delivery",
-            "setup", "setup/<task>/<round>", "setup/<task>/<call>", "budget", "hand-off/<task>".
+            "setup", "setup/<task>/<round>", "setup/<task>/<call>", "budget", "hand-off/<task>",
+            "stuck/<task>/<round>".
         what: one line.
         why: the rule that asks.
         detail: markdown for the card.

@@ -129,6 +129,23 @@ class ContinueTask(Contract):
     looks: bool = False
 
 
+MOST_ATTEMPTS: Final = 3_000
+"""Characters of what a person is told that an agent has tried."""
+
+
+class TellAttempts(Contract):
+    """Ask what an agent has tried, as its ledger has it."""
+
+    repository: RepositoryRef
+    conversation: ConversationRef
+
+
+class AttemptsTold(Contract):
+    """Commands, failed calls and what the agent noted as tried; "" for nothing."""
+
+    text: str = Field(default="", max_length=MOST_ATTEMPTS)
+
+
 class TurnReceipt(Contract):
     """What became of a person's choice of a turn."""
 

@@ -7,7 +7,7 @@ from temporalio import activity
 
 from contracts.agent import Note
 from contracts.base import Contract, HumanInput, TaskId
-from contracts.continuation import ContinueTask, TurnChoice
+from contracts.continuation import AttemptsTold, ContinueTask, TellAttempts, TurnChoice
 from contracts.delivery import Delivered
 from contracts.goal import GoalRound
 from contracts.planning import Plan
@@ -75,3 +75,8 @@ class ContinuationActivities(ABC):
     @abstractmethod
     async def continue_task(self, request: ContinueTask) -> EarlierAttempt:
         """Make what a task begins with that goes on from a turn."""
+
+    @activity.defn
+    @abstractmethod
+    async def tell_attempts(self, request: TellAttempts) -> AttemptsTold:
+        """Tell a person what an agent has tried."""

@@ -24,6 +24,7 @@ REQUEST = RequestLimits(
     goal_rounds=5,
     goal_idle_rounds=1,
     goal_still_rounds=2,
+    stuck_questions=3,
 )
 AGENT = AgentLimits(
     bad_replies=5,

@@ -186,17 +186,3 @@ class Reviewing:
         if item.state is ReviewState.REVISED:
             self._refused, self._by_person = patch.tree, True
         return item
-
-
-class AsksPerson:
-    """A task of which a person decides which result is taken, once it is forked.
-
-    A workflow that inherits this keeps its reviews in `_reviewing`.
-    """
-
-    _reviewing: Reviewing
-
-    @workflow.signal(description="The task was forked: a person decides on its patch")
-    def forked(self, _by: str = "") -> None:
-        """Have a person decide on every patch from now on."""
-        self._reviewing.forked = True

@@ -8,12 +8,10 @@ from temporalio.exceptions import ActivityError, ChildWorkflowError, is_cancelle
 
 with workflow.unsafe.imports_passed_through():
     from contracts import roles
-    from contracts.agent import AgentResult, Note
-    from contracts.approvals import Decision
+    from contracts.agent import AgentResult
     from contracts.checks import CHECKS, ChecksReport
     from contracts.endings import TaskEnding
     from contracts.limits import RequestLimits
-    from contracts.merge_queue import MergeVerdict
     from contracts.ports import PatchActivities
     from contracts.review import Patch, ReviewState
     from contracts.subtask import SubtaskReport, SubtaskStart
@@ -21,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.tools import CoderFinish
     from contracts.worktrees import WorktreeLease
     from domain import ids, lanes
-    from domain.agent import inputs
+    from domain.agent import inputs, stuck
     from domain.planning import baseline as baselines
     from domain.planning import unfinished
     from domain.request import endings
@@ -32,16 +30,17 @@ with workflow.unsafe.imports_passed_through():
     from workflows.checks import accept
     from workflows.landing import Landing, feedback
     from workflows.retrying import ChildOfRequest
-    from workflows.reviewing import AsksPerson, Reviewing
+    from workflows.reviewing import Reviewing
     from workflows.setup import set_up_patch
-    from workflows.signals import signal_if_running
+    from workflows.stuck import StuckAgents
+    from workflows.task_handlers import TaskHandlers
     from workflows.task_report import TaskFailed, TaskReporter, fail
     from workflows.unfinished import Unfinished
     from workflows.worktrees import worktree_lease
 
 
 @workflow.defn
-class SubtaskWorkflow(ChildOfRequest, AsksPerson):
+class SubtaskWorkflow(ChildOfRequest, TaskHandlers):
     """One task of a plan.
 
     1. chooses the lane, leases a worktree at the target's tip;
@@ -61,6 +60,7 @@ class SubtaskWorkflow(ChildOfRequest, AsksPerson):
         self._landing = Landing(start, self._reporter)
         self._limits = start.request_limits or RequestLimits()
         self._unfinished = Unfinished(start, self._reviewing)
+        self._stuck = StuckAgents(start, self._reviewing)
         self._rounds = rework.Rounds()
         self._base = self._checkpoint = ""
         self._coder: AgentResult | None = None
@@ -91,30 +91,6 @@ class SubtaskWorkflow(ChildOfRequest, AsksPerson):
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self._reporter.report
 
-    @workflow.signal(description='Tell the task\'s agents something: {"text": "…"}')
-    async def add_note(self, note: Note) -> None:
-        """Keep a person's text and pass it to the agent at work."""
-        self._notes.append(note.text)
-        # An agent that is still being started would not hear it.
-        await workflow.wait_condition(lambda: not self._reporter.starting)
-        if self._reporter.report.agent:
-            await signal_if_running(self._reporter.report.agent, "add_note", note)
-
-    @workflow.signal(description="A person's decision on this task's patch")
-    def decided(self, decision: Decision) -> None:
-        """Take a person's decision."""
-        self._reviewing.decided(decision)
-
-    @workflow.signal(description="The merge queue's answer")
-    def merge_verdict(self, verdict: MergeVerdict) -> None:
-        """Take the queue's answer."""
-        self._landing.verdict(verdict)
-
-    @workflow.query(description="State, agent, rounds, cost")
-    def status(self) -> SubtaskReport:
-        """Return the task's present standing."""
-        return self._reporter.report
-
     async def _work(self) -> None:
         lane, reason = lanes.choose(self._start.task)
         left = self._rounds.left(self._limits)
@@ -131,11 +107,14 @@ class SubtaskWorkflow(ChildOfRequest, AsksPerson):
         patch = await self._patch()
         if unfinished.asks(finish) and not await self._settled(finish, patch):
             return False
-        if problem := self._patch_problem(patch, finish):
+        problem = self._patch_problem(patch, finish)
+        if self._cut and (why := cuts.useless(self._cut, patch, problem, before=self._offered)):
+            return await self._again(patch, why)
+        if problem:
             return await self._back(rework.Cause.PATCH, problem, endings.patch_cause(problem))
         checks = await self._accepted(patch)
         if not checks.passed:
-            return await self._red(checks)
+            return await self._red(patch, checks)
         if not (patch.files or finish.no_change):
             return await self._reporter.unchanged(finish)
         offer = inputs.Offer(
@@ -211,10 +190,13 @@ class SubtaskWorkflow(ChildOfRequest, AsksPerson):
         self._reporter.note(dropped=dropped)
         baseline = baselines.without(self._start.baseline, dropped)
         update = {"task": settled.task, "baseline": baseline}
-        self._start = self._start.model_copy(update=update)
-        self._reviewing.start = self._landing.start = self._start
+        self._take(self._start.model_copy(update=update))
         told = settled.message
         return not told or await self._back(rework.Cause.ANSWER, told, unfinished.reason(finish))
+
+    def _take(self, start: SubtaskStart) -> None:
+        """Go on with the task as it is from here on."""
+        self._start = self._reviewing.start = self._landing.start = start
 
     def _money_left(self) -> int:
         return self._reporter.money_left(self._start.limits.budget_microusd)
@@ -244,9 +226,15 @@ class SubtaskWorkflow(ChildOfRequest, AsksPerson):
         problem = patch.problem
         if not patch.judged:
             problem = patches.judge(patch, task=self._start.task, agent_summary=finish.summary)
-        if self._cut and (why := cuts.useless(self._cut, patch, problem, before=self._offered)):
-            fail(TaskEnding.CUT, why)
         return problem
+
+    async def _again(self, patch: Patch, why: str) -> bool:
+        """Fail a task whose agent was cut; where a person lets it, begin it in a fresh window."""
+        hint = await self._stuck.hint(self._coder, why, patch)
+        self._notes += [hint] if hint else []
+        self._take(stuck.begun_again(self._start, why, self._checkpoint, self._base))
+        self._coder, self._turns = None, 0
+        return await self._back(rework.Cause.PERSON, hint, why)
 
     async def _accepted(self, patch: Patch) -> ChecksReport:
         """Install what a changed lock file names, and run what must pass."""
@@ -254,10 +242,11 @@ class SubtaskWorkflow(ChildOfRequest, AsksPerson):
             return kept_out
         return await accept(self._start, patch, evictions.commands(self._promised))
 
-    async def _red(self, checks: ChecksReport) -> bool:
+    async def _red(self, patch: Patch, checks: ChecksReport) -> bool:
         """Send a change that fails its acceptance back; what a cut agent left is kept."""
         if self._cut:
-            fail(TaskEnding.CUT, cuts.not_offered(self._cut, problem=endings.checks_cause(checks)))
+            why = cuts.not_offered(self._cut, problem=endings.checks_cause(checks))
+            return await self._again(patch, why)
         whose = evictions.red_of(checks, self._start.task, self._promised)
         words = rework.checks_feedback(checks, whose)
         why = endings.checks_cause(checks)

@@ -155,6 +155,35 @@ def _task_approval(patch: Patch, what: str, why: str, *, detail: str, asker: Ask
     )
 
 
+_STUCK = (
+    "The system has warned it, and let it go on in a fresh window, with the fallback model where "
+    "there is one.\n"
+    "revise: a fresh agent begins on its files, with your hint and the ledger; approve: it begins "
+    "without a hint; reject: the task is given up. `hand-off ID {task}` gives you the files to go "
+    "on yourself. Without an answer the task fails."
+)
+
+
+def stuck_approval(task: TaskSpec, patch: Patch, *, why: str, tried: str, asker: Asker) -> Approval:
+    """Return the question how a task goes on whose agent is stuck; `tried`: what it has tried."""
+    lines = (
+        _STUCK.format(task=task.id),
+        *(["", tried] if tried else []),
+        *(["", patch.diffstat] if patch.files else []),
+    )
+    return Approval(
+        id=f"stuck/{task.id}/{patch.round}",
+        kind=ApprovalKind.STUCK,
+        what=f"say how {task.id} goes on: its agent is stuck"[:1_000],
+        why=why[:1_000],
+        detail=for_people("\n".join(lines), 3_900),
+        digest=digest("stuck", task.id, str(patch.round), patch.tree, why, length=64),
+        artefact=patch.diff,
+        asked_by=asker.workflow_id,
+        deadline_seconds=asker.deadline_seconds,
+    )
+
+
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 

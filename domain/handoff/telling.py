@@ -208,6 +208,20 @@ def _finding(finding: Finding) -> str:
     return f"- {said}: {finding.detail}" if finding.detail else f"- {said}"
 
 
+def tried(ledger: Ledger) -> str:
+    """Return for a person what an agent has tried and what failed; "" of an empty ledger."""
+    parts = (
+        ("Commands, as each ended last", _commands(ledger.commands), 1_000),
+        ("Calls that failed, and why", _failures(ledger.failures), 800),
+        ("Tried without success, as noted", _lines(ledger.tried), 800),
+    )
+    return "\n".join(
+        f"{heading}:\n{body}"
+        for heading, rows, chars in parts
+        if (body := fitted(rows, chars, own=False))
+    )
+
+
 def note(fields: Mapping[str, tuple[str, ...]]) -> str:
     """Return an agent's note as text, "" of none."""
     parts = []

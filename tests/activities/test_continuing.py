@@ -161,7 +161,7 @@ async def go_on(
         looks=looks,
     )
     made: EarlierAttempt = await ActivityEnvironment().run(
-        TaskContinuations(env.stores).continue_task, order
+        TaskContinuations(env.stores, redact=str).continue_task, order
     )
     return made
 

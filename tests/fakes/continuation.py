@@ -4,7 +4,7 @@ from temporalio import activity
 from typing_extensions import override
 
 from activities.failures import failed
-from contracts.continuation import Continuation, ContinueTask
+from contracts.continuation import AttemptsTold, Continuation, ContinueTask, TellAttempts
 from contracts.failures import FailureKind
 from contracts.ports import ContinuationActivities
 from contracts.store import ConversationRef
@@ -20,6 +20,7 @@ class FakeContinuations(Fake, ContinuationActivities):
 
     Attributes:
         commit: the state of the files after it.
+        tried: what every agent has tried.
         refused: the sentence by which every turn is refused; "" for none.
     """
 
@@ -27,6 +28,13 @@ class FakeContinuations(Fake, ContinuationActivities):
         super().__init__(store, before)
         self.refused = ""
         self.commit = BASE
+        self.tried = "Commands, as each ended last:\n- `make`: exit code 2"
+
+    @override
+    @activity.defn
+    async def tell_attempts(self, request: TellAttempts) -> AttemptsTold:
+        await self._before("tell_attempts", request)
+        return AttemptsTold(text=self.tried)
 
     @override
     @activity.defn

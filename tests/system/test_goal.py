@@ -9,7 +9,7 @@ from contracts.request import RequestStatus
 from contracts.visibility import RunState
 from tests import journal_checks
 from tests.local_deployment import Handle, LocalDeployment, git, until
-from tests.model_scripts import Task, create, done, finish, plan_of, play, script, turn
+from tests.model_scripts import Json, Task, create, done, finish, plan_of, play, script, turn
 
 pytestmark = pytest.mark.minutes
 
@@ -27,7 +27,7 @@ def goal(*names: str) -> str:
 
 
 def _writes(task: str, name: str, *told: str) -> Task:
-    expect = {"expect": {"last_user_contains": list(told)}} if told else {}
+    expect: Json = {"expect": {"last_user_contains": list(told)}} if told else {}
     first = turn(create(f"{name}.txt", f"{name}\n"), delay_ms=WAIT, **expect)
     acceptance = () if task.startswith("round-") else ("true",)
     return Task(id=task, writes=(f"{name}.txt",), acceptance=acceptance, coder=(first, done()))
@@ -120,6 +120,7 @@ async def test_a_missed_goal_hands_back_what_has_landed_and_a_retry_goes_on() ->
             "retried-goal", folder, branch="again", until=command, rounds=1
         )
         outcome = await deployment.ending(handle)
+        assert outcome.status is not None
         assert outcome.status.ending is RequestEnding.GOAL_MISSED
         again = await deployment.starter("retry", "retried-goal")
         assert again.returncode == 0, again

@@ -67,10 +67,9 @@ def test_where_no_test_is_named_another_failure_is_progress() -> None:
 def test_so_many_rounds_that_change_nothing_end_it(rounds: int) -> None:
     """The threshold `goal_idle_rounds`."""
     found = outcomes(*[red("a")] * (rounds + 1), same_tree=True, touched=False)
-    changed = {"goal_idle_rounds": rounds, "goal_still_rounds": 9}
 
-    assert "changed no file" in missed(found, **changed)
-    assert missed(found[1:], **changed) == ""
+    assert "changed no file" in missed(found, goal_idle_rounds=rounds, goal_still_rounds=9)
+    assert missed(found[1:], goal_idle_rounds=rounds, goal_still_rounds=9) == ""
     assert LIMITS.goal_idle_rounds == 1
 
 
