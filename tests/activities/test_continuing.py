@@ -11,7 +11,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.continuation import TaskContinuations
 from contracts.agent import AgentLimits
-from contracts.continuation import ContinueTask, TurnChoice
+from contracts.continuation import AttemptsTold, ContinueTask, TellAttempts, TurnChoice
 from contracts.failures import FailureKind
 from contracts.model import ModelCall, ModelTurn, ToolAnswer, ToolUse, Usage
 from contracts.spending import AgentOpened
@@ -427,3 +427,17 @@ async def test_the_disk_is_read_and_not_the_memory(job: Job, talk: Talk) -> None
     lose(job.store, oid)
     assert await job.store.get(oid)
     assert "is missing" in await damage(job.store, [talk.states[2]])
+
+
+async def test_what_an_agent_has_tried_is_told_without_secrets(
+    env: ActivityEnv, talk: Talk
+) -> None:
+    """The commands of its ledger, as far as its conversation came, bounded and redacted."""
+    await talk.turn({"tool": "run_command", "command": "make secret-x"})
+    await talk.turn({"path": "four.txt"})
+    order = TellAttempts(repository=talk.job.opened.repository, conversation=talk.at)
+    continuations = TaskContinuations(env.stores, redact=lambda text: text.replace("secret-x", "…"))
+    told: AttemptsTold = await ActivityEnvironment().run(continuations.tell_attempts, order)
+
+    assert told.text.startswith("Commands, as each ended last:\n- [w1.t4.r1] `make …`")
+    assert "secret" not in told.text

@@ -786,3 +786,13 @@ def test_lines_show_what_agents_say_and_that_a_reply_still_comes() -> None:
         "b coder turn 2, began again: 3 characters, 0 s so far",
     ]
     assert changes(after, after, program="") == []
+
+
+def test_a_question_about_a_stuck_agent_shows_every_way_to_answer() -> None:
+    """Approve, reject, a hint, and the command that takes the task over."""
+    asked = approval("stuck/mend/0").model_copy(update={"kind": ApprovalKind.STUCK})
+    told = hints.answer_commands("oc", REQUEST_ID, asked)
+
+    assert [line.split()[1] for line in told] == ["approve", "reject", "revise", "hand-off"]
+    assert told[-1].endswith(" mend")
+    assert hints.look_command("oc", REQUEST_ID, asked).endswith(" mend")

@@ -309,3 +309,20 @@ def test_what_is_no_handle_is_none(text: str) -> None:
 def test_the_tail_of_an_output_is_where_it_says_what_went_wrong() -> None:
     """Its last lines, without empty ones."""
     assert tail("\n".join(map(str, range(50))) + "\n\n") == "\n".join(map(str, range(38, 50)))
+
+
+@given(texts=st.lists(st.text(max_size=3_000), max_size=30), failed=st.booleans())
+def test_what_was_tried_is_told_to_a_person_in_bounds(*, texts: list[str], failed: bool) -> None:
+    """Commands and failed calls, the newest whole as far as there is room; nothing of nothing."""
+    calls = [
+        ran(number, f"c{number} {text}", text, failed=failed)
+        for number, text in enumerate(texts, 1)
+    ]
+    ledger = updated(
+        Ledger(), window(*(turn(number, each) for number, each in enumerate(calls, 1)))
+    )
+    told = telling.attempts(ledger)
+
+    assert len(told) <= 2_900
+    assert bool(told) == bool(texts)
+    assert not texts or f"`c{len(texts)} " in told
