@@ -126,6 +126,7 @@ def _main_script() -> Json:
         *_retried_plays(refusal),
         *turn_plays(),
         *window_plays(),
+        *goal_plays(),
     )
 
 
@@ -187,6 +188,20 @@ def turn_plays() -> tuple[list[Json], ...]:
         [back("damaged", "*/rollback-2-1-*", "one", done()), *model_scripts.play("damaged", lost)],
         model_scripts.play("followed", _task("one")),
         model_scripts.play("following", _task("two")),
+    )
+
+
+def goal_plays() -> tuple[list[Json], ...]:
+    """Return requests with a goal, reached and missed, and one whose agent is stuck."""
+    one = model_scripts.plan_of([_task("one")])
+    two = model_scripts.Task(id="round-2", coder=_task("two").coder)
+    circles = model_scripts.turn(model_scripts.command("cat README.md"))
+    who = {"role": "coder", "request": "request/stuck*", "task": "one"}
+    stuck = {"match": {**who, "agent": "*/coder-1"}, "turns": [circles] * 12}
+    return (
+        model_scripts.play("until", _task("one"), two, planner=[one]),
+        model_scripts.play("missed", _task("one"), planner=[one]),
+        [stuck, *model_scripts.play("stuck", _task("one"))],
     )
 
 
@@ -346,6 +361,16 @@ async def _play_main(deployment: LocalDeployment) -> None:
     await _play_retried(deployment, start)
     await play_turns(deployment, start)
     await play_windows(deployment, start)
+    await play_goals(deployment, start)
+
+
+async def play_goals(deployment: LocalDeployment, start: Callable[..., Awaitable[Handle]]) -> None:
+    """Let a goal be reached in two rounds, one be missed, and a person help a stuck agent."""
+    goal = "test -e one.txt && test -e two.txt"
+    await deployment.delivered(await start("until", until=goal))
+    await deployment.ending(await start("missed", until=goal, rounds=1))
+    hint = {"approval": "stuck/one/0", "reason": "write the file"}
+    await _answered(deployment, await start("stuck"), ("revise", hint))
 
 
 async def play_turns(deployment: LocalDeployment, start: Callable[..., Awaitable[Handle]]) -> None:

@@ -321,7 +321,7 @@ def test_what_was_tried_is_told_to_a_person_in_bounds(*, texts: list[str], faile
     ledger = updated(
         Ledger(), window(*(turn(number, each) for number, each in enumerate(calls, 1)))
     )
-    told = telling.attempts(ledger)
+    told = telling.tried(ledger)
 
     assert len(told) <= 2_900
     assert bool(told) == bool(texts)
