@@ -21,6 +21,9 @@ from infra.symbols.index import SymbolIndex
 
 _MAP_BYTES = 4_000
 _DEFINITIONS_BYTES = 3_000
+_FEW_DEFINITIONS_BYTES = 900
+"""In a repository of few files, which an agent finds its way in by their list."""
+_FEW_FILES = 60
 _OF_THE_TASK = ("Request", "Task")
 """Facts by whose words definitions are chosen."""
 DEFINITIONS = "Definitions that are used most or that the task names, by file and line"
@@ -87,7 +90,10 @@ async def definitions(index: SymbolIndex, store: Store, request: OpenConversatio
     """
     if request.role == roles.REVIEWER:
         return ""
-    return await index.map(store, request.commit, task_words(request), _DEFINITIONS_BYTES)
+    listed = await file_list(index, store, request)
+    few = listed.count("\n") < _FEW_FILES and "/ (" not in listed
+    limit = _FEW_DEFINITIONS_BYTES if few else _DEFINITIONS_BYTES
+    return await index.map(store, request.commit, task_words(request), limit)
 
 
 def task_words(request: OpenConversation) -> str:

@@ -225,6 +225,20 @@ async def test_the_first_request_for_a_small_repository_is_small(desk: ModelEnv)
     assert min(sizes.values()) > 3_000, sizes
 
 
+async def test_a_small_repository_is_told_few_definitions(desk: ModelEnv) -> None:
+    """An agent finds its way there by the list of files; in a larger one they take more room."""
+    texts = "".join(f"def compute_the_total_of_{n}():\n    pass\n" for n in range(9))
+    small = await committed(desk.store, {f"m{n}.py": texts for n in range(40)})
+    large = await committed(desk.store, {f"m{n}.py": texts for n in range(90)})
+    sizes = [
+        len((await opening(desk, role, commit=base, base=base, tip=base))[DEFINITIONS])
+        for role, base in ((roles.CODER, small), (roles.PLANNER, large))
+    ]
+
+    assert 600 < sizes[0] <= 900
+    assert 2_500 < sizes[1] <= 3_000
+
+
 async def test_no_text_ends_the_part_in_which_it_stands(desk: ModelEnv) -> None:
     """File names, titles, summaries and documents with tags of their own, also with the mark of an
     earlier message, stay inside their part; a name is one line whatever it holds.
