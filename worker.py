@@ -236,6 +236,7 @@ def _of_the_store(
         umask=umask,
         author=config.author,
         instructions=config.instruction_files,
+        permissions=config.permissions_file,
         starts=starts,
         service=_service_options(host.client),
         layers=host.layers,

@@ -16,6 +16,7 @@ from activities.agent_setup import AgentSetup
 from activities.corruption import sound_log
 from activities.failures import call_failed, failed, translated_failures
 from activities.memory import memories_told
+from activities.tools.permissions import policy_of
 from activities.windows import ledgers_told, note_agent, open_next
 from contracts import roles
 from contracts.agent import OpenedConversation
@@ -39,8 +40,8 @@ from domain.agent.conditions import Repair, Switch
 from domain.agent.configuration import AgentConfiguration
 from domain.agent.model_choice import names
 from domain.agent.models import ModelFacts, cost_microusd
-from domain.approvals.rules import judge
 from domain.handoff.handles import Handle
+from domain.policy.judge import Policy, judge
 from domain.text import Redact, listing, shown
 from domain.tools.registry import MAX_FINISH_BYTES, ToolSpec, check, understood
 from infra.anthropic.client import CallCancelled, MessagesClient, ModelServiceError
@@ -230,7 +231,10 @@ class MessagesModel(ModelActivities):
         )
         try:
             tools = self._setup.tools(agent)
-            turn = _read(batch, reply, request, agent=agent, tools=tools, redact=self._redact)
+            policy = await policy_of(store, request.repository.request_key)
+            turn = _read(
+                batch, reply, request, agent=agent, tools=tools, policy=policy, redact=self._redact
+            )
             turn = await self._log.append(
                 store, request, batch=batch, window=window, said=said, turn=turn
             )
@@ -375,12 +379,16 @@ def _read(
     *,
     agent: AgentConfiguration,
     tools: Mapping[str, ToolSpec],
+    policy: Policy,
     redact: Redact,
 ) -> ModelTurn:
     """Return the turn that a reply means: its calls checked and judged, their arguments stored."""
     calls = [block for block in reply.content if is_call(block) and not reply.discarded]
     named = zip(calls, _names(reply, request), strict=False)
-    read = [_use(batch, agent, tools, block, identity=name, redact=redact) for block, name in named]
+    read = [
+        _use(batch, agent, tools, block, policy=policy, identity=name, redact=redact)
+        for block, name in named
+    ]
     texts = [str(block.get("text", "")) for block in reply.content if block.get("type") == "text"]
     outcome, declined = reply.outcome, reply.condition.switch is Switch.AT_ONCE
     if declined and agent.fallback is not None and not request.fallback:
@@ -409,6 +417,7 @@ def _use(
     tools: Mapping[str, ToolSpec],
     block: Mapping[str, Any],
     *,
+    policy: Policy,
     identity: str,
     redact: Redact,
 ) -> tuple[ToolUse, str | None]:
@@ -430,7 +439,7 @@ def _use(
         arguments=batch.blob(data.encode()),
         subject=shown(str(getattr(checked, spec.subject, "")), 380, redact),
         effect=effect,
-        verdict=None if name in {FINISH, HANDOFF} else judge(spec, checked.model_dump()),
+        verdict=None if name in {FINISH, HANDOFF} else judge(policy, spec, checked.model_dump()),
     )
     return use, data if name == FINISH else None
 

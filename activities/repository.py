@@ -16,10 +16,12 @@ from typing_extensions import override
 from activities.estimates import note_spending
 from activities.failures import failed, translated_failures
 from activities.installed import installed_for
+from activities.tools.permissions import permissions_now
 from activities.wanted_setup import setup_of_base
 from contracts.base import ObjectId
 from contracts.delivery import DeliverBranch, Delivered
 from contracts.failures import FailureKind
+from contracts.permissions import RequestPermissions
 from contracts.ports import RepositoryActivities
 from contracts.repository import (
     CloseRequest,
@@ -71,6 +73,7 @@ from infra.store.visible import visible
 
 _TRIES = 3
 _LEAST_FREE_BYTES = 200_000_000
+_MOST_SAID = 8
 
 
 class UserRepositories(RepositoryActivities):
@@ -81,6 +84,7 @@ class UserRepositories(RepositoryActivities):
         umask: for what is written into them; -1 = the worker's.
         author: of all delivered commits, "Name <mail>"; None for each repository's own user.
         instructions: files of which the first with a text is told to every agent.
+        permissions: the person's settings file, which need not exist; None for none.
         starts: checks the code of each start; None where none is needed.
         service: options by which the Temporal CLI finds the service.
         layers: what setups have installed.
@@ -95,6 +99,7 @@ class UserRepositories(RepositoryActivities):
         umask: int = -1,
         author: str | None = None,
         instructions: Sequence[Path] = (),
+        permissions: Path | None = None,
         starts: StartCodes | None = None,
         service: tuple[str, ...] = (),
         layers: Layers,
@@ -108,6 +113,7 @@ class UserRepositories(RepositoryActivities):
         self._umask = umask
         self._author = author
         self._instructions = instructions
+        self._permissions = permissions
 
     @override
     @activity.defn
@@ -141,12 +147,17 @@ class UserRepositories(RepositoryActivities):
                 found = await look.found()
             await _check_served(Path(found.path))
             await _check_delivery(found, branch)
+            permissions = await asyncio.to_thread(self._permitted, found)
             key = ids.repository_key(found.real_path)
             self._check_free_space(key)
             store = await self._stores.clone(Path(found.path), key, found.base)
             excludes = found.excludes.encode("latin-1")
             await asyncio.to_thread(write_excludes, store.path, excludes)
-            return await self._fetched(store, request, found, key=key, branch=branch)
+            return await self._fetched(store, request, found, permissions, key=key, branch=branch)
+
+    def _permitted(self, found: Inspected) -> RequestPermissions:
+        of_base = found.settings.permissions if found.settings else ""
+        return permissions_now(self._permissions, of_base, found.path)
 
     async def _base(self, request: OpenRepository) -> str | None:
         """Return from where a request starts: as it says, or what its thread has delivered last."""
@@ -207,9 +218,17 @@ class UserRepositories(RepositoryActivities):
             )
 
     async def _fetched(
-        self, store: Store, request: OpenRepository, found: Inspected, *, key: str, branch: str
+        self,
+        store: Store,
+        request: OpenRepository,
+        found: Inspected,
+        permissions: RequestPermissions,
+        *,
+        key: str,
+        branch: str,
     ) -> RepositoryOpened:
         base, target = await self._begun(store, request, found, branch)
+        await records.write_first(store, ids.permissions_ref(request.request_key), permissions)
         asked = request.environment or self._fallback
         files = await trees.object_ids(store, base)
         environment, told, problems = await installed_for(asked, found, files)
@@ -244,6 +263,7 @@ class UserRepositories(RepositoryActivities):
                 *(told if setup.wanted is None else ()),
                 *problems,
                 *setup.notes,
+                *_uncounted(permissions),
             ),
             codes=self._starts is not None,
             service=self._service,
@@ -518,3 +538,10 @@ def _why_not_served(path: Path, error: GitError) -> str:
     said = re.search(r"^fatal: (.*(?:\n\s.*)*)", error.stderr, re.MULTILINE)
     reason = " ".join(said[1].split()) if said else f"exit code {error.code}"
     return f"git cannot read the repository {path}: {for_people(reason)}"
+
+
+def _uncounted(permissions: RequestPermissions) -> tuple[str, ...]:
+    """Return what of the permissions does not count, for the notes of a request."""
+    said = tuple(f"Permissions: {each}"[:1_000] for each in permissions.warnings)
+    more = f"Permissions: {len(said) - _MOST_SAID} more; `orchestcode policy show` lists them"
+    return said if len(said) <= _MOST_SAID else (*said[:_MOST_SAID], more)

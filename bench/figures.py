@@ -35,6 +35,7 @@ class Name(StrEnum):
     WINDOWS_TOKENS = "windows.tokens_a_turn"
     WINDOWS_LEDGER = "windows.ledger"
     WINDOWS_OPEN_P50 = "windows.open_p50"
+    POLICY_P50 = "policy.p50"
     RECALL_FIRST = "recall.first"
     RECALL_P50 = "recall.p50"
     RECALL_P95 = "recall.p95"
@@ -80,6 +81,7 @@ GOALS = {
     Name.FILES_KEPT: Goal(most=20),
     Name.WINDOWS_FACTS: Goal(least=1),
     Name.WINDOWS_TOKENS: Goal(most_ratio=1.1),
+    Name.POLICY_P50: Goal(most=1),
     Name.RECALL_P95: Goal(most=50),
 }
 """Cache reads at 40 turns; the facts and tokens of windows at 5,000."""

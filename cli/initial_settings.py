@@ -10,7 +10,8 @@ from cli.formatting import clean, name
 from contracts.settings_file import SETTINGS_FILE
 from domain.project.facts import Findings, Step
 from domain.project.proposal import Proposal, difference, examine, proposal
-from domain.repository_settings import SettingsProblem, json_object, parsed
+from domain.repository_settings import parsed
+from domain.settings_json import SettingsProblem, json_object
 from domain.shell import first_word
 from domain.text import shell_word
 from infra.checkout import SettingsUnreachable, look, read_settings, write_settings

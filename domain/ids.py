@@ -168,6 +168,11 @@ def person_ref(request: str) -> str:
     return f"refs/oc/{request}/person"
 
 
+def permissions_ref(request: str) -> str:
+    """Return the ref of what agents of a request may do, as it was opened."""
+    return f"refs/oc/{request}/permissions"
+
+
 def environment_ref(request: str) -> str:
     """Return the ref of the environment in which commands of a request run, as it was opened."""
     return f"refs/oc/{request}/environment"

@@ -8,7 +8,7 @@ from typing import Final
 from contracts.settings_file import SETTINGS_FILE
 from domain.dependencies import places
 from domain.project.facts import CI_FOLDER, READ, Facts
-from domain.repository_settings import MOST_BYTES
+from domain.settings_json import MOST_BYTES
 from infra.dependencies import contents
 from infra.files.confined_files import ConfinedFiles
 from infra.files.confined_root import ConfinementUnavailableError, PathRefused

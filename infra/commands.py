@@ -10,6 +10,7 @@ from contracts.repository import Dependencies, Environment
 from domain.command_limits import CommandLimits, why_ended
 from domain.text import for_models
 from infra.disk_space import LowSpaceError, free_bytes, low_space_reason
+from infra.guarded_files import GuardedFiles
 from infra.layer_files import place_files
 from infra.layers import Layers
 from infra.ownership import own
@@ -139,8 +140,12 @@ class CommandRunner:
         *,
         timeout_seconds: float,
         extra: Mapping[str, str] | None = None,
+        guarded: GuardedFiles | None = None,
+        folders: Sequence[str] = (),
     ) -> CommandRun:
         """Run one command line; every way in which it can end is a value.
+
+        `guarded` is what rules keep from it, `folders` are further ones that it may read.
 
         Raises:
             SandboxUnavailable: no command may run here.
@@ -154,6 +159,7 @@ class CommandRunner:
             changes=_changes(worktree) if installed else None,
             project=any(each.layer for each in installed),
         )
+        mounts = _with_rules(mounts, guarded or GuardedFiles(), folders)
         command = self._command(line, environment, timeout_seconds)
         command = replace(command, env={**_VARIABLES, **(extra or {})})
         with self._having(installed):
@@ -234,6 +240,18 @@ class CommandRunner:
             seconds=outcome.duration_seconds,
             output_bytes=command.output_limit_bytes,
         )
+
+
+def _with_rules(mounts: Mounts, guarded: GuardedFiles, folders: Sequence[str]) -> Mounts:
+    """Return mounts with what rules close and open."""
+    shown = tuple(path for path in map(Path, folders) if path.is_dir())
+    return replace(
+        mounts,
+        hide=(*mounts.hide, *map(Path, guarded.outside)),
+        read=(*mounts.read, *shown),
+        closed=guarded.closed,
+        kept=guarded.kept,
+    )
 
 
 def _shared(found: Dependencies) -> SharedFolder:

@@ -24,12 +24,8 @@ from domain import branches, shell
 from domain import setup as setups
 from domain.author import author
 from domain.dependencies import may_be_installed, places
-from domain.repository_settings import (
-    MOST_BYTES,
-    RepositorySettings,
-    SettingsProblem,
-    parsed,
-)
+from domain.repository_settings import RepositorySettings, parsed
+from domain.settings_json import MOST_BYTES, SettingsProblem
 from domain.text import clip
 from infra.interpreters import FILES, interpreters
 from infra.python_environment import own_environment

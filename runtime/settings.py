@@ -56,6 +56,7 @@ class Settings:
         role_models: role to model, only for roles with a model of their own.
         author: "Name <mail>" of delivered commits; None means each repository's own user.
         instruction_files: of which the first with a text holds what the person tells every agent.
+        permissions_file: the person's own settings of what agents may do, which need not exist.
         prices: of models, as their user says: dollars per million tokens by "input", "output" and,
             if it is said, "cached".
         effort: the effort level of model calls; None means the model's default.
@@ -100,6 +101,7 @@ class Settings:
     fallback_model: str | None = None
     author: str | None = None
     instruction_files: tuple[Path, ...] = ()
+    permissions_file: Path | None = None
     prices: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     effort: str | None = None
     window_tokens: int | None = None
@@ -244,6 +246,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         fallback_model=env.get("ORCHESTCODE_FALLBACK_MODEL"),
         author=_author(env, "ORCHESTCODE_AUTHOR"),
         instruction_files=_instruction_files(env, "ORCHESTCODE_INSTRUCTIONS"),
+        permissions_file=_permissions_file(env, "ORCHESTCODE_SETTINGS"),
         prices=_prices(env.get("ORCHESTCODE_PRICES", "{}")),
         effort=_choice(env, "ORCHESTCODE_EFFORT", _EFFORTS),
         window_tokens=_window_tokens(env, "ORCHESTCODE_WINDOW_TOKENS"),
@@ -369,6 +372,19 @@ def _instruction_files(env: Mapping[str, str], name: str) -> tuple[Path, ...]:
         codex / "AGENTS.md",
         home / ".claude" / "CLAUDE.md",
     )
+
+
+def _permissions_file(env: Mapping[str, str], name: str) -> Path | None:
+    """Return the file that is named, None for "none", else the one of the home."""
+    named = env.get(name)
+    if named == "none":
+        return None
+    if named is None:
+        return _home(env) / "settings.json"
+    file = Path(named).expanduser()
+    if not file.is_file():
+        raise SettingsError(f'{name} must be a file, or "none"; there is no file {named}.')
+    return file.absolute()
 
 
 def _prices(text: str) -> Mapping[str, Mapping[str, float]]:

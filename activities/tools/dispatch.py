@@ -13,12 +13,22 @@ from typing_extensions import override
 from activities.corruption import sound_checkpoint
 from activities.failures import failed, translated_failures
 from activities.memory import AgentMemories
+from activities.tools.permissions import policy_of
 from activities.tools.registry import tools_by_name
 from activities.tools.tool import Tool, ToolContext, ToolOutput
 from contracts.failures import FailureKind
 from contracts.ports import ToolActivities
-from contracts.tools import MOST_LEFT_OUT, ReadCall, ReadResults, ToolCall, ToolResult
+from contracts.tools import (
+    MOST_LEFT_OUT,
+    ReadCall,
+    ReadResults,
+    ToolCall,
+    ToolOutcome,
+    ToolResult,
+)
+from contracts.verdicts import Permission
 from domain import ids
+from domain.policy.judge import judge
 from domain.text import Redact, shown
 from infra.commands import CommandRunner
 from infra.disk_space import is_disk_full
@@ -120,6 +130,7 @@ class WorktreeTools(ToolActivities):
                 redact=self._redact,
                 recall=self._recall,
             ),
+            policy=await policy_of(store, request.repository.request_key),
             installed_ref=_installed_ref(request),
             scope=request.scope if isinstance(request, ToolCall) else None,
             history=_history(store, request),
@@ -221,8 +232,13 @@ def _tool(name: str) -> Tool:
 
 
 async def _execute(tool: Tool, context: ToolContext, arguments: str) -> ToolOutput:
+    """Carry a call out, unless the rules deny it: it is judged once more, just before."""
     data = await context.store.get_blob(arguments)
-    return await tool.execute(context, tool.spec.arguments.model_validate_json(data))
+    checked = tool.spec.arguments.model_validate_json(data)
+    verdict = judge(context.policy, tool.spec, checked.model_dump())
+    if verdict.permission is Permission.DENY:
+        return ToolOutput(f"Denied: {verdict.reason}", ToolOutcome.DENIED)
+    return await tool.execute(context, checked)
 
 
 async def _load_seen(store: Store, oid: str | None) -> dict[str, str]:

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pydantic import Field
 from temporalio import activity
 
-from activities.tools import scratch, undeclared_paths
-from activities.tools.tool import Tool, ToolContext, ToolOutput
+from activities.tools import guarding, scratch, undeclared_paths
+from activities.tools.tool import Tool, ToolContext, ToolOutput, failed
 from contracts.base import HumanInput
 from contracts.tools import ApprovalClass, RetryClass, ToolOutcome
 from contracts.verdicts import Effect
@@ -18,6 +19,7 @@ from domain.text import one_line
 from domain.tools.registry import ToolSpec
 from infra.commands import CommandRun, undo
 from infra.files.confined_root import PathRefused
+from infra.guarded_files import TooManyGuarded
 from infra.worktrees.scan import Scan
 
 
@@ -35,8 +37,17 @@ async def execute(context: ToolContext, arguments: RunCommandArguments) -> ToolO
         context.store, context.environment, context.expected
     )
     notes = [f"[{scratch.LOST}]"] if scratch.was_lost(context) else []
+    try:
+        guarded = await guarding.kept_from_commands(context)
+    except TooManyGuarded as problem:
+        return failed(f"Error: {problem}.")
     ran = await context.commands.run(
-        worktree, arguments.command, place.environment, timeout_seconds=arguments.timeout_seconds
+        worktree,
+        arguments.command,
+        place.environment,
+        timeout_seconds=arguments.timeout_seconds,
+        guarded=guarded,
+        folders=context.policy.record.folders,
     )
     if place.stale:
         notes.append(f"[{stale_sentence(place.stale)}]")
@@ -52,6 +63,8 @@ async def execute(context: ToolContext, arguments: RunCommandArguments) -> ToolO
     text = await asyncio.to_thread(_kept, context, ran) if ran.is_cut else ran.text
     notes.append(f"[{ran.ending}]")
     scan = await worktree.scan(context.expected, f"run: {one_line(arguments.command)}")
+    if denied := await guarding.undone(context, scan.commit, guarded):
+        return replace(denied, text=_text(denied.text, notes), attachments=log)
     if ran.outcome.hint:
         notes.append(f"[{ran.outcome.hint}]")
     left_out = _left_out(scan)

@@ -7,10 +7,11 @@ import asyncio
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pydantic import Field
 
-from activities.tools import scratch
+from activities.tools import guarding, scratch
 from activities.tools.tool import Tool, ToolContext, ToolOutput, failed, plain_path
 from contracts.base import HumanInput
 from contracts.tools import ApprovalClass, RetryClass
@@ -58,7 +59,9 @@ async def execute(context: ToolContext, arguments: SearchArguments) -> ToolOutpu
         async with asyncio.timeout(_SECONDS):
             await ripgrep.check()
             names = await (_tmp_names if before else _names)(context, path)
-            found = await search(root, names, ripgrep)
+            # Of /tmp the path was judged: rules about files speak of the worktree.
+            allowed, closed = (names, {}) if before else guarding.searchable(context, names)
+            found = await search(root, allowed, ripgrep)
     except PathRefused as error:
         return failed(f"Error: {error}")
     except PatternRefused as error:
@@ -69,6 +72,8 @@ async def execute(context: ToolContext, arguments: SearchArguments) -> ToolOutpu
         return failed(f"Search does not work here ({error}): use run_command with grep.")
     except TimeoutError:
         return failed(f"The search took longer than {_SECONDS} s: narrow the path or the pattern.")
+    left_out = {**found.not_searched, **{why: tuple(each) for why, each in closed.items()}}
+    found = replace(found, not_searched=left_out)
     return ToolOutput(_shown(found, before, arguments.pattern))
 
 

@@ -13,6 +13,7 @@ from activities.memory import AgentMemories
 from contracts.planning import WriteScope
 from contracts.setup import WantedSetup
 from contracts.tools import ToolOutcome
+from domain.policy.judge import Policy
 from domain.tools.registry import ToolSpec
 from infra.commands import CommandRunner
 from infra.kept.history import History
@@ -62,6 +63,7 @@ class ToolContext:
         memories: as the agent may see them.
         installed_ref: names what the setup came to for which this call asked; "" for reads.
         scope: by what undeclared paths are judged that the call changes; None when none are.
+        policy: by what its calls are judged.
         history: the agent's past; None where its dispatcher does not name its conversation.
     """
 
@@ -73,6 +75,7 @@ class ToolContext:
     environment: str
     commands: CommandRunner
     memories: AgentMemories
+    policy: Policy
     installed_ref: str = ""
     scope: WriteScope | None = None
     history: History | None = None

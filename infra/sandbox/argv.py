@@ -242,8 +242,19 @@ def _view(mounts: Mounts, hidden: Sequence[Path], *, in_project: bool = False) -
         _Mount(mounts.private_git, mounts.private_git, writable=True),
         _Mount(mounts.worktree / ".git", mounts.gitfile),
         *(_project(mounts) if in_project else _shared(mounts)),
+        *_guarded(mounts),
     ]
     return sorted(wanted, key=lambda each: len(each.target.parts))
+
+
+def _guarded(mounts: Mounts) -> Iterator[_Mount]:
+    """Yield covers over what may not be read, and what may not be changed once more, read-only."""
+    for path in (mounts.worktree / each for each in mounts.closed):
+        if exists(path):
+            yield _Mount(path, None if path.is_dir() else _NOTHING)
+    for path in (mounts.worktree / each for each in mounts.kept):
+        if exists(path):
+            yield _Mount(path, path)
 
 
 def _project(mounts: Mounts) -> Iterator[_Mount]:

@@ -90,6 +90,8 @@ class Mounts:
         changes: a folder that keeps what commands write over those; None = nothing can be
             written there.
         project: a link `PROJECT` leads to the worktree.
+        closed: files and folders of the worktree that are empty inside; paths in it.
+        kept: those that can be read and not changed.
 
     Raises:
         ValueError: `uid` is not positive.
@@ -107,6 +109,8 @@ class Mounts:
     shared: tuple[SharedFolder, ...] = ()
     changes: Path | None = None
     project: bool = False
+    closed: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse user 0: it is never contained."""

@@ -9,8 +9,9 @@ import pytest
 from activities import tools
 from activities.agent_setup import AgentSetup
 from activities.tools.registry import tools_by_name
+from contracts.permissions import RequestPermissions
 from contracts.verdicts import Effect, Permission
-from domain.approvals.rules import judge
+from domain.policy.judge import Policy, judge
 from domain.tools.registry import check
 from infra.roles.files import BUILT_IN, RoleError, RoleFiles
 from tests.infra.bench import Agent
@@ -52,7 +53,10 @@ async def test_a_tool_is_one_file(extended: Path, agent: Agent) -> None:
 
     assert (counted.outcome, counted.text) == ("done", "3 lines")
     assert (missing.outcome, missing.text) == ("failed", "Error: File not found: no.txt")
-    assert judge(tool.spec, {"path": "n.txt"}).permission is Permission.ALLOW
+    assert (
+        judge(Policy(RequestPermissions(), {}), tool.spec, {"path": "n.txt"}).permission
+        is Permission.ALLOW
+    )
 
 
 def test_a_role_is_one_file(setup: AgentSetup) -> None:

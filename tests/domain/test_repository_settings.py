@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from contracts.model_choice import LEAST_WINDOW_TOKENS, MOST_WINDOW_TOKENS
 from domain.repository_settings import (
+    COMMAND_KEYS,
     KEYS,
     MOST_CHARS,
     MOST_COMMANDS,
     RepositorySettings,
-    SettingsProblem,
     parsed,
 )
+from domain.settings_json import SettingsProblem
 from runtime.version import ROOT
 
 _KEYS = st.sampled_from(KEYS) | st.text(max_size=8)
@@ -66,7 +67,23 @@ def test_settings_may_say_how_large_a_window_is() -> None:
             b'{"checkers": []}',
             'the unknown key "checkers"; did you mean "checks"? (there are "checks"',
         ),
-        (b'{"sandbox": false}', 'the unknown key "sandbox" (there are "checks", "setup", "'),
+        (
+            b'{"agents": false}',
+            'the unknown key "agents" (there are "checks", "permissions", "sandbox", "setup", "',
+        ),
+        (b'{"sandbox": false}', '"sandbox" must be an object'),
+        (b'{"permissions": {"deney": []}}', '"deney" in "permissions"; did you mean "deny"?'),
+        (b'{"permissions": {"deny": "Bash"}}', '"deny" must be a list of rules'),
+        (b'{"permissions": {"deny": ["Bash()"]}}', "write Tool, Tool(pattern)"),
+        (b'{"permissions": {"deny": [{"rule": "Bash(a)", "because": ""}]}}', '"because"'),
+        (b'{"permissions": {"deny": ["Read(!a)"]}}', "one cannot begin with !"),
+        (b'{"permissions": {"deny": ["Edit(../a)"]}}', "one cannot contain .."),
+        (b'{"permissions": {"deny": ["Bash(a:* b:*)"]}}', "`:*` ends a rule"),
+        (b'{"permissions": {"defaultMode": "yolo"}}', '"defaultMode" must be one of default'),
+        (
+            b'{"permissions": {"deny": [{"rule": "Bash(git:*)", "match": ["gitk"]}]}}',
+            'says that "Bash(git:*)" matches "gitk", but it does not',
+        ),
         (b'{"a\\nb\\u001b[1m": 1}', 'the unknown key "a b" ('),
         (b'{"checks": [], "checks": ["true"]}', 'has the key "checks" twice'),
         (b'{"checks": "make test"}', '"checks" must be a list of commands, each a text'),
@@ -137,7 +154,7 @@ def test_the_published_schema_allows_what_the_reader_takes() -> None:
     assert schema["additionalProperties"] is False
     window = schema["properties"]["window_tokens"]
     assert (window["minimum"], window["maximum"]) == (LEAST_WINDOW_TOKENS, MOST_WINDOW_TOKENS)
-    for key in set(KEYS) - {"window_tokens"}:
+    for key in COMMAND_KEYS:
         commands = schema["properties"][key]
         assert (commands["type"], commands["maxItems"]) == ("array", MOST_COMMANDS)
         assert commands["items"] == {"type": "string", "minLength": 1, "maxLength": MOST_CHARS}

@@ -3,11 +3,14 @@
 from activities.tools.registry import tools_by_name
 from contracts.agent import AgentConfig, AgentLimits, ModelPrices
 from contracts.handoff import HANDOFF
+from contracts.permissions import RequestPermissions
 from contracts.tools import FINISH
 from contracts.verdicts import CallVerdict, Effect
 from domain.agent import models
-from domain.approvals.rules import judge
 from domain.limits import AGENT
+from domain.policy.judge import Policy, judge
+
+_NO_RULES = Policy(RequestPermissions(), {})
 
 
 def effect_of(name: str) -> Effect | None:
@@ -19,7 +22,7 @@ def effect_of(name: str) -> Effect | None:
 def verdict_of(name: str, subject: str) -> CallVerdict | None:
     """Return how a call is judged."""
     tool = tools_by_name().get(name)
-    return judge(tool.spec, {tool.spec.subject: subject}) if tool else None
+    return judge(_NO_RULES, tool.spec, {tool.spec.subject: subject}) if tool else None
 
 
 def prices_of(model: str) -> ModelPrices:

@@ -14,7 +14,7 @@ TUNED = (
     *("domain.failures.STRATEGIES", "domain.limits.REQUEST", "domain.limits.PLAN"),
     *("domain.agent.models.FACTS", "domain.agent.models.cost_microusd"),
     "domain.approvals.runs_code.TABLE",
-    *("domain.approvals.rules.judge", "domain.approvals.paths.CONTROL"),
+    *("domain.policy.judge.judge", "domain.approvals.paths.CONTROL"),
     *("domain.review.risk.risks", "domain.agent.outputs.OUTPUTS", "domain.agent.roles.read_role"),
 )
 

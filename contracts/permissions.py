@@ -1,0 +1,74 @@
+"""The permissions that hold for a request, as they were read when it was opened."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from contracts.base import Contract, PathText, ShortText
+from contracts.verdicts import Permission
+
+
+class Scope(StrEnum):
+    """Who wrote a rule, which decides what it may do."""
+
+    USER = "user"
+    """The person whose worker it is: their rules tighten and loosen."""
+    REPOSITORY = "repository"
+    """Who wrote the base commit: their rules only tighten."""
+
+
+class PermissionMode(StrEnum):
+    """What becomes of a call that no rule speaks of."""
+
+    DEFAULT = "default"
+    """What crosses the sandbox asks."""
+    ACCEPT_EDITS = "acceptEdits"
+    """The same: edits inside the worktree never ask."""
+    PLAN = "plan"
+    """What changes files, and every command, is denied where no rule allows it."""
+    DONT_ASK = "dontAsk"
+    """What would ask is denied."""
+    BYPASS = "bypassPermissions"
+    """What would ask is allowed, but for critical commands and where a rule asks."""
+
+
+class PermissionRule(Contract):
+    """One rule of a settings file.
+
+    Attributes:
+        text: as it is written there, such as `Bash(git push:*)`.
+        reason: told to the agent that is denied, and to the person who is asked.
+        file: that settings file, as people are shown it.
+    """
+
+    permission: Permission
+    text: str = Field(max_length=500)
+    reason: ShortText = ""
+    scope: Scope
+    file: PathText
+
+
+class RequestPermissions(Contract):
+    """What holds for every agent of a request.
+
+    Attributes:
+        rules: those that count, in the order in which they are read: the user's file first.
+        mode: the strictest that counts, and `mode_file` who says so; "" for nobody.
+        auto_allow: commands that no rule speaks of run in the sandbox without a question.
+        folders: that commands may read beside the system's, absolute.
+        home: of the user, for rules about `~/`.
+        user_folder: of the user's settings file, to which their rules about `/` are relative.
+        checkout: the user's own folder of the repository, for rules about absolute paths.
+        warnings: what is written in the files and does not count, a sentence each.
+    """
+
+    rules: tuple[PermissionRule, ...] = ()
+    mode: PermissionMode = PermissionMode.DEFAULT
+    mode_file: PathText = ""
+    auto_allow: bool = True
+    auto_allow_file: PathText = ""
+    folders: tuple[PathText, ...] = ()
+    home: PathText = ""
+    user_folder: PathText = ""
+    checkout: PathText = ""
+    warnings: tuple[ShortText, ...] = ()

@@ -1,0 +1,1 @@
+"""What an agent may do: rules of settings files, matched against whole tool calls."""
