@@ -439,7 +439,9 @@ def _use(
         arguments=batch.blob(data.encode()),
         subject=shown(str(getattr(checked, spec.subject, "")), 380, redact),
         effect=effect,
-        verdict=None if name in {FINISH, HANDOFF} else judge(policy, spec, checked.model_dump()),
+        verdict=None
+        if name in {FINISH, HANDOFF}
+        else judge(policy, spec, checked.model_dump(), redact),
     )
     return use, data if name == FINISH else None
 

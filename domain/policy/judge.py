@@ -7,7 +7,7 @@ the turn.
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from contracts.permissions import PermissionMode, RequestPermissions
@@ -18,7 +18,7 @@ from domain.policy import commands
 from domain.policy.rules import Places, Rule, read_rule
 from domain.policy.shell_split import OPAQUE, CommandLine, Part, split
 from domain.policy.tools import Family, ToolFacts
-from domain.text import clip, one_line
+from domain.text import Redact, clip, one_line
 from domain.tools.registry import ToolSpec
 
 _SHOWN = 200
@@ -115,6 +115,7 @@ class _Call:
     name: str
     facts: ToolFacts
     arguments: Mapping[str, object]
+    redact: Redact
     paths: tuple[tuple[str, ...], ...] = ()
     text: str = ""
     line: CommandLine | None = None
@@ -125,16 +126,25 @@ class _Call:
     reads: tuple[tuple[str, ...], ...] = ()
 
 
-def judge(policy: Policy, spec: ToolSpec, arguments: Mapping[str, object]) -> CallVerdict:
-    """Judge one call by its tool and its whole, validated arguments."""
-    return judge_call(policy, spec.name, facts(spec), arguments)
+def judge(
+    policy: Policy, spec: ToolSpec, arguments: Mapping[str, object], redact: Redact = str
+) -> CallVerdict:
+    """Judge one call by its tool and its whole, validated arguments.
+
+    What a reason quotes of the call is redacted.
+    """
+    return judge_call(policy, spec.name, facts(spec), arguments, redact)
 
 
 def judge_call(
-    policy: Policy, name: str, known: ToolFacts, arguments: Mapping[str, object]
+    policy: Policy,
+    name: str,
+    known: ToolFacts,
+    arguments: Mapping[str, object],
+    redact: Redact = str,
 ) -> CallVerdict:
     """Judge one call by what is known of its tool."""
-    call = _understood(policy, name, known, arguments)
+    call = _understood(policy, _Call(name, known, arguments, redact))
     own = _own(call)
     if own.permission is Permission.DENY:
         return own
@@ -151,17 +161,14 @@ def judge_call(
     return _by_mode(policy, call, _unmatched(policy, call) or own, by_rule=False)
 
 
-def _understood(
-    policy: Policy, name: str, known: ToolFacts, arguments: Mapping[str, object]
-) -> _Call:
-    if text := _line_of(known, arguments):
+def _understood(policy: Policy, call: _Call) -> _Call:
+    """Return a call with what can be told of it."""
+    if text := _line_of(call.facts, call.arguments):
         line = split(text)
         parts = commands.every_part(line)
         moved = any(part.words and part.words[0] in {"cd", "pushd"} for part in line.parts)
-        return _Call(
-            name,
-            known,
-            arguments,
+        return replace(
+            call,
             text=text,
             line=line,
             parts=parts,
@@ -170,10 +177,11 @@ def _understood(
             writes=() if moved else _targets(policy, line.writes),
             reads=() if moved else _targets(policy, line.reads),
         )
-    if known.family in {Family.EDIT, Family.READ}:
-        paths = tuple(policy.names(path) for path in touched(known, arguments))
-        return _Call(name, known, arguments, paths=paths)
-    return _Call(name, known, arguments)
+    if call.facts.family in {Family.EDIT, Family.READ}:
+        return replace(
+            call, paths=tuple(policy.names(path) for path in touched(call.facts, call.arguments))
+        )
+    return call
 
 
 def touched(known: ToolFacts, arguments: Mapping[str, object]) -> tuple[str, ...]:
@@ -245,10 +253,10 @@ def _spoken_of(rule: Rule, call: _Call, *, named: bool) -> Iterator[tuple[str, .
 
 
 def _said(rule: Rule, call: _Call) -> CallVerdict:
-    source, asks = rule.source, rule.permission is Permission.ASK
-    verb = "asks about" if asks else "denies"
+    source = rule.source
     reason = f": {source.reason}" if source.reason else ""
-    said = f"{source.text} of {source.file} {verb} {_shown(call)}{reason}"
+    who = "a person decides on" if rule.asks else f"{source.text} of {source.file} denies"
+    said = f"{who} {_shown(call)}{reason}"
     return CallVerdict(permission=rule.permission, rule=_label(rule), reason=clip(said, 1_000))
 
 
@@ -258,7 +266,7 @@ def _label(rule: Rule) -> str:
 
 def _shown(call: _Call) -> str:
     what = call.text or ", ".join(touched(call.facts, call.arguments))
-    return f"`{clip(one_line(what), _SHOWN)}`" if what else call.name
+    return f"`{clip(one_line(call.redact(what)), _SHOWN)}`" if what else call.name
 
 
 def _unsure(policy: Policy, call: _Call) -> CallVerdict | None:
@@ -340,7 +348,7 @@ def _unmatched(policy: Policy, call: _Call) -> CallVerdict | None:
     rules = policy.saying(Permission.ALLOW)
     open_parts = [part for part in call.line.parts if _allowing(rules, part) is None]
     shown = ", ".join(
-        f"`{one_line(part.text.replace(OPAQUE, '…'), 80)}`" for part in open_parts[:5]
+        f"`{one_line(call.redact(part.text.replace(OPAQUE, '…')), 80)}`" for part in open_parts[:5]
     )
     what = shown or f"the whole of {_shown(call)}"
     return _asks(

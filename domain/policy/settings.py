@@ -13,7 +13,7 @@ from contracts.verdicts import Permission
 from domain.policy import commands
 from domain.policy.rules import MOST_CHARS, Places, Rule, read_rule
 from domain.policy.shell_split import split
-from domain.policy.tools import BUILT_IN, ToolFacts
+from domain.policy.tools import BUILT_IN, Family, ToolFacts
 from domain.settings_json import SettingsProblem, quoted, refuse_unknown
 from domain.text import for_people, is_text
 
@@ -114,7 +114,7 @@ def combined(
     for source in sources:
         warnings += [f"{source.file}: {each}" for each in source.written.warnings]
         for rule in source.written.rules:
-            kept, problem = _in_force(rule, source, tools, places)
+            kept, problem = _in_force(rule, source, tools, places, checkout)
             rules += [kept] if kept else []
             warnings += [f"{source.file}: {problem}"] if problem else []
     mode, mode_file, refused = _strictest(sources)
@@ -135,7 +135,11 @@ def combined(
 
 
 def _in_force(
-    rule: WrittenRule, source: SettingsSource, tools: Mapping[str, ToolFacts], places: Places
+    rule: WrittenRule,
+    source: SettingsSource,
+    tools: Mapping[str, ToolFacts],
+    places: Places,
+    checkout: str,
 ) -> tuple[PermissionRule | None, str]:
     """Return a rule as it holds, None where it does not count; and what is wrong with it."""
     kept = PermissionRule(
@@ -148,10 +152,18 @@ def _in_force(
     if rule.permission is Permission.ALLOW and source.scope is not Scope.USER:
         return None, f"{rule.text} does not count: a repository cannot allow, its user can"
     read, problem = read_rule(kept, tools, places)
-    if read and read.path and read.path.absolute and not read.path.literal:
+    if read and _is_open_outside(read, checkout):
         where = "outside the repository commands are kept from what is named without wildcards"
         problem = f"{rule.text} holds for tools that read and edit alone: {where}"
     return kept if read else None, problem
+
+
+def _is_open_outside(rule: Rule, checkout: str) -> bool:
+    """Return whether a rule closes files outside the repository, but not for commands."""
+    path = rule.path
+    if path is None or Family.READ not in rule.families or not path.absolute or path.literal:
+        return False
+    return not (checkout and path.text.startswith(f"{checkout}/"))
 
 
 def _strictest(sources: Sequence[SettingsSource]) -> tuple[PermissionMode, str, list[str]]:

@@ -145,6 +145,13 @@ async def test_a_closed_file_stays_as_it_was_in_the_checkpoint(agent: Agent) -> 
     assert files["new.txt"] == b"x\n"
 
 
+async def test_git_still_shows_what_the_base_holds(agent: Agent) -> None:
+    """Rules bind files: docs/policy.md says that git's objects stay readable."""
+    ran = await agent.run("git show HEAD:secrets/key.txt")
+
+    assert "sesame" in ran.text
+
+
 async def test_what_may_not_be_changed_is_read_only_for_commands(agent: Agent) -> None:
     """It can be read; a rule that asks holds in a command, in which nobody is asked."""
     for line in (

@@ -607,6 +607,7 @@ async def test_requests_of_one_repository_share_its_store(env: ActivityEnv) -> N
             *(ids.began_ref("one"), ids.began_ref("two")),
             *(ids.author_ref("one"), ids.author_ref("two")),
             *(ids.environment_ref("one"), ids.environment_ref("two")),
+            *(ids.permissions_ref("one"), ids.permissions_ref("two")),
             *(ids.branch_ref("one", "main"), ids.branch_ref("two", "main")),
             *(ids.view_ref("one"), ids.view_ref("two")),
             ids.target_ref(first.opened.repository.target),

@@ -120,7 +120,8 @@ async def test_what_stands_in_the_file_stays(checkout: Path, init: Init) -> None
             '{"checks": [}',
             "settings.json is not JSON: Expecting value (line 1, column 13): mend it",
         ),
-        ('{"sandbox": "off"}', 'settings.json has the unknown key "sandbox"'),
+        ('{"agents": "off"}', 'settings.json has the unknown key "agents"'),
+        ('{"sandbox": "off"}', 'settings.json "sandbox" must be an object'),
     ],
 )
 async def test_a_file_that_a_request_would_refuse_is_left_as_it_is(

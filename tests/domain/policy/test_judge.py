@@ -12,6 +12,7 @@ from tests.domain.policy.build import (
     EDIT,
     INSTALL,
     REMEMBER,
+    RUN,
     UNRULED,
     VIEW,
     policy,
@@ -328,3 +329,15 @@ def test_every_path_is_decided_with_a_reason(path: str) -> None:
     assert judged.permission is ALLOW or judged.reason
     assert judged.permission is not ALLOW or ".." not in path.split("/")
     assert touched(facts(EDIT), {"path": path}) == (path,)
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_a_reason_quotes_a_call_without_its_secrets(*, asks: bool) -> None:
+    """It is recorded in history, so that what is secret is replaced before anything is cut."""
+    found = policy(asks_commands=True) if asks else policy("deny Bash(curl:*)")
+    line = f"curl -H {'x' * 60} hunter2-hunter2"
+
+    judged = judge(found, RUN, {"command": line}, lambda text: text.replace("hunter2", "***"))
+
+    assert judged.permission is not ALLOW
+    assert "hunter2" not in judged.reason
