@@ -14,6 +14,7 @@ from activities.setup_run import SetupRun, bounded
 from activities.setup_update import set_up_after_update
 from contracts.ports import SetupActivities
 from contracts.setup import RunSetup, SetupOrigin, SetupReport
+from domain.ids import shared_setup_ref
 from domain.setup_words import refused_sentence
 from domain.text import Redact
 from infra.commands import CommandRunner
@@ -57,7 +58,7 @@ class SetupSteps(SetupActivities):
         """
         store = await self._stores.get(request.repository.key)
         async with translated_failures():
-            if (found := await _recorded(store, request)) is not None:
+            if (found := await _recorded(store, request.setup.record)) is not None:
                 return found
             environment = await self._runner.environment(store, request.repository.environment)
             await asyncio.to_thread(self._remember, request)
@@ -78,8 +79,8 @@ class SetupSteps(SetupActivities):
                 await asyncio.to_thread(registry, self._environ, Path.home()),
                 self._redactor,
             )
-            report = await (set_up_after_update(run) if request.setup.update else run.report())
-            return await _record(store, request, report)
+            report = await (_updated(run) if request.setup.update else run.report())
+            return await _record(store, report, request.setup.record)
 
     def _remember(self, request: RunSetup) -> None:
         """Keep what a person allowed; naming commands by oneself allows them."""
@@ -92,17 +93,30 @@ class SetupSteps(SetupActivities):
             )
 
 
-async def _recorded(store: Store, request: RunSetup) -> SetupReport | None:
-    """Return what an earlier attempt at the setup of a call came to."""
-    if not request.setup.record:
-        return None
-    found = await journal.recorded(store, request.setup.record)
+async def _updated(run: SetupRun) -> SetupReport:
+    """Return what an update and its setup come to: run once for all calls that ask for the same."""
+    same = run.request.setup.same
+    if not same:
+        return await set_up_after_update(run)
+    ref = shared_setup_ref(run.request.repository.request_key, same)
+    async with run.layers.making(f"update-{same[:24]}"):
+        report = await _recorded(run.store, ref)
+        if report is None:
+            report = await set_up_after_update(run)
+            if report.environment is not None:
+                report = await _record(run.store, report, ref)
+    return report
+
+
+async def _recorded(store: Store, ref: str) -> SetupReport | None:
+    """Return what an earlier attempt at a setup came to, None when `ref` is "" or has nothing."""
+    found = await journal.recorded(store, ref) if ref else None
     return None if found is None else SetupReport.model_validate_json(found)
 
 
-async def _record(store: Store, request: RunSetup, report: SetupReport) -> SetupReport:
-    """Keep what the setup of a call came to, with all that it names; the first one stands."""
-    if not request.setup.record:
+async def _record(store: Store, report: SetupReport, ref: str) -> SetupReport:
+    """Keep what a setup came to, with all that it names; the first one stands."""
+    if not ref:
         return report
     attached = {f"file-{number}": oid for number, oid in enumerate(report.changed.values())}
     attached |= {"log": report.log} if report.log else {}
@@ -110,7 +124,7 @@ async def _record(store: Store, request: RunSetup, report: SetupReport) -> Setup
     entry = journal.entry(batch, report.model_dump_json().encode(), attached)
     await batch.write()
     try:
-        await journal.settle(store, entry, request.setup.record)
-    except RefConflict:  # two attempts at one call
-        return await _recorded(store, request) or report
+        await journal.settle(store, entry, ref)
+    except RefConflict:  # two attempts at one setup
+        return await _recorded(store, ref) or report
     return report

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from activities.wanted_setup import setup_digest
 from contracts.repository import Environment
-from contracts.setup import SetupOrigin, SetupRule, WantedSetup
+from contracts.setup import SetupOrigin, SetupReport, SetupRule, WantedSetup
 from domain import lock_updates, setup, setup_words
-from domain.ids import digest
+from domain.ids import digest, shared_setup_ref
 from domain.text import clip, for_people
 from infra.layers import Layers
-from infra.store import Store, diffs, trees
+from infra.store import Store, diffs, journal, trees
 from infra.tree_environment import stated_at
 
 _NOTE_CHARS = 1_000
@@ -28,6 +28,7 @@ class Asks:
         folder: of the repository in which that runs, "" for the top.
         reason: why, in its own words.
         record: the ref under which what it comes to is kept.
+        request: the key of its request.
     """
 
     base: str
@@ -36,6 +37,7 @@ class Asks:
     folder: str
     reason: str
     record: str
+    request: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,11 @@ class NothingToRun:
 
 async def setup_of_call(
     store: Store, environment: Environment, asks: Asks, layers: Layers | None
-) -> WantedSetup | NothingToRun:
-    """Return the setup that an agent's files need, and whether a person has to allow it."""
+) -> WantedSetup | SetupReport | NothingToRun:
+    """Return the setup that an agent's files need, and whether a person has to allow it.
+
+    What the same has come to for another call of the request is returned as it is.
+    """
     rule = environment.setup
     if rule is None or not rule.layer or layers is None:
         return NothingToRun(setup_words.NO_SETUP, refused=True)
@@ -62,13 +67,13 @@ async def setup_of_call(
         return NothingToRun(setup_words.gone_sentence(gone), refused=True)
     changes = await diffs.changes(store, asks.base, asks.commit)
     changed = [each.path for each in changes if each.status != "D"]
+    files = await trees.object_ids(store, asks.commit)
     if asks.command:
         if problem := lock_updates.update_problem(asks.command):
             return NothingToRun(setup_words.no_update(asks.command, problem), refused=True)
         updates: tuple[str, ...] = (lock_updates.in_folder(asks.command, asks.folder),)
         program = asks.command.split()[0]
     else:
-        files = await trees.paths(store, asks.commit)
         updates = lock_updates.relocks(files, changed)
         program = ""
     if program and not shutil.which(program, path=environment.path):
@@ -79,6 +84,10 @@ async def setup_of_call(
     tree = (await store.get_commit(asks.commit)).tree
     update = " && ".join(updates)
     wanted = _wanted(rule, stated, name, update=update, tree=tree)
+    said_by = {path: oid for path, oid in files.items() if lock_updates.is_stated(path)} | stated
+    same = setup.same_setup(update, wanted.rule, said_by) if update else wanted.digest
+    if update and (done := await _done_before(store, asks.request, wanted, same, layers)):
+        return done
     said = tuple(path for path in changed if lock_updates.is_stated(path) or path in stated)
     others = len(changed) - len(said)
     text = await diffs.text_of(store, asks.base, asks.commit, said, _DIFF_CHARS) if said else ""
@@ -86,11 +95,26 @@ async def setup_of_call(
     return wanted.model_copy(
         update={
             "record": asks.record,
+            "same": same,
             "because": clip(why, _NOTE_CHARS),
             "ask": layers.answer(wanted.digest) is not True,
             "diff": clip(for_people(text, _DIFF_CHARS), _DIFF_CHARS),
         }
     )
+
+
+async def _done_before(
+    store: Store, request: str, wanted: WantedSetup, same: str, layers: Layers
+) -> SetupReport | None:
+    """Return what the same has come to for another call, where what it installed is there yet."""
+    found = await journal.recorded(store, shared_setup_ref(request, same)) if request else None
+    if found is None:
+        return None
+    report = SetupReport.model_validate_json(found)
+    rule = wanted.rule
+    after = {path: report.changed.get(path, oid) for path, oid in rule.stated.items()}
+    name = setup.layer_name(rule.commands, after, rule.host)
+    return report if layers.find(name) else None
 
 
 def _wanted(

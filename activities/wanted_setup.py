@@ -120,6 +120,7 @@ async def setup_of_patch(
         because=clip(f"the patch changes {listing(changed)}.", _NOTE_CHARS),
         ask=layers.answer(asked) is not True,
         digest=asked,
+        same=asked,
         diff=clip(for_people(text, _DIFF_CHARS), _DIFF_CHARS),
     )
 

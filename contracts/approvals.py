@@ -23,6 +23,8 @@ class ApprovalKind(StrEnum):
     """Whether a request whose budget does not allow the next call gets more."""
     STUCK = "stuck"
     """A task whose agent is stuck, after all that was tried."""
+    CHECKS = "checks"
+    """Checks that cannot start on the base: whether the request goes on all the same."""
     HAND_OFF = "hand-off"
     """A task whose files a person works on: it waits until they are done."""
 
@@ -32,8 +34,8 @@ class Approval(Contract):
 
     Attributes:
         id: short and stable: "plan", "review/<task>/<round>", "task/<task>/<round>", "delivery",
-            "setup", "setup/<task>/<round>", "setup/<task>/<call>", "budget", "hand-off/<task>",
-            "stuck/<task>/<round>".
+            "setup", "setup/<task>/<round>", "setup/<task>/<call>", "budget", "checks",
+            "hand-off/<task>", "stuck/<task>/<round>".
         what: one line.
         why: the rule that asks.
         detail: markdown for the card.
@@ -41,6 +43,8 @@ class Approval(Contract):
         asked_by: workflow id that gets the decision; None when the request itself asks.
         deadline_seconds: unanswered after this long means denied.
         asked: which of the request's questions it is, counted from 1, where answers need a code.
+        shared: the same for questions of one request that one answer settles; "" = none other.
+        commit: on which a setup runs that was asked about; None of other questions.
     """
 
     id: str
@@ -54,6 +58,8 @@ class Approval(Contract):
     asked_by: str | None = None
     deadline_seconds: int = wire_defaults.APPROVAL_SECONDS
     asked: int = 0
+    shared: str = ""
+    commit: ObjectId | None = None
 
 
 class Choice(StrEnum):
@@ -93,13 +99,29 @@ class Decide(HumanInput):
 
 
 class Decision(Contract):
-    """What was decided, for the workflow that asked."""
+    """What was decided, for the workflow that asked.
+
+    Attributes:
+        digest: of what the person saw: of another question than one's own where that is shared.
+        shared, commit: as in the question that the person saw.
+    """
 
     approval: str
     choice: Choice
     reason: str = ""
     by: str = ""
     digest: str = ""
+    shared: str = ""
+    commit: ObjectId | None = None
+
+
+class Answered(Contract):
+    """What was answered to a question, for people; `reason` is cut."""
+
+    approval: str
+    choice: Choice
+    by: str = ""
+    reason: ShortText = ""
 
 
 class Receipt(Contract):

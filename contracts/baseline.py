@@ -54,6 +54,7 @@ class Baseline(Contract):
         flaky: places of those that fail there and pass when run again.
         failed: those of the red ones whose output names what fails: no patch may add to it.
         problems: a sentence for each command that fails, is flaky or cannot run there.
+        cannot_run: those of the sentences whose check its shell cannot start.
     """
 
     commit: ObjectId
@@ -62,6 +63,7 @@ class Baseline(Contract):
     flaky: tuple[int, ...] = ()
     failed: tuple[FailedBefore, ...] = ()
     problems: tuple[ShortText, ...] = ()
+    cannot_run: tuple[ShortText, ...] = ()
 
 
 class LookUpCommands(Contract):

@@ -6,7 +6,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from contracts import wire_defaults
 from contracts.agent import Note
-from contracts.approvals import AnswerRecord, Approval, ApprovalKind
+from contracts.approvals import Answered, AnswerRecord, Approval, ApprovalKind
 from contracts.base import Contract, HumanInput, ObjectId, PathText, ShortText
 from contracts.budget import CostEstimate, OnLimit
 from contracts.checks import CheckResult
@@ -116,6 +116,7 @@ class RequestStatus(Contract):
         service: options by which the Temporal CLI finds the service; empty where it does so itself.
         goal: how it stands with the command of `until`; None where it has none.
         follow_ups: requests that start once this one has ended, by id and what they ask for.
+        answers: what was answered to its questions, newest last; in this attempt.
         refused_answers: answers of people that were not taken, newest last.
     """
 
@@ -136,6 +137,7 @@ class RequestStatus(Contract):
     codes: bool = False
     service: tuple[str, ...] = ()
     refused_answers: tuple[AnswerRecord, ...] = ()
+    answers: tuple[Answered, ...] = ()
     planner: str | None = None
     merge_queue: str | None = None
     branch: str | None = None

@@ -55,6 +55,8 @@ class WantedSetup(Contract):
         update: a command that changes lock files first, "" for none; `layer` is then known once it
             has run, and `rule` says what is stated before.
         record: the ref under which what it comes to is kept, "" for none: that of a call.
+        same: names what is asked for: the same for calls that want the same command on the same
+            manifests and lock files, whatever else their agents have changed; "" = not known.
     """
 
     rule: SetupRule
@@ -67,6 +69,7 @@ class WantedSetup(Contract):
     installed: bool = False
     update: str = ""
     record: str = ""
+    same: str = ""
 
 
 class RunSetup(Contract):

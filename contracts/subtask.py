@@ -79,6 +79,7 @@ class SubtaskReport(Contract):
         ending: how it ended; None while it is open.
         no_change: why nothing had to change, when that is how it was done.
         dropped: acceptance commands that a person has dropped.
+        granted: paths that it may change beside those it was planned with, and by what.
         kept: the ref under which the store keeps its last patch; "" when there is none.
         answer: what an agent that changed nothing said: the answer to what was asked.
         left_out: what its agent's worktree holds and its work does not; "" for nothing.
@@ -100,6 +101,7 @@ class SubtaskReport(Contract):
     cost_microusd: int = 0
     landed: ObjectId | None = None
     dropped: tuple[str, ...] = ()
+    granted: tuple[ShortText, ...] = ()
     kept: str = ""
     model: str = ""
     findings: tuple[KeptFinding, ...] = ()

@@ -56,6 +56,7 @@ class TaskStatus(Contract):
         ending: how it ended; None while it is open, and in histories from before.
         no_change: why nothing had to change, when that is how it was done.
         dropped: acceptance commands that a person has dropped.
+        granted: paths that it may change beside those it was planned with, and by what.
         kept: of a task that ended without landing: the command that fetches its last patch.
         answer: what an agent that changed nothing said: the answer to what was asked.
         left_out: what its agent's worktree held and what is kept does not; "" for nothing.
@@ -80,6 +81,7 @@ class TaskStatus(Contract):
     findings: tuple[KeptFinding, ...] = ()
     no_change: str = ""
     dropped: tuple[str, ...] = ()
+    granted: tuple[ShortText, ...] = ()
     kept: str = ""
     answer: str = ""
     ending: TaskEnding | None = None

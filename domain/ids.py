@@ -283,6 +283,11 @@ def installed_ref(request: str, task: str, call: str) -> str:
     return f"refs/oc/{request}/task/{task}/installed/{call}"
 
 
+def shared_setup_ref(request: str, same: str) -> str:
+    """Return the ref of what a setup came to for which several calls of a request may ask."""
+    return f"refs/oc/{request}/installed/{same[:40]}"
+
+
 def patch_ref(request: str, task: str, patch_round: int) -> str:
     """Return the ref of a task's patch."""
     return f"refs/oc/{request}/task/{task}/patch/{patch_round}"

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from contracts.setup import SetupRule
 from domain.dependencies import home_caches, places
 from domain.text import shell_word
 
@@ -239,6 +240,18 @@ def layer_name(commands: Sequence[str], stated: Mapping[str, str], host: str) ->
     parts = [_FORMAT, list(commands), sorted(stated.items()), host]
     text = json.dumps(parts).encode("utf-8", "surrogateescape")
     return hashlib.sha256(text).hexdigest()[:_DIGITS]
+
+
+def same_setup(update: str, rule: SetupRule, files: Mapping[str, str]) -> str:
+    """Return the name of what calls ask for that want the same of the same files.
+
+    Args:
+        update: the command that changes lock files first.
+        rule: what is installed then.
+        files: object ids of all manifests and lock files, by path.
+    """
+    named = layer_name((update, *rule.commands), files, rule.host)
+    return hashlib.sha256(named.encode()).hexdigest()
 
 
 def because(wanted: Sequence[Missing], outdated: Collection[str]) -> str:

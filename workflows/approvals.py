@@ -53,6 +53,16 @@ class PendingApprovals:
         self._asked += int(self.codes)
         self._set(self.inbox.open(approval, now=workflow.time(), asked=self._asked))
 
+    async def receive(self, approval: Approval) -> None:
+        """Let the question of a task wait; one whose like people have answered is settled by it."""
+        earlier = self.inbox.answered_before(approval)
+        if earlier is None:
+            self.open(approval)
+            return
+        self._set(self.inbox.reuse(earlier))
+        if approval.asked_by:
+            await signal_if_running(approval.asked_by, "decided", earlier)
+
     async def ask(self, approval: Approval) -> Decision:
         """Let a question wait and return what was decided."""
         self.open(approval)
@@ -136,9 +146,11 @@ class PendingApprovals:
                     await self._tell(denial)
 
     async def _tell(self, outcome: AnswerOutcome) -> None:
-        if outcome.decision is None or outcome.asked_by is None:
+        if outcome.decision is None:
             return
-        await signal_if_running(outcome.asked_by, "decided", outcome.decision)
+        for asked_by, decision in ((outcome.asked_by, outcome.decision), *outcome.others):
+            if asked_by is not None:
+                await signal_if_running(asked_by, "decided", decision)
 
     def _set(self, inbox: ApprovalInbox) -> None:
         self.inbox = inbox

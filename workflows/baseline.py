@@ -5,13 +5,16 @@ from collections.abc import Sequence
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from contracts.approvals import Choice
     from contracts.baseline import Baseline, LookUpCommands, SurveyBase
     from contracts.checks import ChecksReport
     from contracts.planning import Plan
     from contracts.ports import SurveyActivities
     from contracts.repository import RepositoryOpened
+    from domain.approvals import questions
     from domain.planning import baseline as baselines
     from workflows import activity_options, retrying
+    from workflows.approvals import PendingApprovals, deadline
     from workflows.checks import run_checks
 
 
@@ -41,6 +44,21 @@ async def _on_base(opened: RepositoryOpened, check: str, fresh: int) -> ChecksRe
     summary = f"again on the base: {check}"
     again = await run_checks(repository, base, (check,), summary=summary, fresh=fresh + 1)
     return baselines.twice(report, again)
+
+
+async def refusal(opened: RepositoryOpened, found: Baseline | None, inbox: PendingApprovals) -> str:
+    """Return why a request ends whose checks cannot start on the base, "" when it goes on.
+
+    A person decides: an agent may make what is missing.
+    """
+    if not (found and found.cannot_run and workflow.patched("checks-can-start-2026-12")):
+        return ""
+    asked = questions.checks_approval(found.cannot_run, deadline_seconds=deadline(opened))
+    decision = await inbox.ask(asked)
+    if decision.choice is Choice.APPROVE:
+        return ""
+    why = f" ({decision.by}: {decision.reason})" if decision.reason else ""
+    return f"{'; '.join(found.cannot_run)}{why}"
 
 
 async def lacking(opened: RepositoryOpened, plan: Plan) -> tuple[str, ...]:

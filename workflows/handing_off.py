@@ -108,7 +108,8 @@ class HandOffs:
 
     async def _wait(self, task: str, checkpoint: ObjectId) -> None:
         """Wait for the answer that lets the agent go on without the person, or ends the task."""
-        decision = await self._inbox.ask(questions.hand_off_approval(task, checkpoint))
+        me = workflow.info().workflow_id
+        decision = await self._inbox.ask(questions.hand_off_approval(me, task, checkpoint))
         row = self._rows[task]
         if decision.choice is Choice.REJECT:
             why = f"given up by {decision.by}: {decision.reason}".rstrip(": ")

@@ -34,7 +34,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.agent import messages
     from domain.request import endings
     from domain.request import status as requests
-    from workflows import approvals, cancellation, repository, setup
+    from workflows import approvals, baseline, cancellation, repository, setup
     from workflows.approvals import PendingApprovals
     from workflows.budget import RequestBudget
     from workflows.follow_ups import FollowUps
@@ -125,9 +125,9 @@ class RequestWorkflow(ReportsStatus, TurnChoices, FollowUps):
                 await worker.note(note)
 
     @workflow.signal(description="A question of one of this request's agents")
-    def ask(self, approval: Approval) -> None:
+    async def ask(self, approval: Approval) -> None:
         """Let a child's question wait for a person."""
-        self._inbox.open(approval)
+        await self._inbox.receive(approval)
 
     @workflow.signal(description="A subtask's report")
     def task_changed(self, report: SubtaskReport) -> None:
@@ -156,6 +156,10 @@ class RequestWorkflow(ReportsStatus, TurnChoices, FollowUps):
         self._goal = goal_loop(start, opened, resumed, self._budget, self._inbox, self)
         if self._goal and self._goal.met_on(planning.baseline):
             return
+        # A retry is a person's word that it goes on.
+        found = None if start.retry else planning.baseline
+        if why := await baseline.refusal(opened, found, self._inbox):
+            self._fail(why, RequestEnding.CHECKS_UNUSABLE)
         plan = await self._planned(start, opened, planning)
         self._approved = True
         self.say("tasks at work")

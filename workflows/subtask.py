@@ -186,8 +186,7 @@ class SubtaskWorkflow(ChildOfRequest, TaskHandlers):
         settled = await self._unfinished.settle(self._start.task, finish, patch)
         if isinstance(settled, str):
             fail(TaskEnding.IMPOSSIBLE, settled)
-        dropped = (*self._reporter.report.dropped, *settled.dropped)
-        self._reporter.note(dropped=dropped)
+        dropped = self._reporter.settled(settled)
         baseline = baselines.without(self._start.baseline, dropped)
         update = {"task": settled.task, "baseline": baseline}
         self._take(self._start.model_copy(update=update))

@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.tools import CoderFinish
     from domain import ids
     from domain.agent import messages
+    from domain.planning.unfinished import Settled
     from domain.scheduling import task_state as tasks
     from workflows import cancellation, retrying
     from workflows.agent import AgentWorkflow
@@ -59,6 +60,13 @@ class TaskReporter:
             tasks.move(self.report.state, state)
         self.note(state=state, reason=reason[:1_000], agent=agent)
         await signal_if_running(self._request_id, "task_changed", self.report)
+
+    def settled(self, settled: Settled) -> tuple[str, ...]:
+        """Note what an agent's needs came to; return all commands that were dropped."""
+        dropped = (*self.report.dropped, *settled.dropped)
+        granted = (*self.report.granted, settled.granted)
+        self.note(dropped=dropped, granted=tuple(filter(None, granted)))
+        return dropped
 
     def money_left(self, share: int) -> int:
         """Return what is left of a share of the budget and of what was granted; microUSD."""

@@ -25,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.worktrees import LeaseWorktree, WorktreeLease
     from domain import ids, retries, wire
     from domain.agent import loop
-    from domain.approvals import questions
+    from domain.approvals import questions, shared
     from domain.planning import scope as scopes
     from workflows import activity_options, cancellation, retrying
     from workflows.setup_run import run_setup
@@ -138,6 +138,7 @@ class ToolDispatcher:
                 wanted,
                 deadline_seconds=start.limits.approval_seconds,
                 call=f"{start.task_ref}/{ids.digest(me, use.id)}",
+                commit=self.checkpoint,
                 asked_by=me,
             )
             decision = await self._decision(asked)
@@ -146,7 +147,12 @@ class ToolDispatcher:
         self.doing = f"{use.name} {use.subject}"[:120]
         by = decision.by if decision else ""
         allowed = True if decision else None
-        await run_setup(start.repository, self.checkpoint, wanted, allowed=allowed, by=by)
+        commit = self.checkpoint
+        if decision and decision.commit and shared.is_of_another(decision, wanted.digest):
+            # What the person saw runs, not what this agent has changed beside.
+            commit = decision.commit
+            wanted = wanted.model_copy(update={"digest": decision.digest})
+        await run_setup(start.repository, commit, wanted, allowed=allowed, by=by)
         return None
 
     async def _read(self, conversation: str, uses: Sequence[ToolUse]) -> dict[str, ToolAnswer]:

@@ -131,6 +131,7 @@ class WorktreeTools(ToolActivities):
                 recall=self._recall,
             ),
             policy=await policy_of(store, request.repository.request_key),
+            request_key=request.repository.request_key,
             installed_ref=_installed_ref(request),
             scope=request.scope if isinstance(request, ToolCall) else None,
             history=_history(store, request),

@@ -61,9 +61,12 @@ async def execute(context: ToolContext, arguments: InstallArguments) -> ToolOutp
             folder=folder,
             reason=arguments.reason,
             record=context.installed_ref,
+            request=context.request_key,
         ),
         context.commands.layers,
     )
+    if isinstance(wanted, SetupReport):
+        return await _settled(context, wanted)
     if isinstance(wanted, NothingToRun):
         return failed(wanted.said) if wanted.refused else ToolOutput(wanted.said)
     return ToolOutput("The setup has to run first.", ToolOutcome.FAILED, setup=wanted)

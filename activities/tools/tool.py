@@ -61,6 +61,7 @@ class ToolContext:
         environment: object id of the request's execution environment.
         commands: runs commands in the sandbox.
         memories: as the agent may see them.
+        request_key: of the agent's request.
         installed_ref: names what the setup came to for which this call asked; "" for reads.
         scope: by what undeclared paths are judged that the call changes; None when none are.
         policy: by what its calls are judged.
@@ -76,6 +77,7 @@ class ToolContext:
     commands: CommandRunner
     memories: AgentMemories
     policy: Policy
+    request_key: str = ""
     installed_ref: str = ""
     scope: WriteScope | None = None
     history: History | None = None

@@ -11,8 +11,9 @@ from types import MappingProxyType
 
 from pydantic import BaseModel
 
-from contracts.approvals import AnswerRecord, Approval, Choice, Decision
+from contracts.approvals import Answered, AnswerRecord, Approval, Choice, Decision
 from contracts.base import Contract
+from domain.approvals import shared
 from domain.text import for_people, one_line
 
 EXPIRED = "the deadline"
@@ -20,6 +21,7 @@ EXPIRED = "the deadline"
 
 _KEPT_REFUSALS = 20
 _KEPT_DECISIONS = 64
+_ANSWER_CHARS = 300
 _DIGEST_CHARS = 12
 _YES = ("", "yes", "y", "ok", "true", "null")
 _DONE = MappingProxyType(
@@ -37,15 +39,25 @@ _FIELDS = MappingProxyType(
 
 
 class Waiting(Contract):
-    """An approval and since when it waits, in seconds of the caller's clock."""
+    """An approval and since when it waits, in seconds of the caller's clock.
+
+    Attributes:
+        joined: questions of other tasks that its answer settles too.
+    """
 
     approval: Approval
     since: float
+    joined: tuple[Approval, ...] = ()
 
     @property
     def until(self) -> float:
         """When no answer counts as no."""
         return self.since + self.approval.deadline_seconds
+
+    def without(self, asked_by: str) -> "Waiting | None":
+        """Return what still waits once a workflow has ended: another of those that asked."""
+        left = tuple(each for each in (self.approval, *self.joined) if each.asked_by != asked_by)
+        return self.model_copy(update={"approval": left[0], "joined": left[1:]}) if left else None
 
 
 def parse_answer(
@@ -188,12 +200,14 @@ class AnswerOutcome:
         decision: None when the answer was refused.
         message: for the person: what was done, or the problem in one sentence.
         asked_by: workflow id that waits for the decision, None when the request itself asks.
+        others: decisions of the questions that were settled with it, for the workflows that asked.
     """
 
     inbox: "ApprovalInbox"
     decision: Decision | None
     message: str
     asked_by: str | None = None
+    others: tuple[tuple[str | None, Decision], ...] = ()
 
 
 class ApprovalInbox(Contract):
@@ -211,23 +225,49 @@ class ApprovalInbox(Contract):
     @property
     def pending(self) -> tuple[Approval, ...]:
         """What waits for a person, oldest first."""
-        return tuple(each.approval for each in self.waiting)
+        return tuple(shared.shown(each.approval, each.joined) for each in self.waiting)
+
+    @property
+    def answered(self) -> tuple[Answered, ...]:
+        """What was decided, newest last, with reasons short enough for a status."""
+        return tuple(
+            Answered(
+                approval=each.approval,
+                choice=each.choice,
+                by=each.by,
+                reason=one_line(each.reason, _ANSWER_CHARS),
+            )
+            for each in self.decided
+        )
 
     def open(self, approval: Approval, *, now: float, asked: int = 0) -> "ApprovalInbox":
         """Return the inbox with `approval` waiting, as the question of this number.
 
         The same question again changes nothing. With another digest it replaces the old one, whose
-        answers are stale from now on; a decision of that id no longer counts.
+        answers are stale from now on; a decision of that id no longer counts. One that shares its
+        answer with a question that waits joins it.
         """
-        if approval in (each.model_copy(update={"asked": 0}) for each in self.pending):
+        waiting = [each for one in self.waiting for each in (one.approval, *one.joined)]
+        if approval in (each.model_copy(update={"asked": 0}) for each in waiting):
             return self
         numbered = approval.model_copy(update={"asked": asked})
-        return self.model_copy(
-            update={
-                "waiting": (*self._others(approval.id), Waiting(approval=numbered, since=now)),
-                "decided": tuple(each for each in self.decided if each.approval != approval.id),
-            }
-        )
+        others = self._others(approval.id)
+        joins = next((each for each in others if _shares(each.approval, approval)), None)
+        if joins is None:
+            opened = (*others, Waiting(approval=numbered, since=now))
+        else:
+            more = joins.model_copy(update={"joined": (*joins.joined, numbered)})
+            opened = tuple(more if each is joins else each for each in others)
+        decided = tuple(each for each in self.decided if each.approval != approval.id)
+        return self.model_copy(update={"waiting": opened, "decided": decided})
+
+    def answered_before(self, approval: Approval) -> Decision | None:
+        """Return what people have answered to the same for another task, None for nothing."""
+        return shared.earlier_answer(approval, self.decided, unanswered=EXPIRED)
+
+    def reuse(self, decision: Decision) -> "ApprovalInbox":
+        """Return the inbox with a question settled by an answer to an earlier one."""
+        return self.model_copy(update={"decided": (*self.decided, decision)[-_KEPT_DECISIONS:]})
 
     def problem(self, payload: object, choice: Choice) -> str | None:
         """Return why an answer would not be taken, None when it would; for a validator."""
@@ -240,8 +280,7 @@ class ApprovalInbox(Contract):
         if isinstance(found, str):
             return AnswerOutcome(self.refuse(payload, found), None, found)
         message = f"'{found.approval}' is {_DONE[choice]} by {found.by}."
-        asked_by = next(each.asked_by for each in self.pending if each.id == found.approval)
-        return AnswerOutcome(self._settle(found), found, message, asked_by)
+        return self._settled(found, message)
 
     def refuse(self, payload: object, problem: str) -> "ApprovalInbox":
         """Return the inbox with an answer among those that were not taken."""
@@ -257,9 +296,9 @@ class ApprovalInbox(Contract):
         for each in self.waiting:
             if each.until <= now:
                 denial = _denial(each.approval)
-                inbox = inbox._settle(denial)
                 message = f"'{each.approval.id}' is denied: {denial.reason}"
-                denials.append(AnswerOutcome(inbox, denial, message, each.approval.asked_by))
+                denials.append(inbox._settled(denial, message))
+                inbox = denials[-1].inbox
         return inbox, tuple(denials)
 
     def due(self) -> float | None:
@@ -268,7 +307,7 @@ class ApprovalInbox(Contract):
 
     def withdraw_of(self, asked_by: str) -> "ApprovalInbox":
         """Return the inbox without the questions of a workflow that has ended."""
-        kept = tuple(each for each in self.waiting if each.approval.asked_by != asked_by)
+        kept = tuple(filter(None, (each.without(asked_by) for each in self.waiting)))
         return self.model_copy(update={"waiting": kept})
 
     def withdraw(self, approval: str) -> "ApprovalInbox":
@@ -279,13 +318,31 @@ class ApprovalInbox(Contract):
         """Return what was decided of an approval since it was last asked, None while it waits."""
         return next((each for each in reversed(self.decided) if each.approval == approval), None)
 
-    def _settle(self, decision: Decision) -> "ApprovalInbox":
-        decided = (*self.decided, decision)[-_KEPT_DECISIONS:]
-        waiting = self._others(decision.approval)
-        return self.model_copy(update={"waiting": waiting, "decided": decided})
+    def _settled(self, decision: Decision, message: str) -> AnswerOutcome:
+        """Return what comes of a decision: for its question, and for those that joined it."""
+        waited = next(each for each in self.waiting if each.approval.id == decision.approval)
+        made = shared.about(decision, waited.approval)
+        others = tuple((each.asked_by, shared.answer_of(made, each)) for each in waited.joined)
+        decided = (*self.decided, made, *(each for _, each in others))[-_KEPT_DECISIONS:]
+        left = tuple(each for each in self.waiting if each is not waited)
+        inbox = self.model_copy(update={"waiting": left, "decided": decided})
+        return AnswerOutcome(inbox, made, message, waited.approval.asked_by, others)
 
     def _others(self, approval: str) -> tuple[Waiting, ...]:
-        return tuple(each for each in self.waiting if each.approval.id != approval)
+        """Return what waits beside a question of this id."""
+        kept = []
+        for each in self.waiting:
+            joined = tuple(other for other in each.joined if other.id != approval)
+            if each.approval.id != approval:
+                kept.append(each.model_copy(update={"joined": joined}))
+            elif joined:
+                first, *rest = joined
+                kept.append(each.model_copy(update={"approval": first, "joined": tuple(rest)}))
+        return tuple(kept)
+
+
+def _shares(one: Approval, other: Approval) -> bool:
+    return bool(one.shared) and one.shared == other.shared
 
 
 def _denial(approval: Approval) -> Decision:

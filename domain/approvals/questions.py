@@ -9,10 +9,12 @@ from contracts.planning import Plan, TaskSpec
 from contracts.policy import ReviewJudgement
 from contracts.review import Patch
 from contracts.setup import WantedSetup
-from domain.ids import digest, hand_off_id
+from domain.ids import REQUEST_PREFIX, digest, hand_off_id
 from domain.setup_words import lines_of
-from domain.text import for_people, listing, one_line
+from domain.text import for_people, listing, one_line, shell_word
 
+REVISABLE = (ApprovalKind.PLAN, ApprovalKind.REVIEW, ApprovalKind.TASK)
+"""What an agent can be asked to do again."""
 _GOALS_CHARS = 2_000
 """Of the goals of all tasks together."""
 _LEAST_GOAL = 60
@@ -58,19 +60,40 @@ def _planned(task: TaskSpec, goal_chars: int) -> list[str]:
     ]
 
 
+def checks_approval(cannot_run: Sequence[str], *, deadline_seconds: int) -> Approval:
+    """Return the question whether a request goes on whose checks cannot start on its base."""
+    lines = (
+        *cannot_run,
+        "",
+        "As it stands, no result can pass. No model was asked yet.",
+        "approve: it goes on, as where an agent is to make or install what is missing.",
+        "reject: it ends, and nothing was paid for.",
+    )
+    return Approval(
+        id="checks",
+        kind=ApprovalKind.CHECKS,
+        what=f"go on although {_count(len(cannot_run), 'check')} cannot run here",
+        why=cannot_run[0][:1_000],
+        detail=for_people("\n".join(lines), 3_900),
+        digest=digest("checks", *cannot_run, length=64),
+        deadline_seconds=deadline_seconds,
+    )
+
+
 _HAND_OFF_SECONDS = 30 * 86_400
 """A person has their time: so long, unlike other questions, whose limit is a day by default."""
 
 
-def hand_off_approval(task: str, checkpoint: ObjectId) -> Approval:
+def hand_off_approval(request_id: str, task: str, checkpoint: ObjectId) -> Approval:
     """Return the question that waits while a person works on a task's files."""
+    request = shell_word(request_id.removeprefix(REQUEST_PREFIX))
     return Approval(
         id=hand_off_id(task),
         kind=ApprovalKind.HAND_OFF,
         what=f"{task} is with a person, who works on its files",
         why="a person took it over",
-        detail="`orchestcode resume ID TASK` takes in what you made; approve: its agent goes on "
-        "without that, from where it was; reject: the task is given up.",
+        detail=f"`orchestcode resume {request} {shell_word(task)}` takes in what you made; "
+        "approve: its agent goes on without that, from where it was; reject: the task is given up.",
         digest=digest("hand-off", task, checkpoint, length=64),
         deadline_seconds=_HAND_OFF_SECONDS,
     )
@@ -88,7 +111,7 @@ def review_approval(
 
     `cut` says that its agent was cut before it was done.
     """
-    detail = f"{patch.diffstat}\n\n{judged.feedback}".strip()
+    detail = f"{patch.diffstat}\n\n{judged.feedback}".strip("\n")
     return Approval(
         id=judged.item.id,
         kind=ApprovalKind.REVIEW,
@@ -194,12 +217,13 @@ def setup_approval(
     deadline_seconds: int,
     patch: Patch | None = None,
     call: str = "",
+    commit: ObjectId | None = None,
     asked_by: str | None = None,
 ) -> Approval:
     """Return the question whether commands may run with a network to install what a base needs.
 
     Of a patch that changes a lock file it shows how, and also of the call of an agent: `call` is
-    `<task>/<name of the call>`.
+    `<task>/<name of the call>`, `commit` its checkpoint.
     """
     commands = lines_of(wanted)
     task = patch.task if patch else call.partition("/")[0]
@@ -225,6 +249,8 @@ def setup_approval(
         artefact=patch.diff if patch else None,
         asked_by=asked_by,
         deadline_seconds=deadline_seconds,
+        shared=wanted.same if task else "",
+        commit=patch.commit if patch else commit,
     )
 
 

@@ -28,6 +28,7 @@ def baseline(commit: str, surveyed: Surveyed, reports: Sequence[ChecksReport]) -
         flaky=tuple(place for place, result in enumerate(results) if _flaky(result)),
         failed=tuple(filter(None, map(failed_before, results))),
         problems=tuple(filter(None, map(_problem, results))),
+        cannot_run=tuple(_problem(result) for result in results if _cannot_run(result)),
     )
 
 
@@ -92,6 +93,10 @@ def _flaky(result: CheckResult) -> bool:
     return result.passed and bool(result.flaked)
 
 
+def _cannot_run(result: CheckResult) -> bool:
+    return not result.passed and result.exit_code in _CANNOT_RUN
+
+
 def _problem(result: CheckResult) -> str:
     """Return what is told of a check on the base, "" when nothing is wrong with it."""
     command = f"`{one_line(result.command, 200)}`"
@@ -101,7 +106,7 @@ def _problem(result: CheckResult) -> str:
         )
     if result.passed:
         return ""
-    verb = "cannot run here" if result.exit_code in _CANNOT_RUN else "fails before we started"
+    verb = "cannot run here" if _cannot_run(result) else "fails before we started"
     return f"{command} {verb} {how_it_failed(result)}"
 
 

@@ -10,9 +10,10 @@ from contracts.planning import Claim, TaskSpec
 from contracts.tools import CoderFinish
 from contracts.verdicts import PathVerdict, Permission
 from domain.planning import write_patterns
-from domain.text import listing, one_line
+from domain.text import clip, listing, one_line
 
 _REASON_CHARS = 600
+_GRANT_CHARS = 1_000
 _ASK_AGAIN = (
     "Nothing is decided about what you named in `cannot_pass`: where it still holds, name it again."
 )
@@ -27,11 +28,13 @@ class Settled:
         task: as it is from here on.
         message: what its agent is told, which goes on; "" when the change is taken as it is.
         dropped: the commands that a person has dropped.
+        granted: more paths that the task may change, and by what; "" for none.
     """
 
     task: TaskSpec
     message: str = ""
     dropped: tuple[str, ...] = ()
+    granted: str = ""
 
 
 def asks(finish: CoderFinish) -> bool:
@@ -94,7 +97,8 @@ def granted(task: TaskSpec, paths: Sequence[str], *, by: str, finish: CoderFinis
     writes = tuple(dict.fromkeys((*task.writes, *more)))
     again = f" {_ASK_AGAIN}" if finish.cannot_pass else ""
     message = f"You may change {listing(more)} too: {by}.{again} {GO_ON}"
-    return Settled(task.model_copy(update={"writes": writes}), message)
+    grant = clip(f"{listing(more, most=20)}: {by}", _GRANT_CHARS)
+    return Settled(task.model_copy(update={"writes": writes}), message, granted=grant)
 
 
 def commands(task: TaskSpec, named: Sequence[str], red: Sequence[str] = ()) -> tuple[str, ...]:

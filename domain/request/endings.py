@@ -94,6 +94,9 @@ REQUESTS: Mapping[RequestEnding, EndingRow] = MappingProxyType(
         RequestEnding.SETUP_FAILED: EndingRow(
             "Failed", _NOTHING, "No model was asked yet: correct that and ask again."
         ),
+        RequestEnding.CHECKS_UNUSABLE: EndingRow(
+            "Failed", _NOTHING, "No model was asked yet: correct the check and ask again."
+        ),
         RequestEnding.BROKEN: EndingRow("Failed", _WORK, "Mend that, then `retry`."),
         RequestEnding.CANCELLED: EndingRow("Cancelled", _WORK, "`retry` goes on from there."),
     }
@@ -161,7 +164,9 @@ def error_type(ending: RequestEnding) -> str:
             return "GoalMissed"
         case RequestEnding.NO_BUDGET:
             return NO_BUDGET_ERROR
-        case RequestEnding.CHECKS_FAILED | RequestEnding.BASE_FAILED:
+        case (
+            RequestEnding.CHECKS_FAILED | RequestEnding.BASE_FAILED | RequestEnding.CHECKS_UNUSABLE
+        ):
             return "ChecksFailed"
         case RequestEnding.SETUP_FAILED:
             return "SetupFailed"

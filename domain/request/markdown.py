@@ -9,11 +9,12 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from contracts.approvals import Approval
+from contracts.approvals import Approval, ApprovalKind
 from contracts.endings import RequestEnding
 from contracts.request import RequestStatus
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import RunState
+from domain.approvals.questions import REVISABLE
 from domain.ids import REQUEST_PREFIX
 from domain.request import endings, expected_cost, goal_words
 from domain.request.notes import must_pass
@@ -61,6 +62,7 @@ def card(status: RequestStatus) -> str:
         *_result(status),
         *_tasks(status.tasks),
         *_expected(status),
+        *_follow_ups(status),
         _cost(status),
     )
     return _fit("\n\n".join(section for section in sections if section))
@@ -102,10 +104,14 @@ def _approval(status: RequestStatus, approval: Approval, detail_chars: int) -> I
     if approval.artefact:
         yield f"The whole of it is object {_code(approval.artefact)} of the request's store."
     answer = f'"approval": {json.dumps(approval.id)}'
+    no = f"{_code('reject')} or {_code('revise')}"
+    no = no if approval.kind in REVISABLE else _code("reject")
+    dollars = approval.kind is ApprovalKind.BUDGET
+    amount = f"; or {_code('budget')} with the dollars, as {_code('15')}" if dollars else ""
     yield (
         f"**Answer here:** More Actions, Send a Signal, {_code('approve')} with the input "
-        f"{_code(f'{{{answer}}}')}; or {_code('reject')} or {_code('revise')} with "
-        f"{_code(f'{{{answer}, {_REASON}}}')}. **Or in a terminal:**"
+        f"{_code(f'{{{answer}}}')}; or {no} with {_code(f'{{{answer}, {_REASON}}}')}{amount}. "
+        "**Or in a terminal:**"
     )
     yield _fenced(
         [
@@ -213,6 +219,12 @@ def _result(status: RequestStatus) -> Iterator[str]:
 def _expected(status: RequestStatus) -> Iterator[str]:
     if status.state not in _ENDED and (expected := expected_cost.of_status(status)):
         yield f"Expected cost: {_prose(expected, 600)}."
+
+
+def _follow_ups(status: RequestStatus) -> Iterator[str]:
+    if status.state not in _ENDED and status.follow_ups:
+        yield "#### Starts once this has ended"
+        yield "\n".join(f"- {_prose(each, 300)}" for each in status.follow_ups)
 
 
 def _cost(status: RequestStatus) -> str:

@@ -41,11 +41,15 @@ def explained(
 def _asks(status: RequestStatus, waiting: str) -> list[str]:
     """Return what it waits for of a person; the commands that answer stand with `status`."""
     asked = [
-        f"{one_line(each.id)}: {one_line(each.what, 300)}. {_sentence(each.why, 600)}"
+        f"{one_line(each.id)}: {one_line(each.what, 300)}. {_begun(_sentence(each.why, 600))}"
         f"{f' Risk: {_sentence(each.risk, 400)}' if each.risk else ''}"
         for each in status.approvals
     ]
     return [f"It waits for your answer{_blank(waiting)}: {' '.join(asked)}"]
+
+
+def _begun(sentence: str) -> str:
+    return f"{sentence[:1].upper()}{sentence[1:]}"
 
 
 def _goes_on(status: RequestStatus, waiting: str, doing: Mapping[str, str]) -> list[str]:

@@ -215,6 +215,71 @@ async def test_two_tasks_that_ask_for_the_same_at_once_have_one_setup(
     assert await said(one, SHOW) == await said(other, SHOW) == '"node_modules/" bow 1'
 
 
+async def test_what_another_task_has_had_installed_is_taken_over_whatever_else_was_changed(
+    env: ActivityEnv, npm: Environment
+) -> None:
+    """Neither asked nor run again in the request: the agent's own files are not even read."""
+    with counting() as counted:
+        written(env.shown, {"bin/npm": NPM.replace("set -e", f"set -e\n{counted.line}")})
+        job, one = await begun(env, npm)
+        await one.install(command="npm install bow")
+        before = counted.runs
+        other = await job.agent("b")
+        await other.edit("create", "own.js", file_text="x\n")
+        told = await other.install(command="npm install bow")
+        assert counted.runs == before
+    assert (told.outcome, other.asked) == ("done", [])
+    assert "[changed: package-lock.json, package.json]" in told.text
+    files = await other.files()
+    assert (files["package.json"], files["own.js"]) == (b"greet 1\n{ bow }\n", b"x\n")
+    assert await said(other, f"{SHOW} | tail -1") == "bow 1"
+
+
+async def test_other_manifests_or_commands_are_asked_by_themselves(
+    env: ActivityEnv, npm: Environment
+) -> None:
+    """What another task has had installed counts for exactly its command and files."""
+    job, one = await begun(env, npm)
+    await one.install(command="npm install bow")
+    other = await job.agent("b")
+    await other.install(command="npm install tie")
+    third = await job.agent("c")
+    await third.edit("str_replace", "package.json", old_str="greet", new_str="hello")
+    await third.install(command="npm install bow")
+    assert [each.ask for each in (*other.asked, *third.asked)] == [True, True]
+
+
+async def test_tasks_with_other_changes_that_wait_for_one_answer_have_one_setup(
+    env: ActivityEnv, npm: Environment
+) -> None:
+    """On the files that the person saw: those of the task that asked first."""
+    with counting() as counted:
+        line = f"set -e\n{counted.line}; sleep 0.3"
+        written(env.shown, {"bin/npm": NPM.replace("set -e", line)})
+        job, one = await begun(env, npm)
+        other = await job.agent("b")
+        await other.edit("create", "own.js", file_text="x\n")
+        calls = [
+            await each.call("install_dependencies", reason="r", command="npm install bow")
+            for each in (one, other)
+        ]
+        wants = [await one.make(calls[0]), await other.make(calls[1])]
+        first, second = (each.setup for each in wants)
+        assert first is not None
+        assert second is not None
+        assert first.same == second.same
+        assert first.digest != second.digest
+        before = counted.runs
+        seen = second.model_copy(update={"digest": first.digest})
+        await asyncio.gather(one.set_up(first), other.set_up(seen, one.at))
+        assert counted.runs - before == 2  # the update, and the setup of what it wrote
+    results = [await one.make(calls[0]), await other.make(calls[1])]
+    assert [each.outcome for each in results] == [ToolOutcome.DONE] * 2
+    other.at = str(results[1].checkpoint)
+    assert (await other.files())["own.js"] == b"x\n"
+    assert await said(other, f"{SHOW} | tail -1") == "bow 1"
+
+
 # ---- what does not come about
 
 

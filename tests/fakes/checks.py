@@ -18,6 +18,7 @@ class FakeChecks(Fake, CheckActivities):
     Attributes:
         passes: whether one of a request's commands passes; by default every one does.
         failing: the tests that a red command names.
+        exit_code: of a command that does not pass.
         passed: every (tree, command) that passed.
     """
 
@@ -26,6 +27,7 @@ class FakeChecks(Fake, CheckActivities):
         self._journal: dict[tuple[str, str, int], bool] = {}
         self._red: set[tuple[str, str]] = set()
         self.passes: Callable[[RunChecks, str], bool] = lambda _request, _command: True
+        self.exit_code = 1
         self.failing: Callable[[RunChecks, str], tuple[str, ...]] = lambda *_: ()
         self.passed: set[tuple[str, str]] = set()
 
@@ -39,7 +41,7 @@ class FakeChecks(Fake, CheckActivities):
             passed = self._run(tree_id, request, command)
             result = CheckResult(
                 command=command,
-                exit_code=int(not passed),
+                exit_code=0 if passed else self.exit_code,
                 seconds=1.0,
                 flaked="(exit code 1)" if passed and (tree_id, command) in self._red else "",
                 failing=() if passed else self.failing(request, command),

@@ -24,6 +24,7 @@ class FakeTools(Fake, ToolActivities):
         changes: whether an edit changes its file.
         left_out: what a checkpoint leaves out, as a call tells people.
         setup: what the first attempt at a call of `install_dependencies` needs.
+        digest: of that setup for one call, None for its own.
     """
 
     def __init__(self, store: MemoryStore, before: Before) -> None:
@@ -33,6 +34,7 @@ class FakeTools(Fake, ToolActivities):
         self.changes: Callable[[ToolCall], bool] = lambda _: True
         self.left_out: Callable[[ToolCall], str | None] = lambda _: None
         self.setup: WantedSetup | None = None
+        self.digest: Callable[[ToolCall], str | None] = lambda _: None
         self._asked = set[str]()
 
     @override
@@ -75,7 +77,7 @@ class FakeTools(Fake, ToolActivities):
                 call_id=request.call_id,
                 outcome=ToolOutcome.FAILED,
                 output=output,
-                setup=self.setup,
+                setup=self._setup_of(request),
             )
         if request.tool == "edit" and self.changes(request):
             change = json.loads(self._store.blobs[request.arguments])
@@ -96,6 +98,12 @@ class FakeTools(Fake, ToolActivities):
         first = request.call_id not in self._asked
         self._asked.add(request.call_id)
         return first and self.setup is not None and request.tool == "install_dependencies"
+
+    def _setup_of(self, request: ToolCall) -> WantedSetup | None:
+        other = self.digest(request)
+        if self.setup is None or other is None:
+            return self.setup
+        return self.setup.model_copy(update={"digest": other})
 
     def _fence(self, lease: WorktreeLease) -> None:
         if not self._store.holds(lease.worktree, lease.epoch):

@@ -258,11 +258,11 @@ class Agent:
             return await self._next(call)
         return ToolReply(first, await reply_text(self.job.store, first))
 
-    async def set_up(self, wanted: WantedSetup) -> SetupReport:
-        """Have a setup run at the agent's checkpoint, as its workflow does."""
+    async def set_up(self, wanted: WantedSetup, commit: str | None = None) -> SetupReport:
+        """Have a setup run at the agent's checkpoint, or another, as its workflow does."""
         request = RunSetup(
             repository=self.job.opened.repository,
-            commit=self.at,
+            commit=commit or self.at,
             setup=wanted,
             allowed=True if wanted.ask else None,
             by="Ann" if wanted.ask else "",

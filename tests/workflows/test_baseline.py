@@ -4,11 +4,21 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError
 
 from contracts.checks import FailedBefore, RunChecks
+from contracts.endings import RequestEnding
 from contracts.request import RequestStatus
 from contracts.visibility import RunState
 from tests.fakes.calls import CallLog
 from tests.fakes.store import BASE
-from tests.workflows.test_request import CHECK, asked, at_work, plan, scripts, task
+from tests.workflows.test_request import (
+    CHECK,
+    asked,
+    at_work,
+    failed,
+    plan,
+    scripts,
+    task,
+    waits,
+)
 from workflows.request import RequestWorkflow
 
 pytestmark = pytest.mark.system
@@ -19,6 +29,7 @@ COUNTS = (
     "fail."
 )
 FLAKY = f"`{CHECK}` is flaky at the base: it failed, then passed when run again (exit code 1)"
+CANNOT = f"`{CHECK}` cannot run here (exit code 127)"
 LACKS = "the acceptance command `test a` of a cannot run here: there is no `test`"
 
 
@@ -194,3 +205,39 @@ async def test_checks_of_the_settings_are_run_like_those_of_a_request(client: Cl
     ] * 2
     assert done.checks_from == ".orchestcode/settings.json of the base"
     assert (done.checks_asked, done.base_passes) == (("npm test",), ("npm test",))
+
+
+async def test_a_check_that_cannot_start_is_asked_about_before_anything_is_paid(
+    client: Client,
+) -> None:
+    """Sentence and remedy stand in the question; a person's no ends the request with them."""
+    async with at_work(client, scripts([])) as env:
+        env.checks.exit_code, env.checks.passes = 127, lambda _run, command: command != CHECK
+        handle = await env.start(RequestWorkflow, asked(checks=["make lint", CHECK]))
+        waiting = await waits(handle, "checks")
+        await handle.signal("reject", {"approval": "checks", "reason": "a typo", "by": "Ann"})
+        error, last = await failed(handle)
+
+    (question,) = waiting.approvals
+    assert question.what == "go on although 1 check cannot run here"
+    assert question.why == CANNOT
+    assert error.type == "ChecksFailed"
+    assert last.ending is RequestEnding.CHECKS_UNUSABLE
+    assert last.reason == f"{CANNOT} (Ann: a typo)"
+    assert (env.model_calls, last.cost_usd) == ([], 0)
+
+
+async def test_a_request_goes_on_with_a_check_that_cannot_start_yet_when_a_person_says_so(
+    client: Client,
+) -> None:
+    """An agent may make what is missing."""
+    async with at_work(client, scripts([plan(task("a"))], "a")) as env:
+        env.checks.exit_code = 127
+        env.checks.passes = lambda run, command: command != CHECK or run.commit != BASE
+        handle = await env.start(RequestWorkflow, asked())
+        await waits(handle, "checks")
+        await handle.signal("approve", {"approval": "checks"})
+        done = await handle.result()
+
+    assert done.state is RunState.DONE
+    assert done.base_problems == (CANNOT,)

@@ -663,6 +663,8 @@ async def test_paths_that_no_other_task_writes_are_granted(client: Client) -> No
 
     assert (report.state, report.rounds) == (TaskState.DONE, 1)
     assert "b.py" in (env.messages("coder/x")[2] or "")
+    (granted,) = report.granted
+    assert granted.startswith("b.py: ")
     assert [made.writes for made in env.calls.of("make_patch")] == [("a.py",), ("a.py", "b.py")]
 
 

@@ -261,3 +261,108 @@ def test_only_the_last_refused_answers_are_kept_and_they_are_short() -> None:
         json.dumps({"approval": f"wrong {number} "})[:21] for number in range(10, 30)
     ]
     assert all(len(each.received) <= 300 for each in inbox.refused)
+
+
+# ---- questions that share their answer
+
+
+def setup(task: str, digest: str = DIGEST, same: str = "bow") -> Approval:
+    """A question whether a task's setup may run."""
+    return approval(f"setup/{task}/1", digest, f"agent/{task}").model_copy(
+        update={"shared": same, "commit": task * 40}
+    )
+
+
+A, B, C = setup("a"), setup("b", "f" * 64), setup("c", same="tie")
+
+
+def test_questions_of_the_same_content_are_one_and_have_one_answer() -> None:
+    """The first is shown and names the others; each asker hears what the person saw."""
+    inbox = ApprovalInbox().open(A, now=0).open(B, now=5).open(C, now=6).open(B, now=7)
+    assert [each.id for each in inbox.pending] == [A.id, C.id]
+    assert inbox.pending[0].why == (
+        "you asked for it Your answer also counts for b, which asks for the same."
+    )
+    taken = inbox.take({"approval": A.id, "digest": DIGEST}, Choice.APPROVE)
+    decision = taken.decision
+    assert decision is not None
+    assert (decision.shared, decision.commit) == ("bow", "a" * 40)
+    assert taken.others == ((B.asked_by, decision.model_copy(update={"approval": B.id})),)
+    assert taken.inbox.decision(B.id) == taken.others[0][1]
+    assert [each.id for each in taken.inbox.pending] == [C.id]
+
+
+def test_a_shared_question_whose_first_asker_has_ended_is_that_of_the_next() -> None:
+    """Its own, with its digest; nobody else waits for it."""
+    inbox = ApprovalInbox().open(A, now=0).open(B, now=5).withdraw_of("agent/a")
+    assert inbox.pending == (B,)
+    assert inbox.withdraw_of("agent/b").pending == ()
+    assert ApprovalInbox().open(A, now=0).open(B, now=5).withdraw(A.id).pending == (B,)
+
+
+def test_a_deadline_denies_a_shared_question_for_all_who_wait() -> None:
+    """Each hears of it, and a later question of the same is asked."""
+    inbox, (denied,) = ApprovalInbox().open(A, now=0).open(B, now=99).expire(100)
+    assert [asker for asker, _ in denied.others] == [B.asked_by]
+    assert inbox.pending == ()
+    assert inbox.answered_before(setup("d")) is None
+
+
+@pytest.mark.parametrize("choice", [Choice.APPROVE, Choice.REJECT])
+def test_an_answer_counts_for_other_tasks_that_ask_later_and_not_for_its_own(
+    choice: Choice,
+) -> None:
+    """A task that asks again has changed something, or was told to."""
+    inbox = ApprovalInbox().open(A, now=0).take("", choice).inbox
+    earlier = inbox.answered_before(B)
+    assert earlier is not None
+    assert (earlier.approval, earlier.choice, earlier.commit) == (B.id, choice, A.commit)
+    assert inbox.answered_before(A.model_copy(update={"id": "setup/a/2"})) is None
+    assert inbox.answered_before(C) is None
+    assert inbox.reuse(earlier).answered_before(B.model_copy(update={"id": "setup/b/2"})) is None
+
+
+def test_questions_without_a_shared_content_stay_apart() -> None:
+    """Also those of equal digest."""
+    apart = (approval("x"), approval("y"))
+    assert ApprovalInbox().open(apart[0], now=0).open(apart[1], now=0).pending == apart
+
+
+QUESTIONS = st.sampled_from([setup(task, same=same) for task in "abcd" for same in ("", "x", "y")])
+STEPS = st.lists(
+    st.tuples(st.just("open"), QUESTIONS)
+    | st.tuples(st.sampled_from(["approve", "withdraw", "ended", "expire"]), QUESTIONS),
+    max_size=30,
+)
+
+
+@PROPERTY
+@given(STEPS)
+def test_every_question_waits_in_one_place_and_is_decided_or_withdrawn_once(
+    steps: list[tuple[str, Approval]],
+) -> None:
+    """Whatever joins, is answered, ends or expires; no two that share an answer are shown."""
+    inbox, expected = ApprovalInbox(), set[str]()
+    for now, (step, each) in enumerate(steps):
+        if step == "open":
+            inbox = inbox.open(each, now=now)
+            expected.add(each.id)
+        elif step == "approve" and each.id in {one.id for one in inbox.pending}:
+            taken = inbox.take(each.id, Choice.APPROVE)
+            inbox = taken.inbox
+            assert taken.decision is not None
+            expected -= {each.id, *(other.approval for _, other in taken.others)}
+        elif step == "withdraw":
+            inbox = inbox.withdraw(each.id)
+            expected.discard(each.id)
+        elif step == "ended":
+            inbox = inbox.withdraw_of(str(each.asked_by))
+            expected.discard(each.id)
+        elif step == "expire":
+            inbox, _ = inbox.expire(1e9)
+            expected.clear()
+        waiting = [one for held in inbox.waiting for one in (held.approval, *held.joined)]
+        assert sorted(one.id for one in waiting) == sorted(expected)
+        shown = [held.approval.shared for held in inbox.waiting if held.approval.shared]
+        assert len(shown) == len(set(shown))
+    assert ApprovalInbox.model_validate_json(inbox.model_dump_json()) == inbox

@@ -210,3 +210,21 @@ def test_a_card_is_never_too_long_and_every_waiting_thing_can_be_answered(
     assert len(told.encode()) <= 18_000
     if all(map(str.isascii, words)):
         assert all(f'{{"approval": "{each.id}"}}' in told for each in waiting)
+
+
+@pytest.mark.parametrize("kind", list(ApprovalKind))
+def test_a_card_offers_what_a_question_can_be_answered_with(kind: ApprovalKind) -> None:
+    """Only what an agent can do again is sent back, and only a budget takes dollars."""
+    told = card(status(approvals=(PLAN.model_copy(update={"kind": kind}),)))
+    again = kind in {ApprovalKind.PLAN, ApprovalKind.REVIEW, ApprovalKind.TASK}
+    assert ("`revise`" in told) == again
+    assert ("or `budget` with the dollars" in told) == (kind is ApprovalKind.BUDGET)
+
+
+def test_a_card_names_the_requests_that_start_once_it_has_ended() -> None:
+    """As long as it has not: then they have begun, or never will."""
+    follow_ups = ("request/then-1a2b3c: document *it*",)
+    told = card(status(follow_ups=follow_ups))
+    assert "#### Starts once this has ended\n\n- request/then-1a2b3c: document \\*it\\*" in told
+    ended = card(status(state=RunState.DONE, approvals=(), follow_ups=follow_ups))
+    assert "then-1a2b3c" not in ended
