@@ -8,7 +8,7 @@ from cli.client import RequestSummary
 from cli.client.connection import connected
 from cli.context import CliContext
 from cli.exit_codes import ExitCode
-from cli.formatting import clean, columns, cost, count, money, name
+from cli.formatting import clean, cost, count, money, name, narrowed, wrapped
 from cli.kept import KeptOnHost, kept_on_host
 from contracts.model import Usage
 from contracts.request import RequestStatus
@@ -33,7 +33,8 @@ async def show_cost(request_id: str, *, as_json: bool, context: CliContext) -> E
     if as_json:
         context.print_out(json.dumps(document(status, parts), indent=2))
     else:
-        context.print_out(*table(status, parts, width=context.columns()), PRICES)
+        width = context.columns()
+        context.print_out(*table(status, parts, width=width), *wrapped(PRICES, width))
     return ExitCode.DELIVERED
 
 
@@ -45,7 +46,7 @@ async def show_costs(*, as_json: bool, context: CliContext) -> ExitCode:
     if as_json:
         context.print_out(json.dumps([_row_document(*each) for each in spent], indent=2))
     else:
-        context.print_out(*_table_of_all(spent))
+        context.print_out(*table_of_all(spent, width=context.columns()))
     return ExitCode.DELIVERED
 
 
@@ -85,20 +86,22 @@ def table(status: RequestStatus, parts: Sequence[Spending], *, width: int = 0) -
     turns = str(sum(part.turns for part in parts))
     head = ("TASK", "ROLE", "MODEL", "TURNS", *_TOKENS, "COST")
     table = [head, *rows, ("all", "", "", turns, *_tokens(usage(parts)), total)]
-    lines = columns(table, right=3)
-    if not width or max(map(len, lines)) <= width:
-        return lines
     # On a narrow terminal the models stand above, and the sums are left at last.
+    choices = (("MODEL",), ("MODEL", "TURNS"), ("MODEL", "TURNS", *_TOKENS))
+    lines = narrowed(table, choices, width, right="TURNS")
+    if head[2] in lines[0]:
+        return lines
     models = dict.fromkeys(row[2] for row in rows if row[2] != "-")
-    for left_out in (("MODEL",), ("MODEL", "TURNS"), ("MODEL", "TURNS", *_TOKENS)):
-        shown = [place for place, title in enumerate(head) if title not in left_out]
-        lines = columns([[row[place] for place in shown] for row in table], right=2)
-        if max(map(len, lines)) <= width:
-            break
     return [*(f"model: {model}" for model in models), *lines]
 
 
-def _table_of_all(spent: Sequence[tuple[RequestSummary, Sequence[Spending]]]) -> list[str]:
+def table_of_all(
+    spent: Sequence[tuple[RequestSummary, Sequence[Spending]]], *, width: int = 0
+) -> list[str]:
+    """Return a row for each request, and their sum.
+
+    `width`: of the terminal, 0 without one. What does not fit is left out.
+    """
     if not spent:
         return ["No requests yet."]
     rows = [
@@ -113,7 +116,9 @@ def _table_of_all(spent: Sequence[tuple[RequestSummary, Sequence[Spending]]]) ->
     every = [part for _, parts in spent for part in parts]
     total = cost(cost_usd(every), unpriced_tokens(every))
     head = ("REQUEST", "STATE", *_TOKENS, "COST")
-    return columns([head, *rows, ("all", "", *_tokens(usage(every)), total)], right=2)
+    table = [head, *rows, ("all", "", *_tokens(usage(every)), total)]
+    choices = (_TOKENS[:3], _TOKENS, ("STATE", *_TOKENS))
+    return narrowed(table, choices, width, right=_TOKENS[0])
 
 
 def _tokens(used: Usage) -> Iterable[str]:

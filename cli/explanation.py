@@ -8,7 +8,7 @@ from cli.client import RequestSummary
 from cli.client.connection import Service, connected
 from cli.context import CliContext
 from cli.exit_codes import ExitCode
-from cli.formatting import clean, name, span
+from cli.formatting import clean, name, span, wrapped
 from cli.kept import KeptOnHost, kept_on_host, readable
 from cli.snapshot import take_snapshot
 from cli.views.plan_table import agent_activity
@@ -40,9 +40,11 @@ async def explanation_lines(
         doing=await _doing(service, status) if told and not request.closed else {},
         red=await _red(kept, request, status) if request.closed else {},
     )
+    width = context.columns()
     return [
         f"{name(request.id)} is {status.state}.",
-        *paragraph,
+        *wrapped(paragraph[0], width),
+        *paragraph[1:],
         *([] if request.refused else hints.retry_hint(context.program, status)),
         *(
             line

@@ -1,5 +1,6 @@
 """Figures with units, and untrusted texts made harmless to a terminal."""
 
+import textwrap
 from collections.abc import Sequence
 
 from domain.text import for_people, one_line, visible
@@ -93,3 +94,40 @@ def columns(rows: Sequence[Sequence[str]], *, right: int | None = None) -> list[
         ).rstrip()
         for row in rows
     ]
+
+
+def narrowed(
+    rows: Sequence[Sequence[str]],
+    choices: Sequence[Sequence[str]],
+    width: int,
+    *,
+    right: str = "",
+) -> list[str]:
+    """Return a table, its head first, as lines within a width: without what the first choice drops.
+
+    Args:
+        rows: the head's cells name the columns.
+        choices: titles of columns that are left out, the widest table first.
+        width: of the terminal; 0 where there is none: the whole table.
+        right: the title of the first column whose cells stand to the right; "" for none.
+    """
+    head = rows[0]
+    left = head.index(right) if right else len(head)
+    lines = list[str]()
+    for left_out in ((), *choices):
+        places = [place for place, title in enumerate(head) if title not in left_out]
+        cells = [[row[place] for place in places] for row in rows]
+        lines = columns(cells, right=sum(place < left for place in places))
+        if not width or max(map(len, lines)) <= width:
+            break
+    return lines
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Return prose as lines of at most a width, broken between words; 0: one line.
+
+    A longer word, such as an address, stays whole.
+    """
+    if not width or len(text) <= width:
+        return [text]
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)

@@ -8,6 +8,7 @@ from contracts.approvals import Approval, ApprovalKind
 from contracts.endings import RequestEnding
 from contracts.request import RequestStatus
 from contracts.visibility import RunState
+from domain.approvals.questions import REVISABLE
 from domain.text import visible
 from runtime.records import SupervisorRecord
 
@@ -31,9 +32,6 @@ _GOES_ON = " \\"
 DIGEST_CHARACTERS = 12
 """How much of a digest is shown and compared; an answer carries the whole."""
 
-REVISABLE = (ApprovalKind.PLAN, ApprovalKind.REVIEW, ApprovalKind.TASK, ApprovalKind.STUCK)
-"""What an agent can be asked to do again."""
-
 
 def deep_link(ui_url: str | None, workflow_id: str, *, run_id: str, namespace: str) -> str:
     """Return the address of a request's page in the web UI, "" when there is no UI."""
@@ -46,7 +44,10 @@ def deep_link(ui_url: str | None, workflow_id: str, *, run_id: str, namespace: s
 
 
 def answer_commands(program: str, workflow_id: str, approval: Approval) -> list[str]:
-    """Return the commands that answer an approval; each quotes the digest of what is asked."""
+    """Return the commands that answer an approval; each quotes the digest of what is asked.
+
+    A task that a person works on is given back by its own command, which stands first.
+    """
     words = (short_id(workflow_id), approval.id)
     digest = ("--digest", approval.digest[:DIGEST_CHARACTERS]) if approval.digest else ()
     lines = [
@@ -61,6 +62,9 @@ def answer_commands(program: str, workflow_id: str, approval: Approval) -> list[
         lines.append(command_line(program, "hand-off", short_id(workflow_id), task))
     if approval.kind is ApprovalKind.BUDGET:
         lines.append(command_line(program, "budget", short_id(workflow_id), "USD"))
+    if approval.kind is ApprovalKind.HAND_OFF:
+        task = approval.id.partition("/")[2]
+        lines.insert(0, command_line(program, "resume", short_id(workflow_id), task))
     return lines
 
 

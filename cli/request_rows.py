@@ -32,9 +32,11 @@ _LEFT_OUT = (
     ("TOOK", "REPOSITORY"),
     ("TOOK", "REPOSITORY", "AGE"),
     ("TOOK", "REPOSITORY", "AGE", "COST"),
+    ("TOOK", "REPOSITORY", "AGE", "COST", "WAITS FOR YOU"),
 )
 """Columns that a narrow terminal does not show, the first that fit."""
 _LEAST_PATH = 10
+_LEAST_NAME = 12
 _ENDED = (RunState.DONE, RunState.FAILED, RunState.CANCELLED)
 
 
@@ -73,7 +75,8 @@ def table(rows: Sequence[RequestRow], *, now: float, width: int = 0) -> list[str
     """Return requests as lines of a table.
 
     `width`: of the terminal, 0 where there is none. What does not fit is shortened, the repository
-    from its beginning, then left out; the requests' names and states stay.
+    from its beginning, then left out; the requests' states stay, and what of their names there is
+    room for: any beginning that is no other request's too names one.
     """
     if not rows:
         return ["No requests yet."]
@@ -81,8 +84,13 @@ def table(rows: Sequence[RequestRow], *, now: float, width: int = 0) -> list[str
     lines = columns(cells)
     for left_out in _LEFT_OUT if width else ():
         lines = _within(cells, left_out, width)
-        if max(map(len, lines)) <= width:
-            break
+        over = max(map(len, lines)) - width
+        if over <= 0:
+            return lines
+        if left_out is _LEFT_OUT[-1]:
+            room = max(max(len(row[0]) for row in cells) - over, _LEAST_NAME)
+            cut = [(_beginning_of(row[0], room), *row[1:]) for row in cells]
+            return _within(cut, left_out, width)
     return lines
 
 
@@ -94,6 +102,10 @@ def _within(cells: Sequence[tuple[str, ...]], left_out: Sequence[str], width: in
         return columns(rows)
     room = max(width - max(map(len, columns(rows))) - 2, _LEAST_PATH)
     return columns([(*row, _end_of(each[-1], room)) for row, each in zip(rows, cells, strict=True)])
+
+
+def _beginning_of(text: str, room: int) -> str:
+    return text if len(text) <= room else f"{text[: room - 1]}…"
 
 
 def _end_of(path: str, room: int) -> str:

@@ -8,7 +8,7 @@ from cli.client import RequestClient, RequestSummary
 from cli.client.connection import connected
 from cli.context import CliContext
 from cli.exit_codes import ExitCode
-from cli.formatting import age, clean, columns, name, plural
+from cli.formatting import age, clean, clean_lines, name, narrowed, plural, wrapped
 from cli.kept import KeptOnHost, kept_on_host
 from contracts.request import RequestStatus
 from domain import threads
@@ -17,7 +17,15 @@ from runtime.redaction import redactor
 from runtime.settings import load
 
 _COLUMNS = ("THREAD", "RUNS", "LAST", "STATE", "AGE", "REPOSITORY")
-_TEXT_CHARS = 4_000
+_LEFT_OUT = (
+    ("REPOSITORY",),
+    ("REPOSITORY", "AGE"),
+    ("REPOSITORY", "LAST"),
+    ("REPOSITORY", "LAST", "AGE"),
+    ("REPOSITORY", "LAST", "AGE", "RUNS"),
+)
+"""Columns that a narrow terminal does without, the widest table first."""
+_MOST_LINES = 60
 
 
 async def open_run(requests: RequestClient, request: RequestSummary) -> RequestSummary | None:
@@ -42,11 +50,18 @@ async def show_threads(*, as_json: bool, context: CliContext) -> ExitCode:
     if as_json:
         context.print_out(json.dumps([_row(runs) for runs in listed], indent=2))
     elif listed:
-        now = context.now()
-        context.print_out(*columns([_COLUMNS, *(_cells(runs, now) for runs in listed)]))
+        context.print_out(*table(listed, now=context.now(), width=context.columns()))
     else:
         context.print_out("No request follows another one yet: `run --thread ID` starts one.")
     return ExitCode.DELIVERED
+
+
+def table(listed: Sequence[Sequence[RequestSummary]], *, now: float, width: int = 0) -> list[str]:
+    """Return threads, each its runs in order, as lines of a table.
+
+    `width`: of the terminal, 0 without one. What does not fit is left out.
+    """
+    return narrowed([_COLUMNS, *(_cells(runs, now) for runs in listed)], _LEFT_OUT, width)
 
 
 def _row(runs: Sequence[RequestSummary]) -> dict[str, object]:
@@ -78,22 +93,40 @@ async def show_thread(request_id: str, *, as_json: bool, context: CliContext) ->
         runs = await service.requests.thread(request.thread) or [request]
         statuses = [await _status(service.requests, kept, run) for run in runs]
     redact = redactor(load(context.environ).secrets())
-    waiting = [each for status in statuses for each in status.follow_ups]
+    # What an ended request had waiting is a run by now.
+    begun = {run.id for run in runs}
+    waiting = [
+        each
+        for status in statuses
+        for each in status.follow_ups
+        if each.partition(":")[0] not in begun
+    ]
     if as_json:
         document = {"runs": [_document(each) for each in statuses], "waiting": waiting}
         context.print_out(redact(json.dumps(document, indent=2)))
         return ExitCode.DELIVERED
+    width = context.columns()
     context.print_out(f"Thread of {plural(len(statuses), 'run')}")
     for number, status in enumerate(statuses, start=1):
         lines = [
             f"{number}. {name(status.id)} {status.state}",
-            f"   asked: {clean(one_line(status.request, 500), 500)}",
-            *(f"   {line}" for line in clean(_outcome(status), _TEXT_CHARS).split("\n") if line),
+            *_indented(f"asked: {one_line(status.request, 500)}", width),
+            *(line for said in _said(status) for line in _indented(said, width)),
         ]
         context.print_out("", *map(redact, lines))
     if waiting:
-        context.print_out("", "Waiting:", *(f"   {redact(clean(each, 300))}" for each in waiting))
+        lines = [line for each in waiting for line in _indented(redact(clean(each, 300)), width)]
+        context.print_out("", "Waiting:", *lines)
     return ExitCode.DELIVERED
+
+
+def _said(status: RequestStatus) -> list[str]:
+    """Return the lines of what a run came to, without blank ones."""
+    return [line for line in clean_lines(_outcome(status), _MOST_LINES) if line]
+
+
+def _indented(text: str, width: int) -> list[str]:
+    return [f"   {line}" for line in wrapped(text, max(width - 3, 0))]
 
 
 def _outcome(status: RequestStatus) -> str:

@@ -21,7 +21,7 @@ from cli.client.rpc import raise_if_cancelled
 from cli.context import CliContext
 from cli.exit_codes import ExitCode, ServiceUnavailable, UsageError
 from cli.feed import Feed
-from cli.formatting import clean
+from cli.formatting import clean, wrapped
 from cli.kept import KeptOnHost, kept_on_host
 from cli.memories import proposals_hint
 from cli.snapshot import Snapshot
@@ -77,7 +77,11 @@ async def watch_to_end(
         context.print_out("", f"Refused: {clean(last.status.reason, 1_000)}")
     else:
         report = closing(
-            last.status, seconds=last.seconds, link=last.link, checks=not screen.checks_shown
+            last.status,
+            seconds=last.seconds,
+            link=last.link,
+            checks=not screen.checks_shown,
+            width=context.columns(),
         )
         context.print_out("", *report)
         context.print_out(*hints.retry_hint(context.program, last.status), *memories)
@@ -128,12 +132,13 @@ async def _keys(
 def leaving_hints(request_id: str, context: CliContext) -> list[str]:
     """Return what goes on when a command leaves an open request, as it is at this moment."""
     settings = load(context.environ)
-    return hints.detached_hints(
+    state, *commands = hints.detached_hints(
         context.program,
         request_id,
         supervisor=SupervisorRecord.running(settings),
         address=settings.temporal_address,
     )
+    return [*wrapped(state, context.columns()), *commands]
 
 
 class _Watcher:

@@ -22,7 +22,7 @@ from cli import clean_up
 from cli.client.connection import connected
 from cli.command_words import command_line
 from cli.exit_codes import ExitCode
-from cli.formatting import plural, size
+from cli.formatting import plural, size, wrapped
 from cli.parameters import Context
 from contracts.clean_up import CleanUp, CleanUpReport
 from domain.clean_up import RETENTION_DAYS
@@ -79,12 +79,13 @@ def _show(report: CleanUpReport, wanted: CleanUp, settings: Settings, context: C
     layers = ""
     if report.layer_count:
         layers = f" and {plural(report.layer_count, 'layer')} of what setups installed"
-    context.print_out(
+    told = (
         f"{plural(report.stores, 'store')}{layers}, "
         f"{size(report.used_bytes + report.layer_bytes)} of disk {budget}. Finished requests are "
-        f"kept {wanted.retention_days} days"
-        f"{'' if by_itself else '; only this command deletes them'}.",
+        f"kept {plural(wanted.retention_days, 'day')}"
+        f"{'' if by_itself else '; only this command deletes them'}."
     )
+    context.print_out(*wrapped(told, context.columns()))
     if not (report.gone or report.layers):
         context.print_out("Nothing is to be deleted.")
         return

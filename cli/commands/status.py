@@ -26,10 +26,12 @@ Keys of --json (an object; `list` prints an array of them):
   tasks      each: id, title, state, reason, depends_on, turns, tokens,
              unpriced_tokens, cost (US dollars), rounds, rounds_left, commit,
              findings, no_change, answer, kept (fetches its last patch),
-             left_out (what its agent made and nothing keeps)
+             left_out (what its agent made and nothing keeps), granted (paths
+             that it may change beside those planned, and by what)
   checks     of the merged tree; each: command, passed, exit_code, seconds,
              timed_out
   approvals  that wait for a person; each: id, kind, what, why, risk, digest
+  answers    of people in this attempt; each: approval, choice, by, reason
 """
 
 import json
@@ -41,7 +43,7 @@ from cli import hints
 from cli.client import RequestSummary
 from cli.client.connection import Service, connected
 from cli.exit_codes import ExitCode
-from cli.formatting import clean, name
+from cli.formatting import clean, name, wrapped
 from cli.kept import kept_on_host
 from cli.parameters import AsJson, Context, RequestId
 from cli.snapshot import Snapshot
@@ -79,7 +81,9 @@ def _show_ended(
 ) -> None:
     title = f"{name(request.id)} {status.state}: {clean(status.request)}".removesuffix(": ")
     seconds = request.seconds(context.now())
-    context.print_out(title, *closing(status, seconds=seconds, link=service.link(request)))
+    width = context.columns()
+    report = closing(status, seconds=seconds, link=service.link(request), width=width)
+    context.print_out(*wrapped(title, width), *report)
     if not status.work_command:  # the report of a request that told its last has it already
         context.print_out(*hints.salvage_hint(request.salvage_command, status.state))
     if not request.refused:

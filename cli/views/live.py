@@ -123,6 +123,9 @@ def _head(snapshot: Snapshot, *, brief: bool, last: bool) -> list[RenderableType
         told = Text(f"expected cost: {clean(expected, 600)}", "dim")
         lines.append(_Short(told, 1 if brief else None))
     lines += [Text(f"base: {clean(each)}", "yellow") for each in status.base_problems]
+    if status.follow_ups and not status.ending:
+        then = Text(f"then: {'; '.join(clean(each) for each in status.follow_ups)}", "dim")
+        lines.append(_Short(then, 1 if brief else None))
     lines += [Text(line) for line in kept_lines(status) if status.ending and not last]
     if snapshot.link and not last:
         lines.append(_Link(name(snapshot.link), brief=brief))

@@ -9,6 +9,7 @@ from cli.formatting import clean, count, money, name, plural
 from contracts import roles
 from contracts.model import ModelTurn, Usage
 from contracts.spending import AgentOpened
+from contracts.tools import FINISH
 from domain import ids
 from domain.text import Redact, for_people, shown
 from infra.kept.turns import Called, LoggedTurn, UserBlock
@@ -79,11 +80,12 @@ class LogView:
         yield from self._text(told.text, "     | ")
 
     def _call(self, call: Called) -> Iterator[str]:
-        if call.name == "finish" and not call.problem:
+        if call.name == FINISH and not call.problem:
             return
         yield f"  -> {self._line(f'{call.name} {call.subject}')}"
         if call.problem:
-            yield from self._text(f"not run: {call.problem}", "     ! ")
+            said = "refused" if call.name == FINISH else "not run"
+            yield from self._text(f"{said}: {call.problem}", "     ! ")
         if self._whole:
             arguments = json.dumps(call.arguments, indent=1, ensure_ascii=False)
             yield from self._text(arguments.replace("\\n", "\n"), "     | ")

@@ -32,15 +32,7 @@ _agent_facts = attrgetter("role", "turns", "doing", "window")
 def changes(before: Snapshot | None, after: Snapshot, *, program: str) -> list[str]:
     """Return a line for everything that is new in `after`."""
     parts = (
-        _request,
-        _base,
-        _goal,
-        _plan,
-        _feed,
-        _replies,
-        _tasks,
-        _agents,
-        _merge,
+        *(_request, _base, _goal, _plan, _follow_ups, _feed, _replies, _tasks, _agents, _merge),
         _checks,
         _connection,
     )
@@ -88,6 +80,12 @@ def _plan(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
         yield f"plan expected cost: {clean(expected, 600)}"
     for edge in after.status.edges_added:
         yield f"plan order {name(edge.before)} before {name(edge.after)}: {clean(edge.reason)}"
+
+
+def _follow_ups(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
+    known = before.status.follow_ups if before else ()
+    if not after.status.ending:
+        yield from (f"then {clean(each)}" for each in after.status.follow_ups if each not in known)
 
 
 def _tasks(before: Snapshot | None, after: Snapshot) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import re
 
-from cli.formatting import clean, clean_lines, commit, cost, plural, span
+from cli.formatting import clean, clean_lines, commit, cost, plural, span, wrapped
 from contracts.checks import CheckResult
 from contracts.request import RequestStatus
 from contracts.task import TaskState, TaskStatus
@@ -18,20 +18,23 @@ _SHARED_KEYS = {"id", "state", "reason", "commit"}
 _REQUEST_KEYS = _SHARED_KEYS | {
     *("branch", "model", "models", "unpriced_tokens", "request", "repository", "summary", "notes"),
     *("base_problems", "base_passes", "checks_asked", "checks_from", "since", "attempt"),
-    *("answer", "follow_ups", "goal"),
+    *("answer", "follow_ups", "goal", "answers"),
 }
 _TASK_KEYS = _SHARED_KEYS | {
     *("title", "depends_on", "turns", "tokens", "unpriced_tokens", "rounds", "rounds_left"),
-    *("kept", "findings", "no_change", "answer", "left_out"),
+    *("kept", "findings", "no_change", "answer", "left_out", "granted"),
 }
 _CHECK_KEYS = {"command", "exit_code", "timed_out"}
 _APPROVAL_KEYS = {"id", "kind", "what", "why", "risk", "digest"}
 
 
-def closing(status: RequestStatus, *, seconds: float, link: str, checks: bool = True) -> list[str]:
+def closing(
+    status: RequestStatus, *, seconds: float, link: str, checks: bool = True, width: int = 0
+) -> list[str]:
     """Return the report of a request that has ended; the link is "" when unknown.
 
-    `checks`: False where they stand above it already.
+    `checks`: False where they stand above it already. `width`: of the terminal, 0 without one;
+    prose is broken between words, commands stay on their line.
     """
     return [
         *_verdict(status),
@@ -39,14 +42,17 @@ def closing(status: RequestStatus, *, seconds: float, link: str, checks: bool = 
         *_answers(status),
         *[f"  {line}" for line in clean_lines(status.diffstat)],
         *base_lines(status),
-        *[clean(note, 1_000) for note in status.notes],
+        *[line for note in status.notes for line in wrapped(clean(note, 1_000), width)],
         *_unfinished_tasks(status),
         *_unchanged(status),
         *_left_out(status),
         *_findings(status),
         *(_checks(status) if checks or not status.checks else []),
-        _figures(status, seconds),
-        *_expected(status),
+        *[
+            line
+            for figures in (_figures(status, seconds), *_expected(status))
+            for line in wrapped(figures, width)
+        ],
         *kept_lines(status),
         *([f"Details: {link}"] if link else []),
     ]

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from cli.formatting import clean, clean_lines, commit, cost, name
 from cli.views.report import check_line, goal_lines, own_reason
+from contracts.approvals import Choice
 from contracts.planning import TaskSpec
 from contracts.request import RequestStatus
 from contracts.task import TaskStatus
@@ -21,6 +23,9 @@ _OPTIONS = (
     *("fallback_model", "effort", "window_tokens"),
 )
 _MOST_LINES = 200
+_SAID = MappingProxyType(
+    {Choice.APPROVE: "approved", Choice.REJECT: "rejected", Choice.REVISE: "sent back"}
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ def lines(whole: Whole) -> list[str]:
         "",
         *goal_lines(status),
         *_plan(whole),
+        *_answers(status),
         *_checks(status),
         *_commits(status),
         f"Cost: {cost(status.cost_usd, status.unpriced_tokens)}",
@@ -121,6 +127,7 @@ def _task(row: TaskStatus, planned: TaskSpec | None) -> Iterator[str]:
     yield from (f"    {clean(text, 1_000)}" for text in (reason, kept) if text)
     if planned:
         yield from _promise(planned)
+    yield from (f"    may also change {clean(each, 1_000)}" for each in row.granted)
     yield from (f"    dropped by a person: {clean(each, 1_000)}" for each in row.dropped)
     if row.answer:
         yield "    answer:"
@@ -139,6 +146,17 @@ def planned_lines(planned: TaskSpec) -> Iterator[str]:
     after = f" (after {', '.join(map(name, planned.depends_on))})" if planned.depends_on else ""
     yield f"  {name(planned.id)}{after}: {clean(planned.title, 1_000)}"
     yield from _promise(planned)
+
+
+def _answers(status: RequestStatus) -> Iterator[str]:
+    """Yield what people have allowed and refused, oldest first."""
+    if not status.answers:
+        return
+    yield "Answers:"
+    for each in status.answers:
+        why = f": {clean(each.reason, 400)}" if each.reason else ""
+        yield f"  {clean(each.approval)} {_SAID[each.choice]} by {clean(each.by)}{why}"
+    yield ""
 
 
 def _checks(status: RequestStatus) -> Iterator[str]:

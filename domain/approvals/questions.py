@@ -13,7 +13,7 @@ from domain.ids import REQUEST_PREFIX, digest, hand_off_id
 from domain.setup_words import lines_of
 from domain.text import for_people, listing, one_line, shell_word
 
-REVISABLE = (ApprovalKind.PLAN, ApprovalKind.REVIEW, ApprovalKind.TASK)
+REVISABLE = (ApprovalKind.PLAN, ApprovalKind.REVIEW, ApprovalKind.TASK, ApprovalKind.STUCK)
 """What an agent can be asked to do again."""
 _GOALS_CHARS = 2_000
 """Of the goals of all tasks together."""

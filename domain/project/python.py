@@ -26,8 +26,7 @@ _MANAGERS: Final = (
 
 def python(facts: Facts) -> Findings:
     """Return what is found of a Python project; nothing where there is none."""
-    manifest = facts.has(*_MANIFESTS)
-    if not manifest:
+    if not facts.has(*_MANIFESTS) and not facts.matching(_TEST_FILE):
         return Findings()
     project, problems = parsed_toml(facts, "pyproject.toml")
     setup, manager = _setup(facts, project)

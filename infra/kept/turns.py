@@ -8,6 +8,8 @@ from typing import Any
 from contracts.continuation import ContinuesLog
 from contracts.model import ModelTurn
 from contracts.spending import AgentOpened
+from contracts.tools import FINISH
+from domain.agent.loop import FINISH_ALONE
 from infra.conversation.messages import filled, is_call
 from infra.kept.agents import TurnRecord, new_turns, turn_at
 from infra.store import ObjectMissing, Store, StoreError
@@ -43,7 +45,8 @@ class LoggedTurn:
     Attributes:
         at: seconds since the epoch.
         sent_back: what it was told came after it had handed something in.
-        handed_in: the arguments of its `finish`.
+        handed_in: the arguments of its `finish`; None where it was not taken, which stands as the
+            problem of that call.
         turn: figures; None of the opening.
         commit: in the log; "" of the opening.
         damage: what of it cannot be read, in words.
@@ -82,11 +85,16 @@ class AgentLog:
     async def new_turns(self) -> list[LoggedTurn]:
         """Return the turns since the last call, the opening first."""
         records = await new_turns(self._store, self._agent.conversation, self._known)
-        turns = []
+        turns = list[LoggedTurn]()
         if records and not self._begun:
             self._begun = True
             turns.append(await self._opening(records[0].commit))
-        return [*turns, *[await self._logged(record) for record in records]]
+        for record in records:
+            turn = await self._logged(record)
+            if turns and (why := _refusal(turn)):
+                turns[-1] = _refused(turns[-1], why)
+            turns.append(turn)
+        return turns
 
     async def _opening(self, commit: str) -> LoggedTurn:
         if self._agent.continues:
@@ -110,7 +118,7 @@ class AgentLog:
 
     def _remember(self, turn: ModelTurn) -> None:
         self._calls = {use.id: f"{use.name} {use.subject}".strip() for use in turn.tool_uses}
-        self._finished = turn.finish is not None
+        self._finished = turn.finish is not None and _alone(turn)
 
     async def _logged(self, record: TurnRecord) -> LoggedTurn:
         try:
@@ -126,7 +134,6 @@ class AgentLog:
             number=record.number,
             at=self._at,
             told=tuple(told for block in blocks if (told := self._told(block))),
-            sent_back=before,
             says="\n\n".join(_texts(record)),
             calls=tuple(_calls(record)),
             handed_in=json.loads(turn.finish) if turn.finish else None,
@@ -135,16 +142,44 @@ class AgentLog:
             damage=record.damage,
         )
         self._remember(turn)
-        return logged
+        logged = replace(logged, sent_back=before and not _refusal(logged))
+        return logged if _alone(turn) else _refused(logged, FINISH_ALONE)
 
     def _told(self, block: Mapping[str, Any]) -> UserBlock | None:
         if block.get("type") != "tool_result":
             return UserBlock(str(block.get("text", "")))
         call = self._calls.get(str(block.get("tool_use_id")), "a call")
-        # What stands as the answer to a `finish` says nothing.
-        if self._finished and call.startswith("finish"):
+        failed = bool(block.get("is_error"))
+        # What stands as the answer to a `finish` that was taken says nothing.
+        if self._finished and _is_finish(call) and not failed:
             return None
-        return UserBlock(str(block.get("content", "")), call, bool(block.get("is_error")))
+        return UserBlock(str(block.get("content", "")), call, failed)
+
+
+def _is_finish(call: str) -> bool:
+    return call.partition(" ")[0] == FINISH
+
+
+def _alone(turn: ModelTurn) -> bool:
+    """Return whether a reply's only call hands something in; beside others nothing is taken."""
+    return len(turn.tool_uses) == 1
+
+
+def _refusal(turn: LoggedTurn) -> str:
+    """Return why what was handed in before a turn was not taken, "" when it was."""
+    texts = (told.text for told in turn.told if told.is_error and _is_finish(told.call))
+    return next(texts, "")
+
+
+def _refused(turn: LoggedTurn, why: str) -> LoggedTurn:
+    """Return a turn whose `finish` was not taken: it is a call that was not run."""
+    if turn.handed_in is None:
+        return turn
+    calls = tuple(
+        replace(each, problem=each.problem or why) if each.name == FINISH else each
+        for each in turn.calls
+    )
+    return replace(turn, handed_in=None, calls=calls)
 
 
 def _texts(record: TurnRecord) -> list[str]:

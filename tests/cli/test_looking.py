@@ -16,8 +16,10 @@ from cli.costs import table
 from cli.paging import show_diff
 from cli.program import called_as
 from cli.snapshot import PLANNER, with_agents_spending
+from cli.views import whole as whole_view
 from cli.views.live import live_view
 from cli.views.log import LogView, document
+from cli.views.plain import changes
 from contracts import roles
 from contracts.approvals import ApprovalKind
 from contracts.checks import CheckResult
@@ -29,13 +31,13 @@ from contracts.spending import AgentOpened, Spending
 from contracts.store import ConversationRef
 from contracts.task import TaskState
 from contracts.visibility import RunState
-from domain.approvals.questions import plan_approval
+from domain.approvals.questions import hand_off_approval, plan_approval
 from domain.request.status import delivery_summary
 from domain.request.why import explained
 from domain.spending import with_spending
 from infra.kept.turns import Called, LoggedTurn, UserBlock
 from runtime.redaction import redactor
-from tests.cli.builders import REQUEST_ID, agent, approval, snapshot, status, task
+from tests.cli.builders import COMMIT, REQUEST_ID, agent, approval, snapshot, status, task
 
 SECRET = "correct horse battery"
 CODER = AgentOpened(conversation="c", agent="request/x/task/a/coder-1", role=roles.CODER, task="a")
@@ -291,3 +293,41 @@ def test_a_delivery_is_asked_about_with_its_checks_and_its_diffstat() -> None:
     red = CheckResult(command="make", exit_code=0, seconds=1)
     told = delivery_summary((task("a", TaskState.DONE),), (red,), " a.py | 2 +-")
     assert told.splitlines() == ["a: done", "passed: make", " a.py | 2 +-"]
+
+
+def test_show_lists_what_was_granted_and_answered() -> None:
+    """Paths beside those of the plan with the reason, and each answer with who gave it."""
+    grant = "b.py: no other task writes it"
+    row = task("a", TaskState.DONE, granted=(grant,))
+    said = [
+        {"approval": "setup/a/1", "choice": "approve", "by": "Ann"},
+        {"approval": "review/a/0", "choice": "revise", "by": "Bob", "reason": "in blue"},
+    ]
+    found = whole_view.lines(whole_view.Whole(status(row, answers=said), {}, (), ()))
+    assert f"    may also change {grant}" in found
+    place = found.index("Answers:")
+    assert found[place + 1 : place + 4] == [
+        "  setup/a/1 approved by Ann",
+        "  review/a/0 sent back by Bob: in blue",
+        "",
+    ]
+
+
+def test_a_task_that_a_person_works_on_is_given_back_by_its_own_command() -> None:
+    """It stands first, with request and task; the question says the same."""
+    asked = hand_off_approval(REQUEST_ID, "work", COMMIT)
+    first, *others = hints.answer_commands("orchestcode", REQUEST_ID, asked)
+    assert first == "orchestcode resume mend-the-shop-1a2b3c work"
+    assert [line.split()[1] for line in others] == ["approve", "reject"]
+    assert asked.detail.startswith(f"`{first}` takes in what you made")
+
+
+def test_what_starts_once_a_request_has_ended_is_seen_until_then() -> None:
+    """In the live view's head and, once, as a line."""
+    then = "request/then-1a2b3c: document it"
+    before, after = snapshot(task("a")), snapshot(task("a"), follow_ups=(then,))
+    assert f"then {then}" in changes(before, after, program="x")[0]
+    assert changes(after, after, program="x") == []
+    console = Console(file=io.StringIO(), width=80)
+    console.print(live_view(after, program="x"))
+    assert f"then: {then}" in console.file.getvalue()  # type: ignore[attr-defined]

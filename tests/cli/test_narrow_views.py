@@ -1,13 +1,19 @@
 """Tables and reports on a terminal of any width: whole names, nothing said twice."""
 
+import datetime as dt
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
 from cli.answer_pad import HELP, AnswerPad
+from cli.client import RequestSummary
 from cli.costs import table as cost_table
+from cli.costs import table_of_all
+from cli.formatting import narrowed, wrapped
 from cli.request_rows import RequestRow, table
+from cli.threads import table as thread_table
 from cli.views.live import indented
 from cli.views.pad import PadView
 from cli.views.report import closing
@@ -33,14 +39,20 @@ RED = "`make test` fails (exit code 2); given up after 3 rounds (checks)"
 
 
 @given(st.integers(20, 200))
-def test_a_list_fits_the_terminal_as_long_as_names_and_states_do(width: int) -> None:
-    """What is left out goes by its weight; names, states and what waits for a person stay."""
+def test_a_list_fits_the_terminal(width: int) -> None:
+    """What is left out goes by its weight; states stay, and beginnings of names, which the commands
+    take for them.
+    """
     lines = table(ROWS, now=90, width=width)
     whole = table(ROWS, now=90)
 
-    assert max(map(len, lines)) <= max(width, 53)
-    assert [line.split()[0] for line in lines] == [line.split()[0] for line in whole]
-    assert "WAITING_APPROVAL  1" in lines[1]
+    assert max(map(len, lines)) <= max(width, 30)
+    for line, all_of_it in zip(lines, whole, strict=True):
+        name = line.split()[0]
+        assert name == all_of_it.split()[0] or all_of_it.startswith(name.removesuffix("…"))
+    assert "WAITING_APPROVAL" in lines[1]
+    if width >= 53:
+        assert "WAITING_APPROVAL  1" in lines[1]
     if width >= max(map(len, whole)):
         assert lines == whole
 
@@ -107,3 +119,65 @@ def test_a_line_that_is_broken_goes_on_below_its_beginning() -> None:
     console.print(indented("    goal: the price less the discount, in whole cents"))
 
     assert all(line.startswith("    ") for line in console.export_text().splitlines())
+
+
+CELLS = st.text(st.characters(codec="ascii", categories=["L"]), min_size=1, max_size=12)
+
+
+@given(st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=5), st.integers(0, 60))
+def test_a_narrowed_table_drops_no_more_than_it_has_to(
+    rows: list[tuple[str, str, str]], width: int
+) -> None:
+    """The first choice that fits counts; what no choice names stays whole."""
+    head = ("A", "B", "C")
+    choices = (("B",), ("B", "C"))
+    lines = narrowed([head, *rows], choices, width)
+    whole = [narrowed([head, *rows], [each], 1) for each in ((), *choices)]
+    fits = [found for found in whole if not width or max(map(len, found)) <= width]
+    assert lines == (fits[0] if fits else whole[-1])
+
+
+@given(st.text("ab ", max_size=200), st.integers(0, 80))
+def test_prose_is_broken_between_words(text: str, width: int) -> None:
+    """No word is lost or cut; a line is longer than the terminal only for one long word."""
+    lines = wrapped(text, width)
+    assert " ".join(lines).split() == text.split()
+    assert all(len(line) <= width or " " not in line for line in lines) or width == 0
+
+
+def _summary(name: str, thread: str) -> RequestSummary:
+    return RequestSummary(
+        id=f"request/{name}",
+        run_id="r",
+        state=RunState.WAITING_APPROVAL,
+        pending=1,
+        key=name,
+        thread=thread,
+        started=dt.datetime.fromtimestamp(0, dt.UTC),
+        closed=None,
+        repository="/home/me/src/shop",
+    )
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_tables_of_threads_and_costs_fit_the_terminal(width: int) -> None:
+    """First name and state stay, and the cost; the repository is there where it has room."""
+    runs = [_summary("mend-the-cart-1a2b3c", "a"), _summary("then-document-it-7f3a21", "a")]
+    threads = thread_table([runs], now=90, width=width)
+    costs = table_of_all([(run, PARTS) for run in runs], width=width)
+    for lines in (threads, costs):
+        assert max(map(len, lines)) <= width
+        assert lines[1].startswith("mend-the-cart-1a2b3c")
+    assert ("/home/me/src/shop" in threads[1]) == (width == 200)
+    assert costs[-1].endswith("$0.0800")
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_report_breaks_its_prose_between_words(width: int) -> None:
+    """Figures and notes; what is copied, such as the address, stays on its line."""
+    ended = status(task("a", TaskState.DONE), notes=("The setup ran in 3 s and installed 1 MB.",))
+    report = closing(ended, seconds=5, link="http://127.0.0.1:8233/" + "x" * 90, width=width)
+    whole = closing(ended, seconds=5, link="")
+
+    assert max(len(line) for line in report if not line.startswith("Details: ")) <= width
+    assert " ".join(report).partition("Details: ")[0].split() == " ".join(whole).split()

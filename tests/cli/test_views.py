@@ -446,7 +446,7 @@ def test_the_json_document_has_the_documented_keys() -> None:
         set(printed)
         == {*keys.split(), "unpriced_tokens", "base_problems", "tasks", "checks", "approvals"}
         | {"base_passes", "checks_asked", "checks_from", "attempt", "budget_usd", "estimate"}
-        | {"answer", "follow_ups", "goal"}
+        | {"answer", "follow_ups", "goal", "answers"}
         == set(document(status()))
     )
     assert (printed["id"], printed["state"], printed["cost_usd"]) == (REQUEST_ID, "RUNNING", 0.5)
@@ -469,6 +469,7 @@ def test_the_json_document_has_the_documented_keys() -> None:
             "kept": "",
             "answer": "",
             "left_out": "",
+            "granted": [],
         }
     ]
     told = set(re.findall(r"\w+", status_page.__doc__ or ""))

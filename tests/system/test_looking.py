@@ -72,7 +72,17 @@ RED = Task(
     acceptance=("echo what is wrong; exit 7",),
     coder=(turn(create("r.txt", "r\n")), *(done(f"Try {number}.") for number in range(9))),
 )
+HASTY = Task(
+    id="only",
+    writes=("h.txt",),
+    coder=(
+        turn(create("h.txt", "h\n"), finish(summary="In one go.")),
+        done("As it stands.", delay_ms=6_000),
+        done("With the note.", expect={"last_user_contains": ["You are not done yet", "In blue"]}),
+    ),
+)
 PLAYS = [
+    play("looked-hasty", HASTY),
     [FIRST_REVIEW, *play("looked-at", writes_file("first", "a.txt", "a\n"), SENT_BACK)],
     play("looked-while", AT_WORK),
     play("looked-red", RED),
@@ -154,6 +164,43 @@ async def test_a_request_is_seen_in_its_log_its_diff_and_its_cost(
     paid = journal_checks.cost_usd(deployment.journal(handle.id))
     assert await _costs(deployment, handle.id) == pytest.approx([paid] * 6, abs=1e-6)
     assert sum(turn["cost_usd"] for turn in turns) == pytest.approx(paid, abs=1e-6)
+
+
+@pytest.mark.minutes
+async def test_work_that_is_refused_is_not_shown_as_handed_in_and_answers_are_listed(
+    deployment: LocalDeployment,
+) -> None:
+    """A `finish` beside other calls, and one before a note was told, are refused in `log`; `show`
+    says what people have answered.
+    """
+    folder = deployment.repository("looked-hasty", SMALL)
+    handle = await deployment.start_request("looked-hasty", folder, approve=["plan"])
+    await deployment.waiting(handle)
+    await _says(deployment, "approve", handle.id, "plan")
+    await until(lambda: deployment.has_file("h.txt"))
+    await _says(deployment, "note", handle.id, "In blue")
+    await deployment.delivered(handle)
+
+    log = await _says(deployment, "log", handle.id, "only")
+    lines = (
+        "-> finish\n     ! refused: Call finish alone, after",
+        "-> finish\n     ! refused: You are not done yet:",
+        "In blue",
+        "=> hands in its work",
+        "With the note.",
+    )
+    places = [log.find(line) for line in lines]
+    assert -1 not in places
+    assert places == sorted(places)
+    assert log.count("=> hands in its work") == 1
+    assert "sent back:" not in log
+    shown = await _says(deployment, "show", handle.id)
+    assert "Answers:\n  plan approved by " in shown
+    found = await _tells(deployment, "show", handle.id)
+    assert [(each["approval"], each["choice"]) for each in found["answers"]] == [
+        ("plan", "approve")
+    ]
+    assert not [each for each in deployment.journal(handle.id) if each.unexpected]
 
 
 @pytest.mark.minutes

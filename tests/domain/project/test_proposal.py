@@ -80,6 +80,9 @@ PYTHON = [
         f"{PIP} -r requirements.txt -r requirements/dev.txt",
         PYTEST,
     ),
+    # Also where nothing says how it is installed.
+    (facts("tests/test_a.py", "tests/__init__.py", "shop/cart.py"), "", "python3 -m unittest -q"),
+    (facts("test_a.py"), "", "python3 -m unittest -q"),
     (
         facts("tests/test_a.py", requirements_txt="flask\n"),
         f"{PIP} -r requirements.txt",

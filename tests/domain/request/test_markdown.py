@@ -13,6 +13,7 @@ from contracts.checks import CheckResult
 from contracts.request import RequestStatus
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import RunState
+from domain.approvals.questions import REVISABLE
 from domain.request.markdown import card
 from domain.text import visible
 
@@ -216,7 +217,7 @@ def test_a_card_is_never_too_long_and_every_waiting_thing_can_be_answered(
 def test_a_card_offers_what_a_question_can_be_answered_with(kind: ApprovalKind) -> None:
     """Only what an agent can do again is sent back, and only a budget takes dollars."""
     told = card(status(approvals=(PLAN.model_copy(update={"kind": kind}),)))
-    again = kind in {ApprovalKind.PLAN, ApprovalKind.REVIEW, ApprovalKind.TASK}
+    again = kind in REVISABLE
     assert ("`revise`" in told) == again
     assert ("or `budget` with the dollars" in told) == (kind is ApprovalKind.BUDGET)
 
