@@ -4,6 +4,7 @@ Every process is a child that can be killed and started again at any moment.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -369,7 +370,7 @@ class LocalDeployment:
     def left_behind(self) -> list[str]:
         """Return what an ended request must not leave: locks, leases, private git files."""
         homes = (self.settings.stores, self.settings.worktrees)
-        locks = [str(path) for home in homes for path in home.rglob("*.lock") if _locks(path)]
+        locks = [str(path) for home in homes for path in below(home, ".lock") if _locks(path)]
         return locks + [f"leased: {name}" for name in self.leases()]
 
     def has_file(self, name: str) -> bool:
@@ -382,8 +383,10 @@ class LocalDeployment:
 
         One that is held for checks is released when its lock is.
         """
-        records = self.settings.worktrees.rglob("*.json")
-        holders = ((path.name, json.loads(path.read_bytes()).get("holder")) for path in records)
+        holders = []
+        for path in below(self.settings.worktrees, ".json"):
+            with contextlib.suppress(FileNotFoundError):  # of a worktree that is removed meanwhile
+                holders.append((path.name, json.loads(path.read_bytes()).get("holder")))
         return [
             f"{name} by {who}" for name, who in holders if who and not who.startswith("checks/")
         ]
@@ -405,6 +408,21 @@ async def until(
             if holds if isinstance(holds, bool) else await holds:
                 return
             await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def below(folder: Path, suffix: str = "") -> Iterator[Path]:
+    """Yield the files below a folder, by the end of their names; what vanishes is passed over."""
+    for place, _, names in os.walk(folder):
+        yield from (Path(place, name) for name in names if name.endswith(suffix))
+
+
+def bytes_below(folder: Path) -> int:
+    """Return what the files below a folder take; what vanishes meanwhile takes nothing."""
+    total = 0
+    for path in below(folder):
+        with contextlib.suppress(FileNotFoundError):
+            total += path.lstat().st_size
+    return total
 
 
 def snapshot(folder: Path) -> dict[str, str]:

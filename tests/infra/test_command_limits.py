@@ -18,6 +18,7 @@ from infra.sandbox import argv
 from infra.worktrees import users
 from tests.infra.bench import ActivityEnv, Agent, Job, ToolReply, person
 from tests.infra.test_sandbox import SandboxFolders, driven, folders, seed
+from tests.local_deployment import bytes_below
 
 __all__ = ["folders", "seed"]
 
@@ -111,7 +112,7 @@ async def test_a_command_at_its_limit_is_told_and_harms_no_other_agent(
 
     assert f"[{sentence}" in reply.text
     assert [each.text for each in others] == [WELL] * 6
-    assert took < 45
+    assert took < 120
     assert (await four.greedy.run(HONEST)).text.endswith(WELL)
 
 
@@ -290,4 +291,4 @@ async def test_paths_too_deep_for_git_are_told_and_stop_nothing(agent: Agent) ->
 
 def store_bytes(agent: Agent) -> int:
     """Return what the store takes on disk."""
-    return sum(each.stat().st_size for each in agent.job.store.path.rglob("*") if each.is_file())
+    return bytes_below(agent.job.store.path)

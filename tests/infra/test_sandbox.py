@@ -521,13 +521,13 @@ async def test_a_command_past_its_time_is_ended_with_all_its_processes(
         f"setsid sleep {token} & (setsid -f sleep {token} >/dev/null 2>&1 </dev/null); "
         f"(trap '' TERM INT HUP; sleep {token}) & trap '' TERM; echo begun; sleep {token}"
     )
-    outcome = await sandbox.run(folders.mounts, SandboxCommand(line=line, timeout_seconds=0.6))
+    outcome = await sandbox.run(folders.mounts, SandboxCommand(line=line, timeout_seconds=3))
 
     assert running(token) == []
     assert outcome.timed_out
     assert (outcome.exit_code, outcome.signal) == (None, 9)
     assert outcome.output == b"begun\n"
-    assert 0.6 <= outcome.duration_seconds < 3
+    assert 3 <= outcome.duration_seconds < 60
 
 
 async def test_nothing_outlives_a_command_that_ended(
@@ -540,7 +540,7 @@ async def test_nothing_outlives_a_command_that_ended(
 
     assert running(token) == []
     assert (outcome.exit_code, outcome.output) == (0, b"done\n")
-    assert outcome.duration_seconds < 5
+    assert outcome.duration_seconds < 60
 
 
 async def test_a_flood_of_output_is_cut_off(sandbox: Sandbox, folders: SandboxFolders) -> None:
@@ -561,13 +561,13 @@ async def test_too_much_memory_ends_the_command(sandbox: Sandbox, folders: Sandb
     """All processes count together, those that detached as well."""
     line = f"for i in 1 2; do setsid python3 -I -S -c '{GREEDY}' & done; wait"
     command = SandboxCommand(
-        line=line, limits=CommandLimits(memory_bytes=400 << 20), timeout_seconds=30
+        line=line, limits=CommandLimits(memory_bytes=400 << 20), timeout_seconds=120
     )
     outcome = await sandbox.run(folders.mounts, command)
 
     assert outcome.exceeded == "memory"
     assert (outcome.exit_code, outcome.signal) == (None, 9)
-    assert outcome.duration_seconds < 20
+    assert outcome.duration_seconds < 60
 
 
 async def test_shared_memory_counts_once(sandbox: Sandbox, folders: SandboxFolders) -> None:
@@ -605,7 +605,7 @@ async def test_cancelling_ends_the_command_before_it_returns(
     token = sleep_token()
     command = SandboxCommand(line=f"setsid sleep {token} & touch begun; sleep {token}")
     task = asyncio.create_task(sandbox.run(folders.mounts, command))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not (folders.mounts.worktree / "begun").exists():
             await asyncio.sleep(0.01)
     assert running(token)
@@ -670,8 +670,8 @@ def test_the_payload_dies_with_its_worker(folders: SandboxFolders) -> None:
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    """Wait up to twenty seconds for something to become true."""
-    deadline = time.monotonic() + 20
+    """Wait up to a minute for something to become true."""
+    deadline = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -469,7 +469,7 @@ async def kill_git_while_it_locks(path: Path, admin: Path) -> Path:
         env={**CLEAN, "GIT_DIR": str(admin), "GIT_WORK_TREE": str(path)},
     )  # fmt: skip
     lock = admin / "index.lock"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not lock.exists():
             await asyncio.sleep(0.005)
     process.kill()

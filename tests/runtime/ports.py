@@ -17,9 +17,10 @@ def ports_of(settings: Settings) -> set[int]:
     """Return the ports of this machine at which a process of the home listens."""
     names = set()
     for pid in of_home(settings.home):
-        for each in Path(f"/proc/{pid}/fd").iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                names.add(str(each.readlink()))
+        with contextlib.suppress(FileNotFoundError):  # a process that has ended meanwhile
+            for each in Path(f"/proc/{pid}/fd").iterdir():
+                with contextlib.suppress(FileNotFoundError):
+                    names.add(str(each.readlink()))
     tables = [Path("/proc/net/tcp"), Path("/proc/net/tcp6")]
     found = [pair for table in tables for pair in listening(table).items()]
     return {port for inode, port in found if f"socket:[{inode}]" in names}

