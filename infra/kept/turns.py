@@ -91,8 +91,8 @@ class AgentLog:
             turns.append(await self._opening(records[0].commit))
         for record in records:
             turn = await self._logged(record)
-            if turns and (why := _refusal(turn)):
-                turns[-1] = _refused(turns[-1], why)
+            if turns and (why := refusal(turn)):
+                turns[-1] = as_refused(turns[-1], why)
             turns.append(turn)
         return turns
 
@@ -142,8 +142,8 @@ class AgentLog:
             damage=record.damage,
         )
         self._remember(turn)
-        logged = replace(logged, sent_back=before and not _refusal(logged))
-        return logged if _alone(turn) else _refused(logged, FINISH_ALONE)
+        logged = replace(logged, sent_back=before and not refusal(logged))
+        return logged if _alone(turn) else as_refused(logged, FINISH_ALONE)
 
     def _told(self, block: Mapping[str, Any]) -> UserBlock | None:
         if block.get("type") != "tool_result":
@@ -165,13 +165,13 @@ def _alone(turn: ModelTurn) -> bool:
     return len(turn.tool_uses) == 1
 
 
-def _refusal(turn: LoggedTurn) -> str:
+def refusal(turn: LoggedTurn) -> str:
     """Return why what was handed in before a turn was not taken, "" when it was."""
     texts = (told.text for told in turn.told if told.is_error and _is_finish(told.call))
     return next(texts, "")
 
 
-def _refused(turn: LoggedTurn, why: str) -> LoggedTurn:
+def as_refused(turn: LoggedTurn, why: str) -> LoggedTurn:
     """Return a turn whose `finish` was not taken: it is a call that was not run."""
     if turn.handed_in is None:
         return turn
