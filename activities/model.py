@@ -318,22 +318,21 @@ async def _told(
 ) -> tuple[Message | None, list[dict[str, Any]], tuple[str, ...]]:
     """Return the message of a call, what of it is held back, and what it refers to beside it.
 
-    The first call of an agent has nothing to say: its opening tells all.
+    The first call of an agent says what came after its opening: a note, feedback that it begins
+    with, or nothing.
     """
-    conversation, message = request.conversation, None
-    links: tuple[str, ...] = ()
-    if conversation.turns or conversation.window:
-        message, links = await shortened(
-            store,
-            compose(
-                conversation.open_calls,
-                request.answers,
-                message=request.message,
-                documents=request.documents,
-                held=window.last.held if window.last else (),
-            ),
-            turn=Handle(conversation.window + 1, conversation.turns),
-        )
+    conversation = request.conversation
+    message, links = await shortened(
+        store,
+        compose(
+            conversation.open_calls,
+            request.answers,
+            message=request.message,
+            documents=request.documents,
+            held=window.last.held if window.last else (),
+        ),
+        turn=Handle(conversation.window + 1, conversation.turns),
+    )
     message, held = held_back(window.messages, message)
     return message, list(held), links
 

@@ -27,7 +27,6 @@ from domain.review import findings
 from domain.review.undone import undone_text
 from domain.text import listing, visible
 
-_SENT_BACK = "What came of the work so far"
 _PAST = "Earlier runs of this thread, for context: what was asked, and what it came to"
 PLANNER = "planner"
 """The planner's name where a task's would stand."""
@@ -134,18 +133,12 @@ def coder(
     """Return how a task's agent begins, or goes on in the same conversation.
 
     Its opening tells all `notes`; `late` are those that came after that. One that goes on from a
-    turn is told them all again: what came after that turn is undone. The first call of a new
-    conversation sends its opening alone: that tells the message and its documents too.
+    turn is told them all again: what came after that turn is undone.
     """
     task = start.task
     continues = start.earlier.continues if start.earlier and before is None else None
-    facts, opened_with = _coder_facts(start, notes), start.documents
     if continues:
         message, late = messages.both(continues.message, message), notes
-    elif before is None:
-        facts += ((_SENT_BACK, (message or "").strip()),)
-        opened_with += documents
-        message, documents = None, ()
     return AgentStart(
         request_id=start.request_id,
         repository=start.repository,
@@ -158,8 +151,8 @@ def coder(
             repository=start.repository,
             agent_id=agent_id,
             role=roles.CODER,
-            facts=facts,
-            documents=opened_with,
+            facts=_coder_facts(start, notes),
+            documents=start.documents,
             commit=checkpoint,
             models=start.models,
             resumed=start.resumed,

@@ -68,6 +68,24 @@ async def test_two_turns_of_a_conversation(desk: ModelEnv) -> None:
     assert journal.failures(entries) == []
 
 
+async def test_what_came_before_the_first_call_is_said_with_it(desk: ModelEnv) -> None:
+    """A note that finds an agent not yet at work follows its opening, which stays as it was."""
+    play = script(
+        {"expect": {"last_user_contains": ["In blue", "a line is red"]}, "say": "I look."},
+        {"say": "Fine."},
+    )
+    async with serve(play) as server:
+        model = desk.model(server)
+        log = await desk.store.put_blob(b"a line is red")
+        request = call(await desk.opened(model), message="In blue", documents=(("log", log),))
+        first = await turn(model, request)
+        await turn(model, call(first.conversation, message="Go on."))
+        entries = server.entries
+
+    assert journal.failures(entries) == []
+    assert journal_checks.changed_prefixes(entries) == []
+
+
 async def test_the_cost_is_that_of_the_tokens_used(desk: ModelEnv) -> None:
     """What the service counted is what the turn says, priced by kind of token."""
     async with serve(script({"say": "So."}, {"say": "On."})) as server:

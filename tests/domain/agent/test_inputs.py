@@ -70,15 +70,6 @@ def test_a_coder_that_goes_back_goes_on_in_its_conversation() -> None:
     assert start.documents == (("log", TREE),)
 
 
-def test_a_coder_that_begins_is_told_in_its_opening_what_came_back() -> None:
-    """The first call of a conversation sends nothing beside the opening."""
-    start = coder(None, "Both sides of a.py are in conflict.")
-
-    assert "conflict" in dict(start.opening.facts)["What came of the work so far"]
-    assert start.opening.documents == (("log", TREE),)
-    assert (start.message, start.documents) == (None, ())
-
-
 def test_a_reviewer_begins_afresh_on_the_patch() -> None:
     """It shares no context with the author, sees the very commit, and has money of its own."""
     checks = ChecksReport(
