@@ -42,14 +42,14 @@ class ModelEnv:
     Attributes:
         stores: open; closed by the fixture.
         clients: to be closed by the fixture.
-        read_seconds: how long a client waits for the next bytes.
+        read_seconds: how long a client waits for the next bytes; longer than a busy machine takes.
     """
 
     store: Store
     stores: OpenStores
     live: LiveReplies
     clients: list[MessagesClient] = field(default_factory=list)
-    read_seconds: float = 0.5
+    read_seconds: float = 20
 
     def model(
         self,

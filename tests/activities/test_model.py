@@ -32,6 +32,8 @@ from tests.activities.model_env import MODEL, REPOSITORY, SECRET, VIEW, ModelEnv
 @asynccontextmanager
 async def failing(desk: ModelEnv, **fault: Any) -> AsyncIterator[tuple[ApplicationError, Server]]:
     """Give the failure of a call that meets a fault for ever."""
+    if fault.get("kind") == "stall":
+        desk.read_seconds = 0.5
     play = script({"say": "Never heard.", "call": [VIEW], "fault": [{"times": 99, **fault}]})
     async with serve(play) as server:
         model = desk.model(server)
@@ -267,13 +269,13 @@ async def test_a_call_that_may_have_been_paid_for_is_counted_from_the_store(
 
 async def test_a_call_that_is_cancelled_while_its_reply_comes_is_counted(desk: ModelEnv) -> None:
     """What the model had read and written by then is in the request's spending."""
-    stall = {"kind": "stall", "seconds": 0.4, "times": 99}
+    stall = {"kind": "stall", "seconds": 6, "times": 99}
     async with serve(script({"say": "A long reply.", "call": [VIEW], "fault": [stall]})) as server:
         model = desk.model(server)
         conversation = await desk.opened(model)
         environment = ActivityEnvironment()
         running = asyncio.create_task(environment.run(model.call_model, call(conversation)))
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(1.5)
         environment.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
