@@ -35,6 +35,9 @@ RUN_DEFAULTS = {
     "model_coder": None,
     "model_reviewer": None,
     "fallback_model": None,
+    "until": None,
+    "rounds": None,
+    "deadline": None,
     "effort": None,
     "window_tokens": None,
     "detach": False,
@@ -186,6 +189,7 @@ def test_every_option_of_run_is_understood() -> None:
     words += ["--model", "m", "--model-planner", "p", "--model-coder", "c"]
     words += ["--model-reviewer", "r", "--fallback-model", "f", "--effort", "xhigh"]
     words += ["--window-tokens", "50000"]
+    words += ["--until", "make it", "--rounds", "4", "--deadline", "90m"]
     words += ["--setup", "npm ci", "--no-setup"]
     words += ["--max-parallel", "3", "--detach", "mend it"]
 
@@ -210,6 +214,9 @@ def test_every_option_of_run_is_understood() -> None:
         "fallback_model": "f",
         "effort": Effort.XHIGH,
         "window_tokens": 50_000,
+        "until": "make it",
+        "rounds": 4,
+        "deadline": 90,
         "detach": True,
     }
 
