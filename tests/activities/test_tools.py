@@ -342,11 +342,9 @@ async def test_a_refused_edit_changes_nothing_and_is_a_value(agent: Agent) -> No
     ]
 
     said = [told.text for told in tries]
-    assert [told.outcome for told in tries] == [
-        *["failed"] * 3,
-        *["denied"] * 2,
-        *["failed"] * 4,
-    ], said
+    denied = [place for place, told in enumerate(tries) if told.outcome == "denied"]
+    assert denied == [3, 4, 6], said
+    assert {told.outcome for told in tries} == {"failed", "denied"}
     assert all(text.startswith(("Error", "Denied")) for text in said), said
     assert agent.at == before
     assert (await agent.run("cat a.txt")).text == "one\ntwo\nthree\n[exit code 0]"
