@@ -226,7 +226,12 @@ class Outcomes:
                 yield f"task {row.id} is done without a change, and no reviewer looked"
 
     def _dropped(self, row: TaskStatus, rounds: Sequence[int]) -> Iterable[str]:
-        """An acceptance command goes only where its agent named it and a person said so."""
+        """An acceptance command goes only where its agent named it and a person said so.
+
+        What an earlier attempt has done was looked at when that ended.
+        """
+        if row.id in self.done_before:
+            return
         first, last = (self.made[row.id, rounds[at]] for at in (0, -1)) if rounds else (None, None)
         gone = {*_acceptance(first)} - {*_acceptance(last)}
         for command in (*row.dropped, *sorted(gone)):
