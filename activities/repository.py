@@ -257,9 +257,9 @@ class UserRepositories(RepositoryActivities):
             files=len(files),
             store=str(store.path),
             limits=limits.REQUEST,
+            # What commands find is told when the setup has come to something.
             notes=(
                 *repository_notes(await trees.submodules(store, base)),
-                # What commands find is told when the setup has come to something.
                 *(told if setup.wanted is None else ()),
                 *problems,
                 *setup.notes,
@@ -272,14 +272,7 @@ class UserRepositories(RepositoryActivities):
             setup=setup.wanted,
             past=threads.told(await self._past(request)) if request.thread else "",
         )
-        if request.thread:
-            await note_member(store, request.request_key, request.thread)
-        record = await records.write(store, opened)
-        # Only a reference keeps it from a pruning between the end of a request and its retry.
-        await store.update_refs(
-            RefUpdate(ids.environment_ref(request.request_key), environment_record, ANY),
-            RefUpdate(ids.opened_ref(request.request_key), record, ANY),
-        )
+        await _note_opened(store, request, opened)
         return opened
 
     async def _begun(
@@ -538,6 +531,18 @@ def _why_not_served(path: Path, error: GitError) -> str:
     said = re.search(r"^fatal: (.*(?:\n\s.*)*)", error.stderr, re.MULTILINE)
     reason = " ".join(said[1].split()) if said else f"exit code {error.code}"
     return f"git cannot read the repository {path}: {for_people(reason)}"
+
+
+async def _note_opened(store: Store, request: OpenRepository, opened: RepositoryOpened) -> None:
+    """Keep what was opened, for all attempts at the request, and its place in its thread."""
+    if request.thread:
+        await note_member(store, request.request_key, request.thread)
+    record = await records.write(store, opened)
+    # Only a reference keeps it from a pruning between the end of a request and its retry.
+    await store.update_refs(
+        RefUpdate(ids.environment_ref(request.request_key), opened.repository.environment, ANY),
+        RefUpdate(ids.opened_ref(request.request_key), record, ANY),
+    )
 
 
 def _uncounted(permissions: RequestPermissions) -> tuple[str, ...]:

@@ -10,8 +10,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from contracts.model_choice import LEAST_WINDOW_TOKENS, MOST_WINDOW_TOKENS
-from domain.settings_json import SCHEMA_KEY, SettingsProblem, json_object, quoted, refuse_unknown
-from domain.text import for_people, is_text
+from domain.settings_json import (
+    SCHEMA_KEY,
+    SettingsProblem,
+    json_object,
+    quoted,
+    refuse_unknown,
+    seen_text,
+)
 
 MOST_COMMANDS: Final = 20
 """Of a key."""
@@ -80,7 +86,10 @@ def _commands(key: str, value: object) -> tuple[str, ...]:
         raise SettingsProblem(f"{quoted(key)} must be a list of commands, each a text")
     if len(value) > MOST_COMMANDS:
         raise SettingsProblem(f"{quoted(key)} has more than {MOST_COMMANDS} commands")
-    return tuple(_command(f"{quoted(key)}, command {n}", each) for n, each in enumerate(value, 1))
+    return tuple(
+        seen_text(f"{quoted(key)}, command {number}", each, MOST_CHARS)
+        for number, each in enumerate(value, 1)
+    )
 
 
 def _window_tokens(found: dict[str, object]) -> int:
@@ -91,15 +100,3 @@ def _window_tokens(found: dict[str, object]) -> int:
         f'"window_tokens" must be a whole number from {LEAST_WINDOW_TOKENS:,} to '
         f"{MOST_WINDOW_TOKENS:,}"
     )
-
-
-def _command(where: str, value: object) -> str:
-    """Return a command as a person sees it: what is hidden in one would run unseen."""
-    if not isinstance(value, str) or not value.strip():
-        raise SettingsProblem(f"{where}: must be a text that is not empty")
-    command = value.strip()
-    if len(command) > MOST_CHARS:
-        raise SettingsProblem(f"{where}: is longer than {MOST_CHARS:,} characters")
-    if not is_text(command) or for_people(command, len(command)) != command:
-        raise SettingsProblem(f"{where}: holds characters that cannot be seen")
-    return command

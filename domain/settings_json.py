@@ -5,7 +5,7 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from domain.text import one_line
+from domain.text import for_people, is_text, one_line
 
 MOST_BYTES: Final = 64_000
 """More is no settings file."""
@@ -67,6 +67,24 @@ def refuse_unknown(keys: Collection[str], known: Sequence[str], *, where: str = 
         raise SettingsProblem(
             f"has the unknown key {quoted(key)}{there}{meant} (there are {names})"
         )
+
+
+def seen_text(where: str, value: object, most: int) -> str:
+    """Return a command or rule as a person sees it: what is hidden in one would act unseen.
+
+    `where` names the place in the file, `most` is its largest length in characters.
+
+    Raises:
+        SettingsProblem: it is no text, empty, too long, or holds what cannot be seen.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise SettingsProblem(f"{where}: must be a text that is not empty")
+    text = value.strip()
+    if len(text) > most:
+        raise SettingsProblem(f"{where}: is longer than {most:,} characters")
+    if not is_text(text) or for_people(text, len(text)) != text:
+        raise SettingsProblem(f"{where}: holds characters that cannot be seen")
+    return text
 
 
 def quoted(text: str) -> str:

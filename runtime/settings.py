@@ -227,6 +227,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     _refuse_control_characters(env)
     temporal = {name: value for name, value in env.items() if name.startswith("TEMPORAL_")}
     address, namespace = _service(temporal)
+    grace_seconds, reply_grace_seconds = _graces(env)
     return Settings(
         home=_home(env),
         temporal_address=address,
@@ -264,10 +265,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         checkpoint_mb=_count(env, "ORCHESTCODE_CHECKPOINT_MB"),
         watchdog_seconds=_seconds(env, "ORCHESTCODE_WATCHDOG_SECONDS", WATCHDOG_SECONDS),
         backup_seconds=_seconds(env, "ORCHESTCODE_BACKUP_SECONDS", BACKUP_SECONDS),
-        grace_seconds=(grace := _seconds(env, "ORCHESTCODE_GRACE_SECONDS", GRACE_SECONDS)),
-        reply_grace_seconds=max(
-            grace, _seconds(env, "ORCHESTCODE_REPLY_GRACE_SECONDS", REPLY_GRACE_SECONDS)
-        ),
+        grace_seconds=grace_seconds,
+        reply_grace_seconds=reply_grace_seconds,
         idle_seconds=_seconds(env, "ORCHESTCODE_IDLE_SECONDS", IDLE_SECONDS),
         shared_host=_choice(env, "ORCHESTCODE_SHARED_HOST", _YES_NO) == "yes",
         answer_codes=_choice(env, "ORCHESTCODE_ANSWER_CODES", _YES_NO) == "yes",
@@ -276,6 +275,13 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         virtual_env=env.get("VIRTUAL_ENV"),
         environment=env,
     )
+
+
+def _graces(env: Mapping[str, str]) -> tuple[int, int]:
+    """Return how many seconds activities, and replies that are coming, may take to end."""
+    grace = _seconds(env, "ORCHESTCODE_GRACE_SECONDS", GRACE_SECONDS)
+    reply = _seconds(env, "ORCHESTCODE_REPLY_GRACE_SECONDS", REPLY_GRACE_SECONDS)
+    return grace, max(grace, reply)
 
 
 def _refuse_control_characters(env: Mapping[str, str]) -> None:

@@ -4,6 +4,7 @@ Whether a further round begins, and what its task is told, is decided in domain.
 """
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from temporalio import workflow
 
@@ -30,30 +31,14 @@ with workflow.unsafe.imports_passed_through():
     from workflows.scheduler import TaskScheduler
 
 
-class HasGoal:
+class HasGoal(Protocol):
     """What a request's rounds tell it."""
 
     def say(self, doing: str) -> None:
         """Show what the request does."""
-        raise NotImplementedError
 
     def planned(self, plan: Plan) -> None:
         """Take a plan that has a task more."""
-        raise NotImplementedError
-
-
-def goal_loop(
-    start: RequestStart,
-    opened: RepositoryOpened,
-    resumed: RequestResumed,
-    money: RequestBudget,
-    inbox: PendingApprovals,
-    request: HasGoal,
-) -> "GoalLoop | None":
-    """Return the rounds of a request with a goal; None of one without."""
-    if start.until is None:
-        return None
-    return GoalLoop(start, opened, resumed, money=money, inbox=inbox, request=request)
 
 
 class GoalLoop:
@@ -76,7 +61,6 @@ class GoalLoop:
         start: RequestStart,
         opened: RepositoryOpened,
         resumed: RequestResumed,
-        *,
         money: RequestBudget,
         inbox: PendingApprovals,
         request: HasGoal,

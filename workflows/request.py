@@ -38,7 +38,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.approvals import PendingApprovals
     from workflows.budget import RequestBudget
     from workflows.follow_ups import FollowUps
-    from workflows.goal import GoalLoop, goal_loop
+    from workflows.goal import GoalLoop
     from workflows.planning import Planning
     from workflows.request_status import ReportsStatus
     from workflows.scheduler import TaskScheduler
@@ -153,9 +153,10 @@ class RequestWorkflow(ReportsStatus, TurnChoices, FollowUps):
         )
         self.say("runs the checks on the base")
         await planning.look_at_base()
-        self._goal = goal_loop(start, opened, resumed, self._budget, self._inbox, self)
-        if self._goal and self._goal.met_on(planning.baseline):
-            return
+        if start.until is not None:
+            self._goal = GoalLoop(start, opened, resumed, self._budget, self._inbox, self)
+            if self._goal.met_on(planning.baseline):
+                return
         # A retry is a person's word that it goes on.
         found = None if start.retry else planning.baseline
         if why := await baseline.refusal(opened, found, self._inbox):

@@ -22,13 +22,13 @@ with workflow.unsafe.imports_passed_through():
     from workflows import retrying
     from workflows.approvals import ApprovalHandlers
     from workflows.budget import BudgetHandlers
-    from workflows.goal import GoalLoop, HasGoal
+    from workflows.goal import GoalLoop
     from workflows.planning import Planning
     from workflows.scheduler import TaskScheduler
     from workflows.visibility import show
 
 
-class ReportsStatus(ApprovalHandlers, BudgetHandlers, retrying.ShowsBlockers, HasGoal):
+class ReportsStatus(ApprovalHandlers, BudgetHandlers, retrying.ShowsBlockers):
     """What a request knows of itself, as its status; the workflow that inherits this sets it."""
 
     _id: str
@@ -63,13 +63,11 @@ class ReportsStatus(ApprovalHandlers, BudgetHandlers, retrying.ShowsBlockers, Ha
         """Return the rows that must be done for the request to be."""
         return self._goal.counted(self._rows()) if self._goal else self._rows()
 
-    @override
     def say(self, doing: str) -> None:
         """Show what the request does."""
         self._doing = doing
         self._show()
 
-    @override
     def planned(self, plan: Plan) -> None:
         """Take a plan that has a task more."""
         self._plan = plan

@@ -1,6 +1,7 @@
 """What a person does with the scheduled tasks of a request: turns, forks, hand-offs."""
 
 import asyncio
+from abc import ABC, abstractmethod
 
 from temporalio import workflow
 
@@ -16,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.signals import signal_if_running
 
 
-class ScheduledTurns:
+class ScheduledTurns(ABC):
     """The part of a task scheduler by which tasks go back, are forked and are handed off.
 
     The scheduler that inherits this sets these attributes.
@@ -35,11 +36,13 @@ class ScheduledTurns:
     _starting: set[str]
     _running: dict[str, asyncio.Task[None]]
 
+    @abstractmethod
     def _row(self, row: TaskStatus) -> None:
-        raise NotImplementedError
+        """Take a row as it is now, and show it."""
 
+    @abstractmethod
     def _workflow_id(self, task: str) -> str:
-        raise NotImplementedError
+        """Return the id of a task's workflow."""
 
     def turn_problem(self, choice: TurnChoice) -> str:
         """Return why a task cannot go on from a turn just now, "" when it can."""

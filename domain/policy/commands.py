@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
-from domain.policy.shell_split import OPAQUE, CommandLine, Part, split
+from domain.policy.shell_split import OPAQUE, SimpleCommand, SplitLine, split
 
-UNKNOWN: Final = Part((OPAQUE,), (OPAQUE,), simple=False)
+UNKNOWN: Final = SimpleCommand((OPAQUE,), (OPAQUE,), simple=False)
 """A command of which nothing is known."""
 
 _DEEPEST = 5
@@ -76,12 +76,12 @@ _FIND_RUNS = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 
 
-def every_part(line: CommandLine) -> tuple[Part, ...]:
+def every_part(line: SplitLine) -> tuple[SimpleCommand, ...]:
     """Return every command that a line may run, as far as words tell: wrapped and as a text too.
 
     `UNKNOWN` is among them where a text that only a shell can tell is run.
     """
-    found: list[Part] = []
+    found: list[SimpleCommand] = []
     waiting = [(part, 0) for part in line.parts]
     while waiting:
         part, depth = waiting.pop(0)
@@ -95,7 +95,7 @@ def every_part(line: CommandLine) -> tuple[Part, ...]:
     return tuple(found)
 
 
-def _within(part: Part) -> Iterator[Part]:
+def _within(part: SimpleCommand) -> Iterator[SimpleCommand]:
     """Yield what a command runs in turn."""
     if not part.words:
         return
@@ -116,7 +116,7 @@ def _name(word: str) -> str:
     return word.rpartition("/")[2]
 
 
-def _cut(part: Part, at: int, name: str | None = None) -> Part:
+def _cut(part: SimpleCommand, at: int, name: str | None = None) -> SimpleCommand:
     """Return a command from its word at a place, with another name if one is given."""
     words, patterns = part.words[at:], part.patterns[at:]
     if name is not None:
@@ -124,7 +124,7 @@ def _cut(part: Part, at: int, name: str | None = None) -> Part:
     return replace(part, words=words, patterns=patterns, simple=False)
 
 
-def _wrapped(part: Part, wrapper: _Wrapper) -> Iterator[Part]:
+def _wrapped(part: SimpleCommand, wrapper: _Wrapper) -> Iterator[SimpleCommand]:
     at = _after_options(part.words, wrapper.valued, 1) + wrapper.positional
     while wrapper.assigns and at < len(part.words) and _ASSIGNMENT.match(part.words[at]):
         at += 1
@@ -146,7 +146,7 @@ def _after_options(words: Sequence[str], valued: frozenset[str], at: int) -> int
     return min(at, len(words))
 
 
-def _found(part: Part) -> Iterator[Part]:
+def _found(part: SimpleCommand) -> Iterator[SimpleCommand]:
     """Yield what find runs for what it finds."""
     for at, word in enumerate(part.words):
         if word in _FIND_RUNS and at + 1 < len(part.words):
@@ -188,7 +188,7 @@ def _shell_text(words: Sequence[str]) -> str | None:
     return OPAQUE if at >= len(words) else None  # a script by its name, or what stands on stdin
 
 
-def _of_text(text: str) -> Iterator[Part]:
+def _of_text(text: str) -> Iterator[SimpleCommand]:
     inner = split(text) if OPAQUE not in text else None
     if inner is None or inner.problem:
         yield UNKNOWN
@@ -196,7 +196,7 @@ def _of_text(text: str) -> Iterator[Part]:
     yield from (replace(part, simple=False) for part in inner.parts)
 
 
-def without_plain_wrappers(part: Part) -> Iterator[Part]:
+def without_plain_wrappers(part: SimpleCommand) -> Iterator[SimpleCommand]:
     """Yield a command, and what it runs behind wrappers that an allowed command may have."""
     yield part
     for _ in range(_DEEPEST):
@@ -210,7 +210,7 @@ def without_plain_wrappers(part: Part) -> Iterator[Part]:
         yield part
 
 
-def moves_and_runs_git(parts: Sequence[Part]) -> bool:
+def moves_and_runs_git(parts: Sequence[SimpleCommand]) -> bool:
     """Return whether a line enters a folder and runs git, whose files there may name programs."""
     names = {_name(part.words[0]) for part in parts if part.words}
     return "git" in names and not _MOVES.isdisjoint(names)
@@ -224,7 +224,7 @@ _TEXT_TARGET = re.compile(r"""[\s"'](?:/|~|\$\{?HOME\}?)/?\*?(?:[\s"';&|)`]|$)""
 _DISKS = re.compile(r"/dev/(?:sd|hd|vd|xvd|nvme|mmcblk|disk|mapper/)")
 
 
-def critical(line: CommandLine, parts: Sequence[Part], text: str) -> str:
+def critical(line: SplitLine, parts: Sequence[SimpleCommand], text: str) -> str:
     """Return what a line destroys if it does what it says, "" for nothing that is known."""
     if line.problem:
         both = _TEXT_RM.search(text) and _TEXT_TARGET.search(text)
@@ -236,7 +236,7 @@ def critical(line: CommandLine, parts: Sequence[Part], text: str) -> str:
     return f"it writes onto the disk {disk}" if disk else ""
 
 
-def _destroys(part: Part) -> str:
+def _destroys(part: SimpleCommand) -> str:
     words = part.words
     name = _name(words[0]) if words else ""
     if name in _TREES and any(map(_RECURSIVE.fullmatch, words[1:])):

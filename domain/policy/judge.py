@@ -16,7 +16,7 @@ from contracts.verdicts import CallVerdict, Effect, Permission
 from domain.approvals.paths import path_verdict
 from domain.policy import commands
 from domain.policy.rules import Places, Rule, read_rule
-from domain.policy.shell_split import OPAQUE, CommandLine, Part, split
+from domain.policy.shell_split import OPAQUE, SimpleCommand, SplitLine, split
 from domain.policy.tools import Family, ToolFacts
 from domain.text import Redact, clip, one_line
 from domain.tools.registry import ToolSpec
@@ -118,8 +118,8 @@ class _Call:
     redact: Redact
     paths: tuple[tuple[str, ...], ...] = ()
     text: str = ""
-    line: CommandLine | None = None
-    parts: tuple[Part, ...] = ()
+    line: SplitLine | None = None
+    parts: tuple[SimpleCommand, ...] = ()
     texts: tuple[str, ...] = ()
     unsure: tuple[str, ...] = ()
     writes: tuple[tuple[str, ...], ...] = ()
@@ -318,7 +318,7 @@ def _allows(rule: Rule, call: _Call) -> bool:
     return rule.is_whole
 
 
-def _allowing(rules: Sequence[Rule], part: Part) -> Rule | None:
+def _allowing(rules: Sequence[Rule], part: SimpleCommand) -> Rule | None:
     """Return the first rule that allows a command of which everything is known."""
     if part.variables or not part.simple or any(OPAQUE in word for word in part.words):
         return None
@@ -330,7 +330,7 @@ def _allowing(rules: Sequence[Rule], part: Part) -> Rule | None:
     return None
 
 
-def _writes_freely(line: CommandLine, writes: Sequence[Sequence[str]]) -> bool:
+def _writes_freely(line: SplitLine, writes: Sequence[Sequence[str]]) -> bool:
     """Return whether every redirection leads into the worktree, to a file that asks for nobody."""
     if any(OPAQUE in target or target.startswith("~") for target in line.writes):
         return False

@@ -14,8 +14,8 @@ from domain.policy import commands
 from domain.policy.rules import MOST_CHARS, Places, Rule, read_rule
 from domain.policy.shell_split import split
 from domain.policy.tools import BUILT_IN, Family, ToolFacts
-from domain.settings_json import SettingsProblem, quoted, refuse_unknown
-from domain.text import for_people, is_text
+from domain.settings_json import SettingsProblem, quoted, refuse_unknown, seen_text
+from domain.text import for_people
 
 MOST_RULES: Final = 300
 """Of a list of a file."""
@@ -248,7 +248,7 @@ def _rules(name: str, value: object) -> Iterator[WrittenRule]:
 
 def _rule(where: str, permission: Permission, value: object) -> WrittenRule:
     if isinstance(value, str):
-        return WrittenRule(permission, _text(where, value))
+        return WrittenRule(permission, seen_text(where, value, MOST_CHARS))
     if not isinstance(value, dict):
         raise SettingsProblem(f'{where}: must be a text, or an object with "rule"')
     refuse_unknown(value, _RULE_KEYS, where=where)
@@ -259,23 +259,11 @@ def _rule(where: str, permission: Permission, value: object) -> WrittenRule:
         )
     return WrittenRule(
         permission,
-        _text(where, value.get("rule")),
+        seen_text(where, value.get("rule"), MOST_CHARS),
         for_people(reason.strip()),
         _texts(value.get("match", []), f'{where}, "match"', _MOST_EXAMPLES),
         _texts(value.get("not_match", []), f'{where}, "not_match"', _MOST_EXAMPLES),
     )
-
-
-def _text(where: str, value: object) -> str:
-    """Return a rule as a person sees it: what is hidden in one would judge unseen."""
-    if not isinstance(value, str) or not value.strip():
-        raise SettingsProblem(f"{where}: must be a text that is not empty")
-    text = value.strip()
-    if len(text) > MOST_CHARS:
-        raise SettingsProblem(f"{where}: is longer than {MOST_CHARS} characters")
-    if not is_text(text) or for_people(text, len(text)) != text:
-        raise SettingsProblem(f"{where}: holds characters that cannot be seen")
-    return text
 
 
 def _texts(value: object, where: str, most: int) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ _NUMBER = re.compile(r"[0-9]+-?|-")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SimpleCommand:
     """One command of a line.
 
     Attributes:
@@ -58,7 +58,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class CommandLine:
+class SplitLine:
     """A line in its parts.
 
     Attributes:
@@ -68,7 +68,7 @@ class CommandLine:
         simple: it holds nothing but commands, operators between them and redirections.
     """
 
-    parts: tuple[Part, ...] = ()
+    parts: tuple[SimpleCommand, ...] = ()
     writes: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     problem: str = ""
@@ -80,7 +80,7 @@ def _parser() -> Parser:
     return Parser(Language(tree_sitter_bash.language()))
 
 
-def split(line: str) -> CommandLine:
+def split(line: str) -> SplitLine:
     """Return the commands of a line; nothing is raised, whatever the line holds."""
     if len(line) > MOST_CHARS:
         return _unsplit(f"is longer than {MOST_CHARS:,} characters")
@@ -96,12 +96,12 @@ def split(line: str) -> CommandLine:
     return _read(root, source)
 
 
-def _unsplit(problem: str) -> CommandLine:
-    return CommandLine(problem=problem, simple=False)
+def _unsplit(problem: str) -> SplitLine:
+    return SplitLine(problem=problem, simple=False)
 
 
-def _read(root: Node, source: bytes) -> CommandLine:
-    parts: list[Part] = []
+def _read(root: Node, source: bytes) -> SplitLine:
+    parts: list[SimpleCommand] = []
     writes: list[str] = []
     reads: list[str] = []
     simple = True
@@ -120,7 +120,7 @@ def _read(root: Node, source: bytes) -> CommandLine:
         waiting.extend((child, _inside(child, plain=inner)) for child in reversed(node.children))
         if len(parts) > MOST_PARTS:
             return _unsplit(f"holds more than {MOST_PARTS} commands")
-    return CommandLine(tuple(parts), tuple(writes), tuple(reads), simple=simple)
+    return SplitLine(tuple(parts), tuple(writes), tuple(reads), simple=simple)
 
 
 _WORDS = frozenset(
@@ -141,7 +141,7 @@ def _is_leaf(node: Node, *, plain: bool) -> bool:
     return (plain and node.type == "command") or node.type in _WORDS
 
 
-def _command(node: Node, source: bytes, *, simple: bool) -> Part:
+def _command(node: Node, source: bytes, *, simple: bool) -> SimpleCommand:
     words: list[tuple[str, bool]] = []
     variables: list[str] = []
     for child in node.named_children:
@@ -155,7 +155,7 @@ def _command(node: Node, source: bytes, *, simple: bool) -> Part:
                 pass
             case _:
                 words.append(_word(child, source))
-    return Part(
+    return SimpleCommand(
         words=tuple(text for text, _ in words),
         patterns=tuple(_opaque_globs(text, quoted=quoted) for text, quoted in words),
         variables=tuple(variables),
@@ -163,13 +163,13 @@ def _command(node: Node, source: bytes, *, simple: bool) -> Part:
     )
 
 
-def _declaration(node: Node, source: bytes, *, simple: bool) -> Part:
+def _declaration(node: Node, source: bytes, *, simple: bool) -> SimpleCommand:
     """Return `export A=b` and its like as a command."""
     words = tuple(
         _source(child, source) if child.child_count == 0 else f"{_assigned(child, source)}{OPAQUE}"
         for child in node.children
     )
-    return Part(words, words, simple=simple)
+    return SimpleCommand(words, words, simple=simple)
 
 
 def _assigned(node: Node, source: bytes) -> str:
