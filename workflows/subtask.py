@@ -233,7 +233,10 @@ class SubtaskWorkflow(ChildOfRequest, TaskHandlers):
         self._notes += [hint] if hint else []
         self._take(stuck.begun_again(self._start, why, self._checkpoint, self._base))
         self._coder, self._turns = None, 0
-        return await self._back(rework.Cause.PERSON, hint, why)
+        await self._back(rework.Cause.PERSON, stuck.begins_again(hint), why)
+        # The opening of its fresh conversation tells the hint, among the notes.
+        self._message = None
+        return False
 
     async def _accepted(self, patch: Patch) -> ChecksReport:
         """Install what a changed lock file names, and run what must pass."""

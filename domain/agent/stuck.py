@@ -39,6 +39,12 @@ def hint(decision: Decision) -> str:
     return clip(decision.reason, _NOTE_CHARS) if decision.choice is Choice.REVISE else ""
 
 
+def begins_again(hint: str) -> str:
+    """Return what a reviewer is told of an agent that begins again."""
+    said = f" A person told it: {hint}" if hint else ""
+    return f"Its agent was stuck, and began again in a fresh conversation.{said}"
+
+
 def begun_again(
     start: SubtaskStart, why: str, checkpoint: ObjectId, base: ObjectId
 ) -> SubtaskStart:

@@ -67,6 +67,9 @@ async def test_a_hint_begins_a_fresh_window_with_the_ledger(client: Client) -> N
     assert (report.state, report.landed) == (TaskState.DONE, "d" * 40)
     first, second = (each for each in env.model.opened.values() if each.role == "coder")
     assert (first.again, second.again) == (False, True)
+    # Its opening tells the hint, and nothing tells it again.
+    told = [message or "" for message in env.messages("coder/x")]
+    assert not any("use the cache" in message or "Rounds left" in message for message in told)
     facts = dict(second.facts)
     assert "use the cache" in facts["Notes from the person who made the request"]
     assert f"Attempt 1 at this task ended: {WHY}" in facts["An earlier attempt at this task"]
