@@ -7,10 +7,23 @@ from pydantic import ValidationError
 
 from cli.exit_codes import UsageError
 from cli.parameters import converted
+from contracts.approvals import ApprovalKind
+from contracts.budget import OnLimit
 from contracts.goal import MOST_DEADLINE_MINUTES, MOST_ROUNDS
 from contracts.limits import MOST_TASKS
 from contracts.model_choice import LEAST_WINDOW_TOKENS, MOST_WINDOW_TOKENS
 from contracts.request import RequestStart
+
+STEPS = (ApprovalKind.PLAN, ApprovalKind.REVIEW, ApprovalKind.DELIVERY)
+"""The steps that `--approve` may name."""
+
+
+def _steps(text: str) -> tuple[ApprovalKind, ...]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    wrong = [name for name in names if name not in STEPS]
+    if wrong or not names:
+        raise ValueError(f"{', '.join(wrong) or 'nothing'} is not among {', '.join(STEPS)}")
+    return tuple(dict.fromkeys(ApprovalKind(name) for name in names))
 
 
 def dollars(text: str) -> float:
@@ -105,6 +118,90 @@ Deadline = Annotated[
     Parameter(
         help="of --until: no round begins later than so long after the start, as 90m, 2h or 1d; "
         "one at work is carried to its end (default: none)"
+    ),
+]
+
+
+Repository = Annotated[
+    str | None,
+    Parameter(
+        metavar="PATH",
+        help="the git repository (default: the one you stand in, or that of --after)",
+    ),
+]
+After = Annotated[
+    str | None,
+    Parameter(metavar="ID", help="go on from the branch that this request has delivered"),
+]
+Thread = Annotated[
+    str | None,
+    Parameter(
+        metavar="ID",
+        help="follow this request: agents are told what it and its other follow-ups were asked "
+        "and came to, and it starts from what they delivered; while one runs, it waits for its end",
+    ),
+]
+Base = Annotated[
+    str | None,
+    Parameter(metavar="REF", help="branch, tag or commit to start from (default: HEAD)"),
+]
+Branch = Annotated[
+    str | None, Parameter(metavar="NAME", help="the branch to deliver (default: orchestcode/…)")
+]
+Checks = Annotated[
+    tuple[str, ...],
+    Parameter(
+        metavar="CMD",
+        help="a command that must pass on the merged tree; may be given several times",
+    ),
+]
+Setup = Annotated[
+    tuple[str, ...],
+    Parameter(
+        metavar="CMD",
+        help="a command that installs what the repository depends on, run once with network before "
+        "any agent starts; may be given several times (default: that of its settings, or what its "
+        "lock files ask for, once you have allowed it)",
+    ),
+]
+NoSetup = Annotated[bool, Parameter(help="install nothing")]
+Steps = Annotated[
+    tuple[ApprovalKind, ...],
+    converted(_steps, metavar="STEPS"),
+    Parameter(
+        help="what waits for you: plan, review, delivery, separated by commas (default: none)"
+    ),
+]
+Budget = Annotated[
+    float | None,
+    converted(dollars, metavar="USD"),
+    Parameter(help="dollars that all model calls may cost (default: 10)"),
+]
+AtLimit = Annotated[
+    OnLimit | None,
+    Parameter(
+        help="at the end of the budget: ask you for more, or finish with what has landed "
+        "(default: ask)"
+    ),
+]
+MostParallel = Annotated[
+    int | None,
+    converted(task_count, metavar="N"),
+    Parameter(help="tasks that run at once, at most 64, as many as a plan may hold (default: 4)"),
+]
+Model = Annotated[
+    str | None,
+    Parameter(
+        metavar="MODEL",
+        help="the model of every role (default: ORCHESTCODE_MODEL, else the worker's)",
+    ),
+]
+FallbackModel = Annotated[
+    str | None,
+    Parameter(
+        metavar="MODEL",
+        help="the model that is asked where another declines or is overloaded for ten minutes "
+        "(default: ORCHESTCODE_FALLBACK_MODEL, else none)",
     ),
 ]
 

@@ -17,42 +17,23 @@ Examples:
 
 import secrets
 from collections.abc import Mapping
-from typing import Annotated
-
-from cyclopts import Parameter
+from dataclasses import dataclass
 
 from cli import hints
+from cli import request_options as options
 from cli.client import RequestClient, RequestSummary
 from cli.client.connection import connected
 from cli.exit_codes import ExitCode, UsageError
 from cli.formatting import name
 from cli.leaving import leave
 from cli.model_options import chosen_models
-from cli.parameters import (
-    CoderModel,
-    Context,
-    Detach,
-    PlannerModel,
-    ReviewerModel,
-    Thinking,
-    converted,
-)
+from cli.parameters import CoderModel, Context, Detach, PlannerModel, ReviewerModel, Thinking
 from cli.repository_folder import repository_folder
-from cli.request_options import (
-    Deadline,
-    Goal,
-    Rounds,
-    WindowSize,
-    dollars,
-    request_start,
-    task_count,
-)
+from cli.request_options import request_start
 from cli.request_text import request_text
 from cli.threads import open_run
 from cli.watcher import watch_to_end
 from cli.worker_check import inherited_settings, refuse_other_settings
-from contracts.approvals import ApprovalKind
-from contracts.budget import OnLimit
 from contracts.repository import Environment
 from contracts.request import RequestStart
 from contracts.threads import FollowUp
@@ -61,44 +42,33 @@ from domain.ids import request_workflow_id
 from runtime.home_secret import home_secret
 from runtime.settings import Settings, load
 
-STEPS = (ApprovalKind.PLAN, ApprovalKind.REVIEW, ApprovalKind.DELIVERY)
-"""The steps that `--approve` may name."""
-
-
-def _steps(text: str) -> tuple[ApprovalKind, ...]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    wrong = [name for name in names if name not in STEPS]
-    if wrong or not names:
-        raise ValueError(f"{', '.join(wrong) or 'nothing'} is not among {', '.join(STEPS)}")
-    return tuple(dict.fromkeys(ApprovalKind(name) for name in names))
-
 
 async def command(  # noqa: PLR0913 - a parameter an option
     request: str | None = None,
     /,
     *,
-    repo: Annotated[str | None, Parameter(metavar="PATH")] = None,
-    after: Annotated[str | None, Parameter(metavar="ID")] = None,
-    thread: Annotated[str | None, Parameter(metavar="ID")] = None,
-    base: Annotated[str | None, Parameter(metavar="REF")] = None,
-    branch: Annotated[str | None, Parameter(metavar="NAME")] = None,
-    check: Annotated[tuple[str, ...], Parameter(metavar="CMD")] = (),
-    until: Goal = None,
-    rounds: Rounds = None,
-    deadline: Deadline = None,
-    setup: Annotated[tuple[str, ...], Parameter(metavar="CMD")] = (),
-    no_setup: bool = False,
-    approve: Annotated[tuple[ApprovalKind, ...], converted(_steps, metavar="STEPS")] = (),
-    budget_usd: Annotated[float | None, converted(dollars, metavar="USD")] = None,
-    on_limit: OnLimit | None = None,
-    max_parallel: Annotated[int | None, converted(task_count, metavar="N")] = None,
-    model: Annotated[str | None, Parameter(metavar="MODEL")] = None,
+    repo: options.Repository = None,
+    after: options.After = None,
+    thread: options.Thread = None,
+    base: options.Base = None,
+    branch: options.Branch = None,
+    check: options.Checks = (),
+    until: options.Goal = None,
+    rounds: options.Rounds = None,
+    deadline: options.Deadline = None,
+    setup: options.Setup = (),
+    no_setup: options.NoSetup = False,
+    approve: options.Steps = (),
+    budget_usd: options.Budget = None,
+    on_limit: options.AtLimit = None,
+    max_parallel: options.MostParallel = None,
+    model: options.Model = None,
     model_planner: PlannerModel = None,
     model_coder: CoderModel = None,
     model_reviewer: ReviewerModel = None,
-    fallback_model: Annotated[str | None, Parameter(metavar="MODEL")] = None,
+    fallback_model: options.FallbackModel = None,
     effort: Thinking = None,
-    window_tokens: WindowSize = None,
+    window_tokens: options.WindowSize = None,
     detach: Detach = False,
     context: Context,
 ) -> ExitCode:
@@ -107,25 +77,6 @@ async def command(  # noqa: PLR0913 - a parameter an option
     Args:
         request: what to do, in words; @FILE reads a file, - standard input; left out at a
             terminal, an editor opens (VISUAL, EDITOR)
-        repo: the git repository (default: the one you stand in, or that of --after)
-        after: go on from the branch that this request has delivered
-        thread: follow this request: agents are told what it and its other follow-ups were asked and
-            came to, and it starts from what they delivered; while one runs, it waits for its end
-        base: branch, tag or commit to start from (default: HEAD)
-        branch: the branch to deliver (default: orchestcode/…)
-        check: a command that must pass on the merged tree; may be given several times
-        setup: a command that installs what the repository depends on, run once with network before
-            any agent starts; may be given several times (default: that of its settings, or what
-            its lock files ask for, once you have allowed it)
-        no_setup: install nothing
-        approve: what waits for you: plan, review, delivery, separated by commas (default: none)
-        budget_usd: dollars that all model calls may cost (default: 10)
-        on_limit: at the end of the budget: ask you for more, or finish with what has landed
-            (default: ask)
-        max_parallel: tasks that run at once, at most 64, as many as a plan may hold (default: 4)
-        model: the model of every role (default: ORCHESTCODE_MODEL, else the worker's)
-        fallback_model: the model that is asked where another declines or is overloaded for ten
-            minutes (default: ORCHESTCODE_FALLBACK_MODEL, else none)
     """
     _refuse_contradictions(
         context,
@@ -169,16 +120,40 @@ async def command(  # noqa: PLR0913 - a parameter an option
         **models,
         **{name: limit for name, limit in limits.items() if limit is not None},
     )
+    place = _Place(after, thread, own=repo is None)
+    return await _begin(start, place, settings, context, models=models, detach=detach)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What a request follows, and whether it is in the repository of that."""
+
+    after: str | None
+    thread: str | None
+    own: bool
+
+
+async def _begin(
+    start: RequestStart,
+    place: _Place,
+    settings: Settings,
+    context: Context,
+    *,
+    models: Mapping[str, object],
+    detach: bool,
+) -> ExitCode:
+    """Start the request where it belongs, or let it wait for the one that it follows."""
     async with connected(context, worker=True) as service:
         # Another command may have started the worker meanwhile.
         refuse_other_settings(settings, context)
         context.print_err(*inherited_settings(settings, beside=models))
-        if after is not None:
-            start = _at(start, await _delivered_by(after, service.requests), own=repo is None)
-        if thread is not None:
-            found = await service.requests.find(thread)
-            place = {"repository": found.repository, "thread": found.thread}
-            start = _at(start, place, own=repo is None)
+        if place.after is not None:
+            delivered = await _delivered_by(place.after, service.requests)
+            start = _at(start, delivered, own=place.own)
+        if place.thread is not None:
+            found = await service.requests.find(place.thread)
+            follows = {"repository": found.repository, "thread": found.thread}
+            start = _at(start, follows, own=place.own)
             if waits_for := await open_run(service.requests, found):
                 return await _queued(start, waits_for, service.requests, settings, context)
         started = await _started(start, service.requests, settings)
