@@ -25,6 +25,14 @@ RepositoryFolder = Annotated[
     str | None,
     Parameter(name="--repo", metavar="FOLDER", help="a repository (default: the one you are in)"),
 ]
+BaseCommit = Annotated[
+    str | None,
+    Parameter(
+        name="--base",
+        metavar="COMMIT",
+        help="branch, tag or commit that a request would start from (default: HEAD)",
+    ),
+]
 TaskName = Annotated[
     str | None, Parameter(name="TASK", help="a task of its plan; left out, all of them")
 ]

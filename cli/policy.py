@@ -14,7 +14,7 @@ from contracts.verdicts import CallVerdict
 from domain.policy.judge import Policy, judge_call
 from domain.policy.shell_split import OPAQUE, split
 from domain.policy.tools import BUILT_IN, FAMILY_NAMES, Family
-from infra.policy_look import NoPolicyError, policy_at
+from infra.policy_look import RequestRefused, policy_at
 from runtime.settings import load
 
 _ID = 12
@@ -68,7 +68,7 @@ async def _permissions(
     user_file = load(context.environ).permissions_file
     try:
         return await policy_at(repository_folder(repo, context), base, user_file)
-    except NoPolicyError as problem:
+    except RequestRefused as problem:
         raise UsageError(clean(str(problem), 1_000)) from problem
 
 

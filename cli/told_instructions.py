@@ -8,7 +8,7 @@ from cli.formatting import clean, clean_lines
 from domain.agent.instructions import ToldFile, fitted
 from infra.told_instructions import (
     FoundInstructions,
-    NotFoundError,
+    RequestRefused,
     found_in,
     person_instructions,
 )
@@ -24,7 +24,7 @@ async def explain(
     """Print the files that count, what is left out, and with `whole` what is told."""
     try:
         commit, found = await found_in(folder, base, paths)
-    except NotFoundError as problem:
+    except RequestRefused as problem:
         raise UsageError(clean(str(problem), 1_000)) from problem
     told = fitted(found.files)
     context.print_out(

@@ -28,7 +28,7 @@ class RequestEnding(StrEnum):
     SETUP_FAILED = "setup failed"
     """What the base needs could not be installed; nothing was paid for."""
     CHECKS_UNUSABLE = "checks unusable"
-    """A check cannot start on the base, and nobody wanted it to go on; nothing was paid for."""
+    """A check cannot start on the base, and no person let it go on; nothing was paid for."""
     BROKEN = "broken"
     """Something that the request needs failed for good."""
     CANCELLED = "cancelled"

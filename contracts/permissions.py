@@ -53,7 +53,7 @@ class RequestPermissions(Contract):
 
     Attributes:
         rules: those that count, in the order in which they are read: the user's file first.
-        mode: the strictest that counts, and `mode_file` who says so; "" for nobody.
+        mode: the strictest that counts, and `mode_file` who says so; "" for no file.
         auto_allow: commands that no rule speaks of run in the sandbox without a question.
         folders: that commands may read beside the system's, absolute.
         home: of the user, for rules about `~/`.

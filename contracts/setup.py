@@ -56,7 +56,8 @@ class WantedSetup(Contract):
             has run, and `rule` says what is stated before.
         record: the ref under which what it comes to is kept, "" for none: that of a call.
         same: names what is asked for: the same for calls that want the same command on the same
-            manifests and lock files, whatever else their agents have changed; "" = not known.
+            manifests and lock files, also where their agents have changed other files; "" = not
+            known.
     """
 
     rule: SetupRule

@@ -26,6 +26,7 @@ _TRIES: Final = 2
 
 _HERE: Final = str(Path(__file__).resolve().parents[1])
 _ANSWER_BYTES: Final = 16 << 20
+_LOOK_BRANCH: Final = "orchestcode/look"
 
 
 class RequestRefused(Exception):  # noqa: N818 - named for what happened
@@ -101,6 +102,19 @@ async def locate(path: str) -> Path:
     """
     async with looking(Asked(path=path)) as look:
         return await look.root()
+
+
+async def start_of(folder: str, base: str | None) -> Inspected:
+    """Return what a request for a branch would start from there; nothing is made of it.
+
+    Raises:
+        RequestRefused: there is no such repository or commit, or it cannot be looked at.
+    """
+    try:
+        async with looking(Asked(path=folder, base=base, branch=_LOOK_BRANCH)) as look:
+            return await look.found()
+    except LookFailedError as problem:
+        raise RequestRefused(str(problem)) from problem
 
 
 @contextlib.asynccontextmanager

@@ -17,14 +17,14 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cli.exit_codes import ExitCode
-from cli.parameters import Context
+from cli.parameters import BaseCommit, Context
 from cli.repository_folder import repository_folder
 
 
 async def command(
     *paths: Annotated[str, Parameter(name="PATHS")],
     repo: Annotated[str | None, Parameter(metavar="PATH")] = None,
-    base: Annotated[str | None, Parameter(metavar="COMMIT")] = None,
+    base: BaseCommit = None,
     text: bool = False,
     context: Context,
 ) -> ExitCode:
@@ -33,7 +33,6 @@ async def command(
     Args:
         paths: paths and patterns that a task may change, a slash ends a folder (default: all)
         repo: the git repository (default: the one you stand in)
-        base: branch, tag or commit that a request would start from (default: HEAD)
         text: show what is told, too
     """
     from cli.told_instructions import explain  # noqa: PLC0415 - not needed for its help page

@@ -12,7 +12,7 @@ Examples:
   starter.py run --setup "npm ci" --check "npm test" "Sort the list"
   starter.py run --after mine "And document them"
   starter.py run --thread mine "And document them"
-  starter.py run --until "make test" --rounds 8 --deadline 2h "Mend what fails"
+  starter.py run --until "make test" --rounds 8 --deadline 2h "Fix what fails"
 """
 
 import secrets

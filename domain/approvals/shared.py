@@ -28,7 +28,7 @@ def earlier_answer(
     """Return what was decided of the same for another task, None when a person has to be asked.
 
     A task that has had an answer asks again of its own accord: something has changed for it. That
-    nobody answered in time (`by` is `unanswered`) is no answer.
+    no person answered in time (`by` is `unanswered`) is no answer.
     """
     same = [each for each in decided if approval.shared and each.shared == approval.shared]
     if any(task_of(each.approval) == task_of(approval.id) for each in same):

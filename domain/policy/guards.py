@@ -1,6 +1,6 @@
-"""Which files rules keep from being read or changed, whatever program tries it.
+"""Which files rules keep from being read or changed by any program.
 
-A rule that asks holds as one that denies where nobody can be asked: inside a running command.
+A rule that asks holds as one that denies where no person can be asked: inside a running command.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ class Guards:
         return self._first(self._writes, path)
 
     def folder_closed(self, path: str) -> bool:
-        """Return whether nothing in a folder may be read, whatever it is called."""
+        """Return whether nothing in a folder may be read, under any name."""
         return all(self.closed(f"{path}/{name}") for name in _PROBES)
 
     def folder_kept(self, path: str) -> bool:

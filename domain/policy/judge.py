@@ -331,7 +331,7 @@ def _allowing(rules: Sequence[Rule], part: SimpleCommand) -> Rule | None:
 
 
 def _writes_freely(line: SplitLine, writes: Sequence[Sequence[str]]) -> bool:
-    """Return whether every redirection leads into the worktree, to a file that asks for nobody."""
+    """Return whether every redirection leads into the worktree, to a file that asks no person."""
     if any(OPAQUE in target or target.startswith("~") for target in line.writes):
         return False
     known = [names for names in writes if names[:1] != (_NOWHERE,)]

@@ -81,7 +81,7 @@ def _parser() -> Parser:
 
 
 def split(line: str) -> SplitLine:
-    """Return the commands of a line; nothing is raised, whatever the line holds."""
+    """Return the commands of a line; nothing is raised for any line."""
     if len(line) > MOST_CHARS:
         return _unsplit(f"is longer than {MOST_CHARS:,} characters")
     if _CONTROL.search(line):

@@ -49,7 +49,7 @@ FAMILY_NAMES: Final[Mapping[str, Family]] = MappingProxyType(
         "Read": Family.READ,
     }
 )
-"""Names that mean every tool of a family, whatever it is called here."""
+"""Names that mean every tool of a family, by any of its names here."""
 
 ELSEWHERE: Final = frozenset(
     """

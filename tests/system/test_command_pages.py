@@ -258,7 +258,7 @@ async def shell() -> AsyncIterator[Shell]:
     )
     slow = (turn(mends, delay_ms=1_500), done())
     task = Task("mend-total", slow, writes=("shop/cart.py",))
-    names = ("fix-the-failing", "write-it-down", "fix-the-cart", "mend-what-fails", "mine")
+    names = ("fix-the-failing", "write-it-down", "fix-the-cart", "fix-what-fails", "mine")
     plays = [play(name, task, planner=(plan_of([task]), plan_of([task]))) for name in names]
     async with LocalDeployment(script(*plays), services=False) as deployment:
         (deployment.folder / "src").mkdir()

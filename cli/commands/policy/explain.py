@@ -17,7 +17,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cli.exit_codes import ExitCode
-from cli.parameters import AsJson, Context, RepositoryFolder
+from cli.parameters import AsJson, BaseCommit, Context, RepositoryFolder
 
 
 async def command(
@@ -25,7 +25,7 @@ async def command(
     /,
     *,
     repo: RepositoryFolder = None,
-    base: Annotated[str | None, Parameter(metavar="COMMIT")] = None,
+    base: BaseCommit = None,
     as_json: AsJson = False,
     context: Context,
 ) -> ExitCode:
@@ -33,7 +33,6 @@ async def command(
 
     Args:
         call: the tool and what it is given, such as 'Bash(make test)'
-        base: branch, tag or commit that a request would start from (default: HEAD)
     """
     from cli.policy import explain  # noqa: PLC0415 - not needed for its help page
 

@@ -12,26 +12,18 @@ Examples:
 auto_allow, folders, warnings.
 """
 
-from typing import Annotated
-
-from cyclopts import Parameter
-
 from cli.exit_codes import ExitCode
-from cli.parameters import AsJson, Context, RepositoryFolder
+from cli.parameters import AsJson, BaseCommit, Context, RepositoryFolder
 
 
 async def command(
     *,
     repo: RepositoryFolder = None,
-    base: Annotated[str | None, Parameter(metavar="COMMIT")] = None,
+    base: BaseCommit = None,
     as_json: AsJson = False,
     context: Context,
 ) -> ExitCode:
-    """List what holds.
-
-    Args:
-        base: branch, tag or commit that a request would start from (default: HEAD)
-    """
+    """List what holds."""
     from cli.policy import show  # noqa: PLC0415 - not needed for its help page
 
     return await show(repo, base, context, as_json=as_json)
