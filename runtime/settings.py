@@ -239,11 +239,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         model_token=_secret(env, "ANTHROPIC_AUTH_TOKEN"),
         model_base_url=_url(env, "ANTHROPIC_BASE_URL"),
         model=env.get("ORCHESTCODE_MODEL", DEFAULT_MODEL),
-        role_models={
-            role: env[name]
-            for role in ROLES
-            if (name := f"ORCHESTCODE_MODEL_{role.upper()}") in env
-        },
+        role_models=_role_models(env),
         fallback_model=env.get("ORCHESTCODE_FALLBACK_MODEL"),
         author=_author(env, "ORCHESTCODE_AUTHOR"),
         instruction_files=_instruction_files(env, "ORCHESTCODE_INSTRUCTIONS"),
@@ -275,6 +271,11 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         virtual_env=env.get("VIRTUAL_ENV"),
         environment=env,
     )
+
+
+def _role_models(env: Mapping[str, str]) -> dict[str, str]:
+    names = {role: f"ORCHESTCODE_MODEL_{role.upper()}" for role in ROLES}
+    return {role: env[name] for role, name in names.items() if name in env}
 
 
 def _graces(env: Mapping[str, str]) -> tuple[int, int]:
