@@ -292,6 +292,11 @@ class LocalDeployment:
         await until(asked)
         return await self.status(handle)
 
+    async def reply_comes(self, word: str) -> None:
+        """Wait until a running reply of the model has said this word."""
+        folder = self.settings.live
+        await until(lambda: any(word in text for text in _texts(folder)))
+
     @property
     def journal_file(self) -> Path:
         """Where the rehearsal server writes down each request to the model."""
@@ -414,6 +419,13 @@ def below(folder: Path, suffix: str = "") -> Iterator[Path]:
     """Yield the files below a folder, by the end of their names; what vanishes is passed over."""
     for place, _, names in os.walk(folder):
         yield from (Path(place, name) for name in names if name.endswith(suffix))
+
+
+def _texts(folder: Path) -> Iterator[str]:
+    """Yield what the files below a folder hold; what vanishes is passed over."""
+    for path in below(folder):
+        with contextlib.suppress(FileNotFoundError):
+            yield path.read_text()
 
 
 def bytes_below(folder: Path) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from rehearsal import journal
 from tests import journal_checks
-from tests.local_deployment import LocalDeployment, git, until
+from tests.local_deployment import LocalDeployment, git
 from tests.model_scripts import Task, command, create, done, play, script, turn
 
 pytestmark = pytest.mark.minutes
@@ -43,16 +43,6 @@ async def _deployment(name: str, *, reply_grace: int) -> AsyncIterator[LocalDepl
         yield deployment
 
 
-async def _second_reply_comes(deployment: LocalDeployment, request: str) -> None:
-    """Wait until the first tokens of the coder's second reply are there."""
-    folder = deployment.settings.live
-
-    def coming() -> bool:
-        return any("second" in each.read_text() for each in folder.glob("*"))
-
-    await until(coming)
-
-
 @pytest.mark.parametrize(("name", "reply_grace", "again"), [("kept", 15, 0), ("broken-off", 1, 1)])
 async def test_a_reply_in_the_middle_of_which_the_worker_ends_is_kept_or_asked_for_once_more(
     name: str, reply_grace: int, again: int
@@ -63,7 +53,7 @@ async def test_a_reply_in_the_middle_of_which_the_worker_ends_is_kept_or_asked_f
     async with _deployment(name, reply_grace=reply_grace) as deployment:
         folder = deployment.repository(name, SMALL)
         handle = await deployment.start_request(name, folder)
-        await _second_reply_comes(deployment, handle.id)
+        await deployment.reply_comes("second")
         assert await deployment.stop_worker() == 0
         ended = [each for each in deployment.journal(handle.id) if each.role == "coder"]
         assert [each.finished for each in ended] == [True, not again]

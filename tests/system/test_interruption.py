@@ -12,10 +12,12 @@ from runtime.records import SupervisorRecord
 from runtime.services.child_process import ChildProcess
 from tests import journal_checks
 from tests.local_deployment import LocalDeployment, git, until
-from tests.model_scripts import play, script, writes_file
+from tests.model_scripts import Task, create, done, play, script, turn, writes_file
 
 SMALL = {"README.md": "A small thing.\n"}
 NAMES = ("interrupt", "detach", "closed-terminal", "second", "stopped")
+SLOW = [{"kind": "slow", "ms": 500}]
+"""A reply of a few hundred characters takes many seconds."""
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +27,12 @@ async def bare() -> AsyncIterator[LocalDeployment]:
         play(name, writes_file("a", "a.txt", "a\n", delay_ms=700), writes_file("b", "b.txt", "b\n"))
         for name in NAMES
     ]
+    talks = Task(
+        id="a",
+        coder=(turn(create("a.txt", "a\n"), fault=SLOW, say="I talk at length. " * 40), done()),
+        writes=("a.txt",),
+    )
+    plays.append(play("talk", talks))
     environ = {"ORCHESTCODE_IDLE_SECONDS": "1"}
     async with LocalDeployment(script(*plays), services=False, environ=environ) as deployment:
         yield deployment
@@ -160,6 +168,30 @@ async def test_stop_says_what_is_open_and_up_goes_on_with_it(bare: LocalDeployme
     await _ended_by_itself(bare)
     assert _delivered(folder)
     assert journal_checks.repeated(bare.journal(handle.id)) == []
+
+
+@pytest.mark.minutes
+async def test_stop_says_what_it_waits_for_while_a_reply_comes(bare: LocalDeployment) -> None:
+    """`stop` says how long it may take, keeps the reply that was coming, and the request goes on
+    without asking for it once more; a `stop` that has nothing to wait for says nothing of it.
+    """
+    folder = bare.repository("talking", SMALL)
+    words = ("--repo", str(folder), "--branch", "whole", "--detach", "talk to me")
+    short = _started((await bare.starter("run", *words)).stderr)
+    await bare.reply_comes("length")
+
+    stopped = await bare.starter("stop")
+    assert stopped.returncode == 0, stopped
+    assert "replies of the model that are coming are paid for" in stopped.stderr
+    assert "may take up to 60 s" in stopped.stderr
+    assert bare.processes() == {}
+    assert (await bare.starter("stop")).stderr == ""
+
+    assert (await bare.starter("up", "--detach")).returncode == 0
+    await _ended_by_itself(bare)
+    assert _delivered(folder)
+    entries = bare.journal(f"request/{short}")
+    assert [each.turn for each in entries if each.role == "coder"] == [0, 1]
 
 
 @pytest.mark.minutes
