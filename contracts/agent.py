@@ -83,12 +83,15 @@ class ModelPrices(Contract):
 
     Attributes:
         known: False for a model whose price nobody has said; no budget holds it.
+        write_factor: price of a token that is written to the cache, as a multiple of the input
+            price, that is reserved before a call; 1.25 = that of five minutes, as before 2026-12.
     """
 
     input_usd: float
     output_usd: float
     max_output_tokens: int
     known: bool = True
+    write_factor: float = wire_defaults.WRITE_FACTOR
 
 
 class AgentConfig(Contract):

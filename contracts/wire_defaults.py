@@ -32,6 +32,7 @@ CYCLE_STOP: Final = 0
 IDLE_WARNING: Final = 0
 IDLE_STOP: Final = 0
 STUCK_WINDOWS: Final = 0
+WRITE_FACTOR: Final = 1.25
 
 REQUEST_BUDGET_USD: Final = 10.0
 ON_LIMIT: Final = "ask"

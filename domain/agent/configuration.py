@@ -13,7 +13,7 @@ from contracts.agent import AgentConfig, AgentLimits, ModelPrices
 from contracts.base import Contract
 from contracts.tools import ApprovalClass, RetryClass
 from contracts.verdicts import Effect
-from domain.agent.models import ModelFacts
+from domain.agent.models import HOUR_FACTOR, ModelFacts
 from domain.agent.roles import Role
 from domain.tools.registry import ToolSpec
 
@@ -49,9 +49,10 @@ class AgentConfiguration(Contract):
 
     def pinned(self, oid: str) -> AgentConfig:
         """Return what the agent's workflow needs of it; `oid` is its id in the store."""
-        prices = ModelPrices.model_validate(self.prices, from_attributes=True)
-        other = self.fallback and ModelPrices.model_validate(self.fallback, from_attributes=True)
-        return AgentConfig(id=oid, limits=self.limits, prices=prices, fallback=other)
+        other = self.fallback and pinned_prices(self.fallback)
+        return AgentConfig(
+            id=oid, limits=self.limits, prices=pinned_prices(self.prices), fallback=other
+        )
 
     def asked(self, *, fallback: bool) -> ModelFacts:
         """Return the model that is asked, by its name, with its prices."""
@@ -108,6 +109,12 @@ def _fitting(limits: AgentLimits, *known: ModelFacts | None) -> AgentLimits:
     """Return limits whose window fits the models', with room for the note and a turn's results."""
     most = min(model.window_tokens * 7 // 10 for model in known if model)
     return limits.model_copy(update={"window_tokens": min(limits.window_tokens, most)})
+
+
+def pinned_prices(known: ModelFacts) -> ModelPrices:
+    """Return the prices at which a call is reserved: all of its context written for an hour."""
+    prices = ModelPrices.model_validate(known, from_attributes=True)
+    return prices.model_copy(update={"write_factor": HOUR_FACTOR})
 
 
 def _pinned(spec: ToolSpec) -> PinnedTool:

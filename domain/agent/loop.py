@@ -142,8 +142,7 @@ def may_call(
 ) -> int | Stop:
     """Return the output tokens of the next call, or why there is none; `now` by the run's clock.
 
-    Its price is reserved before it is made, the context as written to the cache for five minutes:
-    a context that is written for an hour may cost 0.75 of its input price more.
+    Its price is reserved before it is made, as if its whole context were written to the cache.
     """
     if progress.turns >= limits.turns:
         return Stop(StopCause.TURNS, f"{limits.turns} turns are used up")
@@ -176,7 +175,7 @@ def _spent(left: int, share: int) -> str:
 
 def least_microusd(prices: ModelPrices, *, context_tokens: int, output_tokens: int) -> int:
     """Return for how much a call with this context may give so many output tokens."""
-    uncached = 1.25 * prices.input_usd * context_tokens
+    uncached = prices.write_factor * prices.input_usd * context_tokens
     return math.floor(uncached + prices.output_usd * output_tokens) + 1
 
 
@@ -185,7 +184,7 @@ def affordable_output(prices: ModelPrices, *, context_tokens: int, money_microus
 
     Where the price is not known, money limits nothing.
     """
-    left = money_microusd - 1.25 * prices.input_usd * context_tokens
+    left = money_microusd - prices.write_factor * prices.input_usd * context_tokens
     if not prices.known or (left > 0 and not prices.output_usd):
         return prices.max_output_tokens
     return max(int(left / prices.output_usd), 0) if left > 0 else 0

@@ -16,6 +16,8 @@ from types import MappingProxyType
 from contracts.model import Usage
 
 REHEARSED = " (rehearsed)"
+HOUR_FACTOR = 2.0
+"""Price of a token that is written to the cache for an hour, as a multiple of the input price."""
 PRICES_OF = "2026-11"
 """The month in which the prices were looked up."""
 PRICES_FROM = "the vendor's price page; those of the 5.5 models as others quote it"
@@ -107,6 +109,6 @@ def cost_microusd(known: ModelFacts, usage: Usage) -> int:
     """Return what a call costs in millionths of a dollar, rounded up."""
     written_1h = usage.cache_write_1h_tokens
     written_5m = max(usage.cache_write_tokens - written_1h, 0)
-    weighted = usage.input_tokens + 1.25 * written_5m + 2 * written_1h
+    weighted = usage.input_tokens + 1.25 * written_5m + HOUR_FACTOR * written_1h
     weighted += known.read_factor * usage.cache_read_tokens
     return math.ceil(known.input_usd * weighted + known.output_usd * usage.output_tokens)

@@ -18,6 +18,7 @@ from contracts.model import ModelTurn, ToolAnswer
 from contracts.store import ConversationRef
 from domain import ids, retries
 from domain.agent import models
+from domain.agent.loop import least_microusd
 from domain.tools.registry import MAX_FINISH_BYTES
 from infra.anthropic.reply import ReplyBuilder
 from infra.conversation.log import ConversationLog, turn_key
@@ -103,6 +104,24 @@ async def test_the_cost_is_that_of_the_tokens_used(desk: ModelEnv) -> None:
     assert first.usage.output_tokens == used[0]["output_tokens"]
     assert second.usage.cache_read_tokens == used[1]["cache_read_input_tokens"] > 0
     assert second.cost_microusd < first.cost_microusd
+
+
+async def test_a_call_costs_no_more_than_was_reserved_for_it(desk: ModelEnv) -> None:
+    """Also one whose whole context is written to the cache for an hour, as an opening is."""
+    async with serve(script({"say": "So."})) as server:
+        model = desk.model(server)
+        conversation = await desk.opened(model)
+        first = await turn(model, call(conversation))
+        (entry,) = server.entries
+
+    assert conversation.config
+    reserved = least_microusd(
+        conversation.config.prices,
+        context_tokens=first.usage.context_tokens,
+        output_tokens=first.usage.output_tokens,
+    )
+    assert first.usage.cache_write_1h_tokens > 0.9 * first.usage.context_tokens
+    assert journal_checks.microusd(entry) <= reserved
 
 
 async def test_no_line_of_a_turn_holds_a_secret(desk: ModelEnv) -> None:

@@ -7,6 +7,7 @@ from contracts.permissions import RequestPermissions
 from contracts.tools import FINISH
 from contracts.verdicts import CallVerdict, Effect
 from domain.agent import models
+from domain.agent.configuration import pinned_prices
 from domain.limits import AGENT
 from domain.policy.judge import Policy, judge
 
@@ -27,7 +28,7 @@ def verdict_of(name: str, subject: str) -> CallVerdict | None:
 
 def prices_of(model: str) -> ModelPrices:
     """Return a model's prices as the product pins them."""
-    return ModelPrices.model_validate(models.facts(model), from_attributes=True)
+    return pinned_prices(models.facts(model))
 
 
 def config_of(model: str, limits: AgentLimits | None = None) -> AgentConfig:

@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.agent import AgentLimits, AgentProgress, ModelPrices, StopCause
+from contracts.agent import AgentLimits, AgentProgress, StopCause
 from contracts.failures import RetryAdvice
 from contracts.model import ModelTurn, ToolAnswer, ToolUse, Usage
 from contracts.store import ConversationRef
 from contracts.visibility import RunState
 from domain import limits
 from domain.agent import loop, models
+from domain.agent.configuration import pinned_prices
 
 MODEL = "claude-sonnet-5-5"
 TALK = ConversationRef(id="c", head="0" * 40, turns=3, context_tokens=20_000, model=MODEL)
@@ -31,7 +32,7 @@ def turn(stop: str = "tool_use", *uses: ToolUse, **fields: object) -> ModelTurn:
 LIMITS = limits.AGENT
 BEFORE = AgentLimits()
 """Of agents from before 2026-12, whose calls were counted."""
-PRICES = ModelPrices.model_validate(models.facts(MODEL), from_attributes=True)
+PRICES = pinned_prices(models.facts(MODEL))
 
 
 def progress(**fields: object) -> AgentProgress:
@@ -82,8 +83,8 @@ def test_money_that_is_used_up_is_said_of_the_agents_share(cost: int, words: str
     variant=st.integers(min_value=0, max_value=4),
 )
 def test_a_permitted_call_can_be_paid_in_full(spent: int, context: int, variant: int) -> None:
-    """Reading the whole context uncached and writing every permitted token stays
-    within the lease.
+    """Writing the whole context to the cache for an hour, and every permitted token of the reply,
+    stays within the lease.
     """
     talk = TALK.model_copy(update={"context_tokens": context})
     decided = loop.may_call(
@@ -94,10 +95,8 @@ def test_a_permitted_call_can_be_paid_in_full(spent: int, context: int, variant:
         now=100.0,
     )
     if isinstance(decided, int):
-        worst = Usage(
-            cache_write_tokens=context + LIMITS.growth_tokens,
-            output_tokens=decided,
-        )
+        whole = context + LIMITS.growth_tokens
+        worst = Usage(cache_write_tokens=whole, cache_write_1h_tokens=whole, output_tokens=decided)
 
         assert (
             models.cost_microusd(models.facts(MODEL), worst)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from contracts.agent import ModelPrices
 from contracts.model import Usage
 from domain.agent import models
+from domain.agent.configuration import pinned_prices
 from domain.agent.loop import affordable_output
 
 TOKENS = st.integers(min_value=0, max_value=1_000_000)
@@ -125,13 +126,13 @@ def test_no_token_is_free_and_none_is_a_refund(
 
 @given(NAMES, TOKENS, st.integers(min_value=-1_000, max_value=100_000_000))
 def test_what_is_affordable_is_affordable(name: str, context: int, money: int) -> None:
-    """Reading everything uncached into the cache and writing that much stays within the money."""
+    """Writing everything to the cache for an hour and replying with that much is within it."""
     output = affordable_output(
-        ModelPrices.model_validate(models.facts(name), from_attributes=True),
+        pinned_prices(models.facts(name)),
         context_tokens=context,
         money_microusd=money,
     )
-    worst = Usage(cache_write_tokens=context, output_tokens=output)
+    worst = Usage(cache_write_tokens=context, cache_write_1h_tokens=context, output_tokens=output)
 
     assert output >= 0
     assert output == 0 or models.cost_microusd(models.facts(name), worst) <= money + 1
