@@ -34,6 +34,10 @@ DYNAMIC_CONFIG: Mapping[str, str] = {
     "frontend.keepAliveTimeout": '"2s"',
     # A name that no browser can send: nothing of ours uses the HTTP API, and no web page may.
     "frontend.httpAllowedHosts": '["none.invalid"]',
+    # An execution is deleted once these two queues have noted that its end is dealt with: with the
+    # default of half a minute, what a person has forgotten is listed that much longer.
+    "history.transferProcessorUpdateAckInterval": '"1s"',
+    "history.visibilityProcessorUpdateAckInterval": '"1s"',
     "matching.enableFairness": "true",
     # One partition each: priority and fairness are then exact.
     "matching.numTaskqueueReadPartitions": "1",
