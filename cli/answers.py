@@ -104,11 +104,12 @@ def _decide(**answer: object) -> Decide:
 
 
 def _whole_digest(seen: str, approval_id: str | None, pending: Sequence[Approval]) -> str:
-    """Return the whole digest of the pending approval that the person saw."""
+    """Return the whole digest of the pending approval that the person saw, else what they gave.
+
+    The request refuses that, and keeps it among the answers that were not taken.
+    """
+    if not seen:
+        raise UsageError("--digest is empty: give what `status` shows, or leave it out.")
     named = [approval for approval in pending if approval_id in (None, approval.id)]
-    if not named:
-        raise UsageError("Nothing of that name waits any more; `status` shows what does.")
-    for approval in named:
-        if seen and approval.digest.startswith(seen.lower()):
-            return approval.digest
-    raise UsageError("What waits is no longer what you saw; `status` shows it as it is now.")
+    matching = (each.digest for each in named if each.digest.startswith(seen.lower()))
+    return next(matching, seen)

@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.policy import JudgeCode
     from contracts.ports import PolicyActivities
     from contracts.repository import RepositoryOpened
-    from domain.approvals import questions
+    from domain.approvals import questions, refusals
     from domain.approvals.inbox import (
         AnswerOutcome,
         ApprovalInbox,
@@ -45,6 +45,7 @@ class PendingApprovals:
         self.inbox = ApprovalInbox()
         self.codes = False
         self._asked = 0
+        self._refused = 0
         self._changed = changed
         self._version = 0
 
@@ -111,13 +112,20 @@ class PendingApprovals:
 
     async def _taken(self, payload: object, choice: Choice) -> AnswerOutcome:
         outcome = self.inbox.take(payload, choice)
+        self._refused += int(outcome.decision is None)
         self._set(outcome.inbox)
         await self._tell(outcome)
         return outcome
 
     def refuse(self, payload: object, problem: str) -> None:
         """Keep an answer that could not be taken, where people see it."""
+        self._refused += 1
         self._set(self.inbox.refuse(payload, problem))
+
+    @property
+    def keeps_no_more(self) -> bool:
+        """Whether so many answers were refused that updates are refused without being kept."""
+        return self._refused >= refusals.MOST_OF_A_RUN
 
     def withdraw_of(self, asked_by: str) -> None:
         """Forget the questions of a workflow that has ended."""
@@ -232,18 +240,23 @@ class ApprovalHandlers:
 
     @workflow.update(description='Answer with a reply: {"choice": "approve", "approval": "plan"}')
     async def decide(self, decision: Decide) -> Receipt:
-        """Take an answer and say what became of it."""
+        """Take an answer and say what became of it; one that is refused is kept and shown."""
         outcome = await self._inbox.take(decision, decision.choice)
-        if self._inbox.codes and outcome.decision is None:
+        if outcome.decision is None:
             raise ApplicationError(outcome.message, type=FailureKind.REFUSED, non_retryable=True)
-        approval = outcome.decision.approval if outcome.decision else str(decision.approval)
-        return Receipt(approval=approval, choice=decision.choice, message=outcome.message)
+        return Receipt(
+            approval=outcome.decision.approval, choice=decision.choice, message=outcome.message
+        )
 
     @decide.validator
     def check_decision(self, decision: Decide) -> None:
-        """Refuse an answer that cannot be taken, before it reaches history."""
+        """Refuse, before it reaches history, what cannot be taken once much was refused and kept.
+
+        A validator cannot change the workflow, so a refusal that is to be kept is the update's
+        failure. Each counts towards the updates that the server allows a run.
+        """
         problem = self._inbox.inbox.problem(decision, decision.choice)
-        if problem:
+        if problem and self._inbox.keeps_no_more:
             raise ApplicationError(problem, type=FailureKind.REFUSED, non_retryable=True)
 
     @workflow.signal(dynamic=True, description="Anything else: kept and shown")

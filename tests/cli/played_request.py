@@ -88,9 +88,11 @@ class PlayedRequest:
 
     @decide.validator
     def check(self, decide: Decide) -> None:
-        """Refuse an answer to anything but the plan."""
+        """Refuse an answer to anything but the plan as it is."""
         if decide.approval not in (None, "plan"):
             raise ValueError(f"nothing called {decide.approval} waits")
+        if decide.digest not in (None, DIGEST):
+            raise ValueError(f"you saw {decide.digest}, not this")
 
     def _status(self, state: RunState, reason: str) -> RequestStatus:
         done = state is RunState.DONE

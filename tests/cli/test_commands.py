@@ -251,8 +251,10 @@ async def test_answers_that_cannot_count_are_refused(client: Client, person: Per
         name = await started(client)
         with pytest.raises(UsageError, match=r"^nothing called review waits"):
             await person.types("approve", name, "review")
-        with pytest.raises(UsageError, match="no longer what you saw"):
+        with pytest.raises(UsageError, match=r"^you saw ffff, not this"):
             await person.types("approve", name, "--digest", "ffff")
+        with pytest.raises(UsageError, match="--digest is empty"):
+            await person.types("approve", name, "--digest", "")
         assert await person.types("approve", name, "--digest", "0123") is ExitCode.DELIVERED
         await RequestClient(client).outcome(name)
         with pytest.raises(UsageError, match="has ended"):

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import datetime as dt
+import json
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
@@ -15,10 +16,12 @@ from temporalio.client import (
     WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowHandle,
+    WorkflowHistory,
     WorkflowUpdateFailedError,
 )
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError, CancelledError
+from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper
 
 from contracts.approvals import ApprovalKind, Choice, Decide, Receipt
@@ -31,6 +34,7 @@ from contracts.review import ReviewFinish, Verdict
 from contracts.task import TaskState
 from contracts.tools import CoderFinish
 from contracts.visibility import RunState
+from domain.approvals import refusals
 from domain.text import NO_TEXT
 from runtime.services.waking import wake_waiting
 from tests.fakes.calls import failing
@@ -550,21 +554,63 @@ async def test_no_answer_or_note_is_dropped_unsaid_because_it_is_no_text(client:
     assert "no \ufffd way" in error.message
 
 
-async def test_a_refused_update_leaves_no_trace_in_history(client: Client) -> None:
-    """An update that cannot be taken is refused with the reason, and never reaches history."""
+async def test_an_update_that_is_refused_is_kept_and_shown(client: Client) -> None:
+    """Of a question that there is not, stale, without a reason or late: its sender is told why, and
+    so is whoever looks at the request; what is no answer at all never reaches history.
+    """
+    wrong = (
+        (Decide(choice=Choice.APPROVE, approval="delivery"), "Nothing called 'delivery' waits"),
+        (Decide(choice=Choice.APPROVE, approval="plan", digest="f" * 64), "has changed since"),
+        (Decide(choice=Choice.REVISE, approval="plan"), "Say what to change"),
+    )
+    async with at_work(client, scripts([plan(task("a"))])) as env:
+        handle = await env.start(RequestWorkflow, asked(approve=["plan", "delivery"]))
+        await waits(handle, "plan")
+        with pytest.raises(WorkflowUpdateFailedError):
+            await handle.execute_update("decide", raw('{"choice": "maybe"}'))
+        before = await handle.fetch_history()
+        for answer, why in wrong:
+            assert why in await update_refused(handle, answer)
+        await handle.signal("reject", {"approval": "plan", "by": "Ada"})
+        late = Decide(choice=Choice.APPROVE, approval="plan", by="Bob")
+        with contextlib.suppress(WorkflowUpdateFailedError, RPCError):
+            await handle.execute_update("decide", late)
+        _, last = await failed(handle)
+
+    assert not _updates(before)
+    problems = [each.problem for each in last.refused_answers]
+    assert all(why in problem for (_, why), problem in zip(wrong, problems, strict=False))
+    assert json.loads(last.refused_answers[1].received)["digest"] == "f" * 64
+
+
+async def test_updates_are_refused_without_being_kept_once_many_were(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that refused ones never use up what the server allows a run; a right one still counts."""
+    monkeypatch.setattr(refusals, "MOST_OF_A_RUN", 2)
     async with at_work(client, scripts([plan(task("a"))])) as env:
         handle = await env.start(RequestWorkflow, asked(approve=["plan"]))
         await waits(handle, "plan")
-        with pytest.raises(WorkflowUpdateFailedError) as caught:
-            await handle.execute_update(
-                "decide", Decide(choice=Choice.APPROVE, approval="delivery")
-            )
-        history = await handle.fetch_history()
-        await handle.signal("reject")
+        wrong = Decide(choice=Choice.APPROVE, approval="delivery")
+        for _ in range(4):
+            await update_refused(handle, wrong)
+        shown, history = await status(handle), await handle.fetch_history()
+        await handle.execute_update("decide", Decide(choice=Choice.REJECT, reason="no"))
         await failed(handle)
 
-    assert "Nothing called 'delivery' waits" in str(caught.value.cause)
-    assert not any(
+    assert len(shown.refused_answers) == 2
+    assert _updates(history) == 2
+
+
+async def update_refused(handle: WorkflowHandle[Any, Any], answer: Decide) -> str:
+    """Send an answer that is refused, and return why."""
+    with pytest.raises(WorkflowUpdateFailedError) as caught:
+        await handle.execute_update("decide", answer)
+    return str(caught.value.cause)
+
+
+def _updates(history: WorkflowHistory) -> int:
+    return sum(
         event.HasField("workflow_execution_update_accepted_event_attributes")
         for event in history.events
     )
