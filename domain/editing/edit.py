@@ -8,16 +8,15 @@ seen. Refusals are sentences for the agent. Knows no file system.
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher, unified_diff
-from heapq import nlargest
 from itertools import islice
 from typing import TypeAlias
 
 from domain.editing import matching
 from domain.editing import seen as seen_record
-from domain.editing.diff import bounded, difference
+from domain.editing.diff import difference
 from domain.editing.document import Document, decode, parse, universal
 from domain.editing.matching import Match, MatchKind
+from domain.editing.nearest import nearest
 
 EDIT_LIMIT_BYTES = 1024 * 1024
 """A larger file is not edited: matching it would hold up everything else."""
@@ -27,10 +26,6 @@ VIEW_LIMIT_BYTES = 128 * 1024
 """What one view returns at most, line numbers included."""
 LINE_LIMIT_CHARS = 2_000
 """What a view shows of one line."""
-_CANDIDATE_LIMIT_BYTES = 2_048
-_CANDIDATE_LINES = 2_000
-_CANDIDATE_CHARS = 300
-_CANDIDATE_MIN_RATIO = 0.6
 _LISTED_MATCHES = 10
 
 _NOT_FOUND = "Error: File not found"
@@ -144,14 +139,14 @@ def str_replace(
     line ends of `new` become the file's, unless `old` has CR itself. A file never viewed, or
     changed since, is edited only when `old` is exact (line ends aside).
     """
-    document = _open(before)
+    document = opened(before)
     if isinstance(document, Refused):
         return document
     if not old:
         return Refused("Error: old_str is empty. Use insert to add text, create for a new file.")
     if old == new:
         return Refused("Error: old_str and new_str are the same, so nothing would change.")
-    staleness = _staleness(before, seen)
+    staleness = stale_note(before, seen)
     if "\r" in old and len(spots := list(islice(_whole_ends(document, old), 2))) == 1:
         raw = document.raw
         after = document.with_raw(raw[: spots[0]] + new + raw[spots[0] + len(old) :])
@@ -184,10 +179,10 @@ def insert(
 
     A line number means nothing in a version the agent has not seen, so that is refused.
     """
-    document = _open(before)
+    document = opened(before)
     if isinstance(document, Refused):
         return document
-    if staleness := _staleness(before, seen):
+    if staleness := stale_note(before, seen):
         return Refused(f"Error: {staleness[0].upper()}{staleness[1:]}. View it first.")
     if not text:
         return Refused("Error: insert_text is empty, so nothing would change.")
@@ -210,7 +205,8 @@ def _with_inserted(document: Document, line: int, text: str) -> Document:
     return document.with_lines(line, line, lines)
 
 
-def _open(before: bytes | None) -> Document | Refused:
+def opened(before: bytes | None) -> Document | Refused:
+    """Return a file as text that may be edited."""
     if before is None:
         return Refused(_NOT_FOUND)
     if len(before) > EDIT_LIMIT_BYTES:
@@ -218,7 +214,8 @@ def _open(before: bytes | None) -> Document | Refused:
     return decode(before) or Refused(_BINARY)
 
 
-def _staleness(before: bytes | None, seen: str | None) -> str:
+def stale_note(before: bytes | None, seen: str | None) -> str:
+    """Return that the agent has not seen this version of a file; "" when it has."""
     if seen is None:
         return _UNSEEN
     current = before is not None and seen_record.version(seen) == digest(before)
@@ -233,15 +230,22 @@ def _edited(
     match_kind: str,
     notes: Sequence[str] = (),
 ) -> Outcome:
-    try:
-        data = after.encode()
-    except UnicodeEncodeError as error:
-        wrong = ascii(error.object[error.start : error.start + 1])
-        return Refused(f"Error: The character {wrong} cannot be written in {after.encoding}.")
+    data = encoded(after)
+    if isinstance(data, Refused):
+        return data
     if before is not None and data == before.encode():
         return Refused("Error: Nothing would change: the file holds this text already.")
     note = "; ".join(note for note in notes if note)
     return Edited(data, match_kind, note, difference(path, before, after))
+
+
+def encoded(document: Document) -> bytes | Refused:
+    """Return the bytes of a file after an edit; its encoding may lack a character."""
+    try:
+        return document.encode()
+    except UnicodeEncodeError as error:
+        wrong = ascii(error.object[error.start : error.start + 1])
+        return Refused(f"Error: The character {wrong} cannot be written in {document.encoding}.")
 
 
 def _whole_ends(document: Document, old: str) -> Iterator[int]:
@@ -271,49 +275,9 @@ def _no_match(document: Document, old: str, staleness: str) -> Refused:
     quoted = universal(old.encode(errors="replace").decode()).removesuffix("\n").split("\n")
     if all("\t" in line and line.split("\t")[0].strip().isdecimal() for line in quoted):
         parts.append("Leave out the line numbers that the view puts before each line.")
-    elif (first := _nearest(document.contents, quoted)) is not None:
-        parts.append(_candidate(document.contents, first, quoted))
+    elif near := nearest(document.contents, quoted, called="your old_str"):
+        parts.append(near)
     return Refused("\n".join(parts))
-
-
-def _candidate(contents: Sequence[str], first: int, quoted: Sequence[str]) -> str:
-    quoted = quoted[:_CANDIDATE_LINES]
-    held = contents[first : first + len(quoted)]
-    lines = list(unified_diff(quoted, held, lineterm="", n=1))[3:]
-    place = f"lines {first + 1} to {first + len(held)}" if len(held) > 1 else f"line {first + 1}"
-    title = f"The nearest text is at {place}; - is your old_str, + is the file:"
-    return bounded([title, *lines], limit_bytes=_CANDIDATE_LIMIT_BYTES)
-
-
-def _nearest(contents: Sequence[str], quoted: Sequence[str]) -> int | None:
-    """Return the index of the line at which the file is most like the quoted lines, if anywhere."""
-    wanted: dict[str, list[int]] = {}
-    for index, line in enumerate(quoted):
-        if line.strip():
-            wanted.setdefault(line.strip(), []).append(index)
-    votes: dict[int, int] = {}
-    for at, line in enumerate(contents):
-        for index in wanted.get(line.strip(), ())[:_LISTED_MATCHES]:
-            votes[at - index] = votes.get(at - index, 0) + 1
-    if votes:
-        return max(0, max(votes, key=lambda first: (votes[first], -first)))
-    return _alike(contents, quoted)
-
-
-def _alike(contents: Sequence[str], quoted: Sequence[str]) -> int | None:
-    """Return where the longest quoted line has its likeness, by characters, within bounds."""
-    index = max(range(len(quoted)), key=lambda i: len(quoted[i].strip()))
-    matcher = SequenceMatcher(autojunk=False)
-    matcher.set_seq2(quoted[index].strip()[:_CANDIDATE_CHARS])
-
-    def ratio(at: int, *, quick: bool) -> float:
-        matcher.set_seq1(contents[at].strip()[:_CANDIDATE_CHARS])
-        return matcher.quick_ratio() if quick else matcher.ratio()
-
-    lines = range(min(len(contents), _CANDIDATE_LINES))
-    likely = nlargest(_LISTED_MATCHES, lines, key=lambda at: ratio(at, quick=True))
-    best = max(likely, key=lambda at: ratio(at, quick=False))
-    return max(0, best - index) if ratio(best, quick=False) >= _CANDIDATE_MIN_RATIO else None
 
 
 def view(data: bytes, view_range: tuple[int, int] | None, *, path: str) -> Viewed | Refused:

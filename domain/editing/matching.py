@@ -66,10 +66,10 @@ class Match:
     new: str
 
 
-def find(document: Document, old: str, new: str) -> tuple[Match, ...]:
+def find(document: Document, old: str, new: str, *, whole: bool = False) -> tuple[Match, ...]:
     """Return the places of `old`, in the order of the file, from the first way that has any.
 
-    At most `PLACES_LIMIT`; one or several is all that matters.
+    At most `PLACES_LIMIT`; one or several is all that matters. `whole` = only whole lines count.
 
     The reader of a file does not see its line ends, so the first two ways count together: text
     that stands once with LF and once with CRLF has two places.
@@ -78,10 +78,18 @@ def find(document: Document, old: str, new: str) -> tuple[Match, ...]:
     if not old:
         return ()
     for search in (_plain, _without_trailing_blanks, _shifted, _folded):
-        places = tuple(islice(search(document, old, new), PLACES_LIMIT))
-        if places:
+        found = search(document, old, new)
+        if whole:
+            found = (place for place in found if _is_whole(document, place))
+        if places := tuple(islice(found, PLACES_LIMIT)):
             return places
     return ()
+
+
+def _is_whole(document: Document, place: Match) -> bool:
+    text, before, behind = document.text, place.start - 1, place.end
+    ends = behind == len(text) or "\n" in {text[behind], text[behind - 1]}
+    return (before < 0 or text[before] == "\n") and ends
 
 
 def line_of(starts: Sequence[int], offset: int) -> int:
@@ -234,7 +242,7 @@ def _merge(
             if tag == "equal":
                 yield held.contents[at], held.ends[at]
             elif at < i_end:
-                kept = _blend(held.contents[at], old[at], line) if blend else line
+                kept = blended(held.contents[at], old[at], line) if blend else line
                 yield kept, held.ends[at]
             else:
                 yield line, ""
@@ -259,7 +267,7 @@ def _with_ends(
         yield content, before
 
 
-def _blend(held: str, old: str, new: str) -> str:
+def blended(held: str, old: str, new: str) -> str:
     """Return `new`, with the characters it shares with `old` as the file has them."""
     if len(held) > _BLEND_MAX_CHARS or len(new) > _BLEND_MAX_CHARS:
         return new
