@@ -140,13 +140,13 @@ class _CheckRun:
 
     def _refs(self, command: str) -> tuple[str, str]:
         """Return the ref of the accepted outcome, and of this very run."""
-        repository, fresh = self.request.repository, self.request.fresh
+        repository, fresh, by = self.request.repository, self.request.fresh, self.request.by
         timeout = str(self.request.timeout_seconds)
         # How a line is run decides what it comes to: an outcome of another shell is no answer.
         layer = (self.place.layer,) if self.place.layer else ()
         name = ids.digest(SHELL, command, repository.environment, timeout, *layer)
         main = ids.checks_ref(self.tree, name)
-        owner = ids.digest(repository.request_key, length=8)
+        owner = ids.digest(repository.request_key, *((by,) if by else ()), length=8)
         return main, f"{main}-{owner}-{fresh}" if fresh else main
 
     async def _known(self, number: int) -> _Outcome | None:

@@ -24,13 +24,15 @@ class FailedBefore(Contract):
 class RunChecks(Contract):
     """Ask for commands to be run on a commit, in a worktree without any leftovers.
 
-    Each outcome is recorded by (tree, command, environment, `fresh`) and not found out again.
+    Each outcome is recorded by (tree, command, environment), of a deliberate rerun also by
+    (`fresh`, `by`), and not found out again.
 
     Attributes:
         commands: run in order by bash, a pipe failing with any of its commands; the first that
             fails ends the run.
         timeout_seconds: for each command.
         fresh: counts deliberate reruns.
+        by: who counts them: a task, the merge queue; "" = the request.
         failed_before: of these commands no more may fail than before; one that fails as it did
             ends no run.
     """
@@ -40,6 +42,7 @@ class RunChecks(Contract):
     commands: tuple[str, ...]
     timeout_seconds: int = wire_defaults.CHECK_SECONDS
     fresh: int = 0
+    by: str = ""
     failed_before: tuple[FailedBefore, ...] = ()
 
 

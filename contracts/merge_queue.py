@@ -22,6 +22,7 @@ class QueuedPatch(Contract):
         acceptance: the task's own commands: they must pass on every tree that has this patch.
         checks: the request's commands: they must pass too, unless they fail already without it.
         group: of its patches no second one lands; "" = the task stands for itself.
+        attempt: at the task; 0 = the first.
     """
 
     id: str
@@ -32,6 +33,7 @@ class QueuedPatch(Contract):
     acceptance: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
     group: str = ""
+    attempt: int = 0
 
 
 class EnqueuePatch(Contract):

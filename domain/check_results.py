@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from contracts.checks import CheckResult, FailedBefore
+from contracts.subtask import SubtaskStart
 from domain.text import for_people, one_line
 
 _COMPARED = 100
@@ -22,6 +23,19 @@ _REPORTS = (
     re.compile(r"^\s*✖ (.+?)(?: \([\d.]+ ?ms\))?$", re.MULTILINE),
     re.compile(r"^\s*\d+\) (.+)$", re.MULTILINE),
 )
+
+
+def attempt_at(start: SubtaskStart) -> int:
+    """Return which attempt at a task this is: 0 the first, 2 the one after it."""
+    return start.earlier.number + 1 if start.earlier else 0
+
+
+def fresh_run(attempt: int, *, again: bool) -> int:
+    """Return the number of a run among those of one counter; 0 = what is known counts.
+
+    Each attempt has two numbers of its own: the doubted run of one is no answer to the next.
+    """
+    return 2 * attempt + again
 
 
 def failing_test(output: str) -> str:

@@ -18,10 +18,12 @@ with workflow.unsafe.imports_passed_through():
     from workflows.checks import run_checks
 
 
-async def survey(opened: RepositoryOpened, checks: Sequence[str], *, fresh: int) -> Baseline | None:
+async def survey(
+    opened: RepositoryOpened, checks: Sequence[str], *, attempt: int
+) -> Baseline | None:
     """Survey the base and run every check on it, each alone; None in requests from before that.
 
-    `fresh` is the attempt at the request: with it the checks are run again. 0 = the first.
+    A further `attempt` at the request runs the checks again; 0 = the first.
     """
     if not workflow.patched("base-surveyed-2026-12"):
         return None
@@ -30,19 +32,21 @@ async def survey(opened: RepositoryOpened, checks: Sequence[str], *, fresh: int)
         SurveyBase(repository=opened.repository, commit=opened.base, name=opened.base_name),
         activity_options.checks(opened.repository.host_id, "survey the base", commands=1),
     )
-    reports = [await _on_base(opened, check, fresh) for check in checks]
+    reports = [await _on_base(opened, check, attempt) for check in checks]
     return baselines.baseline(opened.base, surveyed, reports)
 
 
-async def _on_base(opened: RepositoryOpened, check: str, fresh: int) -> ChecksReport:
+async def _on_base(opened: RepositoryOpened, check: str, attempt: int) -> ChecksReport:
     """Run a check on the base, and once more when it is red: it may be flaky."""
     repository, base = opened.repository, opened.base
     summary = f"on the base: {check}"
-    report = await run_checks(repository, base, (check,), summary=summary, fresh=fresh)
+    report = await run_checks(repository, base, (check,), summary=summary, attempt=attempt)
     if report.passed or not workflow.patched("base-check-rerun-2026-12"):
         return report
     summary = f"again on the base: {check}"
-    again = await run_checks(repository, base, (check,), summary=summary, fresh=fresh + 1)
+    again = await run_checks(
+        repository, base, (check,), summary=summary, attempt=attempt, again=True
+    )
     return baselines.twice(report, again)
 
 

@@ -10,6 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.review import Patch
     from contracts.store import RepositoryRef
     from contracts.subtask import SubtaskStart
+    from domain.check_results import attempt_at, fresh_run
     from domain.planning import baseline as baselines
     from workflows import activity_options, cancellation, retrying
 
@@ -20,12 +21,16 @@ async def run_checks(
     commands: tuple[str, ...],
     *,
     summary: str,
-    fresh: int = 0,
+    attempt: int = 0,
+    again: bool = False,
+    by: str = "",
     failed_before: tuple[FailedBefore, ...] = (),
 ) -> ChecksReport:
-    """Run commands on a clean checkout of a commit; `fresh` counts deliberate reruns.
+    """Run commands on a clean checkout of a commit.
 
-    What `failed_before` may fail again, in nothing more.
+    What is known of its tree is not found out again, but by a further attempt (`attempt` is not 0)
+    and where a red outcome is doubted (`again`). `by` counts its attempts for itself: a task, the
+    merge queue; "" = the request. What `failed_before` may fail again, in nothing more.
     """
     report = await retrying.execute(
         CheckActivities.run_checks,
@@ -33,7 +38,8 @@ async def run_checks(
             repository=repository,
             commit=commit,
             commands=commands,
-            fresh=fresh,
+            fresh=fresh_run(attempt, again=again),
+            by=by,
             failed_before=failed_before,
         ),
         activity_options.checks(repository.host_id, summary, commands=len(commands)),
@@ -47,13 +53,26 @@ async def accept(start: SubtaskStart, patch: Patch, promised: Sequence[str]) -> 
     repository, commit, before = start.repository, patch.commit, baselines.failed(start)
     commands, summary = baselines.required(start, promised), f"accept {patch.task}"
     # What was red in an earlier attempt may be green by now, though nothing of the tree changed.
-    fresh = start.earlier.number + 1 if start.earlier else 0
+    attempt, task = attempt_at(start), patch.task
     report = await run_checks(
-        repository, commit, commands, summary=summary, fresh=fresh, failed_before=before
+        repository,
+        commit,
+        commands,
+        summary=summary,
+        attempt=attempt,
+        by=task,
+        failed_before=before,
     )
     if not baselines.doubtful(start, report):
         return report
     summary = f"again: {summary}"
     return await run_checks(
-        repository, commit, commands, summary=summary, fresh=fresh + 1, failed_before=before
+        repository,
+        commit,
+        commands,
+        summary=summary,
+        attempt=attempt,
+        again=True,
+        by=task,
+        failed_before=before,
     )

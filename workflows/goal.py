@@ -177,7 +177,8 @@ class GoalLoop:
                 merged.tip,
                 command,
                 summary="check the merged tree again",
-                fresh=(start.retry.attempt if start.retry else 0) + 1,
+                attempt=start.retry.attempt if start.retry else 0,
+                again=True,
             )
         self._tip, self._log = merged.tip, report.log
         outcome = goal.Outcome(report.tree, report.results[-1], goal.touched(ran))

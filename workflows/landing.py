@@ -16,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.review import Patch
     from contracts.subtask import SubtaskStart
     from contracts.task import TaskState
+    from domain.check_results import attempt_at
     from domain.planning.baseline import queued_checks
     from domain.review import rework
     from domain.review.patch import carried_over
@@ -70,6 +71,7 @@ class Landing:
             acceptance=start.task.acceptance,
             checks=queued_checks(start, self._reporter.report.dropped),
             group=start.group,
+            attempt=attempt_at(start),
         )
         self._queued = queued.id
         await self._reporter.set(TaskState.RUNNING, "in the merge queue")

@@ -13,6 +13,9 @@ with workflow.unsafe.imports_passed_through():
     from workflows.checks import run_checks
 
 
+_QUEUE = "merge queue"
+
+
 class PrefixChecks:
     """The checks of a queue.
 
@@ -121,7 +124,14 @@ class PrefixChecks:
             return report
         summary = f"again: {summary}"
         return await run_checks(
-            repository, commit, commands, summary=summary, fresh=1, failed_before=before
+            repository,
+            commit,
+            commands,
+            summary=summary,
+            attempt=max(queued.attempt for queued in patches),
+            again=True,
+            by=_QUEUE,
+            failed_before=before,
         )
 
 

@@ -79,7 +79,7 @@ class Planning:
     async def look_at_base(self) -> None:
         """Survey the base and run the person's checks on it: all agents are told what is found."""
         attempt = self._start.retry.attempt if self._start.retry else 0
-        self._surveyed = await baseline.survey(self._opened, self._start.checks, fresh=attempt)
+        self._surveyed = await baseline.survey(self._opened, self._start.checks, attempt=attempt)
 
     @property
     def baseline(self) -> Baseline | None:

@@ -79,7 +79,7 @@ async def check_merged_tree(
         chain.tip,
         commands,
         summary="check the merged tree",
-        fresh=start.retry.attempt if start.retry else 0,
+        attempt=start.retry.attempt if start.retry else 0,
     )
     return chain, report
 

@@ -155,6 +155,15 @@ async def test_a_fresh_rerun_that_passes_replaces_the_red_one(env: ActivityEnv, 
     ]
 
 
+async def test_a_rerun_of_another_counter_is_no_answer(job: Job) -> None:
+    """A task's second attempt, the merge queue and the request count their runs for themselves."""
+    reports = [
+        await job.check(job.base, "exit 3", fresh=4, by=by) for by in ("", "a", "merge queue", "a")
+    ]
+
+    assert [report.cached for report in reports] == [False, False, False, True]
+
+
 async def test_a_check_may_need_what_one_before_it_made(job: Job) -> None:
     """A command that is red only because an earlier one was spared is run again with it; and red
     on its own is not red behind another.

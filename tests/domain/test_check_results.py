@@ -10,6 +10,7 @@ from domain.check_results import (
     failed_before,
     failing_test,
     failing_tests,
+    fresh_run,
     red_command,
 )
 
@@ -89,6 +90,16 @@ def test_the_end_of_a_red_command_counts_where_no_test_does(
     known = FailedBefore(command=COMMAND, exit_code=1, failing=("a",))
 
     assert compared(result, [known]).acceptable is acceptable
+
+
+def test_no_two_runs_of_two_attempts_have_the_same_number() -> None:
+    """The first run of a first attempt alone takes what is known of its tree."""
+    numbers = [
+        fresh_run(attempt, again=again) for attempt in (0, 2, 3, 4) for again in (False, True)
+    ]
+
+    assert len(set(numbers)) == len(numbers)
+    assert numbers.index(0) == 0
 
 
 def test_a_command_that_nothing_is_known_of_is_red_when_it_fails() -> None:

@@ -24,7 +24,7 @@ class FakeChecks(Fake, CheckActivities):
 
     def __init__(self, store: MemoryStore, before: Before) -> None:
         super().__init__(store, before)
-        self._journal: dict[tuple[str, str, int], bool] = {}
+        self._journal: dict[tuple[str, str, str, int], bool] = {}
         self._red: set[tuple[str, str]] = set()
         self.passes: Callable[[RunChecks, str], bool] = lambda _request, _command: True
         self.exit_code = 1
@@ -59,11 +59,11 @@ class FakeChecks(Fake, CheckActivities):
         )
 
     def _run(self, tree_id: str, request: RunChecks, command: str) -> bool:
-        key = (tree_id, command, request.fresh)
+        key = (tree_id, command, request.by if request.fresh else "", request.fresh)
         if key not in self._journal:
             self._journal[key] = self.passes(request, command)
             if self._journal[key] and request.fresh:
-                self._journal[tree_id, command, 0] = True
+                self._journal[tree_id, command, "", 0] = True
             elif not self._journal[key]:
                 self._red.add((tree_id, command))
         return self._journal[key]

@@ -20,6 +20,7 @@ from tests.fakes.store import BASE
 from tests.workflows.test_request import (
     CHECK,
     CUT,
+    DEAR_REVIEWER,
     asked,
     at_work,
     dear_coder,
@@ -192,9 +193,10 @@ async def test_without_money_no_round_begins(client: Client) -> None:
     """At the limit of its budget a request that finishes there hands back what has landed."""
     script = scripts(PLANNED, "a")
     script["coder/a"] = dear_coder("a")
+    script["reviewer/a"] = DEAR_REVIEWER
     async with at_work(client, script) as env:
         passes_with(env, "never")
-        more = {"budget_usd": 0.12, "on_limit": "finish"}
+        more = {"budget_usd": 0.14, "on_limit": "finish"}
         _, last = await failed(await env.start(RequestWorkflow, wanted(**more)))
 
     assert "the request finishes at the limit of its budget" in last.reason

@@ -81,6 +81,9 @@ def dear_coder(name: str) -> list[ScriptedReply]:
     return [dataclasses.replace(edit, cost_microusd=70_000), done]
 
 
+DEAR_REVIEWER = [dataclasses.replace(each, cost_microusd=20_000) for each in REVIEWER]
+
+
 def plan(*tasks: TaskSpec, cost_microusd: int = 1_000) -> ScriptedReply:
     """The planner's reply with a plan."""
     return finishes(PlanDraft(summary="a plan", tasks=tasks), cost_microusd=cost_microusd)
@@ -344,9 +347,9 @@ async def test_a_failed_task_blocks_none_that_only_writes_the_same(client: Clien
 
 async def test_a_task_beyond_the_budget_is_not_started(client: Client) -> None:
     """A task beyond the budget is not started and shows why; finished work is delivered."""
-    dear = {"coder/a": dear_coder("a"), "reviewer/a": REVIEWER}
+    dear = {"coder/a": dear_coder("a"), "reviewer/a": DEAR_REVIEWER}
     async with at_work(client, scripts([plan(task("a"), task("b", "a"))]) | dear) as env:
-        start = asked(budget_usd=0.12, on_limit="finish")
+        start = asked(budget_usd=0.14, on_limit="finish")
         error, last = await failed(await env.start(RequestWorkflow, start))
 
     rows = {row.id: row for row in last.tasks}
@@ -355,7 +358,7 @@ async def test_a_task_beyond_the_budget_is_not_started(client: Client) -> None:
     assert (rows["b"].state, rows["b"].workflow_id) == (TaskState.FAILED, None)
     assert rows["b"].ending is TaskEnding.NO_MONEY
     assert rows["b"].reason == (
-        "the budget of $0.12 is used up or reserved; "
+        "the budget of $0.14 is used up or reserved; "
         "the request finishes at the limit of its budget (on_limit: finish)"
     )
     assert last.commit == env.tip

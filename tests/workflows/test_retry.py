@@ -3,13 +3,25 @@
 import pytest
 from temporalio.client import Client
 
+from contracts.checks import RunChecks
 from contracts.delivery import Delivered
 from contracts.planning import Plan
 from contracts.resume import RequestResumed
 from contracts.task import EarlierAttempt, TaskState, TaskStatus
 from contracts.visibility import RunState
+from domain.check_results import fresh_run
 from tests.fakes.store import BASE
-from tests.workflows.test_request import asked, at_work, plan, scripts, status, task, waits
+from tests.workflows.test_request import (
+    CHECK,
+    asked,
+    at_work,
+    failed,
+    plan,
+    scripts,
+    status,
+    task,
+    waits,
+)
 from workflows.request import RequestWorkflow
 
 pytestmark = pytest.mark.system
@@ -56,7 +68,7 @@ async def test_a_retry_keeps_plan_and_done_tasks_and_runs_the_rest(client: Clien
     assert env.calls.of("rebase_patch")[0].patch.round == 3
     assert "kept" in env.written(env.tip)
     assert env.calls.of("deliver_branch")[0].moves_from == BASE
-    assert env.calls.of("run_checks")[-1].fresh == 2
+    assert env.calls.of("run_checks")[-1].fresh == fresh_run(2, again=False)
     assert env.calls.of("enqueue_patch")[0].landed[0].task == "a"
     assert done.cost_usd == pytest.approx(0.07 + 3 * 0.001)
     closed = env.calls.of("close_request")[0]
@@ -77,6 +89,28 @@ async def test_what_is_left_of_a_plan_is_estimated(client: Client) -> None:
     assert done.estimate.tasks == 1
     assert [order.sizes for order in env.calls.of("estimate_cost")] == [(PLAN.tasks[1].size,)]
     assert checked.estimate is None
+
+
+async def test_no_attempt_takes_a_rerun_of_the_one_before_for_a_run_of_its_own(
+    client: Client,
+) -> None:
+    """Each runs what is red on the base twice, under numbers that no other attempt has."""
+    ran: list[tuple[str, int]] = []
+
+    def fails(order: RunChecks, command: str) -> bool:
+        ran.append((command, order.fresh))
+        return False
+
+    async with at_work(client, scripts([])) as env:
+        env.repositories.resumed = RequestResumed(plan=PLAN, approved=True, tasks=(DONE, DONE_B))
+        env.checks.passes = fails
+        for attempt in (2, 3, 4):
+            retry = {"resumes": "key", "retry": {"attempt": attempt}}
+            handle = await env.start(RequestWorkflow, asked(**retry), name=f"/{attempt}")
+            await failed(handle)
+
+    on_base = [number for command, number in ran if command == CHECK]
+    assert len(on_base) == len(set(on_base)) == 6
 
 
 async def test_a_task_that_was_cancelled_goes_on_under_its_id(client: Client) -> None:
