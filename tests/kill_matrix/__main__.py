@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
@@ -17,7 +18,7 @@ from runtime.services.child_process import end_process
 from tests.kill_matrix import model_script
 from tests.kill_matrix.plan import BY_STARTER, TOGETHER, USUAL, Mode, RunPlan, plans
 from tests.kill_matrix.retry_runs import execute_with_retries
-from tests.kill_matrix.runs import UNDISTURBED, RunResult, execute
+from tests.kill_matrix.runs import UNDISTURBED, UNDISTURBED_GOAL, RunResult, execute
 from tests.kill_matrix.starter_runs import execute_with_starter
 from tests.kill_matrix.table import (
     MatrixSetup,
@@ -36,6 +37,18 @@ _RUNS_PER_DEPLOYMENT = 8
 _MOST_FAILURES = 3
 
 
+@dataclass(frozen=True)
+class Expected:
+    """The trees that undisturbed requests deliver: the reference request, and it with a goal."""
+
+    reference: str
+    goal: str
+
+    def of(self, plan: RunPlan) -> str:
+        """Return the tree that a run is to deliver."""
+        return self.goal if plan.mode is Mode.GOAL else self.reference
+
+
 class Matrix:
     """The runs of one matrix, some at a time, each group on a deployment of its own.
 
@@ -49,19 +62,19 @@ class Matrix:
         self._log = log
         self.results: list[RunResult] = []
 
-    async def undisturbed(self) -> RunResult:
+    async def undisturbed(self, plan: RunPlan = UNDISTURBED) -> RunResult:
         """Execute the request without any kill: all other runs are compared with it."""
         async with LocalDeployment(model_script.reference()) as deployment:
-            return await execute(deployment, UNDISTURBED, expected="", seed=self._seed)
+            return await execute(deployment, plan, expected="", seed=self._seed)
 
-    async def run(self, todo: Sequence[RunPlan], *, expected: str) -> None:
+    async def run(self, todo: Sequence[RunPlan], *, expected: Expected) -> None:
         """Execute all plans."""
         waiting = list(reversed(todo))
         async with asyncio.TaskGroup() as group:
             for _ in range(self._jobs):
                 group.create_task(self._work(waiting, expected))
 
-    async def _work(self, waiting: list[RunPlan], expected: str) -> None:
+    async def _work(self, waiting: list[RunPlan], expected: Expected) -> None:
         failures = 0
         while waiting:
             try:
@@ -72,7 +85,7 @@ class Matrix:
                     raise
                 print(f"a deployment could not be set up or cleared: {error!r}"[:500], flush=True)
 
-    async def _on_one_deployment(self, waiting: list[RunPlan], expected: str) -> None:
+    async def _on_one_deployment(self, waiting: list[RunPlan], expected: Expected) -> None:
         """Execute some runs on one deployment; after a run with problems the next gets another."""
         with_starter = waiting[-1].mode in BY_STARTER
         # What a starter brings up ends soon after the request.
@@ -88,7 +101,8 @@ class Matrix:
                     self._keep(deployment, result)
                     break
 
-    async def _one(self, deployment: LocalDeployment, plan: RunPlan, expected: str) -> RunResult:
+    async def _one(self, deployment: LocalDeployment, plan: RunPlan, trees: Expected) -> RunResult:
+        expected = trees.of(plan)
         if plan.mode in BY_STARTER:
             result = await execute_with_starter(deployment, plan, expected=expected)
         elif plan.mode is Mode.RETRY:
@@ -140,11 +154,15 @@ async def main(words: Sequence[str]) -> int:
     if quiet.problems:
         return 1
     modes = typed.mode or list(Mode)
+    goal = await matrix.undisturbed(UNDISTURBED_GOAL) if Mode.GOAL in modes else quiet
+    if goal.problems:
+        print(line_of(goal), flush=True)
+        return 1
     todo = plans(
         quiet.points, kills=typed.kills, seed=typed.seed, modes=modes, together=typed.together
     )
     chosen = [plan for plan in todo if typed.run in (None, plan.number)]
-    await matrix.run(chosen, expected=quiet.audit.tree)
+    await matrix.run(chosen, expected=Expected(quiet.audit.tree, goal.audit.tree))
     setup = MatrixSetup(
         date=dt.datetime.now(dt.UTC).date().isoformat(),
         seed=typed.seed,

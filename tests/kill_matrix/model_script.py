@@ -31,6 +31,15 @@ MARK = "OC_KILL_MATRIX"
 """In the environment of every process of a coder's command."""
 FILES = {"README.md": "Four trees.\n", **{f"{name}.txt": f"old {name}\n" for name in TASKS}}
 CHECKS = ("test $(cat *.txt | grep -c -e old -e new) -eq 4",)
+GROWN = ("leaves", "roots")
+"""Files that the fresh tasks of a goal's rounds write, one each, after the round of the four."""
+GOAL = "; ".join(
+    (
+        *(f"test -s {name}.txt || {{ echo FAILED wood.py::{name}; red=1; }}" for name in GROWN),
+        "sleep 0.2; exit ${red:-0}",
+    )
+)
+"""A command that names the files that are missing."""
 _REWORKS = 4
 """How often a coder may be sent back, as when one of its checks was killed."""
 
@@ -76,9 +85,20 @@ def _gives_up(name: str) -> Json:
     return {"match": match, "turns": [*_coder(name)[:2], gives_up]}
 
 
+def _round(number: int, name: str) -> Task:
+    """Return the fresh task of a goal's round."""
+    coder = (
+        turn(create(f"{name}.txt", f"{name}\n"), delay_ms=150),
+        turn(command(f"export {MARK}=1; sleep 0.3; echo grown >> {name}.txt"), delay_ms=80),
+        *(done(f"{name} have grown.", delay_ms=50) for _ in range(1 + _REWORKS)),
+    )
+    return Task(id=f"round-{number}", coder=coder, reviewer=(approves(delay_ms=70),))
+
+
 def reference() -> Json:
     """Return the script that answers every request of the matrix."""
     tasks = [_task(name) for name in TASKS]
     planner = (turn(view("."), delay_ms=50), plan_of(tasks) | {"delay_ms": 100})
     retried = [_gives_up(TASKS[-1]), *map(_goes_on, TASKS)]
-    return script([*retried, *play(NAME, *tasks, planner=planner)])
+    rounds = [_round(number, name) for number, name in enumerate(GROWN, 2)]
+    return script([*retried, *play(NAME, *tasks, *rounds, planner=planner)])

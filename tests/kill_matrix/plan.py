@@ -81,6 +81,8 @@ class Mode(StrEnum):
     """The worker is asked to end."""
     RETRY = "retry"
     """The request is cancelled or fails and is retried, and the worker dies meanwhile."""
+    GOAL = "goal"
+    """The request has a goal, and the worker, or worker and server, die in its rounds."""
 
 
 BY_STARTER = (Mode.STARTER, Mode.LOOK)
@@ -126,9 +128,10 @@ _PER_RUN = {
     Mode.LOOK: 4,
     Mode.STOP: 4,
     Mode.RETRY: 4,
+    Mode.GOAL: 5,
 }
 _SHARE = {
-    Mode.EVENT: 0.43,
+    Mode.EVENT: 0.39,
     Mode.RANDOM: 0.15,
     Mode.TOOL: 0.12,
     Mode.SERVER: 0.10,
@@ -137,6 +140,7 @@ _SHARE = {
     Mode.LOOK: 0.03,
     Mode.STOP: 0.03,
     Mode.RETRY: 0.04,
+    Mode.GOAL: 0.04,
 }
 _FREEZES = (6.0, 8.0, 12.0, 6.0, 20.0, 60.0)
 

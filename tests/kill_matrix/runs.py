@@ -22,6 +22,8 @@ END_SECONDS = 300.0
 _LEAVING_SECONDS = 60.0
 _WAKING_SECONDS = 20.0
 UNDISTURBED = RunPlan(0, Mode.EVENT, ())
+UNDISTURBED_GOAL = RunPlan(0, Mode.GOAL, ())
+"""The reference request with a goal: rounds of fresh tasks follow it, and its tree is another."""
 
 
 @dataclass
@@ -99,8 +101,9 @@ async def _execute(
 
     start = time.monotonic()
     name = f"{model_script.NAME}-{plan.number:03d}"
+    goal = {"until": model_script.GOAL} if plan.mode is Mode.GOAL else {}
     handle = await deployment.start_request(
-        name, prepared.repository, checks=list(model_script.CHECKS)
+        name, prepared.repository, checks=list(model_script.CHECKS), **goal
     )
     follower = Follower(await deployment.client(), handle.id, appeared=appeared)
     timed = [kill_point for kill_point in plan.kill_points if kill_point.at is None]

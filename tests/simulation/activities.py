@@ -19,7 +19,7 @@ from tests.fakes.model import MODEL, FakeModel, ScriptedReply
 from tests.fakes.patches import FakePatches
 from tests.fakes.ports import FakePorts
 from tests.fakes.store import MARKED
-from tests.simulation import script
+from tests.simulation import goals, script
 from tests.simulation.adapter import activity_types
 from tests.simulation.attempts import Activity
 from tests.simulation.retries import Kept
@@ -78,6 +78,7 @@ class SimulatedActivities(FakePorts):
         )
         self.tools.fails = lambda call: self._chance(call.call_id).random() < 0.1
         self.checks.passes = self._passes
+        self.checks.failing = self._failing
         self.kept = Kept()
         self._scenario = scenario
         self._now = now
@@ -198,6 +199,8 @@ class SimulatedActivities(FakePorts):
             return False
         tree = self.store.trees[commit.tree]
         verb, what = command.split(" ", 1)
+        if verb == "reach":
+            return goals.reached(tree) >= int(what)
         if verb == "test" and what in self._scenario.oddities.needless:
             return not tree.get(f"{what}/main", "").startswith("bad")
         if verb == "make":
@@ -209,3 +212,9 @@ class SimulatedActivities(FakePorts):
             if what in pair and all(first):
                 return False
         return True
+
+    def _failing(self, request: RunChecks, command: str) -> tuple[str, ...]:
+        """Return the steps that a goal's command lacks; no other command names what fails."""
+        verb, what = command.split(" ", 1)
+        tree = self.store.trees[self.store.commits[request.commit].tree]
+        return goals.lacking(tree, int(what)) if verb == "reach" else ()

@@ -88,6 +88,7 @@ class Kept:
             notes=closed.notes,
             spent_microusd=self._settled({each for each in going_on if each}),
             delivered=_delivered(status),
+            rounds=status.goal.rounds if status.goal else (),
         )
         self.begun = (found, order.attempt)
         return found

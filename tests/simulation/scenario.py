@@ -109,11 +109,39 @@ class People:
 
 
 @dataclass(frozen=True)
+class Goal:
+    """A command that the request is to make pass: `reach N`.
+
+    Attributes:
+        steps: fresh tasks that must have landed good work; 0: it passes on the base.
+        rounds: at most so many of an attempt; None: as many as the worker allows.
+        minutes: until the deadline; None: there is none.
+    """
+
+    steps: int
+    rounds: int | None = None
+    minutes: int | None = None
+
+    @property
+    def command(self) -> str:
+        """The command."""
+        return f"reach {self.steps}"
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """Its fields of the input."""
+        given = {"rounds": self.rounds, "deadline_minutes": self.minutes}
+        fields = {name: value for name, value in given.items() if value}
+        return {"until": self.command, **fields}
+
+
+@dataclass(frozen=True)
 class Scenario:
     """One simulation.
 
     Attributes:
         payload: the input of RequestWorkflow.
+        goal: of the request; None where it has none.
         tasks: TaskSpec fields, as in the planner's plan.
         plan_flaw: "", "cycle", "prose" or "never": what is wrong with the first plan.
     """
@@ -127,6 +155,7 @@ class Scenario:
     people: People
     faults: Faults
     oddities: Oddities = Oddities()
+    goal: Goal | None = None
 
     @property
     def sluggish(self) -> bool:
@@ -138,9 +167,10 @@ def of(seed: int) -> Scenario:
     """Return the scenario of a seed."""
     chance = random.Random(f"scenario {seed}")
     tasks = _overlapping(seed, _tasks(chance))
+    goal = _goal(seed)
     return Scenario(
         seed=seed,
-        payload=_payload(chance),
+        payload=_payload(chance) | (goal.payload if goal else {}),
         tasks=tasks,
         plan_flaw=chance.choices(("", "cycle", "prose", "never"), (85, 6, 6, 3))[0],
         manners=replace(_manners(chance), drops=_drops(seed)),
@@ -148,6 +178,7 @@ def of(seed: int) -> Scenario:
         people=replace(_people(chance), cancel_delivery=_late(seed), retries=_retries(seed)),
         faults=_faults(chance),
         oddities=_oddities(seed, tasks),
+        goal=goal,
     )
 
 
@@ -248,6 +279,18 @@ def _oddities(seed: int, tasks: tuple[dict[str, Any], ...]) -> Oddities:
         needless=tuple(name for name in names if chance.random() < 0.25),
         unreadable=chance.choice((0.0, 0.05, 0.2)),
         unreadable_from=chance.uniform(0, 600) if chance.random() < 0.05 else None,
+    )
+
+
+def _goal(seed: int) -> Goal | None:
+    # Drawn apart, and none for the seeds that are kept: they still mean what they meant.
+    chance = random.Random(f"goal rounds {seed}")
+    if chance.random() > 0.15:
+        return None
+    return Goal(
+        steps=chance.choice((0, 1, 1, 2, 3, 5)),
+        rounds=chance.choice((None, None, 1, 2, 4)),
+        minutes=chance.choice((None, None, 10, 60)),
     )
 
 

@@ -15,7 +15,7 @@ from contracts.task import TaskState
 from domain.request import retry
 from tests.fakes.model import FakeModel
 from tests.fakes.patches import FakePatches
-from tests.simulation import adapter, scenario
+from tests.simulation import adapter, goals, scenario
 from tests.simulation.activities import SimulatedActivities
 from tests.simulation.attempts import Attempts
 from tests.simulation.clock import Clock, LivelockError
@@ -176,7 +176,10 @@ def _attempts(plot: Scenario, temporal: SimulatedTemporal, reached: SimulatedAct
         if not temporal.violations:
             monitor.final(request)
             outcomes.final(request)
-            for sentence in lost_work(status_of(request), reached.store):
+            for sentence in (
+                *lost_work(status_of(request), reached.store),
+                *_goal_problems(plot, request, reached),
+            ):
                 temporal.violate(sentence)
         order = Retry(attempt=attempt + 1)
         if temporal.violations or not _goes_on(request, reached):
@@ -188,6 +191,13 @@ def _attempts(plot: Scenario, temporal: SimulatedTemporal, reached: SimulatedAct
         people = replace(people, pause=people.pause or 600.0, cancel=None, terminate=None)
         payload = payload_of(payload, reached.kept, order)
     return request
+
+
+def _goal_problems(plot: Scenario, request: Run, reached: SimulatedActivities) -> Iterator[str]:
+    status = status_of(request)
+    commit = status.commit if status else None
+    tree = reached.store.commits[commit].tree if commit else ""
+    yield from goals.problems(plot.goal, status, reached.checks.passed, tree)
 
 
 def _goes_on(request: Run, reached: SimulatedActivities) -> bool:

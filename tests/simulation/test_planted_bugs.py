@@ -14,13 +14,14 @@ from contracts.request import RequestStatus
 from contracts.review import ReviewItem, ReviewState, Undone
 from domain.agent.inputs import Offer
 from domain.planning import unfinished
-from domain.request import retry
+from domain.request import goal, retry
 from tests.fakes.model import FakeModel, ScriptedUse
 from tests.fakes.patches import FakePatches
 from tests.simulation import scenario
 from tests.simulation.scenario import Scenario
 from tests.simulation.simulate import CLASSES, SimulationResult, simulate
 from workflows.agent import AgentWorkflow
+from workflows.goal import GoalLoop
 from workflows.merge_queue import MergeQueueWorkflow
 from workflows.request import RequestWorkflow
 from workflows.reviewing import Reviewing
@@ -231,6 +232,24 @@ def test_turns_that_a_retry_buys_again_are_found(monkeypatch: pytest.MonkeyPatch
     )
 
     assert "buys all its turns again" in found.violations[0]
+
+
+def test_rounds_without_end_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the number of a goal's rounds nor its deadline or money ends them."""
+    monkeypatch.setattr(goal, "_spent", lambda *_: "")
+    found = _first_violation(
+        fit=lambda plot: plot.goal is not None and plot.goal.rounds == 1 and plot.goal.steps > 2
+    )
+
+    assert "of at most 1" in found.violations[0]
+
+
+def test_a_goal_that_fails_and_counts_as_met_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request whose command fails still is taken for done."""
+    monkeypatch.setattr(GoalLoop, "met", property(lambda _self: True))
+    found = _first_violation(fit=lambda plot: plot.goal is not None and plot.goal.steps > 0)
+
+    assert any("was never green on its tree" in violation for violation in found.violations)
 
 
 def _first_violation(

@@ -15,7 +15,7 @@ from tests.kill_matrix.audit import Evidence, examine
 from tests.kill_matrix.history_follower import HistoryPoint
 from tests.kill_matrix.plan import FaultKind, KillPoint, Mode, RunPlan
 from tests.kill_matrix.retry_runs import execute_with_retries
-from tests.kill_matrix.runs import UNDISTURBED, RunResult, execute
+from tests.kill_matrix.runs import UNDISTURBED, UNDISTURBED_GOAL, RunResult, execute
 from tests.local_deployment import LocalDeployment, git
 
 SEED = 1
@@ -85,6 +85,23 @@ async def test_a_request_that_fails_or_is_cancelled_and_is_retried_ends_the_same
     assert retried.problems == []
     assert FaultKind.FAIL in {kill.fault for kill in retried.kills}
     assert retried.audit.repeated == 0
+
+
+@pytest.mark.minutes
+async def test_a_request_with_a_goal_survives_the_death_of_its_worker_in_each_round(
+    own: LocalDeployment,
+) -> None:
+    """Worker, or worker and server, die again and again; the same rounds come to the same tree."""
+    quiet = await execute(own, replace(UNDISTURBED_GOAL, number=4), expected="", seed=SEED)
+    faults = (FaultKind.WORKER, FaultKind.WORKER, FaultKind.BOTH, FaultKind.WORKER)
+    plan = RunPlan(5, Mode.GOAL, tuple(KillPoint(fault, after=1.0) for fault in faults))
+    killed = await execute(own, plan, expected=quiet.audit.tree, seed=SEED)
+    for result in (quiet, killed):
+        assert result.problems == []
+        assert result.evidence is not None
+        assert result.evidence.status.goal is not None
+        assert [each.failing for each in result.evidence.status.goal.rounds] == [2, 1, 0]
+    assert len(killed.kills) == len(faults)
 
 
 async def test_the_audit_finds_what_was_lost_repeated_or_left(quiet: RunResult) -> None:
