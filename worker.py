@@ -28,6 +28,7 @@ from activities.estimates import PastEstimates
 from activities.merge_queue import MergeQueueClient
 from activities.model import MessagesModel
 from activities.patches import StorePatches
+from activities.permissions import PinnedPermissions
 from activities.policy import CurrentPolicy
 from activities.reconcile import HostReconciler
 from activities.repository import UserRepositories
@@ -242,6 +243,7 @@ def _of_the_store(
         layers=host.layers,
     )
     worktrees = PooledWorktrees(host.pools.get)
+    permissions = PinnedPermissions(host.stores)
     patches = StorePatches(host.stores, host.layers)
     queues = MergeQueueClient(host.client, host.stores)
     past = PastEstimates(
@@ -267,6 +269,7 @@ def _of_the_store(
         past.estimate_cost,
         continuations.continue_task,
         continuations.tell_attempts,
+        permissions.allow_rules,
     ]
 
 

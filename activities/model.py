@@ -34,6 +34,7 @@ from contracts.model_choice import ModelChoice
 from contracts.ports import ModelActivities
 from contracts.spending import LostCall
 from contracts.tools import FINISH
+from contracts.verdicts import CallVerdict
 from domain import ids
 from domain.agent import caching, loop
 from domain.agent.conditions import Repair, Switch
@@ -42,6 +43,7 @@ from domain.agent.model_choice import names
 from domain.agent.models import ModelFacts, cost_microusd
 from domain.handoff.handles import Handle
 from domain.policy.judge import Policy, judge
+from domain.policy.offers import with_offers
 from domain.text import Redact, listing, shown
 from domain.tools.registry import MAX_FINISH_BYTES, ToolSpec, check, understood
 from infra.anthropic.client import CallCancelled, MessagesClient, ModelServiceError
@@ -440,9 +442,17 @@ def _use(
         effect=effect,
         verdict=None
         if name in {FINISH, HANDOFF}
-        else judge(policy, spec, checked.model_dump(), redact),
+        else _judged(policy, spec, checked.model_dump(), redact),
     )
     return use, data if name == FINISH else None
+
+
+def _judged(
+    policy: Policy, spec: ToolSpec, arguments: Mapping[str, Any], redact: Redact
+) -> CallVerdict:
+    """Return the verdict on a call, with what a person may allow who is asked about it."""
+    verdict = judge(policy, spec, arguments, redact)
+    return with_offers(policy, spec, arguments, verdict, redact)
 
 
 def _log_fallback(agent: AgentConfiguration, reason: str) -> None:

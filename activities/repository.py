@@ -21,7 +21,7 @@ from activities.wanted_setup import setup_of_base
 from contracts.base import ObjectId
 from contracts.delivery import DeliverBranch, Delivered
 from contracts.failures import FailureKind
-from contracts.permissions import RequestPermissions
+from contracts.permissions import AllowedRules, RequestPermissions
 from contracts.ports import RepositoryActivities
 from contracts.repository import (
     CloseRequest,
@@ -204,7 +204,8 @@ class UserRepositories(RepositoryActivities):
             await store.update_refs(RefUpdate(ids.opened_ref(request.request_key), record, ANY))
         await self._claim(store, branch, request.request_id)
         await _note_open(store, request)
-        return opened
+        allowed = await records.read(store, ids.allowed_ref(request.request_key), AllowedRules)
+        return opened.model_copy(update={"allowed": allowed.rules}) if allowed else opened
 
     def _check_free_space(self, key: str) -> None:
         folder = self._stores.path(key).parent

@@ -21,6 +21,7 @@ _CHOICES = {"a": Choice.APPROVE, "r": Choice.REJECT, "e": Choice.REVISE}
 
 HELP = (
     ("a", "approve what is asked"),
+    ("A", "approve such calls from now on"),
     ("r", "reject it, with a reason"),
     ("e", "send it back with a line"),
     ("E", "send it back from your editor"),
@@ -51,6 +52,7 @@ class Send:
     choice: Choice
     approval: Approval
     reason: str = ""
+    for_request: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class AnswerPad:
         mode: what the next key is for.
         text: what was typed so far of a line.
         choice: what is about to be sent.
+        for_request: it also allows the question's rules for the rest of the request.
     """
 
     def __init__(self) -> None:
@@ -95,6 +98,7 @@ class AnswerPad:
         self.mode = Mode.CHOOSE
         self.text = ""
         self.choice: Choice | None = None
+        self.for_request = False
 
     @property
     def shown(self) -> Approval | None:
@@ -159,6 +163,7 @@ class AnswerPad:
 
     def _choose(self) -> None:
         self.mode, self.choice, self.text = Mode.CHOOSE, None, ""
+        self.for_request = False
 
     def _chosen(self, key: str) -> Action | None:
         match key:
@@ -172,7 +177,7 @@ class AnswerPad:
                 return Key.DIFF
             case "n" | "\t" | "p" | "\x1b[D" | "\x1b[C" | "\x1b[A" | "\x1b[B":
                 self._move(-1 if key in ("p", LEFT, UP) else 1)
-            case "a" | "r" | "e" | "E" | "v" | "\r" | "\n":
+            case "a" | "A" | "r" | "e" | "E" | "v" | "\r" | "\n":
                 return self._about_question(key)
         return None
 
@@ -195,7 +200,10 @@ class AnswerPad:
             return None
         if key == "E":
             return Edit(asked)
-        choice = _CHOICES[key]
+        if key == "A" and not asked.rules:
+            self.message = "this can be approved for this once alone: press a"
+            return None
+        choice, self.for_request = _CHOICES[key.lower()], key == "A"
         if choice is Choice.APPROVE:
             self.ask(choice, "")
         else:
@@ -226,9 +234,10 @@ class AnswerPad:
 
     def _confirmed(self, key: str) -> Action | None:
         asked, choice, reason = self._shown, self.choice, self.text
+        for_request = self.for_request
         self._choose()
         if key in ("y", "Y") and asked is not None and choice is not None:
             self.message = "sending …"
-            return Send(choice, asked, reason)
+            return Send(choice, asked, reason, for_request)
         self.message = "nothing was sent"
         return None

@@ -54,6 +54,8 @@ def answer_commands(program: str, workflow_id: str, approval: Approval) -> list[
         command_line(program, "approve", *words, *digest),
         command_line(program, "reject", *words, *digest, "--reason", "WHY"),
     ]
+    if approval.rules:
+        lines.insert(1, command_line(program, "approve", *words, *digest, "--for-request"))
     if approval.kind in REVISABLE:
         feedback = ("--feedback", "WHAT TO CHANGE")
         lines.append(command_line(program, "revise", *words, *digest, *feedback))

@@ -57,6 +57,13 @@ Detach = Annotated[
 ApprovalId = Annotated[
     str | None, Parameter(name="APPROVAL", help="may be left out while only one waits")
 ]
+ApprovalIds = Annotated[
+    str,
+    Parameter(name="APPROVAL", help="may be left out while only one waits; several are answered"),
+]
+AllApprovals = Annotated[
+    bool, Parameter(name="--all", help="answer all that wait, but no task that you work on")
+]
 Digest = Annotated[
     str | None, Parameter(metavar="HEX", help="refuse unless what waits is still what you saw")
 ]

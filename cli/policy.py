@@ -5,9 +5,11 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 
+from cli.client.connection import connected
 from cli.context import CliContext
 from cli.exit_codes import ExitCode, UsageError
-from cli.formatting import clean
+from cli.formatting import clean, name
+from cli.kept import kept_on_host, readable
 from cli.repository_folder import repository_folder
 from contracts.permissions import PermissionMode, RequestPermissions, Scope
 from contracts.verdicts import CallVerdict
@@ -18,6 +20,7 @@ from infra.policy_look import RequestRefused, policy_at
 from runtime.settings import load
 
 _ID = 12
+_KEPT = {"rules", "mode", "auto_allow", "folders", "warnings"}
 _CALL = re.compile(r"([A-Za-z_]\w*)\((.*)\)", re.DOTALL)
 _TOOL = {Family.COMMAND: "run_command", Family.EDIT: "edit", Family.READ: "view"}
 _SUBJECTS = {"search": "path", "install_dependencies": "command"}
@@ -54,11 +57,25 @@ async def show(
     """Print the rules that hold, and what does not count."""
     commit, found = await _permissions(repo, base, context)
     if as_json:
-        kept = {"rules", "mode", "auto_allow", "folders", "warnings"}
-        context.print_out(found.model_dump_json(include=kept))
+        context.print_out(found.model_dump_json(include=_KEPT))
         return ExitCode.DELIVERED
     context.print_out(f"What agents may do at {commit[:_ID]}:", *_rules(found), *_rest(found))
     context.print_out(*(f"  ! {clean(each, 1_000)}" for each in found.warnings))
+    return ExitCode.DELIVERED
+
+
+async def show_request(request_id: str, context: CliContext, *, as_json: bool) -> ExitCode:
+    """Print the rules that hold for a request's agents: pinned with it, or added by answers."""
+    async with connected(context, worker=False) as service, kept_on_host(context) as kept:
+        request = await service.requests.find(request_id)
+        found = await kept.require(request)
+        with readable(request):
+            permissions = await found.permissions()
+    if as_json:
+        context.print_out(permissions.model_dump_json(include=_KEPT))
+        return ExitCode.DELIVERED
+    told = f"What agents of {name(request.id)} may do:"
+    context.print_out(told, *_rules(permissions), *_rest(permissions))
     return ExitCode.DELIVERED
 
 

@@ -45,6 +45,8 @@ class Approval(Contract):
         asked: which of the request's questions it is, counted from 1, where answers need a code.
         shared: the same for questions of one request that one answer settles; "" = none other.
         commit: on which a setup runs that was asked about; None of other questions.
+        rules: what an answer can allow for the rest of the request, as rules; empty for nothing.
+        since: when it began to wait, in seconds since the epoch; 0 = not told.
     """
 
     id: str
@@ -60,6 +62,13 @@ class Approval(Contract):
     asked: int = 0
     shared: str = ""
     commit: ObjectId | None = None
+    rules: tuple[ShortText, ...] = ()
+    since: float = 0.0
+
+    @property
+    def until(self) -> float:
+        """When no answer counts as no, in seconds since the epoch; 0 = not told."""
+        return self.since + self.deadline_seconds if self.since else 0.0
 
 
 class Choice(StrEnum):
@@ -78,6 +87,7 @@ class Answer(HumanInput):
         digest: what the person saw; checked when given.
         reason: why it is rejected, or what to change when it is revised.
         code: where answers need one: `orchestcode code` prints it.
+        for_request: an approval that also allows the question's rules for the rest of the request.
     """
 
     approval: str | None = None
@@ -85,6 +95,7 @@ class Answer(HumanInput):
     reason: str = Field(default="", max_length=8_000)
     by: str = Field(default="", max_length=100)
     code: str | None = Field(default=None, max_length=100)
+    for_request: bool = False
 
 
 class Decide(HumanInput):
@@ -96,6 +107,7 @@ class Decide(HumanInput):
     reason: str = Field(default="", max_length=8_000)
     by: str = Field(default="", max_length=100)
     code: str | None = Field(default=None, max_length=100)
+    for_request: bool = False
 
 
 class Decision(Contract):
@@ -104,6 +116,7 @@ class Decision(Contract):
     Attributes:
         digest: of what the person saw: of another question than one's own where that is shared.
         shared, commit: as in the question that the person saw.
+        rules: what the answer allows for the rest of the request.
     """
 
     approval: str
@@ -113,6 +126,7 @@ class Decision(Contract):
     digest: str = ""
     shared: str = ""
     commit: ObjectId | None = None
+    rules: tuple[ShortText, ...] = ()
 
 
 class Answered(Contract):

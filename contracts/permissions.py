@@ -1,10 +1,13 @@
 """The permissions that hold for a request, as they were read when it was opened."""
 
+from abc import ABC, abstractmethod
 from enum import StrEnum
 
 from pydantic import Field
+from temporalio import activity
 
 from contracts.base import Contract, PathText, ShortText
+from contracts.store import RepositoryRef
 from contracts.verdicts import Permission
 
 
@@ -72,3 +75,41 @@ class RequestPermissions(Contract):
     user_folder: PathText = ""
     checkout: PathText = ""
     warnings: tuple[ShortText, ...] = ()
+
+
+class AllowedRule(Contract):
+    """A rule that a person's answer added for the rest of its request.
+
+    Attributes:
+        text: such as `Bash(make release)`.
+        by: who answered.
+        approval: id of the question that was answered.
+        at: when, in seconds since the epoch.
+    """
+
+    text: ShortText
+    by: str = ""
+    approval: str = ""
+    at: float = 0.0
+
+
+class AllowedRules(Contract):
+    """All rules that answers have added to a request, oldest first."""
+
+    rules: tuple[AllowedRule, ...] = ()
+
+
+class AllowRules(Contract):
+    """Ask that rules are pinned with a request, so that its agents' calls are judged by them."""
+
+    repository: RepositoryRef
+    rules: tuple[AllowedRule, ...]
+
+
+class PermissionActivities(ABC):
+    """What a person's answers change of a request's permissions; task queue `git`."""
+
+    @activity.defn
+    @abstractmethod
+    async def allow_rules(self, request: AllowRules) -> AllowedRules:
+        """Pin rules with a request and return all that answers have added to it."""

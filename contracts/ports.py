@@ -12,6 +12,7 @@ from contracts.baseline import SurveyActivities
 from contracts.budget import EstimateActivities
 from contracts.checks import CheckActivities
 from contracts.merge_queue import PatchActivities, QueueActivities
+from contracts.permissions import PermissionActivities
 from contracts.policy import PolicyActivities
 from contracts.reconcile import ReconcileActivities
 from contracts.repository import RepositoryActivities
@@ -34,6 +35,7 @@ PORTS: tuple[type[ABC], ...] = (
     SetupActivities,
     EstimateActivities,
     ContinuationActivities,
+    PermissionActivities,
 )
 """Every port, for the worker's registration check and the wire-names test."""
 
@@ -44,6 +46,7 @@ __all__ = [
     "EstimateActivities",
     "ModelActivities",
     "PatchActivities",
+    "PermissionActivities",
     "PolicyActivities",
     "QueueActivities",
     "ReconcileActivities",

@@ -10,6 +10,7 @@ from contracts.base import Contract, ObjectId, PathText, ShortText
 from contracts.delivery import DeliverBranch, Delivered
 from contracts.limits import RequestLimits
 from contracts.model_choice import WindowTokens
+from contracts.permissions import AllowedRule
 from contracts.planning import Plan
 from contracts.resume import RequestResumed, ResumeRequest
 from contracts.setup import SetupRule, WantedSetup
@@ -130,6 +131,7 @@ class RepositoryOpened(Contract):
         window_tokens: of agents' windows, as the base's settings file says; None where it does not.
         past: what the runs of its thread before it came to, as agents are told it.
         service: options by which the Temporal CLI finds the service; empty where it does so itself.
+        allowed: what people's answers have allowed for the rest of it, in attempts before this one.
     """
 
     repository: RepositoryRef
@@ -147,6 +149,7 @@ class RepositoryOpened(Contract):
     window_tokens: WindowTokens | None = None
     past: str = Field(default="", max_length=MOST_PAST)
     service: tuple[str, ...] = ()
+    allowed: tuple[AllowedRule, ...] = ()
 
 
 class CloseRequest(Contract):

@@ -14,6 +14,7 @@ from contracts.endings import RequestEnding
 from contracts.goal import MOST_DEADLINE_MINUTES, MOST_ROUNDS, GoalStatus
 from contracts.limits import MOST_TASKS
 from contracts.model_choice import Effort, ModelName, WindowTokens
+from contracts.permissions import AllowedRule
 from contracts.planning import AddedEdge, Plan
 from contracts.repository import Environment
 from contracts.resume import Retry
@@ -118,6 +119,7 @@ class RequestStatus(Contract):
         follow_ups: requests that start once this one has ended, by id and what they ask for.
         answers: what was answered to its questions, newest last; in this attempt.
         refused_answers: answers of people that were not taken, newest last.
+        allowed: rules that people's answers have added for the rest of it, oldest first.
     """
 
     id: str
@@ -138,6 +140,7 @@ class RequestStatus(Contract):
     service: tuple[str, ...] = ()
     refused_answers: tuple[AnswerRecord, ...] = ()
     answers: tuple[Answered, ...] = ()
+    allowed: tuple[AllowedRule, ...] = ()
     planner: str | None = None
     merge_queue: str | None = None
     branch: str | None = None

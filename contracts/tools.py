@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import Field
 from temporalio import activity
 
-from contracts.base import Contract, HumanInput, ObjectId
+from contracts.base import Contract, HumanInput, ObjectId, ShortText
 from contracts.planning import WriteScope
 from contracts.setup import WantedSetup
 from contracts.store import RepositoryRef
@@ -81,6 +81,20 @@ class CoderFinish(HumanInput):
     )
 
 
+class CallApproval(Contract):
+    """What a person has approved of one call; by default nothing.
+
+    Attributes:
+        digest: of the call as they saw it: `domain.approvals.calls.digest_of`.
+        checkpoint: the worktree's state when they were asked.
+        rules: that the question offered.
+    """
+
+    digest: str = ""
+    checkpoint: ObjectId | None = None
+    rules: tuple[ShortText, ...] = ()
+
+
 class ToolCall(Contract):
     """One call that acts in a worktree.
 
@@ -92,6 +106,8 @@ class ToolCall(Contract):
         seen: object id of the agent's record of file digests, None before the first.
         scope: by what undeclared paths are judged that a call changes: of an edit what speaks of
             its path, of a command all; None for all others.
+        approval: what a person approved of it; None in histories from before 2026-12, where that is
+            not looked at again.
     """
 
     repository: RepositoryRef
@@ -103,6 +119,7 @@ class ToolCall(Contract):
     arguments: ObjectId
     seen: ObjectId | None = None
     scope: WriteScope | None = None
+    approval: CallApproval | None = None
 
 
 class ReadCall(Contract):
@@ -111,6 +128,8 @@ class ReadCall(Contract):
     Attributes:
         calls: (tool_use_id, tool, arguments).
         conversation: of the agent, for tools that read its past; "" of all others.
+        approvals: what a person approved of the calls that asked, by tool_use_id; None in histories
+            from before 2026-12.
     """
 
     repository: RepositoryRef
@@ -120,6 +139,7 @@ class ReadCall(Contract):
     calls: tuple[tuple[str, str, ObjectId], ...]
     seen: ObjectId | None = None
     conversation: str = ""
+    approvals: tuple[tuple[str, CallApproval], ...] | None = None
 
 
 class ToolOutcome(StrEnum):

@@ -27,11 +27,17 @@ class Permission(StrEnum):
 
 
 class CallVerdict(Contract):
-    """The judgement of one tool call: by which rule, and in a sentence why it asks or denies."""
+    """The judgement of one tool call: by which rule, and in a sentence why it asks or denies.
+
+    Attributes:
+        offers: of a call that asks: the rules that would allow it, and others like it, for the rest
+            of its request; empty where no rule of a person can.
+    """
 
     permission: Permission = Permission.ALLOW
     rule: str
     reason: ShortText = ""
+    offers: tuple[ShortText, ...] = ()
 
 
 class PathVerdict(CallVerdict):

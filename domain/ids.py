@@ -173,6 +173,11 @@ def permissions_ref(request: str) -> str:
     return f"refs/oc/{request}/permissions"
 
 
+def allowed_ref(request: str) -> str:
+    """Return the ref of what answers of people have allowed for the rest of a request."""
+    return f"refs/oc/{request}/allowed"
+
+
 def environment_ref(request: str) -> str:
     """Return the ref of the environment in which commands of a request run, as it was opened."""
     return f"refs/oc/{request}/environment"

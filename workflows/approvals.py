@@ -17,18 +17,15 @@ with workflow.unsafe.imports_passed_through():
     from contracts.budget import BudgetChange
     from contracts.failures import FailureKind
     from contracts.limits import RequestLimits
+    from contracts.permissions import AllowRules
     from contracts.planning import Plan
     from contracts.policy import JudgeCode
-    from contracts.ports import PolicyActivities
+    from contracts.ports import PermissionActivities, PolicyActivities
     from contracts.repository import RepositoryOpened
-    from domain.approvals import questions, refusals
-    from domain.approvals.inbox import (
-        AnswerOutcome,
-        ApprovalInbox,
-        code_of,
-        parse_answer,
-        without_code,
-    )
+    from contracts.store import RepositoryRef
+    from domain.approvals import allowing, questions, refusals
+    from domain.approvals.inbox import AnswerOutcome, ApprovalInbox
+    from domain.approvals.reading import code_of, parse_answer, without_code
     from domain.request import status as requests
     from workflows import activity_options, retrying
     from workflows.signals import signal_if_running
@@ -38,7 +35,7 @@ class PendingApprovals:
     """Open questions, their deadlines and answers; `changed` is called after every change.
 
     Attributes:
-        codes: answers and notes count only with a code; set before anything is asked.
+        codes: answers and notes count only with a code.
     """
 
     def __init__(self, changed: Callable[[], None]) -> None:
@@ -46,8 +43,14 @@ class PendingApprovals:
         self.codes = False
         self._asked = 0
         self._refused = 0
+        self._repository: RepositoryRef | None = None
         self._changed = changed
         self._version = 0
+
+    def begin(self, opened: RepositoryOpened) -> None:
+        """Take what the opening says of answers, before anything is asked."""
+        self.codes, self._repository = opened.codes, opened.repository
+        self.inbox = self.inbox.begun(opened.allowed)
 
     def open(self, approval: Approval) -> None:
         """Let a question wait for a person."""
@@ -86,15 +89,16 @@ class PendingApprovals:
         if isinstance(answer, str):
             return await self._taken(without_code(payload), choice)
         (asked,) = (each for each in self.inbox.pending if each.id == answer.approval)
-        problem = await judge_code(choice=choice, answers=asked, code=code_of(payload))
+        meant = allowing.what_is_answered(choice, for_request=bool(answer.rules))
+        problem = await judge_code(choice=meant, answers=asked, code=code_of(payload))
         if not problem and asked not in self.inbox.pending:
             problem = f"'{asked.id}' does not wait any more as it did when you answered"
         if problem:
             self.refuse(without_code(payload), problem)
             return AnswerOutcome(self.inbox, None, problem)
         # By its name: meanwhile another question may be the only one that waits.
-        fields = {"approval", "digest", "reason", "by"}
-        return await self._taken(answer.model_dump(include=fields), choice)
+        fields = answer.model_dump(include={"approval", "digest", "reason", "by"})
+        return await self._taken({**fields, "for_request": bool(answer.rules)}, choice)
 
     async def read_note(self, payload: object, tasks: Sequence[str]) -> Note | None:
         """Return a person's note; None when it cannot be taken, which is shown."""
@@ -111,11 +115,24 @@ class PendingApprovals:
         return None
 
     async def _taken(self, payload: object, choice: Choice) -> AnswerOutcome:
-        outcome = self.inbox.take(payload, choice)
+        outcome = self.inbox.take(payload, choice, now=workflow.time())
         self._refused += int(outcome.decision is None)
         self._set(outcome.inbox)
+        if outcome.decision and outcome.decision.rules:
+            await self._pin(outcome.decision.rules)
         await self._tell(outcome)
         return outcome
+
+    async def _pin(self, texts: Sequence[str]) -> None:
+        """Pin what an answer allows, before the agents that wait for it go on."""
+        assert self._repository is not None  # noqa: S101 - agents ask once it is open
+        rules = tuple(rule for rule in self.inbox.allowed if rule.text in texts)
+        pinned = await retrying.execute(
+            PermissionActivities.allow_rules,
+            AllowRules(repository=self._repository, rules=rules),
+            activity_options.store("pin what an answer allows for the rest of the request"),
+        )
+        self._set(self.inbox.in_force(texts, pinned.rules))
 
     def refuse(self, payload: object, problem: str) -> None:
         """Keep an answer that could not be taken, where people see it."""
@@ -267,4 +284,4 @@ class ApprovalHandlers:
     @workflow.query(description="What waits for a person")
     def pending_approvals(self) -> list[Approval]:
         """Return what waits for a person, oldest first."""
-        return list(self._inbox.inbox.pending)
+        return list(self._inbox.inbox.asked)

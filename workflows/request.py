@@ -141,8 +141,8 @@ class RequestWorkflow(ReportsStatus, TurnChoices, FollowUps):
             repository.open_repository(start)
         )
         cancellation.raise_if_cancelled()
-        limits = opened.limits or RequestLimits()
-        self._inbox.codes, self._budget.limits = opened.codes, limits
+        self._inbox.begin(opened)
+        self._budget.limits = opened.limits or RequestLimits()
         start = self._start = requests.with_settings(start, opened)
         workflow.upsert_memo(requests.memo(start, opened))
         opened = self._opened = await self._set_up(opened)

@@ -13,19 +13,27 @@ from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from contracts.agent import AgentStart
-    from contracts.approvals import Approval, ApprovalKind, Choice, Decision
+    from contracts.approvals import Approval, Choice, Decision
     from contracts.failures import FailureKind
     from contracts.handoff import HANDOFF
     from contracts.model import ToolAnswer, ToolUse
     from contracts.planning import WriteScope
     from contracts.ports import ToolActivities, WorktreeActivities
     from contracts.setup import WantedSetup
-    from contracts.tools import HISTORY, ReadCall, ToolCall, ToolOutcome, ToolResult
-    from contracts.verdicts import Effect, Permission
+    from contracts.tools import (
+        HISTORY,
+        CallApproval,
+        ReadCall,
+        ToolCall,
+        ToolOutcome,
+        ToolResult,
+    )
+    from contracts.verdicts import CallVerdict, Effect, Permission
     from contracts.worktrees import LeaseWorktree, WorktreeLease
     from domain import ids, retries, wire
     from domain.agent import loop
-    from domain.approvals import questions, shared
+    from domain.approvals import calls, questions, shared
+    from domain.approvals.questions import Asker
     from domain.planning import scope as scopes
     from workflows import activity_options, cancellation, retrying
     from workflows.setup_run import run_setup
@@ -49,6 +57,7 @@ class ToolDispatcher:
     def __init__(self, start: AgentStart) -> None:
         self._start = start
         self._decisions: dict[str, Decision] = {}
+        self._approved: dict[str, CallApproval] = {}
         self.lease = start.lease
         self.checkpoint = start.checkpoint
         self.seen = start.seen
@@ -101,23 +110,16 @@ class ToolDispatcher:
             case Permission.DENY:
                 return _refused(use, verdict.reason)
             case Permission.ASK:
-                return await self._ask(use, f"{verdict.rule}: {verdict.reason}")
+                return await self._ask(use, verdict)
 
-    async def _ask(self, use: ToolUse, why: str) -> ToolAnswer | None:
+    async def _ask(self, use: ToolUse, verdict: CallVerdict) -> ToolAnswer | None:
         """Ask a person through the request; None when they approve this very call."""
-        me = workflow.info().workflow_id
-        approval = Approval(
-            id=f"tool/{self._start.task_ref}/{ids.digest(me, use.id)}",
-            kind=ApprovalKind.TOOL,
-            what=f"{use.name} {use.subject}",
-            why=why[:1_000],
-            digest=ids.digest(use.name, use.arguments or "", self.checkpoint, length=64),
-            artefact=use.arguments,
-            asked_by=me,
-            deadline_seconds=self._start.limits.approval_seconds,
-        )
-        decision = await self._decision(approval)
+        asker = Asker(workflow.info().workflow_id, self._start.limits.approval_seconds)
+        task, checkpoint = self._start.task_ref, self.checkpoint
+        asked = calls.question(use, verdict, task_ref=task, asker=asker, checkpoint=checkpoint)
+        decision = await self._decision(asked)
         if decision.choice is Choice.APPROVE:
+            self._approved[use.id] = calls.approved(asked, decision, checkpoint)
             return None
         return _refused(use, decision.reason or "a person denied it")
 
@@ -167,6 +169,9 @@ class ToolDispatcher:
                 calls=tuple((use.id, use.name, use.arguments or "") for use in uses),
                 seen=self.seen,
                 conversation=conversation if any(use.name in HISTORY for use in uses) else "",
+                approvals=tuple(
+                    (use.id, self._approved.pop(use.id)) for use in uses if use.id in self._approved
+                ),
             ),
         )
         self.seen = found.seen
@@ -184,6 +189,7 @@ class ToolDispatcher:
             arguments=use.arguments or "",
             seen=self.seen,
             scope=self._scope(use),
+            approval=self._approved.pop(use.id, CallApproval()),
         )
         result = await self._reach(_activity(use.name), call)
         if result.setup is not None:

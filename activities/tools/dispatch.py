@@ -20,6 +20,7 @@ from contracts.failures import FailureKind
 from contracts.ports import ToolActivities
 from contracts.tools import (
     MOST_LEFT_OUT,
+    CallApproval,
     ReadCall,
     ReadResults,
     ToolCall,
@@ -28,6 +29,7 @@ from contracts.tools import (
 )
 from contracts.verdicts import Permission
 from domain import ids
+from domain.approvals import calls
 from domain.policy.judge import judge
 from domain.text import Redact, shown
 from infra.commands import CommandRunner
@@ -37,6 +39,8 @@ from infra.store import Batch, RefUpdate, Store, journal
 from infra.store.open_stores import OpenStores
 from infra.worktrees.handle import WorktreeHandle
 from infra.worktrees.open_pools import OpenPools
+
+_UNAPPROVED = "nobody has approved exactly this call, and the rules ask for it now:"
 
 
 class WorktreeTools(ToolActivities):
@@ -82,7 +86,8 @@ class WorktreeTools(ToolActivities):
         ):
             context = await self._context(request, store, worktree)
             for call_id, name, arguments in request.calls:
-                output = await _execute(_tool(name), context, arguments)
+                approval = _approval_of(request, call_id)
+                output = await _execute(_tool(name), context, arguments, approval)
                 results.append(self._result(context.batch, call_id, output))
         known = _save_seen(context.batch, context.seen, request.seen)
         await context.batch.write()
@@ -163,7 +168,7 @@ class WorktreeTools(ToolActivities):
         worktree, batch = context.worktree, context.batch
         worktree.begin(request.call_id)
         try:
-            output = await _execute(tool, context, request.arguments)
+            output = await _execute(tool, context, request.arguments, request.approval)
         except Exception as error:
             if is_disk_full(error):
                 await worktree.clear()
@@ -232,13 +237,27 @@ def _tool(name: str) -> Tool:
     return tool
 
 
-async def _execute(tool: Tool, context: ToolContext, arguments: str) -> ToolOutput:
-    """Carry a call out, unless the rules deny it: it is judged once more, just before."""
+def _approval_of(request: ReadCall, call_id: str) -> CallApproval | None:
+    if request.approvals is None:
+        return None
+    return dict(request.approvals).get(call_id, CallApproval())
+
+
+async def _execute(
+    tool: Tool, context: ToolContext, arguments: str, approval: CallApproval | None
+) -> ToolOutput:
+    """Carry a call out, unless the rules deny it: it is judged once more, just before.
+
+    What the rules ask about is carried out only when a person has approved exactly this.
+    """
     data = await context.store.get_blob(arguments)
     checked = tool.spec.arguments.model_validate_json(data)
     verdict = judge(context.policy, tool.spec, checked.model_dump())
     if verdict.permission is Permission.DENY:
         return ToolOutput(f"Denied: {verdict.reason}", ToolOutcome.DENIED)
+    asks = verdict.permission is Permission.ASK
+    if asks and not calls.is_approved(approval, tool.spec.name, arguments):
+        return ToolOutput(f"Denied: {_UNAPPROVED} {verdict.reason}", ToolOutcome.DENIED)
     return await tool.execute(context, checked)
 
 

@@ -25,7 +25,7 @@ from contracts.agent import Note
 from contracts.approvals import Approval, Choice
 from contracts.budget import BudgetChange
 from contracts.request import RequestStart, RequestStatus
-from domain.approvals import codes
+from domain.approvals import allowing, codes
 from domain.scheduling import limit
 from domain.scheduling.budget import microusd
 from runtime.home_secret import home_secret
@@ -78,6 +78,11 @@ def _answers(secret: bytes, request_id: str, run_id: str, asked: Approval) -> li
         code = codes.answer_code(secret, request_id, run_id, asked, choice)
         reason = {} if choice is Choice.APPROVE else {"reason": "..."}
         lines.append(f"{choice:<8} {json.dumps({'approval': asked.id, 'code': code, **reason})}")
+    if asked.rules:
+        meant = allowing.what_is_answered(Choice.APPROVE, for_request=True)
+        code = codes.answer_code(secret, request_id, run_id, asked, meant)
+        said = json.dumps({"approval": asked.id, "code": code, "for_request": True})
+        lines.append(f"{Choice.APPROVE:<8} {said}")
     return lines
 
 

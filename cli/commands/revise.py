@@ -28,5 +28,10 @@ async def command(
 ) -> ExitCode:
     """Send back."""
     return await answer(
-        Choice.REVISE, request_id, approval, digest=digest, reason=feedback, context=context
+        Choice.REVISE,
+        request_id,
+        (approval,) if approval else (),
+        digest=digest,
+        reason=feedback,
+        context=context,
     )

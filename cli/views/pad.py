@@ -74,6 +74,8 @@ class PadView:
     def _confirmation(self) -> Iterator[RenderableType]:
         assert self._pad.choice is not None  # noqa: S101 - only a choice is confirmed
         verb, keys = _WORDS[self._pad.choice]
+        if self._pad.for_request:
+            verb = "Approve, and allow such calls for the rest of the request"
         yield Text(f"{verb}? {keys}", "bold cyan")
         if self._pad.text:
             yield Text(f"> {clean(self._pad.text, 500)}")
@@ -87,7 +89,7 @@ class PadView:
 
 
 def _keys(asked: Approval, count: int) -> Text:
-    words = ["a approve", "r reject"]
+    words = ["a approve", *(["A for the request"] if asked.rules else []), "r reject"]
     words += ["e send back"] if asked.kind in REVISABLE else []
     words += ["v see all"]
     words += ["n next", "p previous"] if count > 1 else []

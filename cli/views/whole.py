@@ -68,6 +68,7 @@ def lines(whole: Whole) -> list[str]:
         *goal_lines(status),
         *_plan(whole),
         *_answers(status),
+        *_allowed(status),
         *_checks(status),
         *_commits(status),
         f"Cost: {cost(status.cost_usd, status.unpriced_tokens)}",
@@ -156,6 +157,16 @@ def _answers(status: RequestStatus) -> Iterator[str]:
     for each in status.answers:
         why = f": {clean(each.reason, 400)}" if each.reason else ""
         yield f"  {clean(each.approval)} {_SAID[each.choice]} by {clean(each.by)}{why}"
+    yield ""
+
+
+def _allowed(status: RequestStatus) -> Iterator[str]:
+    """Yield the rules that answers have added for the rest of the request."""
+    if not status.allowed:
+        return
+    yield "Allowed for the rest of the request:"
+    for rule in status.allowed:
+        yield f"  {clean(rule.text, 500)}  by {clean(rule.by)} with {clean(rule.approval)}"
     yield ""
 
 

@@ -107,6 +107,7 @@ class Person:
             answer.approval,
             answer.choice,
             reason=answer.reason,
+            for_request=answer.for_request,
             context=self._context,
         )
 

@@ -1,20 +1,18 @@
-"""The inbox where questions wait for people, and the reading of what people type.
+"""The inbox where questions wait for people.
 
 The first answer wins; one that cannot be taken is kept and shown, never dropped. Time comes in as
 an argument, in seconds. Knows nothing of signals and updates, which share these decisions.
 """
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
-
-from pydantic import BaseModel
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from contracts.approvals import Answered, AnswerRecord, Approval, Choice, Decision
 from contracts.base import Contract
-from domain.approvals import shared
-from domain.text import for_people, one_line
+from contracts.permissions import AllowedRule
+from domain.approvals import allowing, shared
+from domain.approvals.reading import DONE, parse_answer, written
+from domain.text import one_line
 
 EXPIRED = "the deadline"
 """Who decided what nobody answered in time."""
@@ -22,20 +20,6 @@ EXPIRED = "the deadline"
 _KEPT_REFUSALS = 20
 _KEPT_DECISIONS = 64
 _ANSWER_CHARS = 300
-_DIGEST_CHARS = 12
-_YES = ("", "yes", "y", "ok", "true", "null")
-_DONE = MappingProxyType(
-    {Choice.APPROVE: "approved", Choice.REJECT: "rejected", Choice.REVISE: "sent back"}
-)
-_FIELDS = MappingProxyType(
-    {
-        **dict.fromkeys(("approval", "id", "approval_id", "request_id", "approvalid"), "approval"),
-        **dict.fromkeys(("digest", "sha256", "hash", "tree"), "digest"),
-        **dict.fromkeys(("reason", "comment", "feedback", "message", "why", "note"), "reason"),
-        **dict.fromkeys(("by", "user", "name", "who"), "by"),
-        "code": "code",
-    }
-)
 
 
 class Waiting(Contract):
@@ -58,137 +42,6 @@ class Waiting(Contract):
         """Return what still waits once a workflow has ended: another of those that asked."""
         left = tuple(each for each in (self.approval, *self.joined) if each.asked_by != asked_by)
         return self.model_copy(update={"approval": left[0], "joined": left[1:]}) if left else None
-
-
-def parse_answer(
-    payload: object,
-    choice: Choice,
-    *,
-    pending: Sequence[Approval],
-    decided: Sequence[Decision] = (),
-) -> Decision | str:
-    """Return what an answer decides, or the problem in one sentence.
-
-    Accepted are an id, an object with it ("approval", "id", "request_id"), and, while exactly one
-    approval waits, nothing, `true`, "yes" or an object without an id. `decided` is for a better
-    sentence; it and `pending` are oldest first.
-    """
-    given = _read(payload)
-    if isinstance(given, str):
-        return f"{given} {_how(pending)}"
-    found = _find(given.get("approval", ""), pending, decided)
-    if isinstance(found, str):
-        return found
-    digest = given.get("digest", "").casefold()
-    if digest and not _same_digest(digest, found.digest):
-        return (
-            f"'{found.id}' has changed since you looked at it (you name digest "
-            f"{one_line(digest[:12])}, it is {found.digest[:12]} now): "
-            "look at it again and answer again."
-        )
-    reason = given.get("reason", "")
-    if choice is Choice.REVISE and not reason:
-        example = json.dumps({"approval": found.id, "reason": "..."})
-        return f"Say what to change, with a reason: {example}."
-    return Decision(
-        approval=found.id,
-        choice=choice,
-        reason=for_people(reason, 8_000),
-        by=one_line(given.get("by", ""), 100) or "a person",
-        digest=found.digest,
-    )
-
-
-def code_of(payload: object) -> str:
-    """Return the code that came with an answer, "" for none."""
-    given = _read(payload)
-    return "" if isinstance(given, str) else one_line(given.get("code", ""))
-
-
-def without_code(payload: object) -> object:
-    """Return an answer as it may be shown: whoever sees its code must not be able to send it."""
-    code = code_of(payload)
-    return _written(payload).replace(code, "…") if code else payload
-
-
-def _same_digest(given: str, digest: str) -> bool:
-    return given == digest or (len(given) >= _DIGEST_CHARS and digest.startswith(given))
-
-
-def _read(payload: object) -> dict[str, str] | str:
-    """Return the fields of an answer by their one name, or what cannot be read about it."""
-    match _unwrapped(payload):
-        case None | True:
-            return {}
-        case str() as text:
-            word = text.strip()
-            return {} if word.casefold() in _YES else {"approval": word}
-        case Mapping() as fields:
-            return _fields(fields)
-        case False:
-            return "The answer `false` is not clear: approve, reject or revise by name."
-        case other:
-            return f"An answer cannot be a value of type {type(other).__name__}."
-
-
-def _unwrapped(payload: object) -> object:
-    if isinstance(payload, BaseModel):
-        return payload.model_dump(exclude_none=True, exclude={"choice"}, mode="json")
-    if isinstance(payload, list | tuple) and len(payload) == 1:
-        return _unwrapped(payload[0])
-    if isinstance(payload, str) and payload.strip()[:1] in ("{", "[", '"'):
-        # Quoted once too often, as a shell makes it easy to do.
-        try:
-            return _unwrapped(json.loads(payload))
-        except (ValueError, RecursionError):
-            return payload
-    return payload
-
-
-def _fields(fields: Mapping[object, object]) -> dict[str, str] | str:
-    read: dict[str, str] = {}
-    for key, value in fields.items():
-        name = _FIELDS.get(str(key).strip().casefold())
-        if name is None:
-            return f"The field {_quoted(key)} is unknown; known are approval, digest, reason, by."
-        if value is None:
-            continue
-        if not isinstance(value, str):
-            return f"The field {_quoted(key)} must be a text."
-        if name in read and read[name] != value.strip():
-            return f"The answer gives its {name} twice, and not the same."
-        read[name] = value.strip()
-    return read
-
-
-def _quoted(value: object) -> str:
-    return f"'{one_line(str(value), 80)}'"
-
-
-def _find(name: str, pending: Sequence[Approval], decided: Sequence[Decision]) -> Approval | str:
-    if not name:
-        if len(pending) == 1:
-            return pending[0]
-        problem = "Say which approval you mean." if pending else "No approval is pending."
-        return f"{problem} {_how(pending)}"
-    wanted = name.casefold()
-    for approval in pending:
-        if approval.id.casefold() == wanted:
-            return approval
-    for decision in reversed(decided):
-        if decision.approval.casefold() == wanted:
-            by = decision.by or "somebody"
-            return f"'{decision.approval}' was already {_DONE[decision.choice]} by {by}."
-    return f"Nothing called {_quoted(name)} waits for an answer. {_how(pending)}"
-
-
-def _how(pending: Sequence[Approval]) -> str:
-    if not pending:
-        return "Nothing waits for an answer now."
-    waiting = "; ".join(f"'{each.id}' ({one_line(each.what, 80)})" for each in pending[:5])
-    more = f"; and {len(pending) - 5} more" if len(pending) > 5 else ""
-    example = json.dumps({"approval": pending[0].id})
-    return f"Waiting: {waiting}{more}. Answer with {example}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,16 +69,24 @@ class ApprovalInbox(Contract):
     Attributes:
         waiting: oldest first.
         decided, refused: the last ones, newest last.
+        allowed: rules that answers have added for the rest of the request, oldest first.
     """
 
     waiting: tuple[Waiting, ...] = ()
     decided: tuple[Decision, ...] = ()
     refused: tuple[AnswerRecord, ...] = ()
+    allowed: tuple[AllowedRule, ...] = ()
 
     @property
     def pending(self) -> tuple[Approval, ...]:
         """What waits for a person, oldest first."""
         return tuple(shared.shown(each.approval, each.joined) for each in self.waiting)
+
+    @property
+    def asked(self) -> tuple[Approval, ...]:
+        """What waits for a person, and since when, oldest first."""
+        pairs = zip(self.pending, self.waiting, strict=True)
+        return tuple(each.model_copy(update={"since": held.since}) for each, held in pairs)
 
     @property
     def answered(self) -> tuple[Answered, ...]:
@@ -262,8 +123,12 @@ class ApprovalInbox(Contract):
         return self.model_copy(update={"waiting": opened, "decided": decided})
 
     def answered_before(self, approval: Approval) -> Decision | None:
-        """Return what people have answered to the same for another task, None for nothing."""
-        return shared.earlier_answer(approval, self.decided, unanswered=EXPIRED)
+        """Return what people have answered to the same already, None for nothing.
+
+        That is what another task has asked, or what they have allowed for the rest of the request.
+        """
+        by_rule = allowing.decision_by_rules(approval, self.allowed)
+        return by_rule or shared.earlier_answer(approval, self.decided, unanswered=EXPIRED)
 
     def reuse(self, decision: Decision) -> "ApprovalInbox":
         """Return the inbox with a question settled by an answer to an earlier one."""
@@ -274,18 +139,19 @@ class ApprovalInbox(Contract):
         found = parse_answer(payload, choice, pending=self.pending, decided=self.decided)
         return found if isinstance(found, str) else None
 
-    def take(self, payload: object, choice: Choice) -> AnswerOutcome:
+    def take(self, payload: object, choice: Choice, *, now: float = 0.0) -> AnswerOutcome:
         """Return what becomes of an answer; the first one that can be taken decides."""
         found = parse_answer(payload, choice, pending=self.pending, decided=self.decided)
         if isinstance(found, str):
             return AnswerOutcome(self.refuse(payload, found), None, found)
-        message = f"'{found.approval}' is {_DONE[choice]} by {found.by}."
-        return self._settled(found, message)
+        message = f"'{found.approval}' is {DONE[choice]} by {found.by}."
+        outcome = _settled(self, found, message)
+        return _allowing(outcome, now) if found.rules else outcome
 
     def refuse(self, payload: object, problem: str) -> "ApprovalInbox":
         """Return the inbox with an answer among those that were not taken."""
         record = AnswerRecord(
-            received=one_line(_written(payload), 300), problem=one_line(problem, 1_000)
+            received=one_line(written(payload), 300), problem=one_line(problem, 1_000)
         )
         return self.model_copy(update={"refused": (*self.refused, record)[-_KEPT_REFUSALS:]})
 
@@ -297,7 +163,7 @@ class ApprovalInbox(Contract):
             if each.until <= now:
                 denial = _denial(each.approval)
                 message = f"'{each.approval.id}' is denied: {denial.reason}"
-                denials.append(inbox._settled(denial, message))
+                denials.append(_settled(inbox, denial, message))
                 inbox = denials[-1].inbox
         return inbox, tuple(denials)
 
@@ -318,15 +184,15 @@ class ApprovalInbox(Contract):
         """Return what was decided of an approval since it was last asked, None while it waits."""
         return next((each for each in reversed(self.decided) if each.approval == approval), None)
 
-    def _settled(self, decision: Decision, message: str) -> AnswerOutcome:
-        """Return what comes of a decision: for its question, and for those that joined it."""
-        waited = next(each for each in self.waiting if each.approval.id == decision.approval)
-        made = shared.about(decision, waited.approval)
-        others = tuple((each.asked_by, shared.answer_of(made, each)) for each in waited.joined)
-        decided = (*self.decided, made, *(each for _, each in others))[-_KEPT_DECISIONS:]
-        left = tuple(each for each in self.waiting if each is not waited)
-        inbox = self.model_copy(update={"waiting": left, "decided": decided})
-        return AnswerOutcome(inbox, made, message, waited.approval.asked_by, others)
+    def begun(self, allowed: Sequence[AllowedRule]) -> "ApprovalInbox":
+        """Return the inbox with what earlier attempts of the request were allowed."""
+        return self.model_copy(update={"allowed": (*allowed, *self.allowed)})
+
+    def in_force(self, wanted: Sequence[str], pinned: Sequence[AllowedRule]) -> "ApprovalInbox":
+        """Return the inbox without those rules of an answer that could not be pinned."""
+        lost = set(wanted) - {rule.text for rule in pinned}
+        kept = tuple(rule for rule in self.allowed if rule.text not in lost)
+        return self.model_copy(update={"allowed": kept}) if lost else self
 
     def _others(self, approval: str) -> tuple[Waiting, ...]:
         """Return what waits beside a question of this id."""
@@ -341,6 +207,33 @@ class ApprovalInbox(Contract):
         return tuple(kept)
 
 
+def _settled(before: ApprovalInbox, decision: Decision, message: str) -> AnswerOutcome:
+    """Return what comes of a decision: for its question, and for those that joined it."""
+    waited = next(each for each in before.waiting if each.approval.id == decision.approval)
+    made = shared.about(decision, waited.approval)
+    others = tuple((each.asked_by, shared.answer_of(made, each)) for each in waited.joined)
+    decided = (*before.decided, made, *(each for _, each in others))[-_KEPT_DECISIONS:]
+    left = tuple(each for each in before.waiting if each is not waited)
+    inbox = before.model_copy(update={"waiting": left, "decided": decided})
+    return AnswerOutcome(inbox, made, message, waited.approval.asked_by, others)
+
+
+def _allowing(outcome: AnswerOutcome, now: float) -> AnswerOutcome:
+    """Return an outcome with its rules added, and what waits of which they speak settled."""
+    decision = outcome.decision
+    assert decision is not None  # noqa: S101 - of an answer that was taken
+    before = outcome.inbox
+    new = allowing.rules_of(decision, before.allowed, now)
+    inbox, settled = before.model_copy(update={"allowed": (*before.allowed, *new)}), []
+    for each in before.waiting:
+        if by_rule := allowing.decision_by_rules(each.approval, inbox.allowed):
+            inbox = _settled(inbox, by_rule, "").inbox
+            settled.append((each.approval.asked_by, by_rule))
+    names = ", ".join(f"`{rule}`" for rule in decision.rules)
+    message = f"{outcome.message} Allowed for the rest of the request: {names}."
+    return replace(outcome, inbox=inbox, message=message, others=(*outcome.others, *settled))
+
+
 def _shares(one: Approval, other: Approval) -> bool:
     return bool(one.shared) and one.shared == other.shared
 
@@ -353,12 +246,3 @@ def _denial(approval: Approval) -> Decision:
         by=EXPIRED,
         digest=approval.digest,
     )
-
-
-def _written(payload: object) -> str:
-    if isinstance(payload, BaseModel):
-        return payload.model_dump_json(exclude_none=True)
-    try:
-        return payload if isinstance(payload, str) else json.dumps(payload, ensure_ascii=False)
-    except (TypeError, ValueError, RecursionError):
-        return f"a {type(payload).__name__} that is not JSON"

@@ -23,6 +23,7 @@ from domain.tools.registry import ToolSpec
 
 _SHOWN = 200
 _NOWHERE = "/dev/null"
+_NO_RULE = "no rule"
 SANDBOX = "runs in the sandbox"
 """The rule by which commands are allowed of which no other rule speaks."""
 
@@ -63,6 +64,7 @@ class Policy:
 
     def __init__(self, record: RequestPermissions, tools: Mapping[str, ToolFacts]) -> None:
         self.record = record
+        self.tools = tools
         places = Places(record.home, record.user_folder)
         read = [read_rule(rule, tools, places) for rule in record.rules]
         self.rules = tuple(rule for rule, _ in read if rule is not None)
@@ -154,7 +156,7 @@ def judge_call(
                 return _by_mode(policy, call, _said(rule, call), by_rule=True)
     if unsure := _unsure(policy, call):
         return _by_mode(policy, call, unsure, by_rule=True)
-    if own.permission is Permission.ASK:
+    if own.permission is Permission.ASK and own.rule != _NO_RULE:
         return _by_mode(policy, call, own, by_rule=own.rule == "critical command")
     if allowed := _allowed(policy, call):
         return allowed
@@ -216,7 +218,7 @@ def _own(call: _Call) -> CallVerdict:
             return CallVerdict(rule="its setup is asked about by its content")
         case ApprovalClass.ASK:
             why = f"no rule allows {call.name}"
-            return CallVerdict(permission=Permission.ASK, rule="no rule", reason=why)
+            return CallVerdict(permission=Permission.ASK, rule=_NO_RULE, reason=why)
 
 
 def _of_paths(paths: Sequence[str]) -> CallVerdict:
@@ -345,16 +347,21 @@ def _unmatched(policy: Policy, call: _Call) -> CallVerdict | None:
     """Return that a person is asked about a command that no rule allows, where they want that."""
     if call.facts.family is not Family.COMMAND or policy.record.auto_allow or call.line is None:
         return None
-    rules = policy.saying(Permission.ALLOW)
-    open_parts = [part for part in call.line.parts if _allowing(rules, part) is None]
+    open_parts = not_allowed(policy, call.line)
     shown = ", ".join(
         f"`{one_line(call.redact(part.text.replace(OPAQUE, '…')), 80)}`" for part in open_parts[:5]
     )
     what = shown or f"the whole of {_shown(call)}"
     return _asks(
-        "no rule",
+        _NO_RULE,
         f"no rule allows {what}, and {policy.record.auto_allow_file} has commands asked about",
     )
+
+
+def not_allowed(policy: Policy, line: SplitLine) -> tuple[SimpleCommand, ...]:
+    """Return the commands of a line that no rule allows."""
+    rules = policy.saying(Permission.ALLOW)
+    return tuple(part for part in line.parts if _allowing(rules, part) is None)
 
 
 def _by_mode(policy: Policy, call: _Call, verdict: CallVerdict, *, by_rule: bool) -> CallVerdict:

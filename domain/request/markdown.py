@@ -31,6 +31,7 @@ _DETAIL_CHARS = 6_000
 _SHOWN_REFUSALS = 5
 _SHOWN_ROUNDS = 10
 _REASON = '"reason": "..."'
+_FOR_REQUEST = '"for_request": true'
 # What would make emphasis, a link, an image, HTML, an entity, a formula ($) or a dash of a person's
 # words. An underscore within a word is none of these.
 _MARKUP = re.compile(r"[\\`*\[\]<>~&$]|-(?=-)|(?<![^\W_])_|_(?![^\W_])")
@@ -58,6 +59,7 @@ def card(status: RequestStatus) -> str:
         *_base(status),
         *_goal(status),
         *_refused(status),
+        *_allowed(status),
         *_answers(status),
         *_result(status),
         *_tasks(status.tasks),
@@ -108,6 +110,9 @@ def _approval(status: RequestStatus, approval: Approval, detail_chars: int) -> I
     no = no if approval.kind in REVISABLE else _code("reject")
     dollars = approval.kind is ApprovalKind.BUDGET
     amount = f"; or {_code('budget')} with the dollars, as {_code('15')}" if dollars else ""
+    if approval.rules:
+        allows = _code(f"{{{answer}, {_FOR_REQUEST}}}", 600)
+        yield f"{_code('approve')} with {allows} also allows these rules for its rest."
     yield (
         f"**Answer here:** More Actions, Send a Signal, {_code('approve')} with the input "
         f"{_code(f'{{{answer}}}')}; or {no} with {_code(f'{{{answer}, {_REASON}}}')}{amount}. "
@@ -167,6 +172,15 @@ def _refused(status: RequestStatus) -> Iterator[str]:
         yield "\n".join(
             f"- {_code(refused.received, 120)}: {_prose(refused.problem, 300)}"
             for refused in status.refused_answers[-_SHOWN_REFUSALS:]
+        )
+
+
+def _allowed(status: RequestStatus) -> Iterator[str]:
+    if status.allowed:
+        yield "#### Allowed for the rest of the request"
+        yield "\n".join(
+            f"- {_code(rule.text, 500)} by {_prose(rule.by, 100)}"
+            for rule in status.allowed[-_SHOWN_REFUSALS:]
         )
 
 

@@ -5,10 +5,12 @@ from pathlib import Path
 
 from contracts.base import ObjectId
 from contracts.checks import CheckResult
+from contracts.permissions import AllowedRules, RequestPermissions
 from contracts.repository import RepositoryOpened
 from contracts.request import RequestEnded
 from contracts.spending import AgentOpened, Spending
 from domain import ids
+from domain.policy.answered import with_allowed
 from infra.kept import agents as kept_agents
 from infra.kept import resuming
 from infra.kept.changes import Change, request_change, task_change
@@ -81,6 +83,12 @@ class KeptRequest:
     async def opened(self) -> RepositoryOpened | None:
         """Return what opening its repository came to."""
         return await records.read(self.store, ids.opened_ref(self.key), RepositoryOpened)
+
+    async def permissions(self) -> RequestPermissions:
+        """Return what its agents may do: as it was opened, and by what answers have allowed."""
+        found = await records.read(self.store, ids.permissions_ref(self.key), RequestPermissions)
+        allowed = await records.read(self.store, ids.allowed_ref(self.key), AllowedRules)
+        return with_allowed(found or RequestPermissions(), allowed.rules if allowed else ())
 
     async def spending(self) -> tuple[Spending, ...]:
         """Return what it has spent so far, by task, role and model."""

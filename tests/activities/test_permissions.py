@@ -5,11 +5,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
 
+from activities.permissions import PinnedPermissions
 from activities.tools.permissions import known_tools, policy_of
-from contracts.permissions import RequestPermissions
+from contracts.permissions import AllowedRule, AllowRules, RequestPermissions
+from contracts.tools import CallApproval, ReadCall, ToolCall
 from contracts.verdicts import Permission
 from domain import ids
+from domain.approvals import calls
 from domain.policy.tools import BUILT_IN
 from infra.sandbox import Sandbox
 from infra.store import RefUpdate, records
@@ -209,3 +213,105 @@ async def test_a_command_reads_the_folders_that_its_user_opens(ruled: ActivityEn
 def test_the_tools_that_come_along_are_known_without_the_registry() -> None:
     """What the command line explains holds for the tools that there are."""
     assert dict(BUILT_IN) == known_tools()
+
+
+# ---- what a person has approved
+
+
+async def asked_call(agent: Agent, line: str) -> tuple[ToolCall, CallApproval]:
+    """Return a call about which a person is asked, and what they approve who approve it."""
+    call = await agent.call("run_command", command=line)
+    call = call.model_copy(update={"approval": CallApproval()})
+    shown = CallApproval(checkpoint=call.expected, rules=("Bash(make)",))
+    digest = calls.digest_of(call.tool, call.arguments, shown)
+    return call, shown.model_copy(update={"digest": digest})
+
+
+@pytest.fixture
+async def asking(ruled: ActivityEnv) -> Agent:
+    """Return an agent whose commands ask where no rule allows them."""
+    own = ruled.folder / "own.json"
+    own.write_text('{"sandbox": {"autoAllowBashIfSandboxed": false}}')
+    ruled.repositories._permissions = own
+    return await (await ruled.open()).agent()
+
+
+async def test_what_the_rules_ask_about_is_made_only_as_it_was_approved(asking: Agent) -> None:
+    """Compared just before it is made: the tool, all arguments, what was shown with them."""
+    call, approval = await asked_call(asking, "echo x > made.txt")
+    other, of_other = await asked_call(asking, "echo y > made.txt")
+    for wrong in (
+        call,
+        call.model_copy(update={"approval": of_other}),
+        call.model_copy(update={"approval": approval.model_copy(update={"rules": ()})}),
+        call.model_copy(update={"approval": approval, "arguments": other.arguments}),
+    ):
+        name = {"call_id": f"{call.call_id}-{ids.digest(wrong.model_dump_json())}"}
+        made = await asking.make(wrong.model_copy(update=name))
+        assert made.outcome == "denied"
+        assert "nobody has approved exactly this call" in made.preview
+        assert not (asking.path / "made.txt").exists()
+
+    right = await asking.make(call.model_copy(update={"approval": approval}))
+    assert right.outcome == "done"
+    assert (asking.path / "made.txt").read_text() == "x\n"
+
+
+async def test_a_call_that_was_approved_before_this_was_looked_at_is_made(asking: Agent) -> None:
+    """Histories from before say nothing of it: the answer counts as it did."""
+    call, _ = await asked_call(asking, "echo x > made.txt")
+
+    assert (await asking.make(call.model_copy(update={"approval": None}))).outcome == "done"
+
+
+async def test_what_is_read_is_looked_at_too(ruled: ActivityEnv) -> None:
+    """A view about which a rule asks, without an answer and with it."""
+    own = ruled.folder / "own.json"
+    own.write_text('{"permissions": {"ask": ["Read(a.txt)"]}}')
+    ruled.repositories._permissions = own
+    agent = await (await ruled.open()).agent()
+    arguments = await agent.job.arguments({"path": "a.txt"})
+    shown = CallApproval(checkpoint=agent.at)
+    approval = shown.model_copy(update={"digest": calls.digest_of("view", arguments, shown)})
+    call = ReadCall(
+        repository=agent.job.opened.repository,
+        lease=agent.lease,
+        task_ref=agent.task,
+        expected=agent.at,
+        calls=(("use", "view", arguments),),
+        approvals=(),
+    )
+    approved = call.model_copy(update={"approvals": (("use", approval),)})
+    made = [
+        await ActivityEnvironment().run(ruled.tools.read_files, each) for each in (call, approved)
+    ]
+
+    assert [each.results[0].outcome for each in made] == ["denied", "done"]
+
+
+async def test_what_an_answer_allows_holds_for_the_rest_of_its_request(
+    ruled: ActivityEnv, asking: Agent
+) -> None:
+    """For each judgement from then on, of this request alone, also in a further attempt; a rule
+    that denies stays, and what is no rule is left out.
+    """
+    rules = [AllowedRule(text=text, by="Ann", at=1.0) for text in ("Bash(echo x)", "Bash(")]
+    order = AllowRules(repository=asking.job.opened.repository, rules=tuple(rules))
+    pinned = PinnedPermissions(ruled.stores)
+    for _ in range(2):
+        found = await ActivityEnvironment().run(pinned.allow_rules, order)
+        assert found.rules == (rules[0],)
+    more = order.model_copy(update={"rules": (AllowedRule(text="Bash(curl x)"),)})
+    await ActivityEnvironment().run(pinned.allow_rules, more)
+
+    made = {}
+    for line in ("echo x", "echo y", "curl x"):
+        call, _ = await asked_call(asking, line)
+        made[line] = (await asking.make(call)).outcome
+    assert made == {"echo x": "done", "echo y": "denied", "curl x": "denied"}
+    again = await ruled.open()
+    assert [rule.text for rule in again.opened.allowed] == ["Bash(echo x)", "Bash(curl x)"]
+    other = await ruled.open(request="request/another", branch="another")
+    assert other.opened.allowed == ()
+    judged = await policy_of(other.store, other.opened.repository.request_key)
+    assert not judged.saying(Permission.ALLOW)

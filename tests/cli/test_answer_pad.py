@@ -56,6 +56,21 @@ def test_an_approval_is_sent_once_it_is_confirmed() -> None:
         assert (mode(pad), pad.message) == (Mode.CHOOSE, "nothing was sent")
 
 
+def test_an_approval_for_the_request_is_sent_where_a_rule_is_offered() -> None:
+    """Confirmed like another; where none is offered it is said, and nothing is asked."""
+    ruled = PLAN.model_copy(update={"rules": ("Bash(make)",)})
+    assert pressed(pad_with(ruled), "Ay") == Send(Choice.APPROVE, ruled, for_request=True)
+    assert pressed(pad_with(ruled), "ay") == Send(Choice.APPROVE, ruled)
+    given_up = pad_with(ruled)
+    assert pressed(given_up, "Anay") == Send(Choice.APPROVE, ruled)
+    pad = pad_with(PLAN)
+    assert pressed(pad, "A") is None
+    assert (mode(pad), pad.message) == (
+        Mode.CHOOSE,
+        "this can be approved for this once alone: press a",
+    )
+
+
 def test_a_reason_is_typed_and_confirmed() -> None:
     """It can be corrected, begun again and given up; without a word nothing is sent."""
     pad = pad_with(PLAN)

@@ -85,8 +85,13 @@ def up(**values: bool) -> dict[str, object]:
 
 
 def answer(**values: object) -> dict[str, object]:
-    """Return the arguments of an answer to the request `a`."""
-    return {"request_id": "a", "approval": None, "digest": None, **values}
+    """Return the arguments of `approve` or `reject` for the request `a`."""
+    return {"request_id": "a", "approvals": (), "every": False, "digest": None, **values}
+
+
+def approve(**values: object) -> dict[str, object]:
+    """Return the arguments of `approve` for the request `a`."""
+    return answer(**{"reason": "", "for_request": False, **values})
 
 
 @pytest.mark.parametrize(
@@ -115,25 +120,34 @@ def answer(**values: object) -> dict[str, object]:
             {"request_id": "a", "dry_run": False, "yes": True},
             id="forget",
         ),
-        pytest.param(["approve", "a"], answer(reason=""), id="approve the only one"),
+        pytest.param(["approve", "a"], approve(), id="approve the only one"),
         pytest.param(
             ["approve", "a", "plan", "--digest", "01ab", "--reason", "fine"],
-            answer(approval="plan", reason="fine", digest="01ab"),
+            approve(approvals=("plan",), reason="fine", digest="01ab"),
             id="approve one of several",
         ),
         pytest.param(
             ["approve", "--digest", "01ab", "a", "plan"],
-            answer(approval="plan", digest="01ab", reason=""),
+            approve(approvals=("plan",), digest="01ab"),
             id="options first",
         ),
         pytest.param(
+            ["approve", "a", "plan", "review/b/0"],
+            approve(approvals=("plan", "review/b/0")),
+            id="approve several",
+        ),
+        pytest.param(["approve", "a", "--all"], approve(every=True), id="approve all"),
+        pytest.param(
+            ["approve", "a", "--for-request"], approve(for_request=True), id="for the request"
+        ),
+        pytest.param(
             ["reject", "a", "delivery", "--reason", "no"],
-            answer(approval="delivery", reason="no"),
+            answer(approvals=("delivery",), reason="no"),
             id="reject",
         ),
         pytest.param(
             ["revise", "a", "--feedback", "smaller"],
-            answer(feedback="smaller"),
+            {"request_id": "a", "approval": None, "digest": None, "feedback": "smaller"},
             id="revise",
         ),
         pytest.param(

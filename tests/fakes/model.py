@@ -17,6 +17,7 @@ from contracts.handoff import HandOver
 from contracts.model import ModelCall, ModelTurn, OpenConversation, ReplyOutcome, ToolUse, Usage
 from contracts.ports import ModelActivities
 from contracts.store import ConversationRef
+from contracts.verdicts import CallVerdict
 from domain import ids
 from domain.limits import AGENT
 from tests.fakes.calls import Before, Fake, failing
@@ -144,6 +145,7 @@ class FakeModel(Fake, ModelActivities):
         opened, windows: by the conversation's id; those after the first are windows.
         spent: microUSD of every turn.
         limits, fallback: limits and fallback model, pinned for agents that open a conversation.
+        judged: how a call is judged, by its tool and subject; as the product does it.
     """
 
     def __init__(self, store: MemoryStore, before: Before, replies: Replies) -> None:
@@ -155,6 +157,7 @@ class FakeModel(Fake, ModelActivities):
         self.spent = 0
         self.limits = AGENT
         self.fallback = ""
+        self.judged: Callable[[str, str], CallVerdict | None] = verdict_of
 
     @override
     @activity.defn
@@ -213,7 +216,7 @@ class FakeModel(Fake, ModelActivities):
                 subject=use.subject,
                 problem=use.problem,
                 effect=effect_of(use.name),
-                verdict=None if use.problem else verdict_of(use.name, use.subject),
+                verdict=None if use.problem else self.judged(use.name, use.subject),
             )
             for number, use in enumerate(reply.uses)
         )

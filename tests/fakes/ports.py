@@ -11,6 +11,7 @@ from tests.fakes.estimates import FakeEstimates
 from tests.fakes.merge_queue import Enqueue, FakeMergeQueue
 from tests.fakes.model import FakeModel, Replies
 from tests.fakes.patches import FakePatches
+from tests.fakes.permissions import FakePermissions
 from tests.fakes.reconcile import FakeReconciler
 from tests.fakes.repository import FakeRepositories
 from tests.fakes.setup import FakeSetups
@@ -50,6 +51,7 @@ class FakePorts:
         self.surveys = FakeSurveys(store, before)
         self.setups = FakeSetups(store, before)
         self.policy = CurrentPolicy()
+        self.permissions = FakePermissions(store, before)
         self.patches = patches(store, before)
         self.estimates = FakeEstimates(store, before)
         self.continuations = FakeContinuations(store, before)

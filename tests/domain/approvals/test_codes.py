@@ -8,7 +8,7 @@ from contracts.agent import Note
 from contracts.approvals import Approval, ApprovalKind, Choice
 from contracts.request import RequestStart
 from domain.approvals import codes
-from domain.approvals.inbox import without_code
+from domain.approvals.reading import without_code
 
 SECRET = b"s" * 64
 PLAN = Approval(

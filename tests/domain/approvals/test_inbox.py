@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.approvals import Answer, Approval, ApprovalKind, Choice, Decide, Decision
-from domain.approvals.inbox import ApprovalInbox, parse_answer
+from contracts.permissions import AllowedRule
+from domain.approvals.inbox import ApprovalInbox
+from domain.approvals.reading import parse_answer
 
 PROPERTY = settings(deadline=None, max_examples=200)
 DIGEST = "0123456789abcdef" * 4
@@ -366,3 +368,96 @@ def test_every_question_waits_in_one_place_and_is_decided_or_withdrawn_once(
         shown = [held.approval.shared for held in inbox.waiting if held.approval.shared]
         assert len(shown) == len(set(shown))
     assert ApprovalInbox.model_validate_json(inbox.model_dump_json()) == inbox
+
+
+# ---- what an answer allows for the rest of the request
+
+
+def call(name: str, *rules: str) -> Approval:
+    """A question about a tool call, whose answer can allow these rules."""
+    return approval(f"tool/{name}/1", asked_by=f"agent/{name}").model_copy(update={"rules": rules})
+
+
+MAKE, BOTH, TEST = (
+    call("a", "Bash(make)"),
+    call("b", "Bash(make)", "Bash(test)"),
+    call("c", "Bash(test)"),
+)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"approval": MAKE.id, "for_request": True, "by": "Ann"},
+        {"approval": MAKE.id, "always": "yes", "by": "Ann"},
+        Answer(approval=MAKE.id, for_request=True, by="Ann"),
+        Decide(choice=Choice.APPROVE, approval=MAKE.id, for_request=True, by="Ann"),
+    ],
+    ids=repr,
+)
+def test_an_answer_for_the_request_adds_its_rules_and_says_who_and_when(payload: object) -> None:
+    """And what else waits of which the rules speak is settled with it, nothing else."""
+    same = MAKE.model_copy(update={"id": "tool/d/1", "asked_by": "agent/d"})
+    inbox = ApprovalInbox()
+    for each in (MAKE, BOTH, TEST, same, PLAN):
+        inbox = inbox.open(each, now=0)
+    taken = inbox.take(payload, Choice.APPROVE, now=7.0)
+
+    rule = AllowedRule(text="Bash(make)", by="Ann", approval=MAKE.id, at=7.0)
+    assert taken.inbox.allowed == (rule,)
+    assert taken.message == (
+        f"'{MAKE.id}' is approved by Ann. Allowed for the rest of the request: `Bash(make)`."
+    )
+    assert taken.inbox.pending == (BOTH, TEST, PLAN)
+    ((asker, decision),) = taken.others
+    assert (asker, decision.approval, decision.choice) == ("agent/d", same.id, Choice.APPROVE)
+    assert (decision.digest, decision.by) == (same.digest, "Ann")
+    assert taken.inbox.answered_before(call("e", "Bash(make)")) is not None
+    assert taken.inbox.answered_before(BOTH) is None
+    assert taken.inbox.answered_before(PLAN) is None
+
+
+def test_an_approval_for_once_adds_no_rule() -> None:
+    """The next such call is asked about."""
+    for payload in (MAKE.id, {"approval": MAKE.id, "for_request": False}):
+        taken = ApprovalInbox().open(MAKE, now=0).take(payload, Choice.APPROVE)
+        assert taken.decision is not None
+        assert (taken.decision.rules, taken.inbox.allowed) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("asked", "choice", "why"),
+    [
+        (MAKE, Choice.REJECT, "Only an approval can count for the rest of the request"),
+        (PLAN, Choice.APPROVE, "'plan' can be approved for this once alone"),
+    ],
+)
+def test_what_cannot_count_for_the_request_is_refused(
+    asked: Approval, choice: Choice, why: str
+) -> None:
+    """And kept: the question waits on."""
+    payload = {"approval": asked.id, "for_request": True, "reason": "r"}
+    taken = ApprovalInbox().open(asked, now=0).take(payload, choice)
+
+    assert taken.decision is None
+    assert taken.message.startswith(why)
+    assert taken.inbox.pending == (asked,)
+
+
+def test_rules_of_earlier_attempts_count_and_those_that_were_not_pinned_do_not() -> None:
+    """What stands in the store is what is in force."""
+    earlier = AllowedRule(text="Bash(test)", by="Bob", approval="tool/z/1")
+    inbox = ApprovalInbox().begun([earlier]).open(MAKE, now=0)
+    assert inbox.answered_before(TEST) is not None
+    after = inbox.take({"id": MAKE.id, "for_request": True}, Choice.APPROVE).inbox
+
+    assert after.in_force(["Bash(make)"], [earlier]).allowed == (earlier,)
+    assert after.in_force(["Bash(make)"], after.allowed) == after
+
+
+def test_a_question_says_since_when_it_waits_and_until_when() -> None:
+    """In seconds since the epoch, once it waits."""
+    (waits,) = ApprovalInbox().open(PLAN, now=50).asked
+
+    assert (waits.since, waits.until) == (50, 150)
+    assert PLAN.until == 0
