@@ -101,12 +101,15 @@ class AgentConfig(Contract):
         id: object id of the whole: prompt, tools, model, prices, limits.
         limits: without the money, which the caller of the agent reserves.
         fallback: prices of the model that the person allows instead; None where none is allowed.
+        settles_calls: an agent that is cancelled ends once its call has, so that what came of the
+            reply is booked before its request ends; False in histories from before 2026-12.
     """
 
     id: ObjectId
     limits: AgentLimits
     prices: ModelPrices
     fallback: ModelPrices | None = None
+    settles_calls: bool = False
 
     def prices_of(self, progress: "AgentProgress") -> ModelPrices:
         """Return the prices of the model that an agent asks now."""

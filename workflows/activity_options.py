@@ -59,9 +59,15 @@ def _summary(text: str) -> str:
     return text.encode()[:_SUMMARY_BYTES].decode("utf-8", "ignore")
 
 
-def model(summary: str) -> ActivityConfig:
-    """Return the options of a model call: long, soon tried again; what waits does so visibly."""
-    return {**_MODEL, "summary": _summary(summary)}
+def model(summary: str, *, settles: bool = False) -> ActivityConfig:
+    """Return the options of a model call: long, soon tried again; what waits does so visibly.
+
+    `settles`: a cancelled caller waits until what came of the reply is booked.
+    """
+    options: ActivityConfig = {**_MODEL, "summary": _summary(summary)}
+    if settles:
+        options["cancellation_type"] = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
+    return options
 
 
 def store(summary: str) -> ActivityConfig:

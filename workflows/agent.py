@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.handoff import window
     from workflows import activity_options, retrying
     from workflows.agent_state import AgentState
+    from workflows.cancellation import raise_if_cancelled
     from workflows.handoff import LONG_RUN_EVENTS, Handoff, is_overflow
     from workflows.money import DOING, AgentMoney
     from workflows.retrying import ChildOfRequest
@@ -225,7 +226,8 @@ class AgentWorkflow(ChildOfRequest):
         output_tokens: int,
     ) -> ModelTurn:
         start, number = self._start, conversation.turns + 1
-        return await retrying.execute(
+        settles = self._state.config is not None and self._state.config.settles_calls
+        turn = await retrying.execute(
             ModelActivities.call_model,
             ModelCall(
                 repository=start.repository,
@@ -240,9 +242,14 @@ class AgentWorkflow(ChildOfRequest):
                 resumed=start.opening.resumed,
                 fallback=self._state.progress.fallback,
             ),
-            activity_options.model(f"{start.role} {start.task_ref}: turn {number}"),
+            activity_options.model(
+                f"{start.role} {start.task_ref}: turn {number}", settles=settles
+            ),
             following=self._after_lost,
         )
+        if settles:
+            raise_if_cancelled()
+        return turn
 
     def _after_lost(self, call: ModelCall, advice: RetryAdvice) -> ModelCall | None:
         """Book a call that may have to be paid for, and return the next one within the budget."""

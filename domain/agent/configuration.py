@@ -51,7 +51,11 @@ class AgentConfiguration(Contract):
         """Return what the agent's workflow needs of it; `oid` is its id in the store."""
         other = self.fallback and pinned_prices(self.fallback)
         return AgentConfig(
-            id=oid, limits=self.limits, prices=pinned_prices(self.prices), fallback=other
+            id=oid,
+            limits=self.limits,
+            prices=pinned_prices(self.prices),
+            fallback=other,
+            settles_calls=True,
         )
 
     def asked(self, *, fallback: bool) -> ModelFacts:

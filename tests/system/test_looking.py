@@ -72,6 +72,19 @@ RED = Task(
     acceptance=("echo what is wrong; exit 7",),
     coder=(turn(create("r.txt", "r\n")), *(done(f"Try {number}.") for number in range(9))),
 )
+TALKING = Task(
+    id="only",
+    writes=("t.txt",),
+    coder=(
+        turn(create("t.txt", "t\n")),
+        turn(
+            view("t.txt"),
+            say="I talk at length. " * 40,
+            fault=[{"kind": "slow", "ms": 500}],
+        ),
+        done(),
+    ),
+)
 HASTY = Task(
     id="only",
     writes=("h.txt",),
@@ -84,6 +97,7 @@ PLAYS = [
     play("looked-hasty", HASTY),
     [FIRST_REVIEW, *play("looked-at", writes_file("first", "a.txt", "a\n"), SENT_BACK)],
     play("looked-while", AT_WORK),
+    play("looked-talking", TALKING),
     play("looked-red", RED),
     play("looked-asks", writes_file("only", "x.txt", "x\n")),
     play(
@@ -217,6 +231,25 @@ async def test_a_request_at_work_and_cancelled_keeps_its_cost_plan_and_repositor
     assert status["tasks"][0]["cost"] > 0
     assert await _costs(deployment, handle.id) == pytest.approx([paid] * 6, abs=1e-6)
     assert "+z" in await _says(deployment, "diff", handle.id)
+
+
+@pytest.mark.minutes
+async def test_a_reply_that_comes_while_its_request_is_cancelled_is_in_every_cost(
+    deployment: LocalDeployment,
+) -> None:
+    """As soon as `cancel` says that the request has ended, and the same afterwards."""
+    handle = await deployment.start_request(
+        "looked-talking", deployment.repository("looked-talking", SMALL)
+    )
+    await deployment.reply_comes("length")
+    paid = journal_checks.cost_usd(deployment.journal(handle.id))
+    await _says(deployment, "cancel", handle.id)
+    costs = await _costs(deployment, handle.id)
+
+    assert costs[0] > paid
+    assert costs == pytest.approx([costs[0]] * 6, abs=1e-6)
+    status = await deployment.status(handle)
+    assert status.cost_usd == pytest.approx(costs[0], abs=1e-6)
 
 
 async def test_why_names_the_command_its_exit_code_and_its_output(
