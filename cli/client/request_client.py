@@ -40,7 +40,13 @@ from contracts.reconcile import Reconcile, ReconcileReport
 from contracts.request import RequestStart, RequestStatus
 from contracts.task_queue import WORKFLOW_TASK_TIMEOUT, TaskQueue
 from contracts.threads import FollowUp, FollowUpReceipt
-from contracts.visibility import OC_ATTEMPT, OC_KEPT, OC_REPOSITORY, OC_THREAD
+from contracts.visibility import (
+    OC_ATTEMPT,
+    OC_KEPT,
+    OC_PENDING_APPROVALS,
+    OC_REPOSITORY,
+    OC_THREAD,
+)
 from domain.ids import REQUEST_PREFIX
 
 _Result = TypeVar("_Result")
@@ -184,6 +190,11 @@ class RequestClient:
     async def open(self) -> list[RequestSummary]:
         """Return the newest open requests, newest first."""
         return [request async for request in self._list(_OPEN, _LISTED)]
+
+    async def waiting(self) -> list[RequestSummary]:
+        """Return the open requests in which something waits for a person, newest first."""
+        condition = f"{_OPEN} AND {OC_PENDING_APPROVALS} > 0"
+        return [request async for request in self._list(condition, _LISTED)]
 
     async def _list(self, condition: str, limit: int) -> AsyncIterator[RequestSummary]:
         """Give the runs of requests; one that was retried has a run for each attempt."""

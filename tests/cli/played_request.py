@@ -26,6 +26,7 @@ with workflow.unsafe.imports_passed_through():
 
 DIGEST = "0123456789abcdef" * 4
 COMMIT = "3f9c" * 10
+SINCE = 1_800_000_000.0
 
 
 @workflow.defn(name="RequestWorkflow")
@@ -116,7 +117,12 @@ class PlayedRequest:
 
     def _question(self) -> Approval:
         return Approval(
-            id="plan", kind=ApprovalKind.PLAN, what="one task", why="--approve plan", digest=DIGEST
+            id="plan",
+            kind=ApprovalKind.PLAN,
+            what="one task",
+            why="--approve plan",
+            digest=DIGEST,
+            since=SINCE,
         )
 
 

@@ -261,6 +261,50 @@ async def test_answers_that_cannot_count_are_refused(client: Client, person: Per
             await person.types("approve", name)
 
 
+async def test_the_inbox_lists_what_waits_of_all_requests(client: Client, person: Person) -> None:
+    """Until it is answered; without a worker it says how many questions each request has."""
+    async with playing(client):
+        names = [await started(client), await started(client)]
+        await listed(client, *names, states=[RunState.WAITING_APPROVAL])
+        assert await person.types("inbox") is ExitCode.DELIVERED
+        shown = person.out.getvalue()
+        for name in names:
+            assert f"approve {name.removeprefix('request/')} plan --digest 0123456789ab" in shown
+        await person.types("approve", names[0])
+        await listed(client, names[0], states=[RunState.DONE])
+        await person.types("inbox", "--json")
+        found = {each["request"]: each for each in json.loads(person.out.getvalue())}
+        assert names[0] not in found
+        question = found[names[1]]
+        assert (question["id"], question["kind"], question["what"]) == ("plan", "plan", "one task")
+        assert question["until"] == question["since"] + 86_400
+        assert len(question["commands"]) == 3
+
+    assert await person.types("inbox") is ExitCode.DELIVERED
+    assert f"{names[1].removeprefix('request/')}: 1 question" in person.out.getvalue()
+    assert "No worker answers" in person.err.getvalue()
+
+
+async def test_several_questions_are_answered_by_one_command(
+    client: Client, person: Person
+) -> None:
+    """Each is printed with its digest; a name that does not wait answers nothing."""
+    async with playing(client):
+        name = await started(client)
+        with pytest.raises(UsageError, match="review does not wait, so nothing was answered"):
+            await person.types("approve", name, "plan", "review")
+        with pytest.raises(UsageError, match="--digest is of one approval"):
+            await person.types("approve", name, "--all", "--digest", "0123")
+        with pytest.raises(UsageError, match="not both"):
+            await person.types("approve", name, "plan", "--all")
+        assert await person.types("approve", name, "--all", "--reason", "fine") is (
+            ExitCode.DELIVERED
+        )
+        assert person.out.getvalue() == (
+            "plan  0123456789ab  one task\n  approve taken from ada: fine\n"
+        )
+
+
 @pytest.mark.parametrize(
     ("verb", "option"), [("approve", "--reason"), ("reject", "--reason"), ("revise", "--feedback")]
 )
