@@ -6,13 +6,15 @@ from cli.client.connection import Service
 from cli.command_words import command_line, short_id
 from cli.context import CliContext
 from cli.exit_codes import ExitCode, UsageError
-from cli.formatting import age, clean, columns, name, plural, size
+from cli.formatting import age, clean, columns, name, narrowed, plural, size
 from contracts.clean_up import CleanUp, CleanUpReport, GoneLayer, GoneRequest
 from contracts.reconcile import Reconcile
 from runtime.host import host_id
 from runtime.settings import Settings
 
 _YES = ("y", "yes")
+_LEFT_OUT = (("WHY",), ("WHY", "REPOSITORY"), ("WHY", "REPOSITORY", "ENDED"))
+"""Columns that a table of requests does without on a narrow terminal."""
 
 
 async def order(service: Service, settings: Settings, wanted: CleanUp) -> CleanUpReport:
@@ -38,19 +40,22 @@ def agreed(context: CliContext, question: str) -> bool:
     return context.stdin.readline().strip().lower() in _YES
 
 
-def gone_lines(gone: Sequence[GoneRequest], now: float) -> list[str]:
-    """Return a line a request: when it ended, what it takes, where it worked, why it goes."""
+def gone_lines(gone: Sequence[GoneRequest], now: float, *, width: int = 0) -> list[str]:
+    """Return a table of requests: when each ended, what it takes, where it worked, why it goes."""
     rows = [
-        (
-            f"  {name(short_id(each.id))}",
-            f"ended {age(now - each.ended)} ago" if each.ended else "",
-            size(each.stored_bytes),
-            name(each.repository),
-            clean(each.why),
-        )
-        for each in gone
+        ("  REQUEST", "ENDED", "DISK", "REPOSITORY", "WHY"),
+        *(
+            (
+                f"  {name(short_id(each.id))}",
+                f"{age(now - each.ended)} ago" if each.ended else "",
+                size(each.stored_bytes),
+                name(each.repository),
+                clean(each.why),
+            )
+            for each in gone
+        ),
     ]
-    return columns(rows) if rows else []
+    return narrowed(rows, _LEFT_OUT, width) if gone else []
 
 
 def layer_lines(gone: Sequence[GoneLayer], now: float) -> list[str]:

@@ -3,11 +3,12 @@
 import io
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from cli.wrapping import prose
 from domain.text import visible
 
 
@@ -45,6 +46,13 @@ class CliContext:
     def print_out(self, *lines: str) -> None:
         """Print lines of a result; what moves a cursor or hides is written out."""
         _write(self.stdout, lines)
+
+    def print_prose(self, *lines: str, commands: Iterable[str] = ()) -> None:
+        """Print lines of a result; on a terminal broken between words, without cutting commands.
+
+        `commands`: beginnings of commands beside those of this program.
+        """
+        self.print_out(*prose(lines, self.columns(), commands=(self.program, *commands)))
 
     def print_err(self, *lines: str) -> None:
         """Print lines about progress or an error; what moves a cursor or hides is written out."""

@@ -29,7 +29,7 @@ async def show_log(
 ) -> ExitCode:
     """Print every turn of the agents of a request, or of one task."""
     redact = redactor(load(context.environ).secrets())
-    view = LogView(whole=full, redact=redact)
+    view = LogView(whole=full, redact=redact, width=context.columns())
     async with connected(context, worker=False) as service, kept_on_host(context) as kept:
         request = await service.requests.find(request_id)
         log = _Log(kept, request, task)

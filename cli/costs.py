@@ -8,8 +8,9 @@ from cli.client import RequestSummary
 from cli.client.connection import connected
 from cli.context import CliContext
 from cli.exit_codes import ExitCode
-from cli.formatting import clean, cost, count, money, name, narrowed, wrapped
+from cli.formatting import clean, cost, count, money, name, narrowed
 from cli.kept import KeptOnHost, kept_on_host
+from cli.wrapping import wrapped
 from contracts.model import Usage
 from contracts.request import RequestStatus
 from contracts.spending import Spending

@@ -8,7 +8,6 @@ import os
 import platform
 import pwd
 import re
-import textwrap
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from cli.context import CliContext
 from cli.disk_budget import beyond_budget
 from cli.formatting import plural
 from cli.worker_check import NO_KEY
+from cli.wrapping import labelled, prose
 from infra.probes import (
     LEAST_BYTES,
     ProbeFailed,
@@ -42,6 +42,8 @@ _LITTLE_BYTES = 2_000_000_000
 """Less is soon used up: a command may write 10 GB, or half of what is free."""
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)", re.MULTILINE)
 _LABEL_WIDTH = 23
+_NARROW = 60
+"""Columns below which a remedy stands at the left."""
 _SANDBOX_REMEDY = "until then no command of an agent and no check runs; docs/security.md says more"
 
 
@@ -88,22 +90,31 @@ async def _probes(settings: Settings, context: CliContext, *, online: bool) -> A
     yield await _credentials(settings, online=online)
 
 
-def shown(findings: Sequence[Probe], *, as_json: bool) -> list[str]:
-    """Return the findings as lines, the remedy below each, or as one JSON document."""
-    problems = sum(finding.state == "problem" for finding in findings)
-    if as_json:
-        rows = [dataclasses.asdict(finding) for finding in findings]
-        return [json.dumps({"healthy": not problems, "findings": rows}, indent=2)]
+def as_document(findings: Sequence[Probe]) -> list[str]:
+    """Return the findings as one JSON document."""
+    rows = [dataclasses.asdict(finding) for finding in findings]
+    return [json.dumps({"healthy": not _problems(findings), "findings": rows}, indent=2)]
+
+
+def shown(findings: Sequence[Probe], *, width: int, program: str) -> list[str]:
+    """Return the findings as lines within a width (0: any), the remedy below each.
+
+    `program`: as commands in remedies begin, which stay whole.
+    """
+    problems = _problems(findings)
     end = f"{plural(problems, 'problem')} found." if problems else "Requests can work here."
-    return [*(line for finding in findings for line in _lines(finding)), end]
+    return [*(line for each in findings for line in _lines(each, width, program)), end]
 
 
-def _lines(finding: Probe) -> Iterator[str]:
-    label = f"{finding.state:<9}{finding.name:<13}"
-    indent = " " * _LABEL_WIDTH
-    yield f"{label} {finding.text}"
+def _problems(findings: Sequence[Probe]) -> int:
+    return sum(finding.state == "problem" for finding in findings)
+
+
+def _lines(finding: Probe, width: int, program: str) -> Iterator[str]:
+    yield from labelled(f"{finding.state:<9}{finding.name:<13} ", finding.text, width)
     if finding.remedy:
-        yield textwrap.indent(f"-> {finding.remedy}", indent)
+        indent = "" if 0 < width < _NARROW else " " * _LABEL_WIDTH
+        yield from prose([f"{indent}-> {finding.remedy}"], width, commands=(program,))
 
 
 def _versions() -> Probe:

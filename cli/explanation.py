@@ -8,10 +8,12 @@ from cli.client import RequestSummary
 from cli.client.connection import Service, connected
 from cli.context import CliContext
 from cli.exit_codes import ExitCode
-from cli.formatting import clean, name, span, wrapped
+from cli.formatting import clean, name, span
 from cli.kept import KeptOnHost, kept_on_host, readable
 from cli.snapshot import take_snapshot
 from cli.views.plan_table import agent_activity
+from cli.views.report import commands_in
+from cli.wrapping import prose
 from contracts.checks import CheckResult
 from contracts.request import RequestStatus
 from contracts.task import TaskState
@@ -40,11 +42,9 @@ async def explanation_lines(
         doing=await _doing(service, status) if told and not request.closed else {},
         red=await _red(kept, request, status) if request.closed else {},
     )
-    width = context.columns()
-    return [
+    lines = [
         f"{name(request.id)} is {status.state}.",
-        *wrapped(paragraph[0], width),
-        *paragraph[1:],
+        *paragraph,
         *([] if request.refused else hints.retry_hint(context.program, status)),
         *(
             line
@@ -52,6 +52,8 @@ async def explanation_lines(
             for line in hints.answer_commands(context.program, request.id, approval)
         ),
     ]
+    commands = (context.program, *commands_in(status))
+    return prose(lines, context.columns(), commands=commands)
 
 
 def _since(status: RequestStatus, now: float) -> str:

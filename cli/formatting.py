@@ -1,6 +1,5 @@
 """Figures with units, and untrusted texts made harmless to a terminal."""
 
-import textwrap
 from collections.abc import Sequence
 
 from domain.text import for_people, one_line, visible
@@ -121,13 +120,3 @@ def narrowed(
         if not width or max(map(len, lines)) <= width:
             break
     return lines
-
-
-def wrapped(text: str, width: int) -> list[str]:
-    """Return prose as lines of at most a width, broken between words; 0: one line.
-
-    A longer word, such as an address, stays whole.
-    """
-    if not width or len(text) <= width:
-        return [text]
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)

@@ -1,6 +1,5 @@
 """What to type next, and where to look: commands and addresses, complete and ready to copy."""
 
-import re
 from urllib.parse import quote
 
 from cli.command_words import command_line, short_id, start_command
@@ -16,7 +15,6 @@ __all__ = [
     "DIGEST_CHARACTERS",
     "REVISABLE",
     "answer_commands",
-    "broken",
     "command_line",
     "deep_link",
     "detached_hints",
@@ -27,8 +25,6 @@ __all__ = [
     "start_command",
 ]
 
-_WORDS = re.compile(r"(?:[^\s']|'[^']*')+")
-_GOES_ON = " \\"
 DIGEST_CHARACTERS = 12
 """How much of a digest is shown and compared; an answer carries the whole."""
 
@@ -84,22 +80,6 @@ def look_command(program: str, workflow_id: str, approval: Approval) -> str:
             return command_line(program, "diff", name, *approval.id.split("/")[1:2])
         case _:
             return ""
-
-
-def broken(line: str, columns: int) -> str:
-    """Return a command line that may be pasted, as lines of at most so many columns.
-
-    Between words, so that the shell joins them; a longer word stays whole.
-    """
-    if len(line) <= columns:
-        return line
-    lines, room = [""], columns - len(_GOES_ON)
-    for word in _WORDS.findall(line):
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > room:
-            lines.append(word)
-        else:
-            lines[-1] = f"{lines[-1]} {word}".lstrip()
-    return f"{_GOES_ON}\n".join(lines)
 
 
 def salvage_hint(command: str, state: RunState) -> list[str]:

@@ -34,13 +34,13 @@ def propose(folder: str, context: CliContext, *, yes: bool) -> ExitCode:
         raise UsageError(clean(str(problem), 1_000)) from problem
     proposed = proposal(found, _present(before))
     missing = _missing((*proposed.setup, *proposed.checks), context)
-    context.print_out(
+    context.print_prose(
         f"Found in {name(folder)}:", *_rows(found), *_problems(found, proposed), *missing
     )
     text = proposed.text
     if not (proposed.setup or proposed.checks):
         said = "says it already" if before else "is not needed"
-        context.print_out("", f"{SETTINGS_FILE} {said}; nothing is written.")
+        context.print_prose("", f"{SETTINGS_FILE} {said}; nothing is written.")
         return _ended(checkout, context, written=False) if before else ExitCode.DELIVERED
     context.print_out("", "Proposed:", *_steps("setup", proposed.setup))
     context.print_out(*_steps("check", proposed.checks), "")
@@ -118,7 +118,9 @@ def _ended(checkout: Path, context: CliContext, *, written: bool) -> ExitCode:
         else ""
     )
     what = "Commit it and try it" if written else "Try it"
-    context.print_out(
-        f"{what}:", f"  {commits}{context.program} run --repo {folder} {shell_word(_TRY)}"
+    context.print_prose(
+        f"{what}:",
+        f"  {commits}{context.program} run --repo {folder} {shell_word(_TRY)}",
+        commands=["git -C "],
     )
     return ExitCode.DELIVERED

@@ -10,7 +10,7 @@ from cli.context import CliContext
 from cli.exit_codes import ExitCode
 from cli.kept import KeptOnHost, kept_on_host, readable
 from cli.plans import planned_tasks
-from cli.views.report import document
+from cli.views.report import commands_in, document
 from cli.views.whole import Review, Whole, lines
 from contracts import roles
 from infra.kept.turns import LoggedTurn
@@ -30,7 +30,7 @@ async def show_request(request_id: str, *, as_json: bool, context: CliContext) -
     if as_json:
         context.print_out(json.dumps(_document(whole), indent=2))
     else:
-        context.print_out(*map(redact, lines(whole)))
+        context.print_prose(*map(redact, lines(whole)), commands=commands_in(status))
     return ExitCode.DELIVERED
 
 

@@ -8,8 +8,9 @@ from cli.client import RequestClient, RequestSummary
 from cli.client.connection import connected
 from cli.context import CliContext
 from cli.exit_codes import ExitCode
-from cli.formatting import age, clean, clean_lines, name, narrowed, plural, wrapped
+from cli.formatting import age, clean, clean_lines, name, narrowed, plural
 from cli.kept import KeptOnHost, kept_on_host
+from cli.wrapping import wrapped
 from contracts.request import RequestStatus
 from domain import threads
 from domain.text import one_line

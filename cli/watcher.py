@@ -21,7 +21,7 @@ from cli.client.rpc import raise_if_cancelled
 from cli.context import CliContext
 from cli.exit_codes import ExitCode, ServiceUnavailable, UsageError
 from cli.feed import Feed
-from cli.formatting import clean, wrapped
+from cli.formatting import clean
 from cli.kept import KeptOnHost, kept_on_host
 from cli.memories import proposals_hint
 from cli.snapshot import Snapshot
@@ -30,6 +30,7 @@ from cli.watching.feed_reader import FeedReader
 from cli.watching.keyboard import has_keyboard
 from cli.watching.person import Person
 from cli.watching.screen import Printed, Redrawn, Screen, shown_on
+from cli.wrapping import prose
 from contracts.request import RequestStatus
 from contracts.visibility import RunState
 from infra.live.reader import LiveReader
@@ -84,7 +85,7 @@ async def watch_to_end(
             width=context.columns(),
         )
         context.print_out("", *report)
-        context.print_out(*hints.retry_hint(context.program, last.status), *memories)
+        context.print_prose(*hints.retry_hint(context.program, last.status), *memories)
     return outcome.exit_code
 
 
@@ -132,13 +133,13 @@ async def _keys(
 def leaving_hints(request_id: str, context: CliContext) -> list[str]:
     """Return what goes on when a command leaves an open request, as it is at this moment."""
     settings = load(context.environ)
-    state, *commands = hints.detached_hints(
+    lines = hints.detached_hints(
         context.program,
         request_id,
         supervisor=SupervisorRecord.running(settings),
         address=settings.temporal_address,
     )
-    return [*wrapped(state, context.columns()), *commands]
+    return prose(lines, context.columns(), commands=(context.program,))
 
 
 class _Watcher:

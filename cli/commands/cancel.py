@@ -28,12 +28,15 @@ async def command(request_id: RequestId, /, *, context: Context) -> ExitCode:
                 outcome = await service.requests.outcome(request.id)
         except TimeoutError:
             watch = hints.command_line(context.program, "watch", hints.short_id(request.id))
-            context.print_out(
+            context.print_prose(
                 f"{name(request.id)} is cancelled and still frees what it holds: {watch}"
             )
             return ExitCode.WAITING
     context.print_out(f"{name(request.id)} has ended: {outcome.state}")
-    context.print_out(*hints.salvage_hint(request.salvage_command, outcome.state))
     ended = outcome.last_status(request.status())
-    context.print_out(*hints.retry_hint(context.program, ended))
+    context.print_prose(
+        *hints.salvage_hint(request.salvage_command, outcome.state),
+        *hints.retry_hint(context.program, ended),
+        commands=[request.salvage_command],
+    )
     return ExitCode.DELIVERED

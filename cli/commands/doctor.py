@@ -30,9 +30,11 @@ async def command(
     context: Context,
 ) -> ExitCode:
     """Examine this machine."""
-    from cli.doctor import examine, shown  # noqa: PLC0415 - not needed for its help page
+    from cli.doctor import as_document, examine, shown  # noqa: PLC0415 - not needed for its help page
 
     findings = await examine(context, online=online)
-    context.print_out(*shown(findings, as_json=as_json))
+    width, program = context.columns(), context.program
+    told = as_document(findings) if as_json else shown(findings, width=width, program=program)
+    context.print_out(*told)
     problems = any(finding.state == "problem" for finding in findings)
     return ExitCode.FAILED if problems else ExitCode.DELIVERED

@@ -22,7 +22,7 @@ from cli import clean_up
 from cli.client.connection import connected
 from cli.command_words import command_line
 from cli.exit_codes import ExitCode
-from cli.formatting import plural, size, wrapped
+from cli.formatting import plural, size
 from cli.parameters import Context
 from contracts.clean_up import CleanUp, CleanUpReport
 from domain.clean_up import RETENTION_DAYS
@@ -60,11 +60,11 @@ async def command(
             return clean_up.ending(report, context)
         if not yes and not clean_up.agreed(context, "Delete them?"):
             again = command_line(context.program, "gc", *_words(days, budget_mb), "--yes")
-            context.print_out(f"Nothing was deleted. To delete them: {again}")
+            context.print_prose(f"Nothing was deleted. To delete them: {again}")
             return ExitCode.DELIVERED
         done = await clean_up.order(service, settings, wanted.model_copy(update={"dry_run": False}))
     freed = f"{_amount(done)} deleted, {size(done.freed_bytes)} of disk freed."
-    context.print_out(freed, *clean_up.branch_lines(done.gone))
+    context.print_prose(freed, *clean_up.branch_lines(done.gone), commands=["git -C "])
     return clean_up.ending(done, context)
 
 
@@ -85,7 +85,7 @@ def _show(report: CleanUpReport, wanted: CleanUp, settings: Settings, context: C
         f"kept {plural(wanted.retention_days, 'day')}"
         f"{'' if by_itself else '; only this command deletes them'}."
     )
-    context.print_out(*wrapped(told, context.columns()))
+    context.print_prose(told)
     if not (report.gone or report.layers):
         context.print_out("Nothing is to be deleted.")
         return
@@ -93,7 +93,7 @@ def _show(report: CleanUpReport, wanted: CleanUp, settings: Settings, context: C
     total += sum(each.bytes for each in report.layers)
     context.print_out(
         f"To be deleted: {_amount(report)}, about {size(total)}:",
-        *clean_up.gone_lines(report.gone, context.now()),
+        *clean_up.gone_lines(report.gone, context.now(), width=context.columns()),
         *clean_up.layer_lines(report.layers, context.now()),
     )
 

@@ -43,7 +43,7 @@ from cli import hints
 from cli.client import RequestSummary
 from cli.client.connection import Service, connected
 from cli.exit_codes import ExitCode
-from cli.formatting import clean, name, wrapped
+from cli.formatting import clean, name
 from cli.kept import kept_on_host
 from cli.parameters import AsJson, Context, RequestId
 from cli.snapshot import Snapshot
@@ -51,6 +51,7 @@ from cli.views.live import live_view
 from cli.views.plain import DETAIL_LINES, changes
 from cli.views.report import closing, document
 from cli.worker_hint import missing_worker
+from cli.wrapping import wrapped
 from contracts.request import RequestStatus
 
 
@@ -85,9 +86,10 @@ def _show_ended(
     report = closing(status, seconds=seconds, link=service.link(request), width=width)
     context.print_out(*wrapped(title, width), *report)
     if not status.work_command:  # the report of a request that told its last has it already
-        context.print_out(*hints.salvage_hint(request.salvage_command, status.state))
+        salvage = hints.salvage_hint(request.salvage_command, status.state)
+        context.print_prose(*salvage, commands=[request.salvage_command])
     if not request.refused:
-        context.print_out(*hints.retry_hint(context.program, status))
+        context.print_prose(*hints.retry_hint(context.program, status))
 
 
 def _show_open(

@@ -14,6 +14,7 @@ from cli.views.feed import FEED_MARKS, reply_text, reply_title
 from cli.views.fitting import Fitted, Keep, Section
 from cli.views.plan_table import PlanTable
 from cli.views.report import check_line, goal_lines, kept_lines
+from cli.wrapping import broken
 from contracts.approvals import Approval
 from contracts.merge_queue import MergeQueueStatus
 from contracts.review import FindingState
@@ -188,8 +189,7 @@ class CommandText:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Break the line between words where it does not fit."""
-        broken = hints.broken(self._line, options.max_width)
-        yield Text(broken, self._style, overflow="fold")
+        yield Text(broken(self._line, options.max_width), self._style, overflow="fold")
 
 
 class _Link:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cli.formatting import clean, count, money, name, plural
+from cli.wrapping import prose
 from contracts import roles
 from contracts.model import ModelTurn, Usage
 from contracts.spending import AgentOpened
@@ -24,14 +25,19 @@ class LogView:
 
     Args:
         whole: show every text whole, and the arguments of every call.
+        width: of the terminal; 0 where there is none.
     """
 
-    def __init__(self, *, whole: bool, redact: Redact) -> None:
+    def __init__(self, *, whole: bool, redact: Redact, width: int = 0) -> None:
         self._whole = whole
         self._redact = redact
+        self._width = width
 
     def lines(self, turn: LoggedTurn) -> list[str]:
         """Return the lines of one turn, a blank one at the end."""
+        return prose(self._lines(turn), self._width)
+
+    def _lines(self, turn: LoggedTurn) -> list[str]:
         if turn.turn is None and turn.from_turn:
             return [*self._goes_on(turn), ""]
         if turn.turn is None:

@@ -2,7 +2,8 @@
 
 import re
 
-from cli.formatting import clean, clean_lines, commit, cost, plural, span, wrapped
+from cli.formatting import clean, clean_lines, commit, cost, plural, span
+from cli.wrapping import prose
 from contracts.checks import CheckResult
 from contracts.request import RequestStatus
 from contracts.task import TaskState, TaskStatus
@@ -34,28 +35,33 @@ def closing(
     """Return the report of a request that has ended; the link is "" when unknown.
 
     `checks`: False where they stand above it already. `width`: of the terminal, 0 without one;
-    prose is broken between words, commands stay on their line.
+    prose is broken between words, commands stay whole.
     """
-    return [
-        *_verdict(status),
-        *goal_lines(status),
-        *_answers(status),
-        *[f"  {line}" for line in clean_lines(status.diffstat)],
+    first = (*_verdict(status), *goal_lines(status), *_answers(status))
+    then = (
         *base_lines(status),
-        *[line for note in status.notes for line in wrapped(clean(note, 1_000), width)],
+        *(clean(note, 1_000) for note in status.notes),
         *_unfinished_tasks(status),
         *_unchanged(status),
         *_left_out(status),
         *_findings(status),
+    )
+    last = (_figures(status, seconds), *_expected(status), *kept_lines(status))
+    commands = commands_in(status)
+    return [
+        *prose(first, width, commands=commands),
+        *[f"  {line}" for line in clean_lines(status.diffstat)],
+        *prose(then, width, commands=commands),
         *(_checks(status) if checks or not status.checks else []),
-        *[
-            line
-            for figures in (_figures(status, seconds), *_expected(status))
-            for line in wrapped(figures, width)
-        ],
-        *kept_lines(status),
+        *prose(last, width, commands=commands),
         *([f"Details: {link}"] if link else []),
     ]
+
+
+def commands_in(status: RequestStatus) -> list[str]:
+    """Return the commands of git that are shown of a request that has ended."""
+    kept = [status.work_command, status.landed_command, *(task.kept for task in status.tasks)]
+    return [command for command in kept if command]
 
 
 def goal_lines(status: RequestStatus) -> list[str]:

@@ -193,7 +193,7 @@ def test_findings_are_lines_with_the_remedy_below() -> None:
     """And a last line that says how many problems there are."""
     found = [doctor.Probe("git", "ok", "git 2"), doctor.Probe("disk", "problem", "full", "rm")]
 
-    assert doctor.shown(found, as_json=False) == [
+    assert doctor.shown(found, width=0, program="orchestcode") == [
         "ok       git           git 2",
         "problem  disk          full",
         "                       -> rm",

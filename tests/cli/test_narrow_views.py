@@ -11,7 +11,7 @@ from cli.answer_pad import HELP, AnswerPad
 from cli.client import RequestSummary
 from cli.costs import table as cost_table
 from cli.costs import table_of_all
-from cli.formatting import narrowed, wrapped
+from cli.formatting import narrowed
 from cli.request_rows import RequestRow, table
 from cli.threads import table as thread_table
 from cli.views.live import indented
@@ -135,14 +135,6 @@ def test_a_narrowed_table_drops_no_more_than_it_has_to(
     whole = [narrowed([head, *rows], [each], 1) for each in ((), *choices)]
     fits = [found for found in whole if not width or max(map(len, found)) <= width]
     assert lines == (fits[0] if fits else whole[-1])
-
-
-@given(st.text("ab ", max_size=200), st.integers(0, 80))
-def test_prose_is_broken_between_words(text: str, width: int) -> None:
-    """No word is lost or cut; a line is longer than the terminal only for one long word."""
-    lines = wrapped(text, width)
-    assert " ".join(lines).split() == text.split()
-    assert all(len(line) <= width or " " not in line for line in lines) or width == 0
 
 
 def _summary(name: str, thread: str) -> RequestSummary:

@@ -21,6 +21,7 @@ from cli.client.connection import open_requests
 from cli.exit_codes import ExitCode
 from cli.formatting import name, span
 from cli.parameters import AsJson, Context
+from cli.wrapping import labelled
 from runtime.records import SupervisorRecord
 from runtime.settings import Settings, load
 from runtime.version import ROOT, code_version
@@ -36,12 +37,14 @@ async def command(*, as_json: AsJson = False, context: Context) -> ExitCode:
         context.print_out(json.dumps(document(settings, record, left), indent=2))
     elif record is None:
         start = hints.start_command(context.program)
-        context.print_out(f"Nothing runs on {settings.home}; start it with: {start}")
+        context.print_prose(f"Nothing runs on {settings.home}; start it with: {start}")
     else:
         rows = _rows(settings, record, left, now=context.now())
         where = "in the background" if record.background else "in the foreground (`up`)"
-        context.print_out(f"OrchestCode runs {where} on {settings.home}.")
-        context.print_out(*(f"  {label:<9} {text}" for label, text in rows))
+        context.print_prose(f"OrchestCode runs {where} on {settings.home}.")
+        width = context.columns()
+        for label, text in rows:
+            context.print_out(*labelled(f"  {label:<9} ", text, width))
     return ExitCode.DELIVERED
 
 
