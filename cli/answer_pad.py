@@ -94,6 +94,7 @@ class AnswerPad:
     def __init__(self) -> None:
         self._questions: tuple[Approval, ...] = ()
         self._shown: Approval | None = None
+        self._sent: Approval | None = None
         self.message = ""
         self.mode = Mode.CHOOSE
         self.text = ""
@@ -124,7 +125,9 @@ class AnswerPad:
         answering = self.mode in (Mode.LINE, Mode.CONFIRM)
         if before is not None and (same is None or same.digest != before.digest):
             gone = "waits no longer" if same is None else "has changed"
-            self.message = f"{clean(before.id, 80)} {gone}"
+            # What came of an answer given here is told by its receipt.
+            if before != self._sent:
+                self.message = f"{clean(before.id, 80)} {gone}"
             if answering:
                 self.message += "; nothing was sent"
                 self._choose()
@@ -237,7 +240,7 @@ class AnswerPad:
         for_request = self.for_request
         self._choose()
         if key in ("y", "Y") and asked is not None and choice is not None:
-            self.message = "sending …"
+            self.message, self._sent = "sending …", asked
             return Send(choice, asked, reason, for_request)
         self.message = "nothing was sent"
         return None

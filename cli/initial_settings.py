@@ -17,7 +17,7 @@ from domain.text import shell_word
 from infra.checkout import SettingsUnreachable, look, read_settings, write_settings
 
 _YES = ("y", "yes")
-_TRY = "Say in README.md how to run the tests"
+_TRY = "Say in {readme} how to run the tests"
 
 
 def propose(folder: str, context: CliContext, *, yes: bool) -> ExitCode:
@@ -118,9 +118,17 @@ def _ended(checkout: Path, context: CliContext, *, written: bool) -> ExitCode:
         else ""
     )
     what = "Commit it and try it" if written else "Try it"
+    words = shell_word(_TRY.format(readme=_readme(checkout)))
     context.print_prose(
         f"{what}:",
-        f"  {commits}{context.program} run --repo {folder} {shell_word(_TRY)}",
+        f"  {commits}{context.program} run --repo {folder} {words}",
         commands=["git -C "],
     )
     return ExitCode.DELIVERED
+
+
+def _readme(checkout: Path) -> str:
+    """Return the name of the file in which a checkout says what it is; README.md without one."""
+    names = sorted(name(each.name) for each in checkout.iterdir() if each.is_file())
+    readmes = [each for each in names if each.lower().partition(".")[0] == "readme"]
+    return next((each for each in readmes if each == "README.md"), next(iter(readmes), "README.md"))

@@ -38,7 +38,7 @@ def request_text(typed: str | None, settings: Settings, context: CliContext) -> 
         case str() if typed.startswith("@"):
             return _of_file(typed, context)
         case _:
-            return typed.strip()
+            return _decoded(typed.encode(), "REQUEST")
 
 
 def _of_file(typed: str, context: CliContext) -> str:

@@ -1,7 +1,8 @@
-"""That no worker runs, for commands that look at open requests and start none."""
+"""That no worker runs, for commands that look and start none."""
 
 from cli.command_words import start_command
 from cli.context import CliContext
+from cli.exit_codes import UsageError
 from runtime.records import SupervisorRecord
 from runtime.settings import load
 
@@ -17,3 +18,24 @@ def missing_worker(context: CliContext) -> list[str]:
         return []
     start = start_command(context.program)
     return [f"orchestcode: no worker runs, so open requests do not go on; start one with: {start}"]
+
+
+async def require_worker(context: CliContext) -> None:
+    """Refuse what a worker looks up where none runs: one that starts acts on all that is open.
+
+    Raises:
+        UsageError: none runs.
+    """
+    settings = load(context.environ)
+    if settings.temporal_address:
+        # Only then does a command pay for loading the SDK here.
+        from runtime.services.pollers import has_live_poller  # noqa: PLC0415
+
+        there = await has_live_poller(settings)
+    else:
+        there = not missing_worker(context)
+    if not there:
+        raise UsageError(
+            "A dry run asks a worker, starts none, and none runs; one goes on with all that is "
+            f"open. To start one: {start_command(context.program)}"
+        )

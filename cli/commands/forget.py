@@ -14,6 +14,7 @@ from cli.command_words import command_line, short_id
 from cli.exit_codes import ExitCode, UsageError
 from cli.formatting import name, size
 from cli.parameters import Context, RequestId
+from cli.worker_hint import require_worker
 from contracts.clean_up import CleanUp
 from runtime.settings import load
 
@@ -27,8 +28,10 @@ async def command(
         dry_run: only say what would go
         yes: delete without asking
     """
+    if dry_run:
+        await require_worker(context)
     settings = load(context.environ)
-    async with connected(context, worker=True) as service:
+    async with connected(context, worker=not dry_run) as service:
         request = await service.requests.find(request_id)
         short = short_id(request.id)
         if request.closed is None:

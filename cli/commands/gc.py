@@ -1,11 +1,11 @@
 """Delete what finished requests have left on this host, once they are old enough.
 
-Without --yes nothing is deleted before you have seen what would go, and agreed at a terminal. A
-request goes when it ended more than --days ago, and, beyond a budget of disk, those that ended
-first. With it go its conversations, checkpoints, and its histories in the Temporal service. What a
-setup installed goes when no request that is open or stays uses it. Open requests are never touched,
-and branches in your repositories stay: the commands that delete those are printed. Stores are
-packed in the background without being asked.
+Without --yes nothing is deleted before you have seen what would go, and agreed at a terminal;
+--dry-run only shows it, and starts no worker. A request goes when it ended more than --days ago,
+and, beyond a budget of disk, those that ended first. With it go its conversations, checkpoints, and
+its histories in the Temporal service. What a setup installed goes when no request that is open or
+stays uses it. Open requests are never touched, and branches in your repositories stay: the commands
+that delete those are printed. Stores are packed in the background without being asked.
 
 Examples:
   starter.py gc --dry-run
@@ -24,6 +24,7 @@ from cli.command_words import command_line
 from cli.exit_codes import ExitCode
 from cli.formatting import plural, size
 from cli.parameters import Context
+from cli.worker_hint import require_worker
 from contracts.clean_up import CleanUp, CleanUpReport
 from domain.clean_up import RETENTION_DAYS
 from runtime.settings import Settings, load
@@ -47,13 +48,15 @@ async def command(
         days: days since the end (default: ORCHESTCODE_RETENTION_DAYS, else 30)
         budget_mb: disk for all stores and layers (default: ORCHESTCODE_DISK_BUDGET_MB, else none)
     """
+    if dry_run:
+        await require_worker(context)
     settings = load(context.environ)
     wanted = CleanUp(
         dry_run=True,
         retention_days=days or settings.retention_days or RETENTION_DAYS,
         budget_bytes=(budget_mb or settings.disk_budget_mb or 0) * 1_000_000,
     )
-    async with connected(context, worker=True) as service:
+    async with connected(context, worker=not dry_run) as service:
         report = await clean_up.order(service, settings, wanted)
         _show(report, wanted, settings, context)
         if dry_run or not (report.gone or report.layers):

@@ -11,6 +11,7 @@ from cli.client.connection import connected
 from cli.exit_codes import ExitCode
 from cli.formatting import clean
 from cli.parameters import Context
+from cli.worker_hint import require_worker
 from contracts.reconcile import Reconcile
 from runtime.host import host_id
 from runtime.settings import load
@@ -23,8 +24,10 @@ async def command(*, dry_run: bool = False, forgotten: bool = False, context: Co
         dry_run: say what would be done
         forgotten: start requests again that the server does not know any more
     """
+    if dry_run:
+        await require_worker(context)
     host = host_id(load(context.environ))
-    async with connected(context, worker=True) as service:
+    async with connected(context, worker=not dry_run) as service:
         order = Reconcile(host_id=host, dry_run=dry_run, forgotten=forgotten, without_packing=True)
         report = await service.requests.reconcile(order)
     verb = "Would be repaired" if report.dry_run else "Repaired"

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from cli import hints
 from cli.client.summary import RequestSummary
-from cli.formatting import age, clean, name, plural, wrapped
+from cli.formatting import age, clean, name, plural
+from cli.wrapping import broken, wrapped
 from contracts.approvals import Approval
 
 _WHAT_CHARS = 300
@@ -56,8 +57,8 @@ def _question(
     for text in (f"{clean(asked.what, _WHAT_CHARS)}{risk}", _times(asked, now)):
         yield from (f"{_INDENT}{line}" for line in wrapped(text, room))
     command = hints.answer_commands(program, request.id, asked)[0]
-    broken = hints.broken(command, room) if width else command
-    yield from (f"{_INDENT}{line}" for line in broken.split("\n"))
+    lines = broken(command, room) if width else command
+    yield from (f"{_INDENT}{line}" for line in lines.split("\n"))
 
 
 def _times(asked: Approval, now: float) -> str:

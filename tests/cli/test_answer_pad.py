@@ -132,6 +132,17 @@ def test_what_changes_while_it_is_answered_is_not_answered(keys: str) -> None:
         assert pressed(pad, "y") is None
 
 
+def test_what_came_of_an_answer_stays_until_the_next_key() -> None:
+    """That its question waits no longer says nothing more."""
+    pad = pad_with(PLAN)
+    assert pressed(pad, "ay") == Send(Choice.APPROVE, PLAN)
+    pad.message = "'plan' is approved by Ada."
+    pad.update([])
+    assert pad.message == "'plan' is approved by Ada."
+    pad.press(["n"])
+    assert "approved" not in pad.message
+
+
 def test_pasted_text_answers_nothing() -> None:
     """Neither many keys at once nor a y that came with the key before it."""
     pad = pad_with(PLAN)

@@ -84,6 +84,26 @@ async def test_what_is_found_is_written_after_a_yes(checkout: Path, init: Init) 
 
 
 @pytest.mark.parametrize(
+    ("names", "suggested"),
+    [
+        ((), "README.md"),
+        (("README.rst",), "README.rst"),
+        (("README.rst", "README.md"), "README.md"),
+        (("readme",), "readme"),
+    ],
+)
+async def test_the_request_to_try_names_the_readme_that_is_there(
+    checkout: Path, init: Init, names: tuple[str, ...], suggested: str
+) -> None:
+    """README.md where there is none."""
+    for each in names:
+        (checkout / each).write_text("Shop\n")
+    _, said = await init("--yes")
+
+    assert f"'Say in {suggested} how to run the tests'" in said
+
+
+@pytest.mark.parametrize(
     ("typed", "said"),
     [("n\n", "Nothing is written."), ("\n", "Nothing is written."), (None, "say yes with --yes")],
 )

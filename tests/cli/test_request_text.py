@@ -73,6 +73,7 @@ def test_a_request_is_read_from_standard_input_or_a_file(tmp_path: Path, asking:
         pytest.param("@nowhere.md", b"", "There is no file", id="no file"),
         pytest.param("@.", b"", "There is no file", id="a folder"),
         pytest.param("-", b" \n", "Standard input is empty", id="nothing"),
+        pytest.param(" ", b"", "REQUEST is empty", id="no word"),
         pytest.param("-", b"x\xff", NO_TEXT, id="bytes"),
         pytest.param("-", b"x" * (LONGEST_BYTES + 1), "holds more than", id="too much"),
         pytest.param(None, b"Mend it", "REQUEST is missing", id="no terminal"),

@@ -65,6 +65,19 @@ def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path)
 
 
+@pytest.mark.parametrize("words", [("gc",), ("forget", "mine"), ("reconcile",)])
+def test_a_dry_run_without_a_worker_is_refused_and_starts_nothing(
+    shell: Shell, words: tuple[str, ...]
+) -> None:
+    """A worker that starts acts on what is open; the refusal names the command that starts one."""
+    code, said = shell.types(*words, "--dry-run")
+
+    assert code is ExitCode.USAGE
+    assert "starts none, and none runs" in said
+    assert "up --detach" in said
+    assert not (shell.folder / "my %home").exists()
+
+
 def test_the_unit_runs_up_with_the_settings_of_the_shell(shell: Shell) -> None:
     """The unit is read anew and started; the settings with the key are for their owner
     alone and hold nothing of the shell that is not ours; `uninstall` ends it and removes both.
