@@ -203,8 +203,8 @@ def state_of(inbox: ApprovalInbox, blockers: Sequence[Blocker]) -> tuple[RunStat
 
 
 def fetch_command(opened: RepositoryOpened, ref: str) -> str:
-    """Return the command that fetches what is kept under a name, run in any repository."""
-    return f"git fetch {shell_word(opened.store)} {shell_word(ref)}"
+    """Return the command that fetches what is kept under a name into the person's repository."""
+    return " ".join(map(shell_word, ("git", "-C", opened.path, "fetch", opened.store, ref)))
 
 
 def _checks_asked(start: RequestStart) -> tuple[str, ...]:

@@ -159,6 +159,6 @@ async def test_a_request_that_finishes_at_its_limit_asks_nobody(own: LocalDeploy
     assert status is not None
     assert [row.ending for row in status.tasks] == [None, TaskEnding.CUT]
     assert "its patch passes its checks" in status.tasks[1].reason
-    assert status.tasks[1].kept.startswith("git fetch ")
+    assert status.tasks[1].kept.startswith("git -C ")
     assert git(folder, "diff", "--name-only", f"main..{status.branch}") == "first.txt"
     assert status.cost_usd == pytest.approx(_paid(own, handle), abs=1e-6)

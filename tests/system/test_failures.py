@@ -100,7 +100,7 @@ async def test_a_failed_task_fails_only_itself_and_blocks_what_needs_it(
     assert tasks["last"].reason.startswith(
         "waits for 'after-red', which cannot start because 'red' failed: `echo so it is"
     )
-    assert tasks["red"].kept.startswith("git fetch ")
+    assert tasks["red"].kept.startswith("git -C ")
     assert "; 1 of 5 tasks done; " in ending.status.reason
 
 

@@ -132,7 +132,7 @@ def test_a_done_task_that_runs_again_is_told_why_the_request_failed() -> None:
 
 def test_a_kept_patch_of_a_task_that_is_not_named_is_known_by_its_ref() -> None:
     """The row holds the command for people; a request that goes on makes it anew."""
-    kept = row("b", TaskState.FAILED, kept="git fetch '/a b/x.git' refs/oc/x/task/b/patch/0")
+    kept = row("b", TaskState.FAILED, kept="git -C /a fetch '/a b/x.git' refs/oc/x/task/b/patch/0")
     found = retry.rows(ended(row("a"), kept), Retry(attempt=2, tasks=("a",)), {})
     assert found[1].kept == "refs/oc/x/task/b/patch/0"
     assert found[1].state is TaskState.FAILED

@@ -233,7 +233,7 @@ def test_a_status_counts_what_was_spent_and_what_is_being_spent() -> None:
 
 
 def test_a_task_that_ended_without_landing_says_how_to_get_its_work() -> None:
-    """Whoever reads the status can fetch the last patch of a failed task with one command."""
+    """One command fetches the last patch of a failed task, in whatever folder it is typed."""
     kept = "refs/oc/r-1/task/mend/patch/0"
     rows = tuple(
         TaskStatus(id=name, title="t", state=state, kept=kept)
@@ -245,7 +245,8 @@ def test_a_task_that_ended_without_landing_says_how_to_get_its_work() -> None:
         delivered=None, model="m",
     )  # fmt: skip
 
-    assert [row.kept for row in shown.tasks] == [f"git fetch '/home/a b/shop.git' {kept}", ""]
+    fetch = f"git -C {OPENED.path} fetch '/home/a b/shop.git' {kept}"
+    assert [row.kept for row in shown.tasks] == [fetch, ""]
     assert shown.unpriced_tokens == 5
 
 
