@@ -194,8 +194,8 @@ class AgentProgress(Contract):
         lost: calls in a row without a usable reply that may have to be paid for.
         model: the one that answered last.
         fallback: the agent has changed to its fallback model, for good.
-        started_at: seconds of the run's clock, later by as long as it waited for money or a
-            setup.
+        started_at: seconds of the run's clock, later by as long as it waited for money, a
+            person or a setup.
         granted_microusd: what it got beyond its share of the budget.
     """
 

@@ -153,8 +153,10 @@ class PendingApprovals:
         self._set(self.inbox.withdraw(approval))
 
     async def keep(self) -> None:
-        """Deny what is not answered in time, for as long as the request runs."""
+        """Remind of what is not answered, and deny it in time, for as long as the request runs."""
         while True:
+            # Before the timer: one for a time that is over would be none in the history.
+            self._remind()
             version, due = self._version, self.inbox.due()
             wait = None if due is None else dt.timedelta(seconds=max(due - workflow.time(), 0))
             try:
@@ -169,6 +171,15 @@ class PendingApprovals:
                 self._set(inbox)
                 for denial in denials:
                     await self._tell(denial)
+
+    def _remind(self) -> None:
+        inbox, reminded = self.inbox.remind(workflow.time())
+        for each in reminded:
+            workflow.logger.warning(
+                "approval.reminder", extra={"reason": f"{each.id}: {each.what}"}
+            )
+        if reminded:
+            self._set(inbox)
 
     async def _tell(self, outcome: AnswerOutcome) -> None:
         if outcome.decision is None:

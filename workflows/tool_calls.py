@@ -67,7 +67,7 @@ class ToolDispatcher:
         self._waited = 0.0
 
     def take_waited(self) -> float:
-        """Return for how many seconds setups were waited for since this was asked last."""
+        """Return for how many seconds people and setups were waited for since the last call."""
         waited, self._waited = self._waited, 0.0
         return waited
 
@@ -117,7 +117,10 @@ class ToolDispatcher:
         asker = Asker(workflow.info().workflow_id, self._start.limits.approval_seconds)
         task, checkpoint = self._start.task_ref, self.checkpoint
         asked = calls.question(use, verdict, task_ref=task, asker=asker, checkpoint=checkpoint)
+        since = workflow.time()
         decision = await self._decision(asked)
+        if workflow.patched("person-waited-for-2026-12"):
+            self._waited += workflow.time() - since
         if decision.choice is Choice.APPROVE:
             self._approved[use.id] = calls.approved(asked, decision, checkpoint)
             return None

@@ -20,6 +20,7 @@ EXPIRED = "the deadline"
 _KEPT_REFUSALS = 20
 _KEPT_DECISIONS = 64
 _ANSWER_CHARS = 300
+_REMINDED_AFTER = 0.75
 
 
 class Waiting(Contract):
@@ -27,16 +28,23 @@ class Waiting(Contract):
 
     Attributes:
         joined: questions of other tasks that its answer settles too.
+        reminded: it was said that little of its time is left.
     """
 
     approval: Approval
     since: float
     joined: tuple[Approval, ...] = ()
+    reminded: bool = False
 
     @property
     def until(self) -> float:
         """When no answer counts as no."""
         return self.since + self.approval.deadline_seconds
+
+    @property
+    def remind_at(self) -> float:
+        """When a person is reminded: with a quarter of the time left."""
+        return self.since + self.approval.deadline_seconds * _REMINDED_AFTER
 
     def without(self, asked_by: str) -> "Waiting | None":
         """Return what still waits once a workflow has ended: another of those that asked."""
@@ -168,8 +176,23 @@ class ApprovalInbox(Contract):
         return inbox, tuple(denials)
 
     def due(self) -> float | None:
-        """Return when the next deadline passes, None when nothing waits."""
-        return min((each.until for each in self.waiting), default=None)
+        """Return when the next deadline or reminder is due, None when nothing waits."""
+        times = (each.until if each.reminded else each.remind_at for each in self.waiting)
+        return min(times, default=None)
+
+    def remind(self, now: float) -> tuple["ApprovalInbox", tuple[Approval, ...]]:
+        """Return the inbox after all due reminders were given, and of which questions."""
+        due = [each for each in self.waiting if not each.reminded and each.remind_at <= now]
+        waiting = tuple(
+            each.model_copy(update={"reminded": True}) if each in due else each
+            for each in self.waiting
+        )
+        return self.model_copy(update={"waiting": waiting}), tuple(each.approval for each in due)
+
+    @property
+    def urgent(self) -> tuple[Waiting, ...]:
+        """What waits of which a person was reminded, oldest first."""
+        return tuple(each for each in self.waiting if each.reminded)
 
     def withdraw_of(self, asked_by: str) -> "ApprovalInbox":
         """Return the inbox without the questions of a workflow that has ended."""

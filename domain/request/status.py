@@ -1,5 +1,6 @@
 """The request on paper: reading its input, keeping its table of tasks, saying how it stands."""
 
+import datetime as dt
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -199,7 +200,16 @@ def state_of(inbox: ApprovalInbox, blockers: Sequence[Blocker]) -> tuple[RunStat
     state = RunState.WAITING_REVIEW if only_reviews else RunState.WAITING_APPROVAL
     if all(approval.kind is ApprovalKind.BUDGET for approval in pending):
         state = RunState.WAITING_BUDGET
-    return state, f"waits for a person: {what}"
+    return state, f"waits for a person: {what}{_urgent(inbox)}"
+
+
+def _urgent(inbox: ApprovalInbox) -> str:
+    """Return until when something has to be answered of which a person was reminded."""
+    if not inbox.urgent:
+        return ""
+    first = min(inbox.urgent, key=lambda each: each.until)
+    until = dt.datetime.fromtimestamp(first.until, dt.UTC)
+    return f"; without an answer {first.approval.id} is rejected at {until:%Y-%m-%d %H:%M} UTC"
 
 
 def fetch_command(opened: RepositoryOpened, ref: str) -> str:

@@ -19,7 +19,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from pathlib import Path
 from typing import Any
 
-from temporalio.client import Client, WorkflowExecution, WorkflowHistory
+from temporalio.client import (
+    Client,
+    WorkflowExecution,
+    WorkflowHistory,
+    WorkflowUpdateFailedError,
+)
 
 from domain import ids
 from infra.kept.request import KeptRequests
@@ -127,7 +132,17 @@ def _main_script() -> Json:
         *turn_plays(),
         *window_plays(),
         *goal_plays(),
+        *approval_plays(),
     )
+
+
+def approval_plays() -> tuple[list[Json], ...]:
+    """Return a request one of whose commands asks, and then does not ask again."""
+    writes = model_scripts.turn(model_scripts.command("touch one.txt"))
+    task = model_scripts.Task(
+        id="one", writes=("one.txt",), coder=(writes, writes, model_scripts.done())
+    )
+    return (model_scripts.play("allowed", task),)
 
 
 def window_plays() -> tuple[list[Json], ...]:
@@ -362,6 +377,20 @@ async def _play_main(deployment: LocalDeployment) -> None:
     await play_turns(deployment, start)
     await play_windows(deployment, start)
     await play_goals(deployment, start)
+    await play_approvals(deployment)
+
+
+async def play_approvals(deployment: LocalDeployment) -> None:
+    """Let a call be approved for the rest of its request, after an update that is refused."""
+    settings = json.dumps({"sandbox": {"autoAllowBashIfSandboxed": False}})
+    folder = deployment.repository("asks", {".orchestcode/settings.json": settings})
+    handle = await deployment.start_request("allowed", folder, checks=[_CHECK])
+    (question,) = (await deployment.waiting(handle)).approvals
+    answer = {"choice": "approve", "approval": question.id, "for_request": True, "by": "Ann"}
+    with contextlib.suppress(WorkflowUpdateFailedError):
+        await handle.execute_update("decide", {**answer, "digest": "f" * 64})
+    await handle.execute_update("decide", answer)
+    await deployment.delivered(handle)
 
 
 async def play_goals(deployment: LocalDeployment, start: Callable[..., Awaitable[Handle]]) -> None:
@@ -603,6 +632,13 @@ async def _record(deployment: LocalDeployment, only: tuple[str, ...] = ()) -> in
     return count
 
 
+async def add_approvals() -> int:
+    """Record the histories of `approval_plays` alone; all others stay as they are."""
+    async with _recording(model_scripts.script(*approval_plays())) as deployment:
+        await play_approvals(deployment)
+        return await _record(deployment, ("allowed",))
+
+
 async def add_windows() -> int:
     """Record the histories of `window_plays` alone; all others stay as they are."""
     async with _recording(model_scripts.script(*window_plays())) as deployment:
@@ -618,10 +654,10 @@ async def add_windows() -> int:
 async def main() -> None:
     """Replace every recorded history but those of old code (`<case>-before-<change>`).
 
-    With the word `windows`, only those of `window_plays`.
+    With the word `windows`, only those of `window_plays`; with `approvals`, of `approval_plays`.
     """
-    if sys.argv[1:] == ["windows"]:
-        print(f"recorded {await add_windows()} histories in {HISTORIES.relative_to(ROOT)}")
+    if add := {"windows": add_windows, "approvals": add_approvals}.get(" ".join(sys.argv[1:])):
+        print(f"recorded {await add()} histories in {HISTORIES.relative_to(ROOT)}")
         return
     for file in HISTORIES.rglob("*.json"):
         if "-before-" not in file.name:

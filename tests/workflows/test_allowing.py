@@ -11,16 +11,18 @@ from temporalio.client import (
     WorkflowUpdateStage,
 )
 
+from activities.policy import CurrentPolicy
 from contracts.approvals import Approval, Choice, Decide, Receipt
 from contracts.request import RequestStatus
 from contracts.task import TaskState
 from contracts.tools import CallApproval
 from contracts.verdicts import CallVerdict, Permission
-from domain.approvals import calls
+from domain.approvals import allowing, calls, codes
 from tests.fakes.model import ScriptedReply, acts
 from tests.fakes.policy import verdict_of
+from tests.workflows.test_codes import SECRET
 from tests.workflows.test_request import DONE, REVIEWER, asked, at_work, plan, status, task
-from tests.workflows.workflow_env import until
+from tests.workflows.workflow_env import WorkflowEnv, until
 from workflows.request import RequestWorkflow
 
 pytestmark = pytest.mark.system
@@ -128,3 +130,30 @@ async def test_what_cannot_be_allowed_for_the_request_is_refused(client: Client)
     assert "for this once alone" in str(caught.value.cause)
     assert "for this once alone" in shown.refused_answers[0].problem
     assert [each.id for each in shown.approvals] == ["plan"]
+
+
+async def test_the_code_of_an_approval_allows_nothing_for_the_rest(client: Client) -> None:
+    """Where answers need codes, one that counts for the request needs a code of its own."""
+    env = WorkflowEnv(client, script("a"))
+    env.model.judged = asks
+    env.repositories.codes, env.policy = True, CurrentPolicy(SECRET)
+    async with env.at_work():
+        handle = await env.start(RequestWorkflow, asked())
+        (question,) = await waiting(handle, 1)
+        run = str((await handle.describe()).run_id)
+
+        def code(*, for_request: bool) -> str:
+            meant = allowing.what_is_answered(Choice.APPROVE, for_request=for_request)
+            return codes.answer_code(SECRET, handle.id, run, question, meant)
+
+        answer = Decide(choice=Choice.APPROVE, approval=question.id, for_request=True, by="Ann")
+        wrong = answer.model_copy(update={"code": code(for_request=False)})
+        with pytest.raises(WorkflowUpdateFailedError) as caught:
+            await handle.execute_update("decide", wrong)
+        right = answer.model_copy(update={"code": code(for_request=True)})
+        await handle.execute_update("decide", right)
+        done = await handle.result()
+
+    assert "without its code" in str(caught.value.cause)
+    assert [rule.by for rule in done.allowed] == ["Ann"]
+    assert code(for_request=True) not in str(done.refused_answers)

@@ -218,7 +218,7 @@ def test_a_question_that_changed_refuses_the_answer_to_the_old_one() -> None:
 
     assert changed.take({"id": "plan", "digest": DIGEST}, Choice.APPROVE).decision is None
     assert [each.digest for each in changed.pending] == ["e" * 64]
-    assert changed.due() == 150
+    assert changed.due() == 125
 
 
 def test_a_question_asked_again_after_its_answer_waits_again() -> None:
@@ -230,10 +230,26 @@ def test_a_question_asked_again_after_its_answer_waits_again() -> None:
     assert again.take("plan", Choice.APPROVE).decision is not None
 
 
+def test_a_person_is_reminded_once_with_a_quarter_of_the_time_left() -> None:
+    """Of what is due by then; after that its deadline is what is waited for."""
+    inbox = ApprovalInbox().open(PLAN, now=0).open(REVIEW, now=60)
+    assert inbox.remind(74.9) == (inbox, ())
+    after, reminded = inbox.remind(75)
+
+    assert reminded == (PLAN,)
+    assert [each.approval.id for each in after.urgent] == ["plan"]
+    assert after.due() == 100
+    assert after.remind(90) == (after, ())
+    assert after.expire(100)[0].due() == 135
+    later, both = inbox.remind(500)
+    assert both == (PLAN, REVIEW)
+    assert later.due() == 100
+
+
 def test_silence_means_no() -> None:
     """What is overdue is denied, in order; the rest waits on."""
     inbox = ApprovalInbox().open(PLAN, now=0).open(REVIEW, now=60)
-    assert inbox.due() == 100
+    assert inbox.due() == 75
     assert inbox.expire(99.9) == (inbox, ())
     after, denials = inbox.expire(100)
 
