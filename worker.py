@@ -45,6 +45,7 @@ from domain.command_limits import CommandLimits, command_limits
 from domain.text import Redact
 from infra import host_limits
 from infra.anthropic.client import MessagesClient
+from infra.cloud_lane import CloudLane
 from infra.commands import CommandRunner
 from infra.disk_space import low_space_reason
 from infra.layers import Layers
@@ -230,6 +231,8 @@ def _of_the_store(
     host: _Host, policy: CurrentPolicy, starts: StartCodes | None, umask: int
 ) -> Sequence[Callable[..., Any]]:
     config = host.config
+    own_users = first_user(config.home) is not None
+    cloud = CloudLane.of_host(config.cloud_minutes, own_users=own_users)
     repositories = UserRepositories(
         host.stores,
         host_id=host_id(config),
@@ -241,8 +244,9 @@ def _of_the_store(
         starts=starts,
         service=_service_options(host.client),
         layers=host.layers,
+        cloud=cloud,
     )
-    worktrees = PooledWorktrees(host.pools.get)
+    worktrees = PooledWorktrees(host.pools.get, cloud=cloud)
     permissions = PinnedPermissions(host.stores)
     patches = StorePatches(host.stores, host.layers)
     queues = MergeQueueClient(host.client, host.stores)

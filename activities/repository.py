@@ -21,6 +21,7 @@ from activities.wanted_setup import setup_of_base
 from contracts.base import ObjectId
 from contracts.delivery import DeliverBranch, Delivered
 from contracts.failures import FailureKind
+from contracts.lanes import LaneFacts
 from contracts.permissions import AllowedRules, RequestPermissions
 from contracts.ports import RepositoryActivities
 from contracts.repository import (
@@ -35,10 +36,11 @@ from contracts.request import RequestEnded, RequestStatus
 from contracts.resume import RequestResumed, ResumeRequest
 from contracts.store import RepositoryRef
 from contracts.threads import PastRun
-from domain import ids, limits, threads
+from domain import ids, lanes, limits, threads
 from domain.request.notes import repository_notes
 from domain.spending import with_spending
 from domain.text import clip, for_people
+from infra.cloud_lane import CloudLane
 from infra.delivery_trial import why_not_pushed
 from infra.git.command import GitCommand, GitError, GitTimeoutError
 from infra.kept import resuming
@@ -88,6 +90,7 @@ class UserRepositories(RepositoryActivities):
         starts: checks the code of each start; None where none is needed.
         service: options by which the Temporal CLI finds the service.
         layers: what setups have installed.
+        cloud: the cloud lane of this host.
     """
 
     def __init__(
@@ -103,7 +106,9 @@ class UserRepositories(RepositoryActivities):
         starts: StartCodes | None = None,
         service: tuple[str, ...] = (),
         layers: Layers,
+        cloud: CloudLane,
     ) -> None:
+        self._cloud = cloud
         self._layers = layers
         self._starts = starts
         self._service = service
@@ -145,6 +150,7 @@ class UserRepositories(RepositoryActivities):
                 if request.retried:
                     raise failed(FailureKind.REFUSED, _nothing_kept(request.path))
                 found = await look.found()
+            self._check_lane(request, found)
             await _check_served(Path(found.path))
             await _check_delivery(found, branch)
             permissions = await asyncio.to_thread(self._permitted, found)
@@ -154,6 +160,15 @@ class UserRepositories(RepositoryActivities):
             excludes = found.excludes.encode("latin-1")
             await asyncio.to_thread(write_excludes, store.path, excludes)
             return await self._fetched(store, request, found, permissions, key=key, branch=branch)
+
+    def _check_lane(self, request: OpenRepository, found: Inspected) -> None:
+        """Refuse, before anything is paid, what has to run in a lane that is not offered here."""
+        asked = request.lane or (found.settings.lane if found.settings else None)
+        facts = LaneFacts(asked=asked, untrusted=request.untrusted)
+        try:
+            lanes.choose(facts, no_cloud=self._cloud.problem)
+        except lanes.LaneRefused as refused:
+            raise failed(FailureKind.REFUSED, str(refused)) from refused
 
     def _permitted(self, found: Inspected) -> RequestPermissions:
         of_base = found.settings.permissions if found.settings else ""
@@ -270,6 +285,7 @@ class UserRepositories(RepositoryActivities):
             service=self._service,
             settings_checks=found.settings.checks if found.settings and not request.checks else (),
             window_tokens=found.settings.window_tokens if found.settings else None,
+            lane=found.settings.lane if found.settings else None,
             setup=setup.wanted,
             past=threads.told(await self._past(request)) if request.thread else "",
         )

@@ -5,10 +5,13 @@ from collections.abc import Awaitable, Callable
 from temporalio import activity
 from typing_extensions import override
 
-from activities.failures import translated_failures
+from activities.failures import failed, translated_failures
+from contracts.failures import FailureKind
+from contracts.lanes import Lane
 from contracts.ports import WorktreeActivities
 from contracts.worktrees import LeaseWorktree, ReleaseWorktree, WorktreeLease
-from domain import ids
+from domain import ids, lanes
+from infra.cloud_lane import CloudLane
 from infra.store import names
 from infra.worktrees.errors import WorktreeBusy
 from infra.worktrees.pool import WorktreePool
@@ -19,10 +22,14 @@ class PooledWorktrees(WorktreeActivities):
 
     Args:
         pools: gives the open pool of a repository key.
+        cloud: of this host.
     """
 
-    def __init__(self, pools: Callable[[str], Awaitable[WorktreePool]]) -> None:
+    def __init__(
+        self, pools: Callable[[str], Awaitable[WorktreePool]], *, cloud: CloudLane
+    ) -> None:
         self._pools = pools
+        self._cloud = cloud
 
     @override
     @activity.defn
@@ -35,7 +42,10 @@ class PooledWorktrees(WorktreeActivities):
         Raises:
             FailureKind.BUSY when another attempt works in the holder's worktree, DISK when there
                 is no room for one, STORE when the commit is missing or git fails; all retryable.
+                REFUSED when this host has no lane in which the task may run.
         """
+        lane, reason = self._chosen(request)
+        sealed = self._cloud.seconds if lane is Lane.CLOUD else 0.0
         async with translated_failures():
             pool = await self._pools(request.repository.key)
             first = ids.lease_ref(request.repository.request_key, request.owner, request.purpose)
@@ -43,7 +53,7 @@ class PooledWorktrees(WorktreeActivities):
             target = ids.target_ref(request.repository.target)
             commit = known or (await pool.store.get(target)).oid
             view = await names.view_of(pool.store, request.repository.request_key)
-            leased = await pool.lease(_holder(request), commit, view)
+            leased = await pool.lease(_holder(request), commit, view, sealed_seconds=sealed)
             if known is None:
                 await pool.store.advance(first, leased.commit, None)
         return WorktreeLease(
@@ -51,7 +61,18 @@ class PooledWorktrees(WorktreeActivities):
             epoch=leased.epoch,
             host_id=pool.host_id,
             commit=leased.commit,
+            lane=lane,
+            reason=reason,
         )
+
+    def _chosen(self, request: LeaseWorktree) -> tuple[Lane, str]:
+        """Return the lane of a lease and why; the same facts always give the same."""
+        if request.lane is None:
+            return Lane.WORKTREE, ""
+        try:
+            return lanes.choose(request.lane, no_cloud=self._cloud.problem)
+        except lanes.LaneRefused as refused:
+            raise failed(FailureKind.REFUSED, str(refused)) from refused
 
     @override
     @activity.defn

@@ -10,6 +10,7 @@ from cli.parameters import converted
 from contracts.approvals import ApprovalKind
 from contracts.budget import OnLimit
 from contracts.goal import MOST_DEADLINE_MINUTES, MOST_ROUNDS
+from contracts.lanes import OFFERED, Lane
 from contracts.limits import MOST_TASKS
 from contracts.model_choice import LEAST_WINDOW_TOKENS, MOST_WINDOW_TOKENS
 from contracts.request import RequestStart
@@ -122,6 +123,29 @@ Deadline = Annotated[
 ]
 
 
+def lane(text: str) -> Lane:
+    """Return a lane that a person may ask for; ValueError when it is none."""
+    names = tuple(each.value for each in OFFERED)
+    if text not in names:
+        raise ValueError(f"{text} is not among {', '.join(names)}")
+    return Lane(text)
+
+
+TaskLane = Annotated[
+    Lane | None,
+    converted(lane, name=("--lane",), metavar="LANE"),
+    Parameter(
+        help="where tasks run: worktree, or cloud, a sealed throw-away clone with narrower limits "
+        "(default: that of the repository's settings, else chosen for each task)"
+    ),
+]
+Untrusted = Annotated[
+    bool,
+    Parameter(
+        name="--untrusted",
+        help="the words are a stranger's, such as an issue's: every task runs in the cloud lane",
+    ),
+]
 Repository = Annotated[
     str | None,
     Parameter(

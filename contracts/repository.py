@@ -8,6 +8,7 @@ from temporalio import activity
 from contracts.agent import Note
 from contracts.base import Contract, ObjectId, PathText, ShortText
 from contracts.delivery import DeliverBranch, Delivered
+from contracts.lanes import Lane
 from contracts.limits import RequestLimits
 from contracts.model_choice import WindowTokens
 from contracts.permissions import AllowedRule
@@ -79,6 +80,7 @@ class OpenRepository(Contract):
         base: branch, tag or commit; None means what HEAD names.
         branch: the branch to deliver; None lets `suggested_branch` stand.
         until: a further command, beside the checks of the repository's settings, too.
+        lane, untrusted: in which lane its tasks have to run; it is refused where there is none.
         environment: None means the worker's own.
         asked: the request's input as JSON, to start it again should its server forget it.
         retried: it goes on with what the store keeps, and is refused where there is nothing.
@@ -101,6 +103,8 @@ class OpenRepository(Contract):
     setup: tuple[str, ...] | None = None
     thread: str = ""
     until: str | None = None
+    lane: Lane | None = None
+    untrusted: bool = False
 
 
 class OpenRequest(Contract):
@@ -129,6 +133,7 @@ class RepositoryOpened(Contract):
         setup: what has to be installed first; None = nothing.
         settings_checks: what the base's settings file names, and only where the request names none.
         window_tokens: of agents' windows, as the base's settings file says; None where it does not.
+        lane: of its tasks, as the base's settings file says; None where it does not.
         past: what the runs of its thread before it came to, as agents are told it.
         service: options by which the Temporal CLI finds the service; empty where it does so itself.
         allowed: what people's answers have allowed for the rest of it, in attempts before this one.
@@ -147,6 +152,7 @@ class RepositoryOpened(Contract):
     setup: WantedSetup | None = None
     settings_checks: tuple[str, ...] = ()
     window_tokens: WindowTokens | None = None
+    lane: Lane | None = None
     past: str = Field(default="", max_length=MOST_PAST)
     service: tuple[str, ...] = ()
     allowed: tuple[AllowedRule, ...] = ()

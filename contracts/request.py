@@ -12,6 +12,7 @@ from contracts.budget import CostEstimate, OnLimit
 from contracts.checks import CheckResult
 from contracts.endings import RequestEnding
 from contracts.goal import MOST_DEADLINE_MINUTES, MOST_ROUNDS, GoalStatus
+from contracts.lanes import Lane
 from contracts.limits import MOST_TASKS
 from contracts.model_choice import Effort, ModelName, WindowTokens
 from contracts.permissions import AllowedRule
@@ -47,6 +48,9 @@ class RequestStart(HumanInput):
         effort: low, medium, high, xhigh or max; default: the worker's.
         window_tokens: input tokens of a call after which an agent goes on in a fresh window;
             default: that of the repository's settings, else the worker's.
+        lane: in which its tasks run, worktree or cloud; default: that of the repository's settings,
+            else chosen for each task.
+        untrusted: its words are a stranger's: its tasks run in the cloud lane, whatever is asked.
         environment: of the checks; default: the worker's.
         setup: commands that install what the base depends on, run with a network before anything
             else; default: those of the repository's settings, else what its lock files ask for.
@@ -78,6 +82,8 @@ class RequestStart(HumanInput):
     fallback_model: ModelName | None = None
     effort: Effort | None = None
     window_tokens: WindowTokens | None = None
+    lane: Lane | None = None
+    untrusted: bool = False
     environment: Environment | None = None
     setup: tuple[_Command, ...] | None = Field(default=None, max_length=20)
     resumes: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]{0,79}$")

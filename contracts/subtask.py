@@ -8,6 +8,7 @@ from contracts.base import Contract, ObjectId, ShortText
 from contracts.baseline import Baseline
 from contracts.budget import OnLimit
 from contracts.endings import TaskEnding
+from contracts.lanes import Lane
 from contracts.limits import RequestLimits
 from contracts.model_choice import ModelChoice
 from contracts.planning import Claim, Promise, TaskSpec
@@ -36,6 +37,8 @@ class SubtaskStart(Contract):
         resumed: its agents go on with the conversations that they had under their ids.
         past: what the runs of the request's thread before it came to.
         documents: what its agent is shown beside its task, by label and object id.
+        lane: in which it runs; None leaves the choice.
+        untrusted: the words that it works from are a stranger's.
         group: names the task and its forks, of which one lands; "" of one without any.
         on_limit: what happens when the budget does not allow the next call.
         request_limits: None in requests from before 2026-12, whose patches and reviews the workflow
@@ -63,6 +66,8 @@ class SubtaskStart(Contract):
     past: str = Field(default="", max_length=MOST_PAST)
     documents: tuple[tuple[str, ObjectId], ...] = ()
     group: str = ""
+    lane: Lane | None = None
+    untrusted: bool = False
     on_limit: OnLimit = OnLimit(wire_defaults.ON_LIMIT)
     queue_id: str
 

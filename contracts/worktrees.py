@@ -4,7 +4,8 @@ from abc import ABC, abstractmethod
 
 from temporalio import activity
 
-from contracts.base import Contract, ObjectId
+from contracts.base import Contract, ObjectId, ShortText
+from contracts.lanes import Lane, LaneFacts
 from contracts.store import RepositoryRef
 
 
@@ -15,12 +16,14 @@ class LeaseWorktree(Contract):
         owner: the workflow that frees it; when that has ended, the reconciler does.
         purpose: what for, since one workflow may hold several.
         commit: None means the target's tip at this moment.
+        lane: by what the lane is chosen; None = a worktree, as in histories from before.
     """
 
     repository: RepositoryRef
     owner: str
     purpose: str
     commit: ObjectId | None = None
+    lane: LaneFacts | None = None
 
 
 class WorktreeLease(Contract):
@@ -31,12 +34,15 @@ class WorktreeLease(Contract):
         epoch: counts the worktree's leases; an effect with an older epoch is refused.
         host_id: the host whose queue runs what touches it.
         commit: the commit that it held when it was leased.
+        lane, reason: which it is, and why.
     """
 
     worktree: str
     epoch: int
     host_id: str
     commit: ObjectId
+    lane: Lane = Lane.WORKTREE
+    reason: ShortText = ""
 
 
 class ReleaseWorktree(Contract):

@@ -16,6 +16,9 @@ _SHARES = 8
 _FEWEST_PROCESSES = 64
 _FILE = 8_000 * MB
 _DISK = 10_000 * MB
+_SEALED_MEMORY = 2_000 * MB
+_SEALED_PROCESSES = 256
+_SEALED_DISK = 4_000 * MB
 
 UNDONE = "all it wrote was undone and /tmp and HOME were emptied"
 """What becomes of a command that fills the disk."""
@@ -70,6 +73,15 @@ def command_limits(
         memory_bytes=memory_mb * MB if memory_mb else min(memory_bytes // 2, _MOST_MEMORY),
         processes=processes or most,
         disk_bytes=disk_mb * MB if disk_mb else _DISK,
+    )
+
+
+def sealed(limits: CommandLimits) -> CommandLimits:
+    """Return the limits of a command in a sealed clone, which are narrower than the host's."""
+    return CommandLimits(
+        memory_bytes=min(limits.memory_bytes, _SEALED_MEMORY),
+        processes=min(limits.processes, _SEALED_PROCESSES),
+        disk_bytes=min(limits.disk_bytes, _SEALED_DISK),
     )
 
 

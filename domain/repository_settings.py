@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from contracts.lanes import OFFERED, Lane
 from contracts.model_choice import LEAST_WINDOW_TOKENS, MOST_WINDOW_TOKENS
 from domain.settings_json import (
     SCHEMA_KEY,
@@ -35,12 +36,15 @@ class RepositorySettings:
         checks: commands that must pass on the merged tree, where the person names none.
         window_tokens: input tokens of a call after which an agent goes on in a fresh window, where
             the person says nothing; None where it says nothing either.
+        lane: in which its tasks run, where the person says nothing; None where it says nothing
+            either.
         permissions: the sections of the file about permissions, as checked JSON; "" for none.
     """
 
     setup: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
     window_tokens: int | None = None
+    lane: Lane | None = None
     permissions: str = ""
 
 
@@ -50,7 +54,7 @@ COMMAND_KEYS: Final = ("checks", "setup")
 PERMISSION_KEYS: Final = ("permissions", "sandbox")
 """The keys of the file that say what agents may do."""
 
-KEYS: Final = tuple(sorted((*COMMAND_KEYS, *PERMISSION_KEYS, "window_tokens")))
+KEYS: Final = tuple(sorted((*COMMAND_KEYS, *PERMISSION_KEYS, "lane", "window_tokens")))
 """The keys that the file may have."""
 
 
@@ -66,6 +70,7 @@ def parsed(content: bytes) -> RepositorySettings:
         setup=_commands("setup", found.get("setup", [])),
         checks=_commands("checks", found.get("checks", [])),
         window_tokens=_window_tokens(found) if "window_tokens" in found else None,
+        lane=_lane(found["lane"]) if "lane" in found else None,
         permissions=_permissions(found),
     )
 
@@ -90,6 +95,13 @@ def _commands(key: str, value: object) -> tuple[str, ...]:
         seen_text(f"{quoted(key)}, command {number}", each, MOST_CHARS)
         for number, each in enumerate(value, 1)
     )
+
+
+def _lane(value: object) -> Lane:
+    names = tuple(lane.value for lane in OFFERED)
+    if value in names:
+        return Lane(value)
+    raise SettingsProblem(f'"lane" must be one of {", ".join(names)}')
 
 
 def _window_tokens(found: dict[str, object]) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from contracts.repository import Dependencies, Environment
-from domain.command_limits import CommandLimits, why_ended
+from domain.command_limits import CommandLimits, sealed, why_ended
 from domain.text import for_models
 from infra.disk_space import LowSpaceError, free_bytes, low_space_reason
 from infra.guarded_files import GuardedFiles
@@ -162,6 +162,9 @@ class CommandRunner:
         mounts = _with_rules(mounts, guarded or GuardedFiles(), folders)
         command = self._command(line, environment, timeout_seconds)
         command = replace(command, env={**_VARIABLES, **(extra or {})})
+        if (left := worktree.seconds_left()) is not None:
+            limits, seconds = sealed(self._limits), min(timeout_seconds, max(left, 1.0))
+            command = replace(command, limits=limits, timeout_seconds=seconds)
         with self._having(installed):
             single = [each for each in installed if each.is_file]
             await asyncio.to_thread(place_files, worktree.path, single, worktree.uid)
@@ -236,7 +239,7 @@ class CommandRunner:
             return ""
         return why_ended(
             outcome.exceeded,
-            self._limits,
+            command.limits,
             seconds=outcome.duration_seconds,
             output_bytes=command.output_limit_bytes,
         )

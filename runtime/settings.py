@@ -67,6 +67,7 @@ class Settings:
         check_slots: checks that may run at once on this host.
         command_memory_mb, command_processes, command_disk_mb: what one command may use; None means
             what fits this host.
+        cloud_minutes: how long a clone of the cloud lane lasts; None means the usual.
         visible_paths: folders that commands may read beside the system's.
         retention_days: after which a finished request is deleted by itself; None means never.
         disk_budget_mb: of all stores, beyond which the oldest finished requests are deleted by
@@ -112,6 +113,7 @@ class Settings:
     command_memory_mb: int | None = None
     command_processes: int | None = None
     command_disk_mb: int | None = None
+    cloud_minutes: int | None = None
     visible_paths: tuple[Path, ...] = ()
     retention_days: int | None = None
     disk_budget_mb: int | None = None
@@ -254,6 +256,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         command_memory_mb=_count(env, "ORCHESTCODE_COMMAND_MEMORY_MB"),
         command_processes=_count(env, "ORCHESTCODE_COMMAND_PROCESSES"),
         command_disk_mb=_count(env, "ORCHESTCODE_COMMAND_DISK_MB"),
+        cloud_minutes=_count(env, "ORCHESTCODE_CLOUD_MINUTES"),
         visible_paths=_visible_paths(env, "ORCHESTCODE_VISIBLE_PATHS"),
         retention_days=_count(env, "ORCHESTCODE_RETENTION_DAYS"),
         disk_budget_mb=_count(env, "ORCHESTCODE_DISK_BUDGET_MB"),

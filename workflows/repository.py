@@ -40,6 +40,8 @@ async def open_repository(start: RequestStart) -> RepositoryOpened:
             setup=start.setup,
             thread=start.thread or "",
             until=start.until,
+            lane=start.lane,
+            untrusted=start.untrusted,
         ),
         activity_options.store(f"open {start.repository}"),
     )

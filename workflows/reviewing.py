@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.subtask import SubtaskStart
     from contracts.task import TaskState
     from contracts.visibility import RunState
-    from domain import ids, wire
+    from domain import ids, lanes, wire
     from domain.agent import inputs
     from domain.agent.inputs import Offer
     from domain.approvals import questions
@@ -142,7 +142,10 @@ class Reviewing:
         agent = ids.agent_id(workflow.info().workflow_id, roles.REVIEWER, attempt)
         purpose = ids.purpose(roles.REVIEWER, attempt) + ("-again" if again else "")
         async with worktree_lease(
-            self.start.repository, purpose, commit=offer.patch.commit
+            self.start.repository,
+            purpose,
+            commit=offer.patch.commit,
+            lane=lanes.facts(self.start),
         ) as lease:
             start = inputs.reviewer(
                 self.start,

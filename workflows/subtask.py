@@ -92,11 +92,12 @@ class SubtaskWorkflow(ChildOfRequest, TaskHandlers):
         return self._reporter.report
 
     async def _work(self) -> None:
-        lane, reason = lanes.choose(self._start.task)
-        left = self._rounds.left(self._limits)
-        self._reporter.note(lane=f"{lane.value}: {reason}"[:1_000], rounds_left=left)
+        self._reporter.note(rounds_left=self._rounds.left(self._limits))
         await self._reporter.set(TaskState.RUNNING, "")
-        async with worktree_lease(self._start.repository, ids.purpose(roles.CODER, 1)) as lease:
+        facts = lanes.facts(self._start)
+        purpose = ids.purpose(roles.CODER, 1)
+        async with worktree_lease(self._start.repository, purpose, lane=facts) as lease:
+            self._reporter.note(lane=lanes.told(lease))
             self._base, self._checkpoint, self._message = await self._landing.begin(lease.commit)
             while not await self._one_round(lease):
                 pass

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from contracts.lanes import LaneFacts
     from contracts.ports import WorktreeActivities
     from contracts.store import RepositoryRef
     from contracts.worktrees import LeaseWorktree, ReleaseWorktree, WorktreeLease
@@ -14,9 +15,16 @@ with workflow.unsafe.imports_passed_through():
 
 @asynccontextmanager
 async def worktree_lease(
-    repository: RepositoryRef, purpose: str, *, commit: str | None = None
+    repository: RepositoryRef,
+    purpose: str,
+    *,
+    commit: str | None = None,
+    lane: LaneFacts | None = None,
 ) -> AsyncIterator[WorktreeLease]:
-    """Lease a worktree at a commit, None for the target's tip, and free it at the end."""
+    """Lease a worktree at a commit, None for the target's tip, and free it at the end.
+
+    `lane` is what its lane is chosen by; None = it is a worktree.
+    """
     lease = await cancellation.complete_despite_cancel(
         retrying.execute(
             WorktreeActivities.lease_worktree,
@@ -25,6 +33,7 @@ async def worktree_lease(
                 owner=workflow.info().workflow_id,
                 purpose=purpose,
                 commit=commit,
+                lane=lane,
             ),
             activity_options.store(f"lease a worktree to {purpose}"),
         )

@@ -28,7 +28,7 @@ from contracts.tools import (
     ToolResult,
 )
 from contracts.verdicts import Permission
-from domain import ids
+from domain import ids, lanes
 from domain.approvals import calls
 from domain.policy.judge import judge
 from domain.text import Redact, shown
@@ -250,6 +250,8 @@ async def _execute(
 
     What the rules ask about is carried out only when a person has approved exactly this.
     """
+    if context.worktree.seconds_left() == 0:
+        return ToolOutput(lanes.TIME_IS_OVER, ToolOutcome.FAILED)
     data = await context.store.get_blob(arguments)
     checked = tool.spec.arguments.model_validate_json(data)
     verdict = judge(context.policy, tool.spec, checked.model_dump())

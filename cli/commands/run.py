@@ -34,6 +34,7 @@ from cli.request_text import request_text
 from cli.threads import open_run
 from cli.watcher import watch_to_end
 from cli.worker_check import inherited_settings, refuse_other_settings
+from contracts.lanes import Lane
 from contracts.repository import Environment
 from contracts.request import RequestStart
 from contracts.threads import FollowUp
@@ -69,6 +70,8 @@ async def command(  # noqa: PLR0913 - a parameter an option
     fallback_model: options.FallbackModel = None,
     effort: Thinking = None,
     window_tokens: options.WindowSize = None,
+    lane: options.TaskLane = None,
+    untrusted: options.Untrusted = False,
     detach: Detach = False,
     context: Context,
 ) -> ExitCode:
@@ -84,6 +87,8 @@ async def command(  # noqa: PLR0913 - a parameter an option
             "--after and --base both say where to start": after is not None and base is not None,
             "--after and --thread both say what to follow": bool(after and thread),
             "--setup and --no-setup contradict each other": bool(setup) and no_setup,
+            "--untrusted runs every task in the cloud lane, --lane worktree none": untrusted
+            and lane is Lane.WORKTREE,
         },
     )
     if until is None and (rounds or deadline):
@@ -95,6 +100,7 @@ async def command(  # noqa: PLR0913 - a parameter an option
         "on_limit": on_limit,
         "max_parallel": max_parallel,
         "window_tokens": window_tokens,
+        "lane": lane,
     }
     models = chosen_models(
         settings,
@@ -116,6 +122,7 @@ async def command(  # noqa: PLR0913 - a parameter an option
         deadline_minutes=deadline,
         setup=setup if setup or no_setup else None,
         approve=approve,
+        untrusted=untrusted,
         environment=Environment(path=settings.path, virtual_env=settings.virtual_env),
         **models,
         **{name: limit for name, limit in limits.items() if limit is not None},

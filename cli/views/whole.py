@@ -20,7 +20,7 @@ _OPTIONS = (
     *("repository", "base", "branch", "checks", "until", "rounds", "deadline_minutes"),
     *("approve", "budget_usd", "on_limit"),
     *("max_parallel", "model", "model_planner", "model_coder", "model_reviewer"),
-    *("fallback_model", "effort", "window_tokens"),
+    *("fallback_model", "effort", "window_tokens", "lane", "untrusted"),
 )
 _MOST_LINES = 200
 _SAID = MappingProxyType(

@@ -70,8 +70,8 @@ def with_settings(start: RequestStart, opened: RepositoryOpened) -> RequestStart
     checks = start.checks or opened.settings_checks
     if start.until and start.until not in checks:
         checks = (*checks, start.until)
-    window = start.window_tokens or opened.window_tokens
-    return start.model_copy(update={"checks": checks, "window_tokens": window})
+    window, lane = start.window_tokens or opened.window_tokens, start.lane or opened.lane
+    return start.model_copy(update={"checks": checks, "window_tokens": window, "lane": lane})
 
 
 def of_base(start: RequestStart | None, found: Baseline | None) -> dict[str, tuple[str, ...]]:
@@ -323,6 +323,8 @@ def subtask(
         resumed=resumed,
         documents=documents,
         group=forks.group(plan, task.id),
+        lane=start.lane,
+        untrusted=start.untrusted,
         past=opened.past,
         queue_id=ids.queue_id(repository.key, repository.target),
     )

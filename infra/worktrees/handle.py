@@ -3,14 +3,16 @@
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 from domain.checkpoints import CheckpointLimits
 from infra.store import Store, names
 from infra.store.visible import View, own_objects, visible
 from infra.worktrees.errors import WorktreeBroken
-from infra.worktrees.files import create_scratch, remove_scratch
+from infra.worktrees.files import create_scratch, remove, remove_scratch
 from infra.worktrees.layout import Layout
 from infra.worktrees.locks import WorktreeLocks
 from infra.worktrees.private_git import PrivateGit
@@ -66,12 +68,23 @@ class WorktreeHandle:
         )
         self._scanner = WorktreeScanner(store, layout, lock=lock, index=index, limits=limits)
 
+    @property
+    def sealed(self) -> bool:
+        """Whether it is a clone for one lease, with objects of its own."""
+        return self.record.sealed_until > 0
+
+    def seconds_left(self) -> float | None:
+        """Return how long a sealed clone still lasts, 0.0 once its time is over; None: for ever."""
+        return max(self.record.sealed_until - time.time(), 0.0) if self.sealed else None
+
     # ---- made ready by the pool
 
     async def prepare(self) -> None:
         """Bring a worktree that was just leased to its commit; nothing when that was done."""
         if self.record.in_flight != LEASING:
             return
+        if self.sealed:
+            await self.tear_down()  # what a lease before left is no part of a clone
         await self._bring(self.record.commit)
         await self._create_private_git(self.record.commit)
         self._write(replace(self.record, in_flight=None, scratch=await self.empty_scratch()))
@@ -91,7 +104,15 @@ class WorktreeHandle:
         if base != (self.record.base or self.record.commit) or not self.record.view:
             await self._create_private_git(base)
             self._write(replace(self.record, base=base))
-        self.visible = await visible(self._store, self.record.view)
+        self.visible = await self._visible(self.record.view)
+
+    async def _visible(self, view: str) -> Path:
+        """Return the folder that commands have in the store's place; of a clone an empty one."""
+        if not self.sealed:
+            return await visible(self._store, view)
+        empty = self._layout.sealed_store
+        await asyncio.to_thread(empty.mkdir, mode=0o755, exist_ok=True)
+        return empty
 
     async def _restore_files(self, expected: str, base: str) -> None:
         record, layout = self.record, self._layout
@@ -120,9 +141,10 @@ class WorktreeHandle:
         record, store = self.record, self._store
         oid = record.view or await names.write_view(store, record.commit, record.heads)
         view = View.decode(await store.get_blob(oid))
-        self.visible = await visible(store, oid)
+        seen = await visible(store, oid)
+        self.visible = await self._visible(oid)
         index = await self._reset.index_of(base)
-        git = PrivateGit(self._layout, base, view.names, self.visible)
+        git = PrivateGit(self._layout, base, view.names, seen, borrows=not self.sealed)
         await asyncio.to_thread(git.create, index)
         await own_objects(store, view, base, git.packs)
         await asyncio.to_thread(git.give_to, record.uid)
@@ -173,6 +195,14 @@ class WorktreeHandle:
         await self._reset.reset(commit, trusted=False)
 
     # ---- at the end of the lease
+
+    async def tear_down(self) -> None:
+        """Remove all that a sealed clone is made of; safe to repeat after a kill."""
+        await self._reset.remove()
+        layout = self._layout
+        parts = (layout.private_git, layout.gitfile, layout.sealed_store, layout.index)
+        for each in parts:
+            await asyncio.to_thread(remove, each)
 
     async def rescue(self) -> None:
         """Pin what is not in the last checkpoint as `refs/oc/rescue/<name>/<epoch>`.

@@ -21,6 +21,7 @@ class Layout:
         scratch: what commands of a lease have as /tmp.
         changes: what commands of a lease wrote over folders that are the person's; made by the
             first command that finds any.
+        sealed_store: the empty folder that commands of a sealed clone have in the store's place.
         index: of the scans, separate from the one that a person may use.
     """
 
@@ -35,6 +36,7 @@ class Layout:
         self.gitfile = control / f"{name}.gitfile"
         self.scratch = control / f"{name}.scratch"
         self.changes = control / f"{name}.changes"
+        self.sealed_store = control / f"{name}.store"
         self.index = control / f"{name}.index"
         self.record = control / f"{name}.json"
         self.lock = control / f"{name}.lock"

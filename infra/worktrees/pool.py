@@ -7,6 +7,7 @@ Tasks, tools and workflows are not known here.
 """
 
 import contextlib
+import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -84,10 +85,14 @@ class WorktreePool:
 
     # ---- lease and release
 
-    async def lease(self, holder: str, commit: str, view: str = "") -> WorktreeRecord:
+    async def lease(
+        self, holder: str, commit: str, view: str = "", *, sealed_seconds: float = 0.0
+    ) -> WorktreeRecord:
         """Lease a worktree that holds a commit: a free one if there is one, else a new one.
 
         Commands see what the record `view` names of the store; "" = what the commit reaches.
+        With `sealed_seconds` it is a sealed clone, made for this lease and removed with it: it has
+        objects of its own, and after so long nothing runs in it any more.
         Safe to repeat: the same holder, still leasing, gets the same lease, and then the commit is
         the one of its first time.
 
@@ -100,7 +105,8 @@ class WorktreePool:
         await self.store.require_commit(commit)
         while True:
             async with AsyncExitStack() as stack:
-                worktree = await self._claim(stack, holder, commit, view)
+                until = time.time() + sealed_seconds if sealed_seconds else 0.0
+                worktree = await self._claim(stack, holder, commit, view, until)
                 if worktree is None:
                     continue
                 await worktree.prepare()
@@ -109,8 +115,8 @@ class WorktreePool:
     async def release(self, name: str, epoch: int) -> bool:
         """End a lease; what the worktree holds beyond its checkpoint is pinned first, see `rescue`.
 
-        The files stay as they are until the next lease. Safe to repeat. Return whether the lease
-        ended now; False = it was over, and nothing was done.
+        The files stay as they are until the next lease, but for those of a sealed clone. Safe to
+        repeat. Return whether the lease ended now; False = it was over, and nothing was done.
 
         Raises:
             WorktreeBusy: it is in use.
@@ -124,6 +130,8 @@ class WorktreePool:
                 return False
             worktree = self._handle(lock, record)
             await worktree.rescue()
+            if worktree.sealed:
+                await worktree.tear_down()
             await worktree.remove_scratch()
             self._free(record)
         return True
@@ -148,13 +156,13 @@ class WorktreePool:
             yield worktree
 
     async def _claim(
-        self, stack: AsyncExitStack, holder: str, commit: str, view: str
+        self, stack: AsyncExitStack, holder: str, commit: str, view: str, sealed_until: float
     ) -> WorktreeHandle | None:
         """Find the holder's worktree or take one, and hold its lock; None = try again."""
         async with self._locks.creation():
             mine = next((each for each in self._records.all() if each.holder == holder), None)
             if mine is None:
-                return await self._take(stack, holder, commit, view)
+                return await self._take(stack, holder, commit, view, sealed_until)
         lock = await stack.enter_async_context(self._locks.hold(mine.name))
         record = self._records.read(mine.name)
         if record is None or record.holder != holder:
@@ -162,7 +170,12 @@ class WorktreePool:
         return self._handle(lock, record)
 
     async def _take(
-        self, stack: AsyncExitStack, holder: str, commit: str, view: str
+        self,
+        stack: AsyncExitStack,
+        holder: str,
+        commit: str,
+        view: str,
+        sealed_until: float = 0.0,
     ) -> WorktreeHandle:
         self.open()  # the folders may have been deleted since
         free = [record for record in self._records.all() if _is_free(record)]
@@ -173,14 +186,16 @@ class WorktreePool:
                 lock = await stack.enter_async_context(self._locks.hold(candidate.name, seconds=0))
                 record = self._records.read(candidate.name)
                 if record is not None and _is_free(record):
-                    return self._given(lock, record, holder=holder, commit=commit, view=view)
+                    return self._given(
+                        lock, record, holder=holder, commit=commit, view=view, until=sealed_until
+                    )
         number = max(worktree_numbers(self._root, self.store.path), default=0) + 1
         lock = await stack.enter_async_context(self._locks.hold(f"w{number}"))
         empty = WorktreeRecord(
             name=f"w{number}", holder=None, epoch=0, commit=commit, checkpoint=commit,
             in_flight=None, uid=None, boot=boot_id(),
         )  # fmt: skip
-        return self._given(lock, empty, holder=holder, commit=commit, view=view)
+        return self._given(lock, empty, holder=holder, commit=commit, view=view, until=sealed_until)
 
     def _given(
         self,
@@ -190,6 +205,7 @@ class WorktreePool:
         holder: str,
         commit: str,
         view: str,
+        until: float,
     ) -> WorktreeHandle:
         # Written before anything is done: from now on these files are not to be trusted, and the
         # epoch of the lease before is over, also after a crash.
@@ -204,6 +220,7 @@ class WorktreePool:
             heads={},
             in_flight=LEASING,
             uid=self._user(record.name),
+            sealed_until=until,
         )
         self._records.write(given)
         return self._handle(lock, given)
@@ -214,7 +231,8 @@ class WorktreePool:
         return user_of(self._root.parent, f"{self._root.name}/{name}", self._uid_base)
 
     def _free(self, record: WorktreeRecord) -> None:
-        self._records.write(replace(record, holder=None, in_flight=None, scratch=""))
+        free = replace(record, holder=None, in_flight=None, scratch="", sealed_until=0.0)
+        self._records.write(free)
 
     # ---- opening
 

@@ -23,27 +23,36 @@ _SYSTEM = f"{_USER}[include]\n\tpath = /etc/gitconfig\n"
 class PrivateGit:
     """The git directory that commands in a worktree see, on a branch at a commit.
 
-    It borrows the objects that commands may see and has references, configuration, index and its
-    own work's objects itself, so nothing done in it reaches the store. It is written file by file:
-    from its first lease on it belongs to the agent, and the worker's git must never run in it.
+    It borrows the objects that commands may see, or has a copy of them, and has references,
+    configuration, index and its own work's objects itself, so nothing done in it reaches the store.
+    It is written file by file: from its first lease on it belongs to the agent, and the worker's
+    git must never run in it.
 
     Args:
         commit: where its branch is.
         references: beside its own branch: full name to object.
         visible: the folder whose `objects` it borrows.
+        borrows: whether it does; else it has copies of them.
 
     Attributes:
         packs: where packs of further objects are put between `create` and `give_to`.
     """
 
     def __init__(
-        self, layout: Layout, commit: str, references: Mapping[str, str], visible: Path
+        self,
+        layout: Layout,
+        commit: str,
+        references: Mapping[str, str],
+        visible: Path,
+        *,
+        borrows: bool = True,
     ) -> None:
         self.packs = layout.private_git / "objects" / "pack"
         self._layout = layout
         self._commit = commit
         self._references = references
         self._visible = visible
+        self._borrows = borrows
 
     def create(self, index: Path) -> None:
         """Create the folder anew; `index` is a copy of its own of the commit's index."""
@@ -58,8 +67,12 @@ class PrivateGit:
         (folder / "packed-refs").write_bytes(_packed(self._references))
         (folder / "config").write_text(_config(layout.path))
         (folder / SYSTEM_CONFIG).write_text(_SYSTEM)
-        borrowed = folder / "objects" / "info" / "alternates"
-        borrowed.write_text(f"{self._visible / 'objects'}\n")
+        if self._borrows:
+            borrowed = folder / "objects" / "info" / "alternates"
+            borrowed.write_text(f"{self._visible / 'objects'}\n")
+        else:
+            # No links: these files are given to the agent's user.
+            shutil.copytree(self._visible / "objects" / "pack", self.packs, dirs_exist_ok=True)
         for name in ("info/attributes", "info/exclude", "shallow"):
             if (layout.store / name).is_file():
                 shutil.copyfile(layout.store / name, folder / name)

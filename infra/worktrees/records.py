@@ -41,6 +41,8 @@ class WorktreeRecord:
         boot: the boot of the host in which the files were written. After another one their
             content is unknown, because worktree files are never synced.
         scratch: names the content of the scratch folder, anew whenever it was emptied.
+        sealed_until: of a sealed clone, when its time is over, in seconds since the epoch; 0.0 of
+            a plain worktree.
     """
 
     name: str
@@ -54,6 +56,7 @@ class WorktreeRecord:
     base: str = ""
     scratch: str = ""
     view: str = ""
+    sealed_until: float = 0.0
     heads: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 

@@ -84,6 +84,12 @@ class WorktreeReset:
         await asyncio.to_thread(make_plain, self._layout)
         await self._forced("clean", "-ffdxq")
 
+    async def remove(self) -> None:
+        """Remove the working directory and its administrative folder; safe to repeat."""
+        await asyncio.to_thread(discard, self._layout)
+        async with self._locks.creation():
+            await asyncio.to_thread(remove, self._layout.admin)
+
     async def _create(self, commit: str) -> None:
         """Create the working directory and its administrative folder; the old ones are removed.
 

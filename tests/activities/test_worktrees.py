@@ -17,6 +17,7 @@ from contracts.failures import FailureKind
 from contracts.store import RepositoryRef
 from contracts.worktrees import LeaseWorktree, ReleaseWorktree, WorktreeLease
 from domain import ids
+from infra.cloud_lane import CloudLane
 from infra.git.command import GitError
 from infra.store import ObjectMissing, Store, StoreError, trees
 from infra.store.object_format import EMPTY_TREE
@@ -67,7 +68,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             assert key == "demo"
             return pool
 
-        yield World(PooledWorktrees(pools), pool, base, tmp_path / "pool")
+        worktrees = PooledWorktrees(pools, cloud=CloudLane(60))
+        yield World(worktrees, pool, base, tmp_path / "pool")
 
 
 async def empty_store(folder: Path) -> Store:

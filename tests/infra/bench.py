@@ -22,11 +22,13 @@ from activities.survey import BaseSurveys
 from activities.tools.dispatch import WorktreeTools
 from activities.worktrees import PooledWorktrees
 from contracts.checks import ChecksReport, RunChecks
+from contracts.lanes import Lane, LaneFacts
 from contracts.repository import Environment, OpenRepository, RepositoryOpened
 from contracts.review import MakePatch, Patch
 from contracts.setup import RunSetup, SetupReport, WantedSetup
 from contracts.tools import ReadCall, ReadResults, ToolCall, ToolResult
 from contracts.worktrees import LeaseWorktree, WorktreeLease
+from infra.cloud_lane import CloudLane
 from infra.commands import CommandRunner
 from infra.layers import Layers, remove_tree
 from infra.sandbox import Sandbox
@@ -42,6 +44,7 @@ ENVIRONMENT = Environment(path="/usr/local/bin:/usr/bin:/bin")
 """A PATH of the system alone."""
 
 HOST = "test-host"
+CLOUD = CloudLane(60)
 _WRITES = {
     "edit": "apply_edit",
     "install_dependencies": "call_tool",
@@ -89,6 +92,8 @@ class ActivityEnv:
         checks: tuple[str, ...] = (),
         environment: Environment | None = ENVIRONMENT,
         setup: tuple[str, ...] | None = None,
+        lane: Lane | None = None,
+        untrusted: bool = False,
     ) -> "Job":
         """Open a repository for a request, as RequestWorkflow does."""
         asked = OpenRepository(
@@ -101,6 +106,8 @@ class ActivityEnv:
             checks=checks,
             environment=environment,
             setup=setup,
+            lane=lane,
+            untrusted=untrusted,
         )
         opened: RepositoryOpened = await ActivityEnvironment().run(
             self.repositories.open_repository, asked
@@ -130,19 +137,24 @@ class Job:
         """Return the worktree pool of the repository's store."""
         return await self.env.pools.get(self.opened.repository.key)
 
-    async def lease(self, purpose: str = "a", commit: str | None = None) -> WorktreeLease:
-        """Lease a worktree at the base, or at a commit."""
+    async def lease(
+        self, purpose: str = "a", commit: str | None = None, *, lane: Lane | None = None
+    ) -> WorktreeLease:
+        """Lease a worktree at the base, or at a commit; `lane` is asked for by the person."""
         request = LeaseWorktree(
             repository=self.opened.repository,
             owner="request/one",
             purpose=purpose,
             commit=commit or self.base,
+            lane=LaneFacts(asked=lane) if lane else None,
         )
         return await ActivityEnvironment().run(self.env.worktrees.lease_worktree, request)
 
-    async def agent(self, task: str = "a", commit: str | None = None) -> "Agent":
+    async def agent(
+        self, task: str = "a", commit: str | None = None, *, lane: Lane | None = None
+    ) -> "Agent":
         """Return an agent with a worktree of its own."""
-        lease = await self.lease(task, commit)
+        lease = await self.lease(task, commit, lane=lane)
         return Agent(self, lease, task, lease.commit)
 
     async def arguments(self, arguments: Mapping[str, object]) -> str:
@@ -403,6 +415,7 @@ def _assembled(sandbox: Sandbox, folder: Path, stores: OpenStores, repository: P
             fallback=ENVIRONMENT,
             instructions=(folder / "told.md",),
             layers=layers,
+            cloud=CLOUD,
         ),
         runner=runner,
         layers=layers,
@@ -414,7 +427,7 @@ def _assembled(sandbox: Sandbox, folder: Path, stores: OpenStores, repository: P
             redactor=lambda secrets: redactor((SECRET, *secrets)),
             environ=dict(os.environ),
         ),
-        worktrees=PooledWorktrees(pools.get),
+        worktrees=PooledWorktrees(pools.get, cloud=CLOUD),
     )
 
 

@@ -20,6 +20,7 @@ from temporalio.worker import Worker
 from activities.repository import UserRepositories
 from contracts.repository import Environment, OpenRepository, RepositoryOpened
 from contracts.task_queue import TaskQueue
+from infra.cloud_lane import CloudLane
 from infra.layers import Layers
 from infra.store.open_stores import OpenStores
 from runtime.workflow_sandbox import workflow_runner
@@ -46,7 +47,9 @@ async def _opened(client: Client, repository: Path) -> tuple[RepositoryOpened, s
     stores = OpenStores(repository.parent / "stores")
     environment = Environment(path="/usr/bin:/bin")
     layers = Layers(repository.parent / "layers")
-    real = UserRepositories(stores, host_id="here", fallback=environment, layers=layers)
+    real = UserRepositories(
+        stores, host_id="here", fallback=environment, layers=layers, cloud=CloudLane(60)
+    )
     request = OpenRepository(
         request_id=name,
         request_key=name,
