@@ -373,10 +373,12 @@ class LocalDeployment:
     # --- what is left --------------------------------------------------------------------------
 
     def left_behind(self) -> list[str]:
-        """Return what an ended request must not leave: locks, leases, private git files."""
+        """Return what an ended request must not leave: locks, leases, clones, private git files."""
         homes = (self.settings.stores, self.settings.worktrees)
         locks = [str(path) for home in homes for path in below(home, ".lock") if _locks(path)]
-        return locks + [f"leased: {name}" for name in self.leases()]
+        # A sealed clone alone has this folder, which is the last of it to go.
+        clones = [str(path) for path in self.settings.worktrees.glob("*/.pool/*.store")]
+        return locks + clones + [f"leased: {name}" for name in self.leases()]
 
     def has_file(self, name: str) -> bool:
         """Return whether any worktree has a file of this name now."""

@@ -15,6 +15,7 @@ from cli.exit_codes import ExitCode
 from cli.main import main
 from contracts.approvals import ApprovalKind
 from contracts.budget import OnLimit
+from contracts.lanes import Lane
 from contracts.model_choice import Effort
 from contracts.visibility import RunState
 
@@ -40,6 +41,8 @@ RUN_DEFAULTS = {
     "deadline": None,
     "effort": None,
     "window_tokens": None,
+    "lane": None,
+    "untrusted": False,
     "detach": False,
 }
 
@@ -202,7 +205,7 @@ def test_every_option_of_run_is_understood() -> None:
     words += ["--on-limit", "finish", "--thread", "t"]
     words += ["--model", "m", "--model-planner", "p", "--model-coder", "c"]
     words += ["--model-reviewer", "r", "--fallback-model", "f", "--effort", "xhigh"]
-    words += ["--window-tokens", "50000"]
+    words += ["--window-tokens", "50000", "--lane", "cloud", "--untrusted"]
     words += ["--until", "make it", "--rounds", "4", "--deadline", "90m"]
     words += ["--setup", "npm ci", "--no-setup"]
     words += ["--max-parallel", "3", "--detach", "mend it"]
@@ -228,6 +231,8 @@ def test_every_option_of_run_is_understood() -> None:
         "fallback_model": "f",
         "effort": Effort.XHIGH,
         "window_tokens": 50_000,
+        "lane": Lane.CLOUD,
+        "untrusted": True,
         "until": "make it",
         "rounds": 4,
         "deadline": 90,

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from contracts.lanes import OFFERED, Lane
 from contracts.model_choice import LEAST_WINDOW_TOKENS, MOST_WINDOW_TOKENS
 from domain.repository_settings import (
     COMMAND_KEYS,
@@ -47,10 +48,12 @@ def test_settings_name_commands(text: str, setup: tuple[str, ...], checks: tuple
     assert parsed(text.encode()) == RepositorySettings(setup=setup, checks=checks)
 
 
-def test_settings_may_say_how_large_a_window_is() -> None:
+def test_settings_may_say_how_large_a_window_is_and_where_tasks_run() -> None:
     """A file without the key says nothing of it."""
     assert parsed(b'{"window_tokens": 50000}').window_tokens == 50_000
     assert parsed(b"{}").window_tokens is None
+    assert parsed(b'{"lane": "cloud"}').lane is Lane.CLOUD
+    assert parsed(b"{}").lane is None
 
 
 @pytest.mark.parametrize(
@@ -69,7 +72,7 @@ def test_settings_may_say_how_large_a_window_is() -> None:
         ),
         (
             b'{"agents": false}',
-            'the unknown key "agents" (there are "checks", "permissions", "sandbox", "setup", "',
+            'the unknown key "agents" (there are "checks", "lane", "permissions", "sandbox", "',
         ),
         (b'{"sandbox": false}', '"sandbox" must be an object'),
         (b'{"permissions": {"deney": []}}', '"deney" in "permissions"; did you mean "deny"?'),
@@ -94,6 +97,8 @@ def test_settings_may_say_how_large_a_window_is() -> None:
         (b'{"window_tokens": 9999}', '"window_tokens" must be a whole number from 10,000 to'),
         (b'{"window_tokens": 1e5}', '"window_tokens" must be a whole number from 10,000 to'),
         (b'{"window_tokens": null}', '"window_tokens" must be a whole number from 10,000 to'),
+        (b'{"lane": "local"}', '"lane" must be one of worktree, cloud'),
+        (b'{"lane": ["cloud"]}', '"lane" must be one of worktree, cloud'),
         (b'{"checks": ["true", 1]}', '"checks", command 2: must be a text that is not empty'),
         (b'{"checks": [" \\n"]}', '"checks", command 1: must be a text that is not empty'),
         (b'{"checks": ["true\\u0000"]}', "command 1: holds characters that cannot be seen"),
@@ -152,6 +157,7 @@ def test_the_published_schema_allows_what_the_reader_takes() -> None:
 
     assert set(schema["properties"]) == {"$schema", *KEYS}
     assert schema["additionalProperties"] is False
+    assert schema["properties"]["lane"]["enum"] == [lane.value for lane in OFFERED]
     window = schema["properties"]["window_tokens"]
     assert (window["minimum"], window["maximum"]) == (LEAST_WINDOW_TOKENS, MOST_WINDOW_TOKENS)
     for key in COMMAND_KEYS:

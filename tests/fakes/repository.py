@@ -6,6 +6,7 @@ from typing_extensions import override
 from activities.failures import failed
 from contracts.delivery import DeliverBranch, Delivered
 from contracts.failures import FailureKind
+from contracts.lanes import Lane
 from contracts.ports import RepositoryActivities
 from contracts.repository import CloseRequest, OpenRepository, RepositoryOpened, RequestClosed
 from contracts.resume import RequestResumed, ResumeRequest
@@ -22,12 +23,14 @@ class FakeRepositories(Fake, RepositoryActivities):
     Attributes:
         settings_checks: of the settings of every base.
         window_tokens: of the settings of every base.
+        lane: of the settings of every base.
         setup: what each base needs first.
         codes: what people send counts only with a code.
     """
 
     settings_checks: tuple[str, ...] = ()
     window_tokens: int | None = None
+    lane: Lane | None = None
     setup: WantedSetup | None = None
     codes: bool = False
 
@@ -57,6 +60,7 @@ class FakeRepositories(Fake, RepositoryActivities):
             limits=limits.REQUEST,
             settings_checks=() if request.checks else self.settings_checks,
             window_tokens=self.window_tokens,
+            lane=self.lane,
             setup=self.setup,
             codes=self.codes,
         )

@@ -3,8 +3,10 @@
 from temporalio import activity
 from typing_extensions import override
 
+from contracts.lanes import Lane
 from contracts.ports import WorktreeActivities
 from contracts.worktrees import LeaseWorktree, ReleaseWorktree, WorktreeLease
+from domain import lanes
 from tests.fakes.calls import Fake
 
 
@@ -17,11 +19,14 @@ class FakeWorktrees(Fake, WorktreeActivities):
         await self._before("lease_worktree", request)
         commit = request.commit or self._store.tips[request.repository.target]
         lease = self._store.lease(_holder(request), commit)
+        lane, reason = lanes.choose(request.lane) if request.lane else (Lane.WORKTREE, "")
         return WorktreeLease(
             worktree=lease.worktree,
             epoch=lease.epoch,
             host_id=self._store.host_id,
             commit=lease.commit,
+            lane=lane,
+            reason=reason,
         )
 
     @override

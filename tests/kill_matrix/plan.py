@@ -83,6 +83,12 @@ class Mode(StrEnum):
     """The request is cancelled or fails and is retried, and the worker dies meanwhile."""
     GOAL = "goal"
     """The request has a goal, and the worker, or worker and server, die in its rounds."""
+    CLOUD = "cloud"
+    """As `event`; the tasks run in the cloud lane, and nothing of their clones may be left."""
+
+
+AT_EVENTS = (Mode.EVENT, Mode.CLOUD)
+"""Modes in which the worker dies at events of the undisturbed run."""
 
 
 BY_STARTER = (Mode.STARTER, Mode.LOOK)
@@ -141,6 +147,7 @@ _SHARE = {
     Mode.STOP: 0.03,
     Mode.RETRY: 0.04,
     Mode.GOAL: 0.04,
+    Mode.CLOUD: 0.04,
 }
 _FREEZES = (6.0, 8.0, 12.0, 6.0, 20.0, 60.0)
 
@@ -169,9 +176,9 @@ def plans(
         # One for each mode, so that a mode alone gets the same plans as among all.
         rng = random.Random(f"{seed} {mode}")
         count = max(1, round(wanted * _SHARE[mode] / whole))
-        if mode is Mode.EVENT and not kills:
+        if mode in AT_EVENTS and not kills:
             count = len(points)
-        size = together if mode is Mode.EVENT else _PER_RUN[mode]
+        size = together if mode in AT_EVENTS else _PER_RUN[mode]
         drawn += [(mode, kill_points) for kill_points in _runs(mode, count, size, points, rng)]
     random.Random(seed).shuffle(drawn)
     return [
@@ -184,7 +191,7 @@ def _runs(
 ) -> Iterator[tuple[KillPoint, ...]]:
     """Yield the kill points of each run of one mode, at most `size` a run and `count` in all."""
     runs = -(-count // size)
-    if mode is Mode.EVENT:
+    if mode in AT_EVENTS:
         chosen = _spread(points, count, rng)
         for first in range(runs):
             # Every n-th, so that the points of one run lie far apart.

@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from contracts.request import RequestStatus
@@ -24,6 +25,13 @@ _WAKING_SECONDS = 20.0
 UNDISTURBED = RunPlan(0, Mode.EVENT, ())
 UNDISTURBED_GOAL = RunPlan(0, Mode.GOAL, ())
 """The reference request with a goal: rounds of fresh tasks follow it, and its tree is another."""
+
+_ASKED: Mapping[Mode, Mapping[str, str]] = MappingProxyType(
+    {
+        Mode.GOAL: MappingProxyType({"until": model_script.GOAL}),
+        Mode.CLOUD: MappingProxyType({"lane": "cloud"}),
+    }
+)
 
 
 @dataclass
@@ -101,9 +109,8 @@ async def _execute(
 
     start = time.monotonic()
     name = f"{model_script.NAME}-{plan.number:03d}"
-    goal = {"until": model_script.GOAL} if plan.mode is Mode.GOAL else {}
     handle = await deployment.start_request(
-        name, prepared.repository, checks=list(model_script.CHECKS), **goal
+        name, prepared.repository, checks=list(model_script.CHECKS), **_ASKED.get(plan.mode, {})
     )
     follower = Follower(await deployment.client(), handle.id, appeared=appeared)
     timed = [kill_point for kill_point in plan.kill_points if kill_point.at is None]

@@ -104,6 +104,22 @@ async def test_a_request_with_a_goal_survives_the_death_of_its_worker_in_each_ro
     assert len(killed.kills) == len(faults)
 
 
+@pytest.mark.minutes
+@pytest.mark.needs_root
+async def test_a_worker_killed_at_events_of_tasks_in_the_cloud_lane_leaves_nothing(
+    own: LocalDeployment, quiet: RunResult
+) -> None:
+    """The same tree as in worktrees, nothing repeated, and no clone is left behind."""
+    kill_points = tuple(KillPoint(FaultKind.WORKER, at=point) for point in AT)
+    plan = RunPlan(6, Mode.CLOUD, kill_points)
+    killed = await execute(own, plan, expected=quiet.audit.tree, seed=SEED)
+    assert killed.evidence is not None
+    assert {task.lane.partition(":")[0] for task in killed.evidence.status.tasks} == {"cloud"}
+    assert len(killed.kills) == len(AT)
+    assert killed.problems == []
+    assert killed.audit.repeated == 0
+
+
 async def test_the_audit_finds_what_was_lost_repeated_or_left(quiet: RunResult) -> None:
     """A lost journal entry or object, a reply paid twice, a process left: the audit names each."""
     evidence = quiet.evidence

@@ -5,6 +5,7 @@ from temporalio.client import Client, WorkflowFailureError
 
 from contracts.checks import FailedBefore, RunChecks
 from contracts.endings import RequestEnding
+from contracts.lanes import Lane
 from contracts.request import RequestStatus
 from contracts.visibility import RunState
 from tests.fakes.calls import CallLog
@@ -241,3 +242,33 @@ async def test_a_request_goes_on_with_a_check_that_cannot_start_yet_when_a_perso
 
     assert done.state is RunState.DONE
     assert done.base_problems == (CANNOT,)
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "of_settings", "untrusted", "lane"),
+    [
+        (None, None, False, "worktree"),
+        (None, Lane.CLOUD, False, "cloud"),
+        (Lane.CLOUD, None, False, "cloud"),
+        (Lane.WORKTREE, Lane.CLOUD, False, "worktree"),
+        (None, None, True, "cloud"),
+    ],
+)
+async def test_a_task_and_its_reviewer_run_in_the_lane_that_is_asked_for(
+    client: Client, asked_for: Lane | None, of_settings: Lane | None, *, untrusted: bool, lane: str
+) -> None:
+    """The request counts before its repository's settings; a stranger's words go to the cloud.
+    The planner and what prepares the base have a plain worktree; the status says which, and why.
+    """
+    async with at_work(client, scripts([plan(task("a"))], "a")) as env:
+        env.repositories.lane = of_settings
+        start = asked(lane=asked_for, untrusted=untrusted)
+        done = await (await env.start(RequestWorkflow, start)).result()
+
+    leases = env.calls.of("lease_worktree")
+    facts = [each.lane for each in leases if each.lane]
+    assert len(facts) == 2
+    assert {(each.asked, each.untrusted) for each in facts} == {
+        (asked_for or of_settings, untrusted)
+    }
+    assert done.tasks[0].lane.startswith(f"{lane}: ")
