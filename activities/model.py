@@ -438,7 +438,7 @@ def _use(
         id=identity,
         name=name,
         arguments=batch.blob(data.encode()),
-        subject=shown(str(getattr(checked, spec.subject, "")), 380, redact),
+        subject=shown(spec.acts_on(checked), 380, redact),
         effect=effect,
         verdict=None
         if name in {FINISH, HANDOFF}

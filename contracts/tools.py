@@ -105,7 +105,7 @@ class ToolCall(Contract):
         arguments: object id of the validated JSON arguments.
         seen: object id of the agent's record of file digests, None before the first.
         scope: by what undeclared paths are judged that a call changes: of an edit what speaks of
-            its path, of a command all; None for all others.
+            its path, of a command and a patch all; None for all others.
         approval: what a person approved of it; None in histories from before 2026-12, where that is
             not looked at again.
     """

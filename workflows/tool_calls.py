@@ -214,7 +214,7 @@ class ToolDispatcher:
         match use.name:
             case "edit" if self.scope is not None:
                 return scopes.about(self.scope, use.subject)
-            case "run_command" | "install_dependencies":
+            case "apply_patch" | "run_command" | "install_dependencies":
                 return self.scope
             case _:
                 return None

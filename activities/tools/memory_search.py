@@ -20,9 +20,7 @@ _NAME = re.compile(r"[a-z0-9-]{1,100}")
 class MemorySearchArguments(HumanInput):
     """Search by words, or read one memory by its name."""
 
-    query: str = Field(
-        min_length=1, max_length=400, description="A few words; or a memory's name, to read it."
-    )
+    query: str = Field(min_length=1, max_length=400)
 
 
 async def execute(context: ToolContext, arguments: MemorySearchArguments) -> ToolOutput:

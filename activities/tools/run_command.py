@@ -26,7 +26,7 @@ from infra.worktrees.scan import Scan
 class RunCommandArguments(HumanInput):
     """Run a shell command in the sandbox, in the repository root."""
 
-    command: str = Field(min_length=1, max_length=20_000, description="A bash command line.")
+    command: str = Field(min_length=1, max_length=20_000)
     timeout_seconds: int = Field(default=120, ge=1, le=1_200)
 
 

@@ -34,9 +34,7 @@ _NEGATED_CLASS = re.compile(r"\[\^[^\]]*\]")
 class SearchArguments(HumanInput):
     """Find lines that match a regular expression."""
 
-    pattern: str = Field(
-        min_length=1, max_length=1_000, description="Regular expression, as ripgrep takes it."
-    )
+    pattern: str = Field(min_length=1, max_length=1_000)
     path: str = Field(
         default=".",
         max_length=1_000,

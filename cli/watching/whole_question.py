@@ -68,7 +68,10 @@ def _text(text: str) -> list[str]:
 
 
 def _arguments(text: str) -> Iterator[str]:
-    """Yield the arguments of a call: of an edit what goes and what comes, each line whole."""
+    """Yield the arguments of a call: of an edit what goes and what comes, each line whole.
+
+    A patch is shown as it is.
+    """
     try:
         given = json.loads(text)
     except ValueError:
@@ -76,8 +79,16 @@ def _arguments(text: str) -> Iterator[str]:
     if not isinstance(given, Mapping):
         yield from _text(text)
         return
-    shown = {name for name, _ in _OLD_AND_NEW}
+    shown = {"edits", "patch", *(name for name, _ in _OLD_AND_NEW)}
     yield from (f"{name}: {_value(value)}" for name, value in given.items() if name not in shown)
+    yield from _old_and_new(given)
+    for each in given.get("edits") or ():
+        yield ""
+        yield from _old_and_new(each)
+    yield from _text(str(given.get("patch") or ""))
+
+
+def _old_and_new(given: Mapping[str, Any]) -> Iterator[str]:
     for name, mark in _OLD_AND_NEW:
         if isinstance(value := given.get(name), str):
             yield from (f"{mark}{line}" for line in _text(value))

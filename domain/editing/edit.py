@@ -157,6 +157,38 @@ def str_replace(
     return _replaced(path, document, places[0], staleness=staleness)
 
 
+def replace_each(
+    before: bytes | None, pairs: Sequence[tuple[str, str]], *, path: str, seen: str | None
+) -> Outcome:
+    """Replace several texts, each in what the replacements before it made; all of them or none.
+
+    Each pair is an old text and what takes its place, as in `str_replace`.
+    """
+    if not pairs:
+        return Refused("Error: edits is empty, so nothing would change.")
+    data, known, kinds, notes = before, seen, list[str](), list[str]()
+    for number, (old, new) in enumerate(pairs, start=1):
+        made = str_replace(data, old, new, path=path, seen=known)
+        if isinstance(made, Refused):
+            said = made.message.removeprefix("Error: ")
+            return Refused(f"Error: Nothing was changed: edit {number} of {len(pairs)}: {said}")
+        assert data is not None  # noqa: S101 - a missing file is refused
+        known = seen_record.edited(known, digest(data), digest(made.after))
+        data = made.after
+        kinds.append(made.match_kind)
+        notes += made.note.split("; ")
+    document, after = opened(before), decode(data or b"")
+    if isinstance(document, Refused) or after is None:
+        return Refused(_BINARY)
+    return _edited(
+        path,
+        document,
+        after,
+        match_kind=", ".join(dict.fromkeys(kinds)),
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
 def _replaced(path: str, document: Document, place: Match, *, staleness: str) -> Outcome:
     if place.kind in {MatchKind.EXACT, MatchKind.LINE_ENDS}:
         how = ""

@@ -346,4 +346,5 @@ def _complete(contents: Sequence[str], ends: list[str], default: str) -> None:
 def said_lines(places: Sequence[tuple[int, int]]) -> str:
     """Return where hunks were applied, for the agent."""
     spans = tuple(f"{first}-{last}" if last > first else f"{first}" for first, last in places)
-    return listing(spans, most=_MOST_LISTED)
+    word = "line" if len(spans) == 1 and "-" not in spans[0] else "lines"
+    return f"{word} {listing(spans, most=_MOST_LISTED)}"

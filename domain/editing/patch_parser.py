@@ -4,6 +4,7 @@ A unified diff, or the form between `*** Begin Patch` and `*** End Patch`. Nothi
 what the files hold.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Final
@@ -34,6 +35,14 @@ def parse_patch(text: str) -> Patch:
     return patch
 
 
+def paths_changed(arguments: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the paths that a call changes whose argument `patch` is a patch; () for no patch."""
+    try:
+        return parse_patch(str(arguments.get("patch", ""))).paths
+    except PatchProblem:
+        return ()
+
+
 def _plain(found: FilePatch) -> FilePatch:
     moved = found.moved_to
     to = None if moved is None else _plain_path(moved)
@@ -42,7 +51,13 @@ def _plain(found: FilePatch) -> FilePatch:
 
 
 def _plain_path(path: str) -> str:
-    """Return a relative path in the one form in which trees name it; others are refused later."""
+    """Return a relative path in the one form in which trees name it; others are refused later.
+
+    Raises:
+        PatchProblem: it names a folder.
+    """
+    if path.endswith("/"):
+        raise PatchProblem(f"{path} is a folder: name a file")
     if path.startswith("/"):
         return path
     return "/".join(part for part in path.split("/") if part not in {"", "."})

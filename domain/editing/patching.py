@@ -195,7 +195,7 @@ def _applied(work: _Work, part: FilePatch, before: Version) -> tuple[bytes, list
     notes = list(filter(None, [stale, *applied.notes]))
     if applied.notes:
         notes.append(f"it became\n{difference(part.path, document, applied.document)}")
-    return data, notes, f": lines {hunks.said_lines(applied.places)}"
+    return data, notes, f": {hunks.said_lines(applied.places)}"
 
 
 def _noted(what: str, notes: list[str]) -> str:

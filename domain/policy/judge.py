@@ -32,7 +32,12 @@ def facts(spec: ToolSpec) -> ToolFacts:
     """Return what rules need to know of a tool."""
     parameters = frozenset(spec.arguments.model_fields)
     return ToolFacts(
-        _family(spec, parameters), spec.approval.value, spec.effect, spec.subject, parameters
+        _family(spec, parameters),
+        spec.approval.value,
+        spec.effect,
+        spec.subject,
+        parameters,
+        spec.changed_paths,
     )
 
 
@@ -188,6 +193,8 @@ def _understood(policy: Policy, call: _Call) -> _Call:
 
 def touched(known: ToolFacts, arguments: Mapping[str, object]) -> tuple[str, ...]:
     """Return the paths that a call changes or reads."""
+    if known.changed_paths is not None:
+        return known.changed_paths(arguments)
     name = "path" if "path" in known.parameters else known.subject
     return (str(arguments.get(name, "")),)
 

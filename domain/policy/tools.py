@@ -1,12 +1,13 @@
 """Tools as rules name them: by our names, or by Claude Code's, which people know."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
 from contracts.verdicts import Effect
+from domain.editing.patch_parser import paths_changed
 
 
 class Family(StrEnum):
@@ -29,6 +30,7 @@ class ToolFacts:
         approval: its `ApprovalClass`, as its value.
         subject: the argument that says what a call acts on: its command line or path.
         parameters: names of its arguments.
+        changed_paths: returns the paths that a call changes; None where one argument names it.
     """
 
     family: Family
@@ -36,6 +38,7 @@ class ToolFacts:
     effect: Effect
     subject: str
     parameters: frozenset[str]
+    changed_paths: Callable[[Mapping[str, object]], tuple[str, ...]] | None = None
 
 
 FAMILY_NAMES: Final[Mapping[str, Family]] = MappingProxyType(
@@ -73,10 +76,13 @@ def _writes(
 
 BUILT_IN: Final[Mapping[str, ToolFacts]] = MappingProxyType(
     {
+        "apply_patch": replace(
+            _writes("path", "patch", "patch", Family.EDIT), changed_paths=paths_changed
+        ),
         "edit": _writes(
             "path",
             "path",
-            "command path file_text old_str new_str insert_line insert_text",
+            "command path file_text old_str new_str edits insert_line insert_text",
             Family.EDIT,
         ),
         "history_read": _reads("handle", "handle first_line"),

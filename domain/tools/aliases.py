@@ -42,9 +42,11 @@ _TOOLS = MappingProxyType(
                 *("editfile", "strreplace", "replace", "searchreplace", "replaceinfile"),
                 *("strreplaceeditor", "strreplacebasededittool", "texteditor", "insert"),
                 *("write", "writefile", "writetofile", "create", "createfile", "newfile"),
+                *("multiedit", "undoedit"),
             ),
             "edit",
         ),
+        **dict.fromkeys(("applypatch", "applydiff", "patch"), "apply_patch"),
         **dict.fromkeys(
             ("submit", "done", "complete", "completetask", "attemptcompletion", "finishtask"),
             "finish",
@@ -52,18 +54,19 @@ _TOOLS = MappingProxyType(
     }
 )
 _CREATES = frozenset({"write", "writefile", "writetofile", "create", "createfile", "newfile"})
-_PATCHES = frozenset({"applypatch", "applydiff", "patch"})
 _HINTS = MappingProxyType(
     {
-        "multiedit": ("edit", "Make one call of `edit` for each change."),
         "glob": ("view", "List a folder with `view`, or search for text in files with `search`."),
         "find": ("view", "List a folder with `view`, or search for text in files with `search`."),
     }
 )
-_PATCH_HINT = (
+_PATCHES = frozenset({"applypatch", "applydiff", "patch"})
+_PATCH_HINT = "apply_patch is no command here but a tool: call it, with the patch as `patch`."
+_EDIT_HINT = (
     "There is no apply_patch here, neither as a tool nor as a command: change files with `edit` "
     '(command "str_replace" with path, old_str and new_str, or "create" with path and file_text).'
 )
+_HERE_DOCUMENT = re.compile(r"\s*apply_?patch\s*<<-?\s*(['\"]?)(\w+)\1\s*\n(.*?\n)\2\s*", re.DOTALL)
 _ARGUMENTS = MappingProxyType(
     {
         **dict.fromkeys(
@@ -84,7 +87,9 @@ _ARGUMENTS = MappingProxyType(
             ("content", "contents", "text", "filetext", "filecontent", "filecontents", "code"),
             ("file_text", "insert_text", "new_str"),
         ),
-        **dict.fromkeys(("cmd", "script", "commandline", "shellcommand", "input"), ("command",)),
+        **dict.fromkeys(("cmd", "script", "commandline", "shellcommand"), ("command",)),
+        "input": ("command", "patch"),
+        **dict.fromkeys(("patchtext", "diff", "unifieddiff"), ("patch",)),
         **dict.fromkeys(
             ("regex", "regexp", "query", "searchpattern", "searchterm", "q"), ("pattern",)
         ),
@@ -119,9 +124,11 @@ def understood(
     tool = _tool(tools, name, arguments or {})
     if arguments is None or tool not in tools:
         return tool, given
+    if "apply_patch" in tools and (patch := _patch_of(tool, arguments)):
+        return "apply_patch", {"patch": patch}
     known = properties(tool)
     renamed = _renamed(arguments, known, _command(tool, name, arguments))
-    for mend in (_range, _seconds, _shell, _inserted):
+    for mend in (_range, _seconds, _shell, _inserted, _replacements):
         mend(renamed, known)
     kept = {key: value for key, value in renamed.items() if not _idle(key, value, known)}
     return tool, {key: _unquoted(value, known.get(key, {})) for key, value in kept.items()}
@@ -141,16 +148,17 @@ def hint(tools: Iterable[str], name: str) -> str:
     """Return what to use in place of a tool that does not exist; "" when that is not known."""
     plain = _plain(name)
     if plain in _PATCHES:
-        return _PATCH_HINT if "edit" in tools else ""
+        return _EDIT_HINT if "edit" in tools else ""
     tool, words = _HINTS.get(plain, ("", ""))
     return words if tool in tools else ""
 
 
-def command_problem(command: str) -> str:
+def command_problem(tools: Iterable[str], command: str) -> str:
     """Return why a command line cannot be run here although it looks like one; "" when it can."""
     first = command.strip().split(maxsplit=1)[:1]
-    patches = first in (["apply_patch"], ["applypatch"]) or "*** Begin Patch" in command
-    return _PATCH_HINT if patches else ""
+    if first not in (["apply_patch"], ["applypatch"]) and "*** Begin Patch" not in command:
+        return ""
+    return _PATCH_HINT if "apply_patch" in tools else _EDIT_HINT
 
 
 def _plain(name: str) -> str:
@@ -178,9 +186,11 @@ def _command(tool: str, name: str, arguments: Arguments) -> str | None:
     if _plain(name) in _CREATES or "filetext" in keys:
         return "create"
     meant = {field for key in keys for field in (*_ARGUMENTS.get(key, ())[:1], key)}
+    if _plain(name) == "undoedit":
+        return "undo_edit"
     if {"insert_line", "insertline"} & meant:
         return "insert"
-    if "old_str" in meant:
+    if {"old_str", "edits"} & meant:
         return "str_replace"
     return "create" if "file_text" in meant else None
 
@@ -253,6 +263,39 @@ def _inserted(arguments: Arguments, known: Mapping[str, object]) -> None:
     inserts = "insert_text" in known and arguments.get("command") == "insert"
     if inserts and "insert_text" not in arguments and "new_str" in arguments:
         arguments["insert_text"] = arguments.pop("new_str")
+
+
+def _replacements(arguments: Arguments, known: Mapping[str, object]) -> None:
+    """Rename the arguments of several replacements in one call."""
+    given = arguments.get("edits")
+    if isinstance(given, str):
+        given = _unquoted(given, {"type": "array"})
+    if "edits" not in known or not isinstance(given, list):
+        return
+    names: dict[str, object] = {"old_str": {}, "new_str": {}}
+    arguments["edits"] = [
+        {
+            key: value
+            for key, value in _renamed(each, names, None).items()
+            if not _idle(key, value, names)
+        }
+        if isinstance(each, dict)
+        else each
+        for each in given
+    ]
+
+
+def _patch_of(tool: str, arguments: Mapping[str, object]) -> str:
+    """Return the patch of a call that runs nothing but the command apply_patch; "" for none."""
+    if tool != "run_command":
+        return ""
+    given = next((arguments[key] for key in arguments if _plain(key) in {"command", "cmd"}), None)
+    words = given if isinstance(given, list) else [given]
+    if len(words) == 2 and words[0] in {"apply_patch", "applypatch"}:
+        return words[1] if isinstance(words[1], str) else ""
+    line = next(iter(words[-1:]), None)
+    found = _HERE_DOCUMENT.fullmatch(line) if isinstance(line, str) else None
+    return found[3] if found else ""
 
 
 def _idle(key: str, value: object, known: Mapping[str, object]) -> bool:

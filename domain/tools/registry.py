@@ -5,7 +5,7 @@ decided by its effect: reads are batched, writes are one activity each, `finish`
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -21,6 +21,9 @@ from domain.tools import aliases, examples
 MAX_FINISH_BYTES = 49_152
 _PROBLEM_CHARS = 1_000
 
+ChangedPaths = Callable[[Mapping[str, object]], tuple[str, ...]]
+"""Returns the paths that a call changes, as its validated arguments write them."""
+
 
 @dataclass(frozen=True)
 class ToolSpec:
@@ -29,6 +32,8 @@ class ToolSpec:
     Attributes:
         subject: the argument that says what a call acts on.
         example: valid arguments, shown with an argument error; left out, made of the schema.
+        changed_paths: returns the paths that a call changes, by its arguments, where its subject is
+            none itself; each of them is judged.
     """
 
     name: str
@@ -39,6 +44,7 @@ class ToolSpec:
     approval: ApprovalClass
     subject: str
     example: Mapping[str, JsonValue] = field(default_factory=dict)
+    changed_paths: ChangedPaths | None = None
 
     @cached_property
     def properties(self) -> Mapping[str, Any]:
@@ -48,14 +54,40 @@ class ToolSpec:
 
     def definition(self) -> dict[str, JsonValue]:
         """Return the tool as the Messages API wants it."""
-        schema: dict[str, JsonValue] = _plain(self.arguments.model_json_schema())
+        schema: dict[str, JsonValue] = _plain(_inlined(self.arguments.model_json_schema()))
         schema.pop("description", None)
         return {"name": self.name, "description": self.description, "input_schema": schema}
+
+    def acts_on(self, checked: BaseModel) -> str:
+        """Return what a call acts on, for people."""
+        if self.changed_paths is not None:
+            return ", ".join(self.changed_paths(checked.model_dump()))
+        return str(getattr(checked, self.subject, ""))
 
     def shown_example(self) -> str:
         """Return a valid call's arguments as JSON."""
         valid = self.example or examples.example(self.arguments.model_json_schema())
         return json.dumps(dict(valid), ensure_ascii=False)
+
+
+def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema in which a definition that is used once stands at its place."""
+    known = schema.get("$defs", {})
+    text = json.dumps(schema)
+    once = {name for name in known if text.count(f'"#/$defs/{name}"') == 1}
+
+    def put(part: Any) -> Any:  # noqa: ANN401, RUF100 - any part of a JSON Schema
+        if isinstance(part, list):
+            return [put(each) for each in part]
+        if not isinstance(part, dict):
+            return part
+        name = str(part.get("$ref", "")).rpartition("/")[2]
+        if name in once:
+            return put({**known[name], **{k: v for k, v in part.items() if k != "$ref"}})
+        return {key: put(value) for key, value in part.items() if key != "$defs"}
+
+    kept = {name: put(each) for name, each in known.items() if name not in once}
+    return {**put(schema), **({"$defs": kept} if kept else {})}
 
 
 def _plain(schema: Any) -> Any:  # noqa: ANN401, RUF100 - any part of a JSON Schema
@@ -110,7 +142,7 @@ def check(tools: Mapping[str, ToolSpec], name: str, arguments: object) -> BaseMo
     if blank := list(_blank(checked)) if name == FINISH else []:
         return _problem(spec, f"Nothing is said in {', '.join(blank)}: fill it in")
     if spec.approval is ApprovalClass.COMMAND:
-        return aliases.command_problem(str(getattr(checked, spec.subject, ""))) or checked
+        return aliases.command_problem(tools, str(getattr(checked, spec.subject, ""))) or checked
     return checked
 
 

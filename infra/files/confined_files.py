@@ -63,11 +63,11 @@ class ConfinedFiles(ConfinedRoot):
         finally:
             os.close(fd)
 
-    def write(self, path: str, data: bytes) -> FileState:
+    def write(self, path: str, data: bytes, *, mode: int | None = None) -> FileState:
         """Make `data` the file's content at once; create the folders it needs.
 
-        Safe to repeat: the same content comes out. An existing file keeps its mode, a new one is
-        0644.
+        Safe to repeat: the same content comes out. Without a `mode` an existing file keeps its
+        own, a new one is 0644.
 
         Raises:
             PathRefused: not a path for tools, not a regular file, behind a symbolic link, not
@@ -78,9 +78,47 @@ class ConfinedFiles(ConfinedRoot):
         folder, name = _split(path)
         with self.refusals(path), self._folder(folder) as fd:
             present = self._regular(fd, path, name)
-            mode = (stat.S_IMODE(present.st_mode) if present else 0o644) & 0o1777
+            kept = stat.S_IMODE(present.st_mode) if present else 0o644
+            mode = (kept if mode is None else mode) & 0o1777
             _replace(fd, name, data, mode=mode, owner=self._new_owner(present))
         return FileState(data, mode)
+
+    def remove(self, path: str) -> None:
+        """Remove a file, and the folders that it leaves empty, as git does.
+
+        Safe to repeat: a file that is not there is no error.
+
+        Raises:
+            PathRefused: not a path for tools, not a regular file, behind a symbolic link, not
+                removable.
+        """
+        self._check(path)
+        folder, name = _split(path)
+        fd = self.open(folder, _FOLDER)
+        if fd is None:
+            return
+        try:
+            with self.refusals(path):
+                if self._regular(fd, path, name) is not None:
+                    os.unlink(name, dir_fd=fd)
+        finally:
+            os.close(fd)
+        self._remove_empty(folder)
+
+    def _remove_empty(self, folder: str) -> None:
+        """Remove a folder and those above it, as long as they are empty."""
+        while folder not in {"", "."}:
+            above, _, name = folder.rpartition("/")
+            fd = self.open(above or ".", _FOLDER)
+            if fd is None:
+                return
+            try:
+                os.rmdir(name, dir_fd=fd)
+            except OSError:
+                return  # not empty, or not ours to remove: it may stay
+            finally:
+                os.close(fd)
+            folder = above
 
     def _check(self, path: str) -> None:
         if self._of_tools:

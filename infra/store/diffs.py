@@ -21,6 +21,7 @@ class PathChange:
         mode: after the change; 000000 when it was deleted.
         before, after: object ids of its content; zeros where there is none.
         added_lines: None = binary, and then `deleted_lines` too.
+        mode_before: as `mode`, before the change; 000000 when it was added.
     """
 
     path: str
@@ -30,6 +31,7 @@ class PathChange:
     after: str
     added_lines: int | None
     deleted_lines: int | None
+    mode_before: str = ""
 
 
 async def changes(store: Store, before: str, after: str) -> list[PathChange]:
@@ -106,8 +108,10 @@ def _parsed(out: bytes) -> list[PathChange]:
         added, deleted, path = row.split("\t", 2)
         counts[path] = (_lines(added), _lines(deleted))
     return [
-        PathChange(path, cast("Status", status), mode, before, after, *counts.get(path, (0, 0)))
-        for path, (_, mode, before, after, status) in raw.items()
+        PathChange(
+            path, cast("Status", status), mode, before, after, *counts.get(path, (0, 0)), was[1:]
+        )
+        for path, (was, mode, before, after, status) in raw.items()
     ]
 
 

@@ -91,7 +91,7 @@ def test_what_a_role_hands_in_is_checked_by_its_own_fields(setup: AgentSetup) ->
     [
         ("---\ndescription", "description", "begin it with a line of three hyphens"),
         ("turns: 12", "turns: many", "limits.turns: Input should be a valid integer"),
-        ("[count_lines,", "[fly,", "names the tool 'fly'; there are count_lines, edit"),
+        ("[count_lines,", "[fly,", "names the tool 'fly'; there are apply_patch, count_lines"),
         ("limits:", "limit:", "limits: Field required"),
         ("tools: [", "tools: {", "is not YAML"),
         ("  fields:\n", "  field:\n", "output"),

@@ -194,6 +194,38 @@ async def test_an_edit_that_is_denied_is_denied_once_more_when_it_is_made(agent:
     assert not (agent.path / "conf" / "b.toml").exists()
 
 
+PATCH = """*** Begin Patch
+*** Update File: a.txt
+@@
+-one
++two
+*** Update File: docs/a.md
+*** Move to: {to}
+*** End Patch
+"""
+
+
+async def test_a_rule_about_a_path_binds_every_file_of_a_patch(agent: Agent) -> None:
+    """The new path of a moved file too: one that is denied denies the whole."""
+    told = await agent.patch(PATCH.format(to="conf/a.md"))
+
+    assert told.outcome == "denied"
+    assert "Edit(./conf/**)" in told.text
+    assert (await agent.files())["a.txt"] == b"one\n"
+    read = await agent.patch("--- a/sub/.env\n+++ b/sub/.env\n@@ -1 +1 @@\n-guess\n+x\n")
+    assert read.outcome == "denied"
+    assert "sesame" not in read.text
+
+
+async def test_an_undo_that_would_change_what_a_person_decides_on_is_refused(agent: Agent) -> None:
+    """They allowed the patch, not its undoing; each file can be changed back by itself."""
+    await agent.patch(PATCH.format(to="b.md"))
+    told = await agent.edit("undo_edit", "a.txt")
+
+    assert "That edit changed docs/a.md too, and a person decides on `docs/a.md`" in told.text
+    assert (await agent.files())["a.txt"] == b"two\n"
+
+
 async def test_a_command_reads_the_folders_that_its_user_opens(ruled: ActivityEnv) -> None:
     """`additionalDirectories` of the user's file are shown to commands, read-only."""
     opened = ruled.folder / "opened"

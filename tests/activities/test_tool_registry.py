@@ -48,7 +48,12 @@ EVERYBODYS = (
         pytest.param(roles.PLANNER, ["finish", *EVERYBODYS], id="planner"),
         pytest.param(
             roles.CODER,
-            sorted(["edit", "finish", "install_dependencies", "remember", *EVERYBODYS]),
+            sorted(
+                [
+                    *("apply_patch", "edit", "finish", "install_dependencies", "remember"),
+                    *EVERYBODYS,
+                ]
+            ),
             id="coder",
         ),
         pytest.param(roles.REVIEWER, sorted(["finish", "remember", *EVERYBODYS]), id="reviewer"),

@@ -252,6 +252,10 @@ class Agent:
         """Edit a file."""
         return await self._next(await self.call("edit", command=command, path=path, **arguments))
 
+    async def patch(self, text: str) -> "ToolReply":
+        """Apply a patch."""
+        return await self._next(await self.call("apply_patch", patch=text))
+
     async def run(self, line: str, **arguments: object) -> "ToolReply":
         """Run a command."""
         return await self._next(await self.call("run_command", command=line, **arguments))

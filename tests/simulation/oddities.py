@@ -26,7 +26,7 @@ _READS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("Bash", {"command": "make", "description": "Build it"}),
     ("shell", {"command": "apply_patch <<'EOF'"}),
     ("apply_patch", {"patch": "*** Begin Patch"}),
-    ("MultiEdit", {"file_path": "README", "edits": []}),
+    ("MultiEdit", {"file_path": "README", "edits": "all"}),
 )
 
 
@@ -63,8 +63,7 @@ def _read(role: str, name: str, given: str, identity: str) -> Use:
     checked = check(tools, meant, arguments)
     if isinstance(checked, str):
         return Use(meant, "?", "{}", problem=checked, id=identity)
-    subject = str(getattr(checked, tools[meant].subject))
-    return Use(meant, subject, checked.model_dump_json(), id=identity)
+    return Use(meant, tools[meant].acts_on(checked), checked.model_dump_json(), id=identity)
 
 
 @functools.cache
@@ -72,7 +71,7 @@ def _tools(role: str) -> dict[str, ToolSpec]:
     hands_in = OUTPUTS[_HANDS_IN.get(role, "review")]
     found = {name: tool.spec for name, tool in tools_by_name().items()}
     if role != roles.CODER:
-        del found["edit"]
+        del found["apply_patch"], found["edit"]
     return {**found, FINISH: finish_tool(hands_in)}
 
 

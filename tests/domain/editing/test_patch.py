@@ -164,6 +164,7 @@ def test_line_ends_count_where_a_patch_tells_them() -> None:
         ("*** Begin Patch\n*** Update File: f\n@@\nx\n*** End Patch\n", "line 4: each line"),
         ("*** Begin Patch\n*** Add File: f\nx\n*** End Patch\n", "line 3: each line of an added"),
         ("*** Begin Patch\n*** Delete File: f\n-x\n*** End Patch\n", "line 3: nothing follows"),
+        ("*** Delete File: src/\n", "src/ is a folder"),
         ("*** Begin Patch\n" * 2 + "*** End Patch\n", "it begins twice"),
     ],
     ids=str,

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from activities.tools.registry import tools_by_name
 from contracts.verdicts import Permission
 from domain.policy.judge import facts, judge, touched
 from domain.policy.shell_split import MOST_CHARS, split
@@ -329,6 +330,39 @@ def test_every_path_is_decided_with_a_reason(path: str) -> None:
     assert judged.permission is ALLOW or judged.reason
     assert judged.permission is not ALLOW or ".." not in path.split("/")
     assert touched(facts(EDIT), {"path": path}) == (path,)
+
+
+@pytest.mark.parametrize(
+    ("rules", "path", "permission"),
+    [
+        ((), "src/b.py", ALLOW),
+        ((), ".envrc", ASK),
+        ((), ".git/config", DENY),
+        ((), "../b.py", DENY),
+        (("ask Edit(docs/**)",), "docs/b.md", ASK),
+        (("deny Edit(docs/**)",), "docs/b.md", DENY),
+        (("deny Read(docs/**)",), "docs/b.md", DENY),
+        (("deny MultiEdit",), "src/b.py", DENY),
+        (("deny apply_patch",), "src/b.py", DENY),
+        (("allow Edit(docs/**)",), "docs/.envrc", ASK),
+        (("allow Edit",), "docs/.envrc", ASK),
+    ],
+)
+def test_a_patch_is_judged_by_the_strictest_verdict_of_its_paths(
+    rules: tuple[str, ...], path: str, permission: Permission
+) -> None:
+    """Whether a file of it is changed, added, deleted or moved; allowed only where all are."""
+    patch = tools_by_name()["apply_patch"].spec
+    first = "*** Update File: src/a.py\n"
+    for part in (
+        f"{first}@@\n-a\n+b\n*** Add File: {path}\n+x\n",
+        f"{first}@@\n-a\n+b\n*** Delete File: {path}\n",
+        f"{first}*** Move to: {path}\n",
+    ):
+        judged = judge(policy(*rules), patch, {"patch": part})
+
+        assert judged.permission is permission
+        assert judged.permission is ALLOW or judged.reason
 
 
 @pytest.mark.parametrize("asks", [True, False])

@@ -22,6 +22,8 @@ READER = {name: CODER[name] for name in ("view", "search", "finish")}
 PLANNER = {**READER, "finish": finish_tool(OUTPUTS["plan"])}
 
 
+OLD_CODER = {name: spec for name, spec in CODER.items() if name != "apply_patch"}
+PATCH = "*** Begin Patch\n*** Delete File: old.txt\n*** End Patch\n"
 INSERT = {"tool": "edit", "command": "insert", "path": "a", "insert_line": 2}
 
 
@@ -105,6 +107,24 @@ def meant(name: str, arguments: object, tools: dict[str, ToolSpec] = CODER) -> d
             {"path": "a", "view_range": "[1, 9]"},
             {"tool": "view", "path": "a", "view_range": [1, 9]},
         ),
+        (
+            "MultiEdit",
+            {"file_path": "a", "edits": [{"old_string": "x", "new_string": "y"}]},
+            {
+                "tool": "edit",
+                "command": "str_replace",
+                "path": "a",
+                "edits": ({"old_str": "x", "new_str": "y"},),
+            },
+        ),
+        ("undo_edit", {"path": "a"}, {"tool": "edit", "command": "undo_edit", "path": "a"}),
+        ("applyPatch", {"input": PATCH}, {"tool": "apply_patch", "patch": PATCH}),
+        ("shell", {"command": ["apply_patch", PATCH]}, {"tool": "apply_patch", "patch": PATCH}),
+        (
+            "shell",
+            {"command": ["bash", "-lc", f"apply_patch <<'EOF'\n{PATCH}EOF\n"]},
+            {"tool": "apply_patch", "patch": PATCH},
+        ),
         ("attempt_completion", {"result": "Done."}, {"tool": "finish", "summary": "Done."}),
     ],
 )  # fmt: skip
@@ -126,8 +146,7 @@ def test_a_plan_whose_tasks_came_as_text_is_understood() -> None:
 @pytest.mark.parametrize(
     ("name", "tools", "said"),
     [
-        ("apply_patch", CODER, "change files with `edit`"),
-        ("MultiEdit", CODER, "Make one call of `edit` for each change."),
+        ("apply_patch", OLD_CODER, "change files with `edit`"),
         ("Glob", READER, "List a folder with `view`"),
         ("Edit", READER, "Tools: finish, search, view."),
         ("apply_patch", READER, "Tools: finish, search, view."),
@@ -146,14 +165,16 @@ def test_a_tool_that_there_is_not_is_answered_with_the_right_name(
 
 
 @pytest.mark.parametrize(
-    "command", ["apply_patch <<'EOF'\n*** Begin Patch\n*** End Patch\nEOF", "apply_patch p.diff"]
+    ("tools", "said"), [(CODER, "is no command here but a tool"), (OLD_CODER, "with `edit`")]
 )
-def test_apply_patch_as_a_command_is_answered(command: str) -> None:
+def test_apply_patch_as_a_command_is_answered(tools: dict[str, ToolSpec], said: str) -> None:
     """The shell would only say that there is no such command."""
-    problem = check(CODER, *understood(CODER, "shell", {"command": ["bash", "-lc", command]}))
+    for command in ("apply_patch p.diff", f"cd src && apply_patch <<EOF\n{PATCH}EOF"):
+        given = {"command": ["bash", "-lc", command]}
+        problem = check(tools, *understood(tools, "shell", given))
 
-    assert isinstance(problem, str)
-    assert "change files with `edit`" in problem
+        assert isinstance(problem, str)
+        assert said in problem
 
 
 def test_commands_that_only_speak_of_patches_are_run() -> None:
