@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.browser.plays import SCRIPT
 from tests.browser.web_ui import WebUi
 from tests.local_deployment import LocalDeployment
-from tests.model_scripts import DEMO
 
 if TYPE_CHECKING:
     from playwright.async_api import BrowserContext
@@ -35,8 +35,8 @@ _WIDTH, _HEIGHT = 1400, 1800
 
 @pytest.fixture(scope="session")
 async def deployment() -> AsyncIterator[LocalDeployment]:
-    """Server with web UI, worker and the demo's rehearsed model, for all tests of this folder."""
-    async with LocalDeployment(DEMO / "script.json", web_ui=True) as deployment:
+    """Server with web UI, worker and a rehearsed model, for all tests of this folder."""
+    async with LocalDeployment(SCRIPT, web_ui=True) as deployment:
         yield deployment
 
 

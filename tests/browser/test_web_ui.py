@@ -6,8 +6,9 @@ Seen in the machine's chromium; screenshots are kept in build/screenshots.
 import pytest
 
 from contracts.visibility import RunState
+from tests.browser.plays import BUDGET, SMALL
 from tests.browser.web_ui import WebUi
-from tests.local_deployment import CHECK, Handle, LocalDeployment, git
+from tests.local_deployment import CHECK, Handle, LocalDeployment, git, until
 
 pytestmark = pytest.mark.browser
 PLAN = ["plan"]
@@ -97,3 +98,58 @@ async def test_a_request_is_cancelled_in_the_web_ui(deployment: LocalDeployment,
     assert "Waits for you" not in card
     assert ending.state is RunState.CANCELLED
     assert [held for held in deployment.leases() if handle.id in held] == []
+
+
+async def test_the_budget_is_raised_in_the_web_ui(deployment: LocalDeployment, ui: WebUi) -> None:
+    """The card says what is spent and what is needed; an amount sent there has the request go on,
+    an amount that is too small is shown with the least one.
+    """
+    folder = deployment.repository("dear", SMALL)
+    handle = await deployment.start_request("dear", folder, budget_usd=BUDGET)
+    await deployment.waiting(handle)
+    await ui.open(handle)
+    await ui.card(
+        "WAITING_BUDGET",
+        "raise the budget from $0.31 to $",
+        "budget with the dollars, as 15",
+        '{"approval": "budget"}',
+    )
+    await ui.shot("card-budget")
+    await ui.signal("budget", "0.1")
+    await ui.card("Answers that were not taken", "name at least $", "raise the budget")
+    await ui.signal("budget", "3", shot="signal-budget")
+    status = await deployment.delivered(handle)
+    await ui.card("DONE", "Tasks: 2 of 2 done", "of 3.00 USD")
+    await ui.shot("card-budget-raised")
+
+    assert status.budget_usd == 3.0
+    assert git(folder, "rev-parse", str(status.branch)) == status.commit
+
+
+async def test_a_task_that_a_person_works_on_is_given_back_in_the_web_ui(
+    deployment: LocalDeployment, ui: WebUi
+) -> None:
+    """The card names the command that takes in what the person made; an approval sent there lets
+    the agent go on without it.
+    """
+    folder = deployment.repository("taken", SMALL)
+    handle = await deployment.start_request("taken", folder)
+    await until(lambda: deployment.has_file("a.txt"))
+    taken = await deployment.starter("hand-off", "taken", "work")
+    assert taken.returncode == 0, taken
+    await deployment.waiting(handle)
+    await ui.open(handle)
+    card = await ui.card(
+        "WAITING_APPROVAL",
+        "Waits for you: work is with a person, who works on its files",
+        "orchestcode resume taken work",
+        '{"approval": "hand-off/work"}',
+    )
+    await ui.shot("card-hand-off")
+    await ui.signal("approve", '{"approval": "hand-off/work"}')
+    status = await deployment.delivered(handle)
+    await ui.card("DONE", "Tasks: 1 of 1 done")
+
+    assert "the task is given up" in card
+    changed = git(folder, "diff", "--name-only", f"main..{status.branch}").split()
+    assert changed == ["a.txt", "b.txt"]
