@@ -37,7 +37,7 @@ class CurrentPolicy(PolicyActivities):
     @activity.defn
     async def judge_plan(self, request: JudgePlan) -> PlanJudgement:
         """Judge what a planner handed in."""
-        return plan.judge(request.output, limits.PLAN)
+        return plan.judge(request.output, plan.at_most(limits.PLAN, request.most))
 
     @override
     @activity.defn

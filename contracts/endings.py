@@ -51,7 +51,9 @@ class TaskEnding(StrEnum):
     CORRUPT = "checkpoint corruption"
     """What it goes on from is damaged in the store."""
     SUPERSEDED = "superseded"
-    """A fork of it has landed in its place, or the task of which it is a fork."""
+    """A fork of it has landed in its place, or the task of which it is a fork; or the planner has
+    put other tasks in its place.
+    """
     BROKEN = "broken"
     NO_MONEY = "no money"
     BLOCKED = "blocked"

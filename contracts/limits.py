@@ -33,6 +33,8 @@ class RequestLimits(Contract):
         goal_rounds: of a request with a goal that names no number of rounds.
         goal_idle_rounds: so many rounds in a row that change no file, and it goes on with none.
         goal_still_rounds: so many in a row after which no less of the goal's command fails.
+        replanned_tasks: most tasks that the planner may put in place of one whose agent is stuck,
+            once; 0 = it is not asked.
         stuck_questions: how often a person is asked about the stuck agents of one task; 0 = never.
     """
 
@@ -52,4 +54,5 @@ class RequestLimits(Contract):
     goal_rounds: int = wire_defaults.GOAL_ROUNDS
     goal_idle_rounds: int = wire_defaults.GOAL_IDLE_ROUNDS
     goal_still_rounds: int = wire_defaults.GOAL_STILL_ROUNDS
+    replanned_tasks: int = wire_defaults.REPLANNED_TASKS
     stuck_questions: int = wire_defaults.STUCK_QUESTIONS

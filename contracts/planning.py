@@ -80,6 +80,13 @@ class Fork(Contract):
     of: TaskId
 
 
+class Replacement(Contract):
+    """A task whose agent was stuck, and those that the planner has put in its place."""
+
+    task: TaskId
+    by: tuple[TaskId, ...]
+
+
 class Plan(Contract):
     """A valid plan: unique ids, known dependencies, no cycle, no unordered writers of one path.
 
@@ -88,6 +95,7 @@ class Plan(Contract):
         added: the edges that validation added; they stand in `depends_on` already.
         fallback: the request became one single task because no valid plan came.
         forks: tasks that a person has forked from others.
+        replaced: tasks in whose place others stand; they stay, and nothing depends on them.
         answer: to a request that only asks a question: it has no tasks; "" of any other.
     """
 
@@ -96,6 +104,7 @@ class Plan(Contract):
     added: tuple[AddedEdge, ...] = ()
     fallback: bool = False
     forks: tuple[Fork, ...] = ()
+    replaced: tuple[Replacement, ...] = ()
     answer: str = ""
 
 

@@ -14,9 +14,14 @@ from contracts.review import KeptFinding, Patch, ReviewItem
 
 
 class JudgePlan(Contract):
-    """Ask whether a planner's output, JSON, is a plan."""
+    """Ask whether a planner's output, JSON, is a plan.
+
+    Attributes:
+        most: tasks that it may have; 0 = as many as any plan.
+    """
 
     output: str = Field(max_length=49_152)
+    most: int = 0
 
 
 class PlanJudgement(Contract):

@@ -11,11 +11,28 @@ from contracts.endings import TaskEnding
 from contracts.lanes import Lane
 from contracts.limits import RequestLimits
 from contracts.model_choice import ModelChoice
-from contracts.planning import Claim, Promise, TaskSpec
+from contracts.planning import AddedEdge, Claim, Promise, TaskSpec
 from contracts.review import KeptFinding
 from contracts.store import RepositoryRef
 from contracts.task import EarlierAttempt, TaskState
 from contracts.threads import MOST_PAST
+
+
+class Replanned(Contract):
+    """What the planner puts in place of a task whose agent is stuck.
+
+    Attributes:
+        tasks: in topological order; they depend on each other alone.
+        added: the edges among them that validation added.
+        why: the agent is stuck.
+        left: what it had changed, a diff's object id; None for nothing.
+    """
+
+    tasks: tuple[TaskSpec, ...]
+    added: tuple[AddedEdge, ...] = ()
+    summary: ShortText = ""
+    why: ShortText = ""
+    left: ObjectId | None = None
 
 
 class SubtaskStart(Contract):
@@ -40,6 +57,8 @@ class SubtaskStart(Contract):
         lane: in which it runs; None leaves the choice.
         untrusted: the words that it works from are a stranger's.
         group: names the task and its forks, of which one lands; "" of one without any.
+        replans: most tasks that the planner may put in its place when its agent is stuck; 0: none.
+        plan_review: a person decides on every plan.
         on_limit: what happens when the budget does not allow the next call.
         request_limits: None in requests from before 2026-12, whose patches and reviews the workflow
             judges itself.
@@ -68,6 +87,8 @@ class SubtaskStart(Contract):
     group: str = ""
     lane: Lane | None = None
     untrusted: bool = False
+    replans: int = 0
+    plan_review: bool = False
     on_limit: OnLimit = OnLimit(wire_defaults.ON_LIMIT)
     queue_id: str
 
@@ -90,6 +111,7 @@ class SubtaskReport(Contract):
         left_out: what its agent's worktree holds and its work does not; "" for nothing.
         granted_microusd: what its agents got beyond its share of the budget.
         workflow_id: of the task's workflow; "" in histories from before.
+        instead: the tasks that are done in its place; None unless it has ended so.
     """
 
     task: str
@@ -115,3 +137,4 @@ class SubtaskReport(Contract):
     ending: TaskEnding | None = None
     left_out: ShortText = ""
     granted_microusd: int = 0
+    instead: Replanned | None = None

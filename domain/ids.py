@@ -209,9 +209,9 @@ def retry_ref(request: str, attempt: int) -> str:
 
 
 def agent_task(agent: str, role: str) -> str:
-    """Return the task of an agent by its workflow id, "" for the planner."""
-    parent = agent.rpartition("/")[0]
-    return "" if role == roles.PLANNER else parent.rpartition("/task/")[2]
+    """Return the task of an agent by its workflow id, "" for the planner of a whole request."""
+    _, found, task = agent.rpartition("/")[0].rpartition("/task/")
+    return "" if role == roles.PLANNER and not found else task
 
 
 def agent_refs(request: str) -> str:

@@ -24,6 +24,7 @@ REQUEST = RequestLimits(
     goal_rounds=5,
     goal_idle_rounds=1,
     goal_still_rounds=2,
+    replanned_tasks=6,
     stuck_questions=3,
 )
 AGENT = AgentLimits(

@@ -6,11 +6,10 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from contracts import roles
     from contracts.agent import AgentProgress, AgentStart, StopCause
     from contracts.budget import MoneyAnswer, MoneyNeed
     from contracts.visibility import RunState
-    from domain.agent import loop
+    from domain.agent import inputs, loop
     from workflows.visibility import show
 
 DOING = "waits for more money: its share of the budget does not allow the next call"
@@ -45,7 +44,7 @@ class AgentMoney:
         start = self._start
         need = MoneyNeed(
             agent=workflow.info().workflow_id,
-            task="" if start.role == roles.PLANNER else start.task_ref,
+            task="" if inputs.plans_request(start) else start.task_ref,
             role=start.role,
             microusd=least,
         )

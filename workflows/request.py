@@ -29,7 +29,6 @@ with workflow.unsafe.imports_passed_through():
     from contracts.repository import RepositoryOpened, RequestClosed
     from contracts.request import RequestEnded, RequestStart, RequestStatus
     from contracts.resume import RequestResumed
-    from contracts.subtask import SubtaskReport
     from contracts.visibility import OC_COST
     from domain.agent import messages
     from domain.request import endings
@@ -128,12 +127,6 @@ class RequestWorkflow(ReportsStatus, TurnChoices, FollowUps):
     async def ask(self, approval: Approval) -> None:
         """Let a child's question wait for a person."""
         await self._inbox.receive(approval)
-
-    @workflow.signal(description="A subtask's report")
-    def task_changed(self, report: SubtaskReport) -> None:
-        """Keep a task's standing."""
-        if self._scheduler:
-            self._scheduler.reported(report)
 
     async def _serve(self, start: RequestStart) -> None:
         self.say("opens the repository")

@@ -11,6 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.repository import RepositoryOpened, RequestClosed
     from contracts.request import RequestStart, RequestStatus
     from contracts.resume import RequestResumed
+    from contracts.subtask import SubtaskReport
     from contracts.task import TaskStatus
     from contracts.threads import FollowUp
     from contracts.visibility import OC_REFUSED, RunState
@@ -55,6 +56,13 @@ class ReportsStatus(ApprovalHandlers, BudgetHandlers, retrying.ShowsBlockers):
             return self._ended(*self._ending)
         state, reason = requests.state_of(self._inbox.inbox, tuple(self._blockers.values()))
         return self._status((state, reason or self._doing))
+
+    @workflow.signal(description="A subtask's report")
+    def task_changed(self, report: SubtaskReport) -> None:
+        """Keep a task's standing, and the plan where others are done in its place."""
+        if self._scheduler:
+            self._scheduler.reported(report)
+            self._plan = self._scheduler.plan
 
     def _rows(self) -> tuple[TaskStatus, ...]:
         return tuple(self._scheduler.rows.values()) if self._scheduler else ()

@@ -18,13 +18,15 @@ with workflow.unsafe.imports_passed_through():
     from contracts.planning import Plan, TaskSpec
     from contracts.repository import RepositoryOpened
     from contracts.request import RequestStart
-    from contracts.subtask import SubtaskReport, SubtaskStart
+    from contracts.subtask import Replanned, SubtaskReport, SubtaskStart
     from contracts.task import TaskState, TaskStatus
     from contracts.task_queue import WORKFLOW_TASK_TIMEOUT
     from domain import ids
     from domain.agent import messages
+    from domain.planning import replan
     from domain.request import status as requests
     from domain.scheduling import budget, ready
+    from domain.scheduling.task_state import terminal
     from workflows.approvals import PendingApprovals
     from workflows.budget import RequestBudget
     from workflows.going_back import GoingBack
@@ -157,6 +159,18 @@ class TaskScheduler(ScheduledTurns):
             self._row(requests.reported(row, report, self._workflow_id(report.task)))
             if report.state is TaskState.DONE:
                 self._supersede(report.task)
+            if report.instead and not replan.replaced(self.plan, report.task):
+                self._replace(report.task, report.instead)
+
+    def _replace(self, task: str, by: Replanned) -> None:
+        """Take the tasks into the plan that stand in the place of one whose agent is stuck."""
+        running = [each.id for each in self.rows.values() if not terminal(each.state)]
+        self._set_plan(replan.with_tasks(self.plan, task, by, running))
+        rows, first = replan.rows(self.plan, task, self.rows)
+        for each in first:
+            self._documents[each] = ((replan.LEFT, by.left),) if by.left else ()
+        for row in rows:
+            self._row(row)
 
     def add(self, task: TaskSpec, *, documents: tuple[tuple[str, ObjectId], ...] = ()) -> None:
         """Take a further task into the plan; its agent is shown `documents`, each with its label.

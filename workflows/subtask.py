@@ -60,7 +60,7 @@ class SubtaskWorkflow(ChildOfRequest, TaskHandlers):
         self._landing = Landing(start, self._reporter)
         self._limits = start.request_limits or RequestLimits()
         self._unfinished = Unfinished(start, self._reviewing)
-        self._stuck = StuckAgents(start, self._reviewing)
+        self._stuck = StuckAgents(start, self._reviewing, self._reporter)
         self._rounds = rework.Rounds()
         self._base = self._checkpoint = ""
         self._coder: AgentResult | None = None
@@ -230,7 +230,7 @@ class SubtaskWorkflow(ChildOfRequest, TaskHandlers):
 
     async def _again(self, patch: Patch, why: str) -> bool:
         """Fail a task whose agent was cut; where a person lets it, begin it in a fresh window."""
-        hint = await self._stuck.hint(self._coder, why, patch)
+        hint = await self._stuck.hint(self._coder, why, patch, self._notes)
         self._notes += [hint] if hint else []
         self._take(stuck.begun_again(self._start, why, self._checkpoint, self._base))
         self._coder, self._turns = None, 0

@@ -115,6 +115,61 @@ def planner(  # noqa: PLR0913 - each a fact of its own
     )
 
 
+def plans_request(start: AgentStart) -> bool:
+    """Return whether an agent is the planner of a whole request, which is of no task."""
+    return start.role == roles.PLANNER and start.task_ref == PLANNER
+
+
+def replanner(
+    start: SubtaskStart,
+    *,
+    agent_id: str,
+    attempt: int,
+    lease: WorktreeLease,
+    facts: tuple[tuple[str, str], ...],
+    patch: Patch,
+    before: AgentResult | None,
+    turns_before: int,
+    message: str,
+    notes: tuple[str, ...],
+    budget: int,
+) -> AgentStart:
+    """Return how a planner begins that puts other tasks in place of one, or goes on after them."""
+    return AgentStart(
+        request_id=start.request_id,
+        repository=start.repository,
+        role=roles.PLANNER,
+        task_ref=start.task.id,
+        attempt=attempt,
+        lease=lease,
+        checkpoint=lease.commit,
+        opening=OpenConversation(
+            repository=start.repository,
+            agent_id=agent_id,
+            role=roles.PLANNER,
+            facts=(
+                ("Request", start.request),
+                (_PAST, start.past),
+                ("Notes from the person who made the request", "\n".join(notes)),
+                ("Checks that must pass on the final result", "\n".join(start.checks)),
+                _problems(start.baseline),
+                *facts,
+            ),
+            documents=(("what its agent has changed", patch.diff),) if patch.files else (),
+            commit=lease.commit,
+            models=start.models,
+            resumed=start.resumed,
+            **_place(start.baseline, tip=lease.commit, budget=budget),
+        ),
+        conversation=before.conversation if before else None,
+        message=message,
+        limits=_limits(budget, start.request_limits),
+        config=before.config if before else None,
+        turns_before=turns_before,
+        seen=before.seen if before else None,
+    )
+
+
 def coder(
     start: SubtaskStart,
     *,

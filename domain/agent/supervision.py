@@ -1,8 +1,9 @@
 """What is done with an agent that does not come on, and how it begins in a fresh window.
 
 The steps, in their order: a warning (domain/agent/loop.py), a fresh window, another model; then
-the task's supervisor asks a person (domain/agent/stuck.py). All their thresholds are `AgentLimits`,
-the last one's is of `RequestLimits`; both are set in domain/limits.py.
+the task's supervisor asks the planner for other tasks (domain/planning/replan.py), or a person
+(domain/agent/stuck.py). The thresholds are `AgentLimits`, those of the last two `RequestLimits`;
+both are set in domain/limits.py.
 """
 
 from contracts.agent import AgentLimits, AgentProgress, StopCause
@@ -40,7 +41,7 @@ def instead_of(
     """Return what is tried before an agent that goes in circles ends: the supervisor's steps.
 
     After its warning: fresh windows, as many as its limits say; then one with the fallback model,
-    where the person allows one. Then it ends, and a person is asked.
+    where the person allows one. Then it ends, and its task's supervisor goes on.
     """
     if stop.cut is not StopCause.LOOP or not limits.window_tokens:
         return stop

@@ -50,6 +50,19 @@ def plan_approval(plan: Plan, expected: str = "", *, deadline_seconds: int) -> A
     )
 
 
+def replan_approval(task: TaskSpec, plan: Plan, *, number: int, why: str, asker: Asker) -> Approval:
+    """Return the question that tasks in place of a stuck one put to a person."""
+    asked = plan_approval(plan, deadline_seconds=asker.deadline_seconds)
+    return asked.model_copy(
+        update={
+            "id": f"replan/{task.id}/{number}",
+            "what": f"{asked.what} in place of {task.id}, whose agent is stuck"[:1_000],
+            "why": why[:1_000],
+            "asked_by": asker.workflow_id,
+        }
+    )
+
+
 def _planned(task: TaskSpec, goal_chars: int) -> list[str]:
     """Return a planned task as a person judges it; `show` of the command line has it whole."""
     after = f" (after {', '.join(task.depends_on)})" if task.depends_on else ""
@@ -187,10 +200,16 @@ _STUCK = (
 )
 
 
-def stuck_approval(task: TaskSpec, patch: Patch, *, why: str, tried: str, asker: Asker) -> Approval:
-    """Return the question how a task goes on whose agent is stuck; `tried`: what it has tried."""
+def stuck_approval(
+    task: TaskSpec, patch: Patch, *, why: str, tried: str, refused: str = "", asker: Asker
+) -> Approval:
+    """Return the question how a task goes on whose agent is stuck.
+
+    `tried`: what it has tried; `refused`: why the planner, if asked, put no tasks in its place.
+    """
     lines = (
         _STUCK.format(task=task.id),
+        *([f"The planner was asked for other tasks in its place: {refused}."] if refused else []),
         *(["", tried] if tried else []),
         *(["", patch.diffstat] if patch.files else []),
     )

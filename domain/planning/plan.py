@@ -7,7 +7,7 @@ one given first comes first. Knows nothing of the repository; patterns are judge
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 
 from pydantic import ValidationError
@@ -43,6 +43,11 @@ class PlanRules:
     commands: int
     command_chars: int
     order_only: bool = False
+
+
+def at_most(rules: PlanRules, tasks: int) -> PlanRules:
+    """Return the rules with a limit of tasks of its own; 0 = that of the rules."""
+    return replace(rules, tasks=min(tasks, rules.tasks)) if tasks else rules
 
 
 def parse(text: str) -> PlanDraft | PlanJudgement:
@@ -117,8 +122,8 @@ def validate(draft: PlanDraft, rules: PlanRules) -> PlanJudgement:
     if problems:
         return _problem(problems)
     added = _added_edges(tasks, order_only=rules.order_only)
-    ordered = _ordered(_with_edges(tasks, added))
-    plan = Plan(summary=draft.summary, tasks=ordered, added=added, answer=draft.answer.strip())
+    in_order = ordered(_with_edges(tasks, added))
+    plan = Plan(summary=draft.summary, tasks=in_order, added=added, answer=draft.answer.strip())
     return PlanJudgement(plan=plan)
 
 
@@ -233,6 +238,13 @@ def _meetings(
                 yield a, b
 
 
+def overlap(one: TaskSpec, other: TaskSpec) -> str:
+    """Return what two tasks both write, in a sentence; "" for nothing."""
+    mine, theirs = ([write_patterns.reach(each) for each in task.writes] for task in (one, other))
+    met = next(iter(_meetings(mine, theirs)), None)
+    return _overlap(one.writes[met[0]], other.writes[met[1]]) if met else ""
+
+
 def _overlap(mine: str, theirs: str) -> str:
     shared = f"`{mine}`" if mine == theirs else f"`{mine}` and `{theirs}`, which may overlap"
     return f"both write {shared}"
@@ -241,7 +253,7 @@ def _overlap(mine: str, theirs: str) -> str:
 def _ancestors(tasks: Sequence[TaskSpec]) -> dict[str, frozenset[str]]:
     # For membership only: nothing ever iterates over these sets.
     found: dict[str, frozenset[str]] = {}
-    for task in _ordered(tasks):
+    for task in ordered(tasks):
         found[task.id] = frozenset(task.depends_on).union(*(found[key] for key in task.depends_on))
     return found
 
@@ -260,7 +272,8 @@ def _with_edges(tasks: Sequence[TaskSpec], added: Sequence[AddedEdge]) -> tuple[
     )
 
 
-def _ordered(tasks: Sequence[TaskSpec]) -> tuple[TaskSpec, ...]:
+def ordered(tasks: Sequence[TaskSpec]) -> tuple[TaskSpec, ...]:
+    """Return tasks without a circle in topological order, ties by id."""
     # Kahn's algorithm; of all tasks that could come next, the smallest id does.
     rest = sorted(tasks, key=lambda task: task.id)
     placed: dict[str, TaskSpec] = {}

@@ -274,7 +274,8 @@ def incomplete(rows: Sequence[TaskStatus]) -> str | None:
     ]
     more = [f"{len(causes) - len(told)} more tasks are not done"] if causes[len(told) :] else []
     blocked = [f"not started for that: {listing(others, most=_MOST_TASKS)}"] if others else []
-    count = f"{len(rows) - len(missing)} of {len(rows)} tasks done"
+    wanted = [row for row in rows if row.ending is not TaskEnding.SUPERSEDED]
+    count = f"{len(wanted) - len(missing)} of {len(wanted)} tasks done"
     return clip("; ".join([*told, *more, count, *blocked]), _CAUSE_CHARS)
 
 

@@ -25,7 +25,7 @@ from contracts.visibility import OC_KEPT, OC_REPOSITORY, OC_THREAD, Blocker, Run
 from domain import ids
 from domain.agent.model_choice import chosen, in_words
 from domain.approvals.inbox import ApprovalInbox
-from domain.planning import forks
+from domain.planning import forks, replan
 from domain.planning.scope import ancestors, claims
 from domain.scheduling import task_state as tasks
 from domain.scheduling.budget import usd
@@ -325,6 +325,8 @@ def subtask(
         group=forks.group(plan, task.id),
         lane=start.lane,
         untrusted=start.untrusted,
+        replans=replan.room(plan, task.id, opened.limits) if opened.limits else 0,
+        plan_review=ApprovalKind.PLAN in start.approve,
         past=opened.past,
         queue_id=ids.queue_id(repository.key, repository.target),
     )

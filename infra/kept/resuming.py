@@ -142,7 +142,7 @@ async def _continued(
 
 def _planner(ended: RequestEnded, opened: Sequence[AgentOpened], order: ResumeRequest) -> str:
     """Return below which id planners run: one that was cancelled goes on, else a new one begins."""
-    planners = [agent.agent for agent in opened if agent.role == roles.PLANNER]
+    planners = [each.agent for each in opened if each.role == roles.PLANNER and not each.task]
     if ended.plan is None and ended.status.state is RunState.CANCELLED:
         return planners[-1].rpartition("/")[0] if planners else ""
     return ids.attempt_id(order.request_id, order.retry.attempt)

@@ -127,6 +127,10 @@ class ScriptedReplies:
         )
         return replace(reply, uses=uses)
 
+    def add(self, agent: str, script: Iterable[ScriptedReply]) -> None:
+        """Take the script of one more "role/task"."""
+        self._scripts[agent] = deque(script)
+
     def left(self) -> int:
         """How many replies were not asked for."""
         return sum(map(len, self._scripts.values()))

@@ -38,6 +38,12 @@ HISTORIES = Path(__file__).resolve().parent / "histories"
 FOLDER = Path("/tmp/orchestcode-record")
 SLOW = 1_500
 """Milliseconds that a model thinks where something has to happen meanwhile."""
+_Starts = Callable[..., Awaitable[Handle]]
+_Part = tuple[
+    Callable[[], tuple[list[Json], ...]],
+    Callable[[LocalDeployment, _Starts], Awaitable[None]],
+    tuple[str, ...],
+]
 EARLY = {"limit.historyCount.suggestContinueAsNew": "30"}
 """Server configuration by which runs continue as new after a few turns."""
 _BLANK = {"identity": "recorder", "stackTrace": ""}
@@ -210,14 +216,32 @@ def goal_plays() -> tuple[list[Json], ...]:
     """Return requests with a goal, reached and missed, and one whose agent is stuck."""
     one = model_scripts.plan_of([_task("one")])
     two = model_scripts.Task(id="round-2", coder=_task("two").coder)
-    circles = model_scripts.turn(model_scripts.command("cat README.md"))
-    who = {"role": "coder", "request": "request/stuck*", "task": "one"}
-    stuck = {"match": {**who, "agent": "*/coder-1"}, "turns": [circles] * 12}
+    no_way = model_scripts.finish(summary="No.", answer="I see no better way.")
     return (
         model_scripts.play("until", _task("one"), two, planner=[one]),
         model_scripts.play("missed", _task("one"), planner=[one]),
-        [stuck, *model_scripts.play("stuck", _task("one"))],
+        [*_stuck("stuck", model_scripts.turn(no_way)), *model_scripts.play("stuck", _task("one"))],
+        *replanning_plays(),
     )
+
+
+def _stuck(request: str, planner: Json) -> list[Json]:
+    """Return the casts of a request whose task `one` gets stuck, and of the planner then asked."""
+    circles = model_scripts.turn(model_scripts.command("cat README.md"))
+    who = {"request": f"request/{request}*", "task": "one"}
+    return [
+        {"match": {"role": "coder", "agent": "*/coder-1", **who}, "turns": [circles] * 12},
+        {"match": {"role": "planner", **who}, "turns": [planner]},
+    ]
+
+
+def replanning_plays() -> tuple[list[Json], ...]:
+    """Return a request in which two tasks take the place of one whose agent is stuck."""
+    tasks = (_task("first"), _task("second", depends_on=("first",)))
+    plan = model_scripts.plan_of([_task("one"), _task("after", depends_on=("one",))])
+    after = _task("after")
+    play = model_scripts.play("replanned", _task("one"), after, *tasks, planner=[plan])
+    return ([*_stuck("replanned", model_scripts.plan_of(tasks)), *play],)
 
 
 def _provided_task() -> model_scripts.Task:
@@ -400,6 +424,14 @@ async def play_goals(deployment: LocalDeployment, start: Callable[..., Awaitable
     await deployment.ending(await start("missed", until=goal, rounds=1))
     hint = {"approval": "stuck/one/0", "reason": "write the file"}
     await _answered(deployment, await start("stuck"), ("revise", hint))
+    await play_replanning(deployment, start)
+
+
+async def play_replanning(
+    deployment: LocalDeployment, start: Callable[..., Awaitable[Handle]]
+) -> None:
+    """Let other tasks be planned in place of one whose agent is stuck."""
+    await deployment.delivered(await start("replanned"))
 
 
 async def play_turns(deployment: LocalDeployment, start: Callable[..., Awaitable[Handle]]) -> None:
@@ -639,25 +671,36 @@ async def add_approvals() -> int:
         return await _record(deployment, ("allowed",))
 
 
-async def add_windows() -> int:
-    """Record the histories of `window_plays` alone; all others stay as they are."""
-    async with _recording(model_scripts.script(*window_plays())) as deployment:
+_PARTS: Mapping[str, _Part] = {
+    "windows": (window_plays, play_windows, ("windowed", "taken")),
+    "replanning": (replanning_plays, play_replanning, ("replanned",)),
+}
+"""Parts that can be recorded alone: their plays, how they are played, and their cases."""
+
+
+async def add(part: str) -> int:
+    """Record the histories of one part alone; all others stay as they are."""
+    plays, played, cases = _PARTS[part]
+    async with _recording(model_scripts.script(*plays())) as deployment:
         plain = deployment.repository("plain", {"README.md": "Nothing yet.\n"})
 
         async def start(name: str, **options: object) -> Handle:
             return await deployment.start_request(name, plain, **{"checks": [_CHECK], **options})
 
-        await play_windows(deployment, start)
-        return await _record(deployment, ("windowed", "taken"))
+        await played(deployment, start)
+        return await _record(deployment, cases)
 
 
 async def main() -> None:
     """Replace every recorded history but those of old code (`<case>-before-<change>`).
 
-    With the word `windows`, only those of `window_plays`; with `approvals`, of `approval_plays`.
+    With the name of a part (`windows`, `replanning`), only those of that; with `approvals`, of
+    `approval_plays`.
     """
-    if add := {"windows": add_windows, "approvals": add_approvals}.get(" ".join(sys.argv[1:])):
-        print(f"recorded {await add()} histories in {HISTORIES.relative_to(ROOT)}")
+    part = " ".join(sys.argv[1:])
+    if part in _PARTS or part == "approvals":
+        count = await (add(part) if part in _PARTS else add_approvals())
+        print(f"recorded {count} histories in {HISTORIES.relative_to(ROOT)}")
         return
     for file in HISTORIES.rglob("*.json"):
         if "-before-" not in file.name:

@@ -79,7 +79,7 @@ def test_every_recorded_history_replays(cases: list[str]) -> None:
         *("happy", "reworked", "red", "evicted", "failed", "fallback", "refused", "mistyped"),
         *("approved", "rejected", "revised", "asked", "noted", "cancelled", "continued"),
         *("withdrawn", "happy-before-withdrawal", "told", "resumed-run2", "retried-run2"),
-        *("windowed", "taken"),
+        *("windowed", "taken", "stuck", "replanned"),
     }
     assert {"AgentWorkflow/continued-long-coder-1-run1", "MergeQueueWorkflow/continued-run1"} <= {
         *cases
