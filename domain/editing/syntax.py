@@ -10,6 +10,7 @@ import re
 import symtable
 import sys
 import tomllib
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -53,8 +54,9 @@ def new_problems(path: str, before: bytes | None, after: bytes) -> tuple[str, ..
     parser = _PARSERS.get(PurePosixPath(path).suffix)
     if parser is None or max(len(before or b""), len(after)) > PARSE_LIMIT_BYTES:
         return ()
-    known = _problems(parser, before or b"")
-    fresh = [p for p in _problems(parser, after) if not any(p.same(k) for k in known)]
+    found = _problems(parser, after)
+    known = _problems(parser, before or b"") if found else []
+    fresh = [p for p in found if not any(p.same(k) for k in known)]
     return tuple(f"line {problem.line}: {problem.message}" for problem in fresh)
 
 
@@ -73,6 +75,28 @@ def _problems(parser: "_Parser", data: bytes) -> list[_Problem]:
 
 def _python(text: str) -> Iterator[tuple[int, str]]:
     reader = f"(read as Python {sys.version_info.major}.{sys.version_info.minor})"
+    refused = _refused(text)
+    if refused is None:
+        return
+    found = tuple(_each(text, reader))
+    if not found and isinstance(refused, SyntaxError):
+        found = ((refused.lineno or 1, f"{refused.msg} {reader}"),)
+    yield from found
+
+
+def _refused(text: str) -> Exception | None:
+    """Return why the text does not compile, None when it does: the quickest look at a file."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(text, "edited.py", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return error
+    return None
+
+
+def _each(text: str, reader: str) -> Iterator[tuple[int, str]]:
+    """Yield what is wrong with a text that does not compile."""
     try:
         tree = ast.parse(text)
         symtable.symtable(text, "edited.py", "exec")

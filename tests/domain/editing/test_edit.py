@@ -508,10 +508,12 @@ def test_a_large_diff_is_cut() -> None:
         ("a.toml", "", "[a", r"line 1: Expected"),
         ("a.txt", "", "x = (", None),
         ("a.py", "x\n", "async def f():\n    await g()\n", None),
+        ("a.py", "for x in y:\n    break\n", "for x in y: pass\nbreak\n", "line 2: 'break' out"),
+        ("a.py", "x\n", "x = '\\d' is 'a'\n", None),
     ],
     ids=[
         *("python", "moved", "moved-numbered", "dedented", "symbols", "deep"),
-        *("json", "toml", "toml-end", "other", "fine"),
+        *("json", "toml", "toml-end", "other", "fine", "loop", "warned"),
     ],
 )
 def test_only_new_syntax_errors_are_reported(
