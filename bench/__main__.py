@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from bench import cli, demo, policy, recall, symbols, turns, windows, words
+from bench import cli, demo, edits, policy, recall, symbols, turns, windows, words
 from bench.figures import Figure
 from runtime.services.child_process import end_process
 
@@ -25,6 +25,7 @@ def main() -> None:
     only.add_argument("--words", action="store_true", help="only time words of a running reply")
     only.add_argument("--symbols", action="store_true", help="only time maps of a repository")
     only.add_argument("--policy", action="store_true", help="only time judgements of commands")
+    only.add_argument("--edits", action="store_true", help="only time edits and patches")
     only.add_argument("--recall", action="store_true", help="only time searches of the past")
     only.add_argument(
         "--windows", type=int, metavar="TURNS", help="only a conversation over many windows"
@@ -39,6 +40,7 @@ def main() -> None:
         (symbols.measure, typed.symbols),
         (recall.measure, typed.recall),
         (policy.measure, typed.policy),
+        (edits.measure, typed.edits),
         (partial(windows.measure, typed.windows or WINDOWS_TURNS), bool(typed.windows)),
     ]
     alone = [measure for measure, wanted in everything if wanted]

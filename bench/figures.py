@@ -36,6 +36,8 @@ class Name(StrEnum):
     WINDOWS_LEDGER = "windows.ledger"
     WINDOWS_OPEN_P50 = "windows.open_p50"
     POLICY_P50 = "policy.p50"
+    EDIT_P50 = "edit.p50"
+    PATCH_P50 = "patch.p50"
     RECALL_FIRST = "recall.first"
     RECALL_P50 = "recall.p50"
     RECALL_P95 = "recall.p95"
@@ -82,6 +84,8 @@ GOALS = {
     Name.WINDOWS_FACTS: Goal(least=1),
     Name.WINDOWS_TOKENS: Goal(most_ratio=1.1),
     Name.POLICY_P50: Goal(most=1),
+    Name.EDIT_P50: Goal(most=3),
+    Name.PATCH_P50: Goal(most=20),
     Name.RECALL_P95: Goal(most=50),
 }
 """Cache reads at 40 turns; the facts and tokens of windows at 5,000."""
