@@ -123,7 +123,7 @@ class RequestStatus(Contract):
         service: options by which the Temporal CLI finds the service; empty where it does so itself.
         goal: how it stands with the command of `until`; None where it has none.
         follow_ups: requests that start once this one has ended, by id and what they ask for.
-        answers: what was answered to its questions, newest last; in this attempt.
+        answers: what was answered to its questions, newest last, of all attempts.
         refused_answers: answers of people that were not taken, newest last.
         allowed: rules that people's answers have added for the rest of it, oldest first.
     """

@@ -6,6 +6,7 @@ from pydantic import Field
 from temporalio import activity
 
 from contracts.agent import Note
+from contracts.approvals import Answered
 from contracts.base import Contract, HumanInput, TaskId
 from contracts.continuation import AttemptsTold, ContinueTask, TellAttempts, TurnChoice
 from contracts.delivery import Delivered
@@ -55,6 +56,7 @@ class RequestResumed(Contract):
         spent_microusd, unpriced_tokens: by everything whose figures no agent tells again.
         delivered: the branch that an earlier attempt has delivered.
         rounds: of its goal, so far.
+        answers: of people, the last ones of all attempts before, newest last.
     """
 
     plan: Plan | None = None
@@ -66,6 +68,7 @@ class RequestResumed(Contract):
     unpriced_tokens: int = 0
     delivered: Delivered | None = None
     rounds: tuple[GoalRound, ...] = ()
+    answers: tuple[Answered, ...] = ()
 
 
 class ContinuationActivities(ABC):

@@ -127,6 +127,7 @@ class ReportsStatus(ApprovalHandlers, BudgetHandlers, retrying.ShowsBlockers):
         )
         told = {
             "since": self._since,
+            "answers": (*self._resumed.answers, *status.answers),
             "follow_ups": waiting,
             **self._budget.told,
             **(planning.told if planning else {}),

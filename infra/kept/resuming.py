@@ -22,6 +22,9 @@ from infra.kept.spending import SpendingReader
 from infra.store import Store, records
 from infra.store.soundness import CHECKPOINT_CORRUPTION, damage
 
+_MOST_ANSWERS = 100
+"""Of people that are kept from attempt to attempt."""
+
 
 class NotRetriedError(Exception):
     """The request cannot be retried so; the text is one sentence."""
@@ -53,7 +56,13 @@ async def last_end(store: Store, request_key: str, request_id: str) -> RequestEn
     if begun is None or (ended is not None and ended.status.attempt >= at):
         return ended
     status = ended.status if ended else RequestStatus(id=request_id, state=RunState.CANCELLED)
-    cut_off = {"attempt": at, "state": RunState.CANCELLED, "ending": None, "tasks": begun.tasks}
+    cut_off = {
+        "attempt": at,
+        "state": RunState.CANCELLED,
+        "ending": None,
+        "tasks": begun.tasks,
+        "answers": begun.answers,
+    }
     return RequestEnded(
         status=status.model_copy(update=cut_off),
         plan=begun.plan,
@@ -99,6 +108,7 @@ async def _begin(store: Store, order: ResumeRequest) -> RequestResumed:
         unpriced_tokens=unpriced_tokens(spent),
         delivered=_delivered(status),
         rounds=status.goal.rounds if status.goal else (),
+        answers=status.answers[-_MOST_ANSWERS:],
     )
 
 

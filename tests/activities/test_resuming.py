@@ -4,6 +4,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from contracts.approvals import Answered, Choice
 from contracts.delivery import DeliverBranch
 from contracts.endings import RequestEnding, TaskEnding
 from contracts.failures import FailureKind
@@ -114,6 +115,16 @@ async def test_what_an_attempt_began_with_stands(env: ActivityEnv) -> None:
     first = await resumed(job)
     await end(job, DONE, row("b", TaskState.DONE, TaskEnding.LANDED), attempt=2)
     assert await resumed(job) == first
+
+
+async def test_what_people_answered_before_is_kept(env: ActivityEnv) -> None:
+    """Also over an attempt that left no end."""
+    job = await env.open(request=ID)
+    answer = Answered(approval="plan", choice=Choice.APPROVE, by="Ada")
+    await end(job, DONE, FAILED, answers=(answer,))
+
+    assert (await resumed(job)).answers == (answer,)
+    assert (await resumed(job, 3)).answers == (answer,)
 
 
 async def test_an_attempt_that_left_no_end_goes_on_as_it_began(env: ActivityEnv) -> None:

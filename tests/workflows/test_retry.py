@@ -3,6 +3,7 @@
 import pytest
 from temporalio.client import Client
 
+from contracts.approvals import Answered, Choice
 from contracts.checks import RunChecks
 from contracts.delivery import Delivered
 from contracts.planning import Plan
@@ -50,6 +51,7 @@ async def test_a_retry_keeps_plan_and_done_tasks_and_runs_the_rest(client: Clien
             tasks=(DONE, failed),
             spent_microusd=70_000,
             delivered=Delivered(branch="out", commit=BASE, diffstat=""),
+            answers=(Answered(approval="plan", choice=Choice.APPROVE, by="Ada"),),
         )
         env.store.branches["out"] = BASE
         handle = await env.start(
@@ -58,6 +60,7 @@ async def test_a_retry_keeps_plan_and_done_tasks_and_runs_the_rest(client: Clien
         done = await handle.result()
 
     assert (done.state, done.attempt, done.commit) == (RunState.DONE, 2, env.tip)
+    assert [each.by for each in done.answers] == ["Ada"]
     assert env.messages("planner/planner") == []
     assert [opened.agent_id for opened in env.model.opened.values() if opened.role == "coder"] == [
         "x/retry-2/task/b/coder-1"
