@@ -103,7 +103,8 @@ def _is_heading(lines: Sequence[str], at: int) -> bool:
 
 def _goes_on(lines: Sequence[str], at: int) -> bool:
     """Return whether a hunk has lines beyond those that its heading says."""
-    behind = next((i for i in range(at, len(lines)) if lines[i].strip()), None)
+    # An empty line may part two files; one with a blank is a line of the hunk.
+    behind = next((i for i in range(at, len(lines)) if lines[i].rstrip("\r")), None)
     if behind is None or lines[behind][:1] not in {" ", "-", "+", "\\"}:
         return False
     return not _is_header(lines, behind) and lines[behind].rstrip() != "--"

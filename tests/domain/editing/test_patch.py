@@ -126,6 +126,14 @@ def test_lines_that_a_model_miscounts_are_counted_again(heading: str) -> None:
     assert second.hunks[0].start == (1 if "1" in heading else None)
 
 
+def test_a_hunk_that_ends_with_a_blank_line_is_whole() -> None:
+    """The blank before it says that it belongs to the hunk."""
+    text = "--- a/f\n+++ b/f\n@@ -1,1 +1,1 @@\n-a\n+b\n \n@@ -9,1 +9,1 @@\n-x\n+y\n"
+    first, second = only(text).hunks
+
+    assert (first.old, first.new, second.old) == (("a", ""), ("b", ""), ("x",))
+
+
 def test_a_removed_line_of_dashes_is_no_header() -> None:
     """`--- x` in a hunk whose heading counts it takes the line `-- x` away."""
     text = "--- f\n+++ f\n@@ -1,2 +1,2 @@\n--- x\n+++ y\n a\n"
