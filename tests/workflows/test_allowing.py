@@ -21,7 +21,7 @@ from domain.approvals import allowing, calls, codes
 from tests.fakes.model import ScriptedReply, acts
 from tests.fakes.policy import verdict_of
 from tests.workflows.test_codes import SECRET
-from tests.workflows.test_request import DONE, REVIEWER, asked, at_work, plan, status, task
+from tests.workflows.test_request import DONE, REVIEWER, asked, at_work, coder, plan, status, task
 from tests.workflows.workflow_env import WorkflowEnv, until
 from workflows.request import RequestWorkflow
 
@@ -157,3 +157,30 @@ async def test_the_code_of_an_approval_allows_nothing_for_the_rest(client: Clien
     assert "without its code" in str(caught.value.cause)
     assert [rule.by for rule in done.allowed] == ["Ann"]
     assert code(for_request=True) not in str(done.refused_answers)
+
+
+async def test_a_question_that_waits_holds_up_no_other_task(client: Client) -> None:
+    """What depends on its task waits; the rest is done meanwhile."""
+    replies = script("a") | {
+        "planner/planner": [plan(task("a"), task("b"), task("c", "b"), task("d", "a"))],
+        **{f"coder/{name}": coder(name) for name in "bcd"},
+        **{f"reviewer/{name}": REVIEWER for name in "bcd"},
+    }
+    async with at_work(client, replies) as env:
+        env.model.judged = asks
+        handle = await env.start(RequestWorkflow, asked())
+        (question,) = await waiting(handle, 1)
+
+        async def others_done() -> RequestStatus | None:
+            found = await status(handle)
+            states = {row.id: row.state for row in found.tasks}
+            done = (states["b"], states["c"]) == (TaskState.DONE, TaskState.DONE)
+            return found if done else None
+
+        meanwhile = await until(others_done)
+        await handle.signal("approve", question.id)
+        await handle.result()
+
+    assert [each.id for each in meanwhile.approvals] == [question.id]
+    states = {row.id: row.state for row in meanwhile.tasks}
+    assert (states["a"], states["d"]) == (TaskState.RUNNING, TaskState.PENDING)
