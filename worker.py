@@ -75,6 +75,7 @@ from runtime.services.reconcile_schedule import reconcile_regularly
 from runtime.services.waking import wake_waiting
 from runtime.services.watchdog import send_heartbeats
 from runtime.settings import Settings
+from runtime.version import ROOT, build_id
 from runtime.worker_settings import settings_digests
 from runtime.workflow_sandbox import workflow_runner
 from workflows.agent import AgentWorkflow
@@ -323,6 +324,7 @@ def _build_workers(config: Settings, client: Client, activities: Activities) -> 
     grace = dt.timedelta(seconds=config.grace_seconds)
     # A reply that is broken off is paid for, and asked for once more.
     replies = dt.timedelta(seconds=config.reply_grace_seconds)
+    build = build_id(ROOT)
     workflows = Worker(
         client,
         task_queue=TaskQueue.WORKFLOWS,
@@ -331,6 +333,7 @@ def _build_workers(config: Settings, client: Client, activities: Activities) -> 
         interceptors=[OrchestInterceptor()],
         sticky_queue_schedule_to_start_timeout=STICKY,
         graceful_shutdown_timeout=grace,
+        build_id=build,
     )
     return [
         workflows,
@@ -344,6 +347,7 @@ def _build_workers(config: Settings, client: Client, activities: Activities) -> 
                 max_heartbeat_throttle_interval=BEAT_THROTTLE,
                 default_heartbeat_throttle_interval=BEAT_THROTTLE,
                 graceful_shutdown_timeout=replies if queue == TaskQueue.MODEL else grace,
+                build_id=build,
             )
             for queue in activities
         ),

@@ -44,6 +44,10 @@ class WorktreeLease(Contract):
     lane: Lane = Lane.WORKTREE
     reason: ShortText = ""
 
+    def plain(self) -> "WorktreeLease":
+        """Return it as each call of a tool names it: without why it is in its lane."""
+        return self.model_copy(update={"reason": ""})
+
 
 class ReleaseWorktree(Contract):
     """Give back a worktree and every other lease of the same owner and purpose.

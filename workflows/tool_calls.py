@@ -58,7 +58,7 @@ class ToolDispatcher:
         self._start = start
         self._decisions: dict[str, Decision] = {}
         self._approved: dict[str, CallApproval] = {}
-        self.lease = start.lease
+        self.lease = start.lease.plain()
         self.checkpoint = start.checkpoint
         self.seen = start.seen
         self.scope = start.scope
@@ -259,7 +259,7 @@ class ToolDispatcher:
         )
         cancellation.raise_if_cancelled()
         # Its files are those of the checkpoint; commands go on seeing the base as their HEAD.
-        return lease.model_copy(update={"commit": start.lease.commit})
+        return lease.plain().model_copy(update={"commit": start.lease.commit})
 
 
 def _activity(tool: str) -> Callable[[Any, ToolCall], Awaitable[ToolResult]]:
