@@ -21,6 +21,9 @@ def command(words: Sequence[str], context: CliContext) -> ExitCode | None:
     if list(words) not in ([], ["--all"]):
         return None
     settings = load(context.environ)
+    if _never_used(settings):
+        context.print_out(*request_rows.table([], now=context.now()))
+        return ExitCode.DELIVERED
     port = _web_port(settings)
     if port is None:
         return None
@@ -44,6 +47,13 @@ def command(words: Sequence[str], context: CliContext) -> ExitCode | None:
         context.print_err(*missing_worker(context))
     context.print_err(*budget_lines(settings, context))
     return ExitCode.DELIVERED
+
+
+def _never_used(settings: Settings) -> bool:
+    """Return whether a home has never had a server: it has no request, and nothing is started."""
+    if settings.temporal_address or SupervisorRecord.running(settings):
+        return False
+    return not any(settings.home.glob("temporal.db*"))
 
 
 def _web_port(settings: Settings) -> int | None:

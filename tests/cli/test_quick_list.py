@@ -188,12 +188,28 @@ async def _usual(environ: Mapping[str, str], *, whole: bool) -> tuple[str, str]:
 
 def test_the_quick_list_leaves_other_services_and_other_words_to_the_usual_one(
     environ: Mapping[str, str],
+    tmp_path: Path,
 ) -> None:
     """JSON, help, a Temporal service elsewhere, a home where nothing runs."""
     elsewhere = {**environ, "TEMPORAL_ADDRESS": "127.0.0.1:1"}
-    nothing = {**environ, "ORCHESTCODE_HOME": "/nonexistent/home"}
+    nothing = {**environ, "ORCHESTCODE_HOME": str(tmp_path)}
+    (tmp_path / "temporal.db").touch()
 
     assert quick_list.command(["--json"], _context(environ)) is None
     assert quick_list.command(["--help"], _context(environ)) is None
     assert quick_list.command([], _context(elsewhere)) is None
     assert quick_list.command([], _context(nothing)) is None
+
+
+def test_in_a_home_that_was_never_used_nothing_is_started_to_list(tmp_path: Path) -> None:
+    """It has no request; not even the home is made."""
+    home, out = tmp_path / "home", io.StringIO()
+    context = CliContext(
+        environ={"ORCHESTCODE_HOME": str(home), "HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        folder=tmp_path,
+        now=lambda: NOW,
+        stdout=out,
+    )
+    assert quick_list.command([], context) == 0
+    assert out.getvalue() == "No requests yet.\n"
+    assert not home.exists()
