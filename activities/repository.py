@@ -37,6 +37,7 @@ from contracts.resume import RequestResumed, ResumeRequest
 from contracts.store import RepositoryRef
 from contracts.threads import PastRun
 from domain import ids, lanes, limits, threads
+from domain.policy.untrusted import for_stranger
 from domain.request.notes import repository_notes
 from domain.spending import with_spending
 from domain.text import clip, for_people
@@ -154,6 +155,8 @@ class UserRepositories(RepositoryActivities):
             await _check_served(Path(found.path))
             await _check_delivery(found, branch)
             permissions = await asyncio.to_thread(self._permitted, found)
+            if request.untrusted:
+                permissions = for_stranger(permissions)
             key = ids.repository_key(found.real_path)
             self._check_free_space(key)
             store = await self._stores.clone(Path(found.path), key, found.base)

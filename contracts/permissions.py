@@ -63,6 +63,8 @@ class RequestPermissions(Contract):
         user_folder: of the user's settings file, to which their rules about `/` are relative.
         checkout: the user's own folder of the repository, for rules about absolute paths.
         warnings: what is written in the files and does not count, a sentence each.
+        untrusted: the request's words are a stranger's: nothing that loosens counts, and no answer
+            allows more than the one call that it is about.
     """
 
     rules: tuple[PermissionRule, ...] = ()
@@ -75,6 +77,7 @@ class RequestPermissions(Contract):
     user_folder: PathText = ""
     checkout: PathText = ""
     warnings: tuple[ShortText, ...] = ()
+    untrusted: bool = False
 
 
 class AllowedRule(Contract):

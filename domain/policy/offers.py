@@ -30,8 +30,11 @@ def with_offers(
     verdict: CallVerdict,
     redact: Redact = str,
 ) -> CallVerdict:
-    """Return a verdict that asks with the rules that would allow the call from now on."""
-    if verdict.permission is not Permission.ASK:
+    """Return a verdict that asks with the rules that would allow the call from now on.
+
+    None where the request's words are a stranger's: each call that asks is asked about then.
+    """
+    if verdict.permission is not Permission.ASK or policy.record.untrusted:
         return verdict
     found = offers(policy, spec.name, facts(spec), arguments, redact)
     return verdict.model_copy(update={"offers": found})

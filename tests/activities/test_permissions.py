@@ -9,11 +9,14 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.permissions import PinnedPermissions
 from activities.tools.permissions import known_tools, policy_of
-from contracts.permissions import AllowedRule, AllowRules, RequestPermissions
+from activities.tools.registry import tools_by_name
+from contracts.permissions import AllowedRule, AllowRules, PermissionMode, RequestPermissions
 from contracts.tools import CallApproval, ReadCall, ToolCall
 from contracts.verdicts import Permission
 from domain import ids
 from domain.approvals import calls
+from domain.policy.judge import judge
+from domain.policy.offers import with_offers
 from domain.policy.tools import BUILT_IN
 from infra.sandbox import Sandbox
 from infra.store import RefUpdate, records
@@ -347,3 +350,33 @@ async def test_what_an_answer_allows_holds_for_the_rest_of_its_request(
     assert other.opened.allowed == ()
     judged = await policy_of(other.store, other.opened.repository.request_key)
     assert not judged.saying(Permission.ALLOW)
+
+
+async def test_nothing_that_loosens_counts_for_a_strangers_words(ruled: ActivityEnv) -> None:
+    """Neither rules of the person that allow, nor their mode or folders; notes say so. What denies
+    and asks does, and a question offers nothing for the rest of the request.
+    """
+    own = ruled.folder / "own.json"
+    allow = ["Bash(rm -rf *)", "WebFetch"]
+    permissions = {
+        "allow": allow,
+        "deny": ["Bash(git push:*)"],
+        "defaultMode": "bypassPermissions",
+        "additionalDirectories": [str(ruled.shown)],
+    }
+    own.write_text(json.dumps({"permissions": permissions}))
+    ruled.repositories._permissions = own
+    job = await ruled.open(untrusted=True)
+    policy = await policy_of(job.store, job.opened.repository.request_key)
+
+    assert policy.saying(Permission.ALLOW) == ()
+    assert "Bash(git push:*)" in [each.source.text for each in policy.saying(Permission.DENY)]
+    assert (policy.record.mode, policy.record.folders) == (PermissionMode.DEFAULT, ())
+    notes = "\n".join(job.opened.notes)
+    for each in ("Bash(rm -rf *)", "bypassPermissions", str(ruled.shown)):
+        assert f"{each} does not count: the words are a stranger's" in notes
+    spec = tools_by_name()["edit"].spec
+    arguments = {"command": "create", "path": "docs/b.md", "file_text": ""}
+    verdict = judge(policy, spec, arguments)
+    assert verdict.permission is Permission.ASK
+    assert with_offers(policy, spec, arguments, verdict).offers == ()
