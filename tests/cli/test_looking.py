@@ -35,6 +35,7 @@ from domain.approvals.questions import hand_off_approval, plan_approval
 from domain.request.status import delivery_summary
 from domain.request.why import explained
 from domain.spending import with_spending
+from domain.text import visible
 from infra.kept.turns import Called, LoggedTurn, UserBlock
 from runtime.redaction import redactor
 from tests.cli.builders import COMMIT, REQUEST_ID, agent, approval, snapshot, status, task
@@ -311,6 +312,18 @@ def test_show_lists_what_was_granted_and_answered() -> None:
         "  review/a/0 sent back by Bob: in blue",
         "",
     ]
+
+
+def test_show_lists_what_answers_have_allowed_for_the_rest_of_the_request() -> None:
+    """Each rule with who added it and by which answer; nothing where nothing was allowed."""
+    rule = {"text": "Bash(make)\x1b", "by": "Ann", "approval": "tool/a/1"}
+    row = task("a", TaskState.DONE)
+    found = whole_view.lines(whole_view.Whole(status(row, allowed=[rule]), {}, (), ()))
+    place = found.index("Allowed for the rest of the request:")
+
+    assert visible(found[place + 1]) == found[place + 1]
+    assert found[place + 1].endswith("  by Ann with tool/a/1")
+    assert "Allowed" not in "\n".join(whole_view.lines(whole_view.Whole(status(row), {}, (), ())))
 
 
 def test_a_task_that_a_person_works_on_is_given_back_by_its_own_command() -> None:

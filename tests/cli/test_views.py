@@ -797,3 +797,14 @@ def test_a_question_about_a_stuck_agent_shows_every_way_to_answer() -> None:
     assert [line.split()[1] for line in told] == ["approve", "reject", "revise", "hand-off"]
     assert told[-1].endswith(" mend")
     assert hints.look_command("oc", REQUEST_ID, asked).endswith(" mend")
+
+
+def test_a_question_that_offers_a_rule_shows_the_command_that_allows_it() -> None:
+    """Beside the one for this once; the rule itself stands in what is asked."""
+    asked = approval("tool/mend/1", kind=ApprovalKind.TOOL).model_copy(
+        update={"rules": ("Bash(make)",)}
+    )
+    told = hints.answer_commands("oc", REQUEST_ID, asked)
+
+    assert [line.split()[1] for line in told] == ["approve", "approve", "reject"]
+    assert told[1] == f"{told[0]} --for-request"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from contracts.approvals import AnswerRecord, Approval, ApprovalKind
 from contracts.checks import CheckResult
+from contracts.permissions import AllowedRule
 from contracts.request import RequestStatus
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import RunState
@@ -229,3 +230,14 @@ def test_a_card_names_the_requests_that_start_once_it_has_ended() -> None:
     assert "#### Starts once this has ended\n\n- request/then-1a2b3c: document \\*it\\*" in told
     ended = card(status(state=RunState.DONE, approvals=(), follow_ups=follow_ups))
     assert "then-1a2b3c" not in ended
+
+
+def test_a_card_says_how_a_call_is_allowed_for_the_rest_of_a_request() -> None:
+    """With the input for the web UI; then by whom it was, its words without any markup."""
+    asked = PLAN.model_copy(update={"rules": ("Bash(make)",), "detail": "Bash(make)"})
+    assert '{"approval": "plan", "for_request": true}' in card(status(approvals=(asked,)))
+    assert "for_request" not in card(status())
+    rule = AllowedRule(text="Bash(make `x`)", by="*Ann*", approval="tool/a/1")
+    text = card(status(allowed=(rule,)))
+
+    assert "- `Bash(make 'x')` by \\*Ann\\*" in text
