@@ -100,7 +100,7 @@ async def show_list(
         documents = view.documents(proposals, shown, opened.redact)
         context.print_out(json.dumps(documents, indent=2, ensure_ascii=False))
         return ExitCode.DELIVERED
-    context.print_out(*view.listed(proposals, shown, opened.redact, now=context.now()))
+    context.print_prose(*view.listed(proposals, shown, opened.redact, now=context.now()))
     if proposals:
         first = proposals[0].name
         context.print_err(
@@ -121,7 +121,7 @@ async def show_one(
         document = view.document(memory, kept, opened.redact)
         context.print_out(json.dumps(document, indent=2, ensure_ascii=False))
     else:
-        context.print_out(*view.whole(memory, kept, opened.redact))
+        context.print_prose(*view.whole(memory, kept, opened.redact))
     return ExitCode.DELIVERED
 
 
@@ -180,7 +180,7 @@ async def search(
         documents = [view.hit_document(hit, opened.redact) for hit in hits]
         context.print_out(json.dumps(documents, indent=2, ensure_ascii=False))
     elif hits:
-        context.print_out(*view.found(hits, opened.redact, now=context.now()))
+        context.print_prose(*view.found(hits, opened.redact, now=context.now()))
         context.print_err(*view.see_command(context.program, hits))
     else:
         context.print_out("Nothing was found.")

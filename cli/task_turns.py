@@ -9,6 +9,7 @@ from cli.formatting import clean, name
 from cli.kept import KeptOnHost, kept_on_host, readable
 from cli.paging import show_diff
 from cli.views import turns as views
+from cli.wrapping import prose
 from infra.kept.task_turns import TaskTurn
 from runtime.redaction import redactor
 from runtime.settings import load
@@ -38,8 +39,8 @@ async def show_turns(
         else:
             (turn,) = chosen
             diff = await _diff(kept, request, turn)
-            lines = [*views.whole(turn, full=full, redact=redact), *map(redact, diff)]
-            show_diff(lines, context)
+            told = prose(views.whole(turn, full=full, redact=redact), context.columns())
+            show_diff([*told, *map(redact, diff)], context)
     return ExitCode.DELIVERED
 
 
