@@ -38,6 +38,7 @@ class RepositorySettings:
             the person says nothing; None where it says nothing either.
         lane: in which its tasks run, where the person says nothing; None where it says nothing
             either.
+        format: whether what agents edit is formatted by the repository's own formatter.
         permissions: the sections of the file about permissions, as checked JSON; "" for none.
     """
 
@@ -45,6 +46,7 @@ class RepositorySettings:
     checks: tuple[str, ...] = ()
     window_tokens: int | None = None
     lane: Lane | None = None
+    format: bool = True
     permissions: str = ""
 
 
@@ -54,7 +56,7 @@ COMMAND_KEYS: Final = ("checks", "setup")
 PERMISSION_KEYS: Final = ("permissions", "sandbox")
 """The keys of the file that say what agents may do."""
 
-KEYS: Final = tuple(sorted((*COMMAND_KEYS, *PERMISSION_KEYS, "lane", "window_tokens")))
+KEYS: Final = tuple(sorted((*COMMAND_KEYS, *PERMISSION_KEYS, "format", "lane", "window_tokens")))
 """The keys that the file may have."""
 
 
@@ -71,6 +73,7 @@ def parsed(content: bytes) -> RepositorySettings:
         checks=_commands("checks", found.get("checks", [])),
         window_tokens=_window_tokens(found) if "window_tokens" in found else None,
         lane=_lane(found["lane"]) if "lane" in found else None,
+        format=_format(found.get("format", True)),
         permissions=_permissions(found),
     )
 
@@ -95,6 +98,12 @@ def _commands(key: str, value: object) -> tuple[str, ...]:
         seen_text(f"{quoted(key)}, command {number}", each, MOST_CHARS)
         for number, each in enumerate(value, 1)
     )
+
+
+def _format(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise SettingsProblem('"format" must be true or false')
 
 
 def _lane(value: object) -> Lane:

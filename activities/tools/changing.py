@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from activities.tools import undeclared_paths
+from activities.tools import formatting, guarding, undeclared_paths
+from activities.tools.formatting import Formatted
 from activities.tools.tool import ToolContext, ToolOutput
 from domain.editing import edit, seen
 from domain.editing.patching import FileChange, Version
@@ -14,6 +15,7 @@ from domain.text import listing
 from infra.files.confined_files import ConfinedFiles, FileState
 from infra.files.file_changes import FileWrite, write_all
 from infra.git.command import GitCommand
+from infra.guarded_files import GuardedFiles
 from infra.store import trees
 from infra.store.object_format import SUBMODULE_MODE
 
@@ -30,6 +32,7 @@ class Changes:
         states: the files as they were read, by path.
         origins: the old path of each moved file, by its new one.
         message: of the checkpoint; its first line says what was done.
+        formats: whether the repository's formatter sees them.
     """
 
     files: Sequence[FileChange]
@@ -37,6 +40,7 @@ class Changes:
     told: Sequence[str]
     message: str
     origins: Mapping[str, str] = field(default_factory=dict)
+    formats: bool = True
 
 
 def editor(context: ToolContext) -> ConfinedFiles:
@@ -63,10 +67,18 @@ async def carry_out(context: ToolContext, files: ConfinedFiles, changes: Changes
         PathRefused: one cannot be written; nothing is changed.
     """
     written = write_all(files, [_write(each, changes.states) for each in changes.files])
+    made = await formatting.formatted(context, changes.files) if changes.formats else None
+    if made and made.files:
+        written = _reformatted(files, changes, written, made)
+        changes = replace(changes, files=[_as_formatted(each, made) for each in changes.files])
     _remember(context, changes)
-    told = [*changes.told, *_warnings(context, changes)]
+    told = [*changes.told, *(made.told if made else ())]
+    told += _warnings(context, changes)
     unrecorded = await _unrecorded(context, [each.path for each in changes.files])
     told += [f"{path} {why}, so it will not be part of the patch." for path, why in unrecorded]
+    text = "\n".join(filter(None, told))
+    if made and made.guarded is not None:
+        return await _scanned(context, changes, text, made.guarded)
     left_out = {path for path, _ in unrecorded}
     entries = {
         each.path: _entry(context, state)
@@ -74,7 +86,37 @@ async def carry_out(context: ToolContext, files: ConfinedFiles, changes: Changes
         if each.path not in left_out
     }
     checkpoint = await _checkpoint(context, entries, changes.message) if entries else None
-    return ToolOutput("\n".join(filter(None, told)), checkpoint=checkpoint)
+    return ToolOutput(text, checkpoint=checkpoint)
+
+
+def _reformatted(
+    files: ConfinedFiles, changes: Changes, written: Sequence[FileState | None], made: Formatted
+) -> list[FileState | None]:
+    """Write what formatters made of files; return all files as they are then."""
+    pairs = list(zip(changes.files, written, strict=True))
+    again = [
+        FileWrite(each.path, state, made.files[each.path])
+        for each, state in pairs
+        if each.path in made.files
+    ]
+    states = dict(zip((each.path for each in again), write_all(files, again), strict=True))
+    return [states.get(each.path, state) for each, state in pairs]
+
+
+def _as_formatted(change: FileChange, made: Formatted) -> FileChange:
+    data = made.files.get(change.path)
+    if data is None or change.after is None:
+        return change
+    return replace(change, after=replace(change.after, data=data))
+
+
+async def _scanned(
+    context: ToolContext, changes: Changes, text: str, guarded: GuardedFiles
+) -> ToolOutput:
+    """Return a checkpoint of all files: a program has run in the worktree."""
+    scan = await context.worktree.scan(context.expected, changes.message)
+    denied = await guarding.undone(context, scan.commit, guarded)
+    return denied or ToolOutput(text, checkpoint=scan.commit)
 
 
 def _write(change: FileChange, states: Mapping[str, FileState | None]) -> FileWrite:

@@ -63,6 +63,7 @@ async def undo(
         files=changes,
         states=states,
         told=[f"Done: your last edit of {path} is undone{_beside(others)}."],
+        formats=False,
         message=f"{changing.about('undo', paths)}\n\n{_OF}{found.commit}\n",
     )
     return await changing.carry_out(context, files, made)

@@ -52,6 +52,7 @@ def test_settings_may_say_how_large_a_window_is_and_where_tasks_run() -> None:
     """A file without the key says nothing of it."""
     assert parsed(b'{"window_tokens": 50000}').window_tokens == 50_000
     assert parsed(b"{}").window_tokens is None
+    assert (parsed(b'{"format": false}').format, parsed(b"{}").format) == (False, True)
     assert parsed(b'{"lane": "cloud"}').lane is Lane.CLOUD
     assert parsed(b"{}").lane is None
 
@@ -72,7 +73,7 @@ def test_settings_may_say_how_large_a_window_is_and_where_tasks_run() -> None:
         ),
         (
             b'{"agents": false}',
-            'the unknown key "agents" (there are "checks", "lane", "permissions", "sandbox", "',
+            'the unknown key "agents" (there are "checks", "format", "lane", "permissions", ',
         ),
         (b'{"sandbox": false}', '"sandbox" must be an object'),
         (b'{"permissions": {"deney": []}}', '"deney" in "permissions"; did you mean "deny"?'),
@@ -92,6 +93,7 @@ def test_settings_may_say_how_large_a_window_is_and_where_tasks_run() -> None:
         (b'{"checks": "make test"}', '"checks" must be a list of commands, each a text'),
         (b'{"checks": null}', '"checks" must be a list of commands, each a text'),
         (b'{"setup": {"linux": []}}', '"setup" must be a list of commands, each a text'),
+        (b'{"format": "no"}', '"format" must be true or false'),
         (b'{"window_tokens": "110000"}', '"window_tokens" must be a whole number from 10,000 to'),
         (b'{"window_tokens": true}', '"window_tokens" must be a whole number from 10,000 to'),
         (b'{"window_tokens": 9999}', '"window_tokens" must be a whole number from 10,000 to'),
