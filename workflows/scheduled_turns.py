@@ -9,7 +9,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.continuation import HandOffReceipt, TurnChoice
     from contracts.planning import Plan
     from contracts.task import EarlierAttempt, TaskState, TaskStatus
-    from domain.planning import forks
+    from domain.planning import forks, replan
     from domain.scheduling import budget
     from workflows.budget import RequestBudget
     from workflows.going_back import GoingBack
@@ -46,7 +46,8 @@ class ScheduledTurns(ABC):
 
     def turn_problem(self, choice: TurnChoice) -> str:
         """Return why a task cannot go on from a turn just now, "" when it can."""
-        return self._back.problem(choice) or (choice.fork and self._too_poor()) or ""
+        replaced = replan.problem(self.plan, choice.task)
+        return replaced or self._back.problem(choice) or (choice.fork and self._too_poor()) or ""
 
     def _too_poor(self) -> str:
         """Return that no money is left for a fork, "" while there is some."""
@@ -60,7 +61,7 @@ class ScheduledTurns(ABC):
 
     def hand_off_problem(self, task: str) -> str:
         """Return why a task cannot be handed off just now, "" when it can."""
-        return self._handed.problem(task)
+        return replan.problem(self.plan, task) or self._handed.problem(task)
 
     async def hand_off(self, task: str) -> HandOffReceipt:
         """Stop a task's agent, for a person to work on its files.

@@ -159,7 +159,7 @@ class TaskScheduler(ScheduledTurns):
             self._row(requests.reported(row, report, self._workflow_id(report.task)))
             if report.state is TaskState.DONE:
                 self._supersede(report.task)
-            if report.instead and not replan.replaced(self.plan, report.task):
+            if report.instead and replan.takes_place(self.plan, report.task):
                 self._replace(report.task, report.instead)
 
     def _replace(self, task: str, by: Replanned) -> None:

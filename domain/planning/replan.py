@@ -90,9 +90,15 @@ def told(replanned: Replanned) -> str:
     return f"{replanned.why}; the planner has put in its place: {names} ({replanned.summary})"
 
 
-def replaced(plan: Plan, task: str) -> bool:
-    """Return whether others stand in a task's place."""
-    return any(each.task == task for each in plan.replaced)
+def takes_place(plan: Plan, task: str) -> bool:
+    """Return whether others may still take a task's place: not where it was forked meanwhile."""
+    return not problem(plan, task) and not forks.rivals(plan, task)
+
+
+def problem(plan: Plan, task: str) -> str:
+    """Return that a task cannot go on since others stand in its place, "" when none do."""
+    by = next((each.by for each in plan.replaced if each.task == task), ())
+    return f"{listing(by)} stand in the place of {task!r}: choose one of those" if by else ""
 
 
 def with_tasks(plan: Plan, task: str, replanned: Replanned, running: Collection[str]) -> Plan:

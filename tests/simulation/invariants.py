@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from temporalio.exceptions import ApplicationError
 
 from contracts.approvals import AnswerRecord, Choice, Decision
+from contracts.endings import TaskEnding
 from contracts.merge_queue import EnqueuePatch, MergeVerdict
 from contracts.model import ModelCall
 from contracts.policy import JudgeReview
@@ -358,6 +359,8 @@ class Monitor:
         if row.state is TaskState.BLOCKED and all(rows[name].state not in _LOST for name in needs):
             yield f"task {row.id} is blocked by the order alone: {row.reason}"
         for name in needs:
+            if rows[name].ending is TaskEnding.SUPERSEDED and row.ending is not rows[name].ending:
+                yield f"task {row.id} waits for {name}, in whose place others stand"
             if rows[name].state in _LOST and row.state not in _LOST and not never_ran:
                 yield f"task {row.id} is {row.state} though {name} is {rows[name].state}"
         landed = [

@@ -48,6 +48,8 @@ class Oddities:
         needless: tasks whose acceptance passes before any change.
         unreadable: a reply that cannot be read and may have to be paid for.
         unreadable_from: from this second on none can be read; None for never.
+        circles: tasks whose agents make the same call for ever.
+        no_way: of such a task the planner sees no better way.
     """
 
     strange: float = 0.0
@@ -56,6 +58,8 @@ class Oddities:
     needless: tuple[str, ...] = ()
     unreadable: float = 0.0
     unreadable_from: float | None = None
+    circles: tuple[str, ...] = ()
+    no_way: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,7 +181,7 @@ def of(seed: int) -> Scenario:
         outside=replace(_outside(chance, tasks), lost_worktree=_lost(seed)),
         people=replace(_people(chance), cancel_delivery=_late(seed), retries=_retries(seed)),
         faults=_faults(chance),
-        oddities=_oddities(seed, tasks),
+        oddities=replace(_oddities(seed, tasks), **_circles(seed, tasks)),
         goal=goal,
     )
 
@@ -292,6 +296,16 @@ def _goal(seed: int) -> Goal | None:
         rounds=chance.choice((None, None, 1, 2, 4)),
         minutes=chance.choice((None, None, 10, 60)),
     )
+
+
+def _circles(seed: int, tasks: tuple[dict[str, Any], ...]) -> dict[str, Any]:
+    # Drawn apart, and nothing for the seeds that are kept: they still mean what they meant.
+    chance = random.Random(f"stuck agents {seed}")
+    if chance.random() > 0.12:
+        return {}
+    names = [task["id"] for task in tasks if task["writes"]]
+    circles = tuple(name for name in names if chance.random() < 0.6)
+    return {"circles": circles, "no_way": chance.random() < 0.2}
 
 
 def _late(seed: int) -> bool:

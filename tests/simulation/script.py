@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from contracts import roles
 from contracts.model import ModelCall
+from domain.agent.inputs import PLANNER
 from tests.fakes.model import ScriptedReply as Reply
 from tests.fakes.model import ScriptedUse as Use
 from tests.fakes.model import agent_header
@@ -15,6 +16,8 @@ from tests.simulation.scenario import Scenario
 
 SHARED = "shared"
 PROTECTED = ".vscode/tasks.json"
+AGAIN = "-again"
+"""So ends the id of a task in place of a stuck one, which does the work of that."""
 _UNDONE = re.compile(r"^  - (t\d+ \d+)$", re.MULTILINE)
 """A landed line that a patch removes, as its agent is told."""
 
@@ -45,6 +48,8 @@ def reply(scenario: Scenario, call: ModelCall, log: Log, *, chance: random.Rando
     if 0 < scenario.oddities.strange > chance.random():
         return oddities.strange(header["role"], header["task"], chance=chance)
     match header["role"]:
+        case roles.PLANNER if header["task"] != PLANNER:
+            return _replan(scenario, header["task"])
         case roles.PLANNER:
             return _plan(scenario, int(header["attempt"]))
         case roles.CODER:
@@ -102,8 +107,20 @@ def _plan(scenario: Scenario, attempt: int) -> Reply:
     return _finish({"summary": "A plan.", "tasks": tasks})
 
 
+def _replan(scenario: Scenario, task: str) -> Reply:
+    """Return one task in place of a stuck one, or that there is none."""
+    spec = next((each for each in scenario.tasks if each["id"] == task), None)
+    if scenario.oddities.no_way or spec is None:
+        return _finish({"summary": "No.", "answer": "There is no better way."})
+    again = {**spec, "id": f"{task}{AGAIN}", "depends_on": []}
+    return _finish({"summary": "Another way.", "tasks": [again]})
+
+
 def _code(scenario: Scenario, task: str, log: Log, *, chance: random.Random) -> Reply:
     manners = scenario.manners
+    if task in scenario.oddities.circles:
+        return Reply("tool_use", (Use("run_command", "make", json.dumps({"command": "make"})),))
+    task = task.removesuffix(AGAIN)
     spec = next((each for each in scenario.tasks if each["id"] == task), None)
     reads_only = spec is not None and not spec["writes"]
     # What a round is about is decided once for all its turns.

@@ -13,7 +13,7 @@ from contracts.merge_queue import LandChain, Landed, MergeQueueStart, MergeQueue
 from contracts.request import RequestStatus
 from contracts.review import ReviewItem, ReviewState, Undone
 from domain.agent.inputs import Offer
-from domain.planning import unfinished
+from domain.planning import replan, unfinished
 from domain.request import goal, retry
 from tests.fakes.model import FakeModel, ScriptedUse
 from tests.fakes.patches import FakePatches
@@ -232,6 +232,20 @@ def test_turns_that_a_retry_buys_again_are_found(monkeypatch: pytest.MonkeyPatch
     )
 
     assert "buys all its turns again" in found.violations[0]
+
+
+def test_a_task_that_waits_for_one_in_whose_place_others_stand_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What depended on a stuck task does not wait for those that the planner put in its place."""
+    monkeypatch.setattr(replan, "_waiting", lambda each, *_: each)
+    found = _first_violation(
+        fit=lambda plot: any(
+            {*task["depends_on"]} & {*plot.oddities.circles} for task in plot.tasks
+        )
+    )
+
+    assert any("in whose place others stand" in violation for violation in found.violations)
 
 
 def test_rounds_without_end_are_found(monkeypatch: pytest.MonkeyPatch) -> None:

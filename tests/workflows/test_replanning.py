@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowUpdateFailedError
 
 from contracts.agent import AgentLimits
 from contracts.approvals import ApprovalKind, Choice, Decision
@@ -215,19 +215,25 @@ def _goal(env: WorkflowEnv, name: str) -> str:
 
 
 async def test_a_task_in_anothers_place_is_not_planned_anew_again(client: Client) -> None:
-    """When its agent is stuck, too, a person is asked."""
+    """When its agent is stuck, too, a person is asked; the first one cannot be taken up again."""
     script = {**stuck_request(), "coder/a": list(CIRCLE)}
+    refusals = []
     async with request_at_work(client, script) as env:
         env.model.limits = AgentLimits()
         env.checks.passes = lambda _run, command: command != "test x"
         handle = await env.start(RequestWorkflow, asked())
         waiting = await waits(handle, "stuck/a/0")
+        for update, asks in (("hand_off", {}), ("choose_turn", {"turn": "c" * 40})):
+            with pytest.raises(WorkflowUpdateFailedError) as refused:
+                await handle.execute_update(update, {"task": "x", **asks})
+            refusals.append(str(refused.value.cause))
         await handle.cancel()
         with pytest.raises(Exception, match=r"."):
             await handle.result()
 
     assert [row.id for row in waiting.tasks] == ["x", "z", "a", "b"]
     assert waiting.reason == "waits for a person: say how a goes on: its agent is stuck"
+    assert all("a, b stand in the place of 'x'" in each for each in refusals)
 
 
 async def test_a_retry_runs_the_tasks_in_place_and_not_the_stuck_one(client: Client) -> None:

@@ -62,11 +62,22 @@ def test_new_tasks_wait_for_what_the_stuck_one_waited_for_and_are_waited_for_in_
         "b3": ("b1",),
         "c": ("b2", "b3"),
     }
-    assert replan.replaced(found, "b")
-    assert not replan.replaced(plan, "b")
+    assert replan.takes_place(plan, "b")
+    assert not replan.takes_place(found, "b")
+    assert replan.problem(plan, "b") == ""
+    assert replan.problem(found, "b") == (
+        "b1, b2, b3 stand in the place of 'b': choose one of those"
+    )
     goal = next(task.goal for task in found.tasks if task.id == "b1")
     assert goal.startswith("b1 is done\n")
     assert WHY in goal
+
+
+def test_nothing_takes_the_place_of_a_task_that_was_forked_while_its_planner_worked() -> None:
+    """The fork stands for it."""
+    plan = valid(spec("a"), spec("f")).model_copy(update={"forks": (Fork(task="f", of="a"),)})
+
+    assert not replan.takes_place(plan, "a")
 
 
 def test_an_order_that_was_no_need_stays_none() -> None:
