@@ -1,4 +1,4 @@
-"""How long a person waits for `--help` and `list`, beside a Python that does nothing."""
+"""How long a person waits for `--help`, `list` and `inbox`, beside a Python that does nothing."""
 
 import asyncio
 import os
@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from temporalio.client import Client
 
 from bench.figures import Figure, Name
+from bench.waiting import waiting_requests
 from contracts.task_queue import TaskQueue
-from contracts.visibility import OC_COST, OC_REPOSITORY
+from contracts.visibility import OC_COST, OC_PENDING_APPROVALS, OC_REPOSITORY
 from examples.demo.rehearsed import ROOT
 from runtime.connect import connect
 from runtime.services.startup import ensure_services
@@ -27,7 +28,9 @@ _AT_ONCE = 8
 
 
 async def measure() -> list[Figure]:
-    """Time both commands on a home with 500 requests, all ended, then ten more that are open."""
+    """Time the commands on a home with 500 requests that have ended, ten more that are open, then
+    500 that wait for an answer.
+    """
     with tempfile.TemporaryDirectory(prefix="orchestcode-bench-") as home:
         ui_port = free_port([])
         environ = {
@@ -44,10 +47,12 @@ async def measure() -> list[Figure]:
             nothing, shown, ended = await asyncio.to_thread(_time, environ)
             await _start(client, range(REQUESTS, REQUESTS + OPEN), ended=False)
             _, _, with_open = await asyncio.to_thread(_time, environ)
+            inbox = await _inbox(client, environ)
     return [
         Figure(Name.CLI_HELP, shown, "ms", baseline=nothing),
         Figure(Name.CLI_LIST, ended, "ms", baseline=nothing),
         Figure(Name.CLI_LIST_OPEN, with_open, "ms", baseline=nothing),
+        Figure(Name.CLI_INBOX, inbox, "ms", baseline=nothing),
     ]
 
 
@@ -72,6 +77,18 @@ def _milliseconds(words: Sequence[str], environ: Mapping[str, str]) -> float:
         check=True,
     )
     return (time.perf_counter() - begun) * 1000
+
+
+async def _inbox(client: Client, environ: Mapping[str, str]) -> float:
+    """Return how long `inbox` takes with 500 requests that all wait, the median in ms."""
+    async with waiting_requests(client):
+        await _start(client, range(REQUESTS + OPEN, 2 * REQUESTS), ended=False)
+        query = f'{OC_PENDING_APPROVALS} > 0 AND ExecutionStatus="Running"'
+        while (await client.count_workflows(query)).count < REQUESTS:
+            await asyncio.sleep(0.1)
+        words = ["starter.py", "inbox"]
+        times = [await asyncio.to_thread(_milliseconds, words, environ) for _ in range(5)]
+    return statistics.median(times)
 
 
 async def _start(client: Client, numbers: range, *, ended: bool) -> None:

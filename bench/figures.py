@@ -23,6 +23,7 @@ class Name(StrEnum):
     CLI_HELP = "cli.help"
     CLI_LIST = "cli.list"
     CLI_LIST_OPEN = "cli.list_open"
+    CLI_INBOX = "cli.inbox"
     WORDS_P50 = "words.seen_p50"
     WORDS_P99 = "words.seen_p99"
     LONG_GAP_P50 = "long.gap_p50"

@@ -8,24 +8,34 @@ from cli import hints
 from cli.client import RequestClient, RequestSummary
 from cli.client.connection import connected
 from cli.client.rpc import WORKER_UNAVAILABLE
+from cli.command_words import command_line
 from cli.context import CliContext
 from cli.exit_codes import ExitCode, ServiceUnavailable, UsageError
+from cli.formatting import plural
 from cli.views.inbox import RequestQuestions, inbox_lines
 from contracts.approvals import Approval
 
 _AT_ONCE = 16
+_SHOWN = 50
+"""How many requests are asked unless all are: each costs the worker time."""
 
 
-async def show_inbox(context: CliContext, *, as_json: bool) -> ExitCode:
-    """Print what waits for a person, the most urgent first."""
+async def show_inbox(context: CliContext, *, whole: bool, as_json: bool) -> ExitCode:
+    """Print what waits for a person, the most urgent first; of many requests the oldest ones."""
     async with connected(context, worker=False) as service:
         waiting = await service.requests.waiting()
-        found = await _questions(service.requests, waiting)
+        waiting.sort(key=lambda request: request.started)
+        shown = waiting if whole or as_json else waiting[:_SHOWN]
+        found = await _questions(service.requests, shown)
     if as_json:
         context.print_out(json.dumps(_documents(found, context.program), indent=2))
         return ExitCode.DELIVERED
     lines = inbox_lines(found, program=context.program, now=context.now(), width=context.columns())
     context.print_out(*lines)
+    if len(shown) < len(waiting):
+        command = command_line(context.program, "inbox", "--all")
+        told = f"{plural(len(waiting) - len(shown), 'newer request')} with questions"
+        context.print_err(f"orchestcode: {told}; list all with: {command}")
     if any(each.questions is None for each in found):
         start = hints.start_command(context.program)
         context.print_err(f"orchestcode: {WORKER_UNAVAILABLE} Start one with: {start}")

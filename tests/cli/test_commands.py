@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 from temporalio.client import Client
 
-from cli import watcher
+from cli import inbox, watcher
 from cli.client import RequestClient, queries
 from cli.command import run_command
 from cli.command_files import split_command
@@ -285,6 +285,21 @@ async def test_the_inbox_lists_what_waits_of_all_requests(client: Client, person
     assert "No worker answers" in person.err.getvalue()
 
 
+async def test_the_inbox_asks_the_oldest_of_many_requests(
+    client: Client, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And says how many it leaves out, and which command asks all."""
+    monkeypatch.setattr(inbox, "_SHOWN", 1)
+    async with playing(client):
+        names = [await started(client) for _ in range(2)]
+        await listed(client, *names, states=[RunState.WAITING_APPROVAL])
+        await person.types("inbox")
+        assert names[1].removeprefix("request/") not in person.out.getvalue()
+        assert "with questions; list all with: " in person.err.getvalue()
+        await person.types("inbox", "--all")
+        assert all(name.removeprefix("request/") in person.out.getvalue() for name in names)
+
+
 async def test_several_questions_are_answered_by_one_command(
     client: Client, person: Person
 ) -> None:
@@ -426,7 +441,7 @@ def test_run_without_a_model_key_says_what_to_do(person: Person) -> None:
     ("words", "said"),
     [
         pytest.param(["--repo", "nowhere", "Mend it"], "no folder", id="no such folder"),
-        pytest.param(["--repo", "repo", "  "], "request", id="an empty request"),
+        pytest.param(["--repo", "repo", "  "], "REQUEST is empty", id="an empty request"),
         pytest.param(["--repo", "repo", "--check", " ", "x"], "checks", id="an empty check"),
         pytest.param(["--repo", "repo", "--base", "", "x"], "base", id="an empty base"),
         *(
