@@ -33,4 +33,6 @@ def prices_of(model: str) -> ModelPrices:
 
 def config_of(model: str, limits: AgentLimits | None = None) -> AgentConfig:
     """Return the pinned configuration of an agent; limits are those of a coder when left out."""
-    return AgentConfig(id="c" * 40, limits=limits or AGENT, prices=prices_of(model))
+    return AgentConfig(
+        id="c" * 40, limits=limits or AGENT, prices=prices_of(model), settles_calls=True
+    )
