@@ -10,7 +10,7 @@ from contracts.endings import TaskEnding
 from contracts.merge_queue import EnqueuePatch, MergeVerdict
 from contracts.model import ModelCall
 from contracts.policy import JudgeReview
-from contracts.request import RequestStatus
+from contracts.request import RequestStart, RequestStatus
 from contracts.review import MakePatch, ReviewFinish
 from contracts.task import TaskState, TaskStatus
 from contracts.visibility import OC_PENDING_APPROVALS, OC_STATE, RunState
@@ -223,13 +223,20 @@ class Monitor:
         yield from self._ending(request)
 
     def _money(self, request: Run) -> Iterable[str]:
-        status = status_of(request)
-        # People may have raised it.
-        usd = status.budget_usd if status else self.scenario.payload["budget_usd"]
-        most = budget.microusd(usd)
+        most = budget.microusd(self._budget_usd(request))
         spent = self.activities.model.spent
         if spent > most:
             yield f"{spent} microUSD were spent of {most}"
+
+    def _budget_usd(self, request: Run) -> float:
+        """Return what a request may spend at its end: people may have raised what it asked for."""
+        if status := status_of(request):
+            return status.budget_usd
+        # One that was cancelled tells its store alone.
+        asked: float = adapter.decode(request.birth.arguments[0], RequestStart).budget_usd
+        closed = self.activities.kept.ended
+        kept = RequestStatus.model_validate(closed.status) if closed else None
+        return max(asked, kept.budget_usd) if kept else asked
 
     def _resources(self) -> Iterable[str]:
         store = self.activities.store
