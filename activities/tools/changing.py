@@ -9,7 +9,7 @@ from activities.tools import formatting, guarding, undeclared_paths
 from activities.tools.formatting import Formatted
 from activities.tools.tool import ToolContext, ToolOutput
 from domain.editing import edit, seen
-from domain.editing.patching import FileChange, Version
+from domain.editing.patching import ChangedFile, Version
 from domain.editing.syntax import new_problems
 from domain.text import listing
 from infra.files.confined_files import ConfinedFiles, FileState
@@ -35,7 +35,7 @@ class Changes:
         formats: whether the repository's formatter sees them.
     """
 
-    files: Sequence[FileChange]
+    files: Sequence[ChangedFile]
     states: Mapping[str, FileState | None]
     told: Sequence[str]
     message: str
@@ -103,7 +103,7 @@ def _reformatted(
     return [states.get(each.path, state) for each, state in pairs]
 
 
-def _as_formatted(change: FileChange, made: Formatted) -> FileChange:
+def _as_formatted(change: ChangedFile, made: Formatted) -> ChangedFile:
     data = made.files.get(change.path)
     if data is None or change.after is None:
         return change
@@ -119,7 +119,7 @@ async def _scanned(
     return denied or ToolOutput(text, checkpoint=scan.commit)
 
 
-def _write(change: FileChange, states: Mapping[str, FileState | None]) -> FileWrite:
+def _write(change: ChangedFile, states: Mapping[str, FileState | None]) -> FileWrite:
     before, after = states[change.path], change.after
     if after is None:
         return FileWrite(change.path, before, None)

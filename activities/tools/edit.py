@@ -13,7 +13,7 @@ from contracts.tools import ApprovalClass, RetryClass
 from contracts.verdicts import Effect
 from domain.approvals.paths import path_problem
 from domain.editing import edit
-from domain.editing.patching import FileChange, Version
+from domain.editing.patching import ChangedFile, Version
 from domain.tools.registry import ToolSpec
 from infra.files.confined_files import ConfinedFiles, FileState
 from infra.files.confined_root import PathRefused, printable
@@ -21,7 +21,7 @@ from infra.files.confined_root import PathRefused, printable
 _MOST_EDITS = 100
 
 
-class Replacement(HumanInput):
+class TextReplacement(HumanInput):
     """One text and what takes its place."""
 
     # A model needs no more than the names of its fields.
@@ -39,7 +39,7 @@ class EditArguments(HumanInput):
     file_text: str | None = None
     old_str: str | None = None
     new_str: str | None = None
-    edits: tuple[Replacement, ...] | None = Field(
+    edits: tuple[TextReplacement, ...] | None = Field(
         default=None, max_length=_MOST_EDITS, description="str_replace: several, all or none."
     )
     insert_line: int | None = Field(default=None, ge=0, description="insert: 0 is the top.")
@@ -95,7 +95,7 @@ async def _edit(
     after = Version(decided.after, executable=held.executable if held else False)
     done = f"Done: {path} ({decided.match_kind})."
     made = changing.Changes(
-        files=[FileChange(path, held, after)],
+        files=[ChangedFile(path, held, after)],
         states={path: before},
         told=[done, decided.note, decided.diff],
         message=changing.about("edit", [path]),

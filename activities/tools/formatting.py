@@ -13,7 +13,7 @@ from activities.tools.tool import ToolContext
 from domain.editing.diff import difference
 from domain.editing.document import decode
 from domain.editing.formatters import Formatter, configurations, formatter
-from domain.editing.patching import FileChange
+from domain.editing.patching import ChangedFile
 from domain.repository_settings import parsed
 from domain.settings_json import SettingsProblem
 from domain.text import one_line
@@ -47,7 +47,7 @@ class Formatted:
     guarded: GuardedFiles | None = None
 
 
-async def formatted(context: ToolContext, changes: Sequence[FileChange]) -> Formatted:
+async def formatted(context: ToolContext, changes: Sequence[ChangedFile]) -> Formatted:
     """Return what the repository's formatters make of files that were written just now."""
     found = [
         (change, wanted)
@@ -102,7 +102,7 @@ async def _content(store: Store, commit: str, path: str) -> bytes | None:
 
 
 async def _run(
-    context: ToolContext, change: FileChange, wanted: Formatter, guarded: GuardedFiles
+    context: ToolContext, change: ChangedFile, wanted: Formatter, guarded: GuardedFiles
 ) -> bytes | str:
     """Return a file as it is formatted, or what is to be told; "" for nothing."""
     before = change.before.data if change.before else None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from activities.tools import changing
 from activities.tools.tool import ToolContext, ToolOutput, failed
 from contracts.verdicts import Permission
-from domain.editing.patching import FileChange, Version
+from domain.editing.patching import ChangedFile, Version
 from domain.policy.judge import judge
 from domain.text import listing
 from domain.tools.registry import ToolSpec
@@ -108,9 +108,9 @@ def _is_as_left(change: PathChange, state: FileState | None) -> bool:
     return object_id("blob", state.data) == change.after
 
 
-async def _back(context: ToolContext, change: PathChange, state: FileState | None) -> FileChange:
+async def _back(context: ToolContext, change: PathChange, state: FileState | None) -> ChangedFile:
     now = changing.version(state)
     if set(change.before) <= _NONE:
-        return FileChange(change.path, now, None)
+        return ChangedFile(change.path, now, None)
     data = await context.store.get_blob(change.before)
-    return FileChange(change.path, now, Version(data, executable=change.mode_before == "100755"))
+    return ChangedFile(change.path, now, Version(data, executable=change.mode_before == "100755"))

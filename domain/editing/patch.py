@@ -80,7 +80,7 @@ class FilePatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Patch:
+class PatchText:
     """Changes of files, in the order in which they are written."""
 
     files: tuple[FilePatch, ...]

@@ -10,14 +10,14 @@ from functools import lru_cache
 from typing import Final
 
 from domain.editing import begin_patch, unified_diff
-from domain.editing.patch import FilePatch, Patch, PatchProblem
+from domain.editing.patch import FilePatch, PatchProblem, PatchText
 
 MOST_FILES: Final = 100
 MOST_HUNKS: Final = 1_000
 
 
 @lru_cache(maxsize=8)
-def parse_patch(text: str) -> Patch:
+def parse_patch(text: str) -> PatchText:
     """Return the patch that a text is.
 
     Raises:
@@ -25,7 +25,7 @@ def parse_patch(text: str) -> Patch:
     """
     lines = _as_lines(text)
     form = begin_patch if begin_patch.begins(lines) else unified_diff
-    patch = Patch(tuple(_plain(each) for each in form.files(lines)))
+    patch = PatchText(tuple(_plain(each) for each in form.files(lines)))
     if not patch.files:
         raise PatchProblem("no file is changed by it")
     if len(patch.files) > MOST_FILES:

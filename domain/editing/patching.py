@@ -10,7 +10,7 @@ from domain.editing import hunks
 from domain.editing import seen as seen_record
 from domain.editing.diff import difference
 from domain.editing.edit import Refused, digest, encoded, opened, stale_note
-from domain.editing.patch import FilePatch, Patch
+from domain.editing.patch import FilePatch, PatchText
 from domain.text import clip
 
 _MOST_PROBLEMS = 12
@@ -26,7 +26,7 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class FileChange:
+class ChangedFile:
     """A file before and after; None = there is none."""
 
     path: str
@@ -35,7 +35,7 @@ class FileChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PatchChanges:
     """A patch that may be written.
 
     Attributes:
@@ -44,7 +44,7 @@ class Plan:
         origins: the old path of each moved file, by its new one.
     """
 
-    changes: tuple[FileChange, ...]
+    changes: tuple[ChangedFile, ...]
     told: tuple[str, ...]
     origins: Mapping[str, str]
 
@@ -61,8 +61,8 @@ class _Work:
 
 
 def plan(
-    patch: Patch, files: Mapping[str, Version | None], seen: Mapping[str, str]
-) -> Plan | Refused:
+    patch: PatchText, files: Mapping[str, Version | None], seen: Mapping[str, str]
+) -> PatchChanges | Refused:
     """Return what a patch makes of files, or why nothing of it is done.
 
     `files` has every path of the patch; `seen` records what the agent knows of each (`seen.py`).
@@ -74,7 +74,7 @@ def plan(
     if work.problems:
         return _refused(work.problems)
     changes = [
-        FileChange(path, files[path], after)
+        ChangedFile(path, files[path], after)
         for path, after in work.files.items()
         if after != files[path]
     ]
@@ -83,7 +83,7 @@ def plan(
     if crossing := _crossing(changes):
         return Refused(f"Error: {crossing}: make two calls. Nothing was changed.")
     changes.sort(key=lambda change: change.after is not None)
-    return Plan(tuple(changes), tuple(work.told), work.origins)
+    return PatchChanges(tuple(changes), tuple(work.told), work.origins)
 
 
 def _refused(problems: list[str]) -> Refused:
@@ -95,7 +95,7 @@ def _refused(problems: list[str]) -> Refused:
     )
 
 
-def _crossing(changes: list[FileChange]) -> str:
+def _crossing(changes: list[ChangedFile]) -> str:
     """Return that a path is a file and a folder at once; "" when none is."""
     paths = {change.path for change in changes}
     for path in sorted(paths):

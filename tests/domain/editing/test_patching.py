@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from domain.editing.document import decode
 from domain.editing.edit import EDIT_LIMIT_BYTES, Refused, digest
 from domain.editing.patch_parser import parse_patch
-from domain.editing.patching import Plan, Version, plan
+from domain.editing.patching import PatchChanges, Version, plan
 
 FORMS = [
     ("utf-8", b""),
@@ -25,7 +25,7 @@ ENDS = st.sampled_from(["\n", "\r\n", "\r"])
 
 def planned(
     text: str, files: Mapping[str, bytes], *, seen: Mapping[str, str] | None = None
-) -> Plan | Refused:
+) -> PatchChanges | Refused:
     """Plan a patch of files that were all viewed just now, unless `seen` says otherwise."""
     patch = parse_patch(text)
     held = {path: Version(files[path]) if path in files else None for path in patch.paths}
@@ -38,7 +38,7 @@ def after(
 ) -> dict[str, bytes]:
     """All files after a patch that fits."""
     made = planned(text, files, seen=seen)
-    assert isinstance(made, Plan), made
+    assert isinstance(made, PatchChanges), made
     result = dict(files)
     for change in made.changes:
         if change.after is None:
@@ -164,7 +164,7 @@ def test_no_input_makes_a_patch_fail_unexpectedly(data: bytes, text: str, known:
         )
     except ValueError:
         return
-    assert isinstance(made, Plan | Refused)
+    assert isinstance(made, PatchChanges | Refused)
 
 
 TEN = "".join(f"line {number}\n" for number in range(1, 11)).encode()
@@ -247,7 +247,7 @@ def test_an_unseen_version_takes_only_exact_hunks(seen: str | None, note: str) -
     known = {"f": seen} if seen else {}
     made = planned("--- a/f\n+++ b/f\n@@ -1 +1 @@\n-line 1\n+one\n", {"f": TEN}, seen=known)
 
-    assert isinstance(made, Plan)
+    assert isinstance(made, PatchChanges)
     assert note in made.told[0]
     blanks = "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-line 1 \n+one\n"
     told = refusal(blanks, {"f": TEN}, seen=known)
