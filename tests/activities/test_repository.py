@@ -873,6 +873,7 @@ import asyncio, sys
 from pathlib import Path
 from temporalio.testing import ActivityEnvironment
 from activities.repository import UserRepositories
+from infra.cloud_lane import CloudLane
 from infra.layers import Layers
 from infra.store.open_stores import OpenStores
 from contracts.repository import DeliverBranch, Environment
@@ -884,7 +885,8 @@ async def main(stores, slow, order):
     store.git._binary = slow
     path = Environment(path="/usr/bin:/bin")
     layers = Layers(Path(stores).parent / "layers")
-    port = UserRepositories(found, host_id="x", fallback=path, layers=layers)
+    cloud = CloudLane(60)
+    port = UserRepositories(found, host_id="x", fallback=path, layers=layers, cloud=cloud)
     await ActivityEnvironment().run(port.deliver_branch, order)
 
 asyncio.run(main(*sys.argv[1:]))

@@ -763,10 +763,10 @@ async def test_changes_have_a_status_and_line_counts(store: Store) -> None:
     }
     none = "0" * 40
     assert await diffs.changes(store, "refs/oc/run/base", after) == [
-        PathChange("a.txt", "M", "100644", before["a.txt"], text, 2, 1),
-        PathChange("new\n:\udcff", "A", "100755", none, binary, None, None),
-        PathChange("src/c.txt", "D", "000000", before["src/c.txt"], none, 0, 1),
-        PathChange("src/deep/b.txt", "T", "120000", before["src/deep/b.txt"], text, 4, 1),
+        PathChange("a.txt", "M", "100644", before["a.txt"], text, 2, 1, "100644"),
+        PathChange("new\n:\udcff", "A", "100755", none, binary, None, None, "000000"),
+        PathChange("src/c.txt", "D", "000000", before["src/c.txt"], none, 0, 1, "100644"),
+        PathChange("src/deep/b.txt", "T", "120000", before["src/deep/b.txt"], text, 4, 1, "100644"),
     ]
     assert "4 files changed" in await diffs.diffstat(store, "refs/oc/run/base", after)
     assert await diffs.changes(store, after, after) == []
