@@ -30,12 +30,14 @@ class Left:
     Attributes:
         commit: its last state, None when nothing of it is left.
         rounds: numbers of patches that it has used.
+        landed: the commit of the target that holds its last patch; None when it has not landed.
         damage: what of its last state is damaged, where an older one is taken; "" for nothing.
     """
 
     commit: ObjectId | None = None
     rounds: int = 0
     damage: str = ""
+    landed: ObjectId | None = None
 
 
 def problem(status: RequestStatus, tasks: Sequence[str], choice: TurnChoice | None = None) -> str:
@@ -115,14 +117,16 @@ def rows(
 ) -> tuple[TaskStatus, ...]:
     """Return the rows with which an attempt begins.
 
-    A task that was cancelled, or never began, goes on as it was; one that failed, or was done and
+    A task that was cancelled, or never began, goes on as it was, but for one whose patch landed as
+    it was cancelled: that is done, unless a person names it. One that failed, or was done and
     runs all the same, begins a new attempt on its last state, told why. The one that a person has
     chosen a turn of begins with what is `continued`; a fork of it is a row of its own.
     """
     again = selected(status.tasks, status.edges_added, retry.tasks)
     choice = retry.choice
+    named = {*retry.tasks, *([choice.task] if choice else [])}
     found = [
-        _again(row, status, retry.attempt, left.get(row.id, Left()))
+        _next(row, status, retry, left.get(row.id, Left()), named=row.id in named)
         if row.id in again and not (choice and choice.fork and row.id == choice.task)
         else _as_it_was(row)
         for row in status.tasks
@@ -205,6 +209,22 @@ def _as_it_was(row: TaskStatus) -> TaskStatus:
         return row
     change = {"state": TaskState.CANCELLED, "reason": "not retried", "agent": None}
     return row.model_copy(update={**change, "ending": TaskEnding.CANCELLED})
+
+
+def _next(
+    row: TaskStatus, status: RequestStatus, order: Retry, left: Left, *, named: bool
+) -> TaskStatus:
+    """Return the row of a task that is not done, as the attempt begins with it."""
+    if left.landed is None or named or row.state in {TaskState.DONE, TaskState.FAILED}:
+        return _again(row, status, order.attempt, left)
+    update = {
+        "state": TaskState.DONE,
+        "reason": "",
+        "ending": TaskEnding.LANDED,
+        "agent": None,
+        "commit": left.landed,
+    }
+    return row.model_copy(update=update)
 
 
 def _again(row: TaskStatus, status: RequestStatus, attempt: int, left: Left) -> TaskStatus:

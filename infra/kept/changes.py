@@ -10,6 +10,7 @@ from contracts.spending import AgentOpened
 from domain import ids
 from infra.kept.agents import new_turns
 from infra.store import Store, diffs
+from infra.store.merges import contains
 
 _ROUND = re.compile(r"\d+$")
 
@@ -74,6 +75,22 @@ async def last_state(
     taken = max((found[0] + 1 for found in (patch, rebased) if found), default=0)
     commit = await _worktree(store, key, task, agents) or (patch[1] if patch else None)
     return commit, taken
+
+
+async def landed(store: Store, key: str, task: str, target: str) -> str | None:
+    """Return the commit of a target that brought a task's last patch; None when none did."""
+    patch = await _last(store, ids.patch_ref(key, task, 0))
+    base, tip = store.ref(ids.base_ref(key)), store.ref(ids.target_ref(target))
+    if patch is None or base is None or tip is None:
+        return None
+    # A patch without a change is its base itself.
+    if await contains(store, base, patch[1]) or not await contains(store, tip, patch[1]):
+        return None
+    words = ("rev-list", "--first-parent", "--reverse", f"{base}..{tip}")
+    for commit in (await store.run(*words, reads=True)).text.split():
+        if await contains(store, commit, patch[1]):
+            return commit
+    return tip
 
 
 async def _bases(store: Store, key: str, task: str, agents: Sequence[AgentOpened]) -> set[str]:

@@ -16,7 +16,7 @@ from domain.request import retry
 from domain.scheduling.budget import microusd
 from domain.spending import cost_usd, unpriced_tokens
 from infra.kept.agents import agents
-from infra.kept.changes import last_state
+from infra.kept.changes import landed, last_state
 from infra.kept.continuing import NotContinuedError, continued, last_sound
 from infra.kept.spending import SpendingReader
 from infra.store import Store, records
@@ -90,7 +90,8 @@ async def _begin(store: Store, order: ResumeRequest) -> RequestResumed:
     if problem := retry.problem(status, order.retry.tasks, order.retry.choice):
         raise NotRetriedError(problem)
     opened = await agents(store, key)
-    left = {row.id: await _left(store, key, row, opened) for row in status.tasks}
+    target = order.repository.target
+    left = {row.id: await _left(store, key, row, opened, target) for row in status.tasks}
     choice = order.retry.choice
     going_on_from = await _continued(store, order, status)
     rows = retry.rows(status, order.retry, left, going_on_from)
@@ -113,12 +114,12 @@ async def _begin(store: Store, order: ResumeRequest) -> RequestResumed:
 
 
 async def _left(
-    store: Store, key: str, row: TaskStatus, opened: Sequence[AgentOpened]
+    store: Store, key: str, row: TaskStatus, opened: Sequence[AgentOpened], target: str
 ) -> retry.Left:
     own = [agent for agent in opened if agent.task == row.id]
     commit, rounds = await last_state(store, key, row.id, own)
     if commit is None or not (why := await damage(store, (commit,), beside=_base(store, key))):
-        return retry.Left(commit, rounds)
+        return retry.Left(commit, rounds, landed=await landed(store, key, row.id, target))
     sound = await last_sound(store, key, row.id, opened)
     said = f"{CHECKPOINT_CORRUPTION}: its last state is damaged ({why})"
     return retry.Left(sound, rounds, f"{said}, so an older one is taken")

@@ -108,6 +108,27 @@ async def test_a_failed_task_goes_on_from_its_last_state(env: ActivityEnv) -> No
     assert found.planner == "request/one/retry-2"
 
 
+async def test_a_task_whose_patch_landed_as_it_was_cancelled_is_done(env: ActivityEnv) -> None:
+    """The target has it, by whatever commit, though nobody told the task any more; a patch without
+    a change has not landed.
+    """
+    job = await env.open(request=ID)
+    store, target = job.store, ids.target_ref(job.opened.repository.target)
+    patch = await job.patch(await job.changed({"b": "1\n"}), task="b", number=1)
+    await job.patch(job.base, task="a")
+    other = await job.changed({"c": "1\n"})
+    tree = (await store.get_commit(await job.changed({"b": "1\n", "c": "1\n"}))).tree
+    merged = await store.put_commit(tree, (other, patch.commit), "merge", when=1_700_000_600)
+    later = await store.put_commit(tree, (merged,), "later", when=1_700_000_700)
+    await store.advance(target, later, job.base)
+    cut = (row(task, TaskState.CANCELLED, TaskEnding.CANCELLED) for task in ("a", "b"))
+    await end(job, *cut, state=RunState.CANCELLED)
+
+    unchanged, landed = (await resumed(job)).tasks
+    assert unchanged.state is TaskState.PENDING
+    assert (landed.state, landed.commit) == (TaskState.DONE, merged)
+
+
 async def test_what_an_attempt_began_with_stands(env: ActivityEnv) -> None:
     """Also once the attempt has ended, as when its server has lost the database since."""
     job = await env.open(request=ID)

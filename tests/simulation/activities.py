@@ -79,7 +79,7 @@ class SimulatedActivities(FakePorts):
         self.tools.fails = lambda call: self._chance(call.call_id).random() < 0.1
         self.checks.passes = self._passes
         self.checks.failing = self._failing
-        self.kept = Kept()
+        self.kept = Kept(landings=self.patches.landings)
         self._scenario = scenario
         self._now = now
         self._logs: dict[str, script.Log] = {}

@@ -17,6 +17,7 @@ from contracts.visibility import RunState
 from domain import ids
 from domain.request import retry
 from tests.fakes.model import agent_header
+from tests.fakes.patches import TargetMove
 from tests.fakes.store import MemoryStore
 from tests.simulation.adapter import Command, Job
 from tests.simulation.runs import Run
@@ -39,6 +40,7 @@ class Kept:
         lost: microUSD of calls without a usable reply.
         begun: with what the last retry began, and its attempt.
         last_status: how the last attempt ended, for a retry; None when it left no end.
+        landings: of all attempts, oldest first.
     """
 
     key: str = ""
@@ -49,6 +51,7 @@ class Kept:
     lost: int = 0
     begun: tuple[RequestResumed, int] | None = None
     last_status: RequestStatus | None = None
+    landings: Sequence[TargetMove] = ()
 
     def asked(self, request: object) -> None:
         """Keep what an activity was asked for."""
@@ -109,7 +112,16 @@ class Kept:
             return retry.Left()
         last = made[-1]
         commit = None if last.checkpoint == last.base else last.checkpoint
-        return retry.Left(commit, max(each.round for each in made) + 1)
+        newest = max(each.round for each in made)
+        landed = next(
+            (
+                landing.commit
+                for landing in self.landings
+                if any(title.endswith(f"/{task}/{newest}") for title in landing.titles)
+            ),
+            None,
+        )
+        return retry.Left(commit, newest + 1, landed=landed)
 
     def _settled(self, going_on: set[str]) -> int:
         return self.lost + sum(

@@ -15,6 +15,7 @@ from domain.request import retry
 from domain.request.retry import Left
 
 OID = "a" * 40
+TIP = "b" * 40
 ENDINGS = {
     TaskState.DONE: (TaskEnding.LANDED, TaskEnding.UNCHANGED),
     TaskState.FAILED: (TaskEnding.CUT, TaskEnding.GIVEN_UP, TaskEnding.NO_MONEY, None),
@@ -120,6 +121,23 @@ def test_a_new_attempt_has_the_reason_and_the_last_state_of_the_one_before() -> 
     assert told.startswith("Attempt 3 at this task ended: make is red.")
     assert "Its changes are in your worktree already" in told
     assert messages.earlier_attempt(None) == ""
+
+
+@pytest.mark.parametrize("state", [TaskState.CANCELLED, TaskState.REVIEW, TaskState.PENDING])
+def test_a_task_whose_patch_landed_as_it_was_cut_off_is_done(state: TaskState) -> None:
+    """Nobody does its work a second time, unless a person names it."""
+    cut, left = row("a", state, commit=None), {"a": Left(OID, 1, landed=TIP)}
+    (found,) = retry.rows(ended(cut), Retry(attempt=2), left)
+    assert (found.state, found.commit, found.ending) == (TaskState.DONE, TIP, TaskEnding.LANDED)
+    (again,) = retry.rows(ended(cut), Retry(attempt=2, tasks=("a",)), left)
+    assert again.state is TaskState.PENDING
+
+
+def test_a_failed_task_runs_again_whatever_of_it_has_landed() -> None:
+    """What landed was an earlier patch of it."""
+    failed = row("a", TaskState.FAILED, reason="make is red")
+    (found,) = retry.rows(ended(failed), Retry(attempt=2), {"a": Left(OID, 1, landed=TIP)})
+    assert found.state is TaskState.PENDING
 
 
 def test_a_done_task_that_runs_again_is_told_why_the_request_failed() -> None:
