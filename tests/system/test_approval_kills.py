@@ -11,7 +11,7 @@ from contracts.agent import AgentStatus
 from contracts.request import RequestStatus
 from tests import journal_checks
 from tests.local_deployment import Handle, LocalDeployment, git, until
-from tests.model_scripts import Json, Task, command, done, play, script, turn, writes_file
+from tests.model_scripts import Json, Task, command, done, finish, play, script, turn, writes_file
 
 pytestmark = pytest.mark.minutes
 
@@ -31,11 +31,15 @@ CIRCLES = {
     "match": {"role": "coder", "request": "request/stuck*", "task": "one", "agent": "*/coder-1"},
     "turns": [turn(command("cat README.md"))] * 12,
 }
+SEES_NO_OTHER_WAY = {
+    "match": {"role": "planner", "request": "request/stuck*", "task": "one"},
+    "turns": [turn(finish(summary="As it is.", tasks=[], answer="There is no better way."))],
+}
 PLAYS: list[list[Json]] = [
     play("answered-dead", _writing(WRITES)),
     play("killed-in-call", _writing(f"{SLOW} && {WRITES}")),
     play("allowed-again", _writing(WRITES, turn(command(WRITES), delay_ms=15_000))),
-    [CIRCLES, *play("stuck", writes_file("one", "made.txt", "made\n"))],
+    [CIRCLES, SEES_NO_OTHER_WAY, *play("stuck", writes_file("one", "made.txt", "made\n"))],
 ]
 
 
