@@ -128,6 +128,8 @@ def _task(row: TaskStatus, planned: TaskSpec | None) -> Iterator[str]:
     yield from (f"    {clean(text, 1_000)}" for text in (reason, kept) if text)
     if planned:
         yield from _promise(planned)
+    if row.lane:
+        yield f"    lane: {clean(row.lane, 1_000)}"
     yield from (f"    may also change {clean(each, 1_000)}" for each in row.granted)
     yield from (f"    dropped by a person: {clean(each, 1_000)}" for each in row.dropped)
     if row.answer:

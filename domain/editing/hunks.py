@@ -246,7 +246,7 @@ def _nowhere(lines: _Lines, hunk: Hunk, staleness: str) -> str:
         return f"fits nowhere, and its new lines stand at line {there[0] + 1} already"
     said = f"fits nowhere in the file ({staleness})" if staleness else "fits nowhere in the file"
     near = nearest(lines.document.contents, hunk.old, called="the patch")
-    return "\n".join(filter(None, [f"{said}.", near]))
+    return "\n".join([f"{said}.", near or "View it, and quote its lines as they stand."])
 
 
 # ---- changing

@@ -297,15 +297,16 @@ def test_a_delivery_is_asked_about_with_its_checks_and_its_diffstat() -> None:
 
 
 def test_show_lists_what_was_granted_and_answered() -> None:
-    """Paths beside those of the plan with the reason, and each answer with who gave it."""
+    """Paths beside those planned with the reason, the lane, and each answer with who gave it."""
     grant = "b.py: no other task writes it"
-    row = task("a", TaskState.DONE, granted=(grant,))
+    row = task("a", TaskState.DONE, granted=(grant,), lane="cloud: its risk is high")
     said = [
         {"approval": "setup/a/1", "choice": "approve", "by": "Ann"},
         {"approval": "review/a/0", "choice": "revise", "by": "Bob", "reason": "in blue"},
     ]
     found = whole_view.lines(whole_view.Whole(status(row, answers=said), {}, (), ()))
     assert f"    may also change {grant}" in found
+    assert "    lane: cloud: its risk is high" in found
     place = found.index("Answers:")
     assert found[place + 1 : place + 4] == [
         "  setup/a/1 approved by Ann",

@@ -10,7 +10,7 @@ import pytest
 
 from rehearsal import journal
 from tests import journal_checks
-from tests.local_deployment import LocalDeployment, git
+from tests.local_deployment import LocalDeployment, git, until
 from tests.model_scripts import Task, command, create, done, play, script, turn
 
 pytestmark = pytest.mark.minutes
@@ -55,8 +55,14 @@ async def test_a_reply_in_the_middle_of_which_the_worker_ends_is_kept_or_asked_f
         handle = await deployment.start_request(name, folder)
         await deployment.reply_comes("second")
         assert await deployment.stop_worker() == 0
-        ended = [each for each in deployment.journal(handle.id) if each.role == "coder"]
-        assert [each.finished for each in ended] == [True, not again]
+
+        def ended() -> list[bool]:
+            found = deployment.journal(handle.id)
+            return [each.finished for each in found if each.role == "coder"]
+
+        # The service notes a reply that is broken off once it fails to send more of it.
+        await until(lambda: len(ended()) == 2)
+        assert ended() == [True, not again]
         await deployment.start_worker()
         status = await deployment.delivered(handle, seconds=120)
 

@@ -224,6 +224,8 @@ def test_a_stale_hunk_is_told_where_the_file_differs() -> None:
     assert "-line five\n+line 5" in told
     done = "--- a/f\n+++ b/f\n@@ -4,2 +4,2 @@\n line 4\n-five\n+line 5\n"
     assert "its new lines stand at line 4 already" in refusal(done, {"f": TEN})
+    other = "--- a/f\n+++ b/f\n@@ -4,1 +4,1 @@\n-nothing of the kind\n+4\n"
+    assert refusal(other, {"f": TEN}).endswith("View it, and quote its lines as they stand.")
 
 
 def test_one_hunk_that_does_not_fit_keeps_all_files_as_they_are() -> None:
