@@ -44,6 +44,11 @@ def facts(start: SubtaskStart) -> LaneFacts:
     )
 
 
+def again(lease: WorktreeLease) -> LaneFacts | None:
+    """Return by what the lane is chosen of a lease that takes a lost one's place: it stays."""
+    return None if lease.lane is Lane.WORKTREE else LaneFacts(asked=lease.lane)
+
+
 def told(lease: WorktreeLease) -> str:
     """Return for people which lane a task has, and why."""
     return f"{lease.lane}: {lease.reason}"[:1_000] if lease.reason else lease.lane.value

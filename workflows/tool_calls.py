@@ -30,7 +30,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from contracts.verdicts import CallVerdict, Effect, Permission
     from contracts.worktrees import LeaseWorktree, WorktreeLease
-    from domain import ids, retries, wire
+    from domain import ids, lanes, retries, wire
     from domain.agent import loop
     from domain.approvals import calls, questions, shared
     from domain.approvals.questions import Asker
@@ -253,6 +253,7 @@ class ToolDispatcher:
                     owner=(parent or workflow.info()).workflow_id,
                     purpose=ids.purpose(start.role, start.attempt),
                     commit=self.checkpoint,
+                    lane=lanes.again(start.lease),
                 ),
                 activity_options.store("lease another worktree: the last one is lost"),
             )

@@ -16,6 +16,7 @@ from contracts.agent import AgentLimits, AgentResult, AgentStart, Note, StopCaus
 from contracts.approvals import Choice, Decision
 from contracts.failures import FailureKind
 from contracts.handoff import HandoffCause, HandoffNote
+from contracts.lanes import Lane, LaneFacts
 from contracts.model import OpenConversation, ReplyOutcome, Usage
 from contracts.store import ConversationRef
 from contracts.task_queue import TaskQueue
@@ -116,6 +117,24 @@ async def test_an_agent_continues_in_another_worktree_from_its_checkpoint(client
     assert [(call.lease.worktree, call.lease.epoch) for call in env.tool_calls] == [
         (held.worktree, held.epoch)
     ] * 2
+
+
+@pytest.mark.parametrize(
+    ("lane", "asked"), [(Lane.WORKTREE, None), (Lane.CLOUD, LaneFacts(asked=Lane.CLOUD))]
+)
+async def test_an_agent_that_loses_its_worktree_stays_in_its_lane(
+    client: Client, lane: Lane, asked: LaneFacts | None
+) -> None:
+    """One in a sealed clone gets a clone again, and its calls are made there."""
+    env = WorkflowEnv(client, {"coder/x": [acts((EDIT, "a")), DONE]})
+    async with env.at_work():
+        env.store.release(env.lease.worktree, env.lease.epoch)
+        lease = env.lease.model_copy(update={"lane": lane})
+        await (await env.start(AgentWorkflow, agent(env, lease=lease))).result()
+
+    (again,) = env.calls.of("lease_worktree")
+    assert again.lane == asked
+    assert [call.lease.lane for call in env.tool_calls] == [lane]
 
 
 async def test_an_agent_that_loses_every_worktree_fails_with_the_reason(client: Client) -> None:

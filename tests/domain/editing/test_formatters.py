@@ -51,4 +51,5 @@ def test_the_nearest_configuration_comes_first() -> None:
 def test_any_configuration_is_read(content: bytes, path: str) -> None:
     """One that cannot be read names no formatter, or one that needs no reading."""
     for name in configurations(path):
-        formatter(path, name, content)
+        found = formatter(path, name, content)
+        assert found is None or found.line
